@@ -1,0 +1,1 @@
+"""The wire: `.proto` files and what `make proto` generates from them. Nothing here is written by hand."""

@@ -1,0 +1,1 @@
+"""The library API: connect, lend a session, solve, follow status."""

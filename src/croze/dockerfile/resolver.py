@@ -1,0 +1,107 @@
+"""The Dockerfile frontend's whole view of the world.
+
+`gateway` implements it over a running build; tests implement it with plain values. Everything that
+is not a question to this protocol is computed from text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from croze.api import ops_pb2
+from croze.errors import Range, SourceDetail
+from croze.image.platform import Platform
+
+
+@dataclass(frozen=True)
+class OciStore:
+    """Where an `oci-layout://` reference is: a content store of a session."""
+
+    session: str
+    store: str
+
+
+@dataclass(frozen=True)
+class ResolvedImage:
+    """`ref` may differ from the one asked for (a policy converted it); `digest` may be empty."""
+
+    ref: str
+    digest: str
+    config: bytes
+    """The image config's JSON."""
+
+
+@dataclass(frozen=True)
+class SourceMeta:
+    """What a source says of itself without being fetched. Absent answers are None."""
+
+    committer_time: int | None = None
+    """Unix seconds; a git source's commit."""
+    last_modified: int | None = None
+    """Unix seconds; an http source's header."""
+    filename: str = ""
+    checksum: str = ""
+
+
+class Resolver(Protocol):
+    """What a frontend may ask while it turns text into LLB."""
+
+    async def resolve_image(
+        self,
+        ref: str,
+        *,
+        platform: Platform | None,
+        mode: str,
+        log_name: str,
+        oci_store: OciStore | None = None,
+    ) -> ResolvedImage:
+        """`mode` is `default`, `pull` or `local`. Concurrent equal calls share the work. Raises
+        `errors.NotFound`, worded `<ref>: not found`."""
+
+    async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta: ...
+
+    async def read_file(
+        self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None
+    ) -> bytes:
+        """Solve and read. Raises `errors.NotFound` when there is no such file."""
+
+    async def list_dir(self, definition: ops_pb2.Definition, path: str) -> Sequence[str]:
+        """Names in a directory of a solved definition."""
+
+    async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
+        """The definitions of the request's frontend inputs, by name."""
+
+    def worker_platforms(self) -> Sequence[Platform]: ...
+
+    def has_cap(self, id: str) -> bool:
+        """Whether the daemon has an LLB capability (`mergeop`, `file.base`, ...)."""
+
+    @property
+    def session(self) -> str:
+        """The id of the client's session, which local sources are asked for by."""
+
+    async def warn(
+        self,
+        vertex: str,
+        short: str,
+        *,
+        level: int = 1,
+        detail: Sequence[str] = (),
+        url: str = "",
+        source: SourceDetail | None = None,
+        ranges: Sequence[Range] = (),
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class FrontendResult:
+    """What a frontend returns: one definition, or one per platform key, and metadata.
+
+    `definitions` maps the platform key (or `""` when there is one result) to its LLB; an empty
+    definition is scratch.
+    """
+
+    definitions: Mapping[str, ops_pb2.Definition]
+    metadata: Mapping[str, bytes]

@@ -1,0 +1,1 @@
+"""Bring a daemon into being and dial it."""

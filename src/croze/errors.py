@@ -1,0 +1,153 @@
+"""Everything that can go wrong, as a small tree.
+
+    CrozeError
+    ├── InvalidRequest        the caller asked for something that can't be      INVALID_ARGUMENT
+    ├── NotFound              a named thing does not exist                      NOT_FOUND
+    ├── AlreadyExists         a name is taken                                   ALREADY_EXISTS
+    ├── PermissionDenied      an entitlement or a credential is missing         PERMISSION_DENIED
+    ├── Unsupported           this daemon or machine lacks it                   UNIMPLEMENTED
+    ├── Unavailable           a peer can't be reached, now                      UNAVAILABLE
+    ├── ResourceExhausted     disk, memory or a size limit                      RESOURCE_EXHAUSTED
+    ├── Canceled              the wish for it went away                         CANCELLED
+    ├── Corrupted             bytes are not what their digest says              DATA_LOSS
+    └── ExitError             a process in a container failed                   UNKNOWN
+
+`code` is the gRPC status name. `details` tell a client where to point: each becomes one of
+BuildKit's typed error details on the wire (`croze.grpc_errors`). An error gathers details on its
+way up: `with_detail` returns the same error, so `raise err.with_detail(...)` keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a text. Lines count from 1, characters from 0."""
+
+    line: int
+    character: int = 0
+
+
+@dataclass(frozen=True)
+class Range:
+    """From `start` to `end`, both included."""
+
+    start: Position
+    end: Position
+
+
+@dataclass(frozen=True)
+class SourceDetail:
+    """Lines of a user's file: what a client prints as an excerpt."""
+
+    filename: str
+    data: bytes
+    ranges: tuple[Range, ...]
+    language: str = "Dockerfile"
+    definition: bytes = b""
+    """A marshalled `pb.Definition` of the file's origin, or empty."""
+
+
+@dataclass(frozen=True)
+class VertexDetail:
+    """The vertex that failed."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class SolveDetail:
+    """The op that failed and the refs a client may open a container on to look around."""
+
+    op: bytes
+    """The marshalled `pb.Op`."""
+    description: dict[str, str] = field(default_factory=dict)
+    input_ids: tuple[str, ...] = ()
+    mount_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FrontendCapDetail:
+    """A frontend capability that is missing."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class SubrequestDetail:
+    """A subrequest the frontend does not know."""
+
+    name: str
+
+
+Detail = SourceDetail | VertexDetail | SolveDetail | FrontendCapDetail | SubrequestDetail
+
+
+class CrozeError(Exception):
+    """Base of all errors meant for a user: `str(error)` is the one clear message."""
+
+    code: ClassVar[str] = "UNKNOWN"
+
+    def __init__(self, message: str, *details: Detail) -> None:
+        super().__init__(message)
+        self.details: list[Detail] = list(details)
+
+    def with_detail(self, *details: Detail) -> Self:
+        """Attach details unless an equal one is there; returns the same error."""
+        self.details.extend(d for d in details if d not in self.details)
+        return self
+
+    def wrap(self, prefix: str) -> Self:
+        """Prefix the message with `prefix: `; returns the same error."""
+        self.args = (f"{prefix}: {self}", *self.args[1:])
+        return self
+
+
+class InvalidRequest(CrozeError):
+    code = "INVALID_ARGUMENT"
+
+
+class NotFound(CrozeError):
+    code = "NOT_FOUND"
+
+
+class AlreadyExists(CrozeError):
+    code = "ALREADY_EXISTS"
+
+
+class PermissionDenied(CrozeError):
+    code = "PERMISSION_DENIED"
+
+
+class Unsupported(CrozeError):
+    code = "UNIMPLEMENTED"
+
+
+class Unavailable(CrozeError):
+    code = "UNAVAILABLE"
+
+
+class ResourceExhausted(CrozeError):
+    code = "RESOURCE_EXHAUSTED"
+
+
+class Canceled(CrozeError):
+    code = "CANCELLED"
+
+    def __init__(self, message: str = "context canceled", *details: Detail) -> None:
+        super().__init__(message, *details)
+
+
+class Corrupted(CrozeError):
+    code = "DATA_LOSS"
+
+
+class ExitError(CrozeError):
+    """A process in a container ended with a code that is not accepted."""
+
+    def __init__(self, message: str, exit_code: int, *details: Detail) -> None:
+        super().__init__(message, *details)
+        self.exit_code = exit_code

@@ -1,0 +1,1 @@
+"""Exporters: a result becomes an image, an archive or files."""

@@ -1,0 +1,80 @@
+"""What every exporter promises: a finished result goes out, once, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from croze.image.platform import Platform
+from croze.status import Progress
+from croze.store.contract import BlobStore, ImageStore, ImmutableRef, RefStore
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """An in-toto statement about one platform's result. `content` is the predicate's JSON, or the
+    predicate is the file `path` in `ref`."""
+
+    predicate_type: str
+    content: bytes = b""
+    ref: ImmutableRef | None = None
+    path: str = ""
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlatformResult:
+    """One platform's filesystem and image config. `ref` None is an empty filesystem."""
+
+    key: str
+    """The id the frontend gave it, usually the platform text; empty for a single result."""
+    platform: Platform
+    ref: ImmutableRef | None
+    config: bytes = b""
+    """Image config JSON as the frontend made it (without `rootfs`), or empty."""
+    attestations: Sequence[Attestation] = ()
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """What a build made. `metadata` is the frontend's, keys without platform suffix resolved."""
+
+    results: Sequence[PlatformResult]
+    multi_platform: bool
+    """True when the result must be an index even for one platform."""
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExportContext:
+    """`session` is the client the output goes to; `sessions` may lend credentials. `id` is the
+    exporter's id in the request, which the client uses to tell its targets apart."""
+
+    session: str
+    sessions: Sequence[str]
+    progress: Progress
+    id: str = ""
+
+
+class Exporter(Protocol):
+    """Made per request from its attributes; refuses bad ones with `errors.InvalidRequest` then,
+    before anything is built."""
+
+    @property
+    def name(self) -> str:
+        """For the progress line, e.g. `exporting to image`."""
+
+    async def export(self, source: ExportSource, ctx: ExportContext) -> Mapping[str, str]:
+        """Deliver; returns entries for the exporter response (`containerimage.digest`, ...)."""
+
+
+@dataclass(frozen=True)
+class ExportServices:
+    """What exporters work with. `sessions` is the daemon's `SessionManager`."""
+
+    refs: RefStore
+    blobs: BlobStore
+    images: ImageStore
+    sessions: object
+    registry: object

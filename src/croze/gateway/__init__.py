@@ -1,0 +1,1 @@
+"""The bridge between a frontend and the solver."""

@@ -1,0 +1,1 @@
+"""Manifests, indexes, configs, platforms, references, annotations: typed, immutable values."""

@@ -1,0 +1,1 @@
+"""Ops and definitions: build, marshal, load, digest. `croze.llb` is also the public Python DSL."""

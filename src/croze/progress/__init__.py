@@ -1,0 +1,1 @@
+"""A stream of status becomes text: tty, plain, rawjson, quiet."""

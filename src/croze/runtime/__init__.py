@@ -1,0 +1,1 @@
+"""A process in a container: OCI spec, crun or runc, mounts, network, security, resources, stdio."""

@@ -1,0 +1,111 @@
+"""What it takes to run a process in a container, whichever OCI runtime does it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from croze.store.contract import Mount
+
+NetworkMode = Literal["sandbox", "host", "none"]
+
+
+@dataclass(frozen=True)
+class ContainerMount:
+    """`mount` appears at `dest` inside. `selector` picks a path below the mount's root, resolved
+    without leaving it."""
+
+    dest: str
+    mounts: Sequence[Mount]
+    selector: str = ""
+    readonly: bool = False
+
+
+@dataclass(frozen=True)
+class Ulimit:
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Linux resources, 0 or empty for no limit; bytes and microseconds."""
+
+    memory: int = 0
+    memory_swap: int = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What runs. `user` is looked up in the container's own `/etc/passwd` and `/etc/group`."""
+
+    args: Sequence[str]
+    env: Sequence[str] = ()
+    cwd: str = "/"
+    user: str = ""
+    tty: bool = False
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """Where it runs. `root` is the writable (or `readonly_root`) root filesystem."""
+
+    root: Sequence[Mount]
+    mounts: Sequence[ContainerMount] = ()
+    readonly_root: bool = False
+    hostname: str = "buildkitsandbox"
+    network: NetworkMode = "sandbox"
+    insecure: bool = False
+    extra_hosts: Sequence[tuple[str, str]] = ()
+    """(host name, IP address)"""
+    ulimits: Sequence[Ulimit] = ()
+    cgroup_parent: str = ""
+    resources: Resources = field(default_factory=Resources)
+    remove_mount_stubs: bool = True
+    """Remove the empty files and directories that had to be made as mount points."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stdio:
+    """Callbacks run on the event loop's thread, in order; `stdin` is None for /dev/null."""
+
+    stdout: Callable[[bytes], None]
+    stderr: Callable[[bytes], None]
+    stdin: AsyncIterator[bytes] | None = None
+    resize: AsyncIterator[tuple[int, int]] | None = None
+    """(rows, columns), for a tty."""
+
+
+class Container(Protocol):
+    """A started container."""
+
+    async def wait(self) -> int:
+        """The exit code; 128 + n for a signal. All output was delivered before it returns."""
+
+    async def kill(self, signal: int) -> None: ...
+
+    async def exec(self, process: Process, stdio: Stdio) -> int:
+        """One more process in it."""
+
+
+class Executor(Protocol):
+    """Runs containers. Nothing of a container is left when `run` is over, however it ends."""
+
+    async def run(
+        self, spec: ContainerSpec, process: Process, stdio: Stdio, *, id: str = ""
+    ) -> int:
+        """Run to the end and return the exit code. Raises `errors.CrozeError` when the container
+        can't be made (with the runtime's reason), and `errors.ResourceExhausted` naming the
+        memory limit after an OOM kill. When the task is cancelled, everything in the container is
+        killed within a second and cleaned up before the cancellation goes on."""
+
+    async def sweep(self) -> None:
+        """At start: remove what a killed daemon left (containers, mounts, cgroups, bundles)."""

@@ -1,0 +1,175 @@
+"""The solver's vocabulary, and what it asks of the world.
+
+The solver answers one question: *what is the result of this edge?* It knows vertices, cache keys
+and results. What an op does, what a result is and where keys are kept is behind these protocols;
+the tests fill them with arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, Self
+
+from croze.status import Progress, ProgressGroup
+
+
+@dataclass(frozen=True, eq=False)
+class Vertex:
+    """One node. Equality and hash are the digest's."""
+
+    digest: str
+    """Identity for sharing. Differs from the op's digest where options change the meaning of
+    sharing (`ignore_cache`)."""
+    op: object
+    """What to do; only the `OpResolver` looks inside."""
+    inputs: tuple[Edge, ...] = ()
+    name: str = ""
+    ignore_cache: bool = False
+    export_cache: bool | None = None
+    description: Mapping[str, str] = field(default_factory=dict)
+    progress_group: ProgressGroup | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vertex) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Output `index` of `vertex`."""
+
+    vertex: Vertex
+    index: int = 0
+
+
+class Result(Protocol):
+    """A counted handle on whatever an op made. The solver never looks inside."""
+
+    @property
+    def id(self) -> str:
+        """Stable and durable: `ResultStore.load(id)` finds it after a restart."""
+
+    def clone(self) -> Self: ...
+
+    async def release(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class InputKeying:
+    """How one input enters the cache key.
+
+    `selector`: digest of the parts of the input that count, or empty for all of it. `content`:
+    computes the content key of the input's result (a digest), None where content can't stand in
+    for definition. `slow`: computing content is only worth it when definition keys missed.
+    `prepare`: run on the input's result before `content` or `execute` (brings a lazy one in).
+    """
+
+    selector: str = ""
+    content: Callable[[Result, OpContext], Awaitable[str]] | None = None
+    prepare: Callable[[Result, OpContext], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True)
+class CacheMap:
+    """What an op says about its own cacheability.
+
+    `digest` with the prefix `random:` in place of `sha256:` never leaves this daemon. `inputs` has
+    one entry per input. An op may have several maps (an image: manifest digest, then chain ID);
+    `done` is False while `cache_map(index + 1)` has more.
+    """
+
+    digest: str
+    inputs: tuple[InputKeying, ...] = ()
+    done: bool = True
+
+
+class OpContext(Protocol):
+    """What an op may use while it works for one or many builds."""
+
+    @property
+    def vertex(self) -> Vertex: ...
+
+    @property
+    def progress(self) -> Progress: ...
+
+    def sessions(self) -> Sequence[str]:
+        """Ids of the sessions of all builds that want this vertex now, oldest first."""
+
+    def job_values(self, key: str) -> Sequence[object]:
+        """What those builds' jobs were given under `key` (e.g. `entitlements`)."""
+
+
+class Op(Protocol):
+    """A vertex's behaviour. One instance serves all builds that share the vertex."""
+
+    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+        """Pure in effect; called at most once per index and then remembered."""
+
+    async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
+        """Do the work. The caller keeps the inputs; the outputs are the caller's to release, one
+        per output index. Cancelled as an asyncio task: must clean up and re-raise."""
+
+
+class OpResolver(Protocol):
+    """Gives a vertex its behaviour."""
+
+    def __call__(self, vertex: Vertex) -> Op: ...
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result as a key record remembers it."""
+
+    id: str
+    created_at: datetime
+
+
+class ResultStore(Protocol):
+    """Finds results again by id."""
+
+    def save(self, result: Result) -> StoredResult: ...
+
+    def exists(self, id: str) -> bool: ...
+
+    async def load(self, id: str) -> Result:
+        """Raises `errors.NotFound` when it is gone."""
+
+
+@dataclass(frozen=True)
+class KeyLink:
+    """One step from an input's key to an op's key: through input `input_index`, asking `selector`,
+    to output `output_index` of an op whose cache map digest is `digest`."""
+
+    input_index: int
+    output_index: int
+    digest: str
+    selector: str = ""
+
+
+class KeyStore(Protocol):
+    """The graph of cache keys, on disk. Ids are opaque strings; content keys and root keys have
+    digest-derived ids, others are random. All methods are quick (memory or one indexed read);
+    writes may be batched but a `kill -9` loses at most the last moments, never consistency."""
+
+    def exists(self, key_id: str) -> bool: ...
+
+    def add_link(self, source_key: str, link: KeyLink, target_key: str) -> None: ...
+
+    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
+
+    def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
+        """(source key, link) pairs by which `target_key` is reached; for exporters."""
+
+    def add_result(self, key_id: str, result: StoredResult) -> None: ...
+
+    def results(self, key_id: str) -> Sequence[StoredResult]:
+        """Newest first."""
+
+    def release_result(self, result_id: str) -> None:
+        """The result is gone: forget it, and keys that lead nowhere any more."""
+
+    def flush(self) -> None: ...

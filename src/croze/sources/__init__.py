@@ -1,0 +1,1 @@
+"""Where bytes come from: image, oci-layout, git, http, local."""

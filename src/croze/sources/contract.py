@@ -1,0 +1,59 @@
+"""What a source promises: a key that says what it would bring, and the bringing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from croze.image.platform import Platform
+from croze.status import Progress
+from croze.store.contract import ImmutableRef
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """Who is asking."""
+
+    sessions: Sequence[str]
+    """Ids of sessions that may lend credentials or files, oldest first."""
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """A `SourceOp`: `identifier` is `scheme://rest`; `attrs` as in LLB."""
+
+    identifier: str
+    attrs: Mapping[str, str]
+    platform: Platform | None = None
+
+
+@dataclass(frozen=True)
+class SourceKey:
+    """`key` is hashed by the op into its cache digest; `session:` keys are private to the daemon.
+    `pin` is what the mutable name resolved to (a digest, a commit), for provenance."""
+
+    key: str
+    pin: str = ""
+    done: bool = True
+
+
+class Source(Protocol):
+    """One identifier, for one vertex; remembers between calls what it resolved."""
+
+    async def key(self, ctx: SourceContext, index: int) -> SourceKey:
+        """See `CacheMap`: more keys follow while `done` is False."""
+
+    async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
+        """The content, lazily where the source can. None is an empty filesystem. The handle is
+        the caller's. Called after `key`."""
+
+
+class SourceFactory(Protocol):
+    """One scheme or a few; all requests with `schemes` come here."""
+
+    schemes: tuple[str, ...]
+
+    def open(self, request: SourceRequest) -> Source:
+        """Raises `errors.InvalidRequest` for a malformed identifier or attribute."""

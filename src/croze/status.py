@@ -1,0 +1,98 @@
+"""What a build reports while it runs: values, and the sink that ops report to.
+
+Times are aware, UTC. A vertex is reported again whenever it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from croze.errors import Range, SourceDetail
+
+
+@dataclass(frozen=True)
+class ProgressGroup:
+    """Vertices that a display may fold into one."""
+
+    id: str
+    name: str
+    weak: bool = False
+
+
+@dataclass(frozen=True)
+class VertexState:
+    digest: str
+    inputs: tuple[str, ...]
+    name: str
+    started: datetime | None = None
+    completed: datetime | None = None
+    cached: bool = False
+    error: str = ""
+    progress_group: ProgressGroup | None = None
+
+
+@dataclass(frozen=True)
+class VertexStatus:
+    id: str
+    vertex: str
+    name: str
+    current: int
+    total: int
+    timestamp: datetime
+    started: datetime | None = None
+    completed: datetime | None = None
+
+
+@dataclass(frozen=True)
+class VertexLog:
+    vertex: str
+    stream: int
+    data: bytes
+    timestamp: datetime
+
+
+@dataclass(frozen=True)
+class VertexWarning:
+    vertex: str
+    level: int
+    short: str
+    detail: tuple[str, ...] = ()
+    url: str = ""
+    source: SourceDetail | None = None
+    ranges: tuple[Range, ...] = ()
+
+
+StatusEvent = VertexState | VertexStatus | VertexLog | VertexWarning
+
+
+class Progress(Protocol):
+    """Where an op reports while it works. Never blocks; safe from the event loop's thread only."""
+
+    def log(self, stream: int, data: bytes) -> None:
+        """A piece of output; `stream` is 1 or 2."""
+
+    def status(
+        self,
+        id: str,
+        *,
+        current: int = 0,
+        total: int = 0,
+        name: str = "",
+        started: datetime | None = None,
+        completed: datetime | None = None,
+    ) -> None:
+        """A progress bar inside the vertex, by id; bytes where it counts bytes."""
+
+    def warn(
+        self,
+        short: str,
+        *,
+        detail: Sequence[str] = (),
+        url: str = "",
+        level: int = 1,
+        source: SourceDetail | None = None,
+        ranges: Sequence[Range] = (),
+    ) -> None: ...

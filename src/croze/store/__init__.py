@@ -1,0 +1,1 @@
+"""State on disk: blobs, snapshots, metadata, cache mounts, leases, garbage collection."""

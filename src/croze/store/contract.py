@@ -1,0 +1,355 @@
+"""What the store promises, for all its backends.
+
+Vocabulary: a *blob* is immutable bytes named by digest; a *snapshot* one filesystem layer on disk
+over its parents; a *ref* a counted handle on a filesystem state. A ref is *lazy* while only its
+blob's descriptor is known: nothing has been fetched or unpacked.
+
+Lifecycle. Every handle that a method returns is owned by the caller, who must `release()` it once;
+`clone()` gives a second handle to pass on. A record outlives its handles: it stays on disk, to be
+found by id or by blob, until `prune` chooses it, and `prune` never chooses what a handle, a lease
+or a child record holds.
+
+Atomicity. A commit is one SQLite transaction after the bytes are durable. After `kill -9` at any
+instant the store opens, everything committed is intact, everything else is swept.
+
+Errors: `errors.NotFound` for unknown ids and digests, `errors.Corrupted` when bytes don't match
+their digest, `errors.ResourceExhausted` when the disk is full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol, Self
+
+from croze.image.descriptor import Descriptor
+
+RecordType = Literal[
+    "regular", "internal", "frontend", "source.local", "source.git.checkout", "exec.cachemount"
+]
+CompressionType = Literal["uncompressed", "gzip", "zstd", "estargz"]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One `mount(2)`: `type` (`bind`, `overlay`, `tmpfs`), `source`, comma-free `options`."""
+
+    type: str
+    source: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How layers are written. `force` recompresses layers that exist in another type."""
+
+    type: CompressionType = "gzip"
+    level: int | None = None
+    force: bool = False
+    oci_types: bool = True
+
+
+@dataclass(frozen=True)
+class LayerBlob:
+    """A layer as bytes: its descriptor (with annotations) and the digest of its tar."""
+
+    descriptor: Descriptor
+    diff_id: str
+
+
+class BlobFetcher(Protocol):
+    """Gets the bytes of lazy blobs. Kept with the lazy ref; must stay valid after a restart through
+    `origin`, from which the daemon can make it anew."""
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        """Plain values that say where from, e.g. `{"kind": "registry", "ref": "..."}`."""
+
+    async def fetch(
+        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        """Bring the blob into `blobs`, verified. No-op if it is there. `sessions` may lend
+        credentials. Concurrent calls for one digest share one transfer."""
+
+
+class BlobWriter(Protocol):
+    """Bytes on their way into the store. Leaving the `async with` without `commit` drops them."""
+
+    path: Path
+    """The temporary file; a worker process may write it directly instead of `write`."""
+
+    def write(self, data: bytes) -> None: ...
+
+    async def commit(self, *, digest: str | None = None, size: int | None = None) -> str:
+        """Verify, make durable, publish under the digest (returned). Idempotent if it exists.
+
+        When the bytes went through `path` and `digest` was computed by a trusted worker on the
+        way, pass it with `size`; otherwise the file is hashed. Raises `Corrupted` on mismatch.
+        """
+
+
+class BlobStore(Protocol):
+    """Content-addressed immutable bytes."""
+
+    def has(self, digest: str) -> bool: ...
+
+    def size(self, digest: str) -> int: ...
+
+    def path(self, digest: str) -> Path:
+        """Where the bytes are; open read-only, never change. Raises `NotFound`."""
+
+    def open(self, digest: str) -> BinaryIO: ...
+
+    def read(self, digest: str, limit_bytes: int = 16 << 20) -> bytes:
+        """Small blobs (manifests, configs). Raises `ResourceExhausted` over the limit."""
+
+    async def put(self, data: bytes) -> str:
+        """Write small bytes, return the digest. Idempotent."""
+
+    def writer(self) -> AbstractAsyncContextManager[BlobWriter]: ...
+
+    def delete(self, digest: str) -> None: ...
+
+    def digests(self) -> Sequence[str]: ...
+
+
+class Snapshotter(Protocol):
+    """Filesystem layers on disk. Keys are opaque; parents must be committed."""
+
+    name: str
+
+    async def prepare(self, key: str, parent: str | None) -> None:
+        """Make a writable snapshot over `parent`."""
+
+    async def commit(self, key: str) -> None:
+        """Make it immutable under the same key."""
+
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]: ...
+
+    def upper(self, key: str) -> Path | None:
+        """The directory with only this layer's changes (overlay format), if there is one."""
+
+    async def usage(self, key: str) -> int:
+        """Bytes on disk of this layer alone."""
+
+    async def remove(self, key: str) -> None:
+        """Idempotent. The children must be gone."""
+
+    def keys(self) -> Sequence[str]: ...
+
+
+class Ref(Protocol):
+    """What mutable and immutable refs share."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    def set_meta(self, **values: str) -> None:
+        """Remember small facts with the record, durably (e.g. a local source's shared key)."""
+
+    def get_meta(self, key: str) -> str | None: ...
+
+    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[Mount]:
+        """What to mount to see this state; fetches and unpacks a lazy ref first."""
+
+    def mounted(
+        self, *, readonly: bool, sessions: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[Path]:
+        """The state at a path on the host, while inside. Shares one mount among users; uses the
+        snapshot's own directory where that is enough (a single read-only layer)."""
+
+    def side_file(self, name: str) -> Path:
+        """Where to keep data derived from the content (e.g. its checksum index), deleted with the
+        record. The file may not exist yet; write it atomically."""
+
+    async def usage(self) -> int: ...
+
+    async def release(self) -> None: ...
+
+
+class ImmutableRef(Ref, Protocol):
+    """A finished filesystem state."""
+
+    def clone(self) -> Self: ...
+
+    @property
+    def lazy(self) -> bool: ...
+
+    @property
+    def parent_ids(self) -> Sequence[str]: ...
+
+    async def unlazy(self, sessions: Sequence[str] = ()) -> None:
+        """Fetch and unpack now."""
+
+    async def layers(
+        self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
+    ) -> Sequence[LayerBlob]:
+        """The chain of layer blobs, base first, made where missing (diff, tar, compress in one
+        pass, in a worker process). Lazy blobs stay lazy unless `fetch` or `compression.force`
+        needs their bytes. A step without changes still makes a layer. Idempotent, and concurrent
+        calls share the work."""
+
+    def known_layers(self) -> Sequence[LayerBlob] | None:
+        """The chain if every blob of it is known already; makes nothing."""
+
+    async def fetch_blob(self, digest: str, sessions: Sequence[str] = ()) -> None:
+        """Make sure one of this chain's blobs is in the blob store."""
+
+
+class MutableRef(Ref, Protocol):
+    """A filesystem state being written, or a cache mount."""
+
+    async def commit(self, *, retain: bool = False) -> ImmutableRef:
+        """Freeze. The mutable handle is spent; the new one is the caller's.
+
+        With `retain` the record stays mutable underneath: the new handle sees it read-only, and
+        once the last such handle is released `get_mutable(id)` gives it out for writing again (a
+        local source's directory, re-synchronised by the next build). While any is held
+        `get_mutable` raises `AlreadyExists`.
+        """
+
+
+@dataclass(frozen=True)
+class UsageRecord:
+    """A row of `du`. Sizes in bytes; times aware, UTC."""
+
+    id: str
+    mutable: bool
+    in_use: bool
+    size: int
+    parents: tuple[str, ...]
+    created_at: datetime
+    last_used_at: datetime | None
+    usage_count: int
+    description: str
+    record_type: RecordType
+    shared: bool
+
+
+@dataclass(frozen=True)
+class PrunePolicy:
+    """As in buildkitd.toml. Sizes in bytes, 0 for no limit; filters are alternatives, each a comma
+    list of terms that must all hold, in containerd's filter grammar."""
+
+    filters: tuple[str, ...] = ()
+    all: bool = False
+    keep_duration_s: float = 0
+    reserved_space: int = 0
+    max_used_space: int = 0
+    min_free_space: int = 0
+
+
+class Sharing(Enum):
+    """Who may have a cache mount at once."""
+
+    SHARED = 0
+    PRIVATE = 1
+    LOCKED = 2
+
+
+@dataclass(frozen=True)
+class LazyLayer:
+    """A layer to be known without being fetched."""
+
+    blob: LayerBlob
+    fetcher: BlobFetcher
+    created_at: datetime | None = None
+    description: str = ""
+
+
+class RefStore(Protocol):
+    """Makes and finds refs. The one door to filesystem state."""
+
+    blobs: BlobStore
+
+    async def new(
+        self,
+        parent: ImmutableRef | None,
+        *,
+        description: str = "",
+        record_type: RecordType = "regular",
+        sessions: Sequence[str] = (),
+    ) -> MutableRef:
+        """A writable state over `parent` (empty for None). The caller keeps its own handle."""
+
+    async def get(self, id: str) -> ImmutableRef:
+        """Raises `NotFound` if the record, or a record under it, is gone."""
+
+    async def get_mutable(self, id: str) -> MutableRef:
+        """An idle mutable record (a local source's directory). Raises `NotFound`, or
+        `AlreadyExists` while another handle has it."""
+
+    def find(self, **meta: str) -> Sequence[str]:
+        """Ids of records with these `set_meta` values, most recently used first."""
+
+    def exists(self, id: str) -> bool: ...
+
+    async def from_layers(
+        self, layers: Sequence[LazyLayer], *, record_type: RecordType = "regular"
+    ) -> ImmutableRef | None:
+        """A (lazy) ref on a chain of layers, sharing records by chain ID. None for no layers."""
+
+    async def merge(self, refs: Sequence[ImmutableRef], *, description: str = "") -> ImmutableRef:
+        """The refs on top of each other, later ones win; cheap where their layers are."""
+
+    async def diff(
+        self,
+        lower: ImmutableRef | None,
+        upper: ImmutableRef | None,
+        *,
+        description: str = "",
+    ) -> ImmutableRef:
+        """What `upper` changed against `lower`, as a layer on nothing."""
+
+    def cache_mount(
+        self, id: str, base: ImmutableRef | None, sharing: Sharing, *, description: str = ""
+    ) -> AbstractAsyncContextManager[MutableRef]:
+        """A persistent directory by id (and base). SHARED: the same for all at once; PRIVATE: a
+        fresh one when taken; LOCKED: waits. Kept on exit."""
+
+    def lease(self) -> AbstractAsyncContextManager[Lease]:
+        """Holds blobs against prune while an export is under way."""
+
+    async def disk_usage(self, filters: Sequence[str] = ()) -> Sequence[UsageRecord]: ...
+
+    def prune(self, policies: Sequence[PrunePolicy]) -> AsyncIterator[UsageRecord]:
+        """Delete what the policies allow, least valuable first, yielding what goes."""
+
+    async def close(self) -> None:
+        """Unmount, flush and close."""
+
+
+class Lease(Protocol):
+    """Names the blobs that must stay."""
+
+    def hold(self, digest: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """A named image in the local image store: its manifest or index."""
+
+    name: str
+    """Normalised, e.g. `docker.io/library/app:latest`."""
+    target: Descriptor
+    updated_at: datetime
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class ImageStore(Protocol):
+    """Names for images whose blobs are in the blob store. A name holds its blobs against prune."""
+
+    def set(self, name: str, target: Descriptor) -> None: ...
+
+    def get(self, name: str) -> ImageRecord: ...
+
+    def list(self) -> Sequence[ImageRecord]: ...
+
+    def delete(self, name: str) -> None: ...
