@@ -1,1 +1,4 @@
-"""The wire: `.proto` files and what `make proto` generates from them. Nothing here is written by hand."""
+"""The wire: `.proto` files and what `make proto` generates from them.
+
+Nothing here is written by hand.
+"""

@@ -1,1 +1,4 @@
-"""One module a command; parsing, printing, exit codes. Imports lazily: start-up time is a feature."""
+"""One module a command; parsing, printing, exit codes.
+
+Imports lazily: start-up time is a feature.
+"""

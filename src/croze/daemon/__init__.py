@@ -1,1 +1,4 @@
-"""`crozed`: wiring, configuration, the gRPC services, lifecycle. Everything is put together here, visibly."""
+"""`crozed`: wiring, configuration, the gRPC services, lifecycle.
+
+Everything is put together here, visibly.
+"""

@@ -1,0 +1,40 @@
+# Every task a person needs, with one word. `make` alone lists them.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+STAMP := .venv/.ready
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: setup  ## build examples/hello with live progress, then run the image
+	@scripts/demo.sh
+
+test: setup-test  ## every test: unit, golden, conformance, end to end
+	@scripts/test.sh
+
+check: $(STAMP)  ## the gate: ruff, mypy, layering, unit tests (under three minutes)
+	@scripts/check.sh
+
+setup: $(STAMP)  ## install the OCI runtime and the project in .venv
+	@scripts/install.sh runtime
+
+setup-test: setup  ## also install what only the tests need (registry, docker, buildx, ...)
+	@scripts/install.sh test
+
+$(STAMP): pyproject.toml requirements.lock
+	@scripts/install.sh python
+	@touch $(STAMP)
+
+proto: $(STAMP)  ## regenerate src/croze/api from its .proto files
+	@scripts/proto.sh
+
+lock:  ## resolve pyproject.toml into requirements.lock, with hashes
+	@scripts/lock.sh
+
+format: $(STAMP)  ## format the code
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix -q .
+
+clean:  ## remove the environment and everything that was made
+	@rm -rf .venv .cache
+
+.PHONY: help demo test check setup setup-test proto lock format clean

@@ -1,0 +1,82 @@
+"""Imports run downwards only: the floors of docs/life-of-a-build.md, as a failing check."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
+
+ANYWHERE = {"errors", "status", "grpc_errors"}
+BELOW_DAEMON = (
+    "gateway export dockerfile ops remotecache solver sources runtime store registry session fs "
+    "image llb api attest"
+)
+MAY_IMPORT: dict[str, set[str]] = {
+    "api": set(),
+    "llb": {"api", "image"},
+    "image": set(),
+    "fs": set(),
+    "store": {"fs", "image"},
+    "registry": {"image", "session", "api"},
+    "session": {"api", "fs"},
+    "solver": set(),
+    "sources": {"store", "registry", "session", "fs", "image", "api"},
+    "runtime": {"store", "fs"},
+    "ops": {"runtime", "sources", "store", "solver", "session", "fs", "image", "llb", "api"},
+    "remotecache": {"store", "registry", "solver", "image"},
+    "gateway": {"solver", "ops", "api", "llb", "store", "image", "fs", "sources", "dockerfile"},
+    "export": {"store", "image", "registry", "session", "fs", "api"},
+    "attest": {"store", "image", "registry", "session"},
+    "dockerfile": {"llb", "image", "api", "fs"},
+    "client": {"session", "llb", "api", "progress", "image"},
+    "drivers": {"client"},
+    "bake": set(),
+    "progress": {"api"},
+    "daemon": set(BELOW_DAEMON.split()),
+    "cli": {"client", "bake", "drivers", "progress"},
+    "web": {"client"},
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Dotted names below `croze` that the file imports, wherever the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            found.update(f"{module}.{alias.name}" for alias in node.names)
+    return {name.removeprefix("croze.") for name in found if name.startswith("croze.")}
+
+
+def rooms() -> list[str]:
+    return sorted(p.name for p in SRC.iterdir() if p.is_dir() and p.name != "__pycache__")
+
+
+def test_every_room_is_on_the_plan() -> None:
+    assert set(rooms()) <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_says_what_may_go_in(room: str) -> None:
+    init = SRC / room / "__init__.py"
+    assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_arrows_run_downwards(room: str) -> None:
+    allowed = MAY_IMPORT[room] | ANYWHERE | {room}
+    wrong = {
+        f"{path.relative_to(SRC)} imports {name}"
+        for path in (SRC / room).rglob("*.py")
+        for name in imported_modules(path)
+        if not path.stem.endswith(("_pb2", "_pb2_grpc"))
+        and name.split(".")[0] not in allowed
+        and not name.startswith("__")
+    }
+    assert not wrong, "\n".join(sorted(wrong))
