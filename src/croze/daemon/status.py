@@ -1,0 +1,120 @@
+"""Status events of a job become `StatusResponse` messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from croze.api import control_pb2, ops_pb2
+from croze.errors import Range, SourceDetail
+from croze.status import (
+    ProgressGroup,
+    StatusEvent,
+    VertexLog,
+    VertexState,
+    VertexStatus,
+    VertexWarning,
+)
+
+LARGEST_MESSAGE_BYTES = 1 << 20
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A protobuf time, or None."""
+    if moment is None:
+        return None
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+def responses(events: Iterable[StatusEvent]) -> Iterator[control_pb2.StatusResponse]:
+    """Pack events, in order, into as few messages as the size limit allows."""
+    response, size = control_pb2.StatusResponse(), 0
+    for event in events:
+        if size > LARGEST_MESSAGE_BYTES:
+            yield response
+            response, size = control_pb2.StatusResponse(), 0
+        add(response, event)
+        size += len(event.data) if isinstance(event, VertexLog) else 200
+    if size:
+        yield response
+
+
+def add(response: control_pb2.StatusResponse, event: StatusEvent) -> None:
+    """Put one event where it belongs."""
+    if isinstance(event, VertexState):
+        response.vertexes.append(vertex(event))
+    elif isinstance(event, VertexStatus):
+        response.statuses.append(status(event))
+    elif isinstance(event, VertexLog):
+        response.logs.add(
+            vertex=event.vertex,
+            timestamp=timestamp(event.timestamp),
+            stream=event.stream,
+            msg=event.data,
+        )
+    else:
+        response.warnings.append(warning(event))
+
+
+def vertex(event: VertexState) -> control_pb2.Vertex:
+    return control_pb2.Vertex(
+        digest=event.digest,
+        inputs=event.inputs,
+        name=event.name,
+        cached=event.cached,
+        started=timestamp(event.started),
+        completed=timestamp(event.completed),
+        error=event.error,
+        progressGroup=progress_group(event.progress_group),
+    )
+
+
+def progress_group(group: ProgressGroup | None) -> ops_pb2.ProgressGroup | None:
+    if group is None:
+        return None
+    return ops_pb2.ProgressGroup(id=group.id, name=group.name, weak=group.weak)
+
+
+def status(event: VertexStatus) -> control_pb2.VertexStatus:
+    return control_pb2.VertexStatus(
+        ID=event.id,
+        vertex=event.vertex,
+        name=event.name,
+        current=event.current,
+        total=event.total,
+        timestamp=timestamp(event.timestamp),
+        started=timestamp(event.started),
+        completed=timestamp(event.completed),
+    )
+
+
+def warning(event: VertexWarning) -> control_pb2.VertexWarning:
+    return control_pb2.VertexWarning(
+        vertex=event.vertex,
+        level=event.level,
+        short=event.short.encode(),
+        detail=[line.encode() for line in event.detail],
+        url=event.url,
+        info=source_info(event.source),
+        ranges=[source_range(r) for r in event.ranges],
+    )
+
+
+def source_info(source: SourceDetail | None) -> ops_pb2.SourceInfo | None:
+    if source is None:
+        return None
+    info = ops_pb2.SourceInfo(filename=source.filename, data=source.data, language=source.language)
+    if source.definition:
+        info.definition.ParseFromString(source.definition)
+    return info
+
+
+def source_range(place: Range) -> ops_pb2.Range:
+    return ops_pb2.Range(
+        start=ops_pb2.Position(line=place.start.line, character=place.start.character),
+        end=ops_pb2.Position(line=place.end.line, character=place.end.character),
+    )

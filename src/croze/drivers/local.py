@@ -1,0 +1,90 @@
+"""The user's own daemon: dialled if it runs, brought up if it doesn't, gone when idle."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from croze.drivers import places
+from croze.errors import Unavailable
+
+START_TIMEOUT_S = 30.0
+IDLE_TIMEOUT_S = 600
+
+
+def address_from_environment() -> str | None:
+    """A daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's tools read it."""
+    return os.environ.get("CROZE_HOST") or os.environ.get("BUILDKIT_HOST") or None
+
+
+def answers(path: str) -> bool:
+    """Whether something accepts connections at the socket."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
+def ensure_daemon() -> tuple[str, bool]:
+    """The address of the user's daemon, and whether this call started it.
+
+    Safe to call from several processes at once. Raises `Unavailable` with the end of the daemon's
+    log when it doesn't come up.
+    """
+    path = places.daemon_socket()
+    if answers(path):
+        return f"unix://{path}", False
+    os.makedirs(places.runtime_dir(), mode=0o700, exist_ok=True)
+    os.makedirs(places.state_dir(), mode=0o711, exist_ok=True)
+    with open(places.runtime_dir() + "/start.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if answers(path):
+            return f"unix://{path}", False
+        _start(path)
+    return f"unix://{path}", True
+
+
+def _start(path: str) -> None:
+    ready_read, ready_write = os.pipe()
+    command = [sys.executable, "-m", "croze.daemon", "--addr", f"unix://{path}"]
+    command += ["--root", places.state_dir(), "--idle-timeout", str(IDLE_TIMEOUT_S)]
+    command += ["--ready-fd", str(ready_write)]
+    with open(places.daemon_log(), "ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            pass_fds=(ready_write,),
+            start_new_session=True,
+        )
+    os.close(ready_write)
+    try:
+        _wait_ready(ready_read, process)
+    finally:
+        os.close(ready_read)
+
+
+def _wait_ready(ready: int, process: subprocess.Popen[bytes]) -> None:
+    """The daemon writes one byte when it listens; end of file means that it died."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    readable, _, _ = select.select([ready], [], [], max(0.0, deadline - time.monotonic()))
+    if readable and os.read(ready, 1):
+        # The daemon outlives us on purpose; this tells Popen not to complain about it.
+        process.returncode = 0
+        return
+    process.kill()
+    process.wait()
+    log = Path(places.daemon_log())
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+    raise Unavailable(f"the daemon did not start; the end of {log} says:\n{tail}")
