@@ -1,0 +1,44 @@
+"""JSON byte for byte as Go's `encoding/json` writes it, since digests are made of those bytes.
+
+Compact or indented by two spaces; map keys sorted, struct fields in their order; `<`, `>`, `&` and
+the two Unicode line separators escaped.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_ESCAPES = {
+    b"<": b"\\u003c",
+    b">": b"\\u003e",
+    b"&": b"\\u0026",
+    "\u2028".encode(): b"\\u2028",
+    "\u2029".encode(): b"\\u2029",
+}
+_SPECIAL = re.compile(b"|".join(re.escape(key) for key in _ESCAPES))
+
+
+def _escape(data: bytes) -> bytes:
+    return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], data)
+
+
+def marshal(value: object) -> bytes:
+    """Compact JSON. Structs, dicts, lists, strings, numbers, booleans and None."""
+    return _escape(_ENCODER.encode(value))
+
+
+def marshal_indent(value: object) -> bytes:
+    """JSON indented by two spaces, without a newline at the end."""
+    return _escape(msgspec.json.format(_ENCODER.encode(value), indent=2))
+
+
+def drop_nulls(value: object) -> object:
+    """Remove null members of objects, as Go leaves a field untouched on null."""
+    if isinstance(value, dict):
+        return {key: drop_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [drop_nulls(item) for item in value]
+    return value

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from croze.errors import InvalidRequest
+from croze.image import reference
+
+D = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "full", "short"),
+    [
+        ("busybox", "docker.io/library/busybox", "busybox"),
+        ("busybox:1", "docker.io/library/busybox:1", "busybox:1"),
+        ("user/app:1", "docker.io/user/app:1", "user/app:1"),
+        ("docker.io/busybox", "docker.io/library/busybox", "busybox"),
+        ("index.docker.io/a/b", "docker.io/a/b", "a/b"),
+        ("localhost/app", "localhost/app", "localhost/app"),
+        ("localhost:5000/app:t", "localhost:5000/app:t", "localhost:5000/app:t"),
+        ("example.com/a/b/c", "example.com/a/b/c", "example.com/a/b/c"),
+        ("[::1]:5000/app", "[::1]:5000/app", "[::1]:5000/app"),
+        (f"busybox:1@{D}", f"docker.io/library/busybox:1@{D}", f"busybox:1@{D}"),
+        ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
+        ("Host/app", "Host/app", "Host/app"),
+    ],
+)
+def test_names(text: str, full: str, short: str) -> None:
+    ref = reference.parse(text)
+    assert str(ref) == full
+    assert ref.familiar() == short
+
+
+def test_the_default_tag() -> None:
+    assert reference.normalize("busybox") == "docker.io/library/busybox:latest"
+    assert reference.normalize(f"busybox@{D}") == f"docker.io/library/busybox@{D}"
+
+
+def test_object_is_what_names_the_image_in_its_repository() -> None:
+    assert reference.parse(f"a:1@{D}").object == f"1@{D}"
+    assert reference.parse(f"a@{D}").object == f"@{D}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "invalid reference format"),
+        ("a b", "invalid reference format"),
+        ("a:", "invalid reference format"),
+        ("-a", "invalid reference format"),
+        ("a@sha256:abc", "invalid reference format"),
+        ("App", "invalid reference format: repository name (library/App) must be lowercase"),
+        ("x.io/App", "invalid reference format: repository name (App) must be lowercase"),
+        (
+            "a" * 64,
+            f"invalid repository name ({'a' * 64}), cannot specify 64-byte hexadecimal strings",
+        ),
+        ("a@sha256:" + "a" * 40, "invalid checksum digest length"),
+        ("a@md5:" + "a" * 32, "unsupported digest algorithm"),
+        ("x.io/" + "a" * 256, "repository name must not be more than 255 characters"),
+    ],
+)
+def test_bad_references(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        reference.parse(text)
+    assert str(caught.value) == message
