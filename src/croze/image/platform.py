@@ -29,8 +29,8 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
 _COMPONENT = re.compile(r"^[A-Za-z0-9_.-]+\Z")
 _OS_TEXT = r"^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$"
 _OS = re.compile(_OS_TEXT.removesuffix("$") + r"\Z")
-_OS_NAMES = """aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9
-solaris windows zos"""
+_OS_NAMES = """aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd
+plan9 solaris windows zos"""
 _ARCH_NAMES = """386 amd64 amd64p32 arm armbe arm64 arm64be ppc64 ppc64le loong64 mips mipsle mips64
 mips64le mips64p32 mips64p32le ppc riscv riscv64 s390 s390x sparc sparc64 wasm"""
 _KNOWN_OS = frozenset(_OS_NAMES.split())
