@@ -1,1 +1,5 @@
-"""The session's services, both ends: what a client lends the daemon while it builds."""
+"""A session: services that one client lends to the daemon, both ends of each.
+
+The daemon's end is named for the service (`filesync`, `auth`, `secrets`, …) and `manager` accepts
+the connections; the client's end is `serve` and the `provide_*` modules.
+"""

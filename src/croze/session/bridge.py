@@ -1,0 +1,142 @@
+"""A byte stream inside a gRPC call, joined to a Unix socket.
+
+`Control.Session` carries raw HTTP/2 in byte messages. gRPC can only talk to sockets, so both ends
+pump the messages to an abstract Unix socket, of which nothing is left on disk. Anybody on the
+machine may connect to an abstract socket: the daemon accepts its own process alone (peer
+credentials), and the client's server answers only the one peer name it bound itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import struct
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+CHUNK_BYTES = 256 * 1024
+
+MESSAGE_LIMIT_BYTES = 16 << 20
+"""What BuildKit takes and sends at most in one message."""
+
+CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.default_authority", "localhost"),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.so_reuseport", 0),
+)
+
+
+class Connection(Protocol):
+    """One end of a byte stream."""
+
+    async def read(self) -> bytes:
+        """The next piece; empty at the end."""
+
+    async def write(self, data: bytes) -> None: ...
+
+
+def fresh_name() -> str:
+    """A name for an abstract socket that nobody can guess."""
+    return f"croze-{secrets.token_hex(16)}"
+
+
+class Accepted:
+    """A listening socket that takes one connection, from this very process, and no more."""
+
+    def __init__(self, name: str) -> None:
+        self._listener = _unix_socket()
+        self._listener.bind(f"\0{name}")
+        self._listener.listen(1)
+        self._sock: socket.socket | None = None
+
+    async def wait(self) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        while self._sock is None:
+            sock, _ = await loop.sock_accept(self._listener)
+            if peer_pid(sock) == os.getpid():
+                sock.setblocking(False)
+                self._sock = sock
+            else:
+                sock.close()
+        self._listener.close()
+        return self._sock
+
+    def close(self) -> None:
+        self._listener.close()
+        if self._sock is not None:
+            self._sock.close()
+
+
+@contextmanager
+def accepting(name: str) -> Iterator[Accepted]:
+    accepted = Accepted(name)
+    try:
+        yield accepted
+    finally:
+        accepted.close()
+
+
+def peer_pid(sock: socket.socket) -> int:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid
+
+
+async def connect(name: str, own_name: str = "") -> socket.socket:
+    """Connect to an abstract socket; the other side sees `own_name` as the peer."""
+    sock = _unix_socket()
+    try:
+        if own_name:
+            sock.bind(f"\0{own_name}")
+        await asyncio.get_running_loop().sock_connect(sock, f"\0{name}")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _unix_socket() -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock.setblocking(False)
+    return sock
+
+
+async def inward(connection: Connection, sock: socket.socket) -> None:
+    """Everything read from `connection` goes to the socket, until the end."""
+    loop = asyncio.get_running_loop()
+    while data := await connection.read():
+        await loop.sock_sendall(sock, data)
+
+
+async def outward(sock: socket.socket, connection: Connection) -> None:
+    """Everything read from the socket goes to `connection`, until the end."""
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(sock, CHUNK_BYTES):
+        await connection.write(data)
+
+
+class _Ended(Exception):
+    """One direction has ended, so the stream has."""
+
+
+async def both(connection: Connection, sock: socket.socket, *also: Awaitable[None]) -> None:
+    """Pump both ways until one side ends; what is in `also` ends it too. Raises what broke it."""
+
+    async def until_end(work: Awaitable[None]) -> None:
+        await work
+        raise _Ended
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in (inward(connection, sock), outward(sock, connection), *also):
+                group.create_task(until_end(work))
+    except BaseExceptionGroup as ended:
+        broken = ended.split(_Ended)[1]
+        if broken is not None:
+            raise broken.exceptions[0] from None

@@ -1,0 +1,255 @@
+"""All open sessions of a daemon, and the stream each of them lives on.
+
+Source: BuildKit `session/manager.go`, `session/grpc.go`. A session lives as long as its stream; a
+client that stops answering health checks is taken for gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+
+from croze import errors
+from croze.api import control_pb2
+from croze.grpc_errors import Context, as_croze_error
+from croze.session import bridge, contract
+
+log = logging.getLogger(__name__)
+
+HEADER_ID = "x-docker-expose-session-uuid"
+HEADER_NAME = "x-docker-expose-session-name"
+HEADER_SHARED_KEY = "x-docker-expose-session-sharedkey"
+HEADER_METHOD = "x-docker-expose-session-grpc-method"
+HEADER_HEALTH_TIMEOUT = "x-buildkit-session-health-custom-timeout"
+
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+
+CLOSE_GRACE_S = 5.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HealthPolicy:
+    """How often a client is asked, and when it is given up."""
+
+    interval_s: float = 5.0
+    timeout_s: float = 15.0
+    failures: int = 2
+
+    @classmethod
+    def of_headers(cls, headers: Headers) -> HealthPolicy:
+        """A client may ask to be given up sooner: milliseconds, never below one second."""
+        value = headers.first(HEADER_HEALTH_TIMEOUT)
+        if not value.isdecimal() or int(value) <= 0:
+            return cls()
+        seconds = max(int(value) / 1000, 1.0)
+        return cls(interval_s=seconds, timeout_s=seconds, failures=1)
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What a client said about its session. Names are lower case."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str | bytes]]) -> Headers:
+        return cls(tuple((k.lower(), v) for k, v in pairs if isinstance(v, str)))
+
+    def first(self, name: str) -> str:
+        return next((v for k, v in self.pairs if k == name), "")
+
+    def all(self, name: str) -> list[str]:
+        return [v for k, v in self.pairs if k == name]
+
+
+class OpenSession:
+    """One client's open session: what `contract.Session` promises."""
+
+    def __init__(self, headers: Headers, channel: grpc.aio.Channel) -> None:
+        self._id = headers.first(HEADER_ID)
+        self._name = headers.first(HEADER_NAME)
+        self._shared_key = headers.first(HEADER_SHARED_KEY)
+        self._methods = frozenset(m.lower() for m in headers.all(HEADER_METHOD))
+        self._channel = channel
+        self._closed = asyncio.Event()
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def shared_key(self) -> str:
+        return self._shared_key
+
+    @property
+    def closed(self) -> bool:
+        return self._closed.is_set()
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """Raises `errors.Unavailable` once the client is gone."""
+        if self.closed:
+            raise errors.Unavailable(f"session {self.id} is closed")
+        return self._channel
+
+    def serves(self, method: str) -> bool:
+        return method.lower() in self._methods
+
+    async def wait_closed(self) -> None:
+        await self._closed.wait()
+
+    def mark_closed(self) -> None:
+        self._closed.set()
+
+
+class Sessions:
+    """All sessions that are open now: what `contract.SessionManager` promises."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, OpenSession] = {}
+        self._changed = asyncio.Condition()
+
+    # -- look-up --
+
+    def current(self, id: str) -> contract.Session | None:
+        """The session if it is open. A prefix up to a colon, which tells vertices apart, is
+        ignored."""
+        return self._open.get(_bare(id))
+
+    def ids(self) -> list[str]:
+        return list(self._open)
+
+    async def get(self, id: str, timeout_s: float = 5.0) -> contract.Session:
+        wanted = _bare(id)
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: wanted in self._open)
+                return self._open[wanted]
+        except TimeoutError:
+            message = f"no active session for {wanted}: context deadline exceeded"
+            raise errors.NotFound(message) from None
+
+    async def first(self, ids: Sequence[str], use: Callable[[contract.Session], Awaitable[T]]) -> T:
+        last: errors.CrozeError = errors.NotFound("no active sessions")
+        for id in ids:
+            try:
+                return await use(await self.get(id))
+            except (errors.CrozeError, grpc.RpcError) as error:
+                last = as_croze_error(error)
+        raise last
+
+    # -- the stream --
+
+    async def handle(
+        self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context
+    ) -> None:
+        """The whole of a `Control.Session` call; returns when the session is over."""
+        headers = Headers.of((k, v) for k, v in context.invocation_metadata() or ())
+        await self.serve(headers, _Call(incoming, context))
+
+    async def serve(self, headers: Headers, connection: bridge.Connection) -> None:
+        """Keep one session open on a byte stream of HTTP/2, until either side ends it."""
+        if not headers.first(HEADER_ID):
+            raise errors.InvalidRequest("session without an id")
+        async with self._dialled(headers) as (session, accepted), self._registered(session):
+            await _carry(session, connection, accepted, HealthPolicy.of_headers(headers))
+
+    @asynccontextmanager
+    async def _registered(self, session: OpenSession) -> AsyncIterator[None]:
+        if session.id in self._open:
+            raise errors.AlreadyExists(f"session {session.id} already exists")
+        self._open[session.id] = session
+        async with self._changed:
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            del self._open[session.id]
+            session.mark_closed()
+
+    @asynccontextmanager
+    async def _dialled(
+        self, headers: Headers
+    ) -> AsyncIterator[tuple[OpenSession, bridge.Accepted]]:
+        name = bridge.fresh_name()
+        with bridge.accepting(name) as accepted:
+            channel = grpc.aio.insecure_channel(
+                f"unix-abstract:{name}", options=bridge.CHANNEL_OPTIONS
+            )
+            try:
+                yield OpenSession(headers, channel), accepted
+            finally:
+                accepted.close()
+                # The socket is gone, so calls in flight fail with UNAVAILABLE by themselves;
+                # closing at once would cancel the tasks that await them instead.
+                await channel.close(CLOSE_GRACE_S)
+
+
+def _bare(id: str) -> str:
+    prefix, _, rest = id.partition(":")
+    return rest or prefix
+
+
+class _Call:
+    """The call's messages as a `bridge.Connection`."""
+
+    def __init__(self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context) -> None:
+        self._incoming = incoming
+        self._context = context
+
+    async def read(self) -> bytes:
+        async for message in self._incoming:
+            if message.data:
+                return message.data
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        await self._context.write(control_pb2.BytesMessage(data=data))
+
+
+async def _carry(
+    session: OpenSession,
+    connection: bridge.Connection,
+    accepted: bridge.Accepted,
+    policy: HealthPolicy,
+) -> None:
+    """Pump both ways and watch the client's health; ends with the first of them that ends."""
+    # Connects the channel: the bridge has something to accept before the first call.
+    session.channel.get_state(try_to_connect=True)
+    sock = await accepted.wait()
+    try:
+        await bridge.both(connection, sock, _watch_health(session, policy))
+    except (OSError, grpc.RpcError) as error:
+        log.debug("session %s: %s", session.id, error)
+
+
+async def _watch_health(session: OpenSession, policy: HealthPolicy) -> None:
+    """Returns when the client failed too many checks in a row."""
+    check = session.channel.unary_unary(HEALTH_CHECK, bytes, bytes)
+    failures, last_s = 0, 0.0
+    while failures < policy.failures:
+        await asyncio.sleep(policy.interval_s)
+        started = time.monotonic()
+        try:
+            # A slow line makes checks slow: allow for what the last one took.
+            await check(b"", timeout=max(policy.timeout_s, last_s * 1.5))
+            failures = 0
+        except grpc.aio.AioRpcError as error:
+            failures += 1
+            log.debug("session %s: health check failed: %s", session.id, error.details())
+        last_s = time.monotonic() - started
+    log.warning("session %s: health check failed for good", session.id)

@@ -1,0 +1,114 @@
+"""What a client lends: a table of gRPC methods per service.
+
+The methods' names are sent when the session opens, so a provider is a table and not a generated
+servicer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from croze import errors
+from croze.grpc_errors import Context, aborting
+
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+
+
+@dataclass(frozen=True)
+class Handler:
+    """One method. `build` makes what gRPC wants, answering only calls from `peer`."""
+
+    build: Callable[[str], grpc.RpcMethodHandler[Any, Any]]
+
+
+class Provider(Protocol):
+    """One service that a client lends."""
+
+    @property
+    def service(self) -> str:
+        """The full name, such as `moby.filesync.v1.FileSync`."""
+
+    def methods(self) -> Mapping[str, Handler]:
+        """Handlers by the method's bare name."""
+
+
+def unary(call: Callable[[Q, Context], Awaitable[R]], request: type[Q]) -> Handler:
+    """One question, one answer; errors become statuses."""
+
+    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
+        async def handle(message: Q, context: Context) -> R:
+            async with aborting(context):
+                _check_peer(context, peer)
+                return await call(message, context)
+            raise AssertionError("aborting always raises")
+
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=request.FromString,
+            response_serializer=_bytes_of,
+        )
+
+    return Handler(build)
+
+
+def stream(
+    call: Callable[[AsyncIterator[Q], Context], Awaitable[None]], request: type[Q]
+) -> Handler:
+    """Reads an iterator and answers with `context.write`."""
+
+    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
+        async def handle(messages: AsyncIterator[Q], context: Context) -> None:
+            async with aborting(context):
+                _check_peer(context, peer)
+                await call(messages, context)
+
+        return grpc.stream_stream_rpc_method_handler(
+            handle,
+            request_deserializer=request.FromString,
+            response_serializer=_bytes_of,
+        )
+
+    return Handler(build)
+
+
+def unary_stream(call: Callable[[Q, Context], Awaitable[None]], request: type[Q]) -> Handler:
+    """One question, many answers by `context.write`."""
+
+    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
+        async def handle(message: Q, context: Context) -> None:
+            async with aborting(context):
+                _check_peer(context, peer)
+                await call(message, context)
+
+        return grpc.unary_stream_rpc_method_handler(
+            handle,
+            request_deserializer=request.FromString,
+            response_serializer=_bytes_of,
+        )
+
+    return Handler(build)
+
+
+def _check_peer(context: Context, peer: str) -> None:
+    if context.peer() != peer:
+        raise errors.PermissionDenied("this session is lent to one daemon only")
+
+
+def _bytes_of(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def metadata_of(context: Context) -> dict[str, list[str]]:
+    """The text metadata of a call, by key."""
+    found: dict[str, list[str]] = {}
+    for key, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            found.setdefault(key, []).append(value)
+    return found

@@ -1,0 +1,158 @@
+"""The client's end of a session: its services, served over `Control.Session`.
+
+The client is the HTTP/2 server of the stream (BuildKit `session/session.go`), so a gRPC server on
+an abstract socket is bridged to the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from croze.api import control_pb2
+from croze.errors import CrozeError, Unavailable
+from croze.grpc_errors import from_rpc_error
+from croze.session import bridge, manager
+from croze.session.provider import Provider
+
+SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def new_id() -> str:
+    """An identifier as BuildKit makes them: 25 characters, base 36."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(25))
+
+
+class LentSession:
+    """An open session, as the client that lends it sees it."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.failure: CrozeError | None = None
+        """Why the daemon ended it, if it said so."""
+        self._closed = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed.is_set()
+
+    async def wait_closed(self) -> None:
+        """Returns when the daemon went away, or when the session was closed here."""
+        await self._closed.wait()
+
+    def mark_closed(self) -> None:
+        self._closed.set()
+
+
+@asynccontextmanager
+async def lend(
+    channel: grpc.aio.Channel,
+    providers: Sequence[Provider],
+    *,
+    id: str = "",
+    name: str = "",
+    shared_key: str = "",
+) -> AsyncIterator[LentSession]:
+    """Open a session on a daemon's channel and serve `providers` until the block ends.
+
+    Raises `grpc.RpcError` from within when the daemon refuses the session.
+    """
+    session = LentSession(id or new_id())
+    headers = _headers(session.id, name, shared_key, providers)
+    async with _served(providers) as sock:
+        call: _SessionCall = channel.stream_stream(
+            SESSION_METHOD,
+            control_pb2.BytesMessage.SerializeToString,
+            control_pb2.BytesMessage.FromString,
+        )(None, metadata=headers)
+        async with asyncio.TaskGroup() as group:
+            carrying = group.create_task(_carry(session, call, sock))
+            try:
+                yield session
+            finally:
+                carrying.cancel()
+
+
+_SessionCall: TypeAlias = (
+    "grpc.aio.StreamStreamCall[control_pb2.BytesMessage, control_pb2.BytesMessage]"
+)
+
+
+def _headers(
+    id: str, name: str, shared_key: str, providers: Sequence[Provider]
+) -> tuple[tuple[str, str], ...]:
+    methods = [f"/{p.service}/{method}" for p in providers for method in p.methods()]
+    return (
+        (manager.HEADER_ID, id),
+        (manager.HEADER_NAME, name),
+        (manager.HEADER_SHARED_KEY, shared_key),
+        *((manager.HEADER_METHOD, method) for method in (*methods, manager.HEALTH_CHECK)),
+    )
+
+
+class _Call:
+    """The call's messages as a `bridge.Connection`."""
+
+    def __init__(self, call: _SessionCall) -> None:
+        self._call = call
+
+    async def read(self) -> bytes:
+        message = await self._call.read()
+        return message.data if isinstance(message, control_pb2.BytesMessage) else b""
+
+    async def write(self, data: bytes) -> None:
+        await self._call.write(control_pb2.BytesMessage(data=data))
+
+
+async def _carry(session: LentSession, call: _SessionCall, sock: socket.socket) -> None:
+    """Pump both ways until the daemon or this client ends it."""
+    connection = _Call(call)
+    try:
+        await bridge.both(connection, sock)
+    except grpc.aio.AioRpcError as error:
+        session.failure = from_rpc_error(error)
+    except OSError as error:
+        session.failure = Unavailable(f"session is lost: {error}")
+    finally:
+        session.mark_closed()
+        call.cancel()
+
+
+# -- the server ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _served(providers: Sequence[Provider]) -> AsyncIterator[socket.socket]:
+    """A server of the providers, and the one connection it answers."""
+    name, own_name = bridge.fresh_name(), bridge.fresh_name()
+    server = grpc.aio.server(options=bridge.CHANNEL_OPTIONS)
+    server.add_generic_rpc_handlers(_handlers(providers, f"unix-abstract:{own_name}"))
+    server.add_insecure_port(f"unix-abstract:{name}")
+    await server.start()
+    try:
+        sock = await bridge.connect(name, own_name)
+        try:
+            yield sock
+        finally:
+            sock.close()
+    finally:
+        await server.stop(0)
+
+
+def _handlers(providers: Sequence[Provider], peer: str) -> list[grpc.GenericRpcHandler[Any, Any]]:
+    tables = {p.service: {k: h.build(peer) for k, h in p.methods().items()} for p in providers}
+    tables["grpc.health.v1.Health"] = {"Check": grpc.unary_unary_rpc_method_handler(_healthy)}
+    return [grpc.method_handlers_generic_handler(k, table) for k, table in tables.items()]
+
+
+async def _healthy(request: bytes, context: object) -> bytes:
+    return b"\x08\x01"  # HealthCheckResponse{status: SERVING}

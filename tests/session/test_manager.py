@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+import grpc
+import grpc.aio
+import pytest
+
+from croze import errors
+from croze.api import secrets_pb2, upload_pb2
+from croze.grpc_errors import Context, translated
+from croze.session import manager, provider
+from croze.session.contract import Session
+from croze.session.manager import Headers, HealthPolicy, Sessions
+from croze.session.serve import lend
+from tests.session.conftest import Daemon, Lend
+
+
+class Echo:
+    """A service with one method of each shape."""
+
+    service = "test.Echo"
+
+    def methods(self) -> Mapping[str, provider.Handler]:
+        return {
+            "One": provider.unary(self.one, secrets_pb2.GetSecretRequest),
+            "All": provider.stream(self.all, upload_pb2.BytesMessage),
+        }
+
+    async def one(
+        self, request: secrets_pb2.GetSecretRequest, context: Context
+    ) -> secrets_pb2.GetSecretResponse:
+        if request.ID == "missing":
+            raise errors.NotFound("no such thing", errors.VertexDetail("sha256:1"))
+        return secrets_pb2.GetSecretResponse(data=request.ID.encode())
+
+    async def all(self, messages: AsyncIterator[upload_pb2.BytesMessage], context: Context) -> None:
+        async for message in messages:
+            await context.write(message)
+
+
+async def ask(session: Session, id: str) -> bytes:
+    call = session.channel.unary_unary(
+        "/test.Echo/One",
+        secrets_pb2.GetSecretRequest.SerializeToString,
+        secrets_pb2.GetSecretResponse.FromString,
+    )
+    with translated():
+        answer = await call(secrets_pb2.GetSecretRequest(ID=id))
+    return answer.data
+
+
+async def test_the_daemon_calls_a_lent_service(lending: Lend) -> None:
+    async with lending([Echo()]) as session:
+        assert session.name == "test"
+        assert session.shared_key == "key"
+        assert session.serves("/test.Echo/One")
+        assert session.serves("/TEST.echo/one")
+        assert not session.serves("/test.Echo/Two")
+        assert await ask(session, "hello") == b"hello"
+
+
+async def test_typed_errors_cross_the_session(lending: Lend) -> None:
+    async with lending([Echo()]) as session:
+        with pytest.raises(errors.NotFound, match="no such thing") as caught:
+            await ask(session, "missing")
+    assert caught.value.details == [errors.VertexDetail("sha256:1")]
+
+
+async def test_large_messages_and_streams(lending: Lend) -> None:
+    piece = bytes(range(256)) * 8192  # 2 MiB
+    async with lending([Echo()]) as session:
+        call = session.channel.stream_stream(
+            "/test.Echo/All",
+            upload_pb2.BytesMessage.SerializeToString,
+            upload_pb2.BytesMessage.FromString,
+        )()
+        for _ in range(4):
+            await call.write(upload_pb2.BytesMessage(data=piece))
+            answer = await call.read()
+            assert answer.data == piece
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+
+
+async def test_a_session_that_ends_is_forgotten(daemon: Daemon, lending: Lend) -> None:
+    async with lending([Echo()]) as session:
+        assert daemon.sessions.ids() == [session.id]
+    await session.wait_closed()
+    assert daemon.sessions.ids() == []
+    with pytest.raises(errors.Unavailable):
+        _ = session.channel
+    with pytest.raises(errors.NotFound) as caught:
+        await daemon.sessions.get(session.id, timeout_s=0.01)
+    assert str(caught.value) == (f"no active session for {session.id}: context deadline exceeded")
+
+
+async def test_get_waits_for_a_session_and_ignores_the_prefix(daemon: Daemon) -> None:
+    waiting = asyncio.get_running_loop().create_task(daemon.sessions.get("vertex:late"))
+    await asyncio.sleep(0)
+    async with (
+        grpc.aio.insecure_channel(daemon.address) as channel,
+        lend(channel, [Echo()], id="late"),
+    ):
+        assert (await waiting).id == "late"
+        assert daemon.sessions.current("x:late") is not None
+
+
+async def test_first_tries_each_session(daemon: Daemon, lending: Lend) -> None:
+    async with lending([Echo()]) as one, lending([Echo()]) as two:
+
+        async def use(session: Session) -> str:
+            if session.id == one.id:
+                raise errors.NotFound("not here")
+            return session.id
+
+        assert await daemon.sessions.first([one.id, two.id], use) == two.id
+        with pytest.raises(errors.NotFound, match="not here"):
+            await daemon.sessions.first([one.id], use)
+    with pytest.raises(errors.NotFound, match="no active sessions"):
+        await daemon.sessions.first([], use)
+
+
+async def test_a_call_in_flight_fails_when_the_client_goes(lending: Lend) -> None:
+    async with lending([Echo()]) as session:
+        call = session.channel.stream_stream(
+            "/test.Echo/All",
+            upload_pb2.BytesMessage.SerializeToString,
+            upload_pb2.BytesMessage.FromString,
+        )()
+        await call.write(upload_pb2.BytesMessage(data=b"x"))
+        assert (await call.read()).data == b"x"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_same_id_twice_is_refused(daemon: Daemon) -> None:
+    async with grpc.aio.insecure_channel(daemon.address) as channel:
+        async with lend(channel, [Echo()], id="same"):
+            await daemon.sessions.get("same")
+            async with lend(channel, [Echo()], id="same") as second:
+                await second.wait_closed()
+                assert isinstance(second.failure, errors.AlreadyExists)
+
+
+async def test_strangers_cannot_call_the_lent_services(
+    lending: Lend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    from croze.session import bridge
+
+    connect = bridge.connect
+
+    async def spy(name: str, own_name: str = "") -> object:
+        names.append(name)
+        return await connect(name, own_name)
+
+    monkeypatch.setattr(bridge, "connect", spy)
+    async with lending([Echo()]):
+        async with grpc.aio.insecure_channel(f"unix-abstract:{names[0]}") as stranger:
+            call = stranger.unary_unary("/test.Echo/One", bytes, bytes)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(b"")
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_client_without_health_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = 0
+
+    class Silent:
+        """A session whose client never answers well."""
+
+        id = "x"
+
+        class channel:
+            @staticmethod
+            def unary_unary(*_: object) -> object:
+                async def fail(request: bytes, timeout: float) -> bytes:
+                    nonlocal checks
+                    checks += 1
+                    raise grpc.aio.AioRpcError(
+                        grpc.StatusCode.UNIMPLEMENTED, grpc.aio.Metadata(), grpc.aio.Metadata()
+                    )
+
+                return fail
+
+    policy = HealthPolicy(interval_s=0, timeout_s=1, failures=2)
+    await manager._watch_health(Silent(), policy)  # type: ignore[arg-type]
+    assert checks == 2
+
+
+def test_health_policy_from_headers() -> None:
+    def of(value: str) -> HealthPolicy:
+        return HealthPolicy.of_headers(Headers.of([(manager.HEADER_HEALTH_TIMEOUT, value)]))
+
+    assert of("") == HealthPolicy()
+    assert of("-5") == HealthPolicy()
+    assert of("10") == HealthPolicy(1.0, 1.0, 1)
+    assert of("2500") == HealthPolicy(2.5, 2.5, 1)
+
+
+async def test_a_session_needs_an_id() -> None:
+    with pytest.raises(errors.InvalidRequest):
+        await Sessions().serve(Headers(()), None)  # type: ignore[arg-type]
