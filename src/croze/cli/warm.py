@@ -107,7 +107,7 @@ def become(request: Request) -> None:
 
 
 def serve_child(connection: socket.socket, request: Request) -> int:
-    """In the child: run the command in a second process, to relay the caller's signals to it."""
+    """In the child: run the command in a second process; relay the caller's signals to it."""
     worker = os.fork()
     if worker == 0:
         connection.close()
@@ -195,9 +195,8 @@ def preload() -> None:
 
 def listen(path: str) -> socket.socket | None:
     """The warm socket, or None when a live process already answers there."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-        with contextlib.suppress(OSError):
-            probe.connect(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if probe.connect_ex(path) == 0:
             return None
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)

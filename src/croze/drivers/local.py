@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import select
@@ -20,18 +19,14 @@ IDLE_TIMEOUT_S = 600
 
 
 def address_from_environment() -> str | None:
-    """A daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's tools read it."""
+    """A daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's tools do."""
     return os.environ.get("CROZE_HOST") or os.environ.get("BUILDKIT_HOST") or None
 
 
 def answers(path: str) -> bool:
     """Whether something accepts connections at the socket."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0
 
 
 def ensure_daemon() -> tuple[str, bool]:

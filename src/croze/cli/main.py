@@ -1,0 +1,165 @@
+"""The full command line: finds the command, runs it, turns errors into messages and exit codes.
+
+Exit codes are buildx's: 1 for an error, 102 for exhausted resources, 130 when cancelled; a command
+may return its own (`run` returns its container's). Imports are lazy: start-up time is a feature.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+# Command -> (module below croze.cli, one-line help): the help must not import the command.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "build": ("build", "Start a build"),
+    "run": ("run", "Run an image of the local store in a container"),
+    "images": ("images", "List the images of the local store"),
+    "rmi": ("rmi", "Remove images from the local store"),
+    "du": ("du", "Disk usage"),
+    "prune": ("prune", "Remove build cache"),
+    "debug": ("debug", "Look into the daemon and its store"),
+    "version": ("version", "Show version information"),
+}
+ALIASES = {"b": "build"}
+
+HELP = """\
+Usage:  croze [OPTIONS] COMMAND
+
+Build container images
+
+Options:
+      --builder string   The daemon to use, e.g. unix:///run/buildkit/buildkitd.sock
+  -D, --debug            Say more, and show where errors come from
+  -h, --help             Show this message
+      --version          Show version information
+
+Commands:
+{commands}
+
+Run 'croze COMMAND --help' for more information on a command."""
+
+
+class Command(Protocol):
+    """What a command's module holds."""
+
+    def run(self, argv: Sequence[str], common: Common) -> int:
+        """Run with the words behind the command's name; returns the exit code."""
+
+
+class Common:
+    """The options of every command."""
+
+    def __init__(self) -> None:
+        self.debug = False
+        self.builder = os.environ.get("BUILDX_BUILDER", "")
+
+
+def help_text() -> str:
+    """What `croze --help` prints."""
+    rows = (f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items())
+    return HELP.format(commands="\n".join(rows))
+
+
+def preload_commands() -> None:
+    """Import everything that commands use, for the warm process."""
+    for module, _ in COMMANDS.values():
+        importlib.import_module(f"croze.cli.{module}")
+    importlib.import_module("croze.cli.preload")
+
+
+def split_common(argv: Sequence[str]) -> tuple[Common, list[str]]:
+    """Take the common options off the front; what is left starts with the command."""
+    common, rest = Common(), list(argv)
+    while rest and rest[0].startswith("-"):
+        name, equals, value = rest[0].partition("=")
+        if name in ("-D", "--debug"):
+            common.debug = value != "false"
+        elif name == "--builder":
+            if not equals:
+                if len(rest) < 2:
+                    raise LookupError("flag needs an argument: --builder")
+                value = rest.pop(1)
+            common.builder = value
+        elif name in ("-h", "--help", "--version"):
+            return common, [name]
+        else:
+            raise LookupError(f"unknown flag: {name}")
+        rest.pop(0)
+    return common, rest
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; returns its exit code."""
+    try:
+        common, words = split_common(argv)
+    except LookupError as error:
+        return usage(str(error), "croze")
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if words[0] == "--version":
+        words = ["version"]
+    name = ALIASES.get(words[0], words[0])
+    if name not in COMMANDS:
+        import difflib
+
+        close = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f", did you mean {close[0]}?" if close else ""
+        return usage(f"unknown command: {name}{hint}", "croze")
+    return guarded(name, words[1:], common)
+
+
+def guarded(name: str, words: Sequence[str], common: Common) -> int:
+    """Run a command; errors become messages and exit codes."""
+    from croze.cli.flags import UsageError
+    from croze.errors import Canceled, CrozeError
+
+    try:
+        command: Command = importlib.import_module(f"croze.cli.{COMMANDS[name][0]}")
+        return command.run(words, common)
+    except UsageError as error:
+        return usage(str(error), error.command)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except (KeyboardInterrupt, Canceled):
+        return say("context canceled", 130)
+    except BrokenPipeError:
+        return 141
+    except CrozeError as error:
+        return failed(error, common)
+    except OSError as error:
+        if common.debug:
+            raise
+        return say(str(error), 1)
+
+
+def say(message: str, code: int) -> int:
+    print(f"ERROR: {message}", file=sys.stderr)
+    return code
+
+
+def usage(message: str, command: str) -> int:
+    """A command line that can't be read."""
+    print(f"ERROR: {message}\nSee '{command} --help'.", file=sys.stderr)
+    return 125
+
+
+def failed(error: Exception, common: Common) -> int:
+    """A build or a request failed: the excerpt of the user's file, and the one clear message."""
+    from croze.errors import CrozeError, ResourceExhausted
+    from croze.progress.errors import error_text
+
+    assert isinstance(error, CrozeError)
+    print(error_text(error), file=sys.stderr)
+    if common.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    return 102 if isinstance(error, ResourceExhausted) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

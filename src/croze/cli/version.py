@@ -1,0 +1,19 @@
+"""`croze version`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze import __version__
+from croze.cli.flags import Flags
+
+if TYPE_CHECKING:
+    from croze.cli.main import Common
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """Print this client's version."""
+    Flags("croze version", "Show version information", "[OPTIONS]").read(argv)
+    print(f"croze {__version__}")
+    return 0
