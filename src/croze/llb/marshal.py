@@ -5,7 +5,10 @@ others. Python's writes strictly by number. For most messages that is the same; 
 (2-8) stands before `platform` (10) and `constraints` (11), so it is marshalled in two parts.
 """
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Sequence
 
 from croze.api import ops_pb2
 
@@ -20,9 +23,27 @@ def marshal_op(op: ops_pb2.Op) -> bytes:
     rest.ClearField(kind)
     body = ops_pb2.Op()
     getattr(body, kind).CopyFrom(getattr(op, kind))
-    return rest.SerializeToString(deterministic=True) + body.SerializeToString(deterministic=True)
+    return marshal_parts(rest, body)
+
+
+def marshal_parts(head: ops_pb2.Op, body: ops_pb2.Op) -> bytes:
+    """The same, for an op made in two halves: `body` has only the `oneof`, `head` the rest."""
+    return head.SerializeToString(deterministic=True) + body.SerializeToString(deterministic=True)
 
 
 def digest_bytes(data: bytes) -> str:
     """`sha256:` and the hex digest of `data`."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def op_blobs(definition: ops_pb2.Definition) -> list[bytes]:
+    """The marshalled ops of a definition. (The field's name is a Python keyword.)"""
+    blobs: Sequence[bytes] = getattr(definition, "def")
+    return list(blobs)
+
+
+def definition_of(blobs: Sequence[bytes]) -> ops_pb2.Definition:
+    """A definition of these ops, without metadata."""
+    definition = ops_pb2.Definition()
+    getattr(definition, "def").extend(blobs)
+    return definition

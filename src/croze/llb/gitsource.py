@@ -1,0 +1,95 @@
+"""The git source op."""
+
+from __future__ import annotations
+
+from typing import Literal, Unpack
+
+from croze.errors import InvalidRequest
+from croze.llb import caps
+from croze.llb.giturl import GitUrl, UnknownProtocol, parse_git_url
+from croze.llb.meta import join_path
+from croze.llb.options import OpOptions
+from croze.llb.source import source
+from croze.llb.state import State
+
+
+def git(
+    url: str,
+    ref: str = "",
+    *,
+    subdir: str = "",
+    keep_git_dir: bool = False,
+    checksum: str = "",
+    skip_submodules: bool = False,
+    mtime: Literal["", "checkout", "commit"] = "",
+    fetch_by_commit: bool = False,
+    known_ssh_hosts: str = "",
+    ssh_id: str = "",
+    auth_token_secret: str = "",
+    auth_header_secret: str = "",
+    bundle: str = "",
+    checkout_bundle: bool = False,
+    **options: Unpack[OpOptions],
+) -> State:
+    """A commit's files.
+
+    `ref` is a branch, tag or commit; `checksum` the commit it must be. Of an address over ssh the
+    key of the host is taken from `known_ssh_hosts`, the agent from the client's `ssh_id`. `bundle`
+    names a blob with a git bundle to take the commits from.
+    """
+    remote, url = _remote(url)
+    attrs = {
+        "git.fullurl": url,
+        "git.authtokensecret": auth_token_secret or "GIT_AUTH_TOKEN",
+        "git.authheadersecret": auth_header_secret or "GIT_AUTH_HEADER",
+    }
+    needed = {caps.SOURCE_GIT, caps.SOURCE_GIT_FULL_URL}
+    if auth_token_secret or auth_header_secret:
+        needed.add(caps.SOURCE_GIT_HTTP_AUTH)
+    if remote is not None and remote.scheme == "ssh":
+        attrs["git.mountsshsock"] = ssh_id or "default"
+        if known_ssh_hosts:
+            attrs["git.knownsshhosts"] = known_ssh_hosts.removesuffix("\n") + "\n"
+        needed |= {caps.SOURCE_GIT_KNOWN_HOSTS, caps.SOURCE_GIT_SSH_SOCK}
+    extras = {
+        "git.keepgitdir": (_flag(keep_git_dir), caps.SOURCE_GIT_KEEP_DIR),
+        "git.checksum": (checksum, caps.SOURCE_GIT_CHECKSUM),
+        "git.skipsubmodules": (_flag(skip_submodules), caps.SOURCE_GIT_SKIP_SUBMODULES),
+        "git.mtime": (mtime, caps.SOURCE_GIT_MTIME),
+        "git.fetchbycommit": (_flag(fetch_by_commit), caps.SOURCE_GIT_FETCH_BY_COMMIT),
+        "git.bundle": (bundle, caps.SOURCE_GIT_BUNDLE),
+        "git.checkoutbundle": (_flag(checkout_bundle), caps.SOURCE_GIT_CHECKOUT_BUNDLE),
+    }
+    for key, (value, cap) in extras.items():
+        if value:
+            attrs[key] = value
+            needed.add(cap)
+    return source(f"git://{_identity(remote, url, ref, subdir)}", attrs, *needed, **options)
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else ""
+
+
+def _remote(url: str) -> tuple[GitUrl | None, str]:
+    """The address, with `https://` where nothing is said, or None where it can't be read: then
+    git will complain."""
+    try:
+        try:
+            remote = parse_git_url(url)
+        except UnknownProtocol:
+            url = f"https://{url}"
+            remote = parse_git_url(url)
+    except InvalidRequest:
+        return None, url
+    return remote, remote.remote
+
+
+def _identity(remote: GitUrl | None, url: str, ref: str, subdir: str) -> str:
+    """The same for all protocols by which a repository can be had."""
+    if remote is None:
+        return url
+    identity = remote.host + join_path("/", remote.path)
+    if ref or subdir:
+        identity += f"#{ref}" + (f":{subdir}" if subdir else "")
+    return identity

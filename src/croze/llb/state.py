@@ -1,0 +1,194 @@
+"""States: immutable values that stand for a filesystem to be.
+
+Every method returns a new state. Nothing runs until the state is marshalled and handed to a daemon.
+
+    from croze import llb
+
+    alpine = llb.image("alpine")
+    tools = alpine.run("apk add --no-cache git").root
+    out = tools.dir("/src").run(["git", "clone", URL, "."]).root
+    definition = out.marshal()
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Unpack
+
+from croze.api import ops_pb2
+from croze.image.config import ImageConfig
+from croze.image.platform import Platform, normalize
+from croze.llb.env import Env
+from croze.llb.execop import Device, ExecVertex, ProxyEnv
+from croze.llb.fileop import FileAction, FileVertex
+from croze.llb.graph import Defaults, Edge, Output, define
+from croze.llb.meta import Meta, NetworkMode, SecurityMode, Ulimit, join_dir
+from croze.llb.mounts import AnyMount, split_mounts
+from croze.llb.options import OpOptions, constraints_of
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A filesystem (`output` None is an empty one) and what processes in it would start with."""
+
+    output: Output | None = None
+    meta: Meta = field(default_factory=lambda: Meta(dir="/"))
+
+    # What it carries along.
+
+    @property
+    def env(self) -> Env:
+        return self.meta.env
+
+    @property
+    def cwd(self) -> str:
+        """The working directory."""
+        return self.meta.dir
+
+    def add_env(self, key: str, value: str) -> State:
+        """With an environment variable."""
+        return self._with(env=self.meta.env.set(key, value))
+
+    def dir(self, path: str) -> State:
+        """With a working directory, seen from the one so far. Does not create it."""
+        return self._with(dir=join_dir(self.meta.dir, path))
+
+    def user(self, user: str) -> State:
+        """With a user: `name[:group]` or `uid[:gid]`."""
+        return self._with(user=user)
+
+    def hostname(self, name: str) -> State:
+        return self._with(hostname=name)
+
+    def platform(self, platform: Platform) -> State:
+        return self._with(platform=normalize(platform))
+
+    def network(self, mode: NetworkMode) -> State:
+        return self._with(network=mode)
+
+    def security(self, mode: SecurityMode) -> State:
+        return self._with(security=mode)
+
+    def cgroup_parent(self, path: str) -> State:
+        return self._with(cgroup_parent=path)
+
+    def add_extra_host(self, name: str, ip: str) -> State:
+        """With a line in `/etc/hosts`."""
+        return self._with(extra_hosts=(*self.meta.extra_hosts, (name, ip)))
+
+    def add_ulimit(self, name: str, soft: int, hard: int) -> State:
+        return self._with(ulimits=(*self.meta.ulimits, Ulimit(name, soft, hard)))
+
+    def with_image_config(self, config: ImageConfig) -> State:
+        """With what an image's config says of environment, directory and platform."""
+        state = self
+        for pair in config.config.env:
+            key, _, value = pair.partition("=")
+            if key:
+                state = state.add_env(key, value)
+        state = state.dir(config.config.working_dir)
+        if config.architecture and config.os:
+            state = state.platform(config.platform)
+        return state
+
+    def apply(self, *changes: Callable[[State], State]) -> State:
+        """The state after these functions, one after the other."""
+        state = self
+        for change in changes:
+            state = change(state)
+        return state
+
+    def with_output(self, output: Output | None, platform: Platform | None = None) -> State:
+        """The same surroundings on another filesystem; its platform if it has one."""
+        state = replace(self, output=output)
+        return state.platform(platform) if platform is not None else state
+
+    def _with(self, **changes: object) -> State:
+        return State(self.output, replace(self.meta, **changes))  # type: ignore[arg-type]
+
+    # What can be done with it.
+
+    def run(
+        self,
+        args: str | Sequence[str],
+        *,
+        mounts: Sequence[AnyMount] = (),
+        readonly_root: bool = False,
+        proxy: ProxyEnv | None = None,
+        devices: Sequence[Device] = (),
+        valid_exit_codes: Sequence[int] = (),
+        env: Mapping[str, str] | None = None,
+        dir: str | None = None,
+        user: str | None = None,
+        network: NetworkMode | None = None,
+        security: SecurityMode | None = None,
+        **options: Unpack[OpOptions],
+    ) -> Exec:
+        """Run a process on this filesystem. A text is split as a shell would, without a shell.
+
+        `env`, `dir`, `user`, `network` and `security` hold for this process alone.
+        """
+        inside = self._inside(env, dir, user, network, security)
+        binds, secrets, sockets = split_mounts(mounts)
+        vertex = ExecVertex(
+            args=tuple(shlex.split(args) if isinstance(args, str) else args),
+            meta=inside.meta,
+            root=self.output,
+            readonly_root=readonly_root,
+            mounts=binds,
+            secrets=secrets,
+            sockets=sockets,
+            devices=tuple(devices),
+            proxy=proxy,
+            valid_exit_codes=tuple(valid_exit_codes),
+            constraints=constraints_of(options),
+        )
+        root = vertex.mount_output("/", self.output)
+        return Exec(self.with_output(root, options.get("platform")), vertex, binds)
+
+    def _inside(
+        self,
+        env: Mapping[str, str] | None,
+        dir: str | None,
+        user: str | None,
+        network: NetworkMode | None,
+        security: SecurityMode | None,
+    ) -> State:
+        state = self
+        for key, value in (env or {}).items():
+            state = state.add_env(key, value)
+        if dir is not None:
+            state = state.dir(dir)
+        given = {"user": user, "network": network, "security": security}
+        return state._with(**{k: v for k, v in given.items() if v is not None})
+
+    def file(self, action: FileAction, **options: Unpack[OpOptions]) -> State:
+        """Change files: see `copy`, `mkdir`, `mkfile`, `rm` and `symlink`."""
+        vertex = FileVertex(action.bind(self.output, self.cwd), constraints_of(options))
+        return self.with_output(Edge(vertex))
+
+    # What becomes of it.
+
+    def marshal(self, defaults: Defaults | None = None) -> ops_pb2.Definition:
+        """The definition to hand to a daemon; empty for scratch."""
+        return define(self.output, defaults or Defaults())
+
+
+@dataclass(frozen=True, eq=False)
+class Exec:
+    """A process that was run. `root` is the root filesystem after it."""
+
+    root: State
+    vertex: ExecVertex
+    mounts: Sequence[object]
+
+    def mount(self, target: str) -> State:
+        """The filesystem mounted at `target`, after the process."""
+        return State(self.vertex.mount_output(target, None), Meta(dir="/"))
+
+
+def scratch() -> State:
+    """An empty filesystem."""
+    return State()
