@@ -1,0 +1,70 @@
+"""HEALTHCHECK."""
+
+from __future__ import annotations
+
+import re
+
+from croze.dockerfile.instructions.duration import parse_duration_ns
+from croze.dockerfile.instructions.flags import parse_flags
+from croze.dockerfile.instructions.header import at_least_one, header
+from croze.dockerfile.instructions.values import Healthcheck, HealthcheckConfig
+from croze.dockerfile.location import DockerfileError
+from croze.dockerfile.quote import quote
+from croze.dockerfile.syntax_tree import Node
+
+_FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
+_MIN_NS = 1_000_000
+_MAX_RETRIES = 2**31 - 1
+
+
+def parse_healthcheck(node: Node) -> Healthcheck:
+    kind, *words = at_least_one("HEALTHCHECK", node.args)
+    if kind.upper() == "NONE":
+        if words:
+            raise DockerfileError("HEALTHCHECK NONE takes no arguments")
+        return Healthcheck(**header(node), config=HealthcheckConfig(("NONE",)))
+    values = parse_flags(node.flags, values=_FLAGS).values
+    test = _test(kind.upper(), node)
+    interval, timeout, start_period, start_interval = (
+        _duration(name, values.get(name, "")) for name in _FLAGS[:4]
+    )
+    config = HealthcheckConfig(
+        test,
+        interval_ns=interval,
+        timeout_ns=timeout,
+        start_period_ns=start_period,
+        start_interval_ns=start_interval,
+        retries=_retries(values.get("retries", "")),
+    )
+    return Healthcheck(**header(node), config=config)
+
+
+def _test(kind: str, node: Node) -> tuple[str, ...]:
+    if kind != "CMD":
+        raise DockerfileError(f"Unknown type {quote(kind)} in HEALTHCHECK (try CMD)")
+    words = node.args[1:]
+    if not words:
+        raise DockerfileError("Missing command after HEALTHCHECK CMD")
+    if node.json:
+        return ("CMD", *words)
+    return ("CMD-SHELL", " ".join(words))
+
+
+def _duration(name: str, text: str) -> int:
+    duration = parse_duration_ns(text) if text else 0
+    if duration and duration < _MIN_NS:
+        raise DockerfileError(f"Interval {quote(name)} cannot be less than 1ms")
+    return duration
+
+
+def _retries(text: str) -> int:
+    if not text:
+        return 0
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise DockerfileError(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
+    retries = int(text) if len(text) < 40 else _MAX_RETRIES + 1
+    if not -_MAX_RETRIES - 1 <= retries <= _MAX_RETRIES:
+        raise DockerfileError(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
+    if retries < 0:
+        raise DockerfileError(f"--retries cannot be negative ({retries})")
+    return retries

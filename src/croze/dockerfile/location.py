@@ -1,0 +1,60 @@
+"""Where in a Dockerfile an error is.
+
+An error raised while a Dockerfile is read or converted carries *places*: source details without
+file name and data, one per nesting level, innermost first. Whoever knows the file turns them into
+whole ones with `fill_source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from croze.errors import CrozeError, InvalidRequest, Position, Range, SourceDetail
+
+Ranges = tuple[Range, ...]
+E = TypeVar("E", bound=CrozeError)
+
+
+class DockerfileError(InvalidRequest):
+    """The Dockerfile is wrong: bad syntax, arguments or references."""
+
+
+def line_ranges(start: int, end: int = 0) -> Ranges:
+    """One range per line from `start` to `end`, the form in which BuildKit keeps places."""
+    return tuple(Range(Position(n), Position(n)) for n in range(start, max(start, end) + 1))
+
+
+def with_location(err: E, ranges: Sequence[Range]) -> E:
+    """Add a place behind those that are known; returns the same error."""
+    err.details.append(SourceDetail("", b"", tuple(ranges)))
+    return err
+
+
+def set_location(err: E, ranges: Sequence[Range]) -> E:
+    """Make this the only place; returns the same error."""
+    err.details[:] = [d for d in err.details if not _is_place(d)]
+    return with_location(err, ranges)
+
+
+def locations(err: CrozeError) -> list[Ranges]:
+    """The places gathered so far, in order."""
+    return [d.ranges for d in err.details if isinstance(d, SourceDetail) and _is_place(d)]
+
+
+def fill_source(
+    err: E, filename: str, data: bytes, *, language: str = "Dockerfile", definition: bytes = b""
+) -> E:
+    """Complete the places with the file they are in; returns the same error."""
+    err.details[:] = [
+        replace(d, filename=filename, data=data, language=language, definition=definition)
+        if isinstance(d, SourceDetail) and _is_place(d)
+        else d
+        for d in err.details
+    ]
+    return err
+
+
+def _is_place(detail: object) -> bool:
+    return isinstance(detail, SourceDetail) and not detail.filename and not detail.data

@@ -1,0 +1,63 @@
+"""The syntax tree: one node per instruction, arguments still plain text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from croze.dockerfile.directives import Directive
+from croze.dockerfile.location import Ranges, line_ranges
+
+
+@dataclass(frozen=True)
+class Heredoc:
+    """A document in the text: `content` as written, `expand` unless its word was quoted, `chomp`
+    for `<<-`."""
+
+    name: str
+    fd: int = 0
+    expand: bool = True
+    chomp: bool = False
+    content: str = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """An instruction. `name` is the keyword as written, `original` the joined line."""
+
+    name: str
+    original: str
+    args: tuple[str, ...] = ()
+    """For ENV and LABEL three per pair: key, value, separator (`=` or empty)."""
+    trigger: Node | None = None
+    """ONBUILD's own instruction, without lines."""
+    flags: tuple[str, ...] = ()
+    json: bool = False
+    """The arguments came as a JSON array."""
+    start_line: int = 0
+    end_line: int = 0
+    comments: tuple[str, ...] = ()
+    heredocs: tuple[Heredoc, ...] = ()
+
+    @property
+    def location(self) -> Ranges:
+        return line_ranges(self.start_line, self.end_line)
+
+
+@dataclass(frozen=True)
+class ParseWarning:
+    """Something the parser tolerates for now."""
+
+    short: str
+    detail: tuple[str, ...]
+    url: str
+    location: Ranges
+
+
+@dataclass(frozen=True)
+class ParseResult:
+    """A parsed file. `escape` is the escape character in force."""
+
+    ast: tuple[Node, ...]
+    escape: str
+    warnings: tuple[ParseWarning, ...]
+    directives: tuple[Directive, ...]
