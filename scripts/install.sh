@@ -41,7 +41,7 @@ unpack_from_suite() {
   (cd "$dir/debs" && apt-get "${apt[@]}" -qq download "$package" 2>/dev/null)
   dpkg -x "$dir"/debs/"$package"_*.deb "$dir/root.tmp"
   mv "$dir/root.tmp" "$dir/root"
-  rm -rf "$dir/lists" "$dir/debs"
+  rm -rf "$dir/lists" "$dir/debs" "$dir/sources.list"
 }
 
 case "${1:-}" in

@@ -67,7 +67,9 @@ def preload_commands() -> None:
     """Import everything that commands use, for the warm process."""
     for module, _ in COMMANDS.values():
         importlib.import_module(f"croze.cli.{module}")
-    importlib.import_module("croze.cli.preload")
+    from croze.cli import preload
+
+    preload.everything()
 
 
 def split_common(argv: Sequence[str]) -> tuple[Common, list[str]]:

@@ -3,18 +3,27 @@
 Imports only: no thread, no connection, no event loop may come of it.
 """
 
-import asyncio  # noqa: F401
-import socket  # noqa: F401
-import subprocess  # noqa: F401
-import tempfile  # noqa: F401
+from __future__ import annotations
 
-import grpc  # noqa: F401
-import grpc.aio  # noqa: F401
+import importlib
 
-import croze.api.control_pb2_grpc
-import croze.api.engine_pb2_grpc
-import croze.client.options
-import croze.drivers.local
-import croze.progress.errors
-import croze.progress.plain
-import croze.progress.tty
+MODULES = (
+    "asyncio",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "grpc.aio",
+    "croze.api.control_pb2_grpc",
+    "croze.api.engine_pb2_grpc",
+    "croze.client.options",
+    "croze.drivers.local",
+    "croze.progress.errors",
+    "croze.progress.plain",
+    "croze.progress.tty",
+)
+
+
+def everything() -> None:
+    """Import it all."""
+    for name in MODULES:
+        importlib.import_module(name)

@@ -107,7 +107,7 @@ def become(request: Request) -> None:
 
 
 def serve_child(connection: socket.socket, request: Request) -> int:
-    """In the child: run the command in a second process; relay the caller's signals to it."""
+    """In the child: run the command in a second process and relay signals to that."""
     worker = os.fork()
     if worker == 0:
         connection.close()
@@ -130,7 +130,7 @@ def serve_child(connection: socket.socket, request: Request) -> int:
 
 
 def relay_signals(connection: socket.socket, worker: int) -> int:
-    """Pass the caller's signals to `worker`; a caller that vanished interrupts it. Its exit code."""
+    """Pass the caller's signals to `worker`; a vanished caller interrupts it. The exit code."""
     exited = os.pidfd_open(worker)
     poller = select.poll()
     poller.register(exited, select.POLLIN)

@@ -1,0 +1,53 @@
+"""Fixtures of the end-to-end tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.sandbox import Sandbox, registry
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is e2e and needs root."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            if os.getuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """A running daemon; afterwards it must stop cleanly and leave nothing."""
+    made = Sandbox(tmp_path)
+    made.start()
+    try:
+        yield made
+        if made.daemon is not None:
+            assert made.stop() == 0, made.log_text()
+        assert made.wait_no_leftovers() == []
+        assert "Traceback" not in made.log_text(), made.log_text()
+    finally:
+        if made.daemon is not None:
+            made.daemon.kill()
+            made.daemon.wait()
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The busybox image, as an OCI layout."""
+    layout = tmp_path_factory.mktemp("images") / "busybox"
+    images.busybox_layout(layout)
+    return layout
+
+
+@pytest.fixture(scope="session")
+def local_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry on loopback for the whole run: `host:port`."""
+    with registry(tmp_path_factory.mktemp("registry") / "r") as host:
+        yield host

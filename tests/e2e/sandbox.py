@@ -1,0 +1,244 @@
+"""A daemon of a test's own: root, sockets, registry, and proof that nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+CROZE = Path(sys.executable).parent / "croze"
+BUILDX = {
+    suite: REPO / ".cache/peers" / suite / "root/usr/libexec/docker/cli-plugins/docker-buildx"
+    for suite in ("trixie", "sid")
+}
+COMMAND_TIMEOUT_S = 90
+
+
+class CommandFailed(AssertionError):
+    """A command that should have succeeded did not."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+def execute(
+    command: Sequence[str | Path],
+    env: Mapping[str, str],
+    *,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    check: bool = True,
+) -> Done:
+    """Run to the end; with `check`, anything but success fails the test with all output."""
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words,
+        env=dict(env),
+        cwd=cwd,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        timeout=COMMAND_TIMEOUT_S,
+        check=False,
+    )
+    result = Done(
+        done.returncode,
+        done.stdout.decode(errors="replace"),
+        done.stderr.decode(errors="replace"),
+    )
+    if check and result.code != 0:
+        raise CommandFailed(f"{' '.join(words)}: exit {result.code}\n{result.output}")
+    return result
+
+
+@dataclass
+class Sandbox:
+    """Everything below `path`; nothing of the machine's own daemon or settings is touched."""
+
+    path: Path
+    daemon: subprocess.Popen[bytes] | None = None
+    extra_env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        return self.path / "root"
+
+    @property
+    def runtime(self) -> Path:
+        return self.path / "run"
+
+    @property
+    def socket(self) -> Path:
+        return self.runtime / "crozed.sock"
+
+    @property
+    def address(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "crozed.log"
+
+    @property
+    def env(self) -> dict[str, str]:
+        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR")}
+        return {
+            **keep,
+            "HOME": str(self.path),
+            "DOCKER_CONFIG": str(self.path / ".docker"),
+            "BUILDX_CONFIG": str(self.path / ".docker/buildx"),
+            "CROZE_ROOT": str(self.root),
+            "CROZE_RUNTIME_DIR": str(self.runtime),
+            "CROZE_NO_WARM": "1",
+            "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+            **self.extra_env,
+        }
+
+    def start(self, *flags: str) -> None:
+        """Start the daemon and wait until it is ready."""
+        self.runtime.mkdir(parents=True, exist_ok=True)
+        ready, write = os.pipe()
+        command = [sys.executable, "-m", "croze.daemon", "--addr", self.address]
+        command += ["--root", str(self.root), "--debug", "--ready-fd", str(write), *flags]
+        with open(self.log, "ab") as log:
+            self.daemon = subprocess.Popen(
+                command, stdout=log, stderr=log, env=self.env, pass_fds=(write,), cwd="/"
+            )
+        os.close(write)
+        with open(ready, "rb") as pipe:
+            if pipe.read(1) != b"1":
+                raise CommandFailed(f"crozed did not start:\n{self.log_text()}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop the daemon; its exit code (negative for the signal that ended it)."""
+        assert self.daemon is not None
+        self.daemon.send_signal(number)
+        code = self.daemon.wait(timeout=20)
+        self.daemon = None
+        return code
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def croze(
+        self,
+        *words: str | Path,
+        cwd: Path | None = None,
+        stdin: bytes | None = None,
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run the real CLI against this sandbox's daemon."""
+        return execute(
+            [CROZE, *words], {**self.env, **(env or {})}, cwd=cwd, stdin=stdin, check=check
+        )
+
+    def buildx(
+        self, suite: str, *words: str | Path, check: bool = True, stdin: bytes | None = None
+    ) -> Done:
+        """Run Debian's unmodified `docker-buildx` with a remote builder on this daemon."""
+        binary = BUILDX[suite]
+        known = self.path / ".docker/buildx/instances/croze"
+        if not known.exists():
+            create = ["create", "--driver", "remote", "--name", "croze", self.address]
+            execute([binary, *create], self.env)
+        return execute([binary, "--builder", "croze", *words], self.env, check=check, stdin=stdin)
+
+    def context(self, name: str, files: Mapping[str, str | bytes]) -> Path:
+        """A build context below this sandbox."""
+        folder = self.path / "contexts" / name
+        for relative, content in files.items():
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            data = content.encode() if isinstance(content, str) else content
+            target.write_bytes(data)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def leftovers(self) -> list[str]:
+        """Processes and mounts that still know this sandbox. Empty is right after `stop`."""
+        marker = str(self.path)
+        found = [
+            f"mount {m}" for m in Path("/proc/self/mounts").read_text().splitlines() if marker in m
+        ]
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (
+                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+                if marker in words and int(process.name) != os.getpid():
+                    found.append(f"process {process.name} {words}")
+        return found
+
+    def wait_no_leftovers(self, timeout_s: float = 5.0) -> list[str]:
+        """Children of a killed daemon need a moment to notice."""
+        deadline = time.monotonic() + timeout_s
+        while (left := self.leftovers()) and time.monotonic() < deadline:
+            select_pause()
+        return left
+
+
+def select_pause() -> None:
+    """A short wait for other processes; there is no event to wait for."""
+    import select
+
+    select.select([], [], [], 0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Debian's `docker-registry` on loopback; yields `host:port`."""
+    binary = shutil.which("docker-registry")
+    assert binary, "docker-registry is not installed: make setup-test"
+    port = free_port()
+    folder.mkdir(parents=True)
+    config = folder / "config.yml"
+    config.write_text(
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen([binary, "serve", str(config)], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 20
+        while not _listens(port):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, "the registry did not start in time"
+            select_pause()
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
