@@ -1,0 +1,188 @@
+"""Answers to `WWW-Authenticate`: Basic, and Bearer tokens by scope.
+
+Source: distribution project, `docs/spec/auth` (token and OAuth2 requests).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import msgspec
+
+from croze.errors import CrozeError
+from croze.registry import failures
+from croze.registry.credentials import Credentials, Login, Token
+from croze.registry.hosts import Endpoint
+
+_CLIENT_ID = "buildkit-client"
+_DEFAULT_LIFETIME_S = 60
+_CHALLENGE = re.compile(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """One `WWW-Authenticate` header. `scheme` is lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+class _TokenAnswer(msgspec.Struct):
+    token: str = ""
+    access_token: str = ""
+    expires_in: int = 0
+
+
+def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
+    """Read all `WWW-Authenticate` values."""
+    found = []
+    for text in headers:
+        scheme, _, rest = text.strip().partition(" ")
+        values = {key.lower(): quoted or plain for key, quoted, plain in _CHALLENGE.findall(rest)}
+        found.append(Challenge(scheme.lower(), values))
+    return found
+
+
+class Authorizer:
+    """Remembers what each host asked for, and tokens until shortly before they run out."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+        self._challenges: dict[str, Challenge] = {}
+        self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
+
+    async def header(
+        self, endpoint: Endpoint, scopes: Sequence[str], who: Credentials
+    ) -> str | None:
+        """The `Authorization` header for a request, None while the host has not asked."""
+        challenge = self._challenges.get(endpoint.host)
+        if challenge is None:
+            return None
+        if challenge.scheme == "basic":
+            return _basic(await who.login(endpoint.host))
+        return f"Bearer {await self._token(endpoint, challenge, scopes, who)}"
+
+    def learn(self, endpoint: Endpoint, headers: Sequence[str]) -> Challenge | None:
+        """Take note of what a 401 asks for; None if it asks for nothing we know."""
+        challenges = parse_challenges(headers)
+        for scheme in ("bearer", "basic"):
+            for challenge in challenges:
+                if challenge.scheme == scheme:
+                    self._challenges[endpoint.host] = challenge
+                    return challenge
+        return None
+
+    def forget_tokens(self, endpoint: Endpoint) -> None:
+        """The host refused a token."""
+        for key in [key for key in self._tokens if key[0] == endpoint.host]:
+            del self._tokens[key]
+
+    async def _token(
+        self, endpoint: Endpoint, challenge: Challenge, scopes: Sequence[str], who: Credentials
+    ) -> str:
+        realm = challenge.parameters.get("realm", "")
+        service = challenge.parameters.get("service", "")
+        wanted = merge_scopes([*scopes, *challenge.parameters.get("scope", "").split()])
+        base = (endpoint.host, realm, service, *wanted)
+        found = self._fresh((*base, "session", who.identity))
+        if found is not None:
+            return found
+        token = await who.token(endpoint.host, realm, service, wanted)
+        if token is not None:
+            return self._keep((*base, "session", who.identity), token)
+        login = await who.login(endpoint.host)
+        own = (*base, "login", login.username, hashlib.sha256(login.secret.encode()).hexdigest())
+        found = self._fresh(own)
+        if found is not None:
+            return found
+        return self._keep(own, await self._fetch(endpoint, realm, service, wanted, login))
+
+    def _fresh(self, key: tuple[str, ...]) -> str | None:
+        value, until = self._tokens.get(key, ("", 0.0))
+        return value if time.monotonic() < until else None
+
+    def _keep(self, key: tuple[str, ...], token: Token) -> str:
+        now = time.monotonic()
+        self._tokens = {k: kept for k, kept in self._tokens.items() if kept[1] > now}
+        self._tokens[key] = (token.value, now + 0.9 * token.lifetime_s)
+        return token.value
+
+    async def _fetch(
+        self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
+    ) -> Token:
+        what = "oauth" if login.secret else "anonymous"
+        try:
+            try:
+                return await self._get(endpoint, realm, service, scopes, login)
+            except failures.UnexpectedStatus as err:
+                if not login.secret or err.status not in (401, 404, 405):
+                    raise
+                return await self._post(endpoint, realm, service, scopes, login)
+        except CrozeError as err:
+            raise err.wrap(f"failed to authorize: failed to fetch {what} token") from err
+
+    async def _get(
+        self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
+    ) -> Token:
+        query = [("service", service)] if service else []
+        query += [("scope", scope) for scope in scopes]
+        auth = aiohttp.BasicAuth(login.username, login.secret) if login.secret else None
+        request = self._http.get(realm, params=query, auth=auth, ssl=endpoint.ssl)
+        return await _read_token("GET", realm, request)
+
+    async def _post(
+        self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
+    ) -> Token:
+        form = {"service": service, "client_id": _CLIENT_ID}
+        if scopes:
+            form["scope"] = " ".join(scopes)
+        if login.username:
+            form |= {
+                "grant_type": "password",
+                "username": login.username,
+                "password": login.secret,
+            }
+        else:
+            form |= {"grant_type": "refresh_token", "refresh_token": login.secret}
+        return await _read_token("POST", realm, self._http.post(realm, data=form, ssl=endpoint.ssl))
+
+
+async def _read_token(
+    method: str, realm: str, request: aiohttp.client._RequestContextManager
+) -> Token:
+    try:
+        async with request as response:
+            if not 200 <= response.status < 400:
+                raise await failures.unexpected(response)
+            answer = msgspec.json.decode(await response.read(), type=_TokenAnswer)
+    except (aiohttp.ClientError, OSError) as err:
+        raise failures.failed(method, realm, err) from err
+    except msgspec.MsgspecError as err:
+        raise CrozeError(f"unable to decode token response: {err}") from err
+    value = answer.access_token or answer.token
+    if not value:
+        raise CrozeError("authorization server did not include a token in the response")
+    return Token(value, max(answer.expires_in, 0) or _DEFAULT_LIFETIME_S)
+
+
+def _basic(login: Login) -> str | None:
+    if not login.username or not login.secret:
+        return None
+    text = f"{login.username}:{login.secret}"
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def merge_scopes(scopes: Sequence[str]) -> list[str]:
+    """One scope per resource, actions joined: `repository:a:pull` + `…:push,pull`."""
+    actions: dict[str, set[str]] = {}
+    for scope in scopes:
+        resource, _, wanted = scope.rpartition(":")
+        if scope:
+            actions.setdefault(resource, set()).update(wanted.split(","))
+    return [f"{resource}:{','.join(sorted(acts))}" for resource, acts in sorted(actions.items())]

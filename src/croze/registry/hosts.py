@@ -1,0 +1,136 @@
+"""Where a registry host is really asked: scheme, TLS, mirrors.
+
+Source: BuildKit `docs/buildkitd.toml.md` (`[registry."host"]`) and `util/resolver`.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from croze.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class RegistryConfig:
+    """`[registry."host"]`. None where nothing was said. Paths are PEM files."""
+
+    mirrors: tuple[str, ...] = ()
+    http: bool | None = None
+    insecure: bool | None = None
+    ca: tuple[str, ...] = ()
+    keypairs: tuple[tuple[str, str], ...] = ()
+    """(key, certificate)"""
+    tls_config_dirs: tuple[str, ...] = ()
+
+
+INSECURE = RegistryConfig(http=True, insecure=True)
+"""What `registry.insecure=true` means: no verification, plain HTTP where TLS fails."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One place that answers for a registry host."""
+
+    scheme: str
+    host: str
+    path: str = "/v2"
+    config: RegistryConfig = RegistryConfig()
+    namespace: str = ""
+    """For a mirror: the host that it mirrors."""
+    plain_fallback: bool = False
+    """Try plain HTTP when TLS can't be spoken."""
+
+    @property
+    def mirror(self) -> bool:
+        return bool(self.namespace)
+
+    def url(self, path: str) -> str:
+        """The URL of `path` below `/v2`, e.g. `library/busybox/manifests/latest`."""
+        query = f"?ns={self.namespace}" if self.namespace else ""
+        return f"{self.scheme}://{self.host}{self.path}/{path}{query}"
+
+    def plain(self) -> Endpoint:
+        return replace(self, scheme="http", plain_fallback=False)
+
+    @property
+    def ssl(self) -> ssl.SSLContext | bool:
+        return _context(self.config) if self.scheme == "https" else True
+
+
+def is_localhost(host: str) -> bool:
+    """Whether a host (with or without port) is this machine: spoken to in plain HTTP."""
+    name = _without_port(host)
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def endpoints(
+    host: str, configs: Mapping[str, RegistryConfig], *, insecure: bool = False, push: bool = False
+) -> list[Endpoint]:
+    """In the order to try. Mirrors are only read from."""
+    config = INSECURE if insecure else configs.get(host, RegistryConfig())
+    mirrors = () if push or insecure else config.mirrors
+    found = [_mirror(text, host, configs) for text in mirrors]
+    real = "registry-1.docker.io" if host == "docker.io" else host
+    return [*found, _endpoint(real, config)]
+
+
+def _mirror(text: str, host: str, configs: Mapping[str, RegistryConfig]) -> Endpoint:
+    """`host[/path]`; a path goes between `/v2` and the repository."""
+    where, _, path = text.partition("/")
+    path = path.removeprefix("v2").strip("/") if path.split("/")[0] == "v2" else path.strip("/")
+    found = _endpoint(where, configs.get(where, RegistryConfig()))
+    return replace(found, path=f"/v2/{path}" if path else "/v2", namespace=host)
+
+
+def _endpoint(host: str, config: RegistryConfig) -> Endpoint:
+    plain = config.http if config.http is not None else is_localhost(host)
+    if config.insecure:
+        return Endpoint("https", host, config=config, plain_fallback=plain)
+    return Endpoint("http" if plain else "https", host, config=config)
+
+
+@functools.lru_cache(maxsize=64)
+def _context(config: RegistryConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authorities, keypairs = _with_directories(config)
+    try:
+        for path in authorities:
+            context.load_verify_locations(cafile=path)
+        for key, certificate in keypairs:
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as err:
+        raise InvalidRequest(f"failed to load registry TLS files: {err}") from err
+    if config.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _with_directories(config: RegistryConfig) -> tuple[list[str], list[tuple[str, str]]]:
+    """Adds `*.crt`, and `*.cert` with its `*.key`, of the directories."""
+    authorities, keypairs = list(config.ca), list(config.keypairs)
+    for directory in config.tls_config_dirs:
+        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        for path in (Path(directory, name) for name in names):
+            if path.suffix == ".crt":
+                authorities.append(str(path))
+            elif path.suffix == ".cert":
+                keypairs.append((str(path.with_suffix(".key")), str(path)))
+    return authorities, keypairs

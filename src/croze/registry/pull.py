@@ -1,0 +1,228 @@
+"""Names into digests, digests into bytes (OCI distribution-spec, pull)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+
+from croze.errors import Corrupted, CrozeError, NotFound
+from croze.image import descriptor as media
+from croze.image import manifest as manifests
+from croze.image.descriptor import Descriptor
+from croze.image.reference import check_digest
+from croze.registry import failures
+from croze.registry.client import Repository
+from croze.registry.hosts import Endpoint
+
+MAX_MANIFEST_BYTES = 8 << 20
+_WRITE_BYTES = 1 << 20
+
+ACCEPT = ", ".join(
+    [media.DOCKER_MANIFEST, media.DOCKER_INDEX, media.OCI_MANIFEST, media.OCI_INDEX, "*/*"]
+)
+
+Counter = Callable[[int], None]
+"""Called with the bytes transferred so far."""
+
+
+async def resolve(repo: Repository) -> Descriptor:
+    """What the reference's tag (or digest) names now, by a HEAD request where possible.
+
+    Raises `NotFound` (`<ref>: not found`), `failures.Refused` (`pull access denied, ...`).
+    """
+    ref = repo.ref.tagged()
+    hosts = repo.endpoints()
+    ranked: tuple[int, CrozeError] = (0, failures.not_found(ref))
+    for endpoint in hosts:
+        try:
+            return await _resolve_at(repo, endpoint, last=endpoint is hosts[-1])
+        except failures.RequestFailed as err:
+            ranked = max(ranked, (1, err), key=lambda pair: pair[0])
+        except failures.Refused as err:
+            denied = "pull access denied, repository does not exist or may require authorization"
+            told = err if str(err).startswith("unexpected") else err.wrap(denied)
+            ranked = max(ranked, (1, told), key=lambda pair: pair[0])
+        except NotFound:
+            ranked = max(ranked, (2, failures.not_found(ref)), key=lambda pair: pair[0])
+        except CrozeError as err:
+            ranked = max(ranked, (3, err), key=lambda pair: pair[0])
+    raise ranked[1]
+
+
+async def _resolve_at(repo: Repository, endpoint: Endpoint, *, last: bool) -> Descriptor:
+    ref = repo.ref.tagged()
+    url = repo.url(endpoint, f"manifests/{ref.digest or ref.tag}")
+    headers = {"Accept": ACCEPT}
+    async with repo.send(endpoint, "HEAD", url, headers=headers, last_host=last) as response:
+        if response.status != 405:
+            await _check(response, ref)
+            digest = ref.digest or response.headers.get("Docker-Content-Digest", "")
+            size = response.headers.get("Content-Length", "")
+            if digest and size.isdecimal():
+                return Descriptor(_media_type(response), check_digest(digest), int(size))
+    data, media_type = await _get_manifest(repo, endpoint, ref.digest or ref.tag)
+    found = manifests.describe(data, media_type)
+    if ref.digest and found.digest != ref.digest:
+        raise Corrupted(f"unexpected digest {found.digest} of {ref}")
+    return found
+
+
+async def fetch_manifest(repo: Repository, descriptor: Descriptor) -> bytes:
+    """The bytes of a manifest, index or config, verified. Falls back to the blobs path."""
+
+    async def attempt() -> bytes:
+        error: CrozeError = failures.not_found(f"content {descriptor.digest}")
+        for endpoint in repo.endpoints():
+            try:
+                return _verified(await _small(repo, endpoint, descriptor), descriptor)
+            except NotFound as err:
+                error = err if not failures.retriable(error) else error
+            except CrozeError as err:
+                error = err
+        raise error
+
+    return await repo.registry.transport.with_retries(attempt)
+
+
+async def _small(repo: Repository, endpoint: Endpoint, descriptor: Descriptor) -> bytes:
+    known = media.MANIFEST_TYPES | media.INDEX_TYPES
+    first, second = ("manifests", "blobs")
+    if descriptor.media_type not in known:
+        first, second = second, first
+    try:
+        return await _get_small(repo, endpoint, f"{first}/{descriptor.digest}")
+    except NotFound:
+        if descriptor.media_type in known:
+            raise
+        return await _get_small(repo, endpoint, f"{second}/{descriptor.digest}")
+
+
+def _verified(data: bytes, descriptor: Descriptor) -> bytes:
+    found = manifests.digest_of(data)
+    if found != descriptor.digest:
+        raise Corrupted(f"unexpected digest {found} of content {descriptor.digest}")
+    return data
+
+
+async def _get_manifest(repo: Repository, endpoint: Endpoint, name: str) -> tuple[bytes, str]:
+    url = repo.url(endpoint, f"manifests/{name}")
+    async with repo.send(endpoint, "GET", url, headers={"Accept": ACCEPT}) as response:
+        await _check(response, repo.ref.tagged())
+        return await _read(response, url), _media_type(response)
+
+
+async def _get_small(repo: Repository, endpoint: Endpoint, path: str) -> bytes:
+    url = repo.url(endpoint, path)
+    async with repo.send(endpoint, "GET", url, headers={"Accept": ACCEPT}) as response:
+        await _check(response, f"content at {url}")
+        return await _read(response, url)
+
+
+async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
+    data = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            data += chunk
+            if len(data) > MAX_MANIFEST_BYTES:
+                raise NotFound(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
+    except (aiohttp.ClientError, OSError) as err:
+        raise failures.failed("GET", url, err) from err
+    return bytes(data)
+
+
+async def _check(response: aiohttp.ClientResponse, what: object) -> None:
+    if response.status == 404:
+        raise failures.not_found(what)
+    if response.status > 299:
+        raise await failures.unexpected(response)
+
+
+def _media_type(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip()
+
+
+async def fetch_blob(
+    repo: Repository,
+    descriptor: Descriptor,
+    write: Callable[[bytes], None],
+    *,
+    counter: Counter | None = None,
+    log: Callable[[str], None] | None = None,
+) -> None:
+    """Stream a blob's bytes, in order, to `write` (called in a thread, about a MiB at a time).
+
+    A broken connection goes on from where it broke. The size is checked here; the digest is the
+    caller's to verify, who has seen all bytes. Raises `NotFound` and `Corrupted`.
+    """
+    progress = _Progress(descriptor, write, counter)
+
+    async def attempt() -> None:
+        error: CrozeError = failures.not_found(f"could not fetch content {descriptor.digest}")
+        for endpoint in repo.endpoints():
+            try:
+                await _stream(repo, endpoint, progress)
+                return
+            except NotFound as err:
+                error = err if not failures.retriable(error) else error
+            except CrozeError as err:
+                error = err
+        raise error
+
+    async with repo.slot:
+        await repo.registry.transport.with_retries(attempt, log)
+
+
+class _Progress:
+    """How far a blob's transfer has come, over all attempts."""
+
+    def __init__(
+        self, descriptor: Descriptor, write: Callable[[bytes], None], counter: Counter | None
+    ) -> None:
+        self.descriptor = descriptor
+        self.done = 0
+        self._write = write
+        self._counter = counter
+
+    async def take(self, data: bytes) -> None:
+        if self.done + len(data) > self.descriptor.size:
+            raise Corrupted(
+                f"content {self.descriptor.digest} is longer than {self.descriptor.size} bytes"
+            )
+        await asyncio.to_thread(self._write, data)
+        self.done += len(data)
+        if self._counter is not None:
+            self._counter(self.done)
+
+
+async def _stream(repo: Repository, endpoint: Endpoint, progress: _Progress) -> None:
+    descriptor = progress.descriptor
+    url = repo.url(endpoint, f"blobs/{descriptor.digest}")
+    headers = {"Range": f"bytes={progress.done}-"} if progress.done else {}
+    async with repo.send(endpoint, "GET", url, headers=headers) as response:
+        await _check(response, f"content at {url}")
+        skip = progress.done if response.status != 206 else 0
+        await _copy(response, progress, skip, url)
+    if progress.done != descriptor.size:
+        raise failures.RequestFailed(
+            f'failed to do request: Get "{url}": unexpected EOF', again=True
+        )
+
+
+async def _copy(response: aiohttp.ClientResponse, progress: _Progress, skip: int, url: str) -> None:
+    """What was received before a connection broke still counts."""
+    buffer = bytearray()
+    chunks = response.content.iter_any()
+    try:
+        async for chunk in chunks:
+            kept = chunk[skip:] if skip else chunk
+            skip = max(0, skip - len(chunk))
+            buffer += kept
+            if len(buffer) >= _WRITE_BYTES:
+                await progress.take(bytes(buffer))
+                buffer.clear()
+    except (aiohttp.ClientError, OSError) as err:
+        await progress.take(bytes(buffer))
+        raise failures.failed("GET", url, err) from err
+    await progress.take(bytes(buffer))

@@ -1,0 +1,205 @@
+"""Blobs and manifests up to a registry (OCI distribution-spec, push)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import aiohttp
+
+from croze.errors import CrozeError, InvalidRequest
+from croze.image import descriptor as media
+from croze.image import manifest as manifests
+from croze.image.descriptor import Descriptor
+from croze.registry import failures
+from croze.registry.client import Repository
+from croze.registry.credentials import Anonymous
+from croze.registry.hosts import Endpoint
+
+_CHUNK_BYTES = 1 << 20
+_DENIED = "push access denied, repository does not exist or may require authorization"
+
+
+class Content(Protocol):
+    """Where the bytes come from: what `store.contract.BlobStore` offers."""
+
+    def path(self, digest: str) -> Path: ...
+
+    def read(self, digest: str, limit_bytes: int = ...) -> bytes: ...
+
+
+async def push_blob(
+    repo: Repository,
+    descriptor: Descriptor,
+    path: Path,
+    *,
+    mount_from: str = "",
+    counter: Callable[[int], None] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> None:
+    """Bring a blob up unless it is there. `mount_from`: a repository of the same registry that
+    has it, from which it is linked if the registry allows."""
+    endpoint = repo.endpoints(push=True)[0]
+
+    async def attempt() -> None:
+        if await _exists(repo, endpoint, f"blobs/{descriptor.digest}"):
+            return
+        location = await _start(repo, endpoint, descriptor, mount_from)
+        if location is not None:
+            await _upload(repo, endpoint, location, descriptor, path, counter)
+
+    try:
+        async with repo.slot:
+            await repo.registry.transport.with_retries(attempt, log)
+    except failures.Refused as err:
+        raise _denied(err) from err
+    if counter is not None:
+        counter(descriptor.size)
+
+
+async def push_manifest(
+    repo: Repository, data: bytes, media_type: str, *, tag: str = "", force: bool = True
+) -> None:
+    """Bring a manifest up under a tag, or under its digest alone."""
+    endpoint = repo.endpoints(push=True)[0]
+    url = repo.url(endpoint, f"manifests/{tag or manifests.digest_of(data)}")
+
+    async def attempt() -> None:
+        headers = {"Content-Type": media_type}
+        async with repo.send(
+            endpoint, "PUT", url, headers=headers, body=data, push=True
+        ) as response:
+            if response.status not in (200, 201, 204):
+                raise await failures.unexpected(response)
+            _check_digest(response, manifests.digest_of(data))
+
+    try:
+        if tag or force or not await _exists(repo, endpoint, f"manifests/{url.rpartition('/')[2]}"):
+            await repo.registry.transport.with_retries(attempt)
+    except failures.Refused as err:
+        raise _denied(err) from err
+
+
+def _denied(err: failures.Refused) -> CrozeError:
+    return err if str(err).startswith(("unexpected", _DENIED)) else err.wrap(_DENIED)
+
+
+def _check_digest(response: aiohttp.ClientResponse, expected: str) -> None:
+    said = response.headers.get("Docker-Content-Digest", "")
+    if said and said != expected:
+        raise CrozeError(f"got digest {said}, expected {expected}")
+
+
+async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
+    url = repo.url(endpoint, path)
+    async with repo.send(endpoint, "HEAD", url, push=True) as response:
+        if response.status == 404:
+            return False
+        if response.status > 299:
+            raise await failures.unexpected(response)
+        return True
+
+
+async def _start(
+    repo: Repository, endpoint: Endpoint, descriptor: Descriptor, mount_from: str
+) -> str | None:
+    """The location to upload to; None when the registry could link the blob."""
+    if mount_from and mount_from != repo.ref.path:
+        query = urlencode({"mount": descriptor.digest, "from": mount_from})
+        try:
+            return await _post(repo, endpoint, f"?{query}", mount_from)
+        except (failures.Refused, failures.UnexpectedStatus):
+            pass  # a private repository, or no mounting: send the bytes
+    return await _post(repo, endpoint, "", "")
+
+
+async def _post(
+    repo: Repository, endpoint: Endpoint, query: str, also_pull_from: str
+) -> str | None:
+    url = repo.url(endpoint, f"blobs/uploads/{query}")
+    async with repo.send(
+        endpoint, "POST", url, push=True, also_pull_from=also_pull_from
+    ) as response:
+        if response.status == 201:
+            return None
+        if response.status not in (200, 202, 204):
+            raise await failures.unexpected(response)
+        return urljoin(str(response.url), response.headers.get("Location", ""))
+
+
+async def _upload(
+    repo: Repository,
+    endpoint: Endpoint,
+    location: str,
+    descriptor: Descriptor,
+    path: Path,
+    counter: Callable[[int], None] | None,
+) -> None:
+    """One PUT with the whole body. Another host gets no credentials of ours."""
+    joint = "&" if urlsplit(location).query else "?"
+    url = f"{location}{joint}{urlencode({'digest': descriptor.digest})}"
+    target = repo
+    if urlsplit(location).netloc != endpoint.host:
+        target = Repository(repo.registry, repo.ref, Anonymous(), repo.insecure)
+        endpoint = Endpoint(urlsplit(location).scheme, urlsplit(location).netloc)
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(descriptor.size),
+    }
+    async with target.send(
+        endpoint,
+        "PUT",
+        url,
+        headers=headers,
+        body=lambda: _chunks(path, counter),
+        push=True,
+    ) as response:
+        if response.status not in (200, 201, 204):
+            raise await failures.unexpected(response)
+        _check_digest(response, descriptor.digest)
+
+
+async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncIterator[bytes]:
+    done = 0
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield data
+            done += len(data)
+            if counter is not None:
+                counter(done)
+
+
+def closure(root: Descriptor, content: Content) -> tuple[list[Descriptor], list[Descriptor]]:
+    """The manifests (children before parents, the root last) and the distinct blobs below a root.
+    Layers that may not be distributed are left out."""
+    order: list[Descriptor] = []
+    blobs: dict[str, Descriptor] = {}
+
+    def visit(entry: Descriptor) -> None:
+        if any(entry.digest == seen.digest for seen in order):
+            return
+        children: Sequence[Descriptor] = ()
+        if entry.media_type in media.INDEX_TYPES:
+            children = manifests.parse_index(content.read(entry.digest)).manifests
+        elif entry.media_type in media.MANIFEST_TYPES:
+            parsed = manifests.parse_manifest(content.read(entry.digest))
+            children = [parsed.config, *(parsed.layers or ())]
+        elif not is_foreign(entry):
+            blobs.setdefault(entry.digest, entry)
+        for child in children:
+            visit(child)
+        if entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:
+            order.append(entry)
+
+    visit(root)
+    if not order:
+        raise InvalidRequest(f"{root.media_type} is not a manifest that can be pushed")
+    return order, list(blobs.values())
+
+
+def is_foreign(descriptor: Descriptor) -> bool:
+    """Layers that registries must not be given."""
+    return ".foreign." in descriptor.media_type or ".nondistributable." in descriptor.media_type

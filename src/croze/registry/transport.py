@@ -1,0 +1,183 @@
+"""Requests to registries: authorised, retried, and failing with a clear message."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiohttp
+from yarl import URL
+
+from croze.errors import CrozeError
+from croze.registry import failures
+from croze.registry.auth import Authorizer
+from croze.registry.credentials import Credentials
+from croze.registry.hosts import Endpoint
+
+T = TypeVar("T")
+Body = Callable[[], AsyncIterator[bytes]] | bytes | None
+
+_ATTEMPTS = 5
+_BUSY = (408, 429)
+_BROKEN = (500, 503, 504)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How long to wait before a transfer is tried again: `first_s`, doubled until `limit_s`."""
+
+    first_s: float = 1.0
+    limit_s: float = 8.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. `body` can be made again for another attempt."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    scopes: Sequence[str]
+    credentials: Credentials
+    body: Body = None
+    last_host: bool = True
+    """Broken answers are asked for once more, as no other host will be tried."""
+
+
+class Transport:
+    """Owns the connections. Made inside the event loop; `close` when done."""
+
+    def __init__(self, retry: Retry | None = None) -> None:
+        self.retry = retry or Retry()
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=16, keepalive_timeout=60),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120),
+            headers={"User-Agent": "croze", "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            trust_env=True,
+        )
+        self._auth = Authorizer(self._http)
+        self._plain: set[str] = set()
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    @contextlib.asynccontextmanager
+    async def send(
+        self, endpoint: Endpoint, request: Request
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, whatever its status, once authorisation has been tried. Raises
+        `failures.Refused` and `failures.RequestFailed`."""
+        response = await self._answer(endpoint, request)
+        try:
+            yield response
+        finally:
+            response.release()
+
+    async def _answer(self, endpoint: Endpoint, request: Request) -> aiohttp.ClientResponse:
+        tokens = seen_broken = 0
+        for attempt in range(_ATTEMPTS):
+            header = await self._auth.header(endpoint, request.scopes, request.credentials)
+            response = await self._once(endpoint, request, header)
+            if response.status == 401 and attempt + 1 < _ATTEMPTS:
+                if not await self._learned(endpoint, request, response, header, tokens):
+                    return response
+                tokens += header is not None
+            elif response.status in _BUSY and attempt + 1 < _ATTEMPTS:
+                await asyncio.sleep(_retry_after(response, self.retry.first_s))
+            elif response.status in _BROKEN and request.last_host and not seen_broken:
+                seen_broken = 1
+            else:
+                return response
+            response.release()
+        raise AssertionError("the last attempt returns")
+
+    async def _learned(
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        response: aiohttp.ClientResponse,
+        sent: str | None,
+        tokens: int,
+    ) -> bool:
+        """Whether another attempt can be authorised better than the one that got this 401."""
+        challenge = self._auth.learn(endpoint, response.headers.getall("WWW-Authenticate", []))
+        if challenge is None:
+            return False
+        if challenge.scheme == "basic":
+            again = await self._auth.header(endpoint, request.scopes, request.credentials)
+            return again is not None and again != sent
+        if sent is not None:
+            self._auth.forget_tokens(endpoint)
+        if tokens and (said := challenge.parameters.get("error")):
+            response.release()
+            raise failures.Refused(f"server message: {said}: authorization failed")
+        return tokens < 2
+
+    async def _once(
+        self, endpoint: Endpoint, request: Request, authorization: str | None
+    ) -> aiohttp.ClientResponse:
+        if endpoint.plain_fallback and endpoint.host in self._plain:
+            endpoint, request = endpoint.plain(), _plain(request)
+        headers = dict(request.headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        body = request.body() if callable(request.body) else request.body
+        try:
+            return await self._http.request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=headers,
+                data=body,
+                ssl=endpoint.ssl,
+                allow_redirects=request.method in ("GET", "HEAD"),
+            )
+        except (aiohttp.ClientError, OSError) as err:
+            failure = failures.failed(request.method, request.url, err)
+            if endpoint.plain_fallback and _try_plain(failure, endpoint):
+                self._plain.add(endpoint.host)
+                return await self._once(endpoint, request, authorization)
+            raise failure from err
+
+    async def with_retries(
+        self, attempt: Callable[[], Awaitable[T]], log: Callable[[str], None] | None = None
+    ) -> T:
+        """Run a transfer until it works, fails for good, or was tried often enough."""
+        wait_s = self.retry.first_s
+        while True:
+            try:
+                return await attempt()
+            except CrozeError as err:
+                if not failures.retriable(err) or wait_s >= self.retry.limit_s:
+                    raise
+                if log is not None:
+                    log(f"error: {err}\nretrying in {wait_s:g}s\n")
+            await asyncio.sleep(wait_s)
+            wait_s *= 2
+
+
+def _plain(request: Request) -> Request:
+    url = "http" + request.url.removeprefix("https").removeprefix("http")
+    return Request(
+        request.method,
+        url,
+        request.headers,
+        request.scopes,
+        request.credentials,
+        request.body,
+        request.last_host,
+    )
+
+
+def _try_plain(failure: failures.RequestFailed, endpoint: Endpoint) -> bool:
+    """TLS was not understood; or nobody listens on 443, which says nothing about 80."""
+    has_port = endpoint.host.rpartition(":")[2].isdigit() and not endpoint.host.endswith("]")
+    return failure.tls or (not has_port and "connection refused" in str(failure))
+
+
+def _retry_after(response: aiohttp.ClientResponse, default_s: float) -> float:
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), 30.0) if text.isdecimal() else default_s
