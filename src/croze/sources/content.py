@@ -1,0 +1,266 @@
+"""Where an image's bytes come from: a registry, a client's content store, or our own blobs.
+
+A *provider* answers for one reference. Its small contents (manifests, configs) are read at once;
+layers come later, through the `BlobFetcher` that goes with it and that survives a restart as its
+`origin`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from croze.errors import Corrupted, InvalidRequest, NotFound
+from croze.image import manifest as manifests
+from croze.image import reference
+from croze.image.descriptor import Descriptor
+from croze.image.reference import Reference
+from croze.registry import pull
+from croze.registry.client import Registry, Repository
+from croze.registry.credentials import Anonymous, Credentials
+from croze.registry.session_auth import SessionCredentials
+from croze.session.content import LentStore
+from croze.session.contract import Session, SessionManager
+from croze.status import Progress
+from croze.store.contract import BlobFetcher, BlobStore
+
+_REPORT_EVERY_S = 0.1
+
+T = TypeVar("T")
+
+
+class Provider(Protocol):
+    """The contents of one image reference."""
+
+    async def resolve(self, sessions: Sequence[str]) -> Descriptor:
+        """What the reference names. Raises `NotFound`."""
+
+    async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
+        """A manifest or config, verified."""
+
+    def fetcher(self, progress: Progress | None) -> BlobFetcher:
+        """For the layers."""
+
+
+class Locks:
+    """One lock a digest, so that concurrent fetches share one transfer."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @contextlib.asynccontextmanager
+    async def hold(self, digest: str) -> AsyncIterator[None]:
+        lock, users = self._held.get(digest, (asyncio.Lock(), 0))
+        self._held[digest] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._held[digest]
+            if users == 1:
+                del self._held[digest]
+            else:
+                self._held[digest] = (lock, users - 1)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What providers and fetchers need from the daemon."""
+
+    registry: Registry
+    sessions: SessionManager
+    locks: Locks
+
+    def credentials(self, sessions: Sequence[str]) -> Credentials:
+        return SessionCredentials(self.sessions, sessions) if sessions else Anonymous()
+
+    def repository(self, ref: Reference, sessions: Sequence[str]) -> Repository:
+        return self.registry.repository(ref, self.credentials(sessions))
+
+
+@dataclass(frozen=True)
+class RegistryProvider:
+    """A reference in a registry."""
+
+    access: Access
+    ref: Reference
+
+    async def resolve(self, sessions: Sequence[str]) -> Descriptor:
+        return await pull.resolve(self.access.repository(self.ref, sessions))
+
+    async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
+        return await pull.fetch_manifest(self.access.repository(self.ref, sessions), descriptor)
+
+    def fetcher(self, progress: Progress | None) -> BlobFetcher:
+        return RegistryFetcher(self.access, self.ref, progress)
+
+
+@dataclass(frozen=True)
+class RegistryFetcher:
+    """Layers from a registry."""
+
+    access: Access
+    ref: Reference
+    progress: Progress | None = None
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        return {"kind": "registry", "ref": str(self.ref)}
+
+    async def fetch(
+        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        async with self.access.locks.hold(descriptor.digest):
+            if blobs.has(descriptor.digest):
+                return
+            repo = self.access.repository(self.ref, sessions)
+            report = Transfer(self.progress, descriptor)
+            async with blobs.writer() as writer:
+                await pull.fetch_blob(
+                    repo, descriptor, writer.write, counter=report.count, log=report.log
+                )
+                await writer.commit(digest=descriptor.digest, size=descriptor.size)
+            report.done()
+
+
+@dataclass(frozen=True)
+class LentProvider:
+    """A digest in a content store of a client (`oci-layout://`)."""
+
+    access: Access
+    ref: Reference
+    store: str
+    session: str
+
+    async def resolve(self, sessions: Sequence[str]) -> Descriptor:
+        digest = self.ref.digest
+        if not digest:
+            raise InvalidRequest(f'reference "{self.ref}" must have digest')
+
+        async def look(session: Session) -> bytes:
+            return await LentStore(session, f"oci:{self.store}").read_all(digest)
+
+        try:
+            data = await _in_session(self.access, self.session, sessions, look)
+        except NotFound as err:
+            raise err.wrap("unable to get info about digest") from err
+        kind = manifests.detect_media_type(data)
+        return manifests.describe(verified(data, digest), kind)
+
+    async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
+        async def look(session: Session) -> bytes:
+            return await LentStore(session, f"oci:{self.store}").read_all(descriptor.digest)
+
+        data = await _in_session(self.access, self.session, sessions, look)
+        return verified(data, descriptor.digest)
+
+    def fetcher(self, progress: Progress | None) -> BlobFetcher:
+        return LentFetcher(self.access, self.store, self.session, progress)
+
+
+@dataclass(frozen=True)
+class LentFetcher:
+    """Layers from a content store of a client. After a restart the client's session is another
+    one: those of the asking build are tried."""
+
+    access: Access
+    store: str
+    session: str
+    progress: Progress | None = None
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        return {"kind": "oci-layout", "store": self.store, "session": self.session}
+
+    async def fetch(
+        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        async def copy(session: Session) -> None:
+            report = Transfer(self.progress, descriptor)
+            store = LentStore(session, f"oci:{self.store}")
+            async with blobs.writer() as writer:
+                done = 0
+                async for data in store.read(descriptor.digest):
+                    await asyncio.to_thread(writer.write, data)
+                    done += len(data)
+                    report.count(done)
+                await writer.commit(digest=descriptor.digest, size=descriptor.size)
+            report.done()
+
+        async with self.access.locks.hold(descriptor.digest):
+            if not blobs.has(descriptor.digest):
+                await _in_session(self.access, self.session, sessions, copy)
+
+
+def fetcher_of(access: Access, origin: Mapping[str, str]) -> BlobFetcher:
+    """Make a fetcher anew from its `origin`. Raises `InvalidRequest` for one that is unknown."""
+    match origin.get("kind"):
+        case "registry":
+            return RegistryFetcher(access, reference.parse(origin["ref"]))
+        case "oci-layout":
+            return LentFetcher(access, origin["store"], origin["session"])
+    raise InvalidRequest(f"unknown origin of a blob: {dict(origin)}")
+
+
+async def _in_session(
+    access: Access,
+    session: str,
+    others: Sequence[str],
+    use: Callable[[Session], Awaitable[T]],
+) -> T:
+    """Ask the session that was named, or the asking build's own if it is gone."""
+    if session:
+        try:
+            found = await access.sessions.get(session, timeout_s=0 if others else 5)
+        except NotFound:
+            if session in others or not others:
+                raise
+        else:
+            return await use(found)
+    return await access.sessions.first(others, use)
+
+
+def verified(data: bytes, digest: str) -> bytes:
+    """The data, or `Corrupted`."""
+    found = manifests.digest_of(data)
+    if found != digest:
+        raise Corrupted(f"unexpected digest {found} of content {digest}")
+    return data
+
+
+class Transfer:
+    """A layer's line of progress: `sha256:… current / total`."""
+
+    def __init__(self, progress: Progress | None, descriptor: Descriptor) -> None:
+        self._progress = progress
+        self._descriptor = descriptor
+        self._started = datetime.now(UTC)
+        self._last = 0.0
+
+    def count(self, done: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._last >= _REPORT_EVERY_S:
+            self._last = now
+            self._report(done, None)
+
+    def log(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.log(2, text.encode())
+
+    def done(self) -> None:
+        self._report(self._descriptor.size, datetime.now(UTC))
+
+    def _report(self, current: int, completed: datetime | None) -> None:
+        if self._progress is not None:
+            self._progress.status(
+                self._descriptor.digest,
+                current=current,
+                total=self._descriptor.size,
+                name=self._descriptor.digest,
+                started=self._started,
+                completed=completed,
+            )

@@ -1,0 +1,211 @@
+"""`docker-image://` and `oci-layout://`: images as sources, without fetching their layers.
+
+Keys as BuildKit makes them (`source/containerimage/pull.go`): first one of the digest that the name
+resolved to, then the chain ID of the layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from croze.errors import CrozeError, InvalidRequest
+from croze.image import config as configs
+from croze.image import gojson, reference
+from croze.image import platform as platforms
+from croze.image.manifest import digest_of
+from croze.image.platform import Platform
+from croze.image.reference import Reference
+from croze.sources.content import LentProvider, Provider
+from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.images import Images, Mode, parse_mode
+from croze.sources.manifests import PulledImage, pull_manifests
+from croze.sources.steps import step
+from croze.store.contract import ImmutableRef, LazyLayer, RecordType, RefStore
+
+REGISTRY_SCHEME = "docker-image"
+LAYOUT_SCHEME = "oci-layout"
+_RECORD_TYPES: Mapping[str, RecordType] = {
+    "": "regular",
+    "regular": "regular",
+    "internal": "internal",
+    "frontend": "frontend",
+}
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """What the attributes of an image source say."""
+
+    ref: Reference
+    platform: Platform
+    mode: Mode = "default"
+    record_type: RecordType = "regular"
+    layer_limit: int | None = None
+    checksum: str = ""
+    session: str = ""
+    store: str = ""
+
+
+class _ManifestKey(msgspec.Struct, rename="pascal", omit_defaults=True):
+    """Field order is part of the key."""
+
+    digest: str
+    os: str = msgspec.field(name="OS")
+    arch: str
+    variant: str = ""
+    os_version: str = msgspec.field(default="", name="OSVersion")
+    os_features: tuple[str, ...] = msgspec.field(default=(), name="OSFeatures")
+    limit: int | None = None
+
+
+def manifest_key(digest: str, platform: Platform, layer_limit: int | None) -> str:
+    """Names an image for a platform."""
+    fields = _ManifestKey(
+        digest,
+        platform.os,
+        platform.architecture,
+        platform.variant,
+        platform.os_version,
+        platform.os_features,
+        layer_limit,
+    )
+    return digest_of(gojson.marshal(fields))
+
+
+def content_key(config: bytes, layer_limit: int | None) -> str:
+    """Names the layers by their contents; empty when there are none."""
+    try:
+        image = configs.parse(config)
+    except InvalidRequest as err:
+        if layer_limit is not None:
+            raise err.wrap("failed to parse image config") from err
+        return digest_of(config)
+    diff_ids = image.diff_ids
+    if layer_limit is not None and len(diff_ids) < layer_limit:
+        raise InvalidRequest(f"image has {len(diff_ids)} layers, limit is {layer_limit}")
+    if image.rootfs.type != "layers":
+        return ""
+    return configs.chain_id(diff_ids[:layer_limit])
+
+
+def parse_options(request: SourceRequest) -> ImageOptions:
+    """Read a source op of either scheme. Raises `InvalidRequest`."""
+    scheme, _, text = request.identifier.partition("://")
+    platform = platforms.normalize(request.platform or platforms.default_platform())
+    ref = reference.parse(text)
+    attrs = request.attrs
+    if scheme == LAYOUT_SCHEME:
+        return ImageOptions(
+            ref,
+            platform,
+            mode="pull",
+            layer_limit=_layer_limit(attrs.get("oci.layerlimit")),
+            session=attrs.get("oci.session", ""),
+            store=attrs.get("oci.store", ""),
+        )
+    record_type = attrs.get("image.recordtype", "")
+    if record_type not in _RECORD_TYPES:
+        raise InvalidRequest(f"invalid record type {record_type}")
+    return ImageOptions(
+        ref.tagged(),
+        platform,
+        mode=parse_mode(attrs.get("image.resolvemode", "")),
+        record_type=_RECORD_TYPES[record_type],
+        layer_limit=_layer_limit(attrs.get("image.layerlimit")),
+        checksum=_checksum(attrs.get("image.checksum", "")),
+    )
+
+
+def _layer_limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) <= 0:
+        raise InvalidRequest(f"invalid layer limit {text}")
+    return int(text)
+
+
+def _checksum(text: str) -> str:
+    try:
+        return reference.check_digest(text) if text else ""
+    except InvalidRequest as err:
+        raise err.wrap(f"invalid image checksum {text}") from err
+
+
+class ImageSource:
+    """One image for one vertex; resolved once."""
+
+    def __init__(self, images: Images, refs: RefStore, options: ImageOptions) -> None:
+        self._images = images
+        self._refs = refs
+        self._options = options
+        self._image: PulledImage | None = None
+
+    async def key(self, ctx: SourceContext, index: int) -> SourceKey:
+        """See `Source.key`."""
+        image = await self._resolved(ctx)
+        limit = self._options.layer_limit
+        first = manifest_key(image.root.digest, self._options.platform, limit)
+        if index == 0:
+            return SourceKey(first, pin=image.root.digest, done=False)
+        return SourceKey(content_key(image.config, limit) or first, pin=image.root.digest)
+
+    async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
+        """See `Source.snapshot`."""
+        image = await self._resolved(ctx)
+        fetcher = self._provider().fetcher(ctx.progress)
+        text = f"pulled from {self._options.ref}"
+        kept = image.layers[: self._options.layer_limit]
+        layers = [LazyLayer(blob, fetcher, description=text) for blob in kept]
+        return await self._refs.from_layers(layers, record_type=self._options.record_type)
+
+    def _provider(self) -> Provider:
+        options = self._options
+        if options.store or options.session:
+            return LentProvider(self._images.access, options.ref, options.store, options.session)
+        return self._images.provider(options.ref)
+
+    async def _resolved(self, ctx: SourceContext) -> PulledImage:
+        if self._image is None:
+            async with step(ctx.progress, f"resolve {self._options.ref}"):
+                self._image = self._checked(await self._pull(ctx))
+        return self._image
+
+    async def _pull(self, ctx: SourceContext) -> PulledImage:
+        options = self._options
+        provider = self._provider()
+        if isinstance(provider, LentProvider):
+            return await pull_manifests(
+                provider, self._images.blobs, options.platform, ctx.sessions
+            )
+        return await self._images.pull(options.ref, options.platform, options.mode, ctx.sessions)
+
+    def _checked(self, image: PulledImage) -> PulledImage:
+        options = self._options
+        if options.checksum and image.root.digest != options.checksum:
+            raise CrozeError(
+                f"image digest {image.root.digest} for {options.ref} does not match expected "
+                f"checksum {options.checksum}"
+            )
+        limit = options.layer_limit
+        if limit is not None and limit > len(image.layers):
+            raise InvalidRequest(
+                f"layer limit {limit} is greater than the number of layers in the image "
+                f"{len(image.layers)}"
+            )
+        return image
+
+
+class ImageSources:
+    """Opens both schemes."""
+
+    schemes = (REGISTRY_SCHEME, LAYOUT_SCHEME)
+
+    def __init__(self, images: Images, refs: RefStore) -> None:
+        self._images = images
+        self._refs = refs
+
+    def open(self, request: SourceRequest) -> Source:
+        return ImageSource(self._images, self._refs, parse_options(request))

@@ -1,0 +1,164 @@
+"""Images by name: resolving, for the frontend and for the source, with the local image store.
+
+Modes (BuildKit `util/resolver`): `pull` asks the registry; `local` prefers the local image store;
+`default` asks the registry and falls back to the local image store when that fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.image import manifest as manifests
+from croze.image import platform as platforms
+from croze.image import reference
+from croze.image.descriptor import Descriptor
+from croze.image.platform import Platform
+from croze.image.reference import Reference
+from croze.registry.client import Registry
+from croze.session.contract import SessionManager
+from croze.sources.content import (
+    Access,
+    LentProvider,
+    Locks,
+    Provider,
+    RegistryProvider,
+    fetcher_of,
+)
+from croze.sources.manifests import PulledImage, pull_manifests
+from croze.store.contract import BlobFetcher, BlobStore, ImageStore
+
+Mode = Literal["default", "pull", "local"]
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """`digest` is of what the name resolved to (an index, if there is one)."""
+
+    ref: str
+    digest: str
+    config: bytes
+
+
+def parse_mode(text: str) -> Mode:
+    """An empty text is `default`."""
+    match text:
+        case "" | "default":
+            return "default"
+        case "pull":
+            return "pull"
+        case "local":
+            return "local"
+    raise InvalidRequest(f"invalid resolvemode: {text}")
+
+
+class Images:
+    """One for the daemon. Knows which digests it got from which repository, so that a reference
+    with a digest is answered without asking anyone."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        blobs: BlobStore,
+        store: ImageStore,
+        sessions: SessionManager,
+    ) -> None:
+        self.access = Access(registry, sessions, Locks())
+        self.blobs = blobs
+        self._store = store
+        self._seen: set[tuple[str, str]] = set()
+
+    def fetcher(self, origin: Mapping[str, str]) -> BlobFetcher:
+        """See `BlobFetcher.origin`."""
+        return fetcher_of(self.access, origin)
+
+    async def resolve_config(
+        self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]
+    ) -> ResolvedConfig:
+        """An image's config, by name. Raises `NotFound` (`<ref>: not found`)."""
+        parsed = reference.parse(ref).tagged()
+        image = await self.pull(parsed, platform, parse_mode(mode), sessions)
+        return ResolvedConfig(str(parsed), image.root.digest, image.config)
+
+    async def resolve_layout_config(
+        self,
+        ref: str,
+        platform: Platform | None,
+        *,
+        store: str,
+        session: str,
+        sessions: Sequence[str],
+    ) -> ResolvedConfig:
+        """The same for an image in a content store of a client. `ref` must have a digest."""
+        parsed = reference.parse(ref)
+        provider = LentProvider(self.access, parsed, store or parsed.path, session)
+        image = await pull_manifests(
+            provider, self.blobs, platform or platforms.default_platform(), sessions
+        )
+        return ResolvedConfig(str(parsed), image.root.digest, image.config)
+
+    async def pull(
+        self, ref: Reference, platform: Platform | None, mode: Mode, sessions: Sequence[str]
+    ) -> PulledImage:
+        """Manifests and config of an image, by mode."""
+        where = platform or platforms.default_platform()
+        local = self.local(ref)
+        if mode == "local" and local is not None:
+            try:
+                return await self._pull(ref, where, sessions, local)
+            except NotFound:
+                pass  # a local image of another platform, or one that lost its blobs
+        try:
+            return await self._pull(ref, where, sessions, self._known(ref))
+        except CrozeError:
+            if mode != "default" or local is None:
+                raise
+            try:
+                return await self._pull(ref, where, sessions, local)
+            except CrozeError:
+                pass
+            raise
+
+    async def _pull(
+        self,
+        ref: Reference,
+        platform: Platform,
+        sessions: Sequence[str],
+        root: Descriptor | None,
+    ) -> PulledImage:
+        provider = self.provider(ref)
+        image = await pull_manifests(provider, self.blobs, platform, sessions, root)
+        self._seen.add((ref.name, image.root.digest))
+        return image
+
+    def provider(self, ref: Reference) -> Provider:
+        return RegistryProvider(self.access, ref)
+
+    def _known(self, ref: Reference) -> Descriptor | None:
+        """The root of a reference with a digest that this repository is known to have."""
+        if not ref.digest or not self.blobs.has(ref.digest):
+            return None
+        if (ref.name, ref.digest) in self._seen:
+            return self._describe(ref.digest)
+        local = self.local(ref)
+        return local if local is not None and local.digest == ref.digest else None
+
+    def _describe(self, digest: str) -> Descriptor:
+        data = self.blobs.read(digest)
+        return manifests.describe(data, manifests.detect_media_type(data))
+
+    def local(self, ref: Reference) -> Descriptor | None:
+        """What the local image store has under the name (and, if given, the digest)."""
+        names = [str(ref)]
+        if ref.digest:
+            names.append(str(ref.with_digest("").tagged()))
+        for name in names:
+            try:
+                target = self._store.get(name).target
+            except NotFound:
+                continue
+            if ref.digest in ("", target.digest) and self.blobs.has(target.digest):
+                return target
+        return None

@@ -1,0 +1,107 @@
+"""From a reference to one platform's manifest and config, kept in the blob store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from croze.errors import CrozeError, InvalidRequest
+from croze.image import config as configs
+from croze.image import descriptor as media
+from croze.image import manifest as manifests
+from croze.image import platform as platforms
+from croze.image.descriptor import Descriptor
+from croze.image.platform import Matcher, Platform
+from croze.sources.content import Provider
+from croze.store.contract import BlobStore, LayerBlob
+
+
+@dataclass(frozen=True)
+class PulledImage:
+    """An image but for its layers. `root` is what the name resolved to, maybe an index."""
+
+    root: Descriptor
+    manifest: Descriptor
+    config: bytes
+    layers: tuple[LayerBlob, ...]
+    diff_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads small contents through the blob store."""
+
+    provider: Provider
+    blobs: BlobStore
+    sessions: Sequence[str]
+
+    async def read(self, descriptor: Descriptor) -> bytes:
+        if self.blobs.has(descriptor.digest):
+            return self.blobs.read(descriptor.digest)
+        data = await self.provider.read(descriptor, self.sessions)
+        await self.blobs.put(data)
+        return data
+
+
+async def pull_manifests(
+    provider: Provider,
+    blobs: BlobStore,
+    platform: Platform,
+    sessions: Sequence[str],
+    root: Descriptor | None = None,
+) -> PulledImage:
+    """Everything about an image that is not a layer; what is in the blob store is not asked for
+    again. `root` saves resolving the name."""
+    if root is None:
+        root = await provider.resolve(sessions)
+    manifests.check_supported(root.media_type)
+    reader = _Reader(provider, blobs, sessions)
+    found, config = await _select(reader, root, platforms.only(platform), root)
+    parsed = manifests.parse_manifest(await reader.read(found))
+    image = configs.parse(config)
+    layers = parsed.layers or ()
+    if len(image.diff_ids) != len(layers):
+        raise InvalidRequest(
+            "mismatched image rootfs and manifest layers "
+            f"{list(image.diff_ids)} {[layer.digest for layer in layers]}"
+        )
+    return PulledImage(root, found, config, _layer_blobs(layers, image.diff_ids), image.diff_ids)
+
+
+async def _select(
+    reader: _Reader, entry: Descriptor, matcher: Matcher, root: Descriptor
+) -> tuple[Descriptor, bytes]:
+    """The best manifest below an entry, with its config's bytes."""
+    if entry.media_type in media.MANIFEST_TYPES:
+        parsed = manifests.parse_manifest(await reader.read(entry))
+        return entry, await reader.read(parsed.config)
+    if entry.media_type not in media.INDEX_TYPES:
+        raise InvalidRequest(
+            f"encountered unknown type {entry.media_type}; children may not be fetched"
+        )
+    index = manifests.parse_index(await reader.read(entry))
+    for candidate in manifests.candidates(index, matcher):
+        try:
+            found, config = await _select(reader, candidate, matcher, root)
+        except CrozeError:
+            if candidate.platform is not None:
+                raise
+            continue
+        if candidate.platform is not None or matcher.match(configs.parse(config).platform):
+            return found, config
+    raise manifests.no_match(entry.digest)
+
+
+def _layer_blobs(layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> tuple[LayerBlob, ...]:
+    """Each with the annotation that later stages know the uncompressed layer by."""
+    return tuple(
+        LayerBlob(
+            msgspec.structs.replace(
+                layer, annotations=layer.annotations | {media.UNCOMPRESSED_ANNOTATION: diff_id}
+            ),
+            diff_id,
+        )
+        for layer, diff_id in zip(layers, diff_ids, strict=True)
+    )
