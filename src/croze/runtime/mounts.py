@@ -1,0 +1,168 @@
+"""What a container sees mounted: a bundle directory with its root and the sources of its mounts,
+and the mount points that had to be made for them.
+
+All of it blocks for microseconds, up to a few milliseconds on a busy disk: called in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from croze.errors import CrozeError, NotFound
+from croze.fs.root import open_beneath, resolve_below
+from croze.runtime.contract import ContainerMount
+from croze.runtime.oci_spec import OciMount
+from croze.store import mount as store_mount
+from croze.store.contract import Mount
+
+SANDBOX_STUBS = ("/etc/resolv.conf", "/etc/hosts")
+
+
+def _flag_options(mount: Mount) -> tuple[str, ...]:
+    """A bind's options for the runtime, which wants `rbind` said."""
+    return ("rbind", *(o for o in mount.options if o not in ("bind", "rbind")))
+
+
+def _is_whole(selector: str) -> bool:
+    return PurePosixPath("/", selector) == PurePosixPath("/")
+
+
+class Bundle:
+    """One container's directory: `config.json`, `rootfs` and prepared mount sources."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rootfs = path / "rootfs"
+        self._mounted: list[Path] = []
+        self._sources: dict[tuple[Mount, ...], Path] = {}
+        path.mkdir(mode=0o711, parents=True)
+
+    def mount_root(self, mounts: Sequence[Mount]) -> None:
+        """Make the root filesystem available at `rootfs`."""
+        only = mounts[0] if len(mounts) == 1 else None
+        if only and only.type == "bind" and "ro" not in only.options:
+            self.rootfs = Path(only.source)
+            return
+        self.rootfs.mkdir(mode=0o700)
+        self._mount_all(mounts, self.rootfs)
+
+    def add(self, mount: ContainerMount) -> list[OciMount]:
+        """Entries for the runtime's configuration that make `mount` appear."""
+        dest = str(PurePosixPath("/", mount.dest))
+        mounts = tuple(store_mount.readonly(mount.mounts) if mount.readonly else mount.mounts)
+        simple = len(mounts) == 1 and mounts[0].type in ("bind", "tmpfs")
+        if simple and _is_whole(mount.selector):
+            only = mounts[0]
+            options = _flag_options(only) if only.type == "bind" else only.options
+            return [OciMount(dest, only.type, only.source, options)]
+        source = self._source(mounts)
+        if not _is_whole(mount.selector):
+            source = self._select(source, mount.selector)
+        options = ("rbind", "ro") if mount.readonly else ("rbind",)
+        return [OciMount(dest, "bind", str(source), options)]
+
+    def _mount_all(self, mounts: Sequence[Mount], target: Path) -> None:
+        store_mount.mount_all(mounts, target)
+        self._mounted += [target] * len(mounts)
+
+    def _source(self, mounts: tuple[Mount, ...]) -> Path:
+        """These mounts at a directory; mounted once for all that use them."""
+        if mounts not in self._sources:
+            if len(mounts) == 1 and mounts[0].type == "bind":
+                self._sources[mounts] = Path(mounts[0].source)
+            else:
+                target = self._point(directory=True)
+                self._mount_all(mounts, target)
+                self._sources[mounts] = target
+        return self._sources[mounts]
+
+    def _point(self, *, directory: bool) -> Path:
+        folder = self.path / "m"
+        folder.mkdir(mode=0o711, exist_ok=True)
+        point = folder / str(len(os.listdir(folder)))
+        if directory:
+            point.mkdir()
+        else:
+            point.touch()
+        return point
+
+    def _select(self, source: Path, selector: str) -> Path:
+        """A bind of a path below `source`, by descriptor: a link that changes meanwhile can't lead
+        it out."""
+        try:
+            fd = open_beneath(str(source), selector, os.O_PATH)
+        except OSError as error:
+            raise NotFound(f"open {selector}: {os.strerror(error.errno or 0).lower()}") from error
+        try:
+            point = self._point(directory=stat.S_ISDIR(os.fstat(fd).st_mode))
+            flags = store_mount.MS_BIND | store_mount.MS_REC
+            store_mount.raw_mount(f"/proc/self/fd/{fd}", point, "", flags)
+        finally:
+            os.close(fd)
+        self._mounted.append(point)
+        return point
+
+    def close(self) -> None:
+        """Unmount all and remove the directory. Idempotent."""
+        failed: list[CrozeError] = []
+        while self._mounted:
+            try:
+                store_mount.unmount(self._mounted.pop())
+            except CrozeError as error:
+                failed.append(error)
+        if failed:
+            # Removing the directory would reach into what is still mounted.
+            raise failed[0]
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Stubs:
+    """Remembers which mount points are missing before a container runs, and removes after it
+    those that are there and empty. `recursive` covers their missing parents too."""
+
+    def __init__(self, rootfs: Path, dests: Sequence[str], *, recursive: bool) -> None:
+        self._rootfs = rootfs
+        self._missing: list[str] = []
+        for dest in (*SANDBOX_STUBS, *dests):
+            with contextlib.suppress(OSError):
+                self._note(resolve_below(str(rootfs), dest), recursive)
+
+    def _note(self, path: str, recursive: bool) -> None:
+        while path != "/" and not os.path.lexists(f"{self._rootfs}{path}"):
+            self._missing.append(path)
+            if not recursive:
+                return
+            path = os.path.dirname(path)
+
+    def remove(self) -> None:
+        """A stub that someone has put something into stays."""
+        for path in self._missing:
+            parent, name = os.path.split(path)
+            try:
+                fd = open_beneath(str(self._rootfs), parent, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                continue
+            try:
+                _remove_stub(fd, name)
+            finally:
+                os.close(fd)
+
+
+def _remove_stub(parent_fd: int, name: str) -> None:
+    """Remove an empty file or directory; the parent keeps its times, so that the layer of a step
+    does not depend on when it ran."""
+    before = os.fstat(parent_fd)
+    try:
+        entry = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
+        if stat.S_ISDIR(entry.st_mode):
+            os.rmdir(name, dir_fd=parent_fd)
+        elif entry.st_size == 0:
+            os.unlink(name, dir_fd=parent_fd)
+    except OSError:
+        return
+    os.utime(parent_fd, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -1,0 +1,376 @@
+"""The executor on an OCI runtime: crun, or runc where there is no crun.
+
+One process is started for a container, the runtime itself in the foreground; its log goes to a file
+of its own, so that a step's output has nothing but the step's output. The container's first process
+is known by the pid file, and killing that kills all of it.
+
+State: `STATE/bundle/ID` while a container is there, `STATE/run` is the runtime's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from croze.errors import CrozeError, InvalidRequest, ResourceExhausted, Unsupported
+from croze.runtime import host as host_facts
+from croze.runtime import oci_spec, seccomp, sweep
+from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
+from croze.runtime.errors import StartError
+from croze.runtime.mounts import Bundle, Stubs
+from croze.runtime.network import (
+    DnsConfig,
+    NetworkProvider,
+    default_networks,
+    hosts_file,
+    resolv_conf,
+)
+from croze.runtime.oci_spec import Namespace, Placement
+from croze.runtime.process import ChildProcess
+from croze.runtime.user import lookup
+from croze.runtime.workdir import make_workdir
+
+log = logging.getLogger(__name__)
+
+RUNTIMES = ("crun", "runc")
+POLL_S = 0.01
+KILL_PATIENCE_S = 5.0
+_SIGKILL = signal.SIGKILL
+DEFAULT_HOSTNAME = "buildkitsandbox"
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+@dataclass(frozen=True)
+class OciConfig:
+    """`binary` empty chooses crun, else runc. `state_dir` is best on a tmpfs. `private_mounts` says
+    that this process has a mount namespace of its own, which may be arranged as crun needs it."""
+
+    state_dir: Path
+    binary: str = ""
+    cgroup_parent: str = ""
+    networks: Mapping[NetworkMode, NetworkProvider] = field(default_factory=default_networks)
+    dns: DnsConfig = field(default_factory=DnsConfig)
+    private_mounts: bool = False
+
+
+def find_runtime(binary: str = "") -> str:
+    """The path of the OCI runtime. Raises `Unsupported` naming those looked for."""
+    names = (binary,) if binary else RUNTIMES
+    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+    for name in names:
+        if found := shutil.which(name, path=path):
+            return found
+    raise Unsupported(f"failed to find {' or '.join(names)} binary")
+
+
+class OciContainer:
+    """A started container; made by `OciExecutor.start`."""
+
+    def __init__(self, executor: OciExecutor, id: str, bundle: Bundle, spec: ContainerSpec) -> None:
+        self.id = id
+        self.bundle = bundle
+        self.spec = spec
+        self._executor = executor
+        self._main: ChildProcess | None = None
+        self._process = Process(args=())
+        self._killed = False
+
+    @property
+    def _log_file(self) -> Path:
+        return self.bundle.path / "log.json"
+
+    def launch(self, process: Process, stdio: Stdio) -> None:
+        argv = self._executor.command(
+            self._log_file,
+            "run",
+            "--bundle",
+            str(self.bundle.path),
+            "--pid-file",
+            str(self.bundle.path / "pid"),
+            self.id,
+        )
+        self._process = process
+        self._main = ChildProcess.spawn(argv, stdio, tty=process.tty)
+
+    async def wait(self) -> int:
+        """See `Container`. Raises `StartError` when the process was never started."""
+        assert self._main is not None
+        code = await self._main.wait()
+        if code and (reason := await asyncio.to_thread(self._start_failure)):
+            raise StartError(reason)
+        limit = self.spec.resources.memory
+        if code == 128 + signal.SIGKILL and limit and not self._killed:
+            # The cgroup that would prove it is gone with the container; nobody else kills here.
+            raise ResourceExhausted(f"out of memory: memory limit of {limit} bytes reached")
+        return code
+
+    def _start_failure(self) -> str:
+        """The runtime's last error, if the process did not come to be."""
+        reasons = read_log(self._log_file)
+        return reasons[-1] if reasons else ""
+
+    def init_pid(self) -> int:
+        """The pid of the container's first process; 0 before it is there."""
+        try:
+            return int((self.bundle.path / "pid").read_text("ascii"))
+        except (OSError, ValueError):
+            return 0
+
+    async def kill(self, signal: int) -> None:
+        """Signal the container's first process."""
+        if (pid := await self._started()) and self._running:
+            with contextlib.suppress(ProcessLookupError):
+                self._killed = self._killed or signal == _SIGKILL
+                os.kill(pid, signal)
+
+    @property
+    def _running(self) -> bool:
+        return self._main is not None and self._main.running
+
+    async def _started(self) -> int:
+        """Wait until the first process is there; 0 when it never will be."""
+        while not (pid := self.init_pid()) and self._running:
+            await asyncio.sleep(POLL_S)
+        return pid
+
+    async def stop(self) -> None:
+        """Kill all of it, now, and wait for its end."""
+        self._killed = True
+        if self._main is None:
+            return
+        deadline = asyncio.get_running_loop().time() + KILL_PATIENCE_S
+        while self._main.running:
+            if pid := self.init_pid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if asyncio.get_running_loop().time() > deadline:
+                log.warning("container %s does not end, killing its runtime", self.id)
+                self._main.signal(signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._main.ended(), POLL_S)
+
+    async def close(self) -> None:
+        """End it if it still runs and let the runtime forget it."""
+        try:
+            await self.stop()
+        finally:
+            if self._main is not None:
+                await self._main.close()
+            if self._executor.knows(self.id):
+                await self._executor.delete(self.id)
+
+    async def exec(self, process: Process, stdio: Stdio) -> int:
+        """See `Container`."""
+        if not await self._started():
+            raise CrozeError(f"container {self.id} has stopped")
+        name = f"exec-{secrets.token_hex(6)}"
+        files = {kind: self.bundle.path / f"{name}.{kind}" for kind in ("json", "pid", "log")}
+        user = await asyncio.to_thread(lookup, self.bundle.rootfs, process.user)
+        spec = oci_spec.process_json(process, user, self.spec, self._executor.host)
+        files["json"].write_text(json.dumps(spec), "utf-8")
+        argv = self._executor.command(
+            files["log"],
+            "exec",
+            "--process",
+            str(files["json"]),
+            "--pid-file",
+            str(files["pid"]),
+            self.id,
+        )
+        try:
+            return await self._run_exec(argv, stdio, process.tty, files)
+        finally:
+            for file in files.values():
+                file.unlink(missing_ok=True)
+
+    async def _run_exec(
+        self, argv: Sequence[str], stdio: Stdio, tty: bool, files: Mapping[str, Path]
+    ) -> int:
+        child = ChildProcess.spawn(argv, stdio, tty=tty)
+        try:
+            code = await child.wait()
+        finally:
+            if child.running:
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(int(files["pid"].read_text("ascii")), signal.SIGKILL)
+            await child.close()
+        if code and (reasons := read_log(files["log"])):
+            raise StartError(reasons[-1])
+        return code
+
+
+def read_log(path: Path) -> list[str]:
+    """The errors in a runtime's JSON log (crun and runc write the same fields)."""
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    out = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if entry.get("level") in ("error", "fatal"):
+                out.append(str(entry.get("msg", "")))
+    return out
+
+
+class OciExecutor:
+    """`Executor` on crun or runc."""
+
+    def __init__(self, config: OciConfig, host: host_facts.Host | None = None) -> None:
+        if config.private_mounts:
+            host_facts.hide_hybrid_cgroup()
+        self.config = config
+        self.host = host or host_facts.detect()
+        self.binary = find_runtime(config.binary)
+        self._bundles = config.state_dir / "bundle"
+        self._runtime_root = config.state_dir / "run"
+        for folder in (self._bundles, self._runtime_root):
+            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._bpf = self._compile_filter()
+        self._containers: dict[str, OciContainer] = {}
+        self._resolv_cache: dict[bool, tuple[int, str]] = {}
+
+    def _compile_filter(self) -> str:
+        if Path(self.binary).name != "crun" or not self.host.seccomp:
+            return ""
+        caps = frozenset(oci_spec.DEFAULT_CAPABILITIES)
+        program = seccomp.compile_bpf(self.host.arch, caps, self.host.kernel)
+        return base64.b64encode(program).decode() if program else ""
+
+    def command(self, log_file: Path, *args: str) -> list[str]:
+        """The runtime's command line."""
+        root = str(self._runtime_root)
+        options = ["--root", root, "--log", str(log_file), "--log-format", "json"]
+        return [self.binary, *options, *args]
+
+    async def run(
+        self, spec: ContainerSpec, process: Process, stdio: Stdio, *, id: str = ""
+    ) -> int:
+        """See `Executor`."""
+        async with self.start(spec, process, stdio, id=id) as container:
+            return await container.wait()
+
+    @asynccontextmanager
+    async def start(
+        self, spec: ContainerSpec, process: Process, stdio: Stdio, *, id: str = ""
+    ) -> AsyncIterator[OciContainer]:
+        """A running container; on exit it is killed and nothing of it is left."""
+        id = id or secrets.token_hex(12)
+        if id in self._containers or "/" in id or id.startswith("."):
+            raise InvalidRequest(f"invalid container id {id}")
+        provider = self.config.networks.get(spec.network)
+        if provider is None:
+            raise InvalidRequest(f"unknown network mode {spec.network}")
+        async with AsyncExitStack() as stack:
+            network = await stack.enter_async_context(provider.open(id, spec.hostname))
+            shares_host = provider.shares_host
+            bundle = await self._enter_bundle(stack, id)
+            container = OciContainer(self, id, bundle, spec)
+            stubs = await asyncio.to_thread(self._prepare, container, process, network, shares_host)
+            stack.push_async_callback(asyncio.to_thread, stubs.remove)
+            self._containers[id] = container
+            stack.callback(self._containers.pop, id)
+            stack.push_async_callback(container.close)
+            container.launch(process, stdio)
+            yield container
+
+    async def _enter_bundle(self, stack: AsyncExitStack, id: str) -> Bundle:
+        bundle = Bundle(self._bundles / id)
+        stack.push_async_callback(asyncio.to_thread, bundle.close)
+        return bundle
+
+    def _prepare(
+        self, container: OciContainer, process: Process, network: Namespace, shares_host: bool
+    ) -> Stubs:
+        """Everything on disk that the runtime needs: in a thread."""
+        spec, bundle = container.spec, container.bundle
+        bundle.mount_root(spec.root)
+        user = lookup(bundle.rootfs, process.user)
+        mounts = [oci for mount in spec.mounts for oci in bundle.add(mount)]
+        stubs = Stubs(bundle.rootfs, [m.dest for m in mounts], recursive=spec.remove_mount_stubs)
+        make_workdir(bundle.rootfs, process.cwd, user)
+        placement = Placement(
+            id=container.id,
+            rootfs=str(bundle.rootfs),
+            user=user,
+            mounts=mounts,
+            network=network,
+            hosts_file=self._hosts_file(bundle, spec),
+            resolv_file=self._resolv_file(shares_host),
+            default_cgroup_parent=self.config.cgroup_parent,
+            bpf=self._bpf,
+        )
+        config = oci_spec.config_json(spec, process, placement, self.host)
+        (bundle.path / "config.json").write_text(json.dumps(config), "utf-8")
+        return stubs
+
+    def _hosts_file(self, bundle: Bundle, spec: ContainerSpec) -> str:
+        if spec.extra_hosts or spec.hostname != DEFAULT_HOSTNAME:
+            path = bundle.path / "hosts"
+            path.write_text(hosts_file(spec.hostname, spec.extra_hosts), "utf-8")
+        else:
+            path = self.config.state_dir / "hosts"
+            if not path.exists():
+                _publish(path, hosts_file(spec.hostname, ()))
+        return str(path)
+
+    def _resolv_file(self, shares_host: bool) -> str:
+        """One file for all containers, made again when the host's has changed."""
+        path = self.config.state_dir / ("resolv-host.conf" if shares_host else "resolv.conf")
+        try:
+            stamp, text = RESOLV_CONF.stat().st_mtime_ns, RESOLV_CONF.read_text("utf-8", "replace")
+        except OSError:
+            stamp, text = 0, ""
+        content = resolv_conf(text, self.config.dns, shares_host=shares_host)
+        if self._resolv_cache.get(shares_host) != (stamp, content) or not path.exists():
+            _publish(path, content)
+            self._resolv_cache[shares_host] = (stamp, content)
+        return str(path)
+
+    def knows(self, id: str) -> bool:
+        """Whether the runtime still has state for a container."""
+        return (self._runtime_root / id).exists()
+
+    async def delete(self, id: str) -> None:
+        """Make the runtime forget a container, killing what is left of it."""
+        argv = self.command(Path(os.devnull), "delete", "--force", id)
+        child = ChildProcess.spawn(argv, Stdio(_ignore, _ignore), tty=False)
+        try:
+            await child.wait()
+        finally:
+            await child.close()
+
+    async def sweep(self) -> None:
+        """See `Executor`."""
+        for id in sweep.leftovers(self._bundles, self._runtime_root):
+            log.debug("removing container %s of an earlier run", id)
+            await asyncio.to_thread(sweep.kill_init, self._bundles / id)
+            if self.knows(id):
+                await self.delete(id)
+            await asyncio.to_thread(sweep.remove_bundle, self._bundles / id)
+            path = oci_spec.cgroups_path(id, self.config.cgroup_parent)
+            await asyncio.to_thread(sweep.remove_cgroup, path)
+
+
+def _ignore(_: bytes) -> None:
+    """Output that nobody wants."""
+
+
+def _publish(path: Path, text: str) -> None:
+    """Write atomically: running containers hold the old file."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary.write_text(text, "utf-8")
+    temporary.chmod(0o644)
+    temporary.replace(path)

@@ -1,0 +1,80 @@
+"""What a killed daemon left: found by its bundle directories and the runtime's state, then killed
+and removed. Plain functions that block; used at start and by the watchdog."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+MOUNTINFO = Path("/proc/self/mountinfo")
+
+
+def leftovers(bundles: Path, runtime_root: Path) -> list[str]:
+    """Ids of containers with anything on disk."""
+    names: set[str] = set()
+    for folder in (bundles, runtime_root):
+        with contextlib.suppress(FileNotFoundError):
+            names.update(e.name for e in os.scandir(folder) if e.is_dir())
+    return sorted(n for n in names if not n.startswith("."))
+
+
+def init_pid(bundle: Path) -> int:
+    """The first process of the bundle's container if it is alive, else 0. A pid that was given to
+    another process since is told by its not being pid 1 of a namespace, in the container's
+    cgroup."""
+    try:
+        pid = int((bundle / "pid").read_text("ascii"))
+        status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+        cgroup = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace")
+    except (OSError, ValueError):
+        return 0
+    nspid = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
+    return pid if nspid.split()[-1:] == ["1"] and bundle.name in cgroup else 0
+
+
+def kill_init(bundle: Path, patience_s: float = 5.0) -> None:
+    """Kill the container's first process, and so all of it, and wait for its end."""
+    deadline = time.monotonic() + patience_s
+    while (pid := init_pid(bundle)) and time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def mounts_below(path: Path) -> list[str]:
+    """Mount points at or below `path`, innermost first."""
+    prefix = f"{path}/"
+    points = []
+    for line in MOUNTINFO.read_text("utf-8", "surrogateescape").splitlines():
+        point = line.split(" ")[4].encode().decode("unicode_escape")
+        if point == str(path) or point.startswith(prefix):
+            points.append(point)
+    return points[::-1]
+
+
+def remove_bundle(bundle: Path) -> None:
+    """Unmount what is below, then delete. What is still mounted stays."""
+    from croze.store.mount import unmount
+
+    for point in mounts_below(bundle):
+        unmount(point)
+    if not mounts_below(bundle):
+        shutil.rmtree(bundle, ignore_errors=True)
+
+
+def remove_cgroup(path: str, root: Path = CGROUP_ROOT) -> None:
+    """Remove a container's cgroup from every hierarchy; children first."""
+    relative = path.lstrip("/")
+    hierarchies = [root, *(p for p in root.iterdir() if p.is_dir())] if root.is_dir() else []
+    for hierarchy in hierarchies:
+        top = hierarchy / relative
+        if not relative or not top.is_dir():
+            continue
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
