@@ -219,12 +219,12 @@ async def test_sweep_removes_what_a_killed_daemon_left(
     import json
     import subprocess
 
+    from croze.fs.owner import ExecUser
     from croze.runtime import oci_spec
-    from croze.runtime.user import User
 
     bundle = executor.config.state_dir / "bundle/left"
     bundle.mkdir()
-    placement = oci_spec.Placement(id="left", rootfs=str(rootfs), user=User())
+    placement = oci_spec.Placement(id="left", rootfs=str(rootfs), user=ExecUser())
     config = oci_spec.config_json(spec(), shell("sleep 1000"), placement, executor.host)
     (bundle / "config.json").write_text(json.dumps(config))
     argv = executor.command(bundle / "log", "run", "--bundle", str(bundle))

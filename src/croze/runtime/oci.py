@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from croze.errors import CrozeError, InvalidRequest, ResourceExhausted, Unsupported
+from croze.fs.owner import lookup
 from croze.runtime import host as host_facts
 from croze.runtime import oci_spec, seccomp, sweep
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
@@ -38,7 +39,6 @@ from croze.runtime.network import (
 )
 from croze.runtime.oci_spec import Namespace, Placement
 from croze.runtime.process import ChildProcess
-from croze.runtime.user import lookup
 from croze.runtime.workdir import make_workdir
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class OciContainer:
             raise CrozeError(f"container {self.id} has stopped")
         name = f"exec-{secrets.token_hex(6)}"
         files = {kind: self.bundle.path / f"{name}.{kind}" for kind in ("json", "pid", "log")}
-        user = await asyncio.to_thread(lookup, self.bundle.rootfs, process.user)
+        user = await asyncio.to_thread(lookup, str(self.bundle.rootfs), process.user)
         spec = oci_spec.process_json(process, user, self.spec, self._executor.host)
         files["json"].write_text(json.dumps(spec), "utf-8")
         argv = self._executor.command(
@@ -297,7 +297,7 @@ class OciExecutor:
         """Everything on disk that the runtime needs: in a thread."""
         spec, bundle = container.spec, container.bundle
         bundle.mount_root(spec.root)
-        user = lookup(bundle.rootfs, process.user)
+        user = lookup(str(bundle.rootfs), process.user)
         mounts = [oci for mount in spec.mounts for oci in bundle.add(mount)]
         stubs = Stubs(bundle.rootfs, [m.dest for m in mounts], recursive=spec.remove_mount_stubs)
         make_workdir(bundle.rootfs, process.cwd, user)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from croze.fs.owner import ExecUser
 from croze.runtime import seccomp
 from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
 from croze.runtime.host import Host
-from croze.runtime.user import User
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Placement:
 
     id: str
     rootfs: str
-    user: User
+    user: ExecUser
     mounts: Sequence[OciMount] = ()
     network: Namespace = field(default_factory=Namespace)
     hosts_file: str = ""
@@ -150,7 +150,7 @@ def capabilities(insecure: bool, host: Host) -> Json:
     return {name: list(DEFAULT_CAPABILITIES) for name in ("bounding", "effective", "permitted")}
 
 
-def process_json(process: Process, user: User, spec: ContainerSpec, host: Host) -> Json:
+def process_json(process: Process, user: ExecUser, spec: ContainerSpec, host: Host) -> Json:
     """The `process` object: also what `exec` takes."""
     groups = list(user.groups)
     if user.gid not in groups:

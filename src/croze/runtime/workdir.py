@@ -6,11 +6,11 @@ import os
 from pathlib import Path, PurePosixPath
 
 from croze.errors import CrozeError
+from croze.fs.owner import ExecUser
 from croze.fs.root import open_beneath
-from croze.runtime.user import User
 
 
-def make_workdir(rootfs: Path, cwd: str, user: User) -> None:
+def make_workdir(rootfs: Path, cwd: str, user: ExecUser) -> None:
     """A step's working directory is made when it is missing, owned by the step's user."""
     try:
         os.close(open_beneath(str(rootfs), cwd or "/", os.O_PATH))
