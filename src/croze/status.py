@@ -96,3 +96,31 @@ class Progress(Protocol):
         source: SourceDetail | None = None,
         ranges: Sequence[Range] = (),
     ) -> None: ...
+
+
+class Silent:
+    """A `Progress` for work that nobody watches."""
+
+    def log(self, stream: int, data: bytes) -> None: ...
+
+    def status(
+        self,
+        id: str,
+        *,
+        current: int = 0,
+        total: int = 0,
+        name: str = "",
+        started: datetime | None = None,
+        completed: datetime | None = None,
+    ) -> None: ...
+
+    def warn(
+        self,
+        short: str,
+        *,
+        detail: Sequence[str] = (),
+        url: str = "",
+        level: int = 1,
+        source: SourceDetail | None = None,
+        ranges: Sequence[Range] = (),
+    ) -> None: ...
