@@ -357,3 +357,20 @@ def translated() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise from_rpc_error(error) from None
+
+
+W = TypeVar("W")
+
+
+async def write_to(call: grpc.aio.StreamStreamCall[W, Any], message: W) -> None:
+    """`call.write`, but a call that has ended meanwhile raises the status it ended with."""
+    try:
+        await call.write(message)
+    except asyncio.InvalidStateError:
+        raise grpc.aio.AioRpcError(
+            await call.code(),
+            await call.initial_metadata(),
+            await call.trailing_metadata(),
+            await call.details(),
+            None,
+        ) from None

@@ -78,6 +78,20 @@ def stream(
     return Handler(build)
 
 
+def raw_stream(call: Callable[[AsyncIterator[bytes], Context], Awaitable[None]]) -> Handler:
+    """Like `stream`, with messages left as bytes: for a method that carries more than one type."""
+
+    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
+        async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
+            async with aborting(context):
+                _check_peer(context, peer)
+                await call(messages, context)
+
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+    return Handler(build)
+
+
 def unary_stream(call: Callable[[Q, Context], Awaitable[None]], request: type[Q]) -> Handler:
     """One question, many answers by `context.write`."""
 

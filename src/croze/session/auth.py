@@ -1,0 +1,99 @@
+"""Registry credentials, as the daemon asks a session for them (`moby.filesync.v1.Auth`).
+
+A client that shares no password can still fetch tokens itself (`fetch_token`); it proves that it
+holds the credentials of a host by signing with a key derived from them (`token_authority`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from croze import errors
+from croze.api import auth_pb2
+from croze.api.auth_pb2_grpc import AuthStub
+from croze.grpc_errors import translated
+from croze.session import ed25519
+from croze.session.contract import Session
+
+TIMEOUT_S = 60.0
+
+_SALT = secrets.token_bytes(32)
+"""Fresh for each daemon, so that a client's keys do not outlive it."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Both empty: anonymous. No user name: `secret` is an identity token."""
+
+    username: str = ""
+    secret: str = ""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token. `issued_at` is in seconds since the epoch, 0 if the registry didn't say."""
+
+    token: str
+    expires_in_s: int
+    issued_at: int = 0
+
+
+async def credentials(session: Session, host: str) -> Credentials:
+    """What the client knows for a registry host; anonymous if it has no such service."""
+    try:
+        with translated():
+            answer = await AuthStub(session.channel).Credentials(
+                auth_pb2.CredentialsRequest(Host=host), timeout=TIMEOUT_S
+            )
+    except errors.Unsupported:
+        return Credentials()
+    return Credentials(answer.Username, answer.Secret)
+
+
+async def fetch_token(
+    session: Session,
+    *,
+    host: str,
+    realm: str,
+    service: str,
+    scopes: Sequence[str],
+    client_id: str = "buildkit-client",
+) -> Token:
+    """Let the client fetch a token from the registry's token server."""
+    request = auth_pb2.FetchTokenRequest(
+        ClientID=client_id, Host=host, Realm=realm, Service=service, Scopes=scopes
+    )
+    with translated():
+        answer = await AuthStub(session.channel).FetchToken(request, timeout=TIMEOUT_S)
+    return Token(answer.Token, answer.ExpiresIn, answer.IssuedAt)
+
+
+async def token_authority(session: Session, host: str) -> bytes | None:
+    """The public key that stands for the client's credentials of a host; None if the client does
+    not fetch tokens."""
+    request = auth_pb2.GetTokenAuthorityRequest(Host=host, Salt=_SALT)
+    try:
+        with translated():
+            answer = await AuthStub(session.channel).GetTokenAuthority(request, timeout=TIMEOUT_S)
+    except (errors.Unsupported, errors.Unavailable):
+        return None
+    if len(answer.PublicKey) != 32:
+        raise errors.CrozeError(f"invalid pubkey length {len(answer.PublicKey)}")
+    return answer.PublicKey
+
+
+async def verify_token_authority(session: Session, host: str, public_key: bytes) -> bool:
+    """Whether this session holds the credentials that `public_key` stands for."""
+    payload = secrets.token_bytes(32)
+    request = auth_pb2.VerifyTokenAuthorityRequest(Host=host, Salt=_SALT, Payload=payload)
+    try:
+        with translated():
+            answer = await AuthStub(session.channel).VerifyTokenAuthority(
+                request, timeout=TIMEOUT_S
+            )
+    except errors.Unsupported:
+        return False
+    signature, signed = answer.Signed[:64], answer.Signed[64:]
+    return signed == payload and ed25519.verify(public_key, signed, signature)

@@ -1,0 +1,110 @@
+"""Send a result to the client that asked for it (`moby.filesync.v1.FileSend/DiffCopy`).
+
+Source: BuildKit `session/filesync/filesync.go`. The method carries one of two things, and the
+exporter's target at the client decides which: plain bytes (a tar), or a tree in packets of the
+file-transfer protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import grpc.aio
+
+from croze import errors
+from croze.api import filesync_pb2, wire_pb2
+from croze.grpc_errors import translated, write_to
+from croze.session.contract import Session
+from croze.session.transfer import OnBytes, Source, send_tree
+
+METHOD = "/moby.filesync.v1.FileSend/DiffCopy"
+
+EXPORTER_ID = "buildkit-attachable-exporter-id"
+MULTI_PLATFORM = "buildkit-exporter-multi-platform"
+METADATA_PREFIX = "exporter-md-"
+
+CHUNK_BYTES = 1 << 20
+
+_RawCall: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
+
+
+class FileWriter:
+    """The client's file, open for writing."""
+
+    def __init__(self, call: _RawCall) -> None:
+        self._call = call
+        self.written_bytes = 0
+
+    async def write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        for start in range(0, len(view), CHUNK_BYTES):
+            message = filesync_pb2.BytesMessage(data=bytes(view[start : start + CHUNK_BYTES]))
+            await write_to(self._call, message.SerializeToString())
+        self.written_bytes += len(view)
+
+    async def wait_written(self) -> None:
+        """Until the client has it all."""
+        await self._call.done_writing()
+        while isinstance(await self._call.read(), bytes):
+            pass
+
+
+@asynccontextmanager
+async def file_writer(
+    session: Session, exporter_id: int, metadata: Mapping[str, str] | None = None
+) -> AsyncIterator[FileWriter]:
+    """Write the one file of an exporter; leaving the block waits for the client to have it.
+
+    `metadata` is the exporter's response so far. Raises `errors.AlreadyExists` when the client
+    wants nothing written because it has the result already.
+    """
+    headers = tuple((METADATA_PREFIX + k, v) for k, v in (metadata or {}).items())
+    with translated():
+        call = _call(session, exporter_id, headers)
+        try:
+            writer = FileWriter(call)
+            yield writer
+            await writer.wait_written()
+        finally:
+            call.cancel()
+
+
+async def send_dir(
+    session: Session,
+    exporter_id: int,
+    source: Source,
+    on_bytes: OnBytes | None = None,
+    *,
+    multi_platform: bool = False,
+) -> None:
+    """Send a tree to the exporter's directory. `multi_platform` says that this one transfer has
+    all platforms in it, as `mode=delete` needs."""
+    headers = ((MULTI_PLATFORM, "1"),) if multi_platform else ()
+    with translated():
+        call = _call(session, exporter_id, headers)
+
+        async def read() -> wire_pb2.Packet | None:
+            data = await call.read()
+            return wire_pb2.Packet.FromString(data) if isinstance(data, bytes) else None
+
+        async def write(packet: wire_pb2.Packet) -> None:
+            await write_to(call, packet.SerializeToString())
+
+        try:
+            await send_tree(source, read, write, on_bytes)
+            await call.done_writing()
+            while isinstance(await call.read(), bytes):
+                pass
+        finally:
+            call.cancel()
+
+
+def _call(session: Session, exporter_id: int, headers: tuple[tuple[str, str], ...]) -> _RawCall:
+    if not session.serves(METHOD):
+        raise errors.CrozeError(f"method {METHOD} not supported by the client")
+    call: _RawCall = session.channel.stream_stream(METHOD, bytes, bytes)(
+        None, metadata=(*headers, (EXPORTER_ID, str(exporter_id)))
+    )
+    return call

@@ -1,0 +1,98 @@
+"""Fetch a directory that a client lends (`moby.filesync.v1.FileSync/DiffCopy`).
+
+Source: BuildKit `session/filesync/filesync.go`. What to send goes in the call's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote_plus, unquote_plus
+
+from croze import errors
+from croze.api import wire_pb2
+from croze.api.filesync_pb2_grpc import FileSyncStub
+from croze.grpc_errors import translated, write_to
+from croze.session.contract import Session
+from croze.session.transfer import OnBytes, Sink, receive_tree
+
+METHOD = "/moby.filesync.v1.FileSync/DiffCopy"
+
+DIR_NAME = "dir-name"
+INCLUDE = "include-patterns"
+EXCLUDE = "exclude-patterns"
+FOLLOW = "followpaths"
+ENCODED = "-encoded"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DirRequest:
+    """Which of the client's directories, and what of it."""
+
+    name: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow_paths: tuple[str, ...] = ()
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (
+            *encode(INCLUDE, self.include),
+            *encode(EXCLUDE, self.exclude),
+            *encode(FOLLOW, self.follow_paths),
+            *encode(DIR_NAME, (self.name,)),
+        )
+
+    @classmethod
+    def of_metadata(cls, metadata: dict[str, list[str]]) -> DirRequest:
+        return cls(
+            name=(decode(DIR_NAME, metadata) or ("",))[0],
+            include=decode(INCLUDE, metadata),
+            exclude=decode(EXCLUDE, metadata),
+            follow_paths=decode(FOLLOW, metadata),
+        )
+
+
+def encode(key: str, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Values as headers: URL-encoded, and marked so, if any of them is not ASCII."""
+    if all(value.isascii() for value in values):
+        return tuple((key, value) for value in values)
+    return (*((key, quote_plus(value)) for value in values), (key + ENCODED, "1"))
+
+
+def decode(key: str, metadata: dict[str, list[str]]) -> tuple[str, ...]:
+    values = metadata.get(key, [])
+    marks = metadata.get(key + ENCODED, [""])
+    if marks[0].lower() in ("1", "t", "true"):
+        return tuple(unquote_plus(value) for value in values)
+    return tuple(values)
+
+
+async def receive_dir(
+    session: Session, request: DirRequest, sink: Sink[T], on_bytes: OnBytes | None = None
+) -> T:
+    """Fetch a directory into `sink` (an `fs.transfer.Receiver`); returns what it finishes with.
+
+    `on_bytes` counts what comes over the wire. Raises `errors.NotFound` when the client does not
+    lend a directory of this name.
+    """
+    if not session.serves(METHOD):
+        raise errors.CrozeError("no local sources enabled")
+    with translated():
+        call = FileSyncStub(session.channel).DiffCopy(None, metadata=request.metadata())
+
+        async def read() -> wire_pb2.Packet | None:
+            packet = await call.read()
+            return packet if isinstance(packet, wire_pb2.Packet) else None
+
+        async def write(packet: wire_pb2.Packet) -> None:
+            await write_to(call, packet)
+
+        try:
+            result = await receive_tree(sink, read, write, on_bytes)
+            await call.done_writing()
+        finally:
+            call.cancel()
+    return result

@@ -1,0 +1,175 @@
+"""Receive results (`moby.filesync.v1.FileSend`): into a file or into a directory.
+
+The call's metadata says which exporter it is for, by its index in the solve request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from croze import errors
+from croze.api import filesync_pb2, wire_pb2
+from croze.grpc_errors import Context
+from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
+from croze.session.provider import Handler, metadata_of, raw_stream
+from croze.session.transfer import receive_tree
+
+
+class Output(Protocol):
+    """A file being written; called on threads, one at a time."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def commit(self) -> None:
+        """All is there."""
+
+    def abort(self) -> None:
+        """It will not be complete; leave nothing behind."""
+
+
+OpenOutput = Callable[[Mapping[str, str]], Output | None]
+"""Gets the exporter's metadata; None means that the result is not wanted (it is there)."""
+
+
+@dataclass(frozen=True)
+class FileTarget:
+    open: OpenOutput
+
+
+@dataclass(frozen=True)
+class DirTarget:
+    path: Path
+    delete_extra: bool = False
+
+
+class TargetsProvider:
+    """Answers `DiffCopy` for each exporter by its index."""
+
+    service = "moby.filesync.v1.FileSend"
+
+    def __init__(self, targets: Mapping[int, FileTarget | DirTarget]) -> None:
+        self._targets = dict(targets)
+
+    def methods(self) -> Mapping[str, Handler]:
+        return {"DiffCopy": raw_stream(self._diff_copy)}
+
+    async def _diff_copy(self, messages: AsyncIterator[bytes], context: Context) -> None:
+        metadata = metadata_of(context)
+        id = _exporter_id(metadata)
+        match self._targets.get(id):
+            case DirTarget() as target:
+                if target.delete_extra and "1" not in metadata.get(MULTI_PLATFORM, []):
+                    raise errors.CrozeError(
+                        "local exporter mode=delete requires a BuildKit daemon with "
+                        "multi-platform local export support"
+                    )
+                await _receive_dir(target, messages, context)
+            case FileTarget() as target:
+                await _receive_file(target, metadata, messages)
+            case None:
+                raise errors.CrozeError(f"exporter {id} not found")
+
+
+def _exporter_id(metadata: Mapping[str, list[str]]) -> int:
+    value = metadata.get(EXPORTER_ID, ["0"])[0]
+    return int(value) if value.isdecimal() else 0
+
+
+async def _receive_file(
+    target: FileTarget, metadata: Mapping[str, list[str]], messages: AsyncIterator[bytes]
+) -> None:
+    about = {
+        key.removeprefix(METADATA_PREFIX): ",".join(values)
+        for key, values in metadata.items()
+        if key.startswith(METADATA_PREFIX)
+    }
+    output = await asyncio.to_thread(target.open, about)
+    if output is None:
+        raise errors.AlreadyExists("target already exists")
+    try:
+        async for message in messages:
+            data = filesync_pb2.BytesMessage.FromString(message).data
+            await asyncio.to_thread(output.write, data)
+    except BaseException:
+        output.abort()
+        raise
+    await asyncio.to_thread(output.commit)
+
+
+async def _receive_dir(target: DirTarget, messages: AsyncIterator[bytes], context: Context) -> None:
+    from croze.fs.transfer import Receiver
+
+    target.path.mkdir(0o700, parents=True, exist_ok=True)
+    receiver = Receiver(
+        os.fspath(target.path),
+        merge=not target.delete_extra,
+        differ="none" if target.delete_extra else "metadata",
+    )
+
+    async def read() -> wire_pb2.Packet | None:
+        async for message in messages:
+            return wire_pb2.Packet.FromString(message)
+        return None
+
+    async def write(packet: wire_pb2.Packet) -> None:
+        await context.write(packet.SerializeToString())
+
+    await receive_tree(receiver, read, write)
+
+
+# -- outputs ---------------------------------------------------------------------------------
+
+
+class FileOutput:
+    """A file that appears whole or not at all; a device or a pipe is written to as it is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = ""
+        if path.exists() and not path.is_file():
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            return
+        self._fd, self._temporary = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+        )
+
+    def write(self, data: bytes, /) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def commit(self) -> None:
+        if self._temporary:
+            umask = os.umask(0)
+            os.umask(umask)
+            os.fchmod(self._fd, 0o666 & ~umask)
+            os.fsync(self._fd)
+            os.rename(self._temporary, self._path)
+        os.close(self._fd)
+
+    def abort(self) -> None:
+        os.close(self._fd)
+        if self._temporary:
+            os.unlink(self._temporary)
+
+
+class FdOutput:
+    """An open file descriptor, such as standard output; it stays open."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, data: bytes, /) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def commit(self) -> None: ...
+
+    def abort(self) -> None: ...

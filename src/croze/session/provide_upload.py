@@ -1,0 +1,53 @@
+"""Lend byte streams for the daemon to pull once, such as a tar on standard input."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from posixpath import basename
+from typing import Protocol
+
+from croze import errors
+from croze.api import upload_pb2
+from croze.grpc_errors import Context
+from croze.session.provider import Handler, metadata_of, stream
+from croze.session.serve import new_id
+
+CHUNK_BYTES = 1 << 20
+
+
+class Readable(Protocol):
+    """A binary file; read on a thread."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class UploadProvider:
+    service = "moby.upload.v1.Upload"
+
+    def __init__(self) -> None:
+        self._files: dict[str, Readable] = {}
+
+    def methods(self) -> Mapping[str, Handler]:
+        return {"Pull": stream(self._pull, upload_pb2.BytesMessage)}
+
+    def add(self, file: Readable) -> str:
+        """Lend a file; returns the URL that stands for it. It is closed when it has been read."""
+        id = new_id()
+        self._files[id] = file
+        return f"http://buildkit-session/{id}"
+
+    async def _pull(
+        self, messages: AsyncIterator[upload_pb2.BytesMessage], context: Context
+    ) -> None:
+        name = basename(metadata_of(context).get("urlpath", [""])[0])
+        file = self._files.pop(name, None)
+        if file is None:
+            raise errors.CrozeError(f"no http response from session for {name}")
+        try:
+            while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                await context.write(upload_pb2.BytesMessage(data=data))
+        finally:
+            file.close()

@@ -1,0 +1,27 @@
+"""Secrets, as the daemon asks a session for them (`moby.buildkit.secrets.v1`)."""
+
+from __future__ import annotations
+
+from croze import errors
+from croze.api import secrets_pb2
+from croze.grpc_errors import translated
+from croze.session.contract import Session
+
+
+async def get_secret(session: Session, id: str) -> bytes:
+    """The value of a secret. Raises `errors.NotFound` when this session does not have it."""
+    try:
+        return await _ask(session, id)
+    except errors.NotFound:
+        raise errors.NotFound(f"secret {id}: not found") from None
+
+
+async def _ask(session: Session, id: str) -> bytes:
+    call = session.channel.unary_unary(
+        "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+        secrets_pb2.GetSecretRequest.SerializeToString,
+        secrets_pb2.GetSecretResponse.FromString,
+    )
+    with translated():
+        answer: secrets_pb2.GetSecretResponse = await call(secrets_pb2.GetSecretRequest(ID=id))
+    return answer.data

@@ -1,0 +1,109 @@
+"""The client's SSH agent, as a socket that a container can mount (`moby.sshforward.v1`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from croze.api import ssh_pb2
+from croze.api.ssh_pb2_grpc import SSHStub
+from croze.grpc_errors import translated, write_to
+from croze.session.contract import Session
+
+log = logging.getLogger(__name__)
+
+DEFAULT_ID = "default"
+KEY_ID = "buildkit.ssh.id"
+CHUNK_BYTES = 32 * 1024
+
+
+async def check(session: Session, id: str = DEFAULT_ID) -> None:
+    """Raises unless the client forwards an agent under this id."""
+    with translated():
+        await SSHStub(session.channel).CheckAgent(ssh_pb2.CheckAgentRequest(ID=id))
+
+
+@asynccontextmanager
+async def agent_socket(
+    session: Session,
+    id: str = DEFAULT_ID,
+    *,
+    uid: int = 0,
+    gid: int = 0,
+    mode: int = 0o600,
+    directory: str | None = None,
+) -> AsyncIterator[Path]:
+    """A Unix socket that leads to the client's agent; gone when the block ends."""
+    folder = Path(tempfile.mkdtemp(prefix="croze-ssh-", dir=directory))
+    try:
+        folder.chmod(0o711)
+        path = folder / "ssh_auth_sock"
+        async with _listening(session, id or DEFAULT_ID, path):
+            os.chown(path, uid, gid)
+            path.chmod(mode)
+            yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _listening(session: Session, id: str, path: Path) -> AsyncIterator[None]:
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        try:
+            await _forward(session, id, reader, writer)
+        except (grpc.RpcError, OSError) as error:
+            log.debug("ssh agent %s: %s", id, error)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(serve, path=path)
+    try:
+        yield
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+async def _forward(
+    session: Session, id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    call: grpc.aio.StreamStreamCall[ssh_pb2.BytesMessage, ssh_pb2.BytesMessage]
+    call = SSHStub(session.channel).ForwardAgent(None, metadata=((KEY_ID, id),))
+
+    async def to_client() -> None:
+        while data := await reader.read(CHUNK_BYTES):
+            await write_to(call, ssh_pb2.BytesMessage(data=data))
+        await call.done_writing()
+
+    async def from_client() -> None:
+        while isinstance(message := await call.read(), ssh_pb2.BytesMessage):
+            writer.write(message.data)
+            await writer.drain()
+        writer.write_eof()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(to_client())
+            group.create_task(from_client())
+    except* (grpc.RpcError, OSError) as failed:
+        log.debug("ssh agent %s: %s", id, failed.exceptions[0])
+    finally:
+        call.cancel()

@@ -1,0 +1,331 @@
+"""The file-transfer protocol (fsutil `send.go`, `receive.go`): packets over any stream.
+
+The sender walks its tree and sends a STAT per entry, an empty one at the end. The receiver asks
+(REQ) for the contents it needs, by the entry's index; they come as DATA, an empty one at the end of
+each. When the receiver has all it says FIN, and the sender says FIN back. ERR ends it from either
+side.
+
+Trees have tens of thousands of entries and a call into gRPC or into a thread costs more than the
+work on one: both sides work in batches, on a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import grpc
+
+from croze import errors
+from croze.api import stat_pb2, wire_pb2
+from croze.fs.entry import Entry, go_mode, unix_mode
+from croze.grpc_errors import root_cause
+
+BATCH_ENTRIES = 256
+DATA_BYTES = 256 * 1024
+BUFFER_BYTES = 16 << 20
+"""How much a receiver takes in before what it has is on disk."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+ReadPacket = Callable[[], Awaitable[wire_pb2.Packet | None]]
+"""The next packet; None at the end of the stream."""
+
+WritePacket = Callable[[wire_pb2.Packet], Awaitable[None]]
+
+OnBytes = Callable[[int, bool], None]
+"""Bytes so far, and whether these are all."""
+
+
+class Source(Protocol):
+    """A tree to send, such as `fs.transfer.Sender`. Called from threads, never by two at once
+    for the same method."""
+
+    def entries(self) -> Iterator[Entry]:
+        """In the protocol's order."""
+
+    def chunks(self, id: int) -> Iterator[bytes]:
+        """The content of the entry with this index."""
+
+
+class Sink(Protocol[T_co]):
+    """A tree to receive into, such as `fs.transfer.Receiver`. Called from one thread at a time."""
+
+    def stat(self, entry: Entry) -> int | None:
+        """An entry, in order; answers with its id if its content is wanted."""
+
+    def data(self, id: int, data: bytes) -> None: ...
+
+    def end(self, id: int) -> None: ...
+
+    def finish(self) -> T_co: ...
+
+    def abort(self) -> None: ...
+
+
+def to_stat(entry: Entry) -> stat_pb2.Stat:
+    return stat_pb2.Stat(
+        path=_text(entry.path),
+        mode=go_mode(entry.mode),
+        uid=entry.uid,
+        gid=entry.gid,
+        size=entry.size,
+        modTime=entry.mtime_ns,
+        linkname=_text(entry.linkname),
+        devmajor=entry.devmajor,
+        devminor=entry.devminor,
+        xattrs=entry.xattrs,
+    )
+
+
+def _text(path: str) -> str:
+    """Protobuf carries UTF-8 only; other bytes of a name can't be sent as they are."""
+    return path if path.isascii() else path.encode(errors="replace").decode()
+
+
+def to_entry(stat: stat_pb2.Stat) -> Entry:
+    return Entry(
+        stat.path,
+        unix_mode(stat.mode),
+        stat.uid,
+        stat.gid,
+        stat.size,
+        stat.modTime,
+        stat.linkname,
+        stat.devmajor,
+        stat.devminor,
+        dict(stat.xattrs),
+    )
+
+
+class _Meter:
+    """Counts the packets' bytes for a progress callback."""
+
+    def __init__(self, report: OnBytes | None) -> None:
+        self._report = report
+        self._total = 0
+
+    def add(self, packet: wire_pb2.Packet) -> None:
+        if self._report is not None:
+            self._total += packet.ByteSize()
+            self._report(self._total, False)
+
+    def done(self) -> None:
+        if self._report is not None:
+            self._report(self._total, True)
+
+
+# -- sending ---------------------------------------------------------------------------------
+
+
+async def send_tree(
+    source: Source, read: ReadPacket, write: WritePacket, on_bytes: OnBytes | None = None
+) -> None:
+    """Send a tree; returns when the receiver has what it wants."""
+    sending = _Sending(source, read, write, _Meter(on_bytes))
+    try:
+        await sending.run()
+    finally:
+        sending.meter.done()
+
+
+class _Sending:
+    def __init__(self, source: Source, read: ReadPacket, write: WritePacket, meter: _Meter) -> None:
+        self._source = source
+        self._read = read
+        self._write = write
+        self._lock = asyncio.Lock()
+        self._wanted: asyncio.Queue[int | None] = asyncio.Queue()
+        self.meter = meter
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._stats())
+                group.create_task(self._contents())
+                await self._listen()
+        except BaseExceptionGroup as failed:
+            raise root_cause(failed) from None
+
+    async def _send(self, packet: wire_pb2.Packet) -> None:
+        async with self._lock:
+            await self._write(packet)
+        self.meter.add(packet)
+
+    async def _stats(self) -> None:
+        entries = self._source.entries()
+
+        def batch() -> list[wire_pb2.Packet]:
+            return [wire_pb2.Packet(stat=to_stat(e)) for e in islice(entries, BATCH_ENTRIES)]
+
+        try:
+            while packets := await asyncio.to_thread(batch):
+                for packet in packets:
+                    await self._send(packet)
+        except (OSError, errors.CrozeError) as error:
+            await self._send(_error_packet(error))
+            raise
+        await self._send(wire_pb2.Packet())
+
+    async def _contents(self) -> None:
+        while (id := await self._wanted.get()) is not None:
+            await self._content(id)
+
+    async def _content(self, id: int) -> None:
+        chunks = self._source.chunks(id)
+        while True:
+            data = await asyncio.to_thread(_joined, chunks)
+            if not data:
+                break
+            await self._send(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_DATA, ID=id, data=data))
+            if len(data) < DATA_BYTES:
+                break
+        await self._send(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_DATA, ID=id))
+
+    async def _listen(self) -> None:
+        kinds = wire_pb2.Packet
+        while (packet := await self._read()) is not None:
+            if packet.type == kinds.PACKET_REQ:
+                self._wanted.put_nowait(packet.ID)
+            elif packet.type == kinds.PACKET_ERR:
+                message = packet.data.decode(errors="replace")
+                raise errors.CrozeError(f"error from receiver: {message}")
+            elif packet.type == kinds.PACKET_FIN:
+                self._wanted.put_nowait(None)
+                await self._send(kinds(type=kinds.PACKET_FIN))
+                return
+        raise errors.Unavailable("the receiver went away")
+
+
+def _joined(chunks: Iterator[bytes]) -> bytes:
+    """The next chunks as one piece of at least `DATA_BYTES`, less only at the end. A file that
+    can't be read any more ends where it does."""
+    pieces: list[bytes] = []
+    total = 0
+    try:
+        for chunk in chunks:
+            pieces.append(chunk)
+            total += len(chunk)
+            if total >= DATA_BYTES:
+                break
+    except FileNotFoundError:
+        pass
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _error_packet(error: Exception) -> wire_pb2.Packet:
+    return wire_pb2.Packet(type=wire_pb2.Packet.PACKET_ERR, data=str(error).encode())
+
+
+# -- receiving -------------------------------------------------------------------------------
+
+
+async def receive_tree(
+    sink: Sink[T], read: ReadPacket, write: WritePacket, on_bytes: OnBytes | None = None
+) -> T:
+    """Receive a tree; returns what `sink.finish` does. The sink is aborted on any error."""
+    receiving = _Receiving(sink, read, write, _Meter(on_bytes))
+    try:
+        await receiving.run()
+        result = await asyncio.to_thread(sink.finish)
+        await write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_FIN))
+        await receiving.drain()
+    except BaseException as error:
+        await asyncio.shield(asyncio.to_thread(sink.abort))
+        if isinstance(error, OSError | errors.CrozeError) and not receiving.peer_failed:
+            with suppress(grpc.RpcError):
+                await write(_error_packet(error))
+        raise
+    finally:
+        receiving.meter.done()
+    return result
+
+
+class _Receiving:
+    """One task reads packets; the other has them worked off, in batches, on a thread."""
+
+    def __init__(self, sink: Sink[T], read: ReadPacket, write: WritePacket, meter: _Meter) -> None:
+        self._sink = sink
+        self._read = read
+        self._write = write
+        self._batch: list[wire_pb2.Packet] = []
+        self._batch_bytes = 0
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._open: set[int] = set()
+        self._all_stats = False
+        self.meter = meter
+        self.peer_failed = False
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(self._take_in())
+                await self._work_off()
+                reading.cancel()
+        except BaseExceptionGroup as failed:
+            raise root_cause(failed) from None
+
+    async def _take_in(self) -> None:
+        while (packet := await self._read()) is not None:
+            self.meter.add(packet)
+            self._batch.append(packet)
+            self._batch_bytes += len(packet.data) + 200
+            self._filled.set()
+            if self._batch_bytes > BUFFER_BYTES:
+                self._emptied.clear()
+                await self._emptied.wait()
+        self.peer_failed = True
+        raise errors.Unavailable("the sender went away")
+
+    async def _work_off(self) -> None:
+        while not (self._all_stats and not self._open):
+            await self._filled.wait()
+            self._filled.clear()
+            batch, self._batch, self._batch_bytes = self._batch, [], 0
+            self._emptied.set()
+            wanted = await asyncio.to_thread(self._apply, batch)
+            for id in wanted:
+                await self._write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_REQ, ID=id))
+
+    def _apply(self, batch: list[wire_pb2.Packet]) -> list[int]:
+        """Work a batch off; the indexes of contents to ask for."""
+        wanted: list[int] = []
+        for packet in batch:
+            match packet.type:
+                case wire_pb2.Packet.PACKET_STAT:
+                    self._on_stat(packet, wanted)
+                case wire_pb2.Packet.PACKET_DATA:
+                    self._on_data(packet)
+                case wire_pb2.Packet.PACKET_ERR:
+                    self.peer_failed = True
+                    message = packet.data.decode(errors="replace")
+                    raise errors.CrozeError(f"error from sender: {message}")
+        return wanted
+
+    def _on_stat(self, packet: wire_pb2.Packet, wanted: list[int]) -> None:
+        if not packet.HasField("stat"):
+            self._all_stats = True
+            return
+        id = self._sink.stat(to_entry(packet.stat))
+        if id is not None:
+            self._open.add(id)
+            wanted.append(id)
+
+    def _on_data(self, packet: wire_pb2.Packet) -> None:
+        if packet.ID not in self._open:
+            raise errors.CrozeError(f"invalid file request {packet.ID}")
+        if packet.data:
+            self._sink.data(packet.ID, packet.data)
+        else:
+            self._sink.end(packet.ID)
+            self._open.discard(packet.ID)
+
+    async def drain(self) -> None:
+        """Read on until the sender has said FIN and ended the stream."""
+        while await self._read() is not None:
+            pass
