@@ -88,7 +88,7 @@ class Authorizer:
     ) -> str:
         realm = challenge.parameters.get("realm", "")
         service = challenge.parameters.get("service", "")
-        wanted = merge_scopes([*scopes, *challenge.parameters.get("scope", "").split()])
+        wanted = merge_scopes(scopes)
         base = (endpoint.host, realm, service, *wanted)
         found = self._fresh((*base, "session", who.identity))
         if found is not None:
@@ -132,8 +132,9 @@ class Authorizer:
     ) -> Token:
         query = [("service", service)] if service else []
         query += [("scope", scope) for scope in scopes]
-        auth = aiohttp.BasicAuth(login.username, login.secret) if login.secret else None
-        request = self._http.get(realm, params=query, auth=auth, ssl=endpoint.ssl)
+        basic = _basic(login)
+        headers = {"Authorization": basic} if basic else {}
+        request = self._http.get(realm, params=query, headers=headers, ssl=endpoint.ssl)
         return await _read_token("GET", realm, request)
 
     async def _post(

@@ -1,0 +1,247 @@
+"""Against a registry that misbehaves on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from croze.errors import Corrupted, CrozeError, Unavailable
+from croze.image import descriptor as media
+from croze.image import reference
+from croze.image.descriptor import Descriptor
+from croze.registry import failures, pull, push
+from croze.registry.client import Registry, Repository
+from croze.registry.credentials import Anonymous
+from croze.registry.hosts import RegistryConfig
+from croze.registry.transport import Retry
+from tests.registry.blobs import Folder
+from tests.registry.servers import free_port, make_certificate, serve
+
+FAST = Retry(first_s=0.001, limit_s=0.008)
+BLOB = bytes(range(256)) * 8192
+
+
+class Faulty:
+    """Serves one blob; each request takes the next plan."""
+
+    def __init__(self, *plans: str) -> None:
+        self.plans = list(plans)
+        self.requests: list[web.Request] = []
+        self.app = web.Application()
+        self.app.router.add_route("*", "/{path:.*}", self.handle)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        plan = self.plans.pop(0) if self.plans else "ok"
+        if plan.isdecimal():
+            return web.Response(status=int(plan))
+        start = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        if plan == "ignore range":
+            start = 0
+        body = BLOB[start:] if plan != "corrupt" else bytes(len(BLOB))
+        response = web.StreamResponse(status=206 if start else 200)
+        response.content_length = len(body) + (10 if plan == "long" else 0)
+        await response.prepare(request)
+        if plan == "break":
+            await response.write(body[: len(body) // 3])
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        await response.write(body + bytes(10 if plan == "long" else 0))
+        return response
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Registry]:
+    registry = Registry(retry=FAST)
+    yield registry
+    await registry.close()
+
+
+def repository(client: Registry, name: str) -> Repository:
+    return client.repository(reference.parse(name), Anonymous())
+
+
+@pytest.fixture
+def blob(tmp_path: Path) -> Descriptor:
+    return Folder(tmp_path).add(BLOB, media.OCI_LAYER_GZIP)
+
+
+async def fetch(client: Registry, server: Faulty, blob: Descriptor) -> bytes:
+    pieces: list[bytes] = []
+    async with serve(server.app) as host:
+        await pull.fetch_blob(repository(client, f"{host}/x"), blob, pieces.append)
+    return b"".join(pieces)
+
+
+async def test_a_broken_transfer_goes_on_where_it_broke(client: Registry, blob: Descriptor) -> None:
+    server = Faulty("break", "break", "ok")
+    assert await fetch(client, server, blob) == BLOB
+    ranges = [int(r.headers["Range"][6:-1]) for r in server.requests[1:]]
+    assert ranges == [len(BLOB) // 3, len(BLOB) // 3 + (len(BLOB) - len(BLOB) // 3) // 3]
+
+
+async def test_a_server_that_ignores_ranges(client: Registry, blob: Descriptor) -> None:
+    assert await fetch(client, Faulty("break", "ignore range"), blob) == BLOB
+
+
+async def test_broken_answers_are_asked_for_again(client: Registry, blob: Descriptor) -> None:
+    server = Faulty("500", "503", "502", "429", "ok")
+    assert await fetch(client, server, blob) == BLOB
+
+
+async def test_it_gives_up_in_the_end(client: Registry, blob: Descriptor) -> None:
+    server = Faulty(*["502"] * 100)
+    with pytest.raises(failures.UnexpectedStatus, match="502 Bad Gateway"):
+        await fetch(client, server, blob)
+    assert len(server.requests) == 4
+
+
+async def test_other_refusals_are_final(client: Registry, blob: Descriptor) -> None:
+    server = Faulty("400")
+    with pytest.raises(failures.UnexpectedStatus, match="400 Bad Request"):
+        await fetch(client, server, blob)
+    assert len(server.requests) == 1
+
+
+async def test_too_many_bytes(client: Registry, blob: Descriptor) -> None:
+    with pytest.raises(Corrupted, match="longer than"):
+        await fetch(client, Faulty("long"), blob)
+
+
+async def test_a_manifest_that_is_not_what_was_asked_for(
+    client: Registry, blob: Descriptor
+) -> None:
+    server = Faulty("corrupt")
+    async with serve(server.app) as host:
+        with pytest.raises(Corrupted, match="unexpected digest"):
+            await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
+
+
+async def test_nobody_listens(client: Registry) -> None:
+    port = free_port()
+    with pytest.raises(Unavailable) as caught:
+        await pull.resolve(repository(client, f"127.0.0.1:{port}/x"))
+    assert str(caught.value) == (
+        f'failed to do request: Head "http://127.0.0.1:{port}/v2/x/manifests/latest": '
+        f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+    )
+
+
+async def test_a_transfer_can_be_cancelled(client: Registry, blob: Descriptor) -> None:
+    started = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = blob.size
+        await response.prepare(request)
+        await response.write(b"x")
+        started.set()
+        await asyncio.Event().wait()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", hang)
+    async with serve(app) as host:
+        repo = repository(client, f"{host}/x")
+        fetching = asyncio.get_running_loop().create_task(
+            pull.fetch_blob(repo, blob, lambda data: None)
+        )
+        await started.wait()
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+        assert not repo.slot.locked()
+
+
+async def test_upload_errors_say_what_the_registry_said(client: Registry, tmp_path: Path) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            return web.Response(status=404)
+        error = {"code": "TOO_BIG", "message": "quota exceeded"}
+        return web.json_response({"errors": [error]}, status=413)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    content = Folder(tmp_path)
+    blob = content.add(b"x", "a/b")
+    async with serve(app) as host:
+        with pytest.raises(CrozeError, match=r"413 .*\ntoo big: quota exceeded"):
+            await push.push_blob(repository(client, f"{host}/x"), blob, content.path(blob.digest))
+
+
+async def test_a_broken_upload_is_sent_again(client: Registry, tmp_path: Path) -> None:
+    bodies: list[int] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            return web.Response(status=404)
+        if request.method == "POST":
+            return web.Response(status=202, headers={"Location": "/up?_state=a%3Db%2Bc"})
+        assert request.raw_path.startswith("/up?_state=a%3Db%2Bc&digest=sha256%3A")
+        bodies.append(len(await request.read()))
+        return web.Response(status=201 if len(bodies) > 1 else 502)
+
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", handle)
+    content = Folder(tmp_path)
+    blob = content.add(BLOB, "a/b")
+    async with serve(app) as host:
+        await push.push_blob(repository(client, f"{host}/x"), blob, content.path(blob.digest))
+    assert bodies == [len(BLOB), len(BLOB)]
+
+
+async def test_mirrors_come_first_and_the_real_host_helps_out(blob: Descriptor) -> None:
+    mirror, real = Faulty("404"), Faulty("ok")
+    pieces: list[bytes] = []
+    async with serve(mirror.app) as mirror_host, serve(real.app) as host:
+        config = RegistryConfig(mirrors=(f"{mirror_host}/some/path",))
+        registry = Registry({host: config}, retry=FAST)
+        try:
+            await pull.fetch_blob(repository(registry, f"{host}/x"), blob, pieces.append)
+        finally:
+            await registry.close()
+    assert b"".join(pieces) == BLOB
+    assert mirror.requests[0].path == f"/v2/some/path/x/blobs/{blob.digest}"
+    assert mirror.requests[0].query["ns"] == host
+    assert "ns" not in real.requests[0].query
+
+
+async def test_tls(blob: Descriptor, tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    async with serve(Faulty().app, tmp_path) as host:
+        trusting = {
+            host: RegistryConfig(http=False, ca=(f"{tmp_path}/cert.pem",)),
+            f"{host} ": RegistryConfig(),
+        }
+        for configs, insecure in ((trusting, False), ({}, True)):
+            registry = Registry(configs, retry=FAST)
+            pieces: list[bytes] = []
+            repo = registry.repository(reference.parse(f"{host}/x"), Anonymous(), insecure=insecure)
+            try:
+                await pull.fetch_blob(repo, blob, pieces.append)
+            finally:
+                await registry.close()
+            assert b"".join(pieces) == BLOB
+        registry = Registry({host: RegistryConfig(http=False)}, retry=FAST)
+        try:
+            with pytest.raises(Unavailable, match=r"tls: .*certificate"):
+                await pull.resolve(repository(registry, f"{host}/x"))
+        finally:
+            await registry.close()
+
+
+async def test_insecure_falls_back_to_plain_http(blob: Descriptor) -> None:
+    async with serve(Faulty().app) as host:
+        registry = Registry(retry=FAST)
+        repo = registry.repository(reference.parse(f"{host}/x"), Anonymous(), insecure=True)
+        pieces: list[bytes] = []
+        try:
+            await pull.fetch_blob(repo, blob, pieces.append)
+        finally:
+            await registry.close()
+    assert b"".join(pieces) == BLOB

@@ -1,0 +1,185 @@
+"""Against Debian's `docker-registry`, with and without authentication."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError, NotFound
+from croze.image import reference
+from croze.image.descriptor import Descriptor
+from croze.image.platform import Platform
+from croze.registry import failures, pull, push
+from croze.registry.client import Registry, Repository
+from croze.registry.credentials import Anonymous, Credentials, Fixed, Login
+from croze.registry.transport import Retry
+from tests.registry.blobs import Folder
+from tests.registry.servers import HTPASSWD, docker_registry, token_server
+
+USER = Fixed(Login("user", "secret"))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Registry]:
+    registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
+    yield registry
+    await registry.close()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Folder:
+    folder = tmp_path / "content"
+    folder.mkdir()
+    return Folder(folder)
+
+
+def repository(client: Registry, name: str, who: Credentials | None = None) -> Repository:
+    return client.repository(reference.parse(name), who or Anonymous())
+
+
+async def push_all(repo: Repository, root: Descriptor, content: Folder) -> None:
+    manifests, blobs = push.closure(root, content)
+    for blob in blobs:
+        await push.push_blob(repo, blob, content.path(blob.digest))
+    for entry in manifests:
+        tag = repo.ref.tag if entry is manifests[-1] else ""
+        await push.push_manifest(repo, content.read(entry.digest), entry.media_type, tag=tag)
+
+
+async def fetch(repo: Repository, blob: Descriptor) -> bytes:
+    pieces: list[bytes] = []
+    await pull.fetch_blob(repo, blob, pieces.append)
+    return b"".join(pieces)
+
+
+async def test_an_index_goes_up_and_comes_down(
+    client: Registry, host: str, content: Folder
+) -> None:
+    layer = bytes(range(256)) * 20_000
+    image = content.image(layer, b"two")
+    root = content.index({Platform("amd64", "linux"): image})
+    repo = repository(client, f"{host}/a/b:v1")
+    await push_all(repo, root, content)
+    assert await pull.resolve(repo) == root
+    assert await pull.fetch_manifest(repo, root) == content.read(root.digest)
+    assert await pull.fetch_manifest(repo, image) == content.read(image.digest)
+    blob = next(b for b in push.closure(root, content)[1] if b.size == len(layer))
+    seen: list[int] = []
+    pieces: list[bytes] = []
+    await pull.fetch_blob(repo, blob, pieces.append, counter=seen.append)
+    assert b"".join(pieces) == layer
+    assert seen[-1] == len(layer)
+    assert seen == sorted(seen)
+
+
+async def test_resolve_by_digest(client: Registry, host: str, content: Folder) -> None:
+    root = content.image(b"x")
+    await push_all(repository(client, f"{host}/digest:v1"), root, content)
+    assert await pull.resolve(repository(client, f"{host}/digest@{root.digest}")) == root
+
+
+async def test_what_is_not_there(client: Registry, host: str, content: Folder) -> None:
+    with pytest.raises(NotFound) as caught:
+        await pull.resolve(repository(client, f"{host}/none"))
+    assert str(caught.value) == f"{host}/none:latest: not found"
+    with pytest.raises(NotFound):
+        await fetch(repository(client, f"{host}/none"), content.add(b"x", "a/b"))
+    with pytest.raises(NotFound):
+        await pull.fetch_manifest(repository(client, f"{host}/none"), content.image())
+
+
+async def test_a_blob_is_not_sent_twice(client: Registry, host: str, content: Folder) -> None:
+    blob = content.add(b"once" * 1000, "a/b")
+    repo = repository(client, f"{host}/once")
+    await push.push_blob(repo, blob, content.path(blob.digest))
+    content.path(blob.digest).unlink()
+    await push.push_blob(repo, blob, content.path(blob.digest))
+
+
+async def test_a_blob_is_linked_from_another_repository(
+    client: Registry, host: str, content: Folder
+) -> None:
+    blob = content.add(b"mount" * 1000, "a/b")
+    await push.push_blob(repository(client, f"{host}/from"), blob, content.path(blob.digest))
+    content.path(blob.digest).unlink()
+    target = repository(client, f"{host}/to")
+    await push.push_blob(target, blob, content.path(blob.digest), mount_from="from")
+    assert await fetch(target, blob) == b"mount" * 1000
+
+
+async def test_mounting_what_is_not_there_sends_the_bytes(
+    client: Registry, host: str, content: Folder
+) -> None:
+    blob = content.add(b"nomount" * 1000, "a/b")
+    target = repository(client, f"{host}/to2")
+    await push.push_blob(target, blob, content.path(blob.digest), mount_from="nothing")
+    assert await fetch(target, blob) == b"nomount" * 1000
+
+
+async def test_htpasswd(client: Registry, content: Folder, tmp_path: Path) -> None:
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    auth = f"auth: {{htpasswd: {{realm: basic, path: {tmp_path}/htpasswd}}}}"
+    with docker_registry(tmp_path, auth) as host:
+        root = content.image(b"x")
+        repo = repository(client, f"{host}/app:1", USER)
+        await push_all(repo, root, content)
+        assert await pull.resolve(repo) == root
+        for who in (Anonymous(), Fixed(Login("user", "wrong"))):
+            with pytest.raises(CrozeError) as caught:
+                await pull.resolve(repository(client, f"{host}/app:1", who))
+            assert str(caught.value).startswith(
+                f"unexpected status from HEAD request to http://{host}/v2/app/manifests/1: 401"
+            )
+
+
+async def test_tokens(client: Registry, content: Folder, tmp_path: Path) -> None:
+    async with token_server(tmp_path) as tokens:
+        with docker_registry(tmp_path, tokens.registry_auth()) as host:
+            root = content.image(b"x", b"y")
+            repo = repository(client, f"{host}/app:1", USER)
+            await push_all(repo, root, content)
+            pushed_with = len(tokens.asked)
+            assert set(tokens.asked) == {("GET", "repository:app:pull,push")}
+            assert await pull.resolve(repository(client, f"{host}/app:1")) == root
+            assert await fetch(
+                repository(client, f"{host}/app:1"), push.closure(root, content)[1][1]
+            )
+            assert tokens.asked[pushed_with:] == [("GET", "repository:app:pull")]
+
+
+async def test_pushing_without_the_right_to(
+    client: Registry, content: Folder, tmp_path: Path
+) -> None:
+    async with token_server(tmp_path) as tokens:
+        with docker_registry(tmp_path, tokens.registry_auth()) as host:
+            blob = content.add(b"x", "a/b")
+            with pytest.raises(failures.Refused) as caught:
+                await push.push_blob(
+                    repository(client, f"{host}/app"), blob, content.path(blob.digest)
+                )
+            assert str(caught.value) == (
+                "push access denied, repository does not exist or may require authorization: "
+                "server message: insufficient_scope: authorization failed"
+            )
+
+
+async def test_token_servers_that_want_a_post(
+    client: Registry, content: Folder, tmp_path: Path
+) -> None:
+    async with token_server(tmp_path) as tokens:
+        tokens.refuse_get = True
+        with docker_registry(tmp_path, tokens.registry_auth()) as host:
+            blob = content.add(b"x", "a/b")
+            repo = repository(client, f"{host}/app", USER)
+            await push.push_blob(repo, blob, content.path(blob.digest))
+            assert [method for method, _ in tokens.asked] == ["GET", "POST"]
+            with pytest.raises(CrozeError, match="failed to fetch anonymous token: unexpected"):
+                await pull.resolve(repository(client, f"{host}/app"))
