@@ -24,8 +24,10 @@ class Vertex:
     sharing (`ignore_cache`)."""
     op: object
     """What to do; only the `OpResolver` looks inside."""
-    inputs: tuple[Edge, ...] = ()
+    inputs: tuple[Edge, ...] = field(default=(), repr=False)
     name: str = ""
+    llb_digest: str = ""
+    """The op's own digest, which errors name; empty when it is `digest`."""
     ignore_cache: bool = False
     export_cache: bool | None = None
     description: Mapping[str, str] = field(default_factory=dict)
@@ -63,9 +65,9 @@ class InputKeying:
     """How one input enters the cache key.
 
     `selector`: digest of the parts of the input that count, or empty for all of it. `content`:
-    computes the content key of the input's result (a digest), None where content can't stand in
-    for definition. `slow`: computing content is only worth it when definition keys missed.
-    `prepare`: run on the input's result before `content` or `execute` (brings a lazy one in).
+    computes the content key of the input's result (a digest, or empty for none), None where
+    content can't stand in for definition. `prepare`: run on the input's result before `content` or
+    `execute` (brings a lazy one in); its context is the input's, so that progress shows there.
     """
 
     selector: str = ""
@@ -79,7 +81,8 @@ class CacheMap:
 
     `digest` with the prefix `random:` in place of `sha256:` never leaves this daemon. `inputs` has
     one entry per input. An op may have several maps (an image: manifest digest, then chain ID);
-    `done` is False while `cache_map(index + 1)` has more.
+    `done` is False while `cache_map(index + 1)` has more; later maps are only asked for when no
+    result is found under the earlier ones.
     """
 
     digest: str

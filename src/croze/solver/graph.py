@@ -1,0 +1,142 @@
+"""The graph of all vertices that any job wants now, and the loop that moves its edges."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from croze.solver.contract import Edge, KeyStore, OpResolver, Result, ResultStore, Vertex
+from croze.solver.flights import Flights
+from croze.solver.report import StatusLog
+
+if TYPE_CHECKING:
+    from croze.solver.edge import ActiveEdge
+    from croze.solver.vertex import ActiveVertex
+
+T = TypeVar("T")
+
+_SLICE_S = 0.01
+"""How long edges may move before the event loop gets a turn."""
+_FLUSH_AFTER_S = 0.25
+
+
+class Member(Protocol):
+    """A job, as the vertices see it."""
+
+    log: StatusLog
+
+    def session_ids(self) -> Iterable[str]: ...
+
+    def value(self, key: str) -> object | None: ...
+
+    def attach(self, vertex: ActiveVertex) -> None:
+        """Remember to leave `vertex` when the job ends."""
+
+
+class Graph:
+    """Shared by all jobs of a solver. Not safe outside the event loop's thread."""
+
+    def __init__(self, keys: KeyStore, results: ResultStore, resolve_op: OpResolver) -> None:
+        self.keys = keys
+        self.results = results
+        self.resolve_op = resolve_op
+        self.flights = Flights()
+        self.actives: dict[str, ActiveVertex] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._queue: deque[ActiveEdge] = deque()
+        self._scheduled = False
+        self._flush_timer: asyncio.TimerHandle | None = None
+
+    def open(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+
+    def close(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+        self.keys.flush()
+
+    def spawn(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]:
+        assert self._tasks is not None, "the solver is not open"
+        return self._tasks.create_task(work)
+
+    def edge(self, edge: Edge) -> ActiveEdge:
+        return self.actives[edge.vertex.digest].edge(edge.index)
+
+    def load(self, vertex: Vertex, job: Member, loaded: dict[str, ActiveVertex]) -> None:
+        """Make `vertex` and all below it part of `job`, inputs first. `loaded` is what the job has
+        loaded so far."""
+        stack: list[tuple[Vertex, bool]] = [(vertex, False)]
+        while stack:
+            current, inputs_done = stack.pop()
+            if current.digest in loaded:
+                continue
+            if inputs_done:
+                loaded[current.digest] = self._join(current, job)
+                continue
+            stack.append((current, True))
+            stack.extend((e.vertex, False) for e in reversed(current.inputs))
+
+    def _join(self, vertex: Vertex, job: Member) -> ActiveVertex:
+        from croze.solver.vertex import ActiveVertex
+
+        active = self.actives.get(vertex.digest)
+        if active is None:
+            active = self.actives[vertex.digest] = ActiveVertex(self, vertex)
+        active.join(job)
+        return active
+
+    def leave(self, vertices: Iterable[ActiveVertex], job: Member) -> None:
+        """Take `job` off; what no other job wants is stopped and released."""
+        orphans: list[Result] = []
+        for vertex in vertices:
+            if vertex.leave(job):
+                self.actives.pop(vertex.vertex.digest, None)
+                orphans.extend(vertex.retire())
+        self.release(orphans)
+
+    def release(self, results: Sequence[Result]) -> None:
+        if results:
+            self.spawn(_release_all(results))
+
+    def wake(self, edge: ActiveEdge) -> None:
+        """Let `edge` look at what has changed, soon."""
+        if not edge.queued:
+            edge.queued = True
+            self._queue.append(edge)
+            self._schedule()
+
+    def saved(self) -> None:
+        """Something was written to the key store: make it durable before long."""
+        if self._flush_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(_FLUSH_AFTER_S, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_timer = None
+        self.keys.flush()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._move)
+
+    def _move(self) -> None:
+        self._scheduled = False
+        until = time.perf_counter() + _SLICE_S
+        queue = self._queue
+        while queue:
+            edge = queue.popleft()
+            edge.queued = False
+            edge.step()
+            if time.perf_counter() > until:
+                break
+        if queue:
+            self._schedule()
+
+
+async def _release_all(results: Iterable[Result]) -> None:
+    for result in results:
+        await result.release()

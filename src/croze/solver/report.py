@@ -1,0 +1,165 @@
+"""What a vertex tells its watchers, and the log of a job that they read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from croze.errors import Range, SourceDetail
+from croze.solver.contract import Vertex
+from croze.status import (
+    ProgressGroup,
+    StatusEvent,
+    VertexLog,
+    VertexState,
+    VertexStatus,
+    VertexWarning,
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class StatusLog:
+    """All events of one job, kept for readers who come late.
+
+    A vertex that nobody had to look at, because what depends on it was found in the cache, is
+    reported as cached at the moment its consumer starts, as BuildKit does.
+    """
+
+    def __init__(self) -> None:
+        self._events: list[StatusEvent] = []
+        self._latest: dict[str, VertexState] = {}
+        self._waiters: list[asyncio.Future[None]] = []
+        self.closed = False
+
+    def append(self, event: StatusEvent) -> None:
+        if self.closed:
+            return
+        if isinstance(event, VertexState):
+            self._latest[event.digest] = event
+            if event.started is not None:
+                self._mark_inputs(event, event.started)
+        self._events.append(event)
+        self._wake()
+
+    def close(self) -> None:
+        """No more events; what is still running is over."""
+        for state in list(self._latest.values()):
+            if state.started is not None and state.completed is None:
+                self.append(replace(state, completed=now(), error="context canceled"))
+        self.closed = True
+        self._wake()
+
+    async def read(self) -> AsyncIterator[Sequence[StatusEvent]]:
+        """Batches of events from the first one on, until the job is over."""
+        at = 0
+        while True:
+            if at < len(self._events):
+                batch = self._events[at:]
+                at += len(batch)
+                yield batch
+            elif self.closed:
+                return
+            else:
+                await self._changed()
+
+    async def _changed(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def _wake(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _mark_inputs(self, state: VertexState, at: datetime) -> None:
+        found: list[VertexState] = []
+        stack = list(state.inputs)
+        while stack:
+            known = self._latest.get(stack.pop())
+            if known is not None and known.completed is None and not known.cached:
+                cached = replace(known, started=at, completed=at, cached=True)
+                self._latest[known.digest] = cached
+                found.append(cached)
+                stack.extend(known.inputs)
+        self._events.extend(reversed(found))
+
+
+class VertexReporter:
+    """Reports on one vertex to the logs of all jobs that share it; what was said before is
+    repeated to a job that joins. This is the `Progress` that ops write to."""
+
+    __slots__ = ("_digest", "_history", "_logs", "state")
+
+    def __init__(self, state: VertexState) -> None:
+        self.state = state
+        self._digest = state.digest
+        self._history: list[StatusEvent] = [state]
+        self._logs: list[StatusLog] = []
+
+    @classmethod
+    def of(cls, vertex: Vertex, group: ProgressGroup | None = None) -> VertexReporter:
+        inputs = tuple(edge.vertex.digest for edge in vertex.inputs)
+        group = group or vertex.progress_group
+        return cls(VertexState(vertex.digest, inputs, vertex.name, progress_group=group))
+
+    def join(self, log: StatusLog) -> None:
+        if log not in self._logs:
+            self._logs.append(log)
+            for event in self._history:
+                log.append(event)
+
+    def leave(self, log: StatusLog) -> None:
+        if log in self._logs:
+            self._logs.remove(log)
+
+    def start(self, *, cached: bool = False) -> None:
+        self._change(replace(self.state, started=now(), completed=None, cached=cached, error=""))
+
+    def complete(self, *, error: str = "") -> None:
+        self._change(replace(self.state, completed=now(), error=error))
+
+    def log(self, stream: int, data: bytes) -> None:
+        self._emit(VertexLog(self._digest, stream, data, now()))
+
+    def status(
+        self,
+        id: str,
+        *,
+        current: int = 0,
+        total: int = 0,
+        name: str = "",
+        started: datetime | None = None,
+        completed: datetime | None = None,
+    ) -> None:
+        self._emit(VertexStatus(id, self._digest, name, current, total, now(), started, completed))
+
+    def warn(
+        self,
+        short: str,
+        *,
+        detail: Sequence[str] = (),
+        url: str = "",
+        level: int = 1,
+        source: SourceDetail | None = None,
+        ranges: Sequence[Range] = (),
+    ) -> None:
+        self._emit(
+            VertexWarning(self._digest, level, short, tuple(detail), url, source, tuple(ranges))
+        )
+
+    def _change(self, state: VertexState) -> None:
+        self.state = state
+        self._emit(state)
+
+    def _emit(self, event: StatusEvent) -> None:
+        self._history.append(event)
+        for log in self._logs:
+            log.append(event)

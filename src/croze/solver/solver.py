@@ -1,0 +1,303 @@
+"""The solver's door: jobs come in, edges are built, readers follow.
+
+async with Solver(keys, results, resolve_op) as solver:
+    async with solver.job("id", sessions=["s"]) as job:
+        built = await job.build(Edge(vertex, 0))
+        ...
+        await built.release()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from croze.errors import AlreadyExists, Canceled, CrozeError, NotFound
+from croze.solver.contract import (
+    Edge,
+    KeyStore,
+    Op,
+    OpContext,
+    OpResolver,
+    Result,
+    ResultStore,
+    Vertex,
+)
+from croze.solver.edge import COMPLETE, NONE, ActiveEdge
+from croze.solver.failures import fresh_copy
+from croze.solver.graph import Graph
+from croze.solver.keying import record_digest
+from croze.solver.report import StatusLog, VertexReporter
+from croze.solver.vertex import ActiveVertex
+from croze.status import ProgressGroup, StatusEvent
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SolvedResult:
+    """What an edge came to. `result` is the caller's handle; `keys` are the ids of its cache keys
+    in the key store, from which an exporter of caches walks `links_into`."""
+
+    result: Result
+    keys: tuple[str, ...]
+
+    async def release(self) -> None:
+        await self.result.release()
+
+
+class Solver:
+    """One shared graph for all builds of a daemon."""
+
+    def __init__(
+        self,
+        keys: KeyStore,
+        results: ResultStore,
+        resolve_op: OpResolver,
+        *,
+        linger_s: float = 10.0,
+    ) -> None:
+        """`linger_s`: how long a finished job's status can still be read."""
+        self._graph = Graph(keys, results, resolve_op)
+        self._linger_s = linger_s
+        self._jobs: dict[str, Job] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._arrivals: list[asyncio.Future[None]] = []
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._graph.open(self._tasks)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for job in list(self._jobs.values()):
+            job.discard()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._jobs.clear()
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            self._graph.close()
+
+    @asynccontextmanager
+    async def job(
+        self,
+        id: str,
+        *,
+        sessions: Sequence[str] = (),
+        values: Mapping[str, object] | None = None,
+    ) -> AsyncIterator[Job]:
+        """One build. Leaving discards it: what only it wanted is stopped and released. Its status
+        can be read for a while longer."""
+        if id in self._jobs:
+            raise AlreadyExists(f"job ID {id} exists")
+        job = self._jobs[id] = Job(self._graph, id, sessions, values or {})
+        self._tell_arrival()
+        try:
+            yield job
+        finally:
+            job.discard()
+            loop = asyncio.get_running_loop()
+            self._timers[id] = loop.call_later(self._linger_s, self._forget, id)
+
+    async def find_job(self, id: str, *, wait_s: float = 6.0) -> Job:
+        """The job with this id, which may be about to start or have just ended."""
+        try:
+            async with asyncio.timeout(wait_s):
+                while id not in self._jobs:
+                    await self._arrival()
+        except TimeoutError:
+            raise NotFound(f"no such job {id}") from None
+        return self._jobs[id]
+
+    def active_count(self) -> int:
+        """How many vertices are held by jobs."""
+        return len(self._graph.actives)
+
+    def _forget(self, id: str) -> None:
+        self._jobs.pop(id, None)
+        self._timers.pop(id, None)
+
+    async def _arrival(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._arrivals.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._arrivals:
+                self._arrivals.remove(waiter)
+
+    def _tell_arrival(self) -> None:
+        arrivals, self._arrivals = self._arrivals, []
+        for waiter in arrivals:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Job:
+    """One build's view of the solver."""
+
+    def __init__(
+        self, graph: Graph, id: str, sessions: Sequence[str], values: Mapping[str, object]
+    ) -> None:
+        self.id = id
+        self.log = StatusLog()
+        self._graph = graph
+        self._sessions = tuple(sessions)
+        self._values = dict(values)
+        self._loaded: dict[str, ActiveVertex] = {}
+        self._attached: dict[ActiveVertex, None] = {}
+        self._requests: dict[BuildRequest, None] = {}
+        self._closed = False
+
+    # What vertices ask
+
+    def session_ids(self) -> Iterable[str]:
+        return self._sessions
+
+    def value(self, key: str) -> object | None:
+        return self._values.get(key)
+
+    def attach(self, vertex: ActiveVertex) -> None:
+        self._attached[vertex] = None
+
+    # What builds do
+
+    def set_value(self, key: str, value: object) -> None:
+        self._values[key] = value
+
+    async def build(self, edge: Edge) -> SolvedResult:
+        """The result of `edge`, from the cache or by running what is missing. Cancelling stops, at
+        once, what nothing else wants."""
+        active = self._load(edge)
+        request = BuildRequest(active)
+        self._requests[request] = None
+        active.want(request, COMPLETE)
+        try:
+            return await request.wait()
+        finally:
+            self._requests.pop(request, None)
+            active.want(request, NONE)
+
+    async def in_context(
+        self,
+        name: str,
+        fn: Callable[[OpContext], Awaitable[T]],
+        *,
+        inputs: Sequence[str] = (),
+        progress_group: ProgressGroup | None = None,
+    ) -> T:
+        """Run `fn` as a vertex of its own in the status, such as `exporting to image`."""
+        vertex = Vertex(record_digest(secrets.token_hex(16), 0), None, name=name)
+        context = JobContext(self, vertex, progress_group)
+        context.progress.join(self.log)
+        context.progress.start()
+        try:
+            value = await fn(context)
+        except asyncio.CancelledError:
+            context.progress.complete(error="context canceled")
+            raise
+        except Exception as err:
+            context.progress.complete(error=str(err))
+            raise
+        context.progress.complete()
+        return value
+
+    def emit(self, event: StatusEvent) -> None:
+        """Put something into the status as it is (a frontend's warning)."""
+        self.log.append(event)
+
+    def events(self) -> AsyncIterator[Sequence[StatusEvent]]:
+        """All status from the start, in batches, until the job is over. Any number of readers."""
+        return self.log.read()
+
+    def vertices(self, edge: Edge) -> Iterator[tuple[Vertex, Op | None]]:
+        """`edge`'s vertex and all below it, inputs first, with their ops where these were needed;
+        for provenance. Only while the job is open and after `build`."""
+        stack, seen, order = [edge.vertex], {edge.vertex.digest}, []
+        while stack:
+            vertex = stack.pop()
+            order.append(vertex)
+            for item in vertex.inputs:
+                if item.vertex.digest not in seen:
+                    seen.add(item.vertex.digest)
+                    stack.append(item.vertex)
+        for vertex in reversed(order):
+            active = self._loaded.get(vertex.digest)
+            yield vertex, active.op if active is not None else None
+
+    def discard(self) -> None:
+        """Leave the graph. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for request in list(self._requests):
+            request.cancel()
+        attached, self._attached = self._attached, {}
+        self._graph.leave(attached, self)
+        self._loaded = {}
+        self.log.close()
+
+    def _load(self, edge: Edge) -> ActiveEdge:
+        if self._closed:
+            raise Canceled()
+        self._graph.load(edge.vertex, self, self._loaded)
+        return self._graph.edge(edge)
+
+
+class BuildRequest:
+    """Waits for an edge."""
+
+    def __init__(self, edge: ActiveEdge) -> None:
+        self._edge = edge
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def notify(self) -> None:
+        if self._edge.finished and not self._done.done():
+            self._done.set_result(None)
+
+    def cancel(self) -> None:
+        if not self._done.done():
+            self._done.set_exception(Canceled())
+
+    async def wait(self) -> SolvedResult:
+        self.notify()
+        await self._done
+        if self._edge.error is not None:
+            raise fresh_copy(self._edge.error)
+        if self._edge.result is None:
+            raise Canceled()
+        return SolvedResult(self._edge.clone_result(), self._edge.all_keys())
+
+
+class JobContext:
+    """The `OpContext` of work that belongs to one job only."""
+
+    def __init__(self, job: Job, vertex: Vertex, group: ProgressGroup | None) -> None:
+        self._job = job
+        self.vertex = vertex
+        self.progress = VertexReporter.of(vertex, group)
+
+    def sessions(self) -> Sequence[str]:
+        return tuple(self._job.session_ids())
+
+    def job_values(self, key: str) -> Sequence[object]:
+        value = self._job.value(key)
+        return () if value is None else (value,)
+
+
+__all__ = ["CrozeError", "Job", "SolvedResult", "Solver"]

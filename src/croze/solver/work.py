@@ -1,0 +1,90 @@
+"""One piece of asynchronous work, shared by all who want it at the moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from croze.errors import Canceled
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Work that raised."""
+
+    error: Exception
+
+
+class Spawn(Protocol):
+    """Starts a task that someone awaits."""
+
+    def __call__(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]: ...
+
+
+class Work(Generic[T]):
+    """Starts with its first user and is cancelled with its last one.
+
+    A user who comes while the work is being cancelled waits for that to end and gets a fresh start.
+    Outcomes are told by callback, on the event loop, never from within `want` or `drop`.
+    """
+
+    __slots__ = ("_canceling", "_done", "_dropped", "_spawn", "_start", "_task", "users")
+
+    def __init__(
+        self,
+        spawn: Spawn,
+        start: Callable[[], Coroutine[Any, Any, T]],
+        done: Callable[[T | Failure], None],
+        dropped: Callable[[], None] | None = None,
+    ) -> None:
+        self.users: set[object] = set()
+        self._spawn = spawn
+        self._start = start
+        self._done = done
+        self._dropped = dropped
+        self._task: asyncio.Task[T | Failure] | None = None
+        self._canceling = False
+
+    @property
+    def running(self) -> bool:
+        return self._task is not None
+
+    def want(self, user: object) -> None:
+        self.users.add(user)
+        if self._task is None:
+            self._begin()
+
+    def drop(self, user: object) -> None:
+        self.users.discard(user)
+        if not self.users and self._task is not None and not self._canceling:
+            self._canceling = True
+            self._task.cancel()
+
+    def cancel(self) -> None:
+        for user in tuple(self.users):
+            self.drop(user)
+
+    def _begin(self) -> None:
+        self._task = self._spawn(self._guarded())
+        self._task.add_done_callback(self._ended)
+
+    async def _guarded(self) -> T | Failure:
+        try:
+            return await self._start()
+        except Exception as err:
+            return Failure(err)
+
+    def _ended(self, task: asyncio.Task[T | Failure]) -> None:
+        canceled, self._canceling, self._task = self._canceling, False, None
+        outcome = Failure(Canceled()) if task.cancelled() else task.result()
+        if not canceled or not isinstance(outcome, Failure):
+            self.users.clear()
+            self._done(outcome)
+        elif self.users:
+            self._begin()
+        elif self._dropped is not None:
+            self._dropped()
