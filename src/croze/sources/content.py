@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -242,7 +243,7 @@ class Transfer:
         self._last = 0.0
 
     def count(self, done: int) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now - self._last >= _REPORT_EVERY_S:
             self._last = now
             self._report(done, None)
