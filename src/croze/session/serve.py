@@ -74,12 +74,16 @@ async def lend(
             control_pb2.BytesMessage.SerializeToString,
             control_pb2.BytesMessage.FromString,
         )(None, metadata=headers)
+        failed: BaseException | None = None
         async with asyncio.TaskGroup() as group:
             carrying = group.create_task(_carry(session, call, sock))
             try:
                 yield session
-            finally:
-                carrying.cancel()
+            except BaseException as error:  # raised below: not to come out as a group
+                failed = error
+            carrying.cancel()
+        if failed is not None:
+            raise failed
 
 
 _SessionCall: TypeAlias = (

@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from itertools import islice
-from typing import Protocol, TypeVar
-
-import grpc
+from typing import Generic, Protocol, TypeVar
 
 from croze import errors
 from croze.api import stat_pb2, wire_pb2
@@ -230,23 +227,19 @@ async def receive_tree(
     """Receive a tree; returns what `sink.finish` does. The sink is aborted on any error."""
     receiving = _Receiving(sink, read, write, _Meter(on_bytes))
     try:
-        await receiving.run()
-        result = await asyncio.to_thread(sink.finish)
-        await write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_FIN))
-        await receiving.drain()
-    except BaseException as error:
+        return await receiving.run()
+    except BaseException:
         await asyncio.shield(asyncio.to_thread(sink.abort))
-        if isinstance(error, OSError | errors.CrozeError) and not receiving.peer_failed:
-            with suppress(grpc.RpcError):
-                await write(_error_packet(error))
         raise
     finally:
         receiving.meter.done()
-    return result
 
 
-class _Receiving:
-    """One task reads packets; the other has them worked off, in batches, on a thread."""
+class _Receiving(Generic[T]):
+    """One task reads packets; the other has them worked off, in batches, on a thread.
+
+    The reader is never cancelled while all goes well: a read that is cancelled ends the call.
+    """
 
     def __init__(self, sink: Sink[T], read: ReadPacket, write: WritePacket, meter: _Meter) -> None:
         self._sink = sink
@@ -258,17 +251,29 @@ class _Receiving:
         self._emptied = asyncio.Event()
         self._open: set[int] = set()
         self._all_stats = False
+        self._finished = False
+        self._peer_failed = False
         self.meter = meter
-        self.peer_failed = False
 
-    async def run(self) -> None:
+    async def run(self) -> T:
         try:
             async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._take_in())
-                await self._work_off()
-                reading.cancel()
+                group.create_task(self._take_in())
+                return await self._receive()
         except BaseExceptionGroup as failed:
             raise root_cause(failed) from None
+
+    async def _receive(self) -> T:
+        try:
+            await self._work_off()
+            result = await asyncio.to_thread(self._sink.finish)
+        except (OSError, errors.CrozeError) as error:
+            if not self._peer_failed:
+                await self._write(_error_packet(error))
+            raise
+        self._finished = True
+        await self._write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_FIN))
+        return result
 
     async def _take_in(self) -> None:
         while (packet := await self._read()) is not None:
@@ -276,14 +281,14 @@ class _Receiving:
             self._batch.append(packet)
             self._batch_bytes += len(packet.data) + 200
             self._filled.set()
-            if self._batch_bytes > BUFFER_BYTES:
+            if self._batch_bytes > BUFFER_BYTES and not self._finished:
                 self._emptied.clear()
                 await self._emptied.wait()
-        self.peer_failed = True
-        raise errors.Unavailable("the sender went away")
+        if not self._finished:
+            raise errors.Unavailable("the sender went away")
 
     async def _work_off(self) -> None:
-        while not (self._all_stats and not self._open):
+        while not self._all_stats or self._open:
             await self._filled.wait()
             self._filled.clear()
             batch, self._batch, self._batch_bytes = self._batch, [], 0
@@ -302,7 +307,7 @@ class _Receiving:
                 case wire_pb2.Packet.PACKET_DATA:
                     self._on_data(packet)
                 case wire_pb2.Packet.PACKET_ERR:
-                    self.peer_failed = True
+                    self._peer_failed = True
                     message = packet.data.decode(errors="replace")
                     raise errors.CrozeError(f"error from sender: {message}")
         return wanted
@@ -324,8 +329,3 @@ class _Receiving:
         else:
             self._sink.end(packet.ID)
             self._open.discard(packet.ID)
-
-    async def drain(self) -> None:
-        """Read on until the sender has said FIN and ended the stream."""
-        while await self._read() is not None:
-            pass

@@ -1,0 +1,235 @@
+"""Lend SSH agents (`moby.sshforward.v1`).
+
+A container may list the agent's keys and sign with them, no more: every other request is refused
+here (draft-miller-ssh-agent, section 5). Private key files are served by an `ssh-agent` of our own
+that lives as long as the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze import errors
+from croze.api import ssh_pb2
+from croze.grpc_errors import Context, root_cause
+from croze.session.provider import Handler, metadata_of, stream, unary
+from croze.session.ssh import CHUNK_BYTES, DEFAULT_ID, KEY_ID
+
+REQUEST_IDENTITIES = 11
+SIGN_REQUEST = 13
+FAILURE = b"\0\0\0\1\5"
+MAX_FRAME_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class AgentSource:
+    """An agent under an id: one socket, or private key files. No path: `$SSH_AUTH_SOCK`."""
+
+    id: str = DEFAULT_ID
+    paths: tuple[str, ...] = ()
+    raw: bool = False
+    """Forward any socket as it is, whatever it speaks."""
+
+
+class SshProvider:
+    service = "moby.sshforward.v1.SSH"
+
+    def __init__(self, sources: Sequence[AgentSource]) -> None:
+        self._agents: dict[str, _Agent] = {}
+        for source in sources:
+            id = source.id or DEFAULT_ID
+            if id in self._agents:
+                raise errors.InvalidRequest(f'duplicate agent ID "{id}"')
+            self._agents[id] = _agent(source, id)
+
+    def methods(self) -> Mapping[str, Handler]:
+        return {
+            "CheckAgent": unary(self._check, ssh_pb2.CheckAgentRequest),
+            "ForwardAgent": stream(self._forward, ssh_pb2.BytesMessage),
+        }
+
+    def close(self) -> None:
+        """End the agents that were started for key files."""
+        for agent in self._agents.values():
+            agent.close()
+
+    def _find(self, id: str) -> _Agent:
+        agent = self._agents.get(id or DEFAULT_ID)
+        if agent is None:
+            raise errors.CrozeError(f"unset ssh forward key {id or DEFAULT_ID}")
+        return agent
+
+    async def _check(
+        self, request: ssh_pb2.CheckAgentRequest, context: Context
+    ) -> ssh_pb2.CheckAgentResponse:
+        self._find(request.ID)
+        return ssh_pb2.CheckAgentResponse()
+
+    async def _forward(
+        self, messages: AsyncIterator[ssh_pb2.BytesMessage], context: Context
+    ) -> None:
+        id = metadata_of(context).get(KEY_ID, [""])[0]
+        agent = self._find(id)
+        try:
+            reader, writer = await asyncio.open_unix_connection(await agent.socket())
+        except OSError as error:
+            raise errors.CrozeError(f"failed to dial agent {id or DEFAULT_ID}: {error}") from None
+        try:
+            pump = _pump_raw if agent.raw else _pump_frames
+            await pump(messages, context, reader, writer)
+        finally:
+            writer.close()
+
+
+async def _pump_raw(
+    messages: AsyncIterator[ssh_pb2.BytesMessage],
+    context: Context,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    async def inward() -> None:
+        async for message in messages:
+            writer.write(message.data)
+            await writer.drain()
+        writer.write_eof()
+
+    async def outward() -> None:
+        while data := await reader.read(CHUNK_BYTES):
+            await context.write(ssh_pb2.BytesMessage(data=data))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(inward())
+            await outward()
+    except BaseExceptionGroup as failed:
+        raise root_cause(failed) from None
+
+
+async def _pump_frames(
+    messages: AsyncIterator[ssh_pb2.BytesMessage],
+    context: Context,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    """Requests are answered one after the other, as agents do."""
+    async for request in _frames(messages):
+        if request[4] not in (REQUEST_IDENTITIES, SIGN_REQUEST):
+            await context.write(ssh_pb2.BytesMessage(data=FAILURE))
+            continue
+        writer.write(request)
+        await writer.drain()
+        answer = await reader.readexactly(4)
+        answer += await reader.readexactly(int.from_bytes(answer, "big"))
+        await context.write(ssh_pb2.BytesMessage(data=answer))
+
+
+async def _frames(messages: AsyncIterator[ssh_pb2.BytesMessage]) -> AsyncIterator[bytes]:
+    """Whole requests, each with its four bytes of length."""
+    buffer = bytearray()
+    async for message in messages:
+        buffer += message.data
+        while len(buffer) >= 4:
+            size = int.from_bytes(buffer[:4], "big")
+            if not 0 < size <= MAX_FRAME_BYTES:
+                raise errors.InvalidRequest(f"ssh agent request of {size} bytes")
+            if len(buffer) < 4 + size:
+                break
+            yield bytes(buffer[: 4 + size])
+            del buffer[: 4 + size]
+
+
+# -- agents ----------------------------------------------------------------------------------
+
+
+class _Agent:
+    """A socket that is there, or an `ssh-agent` started when it is first asked for."""
+
+    def __init__(self, socket_path: str, keys: tuple[str, ...], raw: bool) -> None:
+        self.raw = raw
+        self._path = socket_path
+        self._keys = keys
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = asyncio.Lock()
+
+    async def socket(self) -> str:
+        async with self._lock:
+            if not self._path:
+                self._path = await asyncio.to_thread(self._start)
+        return self._path
+
+    def _start(self) -> str:
+        self._folder = tempfile.TemporaryDirectory(prefix="croze-agent-")
+        path = os.path.join(self._folder.name, "sock")
+        try:
+            self._process = subprocess.Popen(
+                ["ssh-agent", "-D", "-a", path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            # It prints its variables once it listens.
+            assert self._process.stdout is not None
+            self._process.stdout.readline()
+            for key in self._keys:
+                _add_key(path, key)
+        except FileNotFoundError:
+            raise errors.Unsupported("private key files need ssh-agent and ssh-add") from None
+        return path
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+        if self._folder is not None:
+            with suppress(OSError):
+                self._folder.cleanup()
+
+
+def _add_key(agent: str, key: str) -> None:
+    done = subprocess.run(
+        ["ssh-add", "-q", "-"],
+        input=Path(key).read_bytes(),
+        env={**os.environ, "SSH_AUTH_SOCK": agent, "SSH_ASKPASS_REQUIRE": "never"},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip()
+        raise errors.CrozeError(f"failed to add {key} to agent: {reason}")
+
+
+def _agent(source: AgentSource, id: str) -> _Agent:
+    paths = tuple(path for path in source.paths if path)
+    if source.raw and len(source.paths) != 1:
+        raise errors.InvalidRequest("raw mode must supply exactly one path")
+    if not paths:
+        paths = (os.environ.get("SSH_AUTH_SOCK", ""),)
+    if not paths[0]:
+        raise errors.InvalidRequest(
+            "invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set"
+        )
+    try:
+        sockets = [path for path in paths if stat.S_ISSOCK(os.stat(path).st_mode)]
+    except OSError as error:
+        reason = f"stat {error.filename}: {(error.strerror or '').lower()}"
+        raise errors.InvalidRequest(
+            f'failed to convert agent config for ID: "{id}": {reason}'
+        ) from None
+    if len(sockets) > 1:
+        raise errors.InvalidRequest("only single socket allowed")
+    if sockets and len(paths) > 1:
+        raise errors.InvalidRequest("invalid combination of keys and sockets")
+    if source.raw and not sockets:
+        raise errors.InvalidRequest("raw mode only supported with socket paths")
+    return _Agent(sockets[0] if sockets else "", () if sockets else paths, source.raw)

@@ -1,0 +1,360 @@
+"""Each service, the daemon's end against the client's end over a real session."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from croze import errors
+from croze.fs.entry import Entry
+from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
+from croze.session.filesync import DirRequest
+from croze.session.provide_content import ContentProvider
+from croze.session.provide_files import FilesProvider, LentDir
+from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.provide_ssh import AgentSource, SshProvider
+from croze.session.provide_targets import FileOutput, FileTarget, Output, TargetsProvider
+from croze.session.provide_upload import UploadProvider
+from tests.session.conftest import Lend
+
+# -- secrets, uploads ------------------------------------------------------------------------
+
+
+async def test_secrets(lending: Lend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_bytes(b"\0file")
+    monkeypatch.setenv("TOKEN", "from env")
+    sources = [
+        SecretSource("file", path=str(tmp_path / "key")),
+        SecretSource("env", env="TOKEN"),
+        SecretSource("TOKEN"),
+        SecretSource("value", value=b"v"),
+    ]
+    async with lending([SecretsProvider(sources)]) as session:
+        assert await secrets.get_secret(session, "file") == b"\0file"
+        assert await secrets.get_secret(session, "env") == b"from env"
+        assert await secrets.get_secret(session, "TOKEN") == b"from env"
+        assert await secrets.get_secret(session, "value") == b"v"
+        with pytest.raises(errors.NotFound, match=r"^secret nope: not found$"):
+            await secrets.get_secret(session, "nope")
+
+
+def test_a_secret_file_is_checked_at_once(tmp_path: Path) -> None:
+    with pytest.raises(errors.InvalidRequest, match="failed to stat /nope"):
+        SecretsProvider([SecretSource("x", path="/nope")])
+    (tmp_path / "big").write_bytes(bytes(500 * 1024 + 1))
+    with pytest.raises(errors.InvalidRequest, match="too big"):
+        SecretsProvider([SecretSource("x", path=str(tmp_path / "big"))])
+
+
+async def test_an_upload_is_pulled_once(lending: Lend) -> None:
+    provider = UploadProvider()
+    data = os.urandom(3 << 20)
+    url = provider.add(BytesIO(data))
+    assert upload.is_upload(url)
+    assert not upload.is_upload("https://example.com/x")
+    async with lending([provider]) as session:
+        assert b"".join([piece async for piece in upload.pull(session, url)]) == data
+        with pytest.raises(errors.CrozeError, match="no http response from session"):
+            _ = [piece async for piece in upload.pull(session, url)]
+
+
+# -- files -----------------------------------------------------------------------------------
+
+
+class MemorySink:
+    """Keeps a received tree in memory."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.contents: dict[str, bytes] = {}
+        self.aborted = False
+        self._open: dict[int, list[bytes]] = {}
+
+    def stat(self, entry: Entry) -> int | None:
+        self.entries.append(entry)
+        if not entry.is_file:
+            return None
+        id = len(self.entries) - 1
+        self._open[id] = []
+        return id
+
+    def data(self, id: int, data: bytes) -> None:
+        self._open[id].append(data)
+
+    def end(self, id: int) -> None:
+        self.contents[self.entries[id].path] = b"".join(self._open.pop(id))
+
+    def finish(self) -> dict[str, bytes]:
+        assert not self._open
+        return self.contents
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "dir").mkdir(parents=True)
+    (root / "dir/big").write_bytes(os.urandom(1_000_000))
+    (root / "empty").write_bytes(b"")
+    (root / "link").symlink_to("dir/big")
+    (root / "ünï").write_text("x")
+    for number in range(600):
+        (root / "dir" / f"f{number:04}").write_text(str(number))
+    os.chown(root / "empty", 1234, 1234)
+    return root
+
+
+async def test_a_directory_crosses_the_session(lending: Lend, tree: Path) -> None:
+    sink = MemorySink()
+    progress: list[tuple[int, bool]] = []
+    async with lending([FilesProvider({"context": LentDir(tree)})]) as session:
+        contents = await filesync.receive_dir(
+            session, DirRequest("context"), sink, lambda n, last: progress.append((n, last))
+        )
+    assert contents["dir/big"] == (tree / "dir/big").read_bytes()
+    assert contents["dir/f0599"] == b"599"
+    assert contents["empty"] == b""
+    assert [e.path for e in sink.entries if e.is_link] == ["link"]
+    assert all(e.uid == 0 for e in sink.entries)
+    assert progress[-1][1]
+    assert progress[-1][0] > 1_000_000
+    assert not sink.aborted
+
+
+async def test_patterns_travel_in_the_metadata(lending: Lend, tree: Path) -> None:
+    sink = MemorySink()
+    request = DirRequest("context", include=("ünï", "dir/f000*"), exclude=("dir/f0001",))
+    async with lending([FilesProvider({"context": LentDir(tree)})]) as session:
+        contents = await filesync.receive_dir(session, request, sink)
+    assert set(contents) == {"ünï", "dir/f0000", *(f"dir/f{n:04}" for n in range(2, 10))}
+
+
+async def test_the_lenders_own_excludes_hold(lending: Lend, tree: Path) -> None:
+    sink = MemorySink()
+    async with lending([FilesProvider({"c": LentDir(tree, exclude=("dir",))})]) as session:
+        contents = await filesync.receive_dir(session, DirRequest("c"), sink)
+    assert set(contents) == {"ünï", "empty"}
+
+
+async def test_an_unknown_directory(lending: Lend, tree: Path) -> None:
+    sink = MemorySink()
+    async with lending([FilesProvider({"context": LentDir(tree)})]) as session:
+        with pytest.raises(errors.NotFound, match='no access allowed to dir "other"'):
+            await filesync.receive_dir(session, DirRequest("other"), sink)
+    assert sink.aborted
+
+
+async def test_no_files_at_all(lending: Lend) -> None:
+    async with lending([]) as session:
+        with pytest.raises(errors.CrozeError, match="no local sources enabled"):
+            await filesync.receive_dir(session, DirRequest("context"), MemorySink())
+
+
+async def test_a_failing_sink_tells_both_ends(lending: Lend, tree: Path) -> None:
+    class Full(MemorySink):
+        def data(self, id: int, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    async with lending([FilesProvider({"context": LentDir(tree)})]) as session:
+        sink = Full()
+        with pytest.raises(OSError, match="No space left"):
+            await filesync.receive_dir(session, DirRequest("context"), sink)
+        assert sink.aborted
+        again = MemorySink()
+        await filesync.receive_dir(session, DirRequest("context", include=("empty",)), again)
+        assert set(again.contents) == {"empty"}
+
+
+def test_metadata_encoding() -> None:
+    request = DirRequest("n", ("a b",), ("ü x",), ("f",))
+    metadata: dict[str, list[str]] = {}
+    for key, value in request.metadata():
+        metadata.setdefault(key, []).append(value)
+    assert metadata["include-patterns"] == ["a b"]
+    assert metadata["exclude-patterns"] == ["%C3%BC+x"]
+    assert metadata["exclude-patterns-encoded"] == ["1"]
+    assert DirRequest.of_metadata(metadata) == request
+
+
+# -- targets ---------------------------------------------------------------------------------
+
+
+async def test_a_file_is_sent(lending: Lend, tmp_path: Path) -> None:
+    seen: list[Mapping[str, str]] = []
+
+    def open_output(metadata: Mapping[str, str]) -> Output | None:
+        seen.append(metadata)
+        return FileOutput(tmp_path / "out.tar")
+
+    provider = TargetsProvider({3: FileTarget(open_output)})
+    data = os.urandom(5_000_000)
+    async with lending([provider]) as session:
+        async with filesend.file_writer(session, 3, {"image.name": "x"}) as writer:
+            await writer.write(data)
+            assert not (tmp_path / "out.tar").exists()
+        assert (tmp_path / "out.tar").read_bytes() == data
+        assert seen == [{"image.name": "x"}]
+        with pytest.raises(errors.CrozeError, match="exporter 7 not found"):
+            async with filesend.file_writer(session, 7) as writer:
+                await writer.write(b"x")
+
+
+async def test_an_interrupted_file_leaves_nothing(lending: Lend, tmp_path: Path) -> None:
+    provider = TargetsProvider({0: FileTarget(lambda _: FileOutput(tmp_path / "out.tar"))})
+    async with lending([provider]) as session:
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012
+            async with filesend.file_writer(session, 0) as writer:
+                await writer.write(b"x")
+                raise ZeroDivisionError
+    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == []
+
+
+async def test_an_unwanted_file(lending: Lend) -> None:
+    provider = TargetsProvider({0: FileTarget(lambda _: None)})
+    async with lending([provider]) as session:
+        with pytest.raises(errors.AlreadyExists):  # noqa: PT012
+            async with filesend.file_writer(session, 0) as writer:
+                for _ in range(100):
+                    await writer.write(bytes(1 << 20))
+
+
+# -- content ---------------------------------------------------------------------------------
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+async def pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 700_000):
+        yield data[start : start + 700_000]
+
+
+async def test_a_layout_is_written_and_read(lending: Lend, tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    digest = digest_of(data)
+    async with lending([ContentProvider({"export": tmp_path / "out"})]) as session:
+        store = content.LentStore(session, "export")
+        with pytest.raises(errors.NotFound):
+            await store.info(digest)
+        await store.write(digest, len(data), pieces(data))
+        await store.write(digest, len(data), pieces(data))  # it is there: nothing happens
+        assert (await store.info(digest)).size == len(data)
+        assert [b.digest for b in await store.list()] == [digest]
+        assert await store.read_all(digest) == data
+        part = b"".join([p async for p in store.read(digest, offset=10, size=5)])
+        assert part == data[10:15]
+        with pytest.raises(errors.ResourceExhausted):
+            await store.read_all(digest, limit=10)
+        with pytest.raises(errors.Corrupted, match="unexpected commit digest"):
+            await store.write(digest_of(b"other"), 3, pieces(b"abc"))
+        with pytest.raises(errors.NotFound, match="unknown store nope"):
+            await content.LentStore(session, "nope").info(digest)
+    path = tmp_path / "out/blobs/sha256" / digest.removeprefix("sha256:")
+    assert path.read_bytes() == data
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["blobs"]
+
+
+# -- ssh -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Path]:
+    """An agent that answers any request with its own bytes, once per connection."""
+    path = tmp_path / "agent.sock"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(4)
+
+    def run() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with sock:
+                while data := sock.recv(4096):
+                    sock.sendall(data)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield path
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def frame(kind: int, body: bytes = b"") -> bytes:
+    return (len(body) + 1).to_bytes(4, "big") + bytes([kind]) + body
+
+
+async def ask_agent(path: Path, request: bytes) -> bytes:
+    import asyncio
+
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(request)
+    answer = await reader.readexactly(4)
+    answer += await reader.readexactly(int.from_bytes(answer, "big"))
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_the_agent_answers_through_the_session(lending: Lend, agent: Path) -> None:
+    async with lending([SshProvider([AgentSource("default", (str(agent),))])]) as session:
+        await ssh.check(session)
+        with pytest.raises(errors.CrozeError, match="unset ssh forward key other"):
+            await ssh.check(session, "other")
+        async with ssh.agent_socket(session, uid=5, gid=6, mode=0o660) as path:
+            assert path.stat().st_uid == 5
+            assert path.stat().st_mode & 0o777 == 0o660
+            assert await ask_agent(path, frame(11)) == frame(11)
+            assert await ask_agent(path, frame(13, b"sign")) == frame(13, b"sign")
+            # adding a key is refused by the client, without asking the agent
+            assert await ask_agent(path, frame(17, b"key")) == frame(5)
+        assert not path.parent.exists()
+
+
+# -- directories by handle -------------------------------------------------------------------
+
+
+async def test_a_directory_by_handle(lending: Lend, tree: Path, tmp_path: Path) -> None:
+    provider = hostdir.HostDirProvider(
+        {"context": tree}, {2: hostdir.Target(tmp_path / "made/out", delete_extra=True)}
+    )
+    async with lending([provider]) as session:
+        opened = await hostdir.open_dir(session, "context")
+        assert opened is not None
+        with opened:
+            assert (Path(opened.path) / "ünï").read_text() == "x"
+        assert await hostdir.open_dir(session, "other") is None
+        target = await hostdir.open_target(session, 2)
+        assert target is not None
+        with target:
+            assert target.delete_extra
+            (Path(target.path) / "result").write_text("y")
+    assert (tmp_path / "made/out/result").read_text() == "y"
+
+
+async def test_a_stranger_gets_no_handle(
+    lending: Lend, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(hostdir, "_peer_uid", lambda sock: 4712)
+    async with lending([hostdir.HostDirProvider({"context": tree})]) as session:
+        assert await hostdir.open_dir(session, "context") is None
+
+
+async def test_no_handles_from_other_clients(lending: Lend) -> None:
+    async with lending([]) as session:
+        assert await hostdir.open_dir(session, "context") is None
+        assert await hostdir.open_target(session, 0) is None
