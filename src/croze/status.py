@@ -5,9 +5,10 @@ Times are aware, UTC. A vertex is reported again whenever it changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from croze.errors import Range, SourceDetail
@@ -124,3 +125,14 @@ class Silent:
         source: SourceDetail | None = None,
         ranges: Sequence[Range] = (),
     ) -> None: ...
+
+
+@asynccontextmanager
+async def step(progress: Progress, name: str) -> AsyncIterator[None]:
+    """A named piece of work inside a vertex: started on entry, completed on exit, however."""
+    started = datetime.now(UTC)
+    progress.status(name, name=name, started=started)
+    try:
+        yield
+    finally:
+        progress.status(name, name=name, started=started, completed=datetime.now(UTC))

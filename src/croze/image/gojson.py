@@ -7,6 +7,7 @@ the two Unicode line separators escaped.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -33,6 +34,15 @@ def marshal(value: object) -> bytes:
 def marshal_indent(value: object) -> bytes:
     """JSON indented by two spaces, without a newline at the end."""
     return _escape(msgspec.json.format(_ENCODER.encode(value), indent=2))
+
+
+def marshal_raw(members: Mapping[str, bytes]) -> bytes:
+    """An object of values that are JSON already: keys sorted, values as they are but compact."""
+    inner = (
+        _ENCODER.encode(key) + b":" + msgspec.json.format(members[key], indent=-1)
+        for key in sorted(members)
+    )
+    return _escape(b"{" + b",".join(inner) + b"}")
 
 
 def drop_nulls(value: object) -> object:

@@ -22,7 +22,7 @@ from croze.sources.content import LentProvider, Provider
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
 from croze.sources.images import Images, Mode, parse_mode
 from croze.sources.manifests import PulledImage, pull_manifests
-from croze.sources.steps import step
+from croze.status import step
 from croze.store.contract import ImmutableRef, LazyLayer, RecordType, RefStore
 
 REGISTRY_SCHEME = "docker-image"
