@@ -1,0 +1,192 @@
+"""Blobs as files: `blobs/sha256/<hex>`, written in `ingest/` and published by rename."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import BinaryIO
+
+from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
+from croze.store.disk import disk_errors, sync_dir
+from croze.store.trash import Trash
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_CHUNK_BYTES = 1 << 20
+_SMALL_BYTES = 256 << 10
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """The sha256 digest of a file's bytes. Drops the GIL while it works."""
+    with open(path, "rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class DiskBlobWriter:
+    """See `BlobWriter`. Hashes what comes through `write` on the way."""
+
+    def __init__(self, store: DiskBlobStore, path: Path) -> None:
+        self.path = path
+        self._store = store
+        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - closed by the store
+        self._hash = hashlib.sha256()
+        self._written = 0
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises `ResourceExhausted` when the disk is full."""
+        with disk_errors("failed to write blob"):
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) :]
+        self._hash.update(data)
+        self._written += len(data)
+
+    async def commit(self, *, digest: str | None = None, size: int | None = None) -> str:
+        """See `BlobWriter.commit`."""
+        actual = self.path.stat().st_size
+        if self._written and self._written == actual:
+            found = "sha256:" + self._hash.hexdigest()
+        elif self._written == 0 and digest is not None and size is not None:
+            found = digest  # written and hashed by a worker process
+        else:
+            found = await asyncio.to_thread(hash_file, self.path)
+        if size is not None and size != actual:
+            raise Corrupted(f"unexpected size {actual} of blob {digest or found}, expected {size}")
+        if digest is not None and digest != found:
+            raise Corrupted(f"unexpected digest {found} of blob, expected {digest}")
+        await self._store.publish(self.path, found, actual)
+        return found
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._file.close()
+
+
+class DiskBlobStore:
+    """See `BlobStore`. What is there is remembered; look-ups touch no disk."""
+
+    def __init__(self, root: Path, trash: Trash) -> None:
+        self._dir = root / "blobs" / "sha256"
+        self._ingest = root / "ingest"
+        self._trash = trash
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._ingest.mkdir(exist_ok=True)
+        for left in os.scandir(self._ingest):
+            os.unlink(left.path)
+        with os.scandir(self._dir) as entries:
+            self._sizes: dict[str, int | None] = {
+                f"sha256:{e.name}": None for e in entries if len(e.name) == 64
+            }
+        self._used_at: dict[str, float] = {}
+
+    def _file(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise InvalidRequest(f"invalid digest {digest!r}")
+        return self._dir / digest[7:]
+
+    def has(self, digest: str) -> bool:
+        """Whether the blob is here."""
+        return digest in self._sizes
+
+    def size(self, digest: str) -> int:
+        """In bytes. Raises `NotFound`."""
+        path = self.path(digest)
+        known = self._sizes[digest]
+        if known is None:
+            known = self._sizes[digest] = path.stat().st_size
+        return known
+
+    def path(self, digest: str) -> Path:
+        """See `BlobStore.path`."""
+        path = self._file(digest)
+        if digest not in self._sizes:
+            raise NotFound(f"blob {digest} not found")
+        self._used_at[digest] = time.monotonic()
+        return path
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open to read. Raises `NotFound`."""
+        return open(self.path(digest), "rb")
+
+    def read(self, digest: str, limit_bytes: int = 16 << 20) -> bytes:
+        """See `BlobStore.read`."""
+        size = self.size(digest)
+        if size > limit_bytes:
+            raise ResourceExhausted(
+                f"blob {digest} has {size} bytes, more than the limit of {limit_bytes}"
+            )
+        return self.path(digest).read_bytes()
+
+    async def put(self, data: bytes) -> str:
+        """See `BlobStore.put`."""
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        if digest in self._sizes:
+            self._used_at[digest] = time.monotonic()
+            return digest
+        async with self.writer() as writer:
+            writer.write(data)
+            return await writer.commit(digest=digest)
+
+    def writer(self) -> AbstractAsyncContextManager[DiskBlobWriter]:
+        """See `BlobStore.writer`."""
+        return self._writer()
+
+    @contextlib.asynccontextmanager
+    async def _writer(self) -> AsyncIterator[DiskBlobWriter]:
+        with disk_errors("failed to write blob"):
+            fd, name = tempfile.mkstemp(dir=self._ingest)
+            os.close(fd)
+        writer = DiskBlobWriter(self, Path(name))
+        try:
+            yield writer
+        finally:
+            writer.close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+    async def publish(self, path: Path, digest: str, size: int) -> None:
+        """Give finished bytes their name, durably; drop them if the name is taken."""
+        target = self._file(digest)
+        if digest not in self._sizes:
+            with disk_errors(f"failed to write blob {digest}"):
+                await asyncio.to_thread(_publish, path, target)
+        self._sizes[digest] = size
+        self._used_at[digest] = time.monotonic()
+
+    def delete(self, digest: str) -> None:
+        """Idempotent."""
+        path = self._file(digest)
+        if self._sizes.pop(digest, -1) != -1:
+            self._used_at.pop(digest, None)
+            self._trash.discard(path)
+
+    def digests(self) -> Sequence[str]:
+        """All that is here."""
+        return tuple(self._sizes)
+
+    def idle_s(self, digest: str) -> float:
+        """Seconds since anyone asked for or wrote the blob; infinite if not since the start."""
+        used = self._used_at.get(digest)
+        return float("inf") if used is None else time.monotonic() - used
+
+
+def _publish(path: Path, target: Path) -> None:
+    os.chmod(path, 0o644)
+    _sync_file(path)
+    os.rename(path, target)
+    sync_dir(target.parent)

@@ -1,0 +1,37 @@
+"""The same layer in another compression: runs in a worker process."""
+
+from __future__ import annotations
+
+import os
+
+from croze.errors import Corrupted
+from croze.fs.compress import READ_ERRORS, BlobWriter, Readable, open_reader
+from croze.fs.tar import LayerFile
+
+_CHUNK_BYTES = 1 << 20
+
+
+def convert_layer(
+    source: str, target: str, compression: str, level: int | None = None
+) -> LayerFile:
+    """Write the layer blob `source` to `target` in another compression, both digests taken on the
+    way. Raises `Corrupted` if `source` can't be read."""
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with open(source, "rb") as file, BlobWriter(fd, compression, level) as blob:
+            reader = open_reader(file)
+            while chunk := _read(reader, source):
+                blob.write(chunk)
+            sums = blob.finish()
+    finally:
+        os.close(fd)
+    return LayerFile(sums.digest, sums.diff_id, sums.size, target)
+
+
+def _read(reader: Readable, source: str) -> bytes:
+    try:
+        return reader.read(_CHUNK_BYTES)
+    except READ_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Corrupted(f"failed to read layer {source}: {error}") from error

@@ -1,0 +1,126 @@
+"""The parts that the operations on refs share. One per store; nothing here is for other rooms."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from croze.errors import NotFound
+from croze.store.blobs import DiskBlobStore
+from croze.store.contract import BlobFetcher, Mount, Snapshotter
+from croze.store.pool import Pool
+from croze.store.records import Record, RecordTable
+from croze.store.trash import Trash
+
+STACKABLE = "-stackable"
+"""Suffix of the key of a snapshot that stands in for another in stacks."""
+
+Fetchers = Callable[[Mapping[str, str]], BlobFetcher]
+"""Makes the fetcher of a lazy layer anew from its origin. Raises `NotFound` if it can't."""
+
+
+class LayerSnapshotter(Snapshotter, Protocol):
+    """What the ref store needs beyond `Snapshotter`."""
+
+    layered: bool
+    """Whether a snapshot's own changes are a directory of their own, in overlay form."""
+
+    @property
+    def empty(self) -> str | None:
+        """What to make a layer on that may hide names but lies on nothing."""
+
+    def exists(self, key: str) -> bool: ...
+
+    def has_children(self, key: str) -> bool: ...
+
+    def directories(self) -> Set[str]:
+        """Names of all directories in `snapshots/` that are in use."""
+
+    async def commit(self, key: str, *, rebase: str | None = None) -> None: ...
+
+    async def stack(self, key: str, layers: Sequence[str]) -> None: ...
+
+    def lowers(self, key: str) -> Sequence[Path]: ...
+
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]: ...
+
+
+@dataclass
+class Core:
+    """The store's state and backends."""
+
+    root: Path
+    table: RecordTable
+    blobs: DiskBlobStore
+    snapshots: LayerSnapshotter
+    pool: Pool
+    trash: Trash
+    fetchers: Fetchers
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def parent(self, record: Record) -> Record | None:
+        """What a layer record lies on."""
+        if record.data.stack is not None or not record.data.parents:
+            return None
+        return self.table.get(record.data.parents[0])
+
+    def layers(self, record: Record) -> list[Record]:
+        """The records whose own layers make up this state, base first."""
+        above: list[Record] = []
+        at: Record | None = record
+        while at is not None:
+            if at.data.stack is not None:
+                return [self.table.get(i) for i in at.data.stack] + above[::-1]
+            above.append(at)
+            at = self.parent(at)
+        return above[::-1]
+
+    def snapshot(self, record: Record) -> str:
+        """The record's snapshot. Raises `NotFound` while it is lazy."""
+        if record.data.snapshot is None:
+            raise NotFound(f"ref {record.id} has no snapshot yet")
+        return record.data.snapshot
+
+    def is_lazy(self, record: Record) -> bool:
+        """Whether something must be fetched or unpacked before it can be mounted."""
+        if record.data.snapshot is not None:
+            return False
+        return any(r.data.snapshot is None for r in self.layers(record))
+
+    def fetcher(self, record: Record) -> BlobFetcher:
+        """Raises `NotFound` where nothing says how to get the blob."""
+        if record.fetcher is None:
+            if record.data.origin is None:
+                raise NotFound(f"ref {record.id}: its blob is gone and has no origin")
+            record.fetcher = self.fetchers(record.data.origin)
+        return record.fetcher
+
+    async def drop_snapshot(self, key: str | None) -> None:
+        """Remove a snapshot that no record stands on any more."""
+        if key is not None and self.table.snapshot_users(key) == 0:
+            await self.snapshots.remove(key + STACKABLE)
+            await self.snapshots.remove(key)
+
+    def side_dir(self, record: Record) -> Path:
+        """Where derived data of a record's content is. A read-only record over a mutable one
+        shares its."""
+        return self.root / "side" / (record.data.twin or record.id)
+
+    def new_mount_path(self) -> Path:
+        """A fresh directory to mount on."""
+        path = self.root / "mnt" / f"{os.getpid()}-{next(self.numbers)}"
+        path.mkdir()
+        return path
+
+    async def delete(self, records: Sequence[Record]) -> None:
+        """Delete records that nothing holds, with what only they had. Blobs are left to the
+        collector."""
+        self.table.remove(records)
+        for record in records:
+            if record.data.twin == "" or record.data.twin not in self.table:
+                self.trash.discard(self.side_dir(record))
+            await self.drop_snapshot(record.data.snapshot)

@@ -1,0 +1,113 @@
+"""The metadata database: SQLite in WAL mode, written from the event loop's thread.
+
+A commit appends to the log without waiting for the disk (`synchronous=NORMAL`): it survives a
+`kill -9` and never breaks; a power cut may lose the last moments, whose snapshots are then swept.
+The log is folded into the database by a thread of its own, so that the loop never waits for fsync.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from croze.store.disk import Ballast, disk_errors, is_full
+from croze.store.migrations import migrate
+
+Value = str | int | bytes | None
+_CHECKPOINT_COMMITS = 500
+
+
+class Database:
+    """One connection for all metadata of a root."""
+
+    def __init__(self, path: Path, ballast: Ballast) -> None:
+        """Raises `ResourceExhausted` only when even giving up the ballast makes no room."""
+        self._path = path
+        self._ballast = ballast
+        self._depth = 0
+        self._commits = 0
+        self._folder = ThreadPoolExecutor(1, "croze-db")
+        with disk_errors("failed to open the store's database"):
+            try:
+                self._connection = self._open()
+            except (OSError, sqlite3.OperationalError) as error:
+                if not ballast.drop():
+                    raise
+                del error
+                self._connection = self._open()
+        ballast.restore()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything written inside takes effect together or not at all. Nests. Never hold it
+        over an `await`. Raises `ResourceExhausted` on a full disk."""
+        if self._depth:
+            yield
+            return
+        self._depth = 1
+        try:
+            with disk_errors("failed to write the store's metadata"):
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._commit()
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+        finally:
+            self._depth = 0
+
+    def _commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            # SQLite keeps the transaction open when only the log could not grow.
+            if not (is_full(error) and self._connection.in_transaction and self._ballast.drop()):
+                raise
+            self._connection.execute("COMMIT")
+        self._commits += 1
+        if self._commits % _CHECKPOINT_COMMITS == 0:
+            self._folder.submit(self._fold)
+
+    def _fold(self) -> None:
+        with contextlib.closing(sqlite3.connect(self._path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def write(self, sql: str, *values: Value) -> None:
+        """One statement, in the current transaction or its own."""
+        with self.transaction():
+            self._connection.execute(sql, values)
+
+    def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """One statement for many rows."""
+        with self.transaction():
+            self._connection.executemany(sql, rows)
+
+    def read(self, sql: str, *values: Value) -> list[tuple[Value, ...]]:
+        """All rows of a query."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def relieve(self) -> None:
+        """Make the ballast anew if there is room; call after things were deleted."""
+        self._ballast.restore()
+
+    def close(self) -> None:
+        """Fold the log and close. Idempotent."""
+        self._folder.shutdown(wait=True)
+        self._connection.close()

@@ -1,0 +1,107 @@
+"""Small promises about files: one owner per root, clear errors on a full disk, atomic writes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from croze.errors import AlreadyExists, ResourceExhausted
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk (or a quota on it) is full."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+@contextlib.contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn a full disk into `ResourceExhausted`, naming what could not be written."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        if is_full(error):
+            raise ResourceExhausted(f"{what}: no space left on device") from error
+        raise
+
+
+class RootLock:
+    """Holds `root/lock` for the life of the process; the kernel drops it when it dies."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises `AlreadyExists` when another process has the root."""
+        self._fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._fd)
+            raise AlreadyExists(f"could not lock {root}/lock, another instance running?") from None
+
+    def release(self) -> None:
+        """Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Ballast:
+    """A file that is given up when the disk is full, so that metadata can still be written and
+    things be deleted. Made anew when there is room again."""
+
+    SIZE_BYTES = 2 << 20
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / "ballast"
+
+    def drop(self) -> bool:
+        """Whether there was something to give up."""
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def restore(self) -> None:
+        """Quietly leaves it out while the disk is near full."""
+        stat = os.statvfs(self._path.parent)
+        if self._path.exists() or stat.f_bavail * stat.f_frsize < 4 * self.SIZE_BYTES:
+            return
+        try:
+            with open(self._path, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, self.SIZE_BYTES)
+        except OSError:
+            self.drop()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace a file's content whole or not at all, durably."""
+    fd, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        os.rename(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    sync_dir(path.parent)
+
+
+def sync_dir(path: Path) -> None:
+    """Make a rename in the directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,145 @@
+"""containerd's filter grammar: `field[.field][(==|!=|~=)value],...` (containerd pkg/filters).
+
+All terms of one filter must hold; of several filters one is enough; none lets everything pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from croze.errors import InvalidRequest
+
+Fields = Mapping[str, str | None]
+"""What a record shows to filters: a field is present if its value is not None."""
+
+_SPACE = re.compile(r"\s*")
+_FIELD = re.compile(r"[A-Za-z0-9_]+")
+_OPERATOR = re.compile(r"[=!~]+")
+_VALUE = re.compile(r"[^\s,./|\"=!~][^\s,]*")
+_QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"|/((?:[^/\\\n]|\\.)*)/|\|((?:[^|\\\n]|\\.)*)\|')
+_ESCAPE = re.compile(r"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
+_SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition. An empty operator asks for presence alone."""
+
+    field: str
+    operator: str = ""
+    value: str = ""
+
+    def matches(self, fields: Fields) -> bool:
+        """Whether the condition holds. An absent field is like an empty one, but never equal."""
+        found = fields.get(self.field)
+        if self.operator == "==":
+            return found == self.value
+        if self.operator == "!=":
+            return (found or "") != self.value
+        if self.operator == "~=":
+            return self._searches(found or "")
+        return found is not None
+
+    def _searches(self, text: str) -> bool:
+        try:
+            return re.search(self.value, text) is not None
+        except re.error:
+            return False
+
+
+def parse(filters: Sequence[str]) -> Callable[[Fields], bool]:
+    """One predicate for all filters. Raises `InvalidRequest` pointing at what is wrong."""
+    alternatives = [_Parser(text).terms() for text in filters]
+
+    def matches(fields: Fields) -> bool:
+        return not alternatives or any(
+            all(term.matches(fields) for term in terms) for terms in alternatives
+        )
+
+    return matches
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def terms(self) -> list[Term]:
+        if not self._text:
+            return []
+        found = [self._term()]
+        while self._rest():
+            if self._take(re.compile(",")) is None:
+                raise self._error(f"unexpected input: {self._rest()[0]}")
+            found.append(self._term())
+        return found
+
+    def _rest(self) -> str:
+        return self._text[self._at :].lstrip()
+
+    def _term(self) -> Term:
+        field = self._field()
+        while self._take(re.compile(r"\.")) is not None:
+            self._field()  # deeper fields are not known to any record
+        if self._rest()[:1] in ("", ","):
+            return Term(field)
+        at = self._at
+        operator = self._take(_OPERATOR)
+        if operator is None:
+            raise self._error('expected an operator ("=="|"!="|"~=")')
+        if operator not in ("==", "!=", "~="):
+            self._at = at
+            raise self._error(f'unsupported operator "{operator}"')
+        return Term(field, operator, self._value(any_quotes=operator == "~="))
+
+    def _field(self) -> str:
+        if (quoted := self._quoted(any_quotes=False)) is not None:
+            return quoted
+        if (name := self._take(_FIELD)) is None:
+            raise self._error("expected field or quoted")
+        return name
+
+    def _value(self, *, any_quotes: bool) -> str:
+        if (quoted := self._quoted(any_quotes=any_quotes)) is not None:
+            return quoted
+        if (value := self._take(_VALUE)) is None:
+            raise self._error("expected value or quoted")
+        return value
+
+    def _quoted(self, *, any_quotes: bool) -> str | None:
+        at = self._at
+        if (quoted := self._take(_QUOTED)) is None:
+            return None
+        if quoted[0] != '"' and not any_quotes:
+            self._at = at
+            raise self._error("invalid quote encountered")
+        return _ESCAPE.sub(lambda m: self._unescape(m, quoted[0]), quoted[1:-1])
+
+    def _unescape(self, match: re.Match[str], quote: str) -> str:
+        octal, two, four, eight, simple = match.groups()
+        if octal:
+            return chr(int(octal, 8))
+        if digits := two or four or eight:
+            return chr(int(digits, 16))
+        if simple == quote:
+            return quote
+        if simple not in _SIMPLE:
+            raise self._error("illegal escape sequence")
+        return _SIMPLE[simple]
+
+    def _take(self, pattern: re.Pattern[str]) -> str | None:
+        space = _SPACE.match(self._text, self._at)
+        at = space.end() if space else self._at
+        if (match := pattern.match(self._text, at)) is None:
+            return None
+        self._at = match.end()
+        return match.group()
+
+    def _error(self, message: str) -> InvalidRequest:
+        text, at = self._text, self._at
+        where = text
+        if at < len(text):
+            where = f"{text[:at]} >|{text[at]}|< {text[at + 1 :]}"
+        return InvalidRequest(f"filters: parse error: [{where}]: {message}")

@@ -1,0 +1,160 @@
+"""The handles that other rooms hold. Each counts once on its record until it is released."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from croze.errors import InvalidRequest
+from croze.store.contract import Compression, LayerBlob, Mount
+from croze.store.core import Core
+from croze.store.layer_blobs import fetch_by_digest, known_layers, layer_blobs
+from croze.store.mounting import mounted, mounts_of
+from croze.store.records import Record
+from croze.store.sizes import record_size
+from croze.store.twins import finalize, retain
+from croze.store.unpack import unlazy
+
+
+class Handle:
+    """See `Ref`."""
+
+    def __init__(self, core: Core, record: Record) -> None:
+        self._core = core
+        self._record = record
+        self._released = False
+        record.handles += 1
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return self._record.id
+
+    @property
+    def description(self) -> str:
+        """What made this state."""
+        return self._record.data.description
+
+    @property
+    def record(self) -> Record:
+        """For the store's own operations. Raises `InvalidRequest` on a released handle."""
+        if self._released:
+            raise InvalidRequest(f"ref {self.id} was released")
+        return self._record
+
+    def set_meta(self, **values: str) -> None:
+        """See `Ref.set_meta`."""
+        record = self.record
+        self._core.table.change(record, meta=record.data.meta | values)
+
+    def get_meta(self, key: str) -> str | None:
+        """See `Ref.get_meta`."""
+        return self._record.data.meta.get(key)
+
+    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[Mount]:
+        """See `Ref.mounts`."""
+        return await mounts_of(self._core, self.record, readonly=readonly, sessions=sessions)
+
+    def mounted(
+        self, *, readonly: bool, sessions: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[Path]:
+        """See `Ref.mounted`."""
+        if not readonly and not self.record.data.mutable:
+            raise InvalidRequest(f"ref {self.id} is immutable")
+        return self._mounted(sessions)
+
+    @asynccontextmanager
+    async def _mounted(self, sessions: Sequence[str]) -> AsyncIterator[Path]:
+        async with mounted(self._core, self.record, sessions) as path:
+            assert path is not None
+            yield path
+
+    def side_file(self, name: str) -> Path:
+        """See `Ref.side_file`."""
+        directory = self._core.side_dir(self.record)
+        directory.mkdir(exist_ok=True)
+        return directory / name
+
+    async def usage(self) -> int:
+        """Bytes on disk of this record alone, snapshot and blobs."""
+        return await record_size(self._core, self.record)
+
+    async def release(self) -> None:
+        """See `Ref.release`. Idempotent."""
+        if self._released:
+            return
+        self._released = True
+        self._record.handles -= 1
+        data = self._record.data
+        if data.mutable and not data.retained and not self._core.table.held(self._record):
+            await self._core.delete([self._record])
+
+
+class ImmutableHandle(Handle):
+    """See `ImmutableRef`."""
+
+    def clone(self) -> Self:
+        """A second handle, to be released too."""
+        return type(self)(self._core, self.record)
+
+    @property
+    def lazy(self) -> bool:
+        """Whether a mount must fetch or unpack first."""
+        return self._core.is_lazy(self._record)
+
+    @property
+    def parent_ids(self) -> Sequence[str]:
+        """Ids of the records under this one."""
+        return self._record.data.parents
+
+    async def unlazy(self, sessions: Sequence[str] = ()) -> None:
+        """See `ImmutableRef.unlazy`."""
+        await unlazy(self._core, self.record, sessions)
+
+    async def layers(
+        self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
+    ) -> Sequence[LayerBlob]:
+        """See `ImmutableRef.layers`."""
+        await finalize(self._core, self.record)
+        return await layer_blobs(self._core, self.record, compression, sessions, fetch)
+
+    def known_layers(self) -> Sequence[LayerBlob] | None:
+        """See `ImmutableRef.known_layers`."""
+        return known_layers(self._core, self.record)
+
+    async def fetch_blob(self, digest: str, sessions: Sequence[str] = ()) -> None:
+        """See `ImmutableRef.fetch_blob`."""
+        await fetch_by_digest(self._core, self.record, digest, sessions)
+
+
+class MutableHandle(Handle):
+    """See `MutableRef`."""
+
+    async def commit(self, *, retain: bool = False) -> ImmutableHandle:
+        """See `MutableRef.commit`."""
+        return await self._retain() if retain else await self._freeze()
+
+    async def _freeze(self) -> ImmutableHandle:
+        record = self.record
+        self._check_alone(record)
+        await self._core.snapshots.commit(self._core.snapshot(record))
+        self._core.table.change(record, mutable=False, retained=False, size=None)
+        return self._swap(record)
+
+    async def _retain(self) -> ImmutableHandle:
+        self._check_alone(self.record)
+        return self._swap(retain(self._core, self.record))
+
+    def _check_alone(self, record: Record) -> None:
+        if record.handles != 1:
+            raise InvalidRequest(f"ref {record.id} can't be committed while others have it")
+
+    def _swap(self, record: Record) -> ImmutableHandle:
+        """The mutable handle is spent, in the same moment as the new one begins."""
+        handle = ImmutableHandle(self._core, record)
+        self._record.handles -= 1
+        self._released = True
+        self._core.table.used(record)
+        return handle

@@ -1,0 +1,96 @@
+"""Names of images in the local store. A name holds every blob its manifest or index names."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Mapping, Sequence, Set
+
+import msgspec
+
+from croze.errors import NotFound
+from croze.image.descriptor import Descriptor
+from croze.store.blobs import DiskBlobStore
+from croze.store.contract import ImageRecord
+from croze.store.db import Database
+from croze.store.records import utc
+
+
+class _Row(msgspec.Struct, omit_defaults=True):
+    target: Descriptor
+    updated_ns: int
+    labels: dict[str, str] = {}
+
+
+class _Links(msgspec.Struct):
+    """The parts of any manifest or index that name other blobs."""
+
+    manifests: list[Descriptor] = []
+    layers: list[Descriptor] = []
+    config: Descriptor | None = None
+
+
+class DiskImageStore:
+    """See `ImageStore`."""
+
+    def __init__(self, db: Database, blobs: DiskBlobStore) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._rows: dict[str, _Row] = {}
+        for name, data in db.read("SELECT name, data FROM images ORDER BY name"):
+            assert isinstance(data, bytes)
+            self._rows[str(name)] = msgspec.msgpack.decode(data, type=_Row)
+
+    def set(self, name: str, target: Descriptor, labels: Mapping[str, str] | None = None) -> None:
+        """See `ImageStore.set`. Raises `NotFound` if the target's blob is not in the store."""
+        self._blobs.path(target.digest)
+        row = _Row(target, time.time_ns(), dict(labels or {}))
+        data = msgspec.msgpack.encode(row)
+        self._db.write("INSERT OR REPLACE INTO images VALUES (?, ?)", name, data)
+        self._rows[name] = row
+
+    def get(self, name: str) -> ImageRecord:
+        """Raises `NotFound`."""
+        if (row := self._rows.get(name)) is None:
+            raise NotFound(f"image {name} not found")
+        return ImageRecord(name, row.target, utc(row.updated_ns), row.labels)
+
+    def list(self) -> Sequence[ImageRecord]:
+        """All, by name."""
+        return [self.get(name) for name in sorted(self._rows)]
+
+    def delete(self, name: str) -> None:
+        """Raises `NotFound`. The blobs go with the next prune."""
+        self.get(name)
+        self._db.write("DELETE FROM images WHERE name = ?", name)
+        del self._rows[name]
+
+    def held_blobs(self) -> Set[str]:
+        """The digests that names hold, whether they are here or not."""
+        held: builtins.set[str] = builtins.set()
+        for row in self._rows.values():
+            reach(self._blobs, row.target.digest, held)
+        return held
+
+
+def reach(blobs: DiskBlobStore, digest: str, found: set[str]) -> None:
+    """Add a blob and all that it names, directly or not, to `found`."""
+    waiting = [digest]
+    while waiting:
+        at = waiting.pop()
+        if at in found:
+            continue
+        found.add(at)
+        if blobs.has(at) and blobs.size(at) <= 4 << 20:
+            waiting += _links(blobs.read(at))
+
+
+def _links(data: bytes) -> Sequence[str]:
+    if not data.lstrip().startswith(b"{"):
+        return ()
+    try:
+        links = msgspec.json.decode(data, type=_Links)
+    except msgspec.DecodeError:
+        return ()
+    found = [*links.manifests, *links.layers, *([links.config] if links.config else [])]
+    return [d.digest for d in found]

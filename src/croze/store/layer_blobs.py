@@ -1,0 +1,204 @@
+"""Refs as chains of layer blobs: made where missing, in one pass of diff, tar and compression."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from croze.errors import Corrupted, NotFound
+from croze.image.descriptor import (
+    CREATED_ANNOTATION,
+    DOCKER_FOREIGN_LAYER,
+    DOCKER_LAYER,
+    DOCKER_LAYER_GZIP,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    UNCOMPRESSED_ANNOTATION,
+    Descriptor,
+)
+from croze.store.contract import Compression, CompressionType, LayerBlob
+from croze.store.convert import convert_layer
+from croze.store.core import Core
+from croze.store.disk import disk_errors
+from croze.store.groups import first_error
+from croze.store.records import Blob, Record, utc
+from croze.store.stacks import write_changes
+from croze.store.unpack import fetch_blob, unlazy
+
+DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+_OCI_TYPES: dict[CompressionType, str] = {
+    "uncompressed": OCI_LAYER,
+    "gzip": OCI_LAYER_GZIP,
+    "estargz": OCI_LAYER_GZIP,
+    "zstd": OCI_LAYER_ZSTD,
+}
+_DOCKER_OF = {
+    OCI_LAYER: DOCKER_LAYER,
+    OCI_LAYER_GZIP: DOCKER_LAYER_GZIP,
+    OCI_LAYER_ZSTD: DOCKER_LAYER_ZSTD,
+}
+_OCI_OF = {docker: oci for oci, docker in _DOCKER_OF.items()}
+_TOC_ANNOTATION = "containerd.io/snapshot/stargz/toc.digest"
+
+
+def compression_of(descriptor: Descriptor) -> CompressionType:
+    """How a layer blob is compressed, by its media type and annotations."""
+    media_type = _OCI_OF.get(descriptor.media_type, descriptor.media_type)
+    if _TOC_ANNOTATION in descriptor.annotations:
+        return "estargz"
+    if media_type.endswith(("+gzip", ".gzip")) or media_type == DOCKER_FOREIGN_LAYER:
+        return "gzip"
+    return "zstd" if media_type.endswith(("+zstd", ".zstd")) else "uncompressed"
+
+
+def chain_id(ids: Sequence[str]) -> str:
+    """Identity of a stack of diff IDs (image-spec config.md, "Layer ChainID")."""
+    chain = ""
+    for item in ids:
+        joined = f"{chain} {item}" if chain else ""
+        chain = "sha256:" + hashlib.sha256(joined.encode()).hexdigest() if chain else item
+    return chain
+
+
+def blob_chain_id(blobs: Sequence[LayerBlob]) -> str:
+    """Identity of a chain of blobs: the same content in other bytes is another chain."""
+    return chain_id([chain_id([b.descriptor.digest, b.diff_id]) for b in blobs])
+
+
+def rfc3339_nano(ns: int) -> str:
+    """A time as Go writes it: UTC, no trailing zeros in the fraction."""
+    fraction = f"{ns % 1_000_000_000:09d}".rstrip("0")
+    whole = utc(ns).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
+async def layer_blobs(
+    core: Core, record: Record, compression: Compression, sessions: Sequence[str], fetch: bool
+) -> Sequence[LayerBlob]:
+    """See `ImmutableRef.layers`."""
+    chain = core.layers(record)
+    async with first_error(), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_ensure(core, r, compression, sessions, fetch)) for r in chain]
+    for layer in chain:
+        identify(core, layer)
+    identify(core, record)
+    return [
+        _described(r, t.result(), compression.oci_types) for r, t in zip(chain, tasks, strict=True)
+    ]
+
+
+def known_layers(core: Core, record: Record) -> Sequence[LayerBlob] | None:
+    """See `ImmutableRef.known_layers`."""
+    chain = core.layers(record)
+    blobs = [r.data.blob for r in chain]
+    known = [(r, b) for r, b in zip(chain, blobs, strict=True) if b is not None]
+    if len(known) < len(chain):
+        return None
+    return [_described(r, b, None) for r, b in known]
+
+
+def identify(core: Core, record: Record) -> None:
+    """Note a record's chain IDs once all its blobs are known, so that it is found by them."""
+    if record.data.chain_id or record.gone:
+        return
+    if (known := known_layers(core, record)) is not None:
+        core.table.change(
+            record,
+            chain_id=chain_id([b.diff_id for b in known]),
+            blob_chain_id=blob_chain_id(known),
+        )
+
+
+def _described(record: Record, blob: Blob, oci_types: bool | None) -> LayerBlob:
+    descriptor = blob.descriptor
+    media_type = descriptor.media_type
+    if oci_types is not None:
+        media_type = (_OCI_OF if oci_types else _DOCKER_OF).get(media_type, media_type)
+    annotations = descriptor.annotations | {
+        UNCOMPRESSED_ANNOTATION: blob.diff_id,
+        CREATED_ANNOTATION: rfc3339_nano(record.data.created_ns),
+    }
+    changed = msgspec.structs.replace(descriptor, media_type=media_type, annotations=annotations)
+    return LayerBlob(changed, blob.diff_id)
+
+
+async def _ensure(
+    core: Core, record: Record, compression: Compression, sessions: Sequence[str], fetch: bool
+) -> Blob:
+    """The record's own layer as a blob of the wanted kind."""
+    if record.data.blob is None:
+        await unlazy(core, record, sessions)
+    async with record.lock:
+        blob = record.data.blob
+        if blob is None:
+            blob = await _make(core, record, compression)
+            core.table.change(record, blob=blob, size=None)
+        if compression.force and compression_of(blob.descriptor) != compression.type:
+            blob = await _variant(core, record, blob, compression, sessions)
+        elif fetch:
+            await fetch_blob(core, record, blob, sessions)
+        return blob
+
+
+async def _make(core: Core, record: Record, compression: Compression) -> Blob:
+    if (kept := record.data.variants.get("uncompressed")) is not None:
+        # A computed difference was written down when it was made.
+        return await _convert(core, kept, compression)
+    async with core.blobs.writer() as writer:
+        with disk_errors("failed to write layer"):
+            path = os.fspath(writer.path)
+            made = await write_changes(core, record, path, compression.type, compression.level)
+        await writer.commit(digest=made.digest, size=made.size)
+    media_type = _OCI_TYPES[compression.type]
+    return Blob(Descriptor(media_type, made.digest, made.size), made.diff_id)
+
+
+async def _variant(
+    core: Core, record: Record, blob: Blob, compression: Compression, sessions: Sequence[str]
+) -> Blob:
+    """The same tar in another compression, remembered."""
+    known = record.data.variants.get(compression.type)
+    if known is not None and core.blobs.has(known.descriptor.digest):
+        return known
+    await fetch_blob(core, record, blob, sessions)
+    variant = await _convert(core, blob, compression)
+    variants = record.data.variants | {compression.type: variant}
+    core.table.change(record, variants=variants, size=None)
+    return variant
+
+
+async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
+    if compression.type == compression_of(blob.descriptor):
+        return blob
+    async with core.blobs.writer() as writer:
+        with disk_errors("failed to convert layer"):
+            made = await core.pool.run(
+                convert_layer,
+                os.fspath(core.blobs.path(blob.descriptor.digest)),
+                os.fspath(writer.path),
+                compression.type,
+                compression.level,
+            )
+        await writer.commit(digest=made.digest, size=made.size)
+    if made.diff_id != blob.diff_id:
+        raise Corrupted(
+            f"layer {blob.descriptor.digest} has diff ID {made.diff_id}, expected {blob.diff_id}"
+        )
+    media_type = _OCI_TYPES[compression.type]
+    return Blob(Descriptor(media_type, made.digest, made.size), blob.diff_id)
+
+
+async def fetch_by_digest(core: Core, record: Record, digest: str, sessions: Sequence[str]) -> None:
+    """See `ImmutableRef.fetch_blob`."""
+    for layer in core.layers(record):
+        for blob in (layer.data.blob, *layer.data.variants.values()):
+            if blob is not None and blob.descriptor.digest == digest:
+                async with layer.lock:
+                    await fetch_blob(core, layer, blob, sessions)
+                return
+    raise NotFound(f"blob {digest} is not a layer of ref {record.id}")

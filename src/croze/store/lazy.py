@@ -1,0 +1,66 @@
+"""Refs on layers that are only known by descriptor, shared by what they consist of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from croze.errors import InvalidRequest
+from croze.store.contract import LayerBlob, LazyLayer, RecordType
+from croze.store.core import Core
+from croze.store.layer_blobs import blob_chain_id, chain_id
+from croze.store.records import Blob, Record, RecordData, new_id
+
+
+def chain_records(
+    core: Core, layers: Sequence[LazyLayer], record_type: RecordType
+) -> Record | None:
+    """The record of the topmost layer, found or made along the chain. None for no layers."""
+    record: Record | None = None
+    below: list[LayerBlob] = []
+    for layer in layers:
+        if not layer.blob.diff_id:
+            raise InvalidRequest(f"layer {layer.blob.descriptor.digest} has no diff ID")
+        below.append(layer.blob)
+        record = _find(core, blob_chain_id(below), layer) or _add(
+            core, record, layer, below, record_type
+        )
+    return record
+
+
+def _find(core: Core, identity: str, layer: LazyLayer) -> Record | None:
+    for record in core.table.by_blob_chain(identity):
+        if not record.data.mutable:
+            # The newest fetcher has credentials that live; old ones may have lost their session.
+            record.fetcher = layer.fetcher
+            if record.data.origin is None and record.data.snapshot is None:
+                core.table.change(record, origin=dict(layer.fetcher.origin))
+            return record
+    return None
+
+
+def _add(
+    core: Core,
+    parent: Record | None,
+    layer: LazyLayer,
+    below: Sequence[LayerBlob],
+    record_type: RecordType,
+) -> Record:
+    chain = chain_id([b.diff_id for b in below])
+    same = (r.data.snapshot for r in core.table.by_chain(chain))
+    created = layer.created_at
+    record = core.table.add(
+        RecordData(
+            id=new_id(),
+            parents=(parent.id,) if parent else (),
+            snapshot=next((s for s in same if s is not None), None),
+            record_type=record_type,
+            description=layer.description,
+            created_ns=round(created.timestamp() * 1_000_000) * 1000 if created else 0,
+            blob=Blob(layer.blob.descriptor, layer.blob.diff_id),
+            origin=dict(layer.fetcher.origin),
+            chain_id=chain,
+            blob_chain_id=blob_chain_id(below),
+        )
+    )
+    record.fetcher = layer.fetcher
+    return record

@@ -1,0 +1,83 @@
+"""Leases: names for sets of blobs that must stay while something is under way, or for good."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence, Set
+
+from croze.store.blobs import DiskBlobStore
+from croze.store.db import Database
+from croze.store.images import reach
+
+
+class MemoryLease:
+    """See `Lease`. Lives as long as the work it is for."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+        self._held: set[str] = set()
+
+    def hold(self, digest: str) -> None:
+        """Idempotent. The blob need not be there yet."""
+        if digest not in self._held:
+            self._held.add(digest)
+            self._counts[digest] += 1
+
+    def release(self) -> None:
+        """Let all go. Idempotent."""
+        self._counts.subtract(self._held)
+        self._held.clear()
+
+
+class Leases:
+    """Who holds which blobs, beside records and images."""
+
+    def __init__(self, db: Database, blobs: DiskBlobStore) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._counts: Counter[str] = Counter()
+        self._open = 0
+        self._named: dict[str, set[str]] = {}
+        for name, digest in db.read("SELECT name, digest FROM leases"):
+            self._named.setdefault(str(name), set()).add(str(digest))
+
+    @contextlib.asynccontextmanager
+    async def lease(self) -> AsyncIterator[MemoryLease]:
+        """See `RefStore.lease`. Dies with the process."""
+        lease = MemoryLease(self._counts)
+        self._open += 1
+        try:
+            yield lease
+        finally:
+            lease.release()
+            self._open -= 1
+
+    @property
+    def active(self) -> bool:
+        """Whether any lease is open now."""
+        return self._open > 0
+
+    def keep(self, name: str, digests: Sequence[str]) -> None:
+        """Hold blobs (and all that they name) under a name, across restarts, until `drop`. Adds to
+        what the name holds already."""
+        rows = [(name, d) for d in digests]
+        self._db.write_many("INSERT OR IGNORE INTO leases VALUES (?, ?)", rows)
+        self._named.setdefault(name, set()).update(digests)
+
+    def drop(self, name: str) -> None:
+        """Let go what `keep` holds under the name. Idempotent."""
+        self._db.write("DELETE FROM leases WHERE name = ?", name)
+        self._named.pop(name, None)
+
+    def names(self) -> Sequence[str]:
+        """The names that hold something."""
+        return sorted(self._named)
+
+    def held_blobs(self) -> Set[str]:
+        """The digests that leases hold, with what those name."""
+        found: set[str] = set()
+        tops = {d for d, count in self._counts.items() if count > 0}
+        for digest in tops.union(*self._named.values()):
+            reach(self._blobs, digest, found)
+        return found

@@ -1,0 +1,73 @@
+"""The metadata schema, as the ordered list of steps that made it.
+
+A step is never edited once released: append a new one. `PRAGMA user_version` counts those done.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from croze.errors import Unsupported
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE records (
+            id TEXT PRIMARY KEY,
+            data BLOB NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE usage (
+            id TEXT PRIMARY KEY,
+            last_used_ns INTEGER NOT NULL,
+            usage_count INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE snapshots (
+            key TEXT PRIMARY KEY,
+            number INTEGER,
+            lowers TEXT NOT NULL,
+            committed INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE settings (
+            name TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE images (
+            name TEXT PRIMARY KEY,
+            data BLOB NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE leases (
+            name TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            PRIMARY KEY (name, digest)
+        ) WITHOUT ROWID
+        """,
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database to the newest schema, one transaction a step. Raises `Unsupported` for
+    one that a newer version wrote."""
+    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    if done > len(STEPS):
+        raise Unsupported(f"the store has schema {done}, this version knows up to {len(STEPS)}")
+    for number, statements in enumerate(STEPS[done:], done + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

@@ -1,0 +1,281 @@
+"""Mounting: `mount(2)`, `umount2(2)` and `unshare(2)` through ctypes (mount(2), overlayfs.rst).
+
+The daemon runs in a private mount namespace, so whatever it mounts dies with it. Everything here
+blocks for microseconds and may be called on the event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from croze.errors import CrozeError, PermissionDenied, ResourceExhausted, Unsupported
+from croze.store.contract import Mount
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_NOATIME = 0x400
+MS_NODIRATIME = 0x800
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MS_RELATIME = 0x200000
+MS_STRICTATIME = 0x1000000
+MNT_DETACH = 0x2
+UMOUNT_NOFOLLOW = 0x8
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000
+
+OPTIONS_LIMIT = 4095
+"""mount(2) copies one page of options, the closing zero byte included."""
+
+_FLAGS = {
+    "ro": MS_RDONLY,
+    "nosuid": MS_NOSUID,
+    "nodev": MS_NODEV,
+    "noexec": MS_NOEXEC,
+    "noatime": MS_NOATIME,
+    "nodiratime": MS_NODIRATIME,
+    "relatime": MS_RELATIME,
+    "strictatime": MS_STRICTATIME,
+    "bind": MS_BIND,
+    "rbind": MS_BIND | MS_REC,
+    "private": MS_PRIVATE,
+    "slave": MS_SLAVE,
+    "rprivate": MS_PRIVATE | MS_REC,
+    "rslave": MS_SLAVE | MS_REC,
+}
+_PROPAGATION = MS_PRIVATE | MS_SLAVE
+_NO_EFFECT = frozenset({"rw", "defaults", "async"})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = [
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_ulong,
+    ctypes.c_char_p,
+]
+_libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
+_libc.unshare.argtypes = [ctypes.c_int]
+
+
+def _fail(what: str) -> CrozeError:
+    number = ctypes.get_errno()
+    message = f"{what}: {os.strerror(number)}"
+    if number in (errno.EPERM, errno.EACCES):
+        return PermissionDenied(message)
+    if number in (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT):
+        return ResourceExhausted(message)
+    if number == errno.ENODEV:
+        return Unsupported(message)
+    return CrozeError(message)
+
+
+def raw_mount(
+    source: str, target: str | os.PathLike[str], fstype: str, flags: int, data: str = ""
+) -> None:
+    """`mount(2)` as it is. Raises `PermissionDenied`, `Unsupported` (no such filesystem type),
+    `ResourceExhausted` or `CrozeError`."""
+    result = _libc.mount(
+        os.fsencode(source), os.fsencode(target), fstype.encode(), flags, os.fsencode(data)
+    )
+    if result != 0:
+        raise _fail(f"failed to mount {fstype or source} on {os.fspath(target)}")
+
+
+def unmount(target: str | os.PathLike[str], *, detach: bool = True) -> None:
+    """Unmount; lazily (`MNT_DETACH`) unless told otherwise. A no-op where nothing is mounted."""
+    flags = UMOUNT_NOFOLLOW | (MNT_DETACH if detach else 0)
+    if _libc.umount2(os.fsencode(target), flags) == 0:
+        return
+    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOENT):
+        raise _fail(f"failed to unmount {os.fspath(target)}")
+
+
+def enter_private_namespace() -> None:
+    """Give this process its own mount namespace that still sees the host's later mounts.
+
+    Call it before any thread is started: a namespace belongs to the calling thread. Raises
+    `PermissionDenied` where the process may not.
+    """
+    if _libc.unshare(CLONE_NEWNS) != 0:
+        raise _fail("failed to unshare the mount namespace")
+    raw_mount("none", "/", "", MS_REC | MS_SLAVE)
+
+
+def split_options(options: Sequence[str]) -> tuple[int, list[str]]:
+    """Tell generic mount flags from the filesystem's own options."""
+    flags, data = 0, []
+    for option in options:
+        if option in _FLAGS:
+            flags |= _FLAGS[option]
+        elif option not in _NO_EFFECT:
+            data.append(option)
+    return flags, data
+
+
+def mount(entry: Mount, target: str | os.PathLike[str]) -> None:
+    """Mount one entry on an existing directory (or file, for a bind)."""
+    flags, data = split_options(entry.options)
+    if entry.type in ("bind", "rbind") or flags & MS_BIND:
+        _bind(entry, target, flags)
+    elif entry.type == "overlay":
+        _overlay(target, flags, data)
+    else:
+        raw_mount(entry.source or entry.type, target, entry.type, flags, ",".join(data))
+
+
+def _bind(entry: Mount, target: str | os.PathLike[str], flags: int) -> None:
+    recursive = flags & MS_REC or entry.type == "rbind"
+    raw_mount(entry.source, target, "", MS_BIND | (MS_REC if recursive else 0))
+    rest = flags & ~(MS_BIND | MS_REC | _PROPAGATION)
+    try:
+        if flags & _PROPAGATION:
+            raw_mount("none", target, "", flags & (_PROPAGATION | MS_REC))
+        if rest:
+            # A bind takes over the source's flags; what this one asks for needs a second call.
+            raw_mount("none", target, "", MS_BIND | MS_REMOUNT | rest)
+    except CrozeError:
+        unmount(target)
+        raise
+
+
+def _overlay(target: str | os.PathLike[str], flags: int, data: Sequence[str]) -> None:
+    _forget_volatile(data)
+    text = ",".join(data)
+    if len(os.fsencode(text)) <= OPTIONS_LIMIT and "\\" not in text:
+        raw_mount("overlay", target, "overlay", flags, text)
+    else:
+        _overlay_relative(os.path.abspath(target), flags, data)
+
+
+def _forget_volatile(data: Sequence[str]) -> None:
+    """A volatile overlay leaves a mark in its work directory that forbids another mount, as its
+    upper may have lost writes in a power cut. A snapshot being written never survives one."""
+    work = next((o.removeprefix("workdir=") for o in data if o.startswith("workdir=")), "")
+    if "volatile" in data and work:
+        for name in ("volatile/dirty", "volatile", ""):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path = os.path.join(work, "work", "incompat", name)
+                os.rmdir(path)
+
+
+def _overlay_relative(target: str, flags: int, data: Sequence[str]) -> None:
+    """Mount from inside the directory that all layers share, with paths relative to it.
+
+    A chain of hundreds of layers is longer than a page of absolute paths. The working directory
+    belongs to a thread once `CLONE_FS` is unshared, so the rest of the process stays where it is.
+    """
+    base, text = _relative_options(data)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            if _libc.unshare(CLONE_FS) != 0:
+                raise _fail("failed to unshare the working directory")
+            os.chdir(base)
+            raw_mount("overlay", target, "overlay", flags, text)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="mount")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _relative_options(data: Sequence[str]) -> tuple[str, str]:
+    named = dict(o.split("=", 1) for o in data if "=" in o)
+    lowers = split_lowers(named.get("lowerdir", ""))
+    dirs = lowers + [named[k] for k in ("upperdir", "workdir") if k in named]
+    base = os.path.commonpath(dirs)
+    if base in dirs:
+        base = os.path.dirname(base)
+    short = {d: os.path.relpath(d, base) for d in dirs}
+    parts = [o for o in data if not o.startswith(("lowerdir=", "upperdir=", "workdir="))]
+    parts += [f"{k}={short[named[k]]}" for k in ("upperdir", "workdir") if k in named]
+    parts.append("lowerdir=" + ":".join(short[d] for d in lowers))
+    text = ",".join(parts)
+    if len(os.fsencode(text)) > OPTIONS_LIMIT:
+        raise Unsupported(f"too many layers for one overlay mount: {len(lowers)}")
+    return base, text
+
+
+def join_lowers(dirs: Sequence[str]) -> str:
+    """The value of `lowerdir=`: topmost first, colons escaped as overlayfs wants them."""
+    return ":".join(d.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for d in dirs)
+
+
+def split_lowers(value: str) -> list[str]:
+    """Inverse of `join_lowers`."""
+    dirs, current, escaped = [], "", False
+    for char in value:
+        if escaped:
+            current, escaped = current + char, False
+        elif char == "\\":
+            escaped = True
+        elif char == ":":
+            dirs.append(current)
+            current = ""
+        else:
+            current += char
+    return [*dirs, current] if value else []
+
+
+def mount_all(mounts: Sequence[Mount], target: str | os.PathLike[str]) -> None:
+    """Mount entries on top of each other on `target`; all or none."""
+    done = 0
+    try:
+        for entry in mounts:
+            mount(entry, target)
+            done += 1
+    except BaseException:
+        for _ in range(done):
+            unmount(target)
+        raise
+
+
+def readonly(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    """The same mounts without the right to write: an overlay's upper becomes its top lower."""
+    return tuple(_readonly(m) for m in mounts)
+
+
+def _readonly(entry: Mount) -> Mount:
+    options = [o for o in entry.options if o not in ("rw", "ro", "volatile")]
+    upper = next((o.removeprefix("upperdir=") for o in options if o.startswith("upperdir=")), "")
+    if entry.type == "overlay" and upper:
+        options = [o for o in options if not o.startswith(("upperdir=", "workdir="))]
+        top = join_lowers([upper])
+        options = [o.replace("lowerdir=", f"lowerdir={top}:", 1) for o in options]
+    return Mount(entry.type, entry.source, (*options, "ro"))
+
+
+@contextlib.contextmanager
+def mounted(mounts: Sequence[Mount], parent: Path | None = None) -> Iterator[Path]:
+    """The mounts at a fresh directory below `parent`, gone again afterwards. A lone writable or
+    read-only bind of a directory needs no mount at all: its source is given out."""
+    if len(mounts) == 1 and mounts[0].type == "bind":
+        yield Path(mounts[0].source)
+        return
+    target = Path(tempfile.mkdtemp(prefix="m", dir=parent))
+    try:
+        mount_all(mounts, target)
+        try:
+            yield target
+        finally:
+            for _ in mounts:
+                unmount(target)
+    finally:
+        target.rmdir()

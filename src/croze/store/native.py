@@ -1,0 +1,95 @@
+"""Snapshots as whole directories, copied from their parent: works on any filesystem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+from croze.errors import Unsupported
+from croze.store.contract import Mount
+from croze.store.disk import disk_errors
+from croze.store.pool import Pool
+from croze.store.snapshots import SnapshotTable
+from croze.store.trees import copy_tree, tree_usage
+
+
+class NativeSnapshotter:
+    """See `Snapshotter`. `snapshots/<number>/fs` is the whole state."""
+
+    name = "native"
+    layered = False
+    empty = None
+
+    def __init__(self, table: SnapshotTable, pool: Pool) -> None:
+        self._table = table
+        self._pool = pool
+
+    async def prepare(self, key: str, parent: str | None) -> None:
+        """See `Snapshotter.prepare`. Copies the parent."""
+        lowers = self._table.layers_of(parent)
+        source = self.upper_path(parent) if parent else None
+        with disk_errors("failed to make a snapshot"):
+            path = self._table.add(key, lowers, directory=True, committed=False)
+            try:
+                path.mkdir(mode=0o700)
+                (path / "fs").mkdir(mode=0o755)
+                if source is not None:
+                    await self._pool.run(copy_tree, os.fspath(source), os.fspath(path / "fs"))
+            except BaseException:
+                self._table.remove(key)
+                raise
+
+    async def stack(self, key: str, layers: Sequence[str]) -> None:
+        """Raises `Unsupported`: there are no separate layers here."""
+        raise Unsupported(f"the native snapshotter can't stack layers for {key} ({len(layers)})")
+
+    async def commit(self, key: str, *, rebase: str | None = None) -> None:
+        """See `Snapshotter.commit`."""
+        if rebase is not None:
+            raise Unsupported("the native snapshotter can't rebase")
+        self._table.set_committed(key)
+
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]:
+        """See `Snapshotter.mounts`."""
+        row = self._table.get(key)
+        access = "ro" if readonly or row.committed else "rw"
+        return (Mount("bind", os.fspath(self.upper_path(key)), ("rbind", access)),)
+
+    def upper(self, key: str) -> Path | None:
+        """Changes are not kept apart."""
+        self._table.get(key)
+        return None
+
+    def upper_path(self, key: str) -> Path:
+        """The whole state's directory."""
+        return self._table.path(self._table.get(key)) / "fs"
+
+    def lowers(self, key: str) -> Sequence[Path]:
+        """None: the state is whole."""
+        self._table.get(key)
+        return ()
+
+    async def usage(self, key: str) -> int:
+        """See `Snapshotter.usage`: all of it, as nothing is shared with the parent."""
+        return await self._pool.run(tree_usage, os.fspath(self.upper_path(key)))
+
+    async def remove(self, key: str) -> None:
+        """See `Snapshotter.remove`."""
+        self._table.remove(key)
+
+    def keys(self) -> Sequence[str]:
+        """See `Snapshotter.keys`."""
+        return self._table.ids()
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a snapshot."""
+        return self._table.exists(key)
+
+    def has_children(self, key: str) -> bool:
+        """Whether another snapshot lies on this one."""
+        return self._table.has_children(key)
+
+    def directories(self) -> Set[str]:
+        """Names of all directories in `snapshots/` that are in use."""
+        return self._table.directories()

@@ -1,0 +1,178 @@
+"""Snapshots as overlayfs layers: `snapshots/<number>/{fs,work}`.
+
+A layer's `fs` holds only its own changes, in overlayfs' form: a 0:0 character device hides a name,
+the xattr `trusted.overlay.opaque` a directory's lower content (Documentation/filesystems/
+overlayfs.rst). As layers are independent directories, they can be unpacked in any order and
+stacked in any combination, which is what makes `stack` free.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+from croze.errors import CrozeError
+from croze.store.contract import Mount
+from croze.store.disk import disk_errors
+from croze.store.mount import join_lowers, mount, unmount
+from croze.store.pool import Pool
+from croze.store.snapshots import Snapshot, SnapshotTable
+from croze.store.trees import tree_usage
+
+_BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
+"""Off, so that a layer directory means the same in any stack: the kernel then neither marks new
+directories opaque nor writes links between layers."""
+EMPTY = "empty"
+"""Key of the snapshot that layers full of whiteouts lie on."""
+
+
+class OverlaySnapshotter:
+    """See `Snapshotter`; also `stack` and `commit(rebase=...)`."""
+
+    name = "overlayfs"
+    layered = True
+    empty = EMPTY
+
+    def __init__(self, table: SnapshotTable, pool: Pool, options: Sequence[str]) -> None:
+        """`options` are what `probe` found to work."""
+        self._table = table
+        self._pool = pool
+        self._options = tuple(options)
+        if not table.exists(EMPTY):
+            path = table.add(EMPTY, (), directory=True, committed=True)
+            (path / "fs").mkdir(parents=True)
+
+    async def prepare(self, key: str, parent: str | None) -> None:
+        """See `Snapshotter.prepare`."""
+        lowers = self._table.layers_of(parent)
+        with disk_errors("failed to make a snapshot"):
+            path = self._table.add(key, lowers, directory=True, committed=False)
+            try:
+                path.mkdir(mode=0o700)
+                (path / "work").mkdir(mode=0o700)
+                (path / "fs").mkdir(mode=0o755)
+                self._copy_root(lowers, path / "fs")
+            except OSError:
+                self._table.remove(key)
+                raise
+
+    def _copy_root(self, lowers: Sequence[str], target: Path) -> None:
+        """The upper's root is the merged root: it starts with the owner and mode of the lower."""
+        if lowers:
+            stat = os.stat(self._fs(lowers[-1]))
+            os.chown(target, stat.st_uid, stat.st_gid)
+            os.chmod(target, stat.st_mode & 0o7777)
+
+    async def stack(self, key: str, layers: Sequence[str]) -> None:
+        """A committed snapshot that is the own layers of these snapshots on top of each other."""
+        for layer in layers:
+            self._table.layers_of(layer)
+        self._table.add(key, tuple(layers), directory=False, committed=True)
+
+    async def commit(self, key: str, *, rebase: str | None = None) -> None:
+        """See `Snapshotter.commit`. `rebase` puts a layer that was prepared on nothing over other
+        layers."""
+        row = self._table.get(key)
+        lowers = row.lowers if rebase is None else self._table.layers_of(rebase)
+        self._table.set_committed(key, lowers)
+        if row.number is not None and not row.committed:
+            self._table.discard(self._table.path(row) / "work")
+
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]:
+        """See `Snapshotter.mounts`. A lone layer on nothing needs no overlay."""
+        row = self._table.get(key)
+        if row.committed:
+            return self._view(row)
+        fs = os.fspath(self._table.path(row) / "fs")
+        access = "ro" if readonly else "rw"
+        if not row.lowers:
+            return (Mount("bind", fs, ("rbind", access)),)
+        if readonly:
+            return (self._lowers([*row.lowers, key]),)
+        work = os.fspath(self._table.path(row) / "work")
+        lowers = join_lowers([os.fspath(self._fs(k)) for k in reversed(row.lowers)])
+        dirs = (f"workdir={work}", f"upperdir={fs}", f"lowerdir={lowers}")
+        return (Mount("overlay", "overlay", (*self._options, *dirs)),)
+
+    def _view(self, row: Snapshot) -> Sequence[Mount]:
+        layers = row.layers
+        if len(layers) == 1 and not self._table.get(layers[0]).lowers:
+            return (Mount("bind", os.fspath(self._fs(layers[0])), ("rbind", "ro")),)
+        return (self._lowers(layers),)
+
+    def _lowers(self, layers: Sequence[str]) -> Mount:
+        dirs = [os.fspath(self._fs(k)) for k in reversed(layers)]
+        if len(dirs) == 1:
+            # A layer taken from its place may hide names: only an overlay shows that right.
+            dirs.append(os.fspath(self._fs(EMPTY)))
+        options = (o for o in self._options if o not in ("volatile",))
+        return Mount("overlay", "overlay", (*options, f"lowerdir={join_lowers(dirs)}", "ro"))
+
+    def _fs(self, key: str) -> Path:
+        return self._table.path(self._table.get(key)) / "fs"
+
+    def upper(self, key: str) -> Path | None:
+        """See `Snapshotter.upper`."""
+        row = self._table.get(key)
+        return None if row.number is None else self._table.path(row) / "fs"
+
+    def lowers(self, key: str) -> Sequence[Path]:
+        """The directories under the snapshot's own, base first."""
+        return [self._fs(k) for k in self._table.get(key).lowers]
+
+    async def usage(self, key: str) -> int:
+        """See `Snapshotter.usage`."""
+        upper = self.upper(key)
+        return 0 if upper is None else await self._pool.run(tree_usage, os.fspath(upper))
+
+    async def remove(self, key: str) -> None:
+        """See `Snapshotter.remove`."""
+        self._table.remove(key)
+
+    def keys(self) -> Sequence[str]:
+        """See `Snapshotter.keys`."""
+        return [key for key in self._table.ids() if key != EMPTY]
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a snapshot."""
+        return self._table.exists(key)
+
+    def has_children(self, key: str) -> bool:
+        """Whether another snapshot lies on this one."""
+        return self._table.has_children(key)
+
+    def directories(self) -> Set[str]:
+        """Names of all directories in `snapshots/` that are in use."""
+        return self._table.directories()
+
+
+def probe(root: Path) -> Sequence[str] | None:
+    """The overlay options that work below `root`, or None if overlayfs does not work there."""
+    for extra in (("volatile",), ()):
+        options = (*_BASE_OPTIONS, *extra)
+        if _works(root, options):
+            return options
+    return () if _works(root, ()) else None
+
+
+def _works(root: Path, options: Sequence[str]) -> bool:
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=root) as name:
+        base = Path(name)
+        for part in ("lower", "upper", "work", "merged"):
+            (base / part).mkdir()
+        (base / "lower" / "a").touch()
+        dirs = [f"{k}dir={base / k}" for k in ("lower", "upper", "work")]
+        dirs[0] = f"lowerdir={join_lowers([os.fspath(base / 'lower')])}"
+        try:
+            mount(Mount("overlay", "overlay", (*options, *dirs)), base / "merged")
+        except CrozeError:
+            return False
+        try:
+            (base / "merged" / "a").unlink()
+            return (base / "upper" / "a").is_char_device()
+        except OSError:
+            return False
+        finally:
+            unmount(base / "merged", detach=False)

@@ -1,0 +1,150 @@
+"""`du` and `prune`: what there is, and the deletion of what the choice says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from croze.store.contract import PrunePolicy, UsageRecord
+from croze.store.core import Core
+from croze.store.filters import parse
+from croze.store.gc import Candidate, DiskStat, choose, fields
+from croze.store.groups import first_error
+from croze.store.images import DiskImageStore
+from croze.store.leases import Leases
+from croze.store.records import Record, utc
+from croze.store.sizes import record_size
+
+IDLE_S = 60.0
+"""A blob that nothing holds stays this long after its last use while work is under way: it may
+have been fetched a moment ago for what is about to hold it."""
+
+IsShared = Callable[[str, Sequence[str]], bool]
+"""Whether something outside (a Docker image store) also has a record's layers: id, diff IDs."""
+
+
+def disk_stat(core: Core) -> DiskStat:
+    """The filesystem that the store is on."""
+    stat = os.statvfs(core.root)
+    unit = stat.f_frsize
+    return DiskStat(stat.f_blocks * unit, stat.f_bfree * unit, stat.f_bavail * unit)
+
+
+async def usage_records(core: Core, shared: IsShared | None) -> Sequence[Candidate]:
+    """All records, one of each pair of twins, with their sizes."""
+    records = [r for r in core.table.all() if _shown(core, r)]
+    gate = asyncio.Semaphore(4)
+
+    async def size(record: Record) -> int:
+        async with gate:
+            return 0 if record.gone else await record_size(core, record)
+
+    async with first_error(), asyncio.TaskGroup() as group:
+        sizes = [group.create_task(size(r)) for r in records]
+    held = _held_by_handles(core)
+    return [
+        _candidate(core, r, s.result(), held, shared)
+        for r, s in zip(records, sizes, strict=True)
+        if not r.gone
+    ]
+
+
+def _shown(core: Core, record: Record) -> bool:
+    twin = core.table.twin_of(record)
+    if twin is None:
+        return True
+    return twin.handles == 0 if record.data.mutable else record.handles > 0
+
+
+def _held_by_handles(core: Core) -> set[str]:
+    """Ids of records that a handle holds, itself or through children."""
+    waiting = [r for r in core.table.all() if r.handles]
+    held: set[str] = set()
+    while waiting:
+        record = waiting.pop()
+        if record.id not in held:
+            held.add(record.id)
+            waiting += [core.table.get(p) for p in record.data.parents if p in core.table]
+    return held
+
+
+def _candidate(
+    core: Core, record: Record, size: int, held: set[str], shared: IsShared | None
+) -> Candidate:
+    data = record.data
+    in_use = record.id in held
+    usage = UsageRecord(
+        id=record.id,
+        mutable=data.mutable,
+        in_use=in_use,
+        size=size,
+        parents=data.parents,
+        created_at=utc(data.created_ns),
+        last_used_at=utc(record.last_used_ns) if record.last_used_ns else None,
+        usage_count=record.usage_count,
+        description=data.description,
+        record_type=data.record_type,
+        shared=shared is not None and shared(record.id, _diff_ids(core, record)),
+    )
+    return Candidate(usage, in_use)
+
+
+def _diff_ids(core: Core, record: Record) -> Sequence[str]:
+    blobs = [r.data.blob for r in core.layers(record)]
+    return [b.diff_id for b in blobs if b is not None]
+
+
+async def disk_usage(
+    core: Core, filters: Sequence[str], shared: IsShared | None
+) -> Sequence[UsageRecord]:
+    """See `RefStore.disk_usage`."""
+    matches = parse(filters)
+    found = [c.usage for c in await usage_records(core, shared)]
+    return [u for u in found if matches(fields(u))]
+
+
+async def prune(
+    core: Core, policies: Sequence[PrunePolicy], shared: IsShared | None
+) -> AsyncIterator[UsageRecord]:
+    """See `RefStore.prune`, but for the blobs."""
+    for policy in policies:
+        parse(policy.filters)
+    for policy in policies:
+        records = await usage_records(core, shared)
+        by_id = {c.usage.id: c.usage for c in records}
+        for id in choose(records, policy, disk_stat(core), time.time()):
+            if await _delete(core, id):
+                yield by_id[id]
+        # What one policy deletes must be off the disk before the next looks at free space.
+        await core.trash.empty()
+
+
+async def _delete(core: Core, id: str) -> bool:
+    """Delete unless something took hold of it since it was chosen."""
+    if id not in core.table:
+        return False
+    record = core.table.get(id)
+    if core.table.held(record):
+        return False
+    twin = core.table.twin_of(record)
+    await core.delete([record, twin] if twin else [record])
+    return True
+
+
+def collect_blobs(core: Core, images: DiskImageStore, leases: Leases) -> int:
+    """Delete the blobs that no record, image or lease holds; returns the bytes freed."""
+    held = {*images.held_blobs(), *leases.held_blobs()}
+    for record in core.table.all():
+        for blob in (record.data.blob, *record.data.variants.values()):
+            if blob is not None:
+                held.add(blob.descriptor.digest)
+    working = leases.active or any(r.handles for r in core.table.all())
+    freed = 0
+    for digest in core.blobs.digests():
+        if digest in held or (working and core.blobs.idle_s(digest) < IDLE_S):
+            continue
+        freed += core.blobs.size(digest)
+        core.blobs.delete(digest)
+    return freed

@@ -1,0 +1,276 @@
+"""Records: what is known about each ref, in memory for look-ups, in SQLite for good.
+
+One record is one state. Its `layers` say what it consists of: a *layer* record is its parent's
+layers and its own; a *stack* (a merge, or the layers between two refs) only names other records'
+layers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+
+from croze.errors import NotFound, ResourceExhausted
+from croze.image.descriptor import Descriptor
+from croze.store.contract import BlobFetcher, LayerBlob, Mount, RecordType
+from croze.store.db import Database
+
+FLUSH_DELAY_S = 2.0
+
+
+class Blob(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A layer blob as stored: the descriptor without the annotations that are always added."""
+
+    descriptor: Descriptor
+    diff_id: str
+
+    def layer_blob(self) -> LayerBlob:
+        """As the contract has it."""
+        return LayerBlob(self.descriptor, self.diff_id)
+
+
+class RecordData(msgspec.Struct, omit_defaults=True):
+    """What is kept of a record on disk. `snapshot` is None while the record is lazy."""
+
+    id: str
+    parents: tuple[str, ...] = ()
+    stack: tuple[str, ...] | None = None
+    """Ids of the records whose own layers make up a stack, base first."""
+    snapshot: str | None = None
+    mutable: bool = False
+    retained: bool = False
+    """A mutable record that outlives its handles (cache mount, local source)."""
+    twin: str = ""
+    """On a read-only record over a retained mutable one: the id of that."""
+    record_type: RecordType = "regular"
+    description: str = ""
+    created_ns: int = 0
+    blob: Blob | None = None
+    variants: dict[str, Blob] = {}
+    """More blobs of the same layer, by compression."""
+    origin: dict[str, str] | None = None
+    chain_id: str = ""
+    blob_chain_id: str = ""
+    stackable: bool | None = None
+    size: int | None = None
+    meta: dict[str, str] = {}
+
+
+@dataclass(eq=False)
+class Record:
+    """A record and what goes on with it now."""
+
+    data: RecordData
+    last_used_ns: int = 0
+    usage_count: int = 0
+    handles: int = 0
+    children: int = 0
+    fetcher: BlobFetcher | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    mount_path: str = ""
+    mounts: Sequence[Mount] = ()
+    mount_users: int = 0
+    gone: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.data.id
+
+    @property
+    def held(self) -> bool:
+        """Whether something forbids deleting it."""
+        return self.handles > 0 or self.children > 0
+
+
+def new_id() -> str:
+    """25 characters of base 36, as BuildKit's ids look."""
+    number = int.from_bytes(secrets.token_bytes(17), "big")
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    text = ""
+    for _ in range(25):
+        number, rest = divmod(number, 36)
+        text += digits[rest]
+    return text
+
+
+def utc(ns: int) -> datetime:
+    """Nanoseconds since the epoch as an aware time."""
+    return datetime.fromtimestamp(ns // 1000 / 1_000_000, UTC)
+
+
+class RecordTable:
+    """All records with their indexes. Counts children; keeps usage, written in batches."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._records: dict[str, Record] = {}
+        self._by_meta: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._by_chain: defaultdict[str, set[str]] = defaultdict(set)
+        self._by_blob_chain: defaultdict[str, set[str]] = defaultdict(set)
+        self._twins: dict[str, str] = {}
+        self._snapshot_users: defaultdict[str, int] = defaultdict(int)
+        self._stale_usage: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._load()
+
+    def _load(self) -> None:
+        decode = msgspec.msgpack.Decoder(RecordData).decode
+        for _, data in self._db.read("SELECT id, data FROM records"):
+            assert isinstance(data, bytes)
+            self._index(Record(decode(data)))
+        for id, last_used_ns, count in self._db.read("SELECT * FROM usage"):
+            if (record := self._records.get(str(id))) is not None:
+                assert isinstance(last_used_ns, int)
+                assert isinstance(count, int)
+                record.last_used_ns, record.usage_count = last_used_ns, count
+        for record in self._records.values():
+            for parent in record.data.parents:
+                if parent in self._records:
+                    self._records[parent].children += 1
+
+    def _index(self, record: Record) -> None:
+        data = record.data
+        self._records[data.id] = record
+        for item in data.meta.items():
+            self._by_meta[item].add(data.id)
+        if data.chain_id:
+            self._by_chain[data.chain_id].add(data.id)
+        if data.blob_chain_id:
+            self._by_blob_chain[data.blob_chain_id].add(data.id)
+        if data.twin:
+            self._twins[data.twin] = data.id
+        if data.snapshot:
+            self._snapshot_users[data.snapshot] += 1
+
+    def _unindex(self, record: Record) -> None:
+        data = record.data
+        for item in data.meta.items():
+            self._by_meta[item].discard(data.id)
+        self._by_chain[data.chain_id].discard(data.id)
+        self._by_blob_chain[data.blob_chain_id].discard(data.id)
+        if data.twin:
+            self._twins.pop(data.twin, None)
+        if data.snapshot:
+            self._snapshot_users[data.snapshot] -= 1
+        del self._records[data.id]
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._records
+
+    def get(self, id: str) -> Record:
+        """Raises `NotFound`."""
+        if (record := self._records.get(id)) is None:
+            raise NotFound(f"ref {id} not found")
+        return record
+
+    def all(self) -> Sequence[Record]:
+        """A copy, safe while records come and go."""
+        return tuple(self._records.values())
+
+    def find(self, **meta: str) -> Sequence[Record]:
+        """Records with all these values, most recently used first."""
+        sets = [self._by_meta.get(item, set()) for item in meta.items()]
+        ids = set.intersection(*sets) if sets else set()
+        found = [self._records[i] for i in ids]
+        return sorted(found, key=lambda r: (r.last_used_ns or r.data.created_ns, r.id))[::-1]
+
+    def by_chain(self, chain_id: str) -> Sequence[Record]:
+        """Records of immutable states with this chain of diff IDs."""
+        return [self._records[i] for i in sorted(self._by_chain.get(chain_id, ()))]
+
+    def by_blob_chain(self, blob_chain_id: str) -> Sequence[Record]:
+        """Records with exactly this chain of blobs."""
+        return [self._records[i] for i in sorted(self._by_blob_chain.get(blob_chain_id, ()))]
+
+    def twin_of(self, record: Record) -> Record | None:
+        """The read-only record over a retained mutable one, or the other way round."""
+        other = record.data.twin or self._twins.get(record.id, "")
+        return self._records.get(other)
+
+    def held(self, record: Record) -> bool:
+        """Whether a handle or a child forbids deleting it."""
+        twin = self.twin_of(record)
+        return record.held or (twin is not None and twin.held)
+
+    def snapshot_users(self, key: str) -> int:
+        """How many records stand on a snapshot."""
+        return self._snapshot_users.get(key, 0)
+
+    def add(self, data: RecordData) -> Record:
+        """Store a new record over existing parents."""
+        parents = [self.get(p) for p in data.parents]
+        data.created_ns = data.created_ns or time.time_ns()
+        record = Record(data)
+        self._write(data)
+        self._index(record)
+        for parent in parents:
+            parent.children += 1
+        return record
+
+    def change(self, record: Record, **values: object) -> None:
+        """Replace fields of a record, on disk and then in memory. No-op for a deleted record.
+        Parents can't be changed but to none."""
+        if record.gone:
+            return
+        new = msgspec.structs.replace(record.data, **values)
+        self._write(new)
+        old = record.data
+        self._unindex(record)
+        record.data = new
+        self._index(record)
+        for parent in set(old.parents) - set(new.parents):
+            self._records[parent].children -= 1
+
+    def _write(self, data: RecordData) -> None:
+        self._db.write(
+            "INSERT OR REPLACE INTO records VALUES (?, ?)", data.id, msgspec.msgpack.encode(data)
+        )
+
+    def remove(self, records: Iterable[Record]) -> None:
+        """Forget records in one transaction; their snapshots and blobs are the caller's."""
+        chosen = [r for r in records if not r.gone]
+        ids = [(r.id,) for r in chosen]
+        with self._db.transaction():
+            self._db.write_many("DELETE FROM records WHERE id = ?", ids)
+            self._db.write_many("DELETE FROM usage WHERE id = ?", ids)
+        for record in chosen:
+            self._unindex(record)
+            self._stale_usage.discard(record.id)
+            record.gone = True
+        for record in chosen:
+            for parent in record.data.parents:
+                if parent in self._records:
+                    self._records[parent].children -= 1
+
+    def used(self, record: Record) -> None:
+        """Count a use, now. Written with others a little later."""
+        record.last_used_ns = time.time_ns()
+        record.usage_count += 1
+        self._stale_usage.add(record.id)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_DELAY_S, self._flush_quietly)
+
+    def _flush_quietly(self) -> None:
+        """A full disk loses usage: it only ranks what to delete."""
+        with contextlib.suppress(ResourceExhausted):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the usage that is only in memory."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        found = [self._records[i] for i in self._stale_usage if i in self._records]
+        self._db.write_many(
+            "INSERT OR REPLACE INTO usage VALUES (?, ?, ?)",
+            [(r.id, r.last_used_ns, r.usage_count) for r in found],
+        )
+        self._stale_usage.clear()

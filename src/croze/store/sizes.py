@@ -1,0 +1,29 @@
+"""How much disk a record takes, remembered until it changes."""
+
+from __future__ import annotations
+
+from croze.store.core import Core
+from croze.store.records import Record
+
+
+async def record_size(core: Core, record: Record) -> int:
+    """Bytes of the record's own snapshot and blobs; 0 for a mutable one in use, as it changes."""
+    if record.data.mutable and record.handles:
+        return 0
+    if record.data.size is None:
+        size = await _snapshot_size(core, record) + blob_size(core, record)
+        core.table.change(record, size=size)
+        return size
+    return record.data.size
+
+
+async def _snapshot_size(core: Core, record: Record) -> int:
+    key = record.data.snapshot
+    return 0 if key is None else await core.snapshots.usage(key)
+
+
+def blob_size(core: Core, record: Record) -> int:
+    """Bytes of the record's blobs that are here."""
+    blobs = [record.data.blob, *record.data.variants.values()]
+    digests = {b.descriptor.digest for b in blobs if b is not None}
+    return sum(core.blobs.size(d) for d in digests if core.blobs.has(d))

@@ -1,0 +1,148 @@
+"""What the snapshotters have in common: which snapshots exist, and where."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
+from croze.store.db import Database
+from croze.store.trash import Trash
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`number` names the directory (None for a pure stack); `lowers` the keys of the layers under
+    it, base first."""
+
+    key: str
+    number: int | None
+    lowers: tuple[str, ...]
+    committed: bool
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """All layers that make up this state, base first."""
+        return self.lowers if self.number is None else (*self.lowers, self.key)
+
+
+class SnapshotTable:
+    """The rows in memory and in the database, and the directories `snapshots/<number>/`."""
+
+    def __init__(self, root: Path, db: Database, trash: Trash) -> None:
+        self.dir = root / "snapshots"
+        self.dir.mkdir(exist_ok=True)
+        self._db = db
+        self._trash = trash
+        self._rows: dict[str, Snapshot] = {}
+        self._children: Counter[str] = Counter()
+        self._load()
+        self._sweep()
+        self._next = 1 + max((s.number or 0 for s in self._rows.values()), default=0)
+
+    def _load(self) -> None:
+        for key, number, lowers, committed in self._db.read("SELECT * FROM snapshots"):
+            assert isinstance(key, str)
+            assert isinstance(lowers, str)
+            where = number if isinstance(number, int) else None
+            self._keep(Snapshot(key, where, tuple(json.loads(lowers)), bool(committed)))
+
+    def _keep(self, row: Snapshot) -> None:
+        self._forget(row.key)
+        self._rows[row.key] = row
+        self._children.update(row.lowers)
+
+    def _forget(self, key: str) -> Snapshot | None:
+        if row := self._rows.pop(key, None):
+            self._children.subtract(row.lowers)
+        return row
+
+    def _sweep(self) -> None:
+        """Directories without a row are what a killed daemon left."""
+        known = {str(s.number) for s in self._rows.values()}
+        for entry in os.scandir(self.dir):
+            if entry.name not in known:
+                self._trash.discard(Path(entry.path))
+
+    def get(self, key: str) -> Snapshot:
+        """Raises `NotFound`."""
+        if (row := self._rows.get(key)) is None:
+            raise NotFound(f"snapshot {key} not found")
+        return row
+
+    def has_children(self, key: str) -> bool:
+        """Whether another snapshot lies on this one."""
+        return self._children[key] > 0
+
+    def directories(self) -> Set[str]:
+        """Names of the directories in use."""
+        return {str(s.number) for s in self._rows.values() if s.number is not None}
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a snapshot."""
+        return key in self._rows
+
+    def ids(self) -> Sequence[str]:
+        """All keys."""
+        return tuple(self._rows)
+
+    def path(self, row: Snapshot) -> Path:
+        """The snapshot's own directory."""
+        if row.number is None:
+            raise CrozeError(f"snapshot {row.key} is a stack of layers")
+        return self.dir / str(row.number)
+
+    def layers_of(self, parent: str | None) -> tuple[str, ...]:
+        """The layers a child of `parent` lies on. Raises `InvalidRequest` for one being written."""
+        if parent is None:
+            return ()
+        row = self.get(parent)
+        if not row.committed:
+            raise InvalidRequest(f"snapshot {parent} is not committed")
+        return row.layers
+
+    def add(self, key: str, lowers: tuple[str, ...], *, directory: bool, committed: bool) -> Path:
+        """A new row, and the path its directory is to have. Raises `AlreadyExists`."""
+        if key in self._rows:
+            raise AlreadyExists(f"snapshot {key} already exists")
+        number = self._next if directory else None
+        self._next += 1
+        self._save(Snapshot(key, number, lowers, committed))
+        return self.dir / str(number)
+
+    def set_committed(self, key: str, lowers: tuple[str, ...] | None = None) -> None:
+        """Freeze, on other layers than it began on if `lowers` says so. Idempotent."""
+        row = self.get(key)
+        if not row.committed:
+            below = row.lowers if lowers is None else lowers
+            self._save(Snapshot(row.key, row.number, below, True))
+
+    def _save(self, row: Snapshot) -> None:
+        self._db.write(
+            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
+            row.key,
+            row.number,
+            json.dumps(row.lowers),
+            int(row.committed),
+        )
+        self._keep(row)
+
+    def remove(self, key: str) -> None:
+        """Row first, then the directory. Idempotent. Raises `InvalidRequest` for one that has
+        children."""
+        if key not in self._rows:
+            return
+        if self._children[key] > 0:
+            raise InvalidRequest(f"snapshot {key} has children")
+        self._db.write("DELETE FROM snapshots WHERE key = ?", key)
+        row = self._forget(key)
+        if row and row.number is not None:
+            self.discard(self.dir / str(row.number))
+
+    def discard(self, path: Path) -> None:
+        """Delete a directory in the background."""
+        self._trash.discard(path)

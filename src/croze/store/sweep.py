@@ -1,0 +1,82 @@
+"""At open: everything that a killed daemon had not committed goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from croze.store.core import STACKABLE, Core
+from croze.store.mount import unmount
+from croze.store.records import Record
+
+
+def sweep_mounts(root: Path) -> None:
+    """Unmount and remove what is left in `mnt` (a daemon with a private namespace leaves only
+    empty directories)."""
+    directory = root / "mnt"
+    directory.mkdir(exist_ok=True)
+    for entry in os.scandir(directory):
+        unmount(entry.path)
+        os.rmdir(entry.path)
+
+
+async def sweep(core: Core) -> None:
+    """Delete records that are unfinished or whose parts are gone, and what no record names."""
+    while broken := [r for r in core.table.all() if _broken(core, r)]:
+        core.table.remove(broken)
+    _forget_missing_blobs(core, core.table.all())
+    await _sweep_snapshots(core)
+    _sweep_side_files(core)
+
+
+def _broken(core: Core, record: Record) -> bool:
+    data = record.data
+    if data.mutable and not data.retained:
+        return True
+    needs = (*data.parents, *(data.stack or ()), *((data.twin,) if data.twin else ()))
+    if any(id not in core.table for id in needs):
+        return True
+    if data.snapshot is not None:
+        return not core.snapshots.exists(data.snapshot)
+    return data.stack is None and data.blob is None
+
+
+def _forget_missing_blobs(core: Core, records: Iterable[Record]) -> None:
+    """A blob that is gone (deleted by hand, or lost with the power) can be made or fetched again
+    where there is a snapshot or an origin; the sweep after next start would find it the same."""
+    for record in records:
+        data = record.data
+        variants = {k: v for k, v in data.variants.items() if core.blobs.has(v.descriptor.digest)}
+        if len(variants) < len(data.variants):
+            core.table.change(record, variants=variants, size=None)
+        lost = data.blob is not None and not core.blobs.has(data.blob.descriptor.digest)
+        if lost and data.origin is None and data.snapshot is not None:
+            core.table.change(record, blob=None, chain_id="", blob_chain_id="", size=None)
+
+
+async def _sweep_snapshots(core: Core) -> None:
+    used = {r.data.snapshot for r in core.table.all()}
+    keys = core.snapshots.keys()
+    unused = [k for k in keys if k.removesuffix(STACKABLE) not in used]
+    # Stacks and children lie on others: several rounds, each removing what is free by then.
+    while unused:
+        left = [k for k in unused if not await _try_remove(core, k)]
+        if len(left) == len(unused):
+            return
+        unused = left
+
+
+async def _try_remove(core: Core, key: str) -> bool:
+    if core.snapshots.has_children(key):
+        return False
+    await core.snapshots.remove(key)
+    return True
+
+
+def _sweep_side_files(core: Core) -> None:
+    directory = core.root / "side"
+    directory.mkdir(exist_ok=True)
+    for entry in os.scandir(directory):
+        if entry.name not in core.table:
+            core.trash.discard(Path(entry.path))

@@ -1,0 +1,50 @@
+"""Deletion in two steps: a rename that takes effect at once, the slow part in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+
+class Trash:
+    """Owns `root/trash` and one thread that empties it."""
+
+    def __init__(self, root: Path) -> None:
+        self._dir = root / "trash"
+        self._dir.mkdir(exist_ok=True)
+        self._numbers = itertools.count()
+        self._executor = ThreadPoolExecutor(1, "croze-trash")
+        for left in os.scandir(self._dir):
+            self._executor.submit(_delete, left.path)
+
+    def discard(self, path: Path) -> None:
+        """Take a file or directory away now. A no-op if it is not there."""
+        target = self._dir / f"{os.getpid()}-{next(self._numbers)}-{path.name}"
+        try:
+            os.rename(path, target)
+        except FileNotFoundError:
+            return
+        self._executor.submit(_delete, os.fspath(target))
+
+    async def empty(self) -> None:
+        """Wait until everything discarded so far is off the disk."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, _nothing)
+
+    def close(self) -> None:
+        """What is not deleted yet is deleted at the next open."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _delete(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        os.unlink(path)

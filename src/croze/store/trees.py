@@ -1,0 +1,132 @@
+"""File-tree work of the snapshotters, as plain functions for worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+
+OPAQUE = "trusted.overlay.opaque"
+ORIGIN = "trusted.overlay.origin"
+
+
+def tree_usage(path: str) -> int:
+    """Bytes on disk below (and of) a directory, hard links counted once."""
+    root = os.lstat(path)
+    seen: set[tuple[int, int]] = set()
+    total = root.st_blocks * 512
+    waiting = [path]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+                    if (found.st_dev, found.st_ino) in seen:
+                        continue
+                    seen.add((found.st_dev, found.st_ino))
+                total += found.st_blocks * 512
+                if stat.S_ISDIR(found.st_mode):
+                    waiting.append(entry.path)
+    return total
+
+
+def ready_to_stack(path: str) -> bool:
+    """Whether an overlay layer directory may be put on other layers than those it was made on.
+
+    An opaque directory may not: it would hide what it never knew. Directories with whiteouts get
+    the xattr that makes overlayfs filter them even where no lower layer has the directory.
+    """
+    waiting = [path]
+    ready = True
+    while waiting:
+        directory = waiting.pop()
+        whiteouts = False
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    ready = ready and _xattr(entry.path, OPAQUE) != b"y"
+                    waiting.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+                    whiteouts = whiteouts or is_whiteout(entry.stat(follow_symlinks=False))
+        if whiteouts and _xattr(directory, ORIGIN) is None:
+            os.setxattr(directory, ORIGIN, b"")
+    return ready
+
+
+def is_whiteout(found: os.stat_result) -> bool:
+    """overlayfs' mark for a deleted name: a character device 0:0."""
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def _xattr(path: str, name: str) -> bytes | None:
+    try:
+        return os.getxattr(path, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return None
+        raise
+
+
+def copy_tree(source: str, target: str) -> None:
+    """Make the existing directory `target` equal to `source`: kinds, owners, modes, times, xattrs
+    and hard links within the tree."""
+    links: dict[tuple[int, int], str] = {}
+    waiting = [(source, target)]
+    finished: list[tuple[str, str, os.stat_result]] = []
+    while waiting:
+        src_dir, dst_dir = waiting.pop()
+        finished.append((src_dir, dst_dir, os.lstat(src_dir)))
+        with os.scandir(src_dir) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                path = os.path.join(dst_dir, entry.name)
+                if stat.S_ISDIR(found.st_mode):
+                    os.mkdir(path, 0o700)
+                    waiting.append((entry.path, path))
+                else:
+                    _copy_entry(entry.path, path, found, links)
+    for src_dir, dst_dir, found in reversed(finished):
+        _copy_attributes(src_dir, dst_dir, found)
+
+
+def _copy_entry(
+    source: str, target: str, found: os.stat_result, links: dict[tuple[int, int], str]
+) -> None:
+    if found.st_nlink > 1:
+        first = links.setdefault((found.st_dev, found.st_ino), target)
+        if first != target:
+            os.link(first, target, follow_symlinks=False)
+            return
+    if stat.S_ISLNK(found.st_mode):
+        os.symlink(os.readlink(source), target)
+    elif stat.S_ISREG(found.st_mode):
+        _copy_content(source, target)
+    else:
+        os.mknod(target, found.st_mode, found.st_rdev)
+    _copy_attributes(source, target, found)
+
+
+def _copy_content(source: str, target: str) -> None:
+    src = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        dst = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            while os.copy_file_range(src, dst, 1 << 30):
+                pass
+        finally:
+            os.close(dst)
+    finally:
+        os.close(src)
+
+
+def _copy_attributes(source: str, target: str, found: os.stat_result) -> None:
+    os.lchown(target, found.st_uid, found.st_gid)
+    for name in os.listxattr(source, follow_symlinks=False):
+        if not name.startswith("trusted.overlay."):
+            with contextlib.suppress(OSError):
+                value = os.getxattr(source, name, follow_symlinks=False)
+                os.setxattr(target, name, value, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        os.chmod(target, stat.S_IMODE(found.st_mode))
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)

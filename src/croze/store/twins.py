@@ -1,0 +1,55 @@
+"""Retained mutable records: a read-only *twin* shows them until they are written again."""
+
+from __future__ import annotations
+
+from croze.errors import AlreadyExists, NotFound
+from croze.store.core import Core
+from croze.store.records import Record, RecordData, new_id
+
+
+def retain(core: Core, record: Record) -> Record:
+    """A new read-only record over a mutable one, which stays."""
+    core.table.change(record, retained=True, size=None)
+    data = record.data
+    return core.table.add(
+        RecordData(
+            id=new_id(),
+            parents=data.parents,
+            snapshot=data.snapshot,
+            twin=data.id,
+            record_type=data.record_type,
+            description=data.description,
+        )
+    )
+
+
+async def take(core: Core, id: str) -> Record:
+    """A mutable record for writing; what was read-only of it is gone. See
+    `RefStore.get_mutable`."""
+    record = core.table.get(id)
+    if not record.data.mutable:
+        raise NotFound(f"ref {id} is not mutable")
+    if core.table.held(record):
+        raise AlreadyExists(f"ref {id} is in use")
+    if (twin := core.table.twin_of(record)) is not None:
+        record.handles += 1
+        try:
+            await core.delete([twin])
+        finally:
+            record.handles -= 1
+    return record
+
+
+async def finalize(core: Core, record: Record) -> None:
+    """Make the read-only record stand by itself, before something is built on it: the mutable one
+    under it is given up."""
+    async with record.lock:
+        below = core.table.twin_of(record) if record.data.twin else None
+        if below is None:
+            return
+        await core.snapshots.commit(core.snapshot(record))
+        side = core.side_dir(record)
+        core.table.change(record, twin="", size=None)
+        core.table.remove([below])
+        if side.exists():
+            side.rename(core.side_dir(record))

@@ -1,0 +1,118 @@
+"""Lazy refs become real: layers are downloaded in parallel and unpacked in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from croze.errors import Corrupted, NotFound
+from croze.fs.apply import apply_layer
+from croze.store.core import Core
+from croze.store.disk import disk_errors
+from croze.store.groups import first_error
+from croze.store.records import Blob, Record, new_id
+from croze.store.stacks import assemble
+
+
+async def unlazy(core: Core, record: Record, sessions: Sequence[str] = ()) -> None:
+    """Fetch and unpack what is missing. Idempotent; concurrent calls share the work. When one is
+    cancelled, another that waits takes over."""
+    if record.data.snapshot is not None:
+        return
+    wanted = _missing(core, record)
+    layers = [r for r in wanted if r.data.stack is None]
+    async with first_error(), asyncio.TaskGroup() as group:
+        fetches = {r.id: group.create_task(_fetch(core, r, sessions)) for r in layers}
+        for item in wanted:
+            if item.data.stack is None:
+                await fetches[item.id]
+                await _materialise(core, item, sessions)
+            else:
+                await _stack(core, item)
+
+
+def _missing(core: Core, record: Record) -> list[Record]:
+    """Records without a snapshot that must get one, in an order that works."""
+    order: dict[str, Record] = {}
+
+    def visit(item: Record) -> None:
+        if item.data.snapshot is not None or item.id in order:
+            return
+        below = [core.table.get(i) for i in item.data.stack or item.data.parents]
+        for lower in below:
+            visit(lower)
+        order[item.id] = item
+
+    for layer in core.layers(record):
+        visit(layer)
+    visit(record)
+    return list(order.values())
+
+
+def _adopt(core: Core, record: Record) -> bool:
+    """Stand on the snapshot of another record with the same content, if there is one."""
+    if record.data.snapshot is None and record.data.chain_id:
+        for other in core.table.by_chain(record.data.chain_id):
+            if other.data.snapshot is not None:
+                core.table.change(record, snapshot=other.data.snapshot)
+                break
+    return record.data.snapshot is not None
+
+
+def _blob(record: Record) -> Blob:
+    if record.data.blob is None:
+        raise NotFound(f"ref {record.id} has neither a snapshot nor a blob")
+    return record.data.blob
+
+
+async def _fetch(core: Core, record: Record, sessions: Sequence[str]) -> None:
+    if not _adopt(core, record):
+        await fetch_blob(core, record, _blob(record), sessions)
+
+
+async def fetch_blob(core: Core, record: Record, blob: Blob, sessions: Sequence[str]) -> None:
+    """Make sure that a layer's blob is in the blob store."""
+    if not core.blobs.has(blob.descriptor.digest):
+        await core.fetcher(record).fetch(blob.descriptor, core.blobs, sessions)
+        core.table.change(record, size=None)
+
+
+async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> None:
+    async with record.lock:
+        if _adopt(core, record):
+            return
+        blob = _blob(record)
+        await fetch_blob(core, record, blob, sessions)
+        parent = core.parent(record)
+        key = new_id()
+        await core.snapshots.prepare(key, core.snapshot(parent) if parent else None)
+        try:
+            await _apply(core, key, blob)
+            await core.snapshots.commit(key)
+            core.table.change(record, snapshot=key, size=None)
+        finally:
+            await core.drop_snapshot(key)
+
+
+async def _apply(core: Core, key: str, blob: Blob) -> None:
+    lowers = [os.fspath(p) for p in reversed(core.snapshots.lowers(key))]
+    target = core.snapshots.upper(key) or core.snapshots.mounts(key)[0].source
+    digest = blob.descriptor.digest
+    with disk_errors(f"failed to unpack layer {digest}"):
+        diff_id = await core.pool.run(
+            apply_layer,
+            os.fspath(core.blobs.path(digest)),
+            blob.descriptor.media_type,
+            os.fspath(target),
+            overlay=bool(lowers),
+            parents=tuple(lowers),
+        )
+    if diff_id != blob.diff_id:
+        raise Corrupted(f"layer {digest} has diff ID {diff_id}, expected {blob.diff_id}")
+
+
+async def _stack(core: Core, record: Record) -> None:
+    async with record.lock:
+        if record.data.snapshot is None:
+            await assemble(core, record)
