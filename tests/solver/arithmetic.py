@@ -58,7 +58,7 @@ class Number:
     """A result: an integer."""
 
     def __init__(self, store: Results, id: str, value: int) -> None:
-        self._store = store
+        self.store = store
         self._id = id
         self.value = value
         self._released = False
@@ -70,12 +70,12 @@ class Number:
 
     def clone(self) -> Number:
         assert not self._released, "use after release"
-        return Number(self._store, self._id, self.value)
+        return Number(self.store, self._id, self.value)
 
     async def release(self) -> None:
         assert not self._released, "released twice"
         self._released = True
-        self._store.handles -= 1
+        self.store.handles -= 1
 
 
 class Results:

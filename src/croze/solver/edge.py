@@ -13,6 +13,7 @@ inputs there are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -53,6 +54,39 @@ class Record:
 class ActiveEdge:
     """One output of an active vertex."""
 
+    __slots__ = (
+        "_active",
+        "_follower",
+        "_hits",
+        "_keys_checked",
+        "_leader",
+        "_levels",
+        "_load_work",
+        "_maps_seen",
+        "_mode",
+        "_news",
+        "_owned",
+        "_records",
+        "_retired",
+        "_tried",
+        "_wanters",
+        "_was_wanted",
+        "changed",
+        "error",
+        "forced",
+        "graph",
+        "index",
+        "inputs",
+        "keys",
+        "level",
+        "queued",
+        "result",
+        "result_keys",
+        "tally",
+        "vertex",
+        "wanted",
+    )
+
     def __init__(self, vertex: ActiveVertex, index: int) -> None:
         self.vertex = vertex
         self.graph = vertex.graph
@@ -70,23 +104,23 @@ class ActiveEdge:
         result: what the cache has under its keys is not what was asked for."""
         self.error: CrozeError | None = None
         self.changed: list[ActiveInput] = []
-        self.inputs: list[ActiveInput] = []
+        self.inputs: tuple[ActiveInput, ...] = ()
         self.tally = input_state.Tally()
         self._wanters: dict[Wanter, int] = {}
         self._levels = [0, 0, 0, 0]
-        self._hits: dict[str, int] = {}
+        self._hits: dict[str, int] | None = None
         self._was_wanted = NONE
         self._active = False
         self._retired = False
         self._news = False
         self._maps_seen = 0
-        self._records: list[Record] = []
+        self._records: tuple[Record, ...] = ()
         self._keys_checked = 0
-        self._tried: set[str] = set()
+        self._tried: frozenset[str] = frozenset()
         self._mode = input_state.IDLE
-        self._owned: list[Result] = []
+        self._owned: tuple[Result, ...] = ()
         self._leader: ActiveEdge | None = None
-        self._follower = Follower(self)
+        self._follower: Follower | None = None
         self._load_work: Work[tuple[Result, Record]] | None = None
 
     # What others ask
@@ -137,8 +171,8 @@ class ActiveEdge:
         self._idle()
         self._retired = True
         self.result = None
-        orphans, self._owned = self._owned, []
-        return orphans
+        orphans, self._owned = self._owned, ()
+        return list(orphans)
 
     # The step
 
@@ -164,7 +198,7 @@ class ActiveEdge:
             self._follow(self._leader)
         elif self.wanted == COMPLETE and self.vertex.results is not None:
             self._take_executed()
-        elif self in self.vertex.exec_work.users:
+        elif self.vertex.runs_for(self):
             pass
         else:
             self._activate()
@@ -178,26 +212,28 @@ class ActiveEdge:
         self._active = True
         if not self.inputs:
             edges = self.vertex.vertex.inputs
-            self.inputs = [
+            self.inputs = tuple(
                 input_state.ActiveInput(self, i, self.graph.edge(e)) for i, e in enumerate(edges)
-            ]
+            )
         for item in self.inputs:
             item.ask(FAST)
             item.mark_changed()
 
-    def _take_changes(self) -> list[ActiveInput]:
+    def _take_changes(self) -> Sequence[ActiveInput]:
         maps = self.vertex.maps
         if not maps:
             self._fail_with_input()
-            return []
+            return ()
         if self._maps_seen < len(maps):
             self._take_maps()
+        if not self.changed:
+            return ()
         touched, self.changed = self.changed, []
         for item in touched:
             item.queued = False
             if item.edge.error is not None:
                 self._fail(item.edge.error)
-                return []
+                return ()
             item.refresh()
         return touched
 
@@ -221,6 +257,11 @@ class ActiveEdge:
 
     def matched(self, target: str) -> None:
         """One more input leads to `target`; a key that all lead to is a key of this edge."""
+        if len(self.inputs) == 1:
+            self.add_key(target)
+            return
+        if self._hits is None:
+            self._hits = {}
         hits = self._hits[target] = self._hits.get(target, 0) + 1
         if hits == len(self.inputs):
             self.add_key(target)
@@ -230,7 +271,7 @@ class ActiveEdge:
             self.keys.append(key)
             self._news = True
 
-    def _advance(self, touched: list[ActiveInput]) -> None:
+    def _advance(self, touched: Sequence[ActiveInput]) -> None:
         self._seek_records()
         if self._needs_map():
             self.vertex.map_work.want(self)
@@ -265,7 +306,7 @@ class ActiveEdge:
 
     # Digging: asking inputs for more
 
-    def _dig(self, touched: list[ActiveInput]) -> None:
+    def _dig(self, touched: Sequence[ActiveInput]) -> None:
         mode = self._choose_mode()
         if mode != self._mode:
             self._mode = mode
@@ -297,7 +338,7 @@ class ActiveEdge:
                 if not results.exists(stored.id):
                     keys.release_result(stored.id)
                 elif stored.id not in self._tried:
-                    self._records.append(Record(stored, key))
+                    self._records += (Record(stored, key),)
         self._keys_checked = len(self.keys)
 
     def _load(self) -> None:
@@ -310,7 +351,7 @@ class ActiveEdge:
 
     async def _load_best(self) -> tuple[Result, Record]:
         record = max(self._records, key=lambda r: (r.stored.created_at, r.stored.id))
-        self._tried.add(record.stored.id)
+        self._tried |= {record.stored.id}
         self.vertex.reporter.start(cached=True)
         result = await self.graph.results.load(record.stored.id)
         self.vertex.reporter.complete()
@@ -322,13 +363,13 @@ class ActiveEdge:
         elif self._retired or self.result is not None:
             self.graph.release([outcome[0]])
         else:
-            self._owned.append(outcome[0])
+            self._owned += (outcome[0],)
             self._finish(outcome[0], (outcome[1].key,))
         self.graph.wake(self)
 
     def _drop_tried(self, *, gone: bool) -> None:
         failed = [r for r in self._records if r.stored.id in self._tried]
-        self._records = [r for r in self._records if r.stored.id not in self._tried]
+        self._records = tuple(r for r in self._records if r.stored.id not in self._tried)
         for record in failed if gone else ():
             self.graph.keys.release_result(record.stored.id)
         self._active = False
@@ -409,9 +450,9 @@ class ActiveEdge:
         for job in self.vertex.jobs:
             leader.join(job)
         self._leader = leader.edge(self.index)
+        self._follower = self._follower or Follower(self)
         self._leader.want(self._follower, COMPLETE)
-        if leader.exec_work.running:
-            leader.exec_work.want(self._leader)
+        leader.run_also_for(self._leader)
         if self._leader.finished:
             self.graph.wake(self)
 
@@ -420,7 +461,7 @@ class ActiveEdge:
             self._fail(leader.error)
         elif leader.result is not None:
             result = leader.clone_result()
-            self._owned.append(result)
+            self._owned += (result,)
             keys = leader.all_keys()
             self.forced = leader.forced
             save_followed(self.graph, self, keys)
@@ -453,11 +494,10 @@ class ActiveEdge:
         self._ask_inputs(NONE)
 
     def _stop_work(self) -> None:
-        self.vertex.exec_work.drop(self)
-        self.vertex.drop_content(self)
+        self.vertex.drop_work(self)
         if self._load_work is not None:
             self._load_work.drop(self)
-        if self._leader is not None:
+        if self._leader is not None and self._follower is not None:
             self._leader.want(self._follower, NONE)
             self._leader = None
 

@@ -26,7 +26,7 @@ RUN: Final = 3
 """No match is possible: get all results, and their content keys to save with."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Tally:
     """How many inputs of an edge are in which state."""
 
@@ -43,6 +43,19 @@ _NO_FLAGS: _Flags = (False, False, False, False, False)
 
 class ActiveInput:
     """Wants an edge on behalf of a consumer."""
+
+    __slots__ = (
+        "_content_key",
+        "_content_taken",
+        "_flags",
+        "_keys_seen",
+        "_matches",
+        "asked",
+        "consumer",
+        "edge",
+        "index",
+        "queued",
+    )
 
     def __init__(self, consumer: ActiveEdge, index: int, edge: ActiveEdge) -> None:
         self.consumer = consumer

@@ -20,6 +20,27 @@ class ActiveVertex:
     """Shared by all jobs that want the vertex. Every piece of work of the op happens here, at most
     once at a time; edges ask for it and are woken when something is known."""
 
+    __slots__ = (
+        "_content_works",
+        "_exec_work",
+        "_identity",
+        "contents",
+        "context",
+        "edges",
+        "error",
+        "forced",
+        "graph",
+        "jobs",
+        "map_work",
+        "maps",
+        "maps_done",
+        "op",
+        "reporter",
+        "results",
+        "signature",
+        "vertex",
+    )
+
     def __init__(self, graph: Graph, vertex: Vertex) -> None:
         self.graph = graph
         self.vertex = vertex
@@ -38,7 +59,7 @@ class ActiveVertex:
         """Whether `results` rest on a forced run."""
         self._identity: Signature = ()
         self.map_work = Work(graph.spawn, self._ask_map, self._got_map)
-        self.exec_work = Work(graph.spawn, self._execute, self._executed, self._ground)
+        self._exec_work: Work[Sequence[Result]] | None = None
         self._content_works: dict[int, Work[str]] = {}
 
     def edge(self, index: int) -> ActiveEdge:
@@ -73,7 +94,8 @@ class ActiveVertex:
     def retire(self) -> list[Result]:
         """Stop everything; returns the results that are nobody's now."""
         self.map_work.cancel()
-        self.exec_work.cancel()
+        if self._exec_work is not None:
+            self._exec_work.cancel()
         for work in self._content_works.values():
             work.cancel()
         orphans = list(self.results or ())
@@ -128,7 +150,10 @@ class ActiveVertex:
             )
         work.want(edge)
 
-    def drop_content(self, edge: ActiveEdge) -> None:
+    def drop_work(self, edge: ActiveEdge) -> None:
+        """`edge` needs neither the result nor the content of an input any more."""
+        if self._exec_work is not None:
+            self._exec_work.drop(edge)
         for work in self._content_works.values():
             work.drop(edge)
 
@@ -168,12 +193,22 @@ class ActiveVertex:
 
     def execute(self, edge: ActiveEdge, identity: Signature, signature: Signature) -> None:
         """Run the op for `edge`; its inputs are complete."""
-        if not self.exec_work.running:
+        if self._exec_work is None:
+            self._exec_work = Work(self.graph.spawn, self._execute, self._executed, self._ground)
+        if not self._exec_work.running:
             self.signature = signature
             self._identity = identity
             self.forced = self.vertex.ignore_cache or any(i.edge.forced for i in edge.inputs)
             self.graph.flights.add(self, identity)
-        self.exec_work.want(edge)
+        self._exec_work.want(edge)
+
+    def runs_for(self, edge: ActiveEdge) -> bool:
+        return self._exec_work is not None and edge in self._exec_work.users
+
+    def run_also_for(self, edge: ActiveEdge) -> None:
+        """Let a running execution go on for `edge` too."""
+        if self._exec_work is not None and self._exec_work.running:
+            self._exec_work.want(edge)
 
     async def _execute(self) -> Sequence[Result]:
         assert self.op is not None

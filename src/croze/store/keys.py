@@ -1,0 +1,186 @@
+"""Cache keys on disk: the solver's `KeyStore` over SQLite.
+
+One file of its own, so that writing keys never waits for other metadata. Writes go into an open
+transaction, which this connection reads at once; `flush` commits it. A crash loses what was not
+flushed, as a whole transaction, never a part of it.
+
+The store lives below the solver, so the values it gives back are made by the caller's types:
+`SqliteKeys(path, KeyLink, StoredResult)`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Generic, Protocol, TypeVar
+
+_BATCH: Final = 5000
+"""Writes after which a transaction is committed without being asked."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+MIGRATIONS: Final[Sequence[str]] = (
+    """
+    CREATE TABLE links (
+        source TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        digest TEXT NOT NULL, selector TEXT NOT NULL, target TEXT NOT NULL,
+        PRIMARY KEY (source, digest, input, output, selector, target)
+    ) WITHOUT ROWID;
+    CREATE INDEX links_by_target ON links (target);
+    CREATE TABLE results (
+        key TEXT NOT NULL, id TEXT NOT NULL, created_us INTEGER NOT NULL,
+        PRIMARY KEY (key, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX results_by_id ON results (id);
+    """,
+)
+"""In order; `PRAGMA user_version` counts those that were applied."""
+
+
+class Link(Protocol):
+    """`solver.contract.KeyLink`."""
+
+    @property
+    def input_index(self) -> int: ...
+    @property
+    def output_index(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def selector(self) -> str: ...
+
+
+class Stored(Protocol):
+    """`solver.contract.StoredResult`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+L = TypeVar("L", bound=Link)
+R = TypeVar("R", bound=Stored)
+
+
+class SqliteKeys(Generic[L, R]):
+    """Use from one thread."""
+
+    def __init__(
+        self,
+        path: Path,
+        make_link: Callable[[int, int, str, str], L],
+        make_result: Callable[[str, datetime], R],
+    ) -> None:
+        self._make_link = make_link
+        self._make_result = make_result
+        self._writes = 0
+        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA cache_size = -32768")
+        _migrate(self._db)
+        self._run = self._db.execute
+
+    def exists(self, key_id: str) -> bool:
+        row = self._run(
+            "SELECT EXISTS (SELECT 1 FROM results WHERE key = ?1)"
+            " OR EXISTS (SELECT 1 FROM links WHERE source = ?1)"
+            " OR EXISTS (SELECT 1 FROM links WHERE target = ?1)",
+            (key_id,),
+        ).fetchone()
+        return bool(row[0])
+
+    def add_link(self, source_key: str, link: L, target_key: str) -> None:
+        self._write(
+            "INSERT OR IGNORE INTO links (source, input, output, digest, selector, target)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                source_key,
+                link.input_index,
+                link.output_index,
+                link.digest,
+                link.selector,
+                target_key,
+            ),
+        )
+
+    def targets(self, source_key: str, link: L) -> Sequence[str]:
+        rows = self._run(
+            "SELECT target FROM links WHERE source = ? AND digest = ? AND input = ?"
+            " AND output = ? AND selector = ?",
+            (source_key, link.digest, link.input_index, link.output_index, link.selector),
+        )
+        return tuple(row[0] for row in rows)
+
+    def links_into(self, target_key: str) -> Sequence[tuple[str, L]]:
+        rows = self._run(
+            "SELECT source, input, output, digest, selector FROM links WHERE target = ?",
+            (target_key,),
+        )
+        return tuple((row[0], self._make_link(*row[1:])) for row in rows)
+
+    def add_result(self, key_id: str, result: R) -> None:
+        self._write(
+            "INSERT OR REPLACE INTO results (key, id, created_us) VALUES (?, ?, ?)",
+            (key_id, result.id, (result.created_at - _EPOCH) // timedelta(microseconds=1)),
+        )
+
+    def results(self, key_id: str) -> Sequence[R]:
+        rows = self._run(
+            "SELECT id, created_us FROM results WHERE key = ? ORDER BY created_us DESC, id DESC",
+            (key_id,),
+        )
+        return tuple(
+            self._make_result(id, _EPOCH + timedelta(microseconds=created)) for id, created in rows
+        )
+
+    def result_ids(self) -> Sequence[str]:
+        """All results that any key has; to release those that are gone, at start."""
+        return tuple(row[0] for row in self._run("SELECT DISTINCT id FROM results"))
+
+    def release_result(self, result_id: str) -> None:
+        keys = [r[0] for r in self._run("SELECT key FROM results WHERE id = ?", (result_id,))]
+        if not keys:
+            return
+        self._write("DELETE FROM results WHERE id = ?", (result_id,))
+        while keys:
+            keys.extend(self._remove_if_dead(keys.pop()))
+
+    def _remove_if_dead(self, key: str) -> list[str]:
+        """Drop a key without results that leads nowhere; returns the keys that led to it."""
+        alive = self._run(
+            "SELECT EXISTS (SELECT 1 FROM results WHERE key = ?1)"
+            " OR EXISTS (SELECT 1 FROM links WHERE source = ?1)",
+            (key,),
+        ).fetchone()
+        if alive[0]:
+            return []
+        sources = [r[0] for r in self._run("SELECT source FROM links WHERE target = ?", (key,))]
+        if sources:
+            self._write("DELETE FROM links WHERE target = ?", (key,))
+        return sources
+
+    def flush(self) -> None:
+        if self._db.in_transaction:
+            self._db.commit()
+        self._writes = 0
+
+    def close(self) -> None:
+        self.flush()
+        self._db.close()
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        if not self._db.in_transaction:
+            self._run("BEGIN IMMEDIATE")
+        self._run(statement, values)
+        self._writes += 1
+        if self._writes >= _BATCH:
+            self.flush()
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,168 @@
+"""What every `KeyStore` must do, on the one in memory and the one on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from croze.solver.contract import KeyLink, KeyStore, StoredResult
+from croze.solver.keying import content_key, record_digest, root_key
+from croze.solver.memory_keys import MemoryKeys
+from croze.store.keys import SqliteKeys
+from tests.solver.arithmetic import Spec, World, build, vertex
+
+T0 = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
+LINK = KeyLink(0, 0, "sha256:op", "sel")
+
+
+def on_disk(path: Path) -> SqliteKeys[KeyLink, StoredResult]:
+    return SqliteKeys(path, KeyLink, StoredResult)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def keys(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyStore]:
+    if request.param == "memory":
+        yield MemoryKeys()
+        return
+    store = on_disk(tmp_path / "keys.db")
+    yield store
+    store.close()
+
+
+def test_links_lead_one_way_and_are_told_apart(keys: KeyStore) -> None:
+    keys.add_link("a", LINK, "t1")
+    keys.add_link("a", LINK, "t1")
+    keys.add_link("a", LINK, "t2")
+    assert sorted(keys.targets("a", LINK)) == ["t1", "t2"]
+    assert keys.targets("t1", LINK) == ()
+    for other in (
+        KeyLink(1, 0, "sha256:op", "sel"),
+        KeyLink(0, 1, "sha256:op", "sel"),
+        KeyLink(0, 0, "sha256:no", "sel"),
+        KeyLink(0, 0, "sha256:op", ""),
+    ):
+        assert keys.targets("a", other) == ()
+    assert keys.links_into("t2") == (("a", LINK),)
+    assert keys.exists("a")
+    assert keys.exists("t1")
+    assert not keys.exists("b")
+
+
+def test_results_newest_first(keys: KeyStore) -> None:
+    old, new = StoredResult("r1", T0), StoredResult("r2", T0 + timedelta(microseconds=1))
+    keys.add_result("k", new)
+    keys.add_result("k", old)
+    keys.add_result("k", old)
+    assert list(keys.results("k")) == [new, old]
+    assert list(keys.results("other")) == []
+    assert keys.exists("k")
+
+
+def test_release_forgets_what_leads_nowhere(keys: KeyStore) -> None:
+    keys.add_link("root", LINK, "mid")
+    keys.add_link("mid", LINK, "top")
+    keys.add_link("side", LINK, "top")
+    keys.add_result("root", StoredResult("r0", T0))
+    keys.add_result("top", StoredResult("r1", T0))
+    keys.release_result("r1")
+    assert not keys.exists("top")
+    assert not keys.exists("mid")
+    assert not keys.exists("side")
+    assert keys.exists("root")
+    keys.release_result("unknown")
+
+
+def test_release_keeps_the_way_to_other_results(keys: KeyStore) -> None:
+    keys.add_link("root", LINK, "mid")
+    keys.add_link("mid", LINK, "top")
+    keys.add_result("mid", StoredResult("r1", T0))
+    keys.add_result("top", StoredResult("r2", T0))
+    keys.release_result("r1")
+    assert keys.targets("root", LINK) == ("mid",)
+    assert list(keys.results("mid")) == []
+
+
+def test_disk_survives_a_restart_and_loses_only_what_was_not_flushed(tmp_path: Path) -> None:
+    store = on_disk(tmp_path / "keys.db")
+    store.add_link("a", LINK, "b")
+    store.add_result("b", StoredResult("r", T0))
+    store.flush()
+    store.add_result("b", StoredResult("lost", T0))
+    again = on_disk(tmp_path / "keys.db")
+    assert list(again.results("b")) == [StoredResult("r", T0)]
+    assert again.targets("a", LINK) == ("b",)
+    assert again.result_ids() == ("r",)
+    again.close()
+    store.close()
+
+
+async def test_a_build_is_cached_after_a_restart(tmp_path: Path) -> None:
+    top = vertex("b", vertex("a", spec=Spec(add=1)), spec=Spec(add=1))
+    first = World(on_disk(tmp_path / "keys.db"))
+    async with first.solver() as solver:
+        await build(solver, top)
+    second = World(on_disk(tmp_path / "keys.db"))
+    second.results = first.results
+    async with second.solver() as solver:
+        assert await build(solver, top) == 2
+    assert second.ran == []
+    for world in (first, second):
+        assert isinstance(world.keys, SqliteKeys)
+        world.keys.close()
+
+
+def test_record_digests_are_those_of_cache_exports() -> None:
+    digest = "sha256:" + "0" * 64
+    assert root_key(digest, 0) == record_digest(digest, 0)
+    assert content_key(digest) == record_digest(digest, -1)
+    assert root_key("random:ab", 0) == "random:ab"
+    assert root_key("random:ab", 1) == "random:ab@1"
+
+
+NAMES = st.sampled_from([f"k{i}" for i in range(6)])
+RESULTS = st.sampled_from([f"r{i}" for i in range(4)])
+
+
+class BothAgree(RuleBasedStateMachine):
+    """Memory and disk give the same answers to any sequence of calls without loops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = MemoryKeys()
+        self.disk = SqliteKeys(Path(":memory:"), KeyLink, StoredResult)
+
+    @rule(a=NAMES, b=NAMES)
+    def link(self, a: str, b: str) -> None:
+        if a < b:
+            self.memory.add_link(a, LINK, b)
+            self.disk.add_link(a, LINK, b)
+
+    @rule(key=NAMES, result=RESULTS)
+    def save(self, key: str, result: str) -> None:
+        self.memory.add_result(key, StoredResult(result, T0))
+        self.disk.add_result(key, StoredResult(result, T0))
+
+    @rule(result=RESULTS)
+    def release(self, result: str) -> None:
+        self.memory.release_result(result)
+        self.disk.release_result(result)
+
+    @invariant()
+    def same(self) -> None:
+        for key in (f"k{i}" for i in range(6)):
+            assert self.memory.exists(key) == self.disk.exists(key)
+            assert sorted(self.memory.targets(key, LINK)) == sorted(self.disk.targets(key, LINK))
+            assert list(self.memory.results(key)) == list(self.disk.results(key))
+
+    def teardown(self) -> None:
+        self.disk.close()
+
+
+TestBothAgree = BothAgree.TestCase
+TestBothAgree.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)

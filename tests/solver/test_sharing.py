@@ -1,0 +1,340 @@
+"""Many builds at once: what is shared, what stops, what fails, what is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from croze.errors import Canceled, CrozeError, ExitError, NotFound, VertexDetail
+from croze.solver.contract import Edge, OpContext
+from croze.solver.solver import Job
+from croze.status import StatusEvent, VertexLog, VertexState
+from tests.solver.arithmetic import Number, Spec, World, build, sha, vertex
+
+
+class Gate:
+    """A step that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def __call__(self, ctx: OpContext) -> None:
+        self.entered.set()
+        await self.open.wait()
+
+
+async def all_events(job: Job) -> list[StatusEvent]:
+    return [event async for batch in job.events() for event in batch]
+
+
+def states(events: list[StatusEvent], name: str) -> list[VertexState]:
+    return [e for e in events if isinstance(e, VertexState) and e.name == name]
+
+
+async def test_two_builds_share_one_execution_and_its_log() -> None:
+    world = World()
+    gate = Gate()
+
+    async def work(ctx: OpContext) -> None:
+        ctx.progress.log(1, b"early")
+        await gate(ctx)
+        ctx.progress.log(1, b"late")
+
+    top = vertex("top", vertex("slow", spec=Spec(add=2, on_run=work)))
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(build(solver, top))
+        await gate.entered.wait()
+        async with solver.job("second") as second:
+            waiting = tasks.create_task(second.build(Edge(top)))
+            await asyncio.sleep(0)
+            gate.open.set()
+            built = await waiting
+            await built.release()
+        assert await first == 2
+        logs = [e.data for e in await all_events(second) if isinstance(e, VertexLog)]
+    assert world.ran == ["slow", "top"]
+    assert logs == [b"early", b"late"]
+
+
+async def test_equal_keys_of_different_vertices_run_once() -> None:
+    world = World()
+    gate = Gate()
+    base = vertex("base", spec=Spec(add=1))
+    spec = Spec(add=1, maps=(sha("same"),), on_run=gate)
+    left, right = vertex("left", base, spec=spec), vertex("right", base, spec=spec)
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        top = tasks.create_task(build(solver, vertex("top", left, right)))
+        await gate.entered.wait()
+        other = tasks.create_task(build(solver, right))
+        gate.open.set()
+        assert await top == 4
+        assert await other == 2
+    assert len([name for name in world.ran if name in ("left", "right")]) == 1
+
+
+async def test_a_follower_outlives_the_job_it_follows() -> None:
+    world = World()
+    gate = Gate()
+    spec = Spec(add=1, maps=(sha("same"),), on_run=gate)
+    base = vertex("base")
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        leader = tasks.create_task(build(solver, vertex("left", base, spec=spec)))
+        await gate.entered.wait()
+        ready = asyncio.Event()
+
+        async def mapped(ctx: OpContext) -> None:
+            ready.set()
+
+        twin = Spec(add=1, maps=(sha("same"),), on_run=gate, on_map=mapped)
+        follower = tasks.create_task(build(solver, vertex("right", base, spec=twin)))
+        await ready.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        leader.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gate.open.set()
+        assert await follower == 1
+    assert world.ran == ["base", "left"]
+
+
+async def test_cancel_stops_what_only_one_build_wanted() -> None:
+    world = World()
+    shared_gate, own_gate = Gate(), Gate()
+    shared = vertex("shared", spec=Spec(add=1, on_run=shared_gate))
+    own = vertex("own", spec=Spec(on_run=own_gate))
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        keeps = tasks.create_task(build(solver, shared))
+        leaves = tasks.create_task(build(solver, vertex("top", shared, own)))
+        await shared_gate.entered.wait()
+        await own_gate.entered.wait()
+        leaves.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaves
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert world.canceled == ["own"]
+        shared_gate.open.set()
+        assert await keeps == 1
+    assert world.canceled == ["own"]
+    assert sorted(world.ran) == ["own", "shared"]
+
+
+async def test_one_branch_failing_cancels_the_other_and_names_the_vertex() -> None:
+    world = World()
+    gate = Gate()
+
+    async def wait_for_other(ctx: OpContext) -> None:
+        await gate.entered.wait()
+
+    bad = vertex("bad", spec=Spec(on_run=wait_for_other, fail=ExitError("exit code: 3", 3)))
+    slow = vertex("slow", spec=Spec(on_run=gate))
+    async with world.solver() as solver:
+        async with solver.job("j") as job:
+            with pytest.raises(ExitError, match="exit code: 3") as caught:
+                await job.build(Edge(vertex("top", bad, slow)))
+            assert caught.value.exit_code == 3
+            assert caught.value.details == [VertexDetail(bad.digest)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert world.canceled == ["slow"]
+            with pytest.raises(ExitError):
+                await job.build(Edge(bad))
+        events = await all_events(job)
+    assert states(events, "bad")[-1].error == "exit code: 3"
+    assert states(events, "slow")[-1].error == "context canceled"
+    assert world.ran.count("bad") == 1
+
+
+async def test_errors_are_forgotten_for_later_jobs() -> None:
+    world = World()
+    flaky = [CrozeError("first time")]
+
+    async def maybe(ctx: OpContext) -> None:
+        if flaky:
+            raise flaky.pop()
+
+    top = vertex("top", vertex("flaky", spec=Spec(add=4, on_run=maybe)))
+    async with world.solver() as solver, solver.job("one") as job:
+        with pytest.raises(CrozeError, match="first time"):
+            await job.build(Edge(top))
+        assert await build(solver, top) == 4
+
+
+async def test_error_of_a_shared_vertex_reaches_each_build_apart() -> None:
+    world = World()
+    gate = Gate()
+    bad = vertex("bad", spec=Spec(on_run=gate, fail=CrozeError("no")))
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        builds = [tasks.create_task(_failure(build(solver, bad))) for _ in range(3)]
+        await gate.entered.wait()
+        gate.open.set()
+        errors = [await b for b in builds]
+    assert [str(e) for e in errors] == ["no"] * 3
+    assert len({id(e) for e in errors}) == 3
+
+
+async def _failure(work: object) -> CrozeError:
+    with pytest.raises(CrozeError) as caught:
+        await work  # type: ignore[misc]
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (Spec(fail_map=CrozeError("broken")), "failed to load cache key: broken"),
+        (
+            Spec(content_inputs=frozenset({0}), fail_content=CrozeError("broken")),
+            "failed to compute cache key: broken",
+        ),
+        (Spec(fail=ValueError("broken")), "broken"),
+    ],
+)
+async def test_where_it_can_fail(spec: Spec, message: str) -> None:
+    world = World()
+    async with world.solver() as solver, solver.job("j") as job:
+        with pytest.raises(CrozeError) as caught:
+            await job.build(Edge(vertex("bad", vertex("base"), spec=spec)))
+        assert str(caught.value) == message
+        assert isinstance(caught.value.details[0], VertexDetail)
+
+
+async def test_leaving_while_building_is_canceled() -> None:
+    world = World()
+    gate = Gate()
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        async with solver.job("j") as job:
+            task = tasks.create_task(_failure(job.build(Edge(vertex("a", spec=Spec(on_run=gate))))))
+            await gate.entered.wait()
+        assert isinstance(await task, Canceled)
+        with pytest.raises(Canceled):
+            await job.build(Edge(vertex("a")))
+
+
+async def test_status_waits_for_the_job_and_replays() -> None:
+    world = World()
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        early = tasks.create_task(solver.find_job("j"))
+        await asyncio.sleep(0)
+        top = vertex("c", vertex("b", vertex("a", spec=Spec(add=1))))
+        await build(solver, top)
+        async with solver.job("j") as job:
+            assert await early is job
+            await (await job.build(Edge(top))).release()
+        readers = [await all_events(job), await all_events(await early)]
+        assert readers[0] == readers[1]
+        with pytest.raises(NotFound, match="no such job nobody"):
+            await solver.find_job("nobody", wait_s=0)
+    finals = {e.name: e for e in readers[0] if isinstance(e, VertexState)}
+    assert [finals[n].cached for n in "abc"] == [False, True, True]
+    assert all(finals[n].completed for n in "abc")
+    order = [e.name for e in readers[0] if isinstance(e, VertexState) and e.completed]
+    assert order[-2:] == ["b", "c"] or order[-3:] == ["b", "c", "c"]
+
+
+async def test_work_in_context_of_a_job() -> None:
+    world = World()
+
+    async def export(ctx: OpContext) -> str:
+        ctx.progress.status("layer", current=1, total=2)
+        assert ctx.sessions() == ("s1",)
+        assert ctx.job_values("k") == (5,)
+        return "done"
+
+    async with world.solver() as solver:
+        async with solver.job("j", sessions=["s1"], values={"k": 5}) as job:
+            assert await job.in_context("exporting to image", export) == "done"
+        events = await all_events(job)
+    last = states(events, "exporting to image")[-1]
+    assert last.completed is not None
+    assert not last.error
+
+
+async def test_a_vertex_sees_the_sessions_of_all_its_builds() -> None:
+    world = World()
+    gate = Gate()
+    seen: list[tuple[str, ...]] = []
+
+    async def look(ctx: OpContext) -> None:
+        await gate(ctx)
+        seen.append(tuple(ctx.sessions()))
+
+    a = vertex("a", spec=Spec(on_run=look))
+    async with (
+        world.solver() as solver,
+        asyncio.TaskGroup() as tasks,
+        solver.job("1", sessions=["s1"]) as one,
+        solver.job("2", sessions=["s2"]) as two,
+    ):
+        first = tasks.create_task(one.build(Edge(a)))
+        await gate.entered.wait()
+        second = tasks.create_task(two.build(Edge(a)))
+        await asyncio.sleep(0)
+        gate.open.set()
+        await (await first).release()
+        await (await second).release()
+    assert seen == [("s1", "s2")]
+
+
+async def test_several_outputs_run_once() -> None:
+    world = World()
+    both = vertex("both", spec=Spec(add=10, outputs=2))
+    top = vertex("top", Edge(both, 0), Edge(both, 1))
+    async with world.solver() as solver:
+        assert await build(solver, top) == 21
+        assert world.ran == ["both", "top"]
+        assert await build(solver, Edge(both, 1)) == 11
+        with pytest.raises(CrozeError, match="need 2 index but 2 results"):
+            await build(solver, Edge(both, 2))
+
+
+async def test_prepare_shows_on_the_input() -> None:
+    world = World()
+    base = vertex("base")
+    top = vertex("top", base, spec=Spec(prepared_inputs=frozenset({0})))
+    async with world.solver() as solver:
+        async with solver.job("j") as job:
+            await (await job.build(Edge(top))).release()
+        logs = [e for e in await all_events(job) if isinstance(e, VertexLog)]
+    assert [(e.vertex, e.data) for e in logs] == [(base.digest, b"prepared")]
+
+
+async def test_a_chain_and_a_fan_of_ten_thousand() -> None:
+    world = World()
+    chain = vertex("v0", spec=Spec(add=1))
+    for i in range(1, 10_000):
+        chain = vertex(f"v{i}", chain)
+    base = vertex("base", spec=Spec(add=1))
+    fan = vertex("top", *(vertex(f"w{i}", base) for i in range(10_000)))
+    async with world.solver() as solver:
+        for _ in range(2):
+            assert await build(solver, chain) == 1
+            assert await build(solver, fan) == 10_000
+    assert len(world.ran) == 20_002
+    assert len(world.results.loaded) == 2
+
+
+async def test_a_hundred_jobs_share_and_leave_nothing() -> None:
+    world = World()
+    common = vertex("common", spec=Spec(add=1))
+    for i in range(20):
+        common = vertex(f"common{i}", common)
+    graphs = [common] * 20
+    for i in range(20):
+        for step in range(20):
+            graphs[i] = vertex(f"own{i}.{step}", graphs[i])
+    async with world.solver() as solver:
+        async with asyncio.TaskGroup() as tasks:
+            builds = [tasks.create_task(build(solver, graphs[i % 20])) for i in range(100)]
+        assert [b.result() for b in builds] == [1] * 100
+        assert solver.active_count() == 0
+    assert sorted(world.ran) == sorted(set(world.ran))
+    assert len(world.ran) == 21 + 20 * 20
+    builds.clear()
+    gc.collect()
+    mine = [o for o in gc.get_objects() if isinstance(o, Number) and o.store is world.results]
+    assert not mine
