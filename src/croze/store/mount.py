@@ -162,13 +162,15 @@ def _overlay(target: str | os.PathLike[str], flags: int, data: Sequence[str]) ->
 
 def _forget_volatile(data: Sequence[str]) -> None:
     """A volatile overlay leaves a mark in its work directory that forbids another mount, as its
-    upper may have lost writes in a power cut. A snapshot being written never survives one."""
+    upper may have lost writes in a power cut. The store answers for that by itself: what was being
+    written is swept, and a cache mount is only ever a cache."""
     work = next((o.removeprefix("workdir=") for o in data if o.startswith("workdir=")), "")
     if "volatile" in data and work:
-        for name in ("volatile/dirty", "volatile", ""):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                path = os.path.join(work, "work", "incompat", name)
-                os.rmdir(path)
+        mark = os.path.join(work, "work", "incompat", "volatile")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(mark, "dirty"))
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(mark)
 
 
 def _overlay_relative(target: str, flags: int, data: Sequence[str]) -> None:
