@@ -1,0 +1,307 @@
+"""Content digests of paths in a tree: what cache keys of inputs are made of.
+
+The rules are BuildKit's contenthash, as written down in the golden `cache/README.md`, section 1:
+a plain path gives the digest of what is there (all below it for a directory); with a wildcard or
+patterns the answer is a digest over the flat list of what they select.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from croze.errors import InvalidRequest, NotFound
+from croze.fs import digest, glob
+from croze.fs.failures import TooManyLinks, explained
+from croze.fs.index import DIR, FILE, LINK, Index, Node, Scanner
+from croze.fs.match import MatchState, PatternMatcher
+from croze.fs.paths import base, rooted
+from croze.fs.root import MAX_LINKS
+
+__all__ = ["Index", "Query", "checksum", "query_digest"]
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What to take the digest of."""
+
+    path: str = "/"
+    follow_links: bool = False
+    wildcard: bool = False
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    required_paths: Sequence[str] = ()
+
+
+def checksum(root: str, side_file: str | None, queries: Sequence[Query]) -> list[str]:
+    """The digests for `queries` in the tree at `root`.
+
+    What is known of the tree is kept in `side_file` (made on first use, written atomically), so
+    that nothing is listed or read twice; the tree must not change meanwhile. Raises NotFound
+    (`"/x": not found`) and InvalidRequest; what was learnt until then is kept.
+    """
+    index = (Index.load(side_file) if side_file else None) or Index()
+    try:
+        with explained("lstat", root):
+            return [query_digest(index, root, query) for query in queries]
+    finally:
+        if side_file and index.changed:
+            index.save(side_file)
+
+
+def query_digest(index: Index, root: str, query: Query) -> str:
+    """The digest for one query, filling `index` from `root` where it is needed."""
+    lookup = _Lookup(index, root)
+    if query.wildcard or query.include or query.exclude:
+        return _Listing(lookup, query).digest()
+    return digest.text(lookup.total(_key_path(query.path), follow=query.follow_links))
+
+
+def _key_path(path: str) -> str:
+    path = rooted(path)
+    return "" if path == "/" else path
+
+
+class _Lookup:
+    """Finds nodes by path, links resolved inside the tree."""
+
+    def __init__(self, index: Index, root: str) -> None:
+        self._index = index
+        self._root = root
+        self.scanner = Scanner(index, root)
+
+    def total(self, path: str, *, follow: bool) -> bytes:
+        where, node = self.find(os.fsencode(path), follow=follow, strict=True)
+        if node is None:
+            raise NotFound(f"{quote(path or '/')}: not found")
+        return self.scanner.total(node, where)
+
+    def find(self, path: bytes, *, follow: bool, strict: bool) -> tuple[bytes, Node | None]:
+        """Where `path` really is and its node. With `strict` a file used as a directory is an
+        error as long as not all of the tree is known."""
+        trail: list[tuple[bytes, Node | None]] = []
+        todo = [part for part in reversed(path.split(b"/")) if part]
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part in (b".", b".."):
+                if part == b".." and trail:
+                    trail.pop()
+                continue
+            above = trail[-1][1] if trail else self._index.root
+            node = self._child(above, trail, part, strict=strict)
+            if node is None or node.kind != LINK or not (follow or todo):
+                trail.append((part, node))
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise TooManyLinks
+            if node.link.startswith(b"/"):
+                trail.clear()
+            todo.extend(part for part in reversed(node.link.split(b"/")) if part)
+        where = b"".join(b"/" + name for name, _ in trail)
+        return where, trail[-1][1] if trail else self._index.root
+
+    def _child(
+        self,
+        above: Node | None,
+        trail: list[tuple[bytes, Node | None]],
+        name: bytes,
+        *,
+        strict: bool,
+    ) -> Node | None:
+        if above is None:
+            return None
+        path = b"".join(b"/" + part for part, _ in trail)
+        if above.kind == DIR:
+            return self.scanner.children(above, path).get(name)
+        if above.kind == FILE and strict and not self._index.complete:
+            full = os.fsdecode(path + b"/" + name)
+            raise InvalidRequest(f"lstat {self._root}/{full}: not a directory")
+        return None
+
+
+class _Item:
+    """Something on the way of the walk that may be listed."""
+
+    __slots__ = ("excluded", "follow", "included", "listed", "node", "path", "where")
+
+    def __init__(self, path: str, where: bytes, node: Node, follow: bool) -> None:
+        self.path = path
+        self.where = where
+        self.node = node
+        self.follow = follow
+        self.listed = False
+        self.included: MatchState | None = None
+        self.excluded: MatchState | None = None
+
+
+class _Listing:
+    """The flat list that wildcards and patterns select."""
+
+    def __init__(self, lookup: _Lookup, query: Query) -> None:
+        self._lookup = lookup
+        self._query = query
+        self._path = _key_path(query.path)
+        self._skip_header = query.path.endswith("/")
+        self._include = _matcher(query.include, "include")
+        self._exclude = _matcher(query.exclude, "exclude")
+        self._listed: list[_Item] = []
+        self._parents: list[_Item] = []
+        self._matched_dir = ""
+        self._deepest = self._depth_limit()
+
+    def _depth_limit(self) -> int | None:
+        """How deep the wildcard can match; None if there is no telling (classes match slashes)."""
+        if not self._query.wildcard or "[" in self._path or not self._path:
+            return None
+        return self._path.count("/")
+
+    def digest(self) -> str:
+        prefix = self._walk()
+        for required in self._query.required_paths:
+            if not any(item.path.startswith(required) for item in self._listed):
+                raise NotFound(f"{quote(required)}: not found")
+        digests = self._digests()
+        if not digests:
+            return digest.text(digest.EMPTY)
+        if len(digests) == 1 and base(self._query.path) == base(self._listed[0].path):
+            return digest.text(digests[0])
+        sums = hashlib.sha256()
+        for item, value in zip(self._listed, digests, strict=True):
+            key = os.fsencode(item.path.removeprefix(prefix)).replace(b"/", b"\0")
+            sums.update((key or b"\0") + digest.text(value).encode())
+        return digest.text(sums.digest())
+
+    def _digests(self) -> list[bytes]:
+        scanner = self._lookup.scanner
+        plain = [item for item in self._listed if not (item.follow and item.node.kind == LINK)]
+        scanner.hash_missing([(item.node, item.where) for item in plain])
+        return [
+            self._lookup.total(item.path, follow=True)
+            if item.follow and item.node.kind == LINK
+            else item.node.digest
+            for item in self._listed
+        ]
+
+    def _walk(self) -> str:
+        """Fill the list; returns the asked path's part before any wildcard."""
+        head, follow = self._path, False
+        if self._query.wildcard:
+            head, tail = glob.split_wildcards(self._path)
+            head = "" if head == "/" else head
+            follow = bool(tail)
+        where, node = self._lookup.find(os.fsencode(head), follow=follow, strict=False)
+        if node is not None:
+            for item, is_header in self._visit(head, where, node):
+                self._consider(item, is_header=is_header)
+        return head
+
+    def _visit(self, path: str, where: bytes, node: Node) -> Iterator[tuple[_Item, bool]]:
+        """Everything from `node` down; a directory comes twice, as itself and as its header."""
+        item = _Item(path, where, node, follow=False)
+        yield item, False
+        if node.kind != DIR:
+            return
+        item = _Item(path, where, node, follow=False)
+        yield item, True
+        if self._prunes(item):
+            return
+        for name, child in self._lookup.scanner.ordered(node, where):
+            below = f"{path}/{os.fsdecode(name)}"
+            yield from self._visit(below, where + b"/" + name, child)
+
+    def _prunes(self, item: _Item) -> bool:
+        """Whether nothing below a directory just considered can be listed."""
+        inside = self._parents and self._parents[-1] is item
+        if inside:
+            exclude = self._exclude
+            hit = exclude is not None and item.excluded is not None and any(item.excluded)
+            return hit and exclude is not None and not exclude.has_exclusions
+        if self._deepest is None or self._skip_header:
+            return False
+        return not self._matched_dir and item.path.count("/") >= self._deepest
+
+    def _consider(self, item: _Item, *, is_header: bool) -> None:
+        path = item.path
+        while self._parents and not path.startswith(self._parents[-1].path + "/"):
+            self._parents.pop()
+        if is_header and path == self._path and self._skip_header:
+            return
+        parent = self._parents[-1] if self._parents else None
+        item.follow = parent is None and self._query.follow_links
+        if self._query.wildcard:
+            if not self._matches(path):
+                return
+            below = self._matched_dir
+        else:
+            below = self._path
+        candidate = (path + "/").removeprefix(below + "/").removesuffix("/")
+        wanted = self._selected(item, candidate, parent)
+        if item.node.kind == DIR and not is_header:
+            return  # only headers are listed: contents may be excluded in part
+        if wanted:
+            for above in self._parents:
+                if not above.listed:
+                    above.listed = True
+                    self._listed.append(above)
+            item.listed = True
+            self._listed.append(item)
+        if is_header:
+            self._parents.append(item)
+
+    def _matches(self, path: str) -> bool:
+        """Whether the wildcard matches the path or matched a directory above."""
+        if not self._path:
+            return True
+        if self._matched_dir and path.startswith(self._matched_dir + "/"):
+            return True
+        if not glob.match(self._path, path):
+            return False
+        self._matched_dir = path
+        return True
+
+    def _selected(self, item: _Item, candidate: str, parent: _Item | None) -> bool:
+        if self._include is not None:
+            above = parent.included if parent else None
+            hit, item.included = self._include.walk_match(candidate, above)
+            if not hit:
+                return False
+        if self._exclude is not None:
+            above = parent.excluded if parent else None
+            hit, item.excluded = self._exclude.walk_match(candidate, above)
+            return not hit
+        return True
+
+
+def _matcher(patterns: Sequence[str], kind: str) -> PatternMatcher | None:
+    if not patterns:
+        return None
+    try:
+        return PatternMatcher(patterns)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid {kind}patterns: [{' '.join(patterns)}]") from None
+
+
+_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t",
+            "\v": r"\v", "\\": r"\\", '"': r"\""}  # fmt: skip
+
+
+def quote(text: str) -> str:
+    """The text in double quotes, as Go's `%q`."""
+    return '"' + "".join(map(_quote_char, text)) + '"'
+
+
+def _quote_char(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if char.isprintable():
+        return char
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

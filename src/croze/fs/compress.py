@@ -1,0 +1,258 @@
+"""Streams of compressed bytes: what kind they are, reading them, and writing layer blobs.
+
+Gzip goes through ISA-L in independent blocks on several threads, each primed with the 32 KiB before
+it and ended with a sync flush, so that the result is one ordinary gzip member, the same every time
+(RFC 1951, RFC 1952). The digest of what goes in and of what comes out are taken on the way.
+"""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import lzma
+import os
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO, Literal, Protocol, cast
+
+import zstandard
+from isal import igzip, isal_zlib
+
+from croze.errors import InvalidRequest, Unsupported
+from croze.fs.filecopy import write_all
+
+Kind = Literal["uncompressed", "gzip", "zstd", "bzip2", "xz"]
+
+_MAGIC: tuple[tuple[bytes, Kind], ...] = (
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+)
+_BLOCK = 1 << 20
+_WINDOW = 32 << 10
+_THREADS = min(4, os.cpu_count() or 1)
+_ISAL_MAX_LEVEL = 3
+_DEFAULT_GZIP_LEVEL = 1
+_DEFAULT_ZSTD_LEVEL = 3
+
+
+class Readable(Protocol):
+    """The part of a binary file that readers need."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def detect(head: bytes) -> Kind:
+    """The kind of stream that starts with `head` (ten bytes are enough)."""
+    if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:
+        return "zstd"  # a skippable frame may come first (RFC 8878, 3.1.2)
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "uncompressed")
+
+
+def open_reader(file: BinaryIO, kind: Kind | None = None) -> Readable:
+    """A reader of what `file` holds uncompressed; `kind` is found out (the file must seek) if not
+    given. Bad data raises one of `READ_ERRORS`, or EOFError if it ends early."""
+    if kind is None:
+        kind = detect(file.read(10))
+        file.seek(-min(10, file.tell()), os.SEEK_CUR)
+    if kind == "gzip":
+        return cast(Readable, igzip.IGzipFile(fileobj=file, mode="rb"))
+    if kind == "zstd":
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            file, read_across_frames=True, closefd=False
+        )
+        return cast(Readable, reader)
+    if kind == "bzip2":
+        return bz2.BZ2File(file)
+    if kind == "xz":
+        return lzma.LZMAFile(file)
+    return file
+
+
+READ_ERRORS: tuple[type[Exception], ...] = (
+    isal_zlib.error, zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError,
+)  # fmt: skip
+"""What reading damaged streams raises."""
+
+
+class BlobSums:
+    """What is known of a blob once it is written."""
+
+    __slots__ = ("diff_id", "digest", "size")
+
+    def __init__(self, digest: str, diff_id: str, size: int) -> None:
+        self.digest = digest
+        self.diff_id = diff_id
+        self.size = size
+
+
+class BlobWriter:
+    """Compresses to a descriptor with bounded memory, hashing both sides in the same pass.
+
+    Use as a context manager; `finish` gives the sums. Leaving without it just stops the threads.
+    """
+
+    def __init__(self, fd: int, compression: str = "gzip", level: int | None = None) -> None:
+        self._fd = fd
+        self._codec = _codec(compression, level)
+        self._plain = hashlib.sha256()
+        self._out = hashlib.sha256() if self._codec else self._plain
+        self._size = 0
+        self._buffer = bytearray()
+        self._threads: ThreadPoolExecutor | None = None
+        self._hashing: ThreadPoolExecutor | None = None
+        self._compressed: deque[Future[bytes]] = deque()
+        self._hashed: deque[Future[None]] = deque()
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pool in (self._threads, self._hashing):
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._buffer += data
+        if len(self._buffer) >= _BLOCK:
+            self._flush(bytes(self._buffer))
+            self._buffer.clear()
+
+    def finish(self) -> BlobSums:
+        """Write what is left and the trailer."""
+        last = bytes(self._buffer)
+        self._buffer.clear()
+        if self._hashing is None:
+            self._plain.update(last)
+            if self._codec is not None:
+                self._emit(self._codec.compress(last))
+            else:
+                self._put(last)
+        else:
+            self._flush(last)
+            self._drain(0)
+        if self._codec is not None:
+            self._emit(self._codec.end())
+        diff_id = "sha256:" + self._plain.hexdigest()
+        digest = "sha256:" + self._out.hexdigest()
+        return BlobSums(digest, diff_id, self._size)
+
+    def _flush(self, block: bytes) -> None:
+        if self._hashing is None:
+            self._hashing = ThreadPoolExecutor(1, "croze-hash")
+        self._hashed.append(self._hashing.submit(self._plain.update, block))
+        if self._codec is None:
+            self._put(block)
+        elif self._codec.parallel:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_THREADS, "croze-compress")
+            self._compressed.append(self._threads.submit(self._codec.prepare(block)))
+        else:
+            self._emit(self._codec.compress(block))
+        self._drain(2 * _THREADS)
+
+    def _drain(self, keep: int) -> None:
+        while len(self._compressed) > keep:
+            self._emit(self._compressed.popleft().result())
+        while len(self._hashed) > keep:
+            self._hashed.popleft().result()
+
+    def _emit(self, data: bytes) -> None:
+        self._out.update(data)
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            write_all(self._fd, data)
+            self._size += len(data)
+
+
+class _Codec(Protocol):
+    parallel: bool
+
+    def prepare(self, block: bytes) -> Callable[[], bytes]:
+        """The work for the next block, to be run in any thread."""
+
+    def compress(self, block: bytes) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+class _Gzip:
+    """One gzip member, put together from blocks."""
+
+    parallel = True
+    _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._before = b""
+        self._crc = 0
+        self._length = 0
+        self._header = self._HEADER
+
+    def prepare(self, block: bytes) -> Callable[[], bytes]:
+        before, header = self._before, self._header
+        self._header = b""
+        self._before = block[-_WINDOW:]
+        self._length += len(block)
+        self._crc = isal_zlib.crc32(block, self._crc)
+        return lambda: header + self._deflate(block, before)
+
+    def compress(self, block: bytes) -> bytes:
+        return self.prepare(block)()
+
+    def _deflate(self, block: bytes, before: bytes) -> bytes:
+        if self._level > _ISAL_MAX_LEVEL:
+            slow = zlib.compressobj(self._level, zlib.DEFLATED, -15, zdict=before)
+            return slow.compress(block) + slow.flush(zlib.Z_SYNC_FLUSH)
+        if before:
+            fast = isal_zlib.compressobj(self._level, isal_zlib.DEFLATED, -15, zdict=before)
+        else:
+            fast = isal_zlib.compressobj(self._level, isal_zlib.DEFLATED, -15)
+        return bytes(fast.compress(block) + fast.flush(isal_zlib.Z_SYNC_FLUSH))
+
+    def end(self) -> bytes:
+        trailer = struct.pack("<II", self._crc, self._length & 0xFFFFFFFF)
+        return self._header + b"\x03\0" + trailer
+
+
+class _Zstd:
+    """One zstd frame; the library runs its own threads."""
+
+    parallel = False
+
+    def __init__(self, level: int) -> None:
+        threads = _THREADS if _THREADS > 1 else 0
+        self._stream = zstandard.ZstdCompressor(level=level, threads=threads).compressobj()
+
+    def prepare(self, block: bytes) -> Callable[[], bytes]:
+        return lambda: self.compress(block)
+
+    def compress(self, block: bytes) -> bytes:
+        return self._stream.compress(block)
+
+    def end(self) -> bytes:
+        return self._stream.flush()
+
+
+def _codec(compression: str, level: int | None) -> _Codec | None:
+    if compression == "uncompressed":
+        return None
+    if compression == "gzip":
+        return _Gzip(_gzip_level(level))
+    if compression == "zstd":
+        return _Zstd(_DEFAULT_ZSTD_LEVEL if level is None else max(1, min(level, 22)))
+    if compression == "estargz":
+        raise Unsupported("compression type estargz is not supported")
+    raise InvalidRequest(f"unsupported compression type {compression}")
+
+
+def _gzip_level(level: int | None) -> int:
+    if level is None or level < 0:
+        return _DEFAULT_GZIP_LEVEL
+    return min(level, 9)

@@ -1,0 +1,81 @@
+"""Content digests of single entries (golden `cache/README.md`, 1.1: the tarsum v1 of BuildKit)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from croze.fs.entry import Entry, read_xattrs
+from croze.fs.tarheader import REGULAR, TYPE_FLAGS
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+EMPTY = hashlib.sha256().digest()
+_CHUNK = 1 << 20
+
+
+def text(digest: bytes) -> str:
+    return "sha256:" + digest.hex()
+
+
+def header(
+    mode: int,
+    uid: int,
+    gid: int,
+    size: int,
+    linkname: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+    xattrs: dict[str, bytes] | None = None,
+) -> bytes:
+    """What is hashed before the content."""
+    kind = stat.S_IFMT(mode)
+    bits = 0o777 | mode & 0o7777 if kind == stat.S_IFLNK else mode & 0o7777
+    data = b"namemode%duid%dgid%dsize%dtypeflag%slinkname%sunamegnamedevmajor%ddevminor%d" % (
+        bits, uid, gid, size if kind == stat.S_IFREG else 0, TYPE_FLAGS.get(kind, REGULAR),
+        linkname, device[0], device[1],
+    )  # fmt: skip
+    return data + _xattrs(xattrs) if xattrs else data
+
+
+def _xattrs(xattrs: dict[str, bytes]) -> bytes:
+    pairs = sorted((os.fsencode(key), value) for key, value in xattrs.items())
+    return b"".join(key + value for key, value in pairs if _counts(key))
+
+
+def _counts(key: bytes) -> bool:
+    return key == b"security.capability" or not key.startswith((b"security.", b"system."))
+
+
+def begin(entry: Entry) -> _Hash:
+    """The hash of a transferred entry, to be fed with its content."""
+    link = os.fsencode(entry.linkname) if entry.is_link else b""
+    return hashlib.sha256(
+        header(
+            entry.mode, entry.uid, entry.gid, entry.size, link,
+            (entry.devmajor, entry.devminor), entry.xattrs,
+        )
+    )  # fmt: skip
+
+
+def of_path(path: str, st: os.stat_result) -> bytes:
+    """The digest of an entry on disk, as a scan sees it: device numbers don't count."""
+    mode = st.st_mode
+    link = os.fsencode(os.readlink(path)) if stat.S_ISLNK(mode) else b""
+    head = header(mode, st.st_uid, st.st_gid, st.st_size, link, (0, 0), read_xattrs(path))
+    if not stat.S_ISREG(mode) or not st.st_size:
+        return hashlib.sha256(head).digest()
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        data = os.read(fd, _CHUNK)
+        sums = hashlib.sha256(head + data if len(data) < 4096 else head)
+        if len(data) >= 4096:
+            sums.update(data)
+        while len(data) == _CHUNK:
+            data = os.read(fd, _CHUNK)
+            sums.update(data)
+    finally:
+        os.close(fd)
+    return sums.digest()

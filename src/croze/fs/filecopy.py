@@ -1,0 +1,44 @@
+"""Copies the bytes of one file, with the kernel's help where it can."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+_FALL_BACK = frozenset(
+    (errno.ENOSYS, errno.EXDEV, errno.EPERM, errno.EIO, errno.EOPNOTSUPP, errno.EINVAL)
+)
+_CHUNK = 1 << 20
+_SMALL = 64 << 10
+
+
+def copy_bytes(source_fd: int, target_fd: int, size: int) -> None:
+    """Append all of the source to the target; `size` is what to expect."""
+    if size <= _SMALL:
+        copy_by_reading(source_fd, target_fd)  # two calls; the kernel's copy needs more set-up
+        return
+    copied = 0
+    while copied < size:
+        try:
+            count = os.copy_file_range(source_fd, target_fd, min(size - copied, 1 << 30))
+        except OSError as error:
+            if copied or error.errno not in _FALL_BACK:
+                raise
+            break
+        if not count:
+            break
+        copied += count
+    copy_by_reading(source_fd, target_fd)  # what grew meanwhile, or everything
+
+
+def copy_by_reading(source_fd: int, target_fd: int) -> None:
+    while chunk := os.read(source_fd, _CHUNK):
+        write_all(target_fd, chunk)
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write everything, however often the kernel takes only a part."""
+    written = os.write(fd, data)
+    while written < len(data):
+        data = memoryview(data)[written:]
+        written = os.write(fd, data)

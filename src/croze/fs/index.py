@@ -1,0 +1,299 @@
+"""What is known of a tree's content digests: the records behind `checksum`.
+
+A tree of nodes that fills lazily: a directory is listed when something in it is asked for, a file
+is read when its digest is. Digests of whole directories are kept until something below changes.
+Saved as msgpack; the file is derived data, so a damaged one counts as missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+import msgspec
+
+from croze.fs import digest
+from croze.fs.entry import Entry
+
+FILE, DIR, LINK = 0, 1, 2
+Stamp = tuple[int, int, int, int, int]
+"""Size, mtime, ctime (ns), inode and mode: equal stamps mean equal content."""
+
+_VERSION = 1
+_LARGE = 256 << 10
+
+
+class Node(msgspec.Struct, array_like=True, gc=False):
+    """One entry."""
+
+    kind: int
+    digest: bytes = b""
+    """Of the entry alone; for a directory its header. Empty: not computed yet."""
+    total: bytes = b""
+    """Of a directory with everything below."""
+    link: bytes = b""
+    children: dict[bytes, Node] | None = None
+    """None: not listed yet."""
+    stamp: Stamp | None = None
+
+    def ordered(self) -> list[tuple[bytes, Node]]:
+        return sorted(self.children.items()) if self.children else []
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    version: int
+    complete: bool
+    root: Node
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Saved)
+
+
+def stamp_of(st: os.stat_result) -> Stamp:
+    return st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino, st.st_mode
+
+
+class Index:
+    """The records of one tree. `complete` says that all of it has been listed."""
+
+    def __init__(self) -> None:
+        self.root = Node(DIR)
+        self.complete = False
+        self.changed = False
+
+    @classmethod
+    def for_transfer(cls) -> Self:
+        """To be filled by `add`: everything there is comes, no entry for the root does."""
+        index = cls()
+        index.root.digest = digest.EMPTY
+        index.root.children = {}
+        index.complete = index.changed = True
+        return index
+
+    @classmethod
+    def load(cls, path: str) -> Self | None:
+        """What `save` wrote; None if it is missing or unreadable."""
+        try:
+            with open(path, "rb") as file:
+                saved = _decoder.decode(file.read())
+        except (OSError, msgspec.DecodeError):
+            return None
+        if saved.version != _VERSION:
+            return None
+        index = cls()
+        index.root, index.complete = saved.root, saved.complete
+        return index
+
+    def save(self, path: str) -> None:
+        """Write atomically."""
+        data = _encoder.encode(_Saved(_VERSION, self.complete, self.root))
+        fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".index-")
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        self.changed = False
+
+    def add(self, entry: Entry, entry_digest: bytes) -> None:
+        """Record an entry that was transferred (or changed). Its parents must be there."""
+        path = os.fsencode(entry.path)
+        parent, name = self._parent(path)
+        known = parent.children.get(name) if parent.children else None
+        if parent.children is None:
+            parent.children = {}
+        if entry.is_dir:
+            children = known.children if known is not None and known.kind == DIR else {}
+            parent.children[name] = Node(DIR, entry_digest, children=children or {})
+        elif entry.is_link:
+            parent.children[name] = Node(LINK, entry_digest, link=os.fsencode(entry.linkname))
+        else:
+            parent.children[name] = Node(FILE, entry_digest)
+
+    def remove(self, path: str) -> None:
+        """Forget an entry and all below it."""
+        parent, name = self._parent(os.fsencode(path))
+        if parent.children:
+            parent.children.pop(name, None)
+
+    def get(self, path: str) -> Node | None:
+        """The node at a plain path (links not followed), if it is known."""
+        node: Node | None = self.root
+        for part in os.fsencode(path).split(b"/"):
+            if not part:
+                continue
+            node = node.children.get(part) if node is not None and node.children else None
+        return node
+
+    def _parent(self, path: bytes) -> tuple[Node, bytes]:
+        """The directory of `path`; totals on the way become unknown."""
+        self.changed = True
+        *above, name = [part for part in path.split(b"/") if part]
+        node = self.root
+        node.total = b""
+        for part in above:
+            if node.children is None:
+                node.children = {}
+            node = node.children.setdefault(part, Node(DIR))
+            node.total = b""
+        return node, name
+
+    def refresh(self, root: str) -> None:
+        """Forget what does not look on disk as it did when it was hashed."""
+        self.complete = False
+        _refresh(self.root, root.rstrip("/") or "/")
+
+
+def _refresh(node: Node, path: str) -> bool:
+    """Whether everything below is as it was."""
+    try:
+        st = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    same = node.stamp == stamp_of(st)
+    if not same:
+        node.digest = node.total = b""
+    if node.kind != DIR or not stat.S_ISDIR(st.st_mode):
+        return same and (node.kind == DIR) == stat.S_ISDIR(st.st_mode)
+    if not same:
+        # Names may have come or gone: list again, keeping the nodes that are still right.
+        _relist(node, path)
+    for name, child in list((node.children or {}).items()):
+        if not _refresh(child, f"{path}/{os.fsdecode(name)}"):
+            same = False
+            if child.kind == DIR or child.kind == LINK:
+                continue
+    if not same:
+        node.total = b""
+    return same
+
+
+def _relist(node: Node, path: str) -> None:
+    if node.children is None:
+        return
+    old = node.children
+    node.children = {}
+    for name, fresh in list_dir(path):
+        kept = old.get(name)
+        unchanged = kept is not None and kept.kind == fresh.kind and kept.link == fresh.link
+        node.children[name] = kept if kept is not None and unchanged else fresh
+
+
+def list_dir(path: str) -> Iterator[tuple[bytes, Node]]:
+    """New nodes for what is in a directory on disk."""
+    with os.scandir(path) as found:
+        for item in found:
+            name = os.fsencode(item.name)
+            if item.is_symlink():
+                yield name, Node(LINK, link=os.fsencode(os.readlink(item.path)))
+            elif item.is_dir(follow_symlinks=False):
+                yield name, Node(DIR)
+            else:
+                yield name, Node(FILE)
+
+
+class Scanner:
+    """Fills an index from the tree at `root`."""
+
+    def __init__(self, index: Index, root: str) -> None:
+        self._index = index
+        self._root = root.rstrip("/")
+
+    def children(self, node: Node, path: bytes) -> dict[bytes, Node]:
+        """What is in the directory `path`, listed now if it was not."""
+        if node.children is None:
+            self._index.changed = True
+            node.children = dict(list_dir(self._host(path)))
+        return node.children
+
+    def ordered(self, node: Node, path: bytes) -> list[tuple[bytes, Node]]:
+        return sorted(self.children(node, path).items())
+
+    def total(self, node: Node, path: bytes) -> bytes:
+        """The digest of the node with everything below."""
+        if node.kind != DIR:
+            self.hash_missing([(node, path)])
+            return node.digest
+        if not node.total:
+            missing: list[tuple[Node, bytes]] = []
+            self._collect(node, path, missing)
+            self.hash_missing(missing)
+            self._sum(node)
+        return node.total
+
+    def _collect(self, node: Node, path: bytes, missing: list[tuple[Node, bytes]]) -> None:
+        """List all directories below that have no total, note the entries without a digest."""
+        if not node.digest:
+            missing.append((node, path))
+        for name, child in self.children(node, path).items():
+            below = path + b"/" + name
+            if child.kind == DIR:
+                if not child.total:
+                    self._collect(child, below, missing)
+            elif not child.digest:
+                missing.append((child, below))
+
+    def _sum(self, node: Node) -> None:
+        sums = hashlib.sha256(b"\0" + _text(node.digest))
+        for name, child in node.ordered():
+            if child.kind != DIR:
+                sums.update(b"\0%s%s" % (name, _text(child.digest)))
+                continue
+            if not child.total:
+                self._sum(child)
+            sums.update(b"\0%s%s" % (name, _text(child.total)))
+            _sum_high_names(sums.update, child, b"\0" + name)
+        node.total = sums.digest()
+        self._index.changed = True
+
+    def hash_missing(self, items: list[tuple[Node, bytes]]) -> None:
+        """Compute the digests of entries that have none; large files on several threads."""
+        large: list[tuple[Node, str, os.stat_result]] = []
+        for node, path in items:
+            if node.digest:
+                continue
+            host = self._host(path)
+            st = os.lstat(host)
+            node.stamp = stamp_of(st)
+            if stat.S_ISREG(st.st_mode) and st.st_size >= _LARGE:
+                large.append((node, host, st))
+            else:
+                node.digest = digest.of_path(host, st)
+        self._index.changed = self._index.changed or bool(items)
+        if len(large) < 2:
+            for node, host, st in large:
+                node.digest = digest.of_path(host, st)
+            return
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "croze-hash") as threads:
+            sums = threads.map(lambda item: digest.of_path(item[1], item[2]), large)
+            for (node, _, _), value in zip(large, sums, strict=True):
+                node.digest = value
+
+    def _host(self, path: bytes) -> str:
+        return (self._root + os.fsdecode(path)) or "/"
+
+
+def _sum_high_names(update: object, node: Node, prefix: bytes) -> None:
+    """A quirk that digests must keep: BuildKit's walk comes back once more to entries whose name
+    begins with byte 0xFF, right after their directory."""
+    assert callable(update)
+    for name, child in node.ordered():
+        if name[:1] == b"\xff":
+            path = prefix + b"\0" + name
+            if child.kind == DIR:
+                update(path + _text(child.total))
+                _sum_high_names(update, child, path)
+            else:
+                update(path + _text(child.digest))
+
+
+def _text(value: bytes) -> bytes:
+    return b"sha256:" + value.hex().encode()

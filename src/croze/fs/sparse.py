@@ -1,0 +1,108 @@
+"""Where the bytes of sparse tar members belong (GNU tar manual, "Storing Sparse Files")."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from croze.errors import Corrupted
+
+Extent = tuple[int, int]
+"""Offset and length of stored bytes."""
+
+_MAX_EXTENTS = 1 << 16
+_INVALID = "archive/tar: invalid tar header"
+
+
+class _Sized(Protocol):
+    name: str
+    size: int
+
+
+def old_gnu_map(
+    block: bytes, next_block: Callable[[], bytes]
+) -> tuple[list[Extent], int]:
+    """The extents and full size from a type S header and the blocks that continue it."""
+    extents: list[Extent] = []
+    size = _octal(block[483:495])
+    _add_extents(extents, block[386:482])
+    more = block[482]
+    while more:
+        block = next_block()
+        _add_extents(extents, block[:504])
+        more = block[504]
+    return _validated(extents, size), size
+
+
+def _add_extents(extents: list[Extent], table: bytes) -> None:
+    for at in range(0, len(table), 24):
+        if not table[at]:
+            return
+        extents.append((_octal(table[at : at + 12]), _octal(table[at + 12 : at + 24])))
+        if len(extents) > _MAX_EXTENTS:
+            raise Corrupted(_INVALID)
+
+
+def pax_map(
+    member: _Sized, pairs: Sequence[tuple[str, bytes]], read: Callable[[int], bytes]
+) -> tuple[list[Extent] | None, int, str]:
+    """The extents, full size and name from PAX records of versions 0.0, 0.1 and 1.0; no extents
+    if the records say nothing of them."""
+    records = dict(pairs)
+    name = os.fsdecode(records["GNU.sparse.name"]) if "GNU.sparse.name" in records else member.name
+    size = _decimal(records.get("GNU.sparse.realsize", records.get("GNU.sparse.size", b"")))
+    if records.get("GNU.sparse.major") == b"1" and records.get("GNU.sparse.minor") == b"0":
+        numbers = _leading_numbers(read)
+    elif "GNU.sparse.map" in records:
+        numbers = [_decimal(n) for n in records["GNU.sparse.map"].split(b",") if n]
+    else:
+        keys = ("GNU.sparse.offset", "GNU.sparse.numbytes")
+        numbers = [_decimal(value) for key, value in pairs if key in keys]
+        if not numbers:
+            return None, member.size, name
+    if len(numbers) % 2 or len(numbers) > 2 * _MAX_EXTENTS:
+        raise Corrupted(_INVALID)
+    return _validated(list(zip(numbers[::2], numbers[1::2], strict=True)), size), size, name
+
+
+def _leading_numbers(read: Callable[[int], bytes]) -> list[int]:
+    """The map of version 1.0: decimal lines at the start of the content, padded to a block."""
+    text = read(512)
+    while True:
+        lines = text.split(b"\n")
+        count = _decimal(lines[0]) if len(lines) > 1 else None
+        if count is not None and count > _MAX_EXTENTS:
+            raise Corrupted(_INVALID)
+        if count is not None and len(lines) > 2 * count + 1:
+            return [_decimal(line) for line in lines[1 : 2 * count + 1]]
+        text += read(512)
+
+
+def _validated(extents: list[Extent], size: int) -> list[Extent]:
+    """Raises Corrupted unless the extents are in order and within the file."""
+    end = 0
+    for offset, length in extents:
+        if offset < end or offset + length > size:
+            raise Corrupted(_INVALID)
+        end = offset + length
+    return extents
+
+
+def _octal(field: bytes) -> int:
+    if field[0] & 0x80:
+        value = int.from_bytes(field[1:], "big")
+    else:
+        try:
+            value = int(field.strip(b" \0") or b"0", 8)
+        except ValueError:
+            raise Corrupted(_INVALID) from None
+    if value >= 1 << 63:
+        raise Corrupted(_INVALID)
+    return value
+
+
+def _decimal(text: bytes) -> int:
+    if not text.isdigit() or len(text) > 18:
+        raise Corrupted(_INVALID)
+    return int(text)

@@ -1,0 +1,272 @@
+"""Writes layers and trees as tar archives.
+
+Layers follow the OCI image specification (`layer.md`): deletions are empty `.wh.` files, missing
+parents are listed before their children, later names of a file are hard links, and of the extended
+attributes only file capabilities are kept. The bytes are those that BuildKit writes. Everything is
+one pass: compare, tar, digest, compress, digest.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from croze.errors import CrozeError
+from croze.fs.apply import apply_layer
+from croze.fs.compress import BlobWriter
+from croze.fs.diff import Change, Kind, changes, overlay_changes
+from croze.fs.entry import Entry
+from croze.fs.failures import explained
+from croze.fs.tarheader import (
+    DIRECTORY,
+    END_OF_ARCHIVE,
+    HARDLINK,
+    REGULAR,
+    TYPE_FLAGS,
+    encode,
+    padding,
+)
+from croze.fs.view import capability
+from croze.fs.walk import walk
+
+__all__ = ["LayerFile", "apply_layer", "write_layer", "write_tree", "write_trees"]
+
+_CHUNK = 1 << 20
+_SECOND = 1_000_000_000
+_CAPABILITY = b"SCHILY.xattr.security.capability"
+_XATTR = b"SCHILY.xattr."
+
+Sink = Callable[[bytes], None]
+
+
+class LayerFile(msgspec.Struct, frozen=True):
+    """A layer blob on disk."""
+
+    digest: str
+    diff_id: str
+    size: int
+    path: str
+
+
+def write_layer(
+    out_path: str,
+    upper: str,
+    lower: str | None = None,
+    *,
+    overlay_lowers: Sequence[str] | None = None,
+    compression: str = "gzip",
+    level: int | None = None,
+    epoch: int | None = None,
+) -> LayerFile:
+    """Write what `upper` changes as a layer blob to `out_path` (made or written over).
+
+    Without `overlay_lowers`, `upper` and `lower` (None: nothing) are whole trees. With it, `upper`
+    is an overlay upperdir over these directories, top first. Times after `epoch` (seconds) are
+    lowered to it. The file is not synced to disk: the caller publishes it.
+    """
+    if overlay_lowers is not None:
+        found = overlay_changes(upper, overlay_lowers)
+    else:
+        found = changes(lower, upper)
+    with explained("write layer", upper):
+        fd = os.open(out_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with BlobWriter(fd, compression, level) as blob:
+                _LayerTar(blob.write, upper, epoch).write_all(found)
+                sums = blob.finish()
+        finally:
+            os.close(fd)
+    return LayerFile(sums.digest, sums.diff_id, sums.size, out_path)
+
+
+class _LayerTar:
+    """Turns changes into members."""
+
+    def __init__(self, sink: Sink, root: str, epoch: int | None) -> None:
+        self._sink = sink
+        self._root = root
+        self._epoch = epoch
+        self._listed: set[str] = {""}
+        self._names: dict[int, str] = {}
+        self._unlisted: dict[int, list[str]] = {}
+
+    def write_all(self, found: Iterable[Change]) -> None:
+        for change in found:
+            if change.kind is Kind.DELETE:
+                self._write_whiteout(change.path)
+            else:
+                self._write_change(change)
+        self._sink(END_OF_ARCHIVE)
+
+    def _write_whiteout(self, path: str) -> None:
+        head, _, name = path.rpartition("/")
+        self._write_parents(head)
+        self._sink(encode(f"{head}/.wh.{name}" if head else f".wh.{name}", REGULAR, 0))
+
+    def _write_change(self, change: Change) -> None:
+        st, path = change.st, change.path
+        mode = st.st_mode
+        if stat.S_ISSOCK(mode):
+            return
+        if stat.S_ISDIR(mode):
+            self._write_dir(path, change.source, st)
+            return
+        waiting: list[str] = []
+        if st.st_nlink > 1:
+            first = self._names.get(st.st_ino)
+            if first is not None:
+                self._write_parents(path.rpartition("/")[0])
+                self._sink(self._header(path, HARDLINK, change.source, st, linkname=first))
+                return
+            if change.kind is Kind.SAME:
+                self._unlisted.setdefault(st.st_ino, []).append(path)
+                return
+            self._names[st.st_ino] = path
+            waiting = self._unlisted.pop(st.st_ino, [])
+        self._write_parents(path.rpartition("/")[0])
+        self._write_leaf(path, change.source, st)
+        for other in waiting:
+            self._write_parents(other.rpartition("/")[0])
+            self._sink(self._header(other, HARDLINK, change.source, st, linkname=path))
+
+    def _write_leaf(self, path: str, source: str, st: os.stat_result) -> None:
+        flag = TYPE_FLAGS[stat.S_IFMT(st.st_mode)]
+        if flag != REGULAR:
+            link = os.readlink(source) if stat.S_ISLNK(st.st_mode) else ""
+            self._sink(self._header(path, flag, source, st, linkname=link))
+            return
+        self._sink(self._header(path, flag, source, st, size=st.st_size))
+        if st.st_size:
+            send_file(self._sink, source, st.st_size)
+
+    def _write_dir(self, path: str, source: str, st: os.stat_result) -> None:
+        self._write_parents(path.rpartition("/")[0])
+        self._listed.add(path)
+        self._sink(self._header(path + "/", DIRECTORY, source, st))
+
+    def _write_parents(self, path: str) -> None:
+        """List the directory `path` as it is now unless it was listed."""
+        if path in self._listed:
+            return
+        self._listed.add(path)
+        source = f"{self._root}/{path}"
+        self._write_dir(path, source, os.stat(source))
+
+    def _header(
+        self,
+        name: str,
+        flag: bytes,
+        source: str,
+        st: os.stat_result,
+        *,
+        size: int = 0,
+        linkname: str = "",
+    ) -> bytes:
+        mode = st.st_mode
+        time = st.st_mtime_ns // _SECOND
+        if self._epoch is not None and time > self._epoch:
+            time = self._epoch
+        value = b"" if stat.S_ISLNK(mode) else capability(source)
+        device = (0, 0)
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            device = (os.major(st.st_rdev), os.minor(st.st_rdev))
+        return encode(
+            name, flag, mode & 0o7777, st.st_uid, st.st_gid, size, time, linkname, device,
+            {_CAPABILITY: value} if value else None,
+        )  # fmt: skip
+
+
+def send_file(sink: Sink, source: str, size: int) -> None:
+    """Content and padding of a member. Raises if the file has another size meanwhile."""
+    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        left = size
+        while left:
+            data = os.read(fd, min(left, _CHUNK))
+            if not data:
+                raise CrozeError(f"{source} became shorter while it was read")
+            sink(data)
+            left -= len(data)
+    finally:
+        os.close(fd)
+    if size % 512:
+        sink(padding(size))
+
+
+def write_tree(
+    root: str, out_path: str, *, epoch: int | None = None, xattrs: bool = True
+) -> None:
+    """Write the whole tree as a plain tar (the `type=tar` export). Every time becomes `epoch`
+    (seconds) if given."""
+    write_trees(out_path, [("", root)], epoch=epoch, xattrs=xattrs)
+
+
+def write_trees(
+    out_path: str,
+    trees: Sequence[tuple[str, str]],
+    *,
+    epoch: int | None = None,
+    xattrs: bool = True,
+    files: Sequence[tuple[str, bytes]] = (),
+) -> None:
+    """Like `write_tree` for several trees `(name, root)`, each in a directory of its name (empty:
+    at the top). `files` are added to the front, e.g. attestations."""
+    with explained("write tar"), open(out_path, "wb", buffering=1 << 20) as out:
+        for data in tree_chunks(trees, epoch=epoch, xattrs=xattrs, files=files):
+            out.write(data)
+
+
+def tree_chunks(
+    trees: Sequence[tuple[str, str]],
+    *,
+    epoch: int | None = None,
+    xattrs: bool = True,
+    files: Sequence[tuple[str, bytes]] = (),
+) -> Iterator[bytes]:
+    """The bytes that `write_trees` writes, in pieces of any size."""
+    now = epoch or 0
+    for name, data in files:
+        yield encode(name, REGULAR, 0o644, size=len(data), mtime_s=now) + data + padding(len(data))
+    for name, root in sorted(trees):
+        if name:
+            yield encode(name + "/", DIRECTORY, 0o755, mtime_s=now)
+        prefix = name + "/" if name else ""
+        for entry in walk(root):
+            yield _entry_header(entry, prefix, epoch, xattrs=xattrs)
+            if entry.is_file and not entry.linkname and entry.size:
+                yield from _file_pieces(f"{root}/{entry.path}", entry.size)
+    yield END_OF_ARCHIVE
+
+
+def _file_pieces(path: str, size: int) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
+        left = size
+        while left:
+            data = file.read(min(left, _CHUNK))
+            if not data:
+                raise CrozeError(f"{path} became shorter while it was read")
+            left -= len(data)
+            yield data
+    yield padding(size)
+
+
+def _entry_header(entry: Entry, prefix: str, epoch: int | None, *, xattrs: bool) -> bytes:
+    flag = TYPE_FLAGS[stat.S_IFMT(entry.mode)]
+    link, size = entry.linkname, entry.size
+    if flag != REGULAR:
+        size = 0
+    elif link:
+        flag, size, link = HARDLINK, 0, prefix + link
+    # Unlike in layers, times are rounded to the nearest second.
+    time = (entry.mtime_ns + _SECOND // 2) // _SECOND if epoch is None else epoch
+    records = {}
+    if xattrs:
+        records = {_XATTR + os.fsencode(key): value for key, value in entry.xattrs.items()}
+    return encode(
+        prefix + entry.path + ("/" if flag == DIRECTORY else ""),
+        flag, entry.mode & 0o7777, entry.uid, entry.gid, size, time, link,
+        (entry.devmajor, entry.devminor), records or None,
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""Walks a tree in the order and with the rules of the file-transfer protocol (fsutil).
+
+A directory comes before what is in it, names in byte order; the root itself is not listed. A
+directory that does not match an include pattern is listed, before its first listed descendant,
+only if there is one. The second and later names of a file are hard links to the first.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.fs.entry import Entry, entry_from, read_xattrs
+from croze.fs.follow import dedupe, follow_links
+from croze.fs.match import MatchState, PatternMatcher
+
+_PATTERN_CHARS = frozenset("*[]?^\\")
+
+
+class WalkOptions(msgspec.Struct, frozen=True):
+    """What of a tree is wanted."""
+
+    include: Sequence[str] = ()
+    """Only what matches one of these; everything if empty."""
+    exclude: Sequence[str] = ()
+    """Nothing that matches these (with `!` exceptions)."""
+    follow_paths: Sequence[str] = ()
+    """Added to `include`, with the links that are passed on the way."""
+
+
+def walk(root: str, options: WalkOptions = WalkOptions()) -> Iterator[Entry]:  # noqa: B008
+    """The entries below `root`. Raises InvalidRequest for bad patterns, OSError for the rest."""
+    selection = Selection.of(root, options)
+    raw = walk_stats(root, selection.enters if selection else None)
+    seen: dict[tuple[int, int], str] = {}
+    for path, full, st in selection.filter(raw) if selection else raw:
+        yield make_entry(path, full, st, seen)
+
+
+Found = tuple[str, str, os.stat_result]
+"""Path below the root, path on the host, what lstat says."""
+
+
+def make_entry(
+    path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]
+) -> Entry:
+    """The entry for a found file; `seen` remembers the first names of hard-linked files."""
+    mode = st.st_mode
+    if not stat.S_ISREG(mode):
+        entry = entry_from(st, full, path)
+        if st.st_nlink < 2 or stat.S_ISDIR(mode):
+            return entry
+        first = seen.setdefault((st.st_dev, st.st_ino), path)
+        if first == path or stat.S_ISLNK(mode):
+            return entry
+        return msgspec.structs.replace(entry, linkname=first)
+    link = ""
+    if st.st_nlink > 1:
+        link = seen.setdefault((st.st_dev, st.st_ino), path)
+        if link == path:
+            link = ""
+    return Entry(
+        path, mode, st.st_uid, st.st_gid, st.st_size, st.st_mtime_ns, link, 0, 0,
+        read_xattrs(full), st.st_dev, st.st_ino, st.st_ctime_ns,
+    )  # fmt: skip
+
+
+def walk_stats(root: str, enters: Callable[[str], bool] | None = None) -> Iterator[Found]:
+    """Every path below `root` with its lstat, in order. A directory for which `enters` says no
+    after it was yielded is not read."""
+    prefix = root.rstrip("/") + "/"
+    stack = [iter(_read_dir(prefix))]
+    below = [""]
+    while stack:
+        for name, full, st in stack[-1]:
+            path = below[-1] + name
+            yield path, full, st
+            if stat.S_ISDIR(st.st_mode) and (enters is None or enters(path)):
+                children = _read_dir(full)
+                if children:
+                    stack.append(iter(children))
+                    below.append(path + "/")
+                    break
+        else:
+            stack.pop()
+            below.pop()
+
+
+def _read_dir(path: str) -> list[Found]:
+    """The directory's entries in byte order; what vanishes meanwhile is left out."""
+    try:
+        found = os.scandir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    result: list[Found] = []
+    plain = True
+    with found:
+        for item in found:
+            name = item.name
+            plain = plain and name.isascii()
+            try:
+                result.append((name, item.path, item.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+    if plain:
+        result.sort()
+    else:
+        result.sort(key=lambda found: os.fsencode(found[0]))
+    return result
+
+
+class Selection:
+    """Include and exclude patterns applied to a walk, with whole subtrees skipped early."""
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
+        self._include = _compile(include, "include")
+        self._exclude = _compile(exclude, "exclude")
+        self._include_roots = _literal_roots(self._include, exclusion=False)
+        self._exception_roots = _literal_roots(self._exclude, exclusion=True)
+        self._skipped: set[str] = set()
+        self._dirs: list[_Dir] = []
+
+    @classmethod
+    def of(cls, root: str, options: WalkOptions) -> Selection | None:
+        """The selection that `options` ask for, links resolved below `root`; None for all."""
+        include: Sequence[str] | None = options.include
+        if options.follow_paths:
+            targets = follow_links(root, options.follow_paths)
+            if targets is not None:
+                include = dedupe([*options.include, *targets])
+        if not include and not options.exclude:
+            return None
+        return cls(include or (), options.exclude)
+
+    def enters(self, path: str) -> bool:
+        """Whether the directory just filtered can hold anything wanted."""
+        return path not in self._skipped
+
+    def filter(self, found: Iterator[Found]) -> Iterator[Found]:
+        """What is wanted of `found`, each preceded by its unlisted parents."""
+        for item in found:
+            path = item[0]
+            while self._dirs and not path.startswith(self._dirs[-1].prefix):
+                self._dirs.pop()
+            wanted, directory = self._judge(item)
+            if wanted:
+                for parent in self._dirs:
+                    if not parent.listed:
+                        parent.listed = True
+                        yield parent.found
+                yield item
+            if directory is not None:
+                self._dirs.append(directory)
+
+    def _judge(self, item: Found) -> tuple[bool, _Dir | None]:
+        path, _, st = item
+        is_dir = stat.S_ISDIR(st.st_mode)
+        parent = self._dirs[-1] if self._dirs else None
+        wanted = True
+        included: MatchState | None = None
+        excluded: MatchState | None = None
+        if self._include is not None:
+            above = parent.included if parent else None
+            wanted, included = self._include.walk_match(path, above)
+            if not wanted and is_dir and not _may_hold(path, self._include_roots):
+                self._skipped.add(path)
+                return False, None
+        if self._exclude is not None:
+            above = parent.excluded if parent else None
+            hit, excluded = self._exclude.walk_match(path, above)
+            if hit and is_dir and not _may_hold(path, self._exception_roots):
+                self._skipped.add(path)
+                return False, None
+            wanted = wanted and not hit
+        return wanted, _Dir(item, included, excluded, wanted) if is_dir else None
+
+
+class _Dir:
+    """A directory on the way to the current entry."""
+
+    __slots__ = ("excluded", "found", "included", "listed", "prefix")
+
+    def __init__(
+        self, found: Found, included: MatchState | None, excluded: MatchState | None, listed: bool
+    ) -> None:
+        self.found = found
+        self.prefix = found[0] + "/"
+        self.included = included
+        self.excluded = excluded
+        self.listed = listed
+
+
+def _compile(patterns: Sequence[str], kind: str) -> PatternMatcher | None:
+    if not patterns:
+        return None
+    try:
+        return PatternMatcher(patterns)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid {kind}patterns: [{' '.join(patterns)}]") from None
+
+
+def _literal_roots(matcher: PatternMatcher | None, *, exclusion: bool) -> list[str] | None:
+    """The patterns of one kind with a trailing glob cut off and a slash added; None if one of
+    them can match anywhere."""
+    roots: list[str] = []
+    for pattern in matcher.patterns if matcher else ():
+        if pattern.exclusion == exclusion:
+            text = pattern.text.removesuffix("/**").removesuffix("/*")
+            if not _PATTERN_CHARS.isdisjoint(text):
+                return None
+            roots.append(text + "/")
+    return roots
+
+
+def _may_hold(directory: str, roots: list[str] | None) -> bool:
+    prefix = directory + "/"
+    return roots is None or any(root.startswith(prefix) for root in roots)
