@@ -265,10 +265,9 @@ async def test_locked_cache_mounts_wait(store: Store) -> None:
 
 async def test_a_cancelled_wait_leaves_the_cache_mount_usable(store: Store) -> None:
     async with store.refs.cache_mount("id", None, Sharing.LOCKED) as held:
+        wait = store.refs.cache_mount("id", None, Sharing.LOCKED)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                async with store.refs.cache_mount("id", None, Sharing.LOCKED):
-                    raise AssertionError("not reached")
+            await asyncio.wait_for(wait.__aenter__(), 0.01)
     async with store.refs.cache_mount("id", None, Sharing.LOCKED) as again:
         assert again.id == held.id
 

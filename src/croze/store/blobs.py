@@ -105,17 +105,21 @@ class DiskBlobStore:
 
     def size(self, digest: str) -> int:
         """In bytes. Raises `NotFound`."""
-        path = self.path(digest)
+        path = self._existing(digest)
         known = self._sizes[digest]
         if known is None:
             known = self._sizes[digest] = path.stat().st_size
         return known
 
-    def path(self, digest: str) -> Path:
-        """See `BlobStore.path`."""
+    def _existing(self, digest: str) -> Path:
         path = self._file(digest)
         if digest not in self._sizes:
             raise NotFound(f"blob {digest} not found")
+        return path
+
+    def path(self, digest: str) -> Path:
+        """See `BlobStore.path`."""
+        path = self._existing(digest)
         self._used_at[digest] = time.monotonic()
         return path
 
@@ -174,6 +178,10 @@ class DiskBlobStore:
         if self._sizes.pop(digest, -1) != -1:
             self._used_at.pop(digest, None)
             self._trash.discard(path)
+
+    def peek(self, digest: str) -> bytes:
+        """Read without counting it as a use. Raises `NotFound`."""
+        return self._existing(digest).read_bytes()
 
     def digests(self) -> Sequence[str]:
         """All that is here."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
@@ -60,6 +62,8 @@ class Core:
     pool: Pool
     trash: Trash
     fetchers: Fetchers
+    fetching: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """A lock for each digest that is being fetched."""
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def parent(self, record: Record) -> Record | None:

@@ -82,7 +82,7 @@ def reach(blobs: DiskBlobStore, digest: str, found: set[str]) -> None:
             continue
         found.add(at)
         if blobs.has(at) and blobs.size(at) <= 4 << 20:
-            waiting += _links(blobs.read(at))
+            waiting += _links(blobs.peek(at))
 
 
 def _links(data: bytes) -> Sequence[str]:

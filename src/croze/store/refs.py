@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from croze.errors import InvalidRequest, NotFound
 from croze.store.cachemounts import CacheMounts
 from croze.store.contract import (
+    BlobStore,
     ImmutableRef,
     LazyLayer,
     Lease,
@@ -35,7 +36,7 @@ class DiskRefStore:
     def __init__(
         self, core: Core, images: DiskImageStore, leases: Leases, shared: IsShared | None
     ) -> None:
-        self.blobs = core.blobs
+        self.blobs: BlobStore = core.blobs
         self._core = core
         self._images = images
         self._leases = leases

@@ -73,9 +73,13 @@ async def _fetch(core: Core, record: Record, sessions: Sequence[str]) -> None:
 
 async def fetch_blob(core: Core, record: Record, blob: Blob, sessions: Sequence[str]) -> None:
     """Make sure that a layer's blob is in the blob store."""
-    if not core.blobs.has(blob.descriptor.digest):
-        await core.fetcher(record).fetch(blob.descriptor, core.blobs, sessions)
-        core.table.change(record, size=None)
+    digest = blob.descriptor.digest
+    if core.blobs.has(digest):
+        return
+    async with core.fetching.setdefault(digest, asyncio.Lock()):
+        if not core.blobs.has(digest):
+            await core.fetcher(record).fetch(blob.descriptor, core.blobs, sessions)
+    core.table.change(record, size=None)
 
 
 async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> None:
