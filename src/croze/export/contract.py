@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from croze.image.platform import Platform
+from croze.registry.client import Registry
+from croze.session.contract import SessionManager
 from croze.status import Progress
 from croze.store.contract import BlobStore, ImageStore, ImmutableRef, RefStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Pool(Protocol):
+    """Runs file work in worker processes: `fs.pool.WorkerPool`."""
+
+    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,9 @@ class ExportContext:
     sessions: Sequence[str]
     progress: Progress
     id: str = ""
+    inline_cache: Callable[[], Awaitable[Mapping[str, bytes]]] | None = None
+    """For `type=inline` cache exports: called once the layers exist, answers with what goes into
+    each image config as `moby.buildkit.cache.v0`, by the result's key."""
 
 
 class Exporter(Protocol):
@@ -71,10 +85,11 @@ class Exporter(Protocol):
 
 @dataclass(frozen=True)
 class ExportServices:
-    """What exporters work with. `sessions` is the daemon's `SessionManager`."""
+    """What exporters work with."""
 
     refs: RefStore
     blobs: BlobStore
     images: ImageStore
-    sessions: object
-    registry: object
+    sessions: SessionManager
+    registry: Registry
+    pool: Pool

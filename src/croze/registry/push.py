@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -34,14 +34,15 @@ class Content(Protocol):
 async def push_blob(
     repo: Repository,
     descriptor: Descriptor,
-    path: Path,
+    path: Path | Callable[[], Awaitable[Path]],
     *,
     mount_from: str = "",
     counter: Callable[[int], None] | None = None,
     log: Callable[[str], None] | None = None,
 ) -> None:
     """Bring a blob up unless it is there. `mount_from`: a repository of the same registry that
-    has it, from which it is linked if the registry allows."""
+    has it, from which it is linked if the registry allows. `path` may be a function that brings
+    the bytes here, only called when they must be sent."""
     endpoint = repo.endpoints(push=True)[0]
 
     async def attempt() -> None:
@@ -49,7 +50,8 @@ async def push_blob(
             return
         location = await _start(repo, endpoint, descriptor, mount_from)
         if location is not None:
-            await _upload(repo, endpoint, location, descriptor, path, counter)
+            file = path if isinstance(path, Path) else await path()
+            await _upload(repo, endpoint, location, descriptor, file, counter)
 
     try:
         async with repo.slot:

@@ -37,6 +37,11 @@ T = TypeVar("T")
 class Provider(Protocol):
     """The contents of one image reference."""
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """Annotations for its layers: where a registry has them, so that a push to it need not
+        send them."""
+
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
         """What the reference names. Raises `NotFound`."""
 
@@ -90,6 +95,10 @@ class RegistryProvider:
     access: Access
     ref: Reference
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        return {f"containerd.io/distribution.source.{self.ref.domain}": self.ref.path}
+
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
         return await pull.resolve(self.access.repository(self.ref, sessions))
 
@@ -136,6 +145,10 @@ class LentProvider:
     ref: Reference
     store: str
     session: str
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        return {}
 
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
         digest = self.ref.digest

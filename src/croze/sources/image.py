@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -158,7 +159,7 @@ class ImageSource:
         fetcher = self._provider().fetcher(ctx.progress)
         text = f"pulled from {self._options.ref}"
         kept = image.layers[: self._options.layer_limit]
-        layers = [LazyLayer(blob, fetcher, description=text) for blob in kept]
+        layers = [LazyLayer(blob, fetcher, datetime.now(UTC), text) for blob in kept]
         return await self._refs.from_layers(layers, record_type=self._options.record_type)
 
     def _provider(self) -> Provider:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -67,7 +67,8 @@ async def pull_manifests(
             "mismatched image rootfs and manifest layers "
             f"{list(image.diff_ids)} {[layer.digest for layer in layers]}"
         )
-    return PulledImage(root, found, config, _layer_blobs(layers, image.diff_ids), image.diff_ids)
+    described = _layer_blobs(layers, image.diff_ids, provider.notes)
+    return PulledImage(root, found, config, described, image.diff_ids)
 
 
 async def _select(
@@ -94,12 +95,15 @@ async def _select(
     raise manifests.no_match(entry.digest)
 
 
-def _layer_blobs(layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> tuple[LayerBlob, ...]:
-    """Each with the annotation that later stages know the uncompressed layer by."""
+def _layer_blobs(
+    layers: Sequence[Descriptor], diff_ids: Sequence[str], notes: Mapping[str, str]
+) -> tuple[LayerBlob, ...]:
+    """Each with the annotations that later stages know it by: its tar's digest, its source."""
     return tuple(
         LayerBlob(
             msgspec.structs.replace(
-                layer, annotations=layer.annotations | {media.UNCOMPRESSED_ANNOTATION: diff_id}
+                layer,
+                annotations=layer.annotations | {media.UNCOMPRESSED_ANNOTATION: diff_id, **notes},
             ),
             diff_id,
         )

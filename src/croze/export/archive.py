@@ -1,0 +1,204 @@
+"""`type=oci` and `type=docker`: an image as a tar (or a directory) at the client.
+
+Sources: OCI image-layout; Docker's `manifest.json` of `docker save`, for older daemons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest
+from croze.export.commit import Committed, Writer, response
+from croze.export.contract import ExportContext, ExportServices, ExportSource
+from croze.export.deliver import Delivery
+from croze.export.options import CommitOptions, parse_bool, parse_commit, source_epoch
+from croze.export.tarstream import Member, blob_members, blob_path, stream
+from croze.image import descriptor as media
+from croze.image import gojson, reference
+from croze.image import manifest as manifests
+from croze.image.descriptor import Descriptor
+from croze.registry import push
+from croze.session.content import LentStore
+from croze.session.contract import Session
+from croze.session.filesend import file_writer
+from croze.status import step
+
+Variant = Literal["oci", "docker"]
+
+_CREATED = "org.opencontainers.image.created"
+_REF_NAME = "org.opencontainers.image.ref.name"
+_IMAGE_NAME = "io.containerd.image.name"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ArchiveOptions:
+    commit: CommitOptions
+    variant: Variant
+    tar: bool = True
+
+
+class _DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
+    """An entry of `manifest.json`; field order as Docker writes it."""
+
+    config: str
+    repo_tags: tuple[str, ...] | None
+    layers: tuple[str, ...]
+
+
+class _Index(msgspec.Struct, frozen=True, rename="camel"):
+    """`index.json`, in one line."""
+
+    schema_version: int
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+
+
+def parse_options(variant: Variant, attrs: Mapping[str, str]) -> ArchiveOptions:
+    """Raises `InvalidRequest`."""
+    commit, rest = parse_commit(attrs, inline_attestations=False)
+    tar = parse_bool("tar", rest["tar"], empty=True) if "tar" in rest else True
+    return ArchiveOptions(commit, variant, tar)
+
+
+class ArchiveExporter:
+    """See `Exporter`."""
+
+    def __init__(self, options: ArchiveOptions, services: ExportServices) -> None:
+        self._options = options
+        self._services = services
+        self.name = f"exporting to {options.variant} image format"
+
+    async def export(self, source: ExportSource, ctx: ExportContext) -> Mapping[str, str]:
+        """See `Exporter.export`."""
+        options = self._options
+        if options.variant == "docker" and source.multi_platform:
+            raise InvalidRequest(
+                "docker exporter does not currently support exporting manifest lists"
+            )
+        session = await self._services.sessions.get(ctx.session)
+        async with self._services.refs.lease() as lease:
+            writer = Writer(self._services, options.commit, ctx, lease)
+            committed = await writer.commit(source)
+            if options.variant == "docker" and committed.indexed:
+                raise InvalidRequest(
+                    "docker exporter does not currently support exporting manifest lists"
+                )
+            committed = self._dated(committed, source)
+            delivery = Delivery(self._services, ctx, committed)
+            await delivery.bring_all()
+            names = _names(options.commit.name, source)
+            answer = response(committed, ",".join(names))
+            if options.tar:
+                async with step(ctx.progress, "sending tarball"):
+                    await self._send(session, ctx, committed, names, answer)
+            else:
+                await self._copy(session, committed)
+            return answer
+
+    def _dated(self, committed: Committed, source: ExportSource) -> Committed:
+        """The root's entry says when it was made."""
+        notes = dict(committed.root.annotations)
+        if _CREATED not in notes:
+            epoch = self._options.commit.epoch
+            when = epoch.value if epoch is not None else None
+            if epoch is None:
+                when = source_epoch(source.metadata)
+            text = (when or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            notes[_CREATED] = text
+        root = msgspec.structs.replace(committed.root, annotations=notes)
+        return Committed(root, committed.images, committed.indexed)
+
+    async def _send(
+        self,
+        session: Session,
+        ctx: ExportContext,
+        committed: Committed,
+        names: Sequence[str],
+        answer: Mapping[str, str],
+    ) -> None:
+        members = self._members(committed, names)
+        try:
+            async with (
+                file_writer(session, int(ctx.id or 0), answer) as file,
+                aclosing(stream(members)) as pieces,
+            ):
+                async for data in pieces:
+                    await file.write(data)
+        except AlreadyExists:
+            pass  # the client has this very image
+
+    def _members(self, committed: Committed, names: Sequence[str]) -> list[Member]:
+        blobs = self._services.blobs
+        found = blob_members(
+            {each.digest: (blobs.path(each.digest), each.size) for each in self._all(committed)}
+        )
+        index = _Index(2, media.OCI_INDEX, _entries(committed.root, names))
+        found.append(Member("index.json", 0o644, gojson.marshal(index)))
+        found.append(Member("oci-layout", 0o444, b'{"imageLayoutVersion":"1.0.0"}'))
+        if self._options.variant == "docker":
+            image = self._docker_image(committed.root, names)
+            found.append(Member("manifest.json", 0o644, gojson.marshal([image])))
+        return found
+
+    def _all(self, committed: Committed) -> list[Descriptor]:
+        parents, blobs = push.closure(committed.root, self._services.blobs)
+        found = [*parents, *blobs]
+        missing = [each for each in found if not self._services.blobs.has(each.digest)]
+        if missing:
+            raise CrozeError(f"content {missing[0].digest}: not found")
+        return found
+
+    def _docker_image(self, root: Descriptor, names: Sequence[str]) -> _DockerImage:
+        parsed = manifests.parse_manifest(self._services.blobs.read(root.digest))
+        tags = tuple(reference.familiar(name) for name in names)
+        layers = tuple(blob_path(layer.digest) for layer in parsed.layers or ())
+        return _DockerImage(blob_path(parsed.config.digest), tags or None, layers)
+
+    async def _copy(self, session: Session, committed: Committed) -> None:
+        """Into the client's directory, blob by blob; children before what names them."""
+        store = LentStore(session, "export")
+        parents, blobs = push.closure(committed.root, self._services.blobs)
+        for each in [*blobs, *parents]:
+            path = self._services.blobs.path(each.digest)
+            await store.write(each.digest, each.size, _chunks(path))
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield data
+
+
+def _names(text: str, source: ExportSource) -> list[str]:
+    if text == "*":
+        text = source.metadata.get("image.name", b"*").decode()
+    found = []
+    for name in text.split(",") if text else ():
+        try:
+            found.append(reference.normalize(name))
+        except InvalidRequest as err:
+            raise err.wrap(f"failed to parse {name}") from err
+    return found
+
+
+def _entries(root: Descriptor, names: Sequence[str]) -> tuple[Descriptor, ...]:
+    """One for each name, so that each can be found."""
+    if not names:
+        return (root,)
+    return tuple(
+        msgspec.structs.replace(
+            root,
+            annotations=root.annotations
+            | {_IMAGE_NAME: name, _REF_NAME: reference.parse(name).tag or name},
+        )
+        for name in names
+    )

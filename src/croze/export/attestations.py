@@ -1,0 +1,164 @@
+"""Attestations as in-toto statements, and the manifest that carries them.
+
+Source: in-toto Statement v1; BuildKit `docs/attestations/attestation-storage.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from croze.errors import InvalidRequest, ResourceExhausted
+from croze.export.contract import Attestation, PlatformResult
+from croze.image import config as configs
+from croze.image import descriptor as media
+from croze.image import gojson, reference
+from croze.image import manifest as manifests
+from croze.image import platform as platforms
+from croze.image.config import ImageConfig, RootFS
+from croze.image.descriptor import Descriptor
+from croze.image.manifest import EMPTY_CONFIG, Manifest
+from croze.image.platform import Platform
+from croze.store.contract import BlobStore
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+ARTIFACT_TYPE = "application/vnd.docker.attestation.manifest.v1+json"
+UNKNOWN = Platform("unknown", "unknown")
+"""The platform of an attestation manifest's entry in the index."""
+
+_MAX_BYTES = 40 << 20
+_PREDICATE = "in-toto.io/predicate-type"
+
+
+class Subject(msgspec.Struct, frozen=True):
+    name: str
+    digest: Mapping[str, str]
+
+
+class _Statement(msgspec.Struct, frozen=True):
+    """`predicate` is JSON already and stays as it is."""
+
+    type: str = msgspec.field(name="_type")
+    predicate_type: str = msgspec.field(name="predicateType")
+    subject: tuple[Subject, ...]
+    predicate: msgspec.Raw
+
+
+def wanted(result: PlatformResult, *, inline: bool) -> list[Attestation]:
+    """Those that this exporter stores: some are only for exporters that keep them inline."""
+    return [
+        each
+        for each in result.attestations
+        if inline or each.metadata.get("inline-only", b"false") != b"true"
+    ]
+
+
+def package_url(name: str, platform: Platform | None) -> str:
+    """`pkg:docker/<familiar name>@<tag>?platform=…` (package-url `docker` type)."""
+    ref = reference.parse(name)
+    qualifiers = {}
+    if ref.digest:
+        qualifiers["digest"] = ref.digest
+    else:
+        ref = ref.tagged()
+    if platform is not None:
+        qualifiers["platform"] = platforms.format(platforms.normalize(platform))
+    path = "/".join(quote(part, safe=":") for part in ref.familiar_name.split("/"))
+    version = f"@{quote(ref.tag, safe=':')}" if ref.tag else ""
+    pairs = "&".join(f"{key}={quote(value, safe=':')}" for key, value in qualifiers.items())
+    return f"pkg:docker/{path}{version}" + (f"?{pairs}" if pairs else "")
+
+
+def digest_set(digest: str) -> dict[str, str]:
+    algorithm, _, value = digest.partition(":")
+    return {algorithm: value}
+
+
+async def read_predicate(attestation: Attestation, sessions: Sequence[str]) -> bytes:
+    """Its JSON. A file is read from its ref, never from outside of it."""
+    if attestation.ref is None:
+        return attestation.content
+    async with attestation.ref.mounted(readonly=True, sessions=sessions) as root:
+        path = os.path.realpath(root / attestation.path.lstrip("/"))
+        if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
+            raise InvalidRequest(f"{attestation.path} leaves the attestation's directory")
+        if not os.path.isfile(path):
+            raise InvalidRequest(f"{attestation.path} is not a regular file")
+        if os.path.getsize(path) > _MAX_BYTES:
+            raise ResourceExhausted(f"{attestation.path} exceeds {_MAX_BYTES} bytes")
+        return await asyncio.to_thread(Path(path).read_bytes)
+
+
+async def statement(
+    attestation: Attestation, subjects: Sequence[Subject], sessions: Sequence[str]
+) -> object:
+    """To be marshalled, compact or indented."""
+    predicate = await read_predicate(attestation, sessions)
+    try:
+        compact = msgspec.json.format(predicate, indent=-1)
+    except msgspec.MsgspecError as err:
+        raise InvalidRequest(f"failed to marshal attestation: {err}") from err
+    return _Statement(
+        STATEMENT_TYPE, attestation.predicate_type, tuple(subjects), msgspec.Raw(compact)
+    )
+
+
+async def write_manifest(
+    blobs: BlobStore,
+    target: Descriptor,
+    statements: Sequence[tuple[str, object]],
+    *,
+    artifact: bool,
+    oci: bool,
+) -> tuple[Descriptor, list[Descriptor]]:
+    """Store the (predicate type, statement) pairs and their manifest; returns its index entry and
+    the blobs that it names."""
+    layers = [await _write_statement(blobs, kind, each) for kind, each in statements]
+    if artifact:
+        config, data = EMPTY_CONFIG, b"{}"
+    else:
+        data = _plain_config([layer.digest for layer in layers])
+        config = manifests.describe(data, media.OCI_CONFIG if oci else media.DOCKER_CONFIG)
+    value = Manifest(
+        media_type=media.OCI_MANIFEST if oci else media.DOCKER_MANIFEST,
+        artifact_type=ARTIFACT_TYPE if artifact else msgspec.UNSET,
+        config=config,
+        layers=tuple(layers),
+        subject=(
+            Descriptor(target.media_type, target.digest, target.size) if artifact else msgspec.UNSET
+        ),
+    )
+    encoded = manifests.marshal(value)
+    await blobs.put(data)
+    await blobs.put(encoded)
+    found = manifests.describe(encoded, media.OCI_MANIFEST if oci else media.DOCKER_MANIFEST)
+    notes = {
+        "vnd.docker.reference.digest": target.digest,
+        "vnd.docker.reference.type": "attestation-manifest",
+    }
+    entry = msgspec.structs.replace(found, annotations=notes, platform=UNKNOWN)
+    return entry, [config, *layers]
+
+
+async def _write_statement(blobs: BlobStore, kind: str, value: object) -> Descriptor:
+    data = gojson.marshal(value)
+    await blobs.put(data)
+    return msgspec.structs.replace(
+        manifests.describe(data, PAYLOAD_TYPE), annotations={_PREDICATE: kind}
+    )
+
+
+def _plain_config(diff_ids: Sequence[str]) -> bytes:
+    return configs.marshal(
+        ImageConfig(
+            architecture=UNKNOWN.architecture,
+            os=UNKNOWN.os,
+            rootfs=RootFS("layers", tuple(diff_ids)),
+        )
+    )

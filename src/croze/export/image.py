@@ -1,0 +1,122 @@
+"""`type=image`: into the local image store, or a registry, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from croze.errors import CrozeError, InvalidRequest
+from croze.export.commit import Committed, Writer, response
+from croze.export.contract import ExportContext, ExportServices, ExportSource
+from croze.export.deliver import Delivery
+from croze.export.options import CommitOptions, parse_bool, parse_commit
+from croze.export.parallel import all_of
+from croze.image import reference
+from croze.status import step
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """`type=image`'s own attributes. `store` None: unless the image is pushed."""
+
+    commit: CommitOptions
+    push: bool = False
+    push_by_digest: bool = False
+    insecure: bool = False
+    unpack: bool = False
+    store: bool | None = None
+    allow_incomplete: bool = False
+    name_canonical: bool = False
+    dangling_prefix: str = ""
+    dangling_empty_only: bool = False
+
+
+def parse_options(attrs: Mapping[str, str]) -> ImageOptions:
+    """Raises `InvalidRequest`. Attributes that nobody knows are let pass, as BuildKit does."""
+    commit, rest = parse_commit(attrs, inline_attestations=True)
+
+    def flag(key: str) -> bool:
+        return parse_bool(key, rest[key], empty=True) if key in rest else False
+
+    options = ImageOptions(
+        commit,
+        push=flag("push"),
+        push_by_digest=flag("push-by-digest"),
+        insecure=flag("registry.insecure"),
+        unpack=flag("unpack"),
+        store=flag("store") if "store" in rest else None,
+        allow_incomplete=flag("unsafe-internal-store-allow-incomplete"),
+        name_canonical=flag("name-canonical"),
+        dangling_prefix=rest.get("dangling-name-prefix", ""),
+        dangling_empty_only=flag("danging-name-empty-only"),
+    )
+    if options.unpack and commit.rewrite_timestamp:
+        raise InvalidRequest('exporter option "rewrite-timestamp" conflicts with "unpack"')
+    return options
+
+
+class ImageExporter:
+    """See `Exporter`."""
+
+    name = "exporting to image"
+
+    def __init__(self, options: ImageOptions, services: ExportServices) -> None:
+        self._options = options
+        self._services = services
+
+    async def export(self, source: ExportSource, ctx: ExportContext) -> Mapping[str, str]:
+        """See `Exporter.export`."""
+        options = self._options
+        async with self._services.refs.lease() as lease:
+            writer = Writer(self._services, options.commit, ctx, lease)
+            committed = await writer.commit(source)
+            delivery = Delivery(self._services, ctx, committed)
+            names, canonical = self._names(source, committed)
+            if options.store if options.store is not None else not options.push:
+                await self._store(delivery, names, canonical)
+            if options.unpack:
+                await self._unpack(delivery)
+            for name in names if options.push else ():
+                await delivery.push(
+                    name, by_digest=options.push_by_digest, insecure=options.insecure
+                )
+            return response(committed, ",".join(names))
+
+    def _names(self, source: ExportSource, committed: Committed) -> tuple[list[str], bool]:
+        """The names, and whether each also gets its `@digest` form."""
+        options = self._options
+        text = options.commit.name
+        if text == "*":
+            text = source.metadata.get("image.name", b"*").decode()
+        names = [name for name in text.split(",") if name]
+        canonical = options.name_canonical
+        if options.dangling_prefix and not (options.dangling_empty_only and names):
+            canonical = canonical and bool(names)
+            names.append(f"{options.dangling_prefix}@{committed.root.digest}")
+        return names, canonical
+
+    async def _store(self, delivery: Delivery, names: Iterable[str], canonical: bool) -> None:
+        """Blobs before names: a name always has all that it names."""
+        names = list(names)
+        if names and not self._options.allow_incomplete:
+            await delivery.bring_all()
+        root = delivery.committed.root
+        for name in names:
+            async with step(delivery.ctx.progress, f"naming to {name}"):
+                self._services.images.set(_stored_name(name), root)
+                if canonical and "@" not in name:
+                    self._services.images.set(_stored_name(f"{name}@{root.digest}"), root)
+
+    async def _unpack(self, delivery: Delivery) -> None:
+        await all_of(
+            image.result.ref.unlazy(delivery.sessions)
+            for image in delivery.committed.images
+            if image.result.ref is not None
+        )
+
+
+def _stored_name(name: str) -> str:
+    try:
+        return reference.normalize(name)
+    except CrozeError:
+        return name

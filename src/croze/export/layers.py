@@ -1,0 +1,62 @@
+"""Layer descriptors as they go into a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from croze.image import descriptor as media
+from croze.image.descriptor import Descriptor
+
+SOURCE_PREFIX = "containerd.io/distribution.source."
+"""Annotation that says which repositories of a registry have a blob; never exported."""
+
+_TO_OCI = {
+    media.DOCKER_LAYER: media.OCI_LAYER,
+    media.DOCKER_LAYER_GZIP: media.OCI_LAYER_GZIP,
+    media.DOCKER_LAYER + ".zstd": media.OCI_LAYER_ZSTD,
+    media.DOCKER_FOREIGN_LAYER: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar": (
+        "application/vnd.oci.image.layer.nondistributable.v1.tar"
+    ),
+}
+_TO_DOCKER = {oci: docker for docker, oci in _TO_OCI.items()}
+_INTERNAL = frozenset([media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION])
+
+
+def media_type(kind: str, *, oci: bool, prefer_nondist: bool) -> str:
+    """The type in the wanted family, distributable unless foreign layers are to stay so."""
+    if not prefer_nondist:
+        kind = kind.replace(".nondistributable", "").replace(".foreign", "")
+    return (_TO_OCI if oci else _TO_DOCKER).get(kind, kind)
+
+
+def exported_annotations(annotations: Mapping[str, str], *, oci: bool) -> dict[str, str]:
+    """Those that are meant for others. Docker's manifests have none."""
+    if not oci:
+        return {}
+    return {
+        key: value
+        for key, value in annotations.items()
+        if key not in _INTERNAL and not key.startswith(SOURCE_PREFIX)
+    }
+
+
+def exported(
+    layers: Sequence[Descriptor], *, oci: bool, prefer_nondist: bool
+) -> tuple[Descriptor, ...]:
+    """The descriptors for the manifest."""
+    return tuple(
+        msgspec.structs.replace(
+            layer,
+            media_type=media_type(layer.media_type, oci=oci, prefer_nondist=prefer_nondist),
+            annotations=exported_annotations(layer.annotations, oci=oci),
+        )
+        for layer in layers
+    )
+
+
+def source_repository(layer: Descriptor, host: str) -> str:
+    """A repository of the registry that has the layer, or empty."""
+    return layer.annotations.get(SOURCE_PREFIX + host, "").split(",")[0]

@@ -1,0 +1,149 @@
+"""What an exporter's attributes say (BuildKit `exporter/containerimage/opts.go`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from croze.errors import InvalidRequest
+from croze.image.annotations import AnnotationKey, parse_attrs
+from croze.store.contract import Compression, CompressionType
+
+EPOCH_KEY = "source.date.epoch"
+"""The frontend's metadata key for SOURCE_DATE_EPOCH."""
+
+_COMPRESSIONS: Mapping[str, CompressionType] = {
+    "uncompressed": "uncompressed",
+    "gzip": "gzip",
+    "zstd": "zstd",
+    "estargz": "estargz",
+}
+_TRUE = frozenset(["1", "t", "T", "TRUE", "true", "True"])
+_FALSE = frozenset(["0", "f", "F", "FALSE", "false", "False"])
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """`source-date-epoch` as an attribute; None in it switches the frontend's off."""
+
+    value: datetime | None
+
+
+@dataclass(frozen=True)
+class CommitOptions:
+    """How an image is made from a result. None where nothing was said."""
+
+    name: str = ""
+    compression: Compression = field(default_factory=Compression)
+    oci_types: bool = True
+    oci_artifact: bool = True
+    annotations: Mapping[AnnotationKey, str] = field(default_factory=dict)
+    epoch: Epoch | None = None
+    rewrite_timestamp: bool = False
+    inline_attestations: bool = False
+    prefer_nondist: bool = False
+
+
+def parse_bool(key: str, text: str, *, empty: bool | None = None) -> bool:
+    """As Go reads it; `empty` is what an empty text means, if anything."""
+    if text == "" and empty is not None:
+        return empty
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise InvalidRequest(
+        f'non-bool value specified for {key}: strconv.ParseBool: parsing "{text}": invalid syntax'
+    )
+
+
+def parse_epoch(text: str, key: str) -> datetime | None:
+    """Unix seconds; empty is None."""
+    if not text:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError) as err:
+        raise InvalidRequest(
+            f'invalid {key}: strconv.ParseInt: parsing "{text}": invalid syntax'
+        ) from err
+
+
+def source_epoch(metadata: Mapping[str, bytes], key: str = "") -> datetime | None:
+    """SOURCE_DATE_EPOCH as the frontend gave it, for a platform or for all."""
+    found = metadata.get(f"{EPOCH_KEY}/{key}") if key else None
+    if found is None:
+        found = metadata.get(EPOCH_KEY, b"")
+    text = found.decode("utf-8", "replace")
+    try:
+        return parse_epoch(text, "")
+    except InvalidRequest as err:
+        raise err.wrap(f'invalid SOURCE_DATE_EPOCH from frontend: "{text}"') from err
+
+
+def parse_compression(attrs: Mapping[str, str]) -> Compression:
+    """`compression`, `compression-level`, `force-compression`."""
+    name = attrs.get("compression", "gzip")
+    if name not in _COMPRESSIONS:
+        raise InvalidRequest(f"unsupported compression type {name}")
+    text = attrs.get("compression-level")
+    try:
+        level = int(text) if text is not None else None
+    except ValueError as err:
+        raise InvalidRequest(
+            f"non-integer value {text} specified for compression-level: "
+            f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        ) from err
+    force = parse_bool("force-compression", attrs.get("force-compression", "false"), empty=True)
+    return Compression(_COMPRESSIONS[name], level, force)
+
+
+def parse_commit(
+    attrs: Mapping[str, str], *, inline_attestations: bool
+) -> tuple[CommitOptions, dict[str, str]]:
+    """Read what all image exporters share; returns the rest of the attributes with it."""
+    annotations, rest = parse_attrs(attrs)
+    compression = parse_compression(rest)
+    for key in ("compression", "compression-level", "force-compression"):
+        rest.pop(key, None)
+    given = {key: rest.pop(key) for key in _BOOLEANS if key in rest}
+    flags = {key: parse_bool(key, text) for key, text in given.items()}
+    epoch = rest.pop("source-date-epoch", None)
+    oci_types = flags.get("oci-mediatypes", True)
+    options = CommitOptions(
+        name=rest.pop("name", ""),
+        compression=replace(compression, oci_types=oci_types),
+        oci_types=oci_types,
+        oci_artifact=flags.get("oci-artifact", oci_types),
+        annotations=annotations,
+        epoch=Epoch(parse_epoch(epoch, "source-date-epoch")) if epoch is not None else None,
+        rewrite_timestamp=flags.get("rewrite-timestamp", False),
+        inline_attestations=flags.get("attestation-inline", inline_attestations),
+        prefer_nondist=flags.get("prefer-nondist-layers", False),
+    )
+    _check(options)
+    return options, rest
+
+
+_BOOLEANS = (
+    "oci-mediatypes",
+    "oci-artifact",
+    "attestation-inline",
+    "prefer-nondist-layers",
+    "rewrite-timestamp",
+)
+
+
+def _check(options: CommitOptions) -> None:
+    if options.oci_types:
+        return
+    kind = options.compression.type
+    if kind in ("zstd", "estargz"):
+        raise InvalidRequest(
+            f'exporter option "compression={kind}" conflicts with "oci-mediatypes=false"'
+        )
+    if options.oci_artifact:
+        raise InvalidRequest(
+            'exporter option "oci-artifact=true" conflicts with "oci-mediatypes=false"'
+        )

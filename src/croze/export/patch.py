@@ -1,0 +1,151 @@
+"""The frontend's image config, completed: layers, history, times, inline cache.
+
+Source: BuildKit `exporter/containerimage/writer.go`. Top level members that nobody knows stay, and
+all of them come out sorted by name; what is inside them keeps its order.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.image import config as configs
+from croze.image import gojson
+from croze.image.config import History, ImageConfig, RootFS
+
+INLINE_CACHE_KEY = "moby.buildkit.cache.v0"
+_COMMENT = "buildkit.exporter.image.v0"
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What is known of a layer besides its bytes; `created` is RFC 3339."""
+
+    created: str | None = None
+    description: str = "created by buildkit"
+
+
+def complete_history(
+    history: Sequence[History], layers: Sequence[LayerFacts]
+) -> tuple[History, ...]:
+    """One row for every layer, and a time in every row where one can be known."""
+    rows = _account_for_layers(list(history), layers)
+    left = iter(layers)
+    rows = [row if row.empty_layer else _created(row, next(left).created) for row in rows]
+    return tuple(_fill_times(rows))
+
+
+def _created(row: History, when: str | None) -> History:
+    return row if row.created else msgspec.structs.replace(row, created=when)
+
+
+def _account_for_layers(rows: list[History], layers: Sequence[LayerFacts]) -> list[History]:
+    """Rows that claim layers which don't exist are marked empty; layers without a row get one."""
+    claimed = 0
+    for i, row in enumerate(rows):
+        if row.empty_layer:
+            continue
+        if claimed >= len(layers):
+            rows[i] = msgspec.structs.replace(row, empty_layer=True)
+        else:
+            claimed += 1
+    missing = [
+        History(created=layer.created, created_by=layer.description, comment=_COMMENT)
+        for layer in layers[claimed:]
+    ]
+    return rows + missing
+
+
+def _fill_times(rows: Sequence[History]) -> list[History]:
+    """Rows without a time get that of the row before, or of the first new layer: the first row
+    with a time after one without."""
+    current: str | None = None
+    missing = False
+    for row in rows:
+        if row.created is None:
+            missing = True
+        else:
+            current = row.created
+            if missing:
+                break
+    filled = []
+    missing = False
+    for row in rows:
+        if row.created is None:
+            missing = True
+            filled.append(msgspec.structs.replace(row, created=current))
+            continue
+        if missing:
+            current = row.created
+        filled.append(row)
+    return filled
+
+
+def patch_config(
+    config: bytes,
+    diff_ids: Sequence[str],
+    history: Sequence[History],
+    *,
+    epoch: datetime | None = None,
+    base: ImageConfig | None = None,
+    inline_cache: bytes | None = None,
+) -> bytes:
+    """The config as it is stored. `epoch` lowers every later time, but for the history of the
+    base image. Raises `InvalidRequest` for one that is not a config."""
+    members = _members(config)
+    if epoch is not None:
+        history = _lower(history, epoch, base)
+        if "created" in members and _after(_text(members["created"]), epoch):
+            members["created"] = gojson.marshal(configs.format_time(epoch))
+    if "created" not in members:
+        times = [row.created for row in history if row.created]
+        members["created"] = gojson.marshal(times[-1] if times else None)
+    members["rootfs"] = gojson.marshal(RootFS("layers", tuple(diff_ids) or None))
+    members["history"] = gojson.marshal(list(history) or None)
+    if inline_cache is not None:
+        text = base64.b64encode(inline_cache).decode()
+        members[INLINE_CACHE_KEY] = gojson.marshal(text)
+    return gojson.marshal_raw(members)
+
+
+def _members(config: bytes) -> dict[str, bytes]:
+    image = configs.parse(config)
+    if not image.os:
+        raise InvalidRequest("invalid image config for export: missing os")
+    if not image.architecture:
+        raise InvalidRequest("invalid image config for export: missing architecture")
+    decoded = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
+    return {key: bytes(value) for key, value in decoded.items()}
+
+
+def _text(data: bytes) -> str:
+    value = msgspec.json.decode(data)
+    return value if isinstance(value, str) else ""
+
+
+def _after(text: str, epoch: datetime) -> bool:
+    return bool(text) and configs.parse_time(text) > epoch
+
+
+def _lower(
+    history: Sequence[History], epoch: datetime, base: ImageConfig | None
+) -> tuple[History, ...]:
+    when = configs.format_time(epoch)
+    known = base.history if base is not None else ()
+    same = 0
+    while same < min(len(known), len(history)) and known[same] == history[same]:
+        same += 1
+    return (
+        *history[:same],
+        *(
+            msgspec.structs.replace(row, created=when)
+            if row.created is None or _after(row.created, epoch)
+            else row
+            for row in history[same:]
+        ),
+    )

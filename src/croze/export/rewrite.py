@@ -1,0 +1,135 @@
+"""Layers with no file newer than SOURCE_DATE_EPOCH; runs in a worker process.
+
+Every time above the epoch is lowered to it, in place; nothing else of the tar changes. A PAX record
+of a time that is lowered becomes whole seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+from croze.errors import Corrupted
+from croze.fs.compress import BlobWriter, Readable, open_reader
+from croze.fs.tar import LayerFile
+
+_BLOCK = 512
+_CHUNK_BYTES = 1 << 20
+_MTIME = slice(136, 148)
+_CHECKSUM = slice(148, 156)
+_PAX_TIME = re.compile(rb"(mtime|atime|ctime)=(-?[0-9.]+)\n\Z")
+
+
+def rewrite_layer(
+    source: str, target: str, compression: str, level: int | None, epoch_s: int
+) -> LayerFile:
+    """Write the layer blob `source` to `target` with its times lowered, both digests taken on the
+    way. Raises `Corrupted` if `source` is not a tar."""
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with open(source, "rb") as file, BlobWriter(fd, compression, level) as blob:
+            _rewrite(open_reader(file), blob.write, epoch_s)
+            sums = blob.finish()
+    finally:
+        os.close(fd)
+    return LayerFile(sums.digest, sums.diff_id, sums.size, target)
+
+
+def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -> None:
+    while header := _exactly(reader, _BLOCK, may_end=True):
+        if not any(header):
+            write(header)
+            continue
+        size = _number(header[124:136])
+        kind = header[156:157]
+        if kind in (b"x", b"g"):
+            body = _exactly(reader, _padded(size))[:size]
+            changed = _lower_pax(body, epoch_s)
+            write(_with_size(_lowered(header, epoch_s), len(changed)))
+            write(changed.ljust(_padded(len(changed)), b"\0"))
+            continue
+        write(header if kind in (b"L", b"K") else _lowered(header, epoch_s))
+        _copy(reader, write, _padded(size) if _has_body(kind) else 0)
+
+
+def _has_body(kind: bytes) -> bool:
+    return kind not in (b"1", b"2", b"3", b"4", b"5", b"6")
+
+
+def _copy(reader: Readable, write: Callable[[bytes], object], count: int) -> None:
+    while count:
+        data = _exactly(reader, min(count, _CHUNK_BYTES))
+        write(data)
+        count -= len(data)
+
+
+def _exactly(reader: Readable, count: int, *, may_end: bool = False) -> bytes:
+    data = b""
+    while len(data) < count:
+        piece = reader.read(count - len(data))
+        if not piece:
+            if may_end and not data:
+                return b""
+            raise Corrupted("layer ends in the middle of a tar member")
+        data += piece
+    return data
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _number(field: bytes) -> int:
+    """Octal text, or GNU's base 256."""
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big") & ~(0x80 << 8 * (len(field) - 1))
+        if field[0] & 0x40:
+            value -= 1 << (8 * len(field) - 1)
+        return value
+    text = field.strip(b" \0")
+    try:
+        return int(text, 8) if text else 0
+    except ValueError as err:
+        raise Corrupted("layer is not a tar") from err
+
+
+def _lowered(header: bytes, epoch_s: int) -> bytes:
+    if _number(header[_MTIME]) <= epoch_s:
+        return header
+    return _replaced(header, _MTIME, b"%011o\0" % epoch_s)
+
+
+def _with_size(header: bytes, size: int) -> bytes:
+    if _number(header[124:136]) == size:
+        return header
+    return _replaced(header, slice(124, 136), b"%011o\0" % size)
+
+
+def _replaced(header: bytes, where: slice, value: bytes) -> bytes:
+    block = bytearray(header)
+    block[where] = value
+    block[_CHECKSUM] = b" " * 8
+    block[_CHECKSUM] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def _lower_pax(body: bytes, epoch_s: int) -> bytes:
+    out = bytearray()
+    while body:
+        digits, _, _ = body.partition(b" ")
+        if not digits.isdigit() or int(digits) > len(body) or int(digits) == 0:
+            raise Corrupted("layer has a malformed PAX record")
+        record, body = body[: int(digits)], body[int(digits) :]
+        found = _PAX_TIME.search(record)
+        if found is not None and float(found[2]) > epoch_s:
+            record = _pax_record(found[1], b"%d" % epoch_s)
+        out += record
+    return bytes(out)
+
+
+def _pax_record(key: bytes, value: bytes) -> bytes:
+    rest = len(key) + len(value) + 3
+    size = rest + len(str(rest))
+    size = rest + len(str(size))
+    return b"%d %s=%s\n" % (size, key, value)

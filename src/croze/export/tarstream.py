@@ -1,0 +1,66 @@
+"""A tar made on the way: the members are small, or files that are sent in pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import tarfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file's bytes, or the file they are in; neither for a directory. Times are 0."""
+
+    name: str
+    mode: int
+    data: bytes | None = None
+    file: Path | None = None
+    size: int = 0
+
+
+def _header(member: Member) -> bytes:
+    info = tarfile.TarInfo(member.name)
+    info.mode = member.mode
+    if member.data is None and member.file is None:
+        info.type = tarfile.DIRTYPE
+        info.name = member.name.rstrip("/")
+    else:
+        info.size = len(member.data) if member.data is not None else member.size
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+async def stream(members: Sequence[Member]) -> AsyncIterator[bytes]:
+    """The archive, members sorted by name."""
+    for member in sorted(members, key=lambda each: each.name):
+        yield _header(member)
+        size = 0
+        if member.data is not None:
+            size = len(member.data)
+            yield member.data
+        elif member.file is not None:
+            with await asyncio.to_thread(member.file.open, "rb") as file:
+                while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                    size += len(data)
+                    yield data
+        yield bytes(-size % 512)
+    yield bytes(1024)
+
+
+def blob_members(files: Mapping[str, tuple[Path, int]]) -> list[Member]:
+    """Blobs by digest, in the places of an OCI layout."""
+    folders = {digest.partition(":")[0] for digest in files}
+    found = [Member("blobs/", 0o755)] if folders else []
+    found += [Member(f"blobs/{folder}/", 0o755) for folder in folders]
+    found += [
+        Member(blob_path(digest), 0o444, file=path, size=size)
+        for digest, (path, size) in files.items()
+    ]
+    return found
+
+
+def blob_path(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
