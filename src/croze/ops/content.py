@@ -1,0 +1,119 @@
+"""The content of an op's inputs, as digests (contenthash; see `fs.checksum`).
+
+A ref never changes, so an answer is good for as long as the ref is there: answers are kept in
+memory, and with the ref the index that lets the next question be answered without a scan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, Protocol, TypeVar
+
+from croze.errors import CrozeError, NotFound
+from croze.fs.checksum import Query, checksum
+from croze.ops.digests import digest, joined
+from croze.ops.results import ref_of
+from croze.solver.contract import OpContext, Result
+from croze.store.contract import ImmutableRef
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SIDE_FILE = "checksums"
+"""Sources write it too, while files arrive."""
+REMEMBERED = 10_000
+
+
+class _Workers(Protocol):
+    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+
+class ContentDigests:
+    """Computes and remembers. One per daemon; refs are asked for one at a time."""
+
+    def __init__(self, workers: _Workers) -> None:
+        self._workers = workers
+        self._known: OrderedDict[tuple[str, Query], str] = OrderedDict()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def of(
+        self, ref: ImmutableRef | None, queries: Sequence[Query], sessions: Sequence[str]
+    ) -> list[str]:
+        """One digest a query. Raises what `fs.checksum` raises for paths that are not there."""
+        if ref is None:
+            return [_of_nothing(q) for q in queries]
+        lock = self._locks.setdefault(ref.id, asyncio.Lock())
+        try:
+            async with lock:
+                await self._learn(
+                    ref, [q for q in queries if (ref.id, q) not in self._known], sessions
+                )
+                return [self._recall(ref.id, q) for q in queries]
+        finally:
+            if not lock.locked():
+                self._locks.pop(ref.id, None)
+
+    async def _learn(
+        self, ref: ImmutableRef, queries: Sequence[Query], sessions: Sequence[str]
+    ) -> None:
+        if not queries:
+            return
+        side_file = str(ref.side_file(SIDE_FILE))
+        async with ref.mounted(readonly=True, sessions=sessions) as root:
+            digests = await self._workers.run(checksum, str(root), side_file, queries)
+        for query, found in zip(queries, digests, strict=True):
+            self._known[ref.id, query] = found
+
+    def _recall(self, id: str, query: Query) -> str:
+        self._known.move_to_end((id, query))
+        found = self._known[id, query]
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+
+class ContentKey:
+    """`InputKeying.content` for some paths of an input."""
+
+    def __init__(self, contents: ContentDigests, queries: Sequence[Query]) -> None:
+        self.contents = contents
+        self.queries = tuple(queries) or (Query(),)
+
+    async def __call__(self, result: Result, ctx: OpContext) -> str:
+        """The content key: the digest of the queries' digests."""
+        ref = ref_of(result)
+        try:
+            return joined(await self.contents.of(ref, self.queries, ctx.sessions()))
+        except CrozeError as error:
+            raise error.wrap(f"failed to calculate checksum of ref {result.id}") from error
+
+
+async def unlazy(result: Result, ctx: OpContext) -> None:
+    """`InputKeying.prepare`: fetch and unpack the input."""
+    ref = ref_of(result)
+    if ref is not None:
+        await ref.unlazy(ctx.sessions())
+
+
+def _of_nothing(query: Query) -> str:
+    if query.path == "/":
+        return digest(b"")
+    raise NotFound(f"{query.path}: no such file or directory")
+
+
+def dedupe_paths(paths: Sequence[str]) -> list[str]:
+    """Sorted, without those that lie below another one."""
+    if len(paths) <= 1:
+        return list(paths)
+    whole = set(paths)
+    return sorted(path for path in whole if not _covered(path, whole))
+
+
+def _covered(path: str, others: set[str]) -> bool:
+    """Whether another path is a directory above this one, written with or without a slash."""
+    slashes = (i for i, char in enumerate(path) if char == "/")
+    return any(
+        head in others and head != path for i in slashes for head in (path[:i], path[: i + 1])
+    )

@@ -1,0 +1,50 @@
+"""What one filesystem changed against another (`DiffOp`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from croze.api import ops_pb2
+from croze.errors import InvalidRequest
+from croze.ops import gojson
+from croze.ops.digests import digest
+from croze.ops.results import RefResult, ref_of
+from croze.ops.services import OpServices
+from croze.ops.validate import EMPTY
+from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
+from croze.store.contract import ImmutableRef
+
+CACHE_TYPE = "buildkit.diff.v0"
+
+
+class DiffOp:
+    """`Op` for a diff. The vertex has one input a side, none for a side that is scratch."""
+
+    def __init__(self, services: OpServices, op: ops_pb2.DiffOp) -> None:
+        self._services = services
+        self._op = op
+
+    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+        text = gojson.encode({"Type": CACHE_TYPE, "Diff": self._op})
+        sides = sum(side.input != EMPTY for side in (self._op.lower, self._op.upper))
+        return CacheMap(digest(text), inputs=(InputKeying(),) * sides)
+
+    async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
+        given = iter(inputs)
+        lower = _side("lower", self._op.lower.input, given)
+        upper = _side("upper", self._op.upper.input, given)
+        if lower is None:
+            return [RefResult(None if upper is None else upper.clone())]
+        if upper is not None and upper.id == lower.id:
+            return [RefResult(None)]
+        made = await self._services.refs.diff(lower, upper, description=ctx.vertex.name)
+        return [RefResult(made)]
+
+
+def _side(name: str, index: int, given: Iterator[Result]) -> ImmutableRef | None:
+    if index == EMPTY:
+        return None
+    result = next(given, None)
+    if result is None:
+        raise InvalidRequest(f"invalid {name} input index {index} for diff op")
+    return ref_of(result)

@@ -1,0 +1,16 @@
+"""SHA-256 digests in their text form."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+
+def digest(data: bytes) -> str:
+    """`sha256:` and the hex digest."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def joined(texts: Iterable[str]) -> str:
+    """The digest of texts with a zero byte between them."""
+    return digest(b"\0".join(t.encode("utf-8", "surrogateescape") for t in texts))

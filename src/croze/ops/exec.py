@@ -1,0 +1,180 @@
+"""A process in a container (`ExecOp`)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from croze.api import ops_pb2
+from croze.errors import (
+    Canceled,
+    CrozeError,
+    ExitError,
+    InvalidRequest,
+    ResourceExhausted,
+    SolveDetail,
+)
+from croze.ops import exec_keys, secrets
+from croze.ops.exec_mounts import MountPreparer, PreparedMounts
+from croze.ops.load import LoadedOp
+from croze.ops.logs import StepLog
+from croze.ops.quote import quote
+from croze.ops.results import ref_of
+from croze.ops.services import OpServices
+from croze.runtime.contract import (
+    ContainerSpec,
+    NetworkMode,
+    Process,
+    Resources,
+    Stdio,
+    Ulimit,
+)
+from croze.runtime.errors import StartError
+from croze.solver.contract import CacheMap, OpContext, Result
+
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_HOSTNAME = "buildkitsandbox"
+START_FAILED = 1
+"""The exit code of a step whose executable can't be run: that of the runtime."""
+
+_NETWORKS: dict[int, NetworkMode] = {
+    ops_pb2.UNSET: "sandbox",
+    ops_pb2.HOST: "host",
+    ops_pb2.NONE: "none",
+}
+
+
+class ExecOp:
+    """`Op` for an exec."""
+
+    def __init__(self, services: OpServices, loaded: LoadedOp, input_count: int) -> None:
+        self._services = services
+        self._loaded = loaded
+        self._exec = loaded.op.exec
+        self._input_count = input_count
+
+    @property
+    def _command(self) -> str:
+        return " ".join(self._exec.meta.args)
+
+    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+        return exec_keys.cache_map(
+            self._exec, self._loaded.platform, self._input_count, self._services.contents
+        )
+
+    async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
+        try:
+            async with self._services.turn(), AsyncExitStack() as stack:
+                return await self._run(ctx, inputs, stack)
+        except CrozeError as error:
+            detail = SolveDetail(
+                self._loaded.data,
+                dict(ctx.vertex.description),
+                input_ids=tuple(r.id for r in inputs),
+            )
+            raise error.with_detail(detail) from None
+
+    async def _run(
+        self, ctx: OpContext, inputs: Sequence[Result], stack: AsyncExitStack
+    ) -> Sequence[Result]:
+        sessions = ctx.sessions()
+        states = [ref_of(r) for r in inputs]
+        preparer = MountPreparer(self._services, stack, sessions, states, f"exec {self._command}")
+        mounts = await preparer.prepare(self._exec.mounts)
+        env = await secrets.environment(self._exec.secretenv, self._services.sessions, sessions)
+        log = StepLog(ctx.progress, self._services.log_limits)
+        try:
+            await self._run_container(mounts, self._process(env), log)
+        except Exception:
+            log.flush()
+            raise
+        return await mounts.results()
+
+    async def _run_container(self, mounts: PreparedMounts, process: Process, log: StepLog) -> None:
+        stdio = Stdio(log.stdout.write, log.stderr.write)
+        try:
+            code = await self._services.executor.run(self._spec(mounts), process, stdio)
+        except StartError as error:
+            log.stderr.write(f"{error}\n".encode())
+            raise self._failed(START_FAILED) from error
+        except ResourceExhausted as error:
+            raise self._failed(137, "cannot allocate memory") from error
+        except Canceled:
+            raise
+        except CrozeError as error:
+            raise error.wrap(self._failure) from error
+        if code not in (self._exec.meta.validExitCodes or (0,)):
+            raise self._failed(code)
+
+    @property
+    def _failure(self) -> str:
+        return f"process {quote(self._command)} did not complete successfully"
+
+    def _failed(self, code: int, reason: str = "") -> ExitError:
+        suffix = f": {reason}" if reason else ""
+        return ExitError(f"{self._failure}: exit code: {code}{suffix}", code)
+
+    def _process(self, secret_env: Sequence[str]) -> Process:
+        meta = self._exec.meta
+        env = [*meta.env, *proxy_env(meta.proxy_env)]
+        if not any(e.startswith("PATH=") for e in env):
+            env.append(DEFAULT_PATH)
+        return Process(
+            args=list(meta.args),
+            env=[*env, *secret_env],
+            cwd=meta.cwd or "/",
+            user=meta.user,
+        )
+
+    def _spec(self, mounts: PreparedMounts) -> ContainerSpec:
+        meta = self._exec.meta
+        network = _NETWORKS.get(self._exec.network)
+        if network is None:
+            raise InvalidRequest(f"unknown network mode {self._exec.network}")
+        return ContainerSpec(
+            root=mounts.root.mounts,
+            mounts=mounts.container_mounts(meta.cwd),
+            readonly_root=mounts.root.mount.readonly,
+            hostname=meta.hostname or DEFAULT_HOSTNAME,
+            network=network,
+            insecure=self._exec.security == ops_pb2.INSECURE,
+            extra_hosts=[_host(h) for h in meta.extraHosts],
+            ulimits=[Ulimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
+            cgroup_parent=meta.cgroupParent,
+            resources=_resources(self._loaded.resources),
+            remove_mount_stubs=meta.removeMountStubsRecursive,
+        )
+
+
+def proxy_env(proxy: ops_pb2.ProxyEnv) -> list[str]:
+    """Proxy settings, which are not part of the cache key; in both spellings."""
+    values = {
+        "HTTP_PROXY": proxy.http_proxy,
+        "HTTPS_PROXY": proxy.https_proxy,
+        "FTP_PROXY": proxy.ftp_proxy,
+        "NO_PROXY": proxy.no_proxy,
+        "ALL_PROXY": proxy.all_proxy,
+    }
+    return [f"{n}={v}" for name, v in values.items() if v for n in (name, name.lower())]
+
+
+def _host(host: ops_pb2.HostIP) -> tuple[str, str]:
+    try:
+        return host.Host, str(ipaddress.ip_address(host.IP))
+    except ValueError:
+        raise InvalidRequest(f"failed to parse IP {host.IP}") from None
+
+
+def _resources(limits: ops_pb2.LinuxResources | None) -> Resources:
+    if limits is None:
+        return Resources()
+    return Resources(
+        memory=limits.memory,
+        memory_swap=limits.memorySwap,
+        cpu_shares=limits.cpuShares,
+        cpu_period=limits.cpuPeriod,
+        cpu_quota=limits.cpuQuota,
+        cpuset_cpus=limits.cpusetCpus,
+        cpuset_mems=limits.cpusetMems,
+    )

@@ -1,0 +1,230 @@
+"""The mounts of an exec: from what LLB says to what a container gets, and back to results."""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from croze.api import ops_pb2
+from croze.errors import InvalidRequest
+from croze.ops.results import RefResult
+from croze.ops.secrets import SecretFiles
+from croze.ops.services import OpServices
+from croze.ops.ssh import agent_mount
+from croze.ops.validate import EMPTY, ROOT, SKIP_OUTPUT
+from croze.runtime.contract import ContainerMount
+from croze.store.contract import ImmutableRef, Mount, MutableRef, Sharing
+
+State = ImmutableRef | None
+
+
+@dataclass(eq=False)
+class Prepared:
+    """One mount that is ready. `output` is the input where that is handed on as a result."""
+
+    mount: ops_pb2.Mount
+    mounts: Sequence[Mount] = ()
+    readonly: bool = False
+    output: ImmutableRef | None = None
+    written: MutableRef | None = None
+    """To be committed when the step succeeds."""
+    skipped: bool = False
+
+
+@dataclass
+class PreparedMounts:
+    """All mounts of one exec, in their order."""
+
+    items: list[Prepared] = field(default_factory=list)
+
+    @property
+    def root(self) -> Prepared:
+        return next(p for p in reversed(self.items) if p.mount.dest == ROOT)
+
+    def container_mounts(self, cwd: str) -> list[ContainerMount]:
+        """What the container gets besides its root."""
+        return [
+            ContainerMount(
+                dest=posixpath.join("/", cwd, p.mount.dest),
+                mounts=p.mounts,
+                selector=p.mount.selector,
+                readonly=p.readonly,
+            )
+            for p in self.items
+            if p.mount.dest != ROOT and not p.skipped
+        ]
+
+    async def results(self) -> list[RefResult]:
+        """Commit what was written; one result an output, in the order of the mounts."""
+        made: list[RefResult] = []
+        try:
+            for item in self.items:
+                if item.written is not None:
+                    made.append(RefResult(await item.written.commit()))
+                    item.written = None
+                elif item.mount.output != SKIP_OUTPUT and not item.skipped:
+                    made.append(_handed_on(item))
+            return made
+        except BaseException:
+            for result in made:
+                await result.release()
+            raise
+
+
+class MountPreparer:
+    """Prepares the mounts of one run. Everything it takes is given back when `stack` closes."""
+
+    def __init__(
+        self,
+        services: OpServices,
+        stack: AsyncExitStack,
+        sessions: Sequence[str],
+        inputs: Sequence[State],
+        name: str,
+    ) -> None:
+        self._services = services
+        self._stack = stack
+        self._sessions = sessions
+        self._inputs = inputs
+        self._name = name
+        self._secrets = SecretFiles(services.scratch_dir, stack)
+        self._caches: dict[tuple[str, str], MutableRef] = {}
+
+    async def prepare(self, mounts: Sequence[ops_pb2.Mount]) -> PreparedMounts:
+        """All of them: binds side by side, cache mounts in an order that is the same for all
+        steps, so that no two wait for each other."""
+        items = [Prepared(mount) for mount in mounts]
+        caches = [i for i in items if i.mount.mountType == ops_pb2.CACHE]
+        others = [i for i in items if i.mount.mountType != ops_pb2.CACHE]
+        for item in items:
+            self._check(item.mount)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for item in others:
+                    group.create_task(self._prepare_one(item))
+        except* Exception as errors:
+            raise first_of(errors) from None
+        for item in sorted(caches, key=lambda i: i.mount.cacheOpt.ID):
+            await self._cache(item)
+        return PreparedMounts(items)
+
+    def _check(self, mount: ops_pb2.Mount) -> None:
+        kind = ops_pb2.MountType.Name(mount.mountType)
+        if mount.dest == ROOT and mount.mountType != ops_pb2.BIND:
+            raise InvalidRequest(f"invalid mount type {kind} for {mount.dest}")
+        if mount.input != EMPTY and not 0 <= mount.input < len(self._inputs):
+            raise InvalidRequest(f"missing input {mount.input}")
+
+    def _input(self, mount: ops_pb2.Mount) -> State:
+        return None if mount.input == EMPTY else self._inputs[mount.input]
+
+    async def _prepare_one(self, item: Prepared) -> None:
+        match item.mount.mountType:
+            case ops_pb2.BIND:
+                await self._bind(item)
+            case ops_pb2.TMPFS:
+                self._tmpfs(item)
+            case ops_pb2.SECRET:
+                await self._secret(item)
+            case ops_pb2.SSH:
+                await self._ssh(item)
+            case _:
+                raise InvalidRequest(f"mount type {item.mount.mountType} not implemented")
+
+    async def _bind(self, item: Prepared) -> None:
+        mount, ref = item.mount, self._input(item.mount)
+        is_root, keeps = mount.dest == ROOT, mount.output != SKIP_OUTPUT
+        item.readonly = mount.readonly
+        if mount.readonly and ref is not None and not is_root:
+            item.output = ref if keeps else None
+            item.mounts = await ref.mounts(readonly=True, sessions=self._sessions)
+            return
+        # Written to: as a result, or in a private copy that is thrown away.
+        description = f"mount {mount.dest} from {self._name}"
+        mutable = await self._services.refs.new(
+            ref, description=description, sessions=self._sessions
+        )
+        if keeps:
+            item.written = mutable
+            self._stack.push_async_callback(_release_unless_committed, item)
+        else:
+            self._stack.push_async_callback(mutable.release)
+        item.mounts = await mutable.mounts(readonly=False)
+
+    async def _cache(self, item: Prepared) -> None:
+        mount, base = item.mount, self._input(item.mount)
+        if not mount.HasField("cacheOpt"):
+            raise InvalidRequest("missing cache mount options")
+        key = (mount.cacheOpt.ID, "" if base is None else base.id)
+        if key not in self._caches:
+            self._caches[key] = await self._stack.enter_async_context(
+                self._services.refs.cache_mount(
+                    mount.cacheOpt.ID,
+                    base,
+                    _sharing(mount.cacheOpt.sharing),
+                    description=self._cache_description(mount),
+                )
+            )
+        item.readonly = mount.readonly
+        item.mounts = await self._caches[key].mounts(readonly=mount.readonly)
+        item.output = base if mount.output != SKIP_OUTPUT else None
+
+    def _cache_description(self, mount: ops_pb2.Mount) -> str:
+        text = f"cached mount {mount.dest} from {self._name}"
+        id = mount.cacheOpt.ID
+        return text if id == mount.dest else f'{text} with id "{id}"'
+
+    def _tmpfs(self, item: Prepared) -> None:
+        options = ["nosuid"]
+        if item.mount.readonly:
+            options.append("ro")
+        if item.mount.TmpfsOpt.size > 0:
+            options.append(f"size={item.mount.TmpfsOpt.size}")
+        item.mounts = [Mount("tmpfs", "tmpfs", tuple(options))]
+
+    async def _secret(self, item: Prepared) -> None:
+        mount = await self._secrets.mount(
+            item.mount.secretOpt, self._services.sessions, self._sessions
+        )
+        item.skipped = mount is None
+        item.mounts = [mount] if mount is not None else []
+
+    async def _ssh(self, item: Prepared) -> None:
+        mount = await agent_mount(
+            item.mount.SSHOpt,
+            self._services.sessions,
+            self._sessions,
+            self._stack,
+            self._services.scratch_dir,
+        )
+        item.skipped = mount is None
+        item.mounts = [mount] if mount is not None else []
+
+
+def _handed_on(item: Prepared) -> RefResult:
+    """The input as output."""
+    return RefResult(None if item.output is None else item.output.clone())
+
+
+async def _release_unless_committed(item: Prepared) -> None:
+    if item.written is not None:
+        await item.written.release()
+
+
+def _sharing(value: int) -> Sharing:
+    try:
+        return Sharing(value)
+    except ValueError:
+        raise InvalidRequest(f"invalid cache sharing option: {value}") from None
+
+
+def first_of(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The first error of a group of tasks, which is what went wrong first."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Exception)
+    return error

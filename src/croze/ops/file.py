@@ -1,0 +1,111 @@
+"""Changes to files without a container (`FileOp`): copy, mkdir, mkfile, symlink, rm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from croze.api import ops_pb2
+from croze.errors import CrozeError, SolveDetail
+from croze.ops import file_keys
+from croze.ops.file_plan import NOTHING, Chain, Plan, make_plan, owner_states
+from croze.ops.file_steps import apply, make_step
+from croze.ops.results import RefResult, ref_of
+from croze.ops.services import OpServices
+from croze.solver.contract import CacheMap, OpContext, Result
+from croze.store.contract import ImmutableRef
+
+State = ImmutableRef | None
+
+
+class FileOp:
+    """`Op` for a file op. Each chain of actions is one call of a worker process."""
+
+    def __init__(
+        self, services: OpServices, op: ops_pb2.FileOp, input_count: int, data: bytes = b""
+    ) -> None:
+        self._services = services
+        self._actions = list(op.actions)
+        self._input_count = input_count
+        self._data = data
+
+    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+        return file_keys.cache_map(self._actions, self._input_count, self._services.contents)
+
+    async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
+        plan = make_plan(self._actions, len(inputs))
+        try:
+            async with self._services.turn():
+                return await self._run(plan, ctx, [ref_of(r) for r in inputs])
+        except CrozeError as error:
+            raise error.with_detail(SolveDetail(self._data, dict(ctx.vertex.description))) from None
+
+    async def _run(self, plan: Plan, ctx: OpContext, inputs: Sequence[State]) -> list[RefResult]:
+        states: dict[int, State] = dict(enumerate(inputs))
+        made: list[ImmutableRef] = []
+        try:
+            for chain in plan.chains:
+                ref = await self._run_chain(chain, ctx, states)
+                made.append(ref)
+                states[chain.result] = ref
+            return [RefResult(_clone(states[index])) for index in plan.outputs]
+        finally:
+            for ref in made:
+                await ref.release()
+
+    async def _run_chain(
+        self, chain: Chain, ctx: OpContext, states: dict[int, State]
+    ) -> ImmutableRef:
+        base = None if chain.base == NOTHING else states[chain.base]
+        mutable = await self._services.refs.new(
+            base, description=ctx.vertex.name, sessions=ctx.sessions()
+        )
+        try:
+            async with AsyncExitStack() as stack:
+                target = await stack.enter_async_context(mutable.mounted(readonly=False))
+                roots = await self._mount_all(stack, chain, ctx, states, str(target))
+                steps = [make_step(self._actions[i], roots.__getitem__) for i in chain.actions]
+                await self._services.workers.run(apply, str(target), steps)
+            return await mutable.commit()
+        except BaseException:
+            await mutable.release()
+            raise
+
+    async def _mount_all(
+        self,
+        stack: AsyncExitStack,
+        chain: Chain,
+        ctx: OpContext,
+        states: dict[int, State],
+        target: str,
+    ) -> dict[int, str]:
+        """Where each state can be seen that the chain's actions read."""
+        own = {self._input_count + number for number in chain.actions}
+        roots = dict.fromkeys(own, target) | {NOTHING: str(self._nothing())}
+        for number in chain.actions:
+            action = self._actions[number]
+            named = set(owner_states(action))
+            if number == chain.actions[0]:
+                named.discard(chain.base)  # what it works on is not changed yet
+            for index in (action.secondaryInput, *sorted(named)):
+                if index not in roots:
+                    roots[index] = await self._mount(stack, states[index], ctx)
+        roots.setdefault(chain.base, target)
+        return roots
+
+    async def _mount(self, stack: AsyncExitStack, state: State, ctx: OpContext) -> str:
+        if state is None:
+            return str(self._nothing())
+        mounted = state.mounted(readonly=True, sessions=ctx.sessions())
+        return str(await stack.enter_async_context(mounted))
+
+    def _nothing(self) -> Path:
+        """An empty directory."""
+        path = self._services.scratch_dir / "empty"
+        path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        return path
+
+
+def _clone(state: State) -> State:
+    return None if state is None else state.clone()

@@ -1,0 +1,161 @@
+"""How a file op is cached: the cache map of `FileOp` (golden `cache/README.md`, 2.3 and 2.4)."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+
+from croze.api import ops_pb2
+from croze.errors import InvalidRequest
+from croze.fs.checksum import Query
+from croze.ops import gojson
+from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
+from croze.ops.digests import digest, joined
+from croze.solver.contract import CacheMap, InputKeying
+
+CACHE_TYPE = "buildkit.file.v0"
+NO_INPUT = -1
+
+Actions = Sequence[ops_pb2.FileAction]
+
+
+def cache_map(actions: Actions, input_count: int, contents: ContentDigests) -> CacheMap:
+    """The cache map of a file op with so many inputs."""
+    queries = _queries(actions, input_count)
+    changed = {a.input for a in actions}
+    inputs = []
+    for index in range(input_count):
+        asked = queries.pop(index, [])
+        by_content = asked and index not in changed
+        inputs.append(_keying(asked, contents) if by_content else InputKeying(prepare=unlazy))
+    if queries:
+        bad = next(iter(queries))
+        raise InvalidRequest(f"invalid input index {bad} in file op with {input_count} inputs")
+    return CacheMap(digest=digest(key_json(actions, input_count)), inputs=tuple(inputs))
+
+
+def key_json(actions: Actions, input_count: int) -> bytes:
+    """The text whose digest is the op's cache digest."""
+    value: dict[str, Any] = {
+        "Type": CACHE_TYPE,
+        "Actions": [_action_json(a, input_count) for a in actions],
+    }
+    indexes = [[a.input, a.secondaryInput, a.output] for a in actions]
+    if not _is_usual(indexes):
+        value["indexes"] = indexes
+    return gojson.encode(value)
+
+
+def _action_json(action: ops_pb2.FileAction, input_count: int) -> bytes:
+    kind = action.WhichOneof("action")
+    if kind is None:
+        return b""
+    body: Message = getattr(action, kind)
+    if kind == "copy" and _copies_an_input(action, input_count):
+        copy = ops_pb2.FileActionCopy()
+        copy.CopyFrom(action.copy)
+        copy.src = _base(copy.src)
+        body = copy
+    return gojson.encode(body)
+
+
+def _copies_an_input(action: ops_pb2.FileAction, input_count: int) -> bool:
+    return action.secondaryInput != NO_INPUT and action.secondaryInput < input_count
+
+
+def _base(path: str) -> str:
+    """Go's `path.Base`."""
+    stripped = path.rstrip("/")
+    if not stripped:
+        return "/" if path else "."
+    return posixpath.basename(stripped)
+
+
+def _is_usual(indexes: Sequence[Sequence[int]]) -> bool:
+    """A chain of actions on input 0 with copies from input 1: its indexes are left out, as they
+    were in times when no indexes were hashed. The offset is the number of actions, not inputs."""
+    count = len(indexes)
+    for i, (primary, secondary, output) in enumerate(indexes):
+        last = i == count - 1
+        if primary != (0 if i == 0 else count + i - 1):
+            return False
+        if secondary not in (-1, 1) or output != (0 if last else -1):
+            return False
+    return count > 0
+
+
+def _queries(actions: Actions, input_count: int) -> dict[int, list[Query]]:
+    """What is read of each input."""
+    found: dict[int, list[Query]] = {}
+    for action in actions:
+        for kind in ("copy", "mkdir", "mkfile"):
+            if action.WhichOneof("action") == kind:
+                _add_owner(found, getattr(action, kind).owner)
+        if action.WhichOneof("action") == "copy" and _copies_an_input(action, input_count):
+            found.setdefault(action.secondaryInput, []).append(_copy_query(action.copy))
+    return found
+
+
+def _add_owner(found: dict[int, list[Query]], owner: ops_pb2.ChownOpt) -> None:
+    for option, path in ((owner.user, "/etc/passwd"), (owner.group, "/etc/group")):
+        if option.WhichOneof("user") == "byName":
+            if option.byName.input < 0:
+                raise InvalidRequest(f"invalid user index {option.byName.input}")
+            found.setdefault(option.byName.input, []).append(Query(path=path, follow_links=True))
+
+
+def _copy_query(copy: ops_pb2.FileActionCopy) -> Query:
+    return Query(
+        path=copy.src,
+        follow_links=copy.followSymlink,
+        wildcard=copy.allowWildcard and has_wildcard(copy.src),
+        include=tuple(copy.include_patterns),
+        exclude=tuple(copy.exclude_patterns),
+        required_paths=tuple(copy.required_paths),
+    )
+
+
+def has_wildcard(path: str) -> bool:
+    """Whether there is a `*`, `?` or `[` that no backslash hides."""
+    chars = iter(path)
+    for char in chars:
+        if char == "\\":
+            next(chars, None)
+        elif char in "*?[":
+            return True
+    return False
+
+
+def _keying(queries: Sequence[Query], contents: ContentDigests) -> InputKeying:
+    paths = sorted((q.path for q in queries), key=lambda p: p.encode(), reverse=True)
+    content = ContentKey(contents, [_rooted(q) for q in _dedupe(queries)])
+    return InputKeying(selector=joined(paths), content=content, prepare=unlazy)
+
+
+def _is_pattern(query: Query) -> bool:
+    return bool(query.wildcard or query.include or query.exclude)
+
+
+def _dedupe(queries: Sequence[Query]) -> list[Query]:
+    """Plain paths once, without those below others; patterns all; sorted by path."""
+    plain = [q for q in queries if not _is_pattern(q)]
+    out = []
+    for follow in (False, True):
+        paths = dedupe_paths([q.path for q in plain if q.follow_links == follow])
+        out += [Query(path=p, follow_links=follow) for p in paths]
+    out += [q for q in queries if _is_pattern(q)]
+    return sorted(out, key=lambda q: q.path.encode())
+
+
+def _rooted(query: Query) -> Query:
+    return Query(
+        path=posixpath.normpath("/" + query.path.lstrip("/")),
+        follow_links=query.follow_links,
+        wildcard=query.wildcard,
+        include=query.include,
+        exclude=query.exclude,
+        required_paths=query.required_paths,
+    )

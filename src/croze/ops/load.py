@@ -1,0 +1,216 @@
+"""A marshalled definition → vertices that the solver can work on.
+
+A definition comes from a client and may be anything: whatever is wrong with it is an
+`InvalidRequest`. The cost is linear in the number of ops, and nothing recurses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from google.protobuf.message import DecodeError
+
+from croze.api import ops_pb2
+from croze.errors import InvalidRequest, Unsupported
+from croze.image.platform import Platform, default_platform, normalize
+from croze.llb.marshal import marshal_op
+from croze.ops.digests import digest
+from croze.ops.names import CUSTOM_NAME, op_name
+from croze.ops.validate import validate
+from croze.solver.contract import Edge, Vertex
+from croze.status import ProgressGroup
+
+IGNORE_CACHE_SUFFIX = "-ignore-cache"
+
+SourcePolicy = Callable[[ops_pb2.SourceOp], Awaitable[ops_pb2.SourceOp | None]]
+"""What a source is replaced with, None to leave it. Raises when it is refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedOp:
+    """`Vertex.op`: what this room's ops are made from."""
+
+    op: ops_pb2.Op
+    data: bytes
+    """The marshalled op, as errors carry it."""
+    platform: Platform
+    """Normalised; this machine's where the op has none."""
+    resources: ops_pb2.LinuxResources | None = None
+    """Limits for an exec, outside its identity."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """`caps` are those this daemon has; None checks nothing. `check` may refuse an op
+    (entitlements)."""
+
+    caps: frozenset[str] | None = None
+    check: Callable[[ops_pb2.Op], None] | None = None
+    policy: SourcePolicy | None = None
+    ignore_cache: bool = False
+    """Ignore the cache for every vertex."""
+
+
+@dataclass(eq=False)
+class _Node:
+    op: ops_pb2.Op
+    data: bytes
+    digest: str
+    metadata: ops_pb2.OpMetadata
+    inputs: list[_Node] = field(default_factory=list)
+    changed: bool = False
+
+
+async def load(definition: ops_pb2.Definition, options: LoadOptions | None = None) -> Edge:
+    """The edge that the definition asks for: what its last op has as input."""
+    options = options or LoadOptions()
+    nodes, last = _parse(definition)
+    order = _sort(nodes, last)
+    if options.policy is not None:
+        await _apply_policy(order, options.policy)
+    vertices = _build(order, options)
+    return Edge(vertices[last.inputs[0]], last.op.inputs[0].index)
+
+
+def _parse(definition: ops_pb2.Definition) -> tuple[dict[str, _Node], _Node]:
+    """All ops by digest, and the last one, which only points at the result."""
+    if not getattr(definition, "def"):
+        raise InvalidRequest("invalid empty definition")
+    nodes: dict[str, _Node] = {}
+    for data in getattr(definition, "def"):
+        op = _parse_op(data)
+        name = digest(data)
+        metadata = definition.metadata.get(name) or ops_pb2.OpMetadata()
+        nodes[name] = last = _Node(op, data, name, metadata)
+    if len(nodes) < 2:
+        raise InvalidRequest(f"invalid LLB with {len(nodes)} vertexes")
+    if not last.op.inputs:
+        raise InvalidRequest("invalid LLB with no inputs on last vertex")
+    return nodes, last
+
+
+def _parse_op(data: bytes) -> ops_pb2.Op:
+    try:
+        op = ops_pb2.Op.FromString(data)
+    except DecodeError as error:
+        raise InvalidRequest(f"failed to parse llb proto op: {error}") from error
+    for i, source in enumerate(op.inputs):
+        if source.index < 0:
+            raise InvalidRequest(f"invalid input {i} output index {source.index}")
+    return op
+
+
+def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
+    """What `last` needs, inputs first, without itself. Digests rule out loops, but for one made
+    on purpose with a broken hash."""
+    order: list[_Node] = []
+    done: set[str] = set()
+    stack = [(last, iter(last.op.inputs))]
+    open_digests = {last.digest}
+    while stack:
+        node, rest = stack[-1]
+        source = next(rest, None)
+        if source is None:
+            stack.pop()
+            open_digests.discard(node.digest)
+            done.add(node.digest)
+            order.append(node)
+            continue
+        needed = nodes.get(source.digest)
+        if needed is None:
+            raise InvalidRequest(f"invalid missing input digest {source.digest}")
+        if needed.digest in open_digests:
+            raise InvalidRequest(f"invalid loop through {source.digest}")
+        node.inputs.append(needed)
+        if needed.digest not in done:
+            stack.append((needed, iter(needed.op.inputs)))
+            open_digests.add(needed.digest)
+    return order[:-1]
+
+
+async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy) -> None:
+    """Let the policy replace sources; what stands on a replaced one gets a new digest."""
+    for node in order:
+        if node.op.WhichOneof("op") == "source":
+            replaced = await policy(node.op.source)
+            if replaced is not None and replaced != node.op.source:
+                node.op.source.CopyFrom(replaced)
+                node.changed = True
+        for source, needed in zip(node.op.inputs, node.inputs, strict=True):
+            if needed.changed:
+                source.digest = needed.digest
+                node.changed = True
+        if node.changed:
+            node.data = marshal_op(node.op)
+            node.digest = digest(node.data)
+
+
+def _build(order: Iterable[_Node], options: LoadOptions) -> dict[_Node, Vertex]:
+    vertices: dict[_Node, Vertex] = {}
+    default = normalize(default_platform())
+    for node in order:
+        validate(node.op)
+        _check_caps(node.metadata, options.caps)
+        if options.check is not None:
+            options.check(node.op)
+        vertices[node] = _vertex(node, vertices, default, options)
+    return vertices
+
+
+def _check_caps(metadata: ops_pb2.OpMetadata, caps: frozenset[str] | None) -> None:
+    if caps is None:
+        return
+    for name in metadata.caps:
+        if name not in caps:
+            raise Unsupported(f"unknown API capability {name}")
+
+
+def _vertex(
+    node: _Node, vertices: Mapping[_Node, Vertex], default: Platform, options: LoadOptions
+) -> Vertex:
+    metadata = node.metadata
+    inputs = tuple(
+        Edge(vertices[needed], source.index)
+        for source, needed in zip(node.op.inputs, node.inputs, strict=True)
+    )
+    description = dict(metadata.description)
+    name = description.get(CUSTOM_NAME)
+    if name is None:
+        name = op_name(node.op, [e.vertex.name for e in inputs])
+    ignore = metadata.ignore_cache or options.ignore_cache
+    return Vertex(
+        digest=node.digest + IGNORE_CACHE_SUFFIX if ignore else node.digest,
+        llb_digest=node.digest if ignore else "",
+        op=_loaded(node, default),
+        inputs=inputs,
+        name=name,
+        ignore_cache=ignore,
+        export_cache=metadata.export_cache.Value if metadata.HasField("export_cache") else None,
+        description=description,
+        progress_group=_group(metadata),
+    )
+
+
+def _loaded(node: _Node, default: Platform) -> LoadedOp:
+    limited = node.op.WhichOneof("op") == "exec" and node.metadata.HasField("linux_resources")
+    return LoadedOp(
+        op=node.op,
+        data=node.data,
+        platform=_platform(node.op, default),
+        resources=node.metadata.linux_resources if limited else None,
+    )
+
+
+def _platform(op: ops_pb2.Op, default: Platform) -> Platform:
+    if not op.HasField("platform"):
+        return default
+    p = op.platform
+    return normalize(Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant))
+
+
+def _group(metadata: ops_pb2.OpMetadata) -> ProgressGroup | None:
+    if not metadata.HasField("progress_group"):
+        return None
+    group = metadata.progress_group
+    return ProgressGroup(group.id, group.name, group.weak)

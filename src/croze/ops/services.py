@@ -1,0 +1,62 @@
+"""What ops work with: the daemon wires it once and every op gets it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
+
+from croze.api import ops_pb2
+from croze.ops.content import ContentDigests
+from croze.ops.logs import LogLimits
+from croze.runtime.contract import Executor
+from croze.session.contract import SessionManager
+from croze.solver.contract import OpContext, Result
+from croze.sources.contract import SourceFactory
+from croze.store.contract import RefStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NestedSolve = Callable[[ops_pb2.Definition, OpContext], Awaitable[Result]]
+"""Solves a definition for a build op; the result is the caller's to release."""
+
+
+class Workers(Protocol):
+    """Runs plain functions of picklable arguments in worker processes (`fs.pool.WorkerPool`)."""
+
+    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+
+@dataclass(frozen=True)
+class OpServices:
+    """`sources` by scheme (`docker-image`); `parallelism` bounds how many ops work at once;
+    `scratch_dir` is for what lives as long as one step (secrets, sockets)."""
+
+    refs: RefStore
+    executor: Executor
+    sources: Mapping[str, SourceFactory]
+    sessions: SessionManager
+    workers: Workers
+    scratch_dir: Path
+    contents: ContentDigests
+    solve_nested: NestedSolve | None = None
+    parallelism: asyncio.Semaphore | None = None
+    log_limits: LogLimits = field(default_factory=LogLimits)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn to work."""
+        if self.parallelism is None:
+            yield
+            return
+        async with self.parallelism:
+            yield
+
+
+def source_table(factories: tuple[SourceFactory, ...]) -> dict[str, SourceFactory]:
+    """Factories by each of their schemes."""
+    return {scheme: factory for factory in factories for scheme in factory.schemes}

@@ -1,0 +1,59 @@
+"""Sources: what a build starts from (`SourceOp`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from croze.api import ops_pb2
+from croze.errors import InvalidRequest
+from croze.image.platform import Platform
+from croze.ops.digests import digest
+from croze.ops.results import RefResult
+from croze.ops.services import OpServices
+from croze.solver.contract import CacheMap, OpContext, Result
+from croze.sources.contract import Source, SourceContext, SourceRequest
+
+CACHE_TYPE = "buildkit.source.v0"
+PRIVATE_PREFIX = "session:"
+
+
+def cache_digest(key: str) -> str:
+    """The cache digest of a source's key; keys of a session never leave the daemon."""
+    found = digest(f"{CACHE_TYPE}:{key}".encode())
+    return found.replace("sha256:", "random:") if key.startswith(PRIVATE_PREFIX) else found
+
+
+class SourceOp:
+    """`Op` for one source. `pin` is what the name was found to mean, once known."""
+
+    def __init__(self, services: OpServices, op: ops_pb2.SourceOp, platform: Platform) -> None:
+        self._services = services
+        self._request = SourceRequest(op.identifier, dict(op.attrs), platform)
+        self._source: Source | None = None
+        self.pin = ""
+
+    @property
+    def identifier(self) -> str:
+        return self._request.identifier
+
+    def _open(self) -> Source:
+        if self._source is None:
+            scheme, separator, _ = self._request.identifier.partition("://")
+            factory = self._services.sources.get(scheme) if separator else None
+            if factory is None:
+                raise InvalidRequest(f"unknown source identifier {self._request.identifier}")
+            self._source = factory.open(self._request)
+        return self._source
+
+    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+        key = await self._open().key(_source_context(ctx), index)
+        self.pin = self.pin or key.pin
+        return CacheMap(digest=cache_digest(key.key), done=key.done)
+
+    async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
+        async with self._services.turn():
+            return [RefResult(await self._open().snapshot(_source_context(ctx)))]
+
+
+def _source_context(ctx: OpContext) -> SourceContext:
+    return SourceContext(sessions=ctx.sessions(), progress=ctx.progress)

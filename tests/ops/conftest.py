@@ -1,0 +1,85 @@
+"""Fakes of the services that ops use, over plain directories."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import pytest
+
+from croze.ops.content import ContentDigests
+from croze.solver.contract import Vertex
+from croze.status import Progress
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ThreadWorkers:
+    """`Workers` in this process."""
+
+    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(fn, *args, **kwargs)
+
+
+class RecordingProgress:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.logs: list[tuple[int, bytes]] = []
+
+    def log(self, stream: int, data: bytes) -> None:
+        self.logs.append((stream, data))
+
+    def status(self, id: str, **_: object) -> None: ...
+
+    def warn(self, short: str, **_: object) -> None: ...
+
+    def text(self, stream: int) -> str:
+        return b"".join(d for s, d in self.logs if s == stream).decode()
+
+
+class FakeContext:
+    """`OpContext` of one job."""
+
+    def __init__(self, vertex: Vertex, progress: Progress | None = None) -> None:
+        self.vertex = vertex
+        self.progress: Progress = progress or RecordingProgress()
+
+    def sessions(self) -> Sequence[str]:
+        return ("session",)
+
+    def job_values(self, key: str) -> Sequence[object]:
+        return ()
+
+
+class TreeRef:
+    """Just enough of an immutable ref: a directory that is there already."""
+
+    def __init__(self, path: Path, side: Path) -> None:
+        self.path = path
+        self.side = side
+        self.id = path.name
+        self.mounted_times = 0
+
+    @asynccontextmanager
+    async def mounted(self, *, readonly: bool, sessions: Sequence[str] = ()) -> AsyncIterator[Path]:
+        assert readonly
+        self.mounted_times += 1
+        yield self.path
+
+    def side_file(self, name: str) -> Path:
+        self.side.mkdir(exist_ok=True)
+        return self.side / name
+
+    async def unlazy(self, sessions: Sequence[str] = ()) -> None: ...
+
+    async def release(self) -> None: ...
+
+
+@pytest.fixture
+def contents() -> ContentDigests:
+    return ContentDigests(ThreadWorkers())
