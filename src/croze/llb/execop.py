@@ -81,7 +81,7 @@ class ExecVertex(Vertex):
         self._args = args
         self._meta = meta
         self._mounts = sorted(
-            [Mount("/", root, readonly=readonly_root), *mounts], key=lambda m: m.target.encode()
+            [Mount("/", root, readonly=readonly_root), *mounts], key=lambda m: m.target
         )
         self._secrets = secrets
         self._sockets = [

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Unpack
 
 from croze.api import ops_pb2
+from croze.errors import InvalidRequest
 from croze.image.config import ImageConfig
 from croze.image.platform import Platform, normalize
 from croze.llb.env import Env
@@ -35,6 +36,8 @@ class State:
 
     output: Output | None = None
     meta: Meta = field(default_factory=lambda: Meta(dir="/"))
+    defaults: Defaults | None = None
+    """What `marshal` fills in where nothing else is said."""
 
     # What it carries along.
 
@@ -106,7 +109,12 @@ class State:
         return state.platform(platform) if platform is not None else state
 
     def _with(self, **changes: object) -> State:
-        return State(self.output, replace(self.meta, **changes))  # type: ignore[arg-type]
+        meta = replace(self.meta, **changes)  # type: ignore[arg-type]
+        return State(self.output, meta, self.defaults)
+
+    def with_defaults(self, defaults: Defaults) -> State:
+        """To be marshalled with these defaults; so are states made from it."""
+        return replace(self, defaults=defaults)
 
     # What can be done with it.
 
@@ -172,8 +180,12 @@ class State:
     # What becomes of it.
 
     def marshal(self, defaults: Defaults | None = None) -> ops_pb2.Definition:
-        """The definition to hand to a daemon; empty for scratch."""
-        return define(self.output, defaults or Defaults())
+        """The definition to hand to a daemon; empty for scratch. Raises `InvalidRequest` for an op
+        that is wrong in itself, or has text that is not UTF-8."""
+        try:
+            return define(self.output, defaults or self.defaults or Defaults())
+        except UnicodeEncodeError:
+            raise InvalidRequest("string field contains invalid UTF-8") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,191 @@
+"""From parsed stages to the graph of stages that the target needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.checks import (
+    check_constant_platform,
+    check_from_args,
+    check_redundant_platform,
+)
+from croze.dockerfile.convert.outline import OutlineCapture
+from croze.dockerfile.convert.stage import (
+    Command,
+    Stages,
+    StageState,
+    external_image,
+    find_cycle,
+)
+from croze.dockerfile.instructions import Add, Copy, Instruction, Run, Stage, Workdir
+from croze.dockerfile.lint import Linter
+from croze.dockerfile.location import DockerfileError, with_location
+from croze.dockerfile.numbers import parse_int
+from croze.dockerfile.quote import quote
+from croze.dockerfile.shell import ShellLex
+from croze.dockerfile.suggest import suggest, with_suggestion
+from croze.errors import CrozeError
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+
+
+def add_stages(build: Build, stages: Sequence[Stage]) -> None:
+    """Make the stages' states, bases and platforms expanded."""
+    for number, stage in enumerate(stages):
+        _add_stage(build, stage, number)
+
+
+def _add_stage(build: Build, stage: Stage, number: int) -> None:
+    lint = build.lint.for_comments(stage.comments)
+    known = {*build.global_infos, *build.global_args}
+    try:
+        base = build.lex.expand(stage.base, build.global_args)
+    except CrozeError as err:
+        raise with_location(err, stage.location) from None
+    check_from_args(known, base.unmatched, stage.location, lint)
+    if not base.result:
+        blank = DockerfileError(f"base name ({stage.base}) should not be blank")
+        raise with_location(blank, stage.location)
+    state = StageState(
+        stage,
+        name=stage.name,
+        base_name=base.result,
+        outline=OutlineCapture(dict(build.global_infos)),
+    )
+    used = set(base.matched)
+    if stage.platform:
+        state.platform, names = _stage_platform(build, stage, known, lint)
+        used |= names
+    if stage.name:
+        state.named_context = build.named_context(stage.name, state, state.platform)
+        if state.named_context is not None:
+            build.stages.add(state)
+            state.base = None
+            return
+    state.name = stage.name or f"stage-{number}"
+    build.stages.add(state)
+    state.outline.used |= used
+    state.total = _count_steps(state)
+    state.ignore_cache = build.options.ignores_cache(stage.name)
+
+
+def _stage_platform(
+    build: Build, stage: Stage, known: Iterable[str], lint: Linter
+) -> tuple[Platform, frozenset[str]]:
+    """The platform of a FROM, and the arguments that it was made of."""
+    args = build.global_args
+    try:
+        found = build.lex.expand(stage.platform, args)
+    except CrozeError as err:
+        raise with_location(
+            err.wrap("failed to process arguments for platform "), stage.location
+        ) from None
+    check_from_args(known, found.unmatched, stage.location, lint)
+    check_redundant_platform(stage, found, args, lint)
+    check_constant_platform(stage, found, lint)
+    if not found.result:
+        message = f"empty platform value from expression {stage.platform}"
+        message = _suggest_any(message, found.unmatched, args)
+        raise with_location(DockerfileError(message), stage.location)
+    try:
+        return platforms.parse(found.result), found.matched
+    except CrozeError as err:
+        message = _suggest_any(str(err), found.unmatched, args)
+        wrong = DockerfileError(f"failed to parse platform {stage.platform}: {message}")
+        raise with_location(with_location(wrong, stage.location), stage.location) from None
+
+
+def _suggest_any(message: str, names: Iterable[str], options: Iterable[str]) -> str:
+    options = list(options)
+    for name in sorted(names):
+        if suggest(name, options, case_sensitive=True):
+            return with_suggestion(message, name, options, case_sensitive=True)
+    return message
+
+
+def _count_steps(state: StageState) -> int:
+    """How many steps of the stage progress shows."""
+    pulled = state.base_name != "scratch" and state.base is None
+    steps = sum(isinstance(i, Add | Copy | Run | Workdir) for i in state.stage.instructions)
+    return steps + pulled
+
+
+def find_target(build: Build) -> StageState:
+    """The stage to build."""
+    name = build.options.target
+    if not name:
+        return build.stages.all[-1]
+    target = build.stages.find(name)
+    if target is None:
+        message = f"target stage {quote(name)} could not be found"
+        names = build.stages.names()
+        raise DockerfileError(with_suggestion(message, name, names, case_sensitive=True))
+    return target
+
+
+def link_stages(build: Build) -> None:
+    """Find out which stages take files from which others or from images."""
+    stages = build.stages
+    for state in list(stages.all):
+        state.commands = [make_command(i, stages, build.lex) for i in state.stage.instructions]
+        for command in state.commands:
+            add_sources(state, command, stages)
+    cycle = find_cycle(stages.all)
+    if cycle is not None:
+        start, path = cycle
+        err = DockerfileError(f"circular dependency detected on stage: {start.name}")
+        for instruction in path:
+            with_location(err, instruction.location)
+        raise err
+    if len(stages.all) == 1:
+        stages.all[0].name = ""
+
+
+def add_sources(state: StageState, command: Command, stages: Stages) -> None:
+    """Note the stages that a command needs; images become part of the set."""
+    for source in command.sources:
+        state.deps[source] = command.instruction
+        if source.external:
+            stages.add(source)
+
+
+def make_command(instruction: Instruction, stages: Stages, lex: ShellLex) -> Command:
+    """The instruction with the stages it refers to."""
+    match instruction:
+        case Copy() if instruction.from_:
+            return Command(instruction, [_copy_source(instruction, stages, lex)])
+        case Run():
+            return Command(
+                instruction, [_mount_source(m.from_, stages) for m in instruction.mounts]
+            )
+    return Command(instruction)
+
+
+def _copy_source(copy: Copy, stages: Stages, lex: ShellLex) -> StageState:
+    if lex.expand(copy.from_, {}).result != copy.from_:
+        raise DockerfileError(
+            "variable expansion is not supported for --from, define a new stage with FROM using"
+            " ARG from global scope as a workaround"
+        )
+    try:
+        index = parse_int(copy.from_)
+    except CrozeError:
+        return stages.find(copy.from_) or external_image(copy.from_, copy.location)
+    return stages.at(index)
+
+
+def _mount_source(name: str, stages: Stages) -> StageState:
+    """Also for mounts without a source, so that sources and mounts go in pairs."""
+    name = name or "scratch"
+    return stages.find(name) or external_image(name)
+
+
+def prepend_triggers(state: StageState, commands: Sequence[Command]) -> None:
+    """Put a base image's triggers before the stage's own commands."""
+    state.commands = [
+        *(replace(c, from_trigger=True) for c in commands),
+        *state.commands,
+    ]
+    state.total += len(commands)

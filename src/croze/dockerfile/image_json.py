@@ -1,0 +1,59 @@
+"""Image configs that come as JSON, with the messages that BuildKit has for bad ones."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from croze.errors import CrozeError, InvalidRequest
+from croze.image import config as image_config
+from croze.image.config import ImageConfig
+
+CONFIG_KEY = "containerimage.config"
+
+
+def parse_config(data: bytes) -> ImageConfig:
+    """Read a config. Raises `InvalidRequest` saying what is wrong with the JSON."""
+    try:
+        return image_config.parse(data)
+    except CrozeError as err:
+        raise InvalidRequest(_syntax_error(data) or str(err)) from None
+
+
+def input_config(metadata: str, key: str) -> ImageConfig | None:
+    """The config in an input's metadata (JSON with base64 values), if there is one."""
+    try:
+        members = json.loads(metadata)
+        encoded = members.get(CONFIG_KEY)
+        data = base64.b64decode(encoded, validate=True) if encoded is not None else None
+    except (ValueError, AttributeError, TypeError) as err:
+        raise InvalidRequest(f"failed to parse input metadata {metadata}: {err}") from None
+    if data is None:
+        return None
+    try:
+        return parse_config(data)
+    except CrozeError as err:
+        raise err.wrap(f"failed to parse image config for {key}") from None
+
+
+def _syntax_error(data: bytes) -> str:
+    """Go's message for JSON that can't be read; empty if that is not the trouble."""
+    try:
+        json.loads(data)
+    except json.JSONDecodeError as err:
+        text, at = err.doc, err.pos
+        if not text[at:].strip():
+            return "unexpected end of JSON input"
+        where = {
+            "Expecting property name enclosed in double quotes": (
+                "looking for beginning of object key string"
+            ),
+            "Expecting value": "looking for beginning of value",
+            "Expecting ':' delimiter": "after object key",
+            "Expecting ',' delimiter": "after object key:value pair",
+            "Extra data": "after top-level value",
+        }.get(err.msg, "in literal")
+        return f"invalid character {text[at]!r} {where}"
+    except ValueError:
+        return "invalid UTF-8 in JSON"
+    return ""

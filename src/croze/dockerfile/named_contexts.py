@@ -1,0 +1,199 @@
+"""Named contexts: `context:NAME[::PLATFORM]` attributes that stand in for stages and images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from croze.dockerfile.contexts import IGNORE_FILENAME, Contexts, git_context_state
+from croze.dockerfile.gitref import parse_git_ref
+from croze.dockerfile.image_json import input_config, parse_config
+from croze.dockerfile.quote import quote
+from croze.dockerfile.resolver import OciStore
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.fs.ignore import read_ignore_file
+from croze.image import platform as platforms
+from croze.image import reference
+from croze.image.config import ImageConfig
+from croze.image.platform import Platform
+from croze.llb.definition import definition_to_state
+from croze.llb.graph import Deferred, Output
+from croze.llb.source import http, image, local, oci_layout
+from croze.llb.state import State, scratch
+
+FollowPaths = Callable[[], Sequence[str]]
+Loaded = tuple[State, ImageConfig | None]
+
+
+@dataclass(frozen=True)
+class NamedContext:
+    """A context that was given for a name. `key` is the name with platform, as it was given."""
+
+    contexts: Contexts
+    value: str
+    name: str
+    key: str
+    platform: Platform | None
+    resolve_mode: str
+    follow_paths: FollowPaths | None
+
+    async def load(self) -> Loaded:
+        """Its files, and the config where it is an image. Raises `CrozeError`."""
+        scheme, colon, rest = self.value.partition(":")
+        if not colon:
+            raise InvalidRequest(f"invalid context specifier {self.value} for {self.key}")
+        if scheme.startswith("git@"):
+            scheme = "git"
+        match scheme:
+            case "docker-image":
+                return await self._load_image(rest.removeprefix("//"))
+            case "git":
+                return self._load_git(), None
+            case "http" | "https":
+                return self._load_http(), None
+            case "oci-layout":
+                return await self._load_oci(rest.removeprefix("//"))
+            case "local":
+                return await self._load_local(rest), None
+            case "input":
+                return await self._load_input(rest)
+        raise InvalidRequest(f"unsupported context source {scheme} for {self.key}")
+
+    async def _load_image(self, ref: str) -> Loaded:
+        if ref == "scratch":
+            return scratch(), None
+        found = await self.contexts.resolver.resolve_image(
+            reference.normalize(ref),
+            platform=self.platform,
+            mode=self.resolve_mode,
+            log_name=f"[context {self.key}] load metadata for {ref}",
+        )
+        config = parse_config(found.config)
+        name = f"[context {self.key}] {ref}"
+        if self.platform is not None:
+            state = image(found.ref, name=name, platform=self.platform)
+        else:
+            state = image(found.ref, name=name)
+        return state.with_image_config(config), undated(config)
+
+    def _load_git(self) -> State:
+        git = parse_git_ref(self.value)
+        if git is None:
+            raise InvalidRequest(f"invalid git context {self.value}")
+        return git_context_state(git, self.value)
+
+    def _load_http(self) -> State:
+        if git := parse_git_ref(self.value):
+            return git_context_state(git, self.value)
+        return http(self.value, filename="context", name=f"[context {self.key}] {self.value}")
+
+    async def _load_oci(self, spec: str) -> Loaded:
+        store, digest = _parse_oci(spec)
+        session = self.contexts.resolver.session
+        # The store says where to look; what is shown is the context's own name.
+        ref = str(reference.parse(self.name).with_digest(digest))
+        found = await self.contexts.resolver.resolve_image(
+            ref,
+            platform=self.platform,
+            mode="",
+            log_name=f"[context {self.key}] load metadata for {ref}",
+            oci_store=OciStore(session, store),
+        )
+        try:
+            config = parse_config(found.config)
+        except CrozeError as err:
+            raise err.wrap("could not parse oci-layout image config") from None
+        name = f"[context {self.key}] OCI load from client"
+        if self.platform is not None:
+            state = oci_layout(ref, session=session, store=store, name=name, platform=self.platform)
+        else:
+            state = oci_layout(ref, session=session, store=store, name=name)
+        return state.with_image_config(config), config
+
+    async def _load_local(self, directory: str) -> State:
+        session = self.contexts.session_of(directory)
+        excludes = await self._local_excludes(directory, session)
+        shared_key = self.contexts.options.raw.get(f"sharedkey:localdir:{self.key}", "")
+
+        def make() -> Output | None:
+            state = local(
+                directory,
+                session=session,
+                shared_key=f"context:{self.key}-{shared_key}",
+                exclude=excludes,
+                follow_paths=self.follow_paths() if self.follow_paths is not None else (),
+                name=f"[context {self.key}] load from client",
+            )
+            return state.output
+
+        return State(Deferred(make))
+
+    async def _local_excludes(self, directory: str, session: str) -> list[str]:
+        state = local(
+            directory,
+            session=session,
+            follow_paths=[IGNORE_FILENAME],
+            shared_key=f"context:{self.key}-{IGNORE_FILENAME}",
+            name=f"[context {self.key}] load {IGNORE_FILENAME}",
+            differ="none",
+        )
+        try:
+            data = await self.contexts.resolver.read_file(state.marshal(), IGNORE_FILENAME)
+        except NotFound:
+            return []
+        try:
+            return read_ignore_file(data)
+        except CrozeError as err:
+            raise err.wrap(f"failed parsing {IGNORE_FILENAME}") from None
+
+    async def _load_input(self, name: str) -> Loaded:
+        definition = (await self.contexts.inputs()).get(name)
+        if definition is None:
+            raise InvalidRequest(f"invalid input {name} for {self.key}")
+        state = definition_to_state(definition)
+        metadata = self.contexts.options.raw.get(f"input-metadata:{name}")
+        if metadata is None:
+            return state, None
+        config = input_config(metadata, self.key)
+        return (state.with_image_config(config) if config is not None else state), config
+
+
+def undated(config: ImageConfig) -> ImageConfig:
+    """The config without its creation time: a new image is made later."""
+    return replace(config, created=None)
+
+
+def find_named(
+    contexts: Contexts,
+    name: str,
+    *,
+    platform: Platform | None = None,
+    resolve_mode: str = "",
+    follow_paths: FollowPaths | None = None,
+) -> NamedContext | None:
+    """The context given for a stage or image name; one for the platform goes first."""
+    try:
+        parsed = reference.parse(name)
+    except CrozeError as err:
+        raise err.wrap(f"invalid context name {name}") from None
+    name = parsed.familiar().removesuffix(":latest")
+    wanted = platforms.normalize(platform or platforms.default_platform())
+    for key in (f"{name}::{platforms.format_all(wanted)}", name):
+        value = contexts.options.raw.get(f"context:{key}")
+        if value is not None:
+            return NamedContext(contexts, value, name, key, platform, resolve_mode, follow_paths)
+    return None
+
+
+def _parse_oci(spec: str) -> tuple[str, str]:
+    """(store, digest) of `store[:tag]@digest`."""
+    try:
+        parsed = reference.parse(spec)
+    except CrozeError as err:
+        raise err.wrap(f"could not parse oci-layout reference {quote(spec)}") from None
+    name = spec.partition("@")[0].removesuffix(f":{parsed.tag}" if parsed.tag else "")
+    if not parsed.digest:
+        raise InvalidRequest(f"oci-layout reference {quote(name)} has no digest")
+    return name, parsed.digest

@@ -1,0 +1,143 @@
+"""Options that limit resources: `ulimit`, `memory`, `cpushares` and their kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
+from croze.dockerfile.numbers import parse_int, parse_uint
+from croze.dockerfile.quote import quote
+from croze.errors import CrozeError, InvalidRequest
+from croze.llb.meta import Ulimit
+from croze.llb.options import LinuxResources
+
+_ULIMITS = frozenset(
+    [
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ]
+)
+_MAX_CPU = 8192
+
+
+def parse_ulimits(text: str) -> list[Ulimit]:
+    """`name=soft[:hard]`, comma separated."""
+    if not text:
+        return []
+    try:
+        return [_parse_ulimit(field) for field in csv_fields(text)]
+    except CsvError as err:
+        raise InvalidRequest(f"failed to parse ulimit: {err}") from None
+    except CrozeError as err:
+        raise err.wrap("failed to parse ulimit") from None
+
+
+def _parse_ulimit(text: str) -> Ulimit:
+    name, equals, limits = text.partition("=")
+    if not equals:
+        raise InvalidRequest(f"invalid ulimit argument: {text}")
+    if name not in _ULIMITS:
+        raise InvalidRequest(f"invalid ulimit type: {name}")
+    parts = limits.split(":")
+    if len(parts) > 2:
+        raise InvalidRequest(
+            f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+        )
+    hard = parse_int(parts[1]) if len(parts) == 2 else None
+    soft = parse_int(parts[0])
+    hard = soft if hard is None else hard
+    _check_limits(soft, hard)
+    return Ulimit(name, soft, hard)
+
+
+def _check_limits(soft: int, hard: int) -> None:
+    message = "ulimit soft limit must be less than or equal to hard limit"
+    if hard == -1:
+        return
+    if soft == -1:
+        raise InvalidRequest(f"{message}: soft: -1 (unlimited), hard: {hard}")
+    if soft > hard:
+        raise InvalidRequest(f"{message}: {soft} > {hard}")
+
+
+def parse_resources(raw: Mapping[str, str]) -> LinuxResources | None:
+    """Limits for every RUN; None if there are none."""
+    try:
+        found = LinuxResources(
+            memory=_number(raw, "memory", parse_int, _positive),
+            memory_swap=_number(raw, "memswap", parse_int, _positive_or_unlimited),
+            cpu_shares=_number(raw, "cpushares", parse_uint, _positive),
+            cpu_period=_number(raw, "cpuperiod", parse_uint, _positive),
+            cpu_quota=_number(raw, "cpuquota", parse_int, _positive),
+        )
+        found = replace(
+            found,
+            cpuset_cpus=_cpuset(raw, "cpusetcpus"),
+            cpuset_mems=_cpuset(raw, "cpusetmems"),
+        )
+    except CrozeError as err:
+        raise err.wrap("failed to parse resource limits") from None
+    return found if found != LinuxResources() else None
+
+
+def _positive(value: int) -> str:
+    return "" if value > 0 else "must be > 0"
+
+
+def _positive_or_unlimited(value: int) -> str:
+    return "" if value > 0 or value == -1 else "must be -1 (unlimited) or > 0"
+
+
+def _number(
+    raw: Mapping[str, str], key: str, parse: Callable[[str], int], check: Callable[[int], str]
+) -> int:
+    text = raw.get(key, "")
+    if not text:
+        return 0
+    prefix = f"invalid {key} value: {text}"
+    try:
+        value = parse(text)
+    except CrozeError as err:
+        raise err.wrap(prefix) from None
+    if wrong := check(value):
+        raise InvalidRequest(f"{prefix}: {wrong}")
+    return value
+
+
+def _cpuset(raw: Mapping[str, str], key: str) -> str:
+    text = raw.get(key, "")
+    for part in text.split(","):
+        if part.strip():
+            try:
+                _check_cpus(part.strip())
+            except CrozeError as err:
+                raise err.wrap(f"invalid {key} value: {text}") from None
+    return text
+
+
+def _check_cpus(part: str) -> None:
+    low, dash, high = part.partition("-")
+    try:
+        numbers = [parse_int(text.strip()) for text in ([low, high] if dash else [low])]
+    except CrozeError:
+        numbers = [-1]
+    what = "range" if dash else "element"
+    if numbers[0] < 0 or numbers[-1] < numbers[0]:
+        raise InvalidRequest(f"invalid cpuset {what} {quote(part)}")
+    if numbers[-1] > _MAX_CPU:
+        what = "cpuset range" if dash else "cpuset element"
+        raise InvalidRequest(f"{what} {quote(part)} exceeds maximum {_MAX_CPU}")
