@@ -1,1 +1,5 @@
-"""The library API: connect, lend a session, solve, follow status."""
+"""The client: connect to a daemon, lend it a session, solve, follow its status.
+
+`flags_*` read buildx's flag grammars, `options` turns build options into a `plan`, `solve` carries
+a plan out, `build` does it all. Modules import grpc only where a connection is made.
+"""

@@ -1,0 +1,103 @@
+"""`--attest`, `--provenance`, `--sbom`, `--annotation`: what is said about an image.
+
+Grammar: buildx `util/buildflags/{attests,export}.go`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from croze.client import flags_csv
+from croze.errors import InvalidRequest
+
+_TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?")
+_MANIFEST = ("manifest", "manifest-descriptor")
+_INDEX = ("index", "index-descriptor")
+
+
+def shorthand(type: str, text: str) -> str:
+    """`--provenance` and `--sbom` as an `--attest`; empty when not given."""
+    if not text:
+        return ""
+    wanted = flags_csv.bool_or_none(text)
+    if wanted is not None:
+        return f"type={type},disabled={'false' if wanted else 'true'}"
+    return f"type={type},{text}"
+
+
+def parse_attests(values: Iterable[str]) -> dict[str, str | None]:
+    """Attestation attributes by type; None where one is disabled. The first of a type counts."""
+    found: dict[str, str | None] = {}
+    for text in values:
+        type, attrs = _parse_attest(text)
+        found.setdefault(type, attrs)
+    return found
+
+
+def _parse_attest(text: str) -> tuple[str, str | None]:
+    type, disabled, attrs = "", False, {}
+    for part in flags_csv.fields(text):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid value {part}")
+        match key.lower().strip():
+            case "type":
+                type = value
+            case "disabled":
+                disabled = _disabled(part, value)
+            case _:
+                attrs[key] = value
+    if not type:
+        raise InvalidRequest("attestation type not specified")
+    if disabled:
+        return type, None
+    return type, flags_csv.join([("type", type), *sorted(attrs.items())])
+
+
+def _disabled(part: str, value: str) -> bool:
+    wanted = flags_csv.bool_or_none(value)
+    if wanted is None:
+        raise InvalidRequest(
+            f'invalid value {part}: strconv.ParseBool: parsing "{value}": invalid syntax'
+        )
+    return wanted
+
+
+def parse_annotations(values: Iterable[str]) -> dict[str, str]:
+    """Exporter attributes: `annotation[-<type>[<platform>]].<key>`."""
+    found: dict[str, str] = {}
+    for text in values:
+        if not text:
+            continue
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid annotation {flags_csv.quoted(text)}, expected key=value")
+        types, colon, name = key.partition(":")
+        if not colon:
+            found[f"annotation.{types}"] = value
+            continue
+        for where in types.split(","):
+            found[f"annotation{_where(where)}.{name}"] = value
+    return found
+
+
+def _where(text: str) -> str:
+    matched = _TYPE.fullmatch(text)
+    if matched is None:
+        raise InvalidRequest(
+            f"invalid annotation type {flags_csv.quoted(text)}, "
+            "expected type and optional platform in square brackets"
+        )
+    type, platform = matched[1], matched[2]
+    if type not in (*_MANIFEST, *_INDEX):
+        raise InvalidRequest(f"unknown annotation type {flags_csv.quoted(type)}")
+    if platform is None:
+        return f"-{type}"
+    from croze.image import platform as platforms
+
+    try:
+        parsed = platforms.parse(platform)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid platform {flags_csv.quoted(platform)}") from None
+    return f"-{type}[{platforms.format_all(parsed)}]" if type in _MANIFEST else f"-{type}"

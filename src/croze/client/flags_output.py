@@ -1,0 +1,42 @@
+"""`--output`: where a result goes. Grammar: buildx `util/buildflags/export.go`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from croze.client import flags_csv
+from croze.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Output:
+    type: str
+    dest: str = ""
+    attrs: dict[str, str] = field(default_factory=dict)
+
+
+def parse_outputs(values: Iterable[str]) -> list[Output]:
+    return [parse_output(text) for text in values if text]
+
+
+def parse_output(text: str) -> Output:
+    """`type=…,dest=…,key=value`, or a bare path (local), or `-` (tar to standard output)."""
+    found = flags_csv.fields(text)
+    if found == [text] and not text.startswith("type="):
+        return Output("tar", "-") if text == "-" else Output("local", text)
+    type, dest, attrs = "", "", {}
+    for part in found:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid value {part}")
+        match key.lower().strip():
+            case "type":
+                type = value
+            case "dest":
+                dest = value
+            case other:
+                attrs[other] = value
+    if not type:
+        raise InvalidRequest("type is required for output")
+    return Output(type, dest, attrs)

@@ -1,0 +1,164 @@
+"""`--add-host`, `--ulimit`, `--shm-size`, `--network`, `--resource`: how steps run.
+
+Grammar: docker/cli `opts`, docker/go-units, buildx `build/utils.go`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from croze.client.flags_csv import quoted
+from croze.errors import InvalidRequest
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+def parse_bytes(text: str) -> int:
+    """A size such as `64m` or `1.5 GiB`, in bytes; units are powers of 1024."""
+    end = max((text.rfind(c) for c in "0123456789. "), default=-1)
+    if end == -1:
+        raise InvalidRequest(f"invalid size: '{text}'")
+    number, suffix = text[: end + 1].removesuffix(" "), text[end + 1 :]
+    try:
+        size = float(number)
+    except ValueError:
+        raise InvalidRequest(f'strconv.ParseFloat: parsing "{number}": invalid syntax') from None
+    if size < 0:
+        raise InvalidRequest(f"invalid size: '{text}'")
+    return int(size * _multiplier(suffix))
+
+
+def _multiplier(suffix: str) -> int:
+    low = suffix.lower()
+    if low in ("", "b"):
+        return 1
+    unit = _UNITS.get(low[0])
+    if unit is None or low[1:] not in ("", "b", "ib"):
+        raise InvalidRequest(f"invalid suffix: '{low if len(low) <= 3 else suffix}'")
+    return unit
+
+
+_ULIMITS = frozenset(
+    (
+        *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),
+        *("nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"),
+    )
+)
+
+
+def parse_ulimits(values: Iterable[str]) -> str:
+    """`name=soft[:hard]` flags as the frontend's attribute; the last of a name counts."""
+    found: dict[str, str] = {}
+    for text in values:
+        name, soft, hard = _parse_ulimit(text)
+        found[name] = f"{name}={soft}:{hard}"
+    return ",".join(found.values())
+
+
+def _parse_ulimit(text: str) -> tuple[str, int, int]:
+    name, equals, limits = text.partition("=")
+    if not equals:
+        raise InvalidRequest(f"invalid ulimit argument: {text}")
+    if name not in _ULIMITS:
+        raise InvalidRequest(f"invalid ulimit type: {name}")
+    parts = limits.split(":")
+    if len(parts) > 2:
+        raise InvalidRequest(
+            f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+        )
+    try:
+        soft, hard = int(parts[0]), int(parts[-1])
+    except ValueError:
+        wrong = next(p for p in parts if not p.lstrip("+-").isdecimal())
+        raise InvalidRequest(f'strconv.ParseInt: parsing "{wrong}": invalid syntax') from None
+    if hard != -1 and (soft == -1 or soft > hard):
+        raise InvalidRequest(
+            f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+        )
+    return name, soft, hard
+
+
+def parse_hosts(values: Iterable[str], host_gateway: str = "") -> str:
+    """`host=ip` or `host:ip` flags as the frontend's attribute. `host_gateway` is what
+    `host-gateway` stands for on the builder."""
+    found: list[str] = []
+    for text in values:
+        separator = "=" if "=" in text else ":"
+        host, _, address = text.partition(separator)
+        if not host or not address:
+            raise InvalidRequest(f"invalid host {text}")
+        found += [f"{host}={ip}" for ip in _addresses(text, address, host_gateway)]
+    return ",".join(found)
+
+
+def _addresses(text: str, address: str, host_gateway: str) -> list[str]:
+    if address == "host-gateway":
+        if not host_gateway:
+            raise InvalidRequest(
+                "unable to derive the IP value for host-gateway: "
+                "host-gateway is not supported by this builder"
+            )
+        return [host_gateway]
+    found = []
+    for part in address.split(","):
+        bare = part[1:-1] if len(part) > 2 and part[0] == "[" and part[-1] == "]" else part
+        try:
+            ipaddress.ip_address(bare)
+        except ValueError:
+            raise InvalidRequest(f"invalid host {text}") from None
+        found.append(bare)
+    return found
+
+
+NETWORK_MODES = ("", "default", "none", "host")
+
+
+def check_network(mode: str) -> None:
+    if mode not in NETWORK_MODES:
+        raise InvalidRequest(
+            f"network mode {quoted(mode)} not supported by buildkit - you can define a custom "
+            "network for your builder using the network driver-opt in buildx create"
+        )
+
+
+_RESOURCES = {
+    "memory": "memory",
+    "memory-swap": "memswap",
+    "cpu-shares": "cpushares",
+    "cpu-period": "cpuperiod",
+    "cpu-quota": "cpuquota",
+    "cpuset-cpus": "cpusetcpus",
+    "cpuset-mems": "cpusetmems",
+}
+
+
+def parse_resources(values: Iterable[str]) -> dict[str, str]:
+    """`--resource key=value` flags as the frontend's attributes; what is zero is left out."""
+    found: dict[str, str] = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        key, value = key.strip(), value.strip()
+        if not equals:
+            raise InvalidRequest(f"invalid resource {quoted(text)}, expected key=value")
+        if key not in _RESOURCES:
+            raise InvalidRequest(f"unknown resource {quoted(key)}")
+        found[_RESOURCES[key]] = _resource(key, value)
+    return {key: value for key, value in found.items() if value not in ("", "0")}
+
+
+def _resource(key: str, value: str) -> str:
+    if key.startswith("cpuset"):
+        return value
+    try:
+        if key == "memory-swap" and value == "-1":
+            return value
+        return str(parse_bytes(value) if key.startswith("memory") else int(value))
+    except (InvalidRequest, ValueError) as error:
+        reason = (
+            str(error)
+            if isinstance(error, InvalidRequest)
+            else f"strconv.ParseInt: parsing {quoted(value)}: invalid syntax"
+        )
+        message = f"invalid value {quoted(value)} for resource {key}: {reason}"
+        raise InvalidRequest(message) from None

@@ -1,0 +1,109 @@
+"""`--secret`, `--ssh`, `--build-context`, `--allow`: what a build is lent and granted.
+
+Grammar: buildx `util/buildflags/{secrets,ssh,context,entitlements}.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from croze.client import flags_csv
+from croze.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Secret:
+    id: str = ""
+    src: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True)
+class Ssh:
+    id: str
+    paths: tuple[str, ...] = ()
+
+
+def parse_secrets(values: Iterable[str]) -> list[Secret]:
+    return [_parse_secret(text) for text in values if text]
+
+
+def _parse_secret(text: str) -> Secret:
+    found = {"id": "", "src": "", "env": ""}
+    type = ""
+    for part in flags_csv.fields(text):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid field '{part}' must be a key=value pair")
+        match key.lower():
+            case "type":
+                if value not in ("file", "env"):
+                    raise InvalidRequest(f"unsupported secret type {flags_csv.quoted(value)}")
+                type = value
+            case "source" | "src":
+                found["src"] = value
+            case "id" | "env" as name:
+                found[name] = value
+            case name:
+                raise InvalidRequest(f"unexpected key '{name}' in '{part}'")
+    if type == "env" and not found["env"]:
+        found["env"], found["src"] = found["src"], ""
+    return Secret(**found)
+
+
+def parse_ssh(values: Iterable[str]) -> list[Ssh]:
+    """`id`, or `id=path[,path…]`."""
+    found = []
+    for text in values:
+        if text:
+            id, equals, paths = text.partition("=")
+            found.append(Ssh(id, tuple(paths.split(",")) if equals else ()))
+    return found
+
+
+def parse_contexts(values: Iterable[str]) -> dict[str, str]:
+    """`name=value`; the name is a familiar image reference, without `:latest`."""
+    from croze.image import reference
+
+    found: dict[str, str] = {}
+    for text in values:
+        if not text:
+            continue
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid context value: {text}, expected key=value")
+        try:
+            named = reference.parse(name)
+        except InvalidRequest as error:
+            raise error.wrap(f"invalid context name {name}") from None
+        found[named.familiar().removesuffix(":latest")] = value
+    return found
+
+
+ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))
+LOCAL_DELETE = "buildx.local.delete"
+
+
+@dataclass(frozen=True)
+class Allowed:
+    entitlements: tuple[str, ...] = ()
+    local_delete: bool = False
+    """Whether a local export may remove files."""
+
+
+def parse_allow(values: Iterable[str]) -> Allowed:
+    granted: list[str] = []
+    local_delete = False
+    for text in values:
+        key, equals, _ = text.partition("=")
+        if key == LOCAL_DELETE:
+            if equals:
+                raise InvalidRequest(f"{LOCAL_DELETE} does not accept a value")
+            local_delete = True
+        elif text:
+            name = key if key == "device" else text
+            if name not in ENTITLEMENTS:
+                raise InvalidRequest(f"unknown entitlement {name}")
+            granted.append(text)
+    return Allowed(tuple(granted), local_delete)

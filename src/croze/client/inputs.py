@@ -1,0 +1,286 @@
+"""What a build reads: the context, the Dockerfile and named contexts, as parts of a plan.
+
+Rules and messages: buildx `build/opt.go` (loadInputs).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from croze.client.plan import LocalDir, SolvePlan
+from croze.errors import InvalidRequest, NotFound
+
+HEADER_BYTES = 1024
+
+_COMPRESSED = (b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\0")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    context: str
+    dockerfile: str = ""
+    """A path, a URL, `-`, or empty for `Dockerfile` in the context."""
+    dockerfile_inline: str | None = None
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    stdin: BinaryIO | None = None
+    """None: this process's standard input."""
+
+
+def is_http(text: str) -> bool:
+    return text.startswith(("https://", "http://"))
+
+
+def is_remote(text: str) -> bool:
+    """An HTTP URL or a git reference."""
+    return is_http(text) or is_git(text)
+
+
+def is_git(text: str) -> bool:
+    from croze.llb import giturl
+
+    if text.startswith(("./", "../")):
+        return False
+    if text.startswith("github.com/"):
+        return True
+    try:
+        url = giturl.parse_git_url(text)
+    except InvalidRequest:
+        return False
+    return url.scheme not in ("http", "https") or url.path.endswith(".git")
+
+
+def is_git_over_ssh(text: str) -> bool:
+    from croze.llb import giturl
+
+    try:
+        return giturl.parse_git_url(text).scheme == "ssh"
+    except InvalidRequest:
+        return False
+
+
+def load(inputs: Inputs, plan: SolvePlan) -> None:
+    """Put what `inputs` name into the plan. Temporary files go when the plan is closed."""
+    if not inputs.context:
+        raise InvalidRequest('please specify build context (e.g. "." for the current directory)')
+    loader = _Loader(inputs, plan)
+    loader.load_context()
+    loader.load_dockerfile()
+    for name, value in inputs.contexts.items():
+        loader.load_named(name, value)
+    if loader.caps:
+        plan.frontend_attrs["frontend.caps"] = ",".join(sorted(loader.caps))
+
+
+class _Loader:
+    def __init__(self, inputs: Inputs, plan: SolvePlan) -> None:
+        self.inputs = inputs
+        self.plan = plan
+        self.caps: set[str] = set()
+        self.dockerfile_text: bytes | None = None
+        self.dockerfile_dir = ""
+        self.dockerfile_name = inputs.dockerfile
+
+    # -- the context --
+
+    def load_context(self) -> None:
+        context = self.inputs.context
+        if context == "-":
+            self._from_stdin()
+        elif os.path.isdir(context):
+            self._from_dir(context)
+        elif is_remote(context):
+            self._from_remote(context)
+        else:
+            message = f'unable to prepare context: path "{context}" not found'
+            raise InvalidRequest(message)
+
+    def _stdin(self) -> BinaryIO:
+        return self.inputs.stdin or sys.stdin.buffer
+
+    def _from_stdin(self) -> None:
+        if self.inputs.dockerfile == "-":
+            raise InvalidRequest(
+                "invalid argument: can't use stdin for both build context and dockerfile"
+            )
+        file = io.BufferedReader(_Raw(self._stdin()), HEADER_BYTES * 8)
+        header = file.peek(HEADER_BYTES)
+        if not header:
+            return
+        if is_archive(header):
+            id = os.urandom(13).hex()
+            self.plan.uploads[id] = file
+            self.plan.frontend_attrs["context"] = f"http://buildkit-session/{id}"
+            return
+        if self.inputs.dockerfile:
+            raise InvalidRequest(
+                "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles"
+            )
+        self.dockerfile_text = file.read()
+        self.plan.local_dirs["context"] = LocalDir(self._temporary("croze-empty-"))
+
+    def _from_dir(self, context: str) -> None:
+        self.plan.local_dirs["context"] = LocalDir(Path(context))
+        self.plan.shared_key = os.path.basename(os.path.abspath(context))
+        dockerfile = self.inputs.dockerfile
+        if dockerfile == "-":
+            self.dockerfile_text = self._stdin().read()
+        elif not dockerfile:
+            self.dockerfile_dir = context
+        else:
+            self.dockerfile_dir = os.path.dirname(dockerfile) or "."
+            self.dockerfile_name = os.path.basename(dockerfile)
+
+    def _from_remote(self, context: str) -> None:
+        dockerfile = self.inputs.dockerfile
+        if dockerfile == "-":
+            self.dockerfile_text = self._stdin().read()
+        elif os.path.isabs(dockerfile):
+            self.dockerfile_dir = os.path.dirname(dockerfile)
+            self.dockerfile_name = os.path.basename(dockerfile)
+            self.plan.frontend_attrs["dockerfilekey"] = "dockerfile"
+        self.plan.frontend_attrs["context"] = context
+        self._note_query(context, "")
+
+    def _note_query(self, url: str, suffix: str) -> None:
+        """A git URL with a query needs a frontend that knows of them."""
+        if "?" in url and is_git(url):
+            self.caps.add(f"moby.buildkit.frontend.gitquerystring{suffix}")
+
+    def _temporary(self, prefix: str) -> Path:
+        folder = tempfile.mkdtemp(prefix=prefix)
+        self.plan.clean_up.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+        return Path(folder)
+
+    # -- the Dockerfile --
+
+    def load_dockerfile(self) -> None:
+        source = self.inputs.dockerfile or os.path.join(self.inputs.context, "Dockerfile")
+        if self.inputs.dockerfile_inline is not None:
+            self.dockerfile_text = self.inputs.dockerfile_inline.encode()
+            source = "inline"
+        elif self.inputs.dockerfile == "-":
+            source = "stdin"
+        elif is_http(self.inputs.dockerfile):
+            self.dockerfile_text = _fetch(self.inputs.dockerfile)
+        if self.dockerfile_text is not None:
+            folder = self._temporary("croze-dockerfile-")
+            (folder / "Dockerfile").write_bytes(self.dockerfile_text)
+            self.dockerfile_dir, self.dockerfile_name = str(folder), "Dockerfile"
+            self.plan.frontend_attrs["dockerfilekey"] = "dockerfile"
+        name = self.dockerfile_name or "Dockerfile"
+        if self.dockerfile_dir:
+            self.plan.local_dirs["dockerfile"] = LocalDir(Path(self.dockerfile_dir))
+            name = _spelled(self.dockerfile_dir, name)
+        self.plan.frontend_attrs["filename"] = name
+        self.plan.dockerfile_name = (name, source)
+
+    # -- named contexts --
+
+    def load_named(self, name: str, value: str) -> None:
+        self.caps.add("moby.buildkit.frontend.contexts+forward")
+        attrs = self.plan.frontend_attrs
+        if value.startswith(("docker-image://", "target:")) or is_remote(value):
+            attrs[f"context:{name}"] = value
+            self._note_query(value, "+forward")
+        elif value.startswith("oci-layout://"):
+            attrs[f"context:{name}"] = self._layout(value)
+        else:
+            self._named_dir(name, value)
+
+    def _layout(self, value: str) -> str:
+        from croze.client import ociindex
+
+        path, tag, digest = parse_layout(value)
+        if not digest:
+            try:
+                digest = ociindex.resolve(Path(path), tag)
+            except (NotFound, InvalidRequest) as error:
+                prefix = f'oci-layout reference "{value}" could not be resolved'
+                raise error.wrap(prefix) from None
+        store = os.urandom(13).hex()
+        self.plan.layouts[store] = Path(path)
+        return f"oci-layout://{store}{':' + tag if tag else ''}@{digest}"
+
+    def _named_dir(self, name: str, value: str) -> None:
+        if not os.path.exists(value):
+            reason = f"stat {value}: no such file or directory"
+            raise NotFound(f"failed to get build context {name}: {reason}")
+        if not os.path.isdir(value):
+            raise InvalidRequest(f"failed to get build context path {value}: not a directory")
+        local = f"_{name}" if name in ("context", "dockerfile") else name
+        self.plan.local_dirs[local] = LocalDir(Path(value))
+        self.plan.frontend_attrs[f"context:{name}"] = f"local:{local}"
+        shared = os.path.basename(os.path.abspath(value))
+        self.plan.frontend_attrs[f"sharedkey:localdir:{name}"] = shared
+
+
+class _Raw(io.RawIOBase):
+    """Any binary file as a raw one, so that it can be peeked into."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]  # typeshed has no Buffer in 3.11
+        read1 = getattr(self._file, "read1", self._file.read)
+        data = read1(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+def is_archive(header: bytes) -> bool:
+    """A tar, or something compressed that may hold one."""
+    if header.startswith(_COMPRESSED):
+        return True
+    try:
+        tarfile.TarInfo.frombuf(header[:512], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def parse_layout(value: str) -> tuple[str, str, str]:
+    """Path, tag and digest of an `oci-layout://` reference; `latest` if it has neither."""
+    import re
+
+    path, tag, digest = value.removeprefix("oci-layout://"), "", ""
+    head, at, tail = path.rpartition("@")
+    if at and re.fullmatch(r"[A-Za-z][\w+.-]*:[0-9a-fA-F]{32,}", tail):
+        path, digest = head, tail
+    head, colon, tail = path.rpartition(":")
+    if colon and re.fullmatch(r"\w[\w.-]{0,127}", tail):
+        path, tag = head, tail
+    return path, tag or ("" if digest else "latest"), digest
+
+
+def _spelled(folder: str, name: str) -> str:
+    """`dockerfile` where there is one and no `Dockerfile`."""
+    if name != "Dockerfile":
+        return name
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return name
+    return "dockerfile" if "dockerfile" in names and name not in names else name
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            text: bytes = answer.read(16 << 20)
+            return text
+    except OSError as error:
+        raise NotFound(f"failed to load dockerfile {url}: {error}") from None

@@ -1,0 +1,125 @@
+"""The `index.json` of an OCI layout directory: look names up, put images in.
+
+Sources: OCI image-layout specification; BuildKit `client/ociindex` for the annotations.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from croze.errors import InvalidRequest, NotFound
+
+IMAGE_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+
+Descriptor = dict[str, object]
+
+
+def resolve(layout: Path, tag: str) -> str:
+    """The digest a name or tag stands for; if there is but one image, that one's."""
+    manifests = _manifests(layout)
+    for annotation in (IMAGE_NAME, REF_NAME):
+        for descriptor in manifests:
+            if _annotations(descriptor).get(annotation) == tag:
+                return str(descriptor["digest"])
+    if len(manifests) == 1:
+        return str(manifests[0]["digest"])
+    raise NotFound("failed to resolve digest")
+
+
+def find(layout: Path, tag: str) -> str | None:
+    """The digest that goes by this very name or tag."""
+    for descriptor in _manifests(layout):
+        if tag in (_annotations(descriptor).get(k) for k in (IMAGE_NAME, REF_NAME)):
+            return str(descriptor["digest"])
+    return None
+
+
+def _manifests(layout: Path) -> list[Descriptor]:
+    path = layout / "index.json"
+    try:
+        index = json.loads(path.read_bytes())
+    except OSError as error:
+        reason = f"open {path}: {(error.strerror or '').lower()}"
+        raise NotFound(f"could not read {path}: {reason}") from None
+    except ValueError as error:
+        raise InvalidRequest(f"could not unmarshal {path}: {error}") from None
+    found = index.get("manifests") if isinstance(index, dict) else None
+    return [d for d in found if isinstance(d, dict)] if isinstance(found, list) else []
+
+
+def _annotations(descriptor: Descriptor) -> dict[str, str]:
+    found = descriptor.get("annotations")
+    return found if isinstance(found, dict) else {}
+
+
+def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[str] = ()) -> None:
+    """Enter an image under a tag or under names; others of the same name go."""
+    layout.mkdir(parents=True, exist_ok=True)
+    with _locked(layout):
+        _write(layout / "oci-layout", {"imageLayoutVersion": "1.0.0"})
+        index = _index(layout / "index.json")
+        wanted = [("", tag)] if tag else [(name, _reference_name(name)) for name in names]
+        manifests = index["manifests"]
+        assert isinstance(manifests, list)
+        for image, reference in wanted:
+            manifests[:] = [d for d in manifests if not _goes_by(d, image, reference)]
+            manifests.append(_named(descriptor, image, reference))
+        if not wanted:
+            manifests.append(descriptor)
+        _write(layout / "index.json", index)
+
+
+def _index(path: Path) -> dict[str, object]:
+    try:
+        index = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        index = {}
+    return {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        **index,
+        "manifests": list(index.get("manifests") or []),
+    }
+
+
+def _goes_by(descriptor: Descriptor, image: str, reference: str) -> bool:
+    found = _annotations(descriptor)
+    return found.get(REF_NAME, "") == reference and found.get(IMAGE_NAME, "") == image
+
+
+def _named(descriptor: Descriptor, image: str, reference: str) -> Descriptor:
+    extra = {IMAGE_NAME: image, REF_NAME: reference} if image else {REF_NAME: reference}
+    return {**descriptor, "annotations": {**_annotations(descriptor), **extra}}
+
+
+def _reference_name(name: str) -> str:
+    """The tag of an image name, `latest` if it has none."""
+    last = name.rpartition("/")[2]
+    return last.partition(":")[2].partition("@")[0] or "latest"
+
+
+@contextmanager
+def _locked(layout: Path) -> Iterator[None]:
+    fd = os.open(layout, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _write(path: Path, value: object) -> None:
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(fd, "w") as file:
+        json.dump(value, file, separators=(",", ":"))
+        file.flush()
+        os.fchmod(fd, 0o644)
+        os.fsync(fd)
+    os.rename(name, path)

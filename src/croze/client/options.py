@@ -1,0 +1,328 @@
+"""Build options, as buildx has them, turned into a plan.
+
+Rules and messages: buildx `commands/build.go`, `build/opt.go` (toSolveOpt). No grpc here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from croze.client import flags_cache, flags_image, flags_run, flags_session, inputs, outputs
+from croze.client.flags_csv import bool_or_none, pairs, quoted
+from croze.client.flags_output import Output, parse_outputs
+from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
+from croze.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """The options of a build; texts are in the grammar of buildx's flags."""
+
+    context: str = "."
+    dockerfile: str = ""
+    dockerfile_inline: str | None = None
+    tags: Sequence[str] = ()
+    target: str = ""
+    build_args: Sequence[str] | Mapping[str, str] = ()
+    build_contexts: Sequence[str] | Mapping[str, str] = ()
+    platforms: Sequence[str] = ()
+    labels: Sequence[str] | Mapping[str, str] = ()
+    annotations: Sequence[str] = ()
+    secrets: Sequence[str] = ()
+    ssh: Sequence[str] = ()
+    no_cache: bool = False
+    no_cache_filter: Sequence[str] = ()
+    pull: bool = False
+    outputs: Sequence[str | Output] = ()
+    push: bool = False
+    load: bool = False
+    cache_from: Sequence[str] = ()
+    cache_to: Sequence[str] = ()
+    add_hosts: Sequence[str] = ()
+    network: str = ""
+    shm_size: str | int = 0
+    ulimits: Sequence[str] = ()
+    resources: Sequence[str] = ()
+    cgroup_parent: str = ""
+    allow: Sequence[str] = ()
+    attests: Sequence[str] = ()
+    provenance: str = ""
+    sbom: str = ""
+    call: str = ""
+    """A subrequest such as `outline`; `check` is `lint`. Empty or `build`: a build."""
+    iidfile: str = ""
+    metadata_file: str = ""
+    ref: str = ""
+    stdin: BinaryIO | None = None
+    frontend_attrs: Mapping[str, str] = field(default_factory=dict)
+    """Attributes beyond what options stand for."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What the plan must know of the builder it is for."""
+
+    keeps_images: bool = False
+    """It has an image store of its own, into which `--load` goes."""
+    default_load: bool = False
+    """Without an output, the result is loaded."""
+    many_nodes: bool = False
+    host_gateway: str = ""
+    """What `--add-host name:host-gateway` stands for."""
+    attestations: bool = True
+    proxy: Mapping[str, str] = field(default_factory=dict)
+    """Proxy build arguments, such as the Docker CLI's configuration has."""
+
+
+def make_plan(options: BuildOptions, builder: Builder | None = None) -> SolvePlan:
+    """The plan of a build. Close it when the build is over; on errors it has been closed."""
+    plan = SolvePlan(frontend="dockerfile.v0", ref=options.ref)
+    try:
+        _fill(plan, options, builder or Builder())
+    except BaseException:
+        plan.close()
+        raise
+    return plan
+
+
+def _fill(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
+    _check(options)
+    args = _mapping(options.build_args, from_env=True)
+    if "SOURCE_DATE_EPOCH" not in args and os.environ.get("SOURCE_DATE_EPOCH"):
+        args["SOURCE_DATE_EPOCH"] = os.environ["SOURCE_DATE_EPOCH"]
+    plan.frontend_attrs.update(options.frontend_attrs)
+    _set_frontend(plan, args)
+    _set_attests(plan, options, builder)
+    _set_call(plan, options)
+    allowed = flags_session.parse_allow(options.allow)
+    plan.entitlements = list(allowed.entitlements)
+    plan.exports = _exports(options, builder, args, allowed.local_delete)
+    _set_caches(plan, options, args)
+    for prefix, values in (
+        ("build-arg", {**_missing(builder.proxy, args), **args}),
+        ("label", _mapping(options.labels, from_env=False)),
+    ):
+        plan.frontend_attrs.update({f"{prefix}:{key}": v for key, v in values.items()})
+    _lend(plan, options)
+    _set_steps(plan, options, builder)
+
+
+def _check(options: BuildOptions) -> None:
+    if options.no_cache and options.no_cache_filter:
+        raise InvalidRequest("--no-cache and --no-cache-filter cannot currently be used together")
+    flags_run.check_network(options.network)
+
+
+def _mapping(values: Sequence[str] | Mapping[str, str], *, from_env: bool) -> dict[str, str]:
+    return dict(values) if isinstance(values, Mapping) else pairs(values, from_env=from_env)
+
+
+def _missing(proxy: Mapping[str, str], args: Mapping[str, str]) -> dict[str, str]:
+    given = {key.lower() for key in args}
+    return {key: value for key, value in proxy.items() if key.lower() not in given}
+
+
+def _set_frontend(plan: SolvePlan, args: Mapping[str, str]) -> None:
+    syntax = args.get("BUILDKIT_SYNTAX")
+    if syntax is not None:
+        if not syntax.strip():
+            raise InvalidRequest(
+                "empty BUILDKIT_SYNTAX build-arg is invalid, use --build-arg BUILDKIT_SYNTAX "
+                "without '=' for optional behavior"
+            )
+        plan.frontend = "gateway.v0"
+        plan.frontend_attrs["source"] = syntax.strip().split(" ")[0]
+        plan.frontend_attrs["cmdline"] = syntax
+
+
+def _set_attests(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
+    shorthands = (
+        flags_image.shorthand("provenance", options.provenance),
+        flags_image.shorthand("sbom", options.sbom),
+    )
+    attests = flags_image.parse_attests([*options.attests, *filter(None, shorthands)])
+    for type, attrs in attests.items():
+        if attrs is not None:
+            plan.frontend_attrs[f"attest:{type}"] = attrs
+    if "provenance" not in attests and builder.attestations and not _no_default_attests():
+        plan.frontend_attrs["attest:provenance"] = "mode=min,inline-only=true"
+
+
+def _no_default_attests() -> bool:
+    text = os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")
+    if text is None:
+        return False
+    wanted = bool_or_none(text)
+    if wanted is None:
+        raise InvalidRequest(
+            "invalid BUILDX_NO_DEFAULT_ATTESTATIONS: strconv.ParseBool: "
+            f"parsing {quoted(text)}: invalid syntax"
+        )
+    return wanted
+
+
+def _set_call(plan: SolvePlan, options: BuildOptions) -> None:
+    """A subrequest instead of a build."""
+    name = call_name(options.call)
+    if name:
+        plan.frontend_attrs["requestid"] = f"frontend.{name}"
+        plan.frontend_attrs["frontend.caps"] = "moby.buildkit.frontend.subrequests"
+        plan.internal = True
+
+
+def call_name(call: str) -> str:
+    """The subrequest a `--call` stands for; empty for a build."""
+    name = call.partition(",")[0].removeprefix("format=")
+    return {"build": "", "check": "lint"}.get(name, name)
+
+
+def _exports(
+    options: BuildOptions, builder: Builder, args: Mapping[str, str], local_delete: bool
+) -> list[Export]:
+    given = [o for o in options.outputs if isinstance(o, Output)]
+    given += parse_outputs(o for o in options.outputs if isinstance(o, str))
+    if options.iidfile and any(output.type in ("local", "tar") for output in given):
+        raise InvalidRequest("local and tar exporters are incompatible with image ID file")
+    exports = outputs.create_exports(given, push=options.push, load=options.load)
+    if not exports and builder.default_load and not call_name(options.call):
+        exports = [Export("docker", {}, ToDocker())]
+    outputs.check_delete(exports, local_delete)
+    annotations = flags_image.parse_annotations(options.annotations)
+    for export in exports:
+        export.attrs.update(annotations)
+    if builder.keeps_images:
+        exports = [_kept(export) for export in exports]
+    _check_lists(exports, options)
+    outputs.name_images(exports, options.tags)
+    for export in exports:
+        if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
+            export.attrs["buildinfo-attrs"] = args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
+    return [export for export in exports if export.type != "cacheonly"]
+
+
+def _kept(export: Export) -> Export:
+    """A load into the builder's own image store."""
+    return Export("image", export.attrs) if isinstance(export.to, ToDocker) else export
+
+
+def _check_lists(exports: Sequence[Export], options: BuildOptions) -> None:
+    """Docker's archive has no place for more than one platform."""
+    platforms = [p for text in options.platforms for p in text.split(",")]
+    for export in exports:
+        if export.type == "docker" and len(platforms) > 1:
+            if isinstance(export.to, ToDocker):
+                message = "docker exporter does not currently support exporting manifest lists"
+            else:
+                message = (
+                    "docker exporter does not support exporting manifest lists, "
+                    "use the oci exporter instead"
+                )
+            raise InvalidRequest(message)
+
+
+def _set_caches(plan: SolvePlan, options: BuildOptions, args: Mapping[str, str]) -> None:
+    to = flags_cache.complete(flags_cache.parse_caches(options.cache_to))
+    if bool_or_none(args.get("BUILDKIT_INLINE_CACHE", "")):
+        to.append(flags_cache.Cache("inline"))
+    plan.cache_to = [CacheEntry(c.type, dict(c.attrs)) for c in to]
+    found = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
+    plan.cache_from = [CacheEntry(c.type, dict(c.attrs)) for c in found]
+
+
+def _lend(plan: SolvePlan, options: BuildOptions) -> None:
+    """What the session lends: directories, secrets, agents."""
+    contexts = options.build_contexts
+    if not isinstance(contexts, Mapping):
+        contexts = flags_session.parse_contexts(contexts)
+    inputs.load(
+        inputs.Inputs(
+            options.context,
+            options.dockerfile,
+            options.dockerfile_inline,
+            contexts,
+            options.stdin,
+        ),
+        plan,
+    )
+    node = _node_id()
+    if plan.shared_key:
+        plan.shared_key += f":{node}"
+    for key in plan.frontend_attrs:
+        if key.startswith("sharedkey:localdir:"):
+            plan.frontend_attrs[key] += f":{node}"
+    secrets = flags_session.parse_secrets(options.secrets)
+    plan.secrets = [SecretFrom(s.id, s.src, s.env) for s in secrets]
+    agents = flags_session.parse_ssh(options.ssh)
+    if not agents and "@" in options.context and inputs.is_git_over_ssh(options.context):
+        agents = [flags_session.Ssh("default")]
+    plan.ssh = [AgentFrom(agent.id, agent.paths) for agent in agents]
+
+
+def _set_steps(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
+    """How steps are run and which."""
+    attrs = plan.frontend_attrs
+    if options.network in ("host", "none"):
+        attrs["force-network-mode"] = options.network
+    if options.network == "host":
+        plan.entitlements.append("network.host")
+    size = options.shm_size
+    size_bytes = size if isinstance(size, int) else flags_run.parse_bytes(size) if size else 0
+    no_cache = "" if options.no_cache else ",".join(options.no_cache_filter) or None
+    found = {
+        "target": options.target or None,
+        "cgroup-parent": options.cgroup_parent or None,
+        "image-resolve-mode": "pull" if options.pull else None,
+        "no-cache": no_cache,
+        "platform": _platforms(options.platforms) or None,
+        "multi-platform": "true" if _multi_platform(plan, builder) else None,
+        "add-hosts": flags_run.parse_hosts(options.add_hosts, builder.host_gateway) or None,
+        "shm-size": str(size_bytes) if size_bytes else None,
+        "ulimit": flags_run.parse_ulimits(options.ulimits) or None,
+    }
+    attrs.update({key: value for key, value in found.items() if value is not None})
+    attrs.update(flags_run.parse_resources(options.resources))
+
+
+def _multi_platform(plan: SolvePlan, builder: Builder) -> bool:
+    wanted = plan.frontend_attrs.get("build-arg:BUILDKIT_MULTI_PLATFORM", "")
+    return builder.many_nodes or bool(bool_or_none(wanted))
+
+
+def _platforms(values: Sequence[str]) -> str:
+    """Platforms in normal form, each once."""
+    wanted = [part for text in values for part in text.split(",") if part]
+    if not wanted:
+        return ""
+    from croze.image import platform as platforms
+
+    parsed = [
+        platforms.default_platform() if text == "local" else platforms.parse(text)
+        for text in wanted
+    ]
+    found = (platforms.format_all(platforms.normalize(platform)) for platform in parsed)
+    return ",".join(dict.fromkeys(found))
+
+
+def _node_id() -> str:
+    """Tells this machine's contexts from others'; kept in the configuration directory."""
+    from croze.session.dockerconfig import buildx_dir
+
+    path = buildx_dir() / ".buildNodeID"
+    try:
+        return path.read_text()
+    except OSError:
+        pass
+    id = os.urandom(8).hex()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = Path(f"{path}.{os.getpid()}")
+        temporary.write_text(id)
+        temporary.chmod(0o600)
+        temporary.rename(path)
+    except OSError:
+        pass  # a home that can't be written to: the id serves this build alone
+    return id

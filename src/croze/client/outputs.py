@@ -1,0 +1,136 @@
+"""Where results go: outputs of the command line as exports of a plan.
+
+Rules and messages: buildx `build/opt.go` (CreateExports), `commands/build.go`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from croze.client.flags_csv import bool_or_none, is_true, quoted
+from croze.client.flags_output import Output
+from croze.client.flags_session import LOCAL_DELETE
+from croze.client.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
+from croze.errors import InvalidRequest
+
+STDOUT = 1
+
+
+def create_exports(
+    outputs: Sequence[Output], *, push: bool = False, load: bool = False
+) -> list[Export]:
+    """The exports of `--output`, `--push` and `--load` together."""
+    exports = [_create(output) for output in outputs]
+    if sum(isinstance(export.to, ToFd) for export in exports) > 1:
+        raise InvalidRequest("multiple outputs configured to write to stdout")
+    if push:
+        exports = _pushed(exports)
+    if load and not any(isinstance(export.to, ToDocker) for export in exports):
+        exports.append(Export("docker", {}, ToDocker()))
+    return exports
+
+
+def _pushed(exports: list[Export]) -> list[Export]:
+    """Every image is pushed, or, if there is none, one more output is."""
+    images = [export for export in exports if export.type == "image"]
+    if not images:
+        return [*exports, Export("image", {"push": "true", "unpack": "false"})]
+    for export in images:
+        export.attrs["push"] = "true"
+        export.attrs.setdefault("unpack", "false")
+    return exports
+
+
+def _create(output: Output) -> Export:
+    attrs = dict(output.attrs)
+    match output.type:
+        case "local":
+            return Export("local", attrs, _directory(output))
+        case "tar":
+            return Export("tar", attrs, _file(output))
+        case "oci" | "docker" as type:
+            if bool_or_none(attrs.get("tar", "")) is False:
+                return Export(type, attrs, ToLayout(_dir_path(output)))
+            if type == "docker" and not output.dest:
+                return Export(type, attrs, ToDocker(attrs.get("context", "")))
+            return Export(type, attrs, _file(output))
+        case "registry":
+            return Export("image", {"unpack": "false", **attrs, "push": "true"})
+        case type:
+            if output.dest:
+                attrs["dest"] = output.dest
+            return Export(type, attrs)
+
+
+def _directory(output: Output) -> ToDir:
+    mode = output.attrs.get("mode", "").strip().lower()
+    if mode not in ("", "copy", "delete"):
+        raise InvalidRequest(f"invalid local exporter mode {quoted(output.attrs['mode'])}")
+    return ToDir(_dir_path(output), delete_extra=mode == "delete")
+
+
+def _dir_path(output: Output) -> Path:
+    if not output.dest:
+        raise InvalidRequest(f"dest is required for {output.type} exporter")
+    if output.dest == "-":
+        raise InvalidRequest(f"dest cannot be stdout for {output.type} exporter")
+    path = Path(output.dest)
+    if path.exists() and not path.is_dir():
+        raise InvalidRequest(f"destination directory {output.dest} is a file")
+    return path
+
+
+def _file(output: Output) -> Destination:
+    if output.dest in ("", "-"):
+        if os.isatty(STDOUT):
+            raise InvalidRequest(
+                f"dest file is required for {output.type} exporter. refusing to write to console"
+            )
+        return ToFd(STDOUT)
+    path = Path(output.dest)
+    if path.is_dir():
+        raise InvalidRequest(f"destination file {output.dest} is a directory")
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"invalid destination file: {output.dest}")
+    return ToFile(path)
+
+
+def check_delete(exports: Sequence[Export], allowed: bool) -> None:
+    """`mode=delete` outside the working directory needs to be allowed."""
+    working = Path.cwd().resolve()
+    for export in exports:
+        if allowed or not isinstance(export.to, ToDir) or not export.to.delete_extra:
+            continue
+        if working not in export.to.path.resolve().parents:
+            raise InvalidRequest(
+                f"local output mode=delete for destination {quoted(str(export.to.path))} "
+                f"requires --allow={LOCAL_DELETE}"
+            )
+
+
+def name_images(exports: Sequence[Export], tags: Sequence[str]) -> None:
+    """Images go by the build's tags; what is pushed must have one."""
+    if tags:
+        for export in exports:
+            if export.type in ("image", "oci", "docker"):
+                export.attrs["name"] = ",".join(check_tag(tag) for tag in tags)
+        return
+    for export in exports:
+        if (
+            export.type == "image"
+            and not export.attrs.get("name")
+            and is_true(export.attrs, "push")
+        ):
+            raise InvalidRequest("tag is needed when pushing to registry")
+
+
+def check_tag(tag: str) -> str:
+    from croze.image import reference
+
+    try:
+        reference.parse(tag)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid tag {quoted(tag)}") from None
+    return tag

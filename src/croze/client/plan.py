@@ -1,0 +1,121 @@
+"""What a client asks of a daemon, as plain values: a solve request and what the session lends.
+
+Nothing here needs grpc; `solve` turns a plan into calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class ToFile:
+    """A file that appears when it is complete."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class ToFd:
+    """An open file descriptor, such as standard output."""
+
+    fd: int
+
+
+@dataclass(frozen=True)
+class ToDir:
+    path: Path
+    delete_extra: bool = False
+
+
+@dataclass(frozen=True)
+class ToLayout:
+    """An OCI layout directory (`tar=false`)."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class ToDocker:
+    """Loaded into a Docker engine as it comes."""
+
+    context: str = ""
+
+
+Destination = ToFile | ToFd | ToDir | ToLayout | ToDocker
+
+
+@dataclass(frozen=True)
+class Export:
+    type: str
+    attrs: dict[str, str] = field(default_factory=dict)
+    to: Destination | None = None
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    type: str
+    attrs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LocalDir:
+    path: Path
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SecretFrom:
+    id: str
+    path: str = ""
+    env: str = ""
+    value: bytes | None = None
+
+
+@dataclass(frozen=True)
+class AgentFrom:
+    id: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclass
+class SolvePlan:
+    """One solve. Marshalled definitions are `pb.Definition` messages."""
+
+    frontend: str = ""
+    frontend_attrs: dict[str, str] = field(default_factory=dict)
+    frontend_inputs: dict[str, bytes] = field(default_factory=dict)
+    definition: bytes | None = None
+    exports: list[Export] = field(default_factory=list)
+    cache_to: list[CacheEntry] = field(default_factory=list)
+    cache_from: list[CacheEntry] = field(default_factory=list)
+    entitlements: list[str] = field(default_factory=list)
+    source_policy: bytes = b""
+    """A marshalled `sourcepolicy.Policy`, or empty."""
+    ref: str = ""
+    """Names the build; made up when empty."""
+    internal: bool = False
+    """A request that should not show in the history."""
+
+    shared_key: str = ""
+    local_dirs: dict[str, LocalDir] = field(default_factory=dict)
+    layouts: dict[str, Path] = field(default_factory=dict)
+    """OCI layout directories by store id, as `oci-layout://<id>` names them."""
+    uploads: dict[str, BinaryIO] = field(default_factory=dict)
+    """By id, as `http://buildkit-session/<id>` names them."""
+    secrets: list[SecretFrom] = field(default_factory=list)
+    ssh: list[AgentFrom] = field(default_factory=list)
+    docker_auth: bool = True
+    """Lend the registry credentials of the Docker CLI's configuration."""
+
+    clean_up: list[Callable[[], None]] = field(default_factory=list)
+    """To be called when the solve is over, such as for temporary directories."""
+    dockerfile_name: tuple[str, str] = ("", "")
+    """What the daemon calls the Dockerfile, and what the user does: for messages."""
+
+    def close(self) -> None:
+        while self.clean_up:
+            self.clean_up.pop()()

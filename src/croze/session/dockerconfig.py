@@ -1,0 +1,172 @@
+"""The Docker CLI's configuration: registry credentials and proxies. No grpc here.
+
+Source: docker/cli `cli/config`. Credentials lie in the file, or in a helper program
+`docker-credential-<name>` that the file names for all hosts or for one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.errors import CrozeError
+
+HUB_HOST = "registry-1.docker.io"
+HUB_KEY = "https://index.docker.io/v1/"
+TOKEN_USER = "<token>"
+NOT_FOUND = "credentials not found in native keychain"
+
+
+@dataclass(frozen=True)
+class AuthConfig:
+    """What is known for a host; all empty: nothing."""
+
+    username: str = ""
+    password: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
+
+    @property
+    def secret(self) -> str:
+        return self.identity_token or self.password
+
+    @property
+    def user(self) -> str:
+        """The user name that goes with `secret`: none with an identity token."""
+        return "" if self.identity_token else self.username
+
+
+def config_dir() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def buildx_dir() -> Path:
+    """Where buildx keeps its state."""
+    return Path(os.environ.get("BUILDX_CONFIG") or config_dir() / "buildx")
+
+
+class DockerConfig:
+    """`config.json`, read once."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    @classmethod
+    def load(cls) -> DockerConfig:
+        path = config_dir() / "config.json"
+        values: dict[str, object] = {}
+        try:
+            loaded = json.loads(path.read_bytes())
+            values = loaded if isinstance(loaded, dict) else {}
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise CrozeError(f"loading config file: {path}: {error}") from None
+        return cls({**values, **_from_env()})
+
+    def auth_for(self, host: str) -> AuthConfig:
+        """Credentials for a registry host. Runs a helper program if one is configured."""
+        key = HUB_KEY if host == HUB_HOST else host
+        inline = _texts(self._values.get("__env_auths"))
+        if key in inline:
+            return _decode(inline[key])
+        helper = self._helper(key)
+        if helper:
+            return _ask_helper(helper, key)
+        return self._from_file(key)
+
+    def _helper(self, key: str) -> str:
+        helpers = _texts(self._values.get("credHelpers"))
+        name = helpers.get(key, self._values.get("credsStore", ""))
+        return name if isinstance(name, str) else ""
+
+    def _from_file(self, key: str) -> AuthConfig:
+        auths = _texts(self._values.get("auths"))
+        if key in auths:
+            return _decode(auths[key])
+        for name, entry in auths.items():
+            if hostname(name) == key:
+                return _decode(entry)
+        return AuthConfig()
+
+    def proxy_args(self, host: str = "default") -> dict[str, str]:
+        """Build arguments for the proxies configured for a daemon."""
+        proxies = _texts(self._values.get("proxies"))
+        entry = _texts(proxies.get(host) or proxies.get("default"))
+        found: dict[str, str] = {}
+        for key, name in _PROXIES:
+            value = entry.get(key)
+            if isinstance(value, str) and value:
+                found[name] = found[name.lower()] = value
+        return found
+
+
+_PROXIES = (
+    ("httpProxy", "HTTP_PROXY"),
+    ("httpsProxy", "HTTPS_PROXY"),
+    ("noProxy", "NO_PROXY"),
+    ("ftpProxy", "FTP_PROXY"),
+    ("allProxy", "ALL_PROXY"),
+)
+
+
+def _from_env() -> dict[str, object]:
+    """`DOCKER_AUTH_CONFIG` holds credentials that come before the file's."""
+    try:
+        loaded = json.loads(os.environ.get("DOCKER_AUTH_CONFIG") or "{}")
+    except ValueError:
+        return {}
+    return {"__env_auths": loaded.get("auths")} if isinstance(loaded, dict) else {}
+
+
+def _texts(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def hostname(key: str) -> str:
+    """The host of an entry's key, which may be a URL."""
+    return key.removeprefix("http://").removeprefix("https://").partition("/")[0]
+
+
+def _decode(entry: object) -> AuthConfig:
+    found = {k: v for k, v in _texts(entry).items() if isinstance(v, str)}
+    username, password = found.get("username", ""), found.get("password", "")
+    if found.get("auth"):
+        try:
+            text = base64.b64decode(found["auth"]).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            text = ""
+        username, _, password = text.partition(":")
+        password = password.strip("\0")
+    return AuthConfig(
+        username, password, found.get("identitytoken", ""), found.get("registrytoken", "")
+    )
+
+
+def _ask_helper(name: str, key: str) -> AuthConfig:
+    program = f"docker-credential-{name}"
+    try:
+        done = subprocess.run(
+            [program, "get"], input=key.encode(), capture_output=True, check=False
+        )
+    except OSError as error:
+        message = f"error getting credentials - err: exec: {program}: {error.strerror}"
+        raise CrozeError(message) from None
+    said = done.stdout.decode(errors="replace").strip()
+    if done.returncode:
+        if NOT_FOUND in said:
+            return AuthConfig()
+        raise CrozeError(
+            f"error getting credentials - err: exit status {done.returncode}, out: `{said}`"
+        )
+    answer = _texts(json.loads(said))
+    username, secret = str(answer.get("Username", "")), str(answer.get("Secret", ""))
+    if username == TOKEN_USER:
+        return AuthConfig(identity_token=secret)
+    return AuthConfig(username, secret)
