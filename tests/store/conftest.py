@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import pytest
 
 from croze.store.mount import enter_private_namespace
 from croze.store.open import SnapshotterName, Store, open_store
+from tests.store.pools import ThreadPool
 from tests.store.sources import Sources
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
-
-
-class ThreadPool:
-    """Runs the workers' functions in threads."""
-
-    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(fn, *args, **kwargs)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from croze.image.descriptor import (
     OCI_LAYER_ZSTD,
     UNCOMPRESSED_ANNOTATION,
 )
-from croze.store.contract import Compression, LayerBlob, LazyLayer
+from croze.store.contract import Compression, ImmutableRef, LayerBlob, LazyLayer
 from croze.store.open import Store
 from tests.store.conftest import Opener
 from tests.store.sources import Sources, sha256
@@ -163,10 +163,10 @@ async def test_made_layers_unpack_to_the_same_tree(opener: Opener, sources: Sour
             await ref.release()
     opener.root = opener.root.with_name("other")
     async with opener() as store:
-        ref = await store.refs.from_layers([LazyLayer(x, sources.fetcher({})) for x in layers])
-        assert ref is not None
-        assert await names_of(ref) == names
-        await ref.release()
+        copy = await store.refs.from_layers([LazyLayer(x, sources.fetcher({})) for x in layers])
+        assert copy is not None
+        assert await names_of(copy) == names
+        await copy.release()
 
 
 async def test_forced_compression_converts(store: Store, sources: Sources) -> None:
@@ -213,7 +213,7 @@ async def test_a_computed_difference_is_a_layer_with_whiteouts(
 
 async def test_chains_longer_than_a_page_of_options(store: Store) -> None:
     length = 130 if store.snapshotter == "overlayfs" else 3
-    ref = await make_ref(store.refs, None, {"0": "x"})
+    ref: ImmutableRef = await make_ref(store.refs, None, {"0": "x"})
     for number in range(1, length):
         child = await make_ref(store.refs, ref, {str(number): "x"})
         await ref.release()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from croze.errors import InvalidRequest, NotFound
-from croze.image.descriptor import OCI_MANIFEST, Descriptor
+from croze.image.descriptor import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from croze.store.contract import Compression, PrunePolicy, Sharing, UsageRecord
 from croze.store.open import Store
 from tests.store.conftest import Opener
@@ -75,12 +76,9 @@ async def test_images_and_leases_hold_blobs(opener: Opener) -> None:
         ref = await make_ref(store.refs, None, {"a": "1"})
         (layer,) = await ref.layers(Compression("gzip"))
         await ref.release()
-        text = (
-            '{"config":{"mediaType":"c","digest":"%s","size":2},'
-            '"layers":[{"mediaType":"l","digest":"%s","size":%d}]}'
-            % (await store.blobs.put(b"{}"), layer.descriptor.digest, layer.descriptor.size)
-        )
-        manifest = await store.blobs.put(text.encode())
+        config = Descriptor(OCI_CONFIG, await store.blobs.put(b"{}"), 2)
+        text = msgspec.json.encode({"config": config, "layers": [layer.descriptor]})
+        manifest = await store.blobs.put(text)
         store.images.set("docker.io/library/app:latest", Descriptor(OCI_MANIFEST, manifest, 1))
         with pytest.raises(NotFound):
             store.images.set("x", Descriptor(OCI_MANIFEST, "sha256:" + "0" * 64, 1))

@@ -291,3 +291,16 @@ async def test_cache_mounts_keep_their_content(opener: Opener) -> None:
         ):
             assert read_tree(root) == {"base": "b", "kept": "1"}
         await base.release()
+
+
+async def test_a_layer_that_comes_twice_has_the_last_word(store: Store) -> None:
+    base = await make_ref(store.refs, None, {"a": "base", "b": "base"})
+    child = await make_ref(store.refs, base, {"a": "child"}, "b")
+    merged = await store.refs.merge([child, base])
+    assert await tree_of(merged) == {"a": "base", "b": "base"}
+    again = await store.refs.merge([base, child])
+    assert await tree_of(again) == {"a": "child"}
+    on_top = await make_ref(store.refs, again, {"c": "1"})
+    assert await tree_of(on_top) == {"a": "child", "c": "1"}
+    for ref in (base, child, merged, again, on_top):
+        await ref.release()

@@ -10,11 +10,16 @@ The store lives below the solver, so the values it gives back are made by the ca
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
+
+from croze.store.disk import disk_errors
+
+log = logging.getLogger(__name__)
 
 _BATCH: Final = 5000
 """Writes after which a transaction is committed without being asked."""
@@ -76,11 +81,7 @@ class SqliteKeys(Generic[L, R]):
         self._make_link = make_link
         self._make_result = make_result
         self._writes = 0
-        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("PRAGMA cache_size = -32768")
-        _migrate(self._db)
+        self._db = _open_or_start_over(path)
         self._run = self._db.execute
 
     def exists(self, key_id: str) -> bool:
@@ -164,7 +165,8 @@ class SqliteKeys(Generic[L, R]):
 
     def flush(self) -> None:
         if self._db.in_transaction:
-            self._db.commit()
+            with disk_errors("failed to save cache keys"):
+                self._db.commit()
         self._writes = 0
 
     def close(self) -> None:
@@ -172,12 +174,40 @@ class SqliteKeys(Generic[L, R]):
         self._db.close()
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
-        if not self._db.in_transaction:
-            self._run("BEGIN IMMEDIATE")
-        self._run(statement, values)
+        with disk_errors("failed to save a cache key"):
+            if not self._db.in_transaction:
+                self._run("BEGIN IMMEDIATE")
+            self._run(statement, values)
         self._writes += 1
         if self._writes >= _BATCH:
             self.flush()
+
+
+def _open_or_start_over(path: Path) -> sqlite3.Connection:
+    """It is only a cache: a file that SQLite can't read is dropped."""
+    try:
+        return _open(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as err:
+        log.warning("dropping unreadable cache keys: %s", err)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        return _open(path)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
+    try:
+        with disk_errors("failed to open the cache keys"):
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA cache_size = -32768")
+            _migrate(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _migrate(db: sqlite3.Connection) -> None:

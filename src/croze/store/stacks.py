@@ -35,8 +35,10 @@ async def assemble(core: Core, record: Record) -> None:
 
 async def _stack(core: Core, layers: Sequence[Record]) -> str:
     keys = [await _stackable(core, layer, at == 0) for at, layer in enumerate(layers)]
+    # overlayfs takes a directory once. A layer that comes again has the last word anyway.
+    once = list(dict.fromkeys(reversed(keys)))[::-1]
     key = new_id()
-    await core.snapshots.stack(key, keys)
+    await core.snapshots.stack(key, once)
     return key
 
 
