@@ -27,8 +27,8 @@ class Readable(Protocol):
 class UploadProvider:
     service = "moby.upload.v1.Upload"
 
-    def __init__(self) -> None:
-        self._files: dict[str, Readable] = {}
+    def __init__(self, files: Mapping[str, Readable] | None = None) -> None:
+        self._files: dict[str, Readable] = dict(files or {})
 
     def methods(self) -> Mapping[str, Handler]:
         return {"Pull": stream(self._pull, upload_pb2.BytesMessage)}

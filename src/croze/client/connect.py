@@ -1,0 +1,152 @@
+"""Dial a daemon and make the plain calls of its Control service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from croze import errors
+from croze.api import control_pb2, worker_pb2
+from croze.api.control_pb2_grpc import ControlStub
+from croze.client.plan import SolvePlan
+from croze.client.solve import SolveResult, solve
+from croze.grpc_errors import translated
+from croze.session.bridge import MESSAGE_LIMIT_BYTES
+
+if TYPE_CHECKING:
+    from croze.api.control_pb2_grpc import ControlAsyncStub
+
+_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files in PEM form; with no `ca` the system's certificates count."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+
+
+def _target(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The gRPC target of an address, and the options it needs."""
+    scheme, _, rest = address.partition("://")
+    if scheme == "unix":
+        return f"unix:{rest}", (("grpc.default_authority", "localhost"),)
+    if scheme == "tcp":
+        return f"dns:///{rest}", ()
+    if address.startswith("unix-abstract:"):
+        return address, (("grpc.default_authority", "localhost"),)
+    raise errors.InvalidRequest(f"address {address} must be unix:// or tcp://")
+
+
+def _credentials(tls: Tls) -> grpc.ChannelCredentials:
+    def read(path: Path | None) -> bytes | None:
+        try:
+            return None if path is None else path.read_bytes()
+        except OSError as error:
+            raise errors.InvalidRequest(f"could not read certificate {path}: {error}") from None
+
+    return grpc.ssl_channel_credentials(read(tls.ca), read(tls.key), read(tls.cert))
+
+
+@asynccontextmanager
+async def connect(address: str, tls: Tls | None = None) -> AsyncIterator[Client]:
+    """A client of the daemon at `unix://…` or `tcp://…`. Nothing is sent before the first call;
+    a daemon that is not there makes calls fail with `errors.Unavailable`."""
+    target, extra = _target(address)
+    options = (*_OPTIONS, *extra)
+    if tls is None:
+        channel = grpc.aio.insecure_channel(target, options)
+    else:
+        if tls.server_name:
+            options = (*options, ("grpc.ssl_target_name_override", tls.server_name))
+        channel = grpc.aio.secure_channel(target, _credentials(tls), options)
+    async with channel:
+        yield Client(channel)
+
+
+class Client:
+    """The Control service. All methods raise `errors.CrozeError`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+
+    def _stub(self) -> ControlAsyncStub:
+        return ControlStub(self.channel)
+
+    async def solve(
+        self,
+        plan: SolvePlan,
+        on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
+    ) -> SolveResult:
+        """Lend a session, solve, and follow the status. Cancel the task to cancel the build."""
+        return await solve(self.channel, plan, on_status)
+
+    async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:
+        """Until the daemon answers; its version."""
+        with translated():
+            answer = await self._stub().Info(
+                control_pb2.InfoRequest(), timeout=timeout_s, wait_for_ready=True
+            )
+        return answer.buildkitVersion
+
+    async def info(self) -> worker_pb2.BuildkitVersion:
+        with translated():
+            return (await self._stub().Info(control_pb2.InfoRequest())).buildkitVersion
+
+    async def workers(self, filters: Sequence[str] = ()) -> list[worker_pb2.WorkerRecord]:
+        with translated():
+            answer = await self._stub().ListWorkers(control_pb2.ListWorkersRequest(filter=filters))
+        return list(answer.record)
+
+    async def disk_usage(self, filters: Sequence[str] = ()) -> list[control_pb2.UsageRecord]:
+        with translated():
+            answer = await self._stub().DiskUsage(control_pb2.DiskUsageRequest(filter=filters))
+        return list(answer.record)
+
+    async def prune(
+        self,
+        filters: Sequence[str] = (),
+        *,
+        all: bool = False,
+        keep_duration_s: float = 0,
+        reserved_space: int = 0,
+        max_used_space: int = 0,
+        min_free_space: int = 0,
+    ) -> AsyncIterator[control_pb2.UsageRecord]:
+        """What goes, as it goes. Sizes in bytes; 0 means no limit."""
+        request = control_pb2.PruneRequest(
+            filter=filters,
+            all=all,
+            keepDuration=int(keep_duration_s * 1e9),
+            reservedSpace=reserved_space,
+            maxUsedSpace=max_used_space,
+            minFreeSpace=min_free_space,
+        )
+        with translated():
+            async for record in self._stub().Prune(request):
+                yield record
+
+    async def history(
+        self, request: control_pb2.BuildHistoryRequest
+    ) -> AsyncIterator[control_pb2.BuildHistoryEvent]:
+        with translated():
+            async for event in self._stub().ListenBuildHistory(request):
+                yield event
+
+    async def update_history(self, request: control_pb2.UpdateBuildHistoryRequest) -> None:
+        with translated():
+            await self._stub().UpdateBuildHistory(request)

@@ -1,0 +1,124 @@
+"""What a plan lends, as the session's providers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from croze.client import plan as plans
+from croze.errors import InvalidRequest
+from croze.session.hostdir import HostDirProvider, Target
+from croze.session.provide_auth import AuthProvider
+from croze.session.provide_content import ContentProvider
+from croze.session.provide_files import FilesProvider, LentDir
+from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.provide_ssh import AgentSource, SshProvider
+from croze.session.provide_targets import (
+    DirTarget,
+    FdOutput,
+    FileOutput,
+    FileTarget,
+    OpenOutput,
+    Output,
+    TargetsProvider,
+)
+from croze.session.provide_upload import UploadProvider
+from croze.session.provider import Provider
+
+EXPORT_STORE = "export"
+
+
+class Lending:
+    """The providers of one solve. Close it when the session is over."""
+
+    def __init__(self, plan: plans.SolvePlan) -> None:
+        dirs = {name: _resolved(local) for name, local in plan.local_dirs.items()}
+        targets = {
+            id: target
+            for id, export in enumerate(plan.exports)
+            if (target := _target(export)) is not None
+        }
+        self._ssh = SshProvider([AgentSource(a.id, a.paths) for a in plan.ssh])
+        self.providers: list[Provider] = [
+            SecretsProvider([SecretSource(s.id, s.path, s.env, s.value) for s in plan.secrets]),
+            self._ssh,
+            HostDirProvider(
+                {name: lent.path for name, lent in dirs.items() if not lent.exclude},
+                _host_targets(targets),
+            ),
+        ]
+        if plan.docker_auth:
+            self.providers.append(AuthProvider())
+        if dirs:
+            self.providers.append(FilesProvider(dirs))
+        if targets:
+            self.providers.append(TargetsProvider(targets))
+        if plan.uploads:
+            self.providers.append(UploadProvider(plan.uploads))
+        stores = _stores(plan)
+        if stores:
+            self.providers.append(ContentProvider(stores))
+
+    def close(self) -> None:
+        self._ssh.close()
+
+
+def _resolved(local: plans.LocalDir) -> LentDir:
+    return LentDir(Path(os.path.realpath(local.path)), local.exclude)
+
+
+def _target(export: plans.Export) -> FileTarget | DirTarget | None:
+    match export.to:
+        case plans.ToDir(path, delete_extra):
+            return DirTarget(Path(os.path.realpath(path)), delete_extra)
+        case plans.ToFile(path):
+            return FileTarget(_opens_file(path))
+        case plans.ToFd(fd):
+            return FileTarget(lambda _: FdOutput(fd))
+        case plans.ToDocker(context):
+            return FileTarget(_opens_docker(context))
+        case _:
+            return None
+
+
+def _opens_file(path: Path) -> OpenOutput:
+    def open_output(metadata: Mapping[str, str]) -> Output:
+        return FileOutput(path)
+
+    return open_output
+
+
+def _opens_docker(context: str) -> OpenOutput:
+    def open_output(metadata: Mapping[str, str]) -> Output:
+        from croze.client.docker import ImageLoad
+
+        return ImageLoad(context)
+
+    return open_output
+
+
+def _host_targets(targets: Mapping[int, FileTarget | DirTarget]) -> dict[int, Target]:
+    return {
+        id: Target(target.path, target.delete_extra)
+        for id, target in targets.items()
+        if isinstance(target, DirTarget)
+    }
+
+
+def _stores(plan: plans.SolvePlan) -> dict[str, Path]:
+    """Content stores by the ids that BuildKit uses for them."""
+    stores = {f"oci:{id}": path for id, path in plan.layouts.items()}
+    stores.update({f"local:{path}": Path(path) for path in local_caches(plan.cache_to, "dest")})
+    stores.update({f"local:{path}": Path(path) for path in local_caches(plan.cache_from, "src")})
+    for export in plan.exports:
+        if isinstance(export.to, plans.ToLayout):
+            if EXPORT_STORE in stores:
+                raise InvalidRequest(f'oci store key "{EXPORT_STORE}" already exists')
+            export.to.path.mkdir(parents=True, exist_ok=True)
+            stores[EXPORT_STORE] = export.to.path
+    return stores
+
+
+def local_caches(entries: Sequence[plans.CacheEntry], key: str) -> list[str]:
+    return [entry.attrs[key] for entry in entries if entry.type == "local"]

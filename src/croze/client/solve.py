@@ -1,0 +1,220 @@
+"""Carry a plan out: lend a session, send the solve request, follow its status.
+
+Source: BuildKit `client/solve.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from croze import errors
+from croze.api import control_pb2, ops_pb2, policy_pb2
+from croze.api.control_pb2_grpc import ControlStub
+from croze.client import ociindex
+from croze.client.lending import Lending
+from croze.client.plan import CacheEntry, SolvePlan, ToLayout
+from croze.grpc_errors import from_rpc_error
+from croze.session.serve import LentSession, lend, new_id
+
+log = logging.getLogger(__name__)
+
+STATUS_IDLE_S = 5.0
+"""How long the status may be silent once the solve is over, before it is given up."""
+
+OnStatus = Callable[[control_pb2.StatusResponse], None]
+
+
+@dataclass(frozen=True)
+class SolveResult:
+    ref: str
+    exporter_response: dict[str, str] = field(default_factory=dict)
+
+
+async def solve(
+    channel: grpc.aio.Channel, plan: SolvePlan, on_status: OnStatus | None = None
+) -> SolveResult:
+    """Raises `errors.CrozeError`, worded `failed to solve: …`, with the details the daemon gave.
+
+    Cancelling the task cancels the build; the last of its status is still reported.
+    """
+    ref = plan.ref or new_id()
+    _prepare_caches(plan)
+    lending = Lending(plan)
+    try:
+        async with lend(channel, lending.providers, shared_key=plan.shared_key) as session:
+            request = _request(plan, ref, session.id)
+            response = await _solve_and_follow(channel, request, session, on_status)
+    finally:
+        lending.close()
+    await asyncio.to_thread(_update_indexes, plan, response)
+    return SolveResult(ref, response)
+
+
+async def _solve_and_follow(
+    channel: grpc.aio.Channel,
+    request: control_pb2.SolveRequest,
+    session: LentSession,
+    on_status: OnStatus | None,
+) -> dict[str, str]:
+    following = _Following(channel, request.Ref, on_status or (lambda _: None))
+    failed: BaseException | None = None
+    response: dict[str, str] = {}
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(following.run())
+        try:
+            answer = await ControlStub(channel).Solve(request)
+            response = dict(answer.ExporterResponse)
+        except BaseException as error:  # raised below: not to come out as a group
+            failed = error
+        try:
+            await following.wait_idle(task)
+        except asyncio.CancelledError as error:
+            failed = failed or error
+        task.cancel()
+    if isinstance(failed, grpc.RpcError):
+        raise _failure(failed, session) from None
+    if failed is not None:
+        raise failed
+    if following.failure is not None:
+        raise following.failure.wrap("failed to receive status")
+    return response
+
+
+def _failure(error: grpc.RpcError, session: LentSession) -> errors.CrozeError:
+    found = from_rpc_error(error)
+    if session.failure is not None and "no active session" in str(found):
+        found = session.failure
+    return found.wrap("failed to solve")
+
+
+class _Following:
+    """The status stream of one solve."""
+
+    def __init__(self, channel: grpc.aio.Channel, ref: str, on_status: OnStatus) -> None:
+        self._channel = channel
+        self._ref = ref
+        self._on_status = on_status
+        self._activity = asyncio.Event()
+        self.failure: errors.CrozeError | None = None
+
+    async def run(self) -> None:
+        call = ControlStub(self._channel).Status(control_pb2.StatusRequest(Ref=self._ref))
+        try:
+            async for response in call:
+                self._activity.set()
+                self._on_status(response)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.CANCELLED:
+                self.failure = from_rpc_error(error)
+        finally:
+            call.cancel()
+
+    async def wait_idle(self, task: asyncio.Task[None]) -> None:
+        """Until the stream ends, or nothing has come for a while."""
+        while not task.done():
+            self._activity.clear()
+            done, _ = await asyncio.wait({task}, timeout=STATUS_IDLE_S)
+            if not done and not self._activity.is_set():
+                return
+
+
+# -- the request -----------------------------------------------------------------------------
+
+
+def _request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.SolveRequest:
+    attrs = dict(plan.frontend_attrs)
+    if plan.frontend and plan.cache_from:
+        entries = [{"Type": entry.type, "Attrs": entry.attrs} for entry in plan.cache_from]
+        attrs["cache-imports"] = json.dumps(entries, separators=(",", ":"))
+    exporters = [control_pb2.Exporter(Type=e.type, Attrs=e.attrs) for e in plan.exports]
+    request = control_pb2.SolveRequest(
+        Ref=ref,
+        Exporters=exporters,
+        # for daemons from before several exporters could be asked for
+        ExporterDeprecated=exporters[0].Type if exporters else "",
+        ExporterAttrsDeprecated=dict(exporters[0].Attrs) if exporters else {},
+        Session=session_id,
+        Frontend=plan.frontend,
+        FrontendAttrs=attrs,
+        FrontendInputs={
+            k: ops_pb2.Definition.FromString(v) for k, v in plan.frontend_inputs.items()
+        },
+        Cache=control_pb2.CacheOptions(
+            Exports=[_entry(entry) for entry in plan.cache_to],
+            Imports=[_entry(entry) for entry in plan.cache_from],
+        ),
+        Entitlements=plan.entitlements,
+        Internal=plan.internal,
+    )
+    if plan.definition is not None:
+        request.Definition.ParseFromString(plan.definition)
+    if plan.source_policy:
+        request.SourcePolicy.CopyFrom(policy_pb2.Policy.FromString(plan.source_policy))
+    return request
+
+
+def _entry(entry: CacheEntry) -> control_pb2.CacheOptionsEntry:
+    return control_pb2.CacheOptionsEntry(Type=entry.type, Attrs=entry.attrs)
+
+
+# -- local caches and layouts ----------------------------------------------------------------
+
+
+def _prepare_caches(plan: SolvePlan) -> None:
+    """Check what caches need; a local import that isn't there is left out."""
+    for entry in plan.cache_to:
+        _need(entry, "local", "dest", "exporter")
+        _need(entry, "registry", "ref", "exporter")
+        if entry.type == "local":
+            Path(entry.attrs["dest"]).mkdir(parents=True, exist_ok=True)
+    for entry in plan.cache_from:
+        _need(entry, "local", "src", "importer")
+        _need(entry, "registry", "ref", "importer")
+    plan.cache_from[:] = [entry for entry in plan.cache_from if _is_there(entry)]
+
+
+def _need(entry: CacheEntry, type: str, key: str, role: str) -> None:
+    if entry.type == type and not entry.attrs.get(key):
+        raise errors.InvalidRequest(f"{type} cache {role} requires {key}")
+
+
+def _is_there(entry: CacheEntry) -> bool:
+    if entry.type != "local" or entry.attrs.get("digest"):
+        return True
+    source, tag = entry.attrs["src"], entry.attrs.get("tag", "latest")
+    try:
+        digest = ociindex.find(Path(source), tag)
+    except errors.CrozeError as error:
+        log.warning("local cache import at %s skipped due to err: %s", source, error)
+        return False
+    if digest is None:
+        log.warning("local cache import at %s skipped: no digest found for tag %s", source, tag)
+        return False
+    entry.attrs["digest"] = digest
+    return True
+
+
+def _update_indexes(plan: SolvePlan, response: dict[str, str]) -> None:
+    """Enter what the daemon wrote into the layouts' indexes."""
+    if response.get("cache.manifest"):
+        descriptor = json.loads(response["cache.manifest"])
+        for entry in plan.cache_to:
+            if entry.type == "local":
+                tag = entry.attrs.get("tag", "latest")
+                ociindex.put(Path(entry.attrs["dest"]), descriptor, tag=tag)
+    if response.get("containerimage.descriptor"):
+        descriptor = json.loads(base64.b64decode(response["containerimage.descriptor"]))
+        names = [name for name in response.get("image.name", "").split(",") if name]
+        for export in plan.exports:
+            if isinstance(export.to, ToLayout):
+                tag = "" if names else "latest"
+                ociindex.put(export.to.path, descriptor, tag=tag, names=names)

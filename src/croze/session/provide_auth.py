@@ -1,0 +1,220 @@
+"""Lend registry credentials from the Docker CLI's configuration, and fetch tokens with them.
+
+Source: BuildKit `session/auth/authprovider`. With tokens fetched here the password itself need not
+reach the daemon. `BUILDKIT_NO_CLIENT_TOKEN` turns that off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from croze import errors
+from croze.api import auth_pb2
+from croze.grpc_errors import Context
+from croze.session import ed25519
+from croze.session.dockerconfig import AuthConfig, DockerConfig, config_dir
+from croze.session.provider import Handler, unary
+
+DEFAULT_EXPIRY_S = 60
+CACHE_S = 4 * 60 + 50
+"""Some helpers hand out passwords that end after five minutes."""
+TIMEOUT_S = 60
+ANSWER_BYTES = 1 << 20
+
+
+class AuthProvider:
+    service = "moby.filesync.v1.Auth"
+
+    def __init__(self, config: DockerConfig | None = None) -> None:
+        self._config = config
+        self._known: dict[str, tuple[float, AuthConfig]] = {}
+        self._lock = asyncio.Lock()
+
+    def methods(self) -> Mapping[str, Handler]:
+        return {
+            "Credentials": unary(self._credentials, auth_pb2.CredentialsRequest),
+            "FetchToken": unary(self._fetch_token, auth_pb2.FetchTokenRequest),
+            "GetTokenAuthority": unary(self._authority, auth_pb2.GetTokenAuthorityRequest),
+            "VerifyTokenAuthority": unary(self._verify, auth_pb2.VerifyTokenAuthorityRequest),
+        }
+
+    async def _auth_for(self, host: str) -> AuthConfig:
+        """Helper programs run one at a time, and not again for a while."""
+        async with self._lock:
+            fetched, auth = self._known.get(host, (-CACHE_S, AuthConfig()))
+            if time.monotonic() - fetched >= CACHE_S:
+                auth = await asyncio.to_thread(self._ask, host)
+                self._known[host] = (time.monotonic(), auth)
+            return auth
+
+    def _ask(self, host: str) -> AuthConfig:
+        if self._config is None:
+            self._config = DockerConfig.load()
+        return self._config.auth_for(host)
+
+    async def _credentials(
+        self, request: auth_pb2.CredentialsRequest, context: Context
+    ) -> auth_pb2.CredentialsResponse:
+        auth = await self._auth_for(request.Host)
+        return auth_pb2.CredentialsResponse(Username=auth.user, Secret=auth.secret)
+
+    async def _fetch_token(
+        self, request: auth_pb2.FetchTokenRequest, context: Context
+    ) -> auth_pb2.FetchTokenResponse:
+        auth = await self._auth_for(request.Host)
+        if auth.registry_token:
+            return auth_pb2.FetchTokenResponse(
+                Token=auth.registry_token, ExpiresIn=DEFAULT_EXPIRY_S
+            )
+        prefix = "failed to fetch oauth token" if auth.secret else "failed to fetch anonymous token"
+        wanted = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
+        try:
+            return await asyncio.to_thread(fetch_token, wanted, auth)
+        except _Refused as error:
+            raise errors.PermissionDenied(f"{prefix}: {error}") from None
+        except (OSError, ValueError) as error:
+            raise errors.Unavailable(f"{prefix}: {error}") from None
+
+    async def _authority(
+        self, request: auth_pb2.GetTokenAuthorityRequest, context: Context
+    ) -> auth_pb2.GetTokenAuthorityResponse:
+        seed = await self._seed(request.Host, request.Salt)
+        key = await asyncio.to_thread(ed25519.public_key, seed)
+        return auth_pb2.GetTokenAuthorityResponse(PublicKey=key)
+
+    async def _verify(
+        self, request: auth_pb2.VerifyTokenAuthorityRequest, context: Context
+    ) -> auth_pb2.VerifyTokenAuthorityResponse:
+        seed = await self._seed(request.Host, request.Salt)
+        signature = await asyncio.to_thread(ed25519.sign, seed, request.Payload)
+        return auth_pb2.VerifyTokenAuthorityResponse(Signed=signature + request.Payload)
+
+    async def _seed(self, host: str, salt: bytes) -> bytes:
+        """A key that stands for this user's credentials of a host, at one daemon."""
+        if os.environ.get("BUILDKIT_NO_CLIENT_TOKEN", "").lower() in ("1", "t", "true"):
+            raise errors.Unavailable("client side tokens disabled")
+        auth = await self._auth_for(host)
+        secret = await asyncio.to_thread(host_secret, host) if auth.secret else b""
+        return hmac.new(salt, secret, hashlib.sha256).digest()
+
+
+def host_secret(host: str, folder: Path | None = None) -> bytes:
+    """Random bytes kept for a host in `.token_seed`, beside the Docker configuration."""
+    path = (folder or config_dir()) / ".token_seed"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.with_name(".token_seed.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return _host_secret(host, path)
+    except OSError:
+        return os.urandom(16)
+
+
+def _host_secret(host: str, path: Path) -> bytes:
+    try:
+        seeds = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        seeds = {}
+    entry = seeds.get(host)
+    if isinstance(entry, dict) and isinstance(entry.get("Seed"), str):
+        return base64.b64decode(entry["Seed"])
+    seed = os.urandom(16)
+    seeds[host] = {"Seed": base64.b64encode(seed).decode()}
+    temporary = path.with_name(f".token_seed.{os.getpid()}")
+    temporary.write_text(json.dumps(seeds, indent=2))
+    temporary.chmod(0o600)
+    temporary.rename(path)
+    return seed
+
+
+# -- token servers (distribution's token authentication, OAuth 2) ----------------------------
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    realm: str
+    service: str
+    scopes: tuple[str, ...]
+
+
+class _Refused(Exception):
+    """A token server answered with a status that is no success."""
+
+    def __init__(self, method: str, url: str, status: int, reason: str) -> None:
+        super().__init__(f"unexpected status from {method} request to {url}: {status} {reason}")
+        self.status = status
+
+
+def fetch_token(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+    """With a secret by POST, or by GET where a server knows no POST; without one by GET."""
+    if not auth.secret:
+        return _get(wanted, auth)
+    try:
+        return _post(wanted, auth)
+    except _Refused as refused:
+        if refused.status in (401, 404) or (refused.status == 405 and auth.user):
+            return _get(wanted, auth)
+        raise
+
+
+def _post(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+    form = {"client_id": "buildkit-client", "service": wanted.service}
+    if wanted.scopes:
+        form["scope"] = " ".join(wanted.scopes)
+    if auth.user:
+        form |= {"grant_type": "password", "username": auth.user, "password": auth.secret}
+    else:
+        form |= {"grant_type": "refresh_token", "refresh_token": auth.secret}
+    data = urllib.parse.urlencode(form).encode()
+    return _answer(urllib.request.Request(wanted.realm, data=data, method="POST"))
+
+
+def _get(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+    query = [("scope", scope) for scope in wanted.scopes]
+    if wanted.service:
+        query.append(("service", wanted.service))
+    separator = "&" if "?" in wanted.realm else "?"
+    request = urllib.request.Request(wanted.realm + separator + urllib.parse.urlencode(query))
+    if auth.secret:
+        pair = base64.b64encode(f"{auth.user}:{auth.secret}".encode()).decode()
+        request.add_header("Authorization", f"Basic {pair}")
+    return _answer(request)
+
+
+def _answer(request: urllib.request.Request) -> auth_pb2.FetchTokenResponse:
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            values = json.loads(response.read(ANSWER_BYTES))
+    except urllib.error.HTTPError as error:
+        with error:
+            url = request.full_url.partition("?")[0]
+            raise _Refused(request.get_method(), url, error.code, error.reason) from None
+    token = values.get("access_token") or values.get("token")
+    if not isinstance(token, str):
+        raise ValueError("authorization server did not include a token in the response")
+    return auth_pb2.FetchTokenResponse(
+        Token=token,
+        ExpiresIn=int(values.get("expires_in") or DEFAULT_EXPIRY_S),
+        IssuedAt=_seconds(values.get("issued_at")),
+    )
+
+
+def _seconds(text: object) -> int:
+    try:
+        return int(datetime.fromisoformat(str(text)).timestamp())
+    except ValueError:
+        return 0
