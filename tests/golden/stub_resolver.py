@@ -163,7 +163,7 @@ def _apply_special(config: dict[str, Any], special: str) -> None:
     settings: dict[str, Any] = config["config"]
     settings.update(_SPECIAL_SETTINGS.get(special, {}))
     if special in ("empty-base", "schema1-base"):
-        config["rootfs"]["diff_ids"] = []
+        config["rootfs"]["diff_ids"] = None
     if special == "empty-base":
         config["history"] = [{"created_by": "stub empty layer", "empty_layer": True}]
 
