@@ -16,10 +16,11 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 EPOCH = "2024-01-01T00:00:00Z"
 APPLETS = (
-    "sh cat echo ls cp mv rm mkdir rmdir touch ln chmod chown env id sleep "
-    "true false test head tail grep sed awk sort wc find tar gzip du df mount "
-    "stat date dd seq expr printf kill ps hostname sha256sum md5sum readlink basename dirname tr cut "
-    "tee xargs yes wget nc vi od adduser addgroup "
+    "sh cat echo ls cp mv rm mkdir rmdir touch ln chmod chown "
+    "env id sleep true false test head tail grep sed awk sort wc "
+    "find tar gzip du df mount stat date dd seq expr printf kill "
+    "ps hostname sha256sum md5sum readlink basename dirname tr cut tee xargs yes wget "
+    "nc vi od adduser addgroup "
 )
 
 
