@@ -263,24 +263,18 @@ class VerifyRequest(message.Message):
 class VerifyResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
-    BLOBS_FIELD_NUMBER: builtins.int
-    RECORDS_FIELD_NUMBER: builtins.int
     PROBLEMS_FIELD_NUMBER: builtins.int
-    blobs: builtins.int
-    records: builtins.int
     @builtins.property
     def problems(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
-        """One line for each thing that is wrong."""
+        """One sentence for each thing that is wrong."""
 
     def __init__(
         self,
         *,
-        blobs: builtins.int = ...,
-        records: builtins.int = ...,
         problems: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["blobs", b"blobs", "problems", b"problems", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["problems", b"problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

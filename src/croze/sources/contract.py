@@ -53,7 +53,8 @@ class Source(Protocol):
 class SourceFactory(Protocol):
     """One scheme or a few; all requests with `schemes` come here."""
 
-    schemes: tuple[str, ...]
+    @property
+    def schemes(self) -> tuple[str, ...]: ...
 
     def open(self, request: SourceRequest) -> Source:
         """Raises `errors.InvalidRequest` for a malformed identifier or attribute."""

@@ -1,0 +1,118 @@
+"""`moby.buildkit.v1.Control`: what buildx, buildctl and `croze` call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from croze import __version__
+from croze.api import control_pb2, control_pb2_grpc, worker_pb2
+from croze.daemon import build, workers
+from croze.daemon.engine import Engine
+from croze.daemon.status import responses, timestamp
+from croze.errors import Unsupported
+from croze.grpc_errors import Context, aborting, unary
+from croze.store.contract import PrunePolicy, UsageRecord
+
+
+class ControlService(control_pb2_grpc.ControlServicer):
+    """One for the daemon; everything it needs is in the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @unary
+    async def Solve(
+        self, request: control_pb2.SolveRequest, context: Context
+    ) -> control_pb2.SolveResponse:
+        with self._engine.activity.one():
+            response = await build.run(self._engine, request)
+        self._engine.gc.nudge()
+        return control_pb2.SolveResponse(ExporterResponse=response)
+
+    async def Status(
+        self, request: control_pb2.StatusRequest, context: Context
+    ) -> AsyncIterator[control_pb2.StatusResponse]:
+        async with aborting(context):
+            job = await self._engine.solver.find_job(request.Ref)
+            async for batch in job.events():
+                for response in responses(batch):
+                    yield response
+
+    async def Session(  # type: ignore[override]  # answers through `context.write`
+        self, request_iterator: AsyncIterator[control_pb2.BytesMessage], context: Context
+    ) -> None:
+        async with aborting(context):
+            with self._engine.activity.one():
+                await self._engine.sessions.handle(request_iterator, context)
+
+    @unary
+    async def ListWorkers(
+        self, request: control_pb2.ListWorkersRequest, context: Context
+    ) -> control_pb2.ListWorkersResponse:
+        return control_pb2.ListWorkersResponse(record=[workers.record(self._engine)])
+
+    @unary
+    async def Info(
+        self, request: control_pb2.InfoRequest, context: Context
+    ) -> control_pb2.InfoResponse:
+        return control_pb2.InfoResponse(buildkitVersion=buildkit_version())
+
+    @unary
+    async def DiskUsage(
+        self, request: control_pb2.DiskUsageRequest, context: Context
+    ) -> control_pb2.DiskUsageResponse:
+        records = await self._engine.store.refs.disk_usage(tuple(request.filter))
+        return control_pb2.DiskUsageResponse(record=[usage(record) for record in records])
+
+    async def Prune(
+        self, request: control_pb2.PruneRequest, context: Context
+    ) -> AsyncIterator[control_pb2.UsageRecord]:
+        async with aborting(context):
+            async for record in self._engine.store.refs.prune([prune_policy(request)]):
+                yield usage(record)
+
+    async def ListenBuildHistory(
+        self, request: control_pb2.BuildHistoryRequest, context: Context
+    ) -> AsyncIterator[control_pb2.BuildHistoryEvent]:
+        async with aborting(context):
+            raise Unsupported("this daemon keeps no build history")
+            yield control_pb2.BuildHistoryEvent()
+
+    @unary
+    async def UpdateBuildHistory(
+        self, request: control_pb2.UpdateBuildHistoryRequest, context: Context
+    ) -> control_pb2.UpdateBuildHistoryResponse:
+        raise Unsupported("this daemon keeps no build history")
+
+
+def buildkit_version() -> worker_pb2.BuildkitVersion:
+    return worker_pb2.BuildkitVersion(package="croze", version=f"v{__version__}")
+
+
+def prune_policy(request: control_pb2.PruneRequest) -> PrunePolicy:
+    """Durations come in nanoseconds."""
+    return PrunePolicy(
+        filters=tuple(request.filter),
+        all=request.all,
+        keep_duration_s=request.keepDuration / 1e9,
+        reserved_space=request.reservedSpace,
+        max_used_space=request.maxUsedSpace,
+        min_free_space=request.minFreeSpace,
+    )
+
+
+def usage(record: UsageRecord) -> control_pb2.UsageRecord:
+    """One row of `du`."""
+    return control_pb2.UsageRecord(
+        ID=record.id,
+        Mutable=record.mutable,
+        InUse=record.in_use,
+        Size=record.size,
+        Parents=record.parents,
+        CreatedAt=timestamp(record.created_at),
+        LastUsedAt=timestamp(record.last_used_at),
+        UsageCount=record.usage_count,
+        Description=record.description,
+        RecordType=record.record_type,
+        Shared=record.shared,
+    )

@@ -1,0 +1,175 @@
+"""Everything put together: the one place that knows which implementation stands for which contract.
+
+Read it from top to bottom to see what a running daemon consists of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from croze.daemon import workers
+from croze.daemon.activity import Activity
+from croze.daemon.config import Config, Registry, gc_policies
+from croze.daemon.flags import Settings
+from croze.daemon.gc import GarbageCollector
+from croze.errors import InvalidRequest
+from croze.fs.pool import WorkerPool
+from croze.gateway.forward import GatewayForwarder
+from croze.image.platform import Platform
+from croze.ops.content import ContentDigests
+from croze.ops.resolver import Resolver
+from croze.ops.results import RefResults
+from croze.ops.services import OpServices, source_table
+from croze.registry.client import Registry as RegistryClient
+from croze.registry.hosts import RegistryConfig
+from croze.runtime.network import DnsConfig
+from croze.runtime.oci import OciConfig, OciExecutor
+from croze.runtime.watchdog import Watchdog
+from croze.session.manager import Sessions
+from croze.solver.contract import KeyLink, StoredResult
+from croze.solver.solver import Solver
+from croze.sources.image import ImageSources
+from croze.sources.images import Images
+from croze.sources.local import LocalSources
+from croze.store.contract import BlobFetcher
+from croze.store.keys import SqliteKeys
+from croze.store.open import SnapshotterName, Store, open_store
+
+
+@dataclass
+class Engine:
+    """A running daemon's parts."""
+
+    settings: Settings
+    store: Store
+    sessions: Sessions
+    registry: RegistryClient
+    images: Images
+    image_sources: ImageSources
+    executor: OciExecutor
+    services: OpServices
+    solver: Solver
+    forwarder: GatewayForwarder
+    gc: GarbageCollector
+    platforms: list[Platform]
+    worker_id: str
+    pool: WorkerPool
+    activity: Activity = field(default_factory=Activity)
+
+
+@asynccontextmanager
+async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]:
+    """Open everything; on the way out, close it in the opposite order."""
+    config = settings.config
+    async with AsyncExitStack() as stack:
+        late: list[Images] = []
+
+        def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
+            return late[0].fetcher(origin)
+
+        store = await open_store(
+            settings.root, pool, snapshotter=_snapshotter(config), fetchers=fetcher
+        )
+        stack.push_async_callback(store.close)
+        sessions = Sessions()
+        registry = RegistryClient(registry_configs(config.registry))
+        stack.push_async_callback(registry.close)
+        images = Images(registry, store.blobs, store.images, sessions)
+        late.append(images)
+        image_sources = ImageSources(images, store.refs)
+        executor = _executor(settings)
+        stack.callback(Watchdog(executor.config.state_dir / "bundle").close)
+        await executor.sweep()
+        services = OpServices(
+            refs=store.refs,
+            executor=executor,
+            sources=source_table((image_sources, LocalSources(store.refs, sessions, pool))),
+            sessions=sessions,
+            workers=pool,
+            scratch_dir=_folder(settings.root / "scratch"),
+            contents=ContentDigests(pool),
+            parallelism=_parallelism(config),
+        )
+        keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
+        stack.callback(keys.close)
+        solver = Solver(keys, RefResults(store.refs), Resolver(services))
+        await stack.enter_async_context(solver)
+        gc = GarbageCollector(store.refs, gc_policies(config.worker.oci, settings.root))
+        yield Engine(
+            settings=settings,
+            store=store,
+            sessions=sessions,
+            registry=registry,
+            images=images,
+            image_sources=image_sources,
+            executor=executor,
+            services=services,
+            solver=solver,
+            forwarder=GatewayForwarder(),
+            gc=gc,
+            platforms=workers.supported_platforms(config.worker.oci.platforms),
+            worker_id=workers.worker_id(settings.root),
+            pool=pool,
+        )
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(mode=0o711, parents=True, exist_ok=True)
+    return path
+
+
+def _snapshotter(config: Config) -> SnapshotterName:
+    match config.worker.oci.snapshotter:
+        case "auto" | "":
+            return "auto"
+        case "overlayfs":
+            return "overlayfs"
+        case "native":
+            return "native"
+        case name:
+            raise InvalidRequest(f"unknown snapshotter {name}: use auto, overlayfs or native")
+
+
+def _parallelism(config: Config) -> asyncio.Semaphore | None:
+    limit = config.worker.oci.max_parallelism
+    return asyncio.Semaphore(limit) if limit > 0 else None
+
+
+def _executor(settings: Settings) -> OciExecutor:
+    config = settings.config
+    dns = config.dns
+    return OciExecutor(
+        OciConfig(
+            state_dir=_folder(settings.root / "executor"),
+            binary=config.worker.oci.binary,
+            cgroup_parent=config.worker.oci.default_cgroup_parent,
+            dns=DnsConfig(
+                nameservers=tuple(dns.nameservers),
+                options=tuple(dns.options),
+                search=tuple(dns.search_domains),
+            )
+            if dns
+            else DnsConfig(),
+            private_mounts=os.getuid() == 0,
+        )
+    )
+
+
+def registry_configs(configured: Mapping[str, Registry]) -> dict[str, RegistryConfig]:
+    """The file's `[registry."host"]` tables, for the client."""
+    return {
+        host: RegistryConfig(
+            mirrors=tuple(entry.mirrors),
+            http=entry.http,
+            insecure=entry.insecure,
+            ca=tuple(entry.ca),
+            keypairs=tuple((pair.key, pair.cert) for pair in entry.keypair),
+            tls_config_dirs=tuple(entry.tlsconfigdir),
+        )
+        for host, entry in configured.items()
+    }

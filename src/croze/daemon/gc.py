@@ -1,0 +1,51 @@
+"""Keeps the cache within its policies while the daemon runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from croze.errors import CrozeError
+from croze.store.contract import PrunePolicy, RefStore
+
+log = logging.getLogger(__name__)
+
+FIRST_RUN_S = 1.0
+INTERVAL_S = 60.0
+
+
+class GarbageCollector:
+    """Runs shortly after the start and after builds, at most once a minute."""
+
+    def __init__(self, refs: RefStore, policies: Sequence[PrunePolicy]) -> None:
+        self.policies = policies
+        self._refs = refs
+        self._wanted = asyncio.Event()
+
+    def nudge(self) -> None:
+        """A build has ended: look soon."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """The loop; cancel it to end it."""
+        if not self.policies:
+            return
+        self._wanted.set()
+        await asyncio.sleep(FIRST_RUN_S)
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self._collect()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def _collect(self) -> None:
+        started, count, size = time.monotonic(), 0, 0
+        try:
+            async for record in self._refs.prune(self.policies):
+                count, size = count + 1, size + record.size
+        except (CrozeError, OSError) as error:
+            log.warning("gc: %s", error)
+        if count:
+            log.debug("gc: %d records, %d bytes, %.1fs", count, size, time.monotonic() - started)

@@ -1,0 +1,107 @@
+"""`croze.v1.Engine`: the image store over gRPC, running an image, and self-checks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+from croze.api import engine_pb2, engine_pb2_grpc
+from croze.daemon import run_image
+from croze.daemon.engine import Engine
+from croze.daemon.status import timestamp
+from croze.errors import NotFound
+from croze.grpc_errors import Context, aborting, unary
+from croze.image import manifest as manifests
+from croze.image import platform as platforms
+from croze.image import reference
+from croze.image.descriptor import INDEX_TYPES, Descriptor
+from croze.image.manifest import Manifest
+from croze.image.platform import Platform
+from croze.store.contract import BlobStore, ImageRecord
+
+
+class EngineService(engine_pb2_grpc.EngineServicer):
+    """What `crozed` offers beyond BuildKit's services."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @unary
+    async def ListImages(
+        self, request: engine_pb2.ListImagesRequest, context: Context
+    ) -> engine_pb2.ListImagesResponse:
+        store = self._engine.store
+        rows = [describe(record, store.blobs) for record in store.images.list()]
+        return engine_pb2.ListImagesResponse(images=rows)
+
+    @unary
+    async def RemoveImage(
+        self, request: engine_pb2.RemoveImageRequest, context: Context
+    ) -> engine_pb2.RemoveImageResponse:
+        self._engine.store.images.delete(find_image(self._engine, request.name).name)
+        return engine_pb2.RemoveImageResponse()
+
+    @unary
+    async def Verify(
+        self, request: engine_pb2.VerifyRequest, context: Context
+    ) -> engine_pb2.VerifyResponse:
+        return engine_pb2.VerifyResponse(problems=await self._engine.store.verify())
+
+    async def Run(
+        self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
+    ) -> AsyncIterator[engine_pb2.RunResponse]:
+        async with aborting(context):
+            outgoing: run_image.Outgoing = asyncio.Queue()
+            with self._engine.activity.one():
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(run_image.run(self._engine, request_iterator, outgoing))
+                    while True:
+                        response = await outgoing.get()
+                        yield response
+                        if response.WhichOneof("message") == "exit_code":
+                            break
+
+
+def find_image(engine: Engine, name: str) -> ImageRecord:
+    """The image by any way of writing its name. Raises `NotFound`."""
+    normal = reference.normalize(name)
+    try:
+        return engine.store.images.get(normal)
+    except NotFound:
+        raise NotFound(f"no such image: {name}") from None
+
+
+def describe(record: ImageRecord, blobs: BlobStore) -> engine_pb2.Image:
+    """One row of `croze images`."""
+    sizes: dict[str, int] = {}
+    names: list[str] = []
+    for platform, manifest in present_manifests(record.target, blobs):
+        sizes.update((blob.digest, blob.size) for blob in present_blobs(manifest))
+        names.append(platforms.format(platform) if platform else "")
+    return engine_pb2.Image(
+        name=record.name,
+        digest=record.target.digest,
+        media_type=record.target.media_type,
+        size=sum(size for digest, size in sizes.items() if blobs.has(digest)),
+        updated_at=timestamp(record.updated_at),
+        platforms=[name for name in names if name],
+    )
+
+
+def present_blobs(manifest: Manifest) -> tuple[Descriptor, ...]:
+    """Config and layers."""
+    return (*((manifest.config,) if manifest.config else ()), *(manifest.layers or ()))
+
+
+def present_manifests(
+    target: Descriptor, blobs: BlobStore
+) -> Iterator[tuple[Platform | None, Manifest]]:
+    """The manifests below a target that are in the store, each with its platform if known."""
+    if not blobs.has(target.digest):
+        return
+    data = blobs.read(target.digest)
+    if target.media_type not in INDEX_TYPES:
+        yield target.platform, manifests.parse_manifest(data)
+        return
+    for entry in manifests.parse_index(data).manifests:
+        yield from present_manifests(entry, blobs)

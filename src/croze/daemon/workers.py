@@ -1,0 +1,97 @@
+"""What the daemon says of its worker: id, labels, platforms, policies."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from pathlib import Path
+
+from croze.api import ops_pb2, worker_pb2
+from croze.daemon.engine import Engine
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+
+LABEL_PREFIX = "org.mobyproject.buildkit.worker."
+
+
+def record(engine: Engine) -> worker_pb2.WorkerRecord:
+    """The one worker that this daemon is."""
+    labels = {
+        f"{LABEL_PREFIX}executor": "oci",
+        f"{LABEL_PREFIX}hostname": socket.gethostname(),
+        f"{LABEL_PREFIX}network": "host",
+        f"{LABEL_PREFIX}oci.process-mode": "sandbox",
+        f"{LABEL_PREFIX}selinux.enabled": "false",
+        f"{LABEL_PREFIX}snapshotter": engine.store.snapshotter,
+        **engine.settings.config.worker.oci.labels,
+    }
+    policies = [
+        worker_pb2.GCPolicy(
+            all=policy.all,
+            keepDuration=int(policy.keep_duration_s * 1e9),
+            filters=policy.filters,
+            reservedSpace=policy.reserved_space,
+            maxUsedSpace=policy.max_used_space,
+            minFreeSpace=policy.min_free_space,
+        )
+        for policy in engine.gc.policies
+    ]
+    from croze.daemon.control import buildkit_version
+
+    return worker_pb2.WorkerRecord(
+        ID=engine.worker_id,
+        Labels=labels,
+        platforms=[message(p) for p in engine.platforms],
+        GCPolicy=policies,
+        BuildkitVersion=buildkit_version(),
+    )
+
+
+def message(platform: Platform) -> ops_pb2.Platform:
+    return ops_pb2.Platform(
+        Architecture=platform.architecture,
+        OS=platform.os,
+        Variant=platform.variant,
+        OSVersion=platform.os_version,
+    )
+
+
+def worker_id(root: Path) -> str:
+    """A random name for this state directory, made once."""
+    path = root / "workerid"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        made = secrets.token_hex(12)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(made, encoding="ascii")
+        temporary.replace(path)
+        return made
+
+
+# qemu-user's name for an architecture -> ours, where they differ from `linux/<name>`.
+_BINFMT = {
+    "aarch64": "linux/arm64",
+    "arm": "linux/arm/v7",
+    "ppc64le": "linux/ppc64le",
+    "riscv64": "linux/riscv64",
+    "s390x": "linux/s390x",
+    "i386": "linux/386",
+    "loongarch64": "linux/loong64",
+    "mips64el": "linux/mips64le",
+}
+
+
+def supported_platforms(configured: list[str]) -> list[Platform]:
+    """The configured ones; else this machine's and those that binfmt_misc has an emulator for."""
+    if configured:
+        return [platforms.normalize(platforms.parse(text)) for text in configured]
+    found = [platforms.default_platform()]
+    if found[0].architecture == "amd64":
+        found.append(platforms.parse("linux/386"))
+    for handler in sorted(Path("/proc/sys/fs/binfmt_misc").glob("qemu-*")):
+        name = _BINFMT.get(handler.name.removeprefix("qemu-"))
+        if name and handler.read_text().startswith("enabled"):
+            found.append(platforms.normalize(platforms.parse(name)))
+    return list(dict.fromkeys(found))
