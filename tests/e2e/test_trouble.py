@@ -1,0 +1,167 @@
+"""What goes wrong gets one clear message and the right exit code, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import CROZE, Sandbox, free_port, select_pause
+from tests.e2e.test_build import base
+
+
+def failing(sandbox: Sandbox, *words: str | Path, code: int = 1) -> str:
+    """What a command that must fail says on stderr."""
+    done = sandbox.croze(*words, check=False)
+    assert done.code == code, done.output
+    assert "Traceback" not in done.output
+    return done.stderr
+
+
+def test_unknown_flag(sandbox: Sandbox) -> None:
+    assert "unknown flag: --taag" in failing(sandbox, "build", "--taag", "x", ".", code=125)
+
+
+def test_missing_dockerfile(sandbox: Sandbox) -> None:
+    context = sandbox.context("none", {"a": "b"})
+    message = "failed to read dockerfile: open Dockerfile: no such file or directory"
+    assert message in failing(sandbox, "build", context)
+
+
+def test_missing_context(sandbox: Sandbox) -> None:
+    assert 'path "/no/such/place" not found' in failing(sandbox, "build", "/no/such/place")
+
+
+def test_syntax_error(sandbox: Sandbox) -> None:
+    context = sandbox.context("bad", {"Dockerfile": "FROM scratch\nCOPPY a b\n"})
+    said = failing(sandbox, "build", context)
+    assert "Dockerfile:2" in said
+    assert ">>> COPPY a b" in said
+    assert "unknown instruction: COPPY (did you mean COPY?)" in said
+
+
+def test_unreachable_registry(sandbox: Sandbox) -> None:
+    host = f"127.0.0.1:{free_port()}"
+    context = sandbox.context("bad", {"Dockerfile": f"FROM {host}/app\n"})
+    said = failing(sandbox, "build", context)
+    assert f"failed to resolve source metadata for {host}/app:latest" in said
+    assert "connection refused" in said
+
+
+def test_failing_run(sandbox: Sandbox, busybox: Path) -> None:
+    dockerfile = "FROM base\nRUN echo on stdout; echo on stderr >&2; exit 42\n"
+    context = sandbox.context("bad", {"Dockerfile": dockerfile})
+    said = failing(sandbox, "build", *base(busybox), context)
+    assert "on stdout" in said
+    assert "on stderr" in said
+    assert ">>> RUN echo on stdout" in said
+    assert "did not complete successfully: exit code: 42" in said
+
+
+def test_missing_file(sandbox: Sandbox) -> None:
+    context = sandbox.context("bad", {"Dockerfile": "FROM scratch\nCOPY nothing /\n"})
+    said = failing(sandbox, "build", context)
+    assert '"/nothing": not found' in said
+    assert ">>> COPY nothing /" in said
+
+
+def interrupted(sandbox: Sandbox, busybox: Path, number: int) -> tuple[int, float, str]:
+    """Start a build that sleeps, signal the client once the step runs; code, seconds, stderr."""
+    context = sandbox.context("slow", {"Dockerfile": "FROM base\nRUN echo up; sleep 60\n"})
+    words = [str(CROZE), "build", *base(busybox), "--progress=plain", str(context)]
+    log = sandbox.path / "client.log"
+    with open(log, "wb") as output:
+        client = subprocess.Popen(words, env=sandbox.env, stdout=output, stderr=output)
+    deadline = time.monotonic() + 30
+    while " up\n" not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        select_pause()
+    started = time.monotonic()
+    client.send_signal(number)
+    code = client.wait(timeout=20)
+    return code, time.monotonic() - started, log.read_text()
+
+
+def no_sleepers(sandbox: Sandbox) -> bool:
+    """Whether no container of the sandbox still sleeps."""
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        if "sleep\x0060" not in "".join(_command_lines()):
+            return True
+        select_pause()
+    return False
+
+
+def _command_lines() -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found.append((process / "cmdline").read_text(errors="replace"))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt(sandbox: Sandbox, busybox: Path, number: int) -> None:
+    code, seconds, said = interrupted(sandbox, busybox, number)
+    assert code == 130
+    assert "context canceled" in said
+    assert seconds < 2
+    assert no_sleepers(sandbox)
+
+
+def test_a_client_that_vanishes_cancels_its_build(sandbox: Sandbox, busybox: Path) -> None:
+    interrupted(sandbox, busybox, signal.SIGKILL)
+    assert no_sleepers(sandbox)
+
+
+def test_kill_during_a_run(sandbox: Sandbox, busybox: Path) -> None:
+    context = sandbox.context("slow", {"Dockerfile": "FROM base\nRUN echo up; sleep 60\n"})
+    words = [str(CROZE), "build", *base(busybox), "--progress=plain", str(context)]
+    with subprocess.Popen(
+        words, env=sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as client:
+        assert client.stdout is not None
+        for line in client.stdout:
+            if line.endswith(" up\n"):
+                break
+        sandbox.stop(signal.SIGKILL)
+        said = client.stdout.read()
+        assert client.wait(timeout=20) == 1
+    assert "Traceback" not in said
+    assert no_sleepers(sandbox)
+    assert sandbox.wait_no_leftovers() == []
+    sandbox.start()
+    assert "0 problems" in sandbox.croze("debug", "verify").stdout
+    (context / "Dockerfile").write_text("FROM base\nRUN true\n")
+    sandbox.croze("build", *base(busybox), context)
+
+
+def test_full_disk(sandbox: Sandbox, busybox: Path) -> None:
+    """A root on a small tmpfs: a clear message, and the daemon goes on once there is room."""
+    sandbox.stop()
+    sandbox.root.rename(sandbox.path / "old-root")
+    sandbox.root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", sandbox.root], check=True)
+    try:
+        sandbox.start()
+        dockerfile = "FROM base\nRUN dd if=/dev/zero of=/big bs=1M count=64\n"
+        context = sandbox.context("big", {"Dockerfile": dockerfile})
+        said = failing(sandbox, "build", *base(busybox), context)
+        assert "No space left on device" in said
+        context = sandbox.context("big-copy", {"Dockerfile": "FROM scratch\nCOPY big /\n"})
+        with open(context / "big", "wb") as big:
+            big.write(os.urandom(40 << 20))
+        assert "no space left on device" in failing(sandbox, "build", context).lower()
+        small = sandbox.context("small", {"Dockerfile": "FROM base\nRUN echo fits > /a\n"})
+        sandbox.croze("build", *base(busybox), small)
+        assert sandbox.stop() == 0
+    finally:
+        if sandbox.daemon is not None:
+            sandbox.stop()
+        subprocess.run(["umount", sandbox.root], check=True)
