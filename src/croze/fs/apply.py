@@ -37,12 +37,15 @@ def apply_layer(
     read off its first bytes; `media_type` is only for messages. Nothing outside `dest_root` is
     touched. Raises Corrupted for broken streams; the directory is then half written.
     """
-    with open(blob_path, "rb") as blob, explained("apply layer", dest_root):
-        with HashingReader(_decompressed(blob_path, media_type, blob)) as stream:
-            reader = TarReader(stream)
-            extractor = Extractor(dest_root, reader, parents=parents, overlay=overlay)
-            _Layer(extractor, overlay=overlay).apply(reader)
-            return stream.drain()
+    with (
+        open(blob_path, "rb") as blob,
+        explained("apply layer", dest_root),
+        HashingReader(_decompressed(blob_path, media_type, blob)) as stream,
+    ):
+        reader = TarReader(stream)
+        extractor = Extractor(dest_root, reader, parents=parents, overlay=overlay)
+        _Layer(extractor, overlay=overlay).apply(reader)
+        return stream.drain()
 
 
 def _decompressed(path: str, media_type: str, blob: object) -> Readable:

@@ -60,7 +60,7 @@ def open_reader(file: BinaryIO, kind: Kind | None = None) -> Readable:
         kind = detect(file.read(10))
         file.seek(-min(10, file.tell()), os.SEEK_CUR)
     if kind == "gzip":
-        return cast(Readable, igzip.IGzipFile(fileobj=file, mode="rb"))
+        return cast(Readable, igzip.open(file, "rb"))
     if kind == "zstd":
         reader = zstandard.ZstdDecompressor().stream_reader(
             file, read_across_frames=True, closefd=False
@@ -74,7 +74,7 @@ def open_reader(file: BinaryIO, kind: Kind | None = None) -> Readable:
 
 
 READ_ERRORS: tuple[type[Exception], ...] = (
-    isal_zlib.error, zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError,
+    isal_zlib.IsalError, zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError,
 )  # fmt: skip
 """What reading damaged streams raises."""
 

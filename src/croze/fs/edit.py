@@ -86,9 +86,7 @@ def symlink(
         set_owner_and_time(target, owner, timestamp_ns)
 
 
-def rm(
-    root: str, path: str, allow_not_found: bool = False, allow_wildcard: bool = False
-) -> None:
+def rm(root: str, path: str, allow_not_found: bool = False, allow_wildcard: bool = False) -> None:
     """Remove a path (all below it), or all paths that a wildcard matches. The last component is
     never followed."""
     with explained("stat", root):

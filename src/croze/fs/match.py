@@ -202,7 +202,7 @@ def _translate(pattern: str) -> tuple[str, str]:
             kind = "regex"
         elif char in "[]":
             out.append("\\[" if in_class and char == "[" else char)
-            in_class = char == "["  or (in_class and char != "]")
+            in_class = char == "[" or (in_class and char != "]")
             kind = "regex"
         else:
             escaped = char in _ESCAPE or (in_class and char in _CLASS_ESCAPE) or char == "\\"

@@ -56,9 +56,7 @@ def lookup(root: str, spec: str) -> ExecUser:
     uid = _numeric(user_arg)
     user = _find_user(root, user_arg, uid)
     if user is None and user_arg and uid is None:
-        raise InvalidRequest(
-            f"unable to find user {user_arg}: no matching entries in passwd file"
-        )
+        raise InvalidRequest(f"unable to find user {user_arg}: no matching entries in passwd file")
     found = user or _User("", uid or 0, 0, "")
     if group_arg:
         return ExecUser(found.uid, _find_group(root, group_arg), (), found.home)

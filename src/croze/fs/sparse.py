@@ -20,9 +20,7 @@ class _Sized(Protocol):
     size: int
 
 
-def old_gnu_map(
-    block: bytes, next_block: Callable[[], bytes]
-) -> tuple[list[Extent], int]:
+def old_gnu_map(block: bytes, next_block: Callable[[], bytes]) -> tuple[list[Extent], int]:
     """The extents and full size from a type S header and the blocks that continue it."""
     extents: list[Extent] = []
     size = _octal(block[483:495])

@@ -196,9 +196,7 @@ def send_file(sink: Sink, source: str, size: int) -> None:
         sink(padding(size))
 
 
-def write_tree(
-    root: str, out_path: str, *, epoch: int | None = None, xattrs: bool = True
-) -> None:
+def write_tree(root: str, out_path: str, *, epoch: int | None = None, xattrs: bool = True) -> None:
     """Write the whole tree as a plain tar (the `type=tar` export). Every time becomes `epoch`
     (seconds) if given."""
     write_trees(out_path, [("", root)], epoch=epoch, xattrs=xattrs)

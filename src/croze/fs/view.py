@@ -100,9 +100,7 @@ def is_opaque(path: str) -> bool:
 def check_redirect(path: str) -> None:
     """Raises Unsupported for a directory that was renamed with `redirect_dir` on."""
     if _getxattr(path, _REDIRECT):
-        raise Unsupported(
-            "redirect_dir is used but it's not supported in overlayfs differ"
-        )
+        raise Unsupported("redirect_dir is used but it's not supported in overlayfs differ")
 
 
 def _getxattr(path: str, name: str) -> bytes:

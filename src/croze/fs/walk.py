@@ -45,9 +45,7 @@ Found = tuple[str, str, os.stat_result]
 """Path below the root, path on the host, what lstat says."""
 
 
-def make_entry(
-    path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]
-) -> Entry:
+def make_entry(path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]) -> Entry:
     """The entry for a found file; `seen` remembers the first names of hard-linked files."""
     mode = st.st_mode
     if not stat.S_ISREG(mode):

@@ -1,0 +1,242 @@
+"""Makes a directory equal to a stream of entries: the common part of `sync` and `Receiver`.
+
+Files are never written in place (layers may hold links to them): a changed file is a new one, moved
+over the old. Entries must come in the walk's order with every parent as a directory before; that is
+checked, so that no entry can reach through a link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.fs.entry import Entry
+from croze.fs.index import Index
+from croze.fs.paths import path_key
+from croze.fs.root import remove_tree
+
+
+class SyncResult(msgspec.Struct, frozen=True):
+    """What a synchronisation did."""
+
+    changed: int = 0
+    """Entries made or made anew."""
+    removed: int = 0
+    bytes: int = 0
+    """Content that was copied or received."""
+    files: int = 0
+    """Entries in the tree now."""
+
+
+class Known(msgspec.Struct, array_like=True, gc=False):
+    """An entry that the directory has, and the digest it counts with."""
+
+    entry: Entry
+    digest: bytes
+
+
+class State(msgspec.Struct, array_like=True):
+    """What the directory held after the last complete synchronisation."""
+
+    version: int
+    started_ns: int
+    known: list[Known]
+
+
+_VERSION = 1
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def load_state(path: str | None) -> State | None:
+    """The saved state; None if there is none that can be trusted."""
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            state = _decoder.decode(file.read())
+    except (OSError, msgspec.DecodeError):
+        return None
+    return state if state.version == _VERSION else None
+
+
+def save_state(path: str, started_ns: int, known: list[Known]) -> None:
+    """Write atomically. Names that are no UTF-8 can't be saved: then the next run starts anew."""
+    try:
+        data = msgspec.msgpack.encode(State(_VERSION, started_ns, known))
+    except UnicodeEncodeError:
+        return
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "wb") as file:
+        file.write(data)
+    os.replace(temporary, path)
+
+
+def forget_state(path: str | None) -> None:
+    """From the first change on the state is void, until the next is complete."""
+    if path is not None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+
+
+class OrderCheck:
+    """Refuses streams that are out of order or name what they have not shown."""
+
+    def __init__(self) -> None:
+        self._dirs: list[tuple[str, str]] = [("", "")]
+        self._files: set[str] = set()
+
+    def check(self, entry: Entry) -> None:
+        """Raises InvalidRequest unless `entry` may come now."""
+        path = entry.path
+        head, _, name = path.rpartition("/")
+        parts = path.split("/")
+        if not name or path.startswith("/") or any(p in ("", ".", "..") for p in parts):
+            raise InvalidRequest(f"invalid path in file transfer: {path!r}")
+        while self._dirs and self._dirs[-1][0] != head:
+            self._dirs.pop()
+        if not self._dirs or path_key(self._dirs[-1][1]) >= path_key(name):
+            raise InvalidRequest(f"changes out of order: {path!r}")
+        self._dirs[-1] = (head, name)
+        if entry.is_dir:
+            self._dirs.append((path, ""))
+        elif entry.linkname and not entry.is_link:
+            if entry.linkname not in self._files:
+                raise InvalidRequest(f"invalid link {path} to unknown path: {entry.linkname!r}")
+        elif not entry.is_link:
+            self._files.add(path)
+
+
+class Mirror:
+    """The directory being written, and its index."""
+
+    def __init__(self, dest: str, index: Index | None) -> None:
+        self._dest = dest.rstrip("/")
+        self._index = index
+        self._dir_times: dict[str, int] = {}
+        self._temporary = 0
+
+    def host(self, path: str) -> str:
+        return f"{self._dest}/{path}"
+
+    def touch_parent(self, path: str) -> None:
+        """Something changes in the parent of `path`; its time is set again at the end."""
+        self._dir_times.setdefault(path.rpartition("/")[0], -1)
+
+    def put(self, entry: Entry) -> None:
+        """Make a directory, link or special file. Content, if any, is for `create_file`."""
+        target = self.host(entry.path)
+        if entry.is_dir:
+            self._put_dir(entry, target)
+            return
+        self.touch_parent(entry.path)
+        self._place(target, lambda place: self._make(entry, place))
+
+    def _put_dir(self, entry: Entry, target: str) -> None:
+        try:
+            os.mkdir(target, 0o700)
+            self.touch_parent(entry.path)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(target).st_mode):
+                os.unlink(target)
+                os.mkdir(target, 0o700)
+                self.touch_parent(entry.path)
+        self._dir_times[entry.path] = entry.mtime_ns
+        set_attributes(target, entry)
+
+    def _make(self, entry: Entry, place: str) -> None:
+        if entry.linkname and not entry.is_link:
+            os.link(self.host(entry.linkname), place, follow_symlinks=False)
+            return
+        if entry.is_link:
+            os.symlink(entry.linkname, place)
+        elif entry.is_file:
+            fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.close(fd)
+        else:
+            os.mknod(place, entry.mode, os.makedev(entry.devmajor, entry.devminor))
+        set_attributes(place, entry)
+
+    def _place(self, target: str, make: object) -> None:
+        """Make something at `target`, over what is there."""
+        assert callable(make)
+        try:
+            make(target)
+            return
+        except FileExistsError:
+            if stat.S_ISDIR(os.lstat(target).st_mode):
+                remove_tree(target)
+                make(target)
+                return
+        self._temporary += 1
+        place = f"{os.path.dirname(target)}/.tmp.{os.getpid()}.{self._temporary}"
+        try:
+            make(place)
+            os.rename(place, target)
+            if os.path.lexists(place):
+                os.unlink(place)  # both were links of one file: rename does nothing then
+        except BaseException:
+            if os.path.lexists(place):
+                os.unlink(place)
+            raise
+
+    def create_file(self, entry: Entry) -> int:
+        """A new empty file at the entry's path, open for writing."""
+        target = self.host(entry.path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self.touch_parent(entry.path)
+        try:
+            return os.open(target, flags, 0o600)
+        except FileExistsError:
+            remove_tree(target)
+            return os.open(target, flags, 0o600)
+
+    def remove(self, path: str) -> None:
+        """Remove an entry with all below it."""
+        remove_tree(self.host(path))
+        self.touch_parent(path)
+        if self._index is not None:
+            self._index.remove(path)
+
+    def record(self, entry: Entry, digest: bytes) -> None:
+        if self._index is not None:
+            self._index.add(entry, digest)
+
+    def dir_time(self, path: str, mtime_ns: int) -> None:
+        """What the time of an unchanged directory is, should something change in it."""
+        if path in self._dir_times:
+            self._dir_times[path] = mtime_ns
+
+    def finish(self, known_times: dict[str, int]) -> None:
+        """Set the times of directories in which something changed."""
+        for path, mtime_ns in self._dir_times.items():
+            time = known_times.get(path, mtime_ns) if mtime_ns == -1 else mtime_ns
+            if path and time != -1:
+                try:
+                    os.utime(self.host(path), ns=(time, time), follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+
+
+def set_attributes(where: str | int, entry: Entry) -> None:
+    """Extended attributes (as far as they are taken), owner, mode and time."""
+    follow = isinstance(where, int)
+    os.chown(where, entry.uid, entry.gid, follow_symlinks=follow)
+    for name, value in entry.xattrs.items():
+        try:
+            os.setxattr(where, name, value, follow_symlinks=follow)
+        except OSError:
+            continue
+    if not entry.is_link:
+        os.chmod(where, stat.S_IMODE(entry.mode))
+    os.utime(where, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=follow)
+
+
+def clear(directory: str) -> None:
+    """Remove everything in a directory."""
+    for name in os.listdir(directory):
+        remove_tree(f"{directory.rstrip('/')}/{name}")

@@ -1,0 +1,231 @@
+"""Brings a directory of this machine over: the local context's fast path.
+
+One walk of the source, compared with what the last run noted; only what differs is read, and is
+hashed while it is copied. The notes are dropped before the first change and written after the last,
+so an interrupted run is followed by a full one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+import msgspec
+
+from croze.fs import digest
+from croze.fs.entry import Entry
+from croze.fs.failures import explained
+from croze.fs.filecopy import write_all
+from croze.fs.index import Index
+from croze.fs.mirror import (
+    Known,
+    Mirror,
+    State,
+    SyncResult,
+    clear,
+    forget_state,
+    load_state,
+    save_state,
+)
+from croze.fs.walk import WalkOptions, walk
+
+_CHUNK = 1 << 20
+_RACY_NS = 20_000_000
+"""A file changed this shortly before a run may have changed again within one clock tick."""
+
+
+class SyncOptions(msgspec.Struct, frozen=True):
+    """What to bring over and where to keep notes."""
+
+    walk: WalkOptions = WalkOptions()
+    index_file: str | None = None
+    """Gets the checksum `Index` of the destination."""
+    state_file: str | None = None
+    """The notes for the next run, kept with the destination; without it every run is a full one."""
+
+
+def sync(source: str, dest: str, options: SyncOptions = SyncOptions()) -> SyncResult:  # noqa: B008
+    """Make `dest` equal to what `options.walk` selects of `source`, all owned by root.
+
+    Nobody else may write to `dest`. Raises as `walk` does; the next run then starts anew.
+    """
+    with explained("sync", source, dest):
+        return _Sync(source.rstrip("/"), dest, options).run()
+
+
+class _Sync:
+    def __init__(self, source: str, dest: str, options: SyncOptions) -> None:
+        self._source = source
+        self._dest = dest
+        self._options = options
+        self._started = time.time_ns()
+        state = load_state(options.state_file)
+        if state is not None and options.index_file and not os.path.exists(options.index_file):
+            state = None
+        self._state = state or State(0, 0, [])
+        self._fresh = state is None
+        self._old = {known.entry.path: known for known in self._state.known}
+        self._mirror: Mirror | None = None
+        self._index: Index | None = None
+        self._digests: dict[str, bytes] = {}
+        self._changed = self._bytes = 0
+
+    def run(self) -> SyncResult:
+        known: list[Known] = []
+        noted = False
+        racy = self._state.started_ns - _RACY_NS
+        for entry in walk(self._source, self._options.walk):
+            old = self._old.pop(entry.path, None)
+            if (
+                old is not None
+                and old.entry.ctime_ns == entry.ctime_ns
+                and old.entry.ino == entry.ino
+                and entry.ctime_ns < racy
+                and old.entry.mtime_ns == entry.mtime_ns
+                and old.entry.mode == entry.mode
+                and old.entry.linkname == entry.linkname
+                and old.entry.dev == entry.dev
+            ):
+                known.append(old)
+                continue
+            noted = True
+            known.append(self._update(entry, old))
+        removed = self._remove_rest()
+        if self._mirror is not None or noted or self._fresh:
+            self._finish(known)
+        return SyncResult(self._changed, removed, self._bytes, len(known))
+
+    def _update(self, entry: Entry, old: Known | None) -> Known:
+        """Bring over an entry that may differ."""
+        target = msgspec.structs.replace(entry, uid=0, gid=0)
+        if old is not None and self._still_equal(entry, old):
+            # Touched, but not changed in what is kept.
+            return Known(entry, old.digest)
+        mirror = self._begin()
+        self._changed += 1
+        if old is not None and old.entry.is_dir and not entry.is_dir:
+            self._forget_below(entry.path)
+        if entry.is_file and not entry.linkname:
+            value = self._copy(target, mirror)
+        else:
+            mirror.put(target)
+            first = self._digest_of(entry.linkname) if entry.is_file else None
+            value = first or digest.begin(target).digest()
+        self._digests[entry.path] = value
+        mirror.record(target, value)
+        return Known(entry, value)
+
+    def _still_equal(self, entry: Entry, old: Known) -> bool:
+        was = old.entry
+        if (entry.mode, entry.linkname, entry.devmajor, entry.devminor, entry.xattrs) != (
+            was.mode, was.linkname, was.devmajor, was.devminor, was.xattrs,
+        ):  # fmt: skip
+            return False
+        if entry.is_dir:
+            return True
+        if entry.size != was.size or entry.mtime_ns != was.mtime_ns:
+            return False
+        if not entry.is_file:
+            return True
+        if entry.linkname:
+            return entry.linkname not in self._digests
+        return self._source_digest(entry) == old.digest
+
+    def _source_digest(self, entry: Entry) -> bytes:
+        sums = digest.begin(msgspec.structs.replace(entry, uid=0, gid=0))
+        fd = self._open(entry)
+        if fd is not None:
+            with os.fdopen(fd, "rb", buffering=0) as file:
+                while data := file.read(_CHUNK):
+                    sums.update(data)
+        return sums.digest()
+
+    def _digest_of(self, path: str) -> bytes | None:
+        return self._digests.get(path) or self._indexed(path)
+
+    def _indexed(self, path: str) -> bytes | None:
+        node = self._index.get(path) if self._index is not None and path else None
+        return node.digest if node is not None else None
+
+    def _open(self, entry: Entry) -> int | None:
+        """The source file; None for what is empty by definition (sockets)."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            return os.open(f"{self._source}/{entry.path}", flags)
+        except OSError:
+            if stat.S_ISSOCK(os.lstat(f"{self._source}/{entry.path}").st_mode):
+                return None
+            raise
+
+    def _copy(self, entry: Entry, mirror: Mirror) -> bytes:
+        """Copy and hash in one go."""
+        sums = digest.begin(entry)
+        source = self._open(entry)
+        target = mirror.create_file(entry)
+        try:
+            if source is not None:
+                while data := os.read(source, _CHUNK):
+                    sums.update(data)
+                    write_all(target, data)
+                    self._bytes += len(data)
+                    if len(data) < _CHUNK:
+                        break
+            os.fchmod(target, stat.S_IMODE(entry.mode))
+            for name, value in entry.xattrs.items():
+                _try_setxattr(target, name, value)
+            os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(target)
+            if source is not None:
+                os.close(source)
+        return sums.digest()
+
+    def _begin(self) -> Mirror:
+        """Before the first change."""
+        if self._mirror is None:
+            forget_state(self._options.state_file)
+            index_file = self._options.index_file
+            self._index = None
+            if not self._fresh and index_file:
+                self._index = Index.load(index_file)
+            if self._index is None:
+                self._index = Index.for_transfer()
+            if self._fresh:
+                clear(self._dest)
+            self._mirror = Mirror(self._dest, self._index)
+        return self._mirror
+
+    def _forget_below(self, path: str) -> None:
+        prefix = path + "/"
+        for gone in [other for other in self._old if other.startswith(prefix)]:
+            del self._old[gone]
+
+    def _remove_rest(self) -> int:
+        """Remove what was there and did not come again; of a tree only its top counts."""
+        removed = 0
+        last = "/"
+        for path in self._old:
+            if not path.startswith(last):
+                self._begin().remove(path)
+                last = path + "/"
+                removed += 1
+        return removed
+
+    def _finish(self, known: list[Known]) -> None:
+        mirror = self._begin() if self._fresh else self._mirror
+        if mirror is not None:
+            mirror.finish({k.entry.path: k.entry.mtime_ns for k in known if k.entry.is_dir})
+            if self._options.index_file and self._index is not None:
+                if not known:
+                    self._index = Index()  # nothing came: counts as never transferred
+                self._index.save(self._options.index_file)
+        if self._options.state_file:
+            save_state(self._options.state_file, self._started, known)
+
+
+def _try_setxattr(fd: int, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(fd, name, value)
+    except OSError:
+        return
