@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from croze.errors import ResourceExhausted
 from croze.solver.contract import KeyLink, KeyStore, StoredResult
 from croze.solver.keying import content_key, record_digest, root_key
 from croze.solver.memory_keys import MemoryKeys
@@ -166,3 +167,26 @@ class BothAgree(RuleBasedStateMachine):
 
 TestBothAgree = BothAgree.TestCase
 TestBothAgree.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+
+
+def test_an_unreadable_file_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    path.write_bytes(b"not a database at all, for longer than a header of one hundred bytes" * 9)
+    store = on_disk(path)
+    store.add_result("k", StoredResult("r", T0))
+    store.close()
+    again = on_disk(path)
+    assert again.exists("k")
+    again.close()
+
+
+class FailingKeys(MemoryKeys):
+    def add_result(self, key_id: str, result: StoredResult) -> None:
+        raise ResourceExhausted("no space left on device")
+
+
+async def test_a_store_that_fails_fails_the_build() -> None:
+    world = World(FailingKeys())
+    async with world.solver() as solver:
+        with pytest.raises(ResourceExhausted, match="no space left"):
+            await build(solver, vertex("b", vertex("a")))

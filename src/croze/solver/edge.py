@@ -188,6 +188,11 @@ class ActiveEdge:
             for wanter in self._wanters:
                 wanter.notify()
 
+    def break_off(self, err: Exception) -> None:
+        """`step` raised: whoever wants the edge must hear of it."""
+        self._fail(self.vertex.blame(err))
+        self.step()
+
     def _climb(self) -> None:
         if self.wanted < self._was_wanted:
             self._relax()

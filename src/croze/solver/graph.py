@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from croze.errors import CrozeError
 from croze.solver.contract import Edge, KeyStore, OpResolver, Result, ResultStore, Vertex
 from croze.solver.flights import Flights
 from croze.solver.report import StatusLog
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from croze.solver.vertex import ActiveVertex
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _SLICE_S = 0.01
 """How long edges may move before the event loop gets a turn."""
@@ -116,7 +120,10 @@ class Graph:
 
     def _flush(self) -> None:
         self._flush_timer = None
-        self.keys.flush()
+        try:
+            self.keys.flush()
+        except CrozeError as err:
+            log.warning("cache keys are not saved yet: %s", err)
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -130,11 +137,19 @@ class Graph:
         while queue:
             edge = queue.popleft()
             edge.queued = False
-            edge.step()
+            self._step(edge)
             if time.perf_counter() > until:
                 break
         if queue:
             self._schedule()
+
+    def _step(self, edge: ActiveEdge) -> None:
+        """A store that fails (a full disk) must fail the build that needs it, not the loop."""
+        try:
+            edge.step()
+        except Exception as err:
+            log.exception("a step failed")
+            edge.break_off(err)
 
 
 async def _release_all(results: Iterable[Result]) -> None:
