@@ -14,6 +14,8 @@ from croze.fs.owner import Owner
 from croze.fs.root import resolve
 from croze.fs.tarread import TarReader
 
+_NO_ARCHIVE: tuple[type[Exception], ...] = (*READ_ERRORS, Corrupted)
+
 
 def unpack(
     archive_path: str,
@@ -63,5 +65,5 @@ def is_archive(path: str) -> bool:
             return False
         with open(path, "rb") as file:
             return TarReader(open_reader(file)).next() is not None
-    except (*READ_ERRORS, Corrupted):
+    except _NO_ARCHIVE:
         return False

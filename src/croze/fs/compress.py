@@ -32,6 +32,8 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\0", "xz"),
 )
+# The stubs have it as a value.
+_ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
 _BLOCK = 1 << 20
 _WINDOW = 32 << 10
 _THREADS = min(4, os.cpu_count() or 1)
@@ -60,7 +62,7 @@ def open_reader(file: BinaryIO, kind: Kind | None = None) -> Readable:
         kind = detect(file.read(10))
         file.seek(-min(10, file.tell()), os.SEEK_CUR)
     if kind == "gzip":
-        return cast(Readable, igzip.open(file, "rb"))
+        return cast(Readable, igzip.open(file, "rb"))  # type: ignore[no-untyped-call]
     if kind == "zstd":
         reader = zstandard.ZstdDecompressor().stream_reader(
             file, read_across_frames=True, closefd=False
@@ -74,7 +76,7 @@ def open_reader(file: BinaryIO, kind: Kind | None = None) -> Readable:
 
 
 READ_ERRORS: tuple[type[Exception], ...] = (
-    isal_zlib.IsalError, zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError,
+    _ISAL_ERROR, zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError,
 )  # fmt: skip
 """What reading damaged streams raises."""
 

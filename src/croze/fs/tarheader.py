@@ -96,7 +96,7 @@ def _block(
     size: int,
     mtime_s: int,
     linkname: bytes,
-    device: tuple[int, int],
+    device: tuple[int, int] | None,
 ) -> bytes:
     head = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (
         _string(name, _NAME),
@@ -106,12 +106,11 @@ def _block(
         size if size < _MAX_12 else 0,
         mtime_s if 0 <= mtime_s < _MAX_12 else 0,
     )
-    tail = b"%s%sustar\x0000%s%07o\0%07o\0%s" % (
+    tail = b"%s%sustar\x0000%s%s%s" % (
         flag,
         _string(linkname, _NAME),
         bytes(64),
-        device[0],
-        device[1],
+        b"%07o\0%07o\0" % device if device is not None else bytes(16),
         prefix.ljust(_PREFIX + 12, b"\0"),
     )
     checksum = sum(head) + sum(tail) + 8 * 32
@@ -154,7 +153,7 @@ def _extended(name: bytes, records: dict[bytes, bytes]) -> bytes:
     head, _, tail = name.rpartition(b"/")
     parts = [part for part in (head, b"PaxHeaders.0", tail) if part]
     text = _ascii(b"/".join(parts))[:_NAME].rstrip(b"/")
-    block = _block(text, b"", b"x", 0, 0, 0, len(data), 0, b"", (0, 0))
+    block = _block(text, b"", b"x", 0, 0, 0, len(data), 0, b"", None)
     return block + data + padding(len(data))
 
 
