@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tarfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def _header(member: Member) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT)
 
 
-async def stream(members: Sequence[Member]) -> AsyncIterator[bytes]:
+async def stream(members: Sequence[Member]) -> AsyncGenerator[bytes, None]:
     """The archive, members sorted by name."""
     for member in sorted(members, key=lambda each: each.name):
         yield _header(member)

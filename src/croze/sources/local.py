@@ -7,13 +7,12 @@ the daemon, and what uses the directory is keyed by its contents.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -33,6 +32,8 @@ from croze.store.contract import ImmutableRef, MutableRef, RefStore
 SCHEME = "local"
 CHECKSUMS = "checksums"
 """The side file of a ref that holds its `fs.checksum.Index`."""
+STATE = "sync-state"
+"""The side file with what the last run noted of the directory."""
 
 _SHARED_KEY = "local_shared_key"
 _REPORT_EVERY_S = 0.1
@@ -57,7 +58,7 @@ class LocalOptions:
     exclude: tuple[str, ...] | None = None
     follow_paths: tuple[str, ...] | None = None
     shared_key_hint: str = ""
-    differ: str = "metadata"
+    differ: Literal["metadata", "none"] = "metadata"
     metadata_only: bool = False
     metadata_exceptions: tuple[str, ...] | None = None
 
@@ -94,9 +95,6 @@ def parse_options(request: SourceRequest) -> LocalOptions:
     prefix, colon, rest = session.partition(":")
     if colon:
         name, session = f"{prefix}-{name}", rest
-    differ = attrs.get("local.differ", "") or "metadata"
-    if differ not in ("metadata", "none"):
-        differ = "metadata"
     return LocalOptions(
         name,
         session,
@@ -104,7 +102,7 @@ def parse_options(request: SourceRequest) -> LocalOptions:
         _strings(attrs, "local.excludepatterns"),
         _strings(attrs, "local.followpaths"),
         attrs.get("local.sharedkeyhint", ""),
-        differ,
+        "none" if attrs.get("local.differ") == "none" else "metadata",
         _boolean(attrs, "local.metadatatransfer"),
         _strings(attrs, "local.metadatatransferexclude"),
     )
@@ -180,12 +178,16 @@ class LocalSource:
         ref = await self._kept(shared_key) or await self._refs.new(
             None, description=f"local source for {options.name}", record_type="source.local"
         )
-        async with _forgotten_on_failure(ref):
+        try:
             async with ref.mounted(readonly=False) as dest:
-                await self._update(session, dest, ref.side_file(CHECKSUMS), progress)
+                await self._update(session, dest, ref, progress)
             if ref.get_meta(_SHARED_KEY) != shared_key:
                 ref.set_meta(**{_SHARED_KEY: shared_key})
             return await ref.commit(retain=True)
+        except BaseException:
+            # What is half done is known to be so: its notes are gone until a run is complete.
+            await asyncio.shield(ref.release())
+            raise
 
     async def _kept(self, shared_key: str) -> MutableRef | None:
         """A directory that an earlier build left, unless another one is using it."""
@@ -197,25 +199,29 @@ class LocalSource:
         return None
 
     async def _update(
-        self, session: Session, dest: Path, checksums: Path, progress: Progress
+        self, session: Session, dest: Path, ref: MutableRef, progress: Progress
     ) -> None:
+        index, state = str(ref.side_file(CHECKSUMS)), str(ref.side_file(STATE))
         meter = _Meter(progress, self._options.name)
         handle = await open_dir(session, self._options.name)
         if handle is not None:
             with handle:
-                meter.done(await self._sync(handle, dest, checksums))
+                meter.done(await self._sync(handle, dest, index, state))
             return
-        receiver = Receiver(str(dest), str(checksums), differ=self._options.differ)
+        receiver = Receiver(
+            str(dest), state_file=state, index_file=index, differ=self._options.differ
+        )
         await receive_dir(session, self._request(), receiver, meter.count)
 
-    async def _sync(self, handle: HostDir, dest: Path, checksums: Path) -> int:
+    async def _sync(self, handle: HostDir, dest: Path, index: str, state: str) -> int:
         """The client is on this host: make our copy equal to its directory."""
         options = self._options
         wanted = WalkOptions(
             options.include or (), options.exclude or (), options.follow_paths or ()
         )
+        notes = state if options.differ == "metadata" else None
         result = await self._pool.run(
-            sync, handle.path, str(dest), SyncOptions(walk=wanted, side_file=str(checksums))
+            sync, handle.path, str(dest), SyncOptions(wanted, index, notes)
         )
         return result.bytes
 
@@ -224,18 +230,6 @@ class LocalSource:
         return DirRequest(
             options.name, options.include or (), options.exclude or (), options.follow_paths or ()
         )
-
-
-@contextlib.asynccontextmanager
-async def _forgotten_on_failure(ref: MutableRef) -> AsyncIterator[None]:
-    """A directory that was left half updated is never used again."""
-    try:
-        yield
-    except BaseException:
-        ref.set_meta(**{_SHARED_KEY: ""})
-        ref.side_file(CHECKSUMS).unlink(missing_ok=True)
-        await asyncio.shield(ref.release())
-        raise
 
 
 class _Meter:

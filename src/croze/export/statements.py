@@ -1,0 +1,64 @@
+"""Attestations as files beside a result's own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+
+from croze.errors import InvalidRequest
+from croze.export.attestations import Subject, digest_set, statement
+from croze.export.contract import Attestation
+from croze.export.trees import StaticFile
+from croze.fs.walk import walk
+from croze.image import gojson
+
+_DEFAULT_NAMES = {
+    "https://slsa.dev/provenance/v1": "provenance.json",
+    "https://slsa.dev/provenance/v0.2": "provenance.json",
+    "https://spdx.dev/Document": "sbom.spdx.json",
+}
+
+
+async def attestation_files(
+    kept: Sequence[Attestation],
+    root: str,
+    *,
+    prefix: str,
+    platform: str,
+    sessions: Sequence[str],
+) -> tuple[StaticFile, ...]:
+    """One file for each, about every file below `root`. `platform` goes before the extension.
+    Raises `InvalidRequest` when two would have one name."""
+    if not kept:
+        return ()
+    subjects = await asyncio.to_thread(_subjects, root)
+    files: dict[str, StaticFile] = {}
+    for each in kept:
+        base = os.path.basename(each.path) or _DEFAULT_NAMES.get(
+            each.predicate_type, "attestation.json"
+        )
+        name = _with_platform(prefix + base, platform)
+        if name in files:
+            raise InvalidRequest(f"duplicate attestation path name {name}")
+        value = await statement(each, subjects, sessions)
+        files[name] = StaticFile(name, gojson.marshal_indent(value))
+    return tuple(files.values())
+
+
+def _with_platform(name: str, platform: str) -> str:
+    if not platform:
+        return name
+    stem, extension = os.path.splitext(name)
+    return f"{stem}.{platform}{extension}"
+
+
+def _subjects(root: str) -> list[Subject]:
+    found = []
+    for entry in walk(root):
+        if entry.is_file:
+            with open(f"{root}/{entry.path}", "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found.append(Subject(entry.path, digest_set(f"sha256:{digest}")))
+    return found
