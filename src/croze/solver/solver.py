@@ -24,7 +24,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from croze.errors import AlreadyExists, Canceled, CrozeError, NotFound
+from croze.errors import AlreadyExists, Canceled, NotFound
 from croze.solver.contract import (
     Edge,
     KeyStore,
@@ -198,11 +198,13 @@ class Job:
         name: str,
         fn: Callable[[OpContext], Awaitable[T]],
         *,
-        inputs: Sequence[str] = (),
+        digest: str = "",
         progress_group: ProgressGroup | None = None,
     ) -> T:
-        """Run `fn` as a vertex of its own in the status, such as `exporting to image`."""
-        vertex = Vertex(record_digest(secrets.token_hex(16), 0), None, name=name)
+        """Run `fn` as a vertex of its own in the status, such as `exporting to image`. Its digest
+        is random unless given."""
+        digest = digest or record_digest(secrets.token_hex(16), 0)
+        vertex = Vertex(digest, None, name=name)
         context = JobContext(self, vertex, progress_group)
         context.progress.join(self.log)
         context.progress.start()
@@ -298,6 +300,3 @@ class JobContext:
     def job_values(self, key: str) -> Sequence[object]:
         value = self._job.value(key)
         return () if value is None else (value,)
-
-
-__all__ = ["CrozeError", "Job", "SolvedResult", "Solver"]

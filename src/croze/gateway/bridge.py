@@ -1,0 +1,283 @@
+"""What a frontend may ask of a running build.
+
+One `Bridge` serves one build, from its first question to the end of the export: it owns all refs
+that were made through it. Frontends that run in this process get it as it is; `forward` serves it
+to those that run elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from croze.api import ops_pb2, worker_pb2
+from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
+from croze.errors import Canceled, CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
+from croze.gateway.caps import LLB_ENABLED
+from croze.gateway.once import Once
+from croze.gateway.results import BridgeRef, BridgeResult
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+from croze.ops.load import LoadOptions, load
+from croze.solver.contract import OpContext
+from croze.solver.solver import Job, SolvedResult
+from croze.sources.images import ResolvedConfig
+from croze.status import VertexWarning
+
+EXTERNAL_FRONTEND = "gateway.v0"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FrontendRequest:
+    """What a frontend is to build. `session` is the client's, which local sources come from."""
+
+    opts: Mapping[str, str]
+    inputs: Mapping[str, ops_pb2.Definition]
+    session: str
+
+
+class Frontend(Protocol):
+    """Turns a request into a result, asking the bridge. It may ask for other frontends, too."""
+
+    async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult: ...
+
+
+class ImageConfigs(Protocol):
+    """Knows the configs of images; `sources.images.Images`."""
+
+    async def resolve_config(
+        self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]
+    ) -> ResolvedConfig: ...
+
+    async def resolve_layout_config(
+        self,
+        ref: str,
+        platform: Platform | None,
+        *,
+        store: str,
+        session: str,
+        sessions: Sequence[str],
+    ) -> ResolvedConfig: ...
+
+
+class SourceMetas(Protocol):
+    """Knows what other sources say of themselves (git, http)."""
+
+    async def __call__(self, source: ops_pb2.SourceOp, ctx: OpContext) -> SourceMeta: ...
+
+
+@dataclass(frozen=True)
+class BridgeServices:
+    """What all bridges of a daemon work with. `worker` describes the daemon to clients."""
+
+    frontends: Mapping[str, Frontend]
+    images: ImageConfigs
+    platforms: Sequence[Platform]
+    worker: Callable[[], worker_pb2.WorkerRecord]
+    llb_caps: frozenset[str] = LLB_ENABLED
+    source_meta: SourceMetas | None = None
+
+
+@dataclass(frozen=True)
+class SolveRequest:
+    """Either a definition or a frontend with its options. With `evaluate` errors of the result come
+    now, not when it is used."""
+
+    definition: ops_pb2.Definition | None = None
+    frontend: str = ""
+    opts: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, ops_pb2.Definition] = field(default_factory=dict)
+    evaluate: bool = False
+
+
+class Bridge:
+    """See the module. Make it with `open_bridge`."""
+
+    def __init__(
+        self, services: BridgeServices, job: Job, session: str, load_options: LoadOptions
+    ) -> None:
+        self.services = services
+        self.job = job
+        self.session = session
+        self._load_options = load_options
+        self._refs: list[BridgeRef] = []
+        self._images: dict[tuple[object, ...], Once[ResolvedImage]] = {}
+        self._closed = False
+
+    @property
+    def sessions(self) -> Sequence[str]:
+        """Sessions that may lend credentials for what is not fetched yet."""
+        return tuple(self.job.session_ids())
+
+    async def solve(self, request: SolveRequest) -> BridgeResult:
+        """Definitions are only solved when their ref is looked at."""
+        definition = request.definition
+        if definition is not None and getattr(definition, "def"):
+            if request.frontend:
+                raise InvalidRequest("cannot solve with both Definition and Frontend specified")
+            result = BridgeResult(self.make_ref(definition))
+        elif request.frontend:
+            result = await self._run_frontend(request)
+        else:
+            result = BridgeResult()
+        if request.evaluate:
+            await evaluate(result)
+        return result
+
+    def make_ref(self, definition: ops_pb2.Definition) -> BridgeRef:
+        if self._closed:
+            raise Canceled()
+        ref = BridgeRef(self, definition)
+        self._refs.append(ref)
+        return ref
+
+    async def build(self, definition: ops_pb2.Definition) -> SolvedResult:
+        """Solve now; the handle is the caller's."""
+        return await self.job.build(await load(definition, self._load_options))
+
+    async def resolve_image(
+        self,
+        ref: str,
+        *,
+        platform: Platform | None,
+        mode: str = "",
+        log_name: str = "",
+        oci_store: OciStore | None = None,
+    ) -> ResolvedImage:
+        """An image's digest and config. The same question is asked once per build."""
+        key = (ref, platform, mode, oci_store)
+        once = self._images.get(key)
+        if once is None:
+
+            async def ask() -> ResolvedImage:
+                return await self._ask_image(ref, platform, mode, log_name, oci_store)
+
+            once = self._images[key] = Once(ask)
+        return await once.get()
+
+    async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str = "") -> SourceMeta:
+        """What a source that is no image says of itself."""
+        resolve = self.services.source_meta
+        if resolve is None:
+            scheme = source.identifier.partition("://")[0]
+            raise Unsupported(f"no metadata for sources of type {scheme}")
+
+        async def ask(ctx: OpContext) -> SourceMeta:
+            return await resolve(source, ctx)
+
+        return await self._logged(source.identifier, log_name, ask)
+
+    def warn(
+        self,
+        vertex: str,
+        short: str,
+        *,
+        level: int = 1,
+        detail: Sequence[str] = (),
+        url: str = "",
+        source: SourceDetail | None = None,
+        ranges: Sequence[Range] = (),
+    ) -> None:
+        """Put a warning into the build's status."""
+        self.job.emit(
+            VertexWarning(vertex, level or 1, short, tuple(detail), url, source, tuple(ranges))
+        )
+
+    async def close(self) -> None:
+        """Release all refs."""
+        self._closed = True
+        refs, self._refs = self._refs, []
+        for ref in refs:
+            await ref.release()
+
+    async def _run_frontend(self, request: SolveRequest) -> BridgeResult:
+        frontend = self.services.frontends.get(request.frontend)
+        if frontend is None and request.frontend == EXTERNAL_FRONTEND:
+            name = request.opts.get("source", "")
+            raise Unsupported(f"external frontend {name} can not be run by this daemon")
+        if frontend is None:
+            raise InvalidRequest(f"invalid frontend: {request.frontend}")
+        asked = FrontendRequest(request.opts, request.inputs, self.session)
+        return await frontend.build(asked, self)
+
+    async def _ask_image(
+        self,
+        ref: str,
+        platform: Platform | None,
+        mode: str,
+        log_name: str,
+        oci_store: OciStore | None,
+    ) -> ResolvedImage:
+        async def ask(ctx: OpContext) -> ResolvedConfig:
+            images, sessions = self.services.images, ctx.sessions()
+            if oci_store is None:
+                return await images.resolve_config(ref, platform, mode, sessions)
+            return await images.resolve_layout_config(
+                ref,
+                platform,
+                store=oci_store.store,
+                session=oci_store.session or self.session,
+                sessions=sessions,
+            )
+
+        scheme = "docker-image" if oci_store is None else "oci-layout"
+        where = platforms.format_all(platform or platforms.default_platform())
+        found = await self._logged(f"{scheme}://{ref}", log_name, ask, where)
+        return ResolvedImage(found.ref, found.digest, found.config)
+
+    async def _logged(
+        self,
+        identifier: str,
+        log_name: str,
+        ask: Callable[[OpContext], Awaitable[T]],
+        where: str = "",
+    ) -> T:
+        """Asking a source shows as a vertex, the same one for the same question."""
+        name = log_name or f"resolve image config for {identifier}"
+        digest = "sha256:" + hashlib.sha256((identifier + where).encode()).hexdigest()
+        return await self.job.in_context(name, ask, digest=digest)
+
+
+async def evaluate(result: BridgeResult) -> None:
+    """Solve all refs of a result, at once."""
+    refs = list(result.all_refs())
+    if len(refs) == 1:
+        await refs[0].evaluate()
+        return
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for ref in refs:
+                tasks.create_task(ref.evaluate())
+    except* CrozeError as errors:
+        raise _first(errors) from None
+
+
+def _first(errors: BaseExceptionGroup[CrozeError]) -> CrozeError:
+    """The others most likely failed for the same reason."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, CrozeError)
+    return error
+
+
+@asynccontextmanager
+async def open_bridge(
+    services: BridgeServices,
+    job: Job,
+    *,
+    session: str,
+    load_options: LoadOptions | None = None,
+) -> AsyncIterator[Bridge]:
+    """A bridge for one build. Inside, results may be used; leaving releases them."""
+    options = load_options or LoadOptions(caps=services.llb_caps)
+    bridge = Bridge(services, job, session, options)
+    try:
+        yield bridge
+    finally:
+        await bridge.close()

@@ -1,0 +1,124 @@
+"""Looking into a ref: read, list and stat without ever leaving its root.
+
+What comes out is what BuildKit's `cache/util` gives: symlinks are resolved inside the root, also in
+the last component.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from croze.api import stat_pb2
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.fs.entry import Entry, go_mode, lstat_entry
+from croze.fs.root import open_beneath, resolve
+from croze.fs.walk import WalkOptions, walk
+from croze.store.contract import ImmutableRef
+
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+async def read_file(
+    ref: ImmutableRef | None,
+    path: str,
+    *,
+    offset: int = 0,
+    length: int | None = None,
+    sessions: Sequence[str] = (),
+) -> bytes:
+    """The content of a regular file, or `length` bytes of it from `offset` on."""
+    if offset < 0 or (length is not None and length < 0):
+        raise InvalidRequest(f"invalid range {offset}+{length}")
+    if ref is None:
+        raise _missing("open", path)
+    async with ref.mounted(readonly=True, sessions=sessions) as root:
+        return await asyncio.to_thread(_read, root, path, offset, length)
+
+
+async def read_dir(
+    ref: ImmutableRef | None, path: str, include: str = "", *, sessions: Sequence[str] = ()
+) -> list[stat_pb2.Stat]:
+    """The entries of one directory, by name; with `include` those that match the pattern."""
+    if ref is None:
+        if path.strip("/.") == "":
+            return []
+        raise _missing("lstat", path)
+    async with ref.mounted(readonly=True, sessions=sessions) as root:
+        return await asyncio.to_thread(_read_dir, root, path, include)
+
+
+async def stat_file(
+    ref: ImmutableRef | None, path: str, *, sessions: Sequence[str] = ()
+) -> stat_pb2.Stat:
+    if ref is None:
+        raise _missing("lstat", path)
+    async with ref.mounted(readonly=True, sessions=sessions) as root:
+        return await asyncio.to_thread(_stat, root, path)
+
+
+def _read(root: Path, path: str, offset: int, length: int | None) -> bytes:
+    try:
+        fd = open_beneath(str(root), path, _READ_FLAGS)
+    except OSError as err:
+        raise _path_error("open", path, err) from err
+    with open(fd, "rb", closefd=True) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InvalidRequest(f"{path} is not a regular file")
+        file.seek(offset)
+        return file.read(-1 if length is None else length)
+
+
+def _read_dir(root: Path, path: str, include: str) -> list[stat_pb2.Stat]:
+    try:
+        return [to_stat(entry) for entry in _entries(resolve(str(root), path), include)]
+    except OSError as err:
+        raise _path_error("lstat", path, err) from err
+
+
+def _entries(directory: str, include: str) -> Iterator[Entry]:
+    if include:
+        for entry in walk(directory, WalkOptions(include=[include])):
+            if "/" not in entry.path:
+                yield entry
+        return
+    for name in sorted(os.listdir(directory), key=os.fsencode):
+        yield lstat_entry(os.path.join(directory, name), name)
+
+
+def _stat(root: Path, path: str) -> stat_pb2.Stat:
+    try:
+        found = resolve(str(root), path)
+        name = os.path.basename(found) if found != str(root) else "/"
+        return to_stat(lstat_entry(found, name))
+    except OSError as err:
+        raise _path_error("lstat", path, err) from err
+
+
+def to_stat(entry: Entry) -> stat_pb2.Stat:
+    """An entry as it goes over the wire; time in nanoseconds."""
+    return stat_pb2.Stat(
+        path=entry.path,
+        mode=go_mode(entry.mode),
+        uid=entry.uid,
+        gid=entry.gid,
+        size=entry.size,
+        modTime=entry.mtime_ns,
+        linkname=entry.linkname,
+        devmajor=entry.devmajor,
+        devminor=entry.devminor,
+        xattrs=entry.xattrs,
+    )
+
+
+def _missing(verb: str, path: str) -> NotFound:
+    return NotFound(f"{verb} {path}: no such file or directory")
+
+
+def _path_error(verb: str, path: str, err: OSError) -> CrozeError:
+    if isinstance(err, FileNotFoundError):
+        return _missing(verb, path)
+    return CrozeError(f"{verb} {path}: {(err.strerror or str(err)).lower()}")

@@ -1,0 +1,182 @@
+"""`moby.buildkit.v1.frontend.LLBBridge` beside Control: calls are forwarded to the running build
+that their metadata names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+
+from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2
+from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
+from croze.gateway.bridge import Bridge
+from croze.gateway.serve import ServedBuild
+from croze.grpc_errors import Context, aborting
+
+BUILD_ID_KEY = "buildkit-controlapi-buildid"
+_NO_CONTAINERS = "containers for frontends are not supported by this daemon"
+
+
+class GatewayForwarder:
+    """The builds that have their frontend in the client, by build id."""
+
+    def __init__(self, *, wait_s: float = 3.0) -> None:
+        """`wait_s`: how long a call waits for its build to begin; the two arrive in any order."""
+        self._wait_s = wait_s
+        self._builds: dict[str, ServedBuild] = {}
+        self._arrived = asyncio.Event()
+
+    def servicer(self) -> gateway_pb2_grpc.LLBBridgeServicer:
+        return BridgeService(self)
+
+    @contextmanager
+    def serving(
+        self, build_id: str, bridge: Bridge, inputs: Mapping[str, ops_pb2.Definition]
+    ) -> Iterator[ServedBuild]:
+        """Serve `bridge` to the client while inside; `result()` of what is yielded waits for the
+        client to finish."""
+        served = self._builds[build_id] = ServedBuild(bridge, inputs)
+        self._arrived.set()
+        try:
+            yield served
+        finally:
+            del self._builds[build_id]
+            served.close()
+
+    async def find(self, build_id: str) -> ServedBuild:
+        """Raises `NotFound` when there is no such build after a short wait."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                while build_id not in self._builds:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise NotFound(f"no such job {build_id}") from None
+        return self._builds[build_id]
+
+
+class BridgeService(gateway_pb2_grpc.LLBBridgeServicer):
+    """Every call finds its build, and its error says which call it was."""
+
+    def __init__(self, forwarder: GatewayForwarder) -> None:
+        self._forwarder = forwarder
+
+    async def Ping(
+        self, request: gateway_pb2.PingRequest, context: Context
+    ) -> gateway_pb2.PongResponse:
+        async with aborting(context):
+            return (await self._build(context, "Ping")).ping()
+
+    async def Inputs(
+        self, request: gateway_pb2.InputsRequest, context: Context
+    ) -> gateway_pb2.InputsResponse:
+        async with aborting(context):
+            return (await self._build(context, "Inputs")).inputs()
+
+    async def Solve(
+        self, request: gateway_pb2.SolveRequest, context: Context
+    ) -> gateway_pb2.SolveResponse:
+        async with aborting(context, plain=True):
+            return await (await self._build(context, "Solve")).solve(request)
+
+    async def Evaluate(
+        self, request: gateway_pb2.EvaluateRequest, context: Context
+    ) -> gateway_pb2.EvaluateResponse:
+        async with aborting(context, plain=True):
+            return await (await self._build(context, "Evaluate")).evaluate(request)
+
+    async def ReadFile(
+        self, request: gateway_pb2.ReadFileRequest, context: Context
+    ) -> gateway_pb2.ReadFileResponse:
+        async with aborting(context):
+            return await (await self._build(context, "ReadFile")).read_file(request)
+
+    async def ReadDir(
+        self, request: gateway_pb2.ReadDirRequest, context: Context
+    ) -> gateway_pb2.ReadDirResponse:
+        async with aborting(context):
+            return await (await self._build(context, "ReadDir")).read_dir(request)
+
+    async def StatFile(
+        self, request: gateway_pb2.StatFileRequest, context: Context
+    ) -> gateway_pb2.StatFileResponse:
+        async with aborting(context):
+            return await (await self._build(context, "StatFile")).stat_file(request)
+
+    async def ResolveImageConfig(
+        self, request: gateway_pb2.ResolveImageConfigRequest, context: Context
+    ) -> gateway_pb2.ResolveImageConfigResponse:
+        async with aborting(context):
+            build = await self._build(context, "ResolveImageConfig")
+            return await build.resolve_image_config(request)
+
+    async def ResolveSourceMeta(
+        self, request: gateway_pb2.ResolveSourceMetaRequest, context: Context
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        async with aborting(context):
+            build = await self._build(context, "ResolveSourceMeta")
+            return await build.resolve_source_meta(request)
+
+    async def Warn(
+        self, request: gateway_pb2.WarnRequest, context: Context
+    ) -> gateway_pb2.WarnResponse:
+        async with aborting(context):
+            return (await self._build(context, "Warn")).warn(request)
+
+    async def Return(
+        self, request: gateway_pb2.ReturnRequest, context: Context
+    ) -> gateway_pb2.ReturnResponse:
+        async with aborting(context):
+            return (await self._build(context, "Return")).give_back(request)
+
+    async def NewContainer(
+        self, request: gateway_pb2.NewContainerRequest, context: Context
+    ) -> gateway_pb2.NewContainerResponse:
+        async with aborting(context):
+            raise Unsupported(_NO_CONTAINERS)
+
+    async def ReleaseContainer(
+        self, request: gateway_pb2.ReleaseContainerRequest, context: Context
+    ) -> gateway_pb2.ReleaseContainerResponse:
+        async with aborting(context):
+            raise Unsupported(_NO_CONTAINERS)
+
+    async def ExecProcess(
+        self, request_iterator: AsyncIterator[gateway_pb2.ExecMessage], context: Context
+    ) -> AsyncIterator[gateway_pb2.ExecMessage]:
+        async with aborting(context):
+            raise Unsupported(_NO_CONTAINERS)
+            yield gateway_pb2.ExecMessage()
+
+    async def ReadFileContainer(
+        self, request: gateway_pb2.ReadFileRequest, context: Context
+    ) -> gateway_pb2.ReadFileResponse:
+        async with aborting(context):
+            raise Unsupported(_NO_CONTAINERS)
+
+    async def ReadDirContainer(
+        self, request: gateway_pb2.ReadDirRequest, context: Context
+    ) -> gateway_pb2.ReadDirResponse:
+        async with aborting(context):
+            raise Unsupported(_NO_CONTAINERS)
+
+    async def StatFileContainer(
+        self, request: gateway_pb2.StatFileRequest, context: Context
+    ) -> gateway_pb2.StatFileResponse:
+        async with aborting(context):
+            raise Unsupported(_NO_CONTAINERS)
+
+    async def _build(self, context: Context, method: str) -> ServedBuild:
+        try:
+            return await self._forwarder.find(build_id(context))
+        except CrozeError as err:
+            raise err.wrap(f"forwarding {method}") from None
+
+
+def build_id(context: Context) -> str:
+    """Which build a call belongs to."""
+    pairs = dict(context.invocation_metadata() or ())
+    value = pairs.get(BUILD_ID_KEY, "")
+    if not value:
+        raise InvalidRequest("no buildid found in context")
+    return value if isinstance(value, str) else value.decode()

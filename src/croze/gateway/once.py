@@ -1,0 +1,59 @@
+"""Something that is computed at most once, by the first of those who ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from croze.errors import CrozeError
+from croze.solver.failures import fresh_copy
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """Remembers the value or the error. When the one who computes is cancelled, the next in line
+    takes over."""
+
+    def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
+        self._make = make
+        self._outcome: asyncio.Future[T] | None = None
+
+    @property
+    def value(self) -> T | None:
+        """What was computed, if it was."""
+        outcome = self._outcome
+        if outcome is None or not outcome.done() or outcome.cancelled() or outcome.exception():
+            return None
+        return outcome.result()
+
+    async def get(self) -> T:
+        while True:
+            if self._outcome is None or self._outcome.cancelled():
+                return await self._compute()
+            done, _ = await asyncio.wait([self._outcome])
+            outcome = done.pop()
+            if not outcome.cancelled():
+                return _unwrap(outcome)
+
+    async def _compute(self) -> T:
+        outcome = self._outcome = asyncio.get_running_loop().create_future()
+        try:
+            value = await self._make()
+        except Exception as err:
+            outcome.set_exception(err)
+            outcome.exception()  # it is known, even if nobody else asks
+            raise
+        except BaseException:
+            outcome.cancel()
+            raise
+        outcome.set_result(value)
+        return value
+
+
+def _unwrap(outcome: asyncio.Future[T]) -> T:
+    error = outcome.exception()
+    if isinstance(error, CrozeError):
+        raise fresh_copy(error)
+    return outcome.result()

@@ -1,0 +1,209 @@
+"""One build as its frontend sees it over gRPC: messages in, messages out.
+
+The frontend runs in the client (buildx always does it so), asks until it knows, and ends with
+`Return`. BuildKit's `frontend/gateway/gateway.go` is the other side of the same protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from google.protobuf import timestamp_pb2
+
+from croze.api import gateway_pb2, ops_pb2
+from croze.dockerfile.resolver import OciStore
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.gateway import caps
+from croze.gateway.bridge import Bridge, SolveRequest
+from croze.gateway.results import BridgeRef, BridgeResult
+from croze.gateway.wire import platform_of, result_message, result_of
+from croze.grpc_errors import from_status, own_range, source_detail
+from croze.image.platform import Platform
+
+_IMAGE = "docker-image"
+_LAYOUT = "oci-layout"
+_RESOLVER_LAYOUT = 1
+"""`ResolveImageConfigRequest.ResolverType` for an OCI layout."""
+
+
+class ServedBuild:
+    """Ids of refs are known to one build only."""
+
+    def __init__(self, bridge: Bridge, inputs: Mapping[str, ops_pb2.Definition]) -> None:
+        self._bridge = bridge
+        self._inputs = inputs
+        self._refs: dict[str, BridgeRef] = {}
+        self._result: asyncio.Future[BridgeResult] = asyncio.get_running_loop().create_future()
+
+    async def result(self) -> BridgeResult:
+        """Waits for `Return`; raises the error that the frontend returned."""
+        return await asyncio.shield(self._result)
+
+    def close(self) -> None:
+        """Nobody waits for the result any more."""
+        if not self._result.done():
+            self._result.cancel()
+        elif not self._result.cancelled():
+            self._result.exception()
+        self._refs.clear()
+
+    def ping(self) -> gateway_pb2.PongResponse:
+        services = self._bridge.services
+        return gateway_pb2.PongResponse(
+            FrontendAPICaps=caps.frontend_caps(),
+            LLBCaps=caps.llb_caps(services.llb_caps),
+            Workers=[services.worker()],
+        )
+
+    def inputs(self) -> gateway_pb2.InputsResponse:
+        return gateway_pb2.InputsResponse(Definitions=self._inputs)
+
+    async def solve(self, request: gateway_pb2.SolveRequest) -> gateway_pb2.SolveResponse:
+        result = await self._bridge.solve(
+            SolveRequest(
+                definition=request.Definition if request.HasField("Definition") else None,
+                frontend=request.Frontend,
+                opts=dict(request.FrontendOpt),
+                inputs=dict(request.FrontendInputs),
+                evaluate=request.Evaluate,
+            )
+        )
+        if result.refs and not request.allowResultReturn:
+            raise InvalidRequest("solve did not return default result")
+        for ref in result.all_refs():
+            self._refs[ref.id] = ref
+        message = result_message(result, ref_arrays=request.allowResultArrayRef)
+        response = gateway_pb2.SolveResponse(result=message)
+        if not request.allowResultReturn and result.ref is not None:
+            response.ref = result.ref.id
+        return response
+
+    def give_back(self, request: gateway_pb2.ReturnRequest) -> gateway_pb2.ReturnResponse:
+        """The frontend is done."""
+        if self._result.done():
+            raise InvalidRequest("gateway result is already set")
+        if request.HasField("error"):
+            self._result.set_exception(from_status(request.error))
+        else:
+            self._result.set_result(result_of(request.result, self._find))
+        return gateway_pb2.ReturnResponse()
+
+    async def read_file(self, request: gateway_pb2.ReadFileRequest) -> gateway_pb2.ReadFileResponse:
+        offset, length = 0, None
+        if request.HasField("Range"):
+            offset, length = request.Range.Offset, request.Range.Length
+        ref = self._need(request.Ref)
+        data = await ref.read_file(request.FilePath, offset=offset, length=length)
+        return gateway_pb2.ReadFileResponse(Data=data)
+
+    async def read_dir(self, request: gateway_pb2.ReadDirRequest) -> gateway_pb2.ReadDirResponse:
+        entries = await self._need(request.Ref).read_dir(request.DirPath, request.IncludePattern)
+        return gateway_pb2.ReadDirResponse(entries=entries)
+
+    async def stat_file(self, request: gateway_pb2.StatFileRequest) -> gateway_pb2.StatFileResponse:
+        return gateway_pb2.StatFileResponse(
+            stat=await self._need(request.Ref).stat_file(request.Path)
+        )
+
+    async def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
+        await self._need(request.Ref).evaluate()
+        return gateway_pb2.EvaluateResponse()
+
+    async def resolve_image_config(
+        self, request: gateway_pb2.ResolveImageConfigRequest
+    ) -> gateway_pb2.ResolveImageConfigResponse:
+        is_layout = request.ResolverType == _RESOLVER_LAYOUT
+        found = await self._bridge.resolve_image(
+            request.Ref,
+            platform=_platform(request),
+            mode=request.ResolveMode,
+            log_name=request.LogName,
+            oci_store=OciStore(request.SessionID, request.StoreID) if is_layout else None,
+        )
+        return gateway_pb2.ResolveImageConfigResponse(
+            Digest=found.digest, Config=found.config, Ref=found.ref
+        )
+
+    async def resolve_source_meta(
+        self, request: gateway_pb2.ResolveSourceMetaRequest
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        if not request.HasField("Source"):
+            raise InvalidRequest("source is required")
+        scheme = request.Source.identifier.partition("://")[0]
+        if scheme in (_IMAGE, _LAYOUT):
+            return await self._image_meta(request, scheme)
+        return await self._other_meta(request, scheme)
+
+    def warn(self, request: gateway_pb2.WarnRequest) -> gateway_pb2.WarnResponse:
+        ranges = tuple(own_range(r) for r in request.ranges)
+        source = None
+        if request.HasField("info"):
+            source = source_detail(request.info, list(request.ranges))
+        self._bridge.warn(
+            request.digest,
+            request.short.decode(errors="replace"),
+            level=request.level,
+            detail=[line.decode(errors="replace") for line in request.detail],
+            url=request.url,
+            source=source,
+            ranges=ranges,
+        )
+        return gateway_pb2.WarnResponse()
+
+    async def _image_meta(
+        self, request: gateway_pb2.ResolveSourceMetaRequest, scheme: str
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        source = request.Source
+        store = None
+        if scheme == _LAYOUT:
+            store = OciStore(source.attrs["oci.session"], source.attrs["oci.store"])
+        found = await self._bridge.resolve_image(
+            source.identifier.partition("://")[2],
+            platform=_platform(request),
+            mode=request.ResolveMode,
+            log_name=request.LogName,
+            oci_store=store,
+        )
+        return gateway_pb2.ResolveSourceMetaResponse(
+            Source=ops_pb2.SourceOp(identifier=f"{scheme}://{found.ref}", attrs=source.attrs),
+            Image=gateway_pb2.ResolveSourceImageResponse(
+                Digest=found.digest, Config=b"" if request.Image.NoConfig else found.config
+            ),
+        )
+
+    async def _other_meta(
+        self, request: gateway_pb2.ResolveSourceMetaRequest, scheme: str
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        meta = await self._bridge.source_meta(request.Source, log_name=request.LogName)
+        response = gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
+        if scheme == "git":
+            response.Git.Checksum = meta.checksum
+        else:
+            response.HTTP.Checksum = meta.checksum
+            response.HTTP.Filename = meta.filename
+            if meta.last_modified is not None:
+                response.HTTP.LastModified.CopyFrom(
+                    timestamp_pb2.Timestamp(seconds=meta.last_modified)
+                )
+        return response
+
+    def _find(self, id: str) -> BridgeRef | None:
+        if not id:
+            return None
+        ref = self._refs.get(id)
+        if ref is None:
+            raise NotFound(f"no such ref: {id}")
+        return ref
+
+    def _need(self, id: str) -> BridgeRef:
+        ref = self._find(id)
+        if ref is None:
+            raise CrozeError(f"empty ref: {id}")
+        return ref
+
+
+def _platform(
+    request: gateway_pb2.ResolveImageConfigRequest | gateway_pb2.ResolveSourceMetaRequest,
+) -> Platform | None:
+    return platform_of(request.Platform) if request.HasField("Platform") else None
