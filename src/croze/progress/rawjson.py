@@ -1,0 +1,140 @@
+"""The raw display: each status as a line of JSON, for other programs.
+
+The format is what Go's encoder makes of BuildKit's `client.SolveStatus`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, BinaryIO
+
+from croze.progress import warnings
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from croze.api import control_pb2, ops_pb2
+
+Object = dict[str, object]
+
+_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+
+class RawJsonDisplay:
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.warnings = warnings.Warnings()
+
+    def update(self, status: control_pb2.StatusResponse) -> None:
+        self.warnings.add(status.warnings)
+        self._out.write(encode(status).encode() + b"\n")
+        self._out.flush()
+
+    def refresh(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def encode(status: control_pb2.StatusResponse) -> str:
+    value = _filled(
+        vertexes=[_vertex(v) for v in status.vertexes],
+        statuses=[_status(s) for s in status.statuses],
+        logs=[_log(log) for log in status.logs],
+        warnings=[_warning(w) for w in status.warnings],
+    )
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.translate(_ESCAPES)
+
+
+def _filled(**values: object) -> Object:
+    """Without what is empty, as `omitempty` does."""
+    return {key: value for key, value in values.items() if value}
+
+
+def _time(stamp: Timestamp) -> str:
+    """RFC 3339 with as many digits as there are."""
+    from datetime import UTC, datetime
+
+    whole = datetime.fromtimestamp(stamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f".{stamp.nanos:09}".rstrip("0") if stamp.nanos else ""
+    return f"{whole}{fraction}Z"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _optional(
+    message: control_pb2.Vertex | control_pb2.VertexStatus,
+) -> tuple[str, str]:
+    return (
+        _time(message.started) if message.HasField("started") else "",
+        _time(message.completed) if message.HasField("completed") else "",
+    )
+
+
+def _vertex(vertex: control_pb2.Vertex) -> Object:
+    started, completed = _optional(vertex)
+    group = vertex.progressGroup
+    return _filled(
+        digest=vertex.digest,
+        inputs=list(vertex.inputs),
+        name=vertex.name,
+        started=started,
+        completed=completed,
+        cached=vertex.cached,
+        error=vertex.error,
+    ) | (
+        {"progressGroup": _filled(id=group.id, name=group.name, weak=group.weak)}
+        if vertex.HasField("progressGroup")
+        else {}
+    )
+
+
+def _status(status: control_pb2.VertexStatus) -> Object:
+    started, completed = _optional(status)
+    return (
+        {"id": status.ID}
+        | _filled(vertex=status.vertex, name=status.name, total=status.total)
+        | {"current": status.current, "timestamp": _time(status.timestamp)}
+        | _filled(started=started, completed=completed)
+    )
+
+
+def _log(log: control_pb2.VertexLog) -> Object:
+    return _filled(vertex=log.vertex, stream=log.stream) | {
+        "data": _base64(log.msg),
+        "timestamp": _time(log.timestamp),
+    }
+
+
+def _warning(warning: control_pb2.VertexWarning) -> Object:
+    found = _filled(
+        vertex=warning.vertex,
+        level=warning.level,
+        short=_base64(warning.short),
+        detail=[_base64(line) for line in warning.detail],
+        url=warning.url,
+    )
+    if warning.HasField("info"):
+        found["sourceInfo"] = _source(warning.info)
+    return found | _filled(range=[_range(where) for where in warning.ranges])
+
+
+def _source(info: ops_pb2.SourceInfo) -> Object:
+    found = _filled(filename=info.filename, data=_base64(info.data))
+    if info.HasField("definition"):
+        found["definition"] = _definition(info.definition)
+    return found | _filled(language=info.language)
+
+
+def _definition(definition: ops_pb2.Definition) -> Object:
+    return _filled(**{"def": [_base64(op) for op in getattr(definition, "def")]})
+
+
+def _range(where: ops_pb2.Range) -> Object:
+    return {
+        "start": _filled(line=where.start.line, character=where.start.character),
+        "end": _filled(line=where.end.line, character=where.end.character),
+    }
