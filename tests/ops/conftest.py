@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+import grpc.aio
 import pytest
 
 from croze.ops.content import ContentDigests
+from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.serve import lend
 from croze.solver.contract import Vertex
 from croze.status import Progress
+from croze.store.mount import enter_private_namespace
+from tests.ops.world import World, make_world
+from tests.runtime.conftest import make_rootfs
+from tests.session.conftest import Daemon
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,6 +86,27 @@ class TreeRef:
     async def unlazy(self, sessions: Sequence[str] = ()) -> None: ...
 
     async def release(self) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def own_mounts() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    enter_private_namespace()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, own_mounts: None) -> AsyncIterator[World]:
+    """Everything for real, with a client that lends a secret."""
+    lent = [SecretsProvider([SecretSource("token", value=b"hush\n")])]
+    base = make_rootfs(tmp_path / "busybox")
+    async with (
+        Daemon(tmp_path / "d.sock") as daemon,
+        grpc.aio.insecure_channel(daemon.address) as channel,
+        lend(channel, lent, name="test") as session,
+        make_world(tmp_path, {"busybox": base}, daemon.sessions, [session.id]) as made,
+    ):
+        yield made
 
 
 @pytest.fixture

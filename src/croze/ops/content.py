@@ -87,7 +87,7 @@ class ContentKey:
         try:
             return joined(await self.contents.of(ref, self.queries, ctx.sessions()))
         except CrozeError as error:
-            raise error.wrap(f"failed to calculate checksum of ref {result.id}") from error
+            raise error.wrap(f"failed to calculate checksum of ref {result.id}") from None
 
 
 async def unlazy(result: Result, ctx: OpContext) -> None:

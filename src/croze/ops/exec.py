@@ -103,7 +103,7 @@ class ExecOp:
         except Canceled:
             raise
         except CrozeError as error:
-            raise error.wrap(self._failure) from error
+            raise error.wrap(self._failure) from None
         if code not in (self._exec.meta.validExitCodes or (0,)):
             raise self._failed(code)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from croze.api import ops_pb2
 from croze.errors import CrozeError, SolveDetail
 from croze.ops import file_keys
+from croze.ops.file_actions import make_step
 from croze.ops.file_plan import NOTHING, Chain, Plan, make_plan, owner_states
-from croze.ops.file_steps import apply, make_step
+from croze.ops.file_steps import apply
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
