@@ -35,6 +35,13 @@ class Env(Mapping[str, str]):
         env._values[key] = value
         return env
 
+    def update(self, values: Mapping[str, str]) -> Env:
+        """With all of these set, one after the other."""
+        env = Env()
+        env._values = {k: v for k, v in self._values.items() if k not in values}
+        env._values.update(values)
+        return env
+
     def default(self, key: str, value: str) -> Env:
         """With the variable unless it is there."""
         return self if key in self._values else self.set(key, value)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.llb import caps
@@ -113,7 +115,7 @@ class ExecVertex(Vertex):
     def marshal(self, marshaller: Marshaller) -> MarshalledOp:
         constraints = self._constraints.with_caps(*self._caps(marshaller))
         if constraints.platform is None:
-            constraints = replace(constraints, platform=self._meta.platform)
+            constraints = msgspec.structs.replace(constraints, platform=self._meta.platform)
         body = ops_pb2.Op()
         exec = body.exec
         exec.meta.CopyFrom(self._process(marshaller))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from croze.image.platform import Platform
 from croze.llb.env import Env
@@ -22,11 +24,13 @@ class Ulimit:
     hard: int
 
 
-@dataclass(frozen=True)
-class Meta:
+_NO_ENV = Env()
+
+
+class Meta(msgspec.Struct, frozen=True):
     """Defaults for the processes run on a state. `dir` empty means that none is set."""
 
-    env: Env = field(default_factory=Env)
+    env: Env = _NO_ENV
     dir: str = ""
     user: str = ""
     hostname: str = ""

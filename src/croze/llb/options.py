@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final, TypedDict
+
+import msgspec
 
 from croze.api import ops_pb2
 from croze.image.platform import Platform
@@ -61,12 +63,11 @@ class OpOptions(TypedDict, total=False):
     """Which workers may run it."""
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(msgspec.Struct, frozen=True):
     """Facts about an op that are not part of its identity (`pb.OpMetadata`)."""
 
     ignore_cache: bool = False
-    description: Mapping[str, str] = field(default_factory=dict)
+    description: Mapping[str, str] = {}
     export_cache: bool | None = None
     caps: frozenset[str] = frozenset()
     progress_group: ProgressGroup | None = None
@@ -88,19 +89,19 @@ class Metadata:
             message.linux_resources.CopyFrom(self.resources.message())
 
 
-@dataclass(frozen=True)
-class Constraints:
+class Constraints(msgspec.Struct, frozen=True):
     """The options of one op, as a value."""
 
     platform: Platform | None = None
     worker_filters: tuple[str, ...] = ()
-    metadata: Metadata = field(default_factory=Metadata)
+    metadata: Metadata = Metadata()
     locations: tuple[SourceLocation, ...] = ()
 
     def with_caps(self, *ids: str) -> Constraints:
         """Needing these capabilities too."""
-        metadata = replace(self.metadata, caps=self.metadata.caps.union(ids))
-        return replace(self, metadata=metadata)
+        caps = self.metadata.caps.union(ids)
+        metadata = msgspec.structs.replace(self.metadata, caps=caps)
+        return msgspec.structs.replace(self, metadata=metadata)
 
 
 def constraints_of(options: OpOptions, *caps: str) -> Constraints:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Unpack
+
+import msgspec
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -30,12 +32,15 @@ from croze.llb.mounts import AnyMount, split_mounts
 from croze.llb.options import OpOptions, constraints_of
 
 
+_PLAIN = Meta(dir="/")
+
+
 @dataclass(frozen=True, eq=False)
 class State:
     """A filesystem (`output` None is an empty one) and what processes in it would start with."""
 
     output: Output | None = None
-    meta: Meta = field(default_factory=lambda: Meta(dir="/"))
+    meta: Meta = _PLAIN
     defaults: Defaults | None = None
     """What `marshal` fills in where nothing else is said."""
 
@@ -53,6 +58,10 @@ class State:
     def add_env(self, key: str, value: str) -> State:
         """With an environment variable."""
         return self._with(env=self.meta.env.set(key, value))
+
+    def add_envs(self, values: Mapping[str, str]) -> State:
+        """With several environment variables, in their order."""
+        return self._with(env=self.meta.env.update(values))
 
     def dir(self, path: str) -> State:
         """With a working directory, seen from the one so far. Does not create it."""
@@ -105,12 +114,11 @@ class State:
 
     def with_output(self, output: Output | None, platform: Platform | None = None) -> State:
         """The same surroundings on another filesystem; its platform if it has one."""
-        state = replace(self, output=output)
+        state = State(output, self.meta, self.defaults)
         return state.platform(platform) if platform is not None else state
 
     def _with(self, **changes: object) -> State:
-        meta = replace(self.meta, **changes)  # type: ignore[arg-type]
-        return State(self.output, meta, self.defaults)
+        return State(self.output, msgspec.structs.replace(self.meta, **changes), self.defaults)
 
     def with_defaults(self, defaults: Defaults) -> State:
         """To be marshalled with these defaults; so are states made from it."""

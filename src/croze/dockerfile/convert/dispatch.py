@@ -92,8 +92,7 @@ def _start_state(build: Build, stage: StageState) -> None:
     """Environment, directory and user of the base image."""
     image, options = stage.image, build.options
     image.ensure_path(stage.platform.os if stage.platform is not None else "")
-    for key, value in image.env.items():
-        stage.state = stage.state.add_env(key, value)
+    stage.state = stage.state.add_envs(image.env)
     if options.hostname:
         stage.state = stage.state.hostname(options.hostname)
     if image.working_dir:

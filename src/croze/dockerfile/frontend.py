@@ -1,0 +1,287 @@
+"""The Dockerfile frontend: a client's options in, definitions and metadata out.
+
+What BuildKit calls `dockerfile.v0`. It asks the world through a `Resolver` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from croze.api import ops_pb2
+from croze.dockerfile import subrequests
+from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.convert import Conversion, convert, convert_lint, convert_outline
+from croze.dockerfile.directives import detect_syntax
+from croze.dockerfile.lint import LintWarning, format_short
+from croze.dockerfile.llb_json import convert_llb_reply
+from croze.dockerfile.location import Ranges, fill_source, with_location
+from croze.dockerfile.options import parse_options
+from croze.dockerfile.resolver import FrontendResult, Resolver
+from croze.errors import (
+    CrozeError,
+    FrontendCapDetail,
+    InvalidRequest,
+    SourceDetail,
+    SubrequestDetail,
+    Unsupported,
+)
+from croze.image import gojson
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+from croze.llb import caps
+from croze.llb.definition import head
+from croze.llb.sourcemap import SourceMap
+
+CONFIG_KEY: Final = "containerimage.config"
+BASE_CONFIG_KEY: Final = "containerimage.base.config"
+EPOCH_KEY: Final = "source.date.epoch"
+PLATFORMS_KEY: Final = "refs.platforms"
+CAPS: Final = frozenset(
+    f"moby.buildkit.frontend.{name}"
+    for name in ("inputs", "subrequests", "contexts", "gitquerystring")
+)
+_SYNTAX_ARG = "build-arg:BUILDKIT_SYNTAX"
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """Another frontend that the Dockerfile or the client asks for: its image, and the whole text
+    of the request."""
+
+    image: str
+    cmdline: str
+
+
+Forward = Callable[[Syntax], Awaitable[FrontendResult | None]]
+"""Runs another frontend. None means that this one is to do: it speaks the same language."""
+
+
+async def build(
+    opts: Mapping[str, str],
+    resolver: Resolver,
+    *,
+    forward: Forward | None = None,
+    labs: bool = False,
+) -> FrontendResult:
+    """Answer a request. Raises `CrozeError` with `SourceDetail`s that show the Dockerfile.
+
+    Without `forward`, a request for another frontend is not acted on.
+    """
+    if not resolver.has_cap(caps.FILE_BASE):
+        raise InvalidRequest(
+            "needs BuildKit 0.5 or later: requested experimental feature file.base"
+        )
+    contexts = Contexts(parse_options(opts, resolver.worker_platforms()), resolver)
+    missing = _missing_cap(opts.get("frontend.caps", ""))
+    if missing is not None and not missing.may_forward:
+        raise missing.error()
+    source = await contexts.read_dockerfile()
+    if forward is not None and "cmdline" not in opts:
+        forwarded = await _forward(opts, source, forward)
+        if forwarded is not None:
+            return forwarded
+    if missing is not None:
+        raise missing.error()
+    if "requestid" in opts:
+        return await _answer(opts["requestid"], source, contexts, labs)
+    try:
+        return await _build(source, contexts, labs)
+    except CrozeError as err:
+        raise _fill(err, source) from None
+
+
+@dataclass(frozen=True)
+class _MissingCap:
+    """A capability that the client needs; `may_forward`: of whichever frontend answers in the
+    end."""
+
+    name: str
+    may_forward: bool
+
+    def error(self) -> Unsupported:
+        message = f"unsupported frontend capability {self.name}"
+        return Unsupported(message, FrontendCapDetail(self.name))
+
+
+def _missing_cap(text: str) -> _MissingCap | None:
+    """The first that rules this frontend out, or else the last that another one may have."""
+    missing: _MissingCap | None = None
+    for item in text.split(",") if text else ():
+        name = item.partition("+")[0]
+        if name not in CAPS:
+            missing = _MissingCap(name, "+forward" in item)
+            if not missing.may_forward:
+                break
+    return missing
+
+
+async def _forward(
+    opts: Mapping[str, str], source: SourceMap, forward: Forward
+) -> FrontendResult | None:
+    """Hand the request to the frontend that the client, or else the Dockerfile, names."""
+    cmdline = opts.get(_SYNTAX_ARG)
+    if cmdline is not None:
+        image = cmdline.strip().partition(" ")[0]
+        try:
+            return await forward(Syntax(image, cmdline))
+        except CrozeError as err:
+            if not _has_source(err):
+                err.wrap(f"failed with {_SYNTAX_ARG} = {cmdline}")
+            raise
+    directive = detect_syntax(source.data)
+    if directive is None:
+        return None
+    try:
+        return await forward(Syntax(directive.head, directive.value))
+    except CrozeError as err:
+        if not _has_source(err):
+            _fill(with_location(err, directive.location), source)
+        raise
+
+
+def _has_source(err: CrozeError) -> bool:
+    return any(isinstance(detail, SourceDetail) for detail in err.details)
+
+
+def _fill(err: CrozeError, source: SourceMap) -> CrozeError:
+    """Complete the places of an error with the file that they are in."""
+    definition = source.definition
+    return fill_source(
+        err,
+        source.filename,
+        source.data,
+        language=source.language,
+        definition=definition.SerializeToString() if definition is not None else b"",
+    )
+
+
+async def _answer(
+    request: str, source: SourceMap, contexts: Contexts, labs: bool
+) -> FrontendResult:
+    """A subrequest: nothing is built."""
+    match request:
+        case subrequests.DESCRIBE:
+            reply = subrequests.describe_reply()
+        case subrequests.OUTLINE:
+            found = await convert_outline(source, contexts, labs=labs)
+            reply = subrequests.outline_reply(found, source.data)
+        case subrequests.TARGETS:
+            targets = subrequests.list_targets(source.data)
+            reply = subrequests.targets_reply(targets, source.data)
+        case subrequests.LINT:
+            report = await convert_lint(source, contexts, labs=labs)
+            reply = subrequests.lint_reply(report, source.info())
+        case subrequests.CONVERT_LLB:
+            result = await convert(source, contexts, labs=labs)
+            reply = convert_llb_reply(result.state.marshal())
+        case _:
+            raise Unsupported(f"unsupported request {request}", SubrequestDetail(request))
+    return FrontendResult({}, reply)
+
+
+async def _build(source: SourceMap, contexts: Contexts, labs: bool) -> FrontendResult:
+    """All platforms at once; the first one reports what lint has found."""
+    wanted: Sequence[Platform | None] = contexts.options.target_platforms or [None]
+    warnings: list[LintWarning] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    _build_platform(source, contexts, platform, None if n else warnings, labs)
+                )
+                for n, platform in enumerate(wanted)
+            ]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    finally:
+        await _warn(warnings, source, contexts.resolver)
+    results = [task.result() for task in tasks]
+    return _assemble(results, multi=contexts.options.multi_platform)
+
+
+@dataclass(frozen=True)
+class _PlatformResult:
+    key: str
+    platform: Platform
+    conversion: Conversion
+    definition: ops_pb2.Definition
+
+
+async def _build_platform(
+    source: SourceMap,
+    contexts: Contexts,
+    platform: Platform | None,
+    warnings: list[LintWarning] | None,
+    labs: bool,
+) -> _PlatformResult:
+    sink = warnings.append if warnings is not None else None
+    found = await convert(source, contexts, platform=platform, warn=sink, labs=labs)
+    try:
+        definition = found.state.marshal()
+    except CrozeError as err:
+        raise err.wrap("failed to marshal LLB definition") from None
+    asked = platforms.normalize(platform or platforms.default_platform())
+    key = platforms.format_all(asked)
+    return _PlatformResult(key, _exported(asked, found.image_platform), found, definition)
+
+
+def _exported(platform: Platform, image: Platform) -> Platform:
+    """The platform as the exporter sees it: of Windows the base image knows the version."""
+    if platform.os != "windows" or image.os != "windows":
+        return platform
+    return platforms.normalize(
+        msgspec.structs.replace(
+            platform,
+            os_version=platform.os_version or image.os_version,
+            os_features=platform.os_features or image.os_features,
+        )
+    )
+
+
+def _assemble(results: Sequence[_PlatformResult], *, multi: bool) -> FrontendResult:
+    definitions: dict[str, ops_pb2.Definition] = {}
+    metadata: dict[str, bytes] = {}
+    for result in results:
+        suffix = f"/{result.key}" if multi else ""
+        definitions[result.key if multi else ""] = result.definition
+        found = result.conversion
+        metadata[CONFIG_KEY + suffix] = found.image
+        if found.base_image is not None:
+            metadata[BASE_CONFIG_KEY + suffix] = found.base_image
+        if found.epoch is not None:
+            metadata[EPOCH_KEY + suffix] = str(found.epoch).encode()
+    listed = [{"ID": result.key, "Platform": result.platform} for result in results]
+    metadata[PLATFORMS_KEY] = gojson.marshal({"Platforms": listed})
+    return FrontendResult(definitions, metadata)
+
+
+async def _warn(warnings: Sequence[LintWarning], source: SourceMap, resolver: Resolver) -> None:
+    """Report lint warnings on the step that loaded the Dockerfile."""
+    if not warnings:
+        return
+    definition = source.definition or ops_pb2.Definition()
+    vertex, origin = head(definition), definition.SerializeToString()
+    for warning in warnings:
+        await resolver.warn(
+            vertex,
+            _short(warning),
+            detail=[warning.description],
+            url=warning.url,
+            source=SourceDetail(
+                source.filename, source.data, (), source.language, definition=origin
+            ),
+            ranges=warning.location,
+        )
+
+
+def _short(warning: LintWarning) -> str:
+    return format_short(warning.rule, warning.message, _first_line(warning.location))
+
+
+def _first_line(location: Ranges) -> int:
+    return location[0].start.line if location else 0
