@@ -11,7 +11,7 @@ import pytest
 from croze.store.open import SnapshotterName
 
 REPO = Path(__file__).parents[2]
-ROUNDS = {"overlayfs": 25, "native": 10}
+ROUNDS = {"overlayfs": 12, "native": 6}
 
 
 @pytest.mark.root

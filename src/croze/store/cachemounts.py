@@ -143,5 +143,4 @@ class CacheMounts:
             if share.users:
                 return
             del self._shares[key]
-        self._core.table.change(ref.record, size=None)
         await ref.release()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from croze.store.disk import Ballast, disk_errors, is_full
+from croze.store.disk import Ballast, disk_errors
 from croze.store.migrations import migrate
 
 Value = str | int | bytes | None
@@ -74,13 +74,7 @@ class Database:
             self._depth = 0
 
     def _commit(self) -> None:
-        try:
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            # SQLite keeps the transaction open when only the log could not grow.
-            if not (is_full(error) and self._connection.in_transaction and self._ballast.drop()):
-                raise
-            self._connection.execute("COMMIT")
+        self._connection.execute("COMMIT")
         self._commits += 1
         if self._commits % _CHECKPOINT_COMMITS == 0:
             self._folder.submit(self._fold)
@@ -103,8 +97,13 @@ class Database:
         """All rows of a query."""
         return self._connection.execute(sql, values).fetchall()
 
-    def relieve(self) -> None:
-        """Make the ballast anew if there is room; call after things were deleted."""
+    def make_room(self) -> None:
+        """Before deletions: give up the ballast if the disk is too full to note them."""
+        if self._ballast.needed():
+            self._ballast.drop()
+
+    def restore_ballast(self) -> None:
+        """After deletions, if there is room again."""
         self._ballast.restore()
 
     def close(self) -> None:

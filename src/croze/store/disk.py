@@ -62,6 +62,14 @@ class Ballast:
     def __init__(self, root: Path) -> None:
         self._path = root / "ballast"
 
+    def needed(self) -> bool:
+        """Whether there is less room than a few transactions take."""
+        return self._free() < self.SIZE_BYTES // 2
+
+    def _free(self) -> int:
+        stat = os.statvfs(self._path.parent)
+        return stat.f_bavail * stat.f_frsize
+
     def drop(self) -> bool:
         """Whether there was something to give up."""
         try:
@@ -72,8 +80,7 @@ class Ballast:
 
     def restore(self) -> None:
         """Quietly leaves it out while the disk is near full."""
-        stat = os.statvfs(self._path.parent)
-        if self._path.exists() or stat.f_bavail * stat.f_frsize < 4 * self.SIZE_BYTES:
+        if self._path.exists() or self._free() < 4 * self.SIZE_BYTES:
             return
         try:
             with open(self._path, "wb") as file:

@@ -140,7 +140,7 @@ class MutableHandle(Handle):
         record = self.record
         self._check_alone(record)
         await self._core.snapshots.commit(self._core.snapshot(record))
-        self._core.table.change(record, mutable=False, retained=False, size=None)
+        self._core.table.change(record, mutable=False, retained=False)
         return self._swap(record)
 
     async def _retain(self) -> ImmutableHandle:

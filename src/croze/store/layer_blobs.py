@@ -137,7 +137,7 @@ async def _ensure(
         blob = record.data.blob
         if blob is None:
             blob = await _make(core, record, compression)
-            core.table.change(record, blob=blob, size=None)
+            core.table.change(record, blob=blob)
         if compression.force and compression_of(blob.descriptor) != compression.type:
             blob = await _variant(core, record, blob, compression, sessions)
         elif fetch:
@@ -168,7 +168,7 @@ async def _variant(
     await fetch_blob(core, record, blob, sessions)
     variant = await _convert(core, blob, compression)
     variants = record.data.variants | {compression.type: variant}
-    core.table.change(record, variants=variants, size=None)
+    core.table.change(record, variants=variants)
     return variant
 
 

@@ -21,7 +21,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         CREATE TABLE usage (
             id TEXT PRIMARY KEY,
             last_used_ns INTEGER NOT NULL,
-            usage_count INTEGER NOT NULL
+            usage_count INTEGER NOT NULL,
+            snapshot_size INTEGER
         ) WITHOUT ROWID
         """,
         """

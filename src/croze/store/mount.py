@@ -94,11 +94,14 @@ def raw_mount(
         raise _fail(f"failed to mount {fstype or source} on {os.fspath(target)}")
 
 
-def unmount(target: str | os.PathLike[str], *, detach: bool = True) -> None:
-    """Unmount; lazily (`MNT_DETACH`) unless told otherwise. A no-op where nothing is mounted."""
-    flags = UMOUNT_NOFOLLOW | (MNT_DETACH if detach else 0)
-    if _libc.umount2(os.fsencode(target), flags) == 0:
-        return
+def unmount(target: str | os.PathLike[str]) -> None:
+    """Unmount, for good if nobody is inside, else as soon as they leave (`MNT_DETACH`). A no-op
+    where nothing is mounted."""
+    for flags in (UMOUNT_NOFOLLOW, UMOUNT_NOFOLLOW | MNT_DETACH):
+        if _libc.umount2(os.fsencode(target), flags) == 0:
+            return
+        if ctypes.get_errno() != errno.EBUSY:
+            break
     if ctypes.get_errno() not in (errno.EINVAL, errno.ENOENT):
         raise _fail(f"failed to unmount {os.fspath(target)}")
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import Unsupported
+from croze.fs.usage import usage
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.pool import Pool
 from croze.store.snapshots import SnapshotTable
-from croze.store.trees import copy_tree, tree_usage
+from croze.store.trees import copy_tree
 
 
 class NativeSnapshotter:
@@ -72,7 +73,7 @@ class NativeSnapshotter:
 
     async def usage(self, key: str) -> int:
         """See `Snapshotter.usage`: all of it, as nothing is shared with the parent."""
-        return await self._pool.run(tree_usage, os.fspath(self.upper_path(key)))
+        return (await self._pool.run(usage, os.fspath(self.upper_path(key)))).size_bytes
 
     async def remove(self, key: str) -> None:
         """See `Snapshotter.remove`."""

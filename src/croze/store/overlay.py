@@ -14,12 +14,12 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import CrozeError
+from croze.fs.usage import usage
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.mount import join_lowers, mount, unmount
 from croze.store.pool import Pool
 from croze.store.snapshots import Snapshot, SnapshotTable
-from croze.store.trees import tree_usage
 
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
 """Off, so that a layer directory means the same in any stack: the kernel then neither marks new
@@ -125,7 +125,7 @@ class OverlaySnapshotter:
     async def usage(self, key: str) -> int:
         """See `Snapshotter.usage`."""
         upper = self.upper(key)
-        return 0 if upper is None else await self._pool.run(tree_usage, os.fspath(upper))
+        return 0 if upper is None else (await self._pool.run(usage, os.fspath(upper))).size_bytes
 
     async def remove(self, key: str) -> None:
         """See `Snapshotter.remove`."""
@@ -175,4 +175,4 @@ def _works(root: Path, options: Sequence[str]) -> bool:
         except OSError:
             return False
         finally:
-            unmount(base / "merged", detach=False)
+            unmount(base / "merged")

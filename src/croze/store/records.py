@@ -60,7 +60,6 @@ class RecordData(msgspec.Struct, omit_defaults=True):
     chain_id: str = ""
     blob_chain_id: str = ""
     stackable: bool | None = None
-    size: int | None = None
     meta: dict[str, str] = {}
 
 
@@ -71,6 +70,8 @@ class Record:
     data: RecordData
     last_used_ns: int = 0
     usage_count: int = 0
+    snapshot_size: int | None = None
+    """Bytes, once measured."""
     handles: int = 0
     children: int = 0
     fetcher: BlobFetcher | None = None
@@ -126,11 +127,12 @@ class RecordTable:
         for _, data in self._db.read("SELECT id, data FROM records"):
             assert isinstance(data, bytes)
             self._index(Record(decode(data)))
-        for id, last_used_ns, count in self._db.read("SELECT * FROM usage"):
+        for id, last_used_ns, count, size in self._db.read("SELECT * FROM usage"):
             if (record := self._records.get(str(id))) is not None:
                 assert isinstance(last_used_ns, int)
                 assert isinstance(count, int)
                 record.last_used_ns, record.usage_count = last_used_ns, count
+                record.snapshot_size = size if isinstance(size, int) else None
         for record in self._records.values():
             for parent in record.data.parents:
                 if parent in self._records:
@@ -238,6 +240,7 @@ class RecordTable:
         """Forget records in one transaction; their snapshots and blobs are the caller's."""
         chosen = [r for r in records if not r.gone]
         ids = [(r.id,) for r in chosen]
+        self._db.make_room()
         with self._db.transaction():
             self._db.write_many("DELETE FROM records WHERE id = ?", ids)
             self._db.write_many("DELETE FROM usage WHERE id = ?", ids)
@@ -250,15 +253,27 @@ class RecordTable:
                 if parent in self._records:
                     self._records[parent].children -= 1
 
+    def restore_ballast(self) -> None:
+        """After deletions: keep room for the next ones."""
+        self._db.restore_ballast()
+
     def used(self, record: Record) -> None:
         """Count a use, now. Written with others a little later."""
         record.last_used_ns = time.time_ns()
         record.usage_count += 1
+        self._write_later(record)
+
+    def measured(self, record: Record, snapshot_size: int) -> None:
+        """Remember the size of a snapshot that can't change any more."""
+        record.snapshot_size = snapshot_size
+        self._write_later(record)
+
+    def _write_later(self, record: Record) -> None:
         self._stale_usage.add(record.id)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_DELAY_S, self._flush_quietly)
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_DELAY_S, self.flush_quietly)
 
-    def _flush_quietly(self) -> None:
+    def flush_quietly(self) -> None:
         """A full disk loses usage: it only ranks what to delete."""
         with contextlib.suppress(ResourceExhausted):
             self.flush()
@@ -270,7 +285,7 @@ class RecordTable:
             self._timer = None
         found = [self._records[i] for i in self._stale_usage if i in self._records]
         self._db.write_many(
-            "INSERT OR REPLACE INTO usage VALUES (?, ?, ?)",
-            [(r.id, r.last_used_ns, r.usage_count) for r in found],
+            "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
+            [(r.id, r.last_used_ns, r.usage_count, r.snapshot_size) for r in found],
         )
         self._stale_usage.clear()

@@ -173,7 +173,8 @@ class DiskRefStore:
             yield gone
         collect_blobs(self._core, self._images, self._leases)
         await self._core.trash.empty()
+        self._core.table.restore_ballast()
 
     async def close(self) -> None:
         """See `RefStore.close`."""
-        self._core.table.flush()
+        self._core.table.flush_quietly()

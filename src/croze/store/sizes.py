@@ -1,4 +1,4 @@
-"""How much disk a record takes, remembered until it changes."""
+"""How much disk a record takes; a snapshot that can't change is measured once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ async def record_size(core: Core, record: Record) -> int:
     """Bytes of the record's own snapshot and blobs; 0 for a mutable one in use, as it changes."""
     if record.data.mutable and record.handles:
         return 0
-    if record.data.size is None:
-        size = await _snapshot_size(core, record) + blob_size(core, record)
-        core.table.change(record, size=size)
-        return size
-    return record.data.size
+    return await _snapshot_size(core, record) + blob_size(core, record)
 
 
 async def _snapshot_size(core: Core, record: Record) -> int:
     key = record.data.snapshot
-    return 0 if key is None else await core.snapshots.usage(key)
+    if key is None:
+        return 0
+    if record.data.mutable or record.data.twin:
+        return await core.snapshots.usage(key)
+    if record.snapshot_size is None:
+        core.table.measured(record, await core.snapshots.usage(key))
+    return record.snapshot_size or 0
 
 
 def blob_size(core: Core, record: Record) -> int:

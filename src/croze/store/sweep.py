@@ -49,10 +49,10 @@ def _forget_missing_blobs(core: Core, records: Iterable[Record]) -> None:
         data = record.data
         variants = {k: v for k, v in data.variants.items() if core.blobs.has(v.descriptor.digest)}
         if len(variants) < len(data.variants):
-            core.table.change(record, variants=variants, size=None)
+            core.table.change(record, variants=variants)
         lost = data.blob is not None and not core.blobs.has(data.blob.descriptor.digest)
         if lost and data.origin is None and data.snapshot is not None:
-            core.table.change(record, blob=None, chain_id="", blob_chain_id="", size=None)
+            core.table.change(record, blob=None, chain_id="", blob_chain_id="")
 
 
 async def _sweep_snapshots(core: Core) -> None:

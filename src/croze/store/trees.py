@@ -11,26 +11,6 @@ OPAQUE = "trusted.overlay.opaque"
 ORIGIN = "trusted.overlay.origin"
 
 
-def tree_usage(path: str) -> int:
-    """Bytes on disk below (and of) a directory, hard links counted once."""
-    root = os.lstat(path)
-    seen: set[tuple[int, int]] = set()
-    total = root.st_blocks * 512
-    waiting = [path]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                found = entry.stat(follow_symlinks=False)
-                if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
-                    if (found.st_dev, found.st_ino) in seen:
-                        continue
-                    seen.add((found.st_dev, found.st_ino))
-                total += found.st_blocks * 512
-                if stat.S_ISDIR(found.st_mode):
-                    waiting.append(entry.path)
-    return total
-
-
 def ready_to_stack(path: str) -> bool:
     """Whether an overlay layer directory may be put on other layers than those it was made on.
 

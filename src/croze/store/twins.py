@@ -9,7 +9,7 @@ from croze.store.records import Record, RecordData, new_id
 
 def retain(core: Core, record: Record) -> Record:
     """A new read-only record over a mutable one, which stays."""
-    core.table.change(record, retained=True, size=None)
+    core.table.change(record, retained=True)
     data = record.data
     return core.table.add(
         RecordData(
@@ -49,7 +49,7 @@ async def finalize(core: Core, record: Record) -> None:
             return
         await core.snapshots.commit(core.snapshot(record))
         side = core.side_dir(record)
-        core.table.change(record, twin="", size=None)
+        core.table.change(record, twin="")
         core.table.remove([below])
         if side.exists():
             side.rename(core.side_dir(record))

@@ -79,7 +79,6 @@ async def fetch_blob(core: Core, record: Record, blob: Blob, sessions: Sequence[
     async with core.fetching.setdefault(digest, asyncio.Lock()):
         if not core.blobs.has(digest):
             await core.fetcher(record).fetch(blob.descriptor, core.blobs, sessions)
-    core.table.change(record, size=None)
 
 
 async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> None:
@@ -94,7 +93,7 @@ async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> N
         try:
             await _apply(core, key, blob)
             await core.snapshots.commit(key)
-            core.table.change(record, snapshot=key, size=None)
+            core.table.change(record, snapshot=key)
         finally:
             await core.drop_snapshot(key)
 

@@ -1,0 +1,85 @@
+"""The metadata database and its migrations."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from croze.errors import Unsupported
+from croze.store.db import Database
+from croze.store.disk import Ballast
+from croze.store.migrations import STEPS, migrate
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    db = Database(tmp_path / "db", Ballast(tmp_path))
+    yield db
+    db.close()
+
+
+def schema(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name")
+    return [(str(name), str(sql)) for name, sql in rows]
+
+
+@pytest.mark.parametrize("done", range(len(STEPS) + 1))
+def test_every_version_becomes_the_newest(done: int) -> None:
+    old, new = sqlite3.connect(":memory:"), sqlite3.connect(":memory:")
+    try:
+        for step in STEPS[:done]:
+            for statement in step:
+                old.execute(statement)
+        old.execute(f"PRAGMA user_version = {done}")
+        migrate(old)
+        migrate(old)
+        migrate(new)
+        assert schema(old) == schema(new)
+    finally:
+        old.close()
+        new.close()
+
+
+def test_a_newer_schema_is_refused() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+    with pytest.raises(Unsupported, match="schema"):
+        migrate(connection)
+    connection.close()
+
+
+def settings(db: Database) -> list[str]:
+    return [str(name) for (name,) in db.read("SELECT name FROM settings ORDER BY name")]
+
+
+def test_transactions_are_whole_and_nest(db: Database) -> None:
+    with db.transaction():
+        db.write("INSERT INTO settings VALUES ('a', '')")
+        with db.transaction():
+            db.write("INSERT INTO settings VALUES ('b', '')")
+    assert settings(db) == ["a", "b"]
+
+    def fail() -> None:
+        with db.transaction():
+            db.write("INSERT INTO settings VALUES ('c', '')")
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
+    assert settings(db) == ["a", "b"]
+    db.write_many("INSERT INTO settings VALUES (?, '')", [("d",), ("e",)])
+    assert settings(db) == ["a", "b", "d", "e"]
+
+
+def test_the_log_is_folded_in_the_background(tmp_path: Path) -> None:
+    db = Database(tmp_path / "db", Ballast(tmp_path))
+    for number in range(1200):
+        db.write("INSERT OR REPLACE INTO settings VALUES ('n', ?)", str(number))
+    db.close()
+    again = Database(tmp_path / "db", Ballast(tmp_path))
+    assert again.read("SELECT value FROM settings") == [("1199",)]
+    again.close()
+    assert not (tmp_path / "db-wal").exists()

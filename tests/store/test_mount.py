@@ -1,0 +1,108 @@
+"""Mounting."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError, PermissionDenied, Unsupported
+from croze.store.contract import Mount
+from croze.store.mount import (
+    MS_NOSUID,
+    MS_RDONLY,
+    join_lowers,
+    mount,
+    mount_all,
+    mounted,
+    raw_mount,
+    readonly,
+    split_lowers,
+    split_options,
+    unmount,
+)
+from tests.store.conftest import root_only
+
+pytestmark = [pytest.mark.root, root_only]
+
+
+def test_options_are_flags_or_data() -> None:
+    assert split_options(["ro", "nosuid", "size=1m", "rw"]) == (MS_RDONLY | MS_NOSUID, ["size=1m"])
+
+
+def test_lowers_with_odd_names() -> None:
+    dirs = ["/a", "/b:c", "/d\\e"]
+    assert split_lowers(join_lowers(dirs)) == dirs
+    assert split_lowers("") == []
+
+
+def test_a_read_only_bind(tmp_path: Path) -> None:
+    source, target = tmp_path / "s", tmp_path / "t"
+    source.mkdir()
+    target.mkdir()
+    mount(Mount("bind", str(source), ("rbind", "ro")), target)
+    try:
+        with pytest.raises(OSError, match="Read-only"):
+            (target / "x").touch()
+        (source / "x").touch()
+        assert (target / "x").exists()
+    finally:
+        unmount(target)
+    assert not os.path.ismount(target)
+    unmount(target)
+
+
+def test_a_tmpfs_at_a_path_of_its_own() -> None:
+    with mounted([Mount("tmpfs", "tmpfs", ("size=1m", "nosuid"))]) as path:
+        assert os.path.ismount(path)
+        assert os.statvfs(path).f_blocks * os.statvfs(path).f_frsize == 1 << 20
+    assert not path.exists()
+
+
+def test_all_or_none(tmp_path: Path) -> None:
+    with pytest.raises(CrozeError, match="failed to mount"):
+        mount_all([Mount("tmpfs", "tmpfs"), Mount("bind", "/nope", ("rbind",))], tmp_path)
+    assert not os.path.ismount(tmp_path)
+
+
+def test_unknown_filesystem(tmp_path: Path) -> None:
+    with pytest.raises((Unsupported, PermissionDenied)):
+        raw_mount("x", tmp_path, "nosuchfs", 0)
+
+
+@pytest.mark.parametrize("name", ["plain", "with,comma", "with:colon", "with\\back"])
+def test_overlays_in_odd_places(tmp_path: Path, name: str) -> None:
+    base = tmp_path / name
+    for part in ("lower", "upper", "work", "merged"):
+        (base / part).mkdir(parents=True)
+    (base / "lower" / "a").write_text("1")
+    lowers = join_lowers([str(base / "lower")])
+    options = (f"lowerdir={lowers}", f"upperdir={base}/upper", f"workdir={base}/work")
+    overlay = Mount("overlay", "overlay", options)
+    mount(overlay, base / "merged")
+    try:
+        (base / "merged" / "b").write_text("2")
+    finally:
+        unmount(base / "merged")
+    assert (base / "upper" / "b").read_text() == "2"
+    mount_all(readonly([overlay]), base / "merged")
+    try:
+        assert sorted(os.listdir(base / "merged")) == ["a", "b"]
+        with pytest.raises(OSError, match="Read-only"):
+            (base / "merged" / "c").touch()
+    finally:
+        unmount(base / "merged")
+
+
+def test_as_many_layers_as_overlayfs_takes(tmp_path: Path) -> None:
+    lowers = []
+    for number in range(400):
+        path = tmp_path / str(number) / "fs"
+        path.mkdir(parents=True)
+        (path / str(number)).touch()
+        lowers.append(str(path))
+    where = Path.cwd()
+    with mounted([Mount("overlay", "overlay", (f"lowerdir={join_lowers(lowers)}",))]) as path:
+        assert len(os.listdir(path)) == 400
+    assert Path.cwd() == where
