@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from croze import __version__
-from croze.api import control_pb2, control_pb2_grpc, worker_pb2
+from croze.api import control_pb2, control_pb2_grpc
 from croze.daemon import build, workers
 from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
@@ -49,13 +48,13 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def ListWorkers(
         self, request: control_pb2.ListWorkersRequest, context: Context
     ) -> control_pb2.ListWorkersResponse:
-        return control_pb2.ListWorkersResponse(record=[workers.record(self._engine)])
+        return control_pb2.ListWorkersResponse(record=[self._engine.worker.record()])
 
     @unary
     async def Info(
         self, request: control_pb2.InfoRequest, context: Context
     ) -> control_pb2.InfoResponse:
-        return control_pb2.InfoResponse(buildkitVersion=buildkit_version())
+        return control_pb2.InfoResponse(buildkitVersion=workers.buildkit_version())
 
     @unary
     async def DiskUsage(
@@ -83,10 +82,6 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.UpdateBuildHistoryRequest, context: Context
     ) -> control_pb2.UpdateBuildHistoryResponse:
         raise Unsupported("this daemon keeps no build history")
-
-
-def buildkit_version() -> worker_pb2.BuildkitVersion:
-    return worker_pb2.BuildkitVersion(package="croze", version=f"v{__version__}")
 
 
 def prune_policy(request: control_pb2.PruneRequest) -> PrunePolicy:

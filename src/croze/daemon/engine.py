@@ -17,10 +17,13 @@ from croze.daemon.activity import Activity
 from croze.daemon.config import Config, Registry, gc_policies
 from croze.daemon.flags import Settings
 from croze.daemon.gc import GarbageCollector
+from croze.daemon.workers import Worker
 from croze.errors import InvalidRequest
+from croze.export.contract import ExportServices
 from croze.fs.pool import WorkerPool
+from croze.gateway.bridge import BridgeServices
+from croze.gateway.dockerfile_frontend import DockerfileFrontend
 from croze.gateway.forward import GatewayForwarder
-from croze.image.platform import Platform
 from croze.ops.content import ContentDigests
 from croze.ops.resolver import Resolver
 from croze.ops.results import RefResults
@@ -54,10 +57,11 @@ class Engine:
     executor: OciExecutor
     services: OpServices
     solver: Solver
+    bridges: BridgeServices
     forwarder: GatewayForwarder
+    export_services: ExportServices
     gc: GarbageCollector
-    platforms: list[Platform]
-    worker_id: str
+    worker: Worker
     pool: WorkerPool
     activity: Activity = field(default_factory=Activity)
 
@@ -100,6 +104,27 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
         solver = Solver(keys, RefResults(store.refs), Resolver(services))
         await stack.enter_async_context(solver)
         gc = GarbageCollector(store.refs, gc_policies(config.worker.oci, settings.root))
+        worker = Worker(
+            id=workers.worker_id(settings.root),
+            snapshotter=store.snapshotter,
+            platforms=workers.supported_platforms(config.worker.oci.platforms),
+            policies=gc.policies,
+            labels=config.worker.oci.labels,
+        )
+        bridges = BridgeServices(
+            frontends={"dockerfile.v0": DockerfileFrontend()},
+            images=images,
+            platforms=worker.platforms,
+            worker=worker.record,
+        )
+        exporting = ExportServices(
+            refs=store.refs,
+            blobs=store.blobs,
+            images=store.images,
+            sessions=sessions,
+            registry=registry,
+            pool=pool,
+        )
         yield Engine(
             settings=settings,
             store=store,
@@ -110,10 +135,11 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             executor=executor,
             services=services,
             solver=solver,
+            bridges=bridges,
             forwarder=GatewayForwarder(),
+            export_services=exporting,
             gc=gc,
-            platforms=workers.supported_platforms(config.worker.oci.platforms),
-            worker_id=workers.worker_id(settings.root),
+            worker=worker,
             pool=pool,
         )
 

@@ -41,7 +41,8 @@ def set_up_logging(settings: Settings) -> None:
     level = settings.config.log.level.upper() or "INFO"
     level = {"TRACE": "DEBUG", "WARN": "WARNING", "PANIC": "CRITICAL"}.get(level, level)
     root.setLevel("DEBUG" if settings.debug else level)
-    logging.getLogger("asyncio").setLevel("INFO")
+    for name in ("asyncio", "grpc._cython.cygrpc"):
+        logging.getLogger(name).setLevel("INFO")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

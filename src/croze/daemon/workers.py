@@ -5,47 +5,62 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from croze import __version__
 from croze.api import ops_pb2, worker_pb2
-from croze.daemon.engine import Engine
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.store.contract import PrunePolicy
 
 LABEL_PREFIX = "org.mobyproject.buildkit.worker."
 
 
-def record(engine: Engine) -> worker_pb2.WorkerRecord:
+@dataclass(frozen=True)
+class Worker:
     """The one worker that this daemon is."""
-    labels = {
-        f"{LABEL_PREFIX}executor": "oci",
-        f"{LABEL_PREFIX}hostname": socket.gethostname(),
-        f"{LABEL_PREFIX}network": "host",
-        f"{LABEL_PREFIX}oci.process-mode": "sandbox",
-        f"{LABEL_PREFIX}selinux.enabled": "false",
-        f"{LABEL_PREFIX}snapshotter": engine.store.snapshotter,
-        **engine.settings.config.worker.oci.labels,
-    }
-    policies = [
-        worker_pb2.GCPolicy(
-            all=policy.all,
-            keepDuration=int(policy.keep_duration_s * 1e9),
-            filters=policy.filters,
-            reservedSpace=policy.reserved_space,
-            maxUsedSpace=policy.max_used_space,
-            minFreeSpace=policy.min_free_space,
-        )
-        for policy in engine.gc.policies
-    ]
-    from croze.daemon.control import buildkit_version
 
-    return worker_pb2.WorkerRecord(
-        ID=engine.worker_id,
-        Labels=labels,
-        platforms=[message(p) for p in engine.platforms],
-        GCPolicy=policies,
-        BuildkitVersion=buildkit_version(),
+    id: str
+    snapshotter: str
+    platforms: Sequence[Platform]
+    policies: Sequence[PrunePolicy]
+    labels: Mapping[str, str]
+
+    def record(self) -> worker_pb2.WorkerRecord:
+        """What `ListWorkers` and the gateway say of it."""
+        labels = {
+            f"{LABEL_PREFIX}executor": "oci",
+            f"{LABEL_PREFIX}hostname": socket.gethostname(),
+            f"{LABEL_PREFIX}network": "host",
+            f"{LABEL_PREFIX}oci.process-mode": "sandbox",
+            f"{LABEL_PREFIX}selinux.enabled": "false",
+            f"{LABEL_PREFIX}snapshotter": self.snapshotter,
+            **self.labels,
+        }
+        return worker_pb2.WorkerRecord(
+            ID=self.id,
+            Labels=labels,
+            platforms=[message(p) for p in self.platforms],
+            GCPolicy=[policy_message(p) for p in self.policies],
+            BuildkitVersion=buildkit_version(),
+        )
+
+
+def policy_message(policy: PrunePolicy) -> worker_pb2.GCPolicy:
+    return worker_pb2.GCPolicy(
+        all=policy.all,
+        keepDuration=int(policy.keep_duration_s * 1e9),
+        filters=policy.filters,
+        reservedSpace=policy.reserved_space,
+        maxUsedSpace=policy.max_used_space,
+        minFreeSpace=policy.min_free_space,
     )
+
+
+def buildkit_version() -> worker_pb2.BuildkitVersion:
+    return worker_pb2.BuildkitVersion(package="croze", version=f"v{__version__}")
 
 
 def message(platform: Platform) -> ops_pb2.Platform:

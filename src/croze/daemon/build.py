@@ -1,0 +1,120 @@
+"""One build, from a Solve request to the exporter response."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from croze.api import control_pb2, ops_pb2
+from croze.daemon.engine import Engine
+from croze.daemon.entitlements import Entitlements
+from croze.daemon.results import export_source
+from croze.errors import InvalidRequest, Unsupported
+from croze.export.contract import ExportContext, Exporter, ExportSource
+from croze.export.open import open_exporter
+from croze.gateway.bridge import Bridge, SolveRequest, evaluate, open_bridge
+from croze.gateway.results import BridgeResult
+from croze.ops.load import LoadOptions
+from croze.solver.contract import OpContext
+from croze.solver.solver import Job
+
+
+@dataclass(frozen=True)
+class WantedExport:
+    """An exporter and its id in the request."""
+
+    id: str
+    exporter: Exporter
+
+
+async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, str]:
+    """Solve and export. Bad requests are refused before anything is built."""
+    if not request.Ref:
+        raise InvalidRequest("a solve needs a ref")
+    granted = Entitlements.granted(request.Entitlements, engine.settings.entitlements)
+    wanted = wanted_exports(engine, request)
+    _refuse_caches(request.Cache)
+    sessions = (request.Session,) if request.Session else ()
+    options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
+    async with (
+        engine.solver.job(request.Ref, sessions=sessions) as job,
+        open_bridge(engine.bridges, job, session=request.Session, load_options=options) as bridge,
+    ):
+        result = await result_of(engine, bridge, request)
+        await evaluate(result)
+        source = await export_source(result)
+        response = text_metadata(result.metadata)
+        for answer in await export_all(job, request.Session, wanted, source):
+            response.update(answer)
+        return response
+
+
+def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[WantedExport]:
+    """The request's exporters, also in the form that older clients use."""
+    asked = [(e.Type, dict(e.Attrs)) for e in request.Exporters]
+    if not asked and request.ExporterDeprecated:
+        asked = [(request.ExporterDeprecated, dict(request.ExporterAttrsDeprecated))]
+    return [
+        WantedExport(str(number), open_exporter(kind, attrs, engine.export_services))
+        for number, (kind, attrs) in enumerate(asked)
+    ]
+
+
+def _refuse_caches(cache: control_pb2.CacheOptions) -> None:
+    for entry in cache.Exports:
+        raise Unsupported(f'unknown cache exporter: "{entry.Type}"')
+    for entry in cache.Imports:
+        raise Unsupported(f"unknown cache importer: {entry.Type}")
+
+
+async def result_of(
+    engine: Engine, bridge: Bridge, request: control_pb2.SolveRequest
+) -> BridgeResult:
+    """Run the frontend here, or let the client drive the bridge from its side."""
+    if request.Frontend or request.HasField("Definition"):
+        definition = request.Definition if request.HasField("Definition") else None
+        return await bridge.solve(
+            SolveRequest(
+                definition=definition,
+                frontend=request.Frontend,
+                opts=dict(request.FrontendAttrs),
+                inputs=frontend_inputs(request),
+            )
+        )
+    with engine.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
+        return await served.result()
+
+
+def frontend_inputs(request: control_pb2.SolveRequest) -> Mapping[str, ops_pb2.Definition]:
+    return dict(request.FrontendInputs)
+
+
+async def export_all(
+    job: Job, session: str, wanted: Sequence[WantedExport], source: ExportSource
+) -> list[Mapping[str, str]]:
+    """Run all exporters at once; their answers in the request's order."""
+
+    async def export(one: WantedExport) -> Mapping[str, str]:
+        async def deliver(ctx: OpContext) -> Mapping[str, str]:
+            context = ExportContext(
+                session=session, sessions=ctx.sessions(), progress=ctx.progress, id=one.id
+            )
+            return await one.exporter.export(source, context)
+
+        return await job.in_context(one.exporter.name, deliver)
+
+    if len(wanted) == 1:
+        return [await export(wanted[0])]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(export(one)) for one in wanted]
+    return [task.result() for task in tasks]
+
+
+def text_metadata(metadata: Mapping[str, bytes]) -> dict[str, str]:
+    """What of a frontend's metadata goes to the client (`result.json`, `frontend.*`, ...)."""
+    return {
+        key: value.decode("utf-8", "replace")
+        for key, value in metadata.items()
+        if key.startswith(("frontend.", "result."))
+    }

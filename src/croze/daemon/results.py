@@ -1,0 +1,68 @@
+"""A frontend's result as exporters take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.export.contract import ExportSource, PlatformResult
+from croze.gateway.results import BridgeResult
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+
+PLATFORMS_KEY = "refs.platforms"
+CONFIG_KEY = "containerimage.config"
+
+
+class _PlatformEntry(msgspec.Struct):
+    id: str = msgspec.field(name="ID")
+    platform: Platform = msgspec.field(name="Platform")
+
+
+class _Platforms(msgspec.Struct):
+    platforms: list[_PlatformEntry] = msgspec.field(name="Platforms")
+
+
+async def export_source(result: BridgeResult) -> ExportSource:
+    """Everything evaluated, one entry for each platform. Raises `InvalidRequest` for a result
+    whose refs and platforms don't fit together."""
+    refs = result.by_key()
+    many = result.refs is not None
+    entries = platform_entries(result.metadata)
+    if many and entries is None and len(refs) > 1:
+        raise InvalidRequest("unable to export multiple refs, missing platforms mapping")
+    if entries is None:
+        entries = {key: platforms.default_platform() for key in refs}
+    results = []
+    for id, platform in entries.items():
+        if many and id not in refs:
+            raise InvalidRequest(f"failed to find ref for ID {id}")
+        ref = refs[id] if many else refs[""]
+        results.append(
+            PlatformResult(
+                key=id,
+                platform=platform,
+                ref=await ref.ref() if ref is not None else None,
+                config=platform_value(result.metadata, CONFIG_KEY, id),
+            )
+        )
+    return ExportSource(results, many, result.metadata)
+
+
+def platform_entries(metadata: Mapping[str, bytes]) -> dict[str, Platform] | None:
+    """The ids of a result's refs and what platforms they are for."""
+    raw = metadata.get(PLATFORMS_KEY)
+    if not raw:
+        return None
+    try:
+        parsed = msgspec.json.decode(raw, type=_Platforms)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"failed to parse platforms passed to exporter: {error}") from error
+    return {entry.id: entry.platform for entry in parsed.platforms}
+
+
+def platform_value(metadata: Mapping[str, bytes], key: str, id: str) -> bytes:
+    """A value given for one platform, or else for all."""
+    return metadata.get(f"{key}/{id}") or metadata.get(key) or b""
