@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from croze.store.mount import enter_private_namespace
+from tests.registry.blobs import Folder
+from tests.registry.servers import docker_registry
+from tests.session.conftest import Daemon, Lend, daemon, lending
+from tests.sources.workshop import Workshop, open_workshop
+
+__all__ = ["content", "daemon", "host", "lending", "private_namespace", "workshop"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_namespace() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    enter_private_namespace()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Folder:
+    folder = tmp_path / "content"
+    folder.mkdir()
+    return Folder(folder)
+
+
+@pytest.fixture
+async def workshop(tmp_path: Path, daemon: Daemon, lending: Lend) -> AsyncIterator[Workshop]:
+    async with open_workshop(tmp_path / "root", daemon, lending) as shop:
+        yield shop

@@ -1,0 +1,165 @@
+"""A client's directories, by transfer and by handle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.fs.checksum import Query, checksum
+from croze.image.manifest import digest_of
+from croze.session.hostdir import HostDirProvider
+from croze.session.provide_files import FilesProvider, LentDir
+from croze.session.provider import Provider
+from croze.sources.contract import SourceRequest
+from croze.sources.local import CHECKSUMS, LocalOptions, LocalSources, local_key, parse_options
+from croze.store.contract import ImmutableRef
+from tests.sources.workshop import Workshop
+
+pytestmark = pytest.mark.root
+
+
+def providers(kind: str, context: Path) -> list[Provider]:
+    lent: list[Provider] = [FilesProvider({"context": LentDir(context)})]
+    if kind == "handle":
+        lent.append(HostDirProvider({"context": context}))
+    return lent
+
+
+def request(**attrs: str) -> SourceRequest:
+    return SourceRequest("local://context", {f"local.{k}": v for k, v in attrs.items()})
+
+
+async def bring(shop: Workshop, session: str, asked: SourceRequest) -> ImmutableRef:
+    sources = LocalSources(shop.store.refs, shop.daemon.sessions, shop.pool)
+    ref = await sources.open(asked).snapshot(shop.source_context(session))
+    assert ref is not None
+    return ref
+
+
+async def files(ref: ImmutableRef) -> dict[str, bytes]:
+    async with ref.mounted(readonly=True) as root:
+        return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+async def content_digest(ref: ImmutableRef) -> str:
+    async with ref.mounted(readonly=True) as root:
+        return checksum(str(root), str(ref.side_file(CHECKSUMS)), [Query()])[0]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    folder = tmp_path / "context"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a").write_bytes(b"one")
+    (folder / "sub" / "b").write_bytes(b"two" * 100_000)
+    (folder / "c.tmp").write_bytes(b"junk")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_a_directory_is_brought_and_kept(
+    workshop: Workshop, context: Path, kind: str
+) -> None:
+    asked = request(sharedkeyhint="ctx", excludepatterns='["*.tmp"]')
+    async with workshop.client(*providers(kind, context)) as session:
+        first = await bring(workshop, session.id, asked)
+        assert await files(first) == {"a": b"one", "sub/b": b"two" * 100_000}
+        before = await content_digest(first)
+        await first.release()
+        status = workshop.progress.statuses["transferring context:"]
+        assert status[0] > 300_000
+        (context / "a").write_bytes(b"changed")
+        second = await bring(workshop, session.id, asked)
+        assert await files(second) == {"a": b"changed", "sub/b": b"two" * 100_000}
+        status = workshop.progress.statuses["transferring context:"]
+        assert 0 < status[0] < 1000
+        assert await content_digest(second) != before
+        await second.release()
+        (context / "a").write_bytes(b"one")
+        third = await bring(workshop, session.id, asked)
+        assert await content_digest(third) == before
+        await third.release()
+    assert workshop.progress.unfinished() == []
+    records = await workshop.store.refs.disk_usage()
+    assert {r.description for r in records} == {"local source for context"}
+
+
+async def test_both_ways_give_the_same_digest(workshop: Workshop, context: Path) -> None:
+    found = []
+    for kind in ("transfer", "handle"):
+        async with workshop.client(*providers(kind, context)) as session:
+            ref = await bring(workshop, session.id, request(sharedkeyhint=kind))
+            found.append(await content_digest(ref))
+            await ref.release()
+    assert found[0] == found[1]
+
+
+async def test_one_that_is_in_use_is_not_touched(workshop: Workshop, context: Path) -> None:
+    async with workshop.client(*providers("handle", context)) as session:
+        first = await bring(workshop, session.id, request())
+        (context / "a").write_bytes(b"changed")
+        second = await bring(workshop, session.id, request())
+        assert (await files(first))["a"] == b"one"
+        assert (await files(second))["a"] == b"changed"
+        await first.release()
+        await second.release()
+
+
+async def test_include_and_follow(workshop: Workshop, context: Path) -> None:
+    (context / "link").symlink_to("sub/b")
+    async with workshop.client(*providers("handle", context)) as session:
+        ref = await bring(workshop, session.id, request(followpaths='["link"]'))
+        assert set(await files(ref)) == {"link", "sub/b"}
+        await ref.release()
+        ref = await bring(workshop, session.id, request(includepattern='["a"]'))
+        assert set(await files(ref)) == {"a"}
+        await ref.release()
+
+
+async def test_a_directory_that_is_not_lent(workshop: Workshop, context: Path) -> None:
+    async with workshop.client(*providers("transfer", context)) as session:
+        asked = SourceRequest("local://other", {})
+        with pytest.raises(NotFound, match="other"):
+            await bring(workshop, session.id, asked)
+    assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+
+
+async def test_without_a_session(workshop: Workshop) -> None:
+    sources = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)
+    source = sources.open(request())
+    with pytest.raises(CrozeError, match="could not access local files without session"):
+        await source.key(workshop.source_context(), 0)
+    with pytest.raises(NotFound, match="no active session for gone"):
+        await sources.open(request(session="gone")).snapshot(workshop.source_context("gone"))
+
+
+@pytest.mark.parametrize(
+    ("options", "preimage"),
+    [
+        (
+            LocalOptions("src", metadata_only=True, metadata_exceptions=("keep/**",)),
+            '{"SessionID":"s","IncludePatterns":null,"ExcludePatterns":null,"FollowPaths":null,'
+            '"MetadataTransfer":true,"MetadataExceptions":["keep/**"]}',
+        ),
+        (
+            LocalOptions("src", include=("a", "b/*"), exclude=("**/x",), follow_paths=("lnk",)),
+            '{"SessionID":"s","IncludePatterns":["a","b/*"],"ExcludePatterns":["**/x"],'
+            '"FollowPaths":["lnk"]}',
+        ),
+    ],
+)
+def test_keys(options: LocalOptions, preimage: str) -> None:
+    assert local_key(options, "s") == f"session:src:{digest_of(preimage.encode())}"
+
+
+def test_attributes() -> None:
+    options = parse_options(request(session="tag:id", differ="none", includepattern="null"))
+    assert (options.name, options.session) == ("tag-context", "id")
+    assert (options.differ, options.include) == ("none", None)
+    with pytest.raises(InvalidRequest, match=r"local\.includepattern"):
+        parse_options(request(includepattern="{"))
+    with pytest.raises(InvalidRequest, match=r'local\.metadatatransfer "maybe"'):
+        parse_options(request(metadatatransfer="maybe"))
+    assert parse_options(request(excludepatterns='["a"]')).exclude == ("a",)

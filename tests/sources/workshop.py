@@ -1,0 +1,149 @@
+"""A daemon reduced to store, sessions and registry client, and its clients."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from croze.errors import NotFound, Range, SourceDetail
+from croze.image import config as configs
+from croze.image.config import ImageConfig, RootFS
+from croze.image.descriptor import Descriptor
+from croze.registry.client import Registry
+from croze.registry.transport import Retry
+from croze.session.contract import Session
+from croze.session.provider import Provider
+from croze.sources.contract import SourceContext
+from croze.sources.images import Images
+from croze.store.contract import BlobFetcher
+from croze.store.open import Store, open_store
+from tests.registry.blobs import Folder
+from tests.session.conftest import Daemon, Lend
+from tests.store.pools import ThreadPool
+
+
+class Recorder:
+    """A `Progress` that remembers."""
+
+    def __init__(self) -> None:
+        self.logs: list[bytes] = []
+        self.statuses: dict[str, tuple[int, int, bool]] = {}
+        """id → (current, total, completed)"""
+
+    def log(self, stream: int, data: bytes) -> None:
+        self.logs.append(data)
+
+    def status(
+        self,
+        id: str,
+        *,
+        current: int = 0,
+        total: int = 0,
+        name: str = "",
+        started: datetime | None = None,
+        completed: datetime | None = None,
+    ) -> None:
+        self.statuses[id] = (current, total, completed is not None)
+
+    def warn(
+        self,
+        short: str,
+        *,
+        detail: Sequence[str] = (),
+        url: str = "",
+        level: int = 1,
+        source: SourceDetail | None = None,
+        ranges: Sequence[Range] = (),
+    ) -> None:
+        raise AssertionError(short)
+
+    def unfinished(self) -> list[str]:
+        return [id for id, (_, _, done) in self.statuses.items() if not done]
+
+
+@dataclass
+class Workshop:
+    """What sources and exporters need."""
+
+    store: Store
+    registry: Registry
+    daemon: Daemon
+    lend: Lend
+    images: Images
+    pool: ThreadPool
+    progress: Recorder = field(default_factory=Recorder)
+
+    def source_context(self, *sessions: str) -> SourceContext:
+        return SourceContext(sessions, self.progress)
+
+    @asynccontextmanager
+    async def client(self, *providers: Provider) -> AsyncIterator[Session]:
+        async with self.lend(providers) as session:
+            yield session
+
+
+@asynccontextmanager
+async def open_workshop(root: Path, daemon: Daemon, lend: Lend) -> AsyncIterator[Workshop]:
+    """Everything is left clean, or the test fails."""
+    pool = ThreadPool()
+    later: list[Callable[[Mapping[str, str]], BlobFetcher]] = []
+
+    def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
+        if not later:
+            raise NotFound("no sources yet")
+        return later[0](origin)
+
+    registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
+    store = await open_store(root, pool, fetchers=fetcher)
+    try:
+        images = Images(registry, store.blobs, store.images, daemon.sessions)
+        later.append(images.fetcher)
+        yield Workshop(store, registry, daemon, lend, images, pool)
+        assert await store.verify() == []
+    finally:
+        await registry.close()
+        await store.close()
+    assert not list((root / "mnt").iterdir())
+    assert not list((root / "ingest").iterdir())
+
+
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    """A plain tar; a name with a trailing slash is a directory."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name.rstrip("/"))
+            info.mtime = 1_600_000_000
+            info.mode = 0o755 if name.endswith("/") else 0o644
+            info.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def add_image(folder: Folder, *layers: Mapping[str, bytes], arch: str = "amd64") -> Descriptor:
+    """An image of gzipped layers with these files."""
+    tars = [tar_of(layer) for layer in layers]
+    diff_ids = tuple("sha256:" + hashlib.sha256(tar).hexdigest() for tar in tars)
+    config = ImageConfig(
+        architecture=arch,
+        os="linux",
+        created="2020-01-01T00:00:00Z",
+        rootfs=RootFS("layers", diff_ids),
+        history=tuple(
+            configs.History(created="2020-01-01T00:00:00Z", created_by=f"layer {i}")
+            for i in range(len(tars))
+        ),
+    )
+    zipped = [gzip.compress(tar, mtime=0) for tar in tars]
+    return folder.image(*zipped, config=configs.marshal(config))
+
+
+__all__ = ["Recorder", "Workshop", "add_image", "open_workshop", "tar_of"]
