@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from croze import errors
 from croze.api import wire_pb2
-from croze.fs.entry import Entry
-from croze.fs.walk import WalkOptions, walk
+from croze.fs.transfer import Sender
+from croze.fs.walk import WalkOptions
 from croze.grpc_errors import Context
 from croze.session.filesync import DirRequest
 from croze.session.provider import Handler, metadata_of, stream
-from croze.session.transfer import DATA_BYTES, send_tree
+from croze.session.transfer import send_tree
 
 
 @dataclass(frozen=True)
@@ -55,33 +52,5 @@ class FilesProvider:
                 return packet
             return None
 
-        await send_tree(DirSource(lent.path, options), read, context.write)
-
-
-class DirSource:
-    """A directory's entries, all owned by root as BuildKit's clients send them."""
-
-    def __init__(self, root: Path, options: WalkOptions, *, keep_owner: bool = False) -> None:
-        self._root = os.fspath(root)
-        self._options = options
-        self._keep_owner = keep_owner
-        self._paths: dict[int, str] = {}
-
-    def entries(self) -> Iterator[Entry]:
-        for index, entry in enumerate(walk(self._root, self._options)):
-            if stat.S_ISREG(entry.mode):
-                self._paths[index] = entry.path
-            if not self._keep_owner and (entry.uid or entry.gid):
-                entry = msgspec.structs.replace(entry, uid=0, gid=0)
-            yield entry
-
-    def chunks(self, id: int) -> Iterator[bytes]:
-        path = self._paths.pop(id, None)
-        if path is None:
-            raise errors.CrozeError(f"invalid file id {id}")
-        fd = os.open(os.path.join(self._root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            while data := os.read(fd, DATA_BYTES):
-                yield data
-        finally:
-            os.close(fd)
+        sender = Sender(os.fspath(lent.path), options, reset_owner=True)
+        await send_tree(sender, read, context.write)

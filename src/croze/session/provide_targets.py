@@ -15,6 +15,7 @@ from typing import Protocol
 
 from croze import errors
 from croze.api import filesync_pb2, wire_pb2
+from croze.fs.transfer import Receiver
 from croze.grpc_errors import Context
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, raw_stream
@@ -103,13 +104,11 @@ async def _receive_file(
 
 
 async def _receive_dir(target: DirTarget, messages: AsyncIterator[bytes], context: Context) -> None:
-    from croze.fs.transfer import Receiver
-
     target.path.mkdir(0o700, parents=True, exist_ok=True)
     receiver = Receiver(
         os.fspath(target.path),
         merge=not target.delete_extra,
-        differ="none" if target.delete_extra else "metadata",
+        owner=(os.geteuid(), os.getegid()),
     )
 
     async def read() -> wire_pb2.Packet | None:

@@ -1,0 +1,178 @@
+"""One build from start to end: options, plan, solve, display.
+
+`build_async` is the library's front door; `build` is the same for callers without an event loop.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from croze.client.options import Builder, BuildOptions, make_plan
+from croze.errors import CrozeError
+from croze.session.files import write_atomically
+
+if TYPE_CHECKING:
+    from croze.api import control_pb2
+    from croze.client.connect import Client
+    from croze.progress.display import Display
+
+DIGEST = "containerimage.digest"
+CONFIG_DIGEST = "containerimage.config.digest"
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What came of a build."""
+
+    ref: str
+    response: dict[str, str] = field(default_factory=dict)
+    """The exporters' response, as the daemon gave it."""
+    warnings: tuple[control_pb2.VertexWarning, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of the image's manifest or index; empty if no image was made."""
+        return self.response.get(DIGEST, "")
+
+    @property
+    def image_id(self) -> str:
+        """What `--iidfile` gets: the manifest's digest, or else the config's."""
+        return self.digest or self.response.get(CONFIG_DIGEST, "")
+
+    @property
+    def metadata(self) -> dict[str, object]:
+        """What `--metadata-file` gets: the response, with JSON in it decoded."""
+        return {key: _decoded(key, value) for key, value in sorted(self.response.items())}
+
+
+def _decoded(key: str, value: str) -> object:
+    try:
+        data = value.encode() if key == "result.json" else base64.b64decode(value, validate=True)
+        loaded = json.loads(data)
+    except (ValueError, binascii.Error):
+        return value
+    is_list = isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded)
+    return loaded if loaded and (isinstance(loaded, dict) or is_list) else value
+
+
+async def build_async(
+    options: BuildOptions,
+    *,
+    address: str,
+    builder: Builder | None = None,
+    progress: str = "quiet",
+    out: BinaryIO | None = None,
+    text_desc: str = "",
+    tty_desc: str = "",
+    on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
+) -> BuildResult:
+    """Build on the daemon at `address`; cancel the task to cancel the build.
+
+    `progress` is drawn on `out` (standard error); `on_status` sees the status besides. Raises
+    `errors.CrozeError`. Writes `iidfile` and `metadata_file` if the options name them.
+    """
+    from croze.client.connect import connect
+    from croze.progress.display import make_display
+
+    display = make_display(
+        progress, out or sys.stderr.buffer, text_desc=text_desc, tty_desc=tty_desc
+    )
+    async with connect(address) as client:
+        return await run_build(client, options, display, builder=builder, on_status=on_status)
+
+
+async def run_build(
+    client: Client,
+    options: BuildOptions,
+    display: Display,
+    *,
+    builder: Builder | None = None,
+    on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
+) -> BuildResult:
+    """Build with a client and a display of one's own. The display is closed at the end."""
+    from croze.progress.display import running
+
+    def show(status: control_pb2.StatusResponse) -> None:
+        display.update(status)
+        if on_status is not None:
+            on_status(status)
+
+    if options.iidfile:
+        Path(options.iidfile).unlink(missing_ok=True)
+    plan = make_plan(options, builder)
+    try:
+        async with running(display):
+            solved = await client.solve(plan, show)
+    except CrozeError as error:
+        raise clearer(error) from None
+    finally:
+        plan.close()
+    result = BuildResult(solved.ref, solved.exporter_response, tuple(display.warnings))
+    _write_files(options, result)
+    return result
+
+
+def build(
+    options: BuildOptions,
+    *,
+    address: str,
+    builder: Builder | None = None,
+    progress: str = "quiet",
+    out: BinaryIO | None = None,
+    on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
+) -> BuildResult:
+    """`build_async`, run to its end."""
+    import asyncio
+
+    return asyncio.run(
+        build_async(
+            options,
+            address=address,
+            builder=builder,
+            progress=progress,
+            out=out,
+            on_status=on_status,
+        )
+    )
+
+
+def _write_files(options: BuildOptions, result: BuildResult) -> None:
+    if options.iidfile:
+        write_atomically(Path(options.iidfile), result.image_id.encode())
+    if options.metadata_file:
+        values = result.metadata | {"buildx.build.ref": result.ref}
+        text = json.dumps(dict(sorted(values.items())), indent=2)
+        write_atomically(Path(options.metadata_file), text.encode())
+
+
+_CONTEXTS = "unsupported frontend capability moby.buildkit.frontend.contexts"
+_GIT_QUERY = "unsupported frontend capability moby.buildkit.frontend.gitquerystring"
+
+
+def clearer(error: CrozeError, *, bake: bool = False) -> CrozeError:
+    """Say what an old frontend lacks in the terms of the command line."""
+    if _CONTEXTS in str(error):
+        what = (
+            "current frontend does not support defining additional contexts for targets."
+            if bake
+            else "current frontend does not support --build-context."
+        )
+        error.args = (
+            f"{what} Named contexts are supported since Dockerfile v1.4. "
+            "Use #syntax directive in Dockerfile or update to latest BuildKit.",
+        )
+    elif _GIT_QUERY in str(error):
+        error.args = (
+            "current frontend does not support Git URLs with query string components. "
+            "Git URLs with query string are supported since Dockerfile v1.18 and BuildKit v0.24. "
+            "Use BUILDKIT_SYNTAX build-arg, #syntax directive in Dockerfile or update to latest "
+            "BuildKit.",
+        )
+    return error
