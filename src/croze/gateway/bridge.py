@@ -197,9 +197,6 @@ class Bridge:
 
     async def _run_frontend(self, request: SolveRequest) -> BridgeResult:
         frontend = self.services.frontends.get(request.frontend)
-        if frontend is None and request.frontend == EXTERNAL_FRONTEND:
-            name = request.opts.get("source", "")
-            raise Unsupported(f"external frontend {name} can not be run by this daemon")
         if frontend is None:
             raise InvalidRequest(f"invalid frontend: {request.frontend}")
         asked = FrontendRequest(request.opts, request.inputs, self.session)

@@ -65,9 +65,10 @@ def _read(root: Path, path: str, offset: int, length: int | None) -> bytes:
         fd = open_beneath(str(root), path, _READ_FLAGS)
     except OSError as err:
         raise _path_error("open", path, err) from err
-    with open(fd, "rb", closefd=True) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InvalidRequest(f"{path} is not a regular file")
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InvalidRequest(f"{path} is not a regular file")
+    with open(fd, "rb") as file:
         file.seek(offset)
         return file.read(-1 if length is None else length)
 

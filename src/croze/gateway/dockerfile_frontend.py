@@ -1,0 +1,82 @@
+"""The Dockerfile frontend, built in: `dockerfile.v0`.
+
+A `# syntax=` line that names the Dockerfile's own frontend image is answered here, any tag of it,
+with no image pulled; one that names something else goes to `gateway.v0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from croze.api import ops_pb2
+from croze.dockerfile import frontend
+from croze.dockerfile.frontend import Syntax
+from croze.dockerfile.resolver import FrontendResult
+from croze.errors import InvalidRequest
+from croze.gateway.bridge import EXTERNAL_FRONTEND, Bridge, FrontendRequest, SolveRequest
+from croze.gateway.resolver import BridgeResolver
+from croze.gateway.results import BridgeRef, BridgeResult
+from croze.image import reference
+
+NAME: Final = "dockerfile.v0"
+_OWN_IMAGES: Final = frozenset(
+    {"docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"}
+)
+_LABS: Final = "-labs"
+
+
+class DockerfileFrontend:
+    """See `bridge.Frontend`."""
+
+    async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
+        resolver = BridgeResolver(bridge, request)
+
+        async def forward(syntax: Syntax) -> FrontendResult | None:
+            own, labs = own_frontend(syntax.image)
+            if not own:
+                return await _run_external(bridge, request, syntax)
+            if labs:
+                return await frontend.build(request.opts, resolver, labs=True)
+            return None
+
+        found = await frontend.build(request.opts, resolver, forward=forward)
+        return _result(bridge, found)
+
+
+def own_frontend(image: str) -> tuple[bool, bool]:
+    """Whether `image` is the Dockerfile's frontend, and whether with what is still in the labs."""
+    if image == NAME:
+        return True, False
+    try:
+        parsed = reference.parse(image)
+    except InvalidRequest:
+        return False, False
+    tag = parsed.tag or ""
+    return parsed.name in _OWN_IMAGES, tag == "labs" or tag.endswith(_LABS)
+
+
+async def _run_external(bridge: Bridge, request: FrontendRequest, syntax: Syntax) -> FrontendResult:
+    opts = {**request.opts, "source": syntax.image, "cmdline": syntax.cmdline}
+    result = await bridge.solve(
+        SolveRequest(frontend=EXTERNAL_FRONTEND, opts=opts, inputs=request.inputs)
+    )
+    definitions = {
+        key: ops_pb2.Definition() if ref is None else ref.definition
+        for key, ref in result.by_key().items()
+    }
+    return FrontendResult(definitions, result.metadata)
+
+
+def _result(bridge: Bridge, found: FrontendResult) -> BridgeResult:
+    refs: Mapping[str, BridgeRef | None] = {
+        key: _ref(bridge, definition) for key, definition in found.definitions.items()
+    }
+    if refs.keys() <= {""}:
+        return BridgeResult(ref=refs.get(""), metadata=found.metadata)
+    return BridgeResult(refs=refs, metadata=found.metadata)
+
+
+def _ref(bridge: Bridge, definition: ops_pb2.Definition) -> BridgeRef | None:
+    """An empty definition is an empty filesystem."""
+    return bridge.make_ref(definition) if getattr(definition, "def") else None

@@ -1,0 +1,224 @@
+"""The bridge over gRPC, as `buildx` drives it: a frontend on the client's side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from croze.api import gateway_pb2 as pb
+from croze.api import gateway_pb2_grpc, ops_pb2
+from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
+from croze.gateway.bridge import Bridge
+from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
+from croze.gateway.serve import ServedBuild
+from croze.grpc_errors import to_status, translated
+from croze.solver.solver import Job
+from croze.status import VertexWarning
+from tests.gateway.test_bridge import Echo
+from tests.gateway.world import World, local
+
+METADATA = ((BUILD_ID_KEY, "build"),)
+
+
+@dataclass
+class Client:
+    """A client, and what it talks to."""
+
+    stub: gateway_pb2_grpc.LLBBridgeAsyncStub
+    served: ServedBuild
+    bridge: Bridge
+    job: Job
+
+
+@asynccontextmanager
+async def client(
+    world: World, tmp_path: Path, **inputs: ops_pb2.Definition
+) -> AsyncIterator[Client]:
+    forwarder = GatewayForwarder(wait_s=0)
+    async with world.bridge() as (bridge, job), serving(forwarder, tmp_path) as stub:
+        with forwarder.serving("build", bridge, inputs) as served:
+            yield Client(stub, served, bridge, job)
+
+
+@asynccontextmanager
+async def serving(
+    forwarder: GatewayForwarder, tmp_path: Path
+) -> AsyncIterator[gateway_pb2_grpc.LLBBridgeAsyncStub]:
+    server = grpc.aio.server()
+    gateway_pb2_grpc.add_LLBBridgeServicer_to_server(forwarder.servicer(), server)
+    address = f"unix:{tmp_path}/bridge.sock"
+    server.add_insecure_port(address)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield gateway_pb2_grpc.LLBBridgeStub(channel)
+    finally:
+        await server.stop(None)
+
+
+async def test_solve_read_and_return(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("hello")
+    world = World({"ctx": tmp_path})
+    base, ctx = local("base"), local("ctx")
+    async with client(world, tmp_path, base=base) as c:
+        pong = await c.stub.Ping(pb.PingRequest(), metadata=METADATA)
+        assert {cap.ID for cap in pong.FrontendAPICaps if cap.Enabled} >= {"return", "returnmap"}
+        assert [w.ID for w in pong.Workers] == ["worker"]
+        inputs = await c.stub.Inputs(pb.InputsRequest(), metadata=METADATA)
+        assert inputs.Definitions["base"] == base
+
+        request = pb.SolveRequest(Definition=ctx, allowResultReturn=True, allowResultArrayRef=True)
+        solved = await c.stub.Solve(request, metadata=METADATA)
+        ref = solved.result.ref
+        assert getattr(ref, "def") == ctx
+        assert solved.ref == ""
+        read = pb.ReadFileRequest(Ref=ref.id, FilePath="f", Range=pb.FileRange(Offset=1, Length=2))
+        assert (await c.stub.ReadFile(read, metadata=METADATA)).Data == b"el"
+        listed = await c.stub.ReadDir(pb.ReadDirRequest(Ref=ref.id), metadata=METADATA)
+        assert "f" in [e.path for e in listed.entries]
+        stat = await c.stub.StatFile(pb.StatFileRequest(Ref=ref.id, Path="f"), metadata=METADATA)
+        assert stat.stat.size == 5
+        await c.stub.Evaluate(pb.EvaluateRequest(Ref=ref.id), metadata=METADATA)
+
+        result = pb.Result(metadata={"k": b"v"})
+        result.refs.refs["linux/amd64"].id = ref.id
+        result.refs.refs["linux/arm64"].id = ""
+        attestation = result.attestations["linux/amd64"].attestation.add(path="p")
+        attestation.ref.id = ref.id
+        await c.stub.Return(pb.ReturnRequest(result=result), metadata=METADATA)
+        got = await c.served.result()
+        assert got.metadata == {"k": b"v"}
+        assert got.refs is not None
+        assert got.refs["linux/arm64"] is None
+        found = got.refs["linux/amd64"]
+        assert found is not None
+        assert found.id == ref.id
+        assert got.attestations["linux/amd64"][0].ref is found
+        with translated(), pytest.raises(grpc.RpcError, match="already set"):
+            await c.stub.Return(pb.ReturnRequest(result=result), metadata=METADATA)
+    assert world.ran == ["ctx"]
+
+
+async def test_old_clients_get_ids(tmp_path: Path) -> None:
+    world = World({"ctx": tmp_path})
+    async with client(world, tmp_path) as c:
+        solved = await c.stub.Solve(pb.SolveRequest(Definition=local("ctx")), metadata=METADATA)
+        assert solved.ref == solved.result.refDeprecated != ""
+        empty = await c.stub.Solve(pb.SolveRequest(), metadata=METADATA)
+        assert empty.ref == empty.result.refDeprecated == ""
+        result = pb.Result(refDeprecated=solved.ref)
+        await c.stub.Return(pb.ReturnRequest(result=result), metadata=METADATA)
+        returned = (await c.served.result()).ref
+        assert returned is not None
+        assert returned.id == solved.ref
+
+
+async def test_a_frontend_runs_on_the_daemon_s_side(tmp_path: Path) -> None:
+    world = World(frontends={"echo": Echo()})
+    async with client(world, tmp_path) as c:
+        request = pb.SolveRequest(
+            Frontend="echo",
+            FrontendOpt={"target": "x"},
+            allowResultReturn=True,
+            allowResultArrayRef=True,
+        )
+        solved = await c.stub.Solve(request, metadata=METADATA)
+        assert dict(solved.result.metadata) == {"target": b"x", "session": b"client"}
+        assert solved.result.ref.id == ""
+
+
+async def test_errors_come_back_and_forth(tmp_path: Path) -> None:
+    world = World()
+    async with client(world, tmp_path) as c:
+        request = pb.SolveRequest(Definition=local("gone"), Evaluate=True, allowResultReturn=True)
+        with pytest.raises(CrozeError, match="no local directory gone"), translated():
+            await c.stub.Solve(request, metadata=METADATA)
+        with pytest.raises(NotFound, match="no such ref: x"), translated():
+            await c.stub.ReadFile(pb.ReadFileRequest(Ref="x"), metadata=METADATA)
+        with pytest.raises(Unsupported, match="containers"), translated():
+            await c.stub.NewContainer(pb.NewContainerRequest(), metadata=METADATA)
+        with pytest.raises(NotFound, match="forwarding Ping: no such job other"), translated():
+            await c.stub.Ping(pb.PingRequest(), metadata=((BUILD_ID_KEY, "other"),))
+        with pytest.raises(InvalidRequest, match="no buildid found"), translated():
+            await c.stub.Ping(pb.PingRequest())
+        error = to_status(CrozeError("the client gave up"))
+        await c.stub.Return(pb.ReturnRequest(error=error), metadata=METADATA)
+        with pytest.raises(CrozeError, match="the client gave up"):
+            await c.served.result()
+
+
+async def test_sources_are_asked_for_metadata(tmp_path: Path) -> None:
+    world = World(images={"busybox": b"{}"})
+    async with client(world, tmp_path) as c:
+        config = await c.stub.ResolveImageConfig(
+            pb.ResolveImageConfigRequest(Ref="busybox", ResolveMode="local", LogName="x"),
+            metadata=METADATA,
+        )
+        assert (config.Ref, config.Config) == ("busybox", b"{}")
+        image = await c.stub.ResolveSourceMeta(
+            pb.ResolveSourceMetaRequest(
+                Source=ops_pb2.SourceOp(identifier="docker-image://busybox"), ResolveMode="local"
+            ),
+            metadata=METADATA,
+        )
+        assert image.Image.Digest == config.Digest
+        assert image.Source.identifier == "docker-image://busybox"
+        http = await c.stub.ResolveSourceMeta(
+            pb.ResolveSourceMetaRequest(Source=ops_pb2.SourceOp(identifier="http://x/f")),
+            metadata=METADATA,
+        )
+        assert (http.HTTP.Filename, http.HTTP.LastModified.seconds) == ("f", 5)
+        layout = ops_pb2.SourceOp(
+            identifier="oci-layout://l@sha256:" + "2" * 64,
+            attrs={"oci.session": "s2", "oci.store": "store"},
+        )
+        await c.stub.ResolveSourceMeta(
+            pb.ResolveSourceMetaRequest(Source=layout), metadata=METADATA
+        )
+    assert world.calls == ["busybox local ['client']", f"l@sha256:{'2' * 64} store s2"]
+
+
+async def test_warnings_reach_the_status(tmp_path: Path) -> None:
+    async with client(World(), tmp_path) as c:
+        request = pb.WarnRequest(digest="sha256:v", short=b"careful", detail=[b"a", b"b"])
+        request.info.filename = "Dockerfile"
+        request.ranges.add().start.line = 3
+        await c.stub.Warn(request, metadata=METADATA)
+        job = c.job
+    events = [e async for batch in job.events() for e in batch if isinstance(e, VertexWarning)]
+    assert [(e.vertex, e.level, e.short, e.detail) for e in events] == [
+        ("sha256:v", 1, "careful", ("a", "b"))
+    ]
+    assert events[0].ranges[0].start.line == 3
+
+
+async def test_calls_wait_for_their_build(tmp_path: Path) -> None:
+    forwarder = GatewayForwarder(wait_s=30)
+    async with (
+        World().bridge() as (bridge, _),
+        serving(forwarder, tmp_path) as stub,
+        asyncio.TaskGroup() as tasks,
+    ):
+
+        async def ping() -> pb.PongResponse:
+            return await stub.Ping(pb.PingRequest(), metadata=METADATA)
+
+        early = tasks.create_task(ping())
+        await asyncio.sleep(0)
+        with forwarder.serving("build", bridge, {}):
+            assert (await early).Workers
+
+
+async def test_a_client_that_leaves_stops_the_wait() -> None:
+    async with World().bridge() as (bridge, _):
+        forwarder = GatewayForwarder()
+        with forwarder.serving("build", bridge, {}) as served:
+            pass
+        with pytest.raises(asyncio.CancelledError):
+            await served.result()
