@@ -13,6 +13,7 @@ from croze.dockerfile.space import SPACE, is_space
 from croze.dockerfile.syntax_tree import Node
 
 _SPACES = re.compile(r"[\t\v\f\r ]+")
+_BYTE_SPACES = re.compile(r"[\t\n\v\f\r \x85\xa0]+")
 _BROKEN = re.compile("[\ud800-\udfff]")
 _MAX_TRIGGERS = 20
 """ONBUILD in ONBUILD is refused later, with a better message."""
@@ -64,13 +65,19 @@ def split_flags(text: str, escape: str) -> tuple[tuple[str, ...], str]:
     BuildKit reads flags byte by byte and takes each byte for a character of its own. It does not
     matter for what flags usually hold, so it is done here too.
     """
-    if not text.lstrip(SPACE).startswith("--"):
-        return (), text.lstrip(SPACE)
     if text.isascii():
         return _FlagReader(text, escape).read()
-    as_bytes = text.encode("utf-8", "surrogateescape").decode("latin-1")
-    flags, rest = _FlagReader(as_bytes, escape).read()
-    return flags, rest.encode("latin-1").decode("utf-8", "surrogateescape")
+    flags, rest = _FlagReader(_as_bytes(text), escape).read()
+    return flags, _as_text(rest)
+
+
+def _as_bytes(text: str) -> str:
+    """Each byte of the text as a character."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _as_text(data: str) -> str:
+    return data.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 class _FlagReader:
@@ -148,7 +155,7 @@ class _WordReader:
     def _escaped(self, char: str) -> str:
         """The escape and what it escapes; nothing at the end of the text."""
         following = self.text[self.at : self.at + 1]
-        self.at += 1
+        self.at += len(following)
         return char + following if following else ""
 
 
@@ -216,15 +223,11 @@ def _pairs(keyword: str, rest: str, escape: str) -> Arguments:
 
 
 def _health(rest: str, escape: str) -> Arguments:
-    kind = rest
-    for at, char in enumerate(rest):
-        if is_space(char):
-            kind = rest[:at]
-            break
-    if not kind:
+    if not rest:
         return Arguments()
-    found = _json_or_whole(rest[len(kind) :].lstrip(SPACE), escape)
-    return Arguments((kind, *found.words), json=found.json)
+    kind, _, command = _BYTE_SPACES.sub(" ", _as_bytes(rest), count=1).partition(" ")
+    found = _json_or_whole(_as_text(command), escape)
+    return Arguments((_as_text(kind), *found.words), json=found.json)
 
 
 _PARSERS: dict[str, _Parser] = {

@@ -95,8 +95,9 @@ class _Parser:
         """Remember comment lines for the instruction that follows; an empty one forgets them."""
         if not _is_comment(line):
             return
-        # Only the first character goes: of an indented comment the `#` stays.
-        comment = line[1:].strip(SPACE)
+        # Only the first byte goes: of an indented comment the `#` stays.
+        rest = line.encode("utf-8", "surrogateescape")[1:]
+        comment = rest.decode("utf-8", "surrogateescape").strip(SPACE)
         if comment:
             self.comments.append(comment)
         else:

@@ -84,7 +84,7 @@ class Pattern:
 def compile_pattern(pattern: str) -> Pattern:
     """Raises `DockerfileError` for an escape of anything else."""
     tokens: list[_Token] = []
-    at = 0
+    at = int(pattern.startswith("\ufeff"))  # a byte order mark is not seen
     while at < len(pattern):
         char, at = pattern[at], at + 1
         if char == "\\":

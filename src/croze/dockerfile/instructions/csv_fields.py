@@ -10,8 +10,8 @@ class CsvError(ValueError):
     """The line is broken; the text says where."""
 
 
-_BARE_QUOTE = 'bare " in non-quoted field'
-_QUOTE = 'extraneous or missing " in quoted field'
+_BARE_QUOTE = 'bare " in non-quoted-field'
+_QUOTE = 'extraneous or missing " in quoted-field'
 
 
 def csv_fields(line: str) -> list[str]:
