@@ -1,8 +1,13 @@
-"""What it takes to run a process in a container, whichever OCI runtime does it."""
+"""What it takes to run a process in a container, whichever OCI runtime does it.
+
+`oci.OciExecutor` is the one implementation. A process that can't be started (no such executable)
+raises `runtime.errors.StartError` with the runtime's reason.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -106,6 +111,12 @@ class Executor(Protocol):
         can't be made (with the runtime's reason), and `errors.ResourceExhausted` naming the
         memory limit after an OOM kill. When the task is cancelled, everything in the container is
         killed within a second and cleaned up before the cancellation goes on."""
+
+    def start(
+        self, spec: ContainerSpec, process: Process, stdio: Stdio, *, id: str = ""
+    ) -> AbstractAsyncContextManager[Container]:
+        """Like `run`, for a container that more processes are run in: it is running inside the
+        `async with`, and killed and cleaned up on the way out."""
 
     async def sweep(self) -> None:
         """At start: remove what a killed daemon left (containers, mounts, cgroups, bundles)."""

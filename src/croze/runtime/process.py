@@ -114,7 +114,12 @@ class ChildProcess:
         in_read, in_write = os.pipe2(os.O_CLOEXEC) if stdio.stdin else (subprocess.DEVNULL, -1)
         try:
             popen = subprocess.Popen(
-                argv, stdin=in_read, stdout=out_write, stderr=err_write, start_new_session=True
+                argv,
+                stdin=in_read,
+                stdout=out_write,
+                stderr=err_write,
+                start_new_session=True,
+                close_fds=False,  # ours are close-on-exec
             )
         except BaseException:
             for fd in (out_read, err_read, in_write):
@@ -135,7 +140,12 @@ class ChildProcess:
         master, slave = os.openpty()
         try:
             popen = subprocess.Popen(
-                argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+                argv,
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+                close_fds=False,
             )
         except BaseException:
             os.close(master)

@@ -1,0 +1,170 @@
+"""The container's specification as a value: what a machine with other cgroups would get."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from croze.fs.owner import ExecUser
+from croze.runtime import oci_spec, seccomp
+from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
+from croze.runtime.host import Host
+from croze.runtime.network import DnsConfig, hosts_file, resolv_conf
+from croze.runtime.oci_spec import Namespace, OciMount, Placement
+
+V2 = Host(cgroup="v2", capabilities=frozenset({"CAP_SYS_RESOURCE", "CAP_SYS_ADMIN"}))
+V1 = Host(cgroup="v1", hard_limits={"NOFILE": 4096})
+
+
+def config(
+    host: Host = V2,
+    *,
+    mounts: tuple[OciMount, ...] = (),
+    network: Namespace | None = None,
+    bpf: str = "",
+    **spec: Any,
+) -> dict[str, Any]:
+    placement = Placement(
+        id="x1",
+        rootfs="/r",
+        user=ExecUser(1, 2, (3,)),
+        mounts=mounts,
+        network=network or Namespace(),
+        hosts_file="/h",
+        resolv_file="/d",
+        bpf=bpf,
+    )
+    process = Process(args=["sh"], env=["A=1"], cwd="/w")
+    return oci_spec.config_json(ContainerSpec(root=[], **spec), process, placement, host)
+
+
+def namespaces(spec: dict[str, Any]) -> list[str]:
+    return [n["type"] for n in spec["linux"]["namespaces"]]
+
+
+def mounts(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {m["destination"]: m for m in spec["mounts"]}
+
+
+def test_process() -> None:
+    process = config()["process"]
+    assert process["user"] == {"uid": 1, "gid": 2, "additionalGids": [2, 3]}
+    assert (process["cwd"], process["env"], process["noNewPrivileges"]) == ("/w", ["A=1"], False)
+    assert len(process["capabilities"]["effective"]) == 14
+    assert "rlimits" not in process
+
+
+def test_only_unified_cgroups_have_a_namespace() -> None:
+    assert "cgroup" in namespaces(config(V2))
+    assert "cgroup" not in namespaces(config(V1))
+    assert "/sys/fs/cgroup" not in mounts(config(Host(cgroup="none")))
+
+
+def test_networks() -> None:
+    assert "network" not in namespaces(config())
+    assert {"type": "network"} in config(network=Namespace(host=False))["linux"]["namespaces"]
+    joined = config(network=Namespace(host=False, path="/run/netns/x"))["linux"]["namespaces"]
+    assert {"type": "network", "path": "/run/netns/x"} in joined
+
+
+def test_there_is_no_run_and_a_small_shm() -> None:
+    found = mounts(config())
+    assert "/run" not in found
+    assert "size=65536k" in found["/dev/shm"]["options"]
+    bigger = OciMount("/dev/shm", "tmpfs", "tmpfs", ("size=1",))
+    assert mounts(config(mounts=(bigger,)))["/dev/shm"]["options"] == ["size=1"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "path"),
+    [
+        ("", "/buildkit/x1"),
+        ("foo", "/foo/buildkit/x1"),
+        ("/foo/", "/foo/buildkit/x1"),
+        ("user.slice:croze:", "user.slice:croze:x1"),
+    ],
+)
+def test_cgroup_paths(parent: str, path: str) -> None:
+    assert config(cgroup_parent=parent)["linux"]["cgroupsPath"] == path
+
+
+def test_insecure_is_privileged() -> None:
+    spec = config(insecure=True, bpf="x")
+    assert "seccomp" not in spec["linux"]
+    assert spec["annotations"] == {}
+    assert spec["linux"]["maskedPaths"] == spec["linux"]["readonlyPaths"] == []
+    assert "rw" in mounts(spec)["/sys"]["options"]
+    assert "CAP_SYS_ADMIN" in spec["process"]["capabilities"]["ambient"]
+    paths = [d["path"] for d in spec["linux"]["devices"]]
+    assert "/dev/fuse" in paths
+    assert "/dev/loop7" in paths
+
+
+def test_annotations_don_t_steer_the_runtime() -> None:
+    spec = config(annotations={"run.oci.handler": "evil", "mine": "1"}, bpf="data")
+    assert spec["annotations"] == {"mine": "1", "run.oci.seccomp_bpf_data": "data"}
+
+
+def test_limits() -> None:
+    asked = [Ulimit("nofile", 100, 100_000), Ulimit("core", -1, -1)]
+    unlimited = 2**64 - 1
+    assert config(V1, ulimits=asked)["process"]["rlimits"] == [
+        {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 4096},
+        {"type": "RLIMIT_CORE", "soft": unlimited, "hard": unlimited},
+    ]
+    assert config(V2, ulimits=asked)["process"]["rlimits"][0]["hard"] == 100_000
+
+
+def test_resources() -> None:
+    limits = Resources(memory=1 << 20, cpu_shares=5, cpuset_cpus="0-1")
+    found = config(resources=limits)["linux"]["resources"]
+    assert found["memory"] == {"limit": 1 << 20}
+    assert found["cpu"] == {"shares": 5, "cpus": "0-1"}
+
+
+def test_the_filter_depends_on_the_machine() -> None:
+    caps = frozenset(oci_spec.DEFAULT_CAPABILITIES)
+
+    def names(arch: str, caps: frozenset[str], kernel: str) -> set[str]:
+        allowed = seccomp.oci_filter(arch, caps, kernel)["syscalls"]
+        return {n for g in allowed if g["action"] == "SCMP_ACT_ALLOW" for n in g["names"]}
+
+    amd64 = names("amd64", caps, "6.1.0-1")
+    assert {"read", "ptrace", "arch_prctl"} <= amd64
+    assert "mount" not in amd64
+    assert "arch_prctl" not in names("arm64", caps, "6.1")
+    assert "ptrace" not in names("amd64", caps, "4.4.0")
+    assert "mount" in names("amd64", caps | {"CAP_SYS_ADMIN"}, "6.1")
+
+
+def test_the_filter_is_compiled() -> None:
+    caps = frozenset(oci_spec.DEFAULT_CAPABILITIES)
+    program = seccomp.compile_bpf("amd64", caps, "6.1")
+    if program is None:
+        pytest.skip("needs libseccomp")
+    assert len(program) > 1000
+    assert len(program) % 8 == 0
+    base64.b64encode(program)
+
+
+def test_the_specification_is_json() -> None:
+    assert json.loads(json.dumps(config()))["ociVersion"] == "1.0.2"
+
+
+def test_resolv_conf() -> None:
+    host = "# c\nnameserver 127.0.0.53\nnameserver 10.0.0.1\nsearch a b\noptions ndots:2\n"
+    inside = "nameserver 10.0.0.1\nsearch a b\noptions ndots:2\n"
+    assert resolv_conf(host, DnsConfig(), shares_host=False) == inside
+    assert "127.0.0.53" in resolv_conf(host, DnsConfig(), shares_host=True)
+    assert "nameserver 8.8.8.8" in resolv_conf("nameserver ::1\n", DnsConfig(), shares_host=False)
+    given = DnsConfig(nameservers=["1.1.1.1"], search=["x"])
+    text = "nameserver 1.1.1.1\nsearch x\noptions ndots:2\n"
+    assert resolv_conf(host, given, shares_host=True) == text
+
+
+def test_hosts() -> None:
+    assert hosts_file("h", [("a", "::2")]).splitlines()[0] == "127.0.0.1\tlocalhost h"
+    assert hosts_file("h", [("a", "::2")]).endswith("::2\ta\n")
