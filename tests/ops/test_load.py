@@ -1,0 +1,173 @@
+"""Definitions from clients: good ones, odd ones and hostile ones."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from croze import llb
+from croze.api import ops_pb2
+from croze.errors import CrozeError, InvalidRequest, PermissionDenied, Unsupported
+from croze.llb.marshal import digest_bytes, marshal_op
+from croze.ops.entitlements import checker, grant
+from croze.ops.load import IGNORE_CACHE_SUFFIX, LoadedOp, LoadOptions, load
+from croze.solver.contract import Vertex
+
+
+def source(identifier: str = "docker-image://a") -> ops_pb2.Op:
+    return ops_pb2.Op(source=ops_pb2.SourceOp(identifier=identifier))
+
+
+def exec_op(*inputs: str, **fields: object) -> ops_pb2.Op:
+    op = ops_pb2.Op(inputs=[ops_pb2.Input(digest=i) for i in inputs])
+    op.exec.meta.args.extend(["sh", "-c", "x"])
+    op.exec.mounts.add(dest="/")
+    return op
+
+
+def definition(*ops: ops_pb2.Op, head: bool = True) -> ops_pb2.Definition:
+    """The ops in this order, and an op that points at the last one."""
+    out = ops_pb2.Definition()
+    data = [marshal_op(op) for op in ops]
+    if head:
+        last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(data[-1]))])
+        data.append(marshal_op(last))
+    getattr(out, "def").extend(data)
+    return out
+
+
+def dgst(op: ops_pb2.Op) -> str:
+    return digest_bytes(marshal_op(op))
+
+
+async def vertex(d: ops_pb2.Definition, options: LoadOptions | None = None) -> Vertex:
+    return (await load(d, options)).vertex
+
+
+async def test_names() -> None:
+    base = llb.source("tree://x", {})
+    state = base.file(llb.mkdir("/a").mkfile("/b", "").rm("/c").symlink("o", "/n"))
+    copied = base.file(llb.copy(state, "/a", "/b"))
+    assert (await vertex(copied.marshal())).name == "copy /a /b"
+    made = (await vertex(state.marshal())).name
+    assert made == "mkdir /a, mkfile /b, rm /c, symlink /n -> o"
+    merged = await vertex(llb.merge([base, state]).marshal())
+    assert merged.name == f"merge (tree://x, {made})"
+    diffed = await vertex(llb.diff(base, state).marshal())
+    assert diffed.name == f"diff (tree://x) -> ({made})"
+    run = base.run(["echo", "a b"], name="mine").root
+    assert (await vertex(run.marshal())).name == "mine"
+
+
+async def test_ignore_cache_is_another_vertex() -> None:
+    d = llb.source("tree://x", {}).run("true", ignore_cache=True).root.marshal()
+    found = await vertex(d)
+    assert found.ignore_cache
+    assert found.digest == found.llb_digest + IGNORE_CACHE_SUFFIX
+    assert not found.inputs[0].vertex.ignore_cache
+    everything = await vertex(d, LoadOptions(ignore_cache=True))
+    assert everything.inputs[0].vertex.ignore_cache
+
+
+async def test_metadata() -> None:
+    d = llb.source("tree://x", {}).run(
+        "true",
+        export_cache=False,
+        description={"k": "v"},
+    )
+    found = await vertex(d.root.marshal())
+    assert found.export_cache is False
+    assert found.description["k"] == "v"
+    assert isinstance(found.op, LoadedOp)
+    assert found.inputs[0].vertex.export_cache is None
+
+
+async def test_the_same_op_is_one_vertex() -> None:
+    base = llb.source("tree://x", {})
+    found = await vertex(llb.merge([base.file(llb.mkdir("/a")), base]).marshal())
+    assert found.inputs[0].vertex.inputs[0].vertex is found.inputs[1].vertex
+
+
+async def test_ten_thousand_vertices_in_any_order() -> None:
+    ops = [source()]
+    for _ in range(10_000):
+        ops.append(exec_op(dgst(ops[-1])))
+    good = definition(*ops)
+    shuffled = ops_pb2.Definition()
+    data = list(getattr(good, "def"))
+    getattr(shuffled, "def").extend([*data[:-1][::-1], data[-1]])
+    begin = time.monotonic()
+    assert (await vertex(good)) == (await vertex(shuffled))
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (ops_pb2.Definition(), "invalid empty definition"),
+        (definition(source(), head=False), "invalid LLB with 1 vertexes"),
+        (definition(source("a"), source("b"), head=False), "invalid LLB with no inputs"),
+        (definition(exec_op("sha256:gone")), "invalid missing input digest sha256:gone"),
+        (
+            definition(ops_pb2.Op(inputs=[ops_pb2.Input(digest=dgst(source()), index=-1)])),
+            "invalid input 0 output index -1",
+        ),
+        (definition(ops_pb2.Op(exec=ops_pb2.ExecOp())), "invalid exec op with no meta"),
+        (definition(ops_pb2.Op(file=ops_pb2.FileOp())), "invalid file op with no actions"),
+        (definition(ops_pb2.Op(diff=ops_pb2.DiffOp())), "invalid diff op with nil lower"),
+        (
+            definition(ops_pb2.Op(passthrough=ops_pb2.PassthroughOp(id="x", outputs=[0]))),
+            "invalid passthrough output input index 0",
+        ),
+    ],
+)
+async def test_what_is_refused(bad: ops_pb2.Definition, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        await load(bad)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=4))
+async def test_noise_is_refused_not_crashed_on(blobs: list[bytes]) -> None:
+    noise = ops_pb2.Definition()
+    getattr(noise, "def").extend(blobs)
+    try:
+        await load(noise)
+    except CrozeError:
+        pass
+
+
+async def test_capabilities() -> None:
+    d = llb.source("tree://x", {}, "source.future").file(llb.mkdir("/a")).marshal()
+    known = frozenset({"file.base", "constraints", "platform", "meta.description"})
+    with pytest.raises(Unsupported, match=r"unknown API capability source\.future"):
+        await load(d, LoadOptions(caps=known))
+    await load(d, LoadOptions(caps=known | {"source.future"}))
+
+
+async def test_entitlements() -> None:
+    run = llb.source("tree://x", {}).run("true", network="host").root.marshal()
+    with pytest.raises(PermissionDenied, match=r"^network\.host is not allowed$"):
+        await load(run, LoadOptions(check=checker(frozenset())))
+    await load(run, LoadOptions(check=checker(grant(["network.host"], ["network.host"]))))
+    with pytest.raises(PermissionDenied, match=r"granting entitlement device is not allowed by"):
+        grant(["device=x"], ["network.host"])
+    with pytest.raises(InvalidRequest, match="unknown entitlement x"):
+        grant(["x"], [])
+
+
+async def test_a_policy_replaces_sources() -> None:
+    async def policy(op: ops_pb2.SourceOp) -> ops_pb2.SourceOp | None:
+        if op.identifier != "tree://x":
+            return None
+        return ops_pb2.SourceOp(identifier="tree://y")
+
+    def state(name: str) -> llb.State:
+        return llb.source(name, {}).file(llb.mkdir("/a"))
+
+    changed = await vertex(state("tree://x").marshal(), LoadOptions(policy=policy))
+    assert changed == await vertex(state("tree://y").marshal())
+    assert changed.inputs[0].vertex.name == "tree://y"
