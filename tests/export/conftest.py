@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from tests.sources.conftest import (
+    content,
+    daemon,
+    host,
+    lending,
+    private_namespace,
+    workshop,
+)
+
+__all__ = ["content", "daemon", "host", "lending", "private_namespace", "workshop"]

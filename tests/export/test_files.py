@@ -1,0 +1,221 @@
+"""Archives and files at a client."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import shutil
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from croze.errors import InvalidRequest
+from croze.export.contract import Attestation
+from croze.session.hostdir import HostDirProvider, Target
+from croze.session.provide_content import ContentProvider
+from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
+from croze.session.provider import Provider
+from tests.export.results import AMD, ARM, export, make_ref, several, single, tar_files
+from tests.sources.workshop import Workshop
+
+pytestmark = pytest.mark.root
+
+
+def file_target(path: Path) -> Provider:
+    return TargetsProvider({0: FileTarget(lambda about: FileOutput(path))})
+
+
+def tree(root: Path) -> dict[str, str]:
+    return {str(p.relative_to(root)): p.read_text() for p in root.rglob("*") if p.is_file()}
+
+
+async def test_an_oci_archive(workshop: Workshop, tmp_path: Path) -> None:
+    ref = await make_ref(workshop, {"a": "one"}, {"b": "two"})
+    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+        attrs = {"name": "x.io/app:1,x.io/app:2", "source-date-epoch": "1600000050"}
+        answer = await export(workshop, "oci", attrs, single(ref, rows=2), session.id)
+    data = (tmp_path / "out.tar").read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        names = tar.getnames()
+        assert names == sorted(names)
+        assert names[:2] == ["blobs", "blobs/sha256"]
+        assert names[-2:] == ["index.json", "oci-layout"]
+        assert {m.mtime for m in tar} == {0}
+    files = tar_files(data)
+    index = json.loads(files["index.json"])
+    assert [m["annotations"] for m in index["manifests"]] == [
+        {
+            "io.containerd.image.name": f"x.io/app:{tag}",
+            "org.opencontainers.image.created": "2020-09-13T12:27:30Z",
+            "org.opencontainers.image.ref.name": tag,
+        }
+        for tag in ("1", "2")
+    ]
+    assert index["manifests"][0]["digest"] == answer["containerimage.digest"]
+    assert answer["image.name"] == "x.io/app:1,x.io/app:2"
+    await ref.release()
+    if shutil.which("skopeo"):
+        await inspect(tmp_path / "out.tar", "oci-archive", ":1")
+
+
+async def inspect(path: Path, kind: str, suffix: str = "") -> None:
+    """Let another tool read it."""
+    process = await asyncio.create_subprocess_exec(
+        *("skopeo", "--override-os", "linux", "--override-arch", "amd64"),
+        *("inspect", f"{kind}:{path}{suffix}"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert json.loads(out)["Layers"]
+
+
+async def test_a_docker_archive(workshop: Workshop, tmp_path: Path) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+        await export(workshop, "docker", {"name": "app"}, single(ref), session.id)
+        refused = "docker exporter does not currently support exporting manifest lists"
+        with pytest.raises(InvalidRequest, match=refused):
+            await export(workshop, "docker", {}, several({AMD: ref}), session.id)
+    files = tar_files((tmp_path / "out.tar").read_bytes())
+    (image,) = json.loads(files["manifest.json"])
+    assert image["RepoTags"] == ["app:latest"]
+    assert image["Config"] in files
+    assert set(image["Layers"]) <= set(files)
+    await ref.release()
+    if shutil.which("skopeo"):
+        await inspect(tmp_path / "out.tar", "docker-archive")
+
+
+async def test_a_client_that_has_it_already(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    provider = TargetsProvider({0: FileTarget(lambda about: None)})
+    async with workshop.client(provider) as session:
+        assert await export(workshop, "docker", {"name": "app"}, single(ref), session.id)
+    await ref.release()
+
+
+async def test_an_oci_directory(workshop: Workshop, tmp_path: Path) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    layout = tmp_path / "layout"
+    (layout / "blobs" / "sha256").mkdir(parents=True)
+    async with workshop.client(ContentProvider({"export": layout})) as session:
+        answer = await export(workshop, "oci", {"tar": "false"}, single(ref), session.id)
+    digest = answer["containerimage.digest"]
+    manifest = json.loads((layout / "blobs" / "sha256" / digest[7:]).read_bytes())
+    for blob in (manifest["config"], *manifest["layers"]):
+        assert (layout / "blobs" / "sha256" / blob["digest"][7:]).stat().st_size == blob["size"]
+    await ref.release()
+
+
+def targets(kind: str, path: Path, *, delete: bool = False) -> list[Provider]:
+    found: list[Provider] = [TargetsProvider({0: DirTarget(path, delete)})]
+    if kind == "handle":
+        found.append(HostDirProvider({}, {0: Target(path, delete)}))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_a_directory(workshop: Workshop, tmp_path: Path, kind: str) -> None:
+    ref = await make_ref(workshop, {"a": "one", "sub/b": "two"}, {"sub/c": "three"})
+    out = tmp_path / "out"
+    (out / "sub").mkdir(parents=True)
+    os.chmod(out, 0o751)
+    (out / "keep").write_text("kept")
+    (out / "a").mkdir()
+    async with workshop.client(*targets(kind, out)) as session:
+        attrs = {"source-date-epoch": "1600000050"}
+        assert await export(workshop, "local", attrs, single(ref), session.id) == {}
+    assert tree(out) == {"keep": "kept", "a": "one", "sub/b": "two", "sub/c": "three"}
+    assert (out / "a").stat().st_mtime == 1_600_000_050
+    assert stat.S_IMODE(out.stat().st_mode) == 0o751
+    assert "copying files" in workshop.progress.statuses
+    await ref.release()
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_platforms_are_kept_apart(workshop: Workshop, tmp_path: Path, kind: str) -> None:
+    refs = {
+        AMD: await make_ref(workshop, {"a": "amd"}),
+        ARM: await make_ref(workshop, {"a": "arm", "only": "arm"}),
+    }
+    out = tmp_path / "out"
+    async with workshop.client(*targets(kind, out)) as session:
+        await export(workshop, "local", {}, several(refs), session.id)
+        assert tree(out) == {
+            "linux_amd64/a": "amd",
+            "linux_arm64/a": "arm",
+            "linux_arm64/only": "arm",
+        }
+        with pytest.raises(Exception, match=r"cannot overwrite a from linux/a.*64 with"):
+            await export(workshop, "local", {"platform-split": "false"}, several(refs), session.id)
+    for ref in refs.values():
+        await ref.release()
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_stray_files_are_deleted_on_wish(
+    workshop: Workshop, tmp_path: Path, kind: str
+) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "stray").write_text("x")
+    async with workshop.client(*targets(kind, out, delete=True)) as session:
+        await export(workshop, "local", {"mode": "delete"}, single(ref), session.id)
+    assert tree(out) == {"a": "one"}
+    await ref.release()
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_attestations_are_files(workshop: Workshop, tmp_path: Path, kind: str) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    told = Attestation("https://slsa.dev/provenance/v1", b'{"x":1}')
+    hidden = Attestation("x", b"{}", metadata={"inline-only": b"true"})
+    out = tmp_path / "out"
+    async with workshop.client(*targets(kind, out)) as session:
+        attrs = {"attestation-prefix": "pre."}
+        source = single(ref, attestations=(told, hidden))
+        await export(workshop, "local", attrs, source, session.id)
+    assert set(tree(out)) == {"a", "pre.provenance.json"}
+    statement = json.loads((out / "pre.provenance.json").read_text())
+    assert [subject["name"] for subject in statement["subject"]] == ["a"]
+    assert statement["predicate"] == {"x": 1}
+    assert stat.S_IMODE((out / "pre.provenance.json").stat().st_mode) == 0o600
+    await ref.release()
+
+
+async def test_nothing(workshop: Workshop, tmp_path: Path) -> None:
+    for kind in ("transfer", "handle"):
+        async with workshop.client(*targets(kind, tmp_path / kind)) as session:
+            await export(workshop, "local", {}, single(None, rows=0), session.id)
+        assert tree(tmp_path / kind) == {}
+
+
+async def test_a_tarball(workshop: Workshop, tmp_path: Path) -> None:
+    refs = {
+        AMD: await make_ref(workshop, {"a": "amd" * 1_000_000}),
+        ARM: await make_ref(workshop, {"a": "arm"}),
+    }
+    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+        await export(workshop, "tar", {}, single(refs[AMD]), session.id)
+        assert tar_files((tmp_path / "out.tar").read_bytes()) == {"a": b"amd" * 1_000_000}
+        await export(workshop, "tar", {}, several(refs), session.id)
+        found = tar_files((tmp_path / "out.tar").read_bytes())
+        assert set(found) == {"linux_amd64/a", "linux_arm64/a"}
+    for ref in refs.values():
+        await ref.release()
+
+
+@pytest.mark.parametrize(
+    ("attrs", "message"),
+    [({"mode": "move"}, "mode"), ({"platform-split": "x"}, "non-bool value specified for")],
+)
+async def test_bad_attributes(workshop: Workshop, attrs: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        await export(workshop, "local", attrs, single(None, rows=0))

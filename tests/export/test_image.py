@@ -1,0 +1,314 @@
+"""`type=image`: the local image store and registries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.export.contract import Attestation
+from croze.export.open import open_exporter
+from croze.image import reference
+from croze.image.manifest import digest_of
+from croze.registry import pull
+from croze.registry.credentials import Anonymous
+from croze.sources.contract import SourceRequest
+from croze.sources.image import ImageSources
+from tests.export.results import (
+    AMD,
+    ARM,
+    checked,
+    descriptor,
+    export,
+    make_ref,
+    services,
+    several,
+    single,
+    validate_image,
+)
+from tests.registry.blobs import Folder
+from tests.registry.servers import free_port
+from tests.sources.test_image import upload
+from tests.sources.workshop import Workshop, add_image
+
+pytestmark = pytest.mark.root
+
+
+async def test_into_the_local_store(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"}, {"b": "two"})
+    answer = await export(
+        workshop, "image", {"name": "docker.io/library/app:1,x.io/b"}, single(ref, rows=2)
+    )
+    digest = answer["containerimage.digest"]
+    blobs = workshop.store.blobs
+    assert validate_image(blobs, digest) == [{"a": b"one"}, {"b": b"two"}]
+    manifest = json.loads(checked(blobs, digest))
+    assert manifest["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
+    assert all("annotations" not in layer for layer in manifest["layers"])
+    assert answer["containerimage.config.digest"] == manifest["config"]["digest"]
+    assert answer["image.name"] == "docker.io/library/app:1,x.io/b"
+    assert descriptor(answer) == {
+        "mediaType": manifest["mediaType"],
+        "digest": digest,
+        "size": blobs.size(digest),
+        "platform": {"architecture": "amd64", "os": "linux"},
+    }
+    names = [record.name for record in workshop.store.images.list()]
+    assert names == ["docker.io/library/app:1", "x.io/b:latest"]
+    config = json.loads(checked(blobs, manifest["config"]["digest"]))
+    assert all(row["created"] for row in config["history"])
+    assert {
+        "exporting layers",
+        f"exporting manifest {digest}",
+        f"exporting config {manifest['config']['digest']}",
+        "naming to docker.io/library/app:1",
+    } <= set(workshop.progress.statuses)
+    again = await export(
+        workshop, "image", {"name": "docker.io/library/app:1"}, single(ref, rows=2)
+    )
+    assert again["containerimage.digest"] == digest
+    await ref.release()
+
+
+async def test_nothing_at_all(workshop: Workshop) -> None:
+    answer = await export(workshop, "image", {"name": "x.io/empty"}, single(None, rows=0))
+    assert validate_image(workshop.store.blobs, answer["containerimage.digest"]) == []
+
+
+async def test_rows_that_the_frontend_did_not_write(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "1"}, {"b": "2"}, {"c": "3"})
+    answer = await export(workshop, "image", {}, single(ref, rows=1))
+    blobs = workshop.store.blobs
+    manifest = json.loads(checked(blobs, answer["containerimage.digest"]))
+    config = json.loads(checked(blobs, manifest["config"]["digest"]))
+    assert [row["created_by"] for row in config["history"]] == ["RUN 0", "step 1", "step 2"]
+    await ref.release()
+
+
+async def test_pushing(workshop: Workshop, host: str) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    attrs = {"name": f"{host}/pushed:1,{host}/pushed:2", "push": "true"}
+    answer = await export(workshop, "image", attrs, single(ref))
+    digest = answer["containerimage.digest"]
+    for tag in ("1", "2"):
+        repo = workshop.registry.repository(reference.parse(f"{host}/pushed:{tag}"), Anonymous())
+        assert (await pull.resolve(repo)).digest == digest
+    assert workshop.store.images.list() == []
+    assert f"pushing manifest for {host}/pushed:1@{digest}" in workshop.progress.statuses
+    await ref.release()
+
+
+async def test_pushing_by_digest(workshop: Workshop, host: str) -> None:
+    ref = await make_ref(workshop, {"a": "by digest"})
+    attrs = {"name": f"{host}/bydigest", "push": "true", "push-by-digest": "true"}
+    digest = (await export(workshop, "image", attrs, single(ref)))["containerimage.digest"]
+    found = workshop.registry.repository(reference.parse(f"{host}/bydigest@{digest}"), Anonymous())
+    assert (await pull.resolve(found)).digest == digest
+    with pytest.raises(NotFound):
+        await pull.resolve(
+            workshop.registry.repository(reference.parse(f"{host}/bydigest"), Anonymous())
+        )
+    attrs["name"] += ":tag"
+    with pytest.raises(InvalidRequest, match=r"can't push tagged ref .*:tag by digest"):
+        await export(workshop, "image", attrs, single(ref))
+    await ref.release()
+
+
+async def test_a_push_that_fails(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    name = f"127.0.0.1:{free_port()}/x"
+    with pytest.raises(CrozeError) as caught:
+        await export(workshop, "image", {"name": name, "push": "true"}, single(ref))
+    assert str(caught.value).startswith(f"failed to push {name}: failed to do request: Head ")
+    await ref.release()
+
+
+async def test_lazy_layers_are_linked_and_not_fetched(
+    workshop: Workshop, host: str, content: Folder
+) -> None:
+    base = add_image(content, {"base": b"lazy" * 1000})
+    await upload(workshop.registry, f"{host}/base:1", base, content)
+    sources = ImageSources(workshop.images, workshop.store.refs)
+    source = sources.open(SourceRequest(f"docker-image://{host}/base:1", {}, AMD))
+    ref = await source.snapshot(workshop.source_context())
+    assert ref is not None
+    layer = json.loads(content.read(base.digest))["layers"][0]["digest"]
+    await export(workshop, "image", {"name": f"{host}/derived:1", "push": "true"}, single(ref))
+    assert not workshop.store.blobs.has(layer)
+    assert (
+        await pull.resolve(
+            workshop.registry.repository(reference.parse(f"{host}/derived:1"), Anonymous())
+        )
+    ).size
+    answer = await export(workshop, "image", {"name": "x.io/stored"}, single(ref))
+    assert workshop.store.blobs.has(layer)
+    assert validate_image(workshop.store.blobs, answer["containerimage.digest"])
+    await ref.release()
+
+
+async def test_several_platforms(workshop: Workshop, host: str) -> None:
+    refs = {
+        AMD: await make_ref(workshop, {"a": "amd"}),
+        ARM: await make_ref(workshop, {"a": "arm"}),
+    }
+    attrs = {
+        "name": f"{host}/multi:1",
+        "push": "",
+        "annotation-index.i": "1",
+        "annotation-index-descriptor.d": "2",
+        "annotation.all": "x",
+        "annotation[linux/arm64].arm": "y",
+        "annotation-manifest-descriptor[linux/amd64].md": "z",
+    }
+    answer = await export(workshop, "image", attrs, several(refs))
+    blobs = workshop.store.blobs
+    index = json.loads(checked(blobs, answer["containerimage.digest"]))
+    assert index["annotations"] == {"i": "1"}
+    assert descriptor(answer)["annotations"] == {"d": "2"}
+    assert "containerimage.config.digest" not in answer
+    amd, arm = index["manifests"]
+    assert (amd["platform"]["architecture"], amd["annotations"]) == ("amd64", {"md": "z"})
+    assert json.loads(checked(blobs, amd["digest"]))["annotations"] == {"all": "x"}
+    assert json.loads(checked(blobs, arm["digest"]))["annotations"] == {"all": "x", "arm": "y"}
+    assert validate_image(blobs, arm["digest"]) == [{"a": b"arm"}]
+    repo = workshop.registry.repository(reference.parse(f"{host}/multi:1"), Anonymous())
+    assert (await pull.resolve(repo)).digest == answer["containerimage.digest"]
+    for ref in refs.values():
+        await ref.release()
+
+
+async def test_attestations(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    told = Attestation("https://slsa.dev/provenance/v1", b'{"z": 1, "a": "<x>"}')
+    source = single(ref, attestations=(told,))
+    answer = await export(workshop, "image", {"name": "x.io/app:1"}, source)
+    blobs = workshop.store.blobs
+    image, attested = json.loads(checked(blobs, answer["containerimage.digest"]))["manifests"]
+    assert attested["platform"] == {"architecture": "unknown", "os": "unknown"}
+    assert attested["annotations"]["vnd.docker.reference.digest"] == image["digest"]
+    manifest = json.loads(checked(blobs, attested["digest"]))
+    assert manifest["subject"]["digest"] == image["digest"]
+    assert manifest["artifactType"].startswith("application/vnd.docker.attestation")
+    statement = checked(blobs, manifest["layers"][0]["digest"])
+    assert statement == (
+        b'{"_type":"https://in-toto.io/Statement/v1",'
+        b'"predicateType":"https://slsa.dev/provenance/v1","subject":[{"name":'
+        b'"pkg:docker/x.io/app@1?platform=linux%2Famd64","digest":{"sha256":"'
+        + image["digest"][7:].encode()
+        + b'"}}],"predicate":{"z":1,"a":"\\u003cx\\u003e"}}'
+    )
+    plain = await export(workshop, "image", {"oci-artifact": "false"}, source)
+    attested = json.loads(checked(blobs, plain["containerimage.digest"]))["manifests"][1]
+    manifest = json.loads(checked(blobs, attested["digest"]))
+    config = json.loads(checked(blobs, manifest["config"]["digest"]))
+    assert "subject" not in manifest
+    assert config["rootfs"]["diff_ids"] == [manifest["layers"][0]["digest"]]
+    await ref.release()
+
+
+async def test_an_attestation_in_a_file(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"out/sbom.json": "{}", "out/link": ""})
+    good = Attestation("https://spdx.dev/Document", ref=ref, path="out/sbom.json")
+    assert await export(workshop, "image", {}, single(ref, attestations=(good,)))
+    bad = Attestation("https://spdx.dev/Document", ref=ref, path="../../../etc/passwd")
+    with pytest.raises(InvalidRequest, match="leaves the attestation's directory"):
+        await export(workshop, "image", {}, single(ref, attestations=(bad,)))
+    await ref.release()
+
+
+async def test_docker_types(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    answer = await export(workshop, "image", {"oci-mediatypes": "false"}, single(ref))
+    manifest = json.loads(checked(workshop.store.blobs, answer["containerimage.digest"]))
+    assert manifest["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    assert manifest["config"]["mediaType"] == "application/vnd.docker.container.image.v1+json"
+    layer = manifest["layers"][0]["mediaType"]
+    assert layer == "application/vnd.docker.image.rootfs.diff.tar.gzip"
+    await ref.release()
+
+
+async def test_compression(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    await export(workshop, "image", {}, single(ref))
+    for kind, ending in (("uncompressed", "tar"), ("zstd", "+zstd")):
+        attrs = {"compression": kind, "force-compression": "true", "compression-level": "3"}
+        answer = await export(workshop, "image", attrs, single(ref))
+        manifest = json.loads(checked(workshop.store.blobs, answer["containerimage.digest"]))
+        assert manifest["layers"][0]["mediaType"].endswith(ending)
+    await ref.release()
+
+
+async def test_rewritten_times_are_reproducible(workshop: Workshop) -> None:
+    digests = set()
+    for _ in range(2):
+        ref = await make_ref(workshop, {"a": "one"})
+        attrs = {"source-date-epoch": "1600000050", "rewrite-timestamp": "true"}
+        answer = await export(workshop, "image", attrs, single(ref))
+        digests.add(answer["containerimage.digest"])
+        validate_image(workshop.store.blobs, answer["containerimage.digest"])
+        await ref.release()
+    assert len(digests) == 1
+    manifest = json.loads(checked(workshop.store.blobs, digests.pop()))
+    assert manifest["layers"][0]["annotations"] == {"buildkit/rewritten-timestamp": "1600000050"}
+    config = json.loads(checked(workshop.store.blobs, manifest["config"]["digest"]))
+    assert config["created"] == config["history"][0]["created"] == "2020-09-13T12:27:30Z"
+
+
+async def test_dangling_and_canonical_names(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    answer = await export(workshop, "image", {"dangling-name-prefix": "moby"}, single(ref))
+    digest = answer["containerimage.digest"]
+    assert answer["image.name"] == f"moby@{digest}"
+    attrs = {"name": "x.io/a:1", "name-canonical": ""}
+    await export(workshop, "image", attrs, single(ref))
+    names = [record.name for record in workshop.store.images.list()]
+    assert names == [f"docker.io/library/moby@{digest}", "x.io/a:1", f"x.io/a:1@{digest}"]
+    await ref.release()
+
+
+async def test_a_name_from_the_frontend(workshop: Workshop) -> None:
+    source = single(None, rows=0, metadata={"image.name": b"x.io/given:1"})
+    answer = await export(workshop, "image", {"name": "*"}, source)
+    assert answer["image.name"] == "x.io/given:1"
+
+
+@pytest.mark.parametrize(
+    ("attrs", "message"),
+    [
+        (
+            {"push": "maybe"},
+            'non-bool value specified for push: strconv.ParseBool: parsing "maybe": invalid syntax',
+        ),
+        ({"compression": "lzma"}, "unsupported compression type lzma"),
+        (
+            {"compression": "zstd", "oci-mediatypes": "false"},
+            'exporter option "compression=zstd" conflicts with "oci-mediatypes=false"',
+        ),
+        (
+            {"unpack": "true", "rewrite-timestamp": "true"},
+            'exporter option "rewrite-timestamp" conflicts with "unpack"',
+        ),
+        ({"annotation-x.y": "z"}, "unrecognized annotation type x"),
+    ],
+)
+async def test_bad_attributes(workshop: Workshop, attrs: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        open_exporter("image", attrs, services(workshop))
+    assert str(caught.value) == message
+
+
+async def test_annotations_that_fit_nothing(workshop: Workshop) -> None:
+    for attrs, message in (
+        ({"annotation-index.a": "b"}, "index annotations not supported for single platform"),
+        ({"annotation[linux/s390x].a": "b"}, "no platform linux/s390x found in source"),
+    ):
+        with pytest.raises(InvalidRequest, match=message):
+            await export(workshop, "image", attrs, single(None, rows=0))
+
+
+async def test_unknown_types(workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match='exporter "floppy" could not be found'):
+        open_exporter("floppy", {}, services(workshop))
+    assert digest_of(b"")
