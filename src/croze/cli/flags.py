@@ -60,6 +60,12 @@ class Flags(argparse.ArgumentParser):
             setattr(known, name.lstrip("-").replace("-", "_"), False)
         return known
 
+    def names_with_value(self) -> set[str]:
+        """The names of flags that the next word may belong to."""
+        return {
+            name for action in self._actions if action.nargs != 0 for name in action.option_strings
+        }
+
     def _split_switches(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         """Resolve `--switch=value`: plain arguments, and the switches that are turned off."""
         plain: list[str] = []

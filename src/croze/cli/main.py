@@ -10,7 +10,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from croze.errors import CrozeError
 
 # Command -> (module below croze.cli, one-line help): the help must not import the command.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -149,13 +152,12 @@ def usage(message: str, command: str) -> int:
     return 125
 
 
-def failed(error: Exception, common: Common) -> int:
+def failed(error: CrozeError, common: Common) -> int:
     """A build or a request failed: the excerpt of the user's file, and the one clear message."""
-    from croze.errors import CrozeError, ResourceExhausted
-    from croze.progress.errors import error_text
+    from croze.errors import ResourceExhausted
+    from croze.progress.errors import print_error
 
-    assert isinstance(error, CrozeError)
-    print(error_text(error), file=sys.stderr)
+    print_error(error, sys.stderr)
     if common.debug:
         import traceback
 

@@ -5,7 +5,7 @@ Source of the format: buildx `commands/build.go` (printWarnings).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from croze.errors import Position, Range, SourceDetail
@@ -26,6 +26,9 @@ class Warnings:
     def add(self, warnings: Iterable[control_pb2.VertexWarning]) -> None:
         for warning in warnings:
             self._found.setdefault(_key(warning), warning)
+
+    def __contains__(self, warning: object) -> bool:
+        return warning in self._found.values()
 
     def __iter__(self) -> Iterator[control_pb2.VertexWarning]:
         return iter(self._found.values())
@@ -48,7 +51,8 @@ def _key(warning: control_pb2.VertexWarning) -> tuple[object, ...]:
     )
 
 
-def print_warnings(warnings: Warnings, out: TextIO, *, debug: bool = False) -> None:
+def print_warnings(
+    warnings: Collection[control_pb2.VertexWarning], out: TextIO, *, debug: bool = False) -> None:
     """The summary; with `debug` all that is known of each."""
     if not len(warnings):
         return

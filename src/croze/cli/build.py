@@ -1,0 +1,159 @@
+"""`croze build`: buildx's flags, its progress, its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.daemon import address
+from croze.cli.flags import Flags, UsageError
+
+if TYPE_CHECKING:
+    from croze.cli.main import Common
+    from croze.client.build import BuildResult
+    from croze.client.options import BuildOptions
+
+PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
+
+
+def flags() -> Flags:
+    """The flags, in buildx's order."""
+    made = Flags("croze build", "Start a build", "[OPTIONS] PATH | URL | -")
+    made.texts("--add-host", help="Add a custom host-to-IP mapping (host:ip)", metavar="strings")
+    made.texts("--allow", help="Allow extra privileged entitlement (e.g. network.host)")
+    made.texts("--annotation", help="Add annotation to the image")
+    made.texts("--attest", help="Attestation parameters (type=sbom,generator=image)")
+    made.texts("--build-arg", help="Set build-time variables")
+    made.texts("--build-context", help="Additional build contexts (name=path)")
+    made.texts("--cache-from", help="External cache sources (user/app:cache, type=local,src=dir)")
+    made.texts("--cache-to", help="Cache export destinations (type=local,dest=dir)")
+    made.text("--call", help='Set method for evaluating build ("check", "outline", "targets")')
+    made.text("--cgroup-parent", help="Set the parent cgroup for the RUN instructions")
+    made.switch("--check", help='Shorthand for "--call=check"')
+    made.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
+    made.text("--iidfile", help="Write the image ID to a file")
+    made.texts("--label", help="Set metadata for an image")
+    made.switch("--load", help="Load the result into the local image store")
+    made.text("--metadata-file", help="Write build result metadata to a file")
+    made.text("--network", help="Set the networking mode for the RUN instructions")
+    made.switch("--no-cache", help="Do not use cache when building the image")
+    made.texts("--no-cache-filter", help="Do not cache specified stages")
+    made.texts("-o", "--output", help="Output destination (type=local,dest=path)")
+    made.texts("--platform", help="Set target platform for build")
+    made.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
+    made.text("--provenance", help='Shorthand for "--attest=type=provenance"')
+    made.switch("--pull", help="Always attempt to pull all referenced images")
+    made.switch("--push", help='Shorthand for "--output=type=registry"')
+    made.switch("-q", "--quiet", help="Suppress the build output and print image ID on success")
+    made.texts("--resource", help="Resources of the RUN instructions (memory=1g)")
+    made.text("--sbom", help='Shorthand for "--attest=type=sbom"')
+    made.texts("--secret", help="Secret to expose to the build (id=mysecret,src=/local/secret)")
+    made.text("--shm-size", help="Shared memory size for build containers", metavar="bytes")
+    made.texts("--ssh", help="SSH agent socket or keys to expose to the build")
+    made.texts("-t", "--tag", help='Name and optionally a tag (format: "name:tag")')
+    made.text("--target", help="Set the target build stage to build")
+    made.texts("--ulimit", help="Ulimit options", metavar="ulimit")
+    made.text("--builder", help="The daemon to use")
+    made.switch("-D", "--debug", help="Say more, and show where errors come from")
+    made.add_argument("context", metavar="PATH | URL | -", nargs="?")
+    return made
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """Build; the exit code is 0, or what a subrequest's result says."""
+    from croze.client.build import build
+    from croze.client.options import Builder
+
+    read = flags().read(argv)
+    if read.context is None:
+        raise UsageError("'croze build' requires 1 argument", "croze build")
+    common.debug = common.debug or read.debug
+    mode = progress_mode(read)
+    where = address(read.builder or common.builder, debug=common.debug)
+    interrupt_on_sigterm()
+    own = Builder(keeps_images=True, default_load=True)
+    result = build(options(read), address=where, builder=own, progress=mode)
+    return report(result, read, debug=common.debug)
+
+
+def report(result: BuildResult, read: argparse.Namespace, *, debug: bool) -> int:
+    """Print what the build has to say at its end."""
+    from croze.progress.warnings import print_warnings
+
+    asked = read.check or read.call not in ("", "build")
+    if asked:
+        return print_answer(result, as_json="format=json" in read.call.split(","))
+    if read.quiet:
+        print(result.image_id)
+    else:
+        print_warnings(result.warnings, sys.stderr, debug=debug)
+    return 0
+
+
+def print_answer(result: BuildResult, *, as_json: bool) -> int:
+    """A subrequest's answer; its status becomes the exit code."""
+    print(result.response.get("result.json" if as_json else "result.txt", "").rstrip("\n"))
+    return int(result.response.get("result.statuscode", "0") or 0)
+
+
+def interrupt_on_sigterm() -> None:
+    """asyncio cancels the build on SIGINT: let SIGTERM do the same."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+
+
+def progress_mode(read: argparse.Namespace) -> str:
+    """What `--progress` and `--quiet` say; `none` is buildx's other word for quiet."""
+    if read.quiet:
+        if read.progress not in ("", "auto", "quiet"):
+            message = f"progress={read.progress} and quiet cannot be used together"
+            raise UsageError(message, "croze build")
+        return "quiet"
+    mode = str(read.progress)
+    mode = "quiet" if mode == "none" else mode or "auto"
+    if mode not in PROGRESS:
+        raise UsageError(f"invalid progress mode {mode}: use {', '.join(PROGRESS)}", "croze build")
+    return mode
+
+
+def options(read: argparse.Namespace) -> BuildOptions:
+    """The flags as the client library takes them."""
+    from croze.client.options import BuildOptions
+
+    return BuildOptions(
+        context=read.context,
+        dockerfile=read.file,
+        tags=read.tag,
+        target=read.target,
+        build_args=read.build_arg,
+        build_contexts=read.build_context,
+        platforms=[p for value in read.platform for p in value.split(",")],
+        labels=read.label,
+        annotations=read.annotation,
+        secrets=read.secret,
+        ssh=read.ssh,
+        no_cache=read.no_cache,
+        no_cache_filter=[f for value in read.no_cache_filter for f in value.split(",")],
+        pull=read.pull,
+        outputs=read.output,
+        push=read.push,
+        load=read.load,
+        cache_from=read.cache_from,
+        cache_to=read.cache_to,
+        add_hosts=read.add_host,
+        network=read.network,
+        shm_size=read.shm_size,
+        ulimits=read.ulimit,
+        resources=read.resource,
+        cgroup_parent=read.cgroup_parent,
+        allow=read.allow,
+        attests=read.attest,
+        provenance=read.provenance,
+        sbom=read.sbom,
+        call="lint" if read.check else read.call.partition(",")[0],
+        iidfile=read.iidfile,
+        metadata_file=read.metadata_file,
+        stdin=sys.stdin.buffer,
+    )

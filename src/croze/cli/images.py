@@ -1,0 +1,54 @@
+"""`croze images`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.daemon import with_client
+from croze.cli.flags import Flags
+from croze.cli.table import age, size, table
+
+if TYPE_CHECKING:
+    from croze.api import engine_pb2
+    from croze.cli.main import Common
+    from croze.client.connect import Client
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """List the images of the local store."""
+    flags = Flags("croze images", "List the images of the local store", "[OPTIONS]")
+    flags.switch("-q", "--quiet", help="Only print digests")
+    flags.switch("--no-trunc", help="Do not shorten digests")
+    read = flags.read(argv)
+
+    async def ask(client: Client) -> list[engine_pb2.Image]:
+        from croze.client.engine import EngineClient
+
+        return await EngineClient(client.channel).images()
+
+    images = with_client(common, ask)
+    if read.quiet:
+        for image in images:
+            print(image.digest)
+        return 0
+    rows = [row(image, full=read.no_trunc) for image in images]
+    print(table(("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "CREATED", "SIZE"), rows))
+    return 0
+
+
+def row(image: engine_pb2.Image, *, full: bool) -> tuple[str, ...]:
+    """One line of the list."""
+    from croze.image.reference import parse
+
+    name = parse(image.name)
+    digest = image.digest if full else image.digest.removeprefix("sha256:")[:12]
+    return (
+        name.familiar_name,
+        name.tag or "<none>",
+        digest,
+        ",".join(image.platforms),
+        age(time.time() - image.updated_at.ToSeconds()),
+        size(image.size),
+    )

@@ -1,0 +1,33 @@
+"""`croze rmi`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.daemon import with_client
+from croze.cli.flags import Flags, UsageError
+
+if TYPE_CHECKING:
+    from croze.cli.main import Common
+    from croze.client.connect import Client
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """Remove images from the local store; what they used goes with the next prune."""
+    flags = Flags("croze rmi", "Remove images from the local store", "[OPTIONS] IMAGE [IMAGE...]")
+    flags.add_argument("image", metavar="IMAGE", nargs="*")
+    names: list[str] = flags.read(argv).image
+    if not names:
+        raise UsageError("'croze rmi' requires at least 1 argument", "croze rmi")
+
+    async def remove(client: Client) -> None:
+        from croze.client.engine import EngineClient
+
+        engine = EngineClient(client.channel)
+        for name in names:
+            await engine.remove_image(name)
+            print(f"Untagged: {name}")
+
+    with_client(common, remove)
+    return 0

@@ -1,0 +1,37 @@
+"""Columns of text, sizes and ages, as Docker's tools print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Left-aligned columns, three spaces apart."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def size(value: float) -> str:
+    """Decimal units with four significant digits, as go-units prints them: `1.98MB`."""
+    step = 0
+    while value >= 1000 and step < len(_SIZES) - 1:
+        value, step = value / 1000, step + 1
+    return f"{value:.4g}{_SIZES[step]}"
+
+
+_AGES = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"), (52, "week"), (0, "year"))
+
+
+def age(seconds: float) -> str:
+    """`3 minutes ago`."""
+    count, step = max(seconds, 0.0), 0
+    while _AGES[step][0] and count >= _AGES[step][0]:
+        count, step = count / _AGES[step][0], step + 1
+    return f"{int(count)} {_AGES[step][1]}{'' if int(count) == 1 else 's'} ago"

@@ -1,0 +1,58 @@
+"""Calls that only `crozed` knows: its image store, running an image, self-checks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+
+from croze.api import engine_pb2
+from croze.api.engine_pb2_grpc import EngineStub
+from croze.errors import Unsupported
+from croze.grpc_errors import from_rpc_error
+
+
+class EngineClient:
+    """All methods raise `errors.CrozeError`; `Unsupported` from another kind of daemon."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = EngineStub(channel)
+
+    async def images(self) -> list[engine_pb2.Image]:
+        """The local image store, sorted by name."""
+        try:
+            answer = await self._stub.ListImages(engine_pb2.ListImagesRequest())
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+        return sorted(answer.images, key=lambda image: image.name)
+
+    async def remove_image(self, name: str) -> None:
+        try:
+            await self._stub.RemoveImage(engine_pb2.RemoveImageRequest(name=name))
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
+    async def verify(self) -> list[str]:
+        """What is wrong with the daemon's store, as sentences."""
+        try:
+            answer = await self._stub.Verify(engine_pb2.VerifyRequest())
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+        return list(answer.problems)
+
+    async def run(
+        self, requests: AsyncIterator[engine_pb2.RunRequest]
+    ) -> AsyncIterator[engine_pb2.RunResponse]:
+        """The first request is `start`; the last response is the exit code."""
+        try:
+            async for response in self._stub.Run(requests):
+                yield response
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
+
+def _translate(error: grpc.RpcError) -> Exception:
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return Unsupported("this daemon is not a crozed: it has no image store to ask")
+    return from_rpc_error(error)
