@@ -49,7 +49,9 @@ class Subject:
 
     def __init__(self, opts: Mapping[str, Any], resolver: StubResolver) -> None:
         try:
-            parsed = parse_options(opts.get("opts", {}), resolver.worker_platforms())
+            parsed = parse_options(
+                opts.get("opts", {}), resolver.worker_platforms(), resolver.has_cap
+            )
         except CrozeError as err:
             raise Failed("options", err) from err
         self.options = replace(parsed, devices=_devices(opts))

@@ -25,7 +25,6 @@ from croze.dockerfile.resolver import FrontendResult, Resolver
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,
-    InvalidRequest,
     SourceDetail,
     SubrequestDetail,
     Unsupported,
@@ -33,7 +32,6 @@ from croze.errors import (
 from croze.image import gojson
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.llb import caps
 from croze.llb.definition import head
 from croze.llb.sourcemap import SourceMap
 
@@ -72,11 +70,8 @@ async def build(
 
     Without `forward`, a request for another frontend is not acted on.
     """
-    if not resolver.has_cap(caps.FILE_BASE):
-        raise InvalidRequest(
-            "needs BuildKit 0.5 or later: requested experimental feature file.base"
-        )
-    contexts = Contexts(parse_options(opts, resolver.worker_platforms()), resolver)
+    options = parse_options(opts, resolver.worker_platforms(), resolver.has_cap)
+    contexts = Contexts(options, resolver)
     missing = _missing_cap(opts.get("frontend.caps", ""))
     if missing is not None and not missing.may_forward:
         raise missing.error()

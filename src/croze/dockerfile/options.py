@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
@@ -19,6 +19,7 @@ from croze.errors import CrozeError, InvalidRequest
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
+from croze.llb import caps
 from croze.llb.execop import Device
 from croze.llb.meta import NetworkMode, Ulimit
 from croze.llb.options import LinuxResources
@@ -83,8 +84,17 @@ class Options:
         return not self.no_cache or stage.lower() in (name.lower() for name in self.no_cache)
 
 
-def parse_options(raw: Mapping[str, str], worker_platforms: Sequence[Platform] = ()) -> Options:
-    """Read a client's attributes. Raises `InvalidRequest`."""
+def parse_options(
+    raw: Mapping[str, str],
+    worker_platforms: Sequence[Platform] = (),
+    has_cap: Callable[[str], bool] | None = None,
+) -> Options:
+    """Read a client's attributes. Raises `InvalidRequest`, also for a daemon that is too old."""
+    if has_cap is not None and not has_cap(caps.FILE_BASE):
+        raise InvalidRequest(
+            f"needs BuildKit 0.5 or later: requested prerelease feature {caps.FILE_BASE} "
+            " has been disabled on the build server"
+        )
     _refuse_removed(raw)
     build_platform = worker_platforms[0] if worker_platforms else platforms.default_platform()
     targets = _parse_platforms(raw["platform"]) if raw.get("platform") else []

@@ -9,9 +9,8 @@ from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.llb.graph import Edge, MarshalledOp, Marshaller, Vertex, platform_value
+from croze.llb.graph import Edge, MarshalledOp, Marshaller, Vertex
 from croze.llb.marshal import digest_bytes, op_blobs
-from croze.llb.meta import Meta
 from croze.llb.sourcemap import SourceLocation, SourceMap, range_from_pb
 from croze.llb.state import State
 
@@ -128,15 +127,13 @@ class _Origin:
 
 
 def definition_to_state(definition: ops_pb2.Definition) -> State:
-    """A state to build on what another definition stands for."""
+    """A state to build on what another definition stands for. Its platform is not looked at: what
+    is run on it runs on the platform that marshalling is told."""
     loaded = load(definition)
     if loaded.result is None:
         return State()
     digest, index = loaded.result
-    origin = _Origin(definition, loaded)
-    op = loaded.ops[digest]
-    platform = platform_value(op.platform) if op.HasField("platform") else None
-    return State(None, Meta(dir="/")).with_output(origin.edge(digest, index), platform)
+    return State(_Origin(definition, loaded).edge(digest, index))
 
 
 def _locations(definition: ops_pb2.Definition) -> dict[str, list[SourceLocation]]:

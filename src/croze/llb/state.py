@@ -31,7 +31,6 @@ from croze.llb.meta import Meta, NetworkMode, SecurityMode, Ulimit, join_dir
 from croze.llb.mounts import AnyMount, split_mounts
 from croze.llb.options import OpOptions, constraints_of
 
-
 _PLAIN = Meta(dir="/")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.convert.args import Platforms
@@ -67,6 +68,11 @@ class Build:
     main_context: MainContextSlot = field(default_factory=MainContextSlot)
     stages: Stages = field(default_factory=Stages)
     ignore: PatternMatcher | None = None
+
+    @cached_property
+    def shown_lex(self) -> ShellLex:
+        """For commands in names of steps: quotes and unknown variables stay."""
+        return replace(self.lex, raw_quotes=True, skip_unset=True)
 
     @property
     def options(self) -> Options:

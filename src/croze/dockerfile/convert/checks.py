@@ -82,8 +82,8 @@ def check_default_bases(
 def check_from_args(
     known: Iterable[str], unmatched: Iterable[str], location: Ranges, lint: Linter
 ) -> None:
-    names = set(known)
-    for name in sorted(set(unmatched) - names):
+    names = sorted(set(known))
+    for name in sorted(set(unmatched).difference(names)):
         near = suggest(name, names, case_sensitive=True)
         lint.run(lint_rules.UNDEFINED_ARG_IN_FROM, location, name, near)
 

@@ -13,6 +13,7 @@ from croze.dockerfile.convert.build import Build, Request
 from croze.dockerfile.convert.checks import check_casing, check_default_bases, check_stage_names
 from croze.dockerfile.convert.dispatch import dispatch_stages, finish_image
 from croze.dockerfile.convert.epoch import EpochArgs, resolve_epoch
+from croze.dockerfile.convert.image import config_json
 from croze.dockerfile.convert.plan import add_stages, find_target, link_stages
 from croze.dockerfile.convert.stage import StageState, follow_paths, reachable
 from croze.dockerfile.directives import find_directive
@@ -32,7 +33,6 @@ from croze.dockerfile.subrequests import (
     outline,
 )
 from croze.errors import CrozeError
-from croze.image import config as image_config
 from croze.image.platform import Platform, normalize
 from croze.llb.graph import Defaults
 from croze.llb.sourcemap import SourceMap
@@ -182,9 +182,9 @@ def _finish(build: Build, target: StageState) -> Conversion:
     base = target.base_config
     return Conversion(
         state=target.state.with_defaults(defaults),
-        image=image_config.marshal(target.image.finish()),
+        image=config_json(target.image.finish()),
         image_platform=target.image.platform,
-        base_image=image_config.marshal(base) if base is not None else None,
+        base_image=config_json(base) if base is not None else None,
         epoch=build.epoch,
         ignore_cache=ignore_cache,
         outline=_outline(target),

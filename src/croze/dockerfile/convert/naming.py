@@ -40,6 +40,8 @@ def upper_keyword(text: str) -> str:
 
 def expand_name(lex: ShellLex, text: str, env: Mapping[str, str]) -> str:
     """The text with variables expanded, or as it is where that can't be done."""
+    if lex.raw_quotes and "$" not in text and lex.escape not in text:
+        return text  # nothing in it would change
     try:
         return lex.expand(text, env).result
     except CrozeError:
@@ -48,22 +50,15 @@ def expand_name(lex: ShellLex, text: str, env: Mapping[str, str]) -> str:
 
 def _target_of(env: Mapping[str, str]) -> Platform | None:
     """The platform that the environment says is built for."""
-    os = architecture = variant = ""
-    found = False
-    for key, value in env.items():
-        match key:
-            case "TARGETPLATFORM":
-                try:
-                    return platforms.parse(value)
-                except CrozeError:
-                    continue
-            case "TARGETOS":
-                os, found = value, True
-            case "TARGETARCH":
-                architecture, found = value, True
-            case "TARGETVARIANT":
-                variant, found = value, True
-    return Platform(architecture, os, variant=variant) if found else None
+    try:
+        return platforms.parse(env["TARGETPLATFORM"])
+    except (KeyError, CrozeError):
+        pass
+    keys = ("TARGETARCH", "TARGETOS", "TARGETVARIANT")
+    if not any(key in env for key in keys):
+        return None
+    architecture, os, variant = (env.get(key, "") for key in keys)
+    return Platform(architecture, os, variant=variant)
 
 
 def _cross(base: Platform, target: Platform | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from croze.dockerfile.convert.bases import COMMAND_KEY
 from croze.dockerfile.convert.build import Build
@@ -125,8 +124,7 @@ def _devices(build: Build, run: Run) -> list[Device]:
 
 def _options(build: Build, stage: StageState, run: Run, name: str) -> OpOptions:
     env = stage.state.env
-    lex = replace(build.lex, raw_quotes=True, skip_unset=True)
-    shown = upper_keyword(expand_name(lex, name, _masked(run, env)))
+    shown = upper_keyword(expand_name(build.shown_lex, name, _masked(run, env)))
     prefixed = prefix_command(
         stage,
         shown,
