@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -14,13 +15,20 @@ import pytest
 
 from croze import errors
 from croze.fs.entry import Entry
+from croze.fs.transfer import Sender
 from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
 from croze.session.filesync import DirRequest
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_ssh import AgentSource, SshProvider
-from croze.session.provide_targets import FileOutput, FileTarget, Output, TargetsProvider
+from croze.session.provide_targets import (
+    DirTarget,
+    FileOutput,
+    FileTarget,
+    Output,
+    TargetsProvider,
+)
 from croze.session.provide_upload import UploadProvider
 from tests.session.conftest import Lend
 
@@ -208,14 +216,66 @@ async def test_a_file_is_sent(lending: Lend, tmp_path: Path) -> None:
                 await writer.write(b"x")
 
 
-async def test_an_interrupted_file_leaves_nothing(lending: Lend, tmp_path: Path) -> None:
-    provider = TargetsProvider({0: FileTarget(lambda _: FileOutput(tmp_path / "out.tar"))})
+class Recorded:
+    """An output that tells what became of it."""
+
+    def __init__(self) -> None:
+        self.aborted = asyncio.Event()
+        self.written = threading.Event()
+        self.committed = False
+
+    def write(self, data: bytes, /) -> None:
+        self.written.set()
+
+    def commit(self) -> None:
+        self.committed = True
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def test_an_interrupted_file_is_aborted(lending: Lend) -> None:
+    output = Recorded()
+    provider = TargetsProvider({0: FileTarget(lambda _: output)})
     async with lending([provider]) as session:
         with pytest.raises(ZeroDivisionError):  # noqa: PT012
             async with filesend.file_writer(session, 0) as writer:
                 await writer.write(b"x")
+                assert await asyncio.to_thread(output.written.wait, 10)
                 raise ZeroDivisionError
-    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == []
+        await asyncio.wait_for(output.aborted.wait(), 10)
+    assert not output.committed
+
+
+def test_a_file_output_is_all_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+    output = FileOutput(path)
+    output.write(b"new")
+    output.abort()
+    assert path.read_text() == "old"
+    output = FileOutput(path)
+    output.write(b"new")
+    output.commit()
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+async def test_a_tree_is_exported(lending: Lend, tree: Path, tmp_path: Path) -> None:
+    out, mirror = tmp_path / "made/out", tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "stale").write_text("x")
+    targets = {0: DirTarget(out), 1: DirTarget(mirror, delete_extra=True)}
+    async with lending([TargetsProvider(targets)]) as session:
+        await filesend.send_dir(session, 0, Sender(str(tree)))
+        with pytest.raises(errors.CrozeError, match="mode=delete requires"):
+            await filesend.send_dir(session, 1, Sender(str(tree)))
+        await filesend.send_dir(session, 1, Sender(str(tree)), multi_platform=True)
+    names = sorted(p.name for p in tree.rglob("*"))
+    for copy in (out, mirror):
+        assert sorted(p.name for p in copy.rglob("*")) == names
+        assert (copy / "dir/big").read_bytes() == (tree / "dir/big").read_bytes()
+        assert (copy / "empty").stat().st_uid == os.geteuid()
 
 
 async def test_an_unwanted_file(lending: Lend) -> None:
@@ -298,8 +358,6 @@ def frame(kind: int, body: bytes = b"") -> bytes:
 
 
 async def ask_agent(path: Path, request: bytes) -> bytes:
-    import asyncio
-
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(request)
     answer = await reader.readexactly(4)

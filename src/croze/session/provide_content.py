@@ -6,7 +6,6 @@ The store's id comes in the call's metadata. Blobs lie in `blobs/<algorithm>/<he
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
@@ -22,6 +21,7 @@ from croze.api import content_pb2
 from croze.grpc_errors import Context
 from croze.session.content import CHUNK_BYTES, STORE_HEADER
 from croze.session.provider import Handler, metadata_of, stream, unary, unary_stream
+from croze.session.threads import run_to_end
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
@@ -102,7 +102,7 @@ class ContentProvider:
         with path.open("rb", buffering=0) as file:
             file.seek(offset)
             while left > 0:
-                data = await asyncio.to_thread(file.read, min(left, CHUNK_BYTES))
+                data = await run_to_end(file.read, min(left, CHUNK_BYTES))
                 if not data:
                     break
                 await context.write(content_pb2.ReadContentResponse(offset=sent, data=data))
@@ -142,7 +142,7 @@ class ContentProvider:
             async for request in messages:
                 if ingest is None:
                     ingest = self._begin(store, request)
-                answer = await asyncio.to_thread(_step, ingest, request)
+                answer = await run_to_end(_step, ingest, request)
                 await context.write(answer)
                 if request.action == content_pb2.COMMIT:
                     return

@@ -5,7 +5,6 @@ The call's metadata says which exporter it is for, by its index in the solve req
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,6 +18,7 @@ from croze.fs.transfer import Receiver
 from croze.grpc_errors import Context
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, raw_stream
+from croze.session.threads import run_to_end
 from croze.session.transfer import receive_tree
 
 
@@ -72,7 +72,7 @@ class TargetsProvider:
                     )
                 await _receive_dir(target, messages, context)
             case FileTarget() as target:
-                await _receive_file(target, metadata, messages)
+                await _receive_file(target, metadata, messages, context)
             case None:
                 raise errors.CrozeError(f"exporter {id} not found")
 
@@ -83,24 +83,30 @@ def _exporter_id(metadata: Mapping[str, list[str]]) -> int:
 
 
 async def _receive_file(
-    target: FileTarget, metadata: Mapping[str, list[str]], messages: AsyncIterator[bytes]
+    target: FileTarget,
+    metadata: Mapping[str, list[str]],
+    messages: AsyncIterator[bytes],
+    context: Context,
 ) -> None:
     about = {
         key.removeprefix(METADATA_PREFIX): ",".join(values)
         for key, values in metadata.items()
         if key.startswith(METADATA_PREFIX)
     }
-    output = await asyncio.to_thread(target.open, about)
+    output = await run_to_end(target.open, about)
     if output is None:
         raise errors.AlreadyExists("target already exists")
     try:
         async for message in messages:
             data = filesync_pb2.BytesMessage.FromString(message).data
-            await asyncio.to_thread(output.write, data)
+            await run_to_end(output.write, data)
+        # grpcio ends the messages in the same way when the sender has cancelled the call; only a
+        # call that is still alive can send something.
+        await context.send_initial_metadata(())
     except BaseException:
         output.abort()
         raise
-    await asyncio.to_thread(output.commit)
+    await run_to_end(output.commit)
 
 
 async def _receive_dir(target: DirTarget, messages: AsyncIterator[bytes], context: Context) -> None:

@@ -20,6 +20,7 @@ from croze import errors
 from croze.api import stat_pb2, wire_pb2
 from croze.fs.entry import Entry, go_mode, unix_mode
 from croze.grpc_errors import root_cause
+from croze.session.threads import run_to_end
 
 BATCH_ENTRIES = 256
 DATA_BYTES = 256 * 1024
@@ -160,7 +161,7 @@ class _Sending:
             return [wire_pb2.Packet(stat=to_stat(e)) for e in islice(entries, BATCH_ENTRIES)]
 
         try:
-            while packets := await asyncio.to_thread(batch):
+            while packets := await run_to_end(batch):
                 for packet in packets:
                     await self._send(packet)
         except (OSError, errors.CrozeError) as error:
@@ -175,7 +176,7 @@ class _Sending:
     async def _content(self, id: int) -> None:
         chunks = self._source.chunks(id)
         while True:
-            data = await asyncio.to_thread(_joined, chunks)
+            data = await run_to_end(_joined, chunks)
             if not data:
                 break
             await self._send(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_DATA, ID=id, data=data))
@@ -229,7 +230,7 @@ async def receive_tree(
     try:
         return await receiving.run()
     except BaseException:
-        await asyncio.shield(asyncio.to_thread(sink.abort))
+        await run_to_end(sink.abort)
         raise
     finally:
         receiving.meter.done()
@@ -266,7 +267,7 @@ class _Receiving(Generic[T]):
     async def _receive(self) -> T:
         try:
             await self._work_off()
-            result = await asyncio.to_thread(self._sink.finish)
+            result = await run_to_end(self._sink.finish)
         except (OSError, errors.CrozeError) as error:
             if not self._peer_failed:
                 await self._write(_error_packet(error))
@@ -293,7 +294,7 @@ class _Receiving(Generic[T]):
             self._filled.clear()
             batch, self._batch, self._batch_bytes = self._batch, [], 0
             self._emptied.set()
-            wanted = await asyncio.to_thread(self._apply, batch)
+            wanted = await run_to_end(self._apply, batch)
             for id in wanted:
                 await self._write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_REQ, ID=id))
 

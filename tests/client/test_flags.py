@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import pytest
+
+from croze.client import flags_cache, flags_csv, flags_image, flags_run, flags_session
+from croze.client.flags_cache import Cache
+from croze.client.flags_output import Output, parse_output, parse_outputs
+from croze.client.flags_session import Allowed, Secret, Ssh
+from croze.errors import InvalidRequest
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("a=b,c=d", ["a=b", "c=d"]),
+        ("", [""]),
+        ("a,", ["a", ""]),
+        ('type=x,"k=v,w"', ["type=x", "k=v,w"]),
+        ('"a""b",c', ['a"b', "c"]),
+    ],
+)
+def test_csv(text: str, fields: list[str]) -> None:
+    assert flags_csv.fields(text) == fields
+
+
+@pytest.mark.parametrize("text", ['a"b', '"a', '"a"b'])
+def test_bad_csv(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="parse error on line 1"):
+        flags_csv.fields(text)
+
+
+def test_csv_joins_what_it_reads() -> None:
+    pairs = [("a", "1"), ("b", 'x,"y"')]
+    assert flags_csv.fields(flags_csv.join(pairs)) == ["a=1", 'b=x,"y"']
+
+
+def test_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IN_ENV", "value")
+    monkeypatch.delenv("NOT_THERE", raising=False)
+    values = ["A=1=2", "B=", "IN_ENV", "NOT_THERE"]
+    assert flags_csv.pairs(values, from_env=True) == {"A": "1=2", "B": "", "IN_ENV": "value"}
+    assert flags_csv.pairs(["L"], from_env=False) == {"L": ""}
+    with pytest.raises(InvalidRequest, match='invalid key-value pair "=x": empty key'):
+        flags_csv.pairs(["=x"], from_env=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("out", Output("local", "out")),
+        ("-", Output("tar", "-")),
+        ("type=local,dest=d", Output("local", "d")),
+        ("type=image,Name=a,push=true", Output("image", "", {"name": "a", "push": "true"})),
+        ('type=oci,"name=a,b"', Output("oci", "", {"name": "a,b"})),
+    ],
+)
+def test_outputs(text: str, output: Output) -> None:
+    assert parse_output(text) == output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dest=x,y=z", "type is required for output"),
+        ("type=local,x", "invalid value x"),
+    ],
+)
+def test_bad_outputs(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_outputs([text])
+    assert str(caught.value) == message
+
+
+def test_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert flags_cache.parse_caches(["a/b,c", "type=local,src=x", ""]) == [
+        Cache("registry", {"ref": "a/b"}),
+        Cache("registry", {"ref": "c"}),
+        Cache("local", {"src": "x"}),
+    ]
+    with pytest.raises(InvalidRequest, match='type required for "src=x"'):
+        flags_cache.parse_caches(["src=x"])
+    monkeypatch.delenv("ACTIONS_RUNTIME_TOKEN", raising=False)
+    assert flags_cache.complete([Cache("gha"), Cache("inline")]) == [Cache("inline")]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    assert flags_cache.complete([Cache("s3")]) == [Cache("s3", {"access_key_id": "id"})]
+
+
+def test_secrets() -> None:
+    assert flags_session.parse_secrets(
+        ["id=a,src=f", "id=b,env=B", "type=env,id=c,src=C", "type=file,id=d,source=D"]
+    ) == [Secret("a", "f"), Secret("b", "", "B"), Secret("c", "", "C"), Secret("d", "D")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id", "invalid field 'id' must be a key=value pair"),
+        ("id=a,type=x", 'unsupported secret type "x"'),
+        ("id=a,foo=x", "unexpected key 'foo' in 'foo=x'"),
+    ],
+)
+def test_bad_secrets(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        flags_session.parse_secrets([text])
+    assert str(caught.value) == message
+
+
+def test_ssh() -> None:
+    found = flags_session.parse_ssh(["default", "k=a,b", "e="])
+    assert found == [Ssh("default"), Ssh("k", ("a", "b")), Ssh("e", ("",))]
+
+
+def test_contexts() -> None:
+    found = flags_session.parse_contexts(["base=docker-image://x", "alpine:latest=dir"])
+    assert found == {"base": "docker-image://x", "alpine": "dir"}
+    with pytest.raises(InvalidRequest, match="invalid context value: x, expected key=value"):
+        flags_session.parse_contexts(["x"])
+
+
+def test_allow() -> None:
+    found = flags_session.parse_allow(["network.host", "buildx.local.delete", "device=x"])
+    assert found == Allowed(("network.host", "device=x"), True)
+    with pytest.raises(InvalidRequest, match="unknown entitlement foo"):
+        flags_session.parse_allow(["foo"])
+
+
+def test_attests() -> None:
+    texts = [
+        flags_image.shorthand("provenance", "false"),
+        flags_image.shorthand("sbom", "true"),
+        "type=sbom,generator=x",
+        'type=other,b=2,"a=1,2"',
+    ]
+    assert flags_image.parse_attests(texts) == {
+        "provenance": None,
+        "sbom": "type=sbom",
+        "other": 'type=other,"a=1,2",b=2',
+    }
+    with pytest.raises(InvalidRequest, match="attestation type not specified"):
+        flags_image.parse_attests(["a=b"])
+
+
+def test_annotations() -> None:
+    assert flags_image.parse_annotations(
+        ["a=1", "manifest:b=2", "index,manifest[linux/amd64]:c=3"]
+    ) == {
+        "annotation.a": "1",
+        "annotation-manifest.b": "2",
+        "annotation-index.c": "3",
+        "annotation-manifest[linux/amd64].c": "3",
+    }
+    with pytest.raises(InvalidRequest, match='unknown annotation type "foo"'):
+        flags_image.parse_annotations(["foo:a=1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64m", 64 << 20), ("1.5 GiB", 3 << 29), ("7", 7), ("2kb", 2048)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert flags_run.parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("x", "invalid size: 'x'"), ("1zz", "invalid suffix: 'zz'"), ("-1", "invalid size: '-1'")],
+)
+def test_bad_sizes(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        flags_run.parse_bytes(text)
+    assert str(caught.value) == message
+
+
+def test_ulimits() -> None:
+    assert flags_run.parse_ulimits(["nofile=1024", "core=0:1", "nofile=5:6"]) == (
+        "nofile=5:6,core=0:1"
+    )
+    for text, message in (
+        ("nofile", "invalid ulimit argument: nofile"),
+        ("foo=1", "invalid ulimit type: foo"),
+        ("nofile=2:1", "ulimit soft limit must be less than or equal to hard limit: 2 > 1"),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            flags_run.parse_ulimits([text])
+        assert str(caught.value) == message
+
+
+def test_hosts() -> None:
+    found = flags_run.parse_hosts(["a:1.2.3.4", "b=[::1]", "c:host-gateway"], "10.0.0.1")
+    assert found == "a=1.2.3.4,b=::1,c=10.0.0.1"
+    with pytest.raises(InvalidRequest, match="invalid host a:b"):
+        flags_run.parse_hosts(["a:b"])
+
+
+def test_resources() -> None:
+    found = flags_run.parse_resources(["memory=1g", "cpu-shares=0", "cpuset-cpus=0-1"])
+    assert found == {"memory": str(1 << 30), "cpusetcpus": "0-1"}
+    with pytest.raises(InvalidRequest, match='unknown resource "x"'):
+        flags_run.parse_resources(["x=1"])
