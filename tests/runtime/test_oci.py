@@ -235,3 +235,16 @@ async def test_sweep_removes_what_a_killed_daemon_left(
     await executor.sweep()
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
     assert not bundle.exists()
+
+
+async def test_two_cancellations_leave_nothing(executor: OciExecutor, spec: MakeSpec) -> None:
+    for turns in range(0, 12, 2):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(executor.run(spec(), shell("sleep 1000"), Output().stdio()))
+            for _ in range(turns):
+                await asyncio.sleep(0.002)
+            task.cancel()
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        assert task.cancelled()

@@ -96,7 +96,7 @@ class ExecOp:
         try:
             code = await self._services.executor.run(self._spec(mounts), process, stdio)
         except StartError as error:
-            log.stderr.write(f"{error}\n".encode())
+            # The runtime has written the reason to standard error itself.
             raise self._failed(START_FAILED) from error
         except ResourceExhausted as error:
             raise self._failed(137, "cannot allocate memory") from error

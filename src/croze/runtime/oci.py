@@ -29,6 +29,7 @@ from croze.runtime import host as host_facts
 from croze.runtime import oci_spec, seccomp, sweep
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
+from croze.runtime.finish import finish, in_thread
 from croze.runtime.mounts import Bundle, Stubs
 from croze.runtime.network import (
     DnsConfig,
@@ -107,18 +108,13 @@ class OciContainer:
         """See `Container`. Raises `StartError` when the process was never started."""
         assert self._main is not None
         code = await self._main.wait()
-        if code and (reason := await asyncio.to_thread(self._start_failure)):
-            raise StartError(reason)
+        if code and not self.init_pid():
+            raise StartError(_last_error(self._log_file))
         limit = self.spec.resources.memory
         if code == 128 + signal.SIGKILL and limit and not self._killed:
             # The cgroup that would prove it is gone with the container; nobody else kills here.
             raise ResourceExhausted(f"out of memory: memory limit of {limit} bytes reached")
         return code
-
-    def _start_failure(self) -> str:
-        """The runtime's last error, if the process did not come to be."""
-        reasons = read_log(self._log_file)
-        return reasons[-1] if reasons else ""
 
     def init_pid(self) -> int:
         """The pid of the container's first process; 0 before it is there."""
@@ -205,24 +201,21 @@ class OciContainer:
                 with contextlib.suppress(OSError, ValueError):
                     os.kill(int(files["pid"].read_text("ascii")), signal.SIGKILL)
             await child.close()
-        if code and (reasons := read_log(files["log"])):
-            raise StartError(reasons[-1])
+        if code and not files["pid"].exists():
+            raise StartError(_last_error(files["log"]))
         return code
 
 
-def read_log(path: Path) -> list[str]:
-    """The errors in a runtime's JSON log (crun and runc write the same fields)."""
-    try:
-        lines = path.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-    out = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            if entry.get("level") in ("error", "fatal"):
-                out.append(str(entry.get("msg", "")))
-    return out
+def _last_error(path: Path) -> str:
+    """The last error in a runtime's JSON log (crun and runc write the same fields)."""
+    found = "the container did not start"
+    with contextlib.suppress(OSError):
+        for line in path.read_text("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if entry.get("level") in ("error", "fatal"):
+                    found = str(entry.get("msg", ""))
+    return found
 
 
 class OciExecutor:
@@ -282,13 +275,13 @@ class OciExecutor:
             stack.push_async_callback(asyncio.to_thread, stubs.remove)
             self._containers[id] = container
             stack.callback(self._containers.pop, id)
-            stack.push_async_callback(container.close)
+            stack.push_async_callback(lambda: finish(container.close()))
             container.launch(process, stdio)
             yield container
 
     async def _enter_bundle(self, stack: AsyncExitStack, id: str) -> Bundle:
         bundle = Bundle(self._bundles / id)
-        stack.push_async_callback(asyncio.to_thread, bundle.close)
+        stack.push_async_callback(in_thread, bundle.close)
         return bundle
 
     def _prepare(
