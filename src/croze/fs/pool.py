@@ -19,6 +19,7 @@ descriptor of the daemon is `/proc/<daemon's pid>/fd/N` in a worker.
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import socket
 import struct
@@ -50,6 +51,7 @@ class _Worker:
                 [sys.executable, "-P", "-m", "croze.fs.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         ours.setblocking(False)
         self.socket = ours

@@ -7,6 +7,7 @@ only if there is one. The second and later names of a file are hard links to the
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,8 @@ class WalkOptions(msgspec.Struct, frozen=True):
 
 def walk(root: str, options: WalkOptions = WalkOptions()) -> Iterator[Entry]:  # noqa: B008
     """The entries below `root`. Raises InvalidRequest for bad patterns, OSError for the rest."""
+    if not stat.S_ISDIR(os.stat(root).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
     selection = Selection.of(root, options)
     raw = walk_stats(root, selection.enters if selection else None)
     seen: dict[tuple[int, int], str] = {}

@@ -1,0 +1,41 @@
+"""Functions for workers to run in tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from croze.errors import InvalidRequest, NotFound, VertexDetail
+
+
+class Awkward(Exception):
+    """Can be pickled, but not read back."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+def echo(data: bytes) -> bytes:
+    return data
+
+
+def fail(message: str) -> None:
+    raise NotFound(message, VertexDetail("sha256:0"))
+
+
+def fail_awkwardly() -> None:
+    raise Awkward("gone", "wrong")
+
+
+def fail_kindly() -> None:
+    raise InvalidRequest("bad")
+
+
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def announce_and_hang(path: str) -> None:
+    with open(path, "w") as out:
+        out.write(str(os.getpid()))
+    signal.pause()

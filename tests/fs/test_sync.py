@@ -1,0 +1,211 @@
+"""Local contexts: only differences are brought over, and digests come along."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError
+from croze.fs.checksum import Query, checksum
+from croze.fs.sync import SyncOptions, sync
+from croze.fs.walk import WalkOptions
+from tests.fs import trees
+
+OLD_NS = 1_600_000_000_000_000_000
+
+
+class Pair:
+    """A source, its mirror, and where the notes are."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.source, self.dest = root / "source", root / "dest"
+        self.dest.mkdir()
+        self.runs = 0
+
+    def sync(self, **walk: tuple[str, ...]) -> tuple[int, int]:
+        result = sync(
+            str(self.source),
+            str(self.dest),
+            SyncOptions(WalkOptions(**walk), str(self.root / "index"), str(self.root / "state")),
+        )
+        return result.changed, result.removed
+
+    def digests_agree(self) -> bool:
+        """Whether the index says what a scan of the mirror says, for each entry of the top."""
+        index = str(self.root / "index")
+        queries = [Query("/" + name) for name in sorted(os.listdir(self.dest))]
+        return checksum(str(self.dest), index, queries) == checksum(str(self.dest), None, queries)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return Pair(tmp_path)
+
+
+def test_first_again_and_changed(pair: Pair) -> None:
+    trees.make(
+        pair.source,
+        {
+            "a": "1",
+            "d/b": "22",
+            "d/e/c": "",
+            "l": ("->", "../out"),
+            "empty": None,
+            "big": "x" * 3_000_000,
+        },
+    )
+    assert pair.sync() == (8, 0)
+    assert trees.read(pair.dest) == trees.read(pair.source)
+    assert pair.digests_agree()
+    assert pair.sync() == (0, 0)
+
+    (pair.source / "d/b").write_text("33")
+    (pair.source / "new").write_text("n")
+    (pair.source / "l").unlink()
+    changed, removed = pair.sync()
+    assert (changed, removed) == (3, 1) or (changed, removed) == (2, 1)
+    assert trees.read(pair.dest) == trees.read(pair.source)
+    assert pair.digests_agree()
+
+
+def test_types_change_and_trees_go(pair: Pair) -> None:
+    trees.make(pair.source, {"x/y/z": "1", "x/w": "2", "f": "3", "keep/k": "4", "g/h": "5"})
+    pair.sync()
+    for path in ("x/y/z", "x/w", "f", "g/h"):
+        (pair.source / path).unlink()
+    (pair.source / "x/y").rmdir()
+    (pair.source / "x").rmdir()
+    (pair.source / "g").rmdir()
+    trees.make(pair.source, {"x": "file now", "f/inner": "dir now"})
+    pair.sync()
+    assert trees.read(pair.dest) == trees.read(pair.source)
+    assert pair.digests_agree()
+
+
+def test_touching_changes_nothing(pair: Pair) -> None:
+    trees.make(pair.source, {"a": "same"})
+    os.utime(pair.source / "a", ns=(OLD_NS, OLD_NS))
+    pair.sync()
+    inode = (pair.dest / "a").stat().st_ino
+    (pair.source / "a").unlink()
+    trees.make(pair.source, {"a": "same"})
+    os.utime(pair.source / "a", ns=(OLD_NS, OLD_NS))
+    assert pair.sync() == (0, 0)
+    assert (pair.dest / "a").stat().st_ino == inode
+
+
+def test_same_size_and_time_but_other_content_is_seen(pair: Pair) -> None:
+    trees.make(pair.source, {"a": "one"})
+    os.utime(pair.source / "a", ns=(OLD_NS, OLD_NS))
+    pair.sync()
+    (pair.source / "a").write_text("two")
+    os.utime(pair.source / "a", ns=(OLD_NS, OLD_NS))
+    assert pair.sync() == (1, 0)
+    assert trees.read(pair.dest) == {"a": "two"}
+    assert pair.digests_agree()
+
+
+def test_attributes_and_owner(pair: Pair) -> None:
+    trees.make(pair.source, {"d/a": "1"})
+    (pair.source / "d/a").chmod(0o4711)
+    (pair.source / "d").chmod(0o750)
+    os.setxattr(pair.source / "d/a", "user.k", b"v")
+    os.utime(pair.source / "d/a", ns=(OLD_NS, OLD_NS))
+    os.utime(pair.source / "d", ns=(OLD_NS, OLD_NS))
+    if os.geteuid() == 0:
+        os.chown(pair.source / "d/a", 5, 6)
+        (pair.source / "d/a").chmod(0o4711)
+    pair.sync()
+    st = (pair.dest / "d/a").stat()
+    assert (st.st_uid, st.st_gid) == (os.geteuid(), os.getegid())
+    assert stat.S_IMODE(st.st_mode) == 0o4711
+    assert st.st_mtime_ns == (pair.dest / "d").stat().st_mtime_ns == OLD_NS
+    assert os.getxattr(pair.dest / "d/a", "user.k") == b"v"
+    (pair.source / "d/a").chmod(0o600)
+    pair.sync()
+    assert stat.S_IMODE((pair.dest / "d/a").stat().st_mode) == 0o600
+    assert (pair.dest / "d").stat().st_mtime_ns == OLD_NS
+    assert pair.digests_agree()
+
+
+def test_hard_links_stay_links(pair: Pair) -> None:
+    trees.make(pair.source, {"a": "1", "c": "2"})
+    os.link(pair.source / "a", pair.source / "b")
+    pair.sync()
+    assert (pair.dest / "a").samefile(pair.dest / "b")
+    assert pair.digests_agree()
+    assert pair.sync() == (0, 0)
+    (pair.source / "a").write_text("changed through one name")
+    pair.sync()
+    assert (pair.dest / "b").read_text() == "changed through one name"
+    assert (pair.dest / "a").samefile(pair.dest / "b")
+    assert pair.digests_agree()
+
+
+def test_a_linked_file_is_never_written_in_place(pair: Pair) -> None:
+    """A layer may hold a hard link to a file of the mirror."""
+    trees.make(pair.source, {"a": "before"})
+    pair.sync()
+    os.link(pair.dest / "a", pair.root / "layer")
+    (pair.source / "a").write_text("after")
+    pair.sync()
+    assert (pair.root / "layer").read_text() == "before"
+    assert (pair.dest / "a").read_text() == "after"
+
+
+def test_patterns_and_their_change(pair: Pair) -> None:
+    trees.make(pair.source, {"a.go": "1", "b.md": "2", "n/m/x.go": "3", "n/y.md": "4"})
+    pair.sync(exclude=("**/*.md",))
+    assert sorted(trees.read(pair.dest)) == ["a.go", "n", "n/m", "n/m/x.go"]
+    pair.sync(include=("n/*.md",))
+    assert sorted(trees.read(pair.dest)) == ["n", "n/y.md"]
+    assert pair.digests_agree()
+
+
+def test_a_failed_run_is_followed_by_a_full_one(pair: Pair) -> None:
+    trees.make(pair.source, {"a": "1", "z": "2"})
+    pair.sync()
+    (pair.source / "a").write_text("new")
+    (pair.source / "z").unlink()
+    (pair.dest / "stray").write_text("left by the crash")
+    os.unlink(pair.root / "state")
+    pair.sync()
+    assert trees.read(pair.dest) == {"a": "new"}
+    assert pair.digests_agree()
+
+
+def test_sockets_come_as_empty_files(pair: Pair) -> None:
+    trees.make(pair.source, {"a": "1"})
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(pair.source / "s"))
+        pair.sync()
+    assert trees.read(pair.dest) == {"a": "1", "s": ""}
+
+
+def test_names_that_are_no_utf8(pair: Pair) -> None:
+    name = os.fsdecode(b"bad\xff")
+    trees.make(pair.source, {name: "1", "é": "2"})
+    pair.sync()
+    pair.sync()
+    assert trees.read(pair.dest) == {name: "1", "é": "2"}
+    assert pair.digests_agree()
+
+
+def test_source_by_descriptor(pair: Pair) -> None:
+    trees.make(pair.source, {"d/a": "1"})
+    fd = os.open(pair.source, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sync(f"/proc/self/fd/{fd}", str(pair.dest))
+    finally:
+        os.close(fd)
+    assert trees.read(pair.dest) == {"d": None, "d/a": "1"}
+
+
+def test_missing_source_is_an_error(pair: Pair) -> None:
+    with pytest.raises(CrozeError, match="no such file"):
+        pair.sync()

@@ -1,0 +1,158 @@
+"""The file-transfer protocol's two ends, wired together without a wire."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from croze.errors import InvalidRequest
+from croze.fs.checksum import Query, checksum
+from croze.fs.entry import Entry, go_mode, unix_mode
+from croze.fs.mirror import SyncResult
+from croze.fs.transfer import Receiver, Sender
+from croze.fs.walk import WalkOptions
+from tests.fs import trees
+
+FILE, DIR, LINK = 0o100644, 0o040755, 0o120777
+
+
+def transfer(source: Path, dest: Path, **options: Any) -> SyncResult:
+    dest.mkdir(exist_ok=True)
+    sender = Sender(str(source), reset_owner=True)
+    receiver = Receiver(str(dest), **options)
+    wanted = [number for entry in sender.entries() if (number := receiver.stat(entry)) is not None]
+    for number in reversed(wanted):
+        for chunk in sender.chunks(number):
+            receiver.data(number, chunk)
+        receiver.end(number)
+    return receiver.finish()
+
+
+def notes(root: Path) -> dict[str, str]:
+    return {"state_file": str(root / "state"), "index_file": str(root / "index")}
+
+
+def test_only_differences_are_asked_for(tmp_path: Path) -> None:
+    source, dest = tmp_path / "s", tmp_path / "d"
+    trees.make(source, {"a": "1" * 100_000, "d/b": "2", "l": ("->", "a"), "e": "", "q/x": "y"})
+    os.link(source / "a", source / "h")
+    assert transfer(source, dest, **notes(tmp_path)) == SyncResult(8, 0, 100_002, 8)
+    assert trees.read(dest) == trees.read(source)
+    assert (dest / "a").samefile(dest / "h")
+    assert transfer(source, dest, **notes(tmp_path)) == SyncResult(0, 0, 0, 8)
+    (source / "d/b").write_text("changed")
+    (source / "q/x").unlink()
+    result = transfer(source, dest, **notes(tmp_path))
+    assert (result.changed, result.removed, result.bytes) == (1, 1, 7)
+    assert trees.read(dest) == trees.read(source)
+    queries = [Query("/" + name) for name in sorted(os.listdir(dest))]
+    known = checksum(str(dest), str(tmp_path / "index"), queries)
+    assert known == checksum(str(dest), None, queries)
+
+
+def test_times_survive(tmp_path: Path) -> None:
+    trees.make(tmp_path / "s", {"d/a": "1"})
+    for name in ("s/d/a", "s/d"):
+        os.utime(tmp_path / name, ns=(10**18 + 7, 10**18 + 7))
+    transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
+    assert (tmp_path / "d/d").stat().st_mtime_ns == 10**18 + 7
+    assert (tmp_path / "d/d/a").stat().st_mtime_ns == 10**18 + 7
+
+
+def test_export_merges_or_deletes(tmp_path: Path) -> None:
+    source = trees.make(tmp_path / "s", {"a": "new", "d/x": "1"})
+    dest = trees.make(tmp_path / "d", {"a": "old", "mine": "kept", "d/y": "2"})
+    transfer(source, dest, merge=True)
+    assert trees.read(dest) == {"a": "new", "mine": "kept", "d": None, "d/x": "1", "d/y": "2"}
+    transfer(source, dest, differ="none")
+    assert trees.read(dest) == {"a": "new", "d": None, "d/x": "1"}
+
+
+def test_export_replaces_links_instead_of_following(tmp_path: Path) -> None:
+    outside = trees.make(tmp_path / "outside", {"f": "safe"})
+    source = trees.make(tmp_path / "s", {"d/f": "new", "g": "new"})
+    dest = trees.make(tmp_path / "d", {"d": ("->", str(outside)), "g": ("->", str(outside / "f"))})
+    transfer(source, dest, merge=True)
+    assert trees.read(outside) == {"f": "safe"}
+    assert trees.read(dest) == {"d": None, "d/f": "new", "g": "new"}
+
+
+def test_interrupted_transfers_start_anew(tmp_path: Path) -> None:
+    source = trees.make(tmp_path / "s", {"a": "1", "b": "2"})
+    dest = tmp_path / "d"
+    transfer(source, dest, **notes(tmp_path))
+    (source / "a").write_text("longer")
+    receiver = Receiver(str(dest), **notes(tmp_path))  # type: ignore[arg-type]
+    sender = Sender(str(source))
+    wanted = [n for entry in sender.entries() if (n := receiver.stat(entry)) is not None]
+    receiver.data(wanted[0], b"lon")
+    receiver.abort()
+    assert transfer(source, dest, **notes(tmp_path)).changed == 2
+    assert trees.read(dest) == {"a": "longer", "b": "2"}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [Entry("../x", FILE)],
+        [Entry("/x", FILE)],
+        [Entry("a/../x", FILE)],
+        [Entry("d/x", FILE)],
+        [Entry("l", LINK, linkname="/etc"), Entry("l/x", FILE)],
+        [Entry("b", FILE), Entry("a", FILE)],
+        [Entry("a", FILE), Entry("a", FILE)],
+        [Entry("a", FILE, linkname="/etc/passwd")],
+        [Entry("a", LINK, linkname="/etc/passwd"), Entry("b", FILE, linkname="a")],
+        [Entry("d", DIR), Entry("e", DIR), Entry("d/x", FILE)],
+        [Entry("", DIR)],
+    ],
+)
+def test_hostile_lists_are_refused(tmp_path: Path, entries: list[Entry]) -> None:
+    receiver = Receiver(str(tmp_path))
+    with pytest.raises(InvalidRequest):
+        for entry in entries:
+            receiver.stat(entry)
+
+
+def test_wrong_numbers_are_refused(tmp_path: Path) -> None:
+    receiver = Receiver(str(tmp_path))
+    assert receiver.stat(Entry("a", FILE)) == 0
+    with pytest.raises(InvalidRequest, match="invalid file request 1"):
+        receiver.data(1, b"x")
+    with pytest.raises(InvalidRequest, match="1 files missing"):
+        receiver.finish()
+    sender = Sender(str(tmp_path))
+    list(sender.entries())
+    assert list(sender.chunks(0)) == []
+    with pytest.raises(InvalidRequest, match="invalid file id 0"):
+        list(sender.chunks(0))
+
+
+def test_vanished_files_are_empty(tmp_path: Path) -> None:
+    source = trees.make(tmp_path / "s", {"a": "1"})
+    sender = Sender(str(source), WalkOptions())
+    assert len(list(sender.entries())) == 1
+    (source / "a").unlink()
+    assert list(sender.chunks(0)) == []
+
+
+@pytest.mark.parametrize(
+    ("unix", "wire"),
+    [
+        (0o100644, 0o644),
+        (0o040755, 1 << 31 | 0o755),
+        (0o120777, 1 << 27 | 0o777),
+        (0o104755, 1 << 23 | 0o755),
+        (0o102755, 1 << 22 | 0o755),
+        (0o041777, 1 << 31 | 1 << 20 | 0o777),
+        (0o020666, 1 << 26 | 1 << 21 | 0o666),
+        (0o060660, 1 << 26 | 0o660),
+        (0o010600, 1 << 25 | 0o600),
+    ],
+)
+def test_modes_on_the_wire(unix: int, wire: int) -> None:
+    assert go_mode(unix) == wire
+    assert unix_mode(wire) == unix
