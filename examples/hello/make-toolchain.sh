@@ -22,9 +22,9 @@ cat >"$work/root/bin/cc" <<CC
 #!/bin/sh
 musl=/usr/lib/$machine-linux-musl
 tcc="tcc -nostdinc -nostdlib -I/usr/include/$machine-linux-musl"
-case " \$* " in
-  *" -c "*) exec \$tcc "\$@" ;;
-esac
+for word in "\$@"; do
+  [ "\$word" != -c ] || exec \$tcc "\$@"
+done
 exec \$tcc -static \$musl/crt1.o \$musl/crti.o "\$@" \$musl/libc.a \
   /usr/lib/$machine-linux-gnu/tcc/libtcc1.a \$musl/crtn.o
 CC

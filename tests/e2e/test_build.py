@@ -38,7 +38,7 @@ def app(sandbox: Sandbox) -> Path:
 
 def test_build_and_run(sandbox: Sandbox, busybox: Path, app: Path) -> None:
     done = sandbox.croze("build", *base(busybox), "-t", "app", app)
-    assert "naming to docker.io/library/app:latest" in done.stderr
+    assert "naming to app" in done.stderr
     assert sandbox.croze("run", "app").stdout == "1\n2\n"
     assert sandbox.croze("run", "app", "sh", "-c", "echo $GREETING; exit 3", check=False).code == 3
     assert "app" in sandbox.croze("images").stdout
@@ -49,7 +49,7 @@ def test_second_build_is_cached_and_a_change_is_not(
 ) -> None:
     sandbox.croze("build", *base(busybox), "-t", "app", app)
     again = sandbox.croze("build", *base(busybox), "-t", "app", "--progress=plain", app).stderr
-    assert "[build 4/4] RUN cat one two > /both\n#" in again
+    assert "[build 3/4] RUN cat one two > /both\n#" in again
     assert again.count("CACHED") >= 4, again
     (app / "two").write_text("changed\n")
     sandbox.croze("build", *base(busybox), "-t", "app", app)

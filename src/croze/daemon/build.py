@@ -47,6 +47,8 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
         response = text_metadata(result.metadata)
         for answer in await export_all(job, request.Session, wanted, source):
             response.update(answer)
+        # Who was told that the build is done may pull the plug.
+        engine.keys.flush()
         return response
 
 

@@ -34,7 +34,7 @@ from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
 from croze.session.manager import Sessions
-from croze.solver.contract import KeyLink, StoredResult
+from croze.solver.contract import KeyLink, KeyStore, StoredResult
 from croze.solver.solver import Solver
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
@@ -56,6 +56,7 @@ class Engine:
     image_sources: ImageSources
     executor: OciExecutor
     services: OpServices
+    keys: KeyStore
     solver: Solver
     bridges: BridgeServices
     forwarder: GatewayForwarder
@@ -134,6 +135,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             image_sources=image_sources,
             executor=executor,
             services=services,
+            keys=keys,
             solver=solver,
             bridges=bridges,
             forwarder=GatewayForwarder(),
