@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from tests.golden import ignore_rules, trees, words
+from tests.golden import dockerfile_cases, ignore_rules, trees, words
 from tests.golden.case import Case
 
-_KINDS: list[Callable[[Path], Iterator[Case]]] = [words.cases, ignore_rules.cases, trees.cases]
-
-try:
-    from tests.golden import dockerfile_cases
-
-    _KINDS.append(dockerfile_cases.cases)
-except ImportError as err:
-    print("no dockerfile cases:", err)
+_KINDS: tuple[Callable[[Path], Iterator[Case]], ...] = (
+    words.cases,
+    ignore_rules.cases,
+    trees.cases,
+    dockerfile_cases.cases,
+)
 
 
 def find_cases(folder: Path) -> Iterator[Case]:
     """All cases in a folder and below it, in order of path."""
     for inner in _folders(folder):
         for cases in _KINDS:
-            yield from cases(inner)
+            try:
+                yield from cases(inner)
+            except (ValueError, KeyError, TypeError) as err:
+                yield Case("unreadable", str(inner), partial(_complain, err))
+
+
+def _complain(err: Exception) -> list[str]:
+    return [f"{type(err).__name__}: {err}"]
 
 
 def unknown_folders(folder: Path) -> Counter[str]:

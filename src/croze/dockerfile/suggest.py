@@ -23,6 +23,12 @@ def suggest(value: str, options: Iterable[str], *, case_sensitive: bool) -> str:
     return best if case_sensitive else _match_case(best, value)
 
 
+def likely_first(options: Iterable[str], value: str) -> list[str]:
+    """Options without an order of their own: those with the same first letter lead."""
+    first = value[:1].lower()
+    return sorted(options, key=lambda option: (not option.lower().startswith(first), option))
+
+
 def with_suggestion(
     message: str, value: str, options: Iterable[str], *, case_sensitive: bool
 ) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.suggest import with_suggestion
+from croze.dockerfile.suggest import likely_first, with_suggestion
 
 
 @dataclass
@@ -39,7 +39,7 @@ def parse_flags(
         flag, equals, value = text.partition("=")
         name = flag[2:]
         if name not in (*values, *switches, *lists):
-            known = sorted((*values, *switches, *lists))
+            known = likely_first((*values, *switches, *lists), name)
             raise DockerfileError(
                 with_suggestion(f"unknown flag: {flag}", name, known, case_sensitive=True)
             )

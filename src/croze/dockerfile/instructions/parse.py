@@ -33,7 +33,7 @@ from croze.dockerfile.line_parsers import KEYWORDS
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.quote import quote
-from croze.dockerfile.suggest import with_suggestion
+from croze.dockerfile.suggest import likely_first, with_suggestion
 from croze.dockerfile.syntax_tree import Node
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
@@ -112,7 +112,7 @@ def _parse(node: Node, lint: Linter) -> Instruction | Stage:
     if keyword == "from":
         return _parse_from(node, lint)
     if keyword not in _PARSERS:
-        names = sorted(name.upper() for name in KEYWORDS)
+        names = likely_first((name.upper() for name in KEYWORDS), node.name)
         message = f"unknown instruction: {node.name}"
         raise DockerfileError(with_suggestion(message, node.name, names, case_sensitive=False))
     if keyword == "maintainer":

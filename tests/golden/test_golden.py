@@ -1,0 +1,72 @@
+"""The golden sample, case by case, and the runner itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.golden.case import Case, run
+from tests.golden.difference import differences
+from tests.golden.kinds import find_cases
+
+DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("case", list(find_cases(DATA / "dockerfile")), ids=lambda case: case.title)
+def test_equals_buildkit(case: Case) -> None:
+    assert run(case) == []
+
+
+def run_cli(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.golden", str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_runner_passes_on_equal_cases(tmp_path: Path) -> None:
+    shutil.copytree(DATA / "dockerfile" / "from-basic", tmp_path / "some" / "where")
+    done = run_cli(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "1 passed, 0 failed\n")
+
+
+def test_runner_shows_differences_and_fails(tmp_path: Path) -> None:
+    case = tmp_path / "from-basic"
+    shutil.copytree(DATA / "dockerfile" / "from-basic", case)
+    want = json.loads((case / "want.json").read_bytes())
+    want["builds"][0]["image"]["author"] = "somebody"
+    (case / "want.json").write_text(json.dumps(want))
+    words = [{"env": {}, "word": "a", "escape": "\\", "want": {"word": "b"}}]
+    (tmp_path / "shell.json").write_text(json.dumps(words))
+    done = run_cli(tmp_path)
+    assert done.returncode == 1
+    assert "UNEQUAL dockerfile from-basic" in done.stdout
+    assert 'builds[0].image.author: want "somebody"' in done.stdout
+    assert done.stdout.endswith("\n0 passed, 2 failed\n")
+
+
+def test_runner_fails_on_a_folder_without_cases(tmp_path: Path) -> None:
+    done = run_cli(tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.endswith("0 passed, 0 failed\n")
+
+
+def test_runner_takes_a_crash_for_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "shell.json").write_text('[{"word": "a", "env": {}, "want": {}}]')
+    (tmp_path / "parser.json").write_text("[{")
+    done = run_cli(tmp_path)
+    assert done.returncode == 1
+    assert "crashed: KeyError" in done.stdout
+    assert "UNEQUAL unreadable" in done.stdout
+    assert done.stdout.endswith("\n0 passed, 2 failed\n")
+
+
+def test_differences_tell_kinds_apart() -> None:
+    assert differences({"a": [1, {"b": True}]}, {"a": [1, {"b": True}]}) == []
+    assert differences({"a": [1]}, {"a": [1, 2]}) == ["a[1]: want nothing", "       got 2"]
+    assert differences(True, 1)
+    assert len(differences(list(range(50)), [])) == 13
