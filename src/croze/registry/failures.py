@@ -77,11 +77,11 @@ def not_found(ref: object) -> NotFound:
 
 def failed(method: str, url: str, err: Exception) -> RequestFailed:
     """The error for a request without an answer."""
-    text = f'failed to do request: {method.capitalize()} "{url}": {_reason(err)}'
+    text = f'failed to do request: {method.capitalize()} "{url}": {reason(err)}'
     return RequestFailed(text, again=_again(err), tls=_is_tls(err))
 
 
-def _reason(err: Exception) -> str:
+def reason(err: Exception) -> str:
     if isinstance(err, aiohttp.ClientConnectorDNSError):
         return f"dial tcp: lookup {err.host}: no such host"
     if isinstance(err, ssl.SSLError | aiohttp.ClientSSLError):

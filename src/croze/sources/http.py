@@ -1,0 +1,420 @@
+"""`http://` and `https://`: one file from the web, or one that the client uploads.
+
+A file that is here already is only asked about (ETag). Source of the rules: BuildKit `source/http`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import hashlib
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import Message
+from pathlib import PurePosixPath
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+import msgspec
+
+from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
+from croze.image import gojson
+from croze.image.manifest import digest_of
+from croze.image.reference import check_digest
+from croze.registry.failures import reason
+from croze.session import upload
+from croze.session.contract import Session, SessionManager
+from croze.session.secrets import get_secret
+from croze.sources.content import Locks
+from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.store.contract import ImmutableRef, RefStore
+
+SCHEMES = ("http", "https")
+
+_HEADERS = frozenset(["Accept", "User-Agent"])
+"""What a build may set."""
+_WRITE_BYTES = 1 << 20
+_UPLOADED = "upload"
+_META_URL, _META_ETAG = "http_url", "http_etag"
+_META_DIGEST, _META_MODIFIED = "http_digest", "http_modified"
+
+
+@dataclass(frozen=True)
+class HttpOptions:
+    """What an HTTP source op says. `headers` are sorted by name."""
+
+    url: str
+    checksum: str = ""
+    filename: str = ""
+    perm: int = 0
+    uid: int = 0
+    gid: int = 0
+    auth_secret: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The URL without a password in it."""
+        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:xxxxx@", self.url)
+
+
+@dataclass(frozen=True)
+class HttpFile:
+    """A file's description. `ref_id` is where it is, empty while it is not fetched."""
+
+    digest: str
+    filename: str
+    modified: datetime | None = None
+    ref_id: str = ""
+
+
+class _Header(msgspec.Struct, rename="pascal"):
+    name: str
+    value: str
+
+
+class _Key(msgspec.Struct, rename="pascal"):
+    """Field order is part of the key."""
+
+    filename: str
+    perm: int
+    uid: int = msgspec.field(name="UID")
+    gid: int = msgspec.field(name="GID")
+    checksum: str
+    last_mod_time: str | msgspec.UnsetType = msgspec.UNSET
+    auth_header_secret: str | msgspec.UnsetType = msgspec.UNSET
+    header: tuple[_Header, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+def http_key(options: HttpOptions, found: HttpFile) -> str:
+    """Names the file with all that decides how it lies there."""
+    modified = found.modified
+    return digest_of(
+        gojson.marshal(
+            _Key(
+                found.filename,
+                options.perm,
+                options.uid,
+                options.gid,
+                found.digest,
+                http_date(modified) if modified is not None else msgspec.UNSET,
+                options.auth_secret or msgspec.UNSET,
+                tuple(_Header(*pair) for pair in options.headers) or msgspec.UNSET,
+            )
+        )
+    )
+
+
+def http_date(when: datetime) -> str:
+    return email.utils.format_datetime(when.astimezone(UTC), usegmt=True)
+
+
+def parse_options(request: SourceRequest) -> HttpOptions:
+    """Read a source op. Raises `InvalidRequest`."""
+    attrs = request.attrs
+    if "http.sig.pubkey" in attrs or "http.sig.signature" in attrs:
+        raise Unsupported("signatures of http sources are not supported")
+    headers = {
+        "-".join(part.capitalize() for part in name.removeprefix("http.header.").split("-")): value
+        for name, value in attrs.items()
+        if name.startswith("http.header.")
+    }
+    return HttpOptions(
+        request.identifier,
+        check_digest(attrs["http.checksum"]) if "http.checksum" in attrs else "",
+        attrs.get("http.filename", ""),
+        _number(attrs, "http.perm"),
+        _number(attrs, "http.uid"),
+        _number(attrs, "http.gid"),
+        attrs.get("http.authheadersecret", ""),
+        tuple(sorted(pair for pair in headers.items() if pair[0] in _HEADERS)),
+    )
+
+
+def _number(attrs: Mapping[str, str], key: str) -> int:
+    text = attrs.get(key, "0")
+    try:
+        octal = re.fullmatch(r"0[0-7]+", text)
+        return int(text, 8) if octal else int(text, 0)
+    except ValueError as err:
+        raise InvalidRequest(f'invalid value for {key} "{text}"') from err
+
+
+def file_name(url: str, given: str, disposition: str = "") -> str:
+    """The attribute, else what the server says, else the last part of the path."""
+    if given:
+        return given
+    if disposition:
+        message = Message()
+        message["Content-Disposition"] = disposition
+        name = PurePosixPath("/", message.get_filename() or "").name
+        if name:
+            return name
+    return PurePosixPath(unquote(urlsplit(url).path)).name or "download"
+
+
+class HttpSource:
+    """One file for one vertex."""
+
+    def __init__(self, options: HttpOptions, owner: HttpSources) -> None:
+        self._options = options
+        self._owner = owner
+        self._found: HttpFile | None = None
+
+    async def describe(self, ctx: SourceContext) -> HttpFile:
+        """With a checksum given, without asking anyone."""
+        options = self._options
+        if options.checksum:
+            return HttpFile(options.checksum, file_name(options.url, options.filename))
+        return await self._resolved(ctx)
+
+    async def key(self, ctx: SourceContext, index: int) -> SourceKey:
+        """See `Source.key`."""
+        found = await self.describe(ctx)
+        return SourceKey(http_key(self._options, found), pin=found.digest)
+
+    async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
+        """See `Source.snapshot`."""
+        found = await self._resolved(ctx)
+        try:
+            return await self._owner.refs.get(found.ref_id)
+        except NotFound:
+            self._found = None
+            return await self._owner.refs.get((await self._resolved(ctx)).ref_id)
+
+    async def _resolved(self, ctx: SourceContext) -> HttpFile:
+        if self._found is None:
+            found = await self._owner.fetch(self._options, ctx)
+            if self._options.checksum not in ("", found.digest):
+                raise CrozeError(
+                    f"digest mismatch for {self._options.shown}: {found.digest} "
+                    f"(expected: {self._options.checksum})"
+                )
+            self._found = found
+        return self._found
+
+
+class HttpSources:
+    """Opens both schemes. `close` it at the end."""
+
+    schemes = SCHEMES
+
+    def __init__(self, refs: RefStore, sessions: SessionManager) -> None:
+        self.refs = refs
+        self._sessions = sessions
+        self._locks = Locks()
+        self._client: aiohttp.ClientSession | None = None
+
+    def open(self, request: SourceRequest) -> Source:
+        return self.open_http(request)
+
+    def open_http(self, request: SourceRequest) -> HttpSource:
+        """The same with more to ask it."""
+        return HttpSource(parse_options(request), self)
+
+    async def close(self) -> None:
+        """Idempotent."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def fetch(self, options: HttpOptions, ctx: SourceContext) -> HttpFile:
+        """The file as it is now, fetched unless an earlier one is still good."""
+        identity = _identity(options)
+        async with self._locks.hold(identity):
+            if upload.is_upload(options.url):
+                return await self._fetch_upload(options, identity, ctx)
+            headers = await self._headers(options, ctx)
+            known = await self._known(identity)
+            if known:
+                found = await self._still_good(options, headers, known)
+                if found is not None:
+                    return found
+            return await self._download(options, identity, headers)
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120),
+                headers={"User-Agent": "croze", "Accept-Encoding": "identity"},
+                auto_decompress=False,
+                trust_env=True,
+            )
+        return self._client
+
+    async def _headers(self, options: HttpOptions, ctx: SourceContext) -> dict[str, str]:
+        headers = dict(options.headers)
+        if options.auth_secret:
+
+            async def ask(session: Session) -> bytes:
+                return await get_secret(session, options.auth_secret)
+
+            with contextlib.suppress(NotFound):
+                value = await self._sessions.first(ctx.sessions, ask)
+                headers["Authorization"] = value.decode("latin-1").strip()
+        return headers
+
+    async def _known(self, identity: str) -> dict[str, HttpFile]:
+        """Earlier answers by ETag, of which the file is still here."""
+        found = {}
+        for id in self.refs.find(**{_META_URL: identity}):
+            try:
+                ref = await self.refs.get(id)
+            except NotFound:
+                continue
+            etag, digest = ref.get_meta(_META_ETAG), ref.get_meta(_META_DIGEST)
+            if etag and digest:
+                found[etag] = HttpFile(digest, "", _date(ref.get_meta(_META_MODIFIED) or ""), id)
+            await ref.release()
+        return found
+
+    async def _still_good(
+        self, options: HttpOptions, headers: Mapping[str, str], known: Mapping[str, HttpFile]
+    ) -> HttpFile | None:
+        """Ask with HEAD first: some servers don't understand If-None-Match on GET."""
+        asked = dict(headers) | {"If-None-Match": ", ".join(known)}
+        try:
+            async with self._http().head(
+                options.url, headers=asked, allow_redirects=True
+            ) as response:
+                if response.status not in (200, 304):
+                    return None
+                etag = _etag(response)
+                if not etag and len(known) == 1 and response.status == 304:
+                    etag = next(iter(known))
+                found = known.get(etag)
+                disposition = response.headers.get("Content-Disposition", "")
+        except (aiohttp.ClientError, OSError):
+            return None
+        if found is None:
+            return None
+        name = file_name(options.url, options.filename, disposition)
+        return HttpFile(found.digest, name, found.modified, found.ref_id)
+
+    async def _download(
+        self, options: HttpOptions, identity: str, headers: Mapping[str, str]
+    ) -> HttpFile:
+        try:
+            async with self._http().get(options.url, headers=headers) as response:
+                if not 200 <= response.status < 300:
+                    raise CrozeError(f"invalid response status {response.status}")
+                disposition = response.headers.get("Content-Disposition", "")
+                modified = _date(response.headers.get("Last-Modified", ""))
+                name = file_name(options.url, options.filename, disposition)
+                saved = await self._save(
+                    options, name, modified, response.content.iter_chunked(_WRITE_BYTES)
+                )
+                etag = _etag(response)
+        except (aiohttp.ClientError, OSError) as err:
+            raise Unavailable(f'Get "{options.shown}": {reason(err)}') from err
+        return await self._remembered(saved, identity, etag)
+
+    async def _fetch_upload(
+        self, options: HttpOptions, identity: str, ctx: SourceContext
+    ) -> HttpFile:
+        """A client gives it only once, and its URL never means anything else."""
+        known = (await self._known(identity)).get(_UPLOADED)
+        if known is not None:
+            name = file_name(options.url, options.filename)
+            return HttpFile(known.digest, name, None, known.ref_id)
+
+        async def take(session: Session) -> tuple[ImmutableRef, HttpFile]:
+            pieces = upload.pull(session, options.url)
+            name = file_name(options.url, options.filename)
+            return await self._save(options, name, None, pieces)
+
+        return await self._remembered(
+            await self._sessions.first(ctx.sessions, take), identity, _UPLOADED
+        )
+
+    async def _remembered(
+        self, saved: tuple[ImmutableRef, HttpFile], identity: str, etag: str
+    ) -> HttpFile:
+        ref, found = saved
+        modified = http_date(found.modified) if found.modified is not None else ""
+        ref.set_meta(
+            **{
+                _META_URL: identity,
+                _META_ETAG: etag,
+                _META_DIGEST: found.digest,
+                _META_MODIFIED: modified,
+            }
+        )
+        await ref.release()
+        return found
+
+    async def _save(
+        self,
+        options: HttpOptions,
+        name: str,
+        modified: datetime | None,
+        pieces: AsyncIterator[bytes],
+    ) -> tuple[ImmutableRef, HttpFile]:
+        base = PurePosixPath("/", name).name
+        if not base or base in (".", ".."):
+            raise InvalidRequest(f"invalid file name {name!r}")
+        ref = await self.refs.new(None, description=f"http url {options.shown}")
+        try:
+            async with ref.mounted(readonly=False) as root:
+                digest = await _write(os.path.join(root, base), options, modified, pieces)
+            done = await ref.commit()
+        except BaseException:
+            await asyncio.shield(ref.release())
+            raise
+        return done, HttpFile(digest, name, modified, done.id)
+
+
+async def _write(
+    path: str, options: HttpOptions, modified: datetime | None, pieces: AsyncIterator[bytes]
+) -> str:
+    """The bytes' digest, of the kind that is expected."""
+    algorithm = options.checksum.partition(":")[0] or "sha256"
+    sums = hashlib.new(algorithm)
+    with await asyncio.to_thread(open, path, "wb") as file:
+        async for data in pieces:
+            await asyncio.to_thread(_append, file, sums.update, data)
+        await asyncio.to_thread(file.flush)
+        os.fchown(file.fileno(), options.uid, options.gid)
+        os.fchmod(file.fileno(), options.perm or 0o600)
+    seconds = int(modified.timestamp()) if modified is not None else 0
+    os.utime(path, (seconds, seconds))
+    return f"{algorithm}:{sums.hexdigest()}"
+
+
+def _append(file: BinaryIO, update: Callable[[bytes], object], data: bytes) -> None:
+    update(data)
+    file.write(data)
+
+
+def _identity(options: HttpOptions) -> str:
+    """What a stored file must have been asked for with."""
+    return digest_of(
+        gojson.marshal(
+            [
+                options.url,
+                options.filename,
+                options.perm,
+                options.uid,
+                options.gid,
+                options.auth_secret,
+                options.headers,
+                options.checksum.partition(":")[0] or "sha256",
+            ]
+        )
+    )
+
+
+def _etag(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("ETag", "").removeprefix("W/")
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        return email.utils.parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None

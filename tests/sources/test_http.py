@@ -1,0 +1,198 @@
+"""Files from a web server, and uploads."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from aiohttp import web
+
+from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.image.manifest import digest_of
+from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.provide_upload import UploadProvider
+from croze.sources.contract import SourceRequest
+from croze.sources.http import (
+    HttpFile,
+    HttpSource,
+    HttpSources,
+    file_name,
+    http_key,
+    parse_options,
+)
+from tests.registry.servers import free_port, serve
+from tests.sources.workshop import Workshop
+
+pytestmark = pytest.mark.root
+
+BODY = b"hello\n"
+SUM = "sha256:" + hashlib.sha256(BODY).hexdigest()
+
+
+class Site:
+    """One page."""
+
+    def __init__(self) -> None:
+        self.body = BODY
+        self.headers: dict[str, str] = {"ETag": '"one"'}
+        self.asked: list[tuple[str, str]] = []
+        self.authorization = ""
+        self.app = web.Application()
+        self.app.router.add_route("*", "/{path:.*}", self.handle)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append((request.method, request.headers.get("If-None-Match", "")))
+        self.authorization = request.headers.get("Authorization", "")
+        if request.path.endswith("/missing"):
+            return web.Response(status=404)
+        etag = self.headers.get("ETag")
+        if etag and request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304, headers=self.headers)
+        return web.Response(body=self.body, headers=self.headers)
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+async def sources(workshop: Workshop) -> AsyncIterator[HttpSources]:
+    found = HttpSources(workshop.store.refs, workshop.daemon.sessions)
+    yield found
+    await found.close()
+
+
+def source(sources: HttpSources, url: str, attrs: Mapping[str, str] | None = None) -> HttpSource:
+    given = {f"http.{key}": value for key, value in (attrs or {}).items()}
+    return sources.open_http(SourceRequest(url, given))
+
+
+async def content(
+    shop: Workshop, found: HttpSource, *sessions: str
+) -> tuple[str, bytes, os.stat_result]:
+    ref = await found.snapshot(shop.source_context(*sessions))
+    assert ref is not None
+    async with ref.mounted(readonly=True) as root:
+        (file,) = root.iterdir()
+        answer = file.name, file.read_bytes(), file.stat()
+    await ref.release()
+    return answer
+
+
+async def test_a_file_is_fetched_once(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+    ctx = workshop.source_context()
+    async with serve(site.app) as host:
+        url = f"http://{host}/dir/plain.txt?x=1"
+        first = source(sources, url)
+        key = await first.key(ctx, 0)
+        preimage = f'{{"Filename":"plain.txt","Perm":0,"UID":0,"GID":0,"Checksum":"{SUM}"}}'
+        assert (key.key, key.pin) == (digest_of(preimage.encode()), SUM)
+        name, data, st = await content(workshop, first)
+        assert (name, data) == ("plain.txt", BODY)
+        assert (stat.S_IMODE(st.st_mode), st.st_uid, st.st_mtime) == (0o600, 0, 0)
+        assert site.asked == [("GET", "")]
+        again = source(sources, url)
+        assert (await again.key(ctx, 0)).key == key.key
+        assert (await content(workshop, again))[1] == BODY
+        assert site.asked[1:] == [("HEAD", '"one"')]
+        site.body, site.headers = b"new", {"ETag": '"two"'}
+        changed = source(sources, url)
+        assert (await changed.key(ctx, 0)).key != key.key
+        assert (await content(workshop, changed))[1] == b"new"
+
+
+async def test_attributes(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+    site.headers = {"Last-Modified": "Wed, 01 Jan 2020 10:20:30 GMT"}
+    attrs = {"filename": "given.bin", "perm": "0640", "uid": "5", "gid": "7"}
+    async with serve(site.app) as host:
+        found = source(sources, f"http://{host}/x", attrs)
+        key = (await found.key(workshop.source_context(), 0)).key
+        preimage = (
+            f'{{"Filename":"given.bin","Perm":416,"UID":5,"GID":7,"Checksum":"{SUM}",'
+            '"LastModTime":"Wed, 01 Jan 2020 10:20:30 GMT"}'
+        )
+        assert key == digest_of(preimage.encode())
+        name, _, st = await content(workshop, found)
+    assert name == "given.bin"
+    assert (stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid) == (0o640, 5, 7)
+    assert st.st_mtime == 1577874030
+
+
+async def test_checksums(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+    async with serve(site.app) as host:
+        good = source(sources, f"http://{host}/f", {"checksum": SUM})
+        assert (await good.key(workshop.source_context(), 0)).pin == SUM
+        assert site.asked == []
+        assert (await content(workshop, good))[1] == BODY
+        sha512 = "sha512:" + hashlib.sha512(BODY).hexdigest()
+        assert await content(workshop, source(sources, f"http://{host}/f", {"checksum": sha512}))
+        bad = source(sources, f"http://{host}/f", {"checksum": "sha256:" + "0" * 64})
+        with pytest.raises(CrozeError, match=f"digest mismatch for .*: {SUM} .expected: sha256:00"):
+            await content(workshop, bad)
+
+
+async def test_what_goes_wrong(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+    ctx = workshop.source_context()
+    async with serve(site.app) as host:
+        with pytest.raises(CrozeError, match="invalid response status 404"):
+            await source(sources, f"http://{host}/missing").key(ctx, 0)
+    port = free_port()
+    with pytest.raises(Unavailable, match=r'Get "http://u:xxxxx@.*: connect: connection refused'):
+        await source(sources, f"http://u:secret@127.0.0.1:{port}/x").key(ctx, 0)
+    with pytest.raises(InvalidRequest, match=r'invalid value for http\.perm "rwx"'):
+        source(sources, "http://x/y", {"perm": "rwx"})
+
+
+async def test_the_authorization_is_a_secret(
+    workshop: Workshop, sources: HttpSources, site: Site
+) -> None:
+    secrets = SecretsProvider([SecretSource("tok", value=b"Bearer abc\n")])
+    async with workshop.client(secrets) as session, serve(site.app) as host:
+        found = source(sources, f"http://{host}/f", {"authheadersecret": "tok"})
+        await found.key(workshop.source_context(session.id), 0)
+    assert site.authorization == "Bearer abc"
+
+
+async def test_an_upload(workshop: Workshop, sources: HttpSources) -> None:
+    provider = UploadProvider()
+    url = provider.add(io.BytesIO(BODY))
+    async with workshop.client(provider) as session:
+        found = source(sources, url, {"filename": "context"})
+        ctx = workshop.source_context(session.id)
+        assert (await found.key(ctx, 0)).pin == SUM
+        assert (await content(workshop, found, session.id))[:2] == ("context", BODY)
+        again = source(sources, url, {"filename": "context"})
+        assert (await content(workshop, again, session.id))[:2] == ("context", BODY)
+
+
+def test_names() -> None:
+    assert file_name("http://x/a/b%20c", "") == "b c"
+    assert file_name("http://x", "") == "download"
+    assert file_name("http://x/a", "", 'attachment; filename="../q.txt"') == "q.txt"
+    assert file_name("http://x/a", "given", 'attachment; filename="q.txt"') == "given"
+
+
+def test_headers_are_part_of_the_key() -> None:
+    options = parse_options(
+        SourceRequest(
+            "https://example.invalid/f",
+            {
+                "http.authheadersecret": "tok",
+                "http.checksum": SUM,
+                "http.header.accept": "text/plain",
+                "http.header.user-agent": "ua/1",
+                "http.header.cookie": "dropped",
+            },
+        )
+    )
+    assert options.headers == (("Accept", "text/plain"), ("User-Agent", "ua/1"))
+    preimage = (
+        f'{{"Filename":"f","Perm":0,"UID":0,"GID":0,"Checksum":"{SUM}","AuthHeaderSecret":"tok",'
+        '"Header":[{"Name":"Accept","Value":"text/plain"},{"Name":"User-Agent","Value":"ua/1"}]}'
+    )
+    assert http_key(options, HttpFile(SUM, "f")) == digest_of(preimage.encode())
