@@ -286,16 +286,20 @@ class Screen:
         self.written += len(data)
         text = _without_escapes(data.decode(errors="replace"))
         for part in text.replace("\r\n", "\n").split("\n"):
-            self._lines[-1] += part
-            # a carriage return begins the line anew
-            if "\r" in self._lines[-1]:
-                self._lines[-1] = self._lines[-1].rstrip("\r").rpartition("\r")[2]
+            self._lines[-1] = _overwritten(self._lines[-1] + part)
             self._lines.append("")
         self._lines.pop()
 
     def lines(self, count: int, width: int) -> list[str]:
-        found = [line.replace("\t", "    ")[:width] for line in self._lines if line.strip()]
+        lines = (line.rstrip("\r").replace("\t", "    ") for line in self._lines)
+        found = [line[:width] for line in lines if line.strip()]
         return found[-count:]
+
+
+def _overwritten(line: str) -> str:
+    """What is left of a line in which carriage returns begin anew; one at its end waits."""
+    waiting = "\r" if line.endswith("\r") else ""
+    return line.rstrip("\r").rpartition("\r")[2] + waiting
 
 
 def _without_escapes(text: str) -> str:

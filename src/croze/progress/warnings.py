@@ -52,7 +52,8 @@ def _key(warning: control_pb2.VertexWarning) -> tuple[object, ...]:
 
 
 def print_warnings(
-    warnings: Collection[control_pb2.VertexWarning], out: TextIO, *, debug: bool = False) -> None:
+    warnings: Collection[control_pb2.VertexWarning], out: TextIO, *, debug: bool = False
+) -> None:
     """The summary; with `debug` all that is known of each."""
     if not len(warnings):
         return

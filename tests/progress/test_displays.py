@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+from io import BytesIO, StringIO
+
+import pytest
+
+from croze.errors import InvalidRequest, Position, Range, SourceDetail
+from croze.progress import display, rawjson
+from croze.progress.errors import excerpt, print_error
+from croze.progress.intervals import Interval, merge
+from croze.progress.model import Screen
+from croze.progress.size import format_bytes
+from croze.progress.tty import TtyDisplay, palette
+from croze.progress.warnings import Warnings, print_warnings
+from tests.progress.statuses import bar, log, vertex, warning
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0B"), (999, "999B"), (1234, "1.23kB"), (31_000_000, "31.00MB"), (-5000, "-5.00kB")],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert format_bytes(count) == text
+
+
+def test_intervals() -> None:
+    assert merge([Interval(5, 6), Interval(0, 2), Interval(1, 3)]) == [
+        Interval(0, 3),
+        Interval(5, 6),
+    ]
+    assert merge([Interval(0, None), Interval(1, 2)]) == [Interval(0, None)]
+    assert merge([Interval(0, 4), Interval(1, 2)]) == [Interval(0, 4)]
+
+
+# -- which display ---------------------------------------------------------------------------
+
+
+def test_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BUILDKIT_PROGRESS", raising=False)
+    assert display.resolve_mode("auto", is_terminal=True) == "tty"
+    assert display.resolve_mode("", is_terminal=False) == "plain"
+    assert display.resolve_mode("rawjson", is_terminal=True) == "rawjson"
+    monkeypatch.setenv("BUILDKIT_PROGRESS", "quiet")
+    assert display.resolve_mode("auto", is_terminal=True) == "quiet"
+    assert display.resolve_mode("plain", is_terminal=True) == "plain"
+    with pytest.raises(InvalidRequest, match="invalid progress mode foo"):
+        display.resolve_mode("foo", is_terminal=True)
+    with pytest.raises(InvalidRequest, match="failed to get console"):
+        display.resolve_mode("tty", is_terminal=False)
+
+
+async def test_a_running_display_is_refreshed_and_closed() -> None:
+    refreshed, calls = asyncio.Event(), []
+
+    class Fake:
+        warnings = Warnings()
+
+        def update(self, status: object) -> None: ...
+
+        def refresh(self) -> None:
+            refreshed.set()
+
+        def close(self) -> None:
+            calls.append("closed")
+
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012
+        async with display.running(Fake()):
+            await refreshed.wait()
+            raise ZeroDivisionError
+    assert calls == ["closed"]
+
+
+# -- raw JSON --------------------------------------------------------------------------------
+
+
+def test_raw_json() -> None:
+    status = vertex("sha256:1", "<a> & b", 0.5, 1, cached=True)
+    status.MergeFrom(bar("sha256:1", "id", 0, 0, 1.25, 0))
+    status.MergeFrom(log("sha256:1", "hi\n", 2))
+    assert rawjson.encode(status) == (
+        '{"vertexes":[{"digest":"sha256:1","name":"\\u003ca\\u003e \\u0026 b",'
+        '"started":"2023-11-14T22:13:20.5Z","completed":"2023-11-14T22:13:21Z","cached":true}],'
+        '"statuses":[{"id":"id","vertex":"sha256:1","current":0,'
+        '"timestamp":"2023-11-14T22:13:21.25Z","started":"2023-11-14T22:13:20Z"}],'
+        '"logs":[{"vertex":"sha256:1","stream":1,"data":"aGkK",'
+        '"timestamp":"2023-11-14T22:13:22Z"}]}'
+    )
+
+
+def test_raw_json_of_warnings_and_groups() -> None:
+    found = json.loads(rawjson.encode(warning("sha256:1", "careful")))["warnings"][0]
+    assert found["short"] == "Y2FyZWZ1bA=="
+    assert found["sourceInfo"] == {"filename": "Dockerfile", "data": "RlJPTSB4ClJVTiB5Cg=="}
+    assert found["range"] == [{"start": {"line": 2}, "end": {"line": 2}}]
+    grouped = json.loads(rawjson.encode(vertex("a", "x", group=("g", "name", True))))
+    assert grouped["vertexes"][0]["progressGroup"] == {"id": "g", "name": "name", "weak": True}
+
+
+def test_each_status_is_a_line() -> None:
+    out = BytesIO()
+    raw = rawjson.RawJsonDisplay(out)
+    raw.update(vertex("a", "x", 0))
+    raw.update(vertex("a", "x", 0, 1))
+    assert [list(json.loads(line)) for line in out.getvalue().splitlines()] == [["vertexes"]] * 2
+
+
+# -- the interactive display -----------------------------------------------------------------
+
+
+def plain_text(data: bytes) -> list[str]:
+    text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", data).replace(b"\r", b"").decode()
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_the_list_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTY_DISPLAY_RATE", "100000")
+    out = BytesIO()
+    tty = TtyDisplay(out, "docker:default")
+    tty.update(vertex("a", "[1/2] FROM x", 0, 1.5, cached=True))
+    tty.update(vertex("b", "[2/2] RUN y", 2, 3))
+    tty.update(bar("b", "pulling", 500, 1000, 3, 2, 3))
+    out.truncate(0)
+    out.seek(0)
+    tty.close()
+    header, first, second, third = plain_text(out.getvalue())
+    assert re.fullmatch(r"\[\+\] Building \d+\.\ds \(2/2\) FINISHED +docker:default", header)
+    assert len(header) == 79
+    assert re.fullmatch(r" => CACHED \[1/2\] FROM x +1\.5s", first)
+    assert re.fullmatch(r" => \[2/2\] RUN y +1\.0s", second)
+    assert re.fullmatch(r" => => pulling 500B / 1\.00kB +1\.0s", third)
+    assert {len(line) for line in (first, second, third)} == {79}
+    assert b"\x1b[34m" in out.getvalue()
+
+
+def test_a_redraw_goes_over_the_last_one() -> None:
+    out = BytesIO()
+    tty = TtyDisplay(out)
+    tty.update(vertex("a", "x", 0))
+    tty.refresh()
+    out.truncate(0)
+    out.seek(0)
+    tty.refresh()
+    assert out.getvalue().startswith(b"\x1b[2A\r\x1b[?25l[+] Building")
+
+
+def test_the_log_of_a_running_step_shows() -> None:
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "wb", buffering=0) as out, os.fdopen(master, "rb") as end:
+        import fcntl
+        import struct
+        import termios
+
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 40, 100, 0, 0))
+        tty = TtyDisplay(out)
+        tty.update(vertex("a", "RUN x", 0))
+        tty.update(log("a", "first\n\x1b[31msecond\x1b[0m\nbar 1\rbar 2", 1))
+        tty.refresh()
+        lines = plain_text(os.read(end.fileno(), 65536))
+    assert lines[-3:] == [" => => # first", " => => # second", " => => # bar 2"]
+
+
+def test_failed_logs_follow_the_list() -> None:
+    out = BytesIO()
+    tty = TtyDisplay(out)
+    tty.update(vertex("a", "RUN x", 0))
+    tty.update(log("a", "".join(f"l{n}\n" for n in range(12)), 1))
+    tty.update(vertex("a", "RUN x", 0, 2, error="exit code: 1"))
+    tty.close()
+    lines = plain_text(out.getvalue())
+    start = lines.index(" > RUN x:")
+    assert lines[start - 1 :] == [
+        "------",
+        " > RUN x:",
+        *(f"1.000 l{n}" for n in range(12)),
+        "------",
+    ]
+    assert any(line.startswith(" => ERROR RUN x") for line in lines)
+
+
+def test_long_lists_keep_what_runs() -> None:
+    out = BytesIO()  # no terminal: 80 by 10
+    tty = TtyDisplay(out)
+    tty.update(vertex("run", "still running", 0))
+    for number in range(30):
+        tty.update(vertex(str(number), f"step {number}", 0, 1))
+    out.truncate(0)
+    out.seek(0)
+    tty.refresh()
+    lines = plain_text(out.getvalue())
+    assert len(lines) == 9
+    assert lines[1].startswith(" => still running")
+    assert lines[-1].startswith(" => step 29")
+
+
+def test_colors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("BUILDKIT_COLORS", 'run=green:error="1,2,3":cancel=nope')
+    assert palette() == {
+        "run": "\x1b[32m",
+        "cancel": "\x1b[33m",
+        "warning": "\x1b[33m",
+        "error": "\x1b[38;2;1;2;3m",
+    }
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert palette() == {}
+
+
+def test_a_screen_keeps_the_last_lines() -> None:
+    screen = Screen()
+    screen.write(b"a\r\nb\r")
+    screen.write(b"c\n\n\x07d")
+    assert screen.lines(2, 10) == ["c", "d"]
+    assert screen.lines(9, 10) == ["a", "c", "d"]
+
+
+# -- errors and warnings ---------------------------------------------------------------------
+
+
+def source(*lines: tuple[int, int], text: str = "FROM a\nRUN b\nRUN c\nRUN d\n") -> SourceDetail:
+    ranges = tuple(Range(Position(start), Position(end)) for start, end in lines)
+    return SourceDetail("Dockerfile", text.encode(), ranges)
+
+
+def test_the_excerpt_of_one_line() -> None:
+    assert excerpt(source((2, 2))) == (
+        "Dockerfile:2\n"
+        "--------------------\n"
+        "   1 |     FROM a\n"
+        "   2 | >>> RUN b\n"
+        "   3 |     RUN c\n"
+        "   4 |     RUN d\n"
+        "--------------------\n"
+    )
+
+
+def test_excerpts_of_more_and_of_none() -> None:
+    text = "".join(f"line {n}\n" for n in range(1, 20))
+    assert excerpt(source((9, 11), text=text)).splitlines()[2:-1] == [
+        "   8 |     line 8",
+        "   9 | >>> line 9",
+        "  10 | >>> line 10",
+        "  11 | >>> line 11",
+        "  12 |     line 12",
+    ]
+    assert excerpt(source()) == ""
+    assert excerpt(source((99, 99))) == ""
+
+
+def test_errors_end_with_the_message() -> None:
+    out = StringIO()
+    print_error(InvalidRequest("no such thing", source((1, 1))), out, "failed to build")
+    assert out.getvalue().startswith("Dockerfile:1\n----")
+    assert out.getvalue().endswith("----\nERROR: failed to build: no such thing\n")
+
+
+def test_the_summary_of_warnings() -> None:
+    found = Warnings()
+    found.add(warning("a", "careful").warnings)
+    found.add(warning("b", "careful").warnings)
+    assert len(found) == 1
+    out = StringIO()
+    print_warnings(found, out)
+    assert out.getvalue() == (
+        "\n \x1b[33m1 warning found (use docker --debug to expand):\n\x1b[0m - careful\n"
+    )
+    found.add(warning("b", "other").warnings)
+    out = StringIO()
+    print_warnings(found, out, debug=True)
+    assert "2 warnings found:\n" in out.getvalue()
+    assert " - careful\nbecause\nMore info: https://example.com/w\nDockerfile:2\n" in out.getvalue()
