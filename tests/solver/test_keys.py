@@ -166,7 +166,9 @@ class BothAgree(RuleBasedStateMachine):
 
 
 TestBothAgree = BothAgree.TestCase
-TestBothAgree.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestBothAgree.settings = settings(
+    max_examples=30, stateful_step_count=30, deadline=None, derandomize=True, database=None
+)
 
 
 def test_an_unreadable_file_is_dropped(tmp_path: Path) -> None:

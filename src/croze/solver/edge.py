@@ -159,7 +159,9 @@ class ActiveEdge:
             self.inputs[index].notify()
 
     def forget_error(self) -> None:
+        """Whoever still wants the edge gets another try."""
         self.error = None
+        self.graph.wake(self)
 
     def joined(self, job: Member) -> None:
         """One more job wants the vertex."""

@@ -24,7 +24,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from croze.errors import AlreadyExists, Canceled, NotFound
+from croze.errors import AlreadyExists, Canceled, CrozeError, NotFound
 from croze.solver.contract import (
     Edge,
     KeyStore,
@@ -266,21 +266,23 @@ class BuildRequest:
 
     def __init__(self, edge: ActiveEdge) -> None:
         self._edge = edge
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[CrozeError | None] = loop.create_future()
+        """The error, which the edge may have forgotten when the waiter gets its turn."""
 
     def notify(self) -> None:
         if self._edge.finished and not self._done.done():
-            self._done.set_result(None)
+            self._done.set_result(self._edge.error)
 
     def cancel(self) -> None:
         if not self._done.done():
-            self._done.set_exception(Canceled())
+            self._done.set_result(Canceled())
 
     async def wait(self) -> SolvedResult:
         self.notify()
-        await self._done
-        if self._edge.error is not None:
-            raise fresh_copy(self._edge.error)
+        error = await self._done
+        if error is not None:
+            raise fresh_copy(error)
         if self._edge.result is None:
             raise Canceled()
         return SolvedResult(self._edge.clone_result(), self._edge.all_keys())
