@@ -40,6 +40,7 @@ from croze.runtime.network import (
 )
 from croze.runtime.oci_spec import Namespace, Placement
 from croze.runtime.process import ChildProcess
+from croze.runtime.terminal import ConsoleSocket
 from croze.runtime.workdir import make_workdir
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class OciContainer:
             self.id,
         )
         self._process = process
-        self._main = ChildProcess.spawn(argv, stdio, tty=process.tty)
+        self._main = self._executor.spawn(argv, process.tty, stdio, self.bundle.path)
 
     async def wait(self) -> int:
         """See `Container`. Raises `StartError` when the process was never started."""
@@ -193,7 +194,7 @@ class OciContainer:
     async def _run_exec(
         self, argv: Sequence[str], stdio: Stdio, tty: bool, files: Mapping[str, Path]
     ) -> int:
-        child = ChildProcess.spawn(argv, stdio, tty=tty)
+        child = self._executor.spawn(argv, tty, stdio, self.bundle.path)
         try:
             code = await child.wait()
         finally:
@@ -235,8 +236,12 @@ class OciExecutor:
         self._containers: dict[str, OciContainer] = {}
         self._resolv_cache: dict[bool, tuple[int, str]] = {}
 
+    @property
+    def _is_crun(self) -> bool:
+        return Path(self.binary).name == "crun"
+
     def _compile_filter(self) -> str:
-        if Path(self.binary).name != "crun" or not self.host.seccomp:
+        if not self._is_crun or not self.host.seccomp:
             return ""
         caps = frozenset(oci_spec.DEFAULT_CAPABILITIES)
         program = seccomp.compile_bpf(self.host.arch, caps, self.host.kernel)
@@ -247,6 +252,18 @@ class OciExecutor:
         root = str(self._runtime_root)
         options = ["--root", root, "--log", str(log_file), "--log-format", "json"]
         return [self.binary, *options, *args]
+
+    def spawn(self, argv: Sequence[str], tty: bool, stdio: Stdio, folder: Path) -> ChildProcess:
+        """Start the runtime, the container's id last in `argv`.
+
+        In the foreground crun may end before it has passed on all that a terminal said; with a
+        console socket we read the terminal ourselves. runc has one only for detached containers.
+        """
+        if not tty or not self._is_crun:
+            return ChildProcess.spawn(argv, stdio, tty=tty)
+        console = ConsoleSocket(folder, f"{secrets.token_hex(4)}.sock")
+        options = ["--console-socket", console.name]
+        return ChildProcess.spawn_with_console([*argv[:-1], *options, argv[-1]], stdio, console)
 
     async def run(
         self, spec: ContainerSpec, process: Process, stdio: Stdio, *, id: str = ""

@@ -14,81 +14,25 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Self
 
 from croze.runtime.contract import Stdio
+from croze.runtime.streams import Reader, feed
+from croze.runtime.terminal import ConsoleSocket
 
-CHUNK_BYTES = 64 << 10
-
-
-class _Reader:
-    """Feeds what arrives on a descriptor to a callback until its end."""
-
-    def __init__(self, fd: int, callback: Callable[[bytes], None]) -> None:
-        self._fd = fd
-        self._callback = callback
-        self._loop = asyncio.get_running_loop()
-        os.set_blocking(fd, False)
-        self._loop.add_reader(fd, self._ready)
-
-    def _ready(self) -> bool:
-        """Read once; False when there is nothing more now."""
-        try:
-            data = os.read(self._fd, CHUNK_BYTES)
-        except BlockingIOError:
-            return False
-        except OSError:  # a terminal whose other side is gone answers EIO
-            data = b""
-        if data:
-            self._callback(data)
-            return True
-        self.close()
-        return False
-
-    def drain(self) -> None:
-        """Deliver what is there already, then close."""
-        while self._fd >= 0 and self._ready():
-            pass
-        self.close()
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-
-
-async def _write_all(fd: int, data: bytes) -> None:
-    """Write to a non-blocking descriptor."""
-    loop = asyncio.get_running_loop()
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            writable = asyncio.Event()
-            loop.add_writer(fd, writable.set)
-            try:
-                await writable.wait()
-            finally:
-                loop.remove_writer(fd)
-
-
-async def _feed(source: AsyncIterator[bytes], fd: int) -> None:
-    """Standard input; a reader that has gone away ends it."""
-    os.set_blocking(fd, False)
-    with contextlib.suppress(BrokenPipeError):
-        async for data in source:
-            await _write_all(fd, data)
+TERMINAL_PATIENCE_S = 1.0
+"""How long a process in the background may keep a terminal open after the end."""
 
 
 class ChildProcess:
     """Start with `spawn`; `wait` once; `close` always."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], readers: Sequence[_Reader]) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], readers: Sequence[Reader]) -> None:
         self._popen = popen
-        self._readers = readers
+        self._readers = list(readers)
+        self._terminal: Reader | None = None
+        self._console: ConsoleSocket | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._pidfd = os.pidfd_open(popen.pid)
         self._exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -104,7 +48,8 @@ class ChildProcess:
 
     @classmethod
     def spawn(cls, argv: Sequence[str], stdio: Stdio, *, tty: bool) -> Self:
-        """Start `argv`. Blocks for the `vfork` only. Raises OSError when it can't be executed."""
+        """Start `argv`, with pipes or a terminal of its own. Blocks for the `vfork` only. Raises
+        OSError when it can't be executed."""
         return cls._spawn_tty(argv, stdio) if tty else cls._spawn_pipes(argv, stdio)
 
     @classmethod
@@ -113,14 +58,7 @@ class ChildProcess:
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         in_read, in_write = os.pipe2(os.O_CLOEXEC) if stdio.stdin else (subprocess.DEVNULL, -1)
         try:
-            popen = subprocess.Popen(
-                argv,
-                stdin=in_read,
-                stdout=out_write,
-                stderr=err_write,
-                start_new_session=True,
-                close_fds=False,  # ours are close-on-exec
-            )
+            popen = _popen(argv, in_read, out_write, err_write)
         except BaseException:
             for fd in (out_read, err_read, in_write):
                 if fd >= 0:
@@ -130,39 +68,57 @@ class ChildProcess:
             for fd in (out_write, err_write, in_read):
                 if fd >= 0:
                     os.close(fd)
-        self = cls(popen, (_Reader(out_read, stdio.stdout), _Reader(err_read, stdio.stderr)))
+        self = cls(popen, (Reader(out_read, stdio.stdout), Reader(err_read, stdio.stderr)))
         if stdio.stdin is not None:
-            self._own(_feed(stdio.stdin, in_write), in_write)
+            self._own(feed(stdio.stdin, in_write), in_write)
         return self
 
     @classmethod
     def _spawn_tty(cls, argv: Sequence[str], stdio: Stdio) -> Self:
         master, slave = os.openpty()
         try:
-            popen = subprocess.Popen(
-                argv,
-                stdin=slave,
-                stdout=slave,
-                stderr=slave,
-                start_new_session=True,
-                close_fds=False,
-            )
+            popen = _popen(argv, slave, slave, slave)
         except BaseException:
             os.close(master)
             raise
         finally:
             os.close(slave)
+        self = cls(popen, ())
+        self._attach(master, stdio)
+        return self
+
+    @classmethod
+    def spawn_with_console(cls, argv: Sequence[str], stdio: Stdio, console: ConsoleSocket) -> Self:
+        """Start an OCI runtime that makes the terminal and sends it to `console`, whose folder is
+        its working directory. Takes the console over."""
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        quiet = subprocess.DEVNULL
+        try:
+            popen = _popen(argv, quiet, quiet, err_write, cwd=str(console.folder))
+        except BaseException:
+            os.close(err_read)
+            console.close()
+            raise
+        finally:
+            os.close(err_write)
+        self = cls(popen, (Reader(err_read, stdio.stderr),))
+        self._console = console
+        console.on_terminal(lambda master: self._attach(master, stdio))
+        return self
+
+    def _attach(self, master: int, stdio: Stdio) -> None:
+        """Connect a terminal to the streams; takes the descriptor over."""
         feed_fd, size_fd = os.dup(master), os.dup(master)
-        self = cls(popen, (_Reader(master, stdio.stdout),))
+        self._terminal = Reader(master, stdio.stdout)
+        self._readers.append(self._terminal)
         if stdio.stdin is not None:
-            self._own(_feed(stdio.stdin, feed_fd), feed_fd)
+            self._own(feed(stdio.stdin, feed_fd), feed_fd)
         else:
             os.close(feed_fd)
         if stdio.resize is not None:
             self._own(self._follow_size(stdio.resize, size_fd), size_fd)
         else:
             os.close(size_fd)
-        return self
 
     def _own(self, work: Coroutine[None, None, None], fd: int) -> None:
         """Run `work` until `close`; `fd` is closed when it ends, or never began."""
@@ -194,16 +150,27 @@ class ChildProcess:
     async def wait(self) -> int:
         """The exit code, 128 + n for a signal; all output was delivered."""
         await asyncio.shield(self._exited)
+        await self._end_terminal()
         for reader in self._readers:
             reader.drain()
         code = self._popen.wait()
         return code if code >= 0 else 128 - code
+
+    async def _end_terminal(self) -> None:
+        """A terminal says that it has ended once the kernel has passed on all that was written."""
+        if self._console is not None:
+            self._console.close()
+        if self._terminal is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._terminal.ended.wait(), TERMINAL_PATIENCE_S)
 
     async def close(self) -> None:
         """Kill what still runs and let go of everything. Idempotent."""
         if self.running:
             self.signal(signal.SIGKILL)
             await asyncio.shield(self._exited)
+        if self._console is not None:
+            self._console.close()
         for reader in self._readers:
             reader.drain()
         for task in self._tasks:
@@ -214,3 +181,18 @@ class ChildProcess:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
+
+
+def _popen(
+    argv: Sequence[str], stdin: int, stdout: int, stderr: int, *, cwd: str | None = None
+) -> subprocess.Popen[bytes]:
+    """All descriptors of ours are close-on-exec, so that none needs closing in the child."""
+    return subprocess.Popen(
+        argv,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        start_new_session=True,
+        close_fds=False,
+    )
