@@ -52,7 +52,7 @@ async def resolve_stages(build: Build, target: StageState) -> dict[StageState, N
 
 
 async def _resolve_bases(build: Build, needed: Mapping[StageState, None]) -> None:
-    work: list[Coroutine[None, None, None]] = []
+    waiting: list[StageState] = []
     for stage in list(build.stages.all):
         if stage.base is not None or stage.dispatched or stage.resolved:
             continue
@@ -61,10 +61,10 @@ async def _resolve_bases(build: Build, needed: Mapping[StageState, None]) -> Non
         if stage.base_name == "scratch" and stage.named_context is None:
             _start_from_nothing(build, stage)
         elif wanted:
-            work.append(_resolve_base(build, stage))
+            waiting.append(stage)
         else:
             _name_unused(build, stage)
-    await _together(work)
+    await _together([_resolve_base(build, stage) for stage in waiting])
 
 
 async def _together(work: Sequence[Coroutine[None, None, None]]) -> None:
