@@ -31,7 +31,7 @@ def test_mkdir(tmp_path: Path) -> None:
         mkdir(root, "/x/y")
     assert str(caught.value) == "mkdir /x/y: no such file or directory"
     (tmp_path / "f").write_text("")
-    with pytest.raises(CrozeError, match="mkdir /f: not a directory"):
+    with pytest.raises(CrozeError, match="mkdir /f/g: not a directory"):
         mkdir(root, "/f/g", make_parents=True)
 
 
@@ -50,7 +50,7 @@ def test_mkfile(tmp_path: Path) -> None:
     mkfile(root, "/f", b"two", 0o777)
     assert ((tmp_path / "f").read_bytes(), mode_of(tmp_path / "f")) == (b"two", 0o640)
     assert (tmp_path / "other").read_bytes() == b"one"
-    with pytest.raises(CrozeError, match="open /: is a directory|open : is a directory"):
+    with pytest.raises(CrozeError, match="open: is a directory"):
         mkfile(root, "/", b"")
     with pytest.raises(NotFound, match="open /no/f: no such file"):
         mkfile(root, "/no/f", b"")
@@ -142,11 +142,11 @@ def test_lookup(users: str, spec: str, want: ExecUser) -> None:
 
 def test_unknown_users(users: str, tmp_path: Path) -> None:
     with pytest.raises(
-        InvalidRequest, match="^unable to find user nobody: no matching entries in passwd file$"
+        InvalidRequest, match=r"^unable to find user nobody: no matching entries in passwd file$"
     ):
         lookup(users, "nobody")
     with pytest.raises(
-        InvalidRequest, match="^unable to find group x: no matching entries in group file$"
+        InvalidRequest, match=r"^unable to find group x: no matching entries in group file$"
     ):
         lookup(users, "app:x")
     with pytest.raises(InvalidRequest, match="must be in range"):

@@ -113,8 +113,7 @@ def test_interrupted_transfers_start_anew(tmp_path: Path) -> None:
 def test_hostile_lists_are_refused(tmp_path: Path, entries: list[Entry]) -> None:
     receiver = Receiver(str(tmp_path))
     with pytest.raises(InvalidRequest):
-        for entry in entries:
-            receiver.stat(entry)
+        list(map(receiver.stat, entries))
 
 
 def test_wrong_numbers_are_refused(tmp_path: Path) -> None:

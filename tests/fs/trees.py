@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-Tree = dict[str, "str | bytes | None | tuple[str, str]"]
+Tree = dict[str, "str | bytes | tuple[str, str] | None"]
 """Path to text or bytes (file), None (directory) or ("->", target)."""
 
 

@@ -12,7 +12,6 @@ from croze.errors import Corrupted, CrozeError
 from croze.fs.compress import READ_ERRORS, Readable, open_reader
 from croze.fs.extract import Extractor, set_opaque
 from croze.fs.failures import explained
-from croze.fs.root import remove_tree
 from croze.fs.tarread import Member, TarReader
 
 _WHITEOUT = ".wh."
@@ -96,11 +95,18 @@ class _Layer:
 
     def _clear(self, directory: str) -> None:
         """Remove what lower layers put into the directory, at any depth."""
+        kept = set(self._unpacked)
+        for path in self._unpacked:
+            while path.startswith(directory) and (path := path.rpartition("/")[0]) not in kept:
+                kept.add(path)
+        self._clear_all_but(kept, directory)
+
+    def _clear_all_but(self, kept: set[str], directory: str) -> None:
         for entry in list(os.scandir(directory)):
-            if entry.path not in self._unpacked:
-                remove_tree(entry.path)
+            if entry.path not in kept:
+                self._extractor.remove(entry.path)
             elif entry.is_dir(follow_symlinks=False):
-                self._clear(entry.path)
+                self._clear_all_but(kept, entry.path)
 
 
 class HashingReader:
