@@ -64,6 +64,7 @@ class Core:
     fetchers: Fetchers
     fetching: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     """A lock for each digest that is being fetched."""
+    free_mount_paths: list[Path] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def parent(self, record: Record) -> Record | None:
@@ -115,7 +116,9 @@ class Core:
         return self.root / "side" / (record.data.twin or record.id)
 
     def new_mount_path(self) -> Path:
-        """A fresh directory to mount on."""
+        """An empty directory to mount on; give it back to `free_mount_paths`."""
+        if self.free_mount_paths:
+            return self.free_mount_paths.pop()
         path = self.root / "mnt" / f"{os.getpid()}-{next(self.numbers)}"
         path.mkdir()
         return path

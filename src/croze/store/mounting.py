@@ -55,7 +55,8 @@ def hold_mount(core: Core, record: Record) -> Iterator[Path]:
     finally:
         record.mount_users -= 1
         if record.mount_users == 0:
-            _unmount(path)
+            unmount(path)
+            core.free_mount_paths.append(Path(path))
 
 
 def _mount(core: Core, mounts: Sequence[Mount]) -> str:
@@ -63,11 +64,6 @@ def _mount(core: Core, mounts: Sequence[Mount]) -> str:
     try:
         mount_all(mounts, path)
     except BaseException:
-        path.rmdir()
+        core.free_mount_paths.append(path)
         raise
     return str(path)
-
-
-def _unmount(path: str) -> None:
-    unmount(path)
-    Path(path).rmdir()

@@ -51,19 +51,19 @@ class OverlaySnapshotter:
             path = self._table.add(key, lowers, directory=True, committed=False)
             try:
                 path.mkdir(mode=0o700)
-                (path / "work").mkdir(mode=0o700)
                 (path / "fs").mkdir(mode=0o755)
-                self._copy_root(lowers, path / "fs")
+                if lowers:
+                    (path / "work").mkdir(mode=0o700)
+                    self._copy_root(lowers, path / "fs")
             except OSError:
                 self._table.remove(key)
                 raise
 
     def _copy_root(self, lowers: Sequence[str], target: Path) -> None:
         """The upper's root is the merged root: it starts with the owner and mode of the lower."""
-        if lowers:
-            stat = os.stat(self._fs(lowers[-1]))
-            os.chown(target, stat.st_uid, stat.st_gid)
-            os.chmod(target, stat.st_mode & 0o7777)
+        stat = os.stat(self._fs(lowers[-1]))
+        os.chown(target, stat.st_uid, stat.st_gid)
+        os.chmod(target, stat.st_mode & 0o7777)
 
     async def stack(self, key: str, layers: Sequence[str]) -> None:
         """A committed snapshot that is the own layers of these snapshots on top of each other."""
@@ -77,8 +77,6 @@ class OverlaySnapshotter:
         row = self._table.get(key)
         lowers = row.lowers if rebase is None else self._table.layers_of(rebase)
         self._table.set_committed(key, lowers)
-        if row.number is not None and not row.committed:
-            self._table.discard(self._table.path(row) / "work")
 
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]:
         """See `Snapshotter.mounts`. A lone layer on nothing needs no overlay."""

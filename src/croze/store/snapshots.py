@@ -141,8 +141,4 @@ class SnapshotTable:
         self._db.write("DELETE FROM snapshots WHERE key = ?", key)
         row = self._forget(key)
         if row and row.number is not None:
-            self.discard(self.dir / str(row.number))
-
-    def discard(self, path: Path) -> None:
-        """Delete a directory in the background."""
-        self._trash.discard(path)
+            self._trash.discard(self.dir / str(row.number))
