@@ -1,0 +1,194 @@
+"""The frontend as a daemon calls it, on the made-up world of the golden corpus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from croze import llb
+from croze.dockerfile.frontend import Syntax, build
+from croze.dockerfile.resolver import FrontendResult
+from croze.errors import (
+    CrozeError,
+    FrontendCapDetail,
+    Range,
+    SourceDetail,
+    SubrequestDetail,
+    Unsupported,
+)
+from tests.golden.stub_resolver import StubResolver
+
+
+@dataclass
+class World(StubResolver):
+    """Remembers warnings."""
+
+    warned: list[tuple[str, str]] = field(default_factory=list)
+
+    async def warn(self, vertex: str, short: str, **rest: object) -> None:
+        self.warned.append((vertex, short))
+
+
+def world(text: str, files: Mapping[str, Mapping[str, str]] | None = None) -> World:
+    return World(text.encode(), "dockerfile", "Dockerfile", files or {})
+
+
+async def test_one_platform() -> None:
+    result = await build({}, world("FROM alpine\nRUN true\n"))
+    assert list(result.definitions) == [""]
+    assert sorted(result.metadata) == [
+        "containerimage.base.config",
+        "containerimage.config",
+        "refs.platforms",
+    ]
+    (listed,) = json.loads(result.metadata["refs.platforms"])["Platforms"]
+    assert listed["Platform"] == {"architecture": "amd64", "os": "linux"}
+
+
+async def test_several_platforms_are_keyed() -> None:
+    opts = {"platform": "linux/amd64,linux/arm/v7", "build-arg:SOURCE_DATE_EPOCH": "7"}
+    result = await build(opts, world("FROM alpine\nRUN true\n"))
+    assert list(result.definitions) == ["linux/amd64", "linux/arm/v7"]
+    config = json.loads(result.metadata["containerimage.config/linux/arm/v7"])
+    assert (config["architecture"], config["variant"]) == ("arm", "v7")
+    assert result.metadata["source.date.epoch/linux/amd64"] == b"7"
+
+
+async def test_warnings_name_the_step_that_loaded_the_file() -> None:
+    seen = world("FROM alpine\nCMD sleep 1\n")
+    await build({"platform": "linux/amd64,linux/arm64"}, seen)
+    ((vertex, short),) = seen.warned
+    assert vertex.startswith("sha256:")
+    assert short.startswith("JSONArgsRecommended: ")
+    assert short.endswith(" (line 2)")
+
+
+async def test_an_error_shows_the_file() -> None:
+    with pytest.raises(CrozeError, match="invalid signal") as caught:
+        await build({}, world("FROM alpine\nSTOPSIGNAL NOPE\n"))
+    (detail,) = caught.value.details
+    assert isinstance(detail, SourceDetail)
+    assert detail.filename == "Dockerfile"
+    assert detail.data.startswith(b"FROM")
+    assert detail.ranges[0].start.line == 2
+    assert detail.definition
+
+
+async def test_warnings_come_before_the_error() -> None:
+    seen = world("# check=error=true\nFROM alpine\nCMD sleep 1\n")
+    with pytest.raises(CrozeError, match="lint violation found for rules: JSONArgsRecommended"):
+        await build({}, seen)
+    assert len(seen.warned) == 1
+
+
+async def test_no_dockerfile() -> None:
+    with pytest.raises(CrozeError, match="failed to read dockerfile: open other: no such file"):
+        await build({"filename": "other"}, world("FROM alpine"))
+
+
+async def test_a_lower_case_dockerfile_is_found() -> None:
+    seen = World(b"FROM alpine", "dockerfile", "dockerfile")
+    assert await build({}, seen)
+
+
+@pytest.mark.parametrize(
+    ("request_id", "key"),
+    [
+        ("frontend.outline", "args"),
+        ("frontend.targets", "targets"),
+        ("frontend.lint", "warnings"),
+        ("frontend.convertllb", "def"),
+    ],
+)
+async def test_subrequests(request_id: str, key: str) -> None:
+    seen = world("FROM alpine AS a\nARG X=1\nRUN echo $X\nCMD ls\n")
+    result = await build({"requestid": request_id}, seen)
+    assert not result.definitions
+    assert key in json.loads(result.metadata["result.json"])
+
+
+async def test_an_unknown_subrequest() -> None:
+    with pytest.raises(Unsupported, match=r"unsupported request frontend\.dance") as caught:
+        await build({"requestid": "frontend.dance"}, world("FROM alpine"))
+    assert caught.value.details == [SubrequestDetail("frontend.dance")]
+
+
+async def test_a_missing_capability() -> None:
+    caps = "moby.buildkit.frontend.inputs,moby.buildkit.frontend.dance"
+    with pytest.raises(Unsupported) as caught:
+        await build({"frontend.caps": caps}, world("FROM alpine"))
+    assert caught.value.details == [FrontendCapDetail("moby.buildkit.frontend.dance")]
+
+
+async def test_another_frontend_is_asked() -> None:
+    asked: list[Syntax] = []
+
+    async def forward(syntax: Syntax) -> FrontendResult | None:
+        asked.append(syntax)
+        return FrontendResult({}, {"from": b"elsewhere"})
+
+    text = "# syntax=example.com/front:1 arg\nFROM alpine\n"
+    result = await build({}, world(text), forward=forward)
+    assert result.metadata == {"from": b"elsewhere"}
+    await build({"build-arg:BUILDKIT_SYNTAX": "other"}, world(text), forward=forward)
+    assert [s.image for s in asked] == ["example.com/front:1", "other"]
+    assert (await build({"cmdline": "x"}, world(text), forward=forward)).definitions
+
+
+async def test_another_frontend_fails() -> None:
+    async def forward(syntax: Syntax) -> FrontendResult | None:
+        raise CrozeError("no such image")
+
+    with pytest.raises(CrozeError, match="no such image") as caught:
+        await build({}, world("# syntax=front\nFROM alpine\n"), forward=forward)
+    (detail,) = caught.value.details
+    assert isinstance(detail, SourceDetail)
+    assert isinstance(detail.ranges[0], Range)
+
+
+async def test_the_context_is_reduced_to_what_is_used() -> None:
+    text = "FROM alpine\nCOPY b a /x/\nFROM scratch\nCOPY --from=0 /x /\n"
+    result = await build({}, world(text, {"context": {".dockerignore": "tmp\n"}}))
+    sources = llb.source_ops(result.definitions[""])
+    (context,) = [s for s in sources if s.identifier == "local://context"]
+    assert context.attrs["local.followpaths"] == '["a","b"]'
+    assert context.attrs["local.excludepatterns"] == '["tmp"]'
+
+
+async def test_a_named_local_context_has_its_own_ignore_file() -> None:
+    files = {"docs": {".dockerignore": "*.tmp\n"}}
+    text = "FROM alpine\nCOPY --from=site index.html /\n"
+    opts = {"context:site": "local:docs", "local-sessionid:docs": "other"}
+    result = await build(opts, world(text, files))
+    sources = llb.source_ops(result.definitions[""])
+    (docs,) = [s for s in sources if s.identifier == "local://docs"]
+    assert docs.attrs["local.excludepatterns"] == '["*.tmp"]'
+    assert docs.attrs["local.followpaths"] == '["index.html"]'
+    assert docs.attrs["local.session"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("nothing", "invalid context specifier nothing for base"),
+        ("ftp://x", "unsupported context source ftp for base"),
+        ("input:gone", "invalid input gone for base"),
+        ("oci-layout://store", 'oci-layout reference "store" has no digest'),
+    ],
+)
+async def test_bad_named_contexts(value: str, message: str) -> None:
+    with pytest.raises(CrozeError) as caught:
+        await build({"context:base": value}, world("FROM base\n"))
+    assert str(caught.value) == message
+
+
+async def test_an_input_as_context() -> None:
+    seen = World(b"FROM alpine\nCOPY input.txt /\n", "dockerfile", "Dockerfile")
+    seen.input_texts = {"context": "hello", "base": "x"}
+    result = await build({}, seen)
+    assert not [
+        s for s in llb.source_ops(result.definitions[""]) if s.identifier.startswith("local")
+    ]
