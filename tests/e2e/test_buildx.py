@@ -111,6 +111,6 @@ def test_a_syntax_error_shows_the_excerpt(sandbox: Sandbox, suite: str) -> None:
 def test_du_prune_and_inspect(sandbox: Sandbox, busybox: Path, app: Path, suite: str) -> None:
     sandbox.buildx(suite, "build", *base(busybox), "-o", "type=cacheonly", app)
     assert "linux/amd64" in sandbox.buildx(suite, "inspect").stdout
-    assert "RUN cat one two" in sandbox.buildx(suite, "du", "--verbose").stdout
+    assert "cat one two" in sandbox.buildx(suite, "du", "--verbose").stdout
     sandbox.buildx(suite, "prune", "-a", "-f")
-    assert "RUN cat one two" not in sandbox.buildx(suite, "du", "--verbose").stdout
+    assert "cat one two" not in sandbox.buildx(suite, "du", "--verbose").stdout

@@ -19,14 +19,16 @@ class ControlService(control_pb2_grpc.ControlServicer):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @unary
     async def Solve(
         self, request: control_pb2.SolveRequest, context: Context
     ) -> control_pb2.SolveResponse:
-        with self._engine.activity.one():
-            response = await build.run(self._engine, request)
-        self._engine.gc.nudge()
-        return control_pb2.SolveResponse(ExporterResponse=response)
+        # `plain`: BuildKit's build errors carry no code, and its clients print one if there is.
+        async with aborting(context, plain=True):
+            with self._engine.activity.one():
+                response = await build.run(self._engine, request)
+            self._engine.gc.nudge()
+            return control_pb2.SolveResponse(ExporterResponse=response)
+        raise AssertionError("aborting always raises")
 
     async def Status(
         self, request: control_pb2.StatusRequest, context: Context
