@@ -43,7 +43,7 @@ async def test_a_dead_worker_is_replaced() -> None:
         second = await pool.run(os.getpid)
         assert first != second
         os.kill(second, signal.SIGKILL)
-        os.waitid(os.P_PID, second, os.WEXITED | os.WNOWAIT)
+        await asyncio.to_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
         assert await pool.run(os.getpid) != second
 
 
