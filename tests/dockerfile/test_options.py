@@ -69,7 +69,8 @@ def test_cache_imports_in_both_spellings() -> None:
 def test_nothing_asked_for() -> None:
     found = parse_options({}, [Platform("amd64", "linux")])
     assert (found.network, found.resolve_mode, found.no_cache) == ("sandbox", "default", None)
-    assert not (found.target_platforms or found.multi_platform or found.sbom or found.resources)
+    assert found.sbom is None
+    assert found.resources is None
 
 
 @pytest.mark.parametrize("text", ["./repo.git", "/path", "https://h.example/x", "github.com", "a"])
