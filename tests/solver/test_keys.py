@@ -89,6 +89,30 @@ def test_release_keeps_the_way_to_other_results(keys: KeyStore) -> None:
     assert list(keys.results("mid")) == []
 
 
+def test_random_keys_are_keys_too(keys: KeyStore) -> None:
+    keys.add_link("random:a", LINK, "t")
+    keys.add_result("random:a", StoredResult("r", T0))
+    assert keys.exists("random:a")
+    assert keys.targets("random:a", LINK) == ("t",)
+    assert keys.targets("random:b", LINK) == ()
+    assert list(keys.results("random:a")) == [StoredResult("r", T0)]
+    keys.release_result("r")
+    assert list(keys.results("random:a")) == []
+
+
+def test_random_keys_never_reach_the_disk(tmp_path: Path) -> None:
+    store = on_disk(tmp_path / "keys.db")
+    for i in range(10_001):
+        store.add_result(f"random:{i}", StoredResult("r", T0))
+    assert not store.exists("random:0"), "the oldest are forgotten"
+    assert store.exists("random:10000")
+    store.close()
+    again = on_disk(tmp_path / "keys.db")
+    assert not again.exists("random:10000")
+    assert again.result_ids() == ()
+    again.close()
+
+
 def test_disk_survives_a_restart_and_loses_only_what_was_not_flushed(tmp_path: Path) -> None:
     store = on_disk(tmp_path / "keys.db")
     store.add_link("a", LINK, "b")
@@ -119,8 +143,9 @@ async def test_a_build_is_cached_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_record_digests_are_those_of_cache_exports() -> None:
-    digest = "sha256:" + "0" * 64
-    assert root_key(digest, 0) == record_digest(digest, 0)
+    digest = "sha256:57d1808a0d0bb2327cb2afc00c638769fdcfb8e20fc7462bf1e4ae082eb8a6b4"
+    recorded = "sha256:499d470bb4fed34e4c284300660800ebf01d743e7ed3122c7faf2748be862c50"
+    assert root_key(digest, 0) == record_digest(digest, 0) == recorded
     assert content_key(digest) == record_digest(digest, -1)
     assert root_key("random:ab", 0) == "random:ab"
     assert root_key("random:ab", 1) == "random:ab@1"

@@ -4,6 +4,9 @@ One file of its own, so that writing keys never waits for other metadata. Writes
 transaction, which this connection reads at once; `flush` commits it. A crash loses what was not
 flushed, as a whole transaction, never a part of it.
 
+Keys that begin with `random:` stand for something of one session. They are kept in memory only,
+the latest ones, so that the file does not grow with every build.
+
 The store lives below the solver, so the values it gives back are made by the caller's types:
 `SqliteKeys(path, KeyLink, StoredResult)`.
 """
@@ -12,7 +15,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
@@ -65,8 +69,54 @@ class Stored(Protocol):
     def created_at(self) -> datetime: ...
 
 
+_RANDOM: Final = "random:"
+_RANDOM_KEYS: Final = 10_000
+"""How many random keys are remembered."""
+
 L = TypeVar("L", bound=Link)
 R = TypeVar("R", bound=Stored)
+
+
+class _RandomKeys(Generic[L, R]):
+    """What is known of random keys; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._keys: OrderedDict[str, tuple[dict[L, dict[str, None]], dict[str, R]]] = OrderedDict()
+
+    def exists(self, key: str) -> bool:
+        return key in self._keys
+
+    def add_link(self, source: str, link: L, target: str) -> None:
+        self._entry(source)[0].setdefault(link, {})[target] = None
+
+    def targets(self, source: str, link: L) -> Sequence[str]:
+        entry = self._keys.get(source)
+        return tuple(entry[0].get(link, ())) if entry else ()
+
+    def add_result(self, key: str, result: R) -> None:
+        self._entry(key)[1][result.id] = result
+
+    def results(self, key: str) -> Sequence[R]:
+        entry = self._keys.get(key)
+        found = entry[1].values() if entry else ()
+        return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)
+
+    def result_ids(self) -> Iterator[str]:
+        for _, results in self._keys.values():
+            yield from results
+
+    def release_result(self, result_id: str) -> None:
+        for key, (links, results) in list(self._keys.items()):
+            if results.pop(result_id, None) is not None and not results and not links:
+                del self._keys[key]
+
+    def _entry(self, key: str) -> tuple[dict[L, dict[str, None]], dict[str, R]]:
+        entry = self._keys.get(key)
+        if entry is None:
+            entry = self._keys[key] = ({}, {})
+            if len(self._keys) > _RANDOM_KEYS:
+                self._keys.popitem(last=False)
+        return entry
 
 
 class SqliteKeys(Generic[L, R]):
@@ -81,10 +131,13 @@ class SqliteKeys(Generic[L, R]):
         self._make_link = make_link
         self._make_result = make_result
         self._writes = 0
+        self._random: _RandomKeys[L, R] = _RandomKeys()
         self._db = _open_or_start_over(path)
         self._run = self._db.execute
 
     def exists(self, key_id: str) -> bool:
+        if key_id.startswith(_RANDOM):
+            return self._random.exists(key_id)
         row = self._run(
             "SELECT EXISTS (SELECT 1 FROM results WHERE key = ?1)"
             " OR EXISTS (SELECT 1 FROM links WHERE source = ?1)"
@@ -94,6 +147,9 @@ class SqliteKeys(Generic[L, R]):
         return bool(row[0])
 
     def add_link(self, source_key: str, link: L, target_key: str) -> None:
+        if source_key.startswith(_RANDOM):
+            self._random.add_link(source_key, link, target_key)
+            return
         self._write(
             "INSERT OR IGNORE INTO links (source, input, output, digest, selector, target)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -108,6 +164,8 @@ class SqliteKeys(Generic[L, R]):
         )
 
     def targets(self, source_key: str, link: L) -> Sequence[str]:
+        if source_key.startswith(_RANDOM):
+            return self._random.targets(source_key, link)
         rows = self._run(
             "SELECT target FROM links WHERE source = ? AND digest = ? AND input = ?"
             " AND output = ? AND selector = ?",
@@ -116,6 +174,7 @@ class SqliteKeys(Generic[L, R]):
         return tuple(row[0] for row in rows)
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, L]]:
+        """Without those from random keys, which no exporter wants."""
         rows = self._run(
             "SELECT source, input, output, digest, selector FROM links WHERE target = ?",
             (target_key,),
@@ -123,12 +182,17 @@ class SqliteKeys(Generic[L, R]):
         return tuple((row[0], self._make_link(*row[1:])) for row in rows)
 
     def add_result(self, key_id: str, result: R) -> None:
+        if key_id.startswith(_RANDOM):
+            self._random.add_result(key_id, result)
+            return
         self._write(
             "INSERT OR REPLACE INTO results (key, id, created_us) VALUES (?, ?, ?)",
             (key_id, result.id, (result.created_at - _EPOCH) // timedelta(microseconds=1)),
         )
 
     def results(self, key_id: str) -> Sequence[R]:
+        if key_id.startswith(_RANDOM):
+            return self._random.results(key_id)
         rows = self._run(
             "SELECT id, created_us FROM results WHERE key = ? ORDER BY created_us DESC, id DESC",
             (key_id,),
@@ -139,9 +203,11 @@ class SqliteKeys(Generic[L, R]):
 
     def result_ids(self) -> Sequence[str]:
         """All results that any key has; to release those that are gone, at start."""
-        return tuple(row[0] for row in self._run("SELECT DISTINCT id FROM results"))
+        stored = [row[0] for row in self._run("SELECT DISTINCT id FROM results")]
+        return tuple(dict.fromkeys([*stored, *self._random.result_ids()]))
 
     def release_result(self, result_id: str) -> None:
+        self._random.release_result(result_id)
         keys = [r[0] for r in self._run("SELECT key FROM results WHERE id = ?", (result_id,))]
         if not keys:
             return
