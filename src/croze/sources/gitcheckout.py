@@ -1,0 +1,101 @@
+"""A commit's files from a bare repository into a directory."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import secrets
+import shutil
+import stat
+import tempfile
+
+from croze.errors import InvalidRequest, NotFound
+from croze.sources.gitcli import Git, GitFailed, is_commit
+
+
+async def check_out(
+    git: Git,
+    target: str,
+    *,
+    ref: str,
+    object: str,
+    remote: str,
+    shown: str,
+    subdir: str,
+    keep_git_dir: bool,
+    submodules: bool,
+    commit_mtime: bool,
+) -> None:
+    """Fill the empty directory `target`. `object` is in the repository. With `keep_git_dir` it
+    becomes a clone of depth 1 (not for a subdirectory)."""
+    place = target
+    try:
+        if keep_git_dir and not subdir:
+            used = await _clone(git, target, ref, object, shown)
+        else:
+            if subdir:
+                place = tempfile.mkdtemp(prefix="checkout", dir=target)
+            used = git.within(work_tree=place)
+            await used.run("checkout", "--no-overlay", object, "--", ".")
+    except GitFailed as err:
+        raise err.wrap(f"failed to checkout remote {shown}") from err
+    if submodules and os.path.exists(os.path.join(place, ".gitmodules")):
+        await _update_submodules(used, shown)
+    if subdir:
+        _lift(place, subdir, target)
+    if commit_mtime:
+        seconds = int(await git.run("show", "-s", "--format=%ct", f"{object}^{{commit}}"))
+        _set_times(target, seconds)
+
+
+async def _clone(git: Git, target: str, ref: str, object: str, shown: str) -> Git:
+    clone = git.within(git_dir=os.path.join(target, ".git"), work_tree=target)
+    kind = ["--object-format=sha256"] if len(object) == 64 else []
+    await clone.within(work_tree=target).run("-c", "init.defaultBranch=master", "init", *kind)
+    # By the file protocol: local clones take short cuts that have been abused.
+    await clone.run("remote", "add", "origin", f"file://{git.git_dir}")
+    name = f"refs/buildkit/{secrets.token_hex(12)}"
+    await git.run("update-ref", name, object)
+    wanted = name if is_commit(ref) else f"{name}:{ref}"
+    await clone.run("fetch", "-u", "--depth=1", "--", "origin", wanted)
+    await git.run("update-ref", "-d", name)
+    await clone.run("checkout", "FETCH_HEAD")
+    await clone.run("remote", "set-url", "origin", shown)
+    await clone.run("reflog", "expire", "--all", "--expire=now")
+    _remove(os.path.join(target, ".git", "FETCH_HEAD"))
+    return clone
+
+
+def _remove(path: str) -> None:
+    if os.path.exists(path):
+        os.unlink(path)
+
+
+async def _update_submodules(git: Git, shown: str) -> None:
+    try:
+        await git.run("submodule", "update", "--init", "--recursive", "--depth=1")
+    except GitFailed as err:
+        raise err.wrap(f"failed to update submodules for {shown}") from err
+
+
+def _lift(place: str, subdir: str, target: str) -> None:
+    """What is in the subdirectory becomes all there is."""
+    path = place
+    for part in posixpath.normpath(subdir).split("/"):
+        path = os.path.join(path, part)
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError as err:
+            raise NotFound(f"invalid subdir {subdir}: no such directory") from err
+        if not stat.S_ISDIR(mode):
+            raise InvalidRequest(f"invalid subdir {subdir}: not a directory")
+    for name in os.listdir(path):
+        os.rename(os.path.join(path, name), os.path.join(target, name))
+    shutil.rmtree(place)
+
+
+def _set_times(root: str, seconds: int) -> None:
+    for folder, names, files in os.walk(root, topdown=False):
+        for name in (*names, *files):
+            os.utime(os.path.join(folder, name), (seconds, seconds), follow_symlinks=False)
+    os.utime(root, (seconds, seconds))

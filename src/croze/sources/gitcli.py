@@ -1,0 +1,128 @@
+"""Runs the system's git, shut off from the machine's own configuration.
+
+Source of the environment: BuildKit `util/gitutil`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from croze.errors import CrozeError, Unavailable
+
+_PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+_NO_DEPTH = ("--depth", "shallow")
+_NO_COMMIT = ("not our ref", "unadvertised object")
+
+
+class GitFailed(CrozeError):
+    """git ended with an error; `stderr` is what it said."""
+
+    def __init__(self, stderr: str, code: int) -> None:
+        super().__init__(f"git stderr:\n{stderr}: exit status {code}")
+        self.stderr = stderr
+
+
+@dataclass(frozen=True)
+class Git:
+    """How git is run. `config` is given by environment, so that secrets show in no process list.
+    `log` gets what git writes to standard error."""
+
+    git_dir: str = ""
+    work_tree: str = ""
+    config: Sequence[tuple[str, str]] = ()
+    ssh_socket: str = ""
+    known_hosts: str = ""
+    log: Callable[[bytes], None] | None = field(default=None, compare=False)
+
+    def within(self, *, git_dir: str = "", work_tree: str = "") -> Git:
+        """The same for a repository."""
+        return replace(self, git_dir=git_dir or self.git_dir, work_tree=work_tree)
+
+    async def run(self, *args: str) -> str:
+        """Standard output. Raises `GitFailed`. Shallow fetches fall back to full ones where the
+        server can't, and fetches of a commit to fetches of everything."""
+        attempt = list(args)
+        while True:
+            try:
+                return await self._once(attempt)
+            except GitFailed as err:
+                fewer = _fallback(attempt, err.stderr)
+                if fewer == attempt:
+                    raise
+                attempt = fewer
+
+    async def _once(self, args: Sequence[str]) -> str:
+        where = ["--work-tree", self.work_tree] if self.work_tree else []
+        where += ["--git-dir", self.git_dir] if self.git_dir else []
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "git",
+                *where,
+                *args,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=self.work_tree or self.git_dir or "/",
+                env=self._environment(),
+                start_new_session=True,
+            )
+        except FileNotFoundError as err:
+            raise Unavailable("git is not installed") from err
+        try:
+            out, told = await process.communicate()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.shield(process.wait())
+            raise
+        if self.log is not None and told:
+            self.log(told)
+        if process.returncode:
+            raise GitFailed(told.decode("utf-8", "replace"), process.returncode)
+        return out.decode("utf-8", "replace")
+
+    def _environment(self) -> Mapping[str, str]:
+        hosts = (
+            f"-o UserKnownHostsFile={self.known_hosts}"
+            if self.known_hosts
+            else "-o StrictHostKeyChecking=no"
+        )
+        found = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_SSH_COMMAND": f"ssh -F /dev/null {hosts}",
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "HOME": "/dev/null",
+        }
+        if self.ssh_socket:
+            found["SSH_AUTH_SOCK"] = self.ssh_socket
+        for name in (*_PASSED, *(name.lower() for name in _PASSED)):
+            if name in os.environ:
+                found[name] = os.environ[name]
+        # Submodules must not reach into this machine's files.
+        config = [("protocol.file.allow", "user"), *self.config]
+        found["GIT_CONFIG_COUNT"] = str(len(config))
+        for i, (key, value) in enumerate(config):
+            found[f"GIT_CONFIG_KEY_{i}"] = key
+            found[f"GIT_CONFIG_VALUE_{i}"] = value
+        return found
+
+
+def is_commit(text: str) -> bool:
+    """A full commit digest, of either kind."""
+    return len(text) in (40, 64) and all(c in "0123456789abcdef" for c in text)
+
+
+def _fallback(args: list[str], stderr: str) -> list[str]:
+    if any(word in stderr for word in _NO_DEPTH) and "--depth=1" in args:
+        return [each for each in args if each != "--depth=1"]
+    if any(word in stderr for word in _NO_COMMIT) and args[0] == "fetch" and is_commit(args[-1]):
+        return [each for each in args[:-1] if each not in ("--depth=1", "--no-tags")]
+    return args

@@ -1,0 +1,248 @@
+"""Against git's own server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.sources.contract import SourceRequest
+from croze.sources.git import GitCommit, GitOptions, GitSource, GitSources, git_key, parse_options
+from croze.sources.gitcli import Git
+from croze.store.contract import ImmutableRef
+from tests.registry.servers import free_port
+from tests.sources.workshop import Workshop
+
+pytestmark = pytest.mark.root
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/dev/null",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@b",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@b",
+    "GIT_COMMITTER_DATE": "1600000000 +0000",
+    "GIT_AUTHOR_DATE": "1600000000 +0000",
+}
+
+
+class Remote:
+    """A repository that a git server gives out."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        folder.mkdir(parents=True)
+        self.git("-c", "init.defaultBranch=main", "init", "-q")
+        (folder / ".git" / "git-daemon-export-ok").touch()
+
+    def git(self, *args: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", self.folder, *args],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        return done.stdout.strip()
+
+    def commit(self, files: Mapping[str, str]) -> str:
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", ".")
+        self.git("commit", "-q", "-m", "c")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    base = tmp_path / "repos"
+    base.mkdir()
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            *("git", "daemon", "--verbose", "--reuseaddr", "--listen=127.0.0.1"),
+            *(f"--port={port}", f"--base-path={base}", base),
+        ],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert "Ready to rumble" in process.stderr.readline()
+    try:
+        yield base, f"git://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(timeout=10)
+        process.stderr.close()
+
+
+@pytest.fixture
+def remote(server: tuple[Path, str]) -> Remote:
+    base, url = server
+    return Remote(base / "app", f"{url}/app")
+
+
+@pytest.fixture
+def sources(workshop: Workshop) -> GitSources:
+    return GitSources(workshop.store.refs, workshop.daemon.sessions)
+
+
+def source(
+    sources: GitSources, remote: Remote, fragment: str = "", attrs: Mapping[str, str] | None = None
+) -> GitSource:
+    given = {f"git.{key}": value for key, value in (attrs or {}).items()}
+    given["git.fullurl"] = remote.url
+    return sources.open_git(SourceRequest(f"git://host/app{fragment}", given))
+
+
+async def files(ref: ImmutableRef | None) -> dict[str, str]:
+    assert ref is not None
+    async with ref.mounted(readonly=True) as root:
+        found = {
+            str(p.relative_to(root)): p.read_text()
+            for p in root.rglob("*")
+            if p.is_file() and ".git" not in p.relative_to(root).parts
+        }
+    await ref.release()
+    return found
+
+
+async def test_branches_tags_and_commits(
+    workshop: Workshop, sources: GitSources, remote: Remote
+) -> None:
+    ctx = workshop.source_context()
+    first = remote.commit({"a": "1", "sub/b": "2"})
+    remote.git("tag", "light")
+    remote.git("tag", "-a", "-m", "t", "heavy")
+    tag = remote.git("rev-parse", "heavy")
+    second = remote.commit({"a": "changed"})
+    default = source(sources, remote)
+    assert (await default.key(ctx, 0)).key == second
+    assert await files(await default.snapshot(ctx)) == {"a": "changed", "sub/b": "2"}
+    for fragment in ("#light", "#heavy", f"#{first}", "#refs/tags/light"):
+        found = source(sources, remote, fragment)
+        assert (await found.key(ctx, 0)).key == first
+        assert await files(await found.snapshot(ctx)) == {"a": "1", "sub/b": "2"}
+    assert (await source(sources, remote, "#heavy").key(ctx, 0)).pin == tag
+    assert await source(sources, remote, "#main").commit_time(ctx) == 1_600_000_000
+    third = remote.commit({"a": "third"})
+    moved = source(sources, remote, "#main")
+    assert (await moved.key(ctx, 0)).key == third
+    assert (await files(await moved.snapshot(ctx)))["a"] == "third"
+
+
+async def test_a_subdirectory(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+    commit = remote.commit({"a": "1", "sub/deep/b": "2", "sub/c": "3"})
+    ctx = workshop.source_context()
+    found = source(sources, remote, "#main:sub", {"mtime": "commit"})
+    assert (await found.key(ctx, 0)).key == f"{commit}:sub(mtime=commit)"
+    ref = await found.snapshot(ctx)
+    assert ref is not None
+    async with ref.mounted(readonly=True) as root:
+        assert (root / "c").stat().st_mtime == 1_600_000_000
+    assert await files(ref) == {"deep/b": "2", "c": "3"}
+    with pytest.raises(NotFound, match="invalid subdir nothing"):
+        await source(sources, remote, "#main:nothing").snapshot(ctx)
+    with pytest.raises(InvalidRequest, match="invalid subdir a"):
+        await source(sources, remote, "#main:a").snapshot(ctx)
+
+
+async def test_a_clone(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+    commit = remote.commit({"a": "1"})
+    ctx = workshop.source_context()
+    for fragment in ("#main", f"#{commit}"):
+        found = source(sources, remote, fragment, {"keepgitdir": "true"})
+        ref = await found.snapshot(ctx)
+        assert ref is not None
+        async with ref.mounted(readonly=True) as root:
+            git = Git(git_dir=str(root / ".git"), work_tree=str(root))
+            assert (await git.run("rev-parse", "HEAD")).strip() == commit
+            assert (await git.run("remote", "get-url", "origin")).strip() == remote.url
+        await ref.release()
+    key = (await source(sources, remote, "#main", {"keepgitdir": "true"}).key(ctx, 0)).key
+    assert key == f"{commit}.git#refs/heads/main"
+
+
+async def test_submodules(
+    workshop: Workshop, sources: GitSources, remote: Remote, server: tuple[Path, str]
+) -> None:
+    base, url = server
+    Remote(base / "module", f"{url}/module").commit({"m": "module"})
+    remote.commit({"a": "1"})
+    remote.git("submodule", "add", "-q", f"{url}/module", "mod")
+    remote.git("commit", "-q", "-m", "module")
+    ctx = workshop.source_context()
+    with_module = await files(await source(sources, remote).snapshot(ctx))
+    assert set(with_module) == {"a", ".gitmodules", "mod/m"}
+    skipping = source(sources, remote, "", {"skipsubmodules": "true"})
+    assert set(await files(await skipping.snapshot(ctx))) == {"a", ".gitmodules"}
+    allow = ("-c", "protocol.file.allow=always")
+    remote.git(*allow, "submodule", "add", "-q", f"file://{base}/module", "ours")
+    remote.git("commit", "-q", "-m", "reaches into the machine")
+    with pytest.raises(CrozeError, match="transport 'file' not allowed"):
+        await source(sources, remote).snapshot(ctx)
+    assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+
+
+async def test_checksums(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+    commit = remote.commit({"a": "1"})
+    ctx = workshop.source_context()
+    good = source(sources, remote, "#main", {"checksum": commit[:12]})
+    assert (await good.key(ctx, 0)).key == commit
+    with pytest.raises(CrozeError, match=f"expected checksum to match abcdef, got {commit}"):
+        await source(sources, remote, "#main", {"checksum": "abcdef"}).key(ctx, 0)
+    pinned = {"checksum": commit, "fetchbycommit": "true"}
+    exact = source(sources, remote, "#main", pinned)
+    assert (await exact.key(ctx, 0)).key == commit
+    with pytest.raises(InvalidRequest, match="expected hex commit hash"):
+        source(sources, remote, "#main", {"checksum": "xyz"})
+
+
+async def test_what_is_not_there(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+    remote.commit({"a": "1"})
+    ctx = workshop.source_context()
+    with pytest.raises(NotFound, match='repository does not contain ref nope, output: ""'):
+        await source(sources, remote, "#nope").key(ctx, 0)
+    remote.url += "-gone"
+    with pytest.raises(CrozeError, match=f"failed to fetch remote {remote.url}: git stderr:"):
+        await source(sources, remote, "#main").key(ctx, 0)
+    with pytest.raises(InvalidRequest, match="invalid git ref: --upload-pack=x"):
+        source(sources, remote, "#--upload-pack=x")
+
+
+def test_keys() -> None:
+    sha = "0123456789abcdef0123456789abcdef01234567"
+    options = GitOptions(
+        "https://example.invalid/repo.git",
+        sha,
+        "d",
+        keep_git_dir=True,
+        skip_submodules=True,
+        mtime="commit",
+    )
+    assert git_key(options, GitCommit(sha, sha, sha)) == (
+        f"{sha}.git#{sha}:d(skip-submodules)(mtime=commit)"
+    )
+
+
+def test_remotes() -> None:
+    def remote(identifier: str, url: str = "") -> str:
+        attrs = {"git.fullurl": url} if url else {}
+        return parse_options(SourceRequest(identifier, attrs)).remote
+
+    assert remote("git://github.com/a/b.git#main:x") == "https://github.com/a/b.git"
+    assert remote("git://h/a", "git@h:a") == "git@h:a"
+    assert remote("git://h/a", "ssh://git@h/a") == "ssh://git@h/a"
+    assert GitOptions("https://u:secret@h/a").shown == "https://u:xxxxx@h/a"
+    assert parse_options(SourceRequest("git://h/a#b:../../x", {})).subdir == "x"
