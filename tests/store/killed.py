@@ -46,6 +46,8 @@ async def work(store: Store, sources: Sources, seed: int, report: Report) -> Non
             merged = await store.refs.merge([*refs[-2:]])
             report("ref", [merged.id, await tree_of(merged)])
             refs.append(merged)
+        if step % 5 == 3:
+            await opaque_step(store, step, report, refs)
         if step % 5 == 2:
             await lazy_step(store, sources, seed * 1000 + step, report, refs)
         async with store.refs.cache_mount("cache", None, Sharing.LOCKED) as cache:
@@ -55,6 +57,19 @@ async def work(store: Store, sources: Sources, seed: int, report: Report) -> Non
         await store.blobs.put(f"{seed} {step}".encode())
         if step % 6 == 5:
             await prune_step(store, chance, refs, report)
+
+
+async def opaque_step(store: Store, step: int, report: Report, refs: list[ImmutableRef]) -> None:
+    """A replaced directory, put elsewhere: its layer is made anew."""
+    base = await make_ref(store.refs, None, {"d/old": "1"})
+    upper = await make_ref(store.refs, base, {"d/new": str(step)}, "d")
+    diff = await store.refs.diff(base, upper)
+    merged = await store.refs.merge([refs[-1], diff])
+    report("ref", [merged.id, await tree_of(merged)])
+    for ref in (base, upper, diff):
+        report("may go", ref.id)
+        await ref.release()
+    refs.append(merged)
 
 
 async def lazy_step(

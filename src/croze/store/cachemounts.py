@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from croze.errors import AlreadyExists, NotFound
@@ -53,69 +52,70 @@ class _Share:
     users: int = 0
 
 
+@dataclass
+class _Key:
+    """What is going on with one cache mount's id. `freed` is set when one of its directories is
+    given back; who waits then looks again."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+    users: int = 0
+    share: _Share | None = None
+
+
 class CacheMounts:
     """Who has which cache mount. See `RefStore.cache_mount`."""
 
     def __init__(self, core: Core, make: MakeMutable) -> None:
         self._core = core
         self._make = make
-        self._shares: dict[str, _Share] = {}
-        self._changes: dict[str, asyncio.Condition] = {}
-        self._waiting: Counter[str] = Counter()
+        self._keys: dict[str, _Key] = {}
 
     @asynccontextmanager
     async def use(
         self, id: str, base: ImmutableRef | None, sharing: Sharing, description: str
     ) -> AsyncIterator[MutableHandle]:
         """Hold a cache mount while inside."""
-        key = f"{id}:{base.id}" if base else id
-        async with self._condition(key) as change:
-            ref = await self._acquire(key, base, sharing, description, change)
+        name = f"{id}:{base.id}" if base else id
+        with self._interest(name) as key:
+            while (ref := await self._acquire(name, key, base, sharing, description)) is None:
+                await key.freed.wait()
             try:
                 async with AsyncExitStack() as stack:
                     handle = CacheHandle(self._core, ref.record, stack)
-                    try:
-                        yield handle
-                    finally:
-                        await handle.release()
+                    stack.push_async_callback(handle.release)
+                    yield handle
             finally:
                 await self._release(key, ref, sharing)
-                async with change:
-                    change.notify_all()
 
-    @asynccontextmanager
-    async def _condition(self, key: str) -> AsyncIterator[asyncio.Condition]:
-        """The key's condition, kept while anyone is interested."""
-        change = self._changes.setdefault(key, asyncio.Condition())
-        self._waiting[key] += 1
+    @contextmanager
+    def _interest(self, name: str) -> Iterator[_Key]:
+        """The key's state, kept while anyone is interested."""
+        key = self._keys.setdefault(name, _Key())
+        key.users += 1
         try:
-            yield change
+            yield key
         finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key], self._changes[key]
+            key.users -= 1
+            if not key.users:
+                del self._keys[name]
 
     async def _acquire(
-        self,
-        key: str,
-        base: ImmutableRef | None,
-        sharing: Sharing,
-        description: str,
-        change: asyncio.Condition,
-    ) -> MutableHandle:
-        async with change:
-            if sharing is Sharing.SHARED and (share := self._shares.get(key)) is not None:
-                share.users += 1
-                return share.ref
-            while True:
-                ref, locked = await self._idle(key)
-                if ref is not None or not (locked and sharing is Sharing.LOCKED):
-                    break
-                await change.wait()
+        self, name: str, key: _Key, base: ImmutableRef | None, sharing: Sharing, description: str
+    ) -> MutableHandle | None:
+        """A handle, or None if one must wait until `key.freed`."""
+        async with key.lock:
+            key.freed.clear()
+            if sharing is Sharing.SHARED and key.share is not None:
+                key.share.users += 1
+                return key.share.ref
+            ref, locked = await self._idle(name)
+            if ref is None and locked and sharing is Sharing.LOCKED:
+                return None
             if ref is None:
-                ref = await self._fresh(key, base, description)
+                ref = await self._fresh(name, base, description)
             if sharing is Sharing.SHARED:
-                self._shares[key] = _Share(ref, 1)
+                key.share = _Share(ref, 1)
             return ref
 
     async def _idle(self, key: str) -> tuple[MutableHandle | None, bool]:
@@ -136,11 +136,13 @@ class CacheMounts:
         self._core.table.used(ref.record)
         return ref
 
-    async def _release(self, key: str, ref: MutableHandle, sharing: Sharing) -> None:
-        if sharing is Sharing.SHARED:
-            share = self._shares[key]
-            share.users -= 1
-            if share.users:
+    async def _release(self, key: _Key, ref: MutableHandle, sharing: Sharing) -> None:
+        if sharing is Sharing.SHARED and key.share is not None:
+            key.share.users -= 1
+            if key.share.users:
                 return
-            del self._shares[key]
+            key.share = None
+        # Whatever happens next, those who wait must look again: set the event first. They run
+        # when this task next waits, by when the handle is released.
+        key.freed.set()
         await ref.release()

@@ -87,6 +87,10 @@ class NativeSnapshotter:
         """Whether there is such a snapshot."""
         return self._table.exists(key)
 
+    def committed(self, key: str) -> bool:
+        """Whether it can't change any more. Raises `NotFound`."""
+        return self._table.get(key).committed
+
     def has_children(self, key: str) -> bool:
         """Whether another snapshot lies on this one."""
         return self._table.has_children(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from croze.store.core import STACKABLE, Core
@@ -58,13 +58,19 @@ def _forget_missing_blobs(core: Core, records: Iterable[Record]) -> None:
 async def _sweep_snapshots(core: Core) -> None:
     used = {r.data.snapshot for r in core.table.all()}
     keys = core.snapshots.keys()
-    unused = [k for k in keys if k.removesuffix(STACKABLE) not in used]
+    unused = [k for k in keys if not _wanted(core, k, used)]
     # Stacks and children lie on others: several rounds, each removing what is free by then.
     while unused:
         left = [k for k in unused if not await _try_remove(core, k)]
         if len(left) == len(unused):
             return
         unused = left
+
+
+def _wanted(core: Core, key: str, used: Set[str | None]) -> bool:
+    if key.endswith(STACKABLE):
+        return key.removesuffix(STACKABLE) in used and core.snapshots.committed(key)
+    return key in used
 
 
 async def _try_remove(core: Core, key: str) -> bool:
