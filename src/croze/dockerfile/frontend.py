@@ -17,7 +17,7 @@ from croze.dockerfile import subrequests
 from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.convert import Conversion, convert, convert_lint, convert_outline
 from croze.dockerfile.directives import detect_syntax
-from croze.dockerfile.lint import LintWarning, format_short
+from croze.dockerfile.lint import LintWarning, WarnSink, format_short
 from croze.dockerfile.llb_json import convert_llb_reply
 from croze.dockerfile.location import Ranges, fill_source, with_location
 from croze.dockerfile.options import parse_options
@@ -159,24 +159,33 @@ async def _answer(
     request: str, source: SourceMap, contexts: Contexts, labs: bool
 ) -> FrontendResult:
     """A subrequest: nothing is built."""
+    warnings: list[LintWarning] = []
+    try:
+        reply = await _reply(request, source, contexts, warnings.append, labs)
+    finally:
+        await _warn(warnings, source, contexts.resolver)
+    return FrontendResult({}, reply)
+
+
+async def _reply(
+    request: str, source: SourceMap, contexts: Contexts, warn: WarnSink, labs: bool
+) -> dict[str, bytes]:
     match request:
         case subrequests.DESCRIBE:
-            reply = subrequests.describe_reply()
+            return subrequests.describe_reply()
         case subrequests.OUTLINE:
-            found = await convert_outline(source, contexts, labs=labs)
-            reply = subrequests.outline_reply(found, source.data)
+            found = await convert_outline(source, contexts, warn=warn, labs=labs)
+            return subrequests.outline_reply(found, source.data)
         case subrequests.TARGETS:
             targets = subrequests.list_targets(source.data)
-            reply = subrequests.targets_reply(targets, source.data)
+            return subrequests.targets_reply(targets, source.data)
         case subrequests.LINT:
             report = await convert_lint(source, contexts, labs=labs)
-            reply = subrequests.lint_reply(report, source.info())
+            return subrequests.lint_reply(report, source.info())
         case subrequests.CONVERT_LLB:
-            result = await convert(source, contexts, labs=labs)
-            reply = convert_llb_reply(result.state.marshal())
-        case _:
-            raise Unsupported(f"unsupported request {request}", SubrequestDetail(request))
-    return FrontendResult({}, reply)
+            result = await convert(source, contexts, warn=warn, labs=labs)
+            return convert_llb_reply(result.state.marshal())
+    raise Unsupported(f"unsupported request {request}", SubrequestDetail(request))
 
 
 async def _build(source: SourceMap, contexts: Contexts, labs: bool) -> FrontendResult:

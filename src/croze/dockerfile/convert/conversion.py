@@ -106,9 +106,15 @@ async def convert_lint(source: SourceMap, contexts: Contexts, *, labs: bool = Fa
     return LintReport(tuple(warnings))
 
 
-async def convert_outline(source: SourceMap, contexts: Contexts, *, labs: bool = False) -> Outline:
+async def convert_outline(
+    source: SourceMap,
+    contexts: Contexts,
+    *,
+    warn: WarnSink | None = None,
+    labs: bool = False,
+) -> Outline:
     """What the target takes from outside."""
-    return (await convert(source, contexts, labs=labs)).outline
+    return (await convert(source, contexts, warn=warn, labs=labs)).outline
 
 
 @dataclass(frozen=True)
