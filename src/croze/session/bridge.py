@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 CHUNK_BYTES = 256 * 1024
+GATHER_BYTES = 32 * 1024
+BUSY_S = 0.003
+GATHER_S = 0.001
 
 MESSAGE_LIMIT_BYTES = 16 << 20
 """What BuildKit takes and sends at most in one message."""
@@ -115,10 +118,27 @@ async def inward(connection: Connection, sock: socket.socket) -> None:
 
 
 async def outward(sock: socket.socket, connection: Connection) -> None:
-    """Everything read from the socket goes to `connection`, until the end."""
+    """Everything read from the socket goes to `connection`, until the end.
+
+    gRPC writes small frames one by one, and a message costs more than its bytes: in the middle of
+    a busy stream this waits a little for more to come.
+    """
     loop = asyncio.get_running_loop()
+    last_s = 0.0
     while data := await loop.sock_recv(sock, CHUNK_BYTES):
+        now_s = loop.time()
+        if len(data) < GATHER_BYTES and now_s - last_s < BUSY_S:
+            await asyncio.sleep(GATHER_S)
+            data += _at_hand(sock, CHUNK_BYTES - len(data))
+        last_s = now_s
         await connection.write(data)
+
+
+def _at_hand(sock: socket.socket, limit: int) -> bytes:
+    try:
+        return sock.recv(limit)
+    except BlockingIOError:
+        return b""
 
 
 class _Ended(Exception):

@@ -23,6 +23,7 @@ from croze.grpc_errors import root_cause
 from croze.session.threads import run_to_end
 
 BATCH_ENTRIES = 256
+BATCH_FILES = 64
 DATA_BYTES = 256 * 1024
 BUFFER_BYTES = 16 << 20
 """How much a receiver takes in before what it has is on disk."""
@@ -170,19 +171,29 @@ class _Sending:
         await self._send(wire_pb2.Packet())
 
     async def _contents(self) -> None:
-        while (id := await self._wanted.get()) is not None:
-            await self._content(id)
-
-    async def _content(self, id: int) -> None:
-        chunks = self._source.chunks(id)
+        """Small files are read many at a time, others piece by piece."""
         while True:
-            data = await run_to_end(_joined, chunks)
-            if not data:
+            ids = [await self._wanted.get()]
+            while not self._wanted.empty() and len(ids) < BATCH_FILES:
+                ids.append(self._wanted.get_nowait())
+            wanted = [id for id in ids if id is not None]
+            for id, start in await run_to_end(self._first_pieces, wanted):
+                await self._content(id, start)
+            if None in ids:
+                return
+
+    def _first_pieces(self, ids: list[int]) -> list[tuple[int, _Started]]:
+        return [(id, _Started(self._source.chunks(id))) for id in ids]
+
+    async def _content(self, id: int, started: _Started) -> None:
+        kind = wire_pb2.Packet.PACKET_DATA
+        data, ended = started.data, started.ended
+        while data:
+            await self._send(wire_pb2.Packet(type=kind, ID=id, data=data))
+            if ended:
                 break
-            await self._send(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_DATA, ID=id, data=data))
-            if len(data) < DATA_BYTES:
-                break
-        await self._send(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_DATA, ID=id))
+            data, ended = await run_to_end(_joined, started.chunks)
+        await self._send(wire_pb2.Packet(type=kind, ID=id))
 
     async def _listen(self) -> None:
         kinds = wire_pb2.Packet
@@ -199,9 +210,17 @@ class _Sending:
         raise errors.Unavailable("the receiver went away")
 
 
-def _joined(chunks: Iterator[bytes]) -> bytes:
-    """The next chunks as one piece of at least `DATA_BYTES`, less only at the end. A file that
-    can't be read any more ends where it does."""
+class _Started:
+    """A content that is being read, with its first piece."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks = chunks
+        self.data, self.ended = _joined(chunks)
+
+
+def _joined(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
+    """The next chunks as one piece of at least `DATA_BYTES`, and whether it is the last. A file
+    that can't be read any more ends where it does."""
     pieces: list[bytes] = []
     total = 0
     try:
@@ -209,10 +228,10 @@ def _joined(chunks: Iterator[bytes]) -> bytes:
             pieces.append(chunk)
             total += len(chunk)
             if total >= DATA_BYTES:
-                break
+                return b"".join(pieces), False
     except FileNotFoundError:
         pass
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), True
 
 
 def _error_packet(error: Exception) -> wire_pb2.Packet:
