@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import io
@@ -40,6 +41,9 @@ class Sources:
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event | None = None
+    """Fetches wait here, half done."""
 
     def layer(self, entries: Mapping[str, bytes | None]) -> LazyLayer:
         """A layer that is known here and can be fetched."""
@@ -71,5 +75,8 @@ class _Fetcher:
             raise NotFound(f"no blob {descriptor.digest}")
         self._sources.fetched.append(descriptor.digest)
         async with blobs.writer() as writer:
+            self._sources.started.set()
+            if self._sources.gate is not None:
+                await self._sources.gate.wait()
             writer.write(self._sources.blobs[descriptor.digest])
             await writer.commit(digest=descriptor.digest)

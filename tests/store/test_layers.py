@@ -221,3 +221,34 @@ async def test_chains_longer_than_a_page_of_options(store: Store) -> None:
     assert len(await tree_of(ref)) == length
     assert len(await ref.layers(Compression("uncompressed"))) == length
     await ref.release()
+
+
+async def test_a_cancelled_fetch_is_taken_over(store: Store, sources: Sources) -> None:
+    sources.gate = asyncio.Event()
+    ref = await store.refs.from_layers([sources.layer({"a": b"1"}), sources.layer({"b": b"2"})])
+    assert ref is not None
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(ref.unlazy())
+        await sources.started.wait()
+        second = group.create_task(ref.unlazy())
+        first.cancel()
+        await asyncio.wait([first])
+        assert first.cancelled()
+        assert not second.done()
+        sources.gate.set()
+    assert not ref.lazy
+    assert await tree_of(ref) == {"a": "1", "b": "2"}
+    await ref.release()
+
+
+async def test_cancelled_work_leaves_nothing(store: Store) -> None:
+    base = await make_ref(store.refs, None, {str(n): "x" * 10_000 for n in range(200)})
+    for steps in range(1, 12):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(base.layers(Compression("gzip")))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+    assert len(await base.layers(Compression("gzip"))) == 1
+    assert list((store.root / "ingest").iterdir()) == []
+    await base.release()
