@@ -131,7 +131,7 @@ def test_symbolic_mode(roots: Roots) -> None:
 
 def test_type_conflicts(roots: Roots) -> None:
     trees.make(roots.dst, {"d": "a file", "a.txt/in": "a dir", "deep/d/sub": "file"})
-    with pytest.raises(CrozeError, match="cannot copy to non-directory"):
+    with pytest.raises(CrozeError, match=r"^cannot copy to non-directory: /deep/d/sub$"):
         roots.copy("/d", "/deep", dir_copy_contents=False)
     with pytest.raises(CrozeError, match="cannot replace to directory"):
         roots.copy("/", "/", dir_copy_contents=True)

@@ -178,6 +178,15 @@ def test_a_failed_run_is_followed_by_a_full_one(pair: Pair) -> None:
     assert pair.digests_agree()
 
 
+def test_a_damaged_index_is_made_anew(pair: Pair) -> None:
+    trees.make(pair.source, {"a": "1", "d/e/b": "2", "d/c": "3", "f/g": "4"})
+    pair.sync()
+    (pair.root / "index").write_bytes(b"damaged")
+    (pair.source / "f/g").write_text("changed")
+    assert pair.sync() == (1, 0)
+    assert pair.digests_agree()
+
+
 def test_sockets_come_as_empty_files(pair: Pair) -> None:
     trees.make(pair.source, {"a": "1"})
     with socket.socket(socket.AF_UNIX) as listener:

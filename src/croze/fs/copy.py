@@ -9,11 +9,12 @@ and extended attributes come along unless they are given.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.archive import unpack_at
 from croze.fs.copier import Copier
 from croze.fs.edit import make_dirs, resolve_wildcards, set_owner_and_time
@@ -56,7 +57,7 @@ class CopyRequest(msgspec.Struct, frozen=True):
 
 def copy(request: CopyRequest) -> None:
     """Do the copy. Raises NotFound, InvalidRequest and what the disk says, roots cut off."""
-    with explained("lstat", request.src_root, request.dst_root):
+    with explained("lstat", request.src_root, request.dst_root), _inside(request.dst_root):
         src, dst = _clean_path(request.src), _clean_path(request.dst)
         if not request.create_dest_path:
             _require_parent(request)
@@ -67,6 +68,17 @@ def copy(request: CopyRequest) -> None:
             ):
                 continue
             _copy_one(request, match, dst)
+
+
+@contextmanager
+def _inside(root: str) -> Iterator[None]:
+    """Cut the root from paths in messages."""
+    try:
+        yield
+    except CrozeError as error:
+        if len(root) > 1:
+            error.args = (str(error).replace(root.rstrip("/") + "/", "/"), *error.args[1:])
+        raise
 
 
 def _require_parent(request: CopyRequest) -> None:

@@ -66,6 +66,8 @@ class Index:
         self.root = Node(DIR)
         self.complete = False
         self.changed = False
+        self._last: tuple[bytes, Node] | None = None
+        """The directory of the last `add`: entries come directory by directory."""
 
     @classmethod
     def for_transfer(cls) -> Self:
@@ -105,11 +107,18 @@ class Index:
 
     def add(self, entry: Entry, entry_digest: bytes) -> None:
         """Record an entry that was transferred (or changed). Its parents must be there."""
-        path = os.fsencode(entry.path)
-        parent, name = self._parent(path)
+        head, _, name = os.fsencode(entry.path).rpartition(b"/")
+        self.changed = True
+        if self._last is not None and self._last[0] == head and not self._last[1].total:
+            parent = self._last[1]
+        else:
+            parent, name = self._parent(os.fsencode(entry.path))
+            self._last = (head, parent)
         known = parent.children.get(name) if parent.children else None
         if parent.children is None:
             parent.children = {}
+        if known is not None and known.kind == DIR:
+            self._last = None  # what is below may be remembered
         if entry.is_dir:
             children = known.children if known is not None and known.kind == DIR else {}
             parent.children[name] = Node(DIR, entry_digest, children=children or {})
@@ -120,6 +129,7 @@ class Index:
 
     def remove(self, path: str) -> None:
         """Forget an entry and all below it."""
+        self._last = None
         parent, name = self._parent(os.fsencode(path))
         if parent.children:
             parent.children.pop(name, None)
@@ -167,10 +177,7 @@ def _refresh(node: Node, path: str) -> bool:
         # Names may have come or gone: list again, keeping the nodes that are still right.
         _relist(node, path)
     for name, child in list((node.children or {}).items()):
-        if not _refresh(child, f"{path}/{os.fsdecode(name)}"):
-            same = False
-            if child.kind == DIR or child.kind == LINK:
-                continue
+        same = _refresh(child, f"{path}/{os.fsdecode(name)}") and same
     if not same:
         node.total = b""
     return same

@@ -98,7 +98,7 @@ class _Sync:
 
     def _update(self, entry: Entry, old: Known | None) -> Known:
         """Bring over an entry that may differ."""
-        target = msgspec.structs.replace(entry, uid=0, gid=0)
+        target = _owned_by_root(entry)
         if old is not None and self._still_equal(entry, old):
             # Touched, but not changed in what is kept.
             return Known(entry, old.digest)
@@ -133,7 +133,7 @@ class _Sync:
         return self._source_digest(entry) == old.digest
 
     def _source_digest(self, entry: Entry) -> bytes:
-        sums = digest.begin(msgspec.structs.replace(entry, uid=0, gid=0))
+        sums = digest.begin(_owned_by_root(entry))
         fd = self._open(entry)
         if fd is not None:
             with os.fdopen(fd, "rb", buffering=0) as file:
@@ -191,6 +191,8 @@ class _Sync:
                 self._index = Index.load(index_file)
             if self._index is None:
                 self._index = Index.for_transfer()
+                for known in self._state.known:  # none if fresh; else the index was unreadable
+                    self._index.add(known.entry, known.digest)
             if self._fresh:
                 clear(self._dest)
             self._mirror = Mirror(self._dest, self._index)
@@ -222,6 +224,10 @@ class _Sync:
                 self._index.save(self._options.index_file)
         if self._options.state_file:
             save_state(self._options.state_file, self._started, known)
+
+
+def _owned_by_root(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, uid=0, gid=0) if entry.uid or entry.gid else entry
 
 
 def _try_setxattr(fd: int, name: str, value: bytes) -> None:
