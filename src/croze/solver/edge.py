@@ -14,15 +14,15 @@ inputs there are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from croze.errors import CrozeError, NotFound
+from croze.errors import CrozeError
 from croze.solver import inputs as input_state
-from croze.solver.contract import Result, StoredResult
-from croze.solver.flights import Signature
+from croze.solver.contract import Result
 from croze.solver.keying import root_key
-from croze.solver.saving import find_target, save_executed, save_followed
+from croze.solver.records import Record, Records
+from croze.solver.saving import save_executed, save_followed
+from croze.solver.twins import Follower, identity_of, late_key, running_twin, signature_of
 from croze.solver.work import Failure, Work
 
 if TYPE_CHECKING:
@@ -43,14 +43,6 @@ class Wanter(Protocol):
         """The edge has changed. Must not call back into it."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """A result that the cache claims to have under `key`."""
-
-    stored: StoredResult
-    key: str
-
-
 class ActiveEdge:
     """One output of an active vertex."""
 
@@ -68,7 +60,6 @@ class ActiveEdge:
         "_owned",
         "_records",
         "_retired",
-        "_tried",
         "_wanters",
         "_was_wanted",
         "changed",
@@ -114,9 +105,8 @@ class ActiveEdge:
         self._retired = False
         self._news = False
         self._maps_seen = 0
-        self._records: tuple[Record, ...] = ()
+        self._records: Records | None = None
         self._keys_checked = 0
-        self._tried: frozenset[str] = frozenset()
         self._mode = input_state.IDLE
         self._owned: tuple[Result, ...] = ()
         self._leader: ActiveEdge | None = None
@@ -284,7 +274,7 @@ class ActiveEdge:
             self.vertex.map_work.want(self)
         self._raise_level()
         if self.wanted == COMPLETE and self._records:
-            self._load()
+            self._load(self._records)
         elif self.vertex.maps:
             self._dig(touched)
 
@@ -337,36 +327,28 @@ class ActiveEdge:
     # Records
 
     def _seek_records(self) -> None:
-        if self.wanted < SLOW and self.vertex.maps_done:
+        """Look for results under new keys, unless only keys are asked for."""
+        new = self.keys[self._keys_checked :]
+        if not new or (self.wanted < SLOW and self.vertex.maps_done):
             return
-        keys, results = self.graph.keys, self.graph.results
-        for key in self.keys[self._keys_checked :]:
-            for stored in keys.results(key):
-                if not results.exists(stored.id):
-                    keys.release_result(stored.id)
-                elif stored.id not in self._tried:
-                    self._records += (Record(stored, key),)
         self._keys_checked = len(self.keys)
+        if self._records is None:
+            self._records = Records(self.graph, self.vertex.reporter)
+        self._records.seek(new)
 
-    def _load(self) -> None:
+    def _load(self, records: Records) -> None:
         if self._load_work is None:
-            self._load_work = Work(self.graph.spawn, self._load_best, self._loaded)
+            self._load_work = Work(self.graph.spawn, records.load_best, self._loaded)
         if self not in self._load_work.users:
             self._mode = input_state.IDLE
             self._ask_inputs(NONE)
             self._load_work.want(self)
 
-    async def _load_best(self) -> tuple[Result, Record]:
-        record = max(self._records, key=lambda r: (r.stored.created_at, r.stored.id))
-        self._tried |= {record.stored.id}
-        self.vertex.reporter.start(cached=True)
-        result = await self.graph.results.load(record.stored.id)
-        self.vertex.reporter.complete()
-        return result, record
-
     def _loaded(self, outcome: tuple[Result, Record] | Failure) -> None:
         if isinstance(outcome, Failure):
-            self._drop_tried(gone=isinstance(outcome.error, NotFound))
+            assert self._records is not None
+            self._records.drop_tried(outcome.error)
+            self._active = False
         elif self._retired or self.result is not None:
             self.graph.release([outcome[0]])
         else:
@@ -374,57 +356,23 @@ class ActiveEdge:
             self._finish(outcome[0], (outcome[1].key,))
         self.graph.wake(self)
 
-    def _drop_tried(self, *, gone: bool) -> None:
-        failed = [r for r in self._records if r.stored.id in self._tried]
-        self._records = tuple(r for r in self._records if r.stored.id not in self._tried)
-        for record in failed if gone else ():
-            self.graph.keys.release_result(record.stored.id)
-        self._active = False
-
     # Running
 
     def _run(self) -> None:
         """All inputs are there and the cache had nothing: run the op, unless it runs already."""
-        identity = self._identity()
-        leader = self._running_twin(identity)
+        identity = identity_of(self)
+        leader = running_twin(self, identity)
         if leader is not None:
             self._start_following(leader)
-        elif not self._found_late(identity):
-            self.vertex.execute(self, identity, self.signature())
-
-    def signature(self) -> Signature:
-        """All that leads from the inputs to this vertex, to save with."""
-        if not self.inputs:
-            return (frozenset((-1, m.digest, "", "") for m in self.vertex.maps),)
-        return tuple(frozenset(item.steps()) for item in self.inputs)
-
-    def _identity(self) -> Signature:
-        """As `signature`, but forced results of inputs only equal themselves."""
-        if not self.inputs:
-            return self.signature()
-        return tuple(frozenset(item.identity()) for item in self.inputs)
-
-    def _running_twin(self, signature: Signature) -> ActiveVertex | None:
-        forced = self.vertex.vertex.ignore_cache
-        for other in self.graph.flights.find(signature):
-            if other is self.vertex:
-                return None
-            if other.vertex.ignore_cache or not forced:
-                return other
-        return None
-
-    def _found_late(self, signature: Signature) -> bool:
-        """Another vertex may have saved the same key since this one looked."""
-        if self.vertex.vertex.ignore_cache or not self.inputs:
-            return False
-        key = find_target(self.graph.keys, signature, self.index)
-        if key is None or key in self.keys:
-            return False
-        self.add_key(key)
-        self._seek_records()
+            return
+        key = late_key(self, identity)
+        if key is not None:
+            self.add_key(key)
+            self._seek_records()
         if self._records:
-            self._load()
-        return bool(self._records)
+            self._load(self._records)
+        else:
+            self.vertex.execute(self, identity, signature_of(self))
 
     def _take_executed(self) -> None:
         results = self.vertex.results
@@ -471,7 +419,7 @@ class ActiveEdge:
             self._owned += (result,)
             keys = leader.all_keys()
             self.forced = leader.forced
-            save_followed(self.graph, self, keys)
+            save_followed(self.graph, signature_of(self), self.index, keys)
             self.vertex.reporter.start(cached=True)
             self.vertex.reporter.complete()
             self._finish(result, keys)
@@ -511,15 +459,3 @@ class ActiveEdge:
     def _ask_inputs(self, level: int) -> None:
         for item in self.inputs:
             item.lower(level)
-
-
-class Follower:
-    """Wants a leader's edge for an edge of another vertex."""
-
-    __slots__ = ("_edge",)
-
-    def __init__(self, edge: ActiveEdge) -> None:
-        self._edge = edge
-
-    def notify(self) -> None:
-        self._edge.graph.wake(self._edge)

@@ -9,7 +9,6 @@ from croze.solver.flights import Signature
 from croze.solver.keying import new_key, root_key
 
 if TYPE_CHECKING:
-    from croze.solver.edge import ActiveEdge
     from croze.solver.graph import Graph
     from croze.solver.vertex import ActiveVertex
 
@@ -44,10 +43,12 @@ def save_executed(
     return saved
 
 
-def save_followed(graph: Graph, edge: ActiveEdge, leader_keys: tuple[str, ...]) -> None:
+def save_followed(
+    graph: Graph, signature: Signature, output: int, leader_keys: tuple[str, ...]
+) -> None:
     """Make the keys of an edge lead to the result that another vertex made for it."""
     for key in leader_keys:
-        _link_inputs(graph.keys, edge.signature(), edge.index, key)
+        _link_inputs(graph.keys, signature, output, key)
     graph.saved()
 
 
