@@ -90,12 +90,15 @@ class Authorizer:
         service = challenge.parameters.get("service", "")
         wanted = merge_scopes(scopes)
         base = (endpoint.host, realm, service, *wanted)
-        found = self._fresh((*base, "session", who.identity))
-        if found is not None:
-            return found
-        token = await who.token(endpoint.host, realm, service, wanted)
-        if token is not None:
-            return self._keep((*base, "session", who.identity), token)
+        authority = await who.authority(endpoint.host)
+        if authority:
+            shared = (*base, "authority", authority)
+            found = self._fresh(shared)
+            if found is not None:
+                return found
+            token = await who.token(endpoint.host, realm, service, wanted)
+            if token is not None:
+                return self._keep(shared, token)
         login = await who.login(endpoint.host)
         own = (*base, "login", login.username, hashlib.sha256(login.secret.encode()).hexdigest())
         found = self._fresh(own)

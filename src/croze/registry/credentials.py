@@ -24,11 +24,11 @@ class Token:
 
 
 class Credentials(Protocol):
-    """Both questions are asked only when a registry wants to know."""
+    """All is asked only when a registry wants to know."""
 
-    @property
-    def identity(self) -> str:
-        """Tokens that were given for one identity are never used for another."""
+    async def authority(self, host: str) -> str:
+        """Names the credentials that the client fetches tokens with by itself: who names the same
+        may use the tokens too. Empty when the client leaves that to us."""
 
     async def login(self, host: str) -> Login:
         """Empty when there is none."""
@@ -36,14 +36,15 @@ class Credentials(Protocol):
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
     ) -> Token | None:
-        """A token that the client fetches by itself, so that we never see the password. None
-        when it leaves that to us."""
+        """A token that the client fetches, so that we never see the password. Asked for after
+        `authority`; None when the client can't."""
 
 
 class Anonymous:
     """Nobody."""
 
-    identity = ""
+    async def authority(self, host: str) -> str:
+        return ""
 
     async def login(self, host: str) -> Login:
         return Login()
@@ -60,9 +61,8 @@ class Fixed:
 
     value: Login
 
-    @property
-    def identity(self) -> str:
-        return self.value.username
+    async def authority(self, host: str) -> str:
+        return ""
 
     async def login(self, host: str) -> Login:
         return self.value

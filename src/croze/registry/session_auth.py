@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
-import grpc
-
-from croze.api import auth_pb2, auth_pb2_grpc
-from croze.errors import CrozeError, NotFound
-from croze.grpc_errors import as_croze_error
+from croze.errors import CrozeError
 from croze.registry.credentials import Login, Token
+from croze.session import auth
 from croze.session.contract import Session, SessionManager
 
 _SERVICE = "/moby.filesync.v1.Auth"
-_CLIENT_ID = "buildkit-client"
+_SILENT = ("NOT_FOUND", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN")
+"""Codes after which the next session is asked."""
+
+_proven: WeakKeyDictionary[Session, dict[str, str]] = WeakKeyDictionary()
+"""Per session and host, the key that the session has shown to have; empty for none."""
 
 
 class SessionCredentials:
@@ -24,69 +25,55 @@ class SessionCredentials:
     def __init__(self, manager: SessionManager, sessions: Sequence[str]) -> None:
         self._manager = manager
         self._sessions = tuple(sessions)
-        self._fetches: dict[tuple[str, str], bool] = {}
 
-    @property
-    def identity(self) -> str:
-        return ",".join(self._sessions)
+    async def authority(self, host: str) -> str:
+        """See `Credentials.authority`. A session may only claim a key that it can sign with."""
+        for session in self._serving("GetTokenAuthority"):
+            known = _proven.setdefault(session, {})
+            if host not in known:
+                known[host] = await _prove(session, host)
+            if known[host]:
+                return known[host]
+        return ""
 
     async def login(self, host: str) -> Login:
         for session in self._serving("Credentials"):
-            request = auth_pb2.CredentialsRequest(Host=host)
             try:
-                answer = await auth_pb2_grpc.AuthStub(session.channel).Credentials(request)
-            except grpc.RpcError as err:
-                _give_up(err)
+                found = await auth.credentials(session, host)
+            except CrozeError as err:
+                if err.code not in _SILENT:
+                    raise
                 continue
-            return Login(answer.Username, answer.Secret)
+            return Login(found.username, found.secret)
         return Login()
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
     ) -> Token | None:
         for session in self._serving("FetchToken"):
-            if not await self._fetches_tokens(session, host):
+            if not _proven.get(session, {}).get(host):
                 continue
-            request = auth_pb2.FetchTokenRequest(
-                ClientID=_CLIENT_ID,
-                Host=host,
-                Realm=realm,
-                Service=service,
-                Scopes=list(scopes),
-            )
             try:
-                answer = await auth_pb2_grpc.AuthStub(session.channel).FetchToken(request)
-            except grpc.RpcError as err:
-                raise as_croze_error(err).wrap("failed to authorize") from err
-            return Token(answer.Token, _lifetime_s(answer))
+                found = await auth.fetch_token(
+                    session, host=host, realm=realm, service=service, scopes=scopes
+                )
+            except CrozeError as err:
+                raise err.wrap("failed to authorize") from err
+            return Token(found.token, _lifetime_s(found))
         return None
 
     def _serving(self, method: str) -> list[Session]:
         found = [self._manager.current(each) for each in self._sessions]
         return [s for s in found if s is not None and s.serves(f"{_SERVICE}/{method}")]
 
-    async def _fetches_tokens(self, session: Session, host: str) -> bool:
-        """Whether the client has credentials that it uses on its own side."""
-        key = (session.id, host)
-        if key not in self._fetches:
-            request = auth_pb2.GetTokenAuthorityRequest(Host=host, Salt=os.urandom(32))
-            try:
-                stub = auth_pb2_grpc.AuthStub(session.channel)
-                self._fetches[key] = bool((await stub.GetTokenAuthority(request)).PublicKey)
-            except grpc.RpcError as err:
-                _give_up(err)
-                self._fetches[key] = False
-        return self._fetches[key]
+
+async def _prove(session: Session, host: str) -> str:
+    key = await auth.token_authority(session, host)
+    if key is None or not await auth.verify_token_authority(session, host, key):
+        return ""
+    return key.hex()
 
 
-def _give_up(err: grpc.RpcError) -> None:
-    """Go on with the next session if this one is gone or knows nothing; else raise."""
-    known: CrozeError = as_croze_error(err)
-    if isinstance(known, NotFound) or known.code in ("UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"):
-        return
-    raise known from err
-
-
-def _lifetime_s(answer: auth_pb2.FetchTokenResponse) -> float:
-    lifetime = float(answer.ExpiresIn or 60)
-    return lifetime - max(0.0, time.time() - answer.IssuedAt) if answer.IssuedAt else lifetime
+def _lifetime_s(token: auth.Token) -> float:
+    lifetime = float(token.expires_in_s or 60)
+    return lifetime - max(0.0, time.time() - token.issued_at) if token.issued_at else lifetime
