@@ -11,7 +11,7 @@
     definition = result.marshal()
 
 Modules: `state` (states and what they carry), `source` and `gitsource`, `execop` and `mounts`,
-`fileop`, `compose` (merge, diff), `options` (what every op can be told), `graph` (vertices, edges,
+`fileop` and `filevertex`, `compose` (merge, diff), `options` (what every op can be told), `graph` (vertices, edges,
 marshalling), `definition` (reading definitions back), `sourcemap`, `caps`.
 """
 

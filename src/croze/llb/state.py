@@ -25,7 +25,8 @@ from croze.image.config import ImageConfig
 from croze.image.platform import Platform, normalize
 from croze.llb.env import Env
 from croze.llb.execop import Device, ExecVertex, ProxyEnv
-from croze.llb.fileop import FileAction, FileVertex
+from croze.llb.fileop import FileAction
+from croze.llb.filevertex import FileVertex
 from croze.llb.graph import Defaults, Edge, Output, define
 from croze.llb.meta import Meta, NetworkMode, SecurityMode, Ulimit, join_dir
 from croze.llb.mounts import AnyMount, split_mounts
