@@ -11,8 +11,8 @@
     definition = result.marshal()
 
 Modules: `state` (states and what they carry), `source` and `gitsource`, `execop` and `mounts`,
-`fileop` and `filevertex`, `compose` (merge, diff), `options` (what every op can be told), `graph` (vertices, edges,
-marshalling), `definition` (reading definitions back), `sourcemap`, `caps`.
+`fileop` and `filevertex`, `compose` (merge, diff), `options` (what every op can be told), `graph`
+(vertices, edges, marshalling), `definition` (reading definitions back), `sourcemap`, `caps`.
 """
 
 from croze.llb.compose import diff, merge, requires
