@@ -338,3 +338,32 @@ async def test_a_hundred_jobs_share_and_leave_nothing() -> None:
     gc.collect()
     mine = [o for o in gc.get_objects() if isinstance(o, Number) and o.store is world.results]
     assert not mine
+
+
+async def test_a_step_may_build_something_inside() -> None:
+    world = World()
+    gate = Gate()
+    inner = vertex("inner", vertex("deep", spec=Spec(add=1, on_run=gate)), spec=Spec(add=1))
+    found: list[int] = []
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+
+        async def nest(ctx: OpContext) -> None:
+            built = await solver.build_within(ctx, Edge(inner))
+            assert isinstance(built.result, Number)
+            found.append(built.result.value)
+            await built.release()
+
+        outer = vertex("outer", spec=Spec(add=5, on_run=nest))
+        gone = tasks.create_task(build(solver, outer))
+        await gate.entered.wait()
+        async with solver.job("late", sessions=["s"]) as late:
+            waiting = tasks.create_task(late.build(Edge(outer)))
+            await asyncio.sleep(0)
+            gone.cancel()
+            gate.open.set()
+            await (await waiting).release()
+            assert solver.active_count() == 3
+        events = await all_events(late)
+    assert found == [2]
+    assert world.ran == ["outer", "deep", "inner"]
+    assert states(events, "deep")[-1].completed is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from croze.errors import CrozeError
 from croze.solver.contract import Edge, KeyStore, OpResolver, Result, ResultStore, Vertex
 from croze.solver.flights import Flights
-from croze.solver.report import StatusLog
+from croze.solver.report import EventSink
 
 if TYPE_CHECKING:
     from croze.solver.edge import ActiveEdge
@@ -28,13 +28,14 @@ _FLUSH_AFTER_S = 0.25
 
 
 class Member(Protocol):
-    """A job, as the vertices see it."""
+    """A job, or a vertex that builds something inside a job, as the graph sees it."""
 
-    log: StatusLog
+    @property
+    def log(self) -> EventSink: ...
 
     def session_ids(self) -> Iterable[str]: ...
 
-    def value(self, key: str) -> object | None: ...
+    def values_of(self, key: str) -> Sequence[object]: ...
 
     def attach(self, vertex: ActiveVertex) -> None:
         """Remember to leave `vertex` when the job ends."""

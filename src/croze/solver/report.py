@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from croze.errors import Range, SourceDetail
 from croze.solver.contract import Vertex
@@ -21,6 +22,12 @@ from croze.status import (
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+class EventSink(Protocol):
+    """Takes events in order."""
+
+    def append(self, event: StatusEvent, /) -> None: ...
 
 
 class StatusLog:
@@ -102,7 +109,7 @@ class VertexReporter:
         self.state = state
         self._digest = state.digest
         self._history: list[StatusEvent] = [state]
-        self._logs: list[StatusLog] = []
+        self._logs: list[EventSink] = []
 
     @classmethod
     def of(cls, vertex: Vertex, group: ProgressGroup | None = None) -> VertexReporter:
@@ -110,13 +117,13 @@ class VertexReporter:
         group = group or vertex.progress_group
         return cls(VertexState(vertex.digest, inputs, vertex.name, progress_group=group))
 
-    def join(self, log: StatusLog) -> None:
+    def join(self, log: EventSink) -> None:
         if log not in self._logs:
             self._logs.append(log)
-            for event in self._history:
+            for event in tuple(self._history):
                 log.append(event)
 
-    def leave(self, log: StatusLog) -> None:
+    def leave(self, log: EventSink) -> None:
         if log in self._logs:
             self._logs.remove(log)
 
@@ -127,7 +134,7 @@ class VertexReporter:
         self._change(replace(self.state, completed=now(), error=error))
 
     def log(self, stream: int, data: bytes) -> None:
-        self._emit(VertexLog(self._digest, stream, data, now()))
+        self.append(VertexLog(self._digest, stream, data, now()))
 
     def status(
         self,
@@ -139,7 +146,7 @@ class VertexReporter:
         started: datetime | None = None,
         completed: datetime | None = None,
     ) -> None:
-        self._emit(VertexStatus(id, self._digest, name, current, total, now(), started, completed))
+        self.append(VertexStatus(id, self._digest, name, current, total, now(), started, completed))
 
     def warn(
         self,
@@ -151,15 +158,16 @@ class VertexReporter:
         source: SourceDetail | None = None,
         ranges: Sequence[Range] = (),
     ) -> None:
-        self._emit(
+        self.append(
             VertexWarning(self._digest, level, short, tuple(detail), url, source, tuple(ranges))
         )
 
     def _change(self, state: VertexState) -> None:
         self.state = state
-        self._emit(state)
+        self.append(state)
 
-    def _emit(self, event: StatusEvent) -> None:
+    def append(self, event: StatusEvent) -> None:
+        """Tell all; also what happens inside the vertex, in a nested build."""
         self._history.append(event)
         for log in self._logs:
             log.append(event)

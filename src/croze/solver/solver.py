@@ -21,7 +21,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from croze.errors import AlreadyExists, Canceled, CrozeError, NotFound
@@ -31,31 +30,20 @@ from croze.solver.contract import (
     Op,
     OpContext,
     OpResolver,
-    Result,
     ResultStore,
     Vertex,
 )
-from croze.solver.edge import COMPLETE, NONE, ActiveEdge
-from croze.solver.failures import fresh_copy
+from croze.solver.edge import ActiveEdge
 from croze.solver.graph import Graph
 from croze.solver.keying import record_digest
 from croze.solver.report import StatusLog, VertexReporter
-from croze.solver.vertex import ActiveVertex
+from croze.solver.request import BuildRequest, SolvedResult
+from croze.solver.vertex import ActiveVertex, VertexContext
 from croze.status import ProgressGroup, StatusEvent
 
+__all__ = ["Job", "SolvedResult", "Solver"]
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SolvedResult:
-    """What an edge came to. `result` is the caller's handle; `keys` are the ids of its cache keys
-    in the key store, from which an exporter of caches walks `links_into`."""
-
-    result: Result
-    keys: tuple[str, ...]
-
-    async def release(self) -> None:
-        await self.result.release()
 
 
 class Solver:
@@ -124,6 +112,13 @@ class Solver:
             raise NotFound(f"no such job {id}") from None
         return self._jobs[id]
 
+    async def build_within(self, ctx: OpContext, edge: Edge) -> SolvedResult:
+        """For an op that needs another edge while it executes; `ctx` is what it was called with.
+        The result is the op's to release; the rest is held until its vertex is not wanted."""
+        if not isinstance(ctx, VertexContext):
+            raise CrozeError("nested builds need the context of a vertex")
+        return await ctx.build(edge)
+
     def active_count(self) -> int:
         """How many vertices are held by jobs."""
         return len(self._graph.actives)
@@ -169,8 +164,8 @@ class Job:
     def session_ids(self) -> Iterable[str]:
         return self._sessions
 
-    def value(self, key: str) -> object | None:
-        return self._values.get(key)
+    def values_of(self, key: str) -> Sequence[object]:
+        return (self._values[key],) if self._values.get(key) is not None else ()
 
     def attach(self, vertex: ActiveVertex) -> None:
         self._attached[vertex] = None
@@ -186,12 +181,10 @@ class Job:
         active = self._load(edge)
         request = BuildRequest(active)
         self._requests[request] = None
-        active.want(request, COMPLETE)
         try:
-            return await request.wait()
+            return await request.fulfil()
         finally:
             self._requests.pop(request, None)
-            active.want(request, NONE)
 
     async def in_context(
         self,
@@ -261,33 +254,6 @@ class Job:
         return self._graph.edge(edge)
 
 
-class BuildRequest:
-    """Waits for an edge."""
-
-    def __init__(self, edge: ActiveEdge) -> None:
-        self._edge = edge
-        loop = asyncio.get_running_loop()
-        self._done: asyncio.Future[CrozeError | None] = loop.create_future()
-        """The error, which the edge may have forgotten when the waiter gets its turn."""
-
-    def notify(self) -> None:
-        if self._edge.finished and not self._done.done():
-            self._done.set_result(self._edge.error)
-
-    def cancel(self) -> None:
-        if not self._done.done():
-            self._done.set_result(Canceled())
-
-    async def wait(self) -> SolvedResult:
-        self.notify()
-        error = await self._done
-        if error is not None:
-            raise fresh_copy(error)
-        if self._edge.result is None:
-            raise Canceled()
-        return SolvedResult(self._edge.clone_result(), self._edge.all_keys())
-
-
 class JobContext:
     """The `OpContext` of work that belongs to one job only."""
 
@@ -300,5 +266,4 @@ class JobContext:
         return tuple(self._job.session_ids())
 
     def job_values(self, key: str) -> Sequence[object]:
-        value = self._job.value(key)
-        return () if value is None else (value,)
+        return self._job.values_of(key)

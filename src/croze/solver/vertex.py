@@ -6,11 +6,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from croze.errors import CrozeError, VertexDetail
-from croze.solver.contract import CacheMap, InputKeying, Op, Result, Vertex
+from croze.solver.contract import CacheMap, Edge, InputKeying, Op, Result, Vertex
 from croze.solver.edge import ActiveEdge
 from croze.solver.flights import Signature
 from croze.solver.graph import Graph, Member
+from croze.solver.nested import NestedMember
 from croze.solver.report import VertexReporter
+from croze.solver.request import SolvedResult
 from croze.solver.work import Failure, Work
 
 _ALL = InputKeying()
@@ -34,6 +36,7 @@ class ActiveVertex:
         "map_work",
         "maps",
         "maps_done",
+        "nested",
         "op",
         "reporter",
         "results",
@@ -59,6 +62,7 @@ class ActiveVertex:
         """Whether `results` rest on a forced run."""
         self._identity: Signature = ()
         self.map_work = Work(graph.spawn, self._ask_map, self._got_map)
+        self.nested: NestedMember | None = None
         self._exec_work: Work[Sequence[Result]] | None = None
         self._content_works: dict[int, Work[str]] = {}
 
@@ -101,6 +105,8 @@ class ActiveVertex:
         orphans = list(self.results or ())
         for edge in self.edges.values():
             orphans.extend(edge.retire())
+        if self.nested is not None:
+            self.nested.leave()
         self._ground()
         return orphans
 
@@ -275,5 +281,10 @@ class VertexContext:
         return tuple(dict.fromkeys(ids))
 
     def job_values(self, key: str) -> Sequence[object]:
-        values = (job.value(key) for job in self._active.jobs)
-        return tuple(value for value in values if value is not None)
+        return tuple(value for job in self._active.jobs for value in job.values_of(key))
+
+    async def build(self, edge: Edge) -> SolvedResult:
+        """Solve another edge for everyone who wants this vertex."""
+        if self._active.nested is None:
+            self._active.nested = NestedMember(self._active)
+        return await self._active.nested.build(edge)

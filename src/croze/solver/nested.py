@@ -1,0 +1,46 @@
+"""Builds inside a build: what a vertex solves while it works belongs to all who want the vertex."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from croze.solver.contract import Edge
+from croze.solver.report import EventSink
+from croze.solver.request import BuildRequest, SolvedResult
+
+if TYPE_CHECKING:
+    from croze.solver.vertex import ActiveVertex
+
+
+class NestedMember:
+    """Stands for a vertex where the graph expects a job. It leaves when the vertex retires."""
+
+    def __init__(self, parent: ActiveVertex) -> None:
+        self._parent = parent
+        self._loaded: dict[str, ActiveVertex] = {}
+        self._attached: dict[ActiveVertex, None] = {}
+
+    @property
+    def log(self) -> EventSink:
+        """What happens inside is told to everyone who watches the vertex, late ones too."""
+        return self._parent.reporter
+
+    def session_ids(self) -> Iterable[str]:
+        return self._parent.context.sessions()
+
+    def values_of(self, key: str) -> Sequence[object]:
+        return self._parent.context.job_values(key)
+
+    def attach(self, vertex: ActiveVertex) -> None:
+        self._attached[vertex] = None
+
+    async def build(self, edge: Edge) -> SolvedResult:
+        graph = self._parent.graph
+        graph.load(edge.vertex, self, self._loaded)
+        return await BuildRequest(graph.edge(edge)).fulfil()
+
+    def leave(self) -> None:
+        attached, self._attached = self._attached, {}
+        self._loaded = {}
+        self._parent.graph.leave(attached, self)

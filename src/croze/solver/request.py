@@ -1,0 +1,58 @@
+"""Waiting for an edge's result."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from croze.errors import Canceled, CrozeError
+from croze.solver.contract import Result
+from croze.solver.edge import COMPLETE, NONE, ActiveEdge
+from croze.solver.failures import fresh_copy
+
+
+@dataclass(frozen=True)
+class SolvedResult:
+    """What an edge came to. `result` is the caller's handle; `keys` are the ids of its cache keys
+    in the key store, from which an exporter of caches walks `links_into`."""
+
+    result: Result
+    keys: tuple[str, ...]
+
+    async def release(self) -> None:
+        await self.result.release()
+
+
+class BuildRequest:
+    """Waits for an edge."""
+
+    def __init__(self, edge: ActiveEdge) -> None:
+        self._edge = edge
+        loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[CrozeError | None] = loop.create_future()
+        """The error, which the edge may have forgotten when the waiter gets its turn."""
+
+    def notify(self) -> None:
+        if self._edge.finished and not self._done.done():
+            self._done.set_result(self._edge.error)
+
+    def cancel(self) -> None:
+        if not self._done.done():
+            self._done.set_result(Canceled())
+
+    async def fulfil(self) -> SolvedResult:
+        """Want the edge until it is there, or until cancelled."""
+        self._edge.want(self, COMPLETE)
+        try:
+            return await self._wait()
+        finally:
+            self._edge.want(self, NONE)
+
+    async def _wait(self) -> SolvedResult:
+        self.notify()
+        error = await self._done
+        if error is not None:
+            raise fresh_copy(error)
+        if self._edge.result is None:
+            raise Canceled()
+        return SolvedResult(self._edge.clone_result(), self._edge.all_keys())
