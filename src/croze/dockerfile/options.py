@@ -192,7 +192,7 @@ def _parse_host(text: str) -> tuple[str, str]:
     if not equals:
         raise InvalidRequest(f"failed to parse additional hosts: invalid key-value pair {text}")
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.replace("%", "/"))  # zones are not for hosts files
     except ValueError:
         raise InvalidRequest(
             f"failed to parse additional hosts: failed to parse IP {address}"

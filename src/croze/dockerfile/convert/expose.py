@@ -66,6 +66,8 @@ def _check_ip(ip: str) -> None:
         return
     bare = ip[1:-1] if ip.startswith("[") and ip.endswith("]") else ip
     try:
+        if "%" in bare:  # a zone says which interface: not for an image
+            raise ValueError(bare)
         ipaddress.ip_address(bare)
     except ValueError:
         raise DockerfileError(f"invalid IP address: {bare}") from None
