@@ -11,8 +11,9 @@ import pytest
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.sources.contract import SourceRequest
-from croze.sources.git import GitCommit, GitOptions, GitSource, GitSources, git_key, parse_options
-from croze.sources.gitcli import Git
+from croze.sources.git import GitSource, GitSources
+from croze.sources.git_cli import Git
+from croze.sources.git_options import GitCommit, GitOptions, git_key, parse_options
 from croze.store.contract import ImmutableRef
 from tests.registry.servers import free_port
 from tests.sources.workshop import Workshop

@@ -16,14 +16,8 @@ from croze.image.manifest import digest_of
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_upload import UploadProvider
 from croze.sources.contract import SourceRequest
-from croze.sources.http import (
-    HttpFile,
-    HttpSource,
-    HttpSources,
-    file_name,
-    http_key,
-    parse_options,
-)
+from croze.sources.http import HttpSource, HttpSources
+from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
 from tests.registry.servers import free_port, serve
 from tests.sources.workshop import Workshop
 

@@ -30,6 +30,7 @@ from croze.status import Progress
 from croze.store.contract import BlobFetcher, BlobStore
 
 _REPORT_EVERY_S = 0.1
+_ANY = "application/octet-stream"
 
 T = TypeVar("T")
 
@@ -47,6 +48,9 @@ class Provider(Protocol):
 
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
         """A manifest or config, verified."""
+
+    async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
+        """Any content by digest, as a descriptor with its size."""
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
         """For the layers."""
@@ -104,6 +108,10 @@ class RegistryProvider:
 
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
         return await pull.fetch_manifest(self.access.repository(self.ref, sessions), descriptor)
+
+    async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
+        size = await pull.blob_size(self.access.repository(self.ref, sessions), digest)
+        return Descriptor(_ANY, digest, size)
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
         return RegistryFetcher(self.access, self.ref, progress)
@@ -171,6 +179,13 @@ class LentProvider:
 
         data = await _in_session(self.access, self.session, sessions, look)
         return verified(data, descriptor.digest)
+
+    async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
+        async def look(session: Session) -> int:
+            return (await LentStore(session, f"oci:{self.store}").info(digest)).size
+
+        size = await _in_session(self.access, self.session, sessions, look)
+        return Descriptor(_ANY, digest, size)
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
         return LentFetcher(self.access, self.store, self.session, progress)

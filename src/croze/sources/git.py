@@ -10,12 +10,10 @@ import asyncio
 import base64
 import hashlib
 import os
-import posixpath
 import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,95 +23,23 @@ from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
 from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
-from croze.sources.gitcheckout import check_out
-from croze.sources.gitcli import Git, GitFailed, is_commit
+from croze.sources.git_checkout import check_out
+from croze.sources.git_cli import Git, GitFailed, is_commit
+from croze.sources.git_options import (
+    GitCommit,
+    GitOptions,
+    checked,
+    choose,
+    git_key,
+    parse_options,
+    pinned,
+)
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
 SCHEME = "git"
 
 _REMOTE, _SNAPSHOT = "git_remote", "git_snapshot"
-_TRANSPORT = re.compile(r"(?:https?|ssh|git)://|[^/:@]+@[^/:]+:")
 _DEFAULT_BRANCH = re.compile(r"refs/heads/\S+")
-_UNSUPPORTED = ("git.bundle", "git.checkoutbundle", "git.sig.pubkey", "git.sig.requiresignedtag")
-
-
-@dataclass(frozen=True)
-class GitOptions:
-    """What a git source op says."""
-
-    remote: str
-    ref: str = ""
-    subdir: str = ""
-    keep_git_dir: bool = False
-    checksum: str = ""
-    skip_submodules: bool = False
-    mtime: str = ""
-    auth_header_secret: str = ""
-    auth_token_secret: str = ""
-    known_hosts: str = ""
-    ssh_id: str = ""
-    fetch_by_commit: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The remote without a password in it."""
-        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:xxxxx@", self.remote)
-
-
-@dataclass(frozen=True)
-class GitCommit:
-    """What a reference names now: `object` may be an annotated tag, of which `commit` is the
-    commit. `ref` is the full name, or the digest that was asked for."""
-
-    ref: str
-    object: str
-    commit: str
-
-
-def parse_options(request: SourceRequest) -> GitOptions:
-    """Read a source op. Raises `InvalidRequest`."""
-    attrs = request.attrs
-    found = next((key for key in _UNSUPPORTED if attrs.get(key)), None)
-    if found is not None:
-        raise Unsupported(f"{found} is not supported")
-    address, _, fragment = request.identifier.partition("://")[2].partition("#")
-    ref, _, subdir = fragment.partition(":")
-    remote = attrs.get("git.fullurl", "") or address
-    if not _TRANSPORT.match(remote):
-        remote = f"https://{remote}"
-    if ref.startswith("-"):
-        raise InvalidRequest(f"invalid git ref: {ref}")
-    checksum = attrs.get("git.checksum", "")
-    if checksum and not re.fullmatch("[a-fA-F0-9]+", checksum):
-        raise InvalidRequest(f"invalid checksum {checksum} for Git URL, expected hex commit hash")
-    return GitOptions(
-        remote.partition("#")[0],
-        ref,
-        posixpath.normpath(f"/{subdir}").lstrip("/"),
-        attrs.get("git.keepgitdir") == "true",
-        checksum,
-        attrs.get("git.skipsubmodules") == "true",
-        attrs.get("git.mtime", ""),
-        attrs.get("git.authheadersecret", ""),
-        attrs.get("git.authtokensecret", ""),
-        attrs.get("git.knownsshhosts", ""),
-        attrs.get("git.mountsshsock", ""),
-        attrs.get("git.fetchbycommit") == "true",
-    )
-
-
-def git_key(options: GitOptions, found: GitCommit) -> str:
-    """Names the checkout."""
-    key = found.object if options.keep_git_dir else found.commit
-    if options.keep_git_dir:
-        key += f".git#{found.ref}" if found.ref else ".git"
-    if options.subdir:
-        key += f":{options.subdir}"
-    if options.skip_submodules:
-        key += "(skip-submodules)"
-    if options.mtime not in ("", "checkout"):
-        key += f"(mtime={options.mtime})"
-    return key
 
 
 class GitSource:
@@ -174,14 +100,14 @@ class GitSources:
                 )
             return GitCommit(options.ref, options.ref, options.ref)
         if options.fetch_by_commit:
-            return _pinned(options)
+            return pinned(options)
         async with self._client(options, ctx) as git:
             ref = options.ref or await _default_branch(git, options)
             try:
                 out = await git.run("ls-remote", "--", options.remote, ref, f"{ref}^{{}}")
             except GitFailed as err:
                 raise err.wrap(f"failed to fetch remote {options.shown}") from err
-        return _checked(_choose(ref, out), options)
+        return checked(choose(ref, out), options)
 
     # -- fetching ----------------------------------------------------------------------------
 
@@ -338,19 +264,6 @@ def _scope(remote: str) -> str:
     return remote
 
 
-def _pinned(options: GitOptions) -> GitCommit:
-    if not options.checksum:
-        raise InvalidRequest("fetch-by-commit requires a checksum or a commit SHA ref")
-    if not is_commit(options.checksum):
-        raise InvalidRequest(
-            f'fetch-by-commit requires a full commit SHA checksum, got "{options.checksum}"'
-        )
-    ref = options.ref or options.checksum
-    if options.ref and not ref.startswith("refs/"):
-        ref = f"refs/heads/{ref}"
-    return GitCommit(ref, options.checksum, options.checksum)
-
-
 async def _default_branch(git: Git, options: GitOptions) -> str:
     try:
         out = await git.run("ls-remote", "--symref", "--", options.remote, "HEAD")
@@ -360,37 +273,6 @@ async def _default_branch(git: Git, options: GitOptions) -> str:
     if found is None:
         raise NotFound(f"could not find default branch for repository: {options.shown}")
     return found.group()
-
-
-def _choose(ref: str, listing: str) -> GitCommit:
-    """What git would check out: the exact reference, else a branch, else a tag."""
-    lines: dict[str, str] = {}
-    for line in listing.splitlines():
-        object, _, name = line.partition("\t")
-        lines[name] = object
-    exact = f"refs/{ref.removeprefix('refs/')}"
-    branch = f"refs/heads/{ref.removeprefix('refs/heads/')}"
-    tag = f"refs/tags/{ref.removeprefix('refs/tags/')}"
-    for name in (exact, branch, tag):
-        if name in lines:
-            object = lines[name]
-            if not is_commit(object):
-                raise CrozeError(f'invalid commit sha "{object}"')
-            peeled = lines.get(f"{tag}^{{}}", "") if name == tag else ""
-            return GitCommit(name, object, peeled or object)
-    raise NotFound(f"repository does not contain ref {ref}, output: {_quoted(listing)}")
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") + '"'
-
-
-def _checked(found: GitCommit, options: GitOptions) -> GitCommit:
-    if not options.checksum:
-        return found
-    if any(each.startswith(options.checksum) for each in (found.object, found.commit)):
-        return found
-    raise CrozeError(f"expected checksum to match {options.checksum}, got {found.object}")
 
 
 async def _prepare(git: Git, options: GitOptions, *, sha256: bool) -> None:

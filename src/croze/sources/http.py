@@ -10,152 +10,38 @@ import contextlib
 import email.utils
 import hashlib
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.message import Message
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
 
 import aiohttp
-import msgspec
 
-from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
+from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.image import gojson
 from croze.image.manifest import digest_of
-from croze.image.reference import check_digest
 from croze.registry.failures import reason
 from croze.session import upload
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
 from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.http_options import (
+    HttpFile,
+    HttpOptions,
+    file_name,
+    http_date,
+    http_key,
+    parse_options,
+)
 from croze.store.contract import ImmutableRef, RefStore
 
 SCHEMES = ("http", "https")
 
-_HEADERS = frozenset(["Accept", "User-Agent"])
-"""What a build may set."""
 _WRITE_BYTES = 1 << 20
 _UPLOADED = "upload"
 _META_URL, _META_ETAG = "http_url", "http_etag"
 _META_DIGEST, _META_MODIFIED = "http_digest", "http_modified"
-
-
-@dataclass(frozen=True)
-class HttpOptions:
-    """What an HTTP source op says. `headers` are sorted by name."""
-
-    url: str
-    checksum: str = ""
-    filename: str = ""
-    perm: int = 0
-    uid: int = 0
-    gid: int = 0
-    auth_secret: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def shown(self) -> str:
-        """The URL without a password in it."""
-        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:xxxxx@", self.url)
-
-
-@dataclass(frozen=True)
-class HttpFile:
-    """A file's description. `ref_id` is where it is, empty while it is not fetched."""
-
-    digest: str
-    filename: str
-    modified: datetime | None = None
-    ref_id: str = ""
-
-
-class _Header(msgspec.Struct, rename="pascal"):
-    name: str
-    value: str
-
-
-class _Key(msgspec.Struct, rename="pascal"):
-    """Field order is part of the key."""
-
-    filename: str
-    perm: int
-    uid: int = msgspec.field(name="UID")
-    gid: int = msgspec.field(name="GID")
-    checksum: str
-    last_mod_time: str | msgspec.UnsetType = msgspec.UNSET
-    auth_header_secret: str | msgspec.UnsetType = msgspec.UNSET
-    header: tuple[_Header, ...] | msgspec.UnsetType = msgspec.UNSET
-
-
-def http_key(options: HttpOptions, found: HttpFile) -> str:
-    """Names the file with all that decides how it lies there."""
-    modified = found.modified
-    return digest_of(
-        gojson.marshal(
-            _Key(
-                found.filename,
-                options.perm,
-                options.uid,
-                options.gid,
-                found.digest,
-                http_date(modified) if modified is not None else msgspec.UNSET,
-                options.auth_secret or msgspec.UNSET,
-                tuple(_Header(*pair) for pair in options.headers) or msgspec.UNSET,
-            )
-        )
-    )
-
-
-def http_date(when: datetime) -> str:
-    return email.utils.format_datetime(when.astimezone(UTC), usegmt=True)
-
-
-def parse_options(request: SourceRequest) -> HttpOptions:
-    """Read a source op. Raises `InvalidRequest`."""
-    attrs = request.attrs
-    if "http.sig.pubkey" in attrs or "http.sig.signature" in attrs:
-        raise Unsupported("signatures of http sources are not supported")
-    headers = {
-        "-".join(part.capitalize() for part in name.removeprefix("http.header.").split("-")): value
-        for name, value in attrs.items()
-        if name.startswith("http.header.")
-    }
-    return HttpOptions(
-        request.identifier,
-        check_digest(attrs["http.checksum"]) if "http.checksum" in attrs else "",
-        attrs.get("http.filename", ""),
-        _number(attrs, "http.perm"),
-        _number(attrs, "http.uid"),
-        _number(attrs, "http.gid"),
-        attrs.get("http.authheadersecret", ""),
-        tuple(sorted(pair for pair in headers.items() if pair[0] in _HEADERS)),
-    )
-
-
-def _number(attrs: Mapping[str, str], key: str) -> int:
-    text = attrs.get(key, "0")
-    try:
-        octal = re.fullmatch(r"0[0-7]+", text)
-        return int(text, 8) if octal else int(text, 0)
-    except ValueError as err:
-        raise InvalidRequest(f'invalid value for {key} "{text}"') from err
-
-
-def file_name(url: str, given: str, disposition: str = "") -> str:
-    """The attribute, else what the server says, else the last part of the path."""
-    if given:
-        return given
-    if disposition:
-        message = Message()
-        message["Content-Disposition"] = disposition
-        name = PurePosixPath("/", message.get_filename() or "").name
-        if name:
-            return name
-    return PurePosixPath(unquote(urlsplit(url).path)).name or "download"
 
 
 class HttpSource:

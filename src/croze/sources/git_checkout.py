@@ -10,7 +10,7 @@ import stat
 import tempfile
 
 from croze.errors import InvalidRequest, NotFound
-from croze.sources.gitcli import Git, GitFailed, is_commit
+from croze.sources.git_cli import Git, GitFailed, is_commit
 
 
 async def check_out(

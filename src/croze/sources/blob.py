@@ -1,0 +1,148 @@
+"""`docker-image+blob://` and `oci-layout+blob://`: one blob of a repository, as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.image import gojson, reference
+from croze.image.manifest import digest_of
+from croze.image.reference import Reference
+from croze.sources.content import LentProvider, Provider
+from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.http_options import number
+from croze.sources.images import Images
+from croze.store.contract import ImmutableRef, RecordType, RefStore
+
+REGISTRY_SCHEME = "docker-image+blob"
+LAYOUT_SCHEME = "oci-layout+blob"
+_RECORD_TYPES: Mapping[str, RecordType] = {
+    "": "regular",
+    "regular": "regular",
+    "internal": "internal",
+    "frontend": "frontend",
+}
+
+
+@dataclass(frozen=True)
+class BlobOptions:
+    ref: Reference
+    filename: str = ""
+    perm: int = 0
+    uid: int = 0
+    gid: int = 0
+    record_type: RecordType = "regular"
+    store: str = ""
+    session: str = ""
+
+
+class _Key(msgspec.Struct, rename="pascal"):
+    """Field order is part of the key."""
+
+    digest: str
+    filename: str
+    perm: int
+    uid: int = msgspec.field(name="UID")
+    gid: int = msgspec.field(name="GID")
+
+
+def blob_key(options: BlobOptions) -> str:
+    """Names the file with all that decides how it lies there."""
+    fields = _Key(
+        options.ref.digest, options.filename, options.perm, options.uid, options.gid
+    )
+    return digest_of(gojson.marshal(fields))
+
+
+def parse_options(request: SourceRequest) -> BlobOptions:
+    """Read a source op. Raises `InvalidRequest`."""
+    scheme, _, text = request.identifier.partition("://")
+    attrs = request.attrs
+    ref = reference.parse(text)
+    if not ref.digest:
+        raise InvalidRequest(f'reference "{text}" must have digest')
+    record_type = attrs.get("image.recordtype", "")
+    if record_type not in _RECORD_TYPES:
+        raise InvalidRequest(f"invalid record type {record_type}")
+    store = attrs.get("oci.store", "")
+    if scheme == LAYOUT_SCHEME and not store:
+        raise InvalidRequest("oci-layout blob source requires store id")
+    return BlobOptions(
+        ref,
+        attrs.get("http.filename", ""),
+        number(attrs, "http.perm"),
+        number(attrs, "http.uid"),
+        number(attrs, "http.gid"),
+        _RECORD_TYPES[record_type],
+        store,
+        attrs.get("oci.session", ""),
+    )
+
+
+class BlobSource:
+    """One blob for one vertex."""
+
+    def __init__(self, options: BlobOptions, images: Images, refs: RefStore) -> None:
+        self._options = options
+        self._images = images
+        self._refs = refs
+
+    async def key(self, ctx: SourceContext, index: int) -> SourceKey:
+        """See `Source.key`. Nobody is asked: the digest says it all."""
+        return SourceKey(blob_key(self._options), pin=self._options.ref.digest)
+
+    async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
+        """See `Source.snapshot`."""
+        options, blobs = self._options, self._images.blobs
+        digest = options.ref.digest
+        if not blobs.has(digest):
+            provider = self._provider()
+            descriptor = await provider.blob(digest, ctx.sessions)
+            await provider.fetcher(ctx.progress).fetch(descriptor, blobs, ctx.sessions)
+        ref = await self._refs.new(
+            None, description=f"blob {digest}", record_type=options.record_type
+        )
+        try:
+            async with ref.mounted(readonly=False) as root:
+                await asyncio.to_thread(_place, blobs.path(digest), root, options)
+            return await ref.commit()
+        except BaseException:
+            await asyncio.shield(ref.release())
+            raise
+
+    def _provider(self) -> Provider:
+        options = self._options
+        if options.store:
+            return LentProvider(
+                self._images.access, options.ref, options.store, options.session
+            )
+        return self._images.provider(options.ref)
+
+
+def _place(blob: Path, root: Path, options: BlobOptions) -> None:
+    name = PurePosixPath("/", options.filename).name or options.ref.digest.partition(":")[2]
+    target = root / name
+    shutil.copyfile(blob, target)
+    os.chown(target, options.uid, options.gid)
+    os.chmod(target, options.perm or 0o600)
+    os.utime(target, (0, 0))
+
+
+class BlobSources:
+    """Opens both schemes."""
+
+    schemes = (REGISTRY_SCHEME, LAYOUT_SCHEME)
+
+    def __init__(self, images: Images, refs: RefStore) -> None:
+        self._images = images
+        self._refs = refs
+
+    def open(self, request: SourceRequest) -> Source:
+        return BlobSource(parse_options(request), self._images, self._refs)

@@ -1,0 +1,73 @@
+"""Single blobs of repositories and of clients' stores."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from croze.errors import InvalidRequest, NotFound
+from croze.image import reference
+from croze.image.manifest import digest_of
+from croze.registry import push
+from croze.registry.credentials import Anonymous
+from croze.session.provide_content import ContentProvider
+from croze.sources.blob import BlobSources, blob_key, parse_options
+from croze.sources.contract import Source, SourceRequest
+from tests.registry.blobs import Folder
+from tests.sources.workshop import Workshop
+
+pytestmark = pytest.mark.root
+
+DATA = b"blob" * 1000
+HOW = {"http.filename": "blob.bin", "http.perm": "0600", "http.uid": "1", "http.gid": "2"}
+
+
+def source(shop: Workshop, identifier: str, attrs: Mapping[str, str]) -> Source:
+    return BlobSources(shop.images, shop.store.refs).open(SourceRequest(identifier, attrs))
+
+
+async def check(shop: Workshop, found: Source, *sessions: str) -> None:
+    ref = await found.snapshot(shop.source_context(*sessions))
+    assert ref is not None
+    async with ref.mounted(readonly=True) as root:
+        file = root / "blob.bin"
+        assert file.read_bytes() == DATA
+        st = file.stat()
+        assert (stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid) == (0o600, 1, 2)
+    await ref.release()
+
+
+async def test_from_a_registry(workshop: Workshop, host: str, content: Folder) -> None:
+    blob = content.add(DATA, "a/b")
+    repo = workshop.registry.repository(reference.parse(f"{host}/blobs"), Anonymous())
+    await push.push_blob(repo, blob, content.path(blob.digest))
+    await check(workshop, source(workshop, f"docker-image+blob://{host}/blobs@{blob.digest}", HOW))
+    missing = f"docker-image+blob://{host}/blobs@sha256:{'0' * 64}"
+    with pytest.raises(NotFound):
+        await source(workshop, missing, HOW).snapshot(workshop.source_context())
+
+
+async def test_from_a_client(workshop: Workshop, tmp_path: Path) -> None:
+    digest = digest_of(DATA)
+    (tmp_path / "store" / "blobs" / "sha256").mkdir(parents=True)
+    (tmp_path / "store" / "blobs" / "sha256" / digest[7:]).write_bytes(DATA)
+    provider = ContentProvider({"oci:store": tmp_path / "store"})
+    async with workshop.client(provider) as session:
+        attrs = HOW | {"oci.store": "store", "oci.session": session.id}
+        found = source(workshop, f"oci-layout+blob://x/y@{digest}", attrs)
+        await check(workshop, found, session.id)
+
+
+def test_keys() -> None:
+    digest = "sha256:1fddeb97777c49231c44e073ad914b5b5a5bb7e6d052379936d93f3ef42c75b4"
+    name = f"docker-image+blob://docker.io/library/busybox@{digest}"
+    assert blob_key(parse_options(SourceRequest(name, HOW))) == (
+        "sha256:7deec5b375b3d64eebd9ce9071459c1b207af82fd5f86610c0f3cd1959fdf5a5"
+    )
+    with pytest.raises(InvalidRequest, match="must have digest"):
+        parse_options(SourceRequest("docker-image+blob://busybox", {}))
+    with pytest.raises(InvalidRequest, match="requires store id"):
+        parse_options(SourceRequest(f"oci-layout+blob://x@{digest}", {}))
