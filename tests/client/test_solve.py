@@ -1,0 +1,342 @@
+"""Solving, against a daemon of a few lines that uses what the client lends; over real gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import tarfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from io import BytesIO
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+
+from croze import errors
+from croze.api import control_pb2, worker_pb2
+from croze.client.build import BuildResult, build_async, clearer
+from croze.client.connect import connect
+from croze.client.options import BuildOptions
+from croze.client.plan import CacheEntry, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
+from croze.grpc_errors import Context, aborting
+from croze.session import content, filesend, filesync, secrets, upload
+from croze.session.contract import Session
+from croze.session.manager import Sessions
+from tests.progress.statuses import vertex
+
+Work = Callable[[Session, control_pb2.SolveRequest], Awaitable[dict[str, str]]]
+
+
+class Daemon:
+    """A Control service whose solves do what a test says."""
+
+    def __init__(self, path: Path) -> None:
+        self.address = f"unix://{path}"
+        self.sessions = Sessions()
+        self.requests: list[control_pb2.SolveRequest] = []
+        self.work: Work = self.nothing
+        self.cancelled = asyncio.Event()
+        self.solved: dict[str, asyncio.Event] = {}
+        self._server = grpc.aio.server()
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("moby.buildkit.v1.Control", self._methods()),)
+        )
+        self._server.add_insecure_port(f"unix:{path}")
+
+    def _methods(self) -> dict[str, grpc.RpcMethodHandler[object, object]]:
+        wire = control_pb2
+        return {
+            "Solve": grpc.unary_unary_rpc_method_handler(
+                self._solve,
+                request_deserializer=wire.SolveRequest.FromString,
+                response_serializer=wire.SolveResponse.SerializeToString,
+            ),
+            "Status": grpc.unary_stream_rpc_method_handler(
+                self._status,
+                request_deserializer=wire.StatusRequest.FromString,
+                response_serializer=wire.StatusResponse.SerializeToString,
+            ),
+            "Session": grpc.stream_stream_rpc_method_handler(
+                self._session,
+                request_deserializer=wire.BytesMessage.FromString,
+                response_serializer=wire.BytesMessage.SerializeToString,
+            ),
+            "Info": grpc.unary_unary_rpc_method_handler(
+                self._info,
+                request_deserializer=wire.InfoRequest.FromString,
+                response_serializer=wire.InfoResponse.SerializeToString,
+            ),
+            "Prune": grpc.unary_stream_rpc_method_handler(
+                self._prune,
+                request_deserializer=wire.PruneRequest.FromString,
+                response_serializer=wire.UsageRecord.SerializeToString,
+            ),
+        }
+
+    async def nothing(self, session: Session, request: object) -> dict[str, str]:
+        return {}
+
+    def _event(self, ref: str) -> asyncio.Event:
+        return self.solved.setdefault(ref, asyncio.Event())
+
+    async def _solve(
+        self, request: control_pb2.SolveRequest, context: Context
+    ) -> control_pb2.SolveResponse:
+        self.requests.append(request)
+        try:
+            async with aborting(context, plain=True):
+                session = await self.sessions.get(request.Session)
+                response = await self.work(session, request)
+                return control_pb2.SolveResponse(ExporterResponse=response)
+            raise AssertionError("aborting always raises")
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        finally:
+            self._event(request.Ref).set()
+
+    async def _status(self, request: control_pb2.StatusRequest, context: Context) -> None:
+        await context.write(vertex("a", "step", 0))
+        await self._event(request.Ref).wait()
+        await context.write(vertex("a", "step", 0, 1))
+
+    async def _session(
+        self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context
+    ) -> None:
+        async with aborting(context):
+            await self.sessions.handle(incoming, context)
+
+    async def _info(self, request: object, context: Context) -> control_pb2.InfoResponse:
+        version = worker_pb2.BuildkitVersion(version="v9")
+        return control_pb2.InfoResponse(buildkitVersion=version)
+
+    async def _prune(self, request: control_pb2.PruneRequest, context: Context) -> None:
+        assert request.keepDuration == 2_000_000_000
+        for id in ("a", "b"):
+            await context.write(control_pb2.UsageRecord(ID=id, Size=1))
+
+    async def __aenter__(self) -> Daemon:
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(0)
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Daemon]:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    async with Daemon(tmp_path / "d.sock") as running:
+        yield running
+
+
+@pytest.fixture
+def context_dir(tmp_path: Path) -> Path:
+    path = tmp_path / "ctx"
+    path.mkdir()
+    (path / "Dockerfile").write_text("FROM scratch\n")
+    return path
+
+
+async def test_the_request(daemon: Daemon) -> None:
+    plan = SolvePlan(
+        frontend="dockerfile.v0",
+        frontend_attrs={"target": "t"},
+        exports=[Export("image", {"name": "x"}), Export("cacheonly")],
+        cache_from=[CacheEntry("registry", {"ref": "r"})],
+        cache_to=[CacheEntry("inline")],
+        entitlements=["network.host"],
+        ref="ref1",
+    )
+    statuses: list[control_pb2.StatusResponse] = []
+    async with connect(daemon.address) as client:
+        result = await client.solve(plan, statuses.append)
+    request = daemon.requests[0]
+    assert result.ref == request.Ref == "ref1"
+    assert dict(request.FrontendAttrs) == {
+        "target": "t",
+        "cache-imports": '[{"Type":"registry","Attrs":{"ref":"r"}}]',
+    }
+    assert [e.Type for e in request.Exporters] == ["image", "cacheonly"]
+    assert request.ExporterDeprecated == "image"
+    assert [e.Type for e in request.Cache.Exports] == ["inline"]
+    assert list(request.Entitlements) == ["network.host"]
+    assert [s.vertexes[0].HasField("completed") for s in statuses] == [False, True]
+
+
+async def test_a_build_with_all_that_is_lent(daemon: Daemon, context_dir: Path) -> None:
+    tar = BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.add(context_dir / "Dockerfile", "Dockerfile")
+
+    class Sink:
+        contents = b""
+
+        def stat(self, entry: object) -> int | None:
+            return 0
+
+        def data(self, id: int, data: bytes) -> None:
+            self.contents += data
+
+        def end(self, id: int) -> None: ...
+
+        def finish(self) -> bytes:
+            return self.contents
+
+        def abort(self) -> None: ...
+
+    async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
+        assert await secrets.get_secret(session, "s") == b"value"
+        dockerfile = await filesync.receive_dir(
+            session, filesync.DirRequest("dockerfile", include=("Dockerfile",)), Sink()
+        )
+        assert dockerfile == b"FROM scratch\n"
+        url = f"http://buildkit-session/{'u' * 5}"
+        pulled = b"".join([piece async for piece in upload.pull(session, url)])
+        assert pulled == tar.getvalue()
+        async with filesend.file_writer(session, 0) as writer:
+            await writer.write(pulled)
+        return {"containerimage.digest": "sha256:1"}
+
+    daemon.work = work
+    out = context_dir.parent / "out.tar"
+    from croze.client.plan import ToFile
+
+    plan = SolvePlan(
+        frontend="dockerfile.v0",
+        exports=[Export("tar", {}, ToFile(out))],
+        local_dirs={"dockerfile": LocalDir(context_dir)},
+        secrets=[SecretFrom("s", value=b"value")],
+        uploads={"u" * 5: BytesIO(tar.getvalue())},
+    )
+    async with connect(daemon.address) as client:
+        result = await client.solve(plan)
+    assert result.exporter_response == {"containerimage.digest": "sha256:1"}
+    assert out.read_bytes() == tar.getvalue()
+
+
+async def test_a_layout_gets_its_index(daemon: Daemon, tmp_path: Path) -> None:
+    blob = b"{}"
+    digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield blob
+
+    async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
+        await content.LentStore(session, "export").write(digest, len(blob), pieces())
+        descriptor = json.dumps({"digest": digest, "size": 2}).encode()
+        return {
+            "containerimage.descriptor": base64.b64encode(descriptor).decode(),
+            "image.name": "docker.io/library/x:v1",
+        }
+
+    daemon.work = work
+    plan = SolvePlan(frontend="f", exports=[Export("oci", {}, ToLayout(tmp_path / "layout"))])
+    async with connect(daemon.address) as client:
+        await client.solve(plan)
+    index = json.loads((tmp_path / "layout/index.json").read_text())
+    assert index["manifests"][0]["digest"] == digest
+    assert (tmp_path / "layout/blobs/sha256" / digest[7:]).read_bytes() == blob
+
+
+async def test_errors_keep_their_details(daemon: Daemon) -> None:
+    detail = errors.SourceDetail(
+        "Dockerfile",
+        b"FROM x\n",
+        (errors.Range(errors.Position(1), errors.Position(1)),),
+    )
+
+    async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
+        raise errors.ExitError('process "false" failed: exit code: 3', 3, detail)
+
+    daemon.work = work
+    async with connect(daemon.address) as client:
+        with pytest.raises(errors.ExitError) as caught:
+            await client.solve(SolvePlan(frontend="f"))
+    assert str(caught.value) == 'failed to solve: process "false" failed: exit code: 3'
+    assert caught.value.exit_code == 3
+    assert caught.value.details == [detail]
+
+
+async def test_cancelling_cancels_the_solve(daemon: Daemon) -> None:
+    started = asyncio.Event()
+
+    async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
+        started.set()
+        await asyncio.Event().wait()
+        return {}
+
+    daemon.work = work
+    statuses: list[control_pb2.StatusResponse] = []
+    async with connect(daemon.address) as client:
+        solving = asyncio.get_running_loop().create_task(
+            client.solve(SolvePlan(frontend="f"), statuses.append)
+        )
+        await started.wait()
+        solving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await solving
+    await asyncio.wait_for(daemon.cancelled.wait(), 10)
+    assert statuses[-1].vertexes[0].HasField("completed")
+    assert daemon.sessions.ids() == []
+
+
+async def test_no_daemon(tmp_path: Path) -> None:
+    async with connect(f"unix://{tmp_path}/none.sock") as client:
+        with pytest.raises(errors.Unavailable):
+            await client.solve(SolvePlan(frontend="f"))
+        with pytest.raises(errors.CrozeError):
+            await client.wait_ready(0.05)
+    with pytest.raises(errors.InvalidRequest, match="must be unix:// or tcp://"):
+        async with connect("http://x"):
+            pass
+
+
+async def test_control_calls(daemon: Daemon) -> None:
+    async with connect(daemon.address) as client:
+        assert (await client.wait_ready(10)).version == "v9"
+        assert (await client.info()).version == "v9"
+        assert [r.ID async for r in client.prune(keep_duration_s=2)] == ["a", "b"]
+        with pytest.raises(errors.Unsupported):
+            await client.workers()
+
+
+async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) -> None:
+    async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
+        about = base64.b64encode(b'{"a":1}').decode()
+        return {"containerimage.digest": "sha256:1", "x.json": about}
+
+    daemon.work = work
+    out = BytesIO()
+    result = await build_async(
+        BuildOptions(
+            str(context_dir),
+            iidfile=str(tmp_path / "iid"),
+            metadata_file=str(tmp_path / "meta"),
+        ),
+        address=daemon.address,
+        progress="plain",
+        out=out,
+    )
+    assert out.getvalue().decode() == "#1 step\n#1 DONE 1.0s\n"
+    assert (tmp_path / "iid").read_text() == "sha256:1"
+    assert json.loads((tmp_path / "meta").read_text()) == {
+        "buildx.build.ref": result.ref,
+        "containerimage.digest": "sha256:1",
+        "x.json": {"a": 1},
+    }
+
+
+def test_image_ids() -> None:
+    assert BuildResult("r", {"containerimage.config.digest": "c"}).image_id == "c"
+    assert BuildResult("r").image_id == ""
+
+
+def test_old_frontends_are_explained() -> None:
+    missing = "failed to solve: unsupported frontend capability moby.buildkit.frontend.contexts"
+    assert str(clearer(errors.Unsupported(missing))).startswith(
+        "current frontend does not support --build-context."
+    )
