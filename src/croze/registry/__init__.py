@@ -1,1 +1,1 @@
-"""OCI distribution client: resolve, fetch, push, auth, mirrors, referrers."""
+"""OCI distribution client: resolve, fetch, push, auth, mirrors."""

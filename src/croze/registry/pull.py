@@ -143,6 +143,20 @@ def _media_type(response: aiohttp.ClientResponse) -> str:
     return response.headers.get("Content-Type", "").partition(";")[0].strip()
 
 
+async def blob_size(repo: Repository, digest: str) -> int:
+    """In bytes. Raises `NotFound`."""
+    error: CrozeError = failures.not_found(f"content {digest}")
+    for endpoint in repo.endpoints():
+        url = repo.url(endpoint, f"blobs/{digest}")
+        try:
+            async with repo.send(endpoint, "HEAD", url) as response:
+                await _check(response, f"content at {url}")
+                return int(response.headers.get("Content-Length", "0"))
+        except CrozeError as err:
+            error = err
+    raise error
+
+
 async def fetch_blob(
     repo: Repository,
     descriptor: Descriptor,

@@ -1,1 +1,1 @@
-"""Where bytes come from: image, oci-layout, git, http, local."""
+"""Where bytes come from: images and their blobs, OCI layouts, git, http, local directories."""

@@ -55,9 +55,7 @@ class _Key(msgspec.Struct, rename="pascal"):
 
 def blob_key(options: BlobOptions) -> str:
     """Names the file with all that decides how it lies there."""
-    fields = _Key(
-        options.ref.digest, options.filename, options.perm, options.uid, options.gid
-    )
+    fields = _Key(options.ref.digest, options.filename, options.perm, options.uid, options.gid)
     return digest_of(gojson.marshal(fields))
 
 
@@ -120,9 +118,7 @@ class BlobSource:
     def _provider(self) -> Provider:
         options = self._options
         if options.store:
-            return LentProvider(
-                self._images.access, options.ref, options.store, options.session
-            )
+            return LentProvider(self._images.access, options.ref, options.store, options.session)
         return self._images.provider(options.ref)
 
 
