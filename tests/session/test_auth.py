@@ -1,0 +1,249 @@
+"""Registry credentials and tokens, with a real token server and helper programs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from croze import errors
+from croze.session import auth, ed25519
+from croze.session.dockerconfig import AuthConfig, DockerConfig
+from croze.session.provide_auth import AuthProvider, host_secret
+from tests.session.conftest import Lend
+
+
+@pytest.fixture
+def docker_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_AUTH_CONFIG", raising=False)
+    monkeypatch.delenv("BUILDKIT_NO_CLIENT_TOKEN", raising=False)
+    return tmp_path
+
+
+def write_config(folder: Path, values: object) -> None:
+    (folder / "config.json").write_text(json.dumps(values))
+
+
+def basic(text: str) -> dict[str, str]:
+    return {"auth": base64.b64encode(text.encode()).decode()}
+
+
+# -- the configuration -----------------------------------------------------------------------
+
+
+def test_credentials_in_the_file(docker_config: Path) -> None:
+    auths = {
+        "reg:5000": basic("user:pa:ss"),
+        "https://index.docker.io/v1/": basic("hub:secret"),
+        "https://url.example/v2/": {"identitytoken": "tok"},
+        "plain": {"username": "u", "password": "p"},
+    }
+    write_config(docker_config, {"auths": auths})
+    config = DockerConfig.load()
+    assert config.auth_for("reg:5000") == AuthConfig("user", "pa:ss")
+    assert config.auth_for("registry-1.docker.io") == AuthConfig("hub", "secret")
+    token = config.auth_for("url.example")
+    assert (token.user, token.secret) == ("", "tok")
+    assert config.auth_for("plain") == AuthConfig("u", "p")
+    assert config.auth_for("other") == AuthConfig()
+
+
+def test_no_configuration(docker_config: Path) -> None:
+    assert DockerConfig.load().auth_for("x") == AuthConfig()
+    (docker_config / "config.json").write_text("{")
+    with pytest.raises(errors.CrozeError, match="loading config file"):
+        DockerConfig.load()
+
+
+def test_helper_programs(docker_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = docker_config / "docker-credential-test"
+    helper.write_text(
+        "#!/bin/sh\n"
+        "read host\n"
+        'case "$host" in\n'
+        'ok) echo \'{"Username":"u","Secret":"s"}\' ;;\n'
+        'token) echo \'{"Username":"<token>","Secret":"t"}\' ;;\n'
+        "none) echo credentials not found in native keychain; exit 1 ;;\n"
+        "*) echo broken; exit 2 ;;\n"
+        "esac\n"
+    )
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker_config}:{os.environ['PATH']}")
+    write_config(
+        docker_config,
+        {"credsStore": "test", "credHelpers": {"special": "missing"}, "auths": {"ok": {}}},
+    )
+    config = DockerConfig.load()
+    assert config.auth_for("ok") == AuthConfig("u", "s")
+    assert config.auth_for("token") == AuthConfig(identity_token="t")
+    assert config.auth_for("none") == AuthConfig()
+    with pytest.raises(errors.CrozeError, match="exit status 2, out: `broken`"):
+        config.auth_for("bad")
+    with pytest.raises(errors.CrozeError, match="docker-credential-missing"):
+        config.auth_for("special")
+
+
+def test_credentials_in_the_environment(
+    docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {"r": basic("e:v")}}))
+    assert DockerConfig.load().auth_for("r") == AuthConfig("e", "v")
+
+
+def test_proxies(docker_config: Path) -> None:
+    write_config(docker_config, {"proxies": {"default": {"httpProxy": "http://p", "x": "y"}}})
+    found = DockerConfig.load().proxy_args()
+    assert found == {"HTTP_PROXY": "http://p", "http_proxy": "http://p"}
+
+
+# -- over a session --------------------------------------------------------------------------
+
+
+class TokenServer:
+    """Answers as `mode` says and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.mode = "oauth"
+        self.asked: list[tuple[str, dict[str, list[str]], str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                outer._note(self, self.rfile.read(length).decode())
+                if outer.mode == "oauth":
+                    self._reply(200, {"access_token": "posted", "expires_in": 99})
+                else:
+                    self._reply(404 if outer.mode == "get" else 403, {})
+
+            def do_GET(self) -> None:
+                outer._note(self, urlsplit(self.path).query)
+                issued = "2023-11-14T22:13:20Z"
+                self._reply(200, {"token": "got", "issued_at": issued})
+
+            def _reply(self, status: int, value: object) -> None:
+                data = json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, format: str, *args: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.realm = f"http://127.0.0.1:{self._server.server_port}/token"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def _note(self, handler: BaseHTTPRequestHandler, query: str) -> None:
+        header = handler.headers.get("Authorization", "")
+        self.asked.append((handler.command, parse_qs(query), header))
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    server = TokenServer()
+    yield server
+    server.close()
+
+
+async def fetch(lending: Lend, tokens: TokenServer, host: str) -> auth.Token:
+    async with lending([AuthProvider()]) as session:
+        return await auth.fetch_token(
+            session, host=host, realm=tokens.realm, service="svc", scopes=["a", "b"]
+        )
+
+
+async def test_credentials_and_tokens(
+    lending: Lend, docker_config: Path, tokens: TokenServer
+) -> None:
+    write_config(docker_config, {"auths": {"r": basic("u:p"), "i": {"identitytoken": "t"}}})
+    async with lending([AuthProvider()]) as session:
+        assert await auth.credentials(session, "r") == auth.Credentials("u", "p")
+        assert await auth.credentials(session, "x") == auth.Credentials()
+    assert await fetch(lending, tokens, "r") == auth.Token("posted", 99)
+    assert (await fetch(lending, tokens, "i")).token == "posted"
+    forms = [asked[1] for asked in tokens.asked]
+    assert [form["grant_type"] for form in forms] == [["password"], ["refresh_token"]]
+    assert forms[0]["scope"] == ["a b"]
+
+
+async def test_anonymous_tokens_and_servers_without_post(
+    lending: Lend, docker_config: Path, tokens: TokenServer
+) -> None:
+    assert await fetch(lending, tokens, "x") == auth.Token("got", 60, 1_700_000_000)
+    write_config(docker_config, {"auths": {"r": basic("u:p")}})
+    tokens.mode = "get"
+    assert (await fetch(lending, tokens, "r")).token == "got"
+    assert [asked[0] for asked in tokens.asked] == ["GET", "POST", "GET"]
+    assert tokens.asked[0][1] == {"scope": ["a", "b"], "service": ["svc"]}
+    assert tokens.asked[2][2] == f"Basic {basic('u:p')['auth']}"
+    tokens.mode = "refuse"
+    with pytest.raises(errors.PermissionDenied, match="unexpected status from POST request"):
+        await fetch(lending, tokens, "r")
+
+
+async def test_the_token_authority(
+    lending: Lend, docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_config(docker_config, {"auths": {"r": basic("u:p")}})
+    async with lending([AuthProvider()]) as session:
+        key = await auth.token_authority(session, "r")
+        assert key is not None
+        assert await auth.token_authority(session, "r") == key
+        assert await auth.token_authority(session, "other") != key
+        assert await auth.verify_token_authority(session, "r", key)
+        assert not await auth.verify_token_authority(session, "other", key)
+        monkeypatch.setenv("BUILDKIT_NO_CLIENT_TOKEN", "1")
+        assert await auth.token_authority(session, "r") is None
+
+
+async def test_clients_without_the_service(lending: Lend) -> None:
+    async with lending([]) as session:
+        assert await auth.credentials(session, "r") == auth.Credentials()
+        assert await auth.token_authority(session, "r") is None
+
+
+def test_the_secret_of_a_host_is_kept(tmp_path: Path) -> None:
+    first = host_secret("a", tmp_path)
+    assert host_secret("a", tmp_path) == first
+    assert host_secret("b", tmp_path) != first
+    assert (tmp_path / ".token_seed").stat().st_mode & 0o777 == 0o600
+
+
+def test_signatures_are_those_of_the_rfc() -> None:
+    """RFC 8032, section 7.1, tests 2 and 3."""
+    for seed, key, message, signature in (
+        (
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+            "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ),
+        (
+            "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "af82",
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+            "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+        ),
+    ):
+        data = bytes.fromhex(message)
+        assert ed25519.public_key(bytes.fromhex(seed)).hex() == key
+        assert ed25519.sign(bytes.fromhex(seed), data).hex() == signature
+        assert ed25519.verify(bytes.fromhex(key), data, bytes.fromhex(signature))
+        assert not ed25519.verify(bytes.fromhex(key), data + b"x", bytes.fromhex(signature))
