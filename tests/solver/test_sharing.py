@@ -367,3 +367,21 @@ async def test_a_step_may_build_something_inside() -> None:
     assert found == [2]
     assert world.ran == ["outer", "deep", "inner"]
     assert states(events, "deep")[-1].completed is not None
+
+
+async def test_a_follower_s_error_names_its_own_vertex_too() -> None:
+    world = World()
+    gate = Gate()
+    base = vertex("base")
+    spec = Spec(maps=(sha("same"),), on_run=gate, fail=CrozeError("no"))
+    left, right = vertex("left", base, spec=spec), vertex("right", base, spec=spec)
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        leader = tasks.create_task(_failure(build(solver, left)))
+        await gate.entered.wait()
+        follower = tasks.create_task(_failure(build(solver, right)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gate.open.set()
+        assert (await leader).details == [VertexDetail(left.digest)]
+        assert (await follower).details == [VertexDetail(left.digest), VertexDetail(right.digest)]
+    assert world.ran == ["base", "left"]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from croze.errors import CrozeError
 from croze.solver import inputs as input_state
 from croze.solver.contract import Result
+from croze.solver.failures import fresh_copy
 from croze.solver.keying import root_key
 from croze.solver.records import Record, Records
 from croze.solver.saving import save_executed, save_followed
@@ -413,7 +414,9 @@ class ActiveEdge:
 
     def _follow(self, leader: ActiveEdge) -> None:
         if leader.error is not None:
-            self._fail(leader.error)
+            self.vertex.reporter.start()
+            self.vertex.reporter.complete(error=str(leader.error))
+            self._fail(self.vertex.blame(fresh_copy(leader.error)))
         elif leader.result is not None:
             result = leader.clone_result()
             self._owned += (result,)
