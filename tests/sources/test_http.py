@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from aiohttp import web
 
-from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
 from croze.image.manifest import digest_of
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_upload import UploadProvider
 from croze.sources.contract import SourceRequest
+from croze.sources.facts import SourceFacts, ask
+from croze.sources.git import GitSources
 from croze.sources.http import HttpSource, HttpSources
 from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
 from tests.registry.servers import free_port, serve
@@ -162,6 +164,16 @@ async def test_an_upload(workshop: Workshop, sources: HttpSources) -> None:
         assert (await content(workshop, found, session.id))[:2] == ("context", BODY)
         again = source(sources, url, {"filename": "context"})
         assert (await content(workshop, again, session.id))[:2] == ("context", BODY)
+
+
+async def test_what_a_frontend_asks(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+    site.headers = {"Last-Modified": "Wed, 01 Jan 2020 10:20:30 GMT"}
+    git, ctx = GitSources(workshop.store.refs, workshop.daemon.sessions), workshop.source_context()
+    async with serve(site.app) as host:
+        facts = await ask(sources, git, SourceRequest(f"http://{host}/x", {}), ctx)
+    assert facts == SourceFacts(None, 1577874030, "x", SUM)
+    with pytest.raises(Unsupported, match="no metadata for sources of type local"):
+        await ask(sources, git, SourceRequest("local://x", {}), ctx)
 
 
 def test_names() -> None:
