@@ -72,11 +72,12 @@ async def build_async(
     text_desc: str = "",
     tty_desc: str = "",
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
+    on_close: Callable[[Display], None] | None = None,
 ) -> BuildResult:
     """Build on the daemon at `address`; cancel the task to cancel the build.
 
-    `progress` is drawn on `out` (standard error); `on_status` sees the status besides. Raises
-    `errors.CrozeError`. Writes `iidfile` and `metadata_file` if the options name them.
+    `progress` is drawn on `out` (standard error); `on_status` sees the status besides; `on_close`
+    is called when the display has ended, however the build did. Raises `errors.CrozeError`. Writes `iidfile` and `metadata_file` if the options name them.
     """
     from croze.client.connect import connect
     from croze.progress.display import make_display
@@ -85,7 +86,9 @@ async def build_async(
         progress, out or sys.stderr.buffer, text_desc=text_desc, tty_desc=tty_desc
     )
     async with connect(address) as client:
-        return await run_build(client, options, display, builder=builder, on_status=on_status)
+        return await run_build(
+            client, options, display, builder=builder, on_status=on_status, on_close=on_close
+        )
 
 
 async def run_build(
@@ -95,6 +98,7 @@ async def run_build(
     *,
     builder: Builder | None = None,
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
+    on_close: Callable[[Display], None] | None = None,
 ) -> BuildResult:
     """Build with a client and a display of one's own. The display is closed at the end."""
     from croze.progress.display import running
@@ -114,6 +118,8 @@ async def run_build(
         raise clearer(error) from None
     finally:
         plan.close()
+        if on_close is not None:
+            on_close(display)
     result = BuildResult(solved.ref, solved.exporter_response, tuple(display.warnings))
     _write_files(options, result)
     return result
@@ -126,7 +132,10 @@ def build(
     builder: Builder | None = None,
     progress: str = "quiet",
     out: BinaryIO | None = None,
+    text_desc: str = "",
+    tty_desc: str = "",
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
+    on_close: Callable[[Display], None] | None = None,
 ) -> BuildResult:
     """`build_async`, run to its end."""
     import asyncio
@@ -138,7 +147,10 @@ def build(
             builder=builder,
             progress=progress,
             out=out,
+            text_desc=text_desc,
+            tty_desc=tty_desc,
             on_status=on_status,
+            on_close=on_close,
         )
     )
 
