@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from croze.dockerfile import lint_rules
 from croze.dockerfile.contexts import Contexts
@@ -136,8 +137,12 @@ def _lint_config(data: bytes, options: Options) -> LintConfig:
         raise err.wrap("failed to parse check options") from None
 
 
+_parse = lru_cache(maxsize=8)(parse)
+"""All platforms, lint and the next build read the same text."""
+
+
 def _read(data: bytes, lint: Linter) -> _Text:
-    parsed = parse(data)
+    parsed = _parse(data)
     for warning in parsed.warnings:
         if warning.url == lint_rules.NO_EMPTY_CONTINUATION.url:
             lint.run(lint_rules.NO_EMPTY_CONTINUATION, warning.location)
