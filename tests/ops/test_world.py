@@ -78,6 +78,16 @@ async def test_mounts_give_results_and_take_nothing_else(world: World) -> None:
     assert not [name for name in root if name.startswith(("ro/", "rw/", "away/", "tmpfs"))]
 
 
+async def test_parents_are_mounted_first(world: World) -> None:
+    data = llb.scratch().file(llb.mkfile("/f", "1").mkdir("/in"))
+    run = base().run(
+        sh("cat /m/f; ls /m/in"),
+        mounts=[llb.bind("/m/in", data, readonly=True), llb.bind("/m", data, readonly=True)],
+    )
+    await world.files(run.root)
+    assert world.output() == "1f\nin\n"
+
+
 async def test_cache_mounts_stay(world: World) -> None:
     def step(n: int) -> State:
         return (

@@ -45,8 +45,8 @@ class PreparedMounts:
         return next(p for p in reversed(self.items) if p.mount.dest == ROOT)
 
     def container_mounts(self, cwd: str) -> list[ContainerMount]:
-        """What the container gets besides its root."""
-        return [
+        """What the container gets besides its root; parents before what is mounted in them."""
+        made = [
             ContainerMount(
                 dest=posixpath.join("/", cwd, p.mount.dest),
                 mounts=p.mounts,
@@ -56,6 +56,7 @@ class PreparedMounts:
             for p in self.items
             if p.mount.dest != ROOT and not p.skipped
         ]
+        return sorted(made, key=lambda m: m.dest.encode())
 
     async def results(self) -> list[RefResult]:
         """Commit what was written; one result an output, in the order of the mounts."""

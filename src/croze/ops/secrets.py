@@ -39,7 +39,8 @@ async def environment(
         if not secret.ID:
             raise InvalidRequest(f'secret ID missing for "{secret.name}" environment variable')
         value = await fetch(secret.ID, manager, sessions, optional=secret.optional)
-        out.append(f"{secret.name}={os.fsdecode(value or b'')}")
+        # The runtime's configuration is JSON: what is not UTF-8 can't get through.
+        out.append(f"{secret.name}={(value or b'').decode('utf-8', 'replace')}")
     return out
 
 

@@ -1,1 +1,6 @@
-"""A process in a container: OCI spec, crun or runc, mounts, network, security, resources, stdio."""
+"""A process in a container: OCI spec, crun or runc, mounts, network, security, resources, stdio.
+
+`contract` says what is promised, `oci` does it. `oci_spec`, `network` and `seccomp` make values
+from values; `mounts`, `workdir` and `sweep` touch the disk; `process`, `streams` and `terminal` the
+running process; `watchdog` outlives the daemon to kill what it left.
+"""

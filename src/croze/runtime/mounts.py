@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import shutil
 import stat
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Bundle:
 
     def add(self, mount: ContainerMount) -> list[OciMount]:
         """Entries for the runtime's configuration that make `mount` appear."""
-        dest = str(PurePosixPath("/", mount.dest))
+        dest = posixpath.normpath("/" + mount.dest.lstrip("/"))
         mounts = tuple(store_mount.readonly(mount.mounts) if mount.readonly else mount.mounts)
         simple = len(mounts) == 1 and mounts[0].type in ("bind", "tmpfs")
         if simple and _is_whole(mount.selector):
