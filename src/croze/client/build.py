@@ -77,7 +77,8 @@ async def build_async(
     """Build on the daemon at `address`; cancel the task to cancel the build.
 
     `progress` is drawn on `out` (standard error); `on_status` sees the status besides; `on_close`
-    is called when the display has ended, however the build did. Raises `errors.CrozeError`. Writes `iidfile` and `metadata_file` if the options name them.
+    is called when the display has ended, however the build did. Raises `errors.CrozeError`.
+    Writes `iidfile` and `metadata_file` if the options name them.
     """
     from croze.client.connect import connect
     from croze.progress.display import make_display

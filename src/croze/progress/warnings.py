@@ -33,9 +33,6 @@ class Warnings:
     def __iter__(self) -> Iterator[control_pb2.VertexWarning]:
         return iter(self._found.values())
 
-    def __contains__(self, warning: object) -> bool:
-        return warning in self._found.values()
-
     def __len__(self) -> int:
         return len(self._found)
 
