@@ -70,3 +70,18 @@ def test_differences_tell_kinds_apart() -> None:
     assert differences({"a": [1]}, {"a": [1, 2]}) == ["a[1]: want nothing", "       got 2"]
     assert differences(True, 1)
     assert len(differences(list(range(50)), [])) == 13
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("case", list(find_cases(DATA / "cache")), ids=lambda case: case.title)
+def test_cache_equals_buildkit(case: Case) -> None:
+    assert run(case) == []
+
+
+def test_bake_projects_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "case").mkdir()
+    for name in ("cmd.json", "want.json", "broken.json"):
+        (tmp_path / "case" / name).write_text("[")
+    done = run_cli(tmp_path)
+    assert "NOT CHECKED: 1 bake cases" in done.stdout
+    assert done.stdout.endswith("\n0 passed, 0 failed\n")
