@@ -17,6 +17,8 @@ from croze.dockerfile.quote import quote
 from croze.dockerfile.space import SPACE, is_space
 
 _BROKEN = re.compile("[\ud800-\udfff]")
+_PIECES = re.compile(f"[{SPACE}]+|[^{SPACE}]+")
+_RUNS = {escape: re.compile(f"[^$<'\"{re.escape(escape)}]+") for escape in ("\\", "`")}
 _SPECIAL_PARAMETERS = "@*#?-$!0"
 _MAX_NESTING = 100
 """Of `${a:-${b:-...}}`; only there to end in an error instead of a full stack."""
@@ -82,9 +84,9 @@ class _Words:
 
     def add(self, text: str) -> None:
         """Text in which spaces separate words."""
-        for char in text:
-            if not is_space(char):
-                self.add_raw(char)
+        for piece in _PIECES.findall(text):
+            if not is_space(piece[0]):
+                self.add_raw(piece)
             elif self.in_word and self.buffer:
                 self._flush()
 
@@ -160,11 +162,20 @@ class _Reader:
                 piece = self.single_quoted() if char == "'" else self.double_quoted()
                 words.add_raw(piece)
             else:
-                piece = self.plain(words)
+                piece = self.plain(words) if stop else self.plain_run(words)
             result.append(piece)
         if stop:
             raise DockerfileError(f"unexpected end of statement while looking for matching {stop}")
         return "".join(result), words.finish()
+
+    def plain_run(self, words: _Words) -> str:
+        """Ordinary characters up to one that may mean something."""
+        run = _RUNS[self.lex.escape].match(self.text, self.at)
+        if run is None:
+            return self.plain(words)
+        self.at = run.end()
+        words.add(run[0])
+        return run[0]
 
     def plain(self, words: _Words) -> str:
         """One ordinary or escaped character."""
