@@ -74,9 +74,10 @@ def _read_file(root: Path, name: str) -> bytes:
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         raise NotFound(f"failed to open {name}: {reason}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InvalidRequest(f"{name} is not a regular file")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InvalidRequest(f"{name} is not a regular file")
         data = file.read(MAX_DEFINITION_BYTES + 1)
     if len(data) > MAX_DEFINITION_BYTES:
         raise InvalidRequest(f"{name} exceeds {MAX_DEFINITION_BYTES} bytes")
