@@ -28,10 +28,12 @@ from tests.ops.conftest import FakeContext, ThreadWorkers, TreeRef
 
 FIXTURE = Path(__file__).parent / "data/cache/keys/fixture.tar"
 
+_OTHER_KINDS = ("ops", "opts", "want", "shell", "ignore", "parser", "members", "summary")
+
 
 def cases(folder: Path) -> Iterator[Case]:
     for path in sorted(folder.glob("*.json")):
-        if path.name in ("ops.json", "opts.json", "want.json"):
+        if path.stem in _OTHER_KINDS:
             continue
         corpus = json.loads(path.read_bytes())
         if isinstance(corpus, dict) and "ops" in corpus:
