@@ -24,6 +24,7 @@ from croze.session.threads import run_to_end
 
 BATCH_ENTRIES = 256
 BATCH_FILES = 64
+GATHER_S = 0.005
 DATA_BYTES = 256 * 1024
 BUFFER_BYTES = 16 << 20
 """How much a receiver takes in before what it has is on disk."""
@@ -267,6 +268,7 @@ class _Receiving(Generic[T]):
         self._write = write
         self._batch: list[wire_pb2.Packet] = []
         self._batch_bytes = 0
+        self._taken = 0
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._open: set[int] = set()
@@ -299,6 +301,7 @@ class _Receiving(Generic[T]):
         while (packet := await self._read()) is not None:
             self.meter.add(packet)
             self._batch.append(packet)
+            self._taken += 1
             self._batch_bytes += len(packet.data) + 200
             self._filled.set()
             if self._batch_bytes > BUFFER_BYTES and not self._finished:
@@ -310,6 +313,8 @@ class _Receiving(Generic[T]):
     async def _work_off(self) -> None:
         while not self._all_stats or self._open:
             await self._filled.wait()
+            if self._taken > BATCH_ENTRIES and self._batch_bytes < BUFFER_BYTES:
+                await asyncio.sleep(GATHER_S)  # a large transfer: a few packets more at a time
             self._filled.clear()
             batch, self._batch, self._batch_bytes = self._batch, [], 0
             self._emptied.set()
