@@ -7,6 +7,7 @@ import pytest
 from croze.dockerfile import lint_rules
 from croze.dockerfile.directives import detect_syntax, find_directive
 from croze.dockerfile.instructions import parse_stages
+from croze.dockerfile.letters import to_lower, to_upper
 from croze.dockerfile.lint import LintConfig, Linter, LintWarning, format_short, parse_check
 from croze.dockerfile.location import DockerfileError, line_ranges
 from croze.dockerfile.parser import parse
@@ -105,3 +106,8 @@ def test_directive_values_have_a_first_word() -> None:
     found = find_directive("check", b"# escape=`\n# check=skip=all more\n")
     assert found is not None
     assert found.head == "skip=all"
+
+
+def test_casing_is_compared_letter_by_letter() -> None:
+    assert to_upper("aß\udcff") == "Aß\ufffd"
+    assert to_lower("AÉ\udcff") == "aé\ufffd"

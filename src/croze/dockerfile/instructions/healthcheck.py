@@ -8,6 +8,7 @@ from croze.dockerfile.instructions.duration import parse_duration_ns
 from croze.dockerfile.instructions.flags import parse_flags
 from croze.dockerfile.instructions.header import at_least_one, header
 from croze.dockerfile.instructions.values import Healthcheck, HealthcheckConfig
+from croze.dockerfile.letters import to_upper
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.quote import quote
 from croze.dockerfile.syntax_tree import Node
@@ -19,12 +20,12 @@ _MAX_RETRIES = 2**31 - 1
 
 def parse_healthcheck(node: Node) -> Healthcheck:
     kind, *words = at_least_one("HEALTHCHECK", node.args)
-    if kind.upper() == "NONE":
+    if to_upper(kind) == "NONE":
         if words:
             raise DockerfileError("HEALTHCHECK NONE takes no arguments")
         return Healthcheck(**header(node), config=HealthcheckConfig(("NONE",)))
     values = parse_flags(node.flags, values=_FLAGS).values
-    test = _test(kind.upper(), node)
+    test = _test(to_upper(kind), node)
     interval, timeout, start_period, start_interval = (
         _duration(name, values.get(name, "")) for name in _FLAGS[:4]
     )

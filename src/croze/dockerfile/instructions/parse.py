@@ -29,6 +29,7 @@ from croze.dockerfile.instructions.settings import (
     parse_workdir,
 )
 from croze.dockerfile.instructions.values import Arg, Instruction, Stage
+from croze.dockerfile.letters import to_lower, to_upper
 from croze.dockerfile.line_parsers import KEYWORDS
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
@@ -145,12 +146,12 @@ def _parse_from(node: Node, lint: Linter) -> Stage:
 
 def _stage_name(args: tuple[str, ...]) -> str:
     if len(args) == 3 and args[1].lower() == "as":
-        if not _STAGE_NAME.fullmatch(args[2].lower()):
+        if not _STAGE_NAME.fullmatch(to_lower(args[2])):
             raise DockerfileError(
                 f"invalid name for build stage: {quote(args[2])},"
                 " name can't start with a number or contain symbols"
             )
-        return args[2].lower()
+        return to_lower(args[2])
     if len(args) != 1:
         raise DockerfileError("FROM requires either one or three arguments")
     return ""
@@ -158,13 +159,13 @@ def _stage_name(args: tuple[str, ...]) -> str:
 
 def _lint_from_casing(node: Node, lint: Linter) -> None:
     args = node.args
-    if len(args) == 3 and args[2] != args[2].lower():
+    if len(args) == 3 and args[2] != to_lower(args[2]):
         lint.run(lint_rules.STAGE_NAME_CASING, node.location, args[2])
     if len(args) < 3:
         return
-    lower, upper = node.name.lower(), node.name.upper()
+    lower, upper = to_lower(node.name), to_upper(node.name)
     if node.name in (lower, upper):  # a mixture is another rule's business
-        wanted = args[1].lower() if node.name == lower else args[1].upper()
+        wanted = to_lower(args[1]) if node.name == lower else to_upper(args[1])
         if args[1] != wanted:
             lint.run(lint_rules.FROM_AS_CASING, node.location, node.name, args[1])
 

@@ -1,0 +1,24 @@
+"""Upper and lower case letter by letter, as BuildKit does it: lengths stay, and a byte that is not
+UTF-8 becomes U+FFFD."""
+
+from __future__ import annotations
+
+import re
+
+_BROKEN = re.compile("[\ud800-\udfff]")
+
+
+def to_upper(text: str) -> str:
+    if text.isascii():
+        return text.upper()
+    return _BROKEN.sub("\ufffd", "".join(_single(c.upper(), c) for c in text))
+
+
+def to_lower(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return _BROKEN.sub("\ufffd", "".join(_single(c.lower(), c) for c in text))
+
+
+def _single(mapped: str, char: str) -> str:
+    return mapped if len(mapped) == 1 else char
