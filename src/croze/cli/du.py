@@ -11,9 +11,8 @@ from croze.cli.flags import Flags
 from croze.cli.table import age, size, table
 
 if TYPE_CHECKING:
-    from croze.api import control_pb2
     from croze.cli.main import Common
-    from croze.client.connect import Client
+    from croze.client.connect import Client, UsageRecord
 
 HEADER = ("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED")
 
@@ -25,7 +24,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.switch("--verbose", help="Say everything about each record")
     read = flags.read(argv)
 
-    async def ask(client: Client) -> list[control_pb2.UsageRecord]:
+    async def ask(client: Client) -> list[UsageRecord]:
         return await client.disk_usage(filters(read.filter))
 
     records = with_client(common, ask)
@@ -50,7 +49,7 @@ def filters(given: Iterable[str]) -> list[str]:
     return [",".join(terms)] if terms else []
 
 
-def row(record: control_pb2.UsageRecord) -> tuple[str, ...]:
+def row(record: UsageRecord) -> tuple[str, ...]:
     """One line of the table. `*` marks records that still change."""
     return (
         record.ID + ("*" if record.Mutable else ""),
@@ -60,13 +59,13 @@ def row(record: control_pb2.UsageRecord) -> tuple[str, ...]:
     )
 
 
-def last_used(record: control_pb2.UsageRecord) -> str:
+def last_used(record: UsageRecord) -> str:
     if not record.HasField("LastUsedAt"):
         return ""
     return age(time.time() - record.LastUsedAt.ToSeconds())
 
 
-def details(record: control_pb2.UsageRecord) -> str:
+def details(record: UsageRecord) -> str:
     """Everything about a record."""
     created = record.CreatedAt.ToDatetime().isoformat(sep=" ", timespec="seconds")
     rows = [
@@ -85,7 +84,7 @@ def details(record: control_pb2.UsageRecord) -> str:
     return "\n".join(f"{key + ':':<16}{value}" for key, value in rows if value)
 
 
-def totals(records: Sequence[control_pb2.UsageRecord]) -> str:
+def totals(records: Sequence[UsageRecord]) -> str:
     """The sums below the table."""
     shared = sum(r.Size for r in records if r.Shared)
     reclaimable = sum(r.Size for r in records if not r.InUse)

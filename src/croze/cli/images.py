@@ -11,9 +11,9 @@ from croze.cli.flags import Flags
 from croze.cli.table import age, size, table
 
 if TYPE_CHECKING:
-    from croze.api import engine_pb2
     from croze.cli.main import Common
     from croze.client.connect import Client
+    from croze.client.engine import StoredImage
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -23,7 +23,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.switch("--no-trunc", help="Do not shorten digests")
     read = flags.read(argv)
 
-    async def ask(client: Client) -> list[engine_pb2.Image]:
+    async def ask(client: Client) -> list[StoredImage]:
         from croze.client.engine import EngineClient
 
         return await EngineClient(client.channel).images()
@@ -38,17 +38,14 @@ def run(argv: Sequence[str], common: Common) -> int:
     return 0
 
 
-def row(image: engine_pb2.Image, *, full: bool) -> tuple[str, ...]:
+def row(image: StoredImage, *, full: bool) -> tuple[str, ...]:
     """One line of the list."""
-    from croze.image.reference import parse
-
-    name = parse(image.name)
     digest = image.digest if full else image.digest.removeprefix("sha256:")[:12]
     return (
-        name.familiar_name,
-        name.tag or "<none>",
+        image.repository,
+        image.tag or "<none>",
         digest,
         ",".join(image.platforms),
-        age(time.time() - image.updated_at.ToSeconds()),
+        age(time.time() - image.updated_at),
         size(image.size),
     )

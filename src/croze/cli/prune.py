@@ -12,9 +12,8 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.table import size, table
 
 if TYPE_CHECKING:
-    from croze.api import control_pb2
     from croze.cli.main import Common
-    from croze.client.connect import Client
+    from croze.client.connect import Client, UsageRecord
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -32,7 +31,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     until = [f.removeprefix("until=") for f in read.filter if f.startswith("until=")]
     terms = [f for f in read.filter if not f.startswith("until=")]
 
-    async def prune(client: Client) -> list[control_pb2.UsageRecord]:
+    async def prune(client: Client) -> list[UsageRecord]:
         from croze.client.flags_run import parse_bytes
 
         def limit(text: str) -> int:

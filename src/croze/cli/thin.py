@@ -91,7 +91,24 @@ def main() -> int:
             return code
     from croze.cli.main import run
 
-    return run(argv)
+    code = run(argv)
+    if os.environ.get("CROZE_NO_WARM") != "1" and argv[:1] in (["build"], ["b"]):
+        start_warm()
+    return code
+
+
+def start_warm() -> None:
+    """Leave a warm process behind for the next time. One that runs already stays."""
+    import subprocess
+
+    subprocess.Popen(
+        [sys.executable, "-m", "croze.cli.warm"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    ).returncode = 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ from croze.session.bridge import MESSAGE_LIMIT_BYTES
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub
 
+UsageRecord = control_pb2.UsageRecord
+"""A row of `du`, as the daemon sends it."""
+
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import grpc
 import grpc.aio
@@ -11,6 +12,20 @@ from croze.api import engine_pb2
 from croze.api.engine_pb2_grpc import EngineStub
 from croze.errors import Unsupported
 from croze.grpc_errors import from_rpc_error
+from croze.image.reference import parse
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """A name in the image store. `size` in bytes of what is present; `updated_at` in Unix
+    seconds."""
+
+    repository: str
+    tag: str
+    digest: str
+    platforms: tuple[str, ...]
+    updated_at: float
+    size: int
 
 
 class EngineClient:
@@ -19,13 +34,14 @@ class EngineClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = EngineStub(channel)
 
-    async def images(self) -> list[engine_pb2.Image]:
+    async def images(self) -> list[StoredImage]:
         """The local image store, sorted by name."""
         try:
             answer = await self._stub.ListImages(engine_pb2.ListImagesRequest())
         except grpc.RpcError as error:
             raise _translate(error) from None
-        return sorted(answer.images, key=lambda image: image.name)
+        images = (stored_image(image) for image in answer.images)
+        return sorted(images, key=lambda image: (image.repository, image.tag))
 
     async def remove_image(self, name: str) -> None:
         try:
@@ -50,6 +66,18 @@ class EngineClient:
                 yield response
         except grpc.RpcError as error:
             raise _translate(error) from None
+
+
+def stored_image(image: engine_pb2.Image) -> StoredImage:
+    name = parse(image.name)
+    return StoredImage(
+        repository=name.familiar_name,
+        tag=name.tag,
+        digest=image.digest,
+        platforms=tuple(image.platforms),
+        updated_at=image.updated_at.ToSeconds(),
+        size=image.size,
+    )
 
 
 def _translate(error: grpc.RpcError) -> Exception:

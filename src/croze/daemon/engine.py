@@ -12,19 +12,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.activity import Activity
 from croze.daemon.config import Config, Registry, gc_policies
 from croze.daemon.flags import Settings
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.workers import Worker
+from croze.dockerfile.resolver import SourceMeta
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportServices
 from croze.fs.pool import WorkerPool
 from croze.gateway.bridge import BridgeServices
-from croze.gateway.dockerfile_frontend import DockerfileFrontend
+from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.forward import GatewayForwarder
+from croze.gateway.frontends import builtin_frontends
 from croze.ops.content import ContentDigests
+from croze.ops.load import LoadOptions, load
 from croze.ops.resolver import Resolver
 from croze.ops.results import RefResults
 from croze.ops.services import OpServices, source_table
@@ -34,8 +38,13 @@ from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
 from croze.session.manager import Sessions
-from croze.solver.contract import KeyLink, KeyStore, StoredResult
+from croze.solver.contract import KeyLink, KeyStore, OpContext, Result, StoredResult
 from croze.solver.solver import Solver
+from croze.sources.blob import BlobSources
+from croze.sources.contract import SourceContext, SourceRequest
+from croze.sources.facts import ask
+from croze.sources.git import GitSources
+from croze.sources.http import HttpSources
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
 from croze.sources.local import LocalSources
@@ -74,8 +83,20 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
     async with AsyncExitStack() as stack:
         late: list[Images] = []
 
+        # What the store and the ops need of rooms above them is only called once all is there.
         def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
             return late[0].fetcher(origin)
+
+        async def solve_nested(definition: ops_pb2.Definition, ctx: OpContext) -> Result:
+            edge = await load(definition, LoadOptions(caps=LLB_ENABLED))
+            return (await solver.build_within(ctx, edge)).result
+
+        async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext) -> SourceMeta:
+            request = SourceRequest(source.identifier, dict(source.attrs))
+            facts = await ask(http, git, request, SourceContext(ctx.sessions(), ctx.progress))
+            return SourceMeta(
+                facts.committer_time, facts.last_modified, facts.filename, facts.checksum
+            )
 
         store = await open_store(
             settings.root, pool, snapshotter=_snapshotter(config), fetchers=fetcher
@@ -87,18 +108,29 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
         images = Images(registry, store.blobs, store.images, sessions)
         late.append(images)
         image_sources = ImageSources(images, store.refs)
+        git, http = GitSources(store.refs, sessions), HttpSources(store.refs, sessions)
+        stack.push_async_callback(http.close)
         executor = _executor(settings)
         stack.callback(Watchdog(executor.config.state_dir / "bundle").close)
         await executor.sweep()
         services = OpServices(
             refs=store.refs,
             executor=executor,
-            sources=source_table((image_sources, LocalSources(store.refs, sessions, pool))),
+            sources=source_table(
+                (
+                    image_sources,
+                    BlobSources(images, store.refs),
+                    LocalSources(store.refs, sessions, pool),
+                    git,
+                    http,
+                )
+            ),
             sessions=sessions,
             workers=pool,
             scratch_dir=_folder(settings.root / "scratch"),
             contents=ContentDigests(pool),
             parallelism=_parallelism(config),
+            solve_nested=solve_nested,
         )
         keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
         stack.callback(keys.close)
@@ -113,10 +145,11 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             labels=config.worker.oci.labels,
         )
         bridges = BridgeServices(
-            frontends={"dockerfile.v0": DockerfileFrontend()},
+            frontends=builtin_frontends(),
             images=images,
             platforms=worker.platforms,
             worker=worker.record,
+            source_meta=source_meta,
         )
         exporting = ExportServices(
             refs=store.refs,

@@ -14,14 +14,13 @@ from google.protobuf.message import DecodeError
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest, Unsupported
 from croze.image.platform import Platform, default_platform, normalize
-from croze.llb.marshal import marshal_op
+from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.digests import digest
 from croze.ops.names import CUSTOM_NAME, op_name
 from croze.ops.validate import validate
 from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
 
-IGNORE_CACHE_SUFFIX = "-ignore-cache"
 
 SourcePolicy = Callable[[ops_pb2.SourceOp], Awaitable[ops_pb2.SourceOp | None]]
 """What a source is replaced with, None to leave it. Raises when it is refused."""
@@ -60,6 +59,11 @@ class _Node:
     metadata: ops_pb2.OpMetadata
     inputs: list[_Node] = field(default_factory=list)
     changed: bool = False
+
+
+def uncached_digest(digest: str) -> str:
+    """What a vertex that ignores the cache is shared under: never with one that uses it."""
+    return digest_bytes(f"{digest}-ignorecache".encode())
 
 
 async def load(definition: ops_pb2.Definition, options: LoadOptions | None = None) -> Edge:
@@ -180,7 +184,7 @@ def _vertex(
         name = op_name(node.op, [e.vertex.name for e in inputs])
     ignore = metadata.ignore_cache or options.ignore_cache
     return Vertex(
-        digest=node.digest + IGNORE_CACHE_SUFFIX if ignore else node.digest,
+        digest=uncached_digest(node.digest) if ignore else node.digest,
         llb_digest=node.digest if ignore else "",
         op=_loaded(node, default),
         inputs=inputs,
