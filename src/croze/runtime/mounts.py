@@ -11,6 +11,7 @@ import os
 import posixpath
 import shutil
 import stat
+import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +22,8 @@ from croze.runtime.oci_spec import OciMount
 from croze.store import mount as store_mount
 from croze.store.contract import Mount
 
+REMOVE_TRIES = 50
+REMOVE_PAUSE_S = 0.01
 SANDBOX_STUBS = ("/etc/resolv.conf", "/etc/hosts")
 
 
@@ -119,7 +122,16 @@ class Bundle:
         if failed:
             # Removing the directory would reach into what is still mounted.
             raise failed[0]
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove_tree(self.path)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a bundle. A runtime that was just killed may have a child that still writes there."""
+    for _ in range(REMOVE_TRIES):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(REMOVE_PAUSE_S)
 
 
 class Stubs:

@@ -361,6 +361,15 @@ class OciExecutor:
             await child.wait()
         finally:
             await child.close()
+        if self.knows(id):
+            log.debug("the runtime could not delete container %s", id)
+            await in_thread(self._remove_state, id)
+
+    def _remove_state(self, id: str) -> None:
+        """What `delete` does, for a container that the runtime left half made."""
+        sweep.kill_init(self._bundles / id)
+        sweep.remove_cgroup(oci_spec.cgroups_path(id, self.config.cgroup_parent))
+        shutil.rmtree(self._runtime_root / id, ignore_errors=True)
 
     async def sweep(self) -> None:
         """See `Executor`."""
