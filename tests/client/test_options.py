@@ -314,6 +314,17 @@ def test_calls() -> None:
     ]
 
 
+def test_a_call_is_a_subrequest(context: Path) -> None:
+    plan = make_plan(
+        BuildOptions(str(context), call="check", build_contexts=["b=docker-image://b"])
+    )
+    assert plan.internal
+    assert plan.frontend_attrs["requestid"] == "frontend.lint"
+    assert plan.frontend_attrs["frontend.caps"] == (
+        "moby.buildkit.frontend.contexts+forward,moby.buildkit.frontend.subrequests"
+    )
+
+
 def test_options_need_no_grpc() -> None:
     code = "import sys, croze.client.options; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

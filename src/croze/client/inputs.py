@@ -78,7 +78,8 @@ def load(inputs: Inputs, plan: SolvePlan) -> None:
     for name, value in inputs.contexts.items():
         loader.load_named(name, value)
     if loader.caps:
-        plan.frontend_attrs["frontend.caps"] = ",".join(sorted(loader.caps))
+        given = filter(None, plan.frontend_attrs.get("frontend.caps", "").split(","))
+        plan.frontend_attrs["frontend.caps"] = ",".join(sorted(loader.caps.union(given)))
 
 
 class _Loader:
