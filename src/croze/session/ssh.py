@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -71,7 +72,7 @@ async def _listening(session: Session, id: str, path: Path) -> AsyncIterator[Non
         finally:
             writer.close()
 
-    server = await asyncio.start_unix_server(serve, path=path)
+    server = await asyncio.start_unix_server(serve, sock=_bound(path))
     try:
         yield
     finally:
@@ -80,6 +81,17 @@ async def _listening(session: Session, id: str, path: Path) -> AsyncIterator[Non
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket at `path`, which may be longer than the 107 bytes that an address can hold."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(f"/proc/self/fd/{folder}/{path.name}")
+        return sock
+    finally:
+        os.close(folder)
 
 
 async def _forward(
