@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from croze.cli.main import Common
     from croze.client.build import BuildResult
     from croze.client.options import BuildOptions
+    from croze.progress.display import Display
 
 PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
 
@@ -65,7 +66,8 @@ def flags() -> Flags:
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
     from croze.client.build import build
-    from croze.client.options import Builder
+    from croze.client.options import crozed
+    from croze.progress.warnings import print_warnings
 
     read = flags().read(argv)
     if read.context is None:
@@ -74,22 +76,28 @@ def run(argv: Sequence[str], common: Common) -> int:
     mode = progress_mode(read)
     where = address(read.builder or common.builder, debug=common.debug)
     interrupt_on_sigterm()
-    own = Builder(keeps_images=True, default_load=True)
-    result = build(options(read), address=where, builder=own, progress=mode)
-    return report(result, read, debug=common.debug)
+
+    def warn(display: Display) -> None:
+        """After a failed build, too."""
+        if not quiet_at_end(read):
+            print_warnings(display.warnings, sys.stderr, debug=common.debug)
+
+    result = build(options(read), address=where, builder=crozed(), progress=mode, on_close=warn)
+    return report(result, read)
 
 
-def report(result: BuildResult, read: argparse.Namespace, *, debug: bool) -> int:
-    """Print what the build has to say at its end."""
-    from croze.progress.warnings import print_warnings
+def quiet_at_end(read: argparse.Namespace) -> bool:
+    """Whether something else than a build, or nothing but its id, was asked for."""
+    return bool(read.quiet or read.check or read.call not in ("", "build"))
 
+
+def report(result: BuildResult, read: argparse.Namespace) -> int:
+    """Print what was asked for."""
     asked = read.check or read.call not in ("", "build")
     if asked:
         return print_answer(result, as_json="format=json" in read.call.split(","))
     if read.quiet:
         print(result.image_id)
-    else:
-        print_warnings(result.warnings, sys.stderr, debug=debug)
     return 0
 
 

@@ -78,6 +78,19 @@ class Builder:
     """Proxy build arguments, such as the Docker CLI's configuration has."""
 
 
+def crozed() -> Builder:
+    """A `crozed` on this machine: it keeps images itself, and its steps share the host's
+    network."""
+    from croze.session.dockerconfig import DockerConfig
+
+    return Builder(
+        keeps_images=True,
+        default_load=True,
+        host_gateway="127.0.0.1",
+        proxy=DockerConfig.load().proxy_args(),
+    )
+
+
 def make_plan(options: BuildOptions, builder: Builder | None = None) -> SolvePlan:
     """The plan of a build. Close it when the build is over; on errors it has been closed."""
     plan = SolvePlan(frontend="dockerfile.v0", ref=options.ref)

@@ -29,6 +29,7 @@ from croze.gateway.forward import GatewayForwarder
 from croze.gateway.frontends import builtin_frontends
 from croze.ops.content import ContentDigests
 from croze.ops.load import LoadOptions, load
+from croze.ops.logs import LogLimits
 from croze.ops.resolver import Resolver
 from croze.ops.results import RefResults
 from croze.ops.services import OpServices, source_table
@@ -131,6 +132,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             contents=ContentDigests(pool),
             parallelism=_parallelism(config),
             solve_nested=solve_nested,
+            log_limits=LogLimits.from_env(os.environ),
         )
         keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
         stack.callback(keys.close)

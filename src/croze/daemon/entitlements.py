@@ -26,9 +26,11 @@ class Entitlements:
         names = {text.partition("=")[0]: text for text in asked}
         for name, text in names.items():
             if name not in KNOWN:
-                raise InvalidRequest(f"invalid entitlement: {text}")
+                raise InvalidRequest(f"unknown entitlement {text}")
             if name not in allowed:
-                raise PermissionDenied(f"entitlement {name} is not allowed")
+                raise PermissionDenied(
+                    f"granting entitlement {name} is not allowed by build daemon configuration"
+                )
         return cls(frozenset(names))
 
     def check(self, op: ops_pb2.Op) -> None:

@@ -151,9 +151,10 @@ def _read(root: str, path: str, width: int) -> Iterator[list[str]]:
         fd = os.open(resolve(root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InvalidRequest(f"{path} is not a regular file")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InvalidRequest(f"{path} is not a regular file")
         data = file.read(_MAX_FILE_BYTES + 1)
     if len(data) > _MAX_FILE_BYTES:
         raise ResourceExhausted(f'"{path}" exceeds {_MAX_FILE_BYTES} bytes')
