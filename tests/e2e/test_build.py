@@ -102,7 +102,7 @@ def test_push_to_a_registry(
 ) -> None:
     name = f"{local_registry}/pushed/app:v1"
     metadata = sandbox.path / "metadata.json"
-    flags = ["-t", name, "--push", "--metadata-file", metadata]
+    flags: list[str | Path] = ["-t", name, "--push", "--metadata-file", metadata]
     sandbox.croze("build", *base(busybox), *flags, app)
     inspected = execute(
         ["skopeo", "inspect", "--tls-verify=false", f"docker://{name}"], os.environ

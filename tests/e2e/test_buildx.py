@@ -64,7 +64,7 @@ def test_archives(sandbox: Sandbox, busybox: Path, app: Path, suite: str, kind: 
 def test_push(sandbox: Sandbox, busybox: Path, app: Path, local_registry: str, suite: str) -> None:
     name = f"{local_registry}/buildx-{suite}/app:v1"
     metadata = sandbox.path / "metadata.json"
-    flags = ["-t", name, "--push", "--metadata-file", metadata]
+    flags: list[str | Path] = ["-t", name, "--push", "--metadata-file", metadata]
     sandbox.buildx(suite, "build", *base(busybox), *flags, app)
     inspect = ["skopeo", "inspect", "--tls-verify=false", f"docker://{name}"]
     digest = json.loads(execute(inspect, os.environ).stdout)["Digest"]
