@@ -38,6 +38,23 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
             made.daemon.wait()
 
 
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One daemon for all tests of a file, with every entitlement to give."""
+    made = Sandbox(tmp_path_factory.mktemp("desk"))
+    allowed = ("network.host", "security.insecure")
+    made.start(*(f"--allow-insecure-entitlement={name}" for name in allowed))
+    try:
+        yield made
+        assert made.stop() == 0, made.log_text()
+        assert made.wait_no_leftovers() == []
+        assert "Traceback" not in made.log_text(), made.log_text()
+    finally:
+        if made.daemon is not None:
+            made.daemon.kill()
+            made.daemon.wait()
+
+
 @pytest.fixture(scope="session")
 def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The busybox image, as an OCI layout."""
