@@ -59,9 +59,10 @@ class Accepted:
         self._sock: socket.socket | None = None
 
     async def wait(self) -> socket.socket:
-        loop = asyncio.get_running_loop()
         while self._sock is None:
-            sock, _ = await loop.sock_accept(self._listener)
+            await _readable(self._listener)
+            # Not `loop.sock_accept`: cancelled at the wrong moment it loses the connection.
+            sock, _ = self._listener.accept()
             if peer_pid(sock) == os.getpid():
                 sock.setblocking(False)
                 self._sock = sock
@@ -74,6 +75,16 @@ class Accepted:
         self._listener.close()
         if self._sock is not None:
             self._sock.close()
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(sock, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)
 
 
 @contextmanager

@@ -114,7 +114,11 @@ class _Call:
         return message.data if isinstance(message, control_pb2.BytesMessage) else b""
 
     async def write(self, data: bytes) -> None:
-        await self._call.write(control_pb2.BytesMessage(data=data))
+        try:
+            await self._call.write(control_pb2.BytesMessage(data=data))
+        except asyncio.InvalidStateError:
+            # grpc's way of saying that the call is over already.
+            raise ConnectionResetError("the daemon has ended it") from None
 
 
 async def _carry(session: LentSession, call: _SessionCall, sock: socket.socket) -> None:
