@@ -281,7 +281,9 @@ async def test_cancelling_cancels_the_solve(daemon: Daemon) -> None:
             await solving
     await asyncio.wait_for(daemon.cancelled.wait(), 10)
     assert statuses[-1].vertexes[0].HasField("completed")
-    assert daemon.sessions.ids() == []
+    async with asyncio.timeout(5):  # the daemon notices in its own time
+        while daemon.sessions.ids():
+            await asyncio.sleep(0.01)
 
 
 async def test_no_daemon(tmp_path: Path) -> None:
