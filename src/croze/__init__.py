@@ -6,7 +6,8 @@ An engine (`crozed`) and a client (`croze`) that speak BuildKit's protocols. Sta
 
 __version__ = "0.1.0"
 
-from typing import TYPE_CHECKING
+# As `typing.TYPE_CHECKING`, without the import: `croze` starts in less time than that takes.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from croze.client.build import BuildResult as BuildResult

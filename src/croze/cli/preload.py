@@ -1,6 +1,7 @@
-"""What the warm process imports ahead of time, so that a forked command imports nothing.
+"""What the warm process does ahead of time, so that a forked command imports nothing.
 
-Imports only: no thread, no connection, no event loop may come of it.
+`everything` imports, and no more: no thread, no connection, no event loop may come of it.
+`rehearse` runs in the forked child that waits for a caller: what is slow only the first time.
 """
 
 from __future__ import annotations
@@ -8,18 +9,22 @@ from __future__ import annotations
 import importlib
 
 MODULES = (
-    "asyncio",
-    "socket",
-    "subprocess",
-    "tempfile",
+    "concurrent.futures.thread",
+    "ctypes",
     "grpc.aio",
-    "croze.api.control_pb2_grpc",
     "croze.api.engine_pb2_grpc",
+    "croze.api.errdefs_pb2",
+    "croze.client.build",
+    "croze.client.connect",
     "croze.client.options",
     "croze.drivers.local",
+    "croze.image.reference",
+    "croze.progress.display",
     "croze.progress.errors",
     "croze.progress.plain",
+    "croze.progress.quiet",
     "croze.progress.tty",
+    "croze.progress.warnings",
 )
 
 
@@ -27,3 +32,27 @@ def everything() -> None:
     """Import it all."""
     for name in MODULES:
         importlib.import_module(name)
+
+
+def rehearse() -> None:
+    """Start grpc, and make a call to ourselves that nobody answers."""
+    import asyncio
+
+    asyncio.run(_call_ourselves())
+
+
+async def _call_ourselves() -> None:
+    import grpc.aio
+
+    from croze.session.bridge import fresh_name
+
+    address = f"unix-abstract:{fresh_name()}"
+    server = grpc.aio.server()
+    server.add_insecure_port(address)
+    await server.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        try:
+            await channel.unary_unary("/nobody/Answers", bytes, bytes)(b"")
+        except grpc.aio.AioRpcError:
+            pass
+    await server.stop(0)

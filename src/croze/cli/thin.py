@@ -5,7 +5,8 @@ module imports next to nothing: it asks the user's warm process (`croze.cli.warm
 command, handing over arguments, environment, working directory and standard streams, and then only
 relays signals and the exit code. Without a warm process it runs the command itself.
 
-`socket`, `json` and `struct` are left out on purpose: each would double the time this file takes.
+`socket`, `signal`, `json` and `struct` are left out on purpose: each would double the time this
+file takes.
 
 Protocol, over a Unix stream socket: the request is one frame (4 bytes big-endian length, then
 NUL-separated fields) with the three standard streams attached as SCM_RIGHTS to its first byte. The
@@ -62,19 +63,25 @@ def run_warm(argv: "list[str]") -> "int | None":
 
 def relay(connection: "object") -> int:
     """Pass signals on until the exit code comes."""
-    import signal
+    import _signal  # type: ignore[import-not-found]  # no stubs
+
+    passed_on = 0
 
     def forward(number: int, _frame: object) -> None:
+        nonlocal passed_on
+        passed_on = number
         try:
             connection.send(bytes([number]))  # type: ignore[attr-defined]
         except OSError:
             os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH):
-        signal.signal(number, forward)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH"):
+        _signal.signal(getattr(_signal, name), forward)
     answer = b""
     while not answer.endswith(b";"):
         data: bytes = connection.recv(64)  # type: ignore[attr-defined]
+        if not data and passed_on:
+            return 128 + passed_on  # what it died of
         if not data:
             print("croze: the process that ran this command ended early", file=sys.stderr)
             return 1
@@ -88,7 +95,8 @@ def main() -> int:
     if os.environ.get("CROZE_NO_WARM") != "1":
         code = run_warm(argv)
         if code is not None:
-            return code
+            sys.stderr.flush()
+            os._exit(code)  # nothing is open that would have to be taken down
     from croze.cli.main import run
 
     code = run(argv)

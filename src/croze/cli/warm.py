@@ -1,8 +1,10 @@
 """The warm process: runs `croze` commands for its user, each in a forked child.
 
 It has imported everything a command needs and opened nothing: no event loop, no grpc channel, no
-thread, so that a fork is safe and takes milliseconds. It leaves when idle, when its installation
-changes on disk, or when its socket is taken away.
+thread, so that a fork is safe and takes milliseconds. One child is forked ahead of need and gets
+ready as far as it can (`croze.cli.preload.rehearse`); an accepted caller is handed to it whole. The
+warm process leaves when idle, when its installation changes on disk, or when its socket is taken
+away.
 
 The other end, and the protocol, is `croze.cli.thin`.
 """
@@ -11,19 +13,24 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import os
 import select
 import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NoReturn
 
 from croze.cli.thin import PROTOCOL, build_stamp
 from croze.drivers.places import runtime_dir, warm_socket
 
 IDLE_TIMEOUT_S = 900.0
+LOOK_EVERY_S = 60.0
+REQUEST_TIMEOUT_S = 5.0
 LARGEST_REQUEST_BYTES = 16 << 20
 
 
@@ -89,7 +96,6 @@ def _parse(body: bytes, fds: array.array[int]) -> Request:
 
 def become(request: Request) -> None:
     """Turn this forked child into the process that the caller would have been."""
-    os.setsid()
     for number, fd in enumerate(request.streams):
         os.dup2(fd, number)
     for fd in request.streams:
@@ -106,91 +112,130 @@ def become(request: Request) -> None:
     sys.argv = ["croze", *request.argv]
 
 
-def serve_child(connection: socket.socket, request: Request) -> int:
-    """In the child: run the command in a second process and relay signals to that."""
-    worker = os.fork()
-    if worker == 0:
-        connection.close()
-        code = 1
-        try:
-            become(request)
-            from croze.cli.main import run
+def run_request(request: Request) -> int:
+    """Run the command, in the process that became the caller's."""
+    from croze.cli.main import run
 
-            code = run(request.argv)
-        except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else 1
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):
-                    stream.flush()
-            os._exit(code)
-    for fd in request.streams:
-        os.close(fd)
-    return relay_signals(connection, worker)
-
-
-def relay_signals(connection: socket.socket, worker: int) -> int:
-    """Pass the caller's signals to `worker`; a vanished caller interrupts it. The exit code."""
-    exited = os.pidfd_open(worker)
-    poller = select.poll()
-    poller.register(exited, select.POLLIN)
-    poller.register(connection, select.POLLIN)
-    while True:
-        ready = {fd for fd, _ in poller.poll()}
-        if exited in ready:
-            break
-        numbers = _receive(connection)
-        if not numbers:
-            poller.unregister(connection)
-            numbers = bytes([signal.SIGINT])
-        for number in numbers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker, number)
-    _, status = os.waitpid(worker, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
-
-
-def _receive(connection: socket.socket) -> bytes:
     try:
-        return connection.recv(16)
-    except OSError:
-        return b""
+        return run(request.argv)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
 
 
-def handle(connection: socket.socket, listener: socket.socket) -> None:
-    """Fork a child for one caller. The parent returns at once."""
-    connection.settimeout(5)
+def serve(connection: socket.socket) -> None:
+    """In a child: one caller's command, from the request to the exit code."""
+    connection.settimeout(REQUEST_TIMEOUT_S)
     try:
         request = read_request(connection)
+        become(request)
     except (BadRequest, OSError):
-        return
-    if os.fork():
-        for fd in request.streams:
-            os.close(fd)
-        return
-    listener.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return  # the caller runs the command itself
     connection.settimeout(None)
-    with contextlib.suppress(OSError):
-        connection.sendall(b"A")
-        code = serve_child(connection, request)
+    connection.sendall(b"A")
+    threading.Thread(target=relay_signals, args=(connection,), daemon=True).start()
+    code = 1
+    try:
+        code = run_request(request)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         connection.sendall(f"X{code};".encode())
-    os._exit(0)
 
 
-def newest_source() -> float:
-    """The latest change to this installation's own code, to notice an upgrade."""
-    root = Path(__file__).resolve().parent.parent
-    return max((p.stat().st_mtime for p in root.rglob("*.py")), default=0.0)
+def relay_signals(connection: socket.socket) -> None:
+    """Give this process the signals its caller gets; a vanished caller interrupts it."""
+    numbers = b"\0"
+    while numbers:
+        try:
+            numbers = connection.recv(16)
+        except OSError:
+            numbers = b""
+        for number in numbers or [signal.SIGINT]:
+            os.kill(os.getpid(), number)
 
 
-def preload() -> None:
+def child(orders: socket.socket) -> NoReturn:
+    """A forked child: gets ready, waits for its one caller, and ends with the command."""
+    from croze.cli import preload
+
+    code = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        preload.rehearse()
+        _, fds, _, _ = socket.recv_fds(orders, 1, 1)
+        if fds:
+            serve(socket.socket(fileno=fds[0]))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+class Children:
+    """The forked children, each known by our end of a socket pair: it is at its end when the child
+    has ended, as the child's is when we have."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._busy: dict[int, socket.socket] = {}
+        self._spare: socket.socket | None = None
+
+    def fds(self) -> list[int]:
+        """Readable when the child has ended."""
+        return list(self._busy)
+
+    def make_spare(self) -> None:
+        """Fork the child that takes the next caller."""
+        if self._spare is not None:
+            return
+        ours, theirs = socket.socketpair()
+        if os.fork() == 0:
+            for inherited in (self._listener, ours, *self._busy.values()):
+                inherited.close()
+            child(theirs)
+        theirs.close()
+        self._spare = ours
+
+    def hand_over(self, connection: socket.socket) -> None:
+        """Give a caller to the spare child."""
+        self.make_spare()
+        assert self._spare is not None
+        spare, self._spare = self._spare, None
+        try:
+            socket.send_fds(spare, [b"\0"], [connection.fileno()])
+        except OSError:
+            spare.close()  # it died; the caller runs the command itself
+        else:
+            self._busy[spare.fileno()] = spare
+
+    def ended(self, fd: int) -> None:
+        """Forget a child, and have the next one ready."""
+        self._busy.pop(fd).close()
+        self.make_spare()
+
+
+def loaded_code() -> dict[str, int]:
+    """When each file of this installation that is loaded was last changed: by this an upgrade is
+    noticed."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if path and name.partition(".")[0] == "croze":
+            with contextlib.suppress(OSError):
+                found[path] = os.stat(path).st_mtime_ns
+    return found
+
+
+def preload_all() -> None:
     """Import what commands need. Nothing here may start a thread or open a connection."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from croze.cli.main import preload_commands
 
     preload_commands()
+    # Nothing of it is garbage: a collection would only make children copy its pages.
+    gc.collect()
+    gc.freeze()
 
 
 def listen(path: str) -> socket.socket | None:
@@ -211,26 +256,37 @@ def main() -> int:
     """Run until idle. Started detached by the first full `croze` command."""
     os.makedirs(runtime_dir(), mode=0o700, exist_ok=True)
     path = warm_socket()
-    preload()
+    preload_all()
     listener = listen(path)
     if listener is None:
         return 0
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    inode, stamp = os.stat(path).st_ino, newest_source()
-    listener.settimeout(IDLE_TIMEOUT_S)
+    inode, code = os.stat(path).st_ino, loaded_code()
     try:
-        while _still_ours(path, inode) and newest_source() == stamp:
-            try:
-                connection, _ = listener.accept()
-            except TimeoutError:
-                break
-            with connection:
-                if newest_source() == stamp:
-                    handle(connection, listener)
+        answer_callers(listener, lambda: _still_ours(path, inode) and loaded_code() == code)
     finally:
         if _still_ours(path, inode):
             os.unlink(path)
     return 0
+
+
+def answer_callers(listener: socket.socket, current: Callable[[], bool]) -> None:
+    """Hand callers to children until nobody came for long, or until we are out of date."""
+    children = Children(listener)
+    children.make_spare()
+    last_s = time.monotonic()
+    while current() and time.monotonic() - last_s < IDLE_TIMEOUT_S:
+        watched = [listener.fileno(), *children.fds()]
+        ready, _, _ = select.select(watched, [], [], LOOK_EVERY_S)
+        for fd in ready:
+            last_s = time.monotonic()
+            if fd != listener.fileno():
+                children.ended(fd)
+                continue
+            connection, _ = listener.accept()
+            with connection:
+                if current():
+                    children.hand_over(connection)
 
 
 def _still_ours(path: str, inode: int) -> bool:

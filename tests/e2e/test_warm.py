@@ -1,0 +1,98 @@
+"""The warm process: commands behave as without it, and it goes when it should."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import CROZE, Done, Sandbox, execute, select_pause
+from tests.e2e.test_build import base
+
+WARM = {"CROZE_NO_WARM": "0"}
+
+
+def answers(sandbox: Sandbox) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(sandbox.runtime / "warm.sock")) == 0
+
+
+@pytest.fixture
+def warm(sandbox: Sandbox) -> Iterator[subprocess.Popen[bytes]]:
+    """A warm process that answers."""
+    command = [sys.executable, "-m", "croze.cli.warm"]
+    with subprocess.Popen(command, env=sandbox.env, cwd="/") as process:
+        while not answers(sandbox):
+            assert process.poll() is None
+            select_pause()
+        yield process
+        process.terminate()
+
+
+def both(sandbox: Sandbox, *words: str | Path) -> tuple[Done, Done]:
+    """The same command without and with the warm process."""
+    command = [CROZE, *words]
+    cold = execute(command, sandbox.env, cwd=sandbox.path, check=False)
+    return cold, execute(command, {**sandbox.env, **WARM}, cwd=sandbox.path, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["--help"], 0), (["build", "--taag"], 125), (["build", "none"], 1), (["nonsense"], 125)],
+)
+def test_same_answers(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], words: list[str], code: int
+) -> None:
+    cold, hot = both(sandbox, *words)
+    assert cold == hot
+    assert cold.code == code
+
+
+def test_builds(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "b"})
+    cold, hot = both(sandbox, "build", "-q", context)
+    assert cold == hot
+    assert cold.stdout.startswith("sha256:")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_build(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], busybox: Path, number: int
+) -> None:
+    context = sandbox.context("slow", {"Dockerfile": "FROM base\nRUN echo up; sleep 60\n"})
+    words = [str(CROZE), "build", *base(busybox), "--progress=plain", str(context)]
+    with subprocess.Popen(words, env={**sandbox.env, **WARM}, stderr=subprocess.PIPE) as client:
+        assert client.stderr is not None
+        while b" up\n" not in client.stderr.readline():
+            assert client.poll() is None
+        client.send_signal(number)
+        assert b"context canceled" in client.stderr.read()
+    assert client.returncode == 130
+
+
+def test_goes_with_its_socket(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    os.rename(sandbox.runtime / "warm.sock", sandbox.runtime / "old.sock")
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(sandbox.runtime / "old.sock"))
+    assert warm.wait(10) == 0
+
+
+def test_a_build_imports_nothing(sandbox: Sandbox) -> None:
+    """What the warm process has not imported, every build would have to."""
+    context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "b"})
+    code = """if True:
+        import sys
+        from croze.cli import main, warm
+        warm.preload_all()
+        before = set(sys.modules)
+        assert main.run(["build", "-q", "-t", "x", sys.argv[1]]) == 0
+        print(sorted(set(sys.modules) - before))
+    """
+    done = execute([sys.executable, "-c", code, context], sandbox.env)
+    assert done.stdout.splitlines()[1:] == ["[]"]
