@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,12 +71,26 @@ def croze(folder: Path) -> Iterator[Peer]:
     """A daemon and a warm process."""
     sandbox = Sandbox(folder)
     sandbox.start()
+    warm = subprocess.Popen([sys.executable, "-m", "croze.cli.warm"], env=sandbox.env, cwd="/")
     try:
+        wait_for(sandbox.runtime / "warm.sock", warm)
         yield Croze(sandbox)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            (sandbox.runtime / "warm.sock").unlink()
+        warm.terminate()
+        warm.wait()
         sandbox.stop()
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the process answers on the socket."""
+    deadline = time.monotonic() + 30
+    while True:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"nobody answers on {path}")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -84,18 +100,14 @@ def docker(folder: Path) -> Iterator[Peer]:
     if binary is None:
         raise FileNotFoundError("dockerd is needed: make setup-test")
     folder.mkdir(parents=True)
-    socket = folder / "docker.sock"
+    address = folder / "docker.sock"
     flags = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
-    flags += ["-p", f"{folder}/pid", "-H", f"unix://{socket}", "--iptables=false", "--bridge=none"]
-    env = {**os.environ, "HOME": str(folder), "DOCKER_HOST": f"unix://{socket}"}
+    flags += ["-p", f"{folder}/pid", "-H", f"unix://{address}", "--iptables=false", "--bridge=none"]
+    env = {**os.environ, "HOME": str(folder), "DOCKER_HOST": f"unix://{address}"}
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen([binary, *flags], stdout=log, stderr=log, env=env)
     try:
-        deadline = time.monotonic() + 30
-        while not socket.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"dockerd did not start:\n{(folder / 'log').read_text()}")
-            time.sleep(0.05)
+        wait_for(address, process)
         yield Docker(env)
     finally:
         process.terminate()
