@@ -114,22 +114,7 @@ def enter_private_namespace() -> None:
     """
     if _libc.unshare(CLONE_NEWNS) != 0:
         raise _fail("failed to unshare the mount namespace")
-    try:
-        raw_mount("none", "/", "", MS_REC | MS_SLAVE)
-    except (PermissionDenied, ResourceExhausted, Unsupported):
-        raise
-    except CrozeError:
-        # In a plain chroot `/` is no mount point. What is mounted below it can still be detached
-        # from the host; what this process mounts elsewhere is swept at its next start.
-        for target in mount_points():
-            with contextlib.suppress(CrozeError):
-                raw_mount("none", target, "", MS_SLAVE)
-
-
-def mount_points() -> list[str]:
-    """Where something is mounted, as this process sees it (proc_pid_mountinfo(5))."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [line.split()[4].encode().decode("unicode_escape") for line in lines]
+    raw_mount("none", "/", "", MS_REC | MS_SLAVE)
 
 
 def split_options(options: Sequence[str]) -> tuple[int, list[str]]:
