@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import fcntl
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from croze.errors import AlreadyExists, ResourceExhausted
 
+_GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
+_TOPDIR = 0x20000
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -112,3 +115,20 @@ def sync_dir(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def spread_out(directory: Path) -> None:
+    """Have ext4 put each new directory in `directory` into another part of the disk (`chattr +T`).
+
+    Otherwise all go where their parent is, and there ext4 looks past every file deleted in the
+    last minutes to make a new one: after 20,000 deletions 20,000 files take 20 s instead of one.
+    """
+    flags = array.array("l", [0])
+    with contextlib.suppress(OSError):  # other filesystems have no such flag
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(fd, _GET_FLAGS, flags)
+            flags[0] |= _TOPDIR
+            fcntl.ioctl(fd, _SET_FLAGS, flags)
+        finally:
+            os.close(fd)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.store.db import Database
+from croze.store.disk import spread_out
 from croze.store.trash import Trash
 
 
@@ -36,6 +37,7 @@ class SnapshotTable:
     def __init__(self, root: Path, db: Database, trash: Trash) -> None:
         self.dir = root / "snapshots"
         self.dir.mkdir(exist_ok=True)
+        spread_out(self.dir)
         self._db = db
         self._trash = trash
         self._rows: dict[str, Snapshot] = {}
