@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from croze.errors import CrozeError
 from croze.solver.contract import Edge, KeyStore, OpResolver, Result, ResultStore, Vertex
 from croze.solver.flights import Flights
+from croze.solver.observe import Observer
 from croze.solver.report import EventSink
 
 if TYPE_CHECKING:
@@ -44,7 +45,14 @@ class Member(Protocol):
 class Graph:
     """Shared by all jobs of a solver. Not safe outside the event loop's thread."""
 
-    def __init__(self, keys: KeyStore, results: ResultStore, resolve_op: OpResolver) -> None:
+    def __init__(
+        self,
+        keys: KeyStore,
+        results: ResultStore,
+        resolve_op: OpResolver,
+        observer: Observer | None = None,
+    ) -> None:
+        self.observer = observer
         self.keys = keys
         self.results = results
         self.resolve_op = resolve_op

@@ -36,6 +36,8 @@ from croze.solver.contract import (
 from croze.solver.edge import ActiveEdge
 from croze.solver.graph import Graph
 from croze.solver.keying import record_digest
+from croze.solver.observe import Observer, VertexFacts, facts_of
+from croze.solver.probe import Forecast, Prober, ProbeWorld
 from croze.solver.report import StatusLog, VertexReporter
 from croze.solver.request import BuildRequest, SolvedResult
 from croze.solver.vertex import ActiveVertex, VertexContext
@@ -56,9 +58,10 @@ class Solver:
         resolve_op: OpResolver,
         *,
         linger_s: float = 10.0,
+        observer: Observer | None = None,
     ) -> None:
         """`linger_s`: how long a finished job's status can still be read."""
-        self._graph = Graph(keys, results, resolve_op)
+        self._graph = Graph(keys, results, resolve_op, observer)
         self._linger_s = linger_s
         self._jobs: dict[str, Job] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -234,6 +237,21 @@ class Job:
         for vertex in reversed(order):
             active = self._loaded.get(vertex.digest)
             yield vertex, active.op if active is not None else None
+
+    def facts(self) -> Iterator[VertexFacts]:
+        """What became of all vertices so far, inputs first. Only while the job is open."""
+        return (facts_of(active) for active in self._loaded.values())
+
+    async def probe(self, edge: Edge, world: ProbeWorld) -> Forecast:
+        """Say what building `edge` would find in the cache; nothing runs but the sources that
+        `world` lets through. The forecast is the caller's to release."""
+        graph = self._graph
+
+        def context(vertex: Vertex) -> OpContext:
+            return JobContext(self, vertex, None)
+
+        prober = Prober(graph.keys, graph.results, graph.resolve_op, context, self.build, world)
+        return await prober.probe(edge)
 
     def discard(self) -> None:
         """Leave the graph. Idempotent."""

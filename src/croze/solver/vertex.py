@@ -11,6 +11,7 @@ from croze.solver.edge import ActiveEdge
 from croze.solver.flights import Signature
 from croze.solver.graph import Graph, Member
 from croze.solver.nested import NestedMember
+from croze.solver.observe import facts_of
 from croze.solver.report import VertexReporter
 from croze.solver.request import SolvedResult
 from croze.solver.work import Failure, Work
@@ -206,7 +207,14 @@ class ActiveVertex:
             self._identity = identity
             self.forced = self.vertex.ignore_cache or any(i.edge.forced for i in edge.inputs)
             self.graph.flights.add(self, identity)
+            self._exec_work.want(edge)
+            if self.graph.observer is not None:
+                self.graph.observer.missed(facts_of(self), self.context)
         self._exec_work.want(edge)
+
+    @property
+    def executing(self) -> bool:
+        return self._exec_work is not None and self._exec_work.running
 
     def runs_for(self, edge: ActiveEdge) -> bool:
         return self._exec_work is not None and edge in self._exec_work.users

@@ -1,0 +1,88 @@
+"""What the solver tells of how it decided: for those who explain to people why a step ran.
+
+The solver only says what it saw; it keeps nothing and compares nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from croze.solver.contract import CacheMap, Edge, InputKeying, OpContext, Result, Vertex
+
+if TYPE_CHECKING:
+    from croze.solver.vertex import ActiveVertex
+
+_ALL = InputKeying()
+
+
+class Outcome(Enum):
+    """What became of a vertex."""
+
+    CACHED = "cached"
+    """Its result came from the cache."""
+    RAN = "ran"
+    """The cache had nothing, or was not to be asked: the op ran, or runs."""
+    FAILED = "failed"
+    UNUSED = "unused"
+    """Nobody needed its result: what stands on it was found, or the build ended before."""
+    UNKNOWN = "unknown"
+    """Only in forecasts: it hangs on the content of something that is not there yet."""
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """One input of a vertex. `content` is the digest of what of it counts, empty where that was
+    not asked. `result` is the solver's own handle, if there is one: not to be kept or released."""
+
+    edge: Edge
+    keying: InputKeying = _ALL
+    content: str = ""
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
+class VertexFacts:
+    """What is known of a vertex now. No cache maps: they were never asked for."""
+
+    vertex: Vertex
+    maps: tuple[CacheMap, ...]
+    inputs: tuple[InputFacts, ...]
+    outcome: Outcome
+
+
+class Observer(Protocol):
+    """Hears of every miss."""
+
+    def missed(self, facts: VertexFacts, ctx: OpContext) -> None:
+        """The cache had nothing for a vertex whose inputs are all there: its op starts now. Called
+        in the event loop; must be quick and must not raise."""
+
+
+def facts_of(active: ActiveVertex) -> VertexFacts:
+    """What `active` knows."""
+    maps, vertex = tuple(active.maps), active.vertex
+    inputs = []
+    for index, edge in enumerate(vertex.inputs):
+        below = active.graph.actives.get(edge.vertex.digest)
+        made = below.edges.get(edge.index) if below is not None else None
+        inputs.append(
+            InputFacts(
+                edge,
+                active.keying(index) if maps else _ALL,
+                active.contents.get(index, ""),
+                made.result if made is not None else None,
+            )
+        )
+    return VertexFacts(vertex, maps, tuple(inputs), _outcome(active))
+
+
+def _outcome(active: ActiveVertex) -> Outcome:
+    if active.results is not None:
+        return Outcome.RAN
+    if active.error is not None:
+        return Outcome.FAILED
+    if any(edge.result is not None for edge in active.edges.values()):
+        return Outcome.CACHED
+    return Outcome.RAN if active.executing else Outcome.UNUSED

@@ -1,0 +1,331 @@
+"""A dry run: which vertices would the cache have, and which would run.
+
+Walks the vertices below an edge, inputs first, with the same keys that a build uses: definition
+keys, then content keys where definitions find nothing. It writes no key and runs no op, but for
+sources that may be brought in so that their content can be told (a client's directory).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from croze.errors import CrozeError, NotFound, VertexDetail
+from croze.solver.contract import (
+    CacheMap,
+    Edge,
+    InputKeying,
+    KeyLink,
+    KeyStore,
+    OpContext,
+    OpResolver,
+    Result,
+    ResultStore,
+    Vertex,
+)
+from croze.solver.keying import content_key, root_key
+from croze.solver.observe import InputFacts, Outcome, VertexFacts
+from croze.solver.request import SolvedResult
+
+_TURN_EVERY: Final = 200
+"""Vertices between which the event loop gets a turn."""
+
+
+class ProbeWorld(Protocol):
+    """What a dry run may do."""
+
+    def may_run(self, vertex: Vertex) -> bool:
+        """Whether this source may be brought in to look at its content."""
+
+    def at_hand(self, result: Result) -> bool:
+        """Whether looking at the content of `result` needs nothing to be fetched."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of one vertex. `because`: inputs that will run, or may. `needed` is False
+    where what stands on it is in the cache, so that nobody will ask for it."""
+
+    facts: VertexFacts
+    because: tuple[Vertex, ...] = ()
+    needed: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.facts.outcome
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """All vertices, inputs first."""
+
+    expected: tuple[Expected, ...]
+    _held: tuple[Result, ...] = field(default=(), repr=False)
+
+    async def release(self) -> None:
+        for result in self._held:
+            await result.release()
+
+
+@dataclass
+class _Seen:
+    """What the walk knows of a vertex. `keys` and `results` by output."""
+
+    vertex: Vertex
+    maps: tuple[CacheMap, ...] = ()
+    outcome: Outcome = Outcome.UNKNOWN
+    keys: dict[int, list[str]] = field(default_factory=dict)
+    found: dict[int, str] = field(default_factory=dict)
+    """Ids of results."""
+    contents: dict[int, str] = field(default_factory=dict)
+    inputs: dict[int, Result] = field(default_factory=dict)
+    because: tuple[Vertex, ...] = ()
+
+    def keying(self, index: int) -> InputKeying:
+        inputs = self.maps[0].inputs
+        return inputs[index] if index < len(inputs) else InputKeying()
+
+
+@dataclass
+class _Match:
+    """What one input leads to. `open`: its content is not known yet and may lead to more."""
+
+    targets: set[str]
+    open: bool
+
+    @property
+    def dead(self) -> bool:
+        return not self.open and not self.targets
+
+
+class Prober:
+    """One dry run. `build` brings an edge in, for sources that may run."""
+
+    def __init__(
+        self,
+        keys: KeyStore,
+        results: ResultStore,
+        resolve_op: OpResolver,
+        context: Callable[[Vertex], OpContext],
+        build: Callable[[Edge], Awaitable[SolvedResult]],
+        world: ProbeWorld,
+    ) -> None:
+        self._keys = keys
+        self._results = results
+        self._resolve_op = resolve_op
+        self._context = context
+        self._build = build
+        self._world = world
+        self._seen: dict[str, _Seen] = {}
+        self._wanted_outputs: dict[str, set[int]] = {}
+        self._held: dict[tuple[str, int], Result | None] = {}
+
+    async def probe(self, edge: Edge) -> Forecast:
+        """See `solver.Job.probe`."""
+        order = _inputs_first(edge.vertex)
+        self._wanted_outputs.setdefault(edge.vertex.digest, set()).add(edge.index)
+        for vertex in order:
+            for item in vertex.inputs:
+                self._wanted_outputs.setdefault(item.vertex.digest, set()).add(item.index)
+        try:
+            for number, vertex in enumerate(order, 1):
+                self._seen[vertex.digest] = await self._look(vertex)
+                if number % _TURN_EVERY == 0:
+                    await asyncio.sleep(0)
+        except BaseException:
+            await self._forecast(order, set()).release()
+            raise
+        return self._forecast(order, self._needed(edge.vertex))
+
+    # One vertex
+
+    async def _look(self, vertex: Vertex) -> _Seen:
+        seen = _Seen(vertex)
+        op, ctx, maps = self._resolve_op(vertex), self._context(vertex), list[CacheMap]()
+        while not maps or not maps[-1].done:
+            with _blaming(vertex, "failed to load cache key"):
+                maps.append(await op.cache_map(ctx, len(maps)))
+            seen.maps = tuple(maps)
+            if not vertex.inputs:
+                self._find_source(seen)
+                if seen.found:
+                    break
+        if vertex.inputs:
+            await self._find(seen, ctx)
+        elif not seen.found:
+            seen.outcome = Outcome.RAN
+        return seen
+
+    def _find_source(self, seen: _Seen) -> None:
+        """A source's keys follow from its cache maps."""
+        for output in self._outputs(seen.vertex):
+            seen.keys[output] = [root_key(found.digest, output) for found in seen.maps]
+        if not seen.vertex.ignore_cache:
+            self._take_results(seen)
+
+    async def _find(self, seen: _Seen, ctx: OpContext) -> None:
+        if seen.vertex.ignore_cache:
+            seen.outcome = Outcome.RAN
+            return
+        self._match(seen)
+        if seen.found:
+            return
+        for index in range(len(seen.vertex.inputs)):
+            await self._learn_content(seen, index, ctx)
+        self._match(seen)
+
+    def _outputs(self, vertex: Vertex) -> Sequence[int]:
+        return sorted(self._wanted_outputs[vertex.digest])
+
+    def _match(self, seen: _Seen) -> None:
+        """Look for keys that all inputs lead to, and results under them; say what it means if
+        there are none."""
+        matches: dict[int, list[_Match]] = {i: [] for i in range(len(seen.vertex.inputs))}
+        for output in self._outputs(seen.vertex):
+            row = [self._lead(seen, index, output) for index in matches]
+            seen.keys[output] = sorted(set.intersection(*(m.targets for m in row)))
+            for index, match in enumerate(row):
+                matches[index].append(match)
+        self._take_results(seen)
+        if seen.found:
+            return
+        dead = [i for i, found in matches.items() if any(m.dead for m in found)]
+        hanging = [i for i, found in matches.items() if any(m.open for m in found)]
+        seen.outcome = Outcome.UNKNOWN if hanging and not dead else Outcome.RAN
+        seen.because = self._culprits(seen, dead or hanging)
+
+    def _culprits(self, seen: _Seen, indexes: Sequence[int]) -> tuple[Vertex, ...]:
+        """Those of the inputs that are not what the cache knows."""
+        vertices = (seen.vertex.inputs[i].vertex for i in indexes if i not in seen.contents)
+        return tuple(dict.fromkeys(v for v in vertices if self._may_change(seen, v)))
+
+    def _may_change(self, seen: _Seen, vertex: Vertex) -> bool:
+        hanging = seen.outcome is Outcome.UNKNOWN
+        return hanging or self._outcome(vertex) is not Outcome.CACHED
+
+    def _outcome(self, vertex: Vertex) -> Outcome:
+        return self._seen[vertex.digest].outcome
+
+    def _lead(self, seen: _Seen, index: int, output: int) -> _Match:
+        """Where input `index` leads to."""
+        keying, edge = seen.keying(index), seen.vertex.inputs[index]
+        below = self._seen[edge.vertex.digest]
+        targets: set[str] = set()
+        for found in seen.maps:
+            link = KeyLink(index, output, found.digest, keying.selector)
+            for key in below.keys.get(edge.index, ()):
+                targets.update(self._keys.targets(key, link))
+            content = seen.contents.get(index)
+            if content:
+                plain = replace(link, selector="")
+                targets.update(self._keys.targets(content_key(content), plain))
+        unknown = below.outcome is Outcome.UNKNOWN
+        can_tell = keying.content is not None and index not in seen.contents
+        return _Match(targets, can_tell or unknown)
+
+    def _take_results(self, seen: _Seen) -> None:
+        for output, keys in seen.keys.items():
+            stored = [r for key in keys for r in self._keys.results(key)]
+            there = [r for r in stored if self._results.exists(r.id)]
+            if there:
+                seen.found[output] = max(there, key=lambda r: (r.created_at, r.id)).id
+        if seen.found:
+            seen.outcome = Outcome.CACHED
+
+    # Content
+
+    async def _learn_content(self, seen: _Seen, index: int, ctx: OpContext) -> None:
+        keying, edge = seen.keying(index), seen.vertex.inputs[index]
+        if keying.content is None:
+            return
+        result = await self._result(edge)
+        if result is None:
+            return
+        seen.inputs[index] = result
+        with _blaming(seen.vertex, "failed to compute cache key"):
+            if keying.prepare is not None:
+                await keying.prepare(result, ctx)
+            seen.contents[index] = await keying.content(result, ctx)
+
+    async def _result(self, edge: Edge) -> Result | None:
+        """The result of an input, if it is there or may be brought."""
+        place = (edge.vertex.digest, edge.index)
+        if place not in self._held:
+            self._held[place] = await self._bring(edge)
+        return self._held[place]
+
+    async def _bring(self, edge: Edge) -> Result | None:
+        seen = self._seen[edge.vertex.digest]
+        if not edge.vertex.inputs and self._world.may_run(edge.vertex):
+            return (await self._build(edge)).result
+        id = seen.found.get(edge.index)
+        if id is None:
+            return None
+        try:
+            result = await self._results.load(id)
+        except NotFound:
+            return None
+        if self._world.at_hand(result):
+            return result
+        await result.release()
+        return None
+
+    # The whole
+
+    def _needed(self, target: Vertex) -> set[str]:
+        """What a build would have to look at: below something cached, nothing."""
+        needed: set[str] = set()
+        stack = [target]
+        while stack:
+            vertex = stack.pop()
+            if vertex.digest in needed:
+                continue
+            needed.add(vertex.digest)
+            if self._outcome(vertex) is not Outcome.CACHED:
+                stack.extend(edge.vertex for edge in vertex.inputs)
+        return needed
+
+    def _forecast(self, order: Sequence[Vertex], needed: set[str]) -> Forecast:
+        expected = tuple(
+            Expected(_facts(seen), seen.because, vertex.digest in needed)
+            for vertex in order
+            if (seen := self._seen.get(vertex.digest)) is not None
+        )
+        held = tuple(result for result in self._held.values() if result is not None)
+        return Forecast(expected, held)
+
+
+@contextmanager
+def _blaming(vertex: Vertex, what: str) -> Iterator[None]:
+    """Errors say which vertex they are of, as in a build."""
+    try:
+        yield
+    except CrozeError as error:
+        detail = VertexDetail(vertex.llb_digest or vertex.digest)
+        raise error.wrap(what).with_detail(detail) from error.__cause__
+
+
+def _facts(seen: _Seen) -> VertexFacts:
+    inputs = tuple(
+        InputFacts(edge, seen.keying(i), seen.contents.get(i, ""), seen.inputs.get(i))
+        for i, edge in enumerate(seen.vertex.inputs)
+    )
+    return VertexFacts(seen.vertex, seen.maps, inputs, seen.outcome)
+
+
+def _inputs_first(vertex: Vertex) -> list[Vertex]:
+    order: list[Vertex] = []
+    entered: set[str] = set()
+    stack: list[tuple[Vertex, bool]] = [(vertex, False)]
+    while stack:
+        current, done = stack.pop()
+        if done:
+            order.append(current)
+        elif current.digest not in entered:
+            entered.add(current.digest)
+            stack.append((current, True))
+            stack.extend((edge.vertex, False) for edge in reversed(current.inputs))
+    return order
