@@ -28,6 +28,9 @@ class Session(Protocol):
     def shared_key(self) -> str:
         """Hints that two sessions send the same directory, so that its transfer can be reused."""
 
+    def header(self, name: str) -> str:
+        """What the client said of itself under this lower-case name; empty if nothing."""
+
     def serves(self, method: str) -> bool:
         """`method` is a full gRPC path such as `/moby.filesync.v1.FileSync/DiffCopy`."""
 

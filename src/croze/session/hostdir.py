@@ -1,10 +1,14 @@
-"""Lend a directory by handle to a daemon on the same host (`croze.v1.HostDir`), both ends.
+"""Lend a directory by handle to a daemon on the same host, both ends. Croze's own.
 
-The client answers with the name of an abstract Unix socket; the daemon connects, shows the token
-and is handed the open directory. That it can connect proves that both are on one host and in one
-network namespace; that the client has the directory open proves the client may read it. A daemon
-may be able to read more below it than the client can, so it takes the offer only from its own
-user or from root. Whatever goes wrong, the caller falls back to a transfer.
+When it opens the session, the client names an abstract Unix socket and a token in a header. The
+daemon connects, shows the token, asks for a directory and is handed it open. That it can connect
+proves that both are on one host and in one network namespace; that the client has the directory
+open proves the client may read it. A daemon may be able to read more below it than the client can,
+so it takes the offer only from its own user or from root. Whatever goes wrong, the caller falls
+back to a transfer, which also tells what is wrong with a directory.
+
+Each direction is one packet. The question: the token, `d` or `t`, and the name of a local source or
+the index of an exporter. The answer: one of the letters below, with the directory attached.
 """
 
 from __future__ import annotations
@@ -15,24 +19,23 @@ import os
 import secrets
 import socket
 import struct
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from croze import errors
-from croze.api import hostdir_pb2
-from croze.api.hostdir_pb2_grpc import HostDirStub
-from croze.grpc_errors import Context, translated
 from croze.session.bridge import fresh_name
 from croze.session.contract import Session
-from croze.session.provider import Handler, unary
+from croze.session.provider import Handler
 
-SERVICE = "croze.v1.HostDir"
+HEADER = "x-croze-host-dirs"
 TIMEOUT_S = 5.0
 TOKEN_BYTES = 16
+PACKET_BYTES = 4096
+
+REFUSED, LENT, LENT_TO_DELETE = b"n", b"y", b"d"
 
 
 # -- the daemon's end ------------------------------------------------------------------------
@@ -67,44 +70,44 @@ class HostDir:
 
 
 async def open_dir(session: Session, name: str) -> HostDir | None:
-    """A local source of the client; None if it can't be had this way. Raises `errors.NotFound`
-    when the client does not lend a directory of this name."""
-    if not session.serves(f"/{SERVICE}/Open"):
-        return None
-    request = hostdir_pb2.OpenRequest(name=name)
-    try:
-        with translated():
-            answer = await HostDirStub(session.channel).Open(request, timeout=TIMEOUT_S)
-    except errors.Unsupported:
-        return None
-    return await asyncio.to_thread(_receive, answer)
+    """A local source of the client; None if it can't be had this way."""
+    return await _ask(session, f"d{name}")
 
 
 async def open_target(session: Session, exporter_id: int) -> HostDir | None:
     """The directory of a `local` exporter at the client; None if it can't be had this way."""
-    if not session.serves(f"/{SERVICE}/OpenTarget"):
-        return None
-    request = hostdir_pb2.OpenTargetRequest(exporter_id=exporter_id)
-    try:
-        with translated():
-            answer = await HostDirStub(session.channel).OpenTarget(request, timeout=TIMEOUT_S)
-    except (errors.Unsupported, errors.NotFound):
-        return None
-    return await asyncio.to_thread(_receive, answer)
+    return await _ask(session, f"t{exporter_id}")
 
 
-def _receive(answer: hostdir_pb2.OpenResponse) -> HostDir | None:
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(TIMEOUT_S)
-            sock.connect(f"\0{answer.socket}")
-            if _peer_uid(sock) not in (0, os.geteuid()):
-                return None
-            sock.sendall(answer.token)
-            _, fds, _, _ = socket.recv_fds(sock, 1, 1)
-    except OSError:
+async def _ask(session: Session, question: str) -> HostDir | None:
+    name, _, token = session.header(HEADER).partition(" ")
+    if not token:
         return None
-    return HostDir(fds[0], answer.delete_extra) if fds else None
+    with suppress(OSError, ValueError), _packets() as sock:
+        sock.connect(f"\0{name}")
+        if _peer_uid(sock) not in (0, os.geteuid()):
+            return None
+        sock.send(bytes.fromhex(token) + question.encode())
+        async with asyncio.timeout(TIMEOUT_S):
+            await _readable(sock)
+        answer, fds, _, _ = socket.recv_fds(sock, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        return HostDir(fds[0], answer == LENT_TO_DELETE) if fds else None
+    return None
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(sock)
+
+
+def _packets() -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.setblocking(False)
+    return sock
 
 
 def _peer_uid(sock: socket.socket) -> int:
@@ -127,7 +130,7 @@ class Target:
 class HostDirProvider:
     """Lends directories by name, and the targets of exporters by index."""
 
-    service = SERVICE
+    service = "croze.v1.HostDir"
 
     def __init__(
         self, dirs: Mapping[str, Path], targets: Mapping[int, Target] | None = None
@@ -136,51 +139,64 @@ class HostDirProvider:
         self._targets = dict(targets or {})
 
     def methods(self) -> Mapping[str, Handler]:
-        return {
-            "Open": unary(self._open, hostdir_pb2.OpenRequest),
-            "OpenTarget": unary(self._open_target, hostdir_pb2.OpenTargetRequest),
-        }
+        """None: gRPC can't pass on what is open."""
+        return {}
 
-    async def _open(
-        self, request: hostdir_pb2.OpenRequest, context: Context
-    ) -> hostdir_pb2.OpenResponse:
-        path = self._dirs.get(request.name)
-        if path is None:
-            raise errors.Unsupported(f'dir "{request.name}" is not lent by handle')
-        return _offer(path)
+    @contextmanager
+    def announced(self) -> Iterator[Mapping[str, str]]:
+        """Answer on a socket, in the running loop; the header that tells where."""
+        loop, name, token = (
+            asyncio.get_running_loop(),
+            fresh_name(),
+            secrets.token_bytes(TOKEN_BYTES),
+        )
+        asking: set[socket.socket] = set()
 
-    async def _open_target(
-        self, request: hostdir_pb2.OpenTargetRequest, context: Context
-    ) -> hostdir_pb2.OpenResponse:
-        target = self._targets.get(request.exporter_id)
+        def accept() -> None:
+            with suppress(OSError):
+                sock = listener.accept()[0]
+                sock.setblocking(False)
+                asking.add(sock)
+                loop.add_reader(sock, answer, sock)
+
+        def answer(sock: socket.socket) -> None:
+            loop.remove_reader(sock)
+            asking.remove(sock)
+            with sock, suppress(OSError, ValueError):
+                self._answer(sock, token)
+
+        with _packets() as listener:
+            listener.bind(f"\0{name}")
+            listener.listen()
+            loop.add_reader(listener, accept)
+            try:
+                yield {HEADER: f"{name} {token.hex()}"}
+            finally:
+                loop.remove_reader(listener)
+                for sock in asking:
+                    loop.remove_reader(sock)
+                    sock.close()
+
+    def _answer(self, sock: socket.socket, token: bytes) -> None:
+        """Hand out what is asked for, to who knows the token."""
+        packet = sock.recv(PACKET_BYTES)
+        if not hmac.compare_digest(packet[:TOKEN_BYTES], token):
+            return
+        target = self._asked_for(packet[TOKEN_BYTES:].decode())
         if target is None:
-            raise errors.Unsupported(f"exporter {request.exporter_id} has no directory")
-        target.path.mkdir(0o700, parents=True, exist_ok=True)
-        return _offer(target.path, target.delete_extra)
+            sock.send(REFUSED)
+            return
+        fd = os.open(target.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            socket.send_fds(sock, [LENT_TO_DELETE if target.delete_extra else LENT], [fd])
+        finally:
+            os.close(fd)
 
-
-def _offer(path: Path, delete_extra: bool = False) -> hostdir_pb2.OpenResponse:
-    """Open the directory and wait, on a thread, for the daemon to take it."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    name, token = fresh_name(), secrets.token_bytes(TOKEN_BYTES)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(f"\0{name}")
-    listener.listen(1)
-    giving = threading.Thread(target=_give, args=(listener, token, fd), daemon=True)
-    giving.start()
-    return hostdir_pb2.OpenResponse(socket=name, token=token, delete_extra=delete_extra)
-
-
-def _give(listener: socket.socket, token: bytes, fd: int) -> None:
-    try:
-        listener.settimeout(TIMEOUT_S)
-        with listener:
-            sock, _ = listener.accept()
-        with sock:
-            sock.settimeout(TIMEOUT_S)
-            if hmac.compare_digest(sock.recv(TOKEN_BYTES, socket.MSG_WAITALL), token):
-                socket.send_fds(sock, [b"\0"], [fd])
-    except OSError:
-        pass  # the daemon did not come: it is on another host
-    finally:
-        os.close(fd)
+    def _asked_for(self, question: str) -> Target | None:
+        kind, name = question[:1], question[1:]
+        if kind == "d":
+            return Target(self._dirs[name]) if name in self._dirs else None
+        target = self._targets.get(int(name))
+        if target is not None:
+            target.path.mkdir(0o700, parents=True, exist_ok=True)
+        return target

@@ -76,24 +76,22 @@ class OpenSession:
     """One client's open session: what `contract.Session` promises."""
 
     def __init__(self, headers: Headers, channel: grpc.aio.Channel) -> None:
-        self._id = headers.first(HEADER_ID)
-        self._name = headers.first(HEADER_NAME)
-        self._shared_key = headers.first(HEADER_SHARED_KEY)
+        self._headers = headers
         self._methods = frozenset(m.lower() for m in headers.all(HEADER_METHOD))
         self._channel = channel
         self._closed = asyncio.Event()
 
     @property
     def id(self) -> str:
-        return self._id
+        return self.header(HEADER_ID)
 
     @property
     def name(self) -> str:
-        return self._name
+        return self.header(HEADER_NAME)
 
     @property
     def shared_key(self) -> str:
-        return self._shared_key
+        return self.header(HEADER_SHARED_KEY)
 
     @property
     def closed(self) -> bool:
@@ -105,6 +103,9 @@ class OpenSession:
         if self.closed:
             raise errors.Unavailable(f"session {self.id} is closed")
         return self._channel
+
+    def header(self, name: str) -> str:
+        return self._headers.first(name)
 
     def serves(self, method: str) -> bool:
         return method.lower() in self._methods

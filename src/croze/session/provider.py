@@ -7,8 +7,9 @@ servicer.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import grpc
 import grpc.aio
@@ -37,6 +38,14 @@ class Provider(Protocol):
 
     def methods(self) -> Mapping[str, Handler]:
         """Handlers by the method's bare name."""
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A provider that serves in another way, too."""
+
+    def announced(self) -> AbstractContextManager[Mapping[str, str]]:
+        """Serve until the block ends; headers of the session that tell the daemon how."""
 
 
 def unary(call: Callable[[Q, Context], Awaitable[R]], request: type[Q]) -> Handler:

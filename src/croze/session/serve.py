@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -20,7 +20,7 @@ from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
 from croze.grpc_errors import from_rpc_error
 from croze.session import bridge, manager
-from croze.session.provider import Provider
+from croze.session.provider import Announcing, Provider
 
 SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
 
@@ -67,23 +67,32 @@ async def lend(
     Raises `grpc.RpcError` from within when the daemon refuses the session.
     """
     session = LentSession(id or new_id())
-    headers = _headers(session.id, name, shared_key, providers)
     async with _served(providers) as sock:
-        call: _SessionCall = channel.stream_stream(
-            SESSION_METHOD,
-            control_pb2.BytesMessage.SerializeToString,
-            control_pb2.BytesMessage.FromString,
-        )(None, metadata=headers)
-        failed: BaseException | None = None
-        async with asyncio.TaskGroup() as group:
-            carrying = group.create_task(_carry(session, call, sock))
-            try:
-                yield session
-            except BaseException as error:  # raised below: not to come out as a group
-                failed = error
-            carrying.cancel()
+        with _announced(providers) as more:
+            headers = (*_headers(session.id, name, shared_key, providers), *more)
+            call: _SessionCall = channel.stream_stream(
+                SESSION_METHOD,
+                control_pb2.BytesMessage.SerializeToString,
+                control_pb2.BytesMessage.FromString,
+            )(None, metadata=headers)
+            failed: BaseException | None = None
+            async with asyncio.TaskGroup() as group:
+                carrying = group.create_task(_carry(session, call, sock))
+                try:
+                    yield session
+                except BaseException as error:  # raised below: not to come out as a group
+                    failed = error
+                carrying.cancel()
         if failed is not None:
             raise failed
+
+
+@contextmanager
+def _announced(providers: Sequence[Provider]) -> Iterator[list[tuple[str, str]]]:
+    """The headers of providers that serve by other means than gRPC."""
+    with ExitStack() as stack:
+        offers = [p.announced() for p in providers if isinstance(p, Announcing)]
+        yield [pair for offer in offers for pair in stack.enter_context(offer).items()]
 
 
 _SessionCall: TypeAlias = (
