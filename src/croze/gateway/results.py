@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from croze.api import ops_pb2, stat_pb2
-from croze.errors import Canceled, CrozeError, SourceDetail, VertexDetail
-from croze.gateway import files
+from croze.errors import Canceled, CrozeError
+from croze.gateway import blame, files
 from croze.gateway.once import Once
-from croze.grpc_errors import source_detail
 from croze.ops.results import ref_of
 from croze.solver.solver import SolvedResult
 from croze.store.contract import ImmutableRef
@@ -60,22 +59,11 @@ class BridgeRef:
         try:
             solved = await self._bridge.build(self.definition)
         except CrozeError as err:
-            raise err.with_detail(*_sources(self.definition, err)) from err.__cause__
+            raise err.with_detail(*blame.sources(self.definition, err)) from err.__cause__
         if self._released:
             await solved.release()
             raise Canceled()
         return solved
-
-
-def _sources(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceDetail]:
-    """Where in the user's files the failed vertex comes from."""
-    source = definition.Source
-    for detail in tuple(err.details):
-        if isinstance(detail, VertexDetail) and detail.digest in source.locations:
-            for location in source.locations[detail.digest].locations:
-                if 0 <= location.sourceIndex < len(source.infos):
-                    info = source.infos[location.sourceIndex]
-                    yield source_detail(info, list(location.ranges))
 
 
 @dataclass(frozen=True)

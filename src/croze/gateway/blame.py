@@ -1,0 +1,48 @@
+"""Where in the user's files a failed vertex comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from croze.api import ops_pb2
+from croze.errors import CrozeError, SourceDetail, VertexDetail
+from croze.grpc_errors import source_detail
+
+
+def sources(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceDetail]:
+    """The lines of every vertex that the error names."""
+    infos = definition.Source.infos
+    for detail in tuple(err.details):
+        if isinstance(detail, VertexDetail):
+            for location in _locations(definition, detail.digest):
+                if 0 <= location.sourceIndex < len(infos):
+                    yield source_detail(infos[location.sourceIndex], list(location.ranges))
+
+
+def _locations(definition: ops_pb2.Definition, digest: str) -> Sequence[ops_pb2.Location]:
+    """Frontends give no lines for what ADD downloads: there, those of the only step that reads it.
+    What several steps read, such as the build context, is no one line's fault."""
+    own = _listed(definition, digest)
+    if own:
+        return own
+    readers = _readers(definition, digest)
+    return _listed(definition, readers[0]) if len(readers) == 1 else ()
+
+
+def _listed(definition: ops_pb2.Definition, digest: str) -> Sequence[ops_pb2.Location]:
+    known = definition.Source.locations
+    return known[digest].locations if digest in known else ()
+
+
+def _readers(definition: ops_pb2.Definition, digest: str) -> list[str]:
+    """The ops with this download as an input; none for any other op."""
+    found, download = [], False
+    for data in getattr(definition, "def"):
+        name = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        op = ops_pb2.Op.FromString(data)
+        if name == digest:
+            download = op.source.identifier.startswith(("http://", "https://", "git://"))
+        elif any(i.digest == digest for i in op.inputs):
+            found.append(name)
+    return found if download else []
