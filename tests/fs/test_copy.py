@@ -11,6 +11,7 @@ import pytest
 
 from croze.errors import CrozeError, NotFound
 from croze.fs.copy import CopyRequest, copy
+from croze.fs.links import claim
 from croze.fs.owner import Owner
 from tests.fs import trees
 
@@ -150,13 +151,39 @@ def test_hard_links_are_kept(roots: Roots) -> None:
     assert not (roots.dst / "n/one").samefile(roots.src / "d/one")
 
 
-def test_linking_unchanged_files(roots: Roots) -> None:
-    roots.copy("/d", "/n", link_from_source=True)
+def test_linking_unchanged_files(roots: Roots, tmp_path: Path) -> None:
+    notes = tmp_path / "links"
+    notes.touch()
+    options = {"link_notes": str(notes), "dir_copy_contents": True}
+    roots.copy("/d", "/n", **options)
     assert (roots.dst / "n/one").samefile(roots.src / "d/one")
-    roots.copy("/d", "/m", link_from_source=True, mode=0o700)
-    assert not (roots.dst / "m/one").samefile(roots.src / "d/one")
+    roots.copy("/d", "/n", **options, mode=0o700)
+    assert not (roots.dst / "n/one").samefile(roots.src / "d/one")
+    roots.copy("/d", "/n", **options)
     roots.copy("/a.txt", "/n/one")
     assert (roots.src / "d/one").read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "links"),
+    [
+        ("/d", "/n", True),
+        ("/d", "/m", False),
+        ("/d/sub", "/n/sub", True),
+        ("/d/sub", "/m", False),
+        ("/", "/", False),
+        ("/other", "/m", True),
+    ],
+)
+def test_a_file_is_linked_to_one_place(
+    tmp_path: Path, source: str, target: str, links: bool
+) -> None:
+    notes = tmp_path / "links"
+    assert not claim(str(notes), "/d", "/n")
+    notes.touch()
+    assert claim(str(notes), "/d", "/n")
+    assert claim(str(notes), source, target) is links
+    assert claim(str(notes), "/d", "/n")
 
 
 def test_escapes_stay_inside(roots: Roots, tmp_path: Path) -> None:

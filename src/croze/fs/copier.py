@@ -12,15 +12,16 @@ from croze.fs.entry import OVERLAY_XATTRS
 from croze.fs.filecopy import copy_bytes
 from croze.fs.match import MatchState, PatternMatcher
 from croze.fs.modes import parse_mode
-from croze.fs.paths import sorted_names
 from croze.fs.root import remove_tree
+from croze.fs.walk import Found, read_dir
 
 if TYPE_CHECKING:
     from croze.fs.copy import CopyRequest
 
 
 class _Delayed:
-    """A directory on the way down; made only once something below it is wanted."""
+    """A directory on the way down; made only once something below it is wanted. `made` says that
+    it was not there before."""
 
     __slots__ = ("copied", "made", "source", "stat", "target")
 
@@ -35,11 +36,12 @@ class _Delayed:
 class Copier:
     """Copies one source; remembers hard links within it."""
 
-    def __init__(self, request: CopyRequest) -> None:
+    def __init__(self, request: CopyRequest, *, link: bool = False) -> None:
+        """With `link`, files that don't change are hard-linked."""
         self._owner = request.owner
         self._time = request.timestamp_ns
         self._replace = request.always_replace
-        self._link = request.link_from_source
+        self._link = link
         self._change_mode = parse_mode(request.mode_str) if request.mode_str else None
         if self._change_mode is None and request.mode != -1:
             bits = request.mode & 0o7777
@@ -55,13 +57,15 @@ class Copier:
         if stat.S_ISDIR(st.st_mode):
             self._remove_conflict(target, is_dir=True)
             existed = os.path.lexists(target)
-            self._make_dir(target, st, overwrite=False)
-            self._copy_children(_Delayed(source, target, st, copied=True), "", None, None)
+            directory = _Delayed(source, target, st, copied=True)
+            directory.made = self._make_dir(target, st, overwrite=False)
+            self._copy_children(directory, "", None, None)
             if existed:
                 self._set_time(target, st)
             else:
                 self._set_attributes(source, target, st)
         else:
+            self._clear_leaf(target)
             self._copy_leaf(source, target, st)
 
     def _copy_children(
@@ -72,19 +76,18 @@ class Copier:
         excluded: MatchState | None,
     ) -> None:
         self._parents.append(directory)
-        for name in sorted_names(os.listdir(directory.source)):
-            path = f"{below}/{name}" if below else name
-            source, target = f"{directory.source}/{name}", f"{directory.target}/{name}"
+        for child in read_dir(directory.source):
+            path = f"{below}/{child[0]}" if below else child[0]
             if self._include is None and self._exclude is None:
-                self._copy_child(source, target, path, None, None, wanted=True)
+                self._copy_child(directory, child, path, None, None, wanted=True)
             else:
-                self._filter_child(source, target, path, included, excluded)
+                self._filter_child(directory, child, path, included, excluded)
         self._parents.pop()
 
     def _filter_child(
         self,
-        source: str,
-        target: str,
+        parent: _Delayed,
+        child: Found,
         path: str,
         included: MatchState | None,
         excluded: MatchState | None,
@@ -99,29 +102,32 @@ class Copier:
             wanted = wanted and not hit
             if hit and not self._exclude.has_exclusions:
                 return
-        self._copy_child(source, target, path, inner_in, inner_out, wanted=wanted)
+        self._copy_child(parent, child, path, inner_in, inner_out, wanted=wanted)
 
     def _copy_child(
         self,
-        source: str,
-        target: str,
+        parent: _Delayed,
+        child: Found,
         path: str,
         included: MatchState | None,
         excluded: MatchState | None,
         *,
         wanted: bool,
     ) -> None:
-        st = os.lstat(source)
+        name, source, st = child
+        target = f"{parent.target}/{name}"
         if not stat.S_ISDIR(st.st_mode):
             if wanted:
                 self._make_parents()
+                if not parent.made:
+                    self._clear_leaf(target)
                 self._copy_leaf(source, target, st)
             return
         directory = _Delayed(source, target, st, copied=wanted)
         if wanted:
             self._make_parents()
             self._remove_conflict(target, is_dir=True)
-            self._make_dir(target, st, overwrite=True)
+            directory.made = self._make_dir(target, st, overwrite=True)
         self._copy_children(directory, path, included, excluded)
         if wanted:
             self._set_attributes(source, target, st)
@@ -171,7 +177,7 @@ class Copier:
             raise
 
     def _copy_leaf(self, source: str, target: str, st: os.stat_result) -> None:
-        self._clear_leaf(target)
+        """Copy what is no directory to where nothing is."""
         mode = st.st_mode
         if stat.S_ISREG(mode):
             self._copy_file(source, target, st)

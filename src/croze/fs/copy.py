@@ -19,6 +19,7 @@ from croze.fs.archive import unpack_at
 from croze.fs.copier import Copier
 from croze.fs.edit import make_dirs, resolve_wildcards, set_owner_and_time
 from croze.fs.failures import explained
+from croze.fs.links import claim
 from croze.fs.owner import Owner
 from croze.fs.paths import base, clean, dirname, join, rooted
 from croze.fs.root import resolve
@@ -49,10 +50,9 @@ class CopyRequest(msgspec.Struct, frozen=True):
     """Only used in checksums; kept here to mirror the wire."""
     always_replace: bool = False
     """Replace what is at the destination even if it is of another type."""
-    link_from_source: bool = False
-    """Hard-link unchanged files instead of copying them. Only for a source that never changes, a
-    destination that is not written in place, and one copy per layer (else two names in the layer
-    become links of each other)."""
+    link_notes: str | None = None
+    """The `fs.links` notes of the source: files in directories may be hard-linked instead of
+    copied. Only where neither the source nor the destination is written in place."""
 
 
 def copy(request: CopyRequest) -> None:
@@ -124,10 +124,18 @@ def _copy_one(request: CopyRequest, src: str, dst: str) -> None:
     ensure(target if pours else os.path.dirname(target))
     if not source_is_dir and base(src) in ("/", "."):
         raise InvalidRequest(f"cannot copy {src}")
-    Copier(request).copy_top(source, target)
+    links = request.link_notes if source_is_dir else None
+    link = links is not None and claim(
+        links, _below(request.src_root, source), _below(request.dst_root, target)
+    )
+    Copier(request, link=link).copy_top(source, target)
     if request.timestamp_ns != -1:
         for directory in reversed(made):
             set_owner_and_time(directory, None, request.timestamp_ns)
+
+
+def _below(root: str, path: str) -> str:
+    return path[len(root.rstrip("/")) :]
 
 
 def _clean_path(path: str) -> str:

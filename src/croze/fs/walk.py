@@ -74,14 +74,14 @@ def walk_stats(root: str, enters: Callable[[str], bool] | None = None) -> Iterat
     """Every path below `root` with its lstat, in order. A directory for which `enters` says no
     after it was yielded is not read."""
     prefix = root.rstrip("/") + "/"
-    stack = [iter(_read_dir(prefix))]
+    stack = [iter(read_dir(prefix))]
     below = [""]
     while stack:
         for name, full, st in stack[-1]:
             path = below[-1] + name
             yield path, full, st
             if stat.S_ISDIR(st.st_mode) and (enters is None or enters(path)):
-                children = _read_dir(full)
+                children = read_dir(full)
                 if children:
                     stack.append(iter(children))
                     below.append(path + "/")
@@ -91,7 +91,7 @@ def walk_stats(root: str, enters: Callable[[str], bool] | None = None) -> Iterat
             below.pop()
 
 
-def _read_dir(path: str) -> list[Found]:
+def read_dir(path: str) -> list[Found]:
     """The directory's entries in byte order; what vanishes meanwhile is left out."""
     try:
         found = os.scandir(path)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError, SolveDetail
+from croze.fs import links
 from croze.ops import file_keys
 from croze.ops.file_actions import make_step
 from croze.ops.file_plan import NOTHING, Chain, Plan, make_plan, owner_states
-from croze.ops.file_steps import apply
+from croze.ops.file_steps import Step, apply
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
@@ -66,12 +67,19 @@ class FileOp:
             async with AsyncExitStack() as stack:
                 target = await stack.enter_async_context(mutable.mounted(readonly=False))
                 roots = await self._mount_all(stack, chain, ctx, states, str(target))
-                steps = [make_step(self._actions[i], roots.__getitem__) for i in chain.actions]
+                steps = [self._step(self._actions[i], roots, states) for i in chain.actions]
                 await self._services.workers.run(apply, str(target), steps)
             return await mutable.commit()
         except BaseException:
             await mutable.release()
             raise
+
+    def _step(
+        self, action: ops_pb2.FileAction, roots: dict[int, str], states: dict[int, State]
+    ) -> Step:
+        source = states.get(action.secondaryInput)
+        notes = str(source.side_file(links.SIDE_FILE)) if source is not None else None
+        return make_step(action, roots.__getitem__, notes)
 
     async def _mount_all(
         self,

@@ -15,9 +15,10 @@ RootOf = Callable[[int], str]
 """The directory where a state can be seen."""
 
 
-def make_step(action: ops_pb2.FileAction, root_of: RootOf) -> Step:
-    """The step for an action whose states are at the roots that `root_of` tells."""
-    return Step(_change(action, root_of), _owner(action, root_of))
+def make_step(action: ops_pb2.FileAction, root_of: RootOf, link_notes: str | None = None) -> Step:
+    """The step for an action whose states are at the roots that `root_of` tells; `link_notes` are
+    those of the state that it copies from."""
+    return Step(_change(action, root_of, link_notes), _owner(action, root_of))
 
 
 def _owner(action: ops_pb2.FileAction, root_of: RootOf) -> OwnerRequest | None:
@@ -38,10 +39,12 @@ def _named(option: ops_pb2.UserOpt, root_of: RootOf) -> tuple[str | int | None, 
     return None, None
 
 
-def _change(action: ops_pb2.FileAction, root_of: RootOf) -> CopyRequest | Edit:
+def _change(
+    action: ops_pb2.FileAction, root_of: RootOf, link_notes: str | None
+) -> CopyRequest | Edit:
     match action.WhichOneof("action"):
         case "copy":
-            return _copy(action.copy, root_of(action.secondaryInput))
+            return _copy(action.copy, root_of(action.secondaryInput), link_notes)
         case "mkdir":
             d = action.mkdir
             arguments = {"path": d.path, "mode": d.mode & 0o777, "make_parents": d.makeParents}
@@ -61,7 +64,7 @@ def _change(action: ops_pb2.FileAction, root_of: RootOf) -> CopyRequest | Edit:
     raise InvalidRequest("invalid action type")
 
 
-def _copy(action: ops_pb2.FileActionCopy, src_root: str) -> CopyRequest:
+def _copy(action: ops_pb2.FileActionCopy, src_root: str, link_notes: str | None) -> CopyRequest:
     return CopyRequest(
         src_root=src_root,
         src=action.src,
@@ -80,4 +83,5 @@ def _copy(action: ops_pb2.FileActionCopy, src_root: str) -> CopyRequest:
         exclude=tuple(action.exclude_patterns),
         required_paths=tuple(action.required_paths),
         always_replace=action.alwaysReplaceExistingDestPaths,
+        link_notes=link_notes,
     )

@@ -17,6 +17,7 @@ from typing import Literal, ParamSpec, Protocol, TypeVar
 import msgspec
 
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unsupported
+from croze.fs import links
 from croze.fs.sync import SyncOptions, sync
 from croze.fs.transfer import Receiver
 from croze.fs.walk import WalkOptions
@@ -175,10 +176,13 @@ class LocalSource:
     async def _bring(self, session: Session, progress: Progress) -> ImmutableRef:
         options = self._options
         shared_key = f"{options.name}:{options.shared_key_hint}:{session.shared_key}"
-        ref = await self._kept(shared_key) or await self._refs.new(
+        kept = await self._kept(shared_key)
+        ref = kept or await self._refs.new(
             None, description=f"local source for {options.name}", record_type="source.local"
         )
         try:
+            if kept is None:
+                ref.side_file(links.SIDE_FILE).touch()  # its files are never written in place
             async with ref.mounted(readonly=False) as dest:
                 await self._update(session, dest, ref, progress)
             if ref.get_meta(_SHARED_KEY) != shared_key:
