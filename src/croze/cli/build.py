@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import signal
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
 
 
+@functools.cache
 def flags() -> Flags:
     """The flags, in buildx's order."""
     made = Flags("croze build", "Start a build", "[OPTIONS] PATH | URL | -")

@@ -11,7 +11,6 @@ import importlib
 MODULES = (
     "concurrent.futures.thread",
     "ctypes",
-    "grpc.aio",
     "croze.api.engine_pb2_grpc",
     "croze.api.errdefs_pb2",
     "croze.client.build",
@@ -32,6 +31,9 @@ def everything() -> None:
     """Import it all."""
     for name in MODULES:
         importlib.import_module(name)
+    from croze.cli import build
+
+    build.flags()
 
 
 def rehearse() -> None:
