@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 DETAILS_KEY = "grpc-status-details-bin"
 _BUILDKIT = "github.com/moby/buildkit/errdefs."
+_EXIT = "github.com/moby/buildkit/gatewayapi.ExitMessage+json"
 _OWN_CODE = "croze.v1/Code+json"
 
 _CLASSES: dict[str, type[errors.CrozeError]] = {
@@ -125,6 +126,10 @@ def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status
     known = as_croze_error(error)
     code = grpc.StatusCode[known.code]
     details = [_encode(detail) for detail in known.details]
+    if isinstance(known, errors.ExitError):
+        details.append(
+            any_pb2.Any(type_url=_EXIT, value=json.dumps({"Code": known.exit_code}).encode())
+        )
     if (plain and code is not grpc.StatusCode.CANCELLED) or isinstance(known, errors.ExitError):
         details.append(_encode_own_code(known))
         code = grpc.StatusCode.UNKNOWN if plain else code
@@ -196,6 +201,8 @@ def from_status(status: status_pb2.Status) -> errors.CrozeError:
     prefix = _GO_NAMES.get(code)
     message = f"{prefix}: {status.message}" if prefix else status.message
     own = next((_load(d.value) for d in status.details if d.type_url == _OWN_CODE), {})
+    ended = next((_load(d.value) for d in status.details if d.type_url == _EXIT), {})
+    own = {"exit_code": ended["Code"], **own} if "Code" in ended else own
     found = (_decode(detail) for detail in status.details)
     return _make(own, code, message, [detail for detail in found if detail is not None])
 

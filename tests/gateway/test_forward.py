@@ -41,9 +41,12 @@ async def client(
     world: World, tmp_path: Path, **inputs: ops_pb2.Definition
 ) -> AsyncIterator[Client]:
     forwarder = GatewayForwarder(wait_s=0)
-    async with world.bridge() as (bridge, job), serving(forwarder, tmp_path) as stub:
-        with forwarder.serving("build", bridge, inputs) as served:
-            yield Client(stub, served, bridge, job)
+    async with (
+        world.bridge() as (bridge, job),
+        serving(forwarder, tmp_path) as stub,
+        forwarder.serving("build", bridge, inputs) as served,
+    ):
+        yield Client(stub, served, bridge, job)
 
 
 @asynccontextmanager
@@ -211,14 +214,14 @@ async def test_calls_wait_for_their_build(tmp_path: Path) -> None:
 
         early = tasks.create_task(ping())
         await asyncio.sleep(0)
-        with forwarder.serving("build", bridge, {}):
+        async with forwarder.serving("build", bridge, {}):
             assert (await early).Workers
 
 
 async def test_a_client_that_leaves_stops_the_wait() -> None:
     async with World().bridge() as (bridge, _):
         forwarder = GatewayForwarder()
-        with forwarder.serving("build", bridge, {}) as served:
+        async with forwarder.serving("build", bridge, {}) as served:
             pass
         with pytest.raises(asyncio.CancelledError):
             await served.result()

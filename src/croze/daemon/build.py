@@ -84,7 +84,7 @@ async def result_of(
                 inputs=frontend_inputs(request),
             )
         )
-    with engine.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
+    async with engine.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
         return await served.result()
 
 

@@ -152,6 +152,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             platforms=worker.platforms,
             worker=worker.record,
             source_meta=source_meta,
+            ops=services,
         )
         exporting = ExportServices(
             refs=store.refs,

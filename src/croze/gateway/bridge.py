@@ -18,11 +18,13 @@ from croze.api import ops_pb2, worker_pb2
 from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
 from croze.errors import Canceled, CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
 from croze.gateway.caps import LLB_ENABLED
+from croze.gateway.containers import Containers
 from croze.gateway.once import Once
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.ops.load import LoadOptions, load
+from croze.ops.services import OpServices
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job, SolvedResult
 from croze.sources.images import ResolvedConfig
@@ -81,6 +83,8 @@ class BridgeServices:
     worker: Callable[[], worker_pb2.WorkerRecord]
     llb_caps: frozenset[str] = LLB_ENABLED
     source_meta: SourceMetas | None = None
+    ops: OpServices | None = None
+    """For containers; without it there are none."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,20 @@ class Bridge:
         self.job.emit(
             VertexWarning(vertex, level or 1, short, tuple(detail), url, source, tuple(ranges))
         )
+
+    def containers(self) -> Containers:
+        """For one frontend, which closes it. They are made on refs of this bridge."""
+        if self.services.ops is None:
+            raise Unsupported("containers for frontends are not supported by this daemon")
+        return Containers(self.services.ops, lambda: self.sessions, self._check_exec)
+
+    def _check_exec(
+        self, network: ops_pb2.NetMode.ValueType, security: ops_pb2.SecurityMode.ValueType
+    ) -> None:
+        """Refuse what the build has no entitlement for."""
+        if self._load_options.check is not None:
+            op = ops_pb2.ExecOp(network=network, security=security)
+            self._load_options.check(ops_pb2.Op(exec=op))
 
     async def close(self) -> None:
         """Release all refs."""

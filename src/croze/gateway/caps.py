@@ -22,7 +22,6 @@ FRONTEND_ENABLED: Final = frozenset(
         "returnmap",
         "readdir",
         "statfile",
-        "importcaches",
         "proto.refarray",
         "reference.output",
         "frontend.inputs",
@@ -31,17 +30,18 @@ FRONTEND_ENABLED: Final = frozenset(
         "gateway.solve.evaluate",
         "gateway.evaluate",
         "gateway.warnings",
+        "gateway.exec",
+        "gateway.exec.extrahosts",
+        "gateway.exec.secretenv",
+        "gateway.exec.signals",
+        "gateway.exec.filesystem",
         "reference.attestations",
         "source.metaresolver",
     }
 )
 FRONTEND_MISSING: Final = frozenset(
     {
-        "gateway.exec",
-        "gateway.exec.extrahosts",
-        "gateway.exec.secretenv",
-        "gateway.exec.signals",
-        "gateway.exec.filesystem",
+        "importcaches",
         "source.metaresolver.image.attestations",
         "source.metaresolver.http.checksumrequest",
     }

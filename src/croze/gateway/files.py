@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from croze.api import stat_pb2
+from croze.api import gateway_pb2, stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.entry import Entry, go_mode, lstat_entry
 from croze.fs.root import open_beneath, resolve
@@ -31,12 +31,10 @@ async def read_file(
     sessions: Sequence[str] = (),
 ) -> bytes:
     """The content of a regular file, or `length` bytes of it from `offset` on."""
-    if offset < 0 or (length is not None and length < 0):
-        raise InvalidRequest(f"invalid range {offset}+{length}")
     if ref is None:
         raise _missing("open", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
-        return await asyncio.to_thread(_read, root, path, offset, length)
+        return await asyncio.to_thread(read_below, root, path, offset, length)
 
 
 async def read_dir(
@@ -48,7 +46,7 @@ async def read_dir(
             return []
         raise _missing("lstat", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
-        return await asyncio.to_thread(_read_dir, root, path, include)
+        return await asyncio.to_thread(list_below, root, path, include)
 
 
 async def stat_file(
@@ -57,10 +55,20 @@ async def stat_file(
     if ref is None:
         raise _missing("lstat", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
-        return await asyncio.to_thread(_stat, root, path)
+        return await asyncio.to_thread(stat_below, root, path)
 
 
-def _read(root: Path, path: str, offset: int, length: int | None) -> bytes:
+def range_of(request: gateway_pb2.ReadFileRequest) -> tuple[int, int | None]:
+    """Offset and length that are asked for; a length of None is all there is."""
+    if request.HasField("Range"):
+        return request.Range.Offset, request.Range.Length
+    return 0, None
+
+
+def read_below(root: Path, path: str, offset: int, length: int | None) -> bytes:
+    """`read_file` of a tree that is mounted at `root`."""
+    if offset < 0 or (length is not None and length < 0):
+        raise InvalidRequest(f"invalid range {offset}+{length}")
     try:
         fd = open_beneath(str(root), path, _READ_FLAGS)
     except OSError as err:
@@ -73,7 +81,8 @@ def _read(root: Path, path: str, offset: int, length: int | None) -> bytes:
         return file.read(-1 if length is None else length)
 
 
-def _read_dir(root: Path, path: str, include: str) -> list[stat_pb2.Stat]:
+def list_below(root: Path, path: str, include: str) -> list[stat_pb2.Stat]:
+    """`read_dir` of a tree that is mounted at `root`."""
     try:
         return [to_stat(entry) for entry in _entries(resolve(str(root), path), include)]
     except OSError as err:
@@ -90,7 +99,8 @@ def _entries(directory: str, include: str) -> Iterator[Entry]:
         yield lstat_entry(os.path.join(directory, name), name)
 
 
-def _stat(root: Path, path: str) -> stat_pb2.Stat:
+def stat_below(root: Path, path: str) -> stat_pb2.Stat:
+    """`stat_file` of a tree that is mounted at `root`."""
     try:
         found = resolve(str(root), path)
         name = os.path.basename(found) if found != str(root) else "/"

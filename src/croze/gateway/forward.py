@@ -4,17 +4,20 @@ that their metadata names."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2
-from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
+from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gateway.bridge import Bridge
+from croze.gateway.execs import ExecCall
 from croze.gateway.serve import ServedBuild
 from croze.grpc_errors import Context, aborting
 
 BUILD_ID_KEY = "buildkit-controlapi-buildid"
-_NO_CONTAINERS = "containers for frontends are not supported by this daemon"
+
+FindBuild = Callable[[Context], Awaitable[ServedBuild]]
+"""The build that a call belongs to; raises where there is none."""
 
 
 class GatewayForwarder:
@@ -27,12 +30,12 @@ class GatewayForwarder:
         self._arrived = asyncio.Event()
 
     def servicer(self) -> gateway_pb2_grpc.LLBBridgeServicer:
-        return BridgeService(self)
+        return BridgeService(lambda context: self.find(build_id(context)))
 
-    @contextmanager
-    def serving(
+    @asynccontextmanager
+    async def serving(
         self, build_id: str, bridge: Bridge, inputs: Mapping[str, ops_pb2.Definition]
-    ) -> Iterator[ServedBuild]:
+    ) -> AsyncIterator[ServedBuild]:
         """Serve `bridge` to the client while inside; `result()` of what is yielded waits for the
         client to finish."""
         served = self._builds[build_id] = ServedBuild(bridge, inputs)
@@ -41,7 +44,7 @@ class GatewayForwarder:
             yield served
         finally:
             del self._builds[build_id]
-            served.close()
+            await served.close()
 
     async def find(self, build_id: str) -> ServedBuild:
         """Raises `NotFound` when there is no such build after a short wait."""
@@ -58,8 +61,8 @@ class GatewayForwarder:
 class BridgeService(gateway_pb2_grpc.LLBBridgeServicer):
     """Every call finds its build, and its error says which call it was."""
 
-    def __init__(self, forwarder: GatewayForwarder) -> None:
-        self._forwarder = forwarder
+    def __init__(self, find: FindBuild) -> None:
+        self._find = find
 
     async def Ping(
         self, request: gateway_pb2.PingRequest, context: Context
@@ -133,42 +136,47 @@ class BridgeService(gateway_pb2_grpc.LLBBridgeServicer):
         self, request: gateway_pb2.NewContainerRequest, context: Context
     ) -> gateway_pb2.NewContainerResponse:
         async with aborting(context):
-            raise Unsupported(_NO_CONTAINERS)
+            return await (await self._build(context, "NewContainer")).new_container(request)
 
     async def ReleaseContainer(
         self, request: gateway_pb2.ReleaseContainerRequest, context: Context
     ) -> gateway_pb2.ReleaseContainerResponse:
         async with aborting(context):
-            raise Unsupported(_NO_CONTAINERS)
+            build = await self._build(context, "ReleaseContainer")
+            await build.containers.release(request.ContainerID)
+            return gateway_pb2.ReleaseContainerResponse()
 
-    async def ExecProcess(
+    async def ExecProcess(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: AsyncIterator[gateway_pb2.ExecMessage], context: Context
-    ) -> AsyncIterator[gateway_pb2.ExecMessage]:
+    ) -> None:
         async with aborting(context):
-            raise Unsupported(_NO_CONTAINERS)
-            yield gateway_pb2.ExecMessage()
+            build = await self._build(context, "ExecProcess")
+            await ExecCall(build.containers).serve(request_iterator, context.write)
 
     async def ReadFileContainer(
         self, request: gateway_pb2.ReadFileRequest, context: Context
     ) -> gateway_pb2.ReadFileResponse:
         async with aborting(context):
-            raise Unsupported(_NO_CONTAINERS)
+            build = await self._build(context, "ReadFileContainer")
+            return gateway_pb2.ReadFileResponse(Data=await build.containers.read_file(request))
 
     async def ReadDirContainer(
         self, request: gateway_pb2.ReadDirRequest, context: Context
     ) -> gateway_pb2.ReadDirResponse:
         async with aborting(context):
-            raise Unsupported(_NO_CONTAINERS)
+            build = await self._build(context, "ReadDirContainer")
+            return gateway_pb2.ReadDirResponse(entries=await build.containers.read_dir(request))
 
     async def StatFileContainer(
         self, request: gateway_pb2.StatFileRequest, context: Context
     ) -> gateway_pb2.StatFileResponse:
         async with aborting(context):
-            raise Unsupported(_NO_CONTAINERS)
+            build = await self._build(context, "StatFileContainer")
+            return gateway_pb2.StatFileResponse(stat=await build.containers.stat_file(request))
 
     async def _build(self, context: Context, method: str) -> ServedBuild:
         try:
-            return await self._forwarder.find(build_id(context))
+            return await self._find(context)
         except CrozeError as err:
             raise err.wrap(f"forwarding {method}") from None
 

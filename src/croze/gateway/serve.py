@@ -14,12 +14,15 @@ from google.protobuf import timestamp_pb2
 from croze.api import gateway_pb2, ops_pb2
 from croze.dockerfile.resolver import OciStore
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.gateway import caps
+from croze.gateway import caps, files
 from croze.gateway.bridge import Bridge, SolveRequest
+from croze.gateway.containers import Containers
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.wire import platform_of, result_message, result_of
 from croze.grpc_errors import from_status, own_range, source_detail
 from croze.image.platform import Platform
+from croze.runtime.finish import finish
+from croze.store.contract import ImmutableRef
 
 _IMAGE = "docker-image"
 _LAYOUT = "oci-layout"
@@ -34,14 +37,17 @@ class ServedBuild:
         self._bridge = bridge
         self._inputs = inputs
         self._refs: dict[str, BridgeRef] = {}
+        self._containers: Containers | None = None
         self._result: asyncio.Future[BridgeResult] = asyncio.get_running_loop().create_future()
 
     async def result(self) -> BridgeResult:
         """Waits for `Return`; raises the error that the frontend returned."""
         return await asyncio.shield(self._result)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nobody waits for the result any more."""
+        if self._containers is not None:
+            await finish(self._containers.close())
         if not self._result.done():
             self._result.cancel()
         elif not self._result.cancelled():
@@ -90,9 +96,7 @@ class ServedBuild:
         return gateway_pb2.ReturnResponse()
 
     async def read_file(self, request: gateway_pb2.ReadFileRequest) -> gateway_pb2.ReadFileResponse:
-        offset, length = 0, None
-        if request.HasField("Range"):
-            offset, length = request.Range.Offset, request.Range.Length
+        offset, length = files.range_of(request)
         ref = self._need(request.Ref)
         data = await ref.read_file(request.FilePath, offset=offset, length=length)
         return gateway_pb2.ReadFileResponse(Data=data)
@@ -187,6 +191,22 @@ class ServedBuild:
                     timestamp_pb2.Timestamp(seconds=meta.last_modified)
                 )
         return response
+
+    @property
+    def containers(self) -> Containers:
+        """Those that the frontend has opened. Raises `Unsupported` where none can be."""
+        if self._containers is None:
+            self._containers = self._bridge.containers()
+        return self._containers
+
+    async def new_container(
+        self, request: gateway_pb2.NewContainerRequest
+    ) -> gateway_pb2.NewContainerResponse:
+        await self.containers.new(request, self._state)
+        return gateway_pb2.NewContainerResponse()
+
+    async def _state(self, id: str) -> ImmutableRef | None:
+        return await self._need(id).ref()
 
     def _find(self, id: str) -> BridgeRef | None:
         if not id:

@@ -38,7 +38,7 @@ DEFAULT_HOSTNAME = "buildkitsandbox"
 START_FAILED = 1
 """The exit code of a step whose executable can't be run: that of the runtime."""
 
-_NETWORKS: dict[int, NetworkMode] = {
+NETWORKS: dict[int, NetworkMode] = {
     ops_pb2.UNSET: "sandbox",
     ops_pb2.HOST: "host",
     ops_pb2.NONE: "none",
@@ -129,7 +129,7 @@ class ExecOp:
 
     def _spec(self, mounts: PreparedMounts) -> ContainerSpec:
         meta = self._exec.meta
-        network = _NETWORKS.get(self._exec.network)
+        network = NETWORKS.get(self._exec.network)
         if network is None:
             raise InvalidRequest(f"unknown network mode {self._exec.network}")
         return ContainerSpec(

@@ -21,7 +21,6 @@ from croze.ops.validate import validate
 from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
 
-
 SourcePolicy = Callable[[ops_pb2.SourceOp], Awaitable[ops_pb2.SourceOp | None]]
 """What a source is replaced with, None to leave it. Raises when it is refused."""
 

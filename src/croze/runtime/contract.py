@@ -87,6 +87,8 @@ class Stdio:
     stdin: AsyncIterator[bytes] | None = None
     resize: AsyncIterator[tuple[int, int]] | None = None
     """(rows, columns), for a tty."""
+    signals: AsyncIterator[int] | None = None
+    """Sent to the process, once it is there."""
 
 
 class Container(Protocol):

@@ -104,6 +104,12 @@ class OciContainer:
         )
         self._process = process
         self._main = self._executor.spawn(argv, process.tty, stdio, self.bundle.path)
+        if stdio.signals is not None:
+            self._main.accompany(self._pass_on(stdio.signals))
+
+    async def _pass_on(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            await self.kill(number)
 
     async def wait(self) -> int:
         """See `Container`. Raises `StartError` when the process was never started."""
@@ -119,10 +125,7 @@ class OciContainer:
 
     def init_pid(self) -> int:
         """The pid of the container's first process; 0 before it is there."""
-        try:
-            return int((self.bundle.path / "pid").read_text("ascii"))
-        except (OSError, ValueError):
-            return 0
+        return _read_pid(self.bundle.path / "pid")
 
     async def kill(self, signal: int) -> None:
         """Signal the container's first process."""
@@ -195,6 +198,8 @@ class OciContainer:
         self, argv: Sequence[str], stdio: Stdio, tty: bool, files: Mapping[str, Path]
     ) -> int:
         child = self._executor.spawn(argv, tty, stdio, self.bundle.path)
+        if stdio.signals is not None:
+            child.accompany(_signal_all(stdio.signals, child, files["pid"]))
         try:
             code = await child.wait()
         finally:
@@ -205,6 +210,24 @@ class OciContainer:
         if code and not files["pid"].exists():
             raise StartError(_last_error(files["log"]))
         return code
+
+
+async def _signal_all(signals: AsyncIterator[int], child: ChildProcess, pid_file: Path) -> None:
+    """Pass signals on to the process that `child` runs in a container."""
+    async for number in signals:
+        while child.running and not (pid := _read_pid(pid_file)):
+            await asyncio.sleep(POLL_S)
+        if child.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _read_pid(path: Path) -> int:
+    """The pid in a runtime's pid file; 0 before it is there."""
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def _last_error(path: Path) -> str:

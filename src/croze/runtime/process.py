@@ -126,6 +126,10 @@ class ChildProcess:
         task.add_done_callback(lambda _: os.close(fd))
         self._tasks.append(task)
 
+    def accompany(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work` until `close`."""
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
     async def _follow_size(self, sizes: AsyncIterator[tuple[int, int]], fd: int) -> None:
         """Keep the terminal as large as the client's."""
         async for rows, columns in sizes:

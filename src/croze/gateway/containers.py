@@ -1,0 +1,233 @@
+"""Containers that a frontend opens on results: to run more, or to look around after a failure.
+
+A container is prepared by `NewContainer`. The first `ExecProcess` in it is its main process: when
+that ends, the container does, and those started later with it. Nothing that is written in it is
+kept. What BuildKit's `frontend/gateway/container` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from croze.api import gateway_pb2, ops_pb2, stat_pb2
+from croze.errors import AlreadyExists, InvalidRequest, NotFound
+from croze.gateway import files
+from croze.ops import secrets as step_secrets
+from croze.ops.exec import DEFAULT_HOSTNAME, DEFAULT_PATH, NETWORKS
+from croze.ops.exec_mounts import MountPreparer, Prepared
+from croze.ops.services import OpServices
+from croze.ops.validate import EMPTY, ROOT
+from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
+from croze.store import mount as store_mount
+from croze.store.contract import ImmutableRef, Mount
+
+FindState = Callable[[str], Awaitable[ImmutableRef | None]]
+"""The filesystem of a result by id; raises for an unknown one. The handle stays the finder's."""
+
+ExecCheck = Callable[["ops_pb2.NetMode.ValueType", "ops_pb2.SecurityMode.ValueType"], None]
+"""Refuses what the build has no entitlement for."""
+
+Wait = Callable[[], Awaitable[int]]
+"""Waits for a process; its exit code."""
+
+
+class Containers:
+    """The containers of one build, by the id that its frontend chose."""
+
+    def __init__(
+        self, ops: OpServices, sessions: Callable[[], Sequence[str]], check: ExecCheck
+    ) -> None:
+        self._ops = ops
+        self._sessions = sessions
+        self._check = check
+        self._open: dict[str, GatewayContainer] = {}
+
+    async def new(self, request: gateway_pb2.NewContainerRequest, find: FindState) -> None:
+        """Prepare one. Raises `AlreadyExists` for an id that is taken."""
+        id = request.ContainerID
+        self._check(request.Network, ops_pb2.SANDBOX)
+        made = await open_container(self._ops, request, find, self._sessions())
+        if id in self._open:
+            await made.release()
+            raise AlreadyExists(f"Container {id} already exists")
+        self._open[id] = made
+
+    def get(self, id: str) -> GatewayContainer:
+        found = self._open.get(id)
+        if found is None:
+            raise NotFound(f'container "{id}" previously released or not created')
+        return found
+
+    async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait:
+        """Start a process in the container that `init` names."""
+        container = self.get(init.ContainerID)
+        self._check(ops_pb2.UNSET, init.Security)
+        secret_env = await step_secrets.environment(
+            init.secretenv, self._ops.sessions, self._sessions()
+        )
+        return await container.start(init, secret_env, stdio)
+
+    async def release(self, id: str) -> None:
+        """Kill what runs in it and forget it."""
+        container = self._open.pop(id, None)
+        if container is None:
+            raise NotFound(f"container details for {id} not found")
+        await container.release()
+
+    async def close(self) -> None:
+        """Release all of them."""
+        while self._open:
+            await self._open.popitem()[1].release()
+
+    async def read_file(self, request: gateway_pb2.ReadFileRequest) -> bytes:
+        root = await self.get(request.Ref).folder(request.MountIndex)
+        offset, length = files.range_of(request)
+        return await asyncio.to_thread(files.read_below, root, request.FilePath, offset, length)
+
+    async def read_dir(self, request: gateway_pb2.ReadDirRequest) -> list[stat_pb2.Stat]:
+        root = await self.get(request.Ref).folder(request.MountIndex)
+        include = request.IncludePattern
+        return await asyncio.to_thread(files.list_below, root, request.DirPath, include)
+
+    async def stat_file(self, request: gateway_pb2.StatFileRequest) -> stat_pb2.Stat:
+        root = await self.get(request.Ref).folder(request.MountIndex)
+        return await asyncio.to_thread(files.stat_below, root, request.Path)
+
+
+class GatewayContainer:
+    """One container; made by `open_container`, given back by `release`."""
+
+    def __init__(
+        self,
+        ops: OpServices,
+        spec: ContainerSpec,
+        items: Sequence[Prepared],
+        stack: AsyncExitStack,
+    ) -> None:
+        self._ops = ops
+        self._spec = spec
+        self._items = items
+        self._stack = stack
+        self._folders: dict[int, Path] = {}
+        self._lock = asyncio.Lock()
+        self._running: Container | None = None
+
+    async def start(
+        self, init: gateway_pb2.InitMessage, secret_env: Sequence[str], stdio: Stdio
+    ) -> Wait:
+        """Start the main process, or one more beside it."""
+        process = _process(init, secret_env)
+        async with self._lock:
+            running = self._running
+            if running is None:
+                spec = replace(
+                    self._spec,
+                    insecure=init.Security == ops_pb2.INSECURE,
+                    remove_mount_stubs=init.Meta.removeMountStubsRecursive,
+                )
+                self._running = await self._stack.enter_async_context(
+                    self._ops.executor.start(spec, process, stdio)
+                )
+                return self._running.wait
+        return lambda: running.exec(process, stdio)
+
+    async def folder(self, index: int) -> Path:
+        """Where the files of a mount are, on the host."""
+        if not 0 <= index < len(self._items):
+            raise InvalidRequest(
+                f"mount index {index} is out of bounds ({len(self._items)} available)"
+            )
+        async with self._lock:
+            if index not in self._folders:
+                self._folders[index] = await asyncio.to_thread(self._mount, self._items[index])
+            return self._folders[index]
+
+    def _mount(self, item: Prepared) -> Path:
+        if item.written is not None:
+            return Path(item.mounts[0].source)
+        target = self._ops.scratch_dir / f"container-{secrets.token_hex(8)}"
+        target.mkdir(mode=0o700)
+        self._stack.callback(target.rmdir)
+        mounts = store_mount.readonly(item.mounts)
+        store_mount.mount_all(mounts, target)
+        for _ in mounts:
+            self._stack.callback(store_mount.unmount, target)
+        return target
+
+    async def release(self) -> None:
+        """Kill what runs and drop what was written. Idempotent."""
+        await self._stack.aclose()
+
+
+async def open_container(
+    ops: OpServices,
+    request: gateway_pb2.NewContainerRequest,
+    find: FindState,
+    sessions: Sequence[str],
+) -> GatewayContainer:
+    """Prepare the mounts; nothing runs yet."""
+    network = NETWORKS.get(request.Network)
+    if network is None:
+        raise InvalidRequest(f"unknown network mode {request.Network}")
+    if not any(mount.dest == ROOT for mount in request.Mounts):
+        raise InvalidRequest(f"container {request.ContainerID} has no mount for {ROOT}")
+    hosts = [_host(entry) for entry in request.extraHosts]
+    async with AsyncExitStack() as stack:
+        states = [await find(m.resultID) if m.resultID else None for m in request.Mounts]
+        name = f"container {request.ContainerID}"
+        preparer = MountPreparer(ops, stack, sessions, states, name)
+        prepared = await preparer.prepare(
+            [_mount(mount, index) for index, mount in enumerate(request.Mounts)]
+        )
+        for item in prepared.items:
+            if item.written is not None:
+                # Mounted once, for the container and for those who read its files meanwhile.
+                path = await stack.enter_async_context(item.written.mounted(readonly=False))
+                item.mounts = [Mount("bind", str(path), ("rbind", "rw"))]
+        spec = ContainerSpec(
+            root=prepared.root.mounts,
+            mounts=prepared.container_mounts("/"),
+            readonly_root=prepared.root.mount.readonly,
+            hostname=request.hostname or DEFAULT_HOSTNAME,
+            network=network,
+            extra_hosts=hosts,
+        )
+        return GatewayContainer(ops, spec, prepared.items, stack.pop_all())
+
+
+def _mount(mount: ops_pb2.Mount, index: int) -> ops_pb2.Mount:
+    """The mount on state `index`, in a copy of its own unless it is read-only."""
+    made = ops_pb2.Mount()
+    made.CopyFrom(mount)
+    made.input = index if mount.resultID else EMPTY
+    made.output = index
+    return made
+
+
+def _host(entry: ops_pb2.HostIP) -> tuple[str, str]:
+    try:
+        return entry.Host, str(ipaddress.ip_address(entry.IP))
+    except ValueError:
+        raise InvalidRequest(f"failed to parse IP {entry.IP}") from None
+
+
+def _process(init: gateway_pb2.InitMessage, secret_env: Sequence[str]) -> Process:
+    meta = init.Meta
+    env = list(meta.env)
+    if not any(pair.startswith("PATH=") for pair in env):
+        env.append(DEFAULT_PATH)
+    if init.Tty and not any(pair.startswith("TERM=") for pair in env):
+        env.append("TERM=xterm")
+    return Process(
+        args=list(meta.args),
+        env=[*env, *secret_env],
+        cwd=meta.cwd or "/",
+        user=meta.user,
+        tty=init.Tty,
+    )

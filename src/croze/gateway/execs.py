@@ -1,0 +1,195 @@
+"""`ExecProcess`: processes in containers, with their streams multiplexed on one call.
+
+Of each process the frontend is told, in this order: that it started, what it says, how it ended,
+that each of its outputs is closed, and that there is no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze.api import gateway_pb2
+from croze.errors import AlreadyExists, CrozeError, ExitError, InvalidRequest, NotFound
+from croze.gateway.containers import Containers
+from croze.grpc_errors import to_status
+from croze.runtime.contract import Stdio
+from croze.runtime.errors import StartError
+
+UNKNOWN_EXIT_CODE = 255
+START_FAILED = 1
+"""The exit code of the runtime when there is no such executable."""
+
+T = TypeVar("T")
+Send = Callable[[gateway_pb2.ExecMessage], Awaitable[None]]
+
+
+class ProcessStreams:
+    """What goes into one process, and what comes out of it."""
+
+    def __init__(self, id: str, init: gateway_pb2.InitMessage, out: Outgoing) -> None:
+        self._id = id
+        self._fds = frozenset(init.Fds)
+        self._tty = init.Tty
+        self._out = out
+        self._stdin: asyncio.Queue[bytes] = asyncio.Queue()
+        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._signals: asyncio.Queue[int] = asyncio.Queue()
+
+    def stdio(self) -> Stdio:
+        return Stdio(
+            stdout=lambda data: self._say(1, data),
+            stderr=lambda data: self._say(2, data),
+            stdin=_until_empty(self._stdin) if 0 in self._fds else None,
+            resize=_forever(self._sizes) if self._tty else None,
+            signals=_forever(self._signals),
+        )
+
+    def take(self, message: gateway_pb2.ExecMessage) -> None:
+        """Something that the frontend sends to the process."""
+        match message.WhichOneof("Input"):
+            case "File":
+                self._write(message.File)
+            case "Resize":
+                self._sizes.put_nowait((message.Resize.Rows, message.Resize.Cols))
+            case "Signal":
+                self._signals.put_nowait(signal_number(message.Signal.Name))
+
+    def end_input(self) -> None:
+        self._stdin.put_nowait(b"")
+
+    def end_outputs(self) -> None:
+        for fd in sorted(self._fds - {0}):
+            self._out.file(self._id, gateway_pb2.FdMessage(Fd=fd, EOF=True))
+
+    def _write(self, message: gateway_pb2.FdMessage) -> None:
+        if message.Fd != 0 or 0 not in self._fds:
+            raise InvalidRequest(f"fd {message.Fd} unavailable to write")
+        if message.Data:
+            self._stdin.put_nowait(message.Data)
+        if message.EOF:
+            self.end_input()
+
+    def _say(self, fd: int, data: bytes) -> None:
+        if fd in self._fds:
+            self._out.file(self._id, gateway_pb2.FdMessage(Fd=fd, Data=data))
+
+
+class Outgoing:
+    """Messages to the frontend, in the order in which they happened."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[gateway_pb2.ExecMessage | None] = asyncio.Queue()
+
+    def started(self, id: str) -> None:
+        self._put(gateway_pb2.ExecMessage(ProcessID=id, Started=gateway_pb2.StartedMessage()))
+
+    def file(self, id: str, message: gateway_pb2.FdMessage) -> None:
+        self._put(gateway_pb2.ExecMessage(ProcessID=id, File=message))
+
+    def exited(self, id: str, message: gateway_pb2.ExitMessage) -> None:
+        self._put(gateway_pb2.ExecMessage(ProcessID=id, Exit=message))
+
+    def done(self, id: str) -> None:
+        self._put(gateway_pb2.ExecMessage(ProcessID=id, Done=gateway_pb2.DoneMessage()))
+
+    def close(self) -> None:
+        self._queue.put_nowait(None)
+
+    async def pump(self, send: Send) -> None:
+        """Send all until `close`."""
+        while (message := await self._queue.get()) is not None:
+            await send(message)
+
+    def _put(self, message: gateway_pb2.ExecMessage) -> None:
+        self._queue.put_nowait(message)
+
+
+class ExecCall:
+    """One call of `ExecProcess`, which may run many processes."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+        self._out = Outgoing()
+        self._streams: dict[str, ProcessStreams] = {}
+
+    async def serve(self, incoming: AsyncIterator[gateway_pb2.ExecMessage], send: Send) -> None:
+        """Until the frontend has no more to say and all its processes have ended."""
+        async with asyncio.TaskGroup() as sending:
+            sending.create_task(self._out.pump(send))
+            async with asyncio.TaskGroup() as processes:
+                async for message in incoming:
+                    self._take(message, processes)
+                for streams in self._streams.values():
+                    streams.end_input()
+            self._out.close()
+
+    def _take(self, message: gateway_pb2.ExecMessage, processes: asyncio.TaskGroup) -> None:
+        id = message.ProcessID
+        if not id:
+            raise InvalidRequest("ProcessID required")
+        streams = self._streams.get(id)
+        if message.WhichOneof("Input") != "Init":
+            if streams is None:
+                raise NotFound(f'IO for process "{id}" not found')
+            streams.take(message)
+            return
+        if streams is not None:
+            raise AlreadyExists(f"Process {id} already exists")
+        self._containers.get(message.Init.ContainerID)
+        streams = self._streams[id] = ProcessStreams(id, message.Init, self._out)
+        processes.create_task(self._run(id, message.Init, streams))
+
+    async def _run(self, id: str, init: gateway_pb2.InitMessage, streams: ProcessStreams) -> None:
+        ended = await self._run_to_end(id, init, streams)
+        self._out.exited(id, ended)
+        streams.end_outputs()
+        self._out.done(id)
+
+    async def _run_to_end(
+        self, id: str, init: gateway_pb2.InitMessage, streams: ProcessStreams
+    ) -> gateway_pb2.ExitMessage:
+        try:
+            wait = await self._containers.start(init, streams.stdio())
+        except CrozeError as error:
+            self._out.started(id)  # frontends wait for it, whatever comes
+            return failure(error)
+        self._out.started(id)
+        try:
+            code = await wait()
+        except StartError:
+            # The runtime has written the reason to standard error itself.
+            code = START_FAILED
+        except CrozeError as error:
+            return failure(error)
+        return failure(ExitError(f"exit code: {code}", code)) if code else gateway_pb2.ExitMessage()
+
+
+def failure(error: CrozeError) -> gateway_pb2.ExitMessage:
+    """How a process that did not succeed is reported."""
+    code = error.exit_code if isinstance(error, ExitError) else UNKNOWN_EXIT_CODE
+    status: status_pb2.Status = to_status(error)
+    return gateway_pb2.ExitMessage(Code=code, Error=status)
+
+
+def signal_number(name: str) -> int:
+    """`SIGINT`, or `INT`."""
+    known = name if name.startswith("SIG") else f"SIG{name}"
+    try:
+        return signal.Signals[known]
+    except KeyError:
+        raise InvalidRequest(f"Unknown signal {name}") from None
+
+
+async def _until_empty(queue: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
+    while data := await queue.get():
+        yield data
+
+
+async def _forever(queue: asyncio.Queue[T]) -> AsyncIterator[T]:
+    while True:
+        yield await queue.get()
