@@ -27,6 +27,8 @@ class GatewayForwarder:
         """`wait_s`: how long a call waits for its build to begin; the two arrive in any order."""
         self._wait_s = wait_s
         self._builds: dict[str, ServedBuild] = {}
+        self._open = 0
+        self._left = asyncio.Event()
         self._arrived = asyncio.Event()
 
     def servicer(self) -> gateway_pb2_grpc.LLBBridgeServicer:
@@ -40,11 +42,23 @@ class GatewayForwarder:
         client to finish."""
         served = self._builds[build_id] = ServedBuild(bridge, inputs)
         self._arrived.set()
+        self._open += 1
         try:
             yield served
         finally:
             del self._builds[build_id]
-            await served.close()
+            try:
+                await served.close()
+            finally:
+                self._open -= 1
+                self._left.set()
+
+    async def wait_idle(self) -> None:
+        """Wait until all builds have given back what they hold. For the end of the daemon, after
+        its calls were cancelled."""
+        while self._open:
+            self._left.clear()
+            await self._left.wait()
 
     async def find(self, build_id: str) -> ServedBuild:
         """Raises `NotFound` when there is no such build after a short wait."""
