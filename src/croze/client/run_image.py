@@ -62,6 +62,7 @@ async def run_image(client: Client, options: RunOptions) -> int:
     """Carry the streams and signals until the container ends; its exit code."""
     outgoing: Outgoing = asyncio.Queue(maxsize=16)
     outgoing.put_nowait(engine_pb2.RunRequest(start=start_message(options)))
+    code = 1
     with forwarding_signals(outgoing), reading_stdin(outgoing, options.interactive):
         async for response in EngineClient(client.channel).run(drain(outgoing)):
             match response.WhichOneof("message"):
@@ -70,8 +71,9 @@ async def run_image(client: Client, options: RunOptions) -> int:
                 case "stderr":
                     write_all(2, response.stderr)
                 case "exit_code":
-                    return response.exit_code
-    return 1
+                    # The call itself ends once the container's layer is gone.
+                    code = response.exit_code
+    return code
 
 
 async def drain(outgoing: Outgoing) -> AsyncIterator[engine_pb2.RunRequest]:

@@ -47,9 +47,9 @@ class EngineService(engine_pb2_grpc.EngineServicer):
     ) -> engine_pb2.VerifyResponse:
         return engine_pb2.VerifyResponse(problems=await self._engine.store.verify())
 
-    async def Run(
+    async def Run(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
-    ) -> AsyncIterator[engine_pb2.RunResponse]:
+    ) -> None:
         async with aborting(context):
             outgoing: run_image.Outgoing = asyncio.Queue()
             with self._engine.activity.one():
@@ -57,7 +57,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
                     group.create_task(run_image.run(self._engine, request_iterator, outgoing))
                     while True:
                         response = await outgoing.get()
-                        yield response
+                        await context.write(response)
                         if response.WhichOneof("message") == "exit_code":
                             break
 

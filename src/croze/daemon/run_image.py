@@ -15,6 +15,7 @@ from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.config import RunConfig
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
+from croze.runtime.errors import StartError
 from croze.sources.contract import SourceContext, SourceRequest
 from croze.status import Silent
 from croze.store.contract import ImmutableRef, MutableRef
@@ -49,9 +50,20 @@ async def run(engine: Engine, incoming: Incoming, outgoing: Outgoing) -> None:
             asyncio.TaskGroup() as group,
         ):
             feeding = group.create_task(_feed(incoming, stdin, resize, container.kill))
-            code = await container.wait()
+            try:
+                code = await container.wait()
+            except StartError as error:
+                # The runtime has written the reason to standard error itself.
+                code = start_error_code(str(error))
             feeding.cancel()
     await outgoing.put(engine_pb2.RunResponse(exit_code=code))
+
+
+def start_error_code(message: str) -> int:
+    """docker run's exit codes: 127 for a command that isn't there, 126 for one that can't be
+    executed."""
+    missing = ("not found", "no such file or directory")
+    return 127 if any(words in message.lower() for words in missing) else 126
 
 
 async def _first(incoming: Incoming) -> engine_pb2.RunStart:
