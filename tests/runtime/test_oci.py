@@ -248,3 +248,17 @@ async def test_two_cancellations_leave_nothing(executor: OciExecutor, spec: Make
             task.cancel()
             await asyncio.wait([task])
         assert task.cancelled()
+
+
+async def test_a_foreign_executable(executor: OciExecutor, spec: MakeSpec, rootfs: Path) -> None:
+    """What the kernel refuses to execute is told in one plain line."""
+    from croze.runtime.contract import Process
+
+    data = bytearray((rootfs / "bin/busybox").read_bytes())
+    data[18:20] = (243).to_bytes(2, "little")  # ELF's e_machine: RISC-V
+    (rootfs / "foreign").write_bytes(data)
+    (rootfs / "foreign").chmod(0o755)
+    said = Output()
+    with pytest.raises(StartError, match="exec /foreign: exec format error"):
+        await executor.run(spec(), Process(args=["/foreign"], env=[]), said.stdio())
+    assert said.stderr.decode().endswith("exec /foreign: exec format error\n")

@@ -15,6 +15,7 @@ from croze.errors import (
     ResourceExhausted,
     SolveDetail,
 )
+from croze.image import platform as platforms
 from croze.ops import exec_keys, secrets
 from croze.ops.exec_mounts import MountPreparer, PreparedMounts
 from croze.ops.load import LoadedOp
@@ -97,7 +98,7 @@ class ExecOp:
             code = await self._services.executor.run(self._spec(mounts), process, stdio)
         except StartError as error:
             # The runtime has written the reason to standard error itself.
-            raise self._failed(START_FAILED) from error
+            raise self._failed(START_FAILED, self._foreign(str(error))) from error
         except ResourceExhausted as error:
             raise self._failed(137, "cannot allocate memory") from error
         except Canceled:
@@ -106,6 +107,16 @@ class ExecOp:
             raise error.wrap(self._failure) from None
         if code not in (self._exec.meta.validExitCodes or (0,)):
             raise self._failed(code)
+
+    def _foreign(self, reason: str) -> str:
+        """Why the kernel did not know the executable's format, if that was the reason."""
+        platform = self._loaded.platform
+        if "exec format error" not in reason or platform == platforms.normalize(
+            platforms.default_platform()
+        ):
+            return ""
+        name = platforms.format(platform)
+        return f"this machine can't run {name} programs; qemu-user with binfmt_misc would"
 
     @property
     def _failure(self) -> str:

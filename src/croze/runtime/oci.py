@@ -27,6 +27,7 @@ from croze.errors import CrozeError, InvalidRequest, ResourceExhausted, Unsuppor
 from croze.fs.owner import lookup
 from croze.runtime import host as host_facts
 from croze.runtime import oci_spec, seccomp, sweep
+from croze.runtime.complaint import Complaint
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.finish import finish, in_thread
@@ -87,6 +88,7 @@ class OciContainer:
         self._main: ChildProcess | None = None
         self._process = Process(args=())
         self._killed = False
+        self._complaint = Complaint()
 
     @property
     def _log_file(self) -> Path:
@@ -103,6 +105,7 @@ class OciContainer:
             self.id,
         )
         self._process = process
+        stdio = self._complaint.overhear(stdio)
         self._main = self._executor.spawn(argv, process.tty, stdio, self.bundle.path)
         if stdio.signals is not None:
             self._main.accompany(self._pass_on(stdio.signals))
@@ -117,6 +120,8 @@ class OciContainer:
         code = await self._main.wait()
         if code and not self.init_pid():
             raise StartError(_last_error(self._log_file))
+        if code and self._complaint.text:
+            raise StartError(self._complaint.text)
         limit = self.spec.resources.memory
         if code == 128 + signal.SIGKILL and limit and not self._killed:
             # The cgroup that would prove it is gone with the container; nobody else kills here.
