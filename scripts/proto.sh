@@ -3,12 +3,12 @@
 # With an argument, write the tree below that folder instead, for comparison.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=${1:-src}
+out=$(realpath "${1:-src}")
 site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 cd src
 ../.venv/bin/python -m grpc_tools.protoc -I . -I "$site" \
-  --python_out="../$out" --grpc_python_out="../$out" \
+  --python_out="$out" --grpc_python_out="$out" \
   --plugin=protoc-gen-mypy=../.venv/bin/protoc-gen-mypy \
   --plugin=protoc-gen-mypy_grpc=../.venv/bin/protoc-gen-mypy_grpc \
-  --mypy_out="readable_stubs,quiet:../$out" --mypy_grpc_out="quiet:../$out" \
+  --mypy_out="readable_stubs,quiet:$out" --mypy_grpc_out="quiet:$out" \
   croze/api/*.proto
