@@ -28,7 +28,7 @@ from croze.fs.mirror import (
     load_state,
     save_state,
 )
-from croze.fs.walk import WalkOptions, walk
+from croze.fs.walk import WalkOptions, make_entry, select
 
 _CHUNK = 1 << 20
 _RACY_NS = 20_000_000
@@ -75,19 +75,16 @@ class _Sync:
         known: list[Known] = []
         noted = False
         racy = self._state.started_ns - _RACY_NS
-        for entry in walk(self._source, self._options.walk):
-            old = self._old.pop(entry.path, None)
-            if (
-                old is not None
-                and old.entry.ctime_ns == entry.ctime_ns
-                and old.entry.ino == entry.ino
-                and entry.ctime_ns < racy
-                and old.entry.mtime_ns == entry.mtime_ns
-                and old.entry.mode == entry.mode
-                and old.entry.linkname == entry.linkname
-                and old.entry.dev == entry.dev
-            ):
-                known.append(old)
+        seen: dict[tuple[int, int], str] = {}
+        for path, full, st in select(self._source, self._options.walk):
+            old = self._old.pop(path, None)
+            same = old if old and st.st_ctime_ns < racy and _looks_same(old.entry, st) else None
+            if same is not None and (st.st_nlink == 1 or same.entry.is_dir):
+                known.append(same)
+                continue
+            entry = make_entry(path, full, st, seen)
+            if same is not None and same.entry.linkname == entry.linkname:
+                known.append(same)
                 continue
             noted = True
             known.append(self._update(entry, old))
@@ -224,6 +221,17 @@ class _Sync:
                 self._index.save(self._options.index_file)
         if self._options.state_file:
             save_state(self._options.state_file, self._started, known)
+
+
+def _looks_same(entry: Entry, st: os.stat_result) -> bool:
+    """Whether it is what was there: any change, of attributes too, gives another ctime."""
+    return (
+        entry.ctime_ns == st.st_ctime_ns
+        and entry.ino == st.st_ino
+        and entry.mtime_ns == st.st_mtime_ns
+        and entry.mode == st.st_mode
+        and entry.dev == st.st_dev
+    )
 
 
 def _owned_by_root(entry: Entry) -> Entry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 
 BLOCK = 512
 END_OF_ARCHIVE = bytes(2 * BLOCK)
@@ -106,6 +107,16 @@ def _block(
         size if size < _MAX_12 else 0,
         mtime_s if 0 <= mtime_s < _MAX_12 else 0,
     )
+    tail, tail_sum = _tail(flag, linkname, device, prefix)
+    return b"%s%06o\0 %s" % (head, sum(head) + tail_sum, tail)
+
+
+@lru_cache(64)
+def _tail(
+    flag: bytes, linkname: bytes, device: tuple[int, int] | None, prefix: bytes
+) -> tuple[bytes, int]:
+    """What follows the checksum, the same for most members; what it and the checksum itself,
+    taken as spaces, add to it."""
     tail = b"%s%sustar\x0000%s%s%s" % (
         flag,
         _string(linkname, _NAME),
@@ -113,8 +124,7 @@ def _block(
         b"%07o\0%07o\0" % device if device is not None else bytes(16),
         prefix.ljust(_PREFIX + 12, b"\0"),
     )
-    checksum = sum(head) + sum(tail) + 8 * 32
-    return b"%s%06o\0 %s" % (head, checksum, tail)
+    return tail, sum(tail) + 8 * 32
 
 
 def _string(value: bytes, size: int) -> bytes:

@@ -35,13 +35,18 @@ class WalkOptions(msgspec.Struct, frozen=True):
 
 def walk(root: str, options: WalkOptions = WalkOptions()) -> Iterator[Entry]:  # noqa: B008
     """The entries below `root`. Raises InvalidRequest for bad patterns, OSError for the rest."""
+    seen: dict[tuple[int, int], str] = {}
+    for path, full, st in select(root, options):
+        yield make_entry(path, full, st, seen)
+
+
+def select(root: str, options: WalkOptions) -> Iterator[Found]:
+    """Like `walk`, with what `make_entry` makes an entry of."""
     if not stat.S_ISDIR(os.stat(root).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
     selection = Selection.of(root, options)
     raw = walk_stats(root, selection.enters if selection else None)
-    seen: dict[tuple[int, int], str] = {}
-    for path, full, st in selection.filter(raw) if selection else raw:
-        yield make_entry(path, full, st, seen)
+    return selection.filter(raw) if selection else raw
 
 
 Found = tuple[str, str, os.stat_result]
@@ -94,19 +99,23 @@ def walk_stats(root: str, enters: Callable[[str], bool] | None = None) -> Iterat
 def read_dir(path: str) -> list[Found]:
     """The directory's entries in byte order; what vanishes meanwhile is left out."""
     try:
-        found = os.scandir(path)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    prefix = path if path.endswith("/") else path + "/"
     result: list[Found] = []
     plain = True
-    with found:
-        for item in found:
-            name = item.name
-            plain = plain and name.isascii()
-            try:
-                result.append((name, item.path, item.stat(follow_symlinks=False)))
-            except FileNotFoundError:
-                continue
+    try:
+        with os.scandir(fd) as found:
+            for item in found:
+                name = item.name
+                plain = plain and name.isascii()
+                try:
+                    result.append((name, prefix + name, item.stat(follow_symlinks=False)))
+                except FileNotFoundError:
+                    continue
+    finally:
+        os.close(fd)
     if plain:
         result.sort()
     else:
