@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import time
@@ -230,7 +231,8 @@ async def test_sweep_removes_what_a_killed_daemon_left(
     argv = executor.command(bundle / "log", "run", "--bundle", str(bundle))
     argv += ["--detach", "--pid-file", str(bundle / "pid"), "left"]
     quiet = subprocess.DEVNULL
-    await asyncio.to_thread(subprocess.run, argv, check=True, stdin=quiet, stdout=quiet)
+    run = functools.partial(subprocess.run, argv, check=True, stdin=quiet, stdout=quiet)
+    await asyncio.to_thread(run, close_fds=False)
     pid = int((bundle / "pid").read_text())
     await executor.sweep()
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()

@@ -7,6 +7,7 @@ All of it blocks for microseconds, up to a few milliseconds on a busy disk: call
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import posixpath
 import shutil
@@ -22,6 +23,8 @@ from croze.runtime.oci_spec import OciMount
 from croze.store import mount as store_mount
 from croze.store.contract import Mount
 
+log = logging.getLogger(__name__)
+
 REMOVE_TRIES = 50
 REMOVE_PAUSE_S = 0.01
 SANDBOX_STUBS = ("/etc/resolv.conf", "/etc/hosts")
@@ -34,6 +37,16 @@ def _flag_options(mount: Mount) -> tuple[str, ...]:
 
 def _is_whole(selector: str) -> bool:
     return PurePosixPath("/", selector) == PurePosixPath("/")
+
+
+def mount_tmpfs(folder: Path) -> None:
+    """For small files that come and go with each container: on a disk they take their time. Only
+    this process and its children see it, so nothing has to be cleared away."""
+    flags = store_mount.MS_NOSUID | store_mount.MS_NODEV | store_mount.MS_NOEXEC
+    try:
+        store_mount.raw_mount("tmpfs", folder, "tmpfs", flags, "mode=0711")
+    except CrozeError as error:
+        log.debug("no tmpfs on %s: %s", folder, error)
 
 
 class Bundle:

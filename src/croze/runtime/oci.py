@@ -23,21 +23,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from croze.errors import CrozeError, InvalidRequest, ResourceExhausted, Unsupported
+from croze.errors import CrozeError, InvalidRequest, ResourceExhausted
 from croze.fs.owner import lookup
 from croze.runtime import host as host_facts
 from croze.runtime import oci_spec, seccomp, sweep
+from croze.runtime.binary import SealedCopy, find_runtime
+from croze.runtime.cgroups import stir
 from croze.runtime.complaint import Complaint
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
+from croze.runtime.etc_files import EtcFiles
 from croze.runtime.finish import finish, in_thread
-from croze.runtime.mounts import Bundle, Stubs
+from croze.runtime.mounts import Bundle, Stubs, mount_tmpfs
 from croze.runtime.network import (
     DnsConfig,
     NetworkProvider,
     default_networks,
-    hosts_file,
-    resolv_conf,
 )
 from croze.runtime.oci_spec import Namespace, Placement
 from croze.runtime.process import ChildProcess
@@ -46,12 +47,9 @@ from croze.runtime.workdir import make_workdir
 
 log = logging.getLogger(__name__)
 
-RUNTIMES = ("crun", "runc")
 POLL_S = 0.01
 KILL_PATIENCE_S = 5.0
 _SIGKILL = signal.SIGKILL
-DEFAULT_HOSTNAME = "buildkitsandbox"
-RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 @dataclass(frozen=True)
@@ -65,16 +63,6 @@ class OciConfig:
     networks: Mapping[NetworkMode, NetworkProvider] = field(default_factory=default_networks)
     dns: DnsConfig = field(default_factory=DnsConfig)
     private_mounts: bool = False
-
-
-def find_runtime(binary: str = "") -> str:
-    """The path of the OCI runtime. Raises `Unsupported` naming those looked for."""
-    names = (binary,) if binary else RUNTIMES
-    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-    for name in names:
-        if found := shutil.which(name, path=path):
-            return found
-    raise Unsupported(f"failed to find {' or '.join(names)} binary")
 
 
 class OciContainer:
@@ -256,13 +244,16 @@ class OciExecutor:
         self.config = config
         self.host = host or host_facts.detect()
         self.binary = find_runtime(config.binary)
+        self._copy = SealedCopy(self.binary) if self._is_crun else None
         self._bundles = config.state_dir / "bundle"
         self._runtime_root = config.state_dir / "run"
         for folder in (self._bundles, self._runtime_root):
             folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if config.private_mounts:
+            mount_tmpfs(self._runtime_root)
         self._bpf = self._compile_filter()
         self._containers: dict[str, OciContainer] = {}
-        self._resolv_cache: dict[bool, tuple[int, str]] = {}
+        self._etc = EtcFiles(config.state_dir, config.dns)
 
     @property
     def _is_crun(self) -> bool:
@@ -279,7 +270,8 @@ class OciExecutor:
         """The runtime's command line."""
         root = str(self._runtime_root)
         options = ["--root", root, "--log", str(log_file), "--log-format", "json"]
-        return [self.binary, *options, *args]
+        binary = self._copy.path if self._copy is not None else self.binary
+        return [binary, *options, *args]
 
     def spawn(self, argv: Sequence[str], tty: bool, stdio: Stdio, folder: Path) -> ChildProcess:
         """Start the runtime, the container's id last in `argv`.
@@ -312,6 +304,9 @@ class OciExecutor:
         if provider is None:
             raise InvalidRequest(f"unknown network mode {spec.network}")
         async with AsyncExitStack() as stack:
+            if self.host.cgroup != "none":
+                stirring = asyncio.get_running_loop().run_in_executor(None, stir)
+                stack.push_async_callback(asyncio.wait, [stirring])
             network = await stack.enter_async_context(provider.open(id, spec.hostname))
             shares_host = provider.shares_host
             bundle = await self._enter_bundle(stack, id)
@@ -345,37 +340,14 @@ class OciExecutor:
             user=user,
             mounts=mounts,
             network=network,
-            hosts_file=self._hosts_file(bundle, spec),
-            resolv_file=self._resolv_file(shares_host),
+            hosts_file=self._etc.hosts(bundle.path, spec.hostname, spec.extra_hosts),
+            resolv_file=self._etc.resolv(shares_host=shares_host),
             default_cgroup_parent=self.config.cgroup_parent,
             bpf=self._bpf,
         )
         config = oci_spec.config_json(spec, process, placement, self.host)
         (bundle.path / "config.json").write_text(json.dumps(config), "utf-8")
         return stubs
-
-    def _hosts_file(self, bundle: Bundle, spec: ContainerSpec) -> str:
-        if spec.extra_hosts or spec.hostname != DEFAULT_HOSTNAME:
-            path = bundle.path / "hosts"
-            path.write_text(hosts_file(spec.hostname, spec.extra_hosts), "utf-8")
-        else:
-            path = self.config.state_dir / "hosts"
-            if not path.exists():
-                _publish(path, hosts_file(spec.hostname, ()))
-        return str(path)
-
-    def _resolv_file(self, shares_host: bool) -> str:
-        """One file for all containers, made again when the host's has changed."""
-        path = self.config.state_dir / ("resolv-host.conf" if shares_host else "resolv.conf")
-        try:
-            stamp, text = RESOLV_CONF.stat().st_mtime_ns, RESOLV_CONF.read_text("utf-8", "replace")
-        except OSError:
-            stamp, text = 0, ""
-        content = resolv_conf(text, self.config.dns, shares_host=shares_host)
-        if self._resolv_cache.get(shares_host) != (stamp, content) or not path.exists():
-            _publish(path, content)
-            self._resolv_cache[shares_host] = (stamp, content)
-        return str(path)
 
     def knows(self, id: str) -> bool:
         """Whether the runtime still has state for a container."""
@@ -413,11 +385,3 @@ class OciExecutor:
 
 def _ignore(_: bytes) -> None:
     """Output that nobody wants."""
-
-
-def _publish(path: Path, text: str) -> None:
-    """Write atomically: running containers hold the old file."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    temporary.write_text(text, "utf-8")
-    temporary.chmod(0o644)
-    temporary.replace(path)
