@@ -138,9 +138,12 @@ class _LayerTar:
             link = os.readlink(source) if stat.S_ISLNK(st.st_mode) else ""
             self._sink(self._header(path, flag, source, st, linkname=link))
             return
-        self._sink(self._header(path, flag, source, st, size=st.st_size))
-        if st.st_size:
-            send_file(self._sink, source, st.st_size)
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            header = self._header(path, flag, fd, st, size=st.st_size)
+            _send_file(self._sink, header, fd, source, st.st_size)
+        finally:
+            os.close(fd)
 
     def _write_dir(self, path: str, source: str, st: os.stat_result) -> None:
         self._write_parents(path.rpartition("/")[0])
@@ -159,7 +162,7 @@ class _LayerTar:
         self,
         name: str,
         flag: bytes,
-        source: str,
+        source: str | int,
         st: os.stat_result,
         *,
         size: int = 0,
@@ -179,21 +182,20 @@ class _LayerTar:
         )  # fmt: skip
 
 
-def send_file(sink: Sink, source: str, size: int) -> None:
-    """Content and padding of a member. Raises if the file has another size meanwhile."""
-    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        left = size
-        while left:
-            data = os.read(fd, min(left, _CHUNK))
-            if not data:
-                raise CrozeError(f"{source} became shorter while it was read")
+def _send_file(sink: Sink, header: bytes, fd: int, source: str, size: int) -> None:
+    """A member with its content and padding. Raises if the file has another size meanwhile."""
+    left = size
+    data = header
+    while left:
+        more = os.read(fd, min(left, _CHUNK))
+        if not more:
+            raise CrozeError(f"{source} became shorter while it was read")
+        left -= len(more)
+        data += more
+        if left:
             sink(data)
-            left -= len(data)
-    finally:
-        os.close(fd)
-    if size % 512:
-        sink(padding(size))
+            data = b""
+    sink(data + padding(size))
 
 
 def write_tree(root: str, out_path: str, *, epoch: int | None = None, xattrs: bool = True) -> None:

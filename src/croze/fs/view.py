@@ -14,6 +14,7 @@ from croze.errors import Unsupported
 from croze.fs.paths import sorted_names
 
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
+_CAPABILITY = "security.capability"
 _REDIRECT = "trusted.overlay.redirect"
 
 Item = tuple[str, os.stat_result]
@@ -110,6 +111,13 @@ def _getxattr(path: str, name: str) -> bytes:
         return b""
 
 
-def capability(path: str) -> bytes:
-    """File capabilities (`security.capability`), empty for none."""
-    return _getxattr(path, "security.capability")
+def capability(where: str | int) -> bytes:
+    """File capabilities (`security.capability`) of a path or an open file, empty for none."""
+    follow = isinstance(where, int)
+    try:
+        # Most have none, and a list that is empty costs less than an error.
+        if _CAPABILITY in os.listxattr(where, follow_symlinks=follow):
+            return os.getxattr(where, _CAPABILITY, follow_symlinks=follow)
+    except OSError:
+        pass
+    return b""
