@@ -96,7 +96,10 @@ class Registry(msgspec.Struct, frozen=True):
 
 
 class Frontend(msgspec.Struct, frozen=True, rename="camel"):
+    """`[frontend."name"]`. `allowed_repositories` is for `gateway.v0`."""
+
     enabled: bool = True
+    allowed_repositories: list[str] = []
 
 
 class Config(msgspec.Struct, frozen=True, rename="camel"):

@@ -23,7 +23,7 @@ from croze.dockerfile.resolver import SourceMeta
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportServices
 from croze.fs.pool import WorkerPool
-from croze.gateway.bridge import BridgeServices
+from croze.gateway.bridge import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.forward import GatewayForwarder
 from croze.gateway.frontends import builtin_frontends
@@ -146,8 +146,10 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             policies=gc.policies,
             labels=config.worker.oci.labels,
         )
+        forwarder = GatewayForwarder()
+        stack.push_async_callback(forwarder.wait_idle)
         bridges = BridgeServices(
-            frontends=builtin_frontends(),
+            frontends=_frontends(config),
             images=images,
             platforms=worker.platforms,
             worker=worker.record,
@@ -174,7 +176,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             keys=keys,
             solver=solver,
             bridges=bridges,
-            forwarder=GatewayForwarder(),
+            forwarder=forwarder,
             export_services=exporting,
             gc=gc,
             worker=worker,
@@ -197,6 +199,14 @@ def _snapshotter(config: Config) -> SnapshotterName:
             return "native"
         case name:
             raise InvalidRequest(f"unknown snapshotter {name}: use auto, overlayfs or native")
+
+
+def _frontends(config: Config) -> Mapping[str, Frontend]:
+    gateway = config.frontend.get(EXTERNAL_FRONTEND)
+    return builtin_frontends(
+        disabled=[name for name, settings in config.frontend.items() if not settings.enabled],
+        allowed_repositories=gateway.allowed_repositories if gateway else (),
+    )
 
 
 def _parallelism(config: Config) -> asyncio.Semaphore | None:

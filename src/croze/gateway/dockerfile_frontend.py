@@ -7,6 +7,7 @@ with no image pulled; one that names something else goes to `gateway.v0`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from croze.api import ops_pb2
@@ -20,6 +21,8 @@ from croze.gateway.results import BridgeRef, BridgeResult
 from croze.image import reference
 
 NAME: Final = "dockerfile.v0"
+PLAN: Final = "frontend.plan"
+"""The subrequest that asks what a build would find in the cache. Croze's own."""
 _OWN_IMAGES: Final = frozenset(
     {"docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"}
 )
@@ -30,18 +33,23 @@ class DockerfileFrontend:
     """See `bridge.Frontend`."""
 
     async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
+        if request.opts.get("requestid") == PLAN:
+            opts = {key: value for key, value in request.opts.items() if key != "requestid"}
+            return await bridge.plan(await self.build(replace(request, opts=opts), bridge))
         resolver = BridgeResolver(bridge, request)
+        external: list[BridgeResult] = []
 
         async def forward(syntax: Syntax) -> FrontendResult | None:
             own, labs = own_frontend(syntax.image)
             if not own:
-                return await _run_external(bridge, request, syntax)
+                external.append(await _run_external(bridge, request, syntax))
+                return FrontendResult({}, {})
             if labs:
                 return await frontend.build(request.opts, resolver, labs=True)
             return None
 
         found = await frontend.build(request.opts, resolver, forward=forward)
-        return _result(bridge, found)
+        return external[0] if external else _result(bridge, found)
 
 
 def own_frontend(image: str) -> tuple[bool, bool]:
@@ -56,16 +64,11 @@ def own_frontend(image: str) -> tuple[bool, bool]:
     return parsed.name in _OWN_IMAGES, tag == "labs" or tag.endswith(_LABS)
 
 
-async def _run_external(bridge: Bridge, request: FrontendRequest, syntax: Syntax) -> FrontendResult:
+async def _run_external(bridge: Bridge, request: FrontendRequest, syntax: Syntax) -> BridgeResult:
     opts = {**request.opts, "source": syntax.image, "cmdline": syntax.cmdline}
-    result = await bridge.solve(
+    return await bridge.solve(
         SolveRequest(frontend=EXTERNAL_FRONTEND, opts=opts, inputs=request.inputs)
     )
-    definitions = {
-        key: ops_pb2.Definition() if ref is None else ref.definition
-        for key, ref in result.by_key().items()
-    }
-    return FrontendResult(definitions, result.metadata)
 
 
 def _result(bridge: Bridge, found: FrontendResult) -> BridgeResult:

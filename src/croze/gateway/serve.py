@@ -44,6 +44,15 @@ class ServedBuild:
         """Waits for `Return`; raises the error that the frontend returned."""
         return await asyncio.shield(self._result)
 
+    @property
+    def returned(self) -> bool:
+        return self._result.done()
+
+    @property
+    def failed(self) -> bool:
+        """The frontend has returned an error."""
+        return self._result.done() and self._result.exception() is not None
+
     async def close(self) -> None:
         """Nobody waits for the result any more."""
         if self._containers is not None:

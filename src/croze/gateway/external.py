@@ -1,0 +1,229 @@
+"""`gateway.v0`: frontends that are images.
+
+The image's entrypoint runs in a container, on a copy of the image that is thrown away, and speaks
+the bridge over its standard input and output. What it gets besides, and what its labels mean, is as
+in BuildKit's `frontend/gateway`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from croze import llb
+from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.named_contexts import find_named
+from croze.dockerfile.options import parse_options
+from croze.errors import CrozeError, ExitError, FrontendCapDetail, InvalidRequest, Unsupported
+from croze.gateway.bridge import Bridge, Frontend, FrontendRequest
+from croze.gateway.dockerfile_frontend import own_frontend
+from croze.gateway.resolver import BridgeResolver
+from croze.gateway.results import BridgeRef, BridgeResult
+from croze.gateway.serve import ServedBuild
+from croze.gateway.stdio import run_frontend
+from croze.image import config as configs
+from croze.image import reference
+from croze.image.config import RunConfig
+from croze.image.platform import Platform
+from croze.ops.logs import StepLog
+from croze.ops.services import OpServices
+from croze.runtime.contract import ContainerMount, ContainerSpec, Process
+from croze.runtime.errors import StartError
+from croze.solver.contract import OpContext
+from croze.store.contract import Mount
+
+EXPORTED_PRODUCT: Final = "buildkit"
+METADATA_DIR: Final = "/run/config/buildkit/metadata"
+DEFAULT_ENTRYPOINT: Final = ("/run",)
+NETWORK_LABEL: Final = "moby.buildkit.frontend.network.none"
+CAPS_LABEL: Final = "moby.buildkit.frontend.caps"
+INPUTS_CAP: Final = "moby.buildkit.frontend.inputs"
+_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+
+
+@dataclass(frozen=True)
+class FrontendImage:
+    """A frontend's files and settings."""
+
+    name: str
+    ref: BridgeRef
+    config: RunConfig
+
+
+class ExternalFrontend:
+    """See `bridge.Frontend`. The Dockerfile's own frontend needs no image."""
+
+    def __init__(self, dockerfile: Frontend, allowed_repositories: Sequence[str] = ()) -> None:
+        """`allowed_repositories`: names of repositories without a tag; empty allows all."""
+        self._dockerfile = dockerfile
+        self._allowed = frozenset(reference.parse(name).name for name in allowed_repositories)
+
+    async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
+        if "gateway-devel" in request.opts:
+            raise InvalidRequest("development gateway is no longer supported")
+        source = request.opts.get("source", "")
+        if not source:
+            raise InvalidRequest("no source specified for gateway")
+        self._check_allowed(source)
+        if own_frontend(source)[0]:
+            return await self._dockerfile.build(request, bridge)
+        ops = bridge.services.ops
+        if ops is None:
+            raise Unsupported(f"external frontend {source} can not be run by this daemon")
+        image = await _resolve(source, request, bridge)
+        check_caps(image.config.labels.get(CAPS_LABEL, ""), request)
+        served = ServedBuild(bridge, request.inputs)
+        try:
+            return await _run(ops, image, request, bridge, served)
+        finally:
+            await served.close()
+
+    def _check_allowed(self, source: str) -> None:
+        if self._allowed and reference.parse(source).name not in self._allowed:
+            raise InvalidRequest(f"'{source}' is not an allowed gateway source")
+
+
+async def _resolve(source: str, request: FrontendRequest, bridge: Bridge) -> FrontendImage:
+    """The image, or the named context that stands in for it."""
+    state, config = await _named(source, request, bridge) or (None, None)
+    if state is None:
+        name = reference.normalize(source)
+        found = await bridge.resolve_image(name, platform=None)
+        pinned = found.ref if "@" in found.ref else f"{found.ref}@{found.digest}"
+        state, config = llb.image(pinned), configs.parse(found.config)
+    return FrontendImage(
+        source, bridge.make_ref(state.marshal()), config.config if config else RunConfig()
+    )
+
+
+async def _named(
+    source: str, request: FrontendRequest, bridge: Bridge
+) -> tuple[llb.State, configs.ImageConfig | None] | None:
+    if not any(key.startswith("context:") for key in request.opts):
+        return None
+    resolver = BridgeResolver(bridge, request)
+    options = parse_options(request.opts, resolver.worker_platforms(), resolver.has_cap)
+    named = find_named(Contexts(options, resolver), source)
+    return None if named is None else await named.load()
+
+
+async def _run(
+    ops: OpServices,
+    image: FrontendImage,
+    request: FrontendRequest,
+    bridge: Bridge,
+    served: ServedBuild,
+) -> BridgeResult:
+    """Run it as a step of its own, whose log is what it writes to standard error."""
+
+    async def run(ctx: OpContext) -> BridgeResult:
+        process = process_of(image.config, environment(request, bridge))
+        log = StepLog(ctx.progress, ops.log_limits)
+        try:
+            async with _container(ops, image, ctx.sessions()) as spec:
+                code = await run_frontend(ops.executor, spec, process, served, log.stderr.write)
+        except StartError as error:
+            raise error.wrap(f"failed to start frontend {image.name}") from None
+        finally:
+            log.flush()
+        return await _outcome(served, code, image.name)
+
+    return await bridge.job.in_context(f"[internal] frontend {image.name}", run)
+
+
+async def _outcome(served: ServedBuild, code: int, name: str) -> BridgeResult:
+    """An error that it returned counts most, then how it ended, then its result."""
+    if served.failed:
+        return await served.result()
+    if code:
+        raise ExitError(f"frontend {name} did not complete successfully: exit code: {code}", code)
+    if not served.returned:
+        raise CrozeError("no result for incomplete build")
+    return await served.result()
+
+
+@asynccontextmanager
+async def _container(
+    ops: OpServices, image: FrontendImage, sessions: Sequence[str]
+) -> AsyncIterator[ContainerSpec]:
+    """Where it runs; nothing of it is kept."""
+    async with AsyncExitStack() as stack:
+        root = await ops.refs.new(
+            await image.ref.ref(),
+            description=f"frontend {image.name}",
+            record_type="internal",
+            sessions=sessions,
+        )
+        stack.push_async_callback(root.release)
+        folder = stack.enter_context(TemporaryDirectory(prefix="frontend-", dir=ops.scratch_dir))
+        definition = Path(folder, "frontend.bin")
+        definition.write_bytes(image.ref.definition.SerializeToString())
+        definition.chmod(0o400)
+        metadata = Mount("bind", folder, ("rbind", "ro", "nosuid", "nodev", "noexec"))
+        isolated = image.config.labels.get(NETWORK_LABEL) in _TRUE
+        yield ContainerSpec(
+            root=await root.mounts(readonly=False),
+            mounts=[ContainerMount(METADATA_DIR, [metadata], readonly=True)],
+            network="none" if isolated else "sandbox",
+        )
+
+
+def process_of(config: RunConfig, env: Sequence[str]) -> Process:
+    return Process(
+        args=config.entrypoint or DEFAULT_ENTRYPOINT,
+        env=[*config.env, *env],
+        cwd=config.working_dir or "/",
+    )
+
+
+def environment(request: FrontendRequest, bridge: Bridge) -> list[str]:
+    """How a frontend is told what to build, and by whom."""
+    options = enumerate(request.opts.items())
+    return [
+        *(f"BUILDKIT_FRONTEND_OPT_{n}={key}={value}" for n, (key, value) in options),
+        f"BUILDKIT_SESSION_ID={request.session}",
+        f"BUILDKIT_WORKERS={json.dumps([worker_json(bridge)])}",
+        f"BUILDKIT_EXPORTEDPRODUCT={EXPORTED_PRODUCT}",
+    ]
+
+
+def worker_json(bridge: Bridge) -> dict[str, object]:
+    """The worker as BuildKit's `client.WorkerInfo` in JSON."""
+    record = bridge.services.worker()
+    return {
+        "id": record.ID,
+        "labels": dict(record.Labels),
+        "platforms": [_platform_json(platform) for platform in bridge.services.platforms],
+        "gcPolicy": None,
+        "buildkitVersion": {
+            "package": record.BuildkitVersion.package,
+            "version": record.BuildkitVersion.version,
+            "revision": record.BuildkitVersion.revision,
+        },
+        "cdiDevices": None,
+    }
+
+
+def _platform_json(platform: Platform) -> Mapping[str, str]:
+    fields = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
+    return {key: value for key, value in fields.items() if value}
+
+
+def check_caps(label: str, request: FrontendRequest) -> None:
+    """Refuse what the client needs and the image does not say that it can do."""
+    offered = caps_of(label)
+    needed = caps_of(request.opts.get("frontend.caps", ""))
+    if request.inputs:
+        needed |= {INPUTS_CAP}
+    for name in sorted(needed - offered):
+        raise Unsupported(f"unsupported frontend capability {name}", FrontendCapDetail(name))
+
+
+def caps_of(text: str) -> frozenset[str]:
+    """The names in a comma-separated list, without what follows a `+`."""
+    return frozenset(name for item in text.split(",") if (name := item.partition("+")[0]))

@@ -1,0 +1,209 @@
+"""The other end of the bridge: for frontends that are written in Python.
+
+    from croze import llb
+    from croze.gateway import guest
+
+    async def build(gateway: guest.Gateway) -> guest.Result:
+        text = await (await gateway.solve(llb.local("dockerfile"))).read_file("Buildfile")
+        ...
+        return guest.Result(await gateway.solve(state))
+
+    if __name__ == "__main__":
+        guest.main(build)
+
+The image of such a frontend has this as its entrypoint; `examples/frontend` is one. The daemon
+speaks HTTP/2 over standard input and output, so what is printed goes to standard error, which users
+see as the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc.aio
+
+from croze import llb
+from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2, stat_pb2
+from croze.errors import CrozeError
+from croze.grpc_errors import to_status, translated
+from croze.session import bridge
+
+_OPT = "BUILDKIT_FRONTEND_OPT_"
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A filesystem in the daemon; an empty `id` is an empty one."""
+
+    gateway: Gateway
+    id: str
+
+    async def read_file(self, path: str) -> bytes:
+        request = gateway_pb2.ReadFileRequest(Ref=self.id, FilePath=path)
+        with translated():
+            return (await self.gateway.stub.ReadFile(request)).Data
+
+    async def read_dir(self, path: str, include: str = "") -> list[stat_pb2.Stat]:
+        request = gateway_pb2.ReadDirRequest(Ref=self.id, DirPath=path, IncludePattern=include)
+        with translated():
+            return list((await self.gateway.stub.ReadDir(request)).entries)
+
+    async def stat_file(self, path: str) -> stat_pb2.Stat:
+        request = gateway_pb2.StatFileRequest(Ref=self.id, Path=path)
+        with translated():
+            return (await self.gateway.stub.StatFile(request)).stat
+
+
+@dataclass(frozen=True)
+class Image:
+    """What an image's name stands for now. `ref` may be another name than was asked for."""
+
+    ref: str
+    digest: str
+    config: bytes
+
+
+@dataclass(frozen=True)
+class Result:
+    """Either `ref`, or `refs` by platform. `metadata` such as `containerimage.config` says what the
+    exported image is like."""
+
+    ref: Ref | None = None
+    refs: Mapping[str, Ref] | None = None
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+
+    def message(self) -> gateway_pb2.Result:
+        made = gateway_pb2.Result(metadata=self.metadata)
+        if self.refs is not None:
+            made.refs.SetInParent()
+            for key, ref in self.refs.items():
+                made.refs.refs[key].id = ref.id
+        else:
+            made.ref.id = self.ref.id if self.ref else ""
+        return made
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The daemon, as a frontend sees it. `opts` are the build's options, `session` the client's."""
+
+    stub: gateway_pb2_grpc.LLBBridgeAsyncStub
+    opts: Mapping[str, str]
+    session: str
+
+    async def solve(self, what: llb.State | ops_pb2.Definition, *, evaluate: bool = False) -> Ref:
+        """Made when it is first looked at, or now with `evaluate`."""
+        definition = what if isinstance(what, ops_pb2.Definition) else what.marshal()
+        found = await self._solve(
+            gateway_pb2.SolveRequest(Definition=definition, Evaluate=evaluate)
+        )
+        return Ref(self, found.ref.id)
+
+    async def frontend(self, name: str, opts: Mapping[str, str]) -> Result:
+        """The result of another frontend, such as `dockerfile.v0`."""
+        found = await self._solve(gateway_pb2.SolveRequest(Frontend=name, FrontendOpt=opts))
+        metadata = dict(found.metadata)
+        if found.WhichOneof("result") == "refs":
+            refs = {key: Ref(self, ref.id) for key, ref in found.refs.refs.items()}
+            return Result(refs=refs, metadata=metadata)
+        return Result(Ref(self, found.ref.id), metadata=metadata)
+
+    async def resolve_image(self, name: str) -> Image:
+        request = gateway_pb2.ResolveImageConfigRequest(Ref=name)
+        with translated():
+            found = await self.stub.ResolveImageConfig(request)
+        return Image(found.Ref, found.Digest, found.Config)
+
+    async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
+        """What the client has made of named inputs already."""
+        with translated():
+            return dict((await self.stub.Inputs(gateway_pb2.InputsRequest())).Definitions)
+
+    async def _solve(self, request: gateway_pb2.SolveRequest) -> gateway_pb2.Result:
+        request.allowResultReturn = request.allowResultArrayRef = True
+        with translated():
+            return (await self.stub.Solve(request)).result
+
+
+Build = Callable[[Gateway], Awaitable[Result]]
+
+
+def main(build: Build) -> None:
+    """Answer the one request that this process was started for."""
+    said = os.dup(1)
+    os.dup2(2, 1)
+    asyncio.run(_answer(build, 0, said))
+
+
+async def _answer(build: Build, heard: int, said: int) -> None:
+    async with connected(heard, said) as stub:
+        await stub.Return(await _outcome(build, Gateway(stub, options(os.environ), _session())))
+
+
+async def _outcome(build: Build, gateway: Gateway) -> gateway_pb2.ReturnRequest:
+    try:
+        return gateway_pb2.ReturnRequest(result=(await build(gateway)).message())
+    except CrozeError as error:
+        return gateway_pb2.ReturnRequest(error=to_status(error))
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        return gateway_pb2.ReturnRequest(error=to_status(error))
+
+
+def options(env: Mapping[str, str]) -> dict[str, str]:
+    """The build's options, of which each is a variable."""
+    pairs = (value.partition("=") for name, value in env.items() if name.startswith(_OPT))
+    return {key: value for key, _, value in pairs}
+
+
+def _session() -> str:
+    return os.environ.get("BUILDKIT_SESSION_ID", "")
+
+
+class _Descriptors:
+    """Two descriptors as a `bridge.Connection`."""
+
+    def __init__(self, reader: asyncio.StreamReader, said: int) -> None:
+        self._reader = reader
+        self._said = said
+
+    async def read(self) -> bytes:
+        return await self._reader.read(bridge.CHUNK_BYTES)
+
+    async def write(self, data: bytes) -> None:
+        await asyncio.to_thread(_write_all, self._said, data)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@asynccontextmanager
+async def connected(heard: int, said: int) -> AsyncIterator[gateway_pb2_grpc.LLBBridgeAsyncStub]:
+    """The daemon at the other end of two descriptors."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(heard, "rb", closefd=False)
+    )
+    name = bridge.fresh_name()
+    with bridge.accepting(name) as accepted:
+        options = bridge.CHANNEL_OPTIONS
+        async with grpc.aio.insecure_channel(f"unix-abstract:{name}", options=options) as channel:
+            channel.get_state(try_to_connect=True)
+            sock = await accepted.wait()
+            pumping = loop.create_task(bridge.both(_Descriptors(reader, said), sock))
+            try:
+                yield gateway_pb2_grpc.LLBBridgeStub(channel)
+            finally:
+                pumping.cancel()
+                await asyncio.gather(pumping, return_exceptions=True)
+                transport.close()
