@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from croze.api import ops_pb2
-from croze.errors import InvalidRequest, PermissionDenied
+from croze.errors import InvalidRequest, NotFound, PermissionDenied
 
 NETWORK_HOST = "network.host"
 SECURITY_INSECURE = "security.insecure"
@@ -41,8 +41,10 @@ class Entitlements:
             self._need(NETWORK_HOST)
         if op.exec.security == ops_pb2.SecurityMode.INSECURE:
             self._need(SECURITY_INSECURE)
-        if op.exec.cdiDevices:
-            self._need(DEVICE)
+        for device in op.exec.cdiDevices:
+            # This daemon registers none; an optional one may be missing.
+            if not device.optional:
+                raise NotFound(f'required device "{device.name}" is not registered')
 
     def _need(self, name: str) -> None:
         if name not in self.names:

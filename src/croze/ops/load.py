@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import CrozeError, InvalidRequest, Unsupported, VertexDetail
 from croze.image.platform import Platform, default_platform, normalize
 from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.digests import digest
@@ -153,12 +153,19 @@ def _build(order: Iterable[_Node], options: LoadOptions) -> dict[_Node, Vertex]:
     vertices: dict[_Node, Vertex] = {}
     default = normalize(default_platform())
     for node in order:
-        validate(node.op)
-        _check_caps(node.metadata, options.caps)
-        if options.check is not None:
-            options.check(node.op)
+        try:
+            _check(node, options)
+        except CrozeError as err:
+            raise err.wrap("failed to load LLB").with_detail(VertexDetail(node.digest)) from None
         vertices[node] = _vertex(node, vertices, default, options)
     return vertices
+
+
+def _check(node: _Node, options: LoadOptions) -> None:
+    validate(node.op)
+    _check_caps(node.metadata, options.caps)
+    if options.check is not None:
+        options.check(node.op)
 
 
 def _check_caps(metadata: ops_pb2.OpMetadata, caps: frozenset[str] | None) -> None:
