@@ -11,7 +11,7 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 ANYWHERE = {"errors", "status", "grpc_errors"}
 BELOW_DAEMON = (
-    "gateway export dockerfile ops remotecache solver sources runtime store registry session fs "
+    "gateway why export dockerfile ops remotecache solver sources runtime store registry session fs "
     "image llb api attest"
 )
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway": set(
         "solver ops api llb store image fs sources dockerfile runtime session".split()
     ),
+    "why": {"solver", "ops", "api", "fs"},
     "export": {"store", "image", "registry", "session", "fs", "api"},
     "attest": {"store", "image", "registry", "session"},
     "dockerfile": {"llb", "image", "api", "fs"},

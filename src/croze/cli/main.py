@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rmi": ("rmi", "Remove images from the local store"),
     "du": ("du", "Disk usage"),
     "prune": ("prune", "Remove build cache"),
+    "why": ("why", "Show why the steps of a build missed the cache"),
     "debug": ("debug", "Look into the daemon and its store"),
     "version": ("version", "Show version information"),
 }

@@ -10,6 +10,7 @@ from croze.api import control_pb2, ops_pb2
 from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.results import export_source
+from croze.daemon.why_service import build_info
 from croze.errors import InvalidRequest, Unsupported
 from croze.export.contract import ExportContext, Exporter, ExportSource
 from croze.export.open import open_exporter
@@ -40,6 +41,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     async with (
         engine.solver.job(request.Ref, sessions=sessions) as job,
         open_bridge(engine.bridges, job, session=request.Session, load_options=options) as bridge,
+        engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
     ):
         result = await result_of(engine, bridge, request)
         await evaluate(result)

@@ -102,6 +102,14 @@ class Frontend(msgspec.Struct, frozen=True, rename="camel"):
     allowed_repositories: list[str] = []
 
 
+class Why(msgspec.Struct, frozen=True, rename="camel"):
+    """`[why]`: records of past builds, Croze's own. `warnings`: of steps that miss the cache;
+    `builds`: how many are remembered of each Dockerfile."""
+
+    warnings: bool = True
+    builds: int = 20
+
+
 class Config(msgspec.Struct, frozen=True, rename="camel"):
     """The whole file. `ignored` names its keys that have no effect."""
 
@@ -116,6 +124,7 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
     registry: dict[str, Registry] = {}
     dns: Dns | None = None
     frontend: dict[str, Frontend] = {}
+    why: Why = Why()
     ignored: tuple[str, ...] = ()
 
 

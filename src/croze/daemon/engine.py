@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +39,8 @@ from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
 from croze.session.manager import Sessions
-from croze.solver.contract import KeyLink, KeyStore, OpContext, Result, StoredResult
-from croze.solver.solver import Solver
+from croze.solver.contract import Edge, KeyLink, KeyStore, OpContext, Result, StoredResult
+from croze.solver.solver import Job, Solver
 from croze.sources.blob import BlobSources
 from croze.sources.contract import SourceContext, SourceRequest
 from croze.sources.facts import ask
@@ -52,6 +52,9 @@ from croze.sources.local import LocalSources
 from croze.store.contract import BlobFetcher
 from croze.store.keys import SqliteKeys
 from croze.store.open import SnapshotterName, Store, open_store
+from croze.why.history import History
+from croze.why.plan import Part, plan
+from croze.why.recorder import Recorder
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Engine:
     gc: GarbageCollector
     worker: Worker
     pool: WorkerPool
+    recorder: Recorder
     activity: Activity = field(default_factory=Activity)
 
 
@@ -136,7 +140,18 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
         )
         keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
         stack.callback(keys.close)
-        solver = Solver(keys, RefResults(store.refs), Resolver(services))
+        recorder = Recorder(
+            History(settings.root, keep_builds=config.why.builds), warnings=config.why.warnings
+        )
+        stack.push_async_callback(recorder.close)
+        results = RefResults(store.refs)
+
+        async def planner(
+            job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
+        ) -> Mapping[str, bytes]:
+            return await plan(recorder, job, [Part(*part) for part in parts])
+
+        solver = Solver(keys, results, Resolver(services), observer=recorder)
         await stack.enter_async_context(solver)
         gc = GarbageCollector(store.refs, gc_policies(config.worker.oci, settings.root))
         worker = Worker(
@@ -154,6 +169,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             platforms=worker.platforms,
             worker=worker.record,
             source_meta=source_meta,
+            planner=planner,
             ops=services,
         )
         exporting = ExportServices(
@@ -181,6 +197,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             gc=gc,
             worker=worker,
             pool=pool,
+            recorder=recorder,
         )
 
 

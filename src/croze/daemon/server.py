@@ -15,12 +15,13 @@ from pathlib import Path
 import grpc.aio
 from grpc.aio import Server
 
-from croze.api import control_pb2_grpc, engine_pb2_grpc, gateway_pb2_grpc
+from croze.api import control_pb2_grpc, engine_pb2_grpc, gateway_pb2_grpc, why_pb2_grpc
 from croze.daemon.control import ControlService
 from croze.daemon.engine import Engine, running
 from croze.daemon.flags import Settings
 from croze.daemon.images_service import EngineService
 from croze.daemon.listen import listening
+from croze.daemon.why_service import WhyService
 from croze.fs.pool import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ async def serve(settings: Settings, pool: WorkerPool) -> None:
         async with pool, running(settings, pool) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
             tls, addresses = settings.config.grpc.tls, settings.addresses
-            async with listening(server, addresses, tls, settings.group):
+            async with listening(server, addresses, tls, settings.group, settings.root):
                 await server.start()
                 collector = group.create_task(engine.gc.run())
                 leaving = group.create_task(leave_when_idle(engine, settings, stop))
@@ -60,6 +61,7 @@ def make_server(engine: Engine) -> Server:
     server = grpc.aio.server(options=OPTIONS)
     control_pb2_grpc.add_ControlServicer_to_server(ControlService(engine), server)
     engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
+    why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(engine.forwarder.servicer(), server)
     return server
 

@@ -25,7 +25,7 @@ from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.ops.load import LoadOptions, load
 from croze.ops.services import OpServices
-from croze.solver.contract import OpContext
+from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job, SolvedResult
 from croze.sources.images import ResolvedConfig
 from croze.status import VertexWarning
@@ -67,6 +67,14 @@ class ImageConfigs(Protocol):
     ) -> ResolvedConfig: ...
 
 
+class Planner(Protocol):
+    """Says what building definitions would find in the cache, as the metadata of an answer."""
+
+    async def __call__(
+        self, job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
+    ) -> Mapping[str, bytes]: ...
+
+
 class SourceMetas(Protocol):
     """Knows what other sources say of themselves (git, http)."""
 
@@ -83,6 +91,7 @@ class BridgeServices:
     worker: Callable[[], worker_pb2.WorkerRecord]
     llb_caps: frozenset[str] = LLB_ENABLED
     source_meta: SourceMetas | None = None
+    planner: Planner | None = None
     ops: OpServices | None = None
     """For containers; without it there are none."""
 
@@ -140,9 +149,25 @@ class Bridge:
         self._refs.append(ref)
         return ref
 
+    def definitions(self) -> list[ops_pb2.Definition]:
+        """All that refs were made of so far."""
+        return [ref.definition for ref in self._refs]
+
     async def build(self, definition: ops_pb2.Definition) -> SolvedResult:
         """Solve now; the handle is the caller's."""
         return await self.job.build(await load(definition, self._load_options))
+
+    async def plan(self, result: BridgeResult) -> BridgeResult:
+        """What evaluating `result` would find in the cache; nothing of it is run."""
+        planner = self.services.planner
+        if planner is None:
+            raise Unsupported("this daemon makes no plans")
+        parts = []
+        for key, ref in result.by_key().items():
+            if ref is not None:
+                edge = await load(ref.definition, self._load_options)
+                parts.append((key, edge, ref.definition))
+        return BridgeResult(metadata=await planner(self.job, parts))
 
     async def resolve_image(
         self,

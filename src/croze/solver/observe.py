@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from croze.solver.contract import CacheMap, Edge, InputKeying, OpContext, Result, Vertex
+from croze.solver.contract import CacheMap, Edge, InputKeying, Op, OpContext, Result, Vertex
 
 if TYPE_CHECKING:
     from croze.solver.vertex import ActiveVertex
@@ -44,12 +44,13 @@ class InputFacts:
 
 @dataclass(frozen=True)
 class VertexFacts:
-    """What is known of a vertex now. No cache maps: they were never asked for."""
+    """What is known of a vertex now. No cache maps: they were never asked for; nor was the op."""
 
     vertex: Vertex
     maps: tuple[CacheMap, ...]
     inputs: tuple[InputFacts, ...]
     outcome: Outcome
+    op: Op | None = None
 
 
 class Observer(Protocol):
@@ -75,7 +76,7 @@ def facts_of(active: ActiveVertex) -> VertexFacts:
                 made.result if made is not None else None,
             )
         )
-    return VertexFacts(vertex, maps, tuple(inputs), _outcome(active))
+    return VertexFacts(vertex, maps, tuple(inputs), _outcome(active), active.op)
 
 
 def _outcome(active: ActiveVertex) -> Outcome:

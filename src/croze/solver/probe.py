@@ -20,6 +20,7 @@ from croze.solver.contract import (
     InputKeying,
     KeyLink,
     KeyStore,
+    Op,
     OpContext,
     OpResolver,
     Result,
@@ -75,6 +76,7 @@ class _Seen:
     """What the walk knows of a vertex. `keys` and `results` by output."""
 
     vertex: Vertex
+    op: Op | None = None
     maps: tuple[CacheMap, ...] = ()
     outcome: Outcome = Outcome.UNKNOWN
     keys: dict[int, list[str]] = field(default_factory=dict)
@@ -143,8 +145,8 @@ class Prober:
     # One vertex
 
     async def _look(self, vertex: Vertex) -> _Seen:
-        seen = _Seen(vertex)
         op, ctx, maps = self._resolve_op(vertex), self._context(vertex), list[CacheMap]()
+        seen = _Seen(vertex, op)
         while not maps or not maps[-1].done:
             with _blaming(vertex, "failed to load cache key"):
                 maps.append(await op.cache_map(ctx, len(maps)))
@@ -313,7 +315,7 @@ def _facts(seen: _Seen) -> VertexFacts:
         InputFacts(edge, seen.keying(i), seen.contents.get(i, ""), seen.inputs.get(i))
         for i, edge in enumerate(seen.vertex.inputs)
     )
-    return VertexFacts(seen.vertex, seen.maps, inputs, seen.outcome)
+    return VertexFacts(seen.vertex, seen.maps, inputs, seen.outcome, seen.op)
 
 
 def _inputs_first(vertex: Vertex) -> list[Vertex]:

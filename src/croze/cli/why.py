@@ -1,0 +1,150 @@
+"""`croze why`: what made the steps of a build miss the cache."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.daemon import with_client
+from croze.cli.flags import Flags, UsageError
+from croze.cli.table import age
+from croze.errors import NotFound
+
+if TYPE_CHECKING:
+    from croze.cli.main import Common
+    from croze.client.connect import Client
+    from croze.client.why import Explanation, Step
+
+_REF = re.compile(r"[a-z0-9]{6,}")
+MISSED = ("ran", "failed")
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """The latest build, or the one that is named; all steps that missed, or the one selected."""
+    about = "Show why the steps of a build missed the cache"
+    flags = Flags("croze why", about, "[OPTIONS] [STEP | REF]")
+    flags.text("--format", help='Format of the output: "text" or "json"')
+    flags.text("--files", help="How many changed files are listed (default 20)")
+    flags.add_argument("which", metavar="STEP | REF", nargs="?")
+    flags.add_argument("step", metavar="STEP", nargs="?")
+    read = flags.read(argv)
+    if read.format not in ("", "text", "json"):
+        raise UsageError(f"invalid format {read.format}: use text or json", "croze why")
+    if read.files and not read.files.isdecimal():
+        raise UsageError(f"invalid number of files: {read.files}", "croze why")
+
+    async def ask(client: Client) -> tuple[Explanation, str]:
+        from croze.client.why import explain
+
+        files, which = int(read.files or 0), read.which or ""
+        if read.step or _REF.fullmatch(which):
+            try:
+                return await explain(client.channel, which, files=files), read.step or ""
+            except NotFound:
+                if read.step:
+                    raise
+        return await explain(client.channel, files=files), which
+
+    found, wanted = with_client(common, ask)
+    steps = select(found, wanted)
+    if read.format == "json":
+        print(json.dumps(as_json(found, steps), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(as_text(found, steps, chosen=bool(wanted))))
+    return 0
+
+
+def select(found: Explanation, wanted: str) -> list[Step]:
+    """The steps that missed; or those that `wanted` names: a number as shown (`2/4`,
+    `build 2/4`), `FILE:LINE`, or a part of the instruction. Raises `NotFound`."""
+    if not wanted:
+        return [step for step in found.steps if step.outcome in MISSED]
+    steps = [step for step in found.steps if names(wanted, step, found.file)]
+    if not steps:
+        raise NotFound(f"no step of build {found.ref} is called {wanted}")
+    return steps
+
+
+def names(wanted: str, step: Step, file: str) -> bool:
+    """Whether the user's word for a step means this one."""
+    if step.line and wanted in (f"{file}:{step.line}", f":{step.line}"):
+        return True
+    inside = step.name.partition("]")[0].removeprefix("[")
+    place = wanted.strip("[]")
+    if re.search(r"\d+/\d+$", place):
+        return inside == place or inside.endswith(f" {place}")
+    return wanted.lower() in step.name.lower()
+
+
+def as_text(found: Explanation, steps: Sequence[Step], *, chosen: bool) -> Iterator[str]:
+    """What people read."""
+    missed = sum(step.outcome in MISSED for step in found.steps)
+    when = age(time.time() - found.created_at.ToSeconds())
+    target = f", target {found.target}" if found.target else ""
+    yield f"Build {found.ref} of {found.file}{target}, {when}"
+    if not chosen:
+        yield summary(missed, len(found.steps))
+    for step in steps:
+        place = f"  ({found.file}:{step.line})" if step.line else ""
+        yield f"\n{step.name}{place}"
+        yield from (f"  {line}" for line in step_lines(step, failed=found.failed))
+    compared = {(s.compared_ref, s.compared_at.ToSeconds()) for s in steps if s.compared_ref}
+    if compared:
+        yield ""
+    for ref, seconds in sorted(compared, key=lambda item: -item[1]):
+        yield f"Compared with build {ref}, {age(time.time() - seconds)}"
+
+
+def summary(missed: int, total: int) -> str:
+    if not missed:
+        return f"All {total} steps were in the cache."
+    return f"{missed} of {total} steps missed the cache."
+
+
+def step_lines(step: Step, *, failed: bool) -> Iterator[str]:
+    if step.outcome == "cached":
+        yield "in the cache"
+    elif step.outcome not in MISSED:
+        yield "not reached" if failed else "not needed: what follows was in the cache"
+    for reason in step.reasons:
+        yield from reason.text
+    if step.outcome == "failed":
+        yield "the step failed"
+
+
+def as_json(found: Explanation, steps: Sequence[Step]) -> dict[str, object]:
+    """What programs read."""
+    return {
+        "ref": found.ref,
+        "file": found.file,
+        "target": found.target,
+        "createdAt": found.created_at.ToJsonString(),
+        "failed": found.failed,
+        "steps": [step_json(step) for step in steps],
+    }
+
+
+def step_json(step: Step) -> dict[str, object]:
+    made: dict[str, object] = {"name": step.name, "line": step.line, "outcome": step.outcome}
+    made["reasons"] = [
+        {
+            key: value
+            for key, value in (
+                ("kind", reason.kind),
+                ("subject", reason.subject),
+                ("old", reason.old),
+                ("new", reason.new),
+                ("files", [{"path": f.path, "kind": f.kind} for f in reason.files]),
+                ("fileCount", reason.file_count),
+                ("fileTotal", reason.file_total),
+            )
+            if value
+        }
+        for reason in step.reasons
+    ]
+    if step.compared_ref:
+        made["comparedWith"] = step.compared_ref
+    return made

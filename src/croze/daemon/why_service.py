@@ -1,0 +1,92 @@
+"""`croze.v1.Why`: why the steps of past builds missed the cache, and what builds are of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from croze.api import control_pb2, why_pb2, why_pb2_grpc
+from croze.daemon.engine import Engine
+from croze.daemon.status import timestamp
+from croze.errors import NotFound
+from croze.grpc_errors import Context, unary
+from croze.why import text
+from croze.why.reasons import Explained, Reason
+from croze.why.record import Build, Step
+from croze.why.recorder import LISTED_FILES, BuildInfo, scope_of
+
+WARN_ARG = "build-arg:CROZE_WHY"
+"""Set to 0 or false, a build has no warnings of cache misses."""
+
+
+class WhyService(why_pb2_grpc.WhyServicer):
+    """Answers from the records."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @unary
+    async def Explain(
+        self, request: why_pb2.ExplainRequest, context: Context
+    ) -> why_pb2.ExplainResponse:
+        limit = request.files or LISTED_FILES
+        found = await self._engine.recorder.explain(request.ref, limit=limit)
+        if found is None:
+            what = f"no build {request.ref} is" if request.ref else "no builds are"
+            raise NotFound(f"{what} on record")
+        build, explained = found
+        return response(build, explained)
+
+
+def response(build: Build, explained: list[Explained]) -> why_pb2.ExplainResponse:
+    reasons = {one.step.digest: one for one in explained}
+    return why_pb2.ExplainResponse(
+        ref=build.ref,
+        file=build.file,
+        target=build.target,
+        created_at=timestamp(_moment(build.created_us)),
+        failed=build.failed,
+        steps=[_step(s, reasons.get(s.digest)) for s in build.steps if not s.internal],
+    )
+
+
+def _moment(microseconds: int) -> datetime | None:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC) if microseconds else None
+
+
+def _step(step: Step, explained: Explained | None) -> why_pb2.Step:
+    made = why_pb2.Step(name=step.name, line=step.line, outcome=step.outcome)
+    if explained is not None:
+        made.reasons.extend(_reason(reason) for reason in explained.reasons)
+        made.compared_ref = explained.compared_ref
+        moment = timestamp(_moment(explained.compared_us))
+        if moment is not None:
+            made.compared_at.CopyFrom(moment)
+    return made
+
+
+def _reason(reason: Reason) -> why_pb2.Reason:
+    return why_pb2.Reason(
+        kind=reason.kind,
+        subject=reason.subject,
+        old=reason.old,
+        new=reason.new,
+        files=[why_pb2.File(path=f.path, kind=f.kind) for f in reason.files],
+        file_count=reason.count,
+        file_total=reason.total,
+        text=list(text.full(reason)),
+    )
+
+
+def build_info(engine: Engine, request: control_pb2.SolveRequest) -> BuildInfo:
+    """What a solve request is of."""
+    attrs = dict(request.FrontendAttrs)
+    session = engine.sessions.current(request.Session)
+    shared_key = session.shared_key if session is not None else ""
+    file = attrs.get("filename") or "Dockerfile"
+    return BuildInfo(
+        ref=request.Ref,
+        scope=scope_of(shared_key, attrs.get("context", ""), file),
+        file=file,
+        target=attrs.get("target", ""),
+        warn=attrs.get(WARN_ARG, "").lower() not in ("0", "false"),
+    )

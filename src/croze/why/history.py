@@ -1,0 +1,241 @@
+"""Records of past builds on disk: the last few of each Dockerfile, and lists of files.
+
+SQLite, one row a build. A list of files is the checksum index of the directory at the time, kept
+by a hard link: it is never written in place, so that keeping it costs nothing. All of this is
+derived data: a file that can't be read is set aside, and builds never fail for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import zstandard
+
+from croze.ops.content import SIDE_FILE
+from croze.ops.results import RefResult
+from croze.solver.contract import Result
+from croze.why.record import Build
+
+log = logging.getLogger(__name__)
+
+KEEP_BUILDS: Final = 20
+"""Of each scope."""
+KEEP_ALL: Final = 1000
+KEEP_BYTES: Final = 256 << 20
+"""Of lists of files."""
+
+MIGRATIONS: Final[Sequence[str]] = (
+    """
+    CREATE TABLE builds (
+        number INTEGER PRIMARY KEY, ref TEXT NOT NULL, scope TEXT NOT NULL, data BLOB NOT NULL
+    );
+    CREATE INDEX builds_by_scope ON builds (scope, number);
+    CREATE INDEX builds_by_ref ON builds (ref);
+    CREATE TABLE lists (build INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (build, name))
+        WITHOUT ROWID;
+    """,
+)
+"""In order; `PRAGMA user_version` counts those that were applied."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Build)
+
+
+class FileLists:
+    """Lists of files by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def keep(self, result: Result | None) -> str:
+        """Keep what is known now of the files of `result`; the list's name, empty if nothing
+        is known."""
+        ref = result.ref if isinstance(result, RefResult) else None
+        if ref is None:
+            return ""
+        source = ref.side_file(SIDE_FILE)
+        try:
+            st = os.stat(source)
+            name = f"{st.st_ino:x}-{st.st_mtime_ns:x}"
+            target = self._folder / name
+            if not target.exists():
+                _link(source, target)
+        except OSError as error:
+            log.debug("no list of files from %s: %s", source, error)
+            return ""
+        return name
+
+    def path(self, name: str) -> Path:
+        return self._folder / name
+
+    def trim(self, used: set[str], limit_bytes: int = KEEP_BYTES) -> None:
+        """Drop what no record names, and the oldest of what takes too much room."""
+        kept: list[tuple[int, int, Path]] = []
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                if path.name in used:
+                    st = path.stat()
+                    kept.append((st.st_mtime_ns, st.st_size, path))
+                else:
+                    path.unlink()
+        kept.sort(reverse=True)
+        total = 0
+        for _, size, path in kept:
+            total += size
+            if total > limit_bytes:
+                path.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        temporary = target.with_name(f"{target.name}.{os.getpid()}")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+
+
+class History:
+    """Past builds. Safe to use from several threads."""
+
+    def __init__(self, root: Path, *, keep_builds: int = KEEP_BUILDS) -> None:
+        """`root` is the daemon's: files `why.db` and `why/` are made in it."""
+        self.lists = FileLists(root / "why")
+        self._keep_builds = keep_builds
+        self._lock = threading.Lock()
+        self._pending: dict[int, set[str]] = {}
+        path = root / "why.db"
+        try:
+            self._connection = _open(path)
+        except sqlite3.DatabaseError as error:
+            log.warning("records of past builds can't be read, starting anew: %s", error)
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            self._connection = _open(path)
+
+    def add(self, build: Build) -> None:
+        """Remember a build; older ones of its scope give way."""
+        data = zstandard.ZstdCompressor(level=1).compress(_encoder.encode(build))
+        lists = {item.files for step in build.steps for item in step.inputs if item.files}
+        with self._writing() as db:
+            cursor = db.execute(
+                "INSERT INTO builds (ref, scope, data) VALUES (?, ?, ?)",
+                (build.ref, build.scope, data),
+            )
+            rows = [(cursor.lastrowid, name) for name in lists]
+            db.executemany("INSERT INTO lists VALUES (?, ?)", rows)
+            dropped = self._drop_old(db, build.scope)
+            used = {name for (name,) in db.execute("SELECT DISTINCT name FROM lists")}
+        if dropped or lists:
+            self.lists.trim(used | self._held())
+
+    def earlier(self, scope: str, *, before: str = "") -> Iterator[Build]:
+        """Builds of a scope, newest first; with `before` those older than that ref."""
+        number = 1 << 62
+        if before:
+            found = self._read("SELECT MIN(number) FROM builds WHERE ref = ?", before)
+            number = int(found[0][0] or number) if found else number
+        while True:
+            rows = self._read(
+                "SELECT number, data FROM builds WHERE scope = ? AND number < ? "
+                "ORDER BY number DESC LIMIT 1",
+                scope,
+                number,
+            )
+            if not rows:
+                return
+            number = int(rows[0][0])
+            yield _decode(rows[0][1])
+
+    def latest(self) -> Build | None:
+        rows = self._read("SELECT data FROM builds ORDER BY number DESC LIMIT 1")
+        return _decode(rows[0][0]) if rows else None
+
+    def find(self, ref: str) -> Build | None:
+        """The build with this ref, or the newest whose ref begins with it."""
+        rows = self._read(
+            "SELECT data FROM builds WHERE ref >= ? AND ref < ? ORDER BY number DESC LIMIT 1",
+            ref,
+            ref + "\U0010ffff",
+        )
+        return _decode(rows[0][0]) if rows and ref else None
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[set[str]]:
+        """Names of lists added to the set are kept while inside, although no record names them
+        yet."""
+        names: set[str] = set()
+        key = id(names)
+        with self._lock:
+            self._pending[key] = names
+        try:
+            yield names
+        finally:
+            with self._lock:
+                del self._pending[key]
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _held(self) -> set[str]:
+        with self._lock:
+            return set().union(*self._pending.values())
+
+    def _drop_old(self, db: sqlite3.Connection, scope: str) -> bool:
+        dropped = db.execute(
+            "DELETE FROM builds WHERE scope = ? AND number NOT IN "
+            "(SELECT number FROM builds WHERE scope = ? ORDER BY number DESC LIMIT ?)",
+            (scope, scope, self._keep_builds),
+        ).rowcount
+        dropped += db.execute(
+            "DELETE FROM builds WHERE number <= (SELECT MAX(number) FROM builds) - ?", (KEEP_ALL,)
+        ).rowcount
+        if dropped:
+            db.execute("DELETE FROM lists WHERE build NOT IN (SELECT number FROM builds)")
+        return bool(dropped)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _read(self, sql: str, *values: str | int) -> list[tuple[int, bytes]]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+
+def _decode(data: int | bytes) -> Build:
+    assert isinstance(data, bytes)
+    return _decoder.decode(zstandard.ZstdDecompressor().decompress(data))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        os.chmod(path, 0o600)  # build arguments are in it
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        (done,) = connection.execute("PRAGMA user_version").fetchone()
+        for number, script in enumerate(MIGRATIONS[done:], done + 1):
+            connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,316 @@
+"""Watches builds: warns of steps that miss the cache, and records what became of all of them.
+
+The work is done when the build is over, or beside it in a thread; a build never fails for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Final
+
+from croze.api import ops_pb2
+from croze.fs.changed import Changes, changed_files
+from croze.fs.checksum import Query
+from croze.solver.contract import OpContext, Vertex
+from croze.solver.observe import VertexFacts
+from croze.solver.solver import Job
+from croze.status import VertexWarning
+from croze.why import text
+from croze.why.history import FileLists, History
+from croze.why.reasons import Explained, Reason, explain
+from croze.why.record import Build, Files, make_steps, missed
+
+log = logging.getLogger(__name__)
+
+JOB_VALUE: Final = "why"
+LISTED_FILES: Final = 20
+_OBVIOUS: Final = frozenset({"instruction", "no-cache", "new", "parent", "uncacheable", "platform"})
+"""Whoever changed the Dockerfile or gave a flag knows: no warning."""
+_WARNING_LEVEL: Final = 1
+_LOOK_BACK: Final = 3
+"""How many builds a warning is looked for in."""
+
+
+@dataclass(frozen=True)
+class BuildInfo:
+    """What a build is of. `scope` is equal for builds of the same Dockerfile and context."""
+
+    ref: str
+    scope: str
+    file: str
+    target: str
+    warn: bool = True
+
+
+Definitions = Callable[[], Iterable[ops_pb2.Definition]]
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A job's value."""
+
+    watch: Watch
+    definitions: Definitions
+
+
+class Watch:
+    """One build that is being watched."""
+
+    def __init__(
+        self, history: History, job: Job, describe: Callable[[], BuildInfo], held: set[str]
+    ) -> None:
+        self._history = history
+        self._job = job
+        self._describe = describe
+        self._held = held
+        self._missed: dict[str, None] = {}
+        self._earlier: list[Build] | None = None
+        self._warnings: list[asyncio.Future[Explained | None]] = []
+
+    @cached_property
+    def info(self) -> BuildInfo:
+        """Asked for late: the client's session may come after its request."""
+        return self._describe()
+
+    @property
+    def ran(self) -> bool:
+        """Whether anything but a source ran."""
+        return bool(self._missed)
+
+    async def close(
+        self, definitions: Iterable[ops_pb2.Definition], *, failed: bool
+    ) -> Callable[[], None]:
+        """Wait for warnings; returns what is left to do, in any thread, to record the build."""
+        if self._warnings:
+            await asyncio.wait(self._warnings)
+        facts, origins = list(self._job.facts()), list(definitions)
+        files = self._keep(facts)
+
+        def record() -> None:
+            build = self._build(facts, origins, files, failed=failed)
+            if any(not step.internal for step in build.steps):
+                self._history.add(build)
+
+        return record
+
+    def _build(
+        self,
+        facts: Sequence[VertexFacts],
+        definitions: Sequence[ops_pb2.Definition],
+        files: Files,
+        *,
+        failed: bool = False,
+    ) -> Build:
+        info, now = self.info, time.time_ns() // 1000
+        steps = make_steps(facts, line_numbers(definitions), files)
+        args = declared_args(definitions)
+        return Build(info.ref, info.scope, info.file, info.target, now, failed, steps, args)
+
+    def _keep(self, facts: Iterable[VertexFacts]) -> Files:
+        """Keep the lists of files that steps used: the next build may change them."""
+        return keep_lists(self._history.lists, facts, self._held)
+
+    # Warnings
+
+    def missed(self, facts: VertexFacts, definitions: Definitions) -> None:
+        """See `observe.Observer`."""
+        vertex = facts.vertex
+        if not vertex.inputs:
+            return
+        follows = any(item.edge.vertex.digest in self._missed for item in facts.inputs)
+        self._missed[vertex.digest] = None
+        if follows or vertex.ignore_cache or not self.info.warn:
+            return
+        if self._earlier is None:
+            self._earlier = list(islice(self._history.earlier(self.info.scope), _LOOK_BACK))
+        if self._earlier:
+            self._start_warning(vertex, list(definitions()))
+
+    def _start_warning(self, vertex: Vertex, definitions: Sequence[ops_pb2.Definition]) -> None:
+        now, earlier = list(self._job.facts()), self._earlier or []
+        files = self._keep(now)
+
+        def find() -> Explained | None:
+            build = self._build(now, definitions, files)
+            for step in build.steps:
+                if step.digest == vertex.digest and not step.internal:
+                    return explain(step, build, earlier, comparer(self._history.lists))
+            return None
+
+        future = asyncio.get_running_loop().run_in_executor(None, find)
+        future.add_done_callback(lambda done: self._warn(vertex, done))
+        self._warnings.append(future)
+
+    def _warn(self, vertex: Vertex, done: asyncio.Future[Explained | None]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            log.debug("no reason found for %s: %s", vertex.name, error)
+            return
+        found = done.result()
+        if found is not None and found.compared_ref:
+            reasons = [r for r in found.reasons if r.kind not in _OBVIOUS]
+            if reasons:
+                self._job.emit(_warning(vertex, reasons))
+
+
+def _warning(vertex: Vertex, reasons: Sequence[Reason]) -> VertexWarning:
+    detail = [line for reason in reasons for line in text.full(reason)]
+    name = text.clip(" ".join(vertex.name.split()), 60)
+    return VertexWarning(
+        vertex.digest,
+        _WARNING_LEVEL,
+        f"cache miss: {name}: {text.short(reasons)}",
+        tuple(detail),
+    )
+
+
+def keep_lists(lists: FileLists, facts: Iterable[VertexFacts], held: set[str]) -> Files:
+    """Keep the lists of files of all inputs that count by content; their names go into `held`."""
+    found: dict[tuple[str, int], str] = {}
+    for one in facts:
+        for number, item in enumerate(one.inputs):
+            if item.content and item.result is not None:
+                name = lists.keep(item.result)
+                if name:
+                    held.add(name)
+                    found[one.vertex.digest, number] = name
+    return found
+
+
+def comparer(lists: FileLists, limit: int = LISTED_FILES) -> Callable[..., Changes | None]:
+    """Compares kept lists by name."""
+
+    def compare(old: str, new: str, queries: Sequence[Query]) -> Changes | None:
+        return changed_files(str(lists.path(old)), str(lists.path(new)), queries, limit)
+
+    return compare
+
+
+class Recorder:
+    """The solver's observer. One per daemon."""
+
+    def __init__(self, history: History, *, warnings: bool = True) -> None:
+        self.history = history
+        self._warnings = warnings
+        self._late: set[asyncio.Future[None]] = set()
+
+    def missed(self, facts: VertexFacts, ctx: OpContext) -> None:
+        """See `observe.Observer`."""
+        for watched in ctx.job_values(JOB_VALUE):
+            if isinstance(watched, _Watched):
+                try:
+                    watched.watch.missed(facts, watched.definitions)
+                except Exception:
+                    log.exception("a miss could not be noted")
+
+    @asynccontextmanager
+    async def watching(
+        self, job: Job, describe: Callable[[], BuildInfo], definitions: Definitions
+    ) -> AsyncIterator[None]:
+        """Record what `job` does while inside. `definitions`: what is built, for line numbers."""
+        with ExitStack() as stack:
+            held = stack.enter_context(self.history.holding())
+            watch = Watch(self.history, job, self._with_wish(describe), held)
+            job.set_value(JOB_VALUE, _Watched(watch, definitions))
+            failed = True
+            try:
+                yield
+                failed = False
+            finally:
+                await self._finish(watch, definitions, stack.pop_all(), failed=failed)
+
+    def _with_wish(self, describe: Callable[[], BuildInfo]) -> Callable[[], BuildInfo]:
+        def described() -> BuildInfo:
+            info = describe()
+            return replace(info, warn=info.warn and self._warnings)
+
+        return described
+
+    async def _finish(
+        self, watch: Watch, definitions: Definitions, held: ExitStack, *, failed: bool
+    ) -> None:
+        """Record at once if something ran. Else nobody waits for it."""
+        record = await watch.close(definitions(), failed=failed)
+
+        def work() -> None:
+            with held:
+                try:
+                    record()
+                except Exception:
+                    log.exception("a build could not be recorded")
+
+        future = asyncio.get_running_loop().run_in_executor(None, work)
+        self._late.add(future)
+        future.add_done_callback(self._late.discard)
+        if watch.ran:
+            await asyncio.wait({future})
+
+    async def close(self) -> None:
+        """Wait for what is being recorded, and close the history."""
+        if self._late:
+            await asyncio.wait(set(self._late))
+        self.history.close()
+
+    def info_of(self, job: Job) -> BuildInfo:
+        """What a watched job builds."""
+        for watched in job.values_of(JOB_VALUE):
+            if isinstance(watched, _Watched):
+                return watched.watch.info
+        return BuildInfo(job.id, "", "", "")
+
+    async def explain(
+        self, ref: str = "", *, limit: int = LISTED_FILES
+    ) -> tuple[Build, list[Explained]] | None:
+        """A recorded build (the latest without `ref`) and why its steps missed, in order; None if
+        there is none."""
+        return await asyncio.to_thread(self._explain, ref, limit)
+
+    def _explain(self, ref: str, limit: int) -> tuple[Build, list[Explained]] | None:
+        build = self.history.find(ref) if ref else self.history.latest()
+        if build is None:
+            return None
+        earlier = list(self.history.earlier(build.scope, before=build.ref))
+        compare = comparer(self.history.lists, limit)
+        return build, [
+            explain(step, build, earlier, compare)
+            for step in build.steps
+            if missed(step) and not step.internal
+        ]
+
+
+def scope_of(shared_key: str, context: str, file: str) -> str:
+    """Equal for builds of the same Dockerfile and context, as far as a client tells."""
+    return hashlib.sha256("\0".join((shared_key, context, file)).encode()).hexdigest()[:32]
+
+
+def line_numbers(definitions: Iterable[ops_pb2.Definition]) -> dict[str, int]:
+    """The first line of each op, by its digest."""
+    found: dict[str, int] = {}
+    for definition in definitions:
+        for digest, places in definition.Source.locations.items():
+            lines = [r.start.line for place in places.locations for r in place.ranges]
+            if lines:
+                found[digest] = min(lines)
+    return found
+
+
+def declared_args(definitions: Iterable[ops_pb2.Definition]) -> tuple[str, ...]:
+    """Names that the Dockerfiles declare with ARG."""
+    names: dict[str, None] = {}
+    for definition in definitions:
+        for info in definition.Source.infos:
+            for line in info.data.decode("utf-8", "replace").splitlines():
+                words = line.split()
+                if len(words) > 1 and words[0].upper() == "ARG":
+                    names.update((word.partition("=")[0], None) for word in words[1:])
+    return tuple(names)
