@@ -23,6 +23,7 @@ from croze.fs.view import (
     is_whiteout,
     raw_items,
 )
+from croze.fs.walk import walk_stats
 
 _CHUNK = 256 << 10
 
@@ -81,6 +82,11 @@ def _upper(directory: str, lower: View, prefix: str) -> Iterator[Change]:
 
 
 def _compare(lower: View, upper: View, prefix: str) -> Iterator[Change]:
+    if not lower.dirs and not upper.overlay:
+        for directory in upper.dirs:
+            for path, source, st in walk_stats(directory):
+                yield Change(Kind.ADD, prefix + path, source, st)
+        return
     old = lower.items() if lower.dirs else {}
     new = upper.items()
     names = list(new) if not old else _merge(list(old), list(new))
