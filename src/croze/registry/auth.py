@@ -12,13 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import aiohttp
 import msgspec
 
 from croze.errors import CrozeError
 from croze.registry import failures
 from croze.registry.credentials import Credentials, Login, Token
 from croze.registry.hosts import Endpoint
+from croze.registry.lazy import aiohttp
 
 _CLIENT_ID = "buildkit-client"
 _DEFAULT_LIFETIME_S = 60

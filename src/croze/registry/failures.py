@@ -6,9 +6,8 @@ import errno
 import json
 import ssl
 
-import aiohttp
-
 from croze.errors import CrozeError, NotFound, PermissionDenied, Unavailable
+from croze.registry.lazy import aiohttp
 
 
 class UnexpectedStatus(CrozeError):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import aiohttp
-
 from croze.errors import Corrupted, CrozeError, NotFound
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -15,6 +13,7 @@ from croze.image.reference import check_digest
 from croze.registry import failures
 from croze.registry.client import Repository
 from croze.registry.hosts import Endpoint
+from croze.registry.lazy import aiohttp
 
 MAX_MANIFEST_BYTES = 8 << 20
 _WRITE_BYTES = 1 << 20

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
-import aiohttp
-
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -18,6 +16,7 @@ from croze.registry import failures
 from croze.registry.client import Repository
 from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
+from croze.registry.lazy import aiohttp
 
 _CHUNK_BYTES = 1 << 20
 _DENIED = "push access denied, repository does not exist or may require authorization"

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import TypeVar
 
-import aiohttp
 from yarl import URL
 
 from croze.errors import CrozeError
@@ -16,6 +15,7 @@ from croze.registry import failures
 from croze.registry.auth import Authorizer
 from croze.registry.credentials import Credentials
 from croze.registry.hosts import Endpoint
+from croze.registry.lazy import aiohttp
 
 T = TypeVar("T")
 Body = Callable[[], AsyncIterator[bytes]] | bytes | None

@@ -15,12 +15,11 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-import aiohttp
-
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.image import gojson
 from croze.image.manifest import digest_of
 from croze.registry.failures import reason
+from croze.registry.lazy import aiohttp
 from croze.session import upload
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
