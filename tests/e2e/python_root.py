@@ -15,8 +15,8 @@ from tests.e2e.sandbox import REPO
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 PACKAGES = ("grpc", "google", "msgspec", "typing_extensions.py")
 UNUSED = (
-    "test tests idlelib tkinter turtledemo ensurepip lib2to3 site-packages __pycache__ config-* "
-    "pydoc_data *.a *.pyc"
+    "test tests idlelib tkinter turtledemo ensurepip lib2to3 site-packages config-* pydoc_data *.a "
+    "*.opt-1.pyc *.opt-2.pyc"
 )
 
 

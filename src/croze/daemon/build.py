@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from croze.api import control_pb2, ops_pb2
+from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.results import export_source
@@ -40,7 +40,13 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
     async with (
         engine.solver.job(request.Ref, sessions=sessions) as job,
-        open_bridge(engine.bridges, job, session=request.Session, load_options=options) as bridge,
+        open_bridge(
+            engine.bridges,
+            job,
+            session=request.Session,
+            load_options=options,
+            policies=source_policies(request),
+        ) as bridge,
         engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
     ):
         result = await result_of(engine, bridge, request)
@@ -52,6 +58,13 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
         # Who was told that the build is done may pull the plug.
         engine.keys.flush()
         return response
+
+
+def source_policies(request: control_pb2.SolveRequest) -> list[policy_pb2.Policy]:
+    """The client's rules for sources."""
+    if request.SourcePolicySession:
+        raise Unsupported("source policies of a session are not supported by this daemon")
+    return [request.SourcePolicy] if request.HasField("SourcePolicy") else []
 
 
 def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[WantedExport]:

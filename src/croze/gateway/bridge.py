@@ -11,15 +11,16 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from croze.api import ops_pb2, worker_pb2
+from croze.api import ops_pb2, policy_pb2, worker_pb2
 from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
 from croze.errors import Canceled, CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.containers import Containers
 from croze.gateway.once import Once
+from croze.gateway.policy import SourcePolicies
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -106,18 +107,26 @@ class SolveRequest:
     opts: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, ops_pb2.Definition] = field(default_factory=dict)
     evaluate: bool = False
+    policies: Sequence[policy_pb2.Policy] = ()
+    """For the sources of the definition, besides the build's own."""
 
 
 class Bridge:
     """See the module. Make it with `open_bridge`."""
 
     def __init__(
-        self, services: BridgeServices, job: Job, session: str, load_options: LoadOptions
+        self,
+        services: BridgeServices,
+        job: Job,
+        session: str,
+        load_options: LoadOptions,
+        policies: SourcePolicies,
     ) -> None:
         self.services = services
         self.job = job
         self.session = session
         self._load_options = load_options
+        self._policies = policies
         self._refs: list[BridgeRef] = []
         self._images: dict[tuple[object, ...], Once[ResolvedImage]] = {}
         self._closed = False
@@ -133,7 +142,7 @@ class Bridge:
         if definition is not None and getattr(definition, "def"):
             if request.frontend:
                 raise InvalidRequest("cannot solve with both Definition and Frontend specified")
-            result = BridgeResult(self.make_ref(definition))
+            result = BridgeResult(self.make_ref(definition, request.policies))
         elif request.frontend:
             result = await self._run_frontend(request)
         else:
@@ -142,10 +151,12 @@ class Bridge:
             await evaluate(result)
         return result
 
-    def make_ref(self, definition: ops_pb2.Definition) -> BridgeRef:
+    def make_ref(
+        self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
+    ) -> BridgeRef:
         if self._closed:
             raise Canceled()
-        ref = BridgeRef(self, definition)
+        ref = BridgeRef(self, definition, policies)
         self._refs.append(ref)
         return ref
 
@@ -153,9 +164,27 @@ class Bridge:
         """All that refs were made of so far."""
         return [ref.definition for ref in self._refs]
 
-    async def build(self, definition: ops_pb2.Definition) -> SolvedResult:
+    async def build(
+        self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
+    ) -> SolvedResult:
         """Solve now; the handle is the caller's."""
-        return await self.job.build(await load(definition, self._load_options))
+        return await self.job.build(await self._load(definition, policies))
+
+    async def _load(
+        self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
+    ) -> Edge:
+        rules = self._policies.also(policies)
+        options = replace(self._load_options, policy=rules.replace) if rules else self._load_options
+        return await load(definition, options)
+
+    def decide(
+        self, source: ops_pb2.SourceOp, policies: Sequence[policy_pb2.Policy] = ()
+    ) -> ops_pb2.SourceOp:
+        """What the policies make of a source that is asked about. Raises when it is denied."""
+        try:
+            return self._policies.also(policies).decide(source)
+        except CrozeError as error:
+            raise error.wrap("could not resolve image due to policy") from None
 
     async def plan(self, result: BridgeResult) -> BridgeResult:
         """What evaluating `result` would find in the cache; nothing of it is run."""
@@ -165,7 +194,7 @@ class Bridge:
         parts = []
         for key, ref in result.by_key().items():
             if ref is not None:
-                edge = await load(ref.definition, self._load_options)
+                edge = await self._load(ref.definition)
                 parts.append((key, edge, ref.definition))
         return BridgeResult(metadata=await planner(self.job, parts))
 
@@ -179,6 +208,7 @@ class Bridge:
         oci_store: OciStore | None = None,
     ) -> ResolvedImage:
         """An image's digest and config. The same question is asked once per build."""
+        ref = self._decide_image(ref, oci_store)
         key = (ref, platform, mode, oci_store)
         once = self._images.get(key)
         if once is None:
@@ -189,8 +219,16 @@ class Bridge:
             once = self._images[key] = Once(ask)
         return await once.get()
 
+    def _decide_image(self, ref: str, oci_store: OciStore | None) -> str:
+        scheme = "docker-image://" if oci_store is None else "oci-layout://"
+        decided = self.decide(ops_pb2.SourceOp(identifier=scheme + ref)).identifier
+        if not decided.startswith(scheme):
+            raise Unsupported(f"could not resolve image due to policy: {ref} became {decided}")
+        return decided.removeprefix(scheme)
+
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str = "") -> SourceMeta:
         """What a source that is no image says of itself."""
+        source = self.decide(source)
         resolve = self.services.source_meta
         if resolve is None:
             scheme = source.identifier.partition("://")[0]
@@ -313,10 +351,11 @@ async def open_bridge(
     *,
     session: str,
     load_options: LoadOptions | None = None,
+    policies: Sequence[policy_pb2.Policy] = (),
 ) -> AsyncIterator[Bridge]:
     """A bridge for one build. Inside, results may be used; leaving releases them."""
     options = load_options or LoadOptions(caps=services.llb_caps)
-    bridge = Bridge(services, job, session, options)
+    bridge = Bridge(services, job, session, options, SourcePolicies(policies))
     try:
         yield bridge
     finally:

@@ -74,6 +74,7 @@ LLB_ENABLED: Final = frozenset(
         "source.http.header",
         "source.buildop.llbfilename",
         "soruce.http.uidgid",  # spelt like this on the wire
+        "source.policy",
         "source.local",
         "source.local.unique",
         "source.local.sessionid",
@@ -141,7 +142,6 @@ LLB_MISSING: Final = frozenset(
         "cache.azblob",
         "exporter.image.attestations",
         "exporter.session",
-        "source.policy",
         "source.policy.session",
         "history.filter",
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from croze.api import ops_pb2, stat_pb2
+from croze.api import ops_pb2, policy_pb2, stat_pb2
 from croze.errors import Canceled, CrozeError
 from croze.gateway import blame, files
 from croze.gateway.once import Once
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 class BridgeRef:
     """The result of a definition, solved when first needed. Owned by its bridge."""
 
-    def __init__(self, bridge: Bridge, definition: ops_pb2.Definition) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        definition: ops_pb2.Definition,
+        policies: Sequence[policy_pb2.Policy] = (),
+    ) -> None:
         self.id = secrets.token_hex(16)
         self.definition = definition
+        self._policies = tuple(policies)
         self._bridge = bridge
         self._solved = Once(self._solve)
         self._released = False
@@ -57,7 +63,7 @@ class BridgeRef:
 
     async def _solve(self) -> SolvedResult:
         try:
-            solved = await self._bridge.build(self.definition)
+            solved = await self._bridge.build(self.definition, self._policies)
         except CrozeError as err:
             raise err.with_detail(*blame.sources(self.definition, err)) from err.__cause__
         if self._released:

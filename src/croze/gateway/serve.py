@@ -82,6 +82,7 @@ class ServedBuild:
                 opts=dict(request.FrontendOpt),
                 inputs=dict(request.FrontendInputs),
                 evaluate=request.Evaluate,
+                policies=list(request.SourcePolicies),
             )
         )
         if result.refs and not request.allowResultReturn:
@@ -127,8 +128,12 @@ class ServedBuild:
         self, request: gateway_pb2.ResolveImageConfigRequest
     ) -> gateway_pb2.ResolveImageConfigResponse:
         is_layout = request.ResolverType == _RESOLVER_LAYOUT
+        asked = f"{_LAYOUT if is_layout else _IMAGE}://{request.Ref}"
+        source = self._bridge.decide(
+            ops_pb2.SourceOp(identifier=asked), list(request.SourcePolicies)
+        )
         found = await self._bridge.resolve_image(
-            request.Ref,
+            source.identifier.partition("://")[2],
             platform=_platform(request),
             mode=request.ResolveMode,
             log_name=request.LogName,
@@ -143,6 +148,7 @@ class ServedBuild:
     ) -> gateway_pb2.ResolveSourceMetaResponse:
         if not request.HasField("Source"):
             raise InvalidRequest("source is required")
+        request.Source.CopyFrom(self._bridge.decide(request.Source, list(request.SourcePolicies)))
         scheme = request.Source.identifier.partition("://")[0]
         if scheme in (_IMAGE, _LAYOUT):
             return await self._image_meta(request, scheme)

@@ -1,0 +1,166 @@
+"""Source policies: which sources a build may use, and what stands in for others.
+
+A policy is a list of rules; the last ALLOW or DENY that matches a source counts, and a CONVERT
+that changes it starts over. Meaning and words are those of BuildKit's `sourcepolicy`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from croze.api import ops_pb2, policy_pb2
+from croze.errors import CrozeError, InvalidRequest, PermissionDenied
+from croze.image import reference
+
+MAX_CHANGES = 20
+_IMAGE = "docker-image://"
+_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
+
+
+class SourcePolicies:
+    """Policies that all hold, in this order."""
+
+    def __init__(self, policies: Sequence[policy_pb2.Policy] = ()) -> None:
+        self._policies = tuple(policy for policy in policies if policy.rules)
+
+    def __bool__(self) -> bool:
+        return bool(self._policies)
+
+    def also(self, policies: Sequence[policy_pb2.Policy]) -> SourcePolicies:
+        """These, and then others."""
+        return SourcePolicies((*self._policies, *policies)) if policies else self
+
+    def decide(self, source: ops_pb2.SourceOp) -> ops_pb2.SourceOp:
+        """What the source is replaced with, or a copy of itself. Raises `PermissionDenied` for one
+        that is denied."""
+        decided = ops_pb2.SourceOp()
+        decided.CopyFrom(source)
+        if not self:
+            return decided
+        decided.identifier = _normalized(decided.identifier)
+        for _ in range(MAX_CHANGES + 1):
+            if not any(_apply(policy, decided) for policy in self._policies):
+                return decided
+        raise CrozeError("too many mutations on a single source: too many operations")
+
+    async def replace(self, source: ops_pb2.SourceOp) -> ops_pb2.SourceOp | None:
+        """`decide` as `ops.load` asks it."""
+        try:
+            return self.decide(source)
+        except CrozeError as error:
+            raise error.wrap("error evaluating the source policy") from None
+
+
+def _normalized(identifier: str) -> str:
+    """Images are matched by their full names."""
+    if not identifier.startswith(_IMAGE):
+        return identifier
+    try:
+        return _IMAGE + reference.normalize(identifier.removeprefix(_IMAGE))
+    except InvalidRequest:
+        return identifier
+
+
+def _apply(policy: policy_pb2.Policy, source: ops_pb2.SourceOp) -> bool:
+    """Whether a rule has changed the source; the rest is not looked at then."""
+    identifier, denied = source.identifier, False
+    for rule in policy.rules:
+        if not _matches(rule.selector, identifier, source.attrs):
+            continue
+        match rule.action:
+            case policy_pb2.ALLOW:
+                denied = False
+            case policy_pb2.DENY:
+                denied = True
+            case policy_pb2.CONVERT:
+                if _convert(rule, source):
+                    return True
+            case _:
+                raise InvalidRequest(f"source policy: unknown action {rule.action}")
+    if denied:
+        raise PermissionDenied(f'source "{identifier}" denied by policy: source denied by policy')
+    return False
+
+
+def _matches(selector: policy_pb2.Selector, identifier: str, attrs: Mapping[str, str]) -> bool:
+    if not all(_holds(constraint, attrs) for constraint in selector.constraints):
+        return False
+    if selector.identifier == identifier:
+        return True
+    match selector.match_type:
+        case policy_pb2.EXACT:
+            return False
+        case policy_pb2.REGEX:
+            return _pattern(selector).search(identifier) is not None
+        case policy_pb2.WILDCARD:
+            return _pattern(selector).fullmatch(identifier) is not None
+    raise InvalidRequest(f"unknown match type: {selector.match_type}")
+
+
+def _holds(constraint: policy_pb2.AttrConstraint, attrs: Mapping[str, str]) -> bool:
+    value = attrs.get(constraint.key, "")
+    match constraint.condition:
+        case policy_pb2.EQUAL:
+            return value == constraint.value
+        case policy_pb2.NOTEQUAL:
+            return value != constraint.value
+        case policy_pb2.MATCHES:
+            return _compiled(constraint.value).search(value) is not None
+    raise InvalidRequest(f"unknown attr condition: {constraint.condition}")
+
+
+def _convert(rule: policy_pb2.Rule, source: ops_pb2.SourceOp) -> bool:
+    if not rule.HasField("updates"):
+        raise InvalidRequest("error mutating source policy: missing destination for convert rule")
+    target = _format(rule.selector, source.identifier, rule.updates.identifier)
+    changed = bool(target) and target != source.identifier
+    if changed:
+        source.identifier = target
+    for key, value in rule.updates.attrs.items():
+        if source.attrs.get(key, "") != value:
+            source.attrs[key] = value
+            changed = True
+    return changed
+
+
+def _format(selector: policy_pb2.Selector, identifier: str, target: str) -> str:
+    """The destination, where `$1` or `${1}` stand for what the selector's groups match."""
+    target = target or selector.identifier
+    match selector.match_type:
+        case policy_pb2.EXACT:
+            return target
+        case policy_pb2.WILDCARD:
+            found = _pattern(selector).fullmatch(identifier)
+            return _expand(found, target) if found else identifier
+    return _pattern(selector).sub(lambda found: _expand(found, target), identifier)
+
+
+def _expand(found: re.Match[str], template: str) -> str:
+    """Go's `Regexp.Expand`: a group that isn't there is empty."""
+
+    def value(reference: re.Match[str]) -> str:
+        if reference[1]:
+            return "$"
+        name = reference[2] or reference[3]
+        try:
+            return found[int(name) if name.isdigit() else name] or ""
+        except IndexError:
+            return ""
+
+    return _REFERENCE.sub(value, template)
+
+
+def _pattern(selector: policy_pb2.Selector) -> re.Pattern[str]:
+    if selector.match_type == policy_pb2.REGEX:
+        return _compiled(selector.identifier)
+    if "**" in selector.identifier:
+        raise InvalidRequest('invalid wildcard: "**"')
+    return re.compile(re.escape(selector.identifier).replace(r"\*", "(.*)"))
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise InvalidRequest(f'invalid regex "{text}": {error}') from None
