@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -44,7 +45,9 @@ class SnapshotTable:
         self._children: Counter[str] = Counter()
         self._load()
         self._sweep()
-        self._next = 1 + max((s.number or 0 for s in self._rows.values()), default=0)
+        # Ext4 chooses the place by the name: one that was just deleted would lead to its remains.
+        start = int(time.time()) % 100_000
+        self._next = 1 + max(start, *(s.number or 0 for s in self._rows.values()), 0)
 
     def _load(self) -> None:
         for key, number, lowers, committed in self._db.read("SELECT * FROM snapshots"):
