@@ -86,7 +86,7 @@ def settings(argv: Sequence[str]) -> Settings:
     if unknown := entitlements - ENTITLEMENTS:
         raise InvalidRequest(f"invalid entitlement: {', '.join(sorted(unknown))}")
     return Settings(
-        root=Path(config.root or DEFAULT_ROOT),
+        root=Path(config.root or DEFAULT_ROOT).absolute(),
         addresses=tuple(config.grpc.address) or (DEFAULT_ADDRESS,),
         debug=config.debug or config.log.level in ("debug", "trace"),
         group=flags.group,

@@ -8,6 +8,7 @@ import grp
 import logging
 import os
 import socket
+import ssl
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,25 +27,35 @@ FIRST_PASSED_FD = 3
 
 @asynccontextmanager
 async def listening(
-    server: grpc.aio.Server, addresses: Sequence[str], tls: Tls, group: str
+    server: grpc.aio.Server, addresses: Sequence[str], tls: Tls, group: str, root: Path
 ) -> AsyncIterator[None]:
     """Bind everything; the socket files are gone afterwards. Start the server inside.
 
-    Raises `InvalidRequest` for an address that can't be used.
+    Raises `InvalidRequest` for an address that can't be used. `root` is the daemon's own folder.
     """
     async with contextlib.AsyncExitStack() as stack:
+        relays = Relays(server, root / "relay")
+        stack.callback(relays.close)
         for address in addresses:
             scheme, _, rest = address.partition("://")
             if scheme == "unix":
                 stack.enter_context(_unix(server, Path(rest), group))
             elif scheme == "tcp":
-                _tcp(server, rest, tls)
+                await _tcp(server, rest, tls, stack, relays)
             elif scheme == "fd":
                 for passed in passed_sockets(rest):
-                    await stack.enter_async_context(_relayed(server, passed))
+                    await stack.enter_async_context(await relays.relay(passed))
             else:
                 raise InvalidRequest(f"invalid address {address}: use unix://, tcp:// or fd://")
         yield
+
+
+def _add_port(server: grpc.aio.Server, address: str) -> None:
+    """Raises `InvalidRequest` when the address can't be had."""
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise InvalidRequest(f"cannot listen on {address}") from error
 
 
 @contextlib.contextmanager
@@ -53,7 +64,7 @@ def _unix(server: grpc.aio.Server, path: Path, group: str) -> Iterator[None]:
     _remove_dead(path)
     old = os.umask(0o177)
     try:
-        server.add_insecure_port(f"unix:{path}")
+        _add_port(server, f"unix:{path}")
     finally:
         os.umask(old)
     os.chmod(path, 0o660)
@@ -88,27 +99,46 @@ def _group_id(name: str) -> int:
         raise InvalidRequest(f"unknown group {name}") from None
 
 
-def _tcp(server: grpc.aio.Server, address: str, tls: Tls) -> None:
-    credentials = _credentials(tls)
-    if credentials is None:
+async def _tcp(
+    server: grpc.aio.Server,
+    address: str,
+    tls: Tls,
+    stack: contextlib.AsyncExitStack,
+    relays: Relays,
+) -> None:
+    context = _tls_context(tls)
+    if context is None:
         log.warning("TLS is not enabled for tcp://%s; anybody who reaches it is root here", address)
-        bound = server.add_insecure_port(address)
-    else:
-        bound = server.add_secure_port(address, credentials)
-    if bound == 0:
-        raise InvalidRequest(f"cannot listen on tcp://{address}")
+        _add_port(server, address)
+        return
+    bound = _bind(address)
+    stack.callback(bound.close)
+    await stack.enter_async_context(await relays.relay(bound, context))
 
 
-def _credentials(tls: Tls) -> grpc.ServerCredentials | None:
+def _bind(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    try:
+        return socket.create_server((host.strip("[]"), int(port)))
+    except (OSError, ValueError, OverflowError) as error:
+        raise InvalidRequest(f"cannot listen on tcp://{address}: {error}") from error
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext | None:
     """Mutual TLS when a CA is given; None when no certificate is."""
     if not tls.cert and not tls.key:
         return None
     try:
-        key, certificate = Path(tls.key).read_bytes(), Path(tls.cert).read_bytes()
-        ca = Path(tls.ca).read_bytes() if tls.ca else None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        context.load_cert_chain(tls.cert, tls.key)
+        if tls.ca:
+            context.load_verify_locations(tls.ca)
+            context.verify_mode = ssl.CERT_REQUIRED
     except OSError as error:
         raise InvalidRequest(f"cannot read TLS files: {error}") from error
-    return grpc.ssl_server_credentials([(key, certificate)], ca, ca is not None)
+    return context
 
 
 def passed_sockets(name: str) -> list[socket.socket]:
@@ -128,23 +158,59 @@ def passed_sockets(name: str) -> list[socket.socket]:
     return [socket.socket(fileno=fd) for fd in chosen]
 
 
-@asynccontextmanager
-async def _relayed(server: grpc.aio.Server, passed: socket.socket) -> AsyncIterator[None]:
-    """grpc can't take over a listening socket, so connections are pumped to one of its own."""
-    inner = f"croze-fd-{os.getpid()}-{passed.fileno()}"
-    server.add_insecure_port(f"unix-abstract:{inner}")
+class Relays:
+    """Connections that grpc can't take itself are pumped to a socket of its own: those of a
+    listening socket that was passed to us, and TLS, where grpc's server refuses clients that
+    don't name a protocol in the handshake, as buildx's remote driver doesn't.
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    The inner socket is in `folder`, which is for this user alone: it skips what the outer checks.
+    """
+
+    def __init__(self, server: grpc.aio.Server, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._fd = -1
+
+    async def relay(
+        self, outer: socket.socket, context: ssl.SSLContext | None = None
+    ) -> asyncio.Server:
+        """A server to enter: it pumps each connection of `outer` while it is open."""
+
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            back_reader, back_writer = await asyncio.open_unix_connection(self._inner())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_pump(reader, back_writer))
+                group.create_task(_pump(back_reader, writer))
+
+        self._open()
+        return await asyncio.start_server(connect, sock=outer, ssl=context)
+
+    def _inner(self) -> str:
+        # By the folder's descriptor: a socket's path may have no more than 107 bytes.
+        return f"/proc/self/fd/{self._fd}/grpc.sock"
+
+    def _open(self) -> None:
+        if self._fd >= 0:
+            return
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        (self._folder / "grpc.sock").unlink(missing_ok=True)
+        self._fd = os.open(self._folder, os.O_PATH | os.O_CLOEXEC)
+        _add_port(self._server, f"unix:{self._inner()}")
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            (self._folder / "grpc.sock").unlink(missing_ok=True)
+            os.close(self._fd)
+            self._folder.rmdir()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until either side has closed."""
+    try:
         while data := await reader.read(1 << 16):
             writer.write(data)
             await writer.drain()
+    except OSError:
+        log.debug("a relayed connection broke", exc_info=True)
+    finally:
         writer.close()
-
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back_reader, back_writer = await asyncio.open_unix_connection(f"\0{inner}")
-        with contextlib.suppress(ConnectionError):
-            await asyncio.gather(pump(reader, back_writer), pump(back_reader, writer))
-
-    relay = await asyncio.start_server(connect, sock=passed)
-    async with relay:
-        yield

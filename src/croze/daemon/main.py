@@ -51,9 +51,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = flags.settings(sys.argv[1:] if argv is None else argv)
         set_up_logging(settings)
         return run(settings)
-    except CrozeError as error:
-        print(f"crozed: {error}", file=sys.stderr)
-        return 1
+    except (CrozeError, OSError, ExceptionGroup) as error:
+        return explain(error)
+
+
+def explain(error: Exception) -> int:
+    """One clear message for what a user can put right; anything else is raised again."""
+    from croze.grpc_errors import root_cause
+
+    cause = root_cause(error)
+    if not isinstance(cause, CrozeError | OSError):
+        raise error
+    print(f"crozed: {cause}", file=sys.stderr)
+    return 1
 
 
 def run(settings: Settings) -> int:
