@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import address
 from croze.cli.flags import Flags, UsageError
 
@@ -75,38 +77,41 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.context is None:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     common.debug = common.debug or read.debug
+    call = parse_call("check" if read.check else read.call)
     mode = progress_mode(read)
     where = address(read.builder or common.builder, debug=common.debug)
     interrupt_on_sigterm()
 
     def warn(display: Display) -> None:
         """After a failed build, too."""
-        if not quiet_at_end(read):
+        if mode != "quiet":
             print_warnings(display.warnings, sys.stderr, debug=common.debug)
 
-    result = build(options(read), address=where, builder=crozed(), progress=mode, on_close=warn)
-    return report(result, read)
-
-
-def quiet_at_end(read: argparse.Namespace) -> bool:
-    """Whether something else than a build, or nothing but its id, was asked for."""
-    return bool(read.quiet or read.check or read.call not in ("", "build"))
-
-
-def report(result: BuildResult, read: argparse.Namespace) -> int:
-    """Print what was asked for."""
-    asked = read.check or read.call not in ("", "build")
-    if asked:
-        return print_answer(result, as_json="format=json" in read.call.split(","))
+    wanted = options(read, call)
+    result = build(wanted, address=where, builder=crozed(), progress=mode, on_close=warn)
+    if call.name:
+        return print_answer(call, result, dockerfile_name(read))
     if read.quiet:
         print(result.image_id)
     return 0
 
 
-def print_answer(result: BuildResult, *, as_json: bool) -> int:
-    """A subrequest's answer; its status becomes the exit code."""
-    print(result.response.get("result.json" if as_json else "result.txt", "").rstrip("\n"))
-    return int(result.response.get("result.statuscode", "0") or 0)
+def print_answer(call: Call, result: BuildResult, shown_file: str) -> int:
+    """What a subrequest answered; its status becomes the exit code."""
+    try:
+        text, code = answer(call, result.response, shown_file=shown_file)
+    except Findings as error:
+        sys.stdout.write(error.text)
+        raise
+    sys.stdout.write(text)
+    return code
+
+
+def dockerfile_name(read: argparse.Namespace) -> str:
+    """The Dockerfile as findings name it."""
+    if read.file == "-" or (read.context == "-" and not read.file):
+        return "stdin"
+    return str(read.file) or os.path.normpath(os.path.join(read.context, "Dockerfile"))
 
 
 def interrupt_on_sigterm() -> None:
@@ -128,7 +133,7 @@ def progress_mode(read: argparse.Namespace) -> str:
     return mode
 
 
-def options(read: argparse.Namespace) -> BuildOptions:
+def options(read: argparse.Namespace, call: Call) -> BuildOptions:
     """The flags as the client library takes them."""
     from croze.client.options import BuildOptions
 
@@ -162,7 +167,7 @@ def options(read: argparse.Namespace) -> BuildOptions:
         attests=read.attest,
         provenance=read.provenance,
         sbom=read.sbom,
-        call="lint" if read.check else read.call.partition(",")[0],
+        call=call.name,
         iidfile=read.iidfile,
         metadata_file=read.metadata_file,
         stdin=sys.stdin.buffer,
