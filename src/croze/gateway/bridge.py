@@ -24,12 +24,14 @@ from croze.gateway.policy import SourcePolicies
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, load
 from croze.ops.services import OpServices
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job, SolvedResult
 from croze.sources.images import ResolvedConfig
 from croze.status import VertexWarning
+from croze.store.contract import ImmutableRef
 
 EXTERNAL_FRONTEND = "gateway.v0"
 T = TypeVar("T")
@@ -127,6 +129,7 @@ class Bridge:
         self.session = session
         self._load_options = load_options
         self._policies = policies
+        self._failed_steps = FailedSteps()
         self._refs: list[BridgeRef] = []
         self._images: dict[tuple[object, ...], Once[ResolvedImage]] = {}
         self._closed = False
@@ -255,6 +258,14 @@ class Bridge:
             VertexWarning(vertex, level or 1, short, tuple(detail), url, source, tuple(ranges))
         )
 
+    def keep_failed_steps(self) -> None:
+        """From now on: a frontend may look at them through `failed_state`."""
+        self.job.set_value(FAILED_STEPS, self._failed_steps)
+
+    def failed_state(self, id: str) -> ImmutableRef | None:
+        """A state that the error of a failed step names. Raises `NotFound`."""
+        return self._failed_steps.find(id)
+
     def containers(self) -> Containers:
         """For one frontend, which closes it. They are made on refs of this bridge."""
         if self.services.ops is None:
@@ -272,6 +283,7 @@ class Bridge:
     async def close(self) -> None:
         """Release all refs."""
         self._closed = True
+        await self._failed_steps.release()
         refs, self._refs = self._refs, []
         for ref in refs:
             await ref.release()

@@ -38,6 +38,7 @@ class ServedBuild:
         self._inputs = inputs
         self._refs: dict[str, BridgeRef] = {}
         self._containers: Containers | None = None
+        bridge.keep_failed_steps()
         self._result: asyncio.Future[BridgeResult] = asyncio.get_running_loop().create_future()
 
     async def result(self) -> BridgeResult:
@@ -221,7 +222,8 @@ class ServedBuild:
         return gateway_pb2.NewContainerResponse()
 
     async def _state(self, id: str) -> ImmutableRef | None:
-        return await self._need(id).ref()
+        ref = self._refs.get(id)
+        return await ref.ref() if ref else self._bridge.failed_state(id)
 
     def _find(self, id: str) -> BridgeRef | None:
         if not id:

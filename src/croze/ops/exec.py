@@ -18,6 +18,7 @@ from croze.errors import (
 from croze.image import platform as platforms
 from croze.ops import exec_keys, secrets
 from croze.ops.exec_mounts import MountPreparer, PreparedMounts
+from croze.ops.failed import keep_failed
 from croze.ops.load import LoadedOp
 from croze.ops.logs import StepLog
 from croze.ops.quote import quote
@@ -69,12 +70,19 @@ class ExecOp:
             async with self._services.turn(), AsyncExitStack() as stack:
                 return await self._run(ctx, inputs, stack)
         except CrozeError as error:
-            detail = SolveDetail(
-                self._loaded.data,
-                dict(ctx.vertex.description),
-                input_ids=tuple(r.id for r in inputs),
-            )
-            raise error.with_detail(detail) from None
+            if not any(isinstance(detail, SolveDetail) for detail in error.details):
+                error.with_detail(self._detail(ctx, inputs, ()))
+            raise
+
+    def _detail(
+        self, ctx: OpContext, inputs: Sequence[Result], mount_ids: tuple[str, ...]
+    ) -> SolveDetail:
+        return SolveDetail(
+            self._loaded.data,
+            dict(ctx.vertex.description),
+            input_ids=tuple(r.id for r in inputs),
+            mount_ids=mount_ids,
+        )
 
     async def _run(
         self, ctx: OpContext, inputs: Sequence[Result], stack: AsyncExitStack
@@ -87,6 +95,10 @@ class ExecOp:
         log = StepLog(ctx.progress, self._services.log_limits)
         try:
             await self._run_container(mounts, self._process(env), log)
+        except ExitError as error:
+            log.flush()
+            mount_ids = await keep_failed(ctx, inputs, mounts)
+            raise error.with_detail(self._detail(ctx, inputs, mount_ids)) from error.__cause__
         except Exception:
             log.flush()
             raise

@@ -74,6 +74,19 @@ class PreparedMounts:
                 await result.release()
             raise
 
+    async def states(self) -> list[RefResult | None]:
+        """For a step that failed: what every mount shows now, None for those that are no state."""
+        made: list[RefResult | None] = []
+        for item in self.items:
+            if item.written is not None:
+                made.append(RefResult(await item.written.commit()))
+                item.written = None
+            elif item.output is not None:
+                made.append(_handed_on(item))
+            else:
+                made.append(None)
+        return made
+
 
 class MountPreparer:
     """Prepares the mounts of one run. Everything it takes is given back when `stack` closes."""
