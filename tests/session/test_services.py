@@ -412,6 +412,16 @@ async def test_a_stranger_gets_no_handle(
         assert await hostdir.open_dir(session, "context") is None
 
 
+async def test_no_handle_without_the_token(tree: Path) -> None:
+    with hostdir.HostDirProvider({"context": tree}).announced() as headers:
+        name = headers[hostdir.HEADER].partition(" ")[0]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
+            stranger.setblocking(False)
+            stranger.connect(f"\0{name}")
+            stranger.send(bytes(hostdir.TOKEN_BYTES) + b"dcontext")
+            assert await asyncio.get_running_loop().sock_recv(stranger, 1) == b""
+
+
 async def test_no_handles_from_other_clients(lending: Lend) -> None:
     async with lending([]) as session:
         assert await hostdir.open_dir(session, "context") is None

@@ -54,7 +54,7 @@ async def _call_ourselves() -> None:
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
         try:
-            await channel.unary_unary("/nobody/Answers", bytes, bytes)(b"")
+            await channel.unary_unary("/nobody/Answers", bytes, bytes)(b"", timeout=5)
         except grpc.aio.AioRpcError:
             pass
     await server.stop(0)
