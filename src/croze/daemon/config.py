@@ -104,7 +104,7 @@ class Frontend(msgspec.Struct, frozen=True, rename="camel"):
 
 class Why(msgspec.Struct, frozen=True, rename="camel"):
     """`[why]`: records of past builds, Croze's own. `warnings`: of steps that miss the cache;
-    `builds`: how many are remembered of each Dockerfile."""
+    `builds`: how many are remembered of each Dockerfile, 0 for none."""
 
     warnings: bool = True
     builds: int = 20

@@ -141,7 +141,9 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
         keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
         stack.callback(keys.close)
         recorder = Recorder(
-            History(settings.root, keep_builds=config.why.builds), warnings=config.why.warnings
+            History(settings.root, keep_builds=config.why.builds),
+            warnings=config.why.warnings,
+            enabled=config.why.builds > 0,
         )
         stack.push_async_callback(recorder.close)
         results = RefResults(store.refs)

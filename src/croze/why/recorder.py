@@ -199,8 +199,10 @@ def comparer(lists: FileLists, limit: int = LISTED_FILES) -> Callable[..., Chang
 class Recorder:
     """The solver's observer. One per daemon."""
 
-    def __init__(self, history: History, *, warnings: bool = True) -> None:
+    def __init__(self, history: History, *, warnings: bool = True, enabled: bool = True) -> None:
+        """Without `enabled` nothing is recorded, and nothing warned of."""
         self.history = history
+        self._enabled = enabled
         self._warnings = warnings
         self._late: set[asyncio.Future[None]] = set()
 
@@ -218,6 +220,9 @@ class Recorder:
         self, job: Job, describe: Callable[[], BuildInfo], definitions: Definitions
     ) -> AsyncIterator[None]:
         """Record what `job` does while inside. `definitions`: what is built, for line numbers."""
+        if not self._enabled:
+            yield
+            return
         with ExitStack() as stack:
             held = stack.enter_context(self.history.holding())
             watch = Watch(self.history, job, self._with_wish(describe), held)

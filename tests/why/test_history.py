@@ -1,0 +1,72 @@
+"""Records on disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from croze.why.history import History
+from croze.why.record import Build
+from tests.why.test_reasons import build, context, step
+
+
+def made(ref: str, scope: str = "s", files: str = "") -> Build:
+    found = build(step("[1/1] COPY a /", None, context("c", files)), ref=ref)
+    return Build(ref, scope, "Dockerfile", "", 1, steps=found.steps)
+
+
+def test_newest_first_and_only_so_many(tmp_path: Path) -> None:
+    history = History(tmp_path, keep_builds=3)
+    for number in range(6):
+        history.add(made(f"ref{number}"))
+        history.add(made(f"other{number}", scope="other"))
+    assert [b.ref for b in history.earlier("s")] == ["ref5", "ref4", "ref3"]
+    assert [b.ref for b in history.earlier("s", before="ref4")] == ["ref3"]
+    latest = history.latest()
+    assert latest is not None
+    assert latest.ref == "other5"
+    found = history.find("ref4")
+    assert found is not None
+    assert found.steps == made("ref4").steps
+    assert history.find("ref1") is None
+    assert history.find("ref") is not None, "a beginning will do"
+    history.close()
+
+
+def test_lists_live_as_long_as_a_record_names_them(tmp_path: Path) -> None:
+    history = History(tmp_path, keep_builds=1)
+    for name in ("one", "two", "held", "stray"):
+        history.lists.path(name).write_bytes(b"list")
+    with history.holding() as held:
+        held.add("held")
+        history.add(made("first", files="one"))
+        assert {p.name for p in (tmp_path / "why").iterdir()} == {"one", "held"}
+        history.lists.path("two").write_bytes(b"list")
+        history.add(made("second", files="two"))
+        assert {p.name for p in (tmp_path / "why").iterdir()} == {"two", "held"}
+    history.lists.trim({"two", "held"}, limit_bytes=5)
+    assert len(list((tmp_path / "why").iterdir())) == 1
+    history.close()
+
+
+def test_what_is_written_is_there_after_a_crash(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.add(made("ref"))
+    again = History(tmp_path)  # the first one was never closed
+    latest = again.latest()
+    assert latest is not None
+    assert latest.ref == "ref"
+    again.close()
+    history.close()
+
+
+def test_damage_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "why.db").write_bytes(b"not a database at all" * 100)
+    history = History(tmp_path)
+    history.add(made("ref"))
+    assert history.latest() is not None
+    history.close()
+    assert (tmp_path / "why.db").stat().st_mode & 0o777 == 0o600
+    with sqlite3.connect(tmp_path / "why.db") as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    db.close()

@@ -1,0 +1,188 @@
+"""Steps beside earlier records of the same line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from croze.api import ops_pb2
+from croze.fs.changed import Changes, FileChange
+from croze.fs.checksum import Query
+from croze.why import text
+from croze.why.reasons import Reason, explain
+from croze.why.record import Build, Step, StepInput, place_of
+
+ONE = Changes((FileChange("a", "changed"),), 1, 5)
+
+
+def compare(old: str, new: str, queries: Sequence[Query]) -> Changes | None:
+    return ONE if old != "gone" else None
+
+
+def step(
+    name: str,
+    op: ops_pb2.Op | None = None,
+    *inputs: StepInput,
+    kind: str = "exec",
+    outcome: str = "ran",
+    identity: str = "",
+    pin: str = "",
+    ignore_cache: bool = False,
+) -> Step:
+    where, number, words = place_of(name, 0)
+    data = (op or ops_pb2.Op()).SerializeToString()
+    made = identity or f"{name}{data.hex()}{pin}{[(i.step, i.content) for i in inputs]}"
+    return Step(
+        name=name,
+        digest=name,
+        where=where,
+        number=number,
+        text=words,
+        line=0,
+        kind=kind,
+        op=data,
+        key="sha256:key",
+        pin=pin,
+        platform="",
+        outcome=outcome,
+        ignore_cache=ignore_cache,
+        identity=made.encode(),
+        inputs=inputs,
+    )
+
+
+def run(*env: str, args: str = "make", **mount: str) -> ops_pb2.Op:
+    op = ops_pb2.Op()
+    op.exec.meta.args.extend(["/bin/sh", "-c", args])
+    op.exec.meta.env.extend(env)
+    if mount:
+        op.exec.mounts.add(dest=mount["dest"], mountType=ops_pb2.CACHE)
+        op.exec.mounts[0].cacheOpt.ID = mount["id"]
+    return op
+
+
+def source(identifier: str) -> ops_pb2.Op:
+    op = ops_pb2.Op()
+    op.source.identifier = identifier
+    return op
+
+
+def build(*steps: Step, ref: str = "now", args: tuple[str, ...] = ()) -> Build:
+    return Build(ref, "scope", "Dockerfile", "", 1, steps=steps, args=args)
+
+
+def why(now: Build, *earlier: Build) -> tuple[Reason, ...]:
+    """Of the last step."""
+    return explain(now.steps[-1], now, earlier, compare).reasons
+
+
+def test_nothing_on_record() -> None:
+    assert why(build(step("[1/1] RUN make", run()))) == (Reason("new"),)
+
+
+@pytest.mark.parametrize(("args", "kind"), [(("V",), "argument"), ((), "environment")])
+def test_variables(args: tuple[str, ...], kind: str) -> None:
+    old = build(step("[1/1] RUN make", run("V=1", "GONE=x")), ref="old")
+    now = build(step("[1/1] RUN make", run("V=2")), args=args)
+    assert why(now, old) == (
+        Reason("environment", "GONE", "x", "(not set)"),
+        Reason(kind, "V", "1", "2"),
+    )
+    assert "V: 1 → 2" in text.short(why(now, old))
+
+
+def test_mounts() -> None:
+    old = build(step("[1/1] RUN make", run(dest="/c", id="/c")))
+    now = build(step("[1/1] RUN make", run(dest="/c", id="other")))
+    (reason,) = why(now, old)
+    assert (reason.kind, reason.subject) == ("mount", "/c")
+    assert "id=other" in reason.new
+
+
+def test_the_nearest_line_is_compared() -> None:
+    same = build(step("[2/3] RUN make", run("A=2")), ref="same")
+    moved = step("[3/3] RUN make", run("A=1"))
+    now = build(step("[2/3] RUN new", run(args="new")), moved)
+    assert why(now, same) == (Reason("environment", "A", "2", "1"),)
+    new = explain(now.steps[0], now, [same], compare)
+    assert new.reasons == (Reason("new"),), "a line that moved is not the old text of another"
+
+
+def test_an_edited_line() -> None:
+    old = build(step("[1/2] RUN first", run(args="a")), step("[2/2] RUN make", run(args="make")))
+    now = build(step("[1/2] RUN first", run(args="a")), step("[2/2] RUN test", run(args="test")))
+    assert why(now, old) == (Reason("instruction", "", "RUN make", "RUN test"),)
+
+
+def test_the_newest_record_that_has_the_line_counts() -> None:
+    line, other = "[1/1] RUN make", "[other 1/1] RUN else"
+    past = [
+        build(step(other, run()), ref="newest"),
+        build(step(line, run("A=2")), ref="middle"),
+        build(step(line, run("A=3")), ref="oldest"),
+    ]
+    found = explain(step(line, run("A=1")), build(step(line, run("A=1"))), past, compare)
+    assert found.compared_ref == "middle"
+
+
+def context(content: str, files: str) -> StepInput:
+    return StepInput(0, content=content, files=files)
+
+
+def local(name: str = "context") -> Step:
+    return step("[internal] load build context", source(f"local://{name}"), kind="source")
+
+
+def test_files() -> None:
+    op = ops_pb2.Op()
+    op.file.actions.add()
+    old = build(local(), step("[1/1] COPY a /", op, context("1", "l1"), kind="file"))
+    now = build(local(), step("[1/1] COPY a /", op, context("2", "l2"), kind="file"))
+    (reason,) = why(now, old)
+    assert reason == Reason("files", "the build context", files=ONE.files, count=1, total=5)
+    assert text.short([reason]) == "1 file changed: a"
+    gone = build(local(), step("[1/1] COPY a /", op, context("1", "gone"), kind="file"))
+    (reason,) = why(now, gone)
+    assert text.short([reason]) == "files changed in the build context"
+
+
+def on_base(identifier: str, pin: str, **options: str) -> Build:
+    base = step("[1/2] FROM alpine", source(identifier), kind="source", pin=pin, outcome="cached")
+    return build(base, step("[2/2] RUN make", run(), StepInput(0), identity=identifier + pin))
+
+
+def test_base_images() -> None:
+    name = "docker-image://docker.io/library/alpine:3@sha256:"
+    (reason,) = why(on_base(name + "b" * 64, ""), on_base(name + "a" * 64, ""))
+    assert reason == Reason("base", "alpine:3", "sha256:" + "a" * 64, "sha256:" + "b" * 64)
+    assert text.short([reason]) == "base image alpine:3: sha256:aaaaaaaaaaaa → sha256:bbbbbbbbbbbb"
+    (reason,) = why(on_base("git://x/y.git", "c2"), on_base("git://x/y.git", "c1"))
+    assert reason == Reason("source", "x/y.git", "c1", "c2")
+
+
+def test_parents_and_what_was_pruned() -> None:
+    first, second = "[1/2] RUN first", "[2/2] RUN second"
+    old = build(step(first, run(args="1")), step(second, run(), StepInput(0)))
+    now = build(step(first, run("A=1", args="1")), step(second, run(), StepInput(0), identity="x"))
+    assert why(now, old) == (Reason("parent", first),)
+    found_again = build(step(first, run(args="1"), outcome="cached"), old.steps[1])
+    assert why(found_again, old) == (Reason("pruned"),)
+    no_cache = build(step(second, run(), ignore_cache=True))
+    assert why(no_cache, old) == (Reason("no-cache"),)
+
+
+def test_another_dockerfile_in_a_folder_of_the_same_name() -> None:
+    old = build(*(step(f"[{i}/3] RUN theirs{i}", run(args=f"t{i}")) for i in (1, 2, 3)))
+    now = build(*(step(f"[{i}/3] RUN ours{i}", run(args=f"o{i}")) for i in (1, 2, 3)))
+    assert why(now, old) == (Reason("new"),)
+
+
+def test_names() -> None:
+    assert place_of("[linux/amd64 build 2/14] COPY a b", 0) == ("linux/amd64 build", 2, "COPY a b")
+    assert place_of("[2/4] RUN x", 0) == ("", 2, "RUN x")
+    assert place_of("docker-image://x", 7) == ("", 7, "docker-image://x")
+    assert text.place("[build 2/4] COPY src ./") == "[build 2/4] COPY"
+    assert (
+        text.place("[context base] OCI load from client") == "[context base] OCI load from client"
+    )
