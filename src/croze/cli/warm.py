@@ -104,6 +104,8 @@ def become(request: Request) -> None:
     os.umask(request.umask)
     os.environb.clear()
     os.environb.update(request.environ)
+    # As `croze.client` sets it: grpc reads it when the first channel is made, which is later.
+    os.environb.setdefault(b"GRPC_VERBOSITY", b"NONE")
     os.chdir(request.cwd)
     time.tzset()
     sys.stdin = os.fdopen(0, "r", closefd=False)
