@@ -189,3 +189,18 @@ def test_the_example(sandbox: Sandbox) -> None:
     sandbox.croze("build", *flags, REPO / "examples/hello")
     assert sandbox.croze("run", "hello").stdout == "Hei, world!\n"
     assert sandbox.croze("run", "hello", "maailma").stdout == "Hei, maailma!\n"
+
+
+def test_copies_of_a_context_are_apart(sandbox: Sandbox, busybox: Path) -> None:
+    """Files in layers may be links of the context's: no step can tell."""
+    lines = ["FROM base", "COPY dir /a", "COPY dir /b", "RUN test ! /a/one -ef /b/one"]
+    lines.append("RUN echo written > /a/one; chmod 700 /b/one; cat /a/one /b/one > /both")
+    folder = sandbox.context("twice", {"Dockerfile": "\n".join(lines), "dir/one": "1\n"})
+    out = sandbox.path / "out"
+    sandbox.croze("build", *base(busybox), "-o", str(out), folder)
+    assert (out / "both").read_text() == "written\n1\n"
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY dir /a\n")
+    (folder / "dir/two").write_text("2\n")
+    sandbox.croze("build", "-o", str(sandbox.path / "again"), folder)
+    assert (sandbox.path / "again/a/one").read_text() == "1\n"
+    assert (sandbox.path / "again/a/one").stat().st_mode & 0o777 != 0o700

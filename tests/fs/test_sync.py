@@ -217,3 +217,23 @@ def test_source_by_descriptor(pair: Pair) -> None:
 def test_missing_source_is_an_error(pair: Pair) -> None:
     with pytest.raises(CrozeError, match="no such file"):
         pair.sync()
+
+
+def test_links_to_old_files_stay_as_they_were(pair: Pair) -> None:
+    trees.make(pair.source, {"content": "1", "mode": "2", "time": "3", "gone": "4"})
+    pair.sync()
+    links = pair.root / "links"
+    links.mkdir()
+    for name in os.listdir(pair.dest):
+        os.link(pair.dest / name, links / name)
+    before = {
+        p.name: (p.read_text(), p.stat().st_mode, p.stat().st_mtime_ns) for p in links.iterdir()
+    }
+    (pair.source / "content").write_text("changed")
+    (pair.source / "mode").chmod(0o700)
+    os.utime(pair.source / "time", ns=(OLD_NS, OLD_NS))
+    (pair.source / "gone").unlink()
+    assert pair.sync() == (3, 1)
+    assert before == {
+        p.name: (p.read_text(), p.stat().st_mode, p.stat().st_mtime_ns) for p in links.iterdir()
+    }

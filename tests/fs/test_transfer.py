@@ -155,3 +155,17 @@ def test_vanished_files_are_empty(tmp_path: Path) -> None:
 def test_modes_on_the_wire(unix: int, wire: int) -> None:
     assert go_mode(unix) == wire
     assert unix_mode(wire) == unix
+
+
+def test_links_to_old_files_stay_as_they_were(tmp_path: Path) -> None:
+    source, dest, link = tmp_path / "s", tmp_path / "d", tmp_path / "link"
+    trees.make(source, {"a": "1"})
+    transfer(source, dest, **notes(tmp_path))
+    os.link(dest / "a", link)
+    before = link.stat().st_mode, link.stat().st_mtime_ns
+    (source / "a").write_text("changed")
+    (source / "a").chmod(0o700)
+    transfer(source, dest, **notes(tmp_path))
+    assert (dest / "a").read_text() == "changed"
+    assert link.read_text() == "1"
+    assert (link.stat().st_mode, link.stat().st_mtime_ns) == before
