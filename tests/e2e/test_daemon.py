@@ -1,0 +1,125 @@
+"""`crozed` itself: the addresses it listens on, and what it says when it can't start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port
+
+DAEMON: list[str | Path] = [sys.executable, "-m", "croze.daemon"]
+ACTIVATE = """\
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--addr", "foo://x"], "invalid address foo://x: use unix://, tcp:// or fd://"),
+        (["--addr", "tcp://300.0.0.1:1"], "cannot listen on 300.0.0.1:1"),
+        (["--addr", "fd://"], "no sockets were passed to this process by systemd"),
+        (["--addr", "tcp://127.0.0.1:0", "--tlscert", "no"], "cannot read TLS files"),
+        (["--config", "no.toml"], "failed to load config from no.toml: No such file"),
+        (["--root", "/proc/none"], "No such file or directory: '/proc/none'"),
+        (["--allow-insecure-entitlement", "x"], "invalid entitlement: x"),
+    ],
+)
+def test_what_stops_it_is_one_message(stopped: Sandbox, flags: list[str], message: str) -> None:
+    done = execute([*DAEMON, "--root", stopped.root, *flags], stopped.env, check=False)
+    assert done.code == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_daemon_for_a_root_and_a_socket(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = execute(
+        [*DAEMON, "--root", sandbox.root, "--addr", f"unix://{tmp_path}/other"],
+        sandbox.env,
+        check=False,
+    )
+    assert done.code == 1
+    assert "another instance running?" in done.stderr
+    other = tmp_path / "other-root"
+    done = execute([*DAEMON, "--root", other, "--addr", sandbox.address], sandbox.env, check=False)
+    assert done.code == 1
+    assert f"another daemon listens on {sandbox.socket}" in done.stderr
+
+
+def build_through(sandbox: Sandbox, address: str) -> None:
+    context = sandbox.context("small", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    out = sandbox.path / "out"
+    sandbox.croze("--builder", address, "build", "-o", out, context)
+    assert (out / "Dockerfile").exists()
+
+
+def test_a_socket_from_systemd(stopped: Sandbox) -> None:
+    path = stopped.path / "passed.sock"
+    words: list[str | Path] = [sys.executable, "-c", ACTIVATE, path]
+    words += [*DAEMON, "--addr", "fd://", "--root", "relative"]
+    process = subprocess.Popen(words, env=stopped.env, cwd=stopped.path, stderr=subprocess.PIPE)
+    with process:
+        assert process.stderr is not None
+        assert b"running server on fd://" in process.stderr.readline()
+        build_through(stopped, f"unix://{path}")
+        relay = stopped.path / "relative/relay"
+        assert relay.stat().st_mode & 0o777 == 0o700
+        process.terminate()
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 0
+    assert not relay.exists()
+
+
+def certificates(folder: Path) -> None:
+    """A CA and two certificates of it, made by openssl: `ca`, `server` and `client` (.pem, .key)"""
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    new = ["-newkey", "rsa:2048", "-nodes"]
+    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"]
+    for name in ("server", "client"):
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.csr"]
+        openssl("req", *new, *files, "-subj", "/CN=localhost")
+        openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
+
+
+def test_mutual_tls(stopped: Sandbox) -> None:
+    certificates(stopped.path)
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    tls = ["--tlscert", stopped.path / "server.pem", "--tlskey", stopped.path / "server.key"]
+    tls += ["--tlscacert", stopped.path / "ca.pem"]
+    stopped.start("--addr", address, *map(str, tls))
+    options = {"cacert": "ca.pem", "cert": "client.pem", "key": "client.key"}
+    driver = ",".join(f"{key}={stopped.path / name}" for key, name in options.items())
+    buildx = BUILDX["sid"]
+    create = ["create", "--driver", "remote", "--name", "tls", "--driver-opt"]
+    execute([buildx, *create, f"{driver},servername=localhost", address], stopped.env)
+    context = stopped.context("small", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    out = stopped.path / "out"
+    execute([buildx, "--builder", "tls", "build", "-o", out, context], stopped.env)
+    assert (out / "Dockerfile").exists()
+    assert stopped.croze("--builder", address, "images", check=False).code == 1
+    assert stopped.stop() == 0
+    assert stopped.wait_no_leftovers() == []
+    assert "Traceback" not in stopped.log_text()
+    assert not os.path.exists(stopped.root / "relay")
