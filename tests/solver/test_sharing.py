@@ -385,3 +385,29 @@ async def test_a_follower_s_error_names_its_own_vertex_too() -> None:
         assert (await leader).details == [VertexDetail(left.digest)]
         assert (await follower).details == [VertexDetail(left.digest), VertexDetail(right.digest)]
     assert world.ran == ["base", "left"]
+
+
+async def test_after_a_prune_stages_run_side_by_side() -> None:
+    """As `FROM a`, then `COPY --from=b`, then `COPY --from=c`: once all is gone, the contents of b
+    can't lead to anything, so nobody waits for b before c is begun."""
+    world = World()
+    met = asyncio.Barrier(2)
+    together: list[bool] = []
+
+    async def meet(ctx: OpContext) -> None:
+        if together:
+            async with asyncio.timeout(5):
+                await met.wait()
+
+    a = vertex("a", spec=Spec(add=1))
+    b = vertex("b", spec=Spec(add=2, on_run=meet))
+    c = vertex("c", spec=Spec(add=3, on_run=meet))
+    copied = Spec(content_inputs=frozenset({1}))
+    top = vertex("top", vertex("copied", a, b, spec=copied), c, spec=copied)
+    async with world.solver() as solver:
+        assert await build(solver, top, "first") == 6
+        world.results.values.clear()
+        await solver.forget_lost()
+        assert world.keys.result_ids() == ()
+        together.append(True)
+        assert await build(solver, top, "second") == 6

@@ -71,6 +71,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         async with aborting(context):
             async for record in self._engine.store.refs.prune([prune_policy(request)]):
                 yield usage(record)
+            await self._engine.solver.forget_lost()
 
     async def ListenBuildHistory(
         self, request: control_pb2.BuildHistoryRequest, context: Context

@@ -155,7 +155,9 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
 
         solver = Solver(keys, results, Resolver(services), observer=recorder)
         await stack.enter_async_context(solver)
-        gc = GarbageCollector(store.refs, gc_policies(config.worker.oci, settings.root))
+        await solver.forget_lost()
+        policies = gc_policies(config.worker.oci, settings.root)
+        gc = GarbageCollector(store.refs, policies, solver.forget_lost)
         worker = Worker(
             id=workers.worker_id(settings.root),
             snapshotter=store.snapshotter,

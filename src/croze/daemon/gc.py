@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from croze.errors import CrozeError
 from croze.store.contract import PrunePolicy, RefStore
@@ -19,9 +19,15 @@ INTERVAL_S = 60.0
 class GarbageCollector:
     """Runs shortly after the start and after builds, at most once a minute."""
 
-    def __init__(self, refs: RefStore, policies: Sequence[PrunePolicy]) -> None:
+    def __init__(
+        self,
+        refs: RefStore,
+        policies: Sequence[PrunePolicy],
+        forget_lost: Callable[[], Awaitable[None]],
+    ) -> None:
         self.policies = policies
         self._refs = refs
+        self._forget_lost = forget_lost
         self._wanted = asyncio.Event()
 
     def nudge(self) -> None:
@@ -45,6 +51,8 @@ class GarbageCollector:
         try:
             async for record in self._refs.prune(self.policies):
                 count, size = count + 1, size + record.size
+            if count:
+                await self._forget_lost()
         except (CrozeError, OSError) as error:
             log.warning("gc: %s", error)
         if count:

@@ -172,6 +172,9 @@ class KeyStore(Protocol):
     def results(self, key_id: str) -> Sequence[StoredResult]:
         """Newest first."""
 
+    def result_ids(self) -> Sequence[str]:
+        """All results that any key has."""
+
     def release_result(self, result_id: str) -> None:
         """The result is gone: forget it, and keys that lead nowhere any more."""
 

@@ -37,6 +37,9 @@ class MemoryKeys:
         found = self._results.get(key_id, {}).values()
         return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)
 
+    def result_ids(self) -> Sequence[str]:
+        return tuple(self._keys_of)
+
     def release_result(self, result_id: str) -> None:
         stack = []
         for key in self._keys_of.pop(result_id, {}):

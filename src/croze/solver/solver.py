@@ -47,6 +47,9 @@ __all__ = ["Job", "SolvedResult", "Solver"]
 
 T = TypeVar("T")
 
+_TURN = 100
+"""Results looked at before others get their turn on the event loop."""
+
 
 class Solver:
     """One shared graph for all builds of a daemon."""
@@ -125,6 +128,17 @@ class Solver:
     def active_count(self) -> int:
         """How many vertices are held by jobs."""
         return len(self._graph.actives)
+
+    async def forget_lost(self) -> None:
+        """Results were removed: forget the keys that led to them. A key that leads nowhere would
+        have inputs made one after the other, in the hope that their contents lead further."""
+        keys, results = self._graph.keys, self._graph.results
+        for number, id in enumerate(keys.result_ids()):
+            if not results.exists(id):
+                keys.release_result(id)
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        keys.flush()
 
     def _forget(self, id: str) -> None:
         self._jobs.pop(id, None)

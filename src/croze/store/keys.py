@@ -202,7 +202,7 @@ class SqliteKeys(Generic[L, R]):
         )
 
     def result_ids(self) -> Sequence[str]:
-        """All results that any key has; to release those that are gone, at start."""
+        """All results that any key has."""
         stored = [row[0] for row in self._run("SELECT DISTINCT id FROM results")]
         return tuple(dict.fromkeys([*stored, *self._random.result_ids()]))
 
