@@ -11,7 +11,7 @@ tuples and one regular expression, however many patterns there are.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from croze.errors import InvalidRequest
 from croze.fs.glob import BadPattern, compile_glob
@@ -172,19 +172,26 @@ _GO_ESCAPES = {
 }  # fmt: skip
 
 
+_STAR = "[^/]*"
+_STARS = "(?:.*/)?"
+_REST = ".*"
+
+
 def _translate(pattern: str) -> tuple[str, str]:
     """What kind of test a pattern needs (exact, prefix, suffix, regex) and the expression."""
-    out = ["^"]
+    out: list[str] = []
     kind = "exact"
-    in_class = False
+    in_class = odd = False
     i = 0
     while i < len(pattern):
         char = pattern[i]
         first = i == 0
         i += 1
         if char == "*":
+            odd = odd or in_class
             if pattern[i : i + 1] != "*":
-                out.append("[^/]*")
+                out.append("\\" + _STAR if in_class else _STAR)
+                in_class = False  # its own bracket closes the class
                 kind = "regex"
                 continue
             i += 1
@@ -194,7 +201,9 @@ def _translate(pattern: str) -> tuple[str, str]:
             if first:
                 kind = "suffix"
         elif char == "?":
-            out.append("[^/]")
+            odd = odd or in_class
+            out.append("\\[^/]" if in_class else "[^/]")
+            in_class = False
             kind = "regex"
         elif char == "\\" and i < len(pattern):
             out.append(_go_escape(pattern[i]))
@@ -205,15 +214,60 @@ def _translate(pattern: str) -> tuple[str, str]:
             in_class = char == "[" or (in_class and char != "]")
             kind = "regex"
         else:
+            odd = odd or char in "|{"
             escaped = char in _ESCAPE or (in_class and char in _CLASS_ESCAPE) or char == "\\"
             out.append("\\" + char if escaped else char)
-    return kind, "".join(out) + r"\Z"
+    if not odd:
+        out = _without_retries(out)
+    return kind, "^" + "".join(out) + r"\Z"
+
+
+def _without_retries(parts: Sequence[str]) -> list[str]:
+    """The same language, matched without trying every way to share out a path among the stars.
+
+    Between two stars the first place that fits is as good as any later one, so it is final
+    (`(?>`). So it is between two `**` where the text between ends a folder's name: later places
+    are all still in reach.
+    """
+    out: list[str] = []
+    for mark, chunk in _chunks(parts, (_STARS, _REST)):
+        chunk, more = _single_stars(chunk), mark != "" and chunk[-1:] == ["/"]
+        if out and out[-1] == _STARS:
+            if mark == _STARS and not chunk:
+                continue
+            if more:
+                out[-1:] = [f"(?>(?:.*?/)??{''.join(chunk)})", mark]
+                continue
+        out += [*chunk, mark]
+    return out
+
+
+def _single_stars(parts: Sequence[str]) -> list[str]:
+    out: list[str] = []
+    for mark, chunk in _chunks(parts, (_STAR,)):
+        if mark and out:
+            out[-1:] = [f"(?>[^/]*?{''.join(chunk)})", mark]
+        else:
+            out += [*chunk, mark]
+    return out[:-1]
+
+
+def _chunks(parts: Sequence[str], marks: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """What comes before each mark, and at last, with no mark, the rest."""
+    chunk: list[str] = []
+    for part in parts:
+        if part in marks:
+            yield part, chunk
+            chunk = []
+        else:
+            chunk.append(part)
+    yield "", chunk
 
 
 def _double_star(kind: str, *, last: bool) -> tuple[str, str]:
     if not last:
-        return "(?:.*/)?", "regex"
-    return ("", "prefix") if kind == "exact" else (".*", "regex")
+        return _STARS, "regex"
+    return ("", "prefix") if kind == "exact" else (_REST, "regex")
 
 
 def _go_escape(char: str) -> str:
