@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.python_root import make_root
-from tests.e2e.sandbox import REPO, Sandbox, execute
+from tests.e2e.sandbox import BUILDX, REPO, Sandbox, execute
+from tests.e2e.terminal import Terminal
 
 FRONTEND_DOCKERFILE = """\
 FROM scratch
@@ -76,7 +78,7 @@ def pack(desk: Sandbox, images: Registry, text: str = PACKFILE) -> Path:
 def test_the_example_frontend(desk: Sandbox, images: Registry) -> None:
     context = pack(desk, images)
     out = desk.path / "out"
-    flags = ["-f", context / "Packfile", "--build-arg", "WHO=me"]
+    flags: list[str | Path] = ["-f", context / "Packfile", "--build-arg", "WHO=me"]
     done = desk.croze("build", *flags, "--progress=plain", "-o", out, context)
     assert (out / "count").read_text() == "6\nme\n"
     assert "packing Packfile" in done.stderr
@@ -92,3 +94,81 @@ def test_errors_of_a_frontend_come_to_the_user(desk: Sandbox, images: Registry) 
     context = pack(desk, images, PACKFILE + 'fail = "exit 7"\n')
     failed = desk.croze("build", "-f", context / "Packfile", context, check=False)
     assert "exit code: 7" in failed.stderr
+
+
+def test_buildx_with_a_frontend(desk: Sandbox, images: Registry) -> None:
+    """Buildx runs the Dockerfile's frontend, which the daemon forwards to the image."""
+    context, out = pack(desk, images), desk.path / "buildx-out"
+    desk.buildx("sid", "build", "-f", context / "Packfile", "-o", out, context)
+    assert (out / "count").read_text() == "6\n\n"
+
+
+def test_the_option_names_a_frontend_and_caps_are_checked(desk: Sandbox, images: Registry) -> None:
+    context = desk.context("plain", {"Dockerfile": "FROM scratch\n"})
+    syntax = ["--build-arg", f"BUILDKIT_SYNTAX={images.frontend('pack')}"]
+    failed = desk.croze("build", *syntax, context, check=False)
+    assert "Dockerfile: Invalid" in failed.stderr or "Dockerfile: Expected" in failed.stderr
+    failed = desk.croze("build", *syntax, "--call=outline", context, check=False)
+    assert "unsupported frontend capability moby.buildkit.frontend.subrequests" in failed.stderr
+
+
+def test_only_allowed_frontends_run(sandbox: Sandbox, images: Registry) -> None:
+    sandbox.stop()
+    config = sandbox.path / "buildkitd.toml"
+    config.write_text('[frontend."gateway.v0"]\nallowedRepositories = ["docker.io/me/mine"]\n')
+    sandbox.start("--config", str(config))
+    context = pack(sandbox, images)
+    failed = sandbox.croze("build", "-f", context / "Packfile", context, check=False)
+    assert f"'{images.frontend('pack')}' is not an allowed gateway source" in failed.stderr
+    sandbox.stop()
+    config.write_text('[frontend."gateway.v0"]\nenabled = false\n')
+    sandbox.start("--config", str(config))
+    failed = sandbox.croze("build", "-f", context / "Packfile", context, check=False)
+    assert "invalid frontend: gateway.v0" in failed.stderr
+
+
+def test_source_policies(desk: Sandbox, images: Registry) -> None:
+    selector = {"identifier": "docker-image://docker.io/library/nothing:*"}
+    updates = {"identifier": f"docker-image://{images.base}"}
+    convert = {"action": "CONVERT", "selector": selector, "updates": updates}
+    context = desk.context("policy", {"Dockerfile": "FROM nothing:1\nRUN echo yes > /yes\n"})
+    policy, out = desk.path / "policy.json", desk.path / "policy-out"
+    policy.write_text(json.dumps({"version": 1, "rules": [convert]}))
+    desk.extra_env["EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"] = str(policy)
+    try:
+        desk.buildx("sid", "build", "-o", out, context)
+        assert (out / "yes").read_text() == "yes\n"
+        deny = {"action": "DENY", "selector": {"identifier": "docker-image://*"}}
+        policy.write_text(json.dumps({"version": 1, "rules": [deny]}))
+        failed = desk.buildx("sid", "build", context, check=False)
+        assert "denied by policy" in failed.output
+    finally:
+        desk.extra_env.clear()
+
+
+@pytest.mark.parametrize(
+    ("suite", "on", "last"), [("trixie", "always", "true"), ("sid", "error", "exit 9")]
+)
+def test_buildx_opens_a_shell(
+    desk: Sandbox, images: Registry, suite: str, on: str, last: str
+) -> None:
+    """The debugger of buildx: a shell in what was built, or in the step that failed."""
+    dockerfile = f"FROM {images.base}\nRUN echo one > /one; {last}\n"
+    context = desk.context(f"shell-{suite}", {"Dockerfile": dockerfile})
+    desk.buildx(suite, "ls")
+    words = ["debug", "--invoke=/bin/sh", f"--on={on}", "build", str(context)]
+    env = {**desk.env, "BUILDX_EXPERIMENTAL": "1", "TERM": "xterm"}
+    with Terminal([str(BUILDX[suite]), "--builder", "croze", *words], env) as terminal:
+        terminal.expect("/ # ")
+        terminal.send("cat /one; echo $((6 * 7))\r")
+        assert "one" in terminal.expect("42")
+        terminal.expect("/ # ")
+        loop = "trap 'echo cau''ght; exit' INT; echo rea''dy; while :; do sleep 0.02; done"
+        terminal.send(f'sh -c "{loop}"\r')
+        terminal.expect("ready")
+        terminal.send("\x03")
+        terminal.expect("caught")
+        terminal.expect("/ # ")
+        terminal.send("exit 3\r")
+        terminal.expect("exit code: 3")
+        terminal.send("exit\r")

@@ -64,6 +64,10 @@ class Containers:
             raise NotFound(f'container "{id}" previously released or not created')
         return found
 
+    def check(self, id: str) -> None:
+        """Raises `NotFound` for one that isn't there."""
+        self.get(id)
+
     async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait:
         """Start a process in the container that `init` names."""
         container = self.get(init.ContainerID)

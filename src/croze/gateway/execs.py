@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.api import gateway_pb2
 from croze.errors import AlreadyExists, CrozeError, ExitError, InvalidRequest, NotFound
-from croze.gateway.containers import Containers
+from croze.gateway.containers import Wait
 from croze.grpc_errors import to_status
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
@@ -26,6 +26,15 @@ START_FAILED = 1
 
 T = TypeVar("T")
 Send = Callable[[gateway_pb2.ExecMessage], Awaitable[None]]
+
+
+class Processes(Protocol):
+    """Where processes run; `containers.Containers`."""
+
+    def check(self, id: str) -> None:
+        """Raises `NotFound` for a container that isn't there."""
+
+    async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait: ...
 
 
 class ProcessStreams:
@@ -112,7 +121,7 @@ class Outgoing:
 class ExecCall:
     """One call of `ExecProcess`, which may run many processes."""
 
-    def __init__(self, containers: Containers) -> None:
+    def __init__(self, containers: Processes) -> None:
         self._containers = containers
         self._out = Outgoing()
         self._streams: dict[str, ProcessStreams] = {}
@@ -140,7 +149,7 @@ class ExecCall:
             return
         if streams is not None:
             raise AlreadyExists(f"Process {id} already exists")
-        self._containers.get(message.Init.ContainerID)
+        self._containers.check(message.Init.ContainerID)
         streams = self._streams[id] = ProcessStreams(id, message.Init, self._out)
         processes.create_task(self._run(id, message.Init, streams))
 

@@ -1,0 +1,53 @@
+"""A command on a terminal of its own, as a person would use it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+TIMEOUT_S = 30.0
+
+
+class Terminal:
+    """Kills the command on the way out, if it still runs."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        self._heard = ""
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:
+            os.execve(command[0], list(command), dict(env))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        os.close(self._fd)
+        os.waitpid(self._pid, 0)
+
+    def expect(self, text: str) -> str:
+        """Wait until `text` is shown; all that was shown up to its end since the last call."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while text not in self._heard:
+            left = deadline - time.monotonic()
+            assert left > 0, f"no {text!r} in {self._heard!r}"
+            if select.select([self._fd], [], [], left)[0]:
+                self._heard += os.read(self._fd, 65536).decode(errors="replace")
+        before, _, self._heard = self._heard.partition(text)
+        return before + text
+
+    def send(self, text: str) -> None:
+        os.write(self._fd, text.encode())

@@ -1,0 +1,144 @@
+"""Processes in containers over one call: what goes in, what comes out, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from croze.api import gateway_pb2 as pb
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
+from croze.gateway.containers import Wait
+from croze.gateway.execs import ExecCall, Processes, signal_number
+from croze.grpc_errors import from_status, root_cause
+from croze.runtime.contract import Stdio
+from croze.runtime.errors import StartError
+
+Behaviour = Callable[[Stdio], Awaitable[int]]
+
+
+class Fake(Processes):
+    """Containers whose process does what the test says."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+
+    def check(self, id: str) -> None:
+        if id != "c":
+            raise NotFound(f"no container {id}")
+
+    async def start(self, init: pb.InitMessage, stdio: Stdio) -> Wait:
+        return lambda: self._behaviour(stdio)
+
+
+def init(tty: bool = False) -> pb.ExecMessage:
+    return pb.ExecMessage(
+        ProcessID="p", Init=pb.InitMessage(ContainerID="c", Fds=[0, 1, 2], Tty=tty)
+    )
+
+
+def file(data: bytes = b"", *, eof: bool = False) -> pb.ExecMessage:
+    return pb.ExecMessage(ProcessID="p", File=pb.FdMessage(Fd=0, Data=data, EOF=eof))
+
+
+async def talk(behaviour: Behaviour, *messages: pb.ExecMessage) -> list[pb.ExecMessage]:
+    """All that is answered."""
+    said: list[pb.ExecMessage] = []
+
+    async def incoming() -> AsyncIterator[pb.ExecMessage]:
+        for message in messages:
+            yield message
+
+    async def send(message: pb.ExecMessage) -> None:
+        said.append(message)
+
+    try:
+        async with asyncio.timeout(20):
+            await ExecCall(Fake(behaviour)).serve(incoming(), send)
+    except BaseExceptionGroup as errors:
+        raise root_cause(errors) from None
+    return said
+
+
+def kinds(said: list[pb.ExecMessage]) -> list[str | None]:
+    return [message.WhichOneof("Input") for message in said]
+
+
+async def test_streams_and_the_end_of_a_process() -> None:
+    async def cat(stdio: Stdio) -> int:
+        assert stdio.stdin is not None
+        async for data in stdio.stdin:
+            stdio.stdout(data.upper())
+        stdio.stderr(b"bye")
+        return 0
+
+    said = await talk(cat, init(), file(b"a"), file(b"b"), file(eof=True))
+    assert kinds(said) == ["Started", "File", "File", "File", "Exit", "File", "File", "Done"]
+    assert [(m.File.Fd, m.File.Data) for m in said[1:4]] == [(1, b"A"), (1, b"B"), (2, b"bye")]
+    assert [(m.File.Fd, m.File.EOF) for m in said[5:7]] == [(1, True), (2, True)]
+    assert said[4].Exit.Code == 0
+
+
+async def test_exit_codes_are_errors_with_their_type() -> None:
+    async def fail(stdio: Stdio) -> int:
+        return 3
+
+    ended = (await talk(fail, init()))[1].Exit
+    assert ended.Code == 3
+    assert ended.Error.message == "exit code: 3"
+    assert ended.Error.details[0].type_url.endswith("gatewayapi.ExitMessage+json")
+
+
+async def test_what_can_not_run() -> None:
+    async def missing(stdio: Stdio) -> int:
+        raise StartError("no such file")
+
+    async def broken(stdio: Stdio) -> int:
+        raise CrozeError("no memory")
+
+    assert (await talk(missing, init()))[1].Exit.Code == 1
+    ended = (await talk(broken, init()))[1].Exit
+    assert ended.Code == 255
+    assert str(from_status(ended.Error)) == "no memory"
+
+
+async def test_sizes_and_signals_reach_the_process() -> None:
+    async def watch(stdio: Stdio) -> int:
+        assert stdio.resize is not None
+        assert stdio.signals is not None
+        rows, columns = await anext(stdio.resize)
+        stdio.stdout(f"{rows}x{columns}".encode())
+        return await anext(stdio.signals)
+
+    size = pb.ExecMessage(ProcessID="p", Resize=pb.ResizeMessage(Rows=3, Cols=9))
+    number = pb.ExecMessage(ProcessID="p", Signal=pb.SignalMessage(Name="SIGINT"))
+    said = await talk(watch, init(tty=True), size, number)
+    assert said[1].File.Data == b"3x9"
+    assert said[2].Exit.Code == signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("messages", "error"),
+    [
+        ([file(b"x")], NotFound),
+        ([init(), init()], AlreadyExists),
+        ([pb.ExecMessage(Init=pb.InitMessage())], InvalidRequest),
+        ([pb.ExecMessage(ProcessID="p", Init=pb.InitMessage(ContainerID="x"))], NotFound),
+        ([init(), pb.ExecMessage(ProcessID="p", File=pb.FdMessage(Fd=1))], InvalidRequest),
+    ],
+)
+async def test_nonsense(messages: list[pb.ExecMessage], error: type[CrozeError]) -> None:
+    async def wait(stdio: Stdio) -> int:
+        await asyncio.get_running_loop().create_future()
+        return 0
+
+    with pytest.raises(error):
+        await talk(wait, *messages)
+
+
+def test_names_of_signals() -> None:
+    assert signal_number("SIGTERM") == signal_number("TERM") == 15
+    with pytest.raises(InvalidRequest, match="Unknown signal SIGNAL"):
+        signal_number("SIGNAL")
