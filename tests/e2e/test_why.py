@@ -123,7 +123,7 @@ def test_text_for_people(app: App) -> None:
     one = app.sandbox.croze("why", "build 3/4").stdout
     assert f"{RUN}  (Dockerfile:6)\n  follows {COPY}\n" in one
     assert COPY not in one.replace(f"follows {COPY}", "")
-    assert app.sandbox.croze("why", ":6").stdout.splitlines()[1:] == one.splitlines()[1:]
+    assert f"{RUN}  (Dockerfile:6)\n" in app.sandbox.croze("why", ":6").stdout
     missing = app.sandbox.croze("why", "9/9", check=False)
     assert (missing.code, "is called 9/9" in missing.stderr) == (1, True)
 

@@ -35,6 +35,9 @@ LISTED_FILES: Final = 20
 _OBVIOUS: Final = frozenset({"instruction", "no-cache", "new", "parent", "uncacheable", "platform"})
 """Whoever changed the Dockerfile or gave a flag knows: no warning."""
 _WARNING_LEVEL: Final = 1
+_LATER_S: Final = 0.1
+_FEW: Final = 100
+"""Steps that are recorded in no time."""
 _LOOK_BACK: Final = 3
 """How many builds a warning is looked for in."""
 
@@ -87,8 +90,9 @@ class Watch:
 
     async def close(
         self, definitions: Iterable[ops_pb2.Definition], *, failed: bool
-    ) -> Callable[[], None]:
-        """Wait for warnings; returns what is left to do, in any thread, to record the build."""
+    ) -> tuple[Callable[[], None], int]:
+        """Wait for warnings; returns what is left to do, in any thread, to record the build, and
+        of how many steps."""
         if self._warnings:
             await asyncio.wait(self._warnings)
         facts, origins = list(self._job.facts()), list(definitions)
@@ -99,7 +103,7 @@ class Watch:
             if any(not step.internal for step in build.steps):
                 self._history.add(build)
 
-        return record
+        return record, len(facts)
 
     def _build(
         self,
@@ -204,7 +208,9 @@ class Recorder:
         self.history = history
         self._enabled = enabled
         self._warnings = warnings
-        self._late: set[asyncio.Future[None]] = set()
+        self._running: set[asyncio.Future[None]] = set()
+        self._waiting: list[Callable[[], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def missed(self, facts: VertexFacts, ctx: OpContext) -> None:
         """See `observe.Observer`."""
@@ -244,8 +250,8 @@ class Recorder:
     async def _finish(
         self, watch: Watch, definitions: Definitions, held: ExitStack, *, failed: bool
     ) -> None:
-        """Record at once if something ran. Else nobody waits for it."""
-        record = await watch.close(definitions(), failed=failed)
+        """Record at once if something ran. Else nobody waits for it: it is done a little later."""
+        record, steps = await watch.close(definitions(), failed=failed)
 
         def work() -> None:
             with held:
@@ -254,16 +260,34 @@ class Recorder:
                 except Exception:
                     log.exception("a build could not be recorded")
 
+        if not watch.ran:
+            self._waiting.append(work)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(_LATER_S, self._start_waiting)
+        elif steps <= _FEW:
+            work()  # quicker than a thread is
+        else:
+            await asyncio.wait({self._start(work)})
+
+    def _start(self, work: Callable[[], None]) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().run_in_executor(None, work)
-        self._late.add(future)
-        future.add_done_callback(self._late.discard)
-        if watch.ran:
-            await asyncio.wait({future})
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
+
+    def _start_waiting(self) -> None:
+        self._timer = None
+        waiting, self._waiting = self._waiting, []
+        for work in waiting:
+            self._start(work)
 
     async def close(self) -> None:
-        """Wait for what is being recorded, and close the history."""
-        if self._late:
-            await asyncio.wait(set(self._late))
+        """Record what waits to be, and close the history."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._start_waiting()
+        if self._running:
+            await asyncio.wait(set(self._running))
         self.history.close()
 
     def info_of(self, job: Job) -> BuildInfo:
@@ -278,6 +302,9 @@ class Recorder:
     ) -> tuple[Build, list[Explained]] | None:
         """A recorded build (the latest without `ref`) and why its steps missed, in order; None if
         there is none."""
+        self._start_waiting()
+        if self._running:
+            await asyncio.wait(set(self._running))
         return await asyncio.to_thread(self._explain, ref, limit)
 
     def _explain(self, ref: str, limit: int) -> tuple[Build, list[Explained]] | None:
