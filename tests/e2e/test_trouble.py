@@ -115,6 +115,18 @@ def test_interrupt(sandbox: Sandbox, busybox: Path, number: int) -> None:
     assert no_sleepers(sandbox)
 
 
+def test_interrupt_of_a_background_job(sandbox: Sandbox, busybox: Path) -> None:
+    """Shells start those with SIGINT ignored."""
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code, _, said = interrupted(sandbox, busybox, signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, old)
+    assert code == 130
+    assert "context canceled" in said
+    assert no_sleepers(sandbox)
+
+
 def test_a_client_that_vanishes_cancels_its_build(sandbox: Sandbox, busybox: Path) -> None:
     interrupted(sandbox, busybox, signal.SIGKILL)
     assert no_sleepers(sandbox)

@@ -115,7 +115,13 @@ def dockerfile_name(read: argparse.Namespace) -> str:
 
 
 def interrupt_on_sigterm() -> None:
-    """asyncio cancels the build on SIGINT: let SIGTERM do the same."""
+    """asyncio cancels the build on SIGINT: let SIGTERM do the same.
+
+    A shell starts its background jobs with SIGINT ignored, and asyncio leaves that alone: as in
+    buildx, the signal works there as well.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
 
 
