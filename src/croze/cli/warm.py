@@ -232,6 +232,7 @@ def loaded_code() -> dict[str, int]:
 def preload_all() -> None:
     """Import what commands need. Nothing here may start a thread or open a connection."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before anything imports grpc
     from croze.cli.main import preload_commands
 
     preload_commands()
