@@ -160,7 +160,10 @@ def test_the_log_of_a_running_step_shows() -> None:
         tty.update(vertex("a", "RUN x", 0))
         tty.update(log("a", "first\n\x1b[31msecond\x1b[0m\nbar 1\rbar 2", 1))
         tty.refresh()
-        lines = plain_text(os.read(end.fileno(), 65536))
+        drawn = b""
+        while b"bar 2" not in drawn:  # the terminal hands it over piece by piece
+            drawn += os.read(end.fileno(), 65536)
+        lines = plain_text(drawn)
     assert lines[-3:] == [" => => # first", " => => # second", " => => # bar 2"]
 
 

@@ -44,7 +44,8 @@ def test_containers_die_with_the_daemon(tmp_path: Path, rootfs: Path) -> None:
         assert daemon.stdout is not None
         assert daemon.stdout.readline() == b"up\n"
         bundle = state / "bundle/victim"
-        assert init_pid(bundle)
+        while not init_pid(bundle):  # written a moment after the process runs
+            time.sleep(0.01)
         daemon.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 10
     while init_pid(bundle):

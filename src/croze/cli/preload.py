@@ -16,6 +16,7 @@ MODULES = (
     "croze.client.build",
     "croze.client.connect",
     "croze.client.options",
+    "croze.client.rehearsal",
     "croze.drivers.local",
     "croze.image.reference",
     "croze.progress.display",
@@ -40,21 +41,6 @@ def rehearse() -> None:
     """Start grpc, and make a call to ourselves that nobody answers."""
     import asyncio
 
-    asyncio.run(_call_ourselves())
+    from croze.client.rehearsal import call_ourselves
 
-
-async def _call_ourselves() -> None:
-    import grpc.aio
-
-    from croze.session.bridge import fresh_name
-
-    address = f"unix-abstract:{fresh_name()}"
-    server = grpc.aio.server()
-    server.add_insecure_port(address)
-    await server.start()
-    async with grpc.aio.insecure_channel(address) as channel:
-        try:
-            await channel.unary_unary("/nobody/Answers", bytes, bytes)(b"", timeout=5)
-        except grpc.aio.AioRpcError:
-            pass
-    await server.stop(0)
+    asyncio.run(call_ourselves())
