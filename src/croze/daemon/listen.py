@@ -210,7 +210,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(1 << 16):
             writer.write(data)
             await writer.drain()
-    except OSError:
-        log.debug("a relayed connection broke", exc_info=True)
+    except OSError as error:
+        log.debug("a relayed connection broke: %s", error)
     finally:
         writer.close()
