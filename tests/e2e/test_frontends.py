@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from croze import llb
 from tests.e2e.python_root import make_root
 from tests.e2e.sandbox import BUILDX, REPO, Sandbox, execute
 from tests.e2e.terminal import Terminal
@@ -125,6 +126,24 @@ def test_only_allowed_frontends_run(sandbox: Sandbox, images: Registry) -> None:
     sandbox.start("--config", str(config))
     failed = sandbox.croze("build", "-f", context / "Packfile", context, check=False)
     assert "invalid frontend: gateway.v0" in failed.stderr
+
+
+def test_definitions_are_built_and_shown(desk: Sandbox, images: Registry) -> None:
+    command = ["sh", "-c", "cat /in/hello.txt > /out.txt"]
+    step = llb.image(images.base).run(command, mounts=[llb.bind("/in", llb.local("src"))])
+    definition = step.root.marshal().SerializeToString()
+    context, out = pack(desk, images), desk.path / "llb-out"
+    flags = ["--progress=plain", "--local", f"src={context}", "-o", str(out)]
+    desk.croze("llb", "build", *flags, stdin=definition)
+    assert (out / "out.txt").read_text() == "hello\n"
+    lines = desk.croze("llb", "dump", stdin=definition).stdout.splitlines()
+    ops = [json.loads(line)["Op"] for line in lines]
+    assert {"source", "exec"} <= {kind for op in ops for kind in op}
+    failed = desk.croze("llb", "build", stdin=b"junk", check=False)
+    assert "failed to parse the definition" in failed.stderr
+    context = desk.context("dumped", {"Dockerfile": "FROM scratch\nCOPY . /here\n"})
+    shown = json.loads(desk.croze("llb", "dump", context).stdout)
+    assert any("file" in op for op in shown["def"].values())
 
 
 def test_source_policies(desk: Sandbox, images: Registry) -> None:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "du": ("du", "Disk usage"),
     "prune": ("prune", "Remove build cache"),
     "why": ("why", "Show why the steps of a build missed the cache"),
+    "llb": ("llb", "Build and show LLB definitions"),
     "debug": ("debug", "Look into the daemon and its store"),
     "version": ("version", "Show version information"),
 }

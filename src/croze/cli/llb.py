@@ -1,0 +1,90 @@
+"""`croze llb`: definitions, below all frontends: built as they are, or shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croze.cli.build import PROGRESS, interrupt_on_sigterm
+from croze.cli.daemon import address
+from croze.cli.flags import Flags, UsageError
+
+if TYPE_CHECKING:
+    from croze.cli.main import Common
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """`build` or `dump`."""
+    match argv[0] if argv else "":
+        case "build":
+            return build(argv[1:], common)
+        case "dump":
+            return dump(argv[1:], common)
+    flags = Flags("croze llb", "Work with LLB definitions", "build|dump [OPTIONS]")
+    flags.add_argument("what", metavar="build|dump", nargs="?")
+    flags.read(argv)
+    raise UsageError("'croze llb' requires build or dump", "croze llb")
+
+
+def build(argv: Sequence[str], common: Common) -> int:
+    """Build the definition on standard input."""
+    about = "Build the LLB definition on standard input"
+    flags = Flags("croze llb build", about, "[OPTIONS] < DEFINITION")
+    flags.texts("--allow", help="Allow extra privileged entitlement (e.g. network.host)")
+    flags.texts("--local", help="A directory that the definition uses (name=path)")
+    flags.texts("-o", "--output", help="Output destination (type=local,dest=path)")
+    flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
+    flags.texts("--secret", help="Secret to expose to the build (id=mysecret,src=/local/secret)")
+    flags.texts("--ssh", help="SSH agent socket or keys to expose to the build")
+    read = flags.read(argv)
+    if sys.stdin.isatty():
+        raise UsageError("'croze llb build' reads a definition from standard input", flags.prog)
+    if read.progress and read.progress not in PROGRESS:
+        raise UsageError(f"invalid progress mode {read.progress}", flags.prog)
+
+    import asyncio
+
+    from croze.client import llb
+
+    request = llb.DefinitionBuild(
+        sys.stdin.buffer.read(), read.output, read.local, read.secret, read.ssh, read.allow
+    )
+    where = address(common.builder, debug=common.debug)
+    interrupt_on_sigterm()
+    asyncio.run(llb.build(request, address=where, progress=read.progress or "auto"))
+    return 0
+
+
+def dump(argv: Sequence[str], common: Common) -> int:
+    """Print JSON: a line an op of a definition, or all that a Dockerfile becomes."""
+    about = "Show a definition, or what a Dockerfile becomes, as JSON"
+    flags = Flags("croze llb dump", about, "[OPTIONS] [PATH | DEFINITION | -]")
+    flags.texts("--build-arg", help="Set build-time variables")
+    flags.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
+    flags.text("--target", help="Set the target build stage to build")
+    flags.add_argument("source", metavar="PATH | DEFINITION | -", nargs="?", default="-")
+    read = flags.read(argv)
+    if Path(read.source).is_dir():
+        print(_convert(read.source, read.file, read.target, read.build_arg, common))
+        return 0
+
+    from croze.client import llb
+
+    data = sys.stdin.buffer.read() if read.source == "-" else Path(read.source).read_bytes()
+    for line in llb.dump(data):
+        print(line)
+    return 0
+
+
+def _convert(context: str, file: str, target: str, args: Sequence[str], common: Common) -> str:
+    from croze.client.build import build as run_build
+    from croze.client.options import BuildOptions, crozed
+
+    options = BuildOptions(
+        context=context, dockerfile=file, target=target, build_args=args, call="convertllb"
+    )
+    where = address(common.builder, debug=common.debug)
+    result = run_build(options, address=where, builder=crozed(), progress="quiet")
+    return result.response["result.json"]

@@ -1,0 +1,95 @@
+"""Definitions from other programs: built as they are, and shown as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+
+from croze.api import ops_pb2
+from croze.client.connect import connect
+from croze.client.flags_csv import pairs
+from croze.client.flags_output import parse_outputs
+from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
+from croze.client.outputs import check_delete, create_exports
+from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
+from croze.errors import InvalidRequest
+from croze.llb.marshal import digest_bytes, op_blobs
+
+
+@dataclass(frozen=True)
+class DefinitionBuild:
+    """What `croze llb build` is told, in the words of its flags."""
+
+    definition: bytes
+    outputs: Sequence[str] = ()
+    locals: Sequence[str] = ()
+    secrets: Sequence[str] = ()
+    ssh: Sequence[str] = ()
+    allow: Sequence[str] = ()
+
+
+def parse(data: bytes) -> ops_pb2.Definition:
+    """Raises `InvalidRequest` for what is no definition."""
+    try:
+        definition = ops_pb2.Definition.FromString(data)
+    except DecodeError as error:
+        raise InvalidRequest(f"failed to parse the definition: {error}") from None
+    if not op_blobs(definition):
+        raise InvalidRequest("the definition is empty")
+    return definition
+
+
+def dump(data: bytes) -> Iterator[str]:
+    """One line of JSON an op: the op, its digest and its metadata."""
+    definition = parse(data)
+    for blob in op_blobs(definition):
+        digest = digest_bytes(blob)
+        try:
+            op = ops_pb2.Op.FromString(blob)
+        except DecodeError as error:
+            raise InvalidRequest(f"failed to parse op {digest}: {error}") from None
+        metadata = definition.metadata.get(digest) or ops_pb2.OpMetadata()
+        yield json.dumps(
+            {
+                "Op": MessageToDict(op),
+                "Digest": digest,
+                "OpMetadata": MessageToDict(metadata, preserving_proto_field_name=True),
+            }
+        )
+
+
+def make_plan(build: DefinitionBuild) -> SolvePlan:
+    """The solve request. Raises `InvalidRequest`."""
+    parse(build.definition)
+    allowed = parse_allow(build.allow)
+    exports = create_exports(parse_outputs(build.outputs))
+    check_delete(exports, allowed.local_delete)
+    return SolvePlan(
+        definition=build.definition,
+        exports=exports,
+        local_dirs={
+            name: LocalDir(Path(path)) for name, path in pairs(build.locals, from_env=False).items()
+        },
+        secrets=[SecretFrom(s.id, s.src, s.env) for s in parse_secrets(build.secrets)],
+        ssh=[AgentFrom(s.id, s.paths) for s in parse_ssh(build.ssh)],
+        entitlements=list(allowed.entitlements),
+    )
+
+
+async def build(request: DefinitionBuild, *, address: str, progress: str) -> dict[str, str]:
+    """Build on the daemon at `address`; the exporters' response."""
+    from croze.progress.display import make_display, running
+
+    plan = make_plan(request)
+    display = make_display(progress, sys.stderr.buffer)
+    try:
+        async with connect(address) as client, running(display):
+            return (await client.solve(plan, display.update)).exporter_response
+    finally:
+        plan.close()
