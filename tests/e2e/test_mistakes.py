@@ -74,7 +74,7 @@ MISTAKES = [
     ("FROM base\nONBUILD FROM x\n", "FROM isn't allowed as an ONBUILD trigger", [2]),
     ("FROM base AS 1a\n", "name can't start with a number or contain symbols", [1]),
     ("FROM base AS x y\n", "FROM requires either one or three arguments", [1]),
-    ("# escape=x\nFROM base\n", r"invalid escape token 'x' does not match ` or \\", []),
+    ("# escape=x\nFROM base\n", "invalid escape token 'x' does not match ` or \\", []),
     ("FROM base\nRUN exit 3\n", "did not complete successfully: exit code: 3", [2]),
     (
         'FROM base\nRUN ["/none"]\n',
