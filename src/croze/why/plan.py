@@ -20,7 +20,7 @@ from croze.solver.observe import Outcome
 from croze.solver.probe import Expected
 from croze.solver.solver import Job
 from croze.why import text
-from croze.why.reasons import NEW, PARENT, Reason, explain
+from croze.why.reasons import NEW, PARENT, Explainer, Reason
 from croze.why.record import Build, Step, make_steps
 from croze.why.recorder import (
     LISTED_FILES,
@@ -110,8 +110,8 @@ async def _plan_part(recorder: Recorder, job: Job, part: Part) -> list[tuple[str
 def _tell(
     recorder: Recorder, build: Build, expected: Iterable[Expected], platform: str
 ) -> Iterable[tuple[str, Planned]]:
-    earlier = list(recorder.history.earlier(build.scope))
     compare = comparer(recorder.history.lists, LISTED_FILES)
+    explainer = Explainer(build, recorder.history.earlier(build.scope), compare)
     steps = {step.digest: step for step in build.steps}
     for one in expected:
         step = steps.get(one.facts.vertex.digest)
@@ -127,7 +127,7 @@ def _tell(
         if status == RUN and because:
             reasons = tuple(Reason(PARENT, name) for name in because)
         elif status == RUN:
-            reasons = explain(step, build, earlier, compare).reasons
+            reasons = explainer.explain(step).reasons
         depends = because if status == DEPENDS else ()
         yield step.digest, Planned(step.name, status, step.line, platform, depends, reasons)
 

@@ -65,17 +65,53 @@ class _Pair:
 
 
 def explain(step: Step, build: Build, earlier: Iterable[Build], compare: CompareFiles) -> Explained:
-    """`earlier`: builds of the same scope, newest first; read only as far as is needed."""
-    if step.ignore_cache:
-        return Explained(step, (Reason(NO_CACHE),))
-    texts = {s.text for s in build.steps}
-    for past in earlier:
-        old = nearest(step, past, texts) if related(build, past) else None
-        if old is not None:
-            pair = _Pair(step, build, old, past)
-            reasons = tuple(_reasons(pair, compare)) or tuple(_unchanged(pair))
-            return Explained(step, reasons, past.ref, past.created_us)
-    return Explained(step, tuple(_parents(step, build)) or (Reason(NEW),))
+    """One step; for several see `Explainer`."""
+    return Explainer(build, earlier, compare).explain(step)
+
+
+class Explainer:
+    """Explains steps of one build. `earlier`: builds of the same scope, newest first; read only as
+    far as is needed."""
+
+    def __init__(self, build: Build, earlier: Iterable[Build], compare: CompareFiles) -> None:
+        self._build = build
+        self._texts = {step.text for step in build.steps}
+        self._unread = iter(earlier)
+        self._read: list[_Past] = []
+        self._compare = compare
+
+    def explain(self, step: Step) -> Explained:
+        if step.ignore_cache:
+            return Explained(step, (Reason(NO_CACHE),))
+        for past in self._past():
+            old = nearest(step, past.lines(step), self._texts)
+            if old is not None:
+                pair = _Pair(step, self._build, old, past.build)
+                reasons = tuple(_reasons(pair, self._compare)) or tuple(_unchanged(pair))
+                return Explained(step, reasons, past.build.ref, past.build.created_us)
+        return Explained(step, tuple(_parents(step, self._build)) or (Reason(NEW),))
+
+    def _past(self) -> Iterator[_Past]:
+        yield from self._read
+        for build in self._unread:
+            if related(self._build, build):
+                self._read.append(_Past(build))
+                yield self._read[-1]
+
+
+class _Past:
+    """An earlier build, its lines by stage."""
+
+    def __init__(self, build: Build) -> None:
+        self.build = build
+        self._lines: dict[tuple[str, str], list[Step]] = {}
+        for step in build.steps:
+            if step.key and not step.internal:
+                self._lines.setdefault((step.where, step.kind), []).append(step)
+
+    def lines(self, step: Step) -> Sequence[Step]:
+        """Those that may be the same as `step`."""
+        return self._lines.get((step.where, step.kind), ())
 
 
 def related(build: Build, past: Build) -> bool:
@@ -86,11 +122,10 @@ def related(build: Build, past: Build) -> bool:
     return bool(texts & own) or min(len(texts), len(own)) <= 2
 
 
-def nearest(step: Step, past: Build, texts: set[str]) -> Step | None:
-    """The record of the same line: the same text in the same stage, or else the same place and
-    instruction. `texts`: what the build now has; a line that only moved is not another one."""
-    place = [s for s in past.steps if (s.where, s.kind) == (step.where, step.kind)]
-    place = [s for s in place if not s.internal and s.key]
+def nearest(step: Step, place: Sequence[Step], texts: set[str]) -> Step | None:
+    """The record of the same line among those of the same stage: the same text, or else the same
+    number and instruction. `texts`: what the build now has; a line that only moved is not another
+    one."""
     same = [s for s in place if s.text == step.text]
     if same:
         return min(same, key=lambda s: abs(s.number - step.number))

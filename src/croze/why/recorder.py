@@ -25,7 +25,7 @@ from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.why import text
 from croze.why.history import FileLists, History
-from croze.why.reasons import Explained, Reason, explain
+from croze.why.reasons import Explained, Explainer, Reason, explain
 from croze.why.record import Build, Files, make_steps, missed
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ LISTED_FILES: Final = 20
 _OBVIOUS: Final = frozenset({"instruction", "no-cache", "new", "parent", "uncacheable", "platform"})
 """Whoever changed the Dockerfile or gave a flag knows: no warning."""
 _WARNING_LEVEL: Final = 1
+_MOST_WARNINGS: Final = 8
+"""Of one build."""
 _LATER_S: Final = 0.1
 _FEW: Final = 100
 """Steps that are recorded in no time."""
@@ -132,6 +134,8 @@ class Watch:
         follows = any(item.edge.vertex.digest in self._missed for item in facts.inputs)
         self._missed[vertex.digest] = None
         if follows or vertex.ignore_cache or not self.info.warn:
+            return
+        if len(self._warnings) >= _MOST_WARNINGS:
             return
         if self._earlier is None:
             self._earlier = list(islice(self._history.earlier(self.info.scope), _LOOK_BACK))
@@ -311,12 +315,10 @@ class Recorder:
         build = self.history.find(ref) if ref else self.history.latest()
         if build is None:
             return None
-        earlier = list(self.history.earlier(build.scope, before=build.ref))
-        compare = comparer(self.history.lists, limit)
+        earlier = self.history.earlier(build.scope, before=build.ref)
+        explainer = Explainer(build, earlier, comparer(self.history.lists, limit))
         return build, [
-            explain(step, build, earlier, compare)
-            for step in build.steps
-            if missed(step) and not step.internal
+            explainer.explain(step) for step in build.steps if missed(step) and not step.internal
         ]
 
 
