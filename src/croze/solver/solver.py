@@ -138,7 +138,7 @@ class Solver:
                 keys.release_result(id)
             if number % _TURN == 0:
                 await asyncio.sleep(0)
-        keys.flush()
+        self._graph.saved()
 
     def _forget(self, id: str) -> None:
         self._jobs.pop(id, None)
