@@ -175,6 +175,7 @@ def test_the_daemon_starts_by_itself(tmp_path: Path, busybox: Path) -> None:
     done = sandbox.croze("build", "-t", "x", context)
     assert "starting" not in done.stderr
     assert sandbox.croze("images").stdout.count("\n") == 2
+    sandbox.croze("build", *base(busybox), "--network=host", "-", stdin=b"FROM base\nRUN id\n")
     pid = int((sandbox.root / "crozed.pid").read_text())
     os.kill(pid, 15)
     assert sandbox.wait_no_leftovers() == []

@@ -53,6 +53,8 @@ def _start(path: str) -> None:
     command = [sys.executable, "-m", "croze.daemon", "--addr", f"unix://{path}"]
     command += ["--root", places.state_dir(), "--idle-timeout", str(IDLE_TIMEOUT_S)]
     command += ["--ready-fd", str(ready_write)]
+    # As dockerd does: the host's network is the user's to give, privileges are not.
+    command += ["--allow-insecure-entitlement", "network.host"]
     with open(places.daemon_log(), "ab") as log:
         process = subprocess.Popen(
             command,
