@@ -24,6 +24,7 @@ from croze.ops.exec_mounts import MountPreparer, Prepared
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
 from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
+from croze.runtime.finish import finish
 from croze.store import mount as store_mount
 from croze.store.contract import ImmutableRef, Mount
 
@@ -54,7 +55,7 @@ class Containers:
         self._check(request.Network, ops_pb2.SANDBOX)
         made = await open_container(self._ops, request, find, self._sessions())
         if id in self._open:
-            await made.release()
+            await finish(made.release())
             raise AlreadyExists(f"Container {id} already exists")
         self._open[id] = made
 
@@ -82,7 +83,7 @@ class Containers:
         container = self._open.pop(id, None)
         if container is None:
             raise NotFound(f"container details for {id} not found")
-        await container.release()
+        await finish(container.release())
 
     async def close(self) -> None:
         """Release all of them."""

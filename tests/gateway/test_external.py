@@ -1,0 +1,68 @@
+"""External frontends: what is refused before anything runs, and what a frontend is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from croze.errors import CrozeError, FrontendCapDetail, InvalidRequest, Unsupported
+from croze.gateway import guest
+from croze.gateway.bridge import FrontendRequest
+from croze.gateway.external import ExternalFrontend, caps_of, check_caps, environment, process_of
+from croze.gateway.frontends import builtin_frontends
+from croze.image.config import RunConfig
+from tests.gateway.test_bridge import Echo
+from tests.gateway.world import World, local
+
+
+def request(**opts: str) -> FrontendRequest:
+    return FrontendRequest(opts, {}, "client")
+
+
+async def test_options_and_session_are_in_the_environment() -> None:
+    asked = request(target="a=b", empty="")
+    async with World().bridge() as (bridge, _):
+        env = dict(pair.split("=", 1) for pair in environment(asked, bridge))
+    assert guest.options(env) == asked.opts
+    assert env["BUILDKIT_SESSION_ID"] == "client"
+    workers = json.loads(env["BUILDKIT_WORKERS"])
+    assert workers[0]["id"] == "worker"
+    assert workers[0]["platforms"] == [{"architecture": "amd64", "os": "linux"}]
+
+
+def test_the_entrypoint_is_run_unless_the_image_has_none() -> None:
+    assert process_of(RunConfig(), ["A=b"]).args == ("/run",)
+    process = process_of(RunConfig(entrypoint=("x", "y"), cmd=("z",), working_dir="/w"), [])
+    assert (process.args, process.cwd) == (("x", "y"), "/w")
+
+
+def test_capabilities() -> None:
+    assert caps_of("a,b+forward,,") == {"a", "b"}
+    check_caps("a,b", FrontendRequest({"frontend.caps": "a,b+forward"}, {}, ""))
+    with pytest.raises(Unsupported) as failure:
+        check_caps("a", FrontendRequest({}, {"x": local("x")}, ""))
+    assert failure.value.details == [FrontendCapDetail("moby.buildkit.frontend.inputs")]
+
+
+@pytest.mark.parametrize(
+    ("opts", "message"),
+    [
+        ({}, "no source specified"),
+        ({"source": "me/theirs"}, "'me/theirs' is not an allowed gateway source"),
+        ({"source": "me/mine", "gateway-devel": ""}, "no longer supported"),
+        ({"source": "me/mine"}, "can not be run by this daemon"),
+    ],
+)
+async def test_what_does_not_run(opts: dict[str, str], message: str) -> None:
+    frontend = ExternalFrontend(Echo(), ["docker.io/me/mine"])
+    async with World().bridge() as (bridge, _):
+        with pytest.raises(CrozeError, match=message):
+            await frontend.build(request(**opts), bridge)
+
+
+def test_frontends_can_be_disabled() -> None:
+    assert set(builtin_frontends()) == {"dockerfile.v0", "gateway.v0"}
+    assert set(builtin_frontends(disabled=["gateway.v0"])) == {"dockerfile.v0"}
+    with pytest.raises(InvalidRequest):
+        builtin_frontends(allowed_repositories=["NOT A NAME"])
