@@ -27,9 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": {"store", "fs"},
     "ops": {"runtime", "sources", "store", "solver", "session", "fs", "image", "llb", "api"},
     "remotecache": {"store", "registry", "solver", "image"},
-    "gateway": set(
-        "solver ops api llb store image fs sources dockerfile runtime session".split()
-    ),
+    "gateway": {
+        *("solver", "ops", "api", "llb", "store", "image"),
+        *("fs", "sources", "dockerfile", "runtime", "session"),
+    },
     "why": {"solver", "ops", "api", "fs"},
     "export": {"store", "image", "registry", "session", "fs", "api"},
     "attest": {"store", "image", "registry", "session"},
