@@ -11,8 +11,8 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 ANYWHERE = {"errors", "status", "grpc_errors"}
 BELOW_DAEMON = (
-    "gateway why export dockerfile ops remotecache solver sources runtime store registry session fs "
-    "image llb api attest"
+    "gateway why export dockerfile ops remotecache solver sources runtime store registry "
+    "session fs image llb api attest"
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
