@@ -334,6 +334,8 @@ async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) 
 
 def test_image_ids() -> None:
     assert BuildResult("r", {"containerimage.config.digest": "c"}).image_id == "c"
+    both = {"containerimage.config.digest": "c", "containerimage.digest": "m"}
+    assert BuildResult("r", both).image_id == "c"
     assert BuildResult("r").image_id == ""
 
 

@@ -43,8 +43,8 @@ class BuildResult:
 
     @property
     def image_id(self) -> str:
-        """What `--iidfile` gets: the manifest's digest, or else the config's."""
-        return self.digest or self.response.get(CONFIG_DIGEST, "")
+        """What `--iidfile` and `--quiet` give: the config's digest, or else the manifest's."""
+        return self.response.get(CONFIG_DIGEST, "") or self.digest
 
     @property
     def metadata(self) -> dict[str, object]:

@@ -89,8 +89,14 @@ async def _solve_and_follow(
     return response
 
 
+_LOST = ("Stream removed", "Socket closed", "Connection reset", "GOAWAY", "Broken pipe")
+"""How grpc says that the other side went away in the middle of a call."""
+
+
 def _failure(error: grpc.RpcError, session: LentSession) -> errors.CrozeError:
     found = from_rpc_error(error)
+    if isinstance(found, errors.Unavailable) and any(text in str(found) for text in _LOST):
+        return errors.Unavailable("lost the connection to the daemon: has it been stopped?")
     if session.failure is not None and "no active session" in str(found):
         found = session.failure
     return found.wrap("failed to solve")

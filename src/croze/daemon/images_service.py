@@ -34,12 +34,13 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         rows = [describe(record, store.blobs) for record in store.images.list()]
         return engine_pb2.ListImagesResponse(images=rows)
 
-    @unary
     async def RemoveImage(
         self, request: engine_pb2.RemoveImageRequest, context: Context
     ) -> engine_pb2.RemoveImageResponse:
-        self._engine.store.images.delete(find_image(self._engine, request.name).name)
-        return engine_pb2.RemoveImageResponse()
+        async with aborting(context, plain=True):
+            self._engine.store.images.delete(find_image(self._engine, request.name).name)
+            return engine_pb2.RemoveImageResponse()
+        raise AssertionError("aborting always raises")
 
     @unary
     async def Verify(
@@ -50,7 +51,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
     async def Run(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
     ) -> None:
-        async with aborting(context):
+        async with aborting(context, plain=True):
             outgoing: run_image.Outgoing = asyncio.Queue()
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:
