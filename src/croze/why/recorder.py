@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -261,6 +262,8 @@ class Recorder:
             with held:
                 try:
                     record()
+                except (sqlite3.Error, OSError) as error:
+                    log.warning("a build could not be recorded: %s", error)
                 except Exception:
                     log.exception("a build could not be recorded")
 
