@@ -41,7 +41,8 @@ class App:
         self.path = sandbox.context(name, files)
 
     def build(self, *flags: str, client: str = "croze", check: bool = True) -> Done:
-        words = ("build", *base(self.busybox), "--progress=plain", *flags, self.path)
+        words: list[str | Path] = ["build", *base(self.busybox), "--progress=plain"]
+        words += [*flags, self.path]
         if client == "croze":
             return self.sandbox.croze(*words, check=check)
         return self.sandbox.buildx(client, *words, check=check)

@@ -17,6 +17,7 @@ MODULES = (
     "croze.client.connect",
     "croze.client.options",
     "croze.client.rehearsal",
+    "croze.client.why",
     "croze.drivers.local",
     "croze.image.reference",
     "croze.progress.display",

@@ -102,9 +102,9 @@ class Database:
         if self._ballast.needed():
             self._ballast.drop()
 
-    def restore_ballast(self) -> None:
-        """After deletions, if there is room again."""
-        self._ballast.restore()
+    def restore_ballast(self) -> bool:
+        """After deletions, if there is room again; whether there was."""
+        return self._ballast.restore()
 
     def close(self) -> None:
         """Fold the log and close. Idempotent."""

@@ -81,15 +81,19 @@ class Ballast:
             return False
         return True
 
-    def restore(self) -> None:
-        """Quietly leaves it out while the disk is near full."""
-        if self._path.exists() or self._free() < 4 * self.SIZE_BYTES:
-            return
+    def restore(self) -> bool:
+        """Whether it is there now; it is quietly left out while the disk is near full."""
+        if self._path.exists():
+            return True
+        if self._free() < 4 * self.SIZE_BYTES:
+            return False
         try:
             with open(self._path, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self.SIZE_BYTES)
         except OSError:
             self.drop()
+            return False
+        return True
 
 
 def write_atomic(path: Path, data: bytes) -> None:

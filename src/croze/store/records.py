@@ -253,9 +253,9 @@ class RecordTable:
                 if parent in self._records:
                     self._records[parent].children -= 1
 
-    def restore_ballast(self) -> None:
+    def restore_ballast(self) -> bool:
         """After deletions: keep room for the next ones."""
-        self._db.restore_ballast()
+        return self._db.restore_ballast()
 
     def used(self, record: Record) -> None:
         """Count a use, now. Written with others a little later."""

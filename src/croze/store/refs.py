@@ -65,7 +65,9 @@ class DiskRefStore:
         sessions: Sequence[str] = (),
     ) -> MutableHandle:
         # What may fill the disk starts here: the next deletion must have something to give up.
-        self._core.table.restore_ballast()
+        if not self._core.table.restore_ballast():
+            await self._core.trash.empty()
+            self._core.table.restore_ballast()
         base = await self._solid(parent) if parent else None
         if base is not None:
             await unlazy(self._core, base, sessions)
