@@ -52,9 +52,10 @@ def without_definitions(text: str) -> object:
 
 
 def own_lines(text: str) -> list[str]:
-    """Standard error without the progress."""
-    lines = [line.replace("failed to build: ", "") for line in text.splitlines()]
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    """Standard error without the progress, sorted: buildx lists warnings in random order."""
+    text = text.replace("failed to build: ", "").replace("\x1b[0m", "")
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    return sorted(lines)
 
 
 @pytest.mark.parametrize(("dockerfile", "flag", "code"), CASES)
