@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar
 
+from croze.fs.pool import Pool
 from croze.image.platform import Platform
 from croze.registry.client import Registry
 from croze.session.contract import SessionManager
@@ -14,12 +15,6 @@ from croze.store.contract import BlobStore, ImageStore, ImmutableRef, RefStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Pool(Protocol):
-    """Runs file work in worker processes: `fs.pool.WorkerPool`."""
-
-    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, Protocol, Self, TypeVar
 
 from croze.errors import CrozeError
 
@@ -35,6 +35,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _LENGTH = struct.Struct(">Q")
+
+
+class Pool(Protocol):
+    """What rooms need of a `WorkerPool`; tests run the functions where they are."""
+
+    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a module-level function with picklable arguments."""
 
 
 class WorkerDied(CrozeError):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import ParamSpec, TypeVar
 
 from croze.errors import CrozeError, NotFound
 from croze.fs.checksum import Query, checksum
+from croze.fs.pool import Pool
 from croze.ops.digests import digest, joined
 from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
@@ -26,14 +27,10 @@ SIDE_FILE = "checksums"
 REMEMBERED = 10_000
 
 
-class _Workers(Protocol):
-    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
-
-
 class ContentDigests:
     """Computes and remembers. One per daemon; refs are asked for one at a time."""
 
-    def __init__(self, workers: _Workers) -> None:
+    def __init__(self, workers: Pool) -> None:
         self._workers = workers
         self._known: OrderedDict[tuple[str, Query], str] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}

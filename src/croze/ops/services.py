@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 from croze.api import ops_pb2
+from croze.fs.pool import Pool
 from croze.ops.content import ContentDigests
 from croze.ops.logs import LogLimits
 from croze.runtime.contract import Executor
@@ -25,12 +26,6 @@ NestedSolve = Callable[[ops_pb2.Definition, OpContext], Awaitable[Result]]
 """Solves a definition for a build op; the result is the caller's to release."""
 
 
-class Workers(Protocol):
-    """Runs plain functions of picklable arguments in worker processes (`fs.pool.WorkerPool`)."""
-
-    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
-
-
 @dataclass(frozen=True)
 class OpServices:
     """`sources` by scheme (`docker-image`); `parallelism` bounds how many ops work at once;
@@ -40,7 +35,7 @@ class OpServices:
     executor: Executor
     sources: Mapping[str, SourceFactory]
     sessions: SessionManager
-    workers: Workers
+    workers: Pool
     scratch_dir: Path
     contents: ContentDigests
     solve_nested: NestedSolve | None = None

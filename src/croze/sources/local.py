@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import msgspec
 
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.fs import links
+from croze.fs.pool import Pool
 from croze.fs.sync import SyncOptions, sync
 from croze.fs.transfer import Receiver
 from croze.fs.walk import WalkOptions
@@ -41,12 +42,6 @@ _REPORT_EVERY_S = 0.1
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Pool(Protocol):
-    """Runs file work in worker processes: `fs.pool.WorkerPool`."""
-
-    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 @dataclass(frozen=True)

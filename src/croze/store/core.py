@@ -12,9 +12,9 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from croze.errors import NotFound
+from croze.fs.pool import Pool
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, Mount, Snapshotter
-from croze.store.pool import Pool
 from croze.store.records import Record, RecordTable
 from croze.store.trash import Trash
 

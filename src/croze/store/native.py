@@ -7,10 +7,10 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import Unsupported
+from croze.fs.pool import Pool
 from croze.fs.usage import usage
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
-from croze.store.pool import Pool
 from croze.store.snapshots import SnapshotTable
 from croze.store.trees import copy_tree
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from croze.errors import InvalidRequest, NotFound, Unsupported
+from croze.fs.pool import Pool
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher
 from croze.store.core import Core, Fetchers, LayerSnapshotter
@@ -20,7 +21,6 @@ from croze.store.images import DiskImageStore
 from croze.store.leases import Leases
 from croze.store.native import NativeSnapshotter
 from croze.store.overlay import OverlaySnapshotter, probe
-from croze.store.pool import Pool
 from croze.store.prune import IsShared, collect_blobs, disk_stat
 from croze.store.records import RecordTable
 from croze.store.refs import DiskRefStore

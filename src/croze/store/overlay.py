@@ -14,11 +14,11 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import CrozeError
+from croze.fs.pool import Pool
 from croze.fs.usage import usage
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.mount import join_lowers, mount, unmount
-from croze.store.pool import Pool
 from croze.store.snapshots import Snapshot, SnapshotTable
 
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
