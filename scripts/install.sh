@@ -37,6 +37,8 @@ unpack_from_suite() {
   mkdir -p "$dir/lists/partial" "$dir/debs"
   scripts/suite_source.py "$suite" >"$dir/sources.list"
   local apt=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$dir/lists")
+  # A mirror that is a snapshot keeps its old date; the folder is root's, so downloads are too.
+  apt+=(-o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root)
   apt-get "${apt[@]}" -qq update
   (cd "$dir/debs" && apt-get "${apt[@]}" -qq download "$package" 2>/dev/null)
   dpkg -x "$dir"/debs/"$package"_*.deb "$dir/root.tmp"
