@@ -13,4 +13,3 @@ run() { printf '\n$ %s\n' "$*"; "$@"; }
 run croze build --build-context toolchain="$toolchain" --secret id=greeting,src="$secret" -t hello examples/hello
 run croze run hello
 run croze run hello "from a container"
-run croze why
