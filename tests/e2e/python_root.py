@@ -13,6 +13,8 @@ from pathlib import Path
 from tests.e2e.sandbox import REPO
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SITE = "site"
+"""Where the packages are, for `PYTHONPATH`: every build of Python has its own idea of a place."""
 PACKAGES = ("grpc", "google", "msgspec", "typing_extensions.py")
 UNUSED = (
     "test tests idlelib tkinter turtledemo ensurepip lib2to3 site-packages config-* pydoc_data *.a "
@@ -26,12 +28,12 @@ def make_root(root: Path) -> Path:
     _copy(Path(sysconfig.get_path("stdlib")), library)
     installed = Path(sysconfig.get_path("purelib"))
     for name in PACKAGES:
-        _copy(installed / name, library / "site-packages" / name)
-    _copy(REPO / "src/croze", library / "site-packages/croze")
+        _copy(installed / name, root / SITE / name)
+    _copy(REPO / "src/croze", root / SITE / "croze")
     binary = root / "usr/bin/python3"
     binary.parent.mkdir(parents=True)
     shutil.copy2(Path(sys.executable).resolve(), binary)
-    for needed in _libraries([binary, *library.rglob("*.so*")]):
+    for needed in _libraries([binary, *library.rglob("*.so*"), *(root / SITE).rglob("*.so*")]):
         target = root / needed.relative_to("/")
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

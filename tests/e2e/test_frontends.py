@@ -17,6 +17,7 @@ from tests.e2e.terminal import Terminal
 FRONTEND_DOCKERFILE = """\
 FROM scratch
 COPY --from=python . /
+ENV PYTHONPATH=/site
 COPY frontend.py /frontend.py
 LABEL moby.buildkit.frontend.network.none=true
 LABEL moby.buildkit.frontend.caps=moby.buildkit.frontend.inputs

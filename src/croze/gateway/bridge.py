@@ -343,16 +343,15 @@ async def evaluate(result: BridgeResult) -> None:
         async with asyncio.TaskGroup() as tasks:
             for ref in refs:
                 tasks.create_task(ref.evaluate())
-    except* CrozeError as errors:
+    except ExceptionGroup as errors:
         raise _first(errors) from None
 
 
-def _first(errors: BaseExceptionGroup[CrozeError]) -> CrozeError:
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
     """The others most likely failed for the same reason."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
+    error: Exception = errors
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, CrozeError)
     return error
 
 

@@ -119,7 +119,7 @@ class MountPreparer:
             async with asyncio.TaskGroup() as group:
                 for item in others:
                     group.create_task(self._prepare_one(item))
-        except* Exception as errors:
+        except ExceptionGroup as errors:
             raise first_of(errors) from None
         for item in sorted(caches, key=lambda i: i.mount.cacheOpt.ID):
             await self._cache(item)

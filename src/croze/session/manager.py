@@ -219,7 +219,11 @@ class _Call:
         return b""
 
     async def write(self, data: bytes) -> None:
-        await self._context.write(control_pb2.BytesMessage(data=data))
+        try:
+            await self._context.write(control_pb2.BytesMessage(data=data))
+        except grpc.aio.InternalError:
+            # What grpc says when the client went away in the middle of a write.
+            raise ConnectionResetError("the client has gone") from None
 
 
 async def _carry(
