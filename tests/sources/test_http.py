@@ -154,6 +154,28 @@ async def test_the_authorization_is_a_secret(
     assert site.authorization == "Bearer abc"
 
 
+async def test_secrets_named_for_the_host_authorize(
+    workshop: Workshop, sources: HttpSources, site: Site
+) -> None:
+    header = SecretSource("HTTP_AUTH_HEADER_127.0.0.1", value=b"Basic abc")
+    token = SecretSource("HTTP_AUTH_TOKEN_127.0.0.1", value=b"sesame")
+    for given, sent in (([header], "Basic abc"), ([header, token], "Bearer sesame")):
+        async with workshop.client(SecretsProvider(given)) as session, serve(site.app) as host:
+            await source(sources, f"http://{host}/f", {}).key(
+                workshop.source_context(session.id), 0
+            )
+        assert site.authorization == sent
+
+
+async def test_a_named_secret_must_be_there(
+    workshop: Workshop, sources: HttpSources, site: Site
+) -> None:
+    async with workshop.client(SecretsProvider([])) as session, serve(site.app) as host:
+        found = source(sources, f"http://{host}/f", {"authheadersecret": "tok"})
+        with pytest.raises(CrozeError, match="failed to retrieve HTTP auth secret tok"):
+            await found.key(workshop.source_context(session.id), 0)
+
+
 async def test_an_upload(workshop: Workshop, sources: HttpSources) -> None:
     provider = UploadProvider()
     url = provider.add(io.BytesIO(BODY))

@@ -6,7 +6,6 @@ A file that is here already is only asked about (ETag). Source of the rules: Bui
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import email.utils
 import hashlib
 import os
@@ -14,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.image import gojson
@@ -84,6 +84,15 @@ class HttpSource:
         return self._found
 
 
+def auth_secrets(options: HttpOptions) -> list[tuple[str, str]]:
+    """The secrets that may hold credentials, the strongest last, and what goes before each: the
+    one that the op names, or else those named for the host."""
+    if options.auth_secret:
+        return [(options.auth_secret, "")]
+    host = urlsplit(options.url).hostname or ""
+    return [(f"HTTP_AUTH_HEADER_{host}", ""), (f"HTTP_AUTH_TOKEN_{host}", "Bearer ")]
+
+
 class HttpSources:
     """Opens both schemes. `close` it at the end."""
 
@@ -134,14 +143,18 @@ class HttpSources:
 
     async def _headers(self, options: HttpOptions, ctx: SourceContext) -> dict[str, str]:
         headers = dict(options.headers)
-        if options.auth_secret:
+        for id, prefix in auth_secrets(options):
 
-            async def ask(session: Session) -> bytes:
-                return await get_secret(session, options.auth_secret)
+            async def ask(session: Session, id: str = id) -> bytes:
+                return await get_secret(session, id)
 
-            with contextlib.suppress(NotFound):
+            try:
                 value = await self._sessions.first(ctx.sessions, ask)
-                headers["Authorization"] = value.decode("latin-1").strip()
+            except CrozeError as error:
+                if options.auth_secret:
+                    raise error.wrap(f"failed to retrieve HTTP auth secret {id}") from None
+                continue
+            headers["Authorization"] = prefix + value.decode("latin-1").strip()
         return headers
 
     async def _known(self, identity: str) -> dict[str, HttpFile]:
