@@ -32,7 +32,7 @@ from croze.ops.load import LoadOptions, load
 from croze.ops.logs import LogLimits
 from croze.ops.resolver import Resolver
 from croze.ops.results import RefResults
-from croze.ops.services import OpServices, source_table
+from croze.ops.services import NestedSolve, OpServices, source_table
 from croze.registry.client import Registry as RegistryClient
 from croze.registry.hosts import RegistryConfig
 from croze.runtime.network import DnsConfig
@@ -64,11 +64,9 @@ class Engine:
     settings: Settings
     store: Store
     sessions: Sessions
-    registry: RegistryClient
     images: Images
     image_sources: ImageSources
     executor: OciExecutor
-    services: OpServices
     keys: KeyStore
     solver: Solver
     bridges: BridgeServices
@@ -76,7 +74,6 @@ class Engine:
     export_services: ExportServices
     gc: GarbageCollector
     worker: Worker
-    pool: WorkerPool
     recorder: Recorder
     activity: Activity = field(default_factory=Activity)
 
@@ -86,123 +83,185 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
     """Open everything; on the way out, close it in the opposite order."""
     config = settings.config
     async with AsyncExitStack() as stack:
-        late: list[Images] = []
+        content = await _open_content(settings, pool, stack)
+        sources = _open_sources(content, pool, stack)
+        executor = await _open_executor(settings, stack)
 
-        # What the store and the ops need of rooms above them is only called once all is there.
-        def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
-            return late[0].fetcher(origin)
-
+        # Ops that build are run by the solver, which is made of ops.
         async def solve_nested(definition: ops_pb2.Definition, ctx: OpContext) -> Result:
             edge = await load(definition, LoadOptions(caps=LLB_ENABLED))
             return (await solver.build_within(ctx, edge)).result
 
-        async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext) -> SourceMeta:
-            request = SourceRequest(source.identifier, dict(source.attrs))
-            facts = await ask(http, git, request, SourceContext(ctx.sessions(), ctx.progress))
-            return SourceMeta(
-                facts.committer_time, facts.last_modified, facts.filename, facts.checksum
-            )
-
-        store = await open_store(
-            settings.root, pool, snapshotter=_snapshotter(config), fetchers=fetcher
-        )
-        stack.push_async_callback(store.close)
-        sessions = Sessions()
-        registry = RegistryClient(registry_configs(config.registry))
-        stack.push_async_callback(registry.close)
-        images = Images(registry, store.blobs, store.images, sessions)
-        late.append(images)
-        image_sources = ImageSources(images, store.refs)
-        git, http = GitSources(store.refs, sessions), HttpSources(store.refs, sessions)
-        stack.push_async_callback(http.close)
-        executor = _executor(settings)
-        stack.callback(Watchdog(executor.config.state_dir / "bundle").close)
-        await executor.sweep()
-        services = OpServices(
-            refs=store.refs,
-            executor=executor,
-            sources=source_table(
-                (
-                    image_sources,
-                    BlobSources(images, store.refs),
-                    LocalSources(store.refs, sessions, pool),
-                    git,
-                    http,
-                )
-            ),
-            sessions=sessions,
-            workers=pool,
-            scratch_dir=_folder(settings.root / "scratch"),
-            contents=ContentDigests(pool),
-            parallelism=_parallelism(config),
-            solve_nested=solve_nested,
-            log_limits=LogLimits.from_env(os.environ),
-        )
+        services = _op_services(settings, content, sources, executor, pool, solve_nested)
         keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
         stack.callback(keys.close)
-        recorder = Recorder(
-            History(settings.root, keep_builds=config.why.builds),
-            warnings=config.why.warnings,
-            enabled=config.why.builds > 0,
-        )
-        stack.push_async_callback(recorder.close)
-        results = RefResults(store.refs)
-
-        async def planner(
-            job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
-        ) -> Mapping[str, bytes]:
-            return await plan(recorder, job, [Part(*part) for part in parts])
-
+        recorder = _open_recorder(settings, stack)
+        results = RefResults(content.store.refs)
         solver = Solver(keys, results, Resolver(services), observer=recorder)
         await stack.enter_async_context(solver)
         await solver.forget_lost()
-        policies = gc_policies(config.worker.oci, settings.root)
-        gc = GarbageCollector(store.refs, policies, solver.forget_lost)
+        gc = GarbageCollector(
+            content.store.refs, gc_policies(config.worker.oci, settings.root), solver.forget_lost
+        )
         worker = Worker(
             id=workers.worker_id(settings.root),
-            snapshotter=store.snapshotter,
+            snapshotter=content.store.snapshotter,
             platforms=workers.supported_platforms(config.worker.oci.platforms),
             policies=gc.policies,
             labels=config.worker.oci.labels,
         )
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
-        bridges = BridgeServices(
-            frontends=_frontends(config),
-            images=images,
-            platforms=worker.platforms,
-            worker=worker.record,
-            source_meta=source_meta,
-            planner=planner,
-            ops=services,
-        )
-        exporting = ExportServices(
-            refs=store.refs,
-            blobs=store.blobs,
-            images=store.images,
-            sessions=sessions,
-            registry=registry,
-            pool=pool,
-        )
         yield Engine(
             settings=settings,
-            store=store,
-            sessions=sessions,
-            registry=registry,
-            images=images,
-            image_sources=image_sources,
+            store=content.store,
+            sessions=content.sessions,
+            images=content.images,
+            image_sources=sources.image,
             executor=executor,
-            services=services,
             keys=keys,
             solver=solver,
-            bridges=bridges,
+            bridges=_bridges(config, content, sources, services, worker, recorder),
             forwarder=forwarder,
-            export_services=exporting,
+            export_services=_export_services(content, pool),
             gc=gc,
             worker=worker,
-            pool=pool,
             recorder=recorder,
         )
+
+
+@dataclass(frozen=True)
+class _Content:
+    """Where bytes are kept and come from."""
+
+    store: Store
+    sessions: Sessions
+    registry: RegistryClient
+    images: Images
+
+
+async def _open_content(settings: Settings, pool: WorkerPool, stack: AsyncExitStack) -> _Content:
+    late: list[Images] = []
+
+    # What the store needs of images is only asked for once they are there.
+    def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
+        return late[0].fetcher(origin)
+
+    store = await open_store(
+        settings.root, pool, snapshotter=_snapshotter(settings.config), fetchers=fetcher
+    )
+    stack.push_async_callback(store.close)
+    sessions = Sessions()
+    registry = RegistryClient(registry_configs(settings.config.registry))
+    stack.push_async_callback(registry.close)
+    images = Images(registry, store.blobs, store.images, sessions)
+    late.append(images)
+    return _Content(store, sessions, registry, images)
+
+
+@dataclass(frozen=True)
+class _Sources:
+    image: ImageSources
+    blob: BlobSources
+    local: LocalSources
+    git: GitSources
+    http: HttpSources
+
+
+def _open_sources(content: _Content, pool: WorkerPool, stack: AsyncExitStack) -> _Sources:
+    refs, sessions = content.store.refs, content.sessions
+    http = HttpSources(refs, sessions)
+    stack.push_async_callback(http.close)
+    return _Sources(
+        image=ImageSources(content.images, refs),
+        blob=BlobSources(content.images, refs),
+        local=LocalSources(refs, sessions, pool),
+        git=GitSources(refs, sessions),
+        http=http,
+    )
+
+
+async def _open_executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
+    executor = _executor(settings)
+    stack.callback(Watchdog(executor.config.state_dir / "bundle").close)
+    await executor.sweep()
+    return executor
+
+
+def _op_services(
+    settings: Settings,
+    content: _Content,
+    sources: _Sources,
+    executor: OciExecutor,
+    pool: WorkerPool,
+    solve_nested: NestedSolve,
+) -> OpServices:
+    return OpServices(
+        refs=content.store.refs,
+        executor=executor,
+        sources=source_table(
+            (sources.image, sources.blob, sources.local, sources.git, sources.http)
+        ),
+        sessions=content.sessions,
+        workers=pool,
+        scratch_dir=_folder(settings.root / "scratch"),
+        contents=ContentDigests(pool),
+        parallelism=_parallelism(settings.config),
+        solve_nested=solve_nested,
+        log_limits=LogLimits.from_env(os.environ),
+    )
+
+
+def _open_recorder(settings: Settings, stack: AsyncExitStack) -> Recorder:
+    why = settings.config.why
+    recorder = Recorder(
+        History(settings.root, keep_builds=why.builds),
+        warnings=why.warnings,
+        enabled=why.builds > 0,
+    )
+    stack.push_async_callback(recorder.close)
+    return recorder
+
+
+def _bridges(
+    config: Config,
+    content: _Content,
+    sources: _Sources,
+    services: OpServices,
+    worker: Worker,
+    recorder: Recorder,
+) -> BridgeServices:
+    async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext) -> SourceMeta:
+        request = SourceRequest(source.identifier, dict(source.attrs))
+        context = SourceContext(ctx.sessions(), ctx.progress)
+        facts = await ask(sources.http, sources.git, request, context)
+        return SourceMeta(facts.committer_time, facts.last_modified, facts.filename, facts.checksum)
+
+    async def planner(
+        job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
+    ) -> Mapping[str, bytes]:
+        return await plan(recorder, job, [Part(*part) for part in parts])
+
+    return BridgeServices(
+        frontends=_frontends(config),
+        images=content.images,
+        platforms=worker.platforms,
+        worker=worker.record,
+        source_meta=source_meta,
+        planner=planner,
+        ops=services,
+    )
+
+
+def _export_services(content: _Content, pool: WorkerPool) -> ExportServices:
+    return ExportServices(
+        refs=content.store.refs,
+        blobs=content.store.blobs,
+        images=content.store.images,
+        sessions=content.sessions,
+        registry=content.registry,
+        pool=pool,
+    )
 
 
 def _folder(path: Path) -> Path:
