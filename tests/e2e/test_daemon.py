@@ -32,13 +32,21 @@ def stopped(tmp_path: Path) -> Sandbox:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--addr", "foo://x"], "invalid address foo://x: use unix://, tcp:// or fd://"),
+        (["--addr", "foo://x"], "addr foo://x not supported: use unix://, tcp:// or fd://"),
         (["--addr", "tcp://300.0.0.1:1"], "cannot listen on 300.0.0.1:1"),
-        (["--addr", "fd://"], "no sockets were passed to this process by systemd"),
-        (["--addr", "tcp://127.0.0.1:0", "--tlscert", "no"], "cannot read TLS files"),
-        (["--config", "no.toml"], "failed to load config from no.toml: No such file"),
+        (["--addr", "npipe://x"], "addr npipe://x not supported: use unix://, tcp:// or fd://"),
+        (["--addr", "/x"], "address /x does not contain proto, you meant unix:///x ?"),
+        (["--addr", "fd://"], "no sockets found via socket activation"),
+        (["--addr", "tcp://127.0.0.1:0", "--tlscert", "no"], "you must specify key and cert file"),
+        (
+            ["--addr", "tcp://127.0.0.1:0", "--tlscert=no", "--tlskey=no"],
+            "could not load server key pair",
+        ),
+        (["--config", "/proc"], "failed to load config from /proc: Is a directory"),
+        (["--group", "nogrp"], "group: unknown group nogrp"),
+        (["--nope"], "flag provided but not defined: -nope"),
         (["--root", "/proc/none"], "No such file or directory: '/proc/none'"),
-        (["--allow-insecure-entitlement", "x"], "invalid entitlement: x"),
+        (["--allow-insecure-entitlement", "x"], "invalid entitlement : x"),
     ],
 )
 def test_what_stops_it_is_one_message(stopped: Sandbox, flags: list[str], message: str) -> None:

@@ -1,29 +1,29 @@
-"""`buildkitd.toml`: the daemon's configuration file, with BuildKit's sections and keys.
+"""`buildkitd.toml`: the daemon's configuration, with BuildKit's sections and keys.
 
-Source: BuildKit docs/buildkitd.toml.md and `cmd/buildkitd/config`. Keys that exist there and mean
-nothing here yet are accepted and named in `Config.ignored`, so that the daemon can say so.
+Source: BuildKit docs/buildkitd.toml.md and `cmd/buildkitd/config`. What a flag or a variable of the
+environment sets is a key of this file, too (`croze.daemon.flags`): it is laid over what the file
+says, and the whole is read once. Keys of BuildKit's that are refused here, or mean nothing here,
+are told why in `croze.daemon.keys`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import re
-import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from croze.daemon.keys import canonical, remarks
+from croze.daemon.sizes import DiskSpace, Duration
 from croze.errors import InvalidRequest
-from croze.store.contract import PrunePolicy
 
-DiskSpace = int | str
-Duration = int | str
+Toml = dict[str, Any]
 
 
 class Log(msgspec.Struct, frozen=True):
-    format: str = "text"
+    format: str = ""
     level: str = ""
 
 
@@ -34,7 +34,10 @@ class Tls(msgspec.Struct, frozen=True):
 
 
 class Grpc(msgspec.Struct, frozen=True, rename="camel"):
+    """`[grpc]`. `uid` and `gid` own the Unix sockets."""
+
     address: list[str] = []
+    debug_address: str = ""
     uid: int | None = None
     gid: int | None = None
     tls: Tls = Tls()
@@ -49,11 +52,11 @@ class Dns(msgspec.Struct, frozen=True, rename="camel"):
 class GcPolicy(msgspec.Struct, frozen=True, rename="camel"):
     all: bool = False
     filters: list[str] = []
-    keep_duration: Duration = 0
-    keep_bytes: DiskSpace = 0
-    reserved_space: DiskSpace = 0
-    max_used_space: DiskSpace = 0
-    min_free_space: DiskSpace = 0
+    keep_duration: Duration = Duration()
+    keep_bytes: DiskSpace = DiskSpace()
+    reserved_space: DiskSpace = DiskSpace()
+    max_used_space: DiskSpace = DiskSpace()
+    min_free_space: DiskSpace = DiskSpace()
 
 
 class OciWorker(msgspec.Struct, frozen=True, rename="camel"):
@@ -63,15 +66,23 @@ class OciWorker(msgspec.Struct, frozen=True, rename="camel"):
     labels: dict[str, str] = {}
     platforms: list[str] = []
     snapshotter: str = "auto"
+    rootless: bool = False
+    no_process_sandbox: bool = False
     binary: str = ""
+    apparmor_profile: str = msgspec.field(default="", name="apparmor-profile")
     default_cgroup_parent: str = ""
     network_mode: str = "auto"
+    cni_config_path: str = ""
+    cni_binary_path: str = ""
+    cni_pool_size: int = 0
+    bridge_name: str = ""
+    bridge_subnet: str = ""
     max_parallelism: int = msgspec.field(default=0, name="max-parallelism")
     gc: bool = True
-    gckeepstorage: DiskSpace = msgspec.field(default=0, name="gckeepstorage")
-    reserved_space: DiskSpace = 0
-    max_used_space: DiskSpace = 0
-    min_free_space: DiskSpace = 0
+    gckeepstorage: DiskSpace = msgspec.field(default=DiskSpace(), name="gckeepstorage")
+    reserved_space: DiskSpace = DiskSpace()
+    max_used_space: DiskSpace = DiskSpace()
+    min_free_space: DiskSpace = DiskSpace()
     gcpolicy: list[GcPolicy] = msgspec.field(default_factory=list, name="gcpolicy")
 
 
@@ -102,6 +113,30 @@ class Frontend(msgspec.Struct, frozen=True, rename="camel"):
     allowed_repositories: list[str] = []
 
 
+class System(msgspec.Struct, frozen=True, rename="camel"):
+    """`[system]`. A negative `platforms_cache_max_age` never looks again."""
+
+    platforms_cache_max_age: Duration = Duration(20)
+    max_registry_concurrency: int = 4
+
+
+class Otel(msgspec.Struct, frozen=True, rename="camel"):
+    socket_path: str = ""
+
+
+class Cdi(msgspec.Struct, frozen=True, rename="camel"):
+    disabled: bool = False
+    spec_dirs: list[str] = []
+    auto_allowed: list[str] = []
+
+
+class HistoryLimits(msgspec.Struct, frozen=True, rename="camel"):
+    """`[history]`."""
+
+    max_age: Duration = Duration()
+    max_entries: int = 0
+
+
 class Why(msgspec.Struct, frozen=True, rename="camel"):
     """`[why]`: records of past builds, Croze's own. `warnings`: of steps that miss the cache;
     `builds`: how many are remembered of each Dockerfile, 0 for none."""
@@ -111,121 +146,68 @@ class Why(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Config(msgspec.Struct, frozen=True, rename="camel"):
-    """The whole file. `ignored` names its keys that have no effect."""
+    """The whole. `warnings`: sentences about keys without effect, or deprecated ones."""
 
     debug: bool = False
+    trace: bool = False
     root: str = ""
     insecure_entitlements: list[str] = msgspec.field(
         default_factory=list, name="insecure-entitlements"
     )
+    provenance_env_dir: str = ""
     log: Log = Log()
     grpc: Grpc = Grpc()
+    otel: Otel = Otel()
+    cdi: Cdi = Cdi()
     worker: Workers = Workers()
     registry: dict[str, Registry] = {}
     dns: Dns | None = None
+    history: HistoryLimits | None = None
     frontend: dict[str, Frontend] = {}
+    system: System = System()
     why: Why = Why()
-    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def load(path: Path) -> Config:
-    """Read the file. Raises `InvalidRequest` that names the file, and the line or key."""
+def read(path: Path) -> Toml:
+    """The file as it is; nothing where there is none, as BuildKit has it. Raises
+    `InvalidRequest` that names the file and the line."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        config = msgspec.convert(raw, Config)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"failed to load config from {path}: {error}") from error
     except OSError as error:
         raise InvalidRequest(f"failed to load config from {path}: {error.strerror}") from error
-    return msgspec.structs.replace(config, ignored=tuple(unknown_keys(raw, Config)))
 
 
-def unknown_keys(raw: object, kind: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
-    """Dotted names of keys in `raw` that `kind` has no field for, at any depth."""
-    if not isinstance(raw, dict):
-        return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for key, value in raw.items():
-        name = f"{prefix}{key}"
-        if key not in fields:
-            yield name
-            continue
-        nested = fields[key].type
-        if isinstance(nested, type) and issubclass(nested, msgspec.Struct):
-            yield from unknown_keys(value, nested, f"{name}.")
+def load(file: Mapping[str, object], origin: str, *layers: Mapping[str, object]) -> Config:
+    """The file, called `origin` in messages, and what is laid over it, last on top. Tables are
+    merged, everything else is replaced. Raises `InvalidRequest` or `Unsupported` naming the key."""
+    merged: Toml = {}
+    for layer in (file, *layers):
+        _lay(merged, canonical(layer, Config))
+    warnings = tuple(remarks(merged, Config))
+    try:
+        config = msgspec.convert(merged, Config, dec_hook=_scalar)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"failed to load config from {origin}: {error}") from error
+    return msgspec.structs.replace(config, warnings=warnings)
 
 
-_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
-_BINARY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([a-z]?)(i?)b?\s*$", re.IGNORECASE)
+def _lay(below: Toml, above: Toml) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _lay(below[key], value)
+        else:
+            below[key] = value
 
 
-def size_bytes(value: DiskSpace, disk_total: int) -> int:
-    """Bytes of a disk space value: a number of bytes, `10GB`, `512MiB` or `20%` of the disk."""
-    if isinstance(value, int):
-        return value
-    if value.strip().endswith("%"):
-        return int(disk_total * float(value.strip()[:-1]) / 100)
-    match = _SIZE.match(value)
-    unit = match.group(2).lower() if match else "?"
-    table = _BINARY_UNITS if match and match.group(3) else _UNITS
-    if match is None or unit not in table:
-        raise InvalidRequest(f"invalid size: {value!r}")
-    return int(float(match.group(1)) * table[unit])
-
-
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_SPAN_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def duration_s(value: Duration) -> float:
-    """Seconds of a duration: a number of seconds, or Go's text such as `1h30m`."""
-    if isinstance(value, int):
-        return float(value)
-    if value.isdigit():
-        return float(value)
-    spans = _SPAN.findall(value)
-    if "".join(number + unit for number, unit in spans) != value or not spans:
-        raise InvalidRequest(f"invalid duration: {value!r}")
-    return sum(float(number) * _SPAN_SECONDS[unit] for number, unit in spans)
-
-
-def gc_policies(worker: OciWorker, root: Path) -> list[PrunePolicy]:
-    """The policies in force: the file's, or BuildKit's four defaults scaled to the disk."""
-    total = shutil.disk_usage(root).total
-    if not worker.gc:
-        return []
-    if worker.gcpolicy:
-        return [_policy(policy, total) for policy in worker.gcpolicy]
-    return _default_policies(worker, total)
-
-
-def _policy(policy: GcPolicy, total: int) -> PrunePolicy:
-    return PrunePolicy(
-        filters=tuple(policy.filters),
-        all=policy.all,
-        keep_duration_s=duration_s(policy.keep_duration),
-        reserved_space=size_bytes(policy.reserved_space or policy.keep_bytes, total),
-        max_used_space=size_bytes(policy.max_used_space, total),
-        min_free_space=size_bytes(policy.min_free_space, total),
-    )
-
-
-_EASY_TO_MAKE_AGAIN = ("type==source.local", "type==exec.cachemount", "type==source.git.checkout")
-
-
-def _default_policies(worker: OciWorker, total: int) -> list[PrunePolicy]:
-    reserved = size_bytes(worker.reserved_space or worker.gckeepstorage, total)
-    used = size_bytes(worker.max_used_space, total)
-    free = size_bytes(worker.min_free_space, total)
-    if not (reserved or used or free):
-        reserved = min(total // 10, 10 * 10**9)
-        used = min(total * 8 // 10, 100 * 10**9)
-        free = total // 5
-    limits = PrunePolicy(reserved_space=reserved, max_used_space=used, min_free_space=free)
-    return [
-        PrunePolicy(_EASY_TO_MAKE_AGAIN, keep_duration_s=48 * 3600, max_used_space=512 * 10**6),
-        dataclasses.replace(limits, keep_duration_s=60 * 24 * 3600),
-        limits,
-        dataclasses.replace(limits, all=True),
-    ]
+def _scalar(kind: type, value: object) -> object:
+    """Text and numbers that are more than that."""
+    if kind is DiskSpace:
+        return DiskSpace.parse(value)
+    if kind is Duration:
+        return Duration.parse(value)
+    raise NotImplementedError(kind)

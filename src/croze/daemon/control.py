@@ -24,7 +24,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
     ) -> control_pb2.SolveResponse:
         # `plain`: BuildKit's build errors carry no code, and its clients print one if there is.
         async with aborting(context, plain=True):
-            with self._engine.activity.one():
+            with self._engine.activity.one(), self._engine.builds.one():
                 response = await build.run(self._engine, request)
             self._engine.gc.nudge()
             return control_pb2.SolveResponse(ExporterResponse=response)

@@ -15,9 +15,10 @@ from pathlib import Path
 from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.activity import Activity
-from croze.daemon.config import Config, Registry, gc_policies
-from croze.daemon.flags import Settings
+from croze.daemon.config import Config, Registry
 from croze.daemon.gc import GarbageCollector
+from croze.daemon.policies import gc_policies
+from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
 from croze.dockerfile.resolver import SourceMeta
 from croze.errors import InvalidRequest
@@ -76,6 +77,8 @@ class Engine:
     worker: Worker
     recorder: Recorder
     activity: Activity = field(default_factory=Activity)
+    """Builds and sessions."""
+    builds: Activity = field(default_factory=Activity)
 
 
 @asynccontextmanager
@@ -106,9 +109,12 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
         worker = Worker(
             id=workers.worker_id(settings.root),
             snapshotter=content.store.snapshotter,
-            platforms=workers.supported_platforms(config.worker.oci.platforms),
+            platforms=workers.Platforms(
+                config.worker.oci.platforms, config.system.platforms_cache_max_age.seconds
+            ),
             policies=gc.policies,
             labels=config.worker.oci.labels,
+            process_mode="no-sandbox" if config.worker.oci.no_process_sandbox else "sandbox",
         )
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
@@ -152,7 +158,10 @@ async def _open_content(settings: Settings, pool: WorkerPool, stack: AsyncExitSt
     )
     stack.push_async_callback(store.close)
     sessions = Sessions()
-    registry = RegistryClient(registry_configs(settings.config.registry))
+    registry = RegistryClient(
+        registry_configs(settings.config.registry),
+        max_concurrency=settings.config.system.max_registry_concurrency,
+    )
     stack.push_async_callback(registry.close)
     images = Images(registry, store.blobs, store.images, sessions)
     late.append(images)
@@ -310,6 +319,9 @@ def _executor(settings: Settings) -> OciExecutor:
             if dns
             else DnsConfig(),
             private_mounts=os.getuid() == 0,
+            rootless=config.worker.oci.rootless,
+            process_sandbox=not config.worker.oci.no_process_sandbox,
+            apparmor_profile=config.worker.oci.apparmor_profile,
         )
     )
 

@@ -1,152 +1,231 @@
-"""`crozed`'s command line: buildkitd's flags, and how they and the configuration file combine."""
+"""`crozed`'s command line: buildkitd's flags, each with the key of `buildkitd.toml` that it sets.
+
+That is how flags, the environment and the file combine: what the environment and the flags say is
+laid over the file, in the order of this table, and read as one (`config.load`).
+"""
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import msgspec
-
-from croze import __version__
-from croze.daemon import config as config_file
-from croze.daemon.config import Config
+from croze.daemon import argv as go
+from croze.daemon.sizes import Keep
 from croze.errors import InvalidRequest
+from croze.fs.userns import in_user_namespace
 
-DEFAULT_ROOT = "/var/lib/buildkit"
-DEFAULT_ADDRESS = "unix:///run/buildkit/buildkitd.sock"
-DEFAULT_CONFIG = "/etc/buildkit/buildkitd.toml"
 ENTITLEMENTS = frozenset({"network.host", "security.insecure", "device"})
+NOT_A_USER = (
+    "rootless mode requires to be executed as the mapped root in a user namespace; start crozed as"
+    " an ordinary user, or with RootlessKit"
+)
+
+Setting = tuple[str, object]
+"""A key of the file, with dots, and its value."""
+Sets = Callable[[str, Sequence[str]], Sequence[Setting]]
+"""From a flag's name and the values it was given to the settings that follow."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything the daemon was told, flags over file over defaults."""
+class Flag:
+    """One flag. `sets` says which keys follow from the values it was given."""
 
-    root: Path
-    addresses: tuple[str, ...]
-    debug: bool
-    group: str
-    config: Config
-    entitlements: frozenset[str]
-    idle_timeout_s: float
-    ready_fd: int | None
-    workers: int
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags. Those of workers and features that don't exist here are accepted if harmless."""
-    made = argparse.ArgumentParser(prog="crozed", description="The Croze build daemon.")
-    made.add_argument("--version", action="version", version=f"crozed {__version__}")
-    made.add_argument("--config", default=None, help="path to config file")
-    made.add_argument("--root", default=None, help="path to state directory")
-    made.add_argument("--addr", action="append", default=[], help="listening address (repeatable)")
-    made.add_argument("--group", default="", help="group (name or gid) owning Unix sockets")
-    made.add_argument("--debug", action=argparse.BooleanOptionalAction, default=None)
-    made.add_argument("--log-level", default="")
-    made.add_argument("--log-format", default="", choices=["", "text", "json"])
-    made.add_argument("--tlscert", default="")
-    made.add_argument("--tlskey", default="")
-    made.add_argument("--tlscacert", default="")
-    made.add_argument("--allow-insecure-entitlement", action="append", default=[])
-    _add_worker_flags(made)
-    made.add_argument("--idle-timeout", type=float, default=0, help="exit after seconds unused")
-    made.add_argument("--ready-fd", type=int, default=None, help="write a byte here when ready")
-    made.add_argument("--file-workers", type=int, default=0, help="processes for file work")
-    return made
+    name: str
+    help: str
+    sets: Sets = lambda name, values: ()
+    switch: bool = False
+    env: str = ""
+    refused: str = ""
+    """Why it can't be honoured, whatever its value."""
+    hidden: bool = False
 
 
-def _add_worker_flags(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--oci-worker", default="true", help="true, false or auto")
-    made.add_argument("--oci-worker-labels", action="append", default=[], metavar="K=V")
-    made.add_argument("--oci-worker-snapshotter", default="")
-    made.add_argument("--oci-worker-platform", action="append", default=[])
-    made.add_argument("--oci-worker-net", default="")
-    made.add_argument("--oci-worker-binary", default="")
-    made.add_argument("--oci-worker-gc", action=argparse.BooleanOptionalAction, default=None)
-    made.add_argument("--oci-worker-gc-keepstorage", default="")
-    made.add_argument("--oci-worker-no-process-sandbox", action="store_true")
-    made.add_argument("--oci-worker-rootless", action="store_true")
-    made.add_argument("--oci-worker-apparmor-profile", default="")
-    made.add_argument("--oci-worker-selinux", action="store_true")
-    made.add_argument("--oci-max-parallelism", default="")
-    made.add_argument("--oci-cni-config-path", default="")
-    made.add_argument("--oci-cni-binary-dir", default="")
-    made.add_argument("--oci-cni-pool-size", default="")
-    made.add_argument("--containerd-worker", default="false")
+def text(key: str) -> Sets:
+    """The last value given."""
+    return lambda name, values: [(key, values[-1])]
 
 
-def settings(argv: Sequence[str]) -> Settings:
-    """Raises `InvalidRequest` for a bad file or a value that can't be honoured."""
-    flags = parser().parse_args([_without_explicit_bool(a) for a in argv])
-    config = _with_flags(_load_config(flags.config), flags)
-    entitlements = frozenset(config.insecure_entitlements)
-    if unknown := entitlements - ENTITLEMENTS:
-        raise InvalidRequest(f"invalid entitlement: {', '.join(sorted(unknown))}")
-    return Settings(
-        root=Path(config.root or DEFAULT_ROOT).absolute(),
-        addresses=tuple(config.grpc.address) or (DEFAULT_ADDRESS,),
-        debug=config.debug or config.log.level in ("debug", "trace"),
-        group=flags.group,
-        config=config,
-        entitlements=entitlements,
-        idle_timeout_s=flags.idle_timeout,
-        ready_fd=flags.ready_fd,
-        workers=flags.file_workers or min(4, os.cpu_count() or 1),
-    )
+def each(key: str) -> Sets:
+    """All values given."""
+    return lambda name, values: [(key, list(values))]
 
 
-def _without_explicit_bool(argument: str) -> str:
-    """buildkitd's switches also come as `--debug=true`."""
-    name, _, value = argument.partition("=")
-    if name in ("--debug", "--oci-worker-gc") and value in ("true", "false"):
-        return name if value == "true" else f"--no-{name.removeprefix('--')}"
-    if name in ("--oci-worker-no-process-sandbox", "--oci-worker-selinux") and value == "true":
-        return name
-    return argument
+def switch(key: str) -> Sets:
+    return lambda name, values: [(key, go.boolean(values[-1], name))]
 
 
-def _load_config(named: str | None) -> Config:
-    path = Path(named or DEFAULT_CONFIG)
-    if named is None and not path.exists():
-        return Config()
-    return config_file.load(path)
+def number(key: str) -> Sets:
+    return lambda name, values: [(key, go.number(values[-1], name))]
 
 
-def _with_flags(config: Config, flags: argparse.Namespace) -> Config:
-    worker = config.worker.oci
-    labels = dict(pair.partition("=")[::2] for pair in flags.oci_worker_labels)
+def tristate(key: str) -> Sets:
+    """True, false or `auto`, which leaves it to the daemon."""
+
+    def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
+        if values[-1].lower() in ("", "auto"):
+            return []
+        return [(key, go.boolean(values[-1], name))]
+
+    return sets
+
+
+def labels(key: str) -> Sets:
+    def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
+        if wrong := [value for value in values if "=" not in value]:
+            raise InvalidRequest(f"invalid value {wrong[0]} for flag -{name}: use KEY=VALUE")
+        return [(key, dict(value.split("=", 1) for value in values))]
+
+    return sets
+
+
+def level(level: str) -> Sets:
+    """A log level, if the switch is on."""
+    return lambda name, values: [("log.level", level)] if go.boolean(values[-1], name) else []
+
+
+def keep(worker: str) -> Sets:
+    def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
+        given = Keep.parse(values[-1])
+        limits = {
+            "reservedSpace": given.reserved,
+            "minFreeSpace": given.free or 0,
+            "maxUsedSpace": given.maximum or 0,
+        }
+        return [(f"{worker}.{key}", size) for key, size in limits.items()]
+
+    return sets
+
+
+def group(name: str, values: Sequence[str]) -> Sequence[Setting]:
+    return [("grpc.gid", _group_id(values[-1]))] if values[-1] else []
+
+
+def entitlements(name: str, values: Sequence[str]) -> Sequence[Setting]:
+    for value in values:
+        if value not in ENTITLEMENTS:
+            raise InvalidRequest(f"invalid entitlement : {value}")
+    return [("insecure-entitlements", list(values))]
+
+
+def rootless_worker(name: str, values: Sequence[str]) -> Sequence[Setting]:
+    if not in_user_namespace():
+        raise InvalidRequest(NOT_A_USER)
+    return switch("worker.oci.rootless")(name, values)
+
+
+def _group_id(name: str) -> int:
+    import grp
+
     try:
-        parallelism = int(flags.oci_max_parallelism or worker.max_parallelism)
-    except ValueError as error:
-        raise InvalidRequest(f"invalid --oci-max-parallelism: {error}") from error
-    worker = msgspec.structs.replace(
-        worker,
-        labels={**worker.labels, **labels},
-        snapshotter=flags.oci_worker_snapshotter or worker.snapshotter,
-        platforms=flags.oci_worker_platform or worker.platforms,
-        binary=flags.oci_worker_binary or worker.binary,
-        network_mode=flags.oci_worker_net or worker.network_mode,
-        gc=worker.gc if flags.oci_worker_gc is None else flags.oci_worker_gc,
-        gckeepstorage=flags.oci_worker_gc_keepstorage or worker.gckeepstorage,
-        max_parallelism=parallelism,
-    )
-    tls = config_file.Tls(
-        cert=flags.tlscert or config.grpc.tls.cert,
-        key=flags.tlskey or config.grpc.tls.key,
-        ca=flags.tlscacert or config.grpc.tls.ca,
-    )
-    grpc = msgspec.structs.replace(config.grpc, address=flags.addr or config.grpc.address, tls=tls)
-    return msgspec.structs.replace(
-        config,
-        debug=config.debug if flags.debug is None else flags.debug,
-        root=flags.root or config.root,
-        log=config_file.Log(
-            format=flags.log_format or config.log.format, level=flags.log_level or config.log.level
-        ),
-        grpc=grpc,
-        insecure_entitlements=[*config.insecure_entitlements, *flags.allow_insecure_entitlement],
-        worker=config_file.Workers(oci=worker),
-    )
+        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise InvalidRequest(f"group: unknown group {name}") from None
+
+
+_CONTAINERD = "worker.containerd"
+_OCI = "worker.oci"
+_WINDOWS = "it is for a Windows service"
+
+FLAGS = (
+    Flag("rootless", "use defaults fit for an ordinary user", switch(f"{_OCI}.rootless"), True),
+    Flag("config", "path to config file"),
+    Flag("debug", "enable debug output in logs", level("debug"), True),
+    Flag("trace", "the same as --log-level=trace", level("trace"), True, hidden=True),
+    Flag("root", "path to state directory", text("root")),
+    Flag("addr", "listening address: unix://, tcp:// or fd:// (repeatable)", each("grpc.address")),
+    Flag("log-format", "json or text", text("log.format")),
+    Flag("log-level", "trace, debug, info, warn…", text("log.level"), env="BUILDKITD_LOG_LEVEL"),
+    Flag("group", "group (name or gid) owning Unix sockets", group),
+    Flag(
+        "debugaddr",
+        "address for debugging, such as 0.0.0.0:6060",
+        text("grpc.debugAddress"),
+        env="BUILDKITD_DEBUGADDR",
+    ),
+    Flag("tlscert", "certificate file to use", text("grpc.tls.cert")),
+    Flag("tlskey", "key file to use", text("grpc.tls.key")),
+    Flag("tlscacert", "ca certificate to verify clients", text("grpc.tls.ca")),
+    Flag(
+        "allow-insecure-entitlement",
+        "network.host, security.insecure or device (repeatable)",
+        entitlements,
+    ),
+    Flag("proxy-network", "refused", switch("proxyNetwork"), True, hidden=True),
+    Flag("otel-socket-path", "OTEL collector trace socket path", text("otel.socketPath")),
+    Flag("cdi-disabled", "lend no devices (CDI)", switch("cdi.disabled"), True),
+    Flag("cdi-spec-dir", "folder of CDI spec files (repeatable)", each("cdi.specDirs")),
+    Flag("save-cache-debug", "no effect: `croze why` needs no such records", switch=True),
+    Flag("oci-worker", "true, false or auto", tristate(f"{_OCI}.enabled")),
+    Flag("oci-worker-labels", "label KEY=VALUE (repeatable)", labels(f"{_OCI}.labels")),
+    Flag(
+        "oci-worker-snapshotter",
+        "auto, overlayfs, fuse-overlayfs or native",
+        text(f"{_OCI}.snapshotter"),
+    ),
+    Flag(
+        "oci-worker-proxy-snapshotter-path",
+        "refused",
+        text(f"{_OCI}.proxySnapshotterPath"),
+        hidden=True,
+    ),
+    Flag("oci-worker-platform", "platform to offer (repeatable)", each(f"{_OCI}.platforms")),
+    Flag("oci-worker-net", "network of containers", text(f"{_OCI}.networkMode")),
+    Flag("oci-cni-config-path", "path of CNI config file", text(f"{_OCI}.cniConfigPath")),
+    Flag("oci-cni-binary-dir", "path of CNI binaries", text(f"{_OCI}.cniBinaryPath")),
+    Flag("oci-cni-pool-size", "networks kept ready", number(f"{_OCI}.cniPoolSize")),
+    Flag("oci-worker-binary", "OCI runtime: crun or runc", text(f"{_OCI}.binary")),
+    Flag(
+        "oci-worker-apparmor-profile",
+        "AppArmor profile of containers",
+        text(f"{_OCI}.apparmor-profile"),
+    ),
+    Flag("oci-worker-selinux", "refused", switch(f"{_OCI}.selinux"), True, hidden=True),
+    Flag("oci-max-parallelism", "steps at the same time", number(f"{_OCI}.max-parallelism")),
+    Flag("oci-worker-rootless", "the same as --rootless", rootless_worker, True),
+    Flag(
+        "oci-worker-no-process-sandbox",
+        "use the host's PID namespace and procfs (WARNING: build containers can then kill, and"
+        " may ptrace, any process there)",
+        switch(f"{_OCI}.noProcessSandbox"),
+        True,
+    ),
+    Flag("oci-worker-gc", "collect garbage", switch(f"{_OCI}.gc"), True),
+    Flag(
+        "oci-worker-gc-keepstorage",
+        "what garbage collection leaves, in MB: Reserved[,Free[,Maximum]]",
+        keep(_OCI),
+    ),
+    *(
+        Flag(f"containerd-{name}", "no effect: there is no containerd worker", sets, hidden=True)
+        for name, sets in (
+            ("worker", tristate(f"{_CONTAINERD}.enabled")),
+            ("worker-addr", text(f"{_CONTAINERD}.address")),
+            ("worker-labels", labels(f"{_CONTAINERD}.labels")),
+            ("worker-platform", each(f"{_CONTAINERD}.platforms")),
+            ("worker-namespace", text(f"{_CONTAINERD}.namespace")),
+            ("worker-runtime", text(f"{_CONTAINERD}.runtime.name")),
+            ("worker-net", text(f"{_CONTAINERD}.networkMode")),
+            ("worker-snapshotter", text(f"{_CONTAINERD}.snapshotter")),
+            ("worker-apparmor-profile", text(f"{_CONTAINERD}.apparmor-profile")),
+            ("worker-gc-keepstorage", keep(_CONTAINERD)),
+            ("cni-config-path", text(f"{_CONTAINERD}.cniConfigPath")),
+            ("cni-binary-dir", text(f"{_CONTAINERD}.cniBinaryPath")),
+            ("cni-pool-size", number(f"{_CONTAINERD}.cniPoolSize")),
+            ("max-parallelism", number(f"{_CONTAINERD}.max-parallelism")),
+        )
+    ),
+    *(
+        Flag(f"containerd-worker-{name}", "no effect", switch(f"{_CONTAINERD}.{name}"), True)
+        for name in ("selinux", "rootless", "gc")
+    ),
+    *(
+        Flag(name, "refused", switch=name.endswith("service"), refused=_WINDOWS, hidden=True)
+        for name in (
+            *("service-name", "log-file"),
+            *("register-service", "unregister-service", "run-service"),
+        )
+    ),
+    Flag("idle-timeout", "exit after so many seconds unused"),
+    Flag("ready-fd", "write a byte here when ready"),
+    Flag("file-workers", "processes for file work"),
+)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import grp
 import logging
 import os
 import socket
@@ -17,7 +16,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from croze.daemon.config import Tls
+from croze.daemon.config import Grpc, Tls
 from croze.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ FIRST_PASSED_FD = 3
 
 @asynccontextmanager
 async def listening(
-    server: grpc.aio.Server, addresses: Sequence[str], tls: Tls, group: str, root: Path
+    server: grpc.aio.Server, addresses: Sequence[str], config: Grpc, root: Path
 ) -> AsyncIterator[None]:
     """Bind everything; the socket files are gone afterwards. Start the server inside.
 
@@ -38,15 +37,19 @@ async def listening(
         stack.callback(relays.close)
         for address in addresses:
             scheme, _, rest = address.partition("://")
+            if not scheme or "://" not in address:
+                raise InvalidRequest(
+                    f"address {address} does not contain proto, you meant unix://{address} ?"
+                )
             if scheme == "unix":
-                stack.enter_context(_unix(server, Path(rest), group))
+                stack.enter_context(_unix(server, Path(rest), config))
             elif scheme == "tcp":
-                await _tcp(server, rest, tls, stack, relays)
+                await _tcp(server, rest, config.tls, stack, relays)
             elif scheme == "fd":
                 for passed in passed_sockets(rest):
                     await stack.enter_async_context(await relays.relay(passed))
             else:
-                raise InvalidRequest(f"invalid address {address}: use unix://, tcp:// or fd://")
+                raise InvalidRequest(f"addr {address} not supported: use unix://, tcp:// or fd://")
         yield
 
 
@@ -59,7 +62,9 @@ def _add_port(server: grpc.aio.Server, address: str) -> None:
 
 
 @contextlib.contextmanager
-def _unix(server: grpc.aio.Server, path: Path, group: str) -> Iterator[None]:
+def _unix(server: grpc.aio.Server, path: Path, config: Grpc) -> Iterator[None]:
+    if config.tls.cert:
+        log.warning("TLS is disabled for unix://%s", path)
     path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     _remove_dead(path)
     old = os.umask(0o177)
@@ -68,7 +73,8 @@ def _unix(server: grpc.aio.Server, path: Path, group: str) -> Iterator[None]:
     finally:
         os.umask(old)
     os.chmod(path, 0o660)
-    os.chown(path, -1, _group_id(group) if group else os.getgid())
+    uid = os.getuid() if config.uid is None else config.uid
+    os.chown(path, uid, os.getgid() if config.gid is None else config.gid)
     inode = path.stat().st_ino
     try:
         yield
@@ -92,13 +98,6 @@ def _remove_dead(path: Path) -> None:
     path.unlink()
 
 
-def _group_id(name: str) -> int:
-    try:
-        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise InvalidRequest(f"unknown group {name}") from None
-
-
 async def _tcp(
     server: grpc.aio.Server,
     address: str,
@@ -108,9 +107,19 @@ async def _tcp(
 ) -> None:
     context = _tls_context(tls)
     if context is None:
-        log.warning("TLS is not enabled for tcp://%s; anybody who reaches it is root here", address)
+        log.warning(
+            "TLS is not enabled for tcp://%s: whoever reaches it is root here. enabling mutual TLS "
+            "authentication is highly recommended",
+            address,
+        )
         _add_port(server, address)
         return
+    if context.verify_mode != ssl.CERT_REQUIRED:
+        log.warning(
+            "clients of tcp://%s are not asked for a certificate, as there is no --tlscacert: "
+            "whoever reaches it is root here",
+            address,
+        )
     bound = _bind(address)
     stack.callback(bound.close)
     await stack.enter_async_context(await relays.relay(bound, context))
@@ -128,6 +137,8 @@ def _tls_context(tls: Tls) -> ssl.SSLContext | None:
     """Mutual TLS when a CA is given; None when no certificate is."""
     if not tls.cert and not tls.key:
         return None
+    if not (tls.cert and tls.key):
+        raise InvalidRequest("you must specify key and cert file if one is specified")
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -137,14 +148,16 @@ def _tls_context(tls: Tls) -> ssl.SSLContext | None:
             context.load_verify_locations(tls.ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except OSError as error:
-        raise InvalidRequest(f"cannot read TLS files: {error}") from error
+        raise InvalidRequest(f"could not load server key pair: {error}") from error
     return context
 
 
 def passed_sockets(name: str) -> list[socket.socket]:
     """Sockets from systemd (sd_listen_fds(3)): all, one by number, or those with a name."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        raise InvalidRequest("no sockets were passed to this process by systemd")
+        raise InvalidRequest(
+            "no sockets found via socket activation: make sure the service was started by systemd"
+        )
     count = int(os.environ.get("LISTEN_FDS", "0"))
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
     fds = range(FIRST_PASSED_FD, FIRST_PASSED_FD + count)

@@ -10,11 +10,16 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from croze.daemon import flags
-from croze.daemon.flags import Settings
+from croze import __version__
+from croze.daemon.places import default_places
+from croze.daemon.rootless import become_root_of_a_namespace
+from croze.daemon.settings import Asked, Settings, help_text, settings
 from croze.errors import CrozeError
 
 log = logging.getLogger("croze")
+
+LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL", "PANIC": "CRITICAL"}
+"""logrus's names that Python has others for."""
 
 
 class JsonLines(logging.Formatter):
@@ -39,20 +44,34 @@ def set_up_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     level = settings.config.log.level.upper() or "INFO"
-    level = {"TRACE": "DEBUG", "WARN": "WARNING", "PANIC": "CRITICAL"}.get(level, level)
-    root.setLevel("DEBUG" if settings.debug else level)
+    root.setLevel("DEBUG" if settings.debug else LEVELS.get(level, level))
     for name in ("asyncio", "grpc._cython.cygrpc"):
         logging.getLogger(name).setLevel("INFO")
 
 
+def program() -> str:
+    """The name we were started under, if that is buildkitd's."""
+    name = os.path.basename(sys.argv[0])
+    return name if name == "buildkitd" else "crozed"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon; the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        settings = flags.settings(sys.argv[1:] if argv is None else argv)
-        set_up_logging(settings)
-        return run(settings)
+        become_root_of_a_namespace(argv)
+        made = settings(argv)
+        set_up_logging(made)
+        return run(made)
+    except Asked as asked:
+        print(f"{program()} croze v{__version__}" if str(asked) == "version" else help_for_all())
+        return 0
     except (CrozeError, OSError, ExceptionGroup) as error:
         return explain(error)
+
+
+def help_for_all() -> str:
+    return help_text(program(), default_places(os.environ))
 
 
 def explain(error: Exception) -> int:
@@ -62,7 +81,7 @@ def explain(error: Exception) -> int:
     cause = root_cause(error)
     if not isinstance(cause, CrozeError | OSError):
         raise error
-    print(f"crozed: {cause}", file=sys.stderr)
+    print(f"{program()}: {cause}", file=sys.stderr)
     return 1
 
 
@@ -73,8 +92,8 @@ def run(settings: Settings) -> int:
     from croze.store.mount import enter_private_namespace
 
     os.umask(0o022)
-    for name in settings.config.ignored:
-        log.warning("config: %s has no effect in crozed", name)
+    for warning in settings.warnings:
+        log.warning("%s", warning)
     settings.root.mkdir(mode=0o711, parents=True, exist_ok=True)
     enter_private_namespace()
     # The workers start first: they must not inherit what grpc opens.

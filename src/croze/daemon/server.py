@@ -18,16 +18,21 @@ from grpc.aio import Server
 from croze.api import control_pb2_grpc, engine_pb2_grpc, gateway_pb2_grpc, why_pb2_grpc
 from croze.daemon.control import ControlService
 from croze.daemon.engine import Engine, running
-from croze.daemon.flags import Settings
 from croze.daemon.images_service import EngineService
 from croze.daemon.listen import listening
+from croze.daemon.settings import Settings
 from croze.daemon.why_service import WhyService
 from croze.fs.pool import WorkerPool
+from croze.session.health import health_handler
 
 log = logging.getLogger(__name__)
 
 MESSAGE_LIMIT_BYTES = 16 << 20
+BUILD_GRACE_S = 30 * 24 * 3600.0
 STOP_GRACE_S = 1.0
+"""For what clients still have to do once their builds are over."""
+ADDRESSES = "crozed.addresses"
+"""Name of the file below the root that says where the daemon listens; `drivers.local` reads it."""
 OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
@@ -37,23 +42,68 @@ OPTIONS = (
 
 
 async def serve(settings: Settings, pool: WorkerPool) -> None:
-    """Run until a signal or, if so set, until idle. A second signal ends the wait for builds."""
-    stop = asyncio.Event()
-    with stopping_signals(stop):
+    """Run until a signal or, if so set, until idle; then until no build is under way any more."""
+    stop = Stop()
+    with stop.on_signals():
         async with pool, running(settings, pool) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
-            tls, addresses = settings.config.grpc.tls, settings.addresses
-            async with listening(server, addresses, tls, settings.group, settings.root):
+            async with listening(server, settings.addresses, settings.config.grpc, settings.root):
                 await server.start()
                 collector = group.create_task(engine.gc.run())
                 leaving = group.create_task(leave_when_idle(engine, settings, stop))
                 settle_memory()
-                announce(settings)
-                await stop.wait()
-                await server.stop(STOP_GRACE_S)
+                with announced(settings):
+                    await stop.wanted.wait()
+                log.info("stopping server")
+                notify_systemd(b"STOPPING=1")
+                await stop_serving(server, engine, stop)
                 collector.cancel()
                 leaving.cancel()
     log.info("stopped")
+
+
+class Stop:
+    """The wish to end: a first signal waits for builds, a second doesn't, a third ends all now."""
+
+    def __init__(self) -> None:
+        self.wanted = asyncio.Event()
+        self.forced = asyncio.Event()
+
+    def ask(self) -> None:
+        """One more wish."""
+        if self.forced.is_set():
+            log.error("got 3 SIGTERM/SIGINTs, forcibly terminating")
+            os._exit(1)
+        if self.wanted.is_set():
+            self.forced.set()
+        self.wanted.set()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT are wishes, inside."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.ask)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+async def stop_serving(server: Server, engine: Engine, stop: Stop) -> None:
+    """Take no new calls; end when no build is under way any more, or when asked again."""
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.stop(BUILD_GRACE_S))
+        waits = [
+            group.create_task(engine.builds.wait_idle(0)),
+            group.create_task(stop.forced.wait()),
+        ]
+        await asyncio.wait([serving, *waits], return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await server.stop(None if stop.forced.is_set() else STOP_GRACE_S)
 
 
 def make_server(engine: Engine) -> Server:
@@ -63,29 +113,16 @@ def make_server(engine: Engine) -> Server:
     engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
     why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(engine.forwarder.servicer(), server)
+    server.add_generic_rpc_handlers((health_handler(),))
     return server
 
 
-@contextmanager
-def stopping_signals(stop: asyncio.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop`."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
-async def leave_when_idle(engine: Engine, settings: Settings, stop: asyncio.Event) -> None:
+async def leave_when_idle(engine: Engine, settings: Settings, stop: Stop) -> None:
     """For a daemon that was started on demand."""
     if settings.idle_timeout_s > 0:
         await engine.activity.wait_idle(settings.idle_timeout_s)
         log.info("nobody needs me any more")
-        stop.set()
+        stop.ask()
 
 
 def settle_memory() -> None:
@@ -95,9 +132,13 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def announce(settings: Settings) -> None:
-    """Tell whoever waits that we listen: a pipe's reader, systemd, the log."""
+@contextmanager
+def announced(settings: Settings) -> Iterator[None]:
+    """Tell whoever waits that we listen: a pipe's reader, systemd, the log; and, while inside, who
+    wants a daemon on our root."""
     (settings.root / "crozed.pid").write_text(f"{os.getpid()}\n", encoding="ascii")
+    addresses = settings.root / ADDRESSES
+    addresses.write_text("".join(f"{a}\n" for a in settings.addresses), encoding="utf-8")
     if settings.ready_fd is not None:
         with suppress(OSError):
             os.write(settings.ready_fd, b"1")
@@ -105,6 +146,10 @@ def announce(settings: Settings) -> None:
     notify_systemd(b"READY=1")
     for address in settings.addresses:
         log.info("running server on %s", address)
+    try:
+        yield
+    finally:
+        addresses.unlink(missing_ok=True)
 
 
 def notify_systemd(message: bytes) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from croze import __version__
 from croze.api import ops_pb2, worker_pb2
@@ -27,6 +29,7 @@ class Worker:
     platforms: Sequence[Platform]
     policies: Sequence[PrunePolicy]
     labels: Mapping[str, str]
+    process_mode: str = "sandbox"
 
     def record(self) -> worker_pb2.WorkerRecord:
         """What `ListWorkers` and the gateway say of it."""
@@ -34,7 +37,7 @@ class Worker:
             f"{LABEL_PREFIX}executor": "oci",
             f"{LABEL_PREFIX}hostname": socket.gethostname(),
             f"{LABEL_PREFIX}network": "host",
-            f"{LABEL_PREFIX}oci.process-mode": "sandbox",
+            f"{LABEL_PREFIX}oci.process-mode": self.process_mode,
             f"{LABEL_PREFIX}selinux.enabled": "false",
             f"{LABEL_PREFIX}snapshotter": self.snapshotter,
             **self.labels,
@@ -96,6 +99,36 @@ _BINFMT = {
     "loongarch64": "linux/loong64",
     "mips64el": "linux/mips64le",
 }
+
+
+class Platforms(Sequence[Platform]):
+    """What this machine can run: looked up again when that is older than `max_age_s`; a negative
+    age never is. BuildKit's `platformsCacheMaxAge`."""
+
+    def __init__(self, configured: list[str], max_age_s: float) -> None:
+        self._configured = configured
+        self._max_age_s = max_age_s
+        self._found: list[Platform] = []
+        self._found_at = 0.0
+
+    def _current(self) -> list[Platform]:
+        age = time.monotonic() - self._found_at
+        if not self._found or 0 <= self._max_age_s < age:
+            self._found = supported_platforms(self._configured)
+            self._found_at = time.monotonic()
+        return self._found
+
+    @overload
+    def __getitem__(self, index: int) -> Platform: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Platform]: ...
+
+    def __getitem__(self, index: int | slice) -> Platform | Sequence[Platform]:
+        return self._current()[index]
+
+    def __len__(self) -> int:
+        return len(self._current())
 
 
 def supported_platforms(configured: list[str]) -> list[Platform]:

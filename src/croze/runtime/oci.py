@@ -20,13 +20,13 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from croze.errors import CrozeError, InvalidRequest, ResourceExhausted
 from croze.fs.owner import lookup
 from croze.runtime import host as host_facts
-from croze.runtime import oci_spec, seccomp, sweep
+from croze.runtime import oci_spec, restrict, seccomp, sweep
 from croze.runtime.binary import SealedCopy, find_runtime
 from croze.runtime.cgroups import stir
 from croze.runtime.complaint import Complaint
@@ -63,6 +63,12 @@ class OciConfig:
     networks: Mapping[NetworkMode, NetworkProvider] = field(default_factory=default_networks)
     dns: DnsConfig = field(default_factory=DnsConfig)
     private_mounts: bool = False
+    rootless: bool = False
+    """Without cgroups, which an ordinary user does not have, and /sys, which needs a network
+    namespace of one's own."""
+    process_sandbox: bool = True
+    """Whether containers have process ids and a /proc of their own."""
+    apparmor_profile: str = ""
 
 
 class OciContainer:
@@ -243,6 +249,8 @@ class OciExecutor:
             host_facts.hide_hybrid_cgroup()
         self.config = config
         self.host = host or host_facts.detect()
+        if config.rootless:
+            self.host = replace(self.host, cgroup="none")
         self.binary = find_runtime(config.binary)
         self._copy = SealedCopy(self.binary) if self._is_crun else None
         self._bundles = config.state_dir / "bundle"
@@ -270,6 +278,8 @@ class OciExecutor:
         """The runtime's command line."""
         root = str(self._runtime_root)
         options = ["--root", root, "--log", str(log_file), "--log-format", "json"]
+        if self.config.rootless and self._is_crun:
+            options += ["--cgroup-manager", "disabled"]
         binary = self._copy.path if self._copy is not None else self.binary
         return [binary, *options, *args]
 
@@ -345,9 +355,17 @@ class OciExecutor:
             default_cgroup_parent=self.config.cgroup_parent,
             bpf=self._bpf,
         )
-        config = oci_spec.config_json(spec, process, placement, self.host)
+        config = self._confined(oci_spec.config_json(spec, process, placement, self.host), spec)
         (bundle.path / "config.json").write_text(json.dumps(config), "utf-8")
         return stubs
+
+    def _confined(self, config: oci_spec.Json, spec: ContainerSpec) -> oci_spec.Json:
+        """As the daemon's own means and settings have it."""
+        if self.config.apparmor_profile and not spec.insecure:
+            config = restrict.apparmor(config, self.config.apparmor_profile)
+        if self.config.rootless:
+            config = restrict.rootless(config)
+        return config if self.config.process_sandbox else restrict.without_process_sandbox(config)
 
     def knows(self, id: str) -> bool:
         """Whether the runtime still has state for a container."""

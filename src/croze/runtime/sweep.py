@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+BOOT_TIME_SLACK_S = 1.0
+"""The kernel tells the time of the boot in whole seconds."""
 MOUNTINFO = Path("/proc/self/mountinfo")
 
 
@@ -25,8 +27,8 @@ def leftovers(bundles: Path, runtime_root: Path) -> list[str]:
 
 def init_pid(bundle: Path) -> int:
     """The first process of the bundle's container if it is alive, else 0. A pid that was given to
-    another process since is told by its not being pid 1 of a namespace, in the container's
-    cgroup."""
+    another process since is told by its not being pid 1 of a namespace, in the container's cgroup;
+    or, as a rootless container has no cgroup of its own, by its having started later."""
     try:
         pid = int((bundle / "pid").read_text("ascii"))
         status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
@@ -34,7 +36,21 @@ def init_pid(bundle: Path) -> int:
     except (OSError, ValueError):
         return 0
     nspid = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
-    return pid if nspid.split()[-1:] == ["1"] and bundle.name in cgroup else 0
+    ours = bundle.name in cgroup or _started_before(pid, bundle / "pid")
+    return pid if nspid.split()[-1:] == ["1"] and ours else 0
+
+
+def _started_before(pid: int, file: Path) -> bool:
+    """Whether a process is older than what a file says (proc_pid_stat(5), proc_stat(5))."""
+    try:
+        lines = Path("/proc/stat").read_text("ascii").splitlines()
+        boot = next(int(line.split()[1]) for line in lines if line.startswith("btime"))
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        ticks = int(stat.rpartition(")")[2].split()[19])
+        started = boot + ticks / os.sysconf("SC_CLK_TCK")
+        return started <= file.stat().st_mtime + BOOT_TIME_SLACK_S
+    except (OSError, ValueError, IndexError, StopIteration):
+        return False
 
 
 def kill_init(bundle: Path, patience_s: float = 5.0) -> None:

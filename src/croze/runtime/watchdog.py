@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from croze.runtime.sweep import BOOT_TIME_SLACK_S
+
 ROUNDS = 40
 ROUND_S = 0.05
 
@@ -28,13 +30,22 @@ def read(path):
             return file.read()
     except (OSError, ValueError):
         return ""
+def first(pid, name):
+    # A process that was given this pid later started after the file was written.
+    try:
+        boot = next(l for l in read("/proc/stat").splitlines() if l.startswith("btime"))
+        ticks = int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+        started = int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+        return started <= os.stat(f"{bundles}/{name}/pid").st_mtime + SLACK_S
+    except (OSError, ValueError, IndexError, StopIteration):
+        return False
 def init(name):
     text = read(f"{bundles}/{name}/pid").strip()
     if not text.isdigit():
         return 0
     status = read(f"/proc/{text}/status").splitlines()
     nspid = [line for line in status if line.startswith("NSpid:")]
-    mine = name in read(f"/proc/{text}/cgroup")
+    mine = name in read(f"/proc/{text}/cgroup") or first(text, name)
     return int(text) if nspid and nspid[0].split()[-1] == "1" and mine else 0
 while os.read(0, 1):
     pass
@@ -61,6 +72,7 @@ class Watchdog:
 
     def __init__(self, bundles: Path) -> None:
         script = _SCRIPT.replace("ROUND_S", str(ROUND_S)).replace("ROUNDS", str(ROUNDS))
+        script = script.replace("SLACK_S", str(BOOT_TIME_SLACK_S))
         read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
         try:
             self._child = subprocess.Popen(

@@ -20,6 +20,7 @@ from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
 from croze.grpc_errors import from_rpc_error
 from croze.session import bridge, manager
+from croze.session.health import health_handler
 from croze.session.provider import Announcing, Provider
 
 SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
@@ -167,9 +168,5 @@ async def _served(providers: Sequence[Provider]) -> AsyncIterator[socket.socket]
 
 def _handlers(providers: Sequence[Provider], peer: str) -> list[grpc.GenericRpcHandler[Any, Any]]:
     tables = {p.service: {k: h.build(peer) for k, h in p.methods().items()} for p in providers}
-    tables["grpc.health.v1.Health"] = {"Check": grpc.unary_unary_rpc_method_handler(_healthy)}
-    return [grpc.method_handlers_generic_handler(k, table) for k, table in tables.items()]
-
-
-async def _healthy(request: bytes, context: object) -> bytes:
-    return b"\x08\x01"  # HealthCheckResponse{status: SERVING}
+    handlers = [grpc.method_handlers_generic_handler(k, table) for k, table in tables.items()]
+    return [*handlers, health_handler()]

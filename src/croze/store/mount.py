@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from croze.errors import CrozeError, PermissionDenied, ResourceExhausted, Unsupported
+from croze.fs.userns import in_user_namespace
 from croze.store.contract import Mount
 
 MS_RDONLY = 0x1
@@ -55,6 +56,15 @@ _FLAGS = {
     "rprivate": MS_PRIVATE | MS_REC,
     "rslave": MS_SLAVE | MS_REC,
 }
+_LOCKED = (
+    (os.ST_RDONLY, MS_RDONLY),
+    (os.ST_NOSUID, MS_NOSUID),
+    (os.ST_NODEV, MS_NODEV),
+    (os.ST_NOEXEC, MS_NOEXEC),
+    (os.ST_NOATIME, MS_NOATIME),
+    (os.ST_NODIRATIME, MS_NODIRATIME),
+    (os.ST_RELATIME, MS_RELATIME),
+)
 _PROPAGATION = MS_PRIVATE | MS_SLAVE
 _NO_EFFECT = frozenset({"rw", "defaults", "async"})
 
@@ -148,10 +158,18 @@ def _bind(entry: Mount, target: str | os.PathLike[str], flags: int) -> None:
             raw_mount("none", target, "", flags & (_PROPAGATION | MS_REC))
         if rest:
             # A bind takes over the source's flags; what this one asks for needs a second call.
-            raw_mount("none", target, "", MS_BIND | MS_REMOUNT | rest)
+            raw_mount("none", target, "", MS_BIND | MS_REMOUNT | rest | _locked_flags(target))
     except CrozeError:
         unmount(target)
         raise
+
+
+def _locked_flags(target: str | os.PathLike[str]) -> int:
+    """The flags that the root of a user namespace may not take away (mount_namespaces(7))."""
+    if not in_user_namespace():
+        return 0
+    flags = os.statvfs(target).f_flag
+    return sum(mount_flag for flag, mount_flag in _LOCKED if flags & flag)
 
 
 def _overlay(target: str | os.PathLike[str], flags: int, data: Sequence[str]) -> None:

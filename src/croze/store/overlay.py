@@ -16,6 +16,7 @@ from pathlib import Path
 from croze.errors import CrozeError
 from croze.fs.pool import Pool
 from croze.fs.usage import usage
+from croze.fs.userns import in_user_namespace
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.mount import join_lowers, mount, unmount
@@ -152,11 +153,11 @@ class OverlaySnapshotter:
 
 def probe(root: Path) -> Sequence[str] | None:
     """The overlay options that work below `root`, or None if overlayfs does not work there."""
-    for extra in (("volatile",), ()):
-        options = (*_BASE_OPTIONS, *extra)
-        if _works(root, options):
-            return options
-    return () if _works(root, ()) else None
+    base = ("userxattr",) if in_user_namespace() else ()
+    for options in ((*_BASE_OPTIONS, "volatile"), _BASE_OPTIONS, ()):
+        if _works(root, (*base, *options)):
+            return (*base, *options)
+    return None
 
 
 def _works(root: Path, options: Sequence[str]) -> bool:

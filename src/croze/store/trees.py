@@ -7,8 +7,8 @@ import errno
 import os
 import stat
 
-OPAQUE = "trusted.overlay.opaque"
-ORIGIN = "trusted.overlay.origin"
+from croze.fs.entry import OVERLAY_XATTRS
+from croze.fs.userns import overlay_xattr
 
 
 def ready_to_stack(path: str) -> bool:
@@ -17,6 +17,7 @@ def ready_to_stack(path: str) -> bool:
     An opaque directory may not: it would hide what it never knew. Directories with whiteouts get
     the xattr that makes overlayfs filter them even where no lower layer has the directory.
     """
+    opaque, origin = overlay_xattr("opaque"), overlay_xattr("origin")
     waiting = [path]
     ready = True
     while waiting:
@@ -25,12 +26,12 @@ def ready_to_stack(path: str) -> bool:
         with os.scandir(directory) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    ready = ready and _xattr(entry.path, OPAQUE) != b"y"
+                    ready = ready and _xattr(entry.path, opaque) != b"y"
                     waiting.append(entry.path)
                 elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
                     whiteouts = whiteouts or is_whiteout(entry.stat(follow_symlinks=False))
-        if whiteouts and _xattr(directory, ORIGIN) is None:
-            os.setxattr(directory, ORIGIN, b"")
+        if whiteouts and _xattr(directory, origin) is None:
+            os.setxattr(directory, origin, b"")
     return ready
 
 
@@ -103,7 +104,7 @@ def _copy_content(source: str, target: str) -> None:
 def _copy_attributes(source: str, target: str, found: os.stat_result) -> None:
     os.lchown(target, found.st_uid, found.st_gid)
     for name in os.listxattr(source, follow_symlinks=False):
-        if not name.startswith("trusted.overlay."):
+        if not name.startswith(OVERLAY_XATTRS):
             with contextlib.suppress(OSError):
                 value = os.getxattr(source, name, follow_symlinks=False)
                 os.setxattr(target, name, value, follow_symlinks=False)

@@ -1,0 +1,160 @@
+"""Everything the daemon is told, put together: flags over environment over file over defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.daemon import argv as go
+from croze.daemon import config as config_file
+from croze.daemon.config import Config, Toml
+from croze.daemon.flags import ENTITLEMENTS, FLAGS, Flag
+from croze.daemon.places import Places, default_places
+from croze.errors import InvalidRequest, Unsupported
+from croze.fs.userns import in_user_namespace
+
+LOG_FORMATS = frozenset({"", "text", "json"})
+LOG_LEVELS = frozenset({"trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"})
+_HELP, _VERSION = ("help", "h"), ("version", "v")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a daemon runs by."""
+
+    root: Path
+    addresses: tuple[str, ...]
+    debug: bool
+    config: Config
+    entitlements: frozenset[str]
+    idle_timeout_s: float
+    ready_fd: int | None
+    workers: int
+    warnings: tuple[str, ...] = ()
+    """Sentences for the log: what was given and has no effect, or won't have for long."""
+
+
+class Asked(Exception):
+    """The command line asks for a text to be printed, not for a daemon."""
+
+
+def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
+    """Raises `InvalidRequest` for a mistake, `Unsupported` for what can't be honoured, and `Asked`
+    for --help and --version."""
+    environ = os.environ if environ is None else environ
+    places = default_places(environ)
+    given = _given(argv, environ)
+    path = Path(given.get("config", [places.config])[-1])
+    file = config_file.read(path)
+    config = config_file.load(file, str(path), _defaults(file), _layer(given))
+    _check(config)
+    return Settings(
+        root=Path(config.root or places.root).absolute(),
+        addresses=tuple(config.grpc.address) or (places.address,),
+        debug=level(config) in ("debug", "trace"),
+        config=config,
+        entitlements=frozenset(config.insecure_entitlements),
+        idle_timeout_s=float(_last(given, "idle-timeout") or 0),
+        ready_fd=int(fd) if (fd := _last(given, "ready-fd")) else None,
+        workers=int(_last(given, "file-workers") or min(4, os.cpu_count() or 1)),
+        warnings=(*config.warnings, *_flag_warnings(given), *_file_warnings(given, path)),
+    )
+
+
+def _given(argv: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, list[str]]:
+    """The values of each flag, from the environment where the command line has none."""
+    table = {flag.name: flag for flag in FLAGS}
+    switches = {flag.name for flag in FLAGS if flag.switch}
+    asked = {*_HELP, *_VERSION}
+    given = dict(go.split(argv, {*table, *asked}, switches | asked))
+    if asked & given.keys():
+        raise Asked("help" if given.keys() & set(_HELP) else "version")
+    for flag in FLAGS:
+        if flag.refused and flag.name in given:
+            raise Unsupported(f"--{flag.name} is not supported: {flag.refused}")
+        if flag.env and environ.get(flag.env):
+            given.setdefault(flag.name, [environ[flag.env]])
+    return given
+
+
+def _last(given: Mapping[str, list[str]], name: str) -> str:
+    return given.get(name, [""])[-1]
+
+
+def _defaults(file: Toml) -> Toml:
+    """Rootless is the default in a user namespace, unless the file says otherwise."""
+    if not in_user_namespace() or "rootless" in file.get("worker", {}).get("oci", {}):
+        return {}
+    return {"worker": {"oci": {"rootless": True}}}
+
+
+def _layer(given: Mapping[str, list[str]]) -> Toml:
+    """What flags set, as tables of the file."""
+    layer: Toml = {}
+    for flag in FLAGS:
+        for key, value in flag.sets(flag.name, given[flag.name]) if flag.name in given else ():
+            *tables, last = key.split(".")
+            table = layer
+            for name in tables:
+                table = table.setdefault(name, {})
+            table[last] = value
+    return layer
+
+
+def level(config: Config) -> str:
+    """The log level that all of it comes to."""
+    return config.log.level or ("trace" if config.trace else "debug" if config.debug else "info")
+
+
+def _check(config: Config) -> None:
+    """What the types don't say."""
+    worker = config.worker.oci
+    if config.log.format not in LOG_FORMATS:
+        raise InvalidRequest(f'unsupported log type "{config.log.format}"')
+    if level(config).lower() not in LOG_LEVELS:
+        raise InvalidRequest(
+            f'unsupported log level: not a valid logrus Level: "{config.log.level}"'
+        )
+    if unknown := set(config.insecure_entitlements) - ENTITLEMENTS:
+        raise InvalidRequest(f"invalid entitlement : {', '.join(sorted(unknown))}")
+    if not worker.enabled:
+        raise InvalidRequest("no worker found: the OCI worker, the only one, is turned off")
+    if worker.no_process_sandbox and not worker.rootless:
+        raise InvalidRequest("can't enable NoProcessSandbox without Rootless")
+    if config.system.max_registry_concurrency <= 0:
+        raise InvalidRequest(
+            "maxRegistryConcurrency must be greater than zero; set to "
+            f"{config.system.max_registry_concurrency} in the configuration file"
+        )
+
+
+def _flag_warnings(given: Mapping[str, list[str]]) -> Iterator[str]:
+    if "trace" in given:
+        yield "--trace option is deprecated; use --log-level=trace instead"
+    if "save-cache-debug" in given:
+        yield "--save-cache-debug has no effect: `croze why` needs no such records"
+
+
+def _file_warnings(given: Mapping[str, list[str]], path: Path) -> Iterator[str]:
+    if "config" in given and not path.exists():
+        yield f"config file {path} does not exist: going on without"
+
+
+def help_text(program: str, places: Places) -> str:
+    """For --help."""
+    shown = [flag for flag in FLAGS if not flag.hidden]
+    width = max(len(flag.name) for flag in shown) + 4
+    lines = [f"   {f'--{flag.name}':{width}}{_described(flag, places)}" for flag in shown]
+    usage = f"NAME:\n   {program} - build daemon\n\nUSAGE:\n   {program} [options]\n\nOPTIONS:"
+    return "\n".join([usage, *lines])
+
+
+def _described(flag: Flag, places: Places) -> str:
+    default = {"root": places.root, "config": places.config, "addr": places.address}.get(flag.name)
+    return (
+        flag.help
+        + (f' (default: "{default}")' if default else "")
+        + (f" [${flag.env}]" if flag.env else "")
+    )
