@@ -1,0 +1,68 @@
+"""Cost per vertex stays flat as graphs grow, and memory as builds go by."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import tracemalloc
+
+import pytest
+
+from tests.solver.arithmetic import World, build
+from tests.solver.shapes import SHAPES, chain
+
+SMALL, LARGE = 500, 5_000
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ten_times_the_vertices_cost_ten_times_as_much(shape: str) -> None:
+    """In processor time, with loop debug off and the collector still: both measure themselves."""
+    small = [min(costs) for costs in zip(*(_costs(shape, SMALL) for _ in range(3)), strict=True)]
+    for before, after in zip(small, _costs(shape, LARGE), strict=True):
+        assert after < before * 2.5, f"{before * 1e6:.0f} µs a vertex grew to {after * 1e6:.0f}"
+
+
+def _costs(shape: str, size: int) -> tuple[float, float]:
+    """Seconds per vertex: a cold build, and the better of two cached ones."""
+    gc.collect()
+    gc.disable()
+    try:
+        seconds = asyncio.run(_build_thrice(shape, size), debug=False)
+    finally:
+        gc.enable()
+    return seconds[0] / size, min(seconds[1:]) / size
+
+
+async def _build_thrice(shape: str, size: int) -> list[float]:
+    target, world, seconds = SHAPES[shape](size), World(), []
+    async with world.solver() as solver:
+        for _ in range(3):
+            started = time.process_time()
+            await build(solver, target)
+            seconds.append(time.process_time() - started)
+    return seconds
+
+
+def test_memory_stays_flat_over_builds() -> None:
+    """A later build leaves no more behind than an earlier one: the solver holds nothing of a build
+    that is over."""
+
+    async def run() -> list[int]:
+        world, target, left = World(), chain(300), []
+        tracemalloc.start()
+        try:
+            async with world.solver() as solver:
+                for _ in range(12):
+                    await build(solver, target)
+                    world.mapped.clear()
+                    world.results.loaded.clear()
+                    await asyncio.sleep(0)
+                    gc.collect()
+                    left.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        return left
+
+    left = asyncio.run(run(), debug=False)
+    assert left[-1] - left[3] < 16 << 10, left
