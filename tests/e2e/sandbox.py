@@ -77,6 +77,9 @@ class Sandbox:
     path: Path
     daemon: subprocess.Popen[bytes] | None = None
     extra_env: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    """Words before every command, which make it another user's."""
+    python: tuple[str | Path, ...] = (sys.executable,)
 
     @property
     def root(self) -> Path:
@@ -117,8 +120,17 @@ class Sandbox:
         """Start the daemon and wait until it is ready."""
         self.runtime.mkdir(parents=True, exist_ok=True)
         ready, write = os.pipe()
-        command = [sys.executable, "-m", "croze.daemon", "--addr", self.address]
-        command += ["--root", str(self.root), "--debug", "--ready-fd", str(write), *flags]
+        command = [*self.prefix, *map(str, self.python), "-m", "croze.daemon"]
+        command += [
+            "--addr",
+            self.address,
+            "--root",
+            str(self.root),
+            "--debug",
+            "--ready-fd",
+            str(write),
+            *flags,
+        ]
         with open(self.log, "ab") as log:
             self.daemon = subprocess.Popen(
                 command, stdout=log, stderr=log, env=self.env, pass_fds=(write,), cwd="/"
@@ -148,8 +160,9 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
     ) -> Done:
         """Run the real CLI against this sandbox's daemon."""
+        program = [*self.prefix, *self.python, "-m", "croze.cli.thin"] if self.prefix else [CROZE]
         return execute(
-            [CROZE, *words], {**self.env, **(env or {})}, cwd=cwd, stdin=stdin, check=check
+            [*program, *words], {**self.env, **(env or {})}, cwd=cwd, stdin=stdin, check=check
         )
 
     def buildx(

@@ -31,6 +31,7 @@ MESSAGE_LIMIT_BYTES = 16 << 20
 BUILD_GRACE_S = 30 * 24 * 3600.0
 STOP_GRACE_S = 1.0
 """For what clients still have to do once their builds are over."""
+ECHO_S = 0.2
 ADDRESSES = "crozed.addresses"
 """Name of the file below the root that says where the daemon listens; `drivers.local` reads it."""
 OPTIONS = (
@@ -68,6 +69,15 @@ class Stop:
     def __init__(self) -> None:
         self.wanted = asyncio.Event()
         self.forced = asyncio.Event()
+        self._asked_at = -ECHO_S
+
+    def on_signal(self) -> None:
+        """A wish, unless it is an echo: systemd signals all of a service, and RootlessKit's two
+        processes pass on what they get."""
+        now = asyncio.get_running_loop().time()
+        if now - self._asked_at >= ECHO_S:
+            self._asked_at = now
+            self.ask()
 
     def ask(self) -> None:
         """One more wish."""
@@ -84,7 +94,7 @@ class Stop:
         loop = asyncio.get_running_loop()
         numbers = (signal.SIGTERM, signal.SIGINT)
         for number in numbers:
-            loop.add_signal_handler(number, self.ask)
+            loop.add_signal_handler(number, self.on_signal)
         try:
             yield
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -16,6 +17,7 @@ from croze.errors import Unavailable
 
 START_TIMEOUT_S = 30.0
 IDLE_TIMEOUT_S = 600
+LOOK_EVERY_S = 0.05
 
 
 def address_from_environment() -> str | None:
@@ -42,10 +44,53 @@ def ensure_daemon() -> tuple[str, bool]:
     os.makedirs(places.state_dir(), mode=0o711, exist_ok=True)
     with open(places.runtime_dir() + "/start.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if answers(path):
-            return f"unix://{path}", False
-        _start(path)
-    return f"unix://{path}", True
+        return _attach_or_start(path)
+
+
+def _attach_or_start(path: str) -> tuple[str, bool]:
+    """The state has one daemon at a time. One that was started by hand is as good, as soon as it
+    listens; one that is leaving is waited for."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if found := _running(path):
+            return found, False
+        if _state_is_free():
+            try:
+                _start(path)
+            except Unavailable:
+                if _state_is_free():
+                    raise
+            else:
+                return f"unix://{path}", True
+        time.sleep(LOOK_EVERY_S)
+    raise Unavailable(
+        f"the daemon that has {places.state_dir()} answers nowhere: stop it, or name it with "
+        "CROZE_HOST"
+    )
+
+
+def _running(path: str) -> str:
+    """The address of a daemon of our state that answers; empty if there is none."""
+    if answers(path):
+        return f"unix://{path}"
+    with contextlib.suppress(OSError):
+        for address in Path(places.daemon_addresses()).read_text("utf-8").splitlines():
+            scheme, _, rest = address.partition("://")
+            if scheme == "unix" and answers(rest):
+                return address
+    return ""
+
+
+def _state_is_free() -> bool:
+    """Whether no daemon holds the lock of the state."""
+    try:
+        with open(places.state_dir() + "/lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _start(path: str) -> None:

@@ -38,6 +38,11 @@ def warm_socket() -> str:
     return runtime_dir() + "/warm.sock"
 
 
+def daemon_addresses() -> str:
+    """Where the daemon of the user's state says at which addresses it listens."""
+    return state_dir() + "/crozed.addresses"
+
+
 def daemon_log() -> str:
     """Where the user's own daemon writes what it has to say."""
     return state_dir() + "/crozed.log"

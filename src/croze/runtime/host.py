@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from croze.errors import CrozeError
-from croze.store.mount import unmount
+from croze.store.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, raw_mount, unmount
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +120,18 @@ def hide_hybrid_cgroup(root: Path = CGROUP_ROOT) -> bool:
     if cgroup_mode(root) != "v1" or not os.path.ismount(unified):
         return False
     try:
-        unmount(unified)
+        _hide(unified)
     except CrozeError as error:
         log.debug("can't hide %s: %s", unified, error)
         return False
     return True
+
+
+def _hide(mount_point: Path) -> None:
+    try:
+        unmount(mount_point)
+    except CrozeError:
+        pass
+    if os.path.ismount(mount_point):
+        # What a user namespace took over from the machine can't be unmounted, only covered.
+        raw_mount("tmpfs", mount_point, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)

@@ -9,6 +9,7 @@ import fcntl
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,17 +38,25 @@ def disk_errors(what: str) -> Iterator[None]:
         raise
 
 
+LOCK_TRIES = 10
+LOCK_PAUSE_S = 0.01
+
+
 class RootLock:
     """Holds `root/lock` for the life of the process; the kernel drops it when it dies."""
 
     def __init__(self, root: Path) -> None:
-        """Raises `AlreadyExists` when another process has the root."""
+        """Raises `AlreadyExists` when another process has the root; one that only looks whether
+        it is free (`drivers.local`) has it for a moment."""
         self._fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._fd)
-            raise AlreadyExists(f"could not lock {root}/lock, another instance running?") from None
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                time.sleep(LOCK_PAUSE_S)
+        os.close(self._fd)
+        raise AlreadyExists(f"could not lock {root}/lock, another instance running?")
 
     def release(self) -> None:
         """Idempotent."""

@@ -25,6 +25,8 @@ from croze.store.snapshots import Snapshot, SnapshotTable
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
 """Off, so that a layer directory means the same in any stack: the kernel then neither marks new
 directories opaque nor writes links between layers."""
+_USERNS_OPTIONS = ("userxattr", "index=off")
+"""`userxattr` turns the other two off by itself, and refuses to be told so."""
 EMPTY = "empty"
 """Key of the snapshot that layers full of whiteouts lie on."""
 
@@ -153,10 +155,10 @@ class OverlaySnapshotter:
 
 def probe(root: Path) -> Sequence[str] | None:
     """The overlay options that work below `root`, or None if overlayfs does not work there."""
-    base = ("userxattr",) if in_user_namespace() else ()
-    for options in ((*_BASE_OPTIONS, "volatile"), _BASE_OPTIONS, ()):
-        if _works(root, (*base, *options)):
-            return (*base, *options)
+    base = _USERNS_OPTIONS if in_user_namespace() else _BASE_OPTIONS
+    for options in ((*base, "volatile"), base, base[:1] if in_user_namespace() else ()):
+        if _works(root, options):
+            return options
     return None
 
 

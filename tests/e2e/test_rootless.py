@@ -1,0 +1,156 @@
+"""`crozed` as an ordinary user: in a user namespace of its own, or in RootlessKit's."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.sandbox import Sandbox, execute, select_pause
+from tests.e2e.users import ordinary_user, shared_python, user_sandbox
+
+DOCKERFILE = """\
+FROM busybox
+RUN id -u && mkdir -p /d/old && touch /d/a && chown 5:6 /d/a && chmod 4755 /d/a && mkfifo /p
+RUN rm -r /d && mkdir /d && touch /d/b
+COPY --chown=7:8 Dockerfile /d/
+RUN test "$(ls /d)" = "$(printf 'Dockerfile\\nb')" && test "$(stat -c %u:%g /d/Dockerfile)" = 7:8
+RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t touch /c/x /t/x
+CMD ["echo", "hello from a user"]
+"""
+
+
+@pytest.fixture(scope="module")
+def user() -> Iterator[pwd.struct_passwd]:
+    with ordinary_user() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Path]:
+    with shared_python() as made:
+        yield made
+
+
+@pytest.fixture
+def own(user: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
+    """The user's sandbox; nothing runs in it yet."""
+    with user_sandbox(user, shared) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def readable_busybox(shared: Path) -> Path:
+    """Not below pytest's own folder, which is closed to other users."""
+    layout = shared / "busybox"
+    images.busybox_layout(layout)
+    execute(["chmod", "-R", "a+rX", layout], dict(os.environ))
+    return layout
+
+
+def build(own: Sandbox, busybox: Path, *words: str | Path, dockerfile: str = DOCKERFILE) -> str:
+    context = own.context("small", {"Dockerfile": dockerfile})
+    named = f"busybox=oci-layout://{busybox}"
+    command = ["build", "--progress=plain", "--build-context", named, *words, context]
+    return own.croze(*command).output
+
+
+def digest_with(own: Sandbox, busybox: Path, *words: str) -> str:
+    """The image's digest, which says everything of its content."""
+    metadata = own.path / "metadata.json"
+    output = f"type=oci,rewrite-timestamp=true,dest={own.path}/image.tar"
+    words = ("-o", output, "--build-arg", "SOURCE_DATE_EPOCH=1700000000", *words)
+    build(own, busybox, "--metadata-file", metadata, *words)
+    digest: str = json.loads(metadata.read_text())["containerimage.digest"]
+    return digest
+
+
+@pytest.mark.parametrize("flags", [(), ("--oci-worker-snapshotter=native",)])
+def test_the_image_is_what_root_would_make(
+    own: Sandbox, sandbox: Sandbox, readable_busybox: Path, flags: tuple[str, ...]
+) -> None:
+    own.start(*flags)
+    assert digest_with(own, readable_busybox) == digest_with(sandbox, readable_busybox)
+    assert own.stop() == 0
+
+
+def test_a_users_daemon_on_demand(own: Sandbox, readable_busybox: Path) -> None:
+    build(own, readable_busybox, "-t", "hello")
+    assert own.croze("run", "hello").stdout == "hello from a user\n"
+    pid = int((own.root / "crozed.pid").read_text())
+    assert Path(f"/proc/{pid}/uid_map").read_text().split()[2] == "1"
+    os.kill(pid, signal.SIGTERM)
+    assert own.wait_no_leftovers() == []
+
+
+def test_layers_have_the_ids_of_containers(own: Sandbox, readable_busybox: Path) -> None:
+    own.start()
+    build(own, readable_busybox, "-o", f"type=tar,dest={own.path}/root.tar")
+    with tarfile.open(own.path / "root.tar") as tar:
+        assert tar.getmember("d/Dockerfile").uid == 7
+        assert "d/a" not in tar.getnames()
+
+
+def test_containers_do_not_outlive_a_killed_daemon(own: Sandbox, readable_busybox: Path) -> None:
+    own.start()
+    context = own.context("slow", {"Dockerfile": "FROM busybox\nRUN exec sleep 1000\n"})
+    words = [*own.prefix, *map(str, own.python), "-m", "croze.cli.thin", "build"]
+    words += ["--build-context", f"busybox=oci-layout://{readable_busybox}", str(context)]
+    with subprocess.Popen(words, env=own.env, stderr=subprocess.PIPE) as client:
+        pid = wait_for(lambda: first_process(own.root / "executor/bundle"))
+        assert own.stop(signal.SIGKILL) == -signal.SIGKILL
+        client.communicate(timeout=20)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    own.start()
+    build(own, readable_busybox)
+
+
+def first_process(bundles: Path) -> int:
+    """The pid of a container's first process; 0 before there is one."""
+    texts = [file.read_text() for file in bundles.glob("*/pid")]
+    return int(next(filter(None, texts), "0"))
+
+
+T = TypeVar("T")
+
+
+def wait_for(what: Callable[[], T]) -> T:
+    """What `what` returns, once that is something."""
+    deadline = time.monotonic() + 10
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        select_pause()
+    return found
+
+
+def test_without_a_process_sandbox(own: Sandbox, readable_busybox: Path) -> None:
+    own.start("--oci-worker-no-process-sandbox")
+    build(own, readable_busybox, dockerfile="FROM busybox\nRUN test $$ -ne 1 && test -e /proc/1\n")
+
+
+def test_under_rootlesskit(own: Sandbox, readable_busybox: Path) -> None:
+    own.prefix = (*own.prefix, "rootlesskit")
+    own.start()
+    own.prefix = own.prefix[:-1]
+    build(own, readable_busybox)
+    # RootlessKit's two processes each pass the signal on: that is still one wish.
+    pid = int((own.root / "crozed.pid").read_text())
+    assert own.stop() == 0
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_user_without_subordinate_ids(own: Sandbox, user: pwd.struct_passwd) -> None:
+    execute(["usermod", "--del-subuids", "1-4000000000", user.pw_name], dict(os.environ))
+    done = execute([*own.prefix, *own.python, "-m", "croze.daemon"], own.env, check=False)
+    assert done.code == 1
+    assert f"/etc/subuid gives {user.pw_name} none: add a line such as" in done.stderr

@@ -1,0 +1,82 @@
+"""An ordinary user of the machine, for a test, and a Python that this user can run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from croze.store.contract import Mount
+from croze.store.mount import mount, unmount
+from tests.e2e.sandbox import REPO, Sandbox
+
+NAME = "croze-e2e"
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def ordinary_user(name: str = NAME) -> Iterator[pwd.struct_passwd]:
+    """Made with ids in /etc/subuid and /etc/subgid, as `useradd` does it; removed again."""
+    _run("useradd", "--no-create-home", "--shell", "/bin/sh", name)
+    try:
+        yield pwd.getpwnam(name)
+    finally:
+        _run("userdel", name)
+
+
+@contextlib.contextmanager
+def shared_python() -> Iterator[Path]:
+    """This interpreter, its packages and our sources, where any user can read them."""
+    parts = {
+        "python": Path(sys.base_prefix),
+        "packages": Path(sysconfig.get_path("purelib")),
+        "src": REPO / "src",
+    }
+    folder = Path(tempfile.mkdtemp(prefix="shared-"))
+    folder.chmod(0o755)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        for part, source in parts.items():
+            (folder / part).mkdir()
+            mount(Mount("bind", str(source), ("bind",)), folder / part)
+            stack.callback(unmount, folder / part)
+        yield folder
+
+
+@contextlib.contextmanager
+def user_sandbox(user: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
+    """A sandbox that is the user's, in a folder of the user's."""
+    folder = Path(tempfile.mkdtemp(prefix="user-"))
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    made = Sandbox(folder)
+    made.prefix = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups")
+    made.python = (shared / "python/bin" / f"python3.{sys.version_info.minor}",)
+    made.extra_env = {
+        "PYTHONPATH": f"{shared}/src:{shared}/packages",
+        "LD_LIBRARY_PATH": f"{shared}/python/lib",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "XDG_RUNTIME_DIR": str(folder / "run"),
+    }
+    made.runtime.mkdir()
+    os.chown(made.runtime, user.pw_uid, user.pw_gid)
+    try:
+        yield made
+        if made.daemon is not None:
+            assert made.stop() == 0, made.log_text()
+        assert made.wait_no_leftovers() == []
+        assert "Traceback" not in made.log_text(), made.log_text()
+    finally:
+        if made.daemon is not None:
+            made.daemon.kill()
+            made.daemon.wait()
+        shutil.rmtree(folder)
