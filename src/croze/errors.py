@@ -59,6 +59,20 @@ class VertexDetail:
 
 
 @dataclass(frozen=True)
+class FailedAction:
+    """The action of a file op that failed."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class FailedContent:
+    """The input whose content could not be read for its cache key."""
+
+    index: int
+
+
+@dataclass(frozen=True)
 class SolveDetail:
     """The op that failed and the refs a client may open a container on to look around."""
 
@@ -67,6 +81,7 @@ class SolveDetail:
     description: dict[str, str] = field(default_factory=dict)
     input_ids: tuple[str, ...] = ()
     mount_ids: tuple[str, ...] = ()
+    subject: FailedAction | FailedContent | None = None
 
 
 @dataclass(frozen=True)

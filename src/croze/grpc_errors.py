@@ -189,7 +189,12 @@ def _solve_json(detail: errors.SolveDetail) -> dict[str, object]:
     )
     if detail.op:
         message.op.ParseFromString(detail.op)
-    return json_format.MessageToDict(message)
+    match detail.subject:
+        case errors.FailedAction(index):
+            message.file.index = index
+        case errors.FailedContent(index):
+            message.cache.index = index
+    return json_format.MessageToDict(message, always_print_fields_with_no_presence=False)
 
 
 # -- status to error ------------------------------------------------------------------------

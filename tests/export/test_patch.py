@@ -68,8 +68,8 @@ def test_inline_cache() -> None:
     ("config", "message"),
     [
         (b"{}", "missing os"),
-        (b'{"os":"linux"}', "missing architecture"),
-        (b"null", "invalid image config"),
+        (b'{"os":"linux"}', "os and architecture must be specified together"),
+        (b"null", "invalid null image config for export"),
         (b"[]", "invalid image config"),
     ],
 )

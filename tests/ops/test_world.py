@@ -8,8 +8,11 @@ import time
 import pytest
 
 from croze import llb
-from croze.errors import ExitError, NotFound, SolveDetail
+from croze.api import ops_pb2
+from croze.errors import ExitError, InvalidRequest, NotFound, SolveDetail
+from croze.llb.marshal import digest_bytes
 from croze.llb.state import State
+from croze.ops.load import load
 from croze.ops.logs import LogLimits
 from tests.ops.world import World
 
@@ -103,6 +106,27 @@ async def test_cache_mounts_stay(world: World) -> None:
     files = await world.files(step(2))
     assert files["seen"] == "1\n2\n"
     assert "cache/log" not in files
+
+
+async def test_unknown_security_modes_are_refused(world: World) -> None:
+    state = base().run(["/bin/true"]).root
+    definition = state.marshal()
+    op = ops_pb2.Op.FromString(getattr(definition, "def")[-2])
+    op.exec.security = ops_pb2.SecurityMode.ValueType(2)
+    edge = await load(with_last_op(definition, op))
+    async with world.solver.job("odd") as job:
+        with pytest.raises(InvalidRequest, match="invalid security mode 2"):
+            await job.build(edge)
+
+
+def with_last_op(definition: ops_pb2.Definition, op: ops_pb2.Op) -> ops_pb2.Definition:
+    """The same graph with another op in place of the one it is for."""
+    *others, _, _ = getattr(definition, "def")
+    data = op.SerializeToString(deterministic=True)
+    end = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(data))])
+    changed = ops_pb2.Definition()
+    getattr(changed, "def").extend([*others, data, end.SerializeToString()])
+    return changed
 
 
 async def test_locked_caches_take_turns(world: World) -> None:

@@ -13,6 +13,7 @@ from croze.fs.copy import CopyRequest, copy
 from croze.fs.pool import WorkerPool
 from croze.llb.state import State
 from croze.ops.content import ContentDigests
+from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, load
 from croze.ops.resolver import Resolver
 from croze.ops.results import RefResults, ref_of
@@ -75,6 +76,8 @@ class World:
     logs: list[tuple[int, bytes]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     """Of vertices that were executed."""
+    failed: FailedSteps | None = None
+    """Set to keep what failed steps leave."""
     count: int = 0
 
     @asynccontextmanager
@@ -84,6 +87,8 @@ class World:
         self.count += 1
         edge = await load(state.marshal(), options)
         async with self.solver.job(f"job-{self.count}", sessions=self.sessions) as job:
+            if self.failed is not None:
+                job.set_value(FAILED_STEPS, self.failed)
             try:
                 solved = await job.build(edge)
             finally:

@@ -53,6 +53,12 @@ async def test_secrets(lending: Lend, tmp_path: Path, monkeypatch: pytest.Monkey
             await secrets.get_secret(session, "nope")
 
 
+async def test_who_lends_no_secrets_has_none(lending: Lend) -> None:
+    async with lending([UploadProvider()]) as session:
+        with pytest.raises(errors.NotFound, match=r"^secret nope: not found$"):
+            await secrets.get_secret(session, "nope")
+
+
 def test_a_secret_file_is_checked_at_once(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidRequest, match="failed to stat /nope"):
         SecretsProvider([SecretSource("x", path="/nope")])

@@ -232,6 +232,29 @@ async def test_shared_cache_mounts_are_one(store: Store) -> None:
         assert again.id == one.id
 
 
+async def test_forgotten_cache_mounts_start_anew(store: Store) -> None:
+    refs = store.refs
+    base = await make_ref(refs, None, {"base": "1"})
+    async with refs.cache_mount("id", None, Sharing.LOCKED) as busy:
+        async with (
+            refs.cache_mount("id", base, Sharing.LOCKED) as on_base,
+            refs.cache_mount("other", None, Sharing.LOCKED) as other,
+        ):
+            known = on_base.id, other.id
+        await refs.forget_cache_mounts({"id"})
+        assert refs.exists(busy.id)
+        async with refs.cache_mount("id", None, Sharing.LOCKED) as fresh:
+            assert fresh.id != busy.id
+        async with (
+            refs.cache_mount("id", base, Sharing.LOCKED) as on_base,
+            refs.cache_mount("other", None, Sharing.LOCKED) as other,
+        ):
+            assert on_base.id != known[0]
+            assert other.id == known[1]
+    assert not refs.exists(busy.id)
+    await base.release()
+
+
 async def test_private_cache_mounts_are_apart(store: Store) -> None:
     refs = store.refs
     async with refs.cache_mount("id", None, Sharing.PRIVATE) as one:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from croze.api import control_pb2, ops_pb2, policy_pb2
@@ -17,6 +18,7 @@ from croze.export.open import open_exporter
 from croze.gateway.bridge import Bridge, SolveRequest, evaluate, open_bridge
 from croze.gateway.results import BridgeResult
 from croze.ops.load import LoadOptions
+from croze.session.exporters import finalize_export, find_exporters
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 
@@ -48,13 +50,16 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             policies=source_policies(request),
         ) as bridge,
         engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
+        solved(engine, bridge, request) as result,
     ):
-        result = await result_of(engine, bridge, request)
         await evaluate(result)
         source = await export_source(result)
         response = text_metadata(result.metadata)
+        wanted += await session_exports(engine, request, result, first_id=len(wanted))
         for answer in await export_all(job, request.Session, wanted, source):
             response.update(answer)
+        if request.EnableSessionExporter:
+            await finalize_export(await engine.sessions.get(request.Session), response)
         # Who was told that the build is done may pull the plug.
         engine.keys.flush()
         return response
@@ -72,8 +77,27 @@ def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[Wa
     asked = [(e.Type, dict(e.Attrs)) for e in request.Exporters]
     if not asked and request.ExporterDeprecated:
         asked = [(request.ExporterDeprecated, dict(request.ExporterAttrsDeprecated))]
+    return opened(engine, asked, first_id=0)
+
+
+async def session_exports(
+    engine: Engine, request: control_pb2.SolveRequest, result: BridgeResult, *, first_id: int
+) -> list[WantedExport]:
+    """What the client adds when it knows the result."""
+    if not request.EnableSessionExporter:
+        return []
+    session = await engine.sessions.get(request.Session)
+    refs = [ref.id for ref in result.by_key().values() if ref is not None]
+    found = await find_exporters(session, result.metadata, refs)
+    return opened(engine, [(e.Type, dict(e.Attrs)) for e in found], first_id=first_id)
+
+
+def opened(
+    engine: Engine, asked: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
+) -> list[WantedExport]:
+    """Exporters of these types and attributes, numbered."""
     return [
-        WantedExport(str(number), open_exporter(kind, attrs, engine.export_services))
+        WantedExport(str(first_id + number), open_exporter(kind, attrs, engine.export_services))
         for number, (kind, attrs) in enumerate(asked)
     ]
 
@@ -85,13 +109,15 @@ def _refuse_caches(cache: control_pb2.CacheOptions) -> None:
         raise Unsupported(f"unknown cache importer: {entry.Type}")
 
 
-async def result_of(
+@asynccontextmanager
+async def solved(
     engine: Engine, bridge: Bridge, request: control_pb2.SolveRequest
-) -> BridgeResult:
-    """Run the frontend here, or let the client drive the bridge from its side."""
+) -> AsyncIterator[BridgeResult]:
+    """Run the frontend here, or let the client drive the bridge from its side, which it then may
+    go on to do while inside."""
     if request.Frontend or request.HasField("Definition"):
         definition = request.Definition if request.HasField("Definition") else None
-        return await bridge.solve(
+        yield await bridge.solve(
             SolveRequest(
                 definition=definition,
                 frontend=request.Frontend,
@@ -99,8 +125,9 @@ async def result_of(
                 inputs=frontend_inputs(request),
             )
         )
+        return
     async with engine.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
-        return await served.result()
+        yield await served.result()
 
 
 def frontend_inputs(request: control_pb2.SolveRequest) -> Mapping[str, ops_pb2.Definition]:

@@ -17,12 +17,12 @@ CONFIG_KEY = "containerimage.config"
 
 
 class _PlatformEntry(msgspec.Struct):
-    id: str = msgspec.field(name="ID")
-    platform: Platform = msgspec.field(name="Platform")
+    id: str = msgspec.field(default="", name="ID")
+    platform: Platform = msgspec.field(default=Platform("", ""), name="Platform")
 
 
 class _Platforms(msgspec.Struct):
-    platforms: list[_PlatformEntry] = msgspec.field(name="Platforms")
+    platforms: list[_PlatformEntry] | None = msgspec.field(default=None, name="Platforms")
 
 
 async def export_source(result: BridgeResult) -> ExportSource:
@@ -57,10 +57,17 @@ def platform_entries(metadata: Mapping[str, bytes]) -> dict[str, Platform] | Non
     if not raw:
         return None
     try:
-        parsed = msgspec.json.decode(raw, type=_Platforms)
+        parsed = msgspec.json.decode(raw, type=_Platforms | None)
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"failed to parse platforms passed to exporter: {error}") from error
-    return {entry.id: entry.platform for entry in parsed.platforms}
+    if parsed is None or not parsed.platforms:
+        raise InvalidRequest("invalid empty platforms index for exporter")
+    for entry in parsed.platforms:
+        if not entry.id:
+            raise InvalidRequest("invalid empty platform key for exporter")
+        if not entry.platform.os or not entry.platform.architecture:
+            raise InvalidRequest(f"invalid platform value {entry.platform} for exporter")
+    return {entry.id: platforms.normalize(entry.platform) for entry in parsed.platforms}
 
 
 def platform_value(metadata: Mapping[str, bytes], key: str, id: str) -> bytes:

@@ -20,7 +20,7 @@ from croze.export.contract import (
 )
 from croze.export.options import CommitOptions, source_epoch
 from croze.export.parallel import all_of
-from croze.export.patch import LayerFacts, complete_history, patch_config
+from croze.export.patch import LayerFacts, checked, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
 from croze.image import config as configs
 from croze.image import descriptor as media
@@ -192,7 +192,7 @@ class Writer:
         epoch = self._epoch(source, result)
         if self.options.rewrite_timestamp and epoch is not None:
             chain = await self._rewritten(result.ref, chain, epoch, base)
-        history = configs.parse(config).history
+        history = checked(config).history
         facts = await self._facts(result.ref, chain, sum(not h.empty_layer for h in history))
         patched = patch_config(
             config,

@@ -113,12 +113,20 @@ def patch_config(
     return gojson.marshal_raw(members)
 
 
-def _members(config: bytes) -> dict[str, bytes]:
+def checked(config: bytes) -> ImageConfig:
+    """A frontend's image config. Raises `InvalidRequest` for one that no image can have."""
+    if config.strip() == b"null":
+        raise InvalidRequest("invalid null image config for export")
     image = configs.parse(config)
+    if bool(image.os) != bool(image.architecture):
+        raise InvalidRequest("invalid image config: os and architecture must be specified together")
     if not image.os:
         raise InvalidRequest("invalid image config for export: missing os")
-    if not image.architecture:
-        raise InvalidRequest("invalid image config for export: missing architecture")
+    return image
+
+
+def _members(config: bytes) -> dict[str, bytes]:
+    checked(config)
     decoded = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
     return {key: bytes(value) for key, value in decoded.items()}
 

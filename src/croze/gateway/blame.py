@@ -15,7 +15,8 @@ def sources(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceD
     infos = definition.Source.infos
     for detail in tuple(err.details):
         if isinstance(detail, VertexDetail):
-            for location in _locations(definition, detail.digest):
+            # The one given last is the innermost: BuildKit's clients show it first.
+            for location in reversed(_locations(definition, detail.digest)):
                 if 0 <= location.sourceIndex < len(infos):
                     yield source_detail(infos[location.sourceIndex], list(location.ranges))
 

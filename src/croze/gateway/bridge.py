@@ -25,7 +25,7 @@ from croze.gateway.results import BridgeRef, BridgeResult
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.ops.failed import FAILED_STEPS, FailedSteps
-from croze.ops.load import LoadOptions, load
+from croze.ops.load import LoadOptions, fresh_cache_mounts, load
 from croze.ops.services import OpServices
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job, SolvedResult
@@ -171,6 +171,8 @@ class Bridge:
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
     ) -> SolvedResult:
         """Solve now; the handle is the caller's."""
+        if self.services.ops is not None and (ids := fresh_cache_mounts(definition)):
+            await self.services.ops.refs.forget_cache_mounts(ids)
         return await self.job.build(await self._load(definition, policies))
 
     async def _load(

@@ -13,13 +13,15 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from croze.api import gateway_pb2, ops_pb2, stat_pb2
-from croze.errors import AlreadyExists, InvalidRequest, NotFound
+from croze.errors import AlreadyExists, Canceled, CrozeError, InvalidRequest, NotFound
 from croze.gateway import files
+from croze.llb.execop import default_path
 from croze.ops import secrets as step_secrets
-from croze.ops.exec import DEFAULT_HOSTNAME, DEFAULT_PATH, NETWORKS
+from croze.ops.exec import DEFAULT_HOSTNAME, NETWORKS, is_insecure
 from croze.ops.exec_mounts import MountPreparer, Prepared
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
@@ -79,11 +81,14 @@ class Containers:
         return await container.start(init, secret_env, stdio)
 
     async def release(self, id: str) -> None:
-        """Kill what runs in it and forget it."""
+        """Kill what runs in it and forget it. Raises `Canceled`, after that, if something ran."""
         container = self._open.pop(id, None)
         if container is None:
             raise NotFound(f"container details for {id} not found")
+        busy = container.busy
         await finish(container.release())
+        if busy:
+            raise Canceled()
 
     async def close(self) -> None:
         """Release all of them."""
@@ -113,34 +118,58 @@ class GatewayContainer:
         ops: OpServices,
         spec: ContainerSpec,
         items: Sequence[Prepared],
+        platform: ops_pb2.Platform,
         stack: AsyncExitStack,
     ) -> None:
         self._ops = ops
         self._spec = spec
+        self._platform = platform
         self._items = items
         self._stack = stack
         self._folders: dict[int, Path] = {}
         self._lock = asyncio.Lock()
         self._running: Container | None = None
+        self._processes = 0
+        self._released = False
 
     async def start(
         self, init: gateway_pb2.InitMessage, secret_env: Sequence[str], stdio: Stdio
     ) -> Wait:
         """Start the main process, or one more beside it."""
-        process = _process(init, secret_env)
+        process = _process(init, secret_env, self._platform)
         async with self._lock:
             running = self._running
             if running is None:
                 spec = replace(
                     self._spec,
-                    insecure=init.Security == ops_pb2.INSECURE,
+                    insecure=is_insecure(init.Security),
                     remove_mount_stubs=init.Meta.removeMountStubsRecursive,
                 )
                 self._running = await self._stack.enter_async_context(
                     self._ops.executor.start(spec, process, stdio)
                 )
-                return self._running.wait
-        return lambda: running.exec(process, stdio)
+                return partial(self._unless_released, self._running.wait)
+        return partial(self._unless_released, partial(running.exec, process, stdio))
+
+    async def _unless_released(self, wait: Wait) -> int:
+        """The exit code. Raises `Canceled` for a process that the release has killed."""
+        self._processes += 1
+        try:
+            code = await wait()
+        except CrozeError:
+            if self._released:
+                raise Canceled() from None
+            raise
+        finally:
+            self._processes -= 1
+        if self._released:
+            raise Canceled()
+        return code
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process runs in it."""
+        return self._processes > 0
 
     async def folder(self, index: int) -> Path:
         """Where the files of a mount are, on the host."""
@@ -167,6 +196,7 @@ class GatewayContainer:
 
     async def release(self) -> None:
         """Kill what runs and drop what was written. Idempotent."""
+        self._released = True
         await self._stack.aclose()
 
 
@@ -203,7 +233,7 @@ async def open_container(
             network=network,
             extra_hosts=hosts,
         )
-        return GatewayContainer(ops, spec, prepared.items, stack.pop_all())
+        return GatewayContainer(ops, spec, prepared.items, request.platform, stack.pop_all())
 
 
 def _mount(mount: ops_pb2.Mount, index: int) -> ops_pb2.Mount:
@@ -222,11 +252,13 @@ def _host(entry: ops_pb2.HostIP) -> tuple[str, str]:
         raise InvalidRequest(f"failed to parse IP {entry.IP}") from None
 
 
-def _process(init: gateway_pb2.InitMessage, secret_env: Sequence[str]) -> Process:
+def _process(
+    init: gateway_pb2.InitMessage, secret_env: Sequence[str], platform: ops_pb2.Platform
+) -> Process:
     meta = init.Meta
     env = list(meta.env)
     if not any(pair.startswith("PATH=") for pair in env):
-        env.append(DEFAULT_PATH)
+        env.append(f"PATH={default_path(platform.OS)}")
     if init.Tty and not any(pair.startswith("TERM=") for pair in env):
         env.append("TERM=xterm")
     return Process(

@@ -16,14 +16,16 @@ from croze.errors import (
     SolveDetail,
 )
 from croze.image import platform as platforms
+from croze.llb.execop import default_path
 from croze.ops import exec_keys, secrets
 from croze.ops.exec_mounts import MountPreparer, PreparedMounts
-from croze.ops.failed import keep_failed
+from croze.ops.failed import blaming, id_of, keep_mounts
 from croze.ops.load import LoadedOp
 from croze.ops.logs import StepLog
 from croze.ops.quote import quote
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
+from croze.ops.validate import EMPTY
 from croze.runtime.contract import (
     ContainerSpec,
     NetworkMode,
@@ -35,7 +37,6 @@ from croze.runtime.contract import (
 from croze.runtime.errors import StartError
 from croze.solver.contract import CacheMap, OpContext, Result
 
-DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_HOSTNAME = "buildkitsandbox"
 START_FAILED = 1
 """The exit code of a step whose executable can't be run: that of the runtime."""
@@ -61,9 +62,10 @@ class ExecOp:
         return " ".join(self._exec.meta.args)
 
     async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        return exec_keys.cache_map(
+        made = exec_keys.cache_map(
             self._exec, self._loaded.platform, self._input_count, self._services.contents
         )
+        return blaming(made, self._loaded.data)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         try:
@@ -71,18 +73,22 @@ class ExecOp:
                 return await self._run(ctx, inputs, stack)
         except CrozeError as error:
             if not any(isinstance(detail, SolveDetail) for detail in error.details):
-                error.with_detail(self._detail(ctx, inputs, ()))
+                error.with_detail(self._detail(ctx, self._shown(inputs), ()))
             raise
 
     def _detail(
-        self, ctx: OpContext, inputs: Sequence[Result], mount_ids: tuple[str, ...]
+        self, ctx: OpContext, shown: Sequence[Result | None], mount_ids: tuple[str, ...]
     ) -> SolveDetail:
         return SolveDetail(
             self._loaded.data,
             dict(ctx.vertex.description),
-            input_ids=tuple(r.id for r in inputs),
+            input_ids=tuple(id_of(result) for result in shown),
             mount_ids=mount_ids,
         )
+
+    def _shown(self, inputs: Sequence[Result]) -> list[Result | None]:
+        """The input of every mount, None for those without."""
+        return [None if m.input == EMPTY else inputs[m.input] for m in self._exec.mounts]
 
     async def _run(
         self, ctx: OpContext, inputs: Sequence[Result], stack: AsyncExitStack
@@ -97,8 +103,9 @@ class ExecOp:
             await self._run_container(mounts, self._process(env), log)
         except ExitError as error:
             log.flush()
-            mount_ids = await keep_failed(ctx, inputs, mounts)
-            raise error.with_detail(self._detail(ctx, inputs, mount_ids)) from error.__cause__
+            shown = self._shown(inputs)
+            mount_ids = await keep_mounts(ctx, shown, mounts)
+            raise error.with_detail(self._detail(ctx, shown, mount_ids)) from error.__cause__
         except Exception:
             log.flush()
             raise
@@ -142,7 +149,7 @@ class ExecOp:
         meta = self._exec.meta
         env = [*meta.env, *proxy_env(meta.proxy_env)]
         if not any(e.startswith("PATH=") for e in env):
-            env.append(DEFAULT_PATH)
+            env.append(f"PATH={default_path(self._loaded.platform.os)}")
         return Process(
             args=list(meta.args),
             env=[*env, *secret_env],
@@ -161,13 +168,20 @@ class ExecOp:
             readonly_root=mounts.root.mount.readonly,
             hostname=meta.hostname or DEFAULT_HOSTNAME,
             network=network,
-            insecure=self._exec.security == ops_pb2.INSECURE,
+            insecure=is_insecure(self._exec.security),
             extra_hosts=[_host(h) for h in meta.extraHosts],
             ulimits=[Ulimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
             cgroup_parent=meta.cgroupParent,
             resources=_resources(self._loaded.resources),
             remove_mount_stubs=meta.removeMountStubsRecursive,
         )
+
+
+def is_insecure(mode: int) -> bool:
+    """Raises `InvalidRequest` for a mode that is none."""
+    if mode not in (ops_pb2.SANDBOX, ops_pb2.INSECURE):
+        raise InvalidRequest(f"invalid security mode {mode}")
+    return mode == ops_pb2.INSECURE
 
 
 def proxy_env(proxy: ops_pb2.ProxyEnv) -> list[str]:

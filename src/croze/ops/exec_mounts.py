@@ -30,7 +30,7 @@ class Prepared:
     readonly: bool = False
     output: ImmutableRef | None = None
     written: MutableRef | None = None
-    """To be committed when the step succeeds."""
+    """To be committed when the step succeeds, if the mount has an output."""
     skipped: bool = False
 
 
@@ -63,10 +63,12 @@ class PreparedMounts:
         made: list[RefResult] = []
         try:
             for item in self.items:
+                if item.mount.output == SKIP_OUTPUT or item.skipped:
+                    continue
                 if item.written is not None:
                     made.append(RefResult(await item.written.commit()))
                     item.written = None
-                elif item.mount.output != SKIP_OUTPUT and not item.skipped:
+                else:
                     made.append(_handed_on(item))
             return made
         except BaseException:
@@ -75,14 +77,13 @@ class PreparedMounts:
             raise
 
     async def states(self) -> list[RefResult | None]:
-        """For a step that failed: what every mount shows now, None for those that are no state."""
+        """For a step that failed: what it has made of every mount, None for those it could not
+        change."""
         made: list[RefResult | None] = []
         for item in self.items:
             if item.written is not None:
                 made.append(RefResult(await item.written.commit()))
                 item.written = None
-            elif item.output is not None:
-                made.append(_handed_on(item))
             else:
                 made.append(None)
         return made
@@ -150,10 +151,9 @@ class MountPreparer:
 
     async def _bind(self, item: Prepared) -> None:
         mount, ref = item.mount, self._input(item.mount)
-        is_root, keeps = mount.dest == ROOT, mount.output != SKIP_OUTPUT
         item.readonly = mount.readonly
-        if mount.readonly and ref is not None and not is_root:
-            item.output = ref if keeps else None
+        if mount.readonly and ref is not None and mount.dest != ROOT:
+            item.output = ref
             item.mounts = await ref.mounts(readonly=True, sessions=self._sessions)
             return
         # Written to: as a result, or in a private copy that is thrown away.
@@ -161,11 +161,8 @@ class MountPreparer:
         mutable = await self._services.refs.new(
             ref, description=description, sessions=self._sessions
         )
-        if keeps:
-            item.written = mutable
-            self._stack.push_async_callback(_release_unless_committed, item)
-        else:
-            self._stack.push_async_callback(mutable.release)
+        item.written = mutable
+        self._stack.push_async_callback(_release_unless_committed, item)
         item.mounts = await mutable.mounts(readonly=False)
 
     async def _cache(self, item: Prepared) -> None:
@@ -184,7 +181,7 @@ class MountPreparer:
             )
         item.readonly = mount.readonly
         item.mounts = await self._caches[key].mounts(readonly=mount.readonly)
-        item.output = base if mount.output != SKIP_OUTPUT else None
+        item.output = base
 
     def _cache_description(self, mount: ops_pb2.Mount) -> str:
         text = f"cached mount {mount.dest} from {self._name}"

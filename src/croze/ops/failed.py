@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from croze.errors import NotFound
+from croze.errors import CrozeError, FailedContent, NotFound, SolveDetail
 from croze.ops.exec_mounts import PreparedMounts
 from croze.ops.results import ref_of
-from croze.solver.contract import OpContext, Result
+from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
 from croze.store.contract import ImmutableRef
 
 FAILED_STEPS: Final = "failed-steps"
@@ -37,19 +38,60 @@ class FailedSteps:
             await self._kept.popitem()[1].release()
 
 
-async def keep_failed(
-    ctx: OpContext, inputs: Sequence[Result], mounts: PreparedMounts
+def id_of(result: Result | None) -> str:
+    """Empty for a mount or action that has no state."""
+    return "" if result is None else result.id
+
+
+def _keepers(ctx: OpContext) -> list[FailedSteps]:
+    return [v for v in ctx.job_values(FAILED_STEPS) if isinstance(v, FailedSteps)]
+
+
+def keep(ctx: OpContext, results: Iterable[Result | None]) -> bool:
+    """Keep states for the builds that ask for them; False if none does. The handles stay the
+    caller's."""
+    keepers = _keepers(ctx)
+    for result in results:
+        if result is not None:
+            for keeper in keepers:
+                keeper.keep(result)
+    return bool(keepers)
+
+
+async def keep_mounts(
+    ctx: OpContext, inputs: Sequence[Result | None], mounts: PreparedMounts
 ) -> tuple[str, ...]:
-    """Keep what the step stood on and what it has made of it, if a build asks for that. Ids of
-    states, one a mount; empty where a mount has none."""
-    keepers = [v for v in ctx.job_values(FAILED_STEPS) if isinstance(v, FailedSteps)]
-    if not keepers:
+    """Keep what a failed step stood on (`inputs`, one a mount) and what it has made of it. Ids of
+    states, one a mount; none at all where no build asks for them."""
+    if not keep(ctx, inputs):
         return ()
     states = await mounts.states()
-    for result in [*inputs, *(state for state in states if state is not None)]:
-        for keeper in keepers:
-            keeper.keep(result)
+    keep(ctx, states)
     for state in states:
         if state is not None:
             await state.release()
-    return tuple("" if state is None else state.id for state in states)
+    return tuple(id_of(state or given) for state, given in zip(states, inputs, strict=True))
+
+
+def blaming(made: CacheMap, op: bytes) -> CacheMap:
+    """The same cache map; what goes wrong while an input's content is read then names the op and
+    the input, and leaves that to look at."""
+
+    def blamed(index: int, keying: InputKeying) -> InputKeying:
+        read = keying.content
+        if read is None:
+            return keying
+
+        async def content(result: Result, ctx: OpContext) -> str:
+            try:
+                return await read(result, ctx)
+            except CrozeError as error:
+                keep(ctx, [result])
+                detail = SolveDetail(
+                    op, dict(ctx.vertex.description), (result.id,), subject=FailedContent(index)
+                )
+                raise error.with_detail(detail) from error.__cause__
+
+        return replace(keying, content=content)
+
+    return replace(made, inputs=tuple(blamed(i, keying) for i, keying in enumerate(made.inputs)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from croze.api import ops_pb2
-from croze.errors import CrozeError, SolveDetail
+from croze.errors import CrozeError, FailedAction, SolveDetail
 from croze.fs import links
 from croze.ops import file_keys
+from croze.ops.failed import blaming, keep
 from croze.ops.file_actions import make_step
 from croze.ops.file_plan import NOTHING, Chain, Plan, make_plan, owner_states
-from croze.ops.file_steps import Step, apply
+from croze.ops.file_steps import FailedStep, Step, apply
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
@@ -33,32 +34,60 @@ class FileOp:
         self._data = data
 
     async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        return file_keys.cache_map(self._actions, self._input_count, self._services.contents)
+        made = file_keys.cache_map(self._actions, self._input_count, self._services.contents)
+        return blaming(made, self._data)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         plan = make_plan(self._actions, len(inputs))
         try:
             async with self._services.turn():
-                return await self._run(plan, ctx, [ref_of(r) for r in inputs])
+                return await self._run(plan, ctx, inputs)
         except CrozeError as error:
-            raise error.with_detail(SolveDetail(self._data, dict(ctx.vertex.description))) from None
+            if not any(isinstance(detail, SolveDetail) for detail in error.details):
+                error.with_detail(SolveDetail(self._data, dict(ctx.vertex.description)))
+            raise
 
-    async def _run(self, plan: Plan, ctx: OpContext, inputs: Sequence[State]) -> list[RefResult]:
-        states: dict[int, State] = dict(enumerate(inputs))
-        made: list[ImmutableRef] = []
+    async def _run(self, plan: Plan, ctx: OpContext, inputs: Sequence[Result]) -> list[RefResult]:
+        states: dict[int, State] = dict(enumerate(ref_of(result) for result in inputs))
+        made: dict[Chain, ImmutableRef] = {}
         try:
             for chain in plan.chains:
-                ref = await self._run_chain(chain, ctx, states)
-                made.append(ref)
-                states[chain.result] = ref
+                made[chain], failed = await self._run_chain(chain, ctx, states)
+                states[chain.result] = made[chain]
+                if failed is not None:
+                    raise failed.error.with_detail(self._detail(ctx, inputs, made, failed))
             return [RefResult(_clone(states[index])) for index in plan.outputs]
         finally:
-            for ref in made:
+            for ref in made.values():
                 await ref.release()
+
+    def _detail(
+        self,
+        ctx: OpContext,
+        inputs: Sequence[Result],
+        made: Mapping[Chain, ImmutableRef],
+        failed: FailedStep,
+    ) -> SolveDetail:
+        """What to look at after a failure of the chain that was made last: the inputs, and for
+        each action what it made."""
+        shown: list[str] = [""] * len(self._actions)
+        for chain, ref in made.items():
+            keep(ctx, [RefResult(ref)])
+            for number in chain.actions:
+                shown[number] = ref.id
+        keep(ctx, inputs)
+        return SolveDetail(
+            self._data,
+            dict(ctx.vertex.description),
+            tuple(result.id for result in inputs),
+            tuple(shown),
+            FailedAction([*made][-1].actions[failed.index]),
+        )
 
     async def _run_chain(
         self, chain: Chain, ctx: OpContext, states: dict[int, State]
-    ) -> ImmutableRef:
+    ) -> tuple[ImmutableRef, FailedStep | None]:
+        """What the chain made, as far as it came."""
         base = None if chain.base == NOTHING else states[chain.base]
         mutable = await self._services.refs.new(
             base, description=ctx.vertex.name, sessions=ctx.sessions()
@@ -68,8 +97,8 @@ class FileOp:
                 target = await stack.enter_async_context(mutable.mounted(readonly=False))
                 roots = await self._mount_all(stack, chain, ctx, states, str(target))
                 steps = [self._step(self._actions[i], roots, states) for i in chain.actions]
-                await self._services.workers.run(apply, str(target), steps)
-            return await mutable.commit()
+                failed = await self._services.workers.run(apply, str(target), steps)
+            return await mutable.commit(), failed
         except BaseException:
             await mutable.release()
             raise

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from croze.errors import CrozeError
 from croze.fs.copy import CopyRequest, copy
 from croze.fs.owner import Owner, file_owner
 
@@ -44,12 +45,28 @@ class Step:
     owner: OwnerRequest | None = field(default=None)
 
 
-def apply(root: str, steps: Sequence[Step]) -> None:
-    """Do the steps on the tree at `root`. Stops at the first that fails."""
-    for step in steps:
-        owner = step.owner.resolve() if step.owner else None
-        if isinstance(step.change, CopyRequest):
-            copy(msgspec.structs.replace(step.change, dst_root=root, owner=owner))
-        else:
-            given = {"owner": owner} if step.owner else {}
-            step.change.function(root, **step.change.arguments, **given)
+@dataclass(frozen=True)
+class FailedStep:
+    """The index of a step that failed, and why."""
+
+    index: int
+    error: CrozeError
+
+
+def apply(root: str, steps: Sequence[Step]) -> FailedStep | None:
+    """Do the steps on the tree at `root`, up to the first that fails; None if none does."""
+    for index, step in enumerate(steps):
+        try:
+            _apply(root, step)
+        except CrozeError as error:
+            return FailedStep(index, error)
+    return None
+
+
+def _apply(root: str, step: Step) -> None:
+    owner = step.owner.resolve() if step.owner else None
+    if isinstance(step.change, CopyRequest):
+        copy(msgspec.structs.replace(step.change, dst_root=root, owner=owner))
+    else:
+        given = {"owner": owner} if step.owner else {}
+        step.change.function(root, **step.change.arguments, **given)

@@ -9,10 +9,11 @@ from croze.session.contract import Session
 
 
 async def get_secret(session: Session, id: str) -> bytes:
-    """The value of a secret. Raises `errors.NotFound` when this session does not have it."""
+    """The value of a secret. Raises `errors.NotFound` when this session does not have it, or
+    lends no secrets at all."""
     try:
         return await _ask(session, id)
-    except errors.NotFound:
+    except (errors.NotFound, errors.Unsupported):
         raise errors.NotFound(f"secret {id}: not found") from None
 
 

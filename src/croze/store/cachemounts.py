@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -87,6 +87,16 @@ class CacheMounts:
                     yield handle
             finally:
                 await self._release(key, ref, sharing)
+
+    async def forget(self, ids: Collection[str]) -> None:
+        """See `RefStore.forget_cache_mounts`."""
+        for record in self._core.table.all():
+            name = record.data.meta.get(KEY, "")
+            if name in ids or name.rpartition(":")[0] in ids:
+                meta = {key: value for key, value in record.data.meta.items() if key != KEY}
+                self._core.table.change(record, meta=meta, retained=False)
+                if not self._core.table.held(record):
+                    await self._core.delete([record])
 
     @contextmanager
     def _interest(self, name: str) -> Iterator[_Key]:

@@ -18,7 +18,7 @@ their digest, `errors.ResourceExhausted` when the disk is full.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -313,6 +313,10 @@ class RefStore(Protocol):
     ) -> AbstractAsyncContextManager[MutableRef]:
         """A persistent directory by id (and base). SHARED: the same for all at once; PRIVATE: a
         fresh one when taken; LOCKED: waits. Kept on exit."""
+
+    async def forget_cache_mounts(self, ids: Collection[str]) -> None:
+        """Who asks for one of these ids next gets an empty directory, whatever the base. What is
+        in use stays with its users and goes when they are done."""
 
     def lease(self) -> AbstractAsyncContextManager[Lease]:
         """Holds blobs against prune while an export is under way."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from croze.errors import InvalidRequest, NotFound
@@ -162,6 +162,10 @@ class DiskRefStore:
     ) -> AbstractAsyncContextManager[MutableRef]:
         """See `RefStore.cache_mount`."""
         return self._caches.use(id, base, sharing, description)
+
+    async def forget_cache_mounts(self, ids: Collection[str]) -> None:
+        """See `RefStore.forget_cache_mounts`."""
+        await self._caches.forget(ids)
 
     def lease(self) -> AbstractAsyncContextManager[Lease]:
         """See `RefStore.lease`."""
