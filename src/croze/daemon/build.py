@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
+from croze.daemon.platform_check import platform_warnings
 from croze.daemon.results import export_source
 from croze.daemon.why_service import build_info
 from croze.errors import InvalidRequest, Unsupported
@@ -54,9 +55,17 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     ):
         await evaluate(result)
         source = await export_source(result)
+        warnings = platform_warnings(
+            request.FrontendAttrs,
+            [one.platform for one in source.results if one.ref is not None or one.config],
+            multi_platform=source.multi_platform,
+        )
         response = text_metadata(result.metadata)
         wanted += await session_exports(engine, request, result, first_id=len(wanted))
-        for answer in await export_all(job, request.Session, wanted, source):
+        if not wanted:
+            for text in warnings:
+                bridge.warn("", text)
+        for answer in await export_all(job, request.Session, wanted, source, warnings):
             response.update(answer)
         if request.EnableSessionExporter:
             await finalize_export(await engine.sessions.get(request.Session), response)
@@ -135,12 +144,19 @@ def frontend_inputs(request: control_pb2.SolveRequest) -> Mapping[str, ops_pb2.D
 
 
 async def export_all(
-    job: Job, session: str, wanted: Sequence[WantedExport], source: ExportSource
+    job: Job,
+    session: str,
+    wanted: Sequence[WantedExport],
+    source: ExportSource,
+    warnings: Sequence[str],
 ) -> list[Mapping[str, str]]:
-    """Run all exporters at once; their answers in the request's order."""
+    """Run all exporters at once; their answers in the request's order. `warnings` about the result
+    are shown with the first."""
 
     async def export(one: WantedExport) -> Mapping[str, str]:
         async def deliver(ctx: OpContext) -> Mapping[str, str]:
+            for text in warnings if one is wanted[0] else ():
+                ctx.progress.warn(text)
             context = ExportContext(
                 session=session, sessions=ctx.sessions(), progress=ctx.progress, id=one.id
             )

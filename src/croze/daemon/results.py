@@ -8,7 +8,9 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportSource, PlatformResult
+from croze.export.patch import checked
 from croze.gateway.results import BridgeResult
+from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 
@@ -34,7 +36,7 @@ async def export_source(result: BridgeResult) -> ExportSource:
     if many and entries is None and len(refs) > 1:
         raise InvalidRequest("unable to export multiple refs, missing platforms mapping")
     if entries is None:
-        entries = {key: platforms.default_platform() for key in refs}
+        entries = dict.fromkeys(refs, _config_platform(result.metadata))
     results = []
     for id, platform in entries.items():
         if many and id not in refs:
@@ -49,6 +51,15 @@ async def export_source(result: BridgeResult) -> ExportSource:
             )
         )
     return ExportSource(results, many, result.metadata)
+
+
+def _config_platform(metadata: Mapping[str, bytes]) -> Platform:
+    """What the image config says, or else this machine's."""
+    config = metadata.get(CONFIG_KEY, b"").strip()
+    image = configs.parse(config) if config not in (b"", b"null") else None
+    if image is None or not (image.os or image.architecture):
+        return platforms.normalize(platforms.default_platform())
+    return platforms.normalize(checked(config).platform)
 
 
 def platform_entries(metadata: Mapping[str, bytes]) -> dict[str, Platform] | None:
