@@ -90,7 +90,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT are wishes, inside."""
+        """SIGTERM and SIGINT are wishes, inside. Afterwards there is nothing left to end."""
         loop = asyncio.get_running_loop()
         numbers = (signal.SIGTERM, signal.SIGINT)
         for number in numbers:
@@ -100,6 +100,7 @@ class Stop:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
 
 async def stop_serving(server: Server, engine: Engine, stop: Stop) -> None:

@@ -1,0 +1,39 @@
+"""Wishes to end, counted."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from croze.daemon import server
+from croze.daemon.server import Stop
+
+
+class Left(BaseException):
+    """Instead of the end of the process."""
+
+
+def leave(code: int) -> None:
+    raise Left(code)
+
+
+async def test_three_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "_exit", leave)
+    stop = Stop()
+    stop.ask()
+    assert (stop.wanted.is_set(), stop.forced.is_set()) == (True, False)
+    stop.ask()
+    assert stop.forced.is_set()
+    with pytest.raises(Left, match="1"):
+        stop.ask()
+
+
+async def test_signals_at_once_are_one_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop()
+    for _ in range(3):
+        stop.on_signal()
+    assert (stop.wanted.is_set(), stop.forced.is_set()) == (True, False)
+    monkeypatch.setattr(server, "ECHO_S", 0.0)
+    stop.on_signal()
+    assert stop.forced.is_set()

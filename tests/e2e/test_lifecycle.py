@@ -1,0 +1,166 @@
+"""How `crozed` starts, tells that it did, and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+
+from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
+
+CROZED = CROZE.with_name("crozed")
+SERVING = b"\x08\x01"
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
+
+
+def test_it_is_ready_in_under_a_second(stopped: Sandbox) -> None:
+    """The best of some tries, as the machine has other things to do, too; the bound allows for a
+    slow one."""
+    seconds = []
+    for _ in range(3):
+        begin = time.monotonic()
+        stopped.start()
+        seconds.append(time.monotonic() - begin)
+        assert stopped.stop() == 0
+    assert min(seconds) < 1.5, seconds
+
+
+def test_under_buildkitds_name(stopped: Sandbox) -> None:
+    link = stopped.path / "buildkitd"
+    link.symlink_to(CROZED)
+    done = execute([link, "-v"], stopped.env)
+    assert done.stdout.startswith("buildkitd croze v")
+    assert "--oci-worker-net" in execute([link, "--help"], stopped.env).stdout
+    done = execute([link, "-nope"], stopped.env, check=False)
+    assert done.stderr == "buildkitd: flag provided but not defined: -nope\n"
+
+
+def test_systemd_is_told(stopped: Sandbox) -> None:
+    path = stopped.path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(path))
+        told.settimeout(10)
+        stopped.extra_env["NOTIFY_SOCKET"] = str(path)
+        stopped.start()
+        assert told.recv(100) == b"READY=1"
+        assert stopped.stop() == 0
+        assert told.recv(100) == b"STOPPING=1"
+
+
+def test_log_lines_of_json(stopped: Sandbox) -> None:
+    stopped.start("--log-format=json", "--trace")
+    assert stopped.stop() == 0
+    entries = [json.loads(line) for line in stopped.log_text().splitlines()]
+    assert {"level", "msg", "time"} <= entries[0].keys()
+    assert any(
+        e["level"] == "warning" and "--trace option is deprecated" in e["msg"] for e in entries
+    )
+
+
+def test_the_socket_belongs_to_whom_the_settings_say(stopped: Sandbox) -> None:
+    (stopped.path / "c.toml").write_text("[grpc]\nuid = 7\ngid = 8\n")
+    stopped.start("--config", str(stopped.path / "c.toml"), "--group=9")
+    found = stopped.socket.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (7, 9, 0o660)
+    assert stopped.stop() == 0
+
+
+async def test_health(sandbox: Sandbox) -> None:
+    async with grpc.aio.insecure_channel(f"unix:{sandbox.socket}") as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
+        assert await check(b"", timeout=10) == SERVING
+        with pytest.raises(grpc.RpcError, match="unknown service"):
+            await check(b"\x0a\x01x", timeout=10)
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch", bytes, bytes)(b"", timeout=10)
+        assert await anext(aiter(watch)) == SERVING
+        watch.cancel()
+
+
+def building(sandbox: Sandbox, busybox: Path, command: str) -> subprocess.Popen[str]:
+    """A build whose step is under way."""
+    context = sandbox.context("slow", {"Dockerfile": f"FROM base\nRUN echo it-is-up; {command}\n"})
+    words = [CROZE, "build", "--progress=plain", "--build-context", f"base=oci-layout://{busybox}"]
+    client = subprocess.Popen(
+        [*map(str, words), str(context)], env=sandbox.env, stderr=subprocess.PIPE, text=True
+    )
+    assert client.stderr is not None
+    for line in client.stderr:
+        if line.rstrip().endswith(" it-is-up"):
+            return client
+    raise AssertionError("the step did not begin")
+
+
+def wait_log(sandbox: Sandbox, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while text not in sandbox.log_text():
+        assert time.monotonic() < deadline
+        select_pause()
+
+
+def test_the_first_signal_waits_for_builds(sandbox: Sandbox, busybox: Path) -> None:
+    with building(sandbox, busybox, "sleep 2") as client:
+        assert sandbox.stop() == 0
+        client.communicate(timeout=20)
+    assert client.returncode == 0
+
+
+def test_the_second_signal_does_not(sandbox: Sandbox, busybox: Path) -> None:
+    with building(sandbox, busybox, "sleep 1000") as client:
+        assert sandbox.daemon is not None
+        sandbox.daemon.send_signal(signal.SIGTERM)
+        wait_log(sandbox, "stopping server")
+        # Signals that come together count as one.
+        while sandbox.daemon.poll() is None:
+            sandbox.daemon.send_signal(signal.SIGINT)
+            select_pause()
+        client.communicate(timeout=20)
+    assert client.returncode == 1
+    sandbox.daemon = None
+
+
+def other_runtime(sandbox: Sandbox) -> dict[str, str]:
+    """A user whose own daemon would listen elsewhere, with the same state."""
+    return {"CROZE_RUNTIME_DIR": str(sandbox.path / "elsewhere")}
+
+
+def test_a_daemon_that_was_started_by_hand_is_used(sandbox: Sandbox) -> None:
+    done = sandbox.croze("images", env=other_runtime(sandbox))
+    assert done.code == 0
+    assert not (sandbox.path / "elsewhere/crozed.sock").exists()
+
+
+def test_a_daemon_that_leaves_is_waited_for(sandbox: Sandbox, busybox: Path) -> None:
+    with building(sandbox, busybox, "sleep 2") as client:
+        assert sandbox.daemon is not None
+        sandbox.daemon.send_signal(signal.SIGTERM)
+        wait_log(sandbox, "stopping server")
+        assert sandbox.croze("images", env=other_runtime(sandbox)).code == 0
+        assert sandbox.daemon.wait(timeout=10) == 0
+        client.communicate(timeout=20)
+    sandbox.daemon = None
+    os.kill(int((sandbox.root / "crozed.pid").read_text()), signal.SIGTERM)
+    assert sandbox.wait_no_leftovers() == []
+
+
+def test_two_at_once_start_one(stopped: Sandbox) -> None:
+    words = [str(CROZE), "images"]
+    clients = [subprocess.Popen(words, env=stopped.env, stdout=subprocess.PIPE) for _ in range(3)]
+    for client in clients:
+        client.communicate(timeout=30)
+    assert [client.returncode for client in clients] == [0, 0, 0]
+    log = (stopped.root / "crozed.log").read_text()
+    assert log.count("running server on") == 1, log
+    os.kill(int((stopped.root / "crozed.pid").read_text()), signal.SIGTERM)
+    assert stopped.wait_no_leftovers() == []
