@@ -81,6 +81,64 @@ async def test_streams_and_the_end_of_a_process() -> None:
     assert said[4].Exit.Code == 0
 
 
+async def test_a_process_waits_for_a_frontend_that_does_not_listen() -> None:
+    listening = asyncio.Event()
+    said: list[pb.ExecMessage] = []
+
+    async def chatter(stdio: Stdio) -> int:
+        assert stdio.backlog is not None
+        for _ in range(64):
+            stdio.stdout(b"x" * (64 << 10))
+            if stdio.backlog.full:
+                listening.set()
+                await stdio.backlog.room()
+        return 0
+
+    async def incoming() -> AsyncIterator[pb.ExecMessage]:
+        yield init()
+
+    async def send(message: pb.ExecMessage) -> None:
+        await listening.wait()
+        said.append(message)
+
+    await ExecCall(Fake(chatter)).serve(incoming(), send)
+    assert listening.is_set()
+    assert sum(len(m.File.Data) for m in said) == 4 << 20
+
+
+async def test_a_frontend_waits_for_a_process_that_does_not_read() -> None:
+    sent = 0
+
+    async def incoming() -> AsyncIterator[pb.ExecMessage]:
+        nonlocal sent
+        yield init()
+        for _ in range(200):
+            sent += 1
+            yield file(b"x" * (64 << 10))
+
+    ended = asyncio.Event()
+
+    async def deaf(stdio: Stdio) -> int:
+        while sent <= 15:
+            await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert sent == 16
+        ended.set()
+        return 0
+
+    said: list[pb.ExecMessage] = []
+
+    async def send(message: pb.ExecMessage) -> None:
+        said.append(message)
+
+    async with asyncio.timeout(20):
+        await ExecCall(Fake(deaf)).serve(incoming(), send)
+    assert ended.is_set()
+    assert sent == 200
+    assert kinds(said)[-1] == "Done"
+
+
 async def test_exit_codes_are_errors_with_their_type() -> None:
     async def fail(stdio: Stdio) -> int:
         return 3

@@ -52,15 +52,11 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
     ) -> None:
         async with aborting(context, plain=True):
-            outgoing: run_image.Outgoing = asyncio.Queue()
+            outgoing = run_image.Outgoing()
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:
                     group.create_task(run_image.run(self._engine, request_iterator, outgoing))
-                    while True:
-                        response = await outgoing.get()
-                        await context.write(response)
-                        if response.WhichOneof("message") == "exit_code":
-                            break
+                    await outgoing.pump(context.write)
 
 
 def find_image(engine: Engine, name: str) -> ImageRecord:

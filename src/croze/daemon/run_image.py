@@ -14,6 +14,7 @@ from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.config import RunConfig
+from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
 from croze.sources.contract import SourceContext, SourceRequest
@@ -21,7 +22,41 @@ from croze.status import Silent
 from croze.store.contract import ImmutableRef, MutableRef
 
 Incoming = AsyncIterator[engine_pb2.RunRequest]
-Outgoing = asyncio.Queue[engine_pb2.RunResponse]
+Write = Callable[[engine_pb2.RunResponse], Awaitable[None]]
+
+
+class Outgoing:
+    """What the container says, on its way to a client that may be slow."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[engine_pb2.RunResponse] = asyncio.Queue()
+        self.backlog = Backlog()
+
+    def stdout(self, data: bytes) -> None:
+        self._put(engine_pb2.RunResponse(stdout=data))
+
+    def stderr(self, data: bytes) -> None:
+        self._put(engine_pb2.RunResponse(stderr=data))
+
+    def exit(self, code: int) -> None:
+        self._put(engine_pb2.RunResponse(exit_code=code))
+
+    async def pump(self, write: Write) -> None:
+        """Until the exit code was written."""
+        while True:
+            response = await self._queue.get()
+            await write(response)
+            self.backlog.shrank(_size(response))
+            if response.WhichOneof("message") == "exit_code":
+                return
+
+    def _put(self, response: engine_pb2.RunResponse) -> None:
+        self.backlog.grew(_size(response))
+        self._queue.put_nowait(response)
+
+
+def _size(response: engine_pb2.RunResponse) -> int:
+    return len(response.stdout) + len(response.stderr)
 
 
 async def run(engine: Engine, incoming: Incoming, outgoing: Outgoing) -> None:
@@ -40,10 +75,11 @@ async def run(engine: Engine, incoming: Incoming, outgoing: Outgoing) -> None:
         stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
         resize: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         stdio = Stdio(
-            stdout=lambda data: outgoing.put_nowait(engine_pb2.RunResponse(stdout=data)),
-            stderr=lambda data: outgoing.put_nowait(engine_pb2.RunResponse(stderr=data)),
+            stdout=outgoing.stdout,
+            stderr=outgoing.stderr,
             stdin=_until_empty(stdin) if start.interactive else None,
             resize=_forever(resize) if start.tty else None,
+            backlog=outgoing.backlog,
         )
         async with (
             engine.executor.start(spec, process, stdio) as container,
@@ -56,7 +92,7 @@ async def run(engine: Engine, incoming: Incoming, outgoing: Outgoing) -> None:
                 # The runtime has written the reason to standard error itself.
                 code = start_error_code(str(error))
             feeding.cancel()
-    await outgoing.put(engine_pb2.RunResponse(exit_code=code))
+    outgoing.exit(code)
 
 
 def start_error_code(message: str) -> int:

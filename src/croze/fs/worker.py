@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -22,10 +23,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0)
-    with socket.socket(fileno=int(sys.argv[1])) as channel:
+    # A daemon that was killed may end the connection at any byte: there is nobody to tell.
+    with contextlib.suppress(ConnectionError), socket.socket(fileno=int(sys.argv[1])) as channel:
         _preload()
         stream = channel.makefile("rb")
-        while head := stream.read(_LENGTH.size):
+        while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
             (size,) = _LENGTH.unpack(head)
             answer = _serve(stream.read(size))
             channel.sendall(_LENGTH.pack(len(answer)))

@@ -17,6 +17,7 @@ from croze.api import gateway_pb2
 from croze.errors import AlreadyExists, CrozeError, ExitError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait
 from croze.grpc_errors import to_status
+from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
 
@@ -46,6 +47,7 @@ class ProcessStreams:
         self._tty = init.Tty
         self._out = out
         self._stdin: asyncio.Queue[bytes] = asyncio.Queue()
+        self._unread = Backlog()
         self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
 
@@ -53,16 +55,19 @@ class ProcessStreams:
         return Stdio(
             stdout=lambda data: self._say(1, data),
             stderr=lambda data: self._say(2, data),
-            stdin=_until_empty(self._stdin) if 0 in self._fds else None,
+            stdin=self._read() if 0 in self._fds else None,
             resize=_forever(self._sizes) if self._tty else None,
             signals=_forever(self._signals),
+            backlog=self._out.backlog,
         )
 
-    def take(self, message: gateway_pb2.ExecMessage) -> None:
-        """Something that the frontend sends to the process."""
+    async def take(self, message: gateway_pb2.ExecMessage) -> None:
+        """Something that the frontend sends to the process. Waits while the process reads none of
+        what it was sent before."""
         match message.WhichOneof("Input"):
             case "File":
                 self._write(message.File)
+                await self._unread.room()
             case "Resize":
                 self._sizes.put_nowait((message.Resize.Rows, message.Resize.Cols))
             case "Signal":
@@ -72,6 +77,7 @@ class ProcessStreams:
         self._stdin.put_nowait(b"")
 
     def end_outputs(self) -> None:
+        self._unread.lift()
         for fd in sorted(self._fds - {0}):
             self._out.file(self._id, gateway_pb2.FdMessage(Fd=fd, EOF=True))
 
@@ -79,9 +85,15 @@ class ProcessStreams:
         if message.Fd != 0 or 0 not in self._fds:
             raise InvalidRequest(f"fd {message.Fd} unavailable to write")
         if message.Data:
+            self._unread.grew(len(message.Data))
             self._stdin.put_nowait(message.Data)
         if message.EOF:
             self.end_input()
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        while data := await self._stdin.get():
+            yield data
+            self._unread.shrank(len(data))
 
     def _say(self, fd: int, data: bytes) -> None:
         if fd in self._fds:
@@ -93,6 +105,7 @@ class Outgoing:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[gateway_pb2.ExecMessage | None] = asyncio.Queue()
+        self.backlog = Backlog()
 
     def started(self, id: str) -> None:
         self._put(gateway_pb2.ExecMessage(ProcessID=id, Started=gateway_pb2.StartedMessage()))
@@ -113,8 +126,10 @@ class Outgoing:
         """Send all until `close`."""
         while (message := await self._queue.get()) is not None:
             await send(message)
+            self.backlog.shrank(len(message.File.Data))
 
     def _put(self, message: gateway_pb2.ExecMessage) -> None:
+        self.backlog.grew(len(message.File.Data))
         self._queue.put_nowait(message)
 
 
@@ -132,12 +147,12 @@ class ExecCall:
             sending.create_task(self._out.pump(send))
             async with asyncio.TaskGroup() as processes:
                 async for message in incoming:
-                    self._take(message, processes)
+                    await self._take(message, processes)
                 for streams in self._streams.values():
                     streams.end_input()
             self._out.close()
 
-    def _take(self, message: gateway_pb2.ExecMessage, processes: asyncio.TaskGroup) -> None:
+    async def _take(self, message: gateway_pb2.ExecMessage, processes: asyncio.TaskGroup) -> None:
         id = message.ProcessID
         if not id:
             raise InvalidRequest("ProcessID required")
@@ -145,7 +160,7 @@ class ExecCall:
         if message.WhichOneof("Input") != "Init":
             if streams is None:
                 raise NotFound(f'IO for process "{id}" not found')
-            streams.take(message)
+            await streams.take(message)
             return
         if streams is not None:
             raise AlreadyExists(f"Process {id} already exists")
@@ -192,11 +207,6 @@ def signal_number(name: str) -> int:
         return signal.Signals[known]
     except KeyError:
         raise InvalidRequest(f"Unknown signal {name}") from None
-
-
-async def _until_empty(queue: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
-    while data := await queue.get():
-        yield data
 
 
 async def _forever(queue: asyncio.Queue[T]) -> AsyncIterator[T]:

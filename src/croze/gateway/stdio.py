@@ -18,6 +18,7 @@ from croze.errors import CrozeError, PermissionDenied
 from croze.gateway.forward import BridgeService
 from croze.gateway.serve import ServedBuild
 from croze.grpc_errors import Context, root_cause
+from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Executor, Process, Stdio
 from croze.session import bridge
 
@@ -30,10 +31,17 @@ class StdioPipe:
     def __init__(self, on_stderr: Callable[[bytes], None]) -> None:
         self._said: asyncio.Queue[bytes] = asyncio.Queue()
         self._to_say: asyncio.Queue[bytes] = asyncio.Queue(_WAITING_CHUNKS)
-        self.stdio = Stdio(self._said.put_nowait, on_stderr, stdin=self._stdin())
+        self._unheard = Backlog()
+        self.stdio = Stdio(self._hear, on_stderr, stdin=self._stdin(), backlog=self._unheard)
+
+    def _hear(self, data: bytes) -> None:
+        self._unheard.grew(len(data))
+        self._said.put_nowait(data)
 
     async def read(self) -> bytes:
-        return await self._said.get()
+        data = await self._said.get()
+        self._unheard.shrank(len(data))
+        return data
 
     async def write(self, data: bytes) -> None:
         await self._to_say.put(data)

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from croze.runtime.backlog import Backlog
 from croze.store.contract import Mount
 
 NetworkMode = Literal["sandbox", "host", "none"]
@@ -80,7 +81,8 @@ class ContainerSpec:
 
 @dataclass(frozen=True)
 class Stdio:
-    """Callbacks run on the event loop's thread, in order; `stdin` is None for /dev/null."""
+    """Callbacks run on the event loop's thread, in order; `stdin` is None for /dev/null. While
+    `backlog` is full nothing is read, and the process waits."""
 
     stdout: Callable[[bytes], None]
     stderr: Callable[[bytes], None]
@@ -89,6 +91,8 @@ class Stdio:
     """(rows, columns), for a tty."""
     signals: AsyncIterator[int] | None = None
     """Sent to the process, once it is there."""
+    backlog: Backlog | None = None
+    """Where the callbacks count what they can't pass on at once; None if they always can."""
 
 
 class Container(Protocol):

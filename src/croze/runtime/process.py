@@ -68,7 +68,11 @@ class ChildProcess:
             for fd in (out_write, err_write, in_read):
                 if fd >= 0:
                     os.close(fd)
-        self = cls(popen, (Reader(out_read, stdio.stdout), Reader(err_read, stdio.stderr)))
+        readers = (
+            Reader(out_read, stdio.stdout, stdio.backlog),
+            Reader(err_read, stdio.stderr, stdio.backlog),
+        )
+        self = cls(popen, readers)
         if stdio.stdin is not None:
             self._own(feed(stdio.stdin, in_write), in_write)
         return self
@@ -101,7 +105,7 @@ class ChildProcess:
             raise
         finally:
             os.close(err_write)
-        self = cls(popen, (Reader(err_read, stdio.stderr),))
+        self = cls(popen, (Reader(err_read, stdio.stderr, stdio.backlog),))
         self._console = console
         console.on_terminal(lambda master: self._attach(master, stdio))
         return self
@@ -109,7 +113,7 @@ class ChildProcess:
     def _attach(self, master: int, stdio: Stdio) -> None:
         """Connect a terminal to the streams; takes the descriptor over."""
         feed_fd, size_fd = os.dup(master), os.dup(master)
-        self._terminal = Reader(master, stdio.stdout)
+        self._terminal = Reader(master, stdio.stdout, stdio.backlog)
         self._readers.append(self._terminal)
         if stdio.stdin is not None:
             self._own(feed(stdio.stdin, feed_fd), feed_fd)

@@ -3,42 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
-CHUNK_BYTES = 64 << 10
+from croze.runtime.backlog import Backlog
+
+CHUNK_BYTES: Final = 64 << 10
+LEFT_BYTES: Final = 1 << 20
+"""More than the kernel holds of what a process has said."""
 
 
 class Reader:
-    """Feeds what arrives on a descriptor to a callback until its end."""
+    """Feeds what arrives on a descriptor to a callback until its end. It pauses while `backlog`
+    is full."""
 
-    def __init__(self, fd: int, callback: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, fd: int, callback: Callable[[bytes], None], backlog: Backlog | None = None
+    ) -> None:
         self._fd = fd
         self._callback = callback
+        self._backlog = backlog
         self._loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
         os.set_blocking(fd, False)
         self._loop.add_reader(fd, self._ready)
 
-    def _ready(self) -> bool:
-        """Read once; False when there is nothing more now."""
+    def _ready(self) -> None:
+        self._read()
+        if self._fd >= 0 and self._backlog is not None and self._backlog.full:
+            self._loop.remove_reader(self._fd)
+            self._backlog.call_on_room(self._resume)
+
+    def _resume(self) -> None:
+        if self._fd >= 0:
+            self._loop.add_reader(self._fd, self._ready)
+
+    def _read(self) -> int:
+        """Read once; how much there was, 0 when there is nothing more now."""
         try:
             data = os.read(self._fd, CHUNK_BYTES)
         except BlockingIOError:
-            return False
+            return 0
         except OSError:  # a terminal whose other side is gone answers EIO
             data = b""
         if data:
             self._callback(data)
-            return True
-        self.close()
-        return False
+        else:
+            self.close()
+        return len(data)
 
     def drain(self) -> None:
-        """Deliver what is there already, then close."""
-        while self._fd >= 0 and self._ready():
-            pass
+        """Deliver what is there already, then close. A process in the background may go on
+        writing: what it says after the end is nobody's."""
+        left = LEFT_BYTES
+        while self._fd >= 0 and left > 0 and (count := self._read()):
+            left -= count
         self.close()
 
     def close(self) -> None:
@@ -66,8 +86,13 @@ async def write_all(fd: int, data: bytes) -> None:
 
 
 async def feed(source: AsyncIterator[bytes], fd: int) -> None:
-    """Standard input; a reader that has gone away ends it."""
+    """Standard input. Once its reader has gone away the rest is thrown away, so that nobody waits
+    for it to be read."""
     os.set_blocking(fd, False)
-    with contextlib.suppress(BrokenPipeError):
-        async for data in source:
-            await write_all(fd, data)
+    read = True
+    async for data in source:
+        if read:
+            try:
+                await write_all(fd, data)
+            except BrokenPipeError:
+                read = False
