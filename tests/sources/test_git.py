@@ -2,121 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.sources.contract import SourceRequest
-from croze.sources.git import GitSource, GitSources
+from croze.sources.git import GitSources
 from croze.sources.git_cli import Git
 from croze.sources.git_options import GitCommit, GitOptions, git_key, parse_options
-from croze.store.contract import ImmutableRef
-from tests.registry.servers import free_port
+from tests.sources.git_servers import Remote, files, remote, server, source, sources
 from tests.sources.workshop import Workshop
 
+__all__ = ["remote", "server", "sources"]
+
 pytestmark = pytest.mark.root
-
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "HOME": "/dev/null",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@b",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@b",
-    "GIT_COMMITTER_DATE": "1600000000 +0000",
-    "GIT_AUTHOR_DATE": "1600000000 +0000",
-}
-
-
-class Remote:
-    """A repository that a git server gives out."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder = folder
-        self.url = url
-        folder.mkdir(parents=True)
-        self.git("-c", "init.defaultBranch=main", "init", "-q")
-        (folder / ".git" / "git-daemon-export-ok").touch()
-
-    def git(self, *args: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", self.folder, *args],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=ENVIRONMENT,
-        )
-        return done.stdout.strip()
-
-    def commit(self, files: Mapping[str, str]) -> str:
-        for name, text in files.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.git("add", ".")
-        self.git("commit", "-q", "-m", "c")
-        return self.git("rev-parse", "HEAD")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    base = tmp_path / "repos"
-    base.mkdir()
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            *("git", "daemon", "--verbose", "--reuseaddr", "--listen=127.0.0.1"),
-            *(f"--port={port}", f"--base-path={base}", base),
-        ],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    assert "Ready to rumble" in process.stderr.readline()
-    try:
-        yield base, f"git://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(timeout=10)
-        process.stderr.close()
-
-
-@pytest.fixture
-def remote(server: tuple[Path, str]) -> Remote:
-    base, url = server
-    return Remote(base / "app", f"{url}/app")
-
-
-@pytest.fixture
-def sources(workshop: Workshop) -> GitSources:
-    return GitSources(workshop.store.refs, workshop.daemon.sessions)
-
-
-def source(
-    sources: GitSources, remote: Remote, fragment: str = "", attrs: Mapping[str, str] | None = None
-) -> GitSource:
-    given = {f"git.{key}": value for key, value in (attrs or {}).items()}
-    given["git.fullurl"] = remote.url
-    return sources.open_git(SourceRequest(f"git://host/app{fragment}", given))
-
-
-async def files(ref: ImmutableRef | None) -> dict[str, str]:
-    assert ref is not None
-    async with ref.mounted(readonly=True) as root:
-        found = {
-            str(p.relative_to(root)): p.read_text()
-            for p in root.rglob("*")
-            if p.is_file() and ".git" not in p.relative_to(root).parts
-        }
-    await ref.release()
-    return found
 
 
 async def test_branches_tags_and_commits(
@@ -218,7 +118,7 @@ async def test_what_is_not_there(workshop: Workshop, sources: GitSources, remote
     remote.url += "-gone"
     with pytest.raises(CrozeError, match=f"failed to fetch remote {remote.url}: git stderr:"):
         await source(sources, remote, "#main").key(ctx, 0)
-    with pytest.raises(InvalidRequest, match="invalid git ref: --upload-pack=x"):
+    with pytest.raises(InvalidRequest, match='invalid git ref "--upload-pack=x"'):
         source(sources, remote, "#--upload-pack=x")
 
 

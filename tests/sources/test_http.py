@@ -190,7 +190,10 @@ async def test_an_upload(workshop: Workshop, sources: HttpSources) -> None:
 
 async def test_what_a_frontend_asks(workshop: Workshop, sources: HttpSources, site: Site) -> None:
     site.headers = {"Last-Modified": "Wed, 01 Jan 2020 10:20:30 GMT"}
-    git, ctx = GitSources(workshop.store.refs, workshop.daemon.sessions), workshop.source_context()
+    git, ctx = (
+        GitSources(workshop.store.refs, workshop.daemon.sessions, workshop.images),
+        workshop.source_context(),
+    )
     async with serve(site.app) as host:
         facts = await ask(sources, git, SourceRequest(f"http://{host}/x", {}), ctx)
     assert facts == SourceFacts(None, 1577874030, "x", SUM)

@@ -185,7 +185,7 @@ def _open_sources(content: _Content, pool: WorkerPool, stack: AsyncExitStack) ->
         image=ImageSources(content.images, refs),
         blob=BlobSources(content.images, refs),
         local=LocalSources(refs, sessions, pool),
-        git=GitSources(refs, sessions),
+        git=GitSources(refs, sessions, content.images),
         http=http,
     )
 

@@ -67,6 +67,9 @@ LLB_ENABLED: Final = frozenset(
         "source.git.skipsubmodules",
         "source.git.mtime",
         "source.git.fetchbycommit",
+        "source.git.signatureverify",
+        "source.git.bundle",
+        "source.git.checkoutbundle",
         "source.http",
         "source.http.auth",
         "source.http.checksum",
@@ -131,9 +134,6 @@ LLB_ENABLED: Final = frozenset(
 )
 LLB_MISSING: Final = frozenset(
     {
-        "source.git.signatureverify",
-        "source.git.bundle",
-        "source.git.checkoutbundle",
         "source.http.signatureverify",
         "exec.meta.network.proxy",
         "exec.meta.security.devices.v1",

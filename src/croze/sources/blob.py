@@ -98,28 +98,33 @@ class BlobSource:
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""
-        options, blobs = self._options, self._images.blobs
-        digest = options.ref.digest
-        if not blobs.has(digest):
-            provider = self._provider()
-            descriptor = await provider.blob(digest, ctx.sessions)
-            await provider.fetcher(ctx.progress).fetch(descriptor, blobs, ctx.sessions)
+        options, digest = self._options, self._options.ref.digest
+        path = await bring_blob(self._images, options.ref, options.store, options.session, ctx)
         ref = await self._refs.new(
             None, description=f"blob {digest}", record_type=options.record_type
         )
         try:
             async with ref.mounted(readonly=False) as root:
-                await asyncio.to_thread(_place, blobs.path(digest), root, options)
+                await asyncio.to_thread(_place, path, root, options)
             return await ref.commit()
         except BaseException:
             await asyncio.shield(ref.release())
             raise
 
-    def _provider(self) -> Provider:
-        options = self._options
-        if options.store:
-            return LentProvider(self._images.access, options.ref, options.store, options.session)
-        return self._images.provider(options.ref)
+
+async def bring_blob(
+    images: Images, ref: Reference, store: str, session: str, ctx: SourceContext
+) -> Path:
+    """The blob that the reference's digest names, fetched unless it is here: from a client's
+    content store if one is named, else from the registry."""
+    blobs = images.blobs
+    if not blobs.has(ref.digest):
+        provider: Provider = (
+            LentProvider(images.access, ref, store, session) if store else images.provider(ref)
+        )
+        descriptor = await provider.blob(ref.digest, ctx.sessions)
+        await provider.fetcher(ctx.progress).fetch(descriptor, blobs, ctx.sessions)
+    return blobs.path(ref.digest)
 
 
 def _place(blob: Path, root: Path, options: BlobOptions) -> None:

@@ -18,6 +18,8 @@ class SourceContext:
     sessions: Sequence[str]
     """Ids of sessions that may lend credentials or files, oldest first."""
     progress: Progress
+    compatibility: int = 0
+    """`SolveRequest.CompatibilityVersion`: as an old BuildKit would have done it; 0 as today's."""
 
 
 @dataclass(frozen=True)

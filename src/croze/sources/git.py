@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import os
 import re
 import tempfile
@@ -17,28 +16,35 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unsupported
+from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
 from croze.session import ssh
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
+from croze.sources import git_bundle
+from croze.sources.blob import bring_blob
 from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
 from croze.sources.git_checkout import check_out
 from croze.sources.git_cli import Git, GitFailed, is_commit
+from croze.sources.git_fetch import fetch, prepare
+from croze.sources.git_objects import GitObjects, check_signature, read_objects
 from croze.sources.git_options import (
     GitCommit,
     GitOptions,
+    check_pinned,
     checked,
     choose,
     git_key,
     parse_options,
     pinned,
 )
+from croze.sources.images import Images
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
 SCHEME = "git"
 
 _REMOTE, _SNAPSHOT = "git_remote", "git_snapshot"
+_BEFORE_0_15 = 10
 _DEFAULT_BRANCH = re.compile(r"refs/heads/\S+")
 
 
@@ -51,10 +57,24 @@ class GitSource:
         self._found: GitCommit | None = None
 
     async def resolve(self, ctx: SourceContext) -> GitCommit:
-        """Which commit it is."""
+        """Which commit it is. With a signature asked for, it is checked."""
         if self._found is None:
-            self._found = await self._owner.resolve(self._options, ctx)
+            found = await self._owner.resolve(self._options, ctx)
+            if self._options.signature is not None:
+                await self._objects(found, ctx)
+            self._found = found
         return self._found
+
+    async def objects(self, ctx: SourceContext) -> GitObjects:
+        """The commit, and the tag if it is one, as they are; fetches them."""
+        return await self._objects(await self.resolve(ctx), ctx)
+
+    async def _objects(self, found: GitCommit, ctx: SourceContext) -> GitObjects:
+        async with self._owner.fetched(self._options, found, ctx) as git:
+            objects = await read_objects(git, found)
+        if self._options.signature is not None:
+            await asyncio.to_thread(check_signature, objects, self._options.signature)
+        return objects
 
     async def commit_time(self, ctx: SourceContext) -> int:
         """Unix seconds of the commit; fetches it."""
@@ -77,9 +97,10 @@ class GitSources:
 
     schemes = (SCHEME,)
 
-    def __init__(self, refs: RefStore, sessions: SessionManager) -> None:
+    def __init__(self, refs: RefStore, sessions: SessionManager, images: Images) -> None:
         self._refs = refs
         self._sessions = sessions
+        self._images = images
         self._locks = Locks()
 
     def open(self, request: SourceRequest) -> Source:
@@ -94,11 +115,10 @@ class GitSources:
     async def resolve(self, options: GitOptions, ctx: SourceContext) -> GitCommit:
         """Ask the remote, unless the reference is a commit. Raises `NotFound`."""
         if is_commit(options.ref):
-            if options.checksum and not options.ref.startswith(options.checksum):
-                raise InvalidRequest(
-                    f"expected checksum to match {options.checksum}, got {options.ref}"
-                )
+            check_pinned(options.ref, options.checksum)
             return GitCommit(options.ref, options.ref, options.ref)
+        if options.bundle is not None:
+            return await self._resolve_bundled(options, ctx)
         if options.fetch_by_commit:
             return pinned(options)
         async with self._client(options, ctx) as git:
@@ -108,6 +128,14 @@ class GitSources:
             except GitFailed as err:
                 raise err.wrap(f"failed to fetch remote {options.shown}") from err
         return checked(choose(ref, out), options)
+
+    async def _resolve_bundled(self, options: GitOptions, ctx: SourceContext) -> GitCommit:
+        checksum = options.checksum
+        if not options.ref:
+            return GitCommit(checksum, checksum, checksum)
+        async with self._repository_of(options, ctx) as git:
+            await self._import(git, options, ctx)
+            return checked(choose(options.ref, await git_bundle.listing(git, options)), options)
 
     # -- fetching ----------------------------------------------------------------------------
 
@@ -123,10 +151,10 @@ class GitSources:
                 except NotFound:
                     continue
             async with self.fetched(options, found, ctx) as git:
-                return await self._check_out(git, options, found, name)
+                return await self._check_out(git, options, found, name, ctx)
 
     async def _check_out(
-        self, git: Git, options: GitOptions, found: GitCommit, name: str
+        self, git: Git, options: GitOptions, found: GitCommit, name: str, ctx: SourceContext
     ) -> ImmutableRef:
         ref = await self._refs.new(
             None,
@@ -135,18 +163,12 @@ class GitSources:
         )
         try:
             async with ref.mounted(readonly=False) as root:
-                await check_out(
-                    git,
-                    str(root),
-                    ref=found.ref,
-                    object=found.object,
-                    remote=options.remote,
-                    shown=options.shown,
-                    subdir=options.subdir,
-                    keep_git_dir=options.keep_git_dir,
-                    submodules=not options.skip_submodules,
-                    commit_mtime=options.mtime == "commit",
-                )
+                if options.checkout_bundle:
+                    await git_bundle.write_bundle(git, options, found.object, root)
+                else:
+                    await check_out(
+                        git, str(root), options, found, writable=ctx.compatibility == _BEFORE_0_15
+                    )
             done = await ref.commit()
         except BaseException:
             await asyncio.shield(ref.release())
@@ -159,17 +181,41 @@ class GitSources:
         self, options: GitOptions, found: GitCommit, ctx: SourceContext
     ) -> AsyncIterator[Git]:
         """The remote's bare repository, with the commit in it; nobody else uses it meanwhile."""
+        async with self._repository_of(options, ctx, sha256=len(found.object) == 64) as git:
+            if options.bundle is not None:
+                await self._import(git, options, ctx)
+            else:
+                await fetch(git, options, found)
+            yield git
+
+    @asynccontextmanager
+    async def _repository_of(
+        self, options: GitOptions, ctx: SourceContext, *, sha256: bool | None = None
+    ) -> AsyncIterator[Git]:
+        """The same as it is. `sha256` is None where that is still to be found out."""
         async with self._locks.hold(options.remote), self._client(options, ctx) as git:
-            sha256 = len(found.object) == 64
+            if sha256 is None:
+                bundle = await self._bundle(options, ctx)
+                sha256 = await git_bundle.is_sha256(git, bundle)
             repo = await self._repository(options.remote, options.shown)
             try:
                 async with repo.mounted(readonly=False) as root:
                     bare = git.within(git_dir=str(root))
-                    await _prepare(bare, options, sha256=sha256)
-                    await _fetch(bare, options, found)
+                    await prepare(bare, options, sha256=sha256)
                     yield bare
             finally:
                 await asyncio.shield(_put_back(repo))
+
+    async def _import(self, git: Git, options: GitOptions, ctx: SourceContext) -> None:
+        await git_bundle.import_bundle(git, options, await self._bundle(options, ctx))
+
+    async def _bundle(self, options: GitOptions, ctx: SourceContext) -> Path:
+        bundle = options.bundle
+        assert bundle is not None
+        try:
+            return await bring_blob(self._images, bundle.ref, bundle.store, bundle.session, ctx)
+        except CrozeError as err:
+            raise err.wrap(f"failed to fetch git bundle {bundle.ref}") from None
 
     async def _repository(self, remote: str, shown: str) -> MutableRef:
         for id in self._refs.find(**{_REMOTE: remote}):
@@ -273,46 +319,3 @@ async def _default_branch(git: Git, options: GitOptions) -> str:
     if found is None:
         raise NotFound(f"could not find default branch for repository: {options.shown}")
     return found.group()
-
-
-async def _prepare(git: Git, options: GitOptions, *, sha256: bool) -> None:
-    """Make the bare repository if it is not one yet; drop what a killed git left."""
-    if os.path.exists(os.path.join(git.git_dir, "HEAD")):
-        for name in ("shallow.lock", "index.lock"):
-            if os.path.exists(path := os.path.join(git.git_dir, name)):
-                os.unlink(path)
-        return
-    kind = ["--object-format=sha256"] if sha256 else []
-    await git.run("-c", "init.defaultBranch=master", "init", "--bare", *kind)
-    await git.run("remote", "add", "origin", options.remote)
-
-
-async def _has(git: Git, object: str) -> bool:
-    try:
-        await git.run("cat-file", "-e", object)
-    except GitFailed:
-        return False
-    return True
-
-
-async def _fetch(git: Git, options: GitOptions, found: GitCommit) -> None:
-    """The commit alone, without its history; by its name, since servers always give those."""
-    quiet = Git(git_dir=git.git_dir)
-    if await _has(quiet, found.object):
-        return
-    by_name = not options.fetch_by_commit and found.ref.startswith("refs/")
-    # Under a name of ours, as the remote's may come to clash with each other.
-    own = f"refs/croze/{hashlib.sha256(found.ref.encode()).hexdigest()[:24]}"
-    wanted = f"+{found.ref}:{own}" if by_name else found.object
-    try:
-        await git.run("fetch", "--depth=1", "--no-tags", "origin", wanted)
-        if not await _has(quiet, found.object):
-            # The name has moved on since it was resolved.
-            await git.run("fetch", "--depth=1", "--no-tags", "origin", found.object)
-    except GitFailed as err:
-        raise err.wrap(f"failed to fetch remote {options.shown}") from err
-    if not await _has(quiet, found.object):
-        raise CrozeError(
-            f"fetched ref {found.ref} does not match expected commit {found.object} and commit "
-            "can not be found in the repository"
-        )

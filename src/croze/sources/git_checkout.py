@@ -11,39 +11,33 @@ import tempfile
 
 from croze.errors import InvalidRequest, NotFound
 from croze.sources.git_cli import Git, GitFailed, is_commit
+from croze.sources.git_options import GitCommit, GitOptions
 
 
 async def check_out(
-    git: Git,
-    target: str,
-    *,
-    ref: str,
-    object: str,
-    remote: str,
-    shown: str,
-    subdir: str,
-    keep_git_dir: bool,
-    submodules: bool,
-    commit_mtime: bool,
+    git: Git, target: str, options: GitOptions, found: GitCommit, *, writable: bool = False
 ) -> None:
-    """Fill the empty directory `target`. `object` is in the repository. With `keep_git_dir` it
-    becomes a clone of depth 1 (not for a subdirectory)."""
-    place = target
+    """Fill the empty directory `target`; the object is in the repository. With `keep_git_dir` it
+    becomes a clone of depth 1 (not for a subdirectory). With `writable` all may write to files that
+    aren't executable, as before BuildKit 0.15."""
+    place, object = target, found.object
     try:
-        if keep_git_dir and not subdir:
-            used = await _clone(git, target, ref, object, shown)
+        if options.keep_git_dir and not options.subdir:
+            used = await _clone(git, target, found.ref, object, options.shown)
         else:
-            if subdir:
+            if options.subdir:
                 place = tempfile.mkdtemp(prefix="checkout", dir=target)
             used = git.within(work_tree=place)
             await used.run("checkout", "--no-overlay", object, "--", ".")
     except GitFailed as err:
-        raise err.wrap(f"failed to checkout remote {shown}") from err
-    if submodules and os.path.exists(os.path.join(place, ".gitmodules")):
-        await _update_submodules(used, shown)
-    if subdir:
-        _lift(place, subdir, target)
-    if commit_mtime:
+        raise err.wrap(f"failed to checkout remote {options.shown}") from err
+    if not options.skip_submodules and os.path.exists(os.path.join(place, ".gitmodules")):
+        await _update_submodules(used, options.shown)
+    if options.subdir:
+        _lift(place, options.subdir, target)
+    if writable:
+        _let_all_write(target)
+    if options.mtime == "commit":
         seconds = int(await git.run("show", "-s", "--format=%ct", f"{object}^{{commit}}"))
         _set_times(target, seconds)
 
@@ -80,18 +74,30 @@ async def _update_submodules(git: Git, shown: str) -> None:
 
 def _lift(place: str, subdir: str, target: str) -> None:
     """What is in the subdirectory becomes all there is."""
-    path = place
+    path, walked = place, ""
     for part in posixpath.normpath(subdir).split("/"):
-        path = os.path.join(path, part)
+        path, walked = os.path.join(path, part), posixpath.join(walked, part)
         try:
             mode = os.lstat(path).st_mode
         except FileNotFoundError as err:
-            raise NotFound(f"invalid subdir {subdir}: no such directory") from err
+            raise NotFound(
+                f'invalid subdir {subdir}: failed to lstat "{walked}": no such file or directory'
+            ) from err
         if not stat.S_ISDIR(mode):
-            raise InvalidRequest(f"invalid subdir {subdir}: not a directory")
+            raise InvalidRequest(
+                f'invalid subdir {subdir}: git subpath "{subdir}" contains non-directory "{walked}"'
+            )
     for name in os.listdir(path):
         os.rename(os.path.join(path, name), os.path.join(target, name))
     shutil.rmtree(place)
+
+
+def _let_all_write(root: str) -> None:
+    for folder, _, files in os.walk(root):
+        for path in (os.path.join(folder, name) for name in files):
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode) and not mode & 0o111:
+                os.chmod(path, stat.S_IMODE(mode) | 0o222)
 
 
 def _set_times(root: str, seconds: int) -> None:

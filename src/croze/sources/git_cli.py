@@ -44,6 +44,10 @@ class Git:
         return replace(self, git_dir=git_dir or self.git_dir, work_tree=work_tree)
 
     async def run(self, *args: str) -> str:
+        """`output` as text."""
+        return (await self.output(*args)).decode("utf-8", "replace")
+
+    async def output(self, *args: str) -> bytes:
         """Standard output. Raises `GitFailed`. Shallow fetches fall back to full ones where the
         server can't, and fetches of a commit to fetches of everything."""
         attempt = list(args)
@@ -56,7 +60,7 @@ class Git:
                     raise
                 attempt = fewer
 
-    async def _once(self, args: Sequence[str]) -> str:
+    async def _once(self, args: Sequence[str]) -> bytes:
         where = ["--work-tree", self.work_tree] if self.work_tree else []
         where += ["--git-dir", self.git_dir] if self.git_dir else []
         try:
@@ -70,6 +74,7 @@ class Git:
                 cwd=self.work_tree or self.git_dir or "/",
                 env=self._environment(),
                 start_new_session=True,
+                umask=0o022,
             )
         except FileNotFoundError as err:
             raise Unavailable("git is not installed") from err
@@ -84,7 +89,7 @@ class Git:
             self.log(told)
         if process.returncode:
             raise GitFailed(told.decode("utf-8", "replace"), process.returncode)
-        return out.decode("utf-8", "replace")
+        return out
 
     def _environment(self) -> Mapping[str, str]:
         hosts = (

@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.image import reference
+from croze.image.reference import Reference
 from croze.sources.contract import SourceRequest
 from croze.sources.git_cli import is_commit
 
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://|[^/:@]+@[^/:]+:")
-_UNSUPPORTED = ("git.bundle", "git.checkoutbundle", "git.sig.pubkey", "git.sig.requiresignedtag")
+_SIGNATURE_ATTRS = (
+    "git.sig.pubkey",
+    "git.sig.rejectexpired",
+    "git.sig.requiresignedtag",
+    "git.sig.ignoresignedtag",
+)
+_BLOB_SCHEMES = ("docker-image+blob", "oci-layout+blob")
+
+
+@dataclass(frozen=True)
+class SignaturePolicy:
+    """Who must have signed. `key` is an armoured OpenPGP key or a line of `authorized_keys`."""
+
+    key: bytes = b""
+    reject_expired: bool = False
+    require_tag: bool = False
+    ignore_tag: bool = False
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A blob that holds a repository, instead of the remote. `store` and `session` are of a
+    client's content store; without `store` it is in a registry."""
+
+    ref: Reference
+    store: str = ""
+    session: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +59,9 @@ class GitOptions:
     known_hosts: str = ""
     ssh_id: str = ""
     fetch_by_commit: bool = False
+    signature: SignaturePolicy | None = None
+    bundle: Bundle | None = None
+    checkout_bundle: bool = False
 
     @property
     def shown(self) -> str:
@@ -50,20 +82,17 @@ class GitCommit:
 def parse_options(request: SourceRequest) -> GitOptions:
     """Read a source op. Raises `InvalidRequest`."""
     attrs = request.attrs
-    found = next((key for key in _UNSUPPORTED if attrs.get(key)), None)
-    if found is not None:
-        raise Unsupported(f"{found} is not supported")
     address, _, fragment = request.identifier.partition("://")[2].partition("#")
     ref, _, subdir = fragment.partition(":")
     remote = attrs.get("git.fullurl", "") or address
     if not _TRANSPORT.match(remote):
         remote = f"https://{remote}"
     if ref.startswith("-"):
-        raise InvalidRequest(f"invalid git ref: {ref}")
+        raise InvalidRequest(f'invalid git ref "{ref}"')
     checksum = attrs.get("git.checksum", "")
     if checksum and not re.fullmatch("[a-fA-F0-9]+", checksum):
         raise InvalidRequest(f"invalid checksum {checksum} for Git URL, expected hex commit hash")
-    return GitOptions(
+    options = GitOptions(
         remote.partition("#")[0],
         ref,
         posixpath.normpath(f"/{subdir}").lstrip("/"),
@@ -76,7 +105,71 @@ def parse_options(request: SourceRequest) -> GitOptions:
         attrs.get("git.knownsshhosts", ""),
         attrs.get("git.mountsshsock", ""),
         attrs.get("git.fetchbycommit") == "true",
+        _signature(attrs),
+        _bundle(attrs),
+        attrs.get("git.checkoutbundle") == "true",
     )
+    _check_bundles(options)
+    return options
+
+
+def _signature(attrs: Mapping[str, str]) -> SignaturePolicy | None:
+    if not any(key in attrs for key in _SIGNATURE_ATTRS):
+        return None
+    key, *flags = _SIGNATURE_ATTRS
+    return SignaturePolicy(
+        attrs.get(key, "").encode(), *(attrs.get(flag) == "true" for flag in flags)
+    )
+
+
+def _bundle(attrs: Mapping[str, str]) -> Bundle | None:
+    locator = attrs.get("git.bundle", "")
+    if not locator:
+        return None
+    scheme, separator, body = locator.partition("://")
+    trouble = f'failed to parse git.bundle locator "{locator}"'
+    if not separator:
+        raise InvalidRequest(f"{trouble}: missing scheme")
+    if scheme not in _BLOB_SCHEMES:
+        raise InvalidRequest(
+            f'git.bundle locator scheme "{scheme}" is not supported; expected '
+            f'"{_BLOB_SCHEMES[0]}" or "{_BLOB_SCHEMES[1]}"'
+        )
+    try:
+        ref = reference.parse(body)
+    except InvalidRequest as err:
+        raise err.wrap(trouble) from None
+    algorithm = ref.digest.partition(":")[0]
+    if not algorithm:
+        raise InvalidRequest(f"{trouble}: invalid digest: invalid checksum digest format")
+    if algorithm != "sha256":
+        raise InvalidRequest(
+            f'git.bundle locator "{locator}": digest algorithm "{algorithm}" not supported, '
+            'expected "sha256"'
+        )
+    if scheme == _BLOB_SCHEMES[0]:
+        return Bundle(ref)
+    store = attrs.get("oci.store", "") or body.partition("@")[0]
+    return Bundle(ref, store, attrs.get("oci.session", ""))
+
+
+def _check_bundles(options: GitOptions) -> None:
+    if options.bundle is not None:
+        if not options.checksum:
+            raise InvalidRequest("git.bundle requires git.checksum to be set")
+        if is_commit(options.ref):
+            check_pinned(options.ref, options.checksum)
+    if options.checkout_bundle:
+        if options.keep_git_dir:
+            raise InvalidRequest("git.checkoutbundle is incompatible with git.keepgitdir")
+        if options.subdir:
+            raise InvalidRequest("git.checkoutbundle is incompatible with git.subdir")
+
+
+def check_pinned(commit: str, checksum: str) -> None:
+    """Raises unless the checksum is of the commit, or its beginning."""
+    if not commit.startswith(checksum):
+        raise InvalidRequest(f"expected checksum to match {checksum}, got {commit}")
 
 
 def git_key(options: GitOptions, found: GitCommit) -> str:
@@ -90,6 +183,8 @@ def git_key(options: GitOptions, found: GitCommit) -> str:
         key += "(skip-submodules)"
     if options.mtime not in ("", "checkout"):
         key += f"(mtime={options.mtime})"
+    if options.checkout_bundle:
+        key += "(bundle)"
     return key
 
 
@@ -136,4 +231,5 @@ def checked(found: GitCommit, options: GitOptions) -> GitCommit:
         return found
     if any(each.startswith(options.checksum) for each in (found.object, found.commit)):
         return found
-    raise CrozeError(f"expected checksum to match {options.checksum}, got {found.object}")
+    names = " or ".join(dict.fromkeys((found.object, found.commit)))
+    raise CrozeError(f"expected checksum to match {options.checksum}, got {names}")

@@ -1,0 +1,62 @@
+"""A commit from a remote into its bare repository, with as little of its history as will do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from croze.errors import CrozeError
+from croze.sources.git_cli import Git, GitFailed
+from croze.sources.git_options import GitCommit, GitOptions
+
+
+async def prepare(git: Git, options: GitOptions, *, sha256: bool) -> None:
+    """Make the bare repository if it is not one yet; drop what a killed git left."""
+    if os.path.exists(os.path.join(git.git_dir, "HEAD")):
+        for name in ("shallow.lock", "index.lock"):
+            if os.path.exists(path := os.path.join(git.git_dir, name)):
+                os.unlink(path)
+        return
+    kind = ["--object-format=sha256"] if sha256 else []
+    await git.run("-c", "init.defaultBranch=master", "init", "--bare", *kind)
+    await git.run("remote", "add", "origin", options.remote)
+
+
+async def _has(git: Git, object: str) -> bool:
+    try:
+        await git.run("cat-file", "-e", object)
+    except GitFailed:
+        return False
+    return True
+
+
+async def fetch(git: Git, options: GitOptions, found: GitCommit) -> None:
+    """The commit, by its name, since servers always give those. A bundle is to be made of all its
+    history; else it is fetched without."""
+    quiet = Git(git_dir=git.git_dir)
+    depth = _all_history(git) if options.checkout_bundle else ["--depth=1"]
+    if await _has(quiet, found.object) and depth != [_UNSHALLOW]:
+        return
+    by_name = not options.fetch_by_commit and found.ref.startswith("refs/")
+    # Under a name of ours, as the remote's may come to clash with each other.
+    own = f"refs/croze/{hashlib.sha256(found.ref.encode()).hexdigest()[:24]}"
+    wanted = f"+{found.ref}:{own}" if by_name else found.object
+    try:
+        await git.run("fetch", *depth, "--no-tags", "origin", wanted)
+        if not await _has(quiet, found.object):
+            # The name has moved on since it was resolved.
+            await git.run("fetch", *depth, "--no-tags", "origin", found.object)
+    except GitFailed as err:
+        raise err.wrap(f"failed to fetch remote {options.shown}") from err
+    if not await _has(quiet, found.object):
+        raise CrozeError(
+            f"fetched ref {found.ref} does not match expected commit {found.object} and commit "
+            "can not be found in the repository"
+        )
+
+
+_UNSHALLOW = "--unshallow"
+
+
+def _all_history(git: Git) -> list[str]:
+    return [_UNSHALLOW] if os.path.exists(os.path.join(git.git_dir, "shallow")) else []

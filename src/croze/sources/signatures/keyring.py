@@ -1,0 +1,246 @@
+"""OpenPGP keys with what their owners say of them: self-signatures, checked as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from croze.errors import CrozeError, InvalidRequest, Unsupported
+from croze.sources.signatures import armor
+from croze.sources.signatures.packets import (
+    PUBLIC_KEY,
+    PUBLIC_SUBKEY,
+    SECRET_KEY,
+    SECRET_SUBKEY,
+    SIGNATURE,
+    USER_ID,
+    Malformed,
+    Packet,
+    PublicKey,
+    Signature,
+    packets,
+    parse_key,
+    parse_signature,
+)
+from croze.sources.signatures.public import verify
+
+_CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13})
+_BINDING, _KEY_REVOKED, _SUBKEY_REVOKED, _USER_REVOKED = 0x18, 0x20, 0x28, 0x30
+_MAY_SIGN = 0x02
+_COMPROMISED = 2
+_TRUST = 12
+
+
+@dataclass
+class Bound:
+    """A subkey or user name, and what binds it to the primary key."""
+
+    newest: Signature | None = field(default=None, kw_only=True)
+    revocations: list[Signature] = field(default_factory=list, kw_only=True)
+
+    def add(self, signature: Signature) -> None:
+        if self.newest is None or signature.created > self.newest.created:
+            self.newest = signature
+
+
+@dataclass
+class User(Bound):
+    name: bytes
+
+
+@dataclass
+class Subkey(Bound):
+    key: PublicKey
+
+
+Owner = Bound | None
+"""What a signature is about: None is the primary key."""
+
+
+@dataclass
+class Entity:
+    """A primary key and all that hangs from it."""
+
+    primary: PublicKey
+    users: list[User] = field(default_factory=list)
+    subkeys: list[Subkey] = field(default_factory=list)
+    revocations: list[Signature] = field(default_factory=list)
+
+    def main_user(self) -> User | None:
+        """The one whose self-signature speaks for the primary key."""
+        named = [user for user in self.users if user.newest is not None]
+        return max(named, key=_rank, default=None)
+
+    def self_signature(self) -> Signature | None:
+        user = self.main_user()
+        return user.newest if user else None
+
+
+def _rank(user: User) -> tuple[int, bool, int]:
+    signature = user.newest
+    if signature is None:
+        return -len(user.revocations), False, 0
+    return -len(user.revocations), signature.primary_user, signature.created
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A key that may sign. `binding` is the self-signature that says so."""
+
+    entity: Entity
+    key: PublicKey
+    binding: Signature
+    revocations: Sequence[Signature]
+
+    @property
+    def is_subkey(self) -> bool:
+        return self.key is not self.entity.primary
+
+
+def signing_keys(entities: Sequence[Entity], id: int) -> Iterator[SigningKey]:
+    """Those with the id of which their owner says that they sign."""
+    for entity in entities:
+        own = entity.self_signature()
+        candidates = [
+            (entity.primary, own, entity.revocations),
+            *((s.key, s.newest, s.revocations) for s in entity.subkeys),
+        ]
+        for key, binding, revocations in candidates:
+            if key.id == id and binding and binding.flags and binding.flags & _MAY_SIGN:
+                yield SigningKey(entity, key, binding, revocations)
+
+
+def revoked(revocations: Sequence[Signature], now: float) -> bool:
+    """A compromised key never was good; others were until they were revoked."""
+    return any(r.revocation_reason == _COMPROMISED or not r.expired(now) for r in revocations)
+
+
+def read_keys(text: bytes) -> list[Entity]:
+    """The keys of one or more armoured blocks. Raises `InvalidRequest`."""
+    found: list[Entity] = []
+    for block in _blocks(text):
+        if block.kind not in ("PGP PUBLIC KEY BLOCK", "PGP PRIVATE KEY BLOCK"):
+            raise InvalidRequest(f"expected public or private key block, got: {block.kind}")
+        try:
+            found += _entities(block.data)
+        except CrozeError as err:
+            raise err.wrap("failed to read armored public key") from None
+    if not found:
+        raise InvalidRequest("failed to read armored public key: no armored data found")
+    return found
+
+
+def _blocks(text: bytes) -> Iterator[armor.Block]:
+    try:
+        yield from armor.blocks(text)
+    except InvalidRequest as err:
+        raise err.wrap("failed to decode armored public key") from None
+
+
+def _entities(data: bytes) -> list[Entity]:
+    """Keys of kinds that we don't know are left out, if there are others."""
+    found: list[Entity] = []
+    error: CrozeError | None = None
+    for group in _groups(data):
+        try:
+            found.append(_entity(group))
+        except Unsupported as err:
+            error = err
+    if not found and error is not None:
+        raise error
+    return found
+
+
+def _groups(data: bytes) -> Iterator[list[Packet]]:
+    """A primary key and what follows it."""
+    group: list[Packet] = []
+    for packet in packets(data):
+        if packet.tag in (PUBLIC_KEY, SECRET_KEY):
+            if group:
+                yield group
+            group = [packet]
+        elif group:
+            group.append(packet)
+    if group:
+        yield group
+
+
+def _entity(group: Sequence[Packet]) -> Entity:
+    entity = Entity(parse_key(group[0].body))
+    owner: Owner = None
+    for packet in group[1:]:
+        if packet.tag in (PUBLIC_SUBKEY, SECRET_SUBKEY):
+            owner = _subkey(entity, packet)
+        elif packet.tag == USER_ID:
+            owner = User(packet.body)
+            entity.users.append(owner)
+        elif packet.tag == SIGNATURE:
+            _attach(entity, owner, packet)
+        elif packet.tag != _TRUST:
+            owner = Bound()  # of something that we don't know
+    if not any(user.newest for user in entity.users):
+        raise Malformed("v4 entity without any identities")
+    if any(subkey.newest is None for subkey in entity.subkeys):
+        raise Malformed("subkey packet not followed by signature")
+    return entity
+
+
+def _subkey(entity: Entity, packet: Packet) -> Bound:
+    try:
+        subkey = Subkey(parse_key(packet.body))
+    except Unsupported:
+        return Bound()
+    entity.subkeys.append(subkey)
+    return subkey
+
+
+def _attach(entity: Entity, owner: Owner, packet: Packet) -> None:
+    try:
+        signature = parse_signature(packet.body)
+    except Unsupported:
+        return
+    primary = entity.primary
+    if isinstance(owner, User):
+        if signature.issuer == primary.id:
+            _attach_user(primary, owner, signature)
+    elif isinstance(owner, Subkey):
+        _attach_subkey(primary, owner, signature)
+    elif owner is None and signature.kind == _KEY_REVOKED:
+        if not verify(primary, signature, signature.digest(primary.hashed)):
+            raise Malformed("revocation signature signed by alternate key")
+        entity.revocations.append(signature)
+
+
+def _attach_user(primary: PublicKey, user: User, signature: Signature) -> None:
+    if signature.kind not in (*_CERTIFICATIONS, _USER_REVOKED):
+        raise Malformed("user ID signature with wrong type")
+    named = b"\xb4" + len(user.name).to_bytes(4, "big") + user.name
+    if not verify(primary, signature, signature.digest(primary.hashed, named)):
+        raise Malformed("user ID self-signature invalid")
+    if signature.kind == _USER_REVOKED:
+        user.revocations.append(signature)
+    else:
+        user.add(signature)
+
+
+def _attach_subkey(primary: PublicKey, subkey: Subkey, signature: Signature) -> None:
+    key = subkey.key
+    if signature.kind not in (_BINDING, _SUBKEY_REVOKED):
+        raise Malformed("subkey signature with wrong type")
+    if not verify(primary, signature, signature.digest(primary.hashed, key.hashed)):
+        raise Malformed("subkey signature invalid")
+    if signature.kind == _SUBKEY_REVOKED:
+        subkey.revocations.append(signature)
+        return
+    if (signature.flags or 0) & _MAY_SIGN:
+        _check_consent(primary, key, signature)
+    subkey.add(signature)
+
+
+def _check_consent(primary: PublicKey, key: PublicKey, binding: Signature) -> None:
+    """A key that signs must agree to be bound, or anybody could claim what it signed."""
+    if not binding.embedded:
+        raise Malformed("subkey signature invalid: signing subkey is missing cross-signature")
+    consent = parse_signature(binding.embedded)
+    if consent.kind != 0x19 or not verify(key, consent, consent.digest(primary.hashed, key.hashed)):
+        raise Malformed("subkey signature invalid: error while verifying cross-signature")

@@ -1,0 +1,248 @@
+"""OpenPGP packets (RFC 9580): as much as it takes to check signatures of version 4 keys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from croze.errors import InvalidRequest, Unsupported
+
+SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, USER_ID, PUBLIC_SUBKEY = 2, 5, 6, 7, 13, 14
+
+RSA, RSA_SIGN_ONLY, DSA, ECDSA, EDDSA = 1, 3, 17, 19, 22
+HASHES: Final[Mapping[int, str]] = {
+    2: "sha1",
+    8: "sha256",
+    9: "sha384",
+    10: "sha512",
+    11: "sha224",
+    12: "sha3_256",
+    14: "sha3_512",
+}
+_KDF_ALGORITHM = 18  # ECDH: a key's parameters end with those of a key derivation
+_MPI_COUNTS: Final[Mapping[int, int]] = {RSA: 2, 2: 2, RSA_SIGN_ONLY: 2, 16: 3, DSA: 4}
+_RAW_SIZES: Final[Mapping[int, int]] = {25: 32, 26: 56, 27: 32, 28: 57}
+
+
+class Malformed(InvalidRequest):
+    """Not what the format says."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"openpgp: invalid data: {text}")
+
+
+class Reader:
+    """Takes bytes from the front. Raises `Malformed` where there are too few."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.at = 0
+
+    def __bool__(self) -> bool:
+        return self.at < len(self._data)
+
+    def take(self, size: int) -> bytes:
+        found = self._data[self.at : self.at + size]
+        if size < 0 or len(found) < size:
+            raise Malformed("unexpected end")
+        self.at += size
+        return found
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+    def mpi(self) -> int:
+        """A multi-precision integer."""
+        return int.from_bytes(self.take((self.number(2) + 7) // 8), "big")
+
+    def rest(self) -> bytes:
+        return self.take(len(self._data) - self.at)
+
+
+@dataclass(frozen=True)
+class Packet:
+    tag: int
+    body: bytes
+
+
+def packets(data: bytes) -> Iterator[Packet]:
+    """Raises `Malformed`."""
+    reader = Reader(data)
+    while reader:
+        head = reader.number(1)
+        if not head & 0x80:
+            raise Malformed("tag byte does not have MSB set")
+        if head & 0x40:
+            yield Packet(head & 0x3F, _new_body(reader))
+        else:
+            size_kind = head & 3
+            size = len(data) - reader.at if size_kind == 3 else reader.number(1 << size_kind)
+            yield Packet((head >> 2) & 0xF, reader.take(size))
+
+
+def _new_body(reader: Reader) -> bytes:
+    body = b""
+    while True:
+        first = reader.number(1)
+        if not 224 <= first < 255:
+            return body + reader.take(_size(first, reader))
+        body += reader.take(1 << (first & 0x1F))  # one part of several
+
+
+def _size(first: int, reader: Reader) -> int:
+    if first < 192:
+        return first
+    if first < 255:
+        return ((first - 192) << 8) + reader.number(1) + 192
+    return reader.number(4)
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """`numbers` are the key's MPIs, or the point of a curve. `body` is what is fingerprinted."""
+
+    body: bytes
+    created: int
+    algorithm: int
+    numbers: tuple[int, ...] = ()
+    curve: bytes = b""
+
+    @property
+    def id(self) -> int:
+        """The last eight bytes of the fingerprint."""
+        return int.from_bytes(self.fingerprint[-8:], "big")
+
+    @property
+    def fingerprint(self) -> bytes:
+        return hashlib.sha1(self.hashed, usedforsecurity=False).digest()
+
+    @property
+    def hashed(self) -> bytes:
+        """How the key goes into hashes."""
+        return b"\x99" + len(self.body).to_bytes(2, "big") + self.body
+
+
+def parse_key(body: bytes) -> PublicKey:
+    """A public key, or the public part of a secret one. Raises `Unsupported` for versions other
+    than 4."""
+    reader = Reader(body)
+    version = reader.number(1)
+    if version != 4:
+        raise Unsupported(f"openpgp: unsupported feature: public key version {version}")
+    created, algorithm = reader.number(4), reader.number(1)
+    numbers: tuple[int, ...] = ()
+    curve = b""
+    if algorithm in _MPI_COUNTS:
+        numbers = tuple(reader.mpi() for _ in range(_MPI_COUNTS[algorithm]))
+    elif algorithm in (_KDF_ALGORITHM, ECDSA, EDDSA):
+        curve = reader.take(reader.number(1))
+        numbers = (reader.mpi(),)
+        if algorithm == _KDF_ALGORITHM:
+            reader.take(reader.number(1))
+    elif algorithm in _RAW_SIZES:
+        reader.take(_RAW_SIZES[algorithm])
+    else:
+        raise Unsupported(f"openpgp: unsupported feature: public key type: {algorithm}")
+    return PublicKey(body[: reader.at], created, algorithm, numbers, curve)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Times in Unix seconds; lifetimes in seconds, 0 for ever. `suffix` ends what is hashed."""
+
+    kind: int
+    algorithm: int
+    hash: int
+    suffix: bytes
+    numbers: tuple[int, ...]
+    created: int = 0
+    lifetime: int = 0
+    key_lifetime: int = 0
+    issuer: int | None = None
+    flags: int | None = None
+    primary_user: bool = False
+    revocation_reason: int | None = None
+    revocation_text: str = ""
+    embedded: bytes = b""
+
+    def digest(self, *data: bytes) -> bytes:
+        """Of what is signed."""
+        sums = hashlib.new(HASHES[self.hash])
+        for each in (*data, self.suffix):
+            sums.update(each)
+        return sums.digest()
+
+    def expired(self, now: float) -> bool:
+        """At that time, or not made yet."""
+        return self.created > now or bool(self.lifetime and now > self.created + self.lifetime)
+
+
+def parse_signature(body: bytes) -> Signature:
+    """Raises `Unsupported` for versions other than 4 and hashes that nobody should use."""
+    reader = Reader(body)
+    version = reader.number(1)
+    if version != 4:
+        raise Unsupported(f"openpgp: unsupported feature: signature packet version {version}")
+    kind, algorithm, hash = reader.number(1), reader.number(1), reader.number(1)
+    if hash not in HASHES:
+        raise Unsupported(f"openpgp: unsupported feature: hash function {hash}")
+    hashed = reader.take(reader.number(2))
+    covered = body[: reader.at]
+    unhashed = reader.take(reader.number(2))
+    reader.take(2)  # the hash's first bytes: a hint
+    numbers = tuple(reader.mpi() for _ in range(1 if algorithm in (RSA, RSA_SIGN_ONLY) else 2))
+    suffix = covered + b"\x04\xff" + len(covered).to_bytes(4, "big")
+    found = _subpackets(Reader(unhashed), trusted=False) | _subpackets(Reader(hashed), trusted=True)
+    reason = found.get(_REVOCATION, b"")
+    return Signature(
+        kind,
+        algorithm,
+        hash,
+        suffix,
+        numbers,
+        created=_number(found.get(_CREATED)),
+        lifetime=_number(found.get(_LIFETIME)),
+        key_lifetime=_number(found.get(_KEY_LIFETIME)),
+        issuer=_issuer(found),
+        flags=found[_FLAGS][0] if found.get(_FLAGS) else None,
+        primary_user=_number(found.get(_PRIMARY_USER)) != 0,
+        revocation_reason=reason[0] if reason else None,
+        revocation_text=reason[1:].decode("utf-8", "replace"),
+        embedded=found.get(_EMBEDDED, b""),
+    )
+
+
+def _number(data: bytes | None) -> int:
+    return int.from_bytes(data or b"", "big")
+
+
+def _issuer(found: Mapping[int, bytes]) -> int | None:
+    """A key's id, given as it is or by the fingerprint that it ends."""
+    if _ISSUER in found:
+        return _number(found[_ISSUER])
+    return _number(found[_FINGERPRINT][-8:]) if _FINGERPRINT in found else None
+
+
+_CREATED, _LIFETIME, _KEY_LIFETIME, _ISSUER = 2, 3, 9, 16
+_PRIMARY_USER, _FLAGS, _REVOCATION, _EMBEDDED, _FINGERPRINT = 25, 27, 29, 32, 33
+_UNTRUSTED = frozenset({_ISSUER, _EMBEDDED, _FINGERPRINT})
+"""Subpackets that may stand outside of what is signed: they only help to find the key."""
+_KNOWN = frozenset({2, 3, 9, 11, 16, 21, 22, 23, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 38, 39})
+
+
+def _subpackets(reader: Reader, *, trusted: bool) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while reader:
+        body = reader.take(_size(reader.number(1), reader))
+        if not body:
+            raise Malformed("zero length signature subpacket")
+        kind, critical = body[0] & 0x7F, bool(body[0] & 0x80)
+        if critical and trusted and kind not in _KNOWN:
+            raise Unsupported(
+                f"openpgp: unsupported feature: unknown critical signature subpacket type {kind}"
+            )
+        if trusted or kind in _UNTRUSTED:
+            found[kind] = body[1:]
+    return found

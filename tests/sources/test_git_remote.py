@@ -1,0 +1,106 @@
+"""Remotes that ask who is there: over HTTP with secrets, over SSH with an agent."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError
+from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.provide_ssh import AgentSource, SshProvider
+from croze.sources.git import GitSources
+from tests.registry.servers import serve
+from tests.sources.git_servers import HttpBackend, Remote, files, source, sources, ssh_server
+from tests.sources.signatures.gnupg import ssh_key
+from tests.sources.workshop import Workshop
+
+__all__ = ["sources"]
+
+pytestmark = pytest.mark.root
+
+
+def secrets(**values: str) -> SecretsProvider:
+    return SecretsProvider([SecretSource(id, value=text.encode()) for id, text in values.items()])
+
+
+async def test_with_a_token_or_a_header(
+    workshop: Workshop, sources: GitSources, tmp_path: Path
+) -> None:
+    backend = HttpBackend(tmp_path / "repos", "let-me-in")
+    remote = Remote(tmp_path / "repos" / "app", "")
+    commit = remote.commit({"a": "1"})
+    header = "basic " + base64.b64encode(b"x-access-token:let-me-in").decode()
+    named = {"authtokensecret": "TOKEN", "authheadersecret": "HEADER"}
+    async with serve(backend.app) as host:
+        remote.url = f"http://{host}/app/.git"
+        for given in (
+            {"TOKEN": "let-me-in\n"},
+            {"HEADER": header},
+            {f"TOKEN.{host}": "let-me-in", "TOKEN": "wrong"},
+            {"HEADER": header, "TOKEN": "wrong"},
+        ):
+            async with workshop.client(secrets(**given)) as session:
+                ctx = workshop.source_context(session.id)
+                found = source(sources, remote, "#main", named)
+                assert (await found.key(ctx, 0)).key == commit
+                assert await files(await found.snapshot(ctx)) == {"a": "1"}
+        for given in ({"TOKEN": "wrong"}, {}):
+            async with workshop.client(secrets(**given)) as session:
+                ctx = workshop.source_context(session.id)
+                with pytest.raises(CrozeError, match="failed to fetch remote"):
+                    await source(sources, remote, "#main", named).key(ctx, 0)
+    assert not any(b"let-me-in" in line for line in workshop.progress.logs)
+
+
+async def test_a_private_submodule(workshop: Workshop, sources: GitSources, tmp_path: Path) -> None:
+    """The credentials are for what is below the remote, and nobody else gets them."""
+    base = tmp_path / "repos"
+    backend, stranger = HttpBackend(base, "let-me-in"), HttpBackend(base)
+    remote = Remote(base / "top", "")
+    Remote(base / "top" / "private", "").commit({"p": "private"})
+    Remote(base / "top" / "free", "").commit({"f": "free"})
+    async with serve(backend.app) as host, serve(stranger.app) as elsewhere:
+        remote.url = f"http://{host}/top"
+        urls = {"private": f"{remote.url}/private", "free": f"http://{elsewhere}/top/free"}
+        modules = (
+            f'[submodule "{name}"]\n\tpath = {name}\n\turl = {url}\n' for name, url in urls.items()
+        )
+        remote.commit({".gitmodules": "".join(modules)})
+        async with workshop.client(secrets(TOKEN="let-me-in")) as session:
+            ctx = workshop.source_context(session.id)
+            found = source(sources, remote, "#main", {"authtokensecret": "TOKEN"})
+            assert set(await files(await found.snapshot(ctx))) == {
+                *(".gitmodules", "private/p", "free/f")
+            }
+    assert set(stranger.asked) == {""}
+
+
+async def test_over_ssh(workshop: Workshop, sources: GitSources, tmp_path: Path) -> None:
+    remote = Remote(tmp_path / "repos" / "app", "")
+    commit = remote.commit({"a": "1"})
+    key = ssh_key(tmp_path, "ed25519")
+    with ssh_server(tmp_path, key.with_suffix(".pub")) as (port, known):
+        remote.url = f"ssh://root@127.0.0.1:{port}{remote.folder}/.git"
+        agent = SshProvider([AgentSource(paths=(str(key),))])
+        async with workshop.client(agent) as session:
+            ctx = workshop.source_context(session.id)
+            for attrs in (
+                {"mountsshsock": "default"},
+                {"mountsshsock": "default", "knownsshhosts": known},
+            ):
+                found = source(sources, remote, "#main", attrs)
+                assert (await found.key(ctx, 0)).key == commit
+                assert await files(await found.snapshot(ctx)) == {"a": "1"}
+            wrong = known.replace("AAAAC3", "AAAAC4")
+            impostor = {"mountsshsock": "default", "knownsshhosts": wrong}
+            with pytest.raises(CrozeError, match="Host key verification failed"):
+                await source(sources, remote, "#main", impostor).key(ctx, 0)
+            with pytest.raises(CrozeError, match="unset ssh forward key other"):
+                await source(sources, remote, "#main", {"mountsshsock": "other"}).key(ctx, 0)
+        agent.close()
+        async with workshop.client(secrets()) as session:
+            ctx = workshop.source_context(session.id)
+            with pytest.raises(CrozeError, match='no SSH key "default" forwarded from the client'):
+                await source(sources, remote, "#main", {"mountsshsock": "default"}).key(ctx, 0)
