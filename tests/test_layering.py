@@ -11,7 +11,7 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 ANYWHERE = {"errors", "status", "grpc_errors"}
 BELOW_DAEMON = (
-    "gateway why export dockerfile ops remotecache solver sources runtime store registry "
+    "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
     "session fs image llb api attest"
 )
 MAY_IMPORT: dict[str, set[str]] = {
@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("fs", "sources", "dockerfile", "runtime", "session"),
     },
     "why": {"solver", "ops", "api", "fs"},
+    "history": {"store", "llb", "api"},
     "export": {"store", "image", "registry", "session", "fs", "api"},
     "attest": {"store", "image", "registry", "session"},
     "dockerfile": {"llb", "image", "api", "fs"},

@@ -11,6 +11,7 @@ from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.platform_check import platform_warnings
+from croze.daemon.recording import recording
 from croze.daemon.results import export_source
 from croze.daemon.why_service import build_info
 from croze.errors import InvalidRequest, Unsupported
@@ -42,36 +43,46 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     sessions = (request.Session,) if request.Session else ()
     options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
     async with (
+        recording(engine.history, request) as record,
         engine.solver.job(request.Ref, sessions=sessions) as job,
-        open_bridge(
-            engine.bridges,
-            job,
-            session=request.Session,
-            load_options=options,
-            policies=source_policies(request),
-        ) as bridge,
-        engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
-        solved(engine, bridge, request) as result,
     ):
-        await evaluate(result)
-        source = await export_source(result)
-        warnings = platform_warnings(
-            request.FrontendAttrs,
-            [one.platform for one in source.results if one.ref is not None or one.config],
-            multi_platform=source.multi_platform,
-        )
-        response = text_metadata(result.metadata)
-        wanted += await session_exports(engine, request, result, first_id=len(wanted))
-        if not wanted:
-            for text in warnings:
+        record.begin(job)
+        async with (
+            open_bridge(
+                engine.bridges,
+                job,
+                session=request.Session,
+                load_options=options,
+                policies=source_policies(request),
+            ) as bridge,
+            engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
+            solved(engine, bridge, request) as result,
+        ):
+            await evaluate(result)
+            source = await export_source(result)
+            wanted += await session_exports(engine, request, result, first_id=len(wanted))
+            warnings = warnings_of(request, source)
+            for text in () if wanted else warnings:
                 bridge.warn("", text)
-        for answer in await export_all(job, request.Session, wanted, source, warnings):
-            response.update(answer)
-        if request.EnableSessionExporter:
-            await finalize_export(await engine.sessions.get(request.Session), response)
+            answers = await export_all(job, request.Session, wanted, source, warnings)
+            record.result(result.metadata, answers)
+            response = text_metadata(result.metadata)
+            for answer in answers:
+                response.update(answer)
+            if request.EnableSessionExporter:
+                await finalize_export(await engine.sessions.get(request.Session), response)
         # Who was told that the build is done may pull the plug.
         engine.keys.flush()
         return response
+
+
+def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequence[str]:
+    """Of platforms that are not those that were asked for."""
+    return platform_warnings(
+        request.FrontendAttrs,
+        [one.platform for one in source.results if one.ref is not None or one.config],
+        multi_platform=source.multi_platform,
+    )
 
 
 def source_policies(request: control_pb2.SolveRequest) -> list[policy_pb2.Policy]:

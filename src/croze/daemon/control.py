@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from croze.api import control_pb2, control_pb2_grpc
 from croze.daemon import build, workers
 from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
-from croze.errors import Unsupported
 from croze.grpc_errors import Context, aborting, unary
 from croze.store.contract import PrunePolicy, UsageRecord
+
+CLOCK_HEADER = "buildkit-current-timestamp"
 
 
 class ControlService(control_pb2_grpc.ControlServicer):
@@ -34,10 +36,22 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.StatusRequest, context: Context
     ) -> AsyncIterator[control_pb2.StatusResponse]:
         async with aborting(context):
-            job = await self._engine.solver.find_job(request.Ref)
-            async for batch in job.events():
-                for response in responses(batch):
-                    yield response
+            await send_clock(context)
+            async for response in self._status(request.Ref):
+                yield response
+
+    async def _status(self, ref: str) -> AsyncIterator[control_pb2.StatusResponse]:
+        """Of a build that runs, is about to, or is on record."""
+        solver, history = self._engine.solver, self._engine.history
+        record = await history.find(ref) if not solver.has_job(ref) else None
+        if record is not None:
+            for response in history.log_of(record):
+                yield response
+            return
+        job = await solver.find_job(ref)
+        async for batch in job.events():
+            for response in responses(batch):
+                yield response
 
     async def Session(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: AsyncIterator[control_pb2.BytesMessage], context: Context
@@ -77,14 +91,28 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.BuildHistoryRequest, context: Context
     ) -> AsyncIterator[control_pb2.BuildHistoryEvent]:
         async with aborting(context):
-            raise Unsupported("this daemon keeps no build history")
-            yield control_pb2.BuildHistoryEvent()
+            await send_clock(context)
+            async for event in self._engine.history.listen(request):
+                yield event
 
     @unary
     async def UpdateBuildHistory(
         self, request: control_pb2.UpdateBuildHistoryRequest, context: Context
     ) -> control_pb2.UpdateBuildHistoryResponse:
-        raise Unsupported("this daemon keeps no build history")
+        history = self._engine.history
+        if request.Delete:
+            await history.delete(request.Ref)
+        elif request.Finalize:
+            await history.finalize(request.Ref)
+        else:
+            await history.update(request.Ref, lambda r: setattr(r, "pinned", request.Pinned))
+        return control_pb2.UpdateBuildHistoryResponse()
+
+
+async def send_clock(context: Context) -> None:
+    """What time it is here, for clients that show how long something has been running."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    await context.send_initial_metadata(((CLOCK_HEADER, now),))
 
 
 def prune_policy(request: control_pb2.PruneRequest) -> PrunePolicy:

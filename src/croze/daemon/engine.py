@@ -15,7 +15,7 @@ from pathlib import Path
 from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.activity import Activity
-from croze.daemon.config import Config, Registry
+from croze.daemon.config import Config, HistoryLimits, Registry
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
@@ -28,6 +28,7 @@ from croze.gateway.bridge import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.forward import GatewayForwarder
 from croze.gateway.frontends import builtin_frontends
+from croze.history.history import BuildHistory, Expiry
 from croze.ops.content import ContentDigests
 from croze.ops.load import LoadOptions, load
 from croze.ops.logs import LogLimits
@@ -76,6 +77,7 @@ class Engine:
     gc: GarbageCollector
     worker: Worker
     recorder: Recorder
+    history: BuildHistory
     activity: Activity = field(default_factory=Activity)
     """Builds and sessions."""
     builds: Activity = field(default_factory=Activity)
@@ -99,6 +101,8 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
         keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
         stack.callback(keys.close)
         recorder = _open_recorder(settings, stack)
+        history = BuildHistory(content.store, _expiry(config.history))
+        await stack.enter_async_context(history)
         results = RefResults(content.store.refs)
         solver = Solver(keys, results, Resolver(services), observer=recorder)
         await stack.enter_async_context(solver)
@@ -133,6 +137,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             gc=gc,
             worker=worker,
             recorder=recorder,
+            history=history,
         )
 
 
@@ -271,6 +276,10 @@ def _export_services(content: _Content, pool: WorkerPool) -> ExportServices:
         registry=content.registry,
         pool=pool,
     )
+
+
+def _expiry(limits: HistoryLimits | None) -> Expiry:
+    return Expiry(limits.max_age.seconds, limits.max_entries) if limits else Expiry()
 
 
 def _folder(path: Path) -> Path:

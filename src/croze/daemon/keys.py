@@ -28,7 +28,6 @@ INERT = {
     "worker.oci.stargzSnapshotter": "there is no stargz snapshotter",
     "provenanceEnvDir": "crozed makes no provenance",
     "cache": "there is no signed cache",
-    "history": "crozed keeps no build history",
     "otel": "crozed collects no traces",
     "cdi": "crozed lends no devices",
     "grpc.debugAddress": "crozed serves no profiles",

@@ -15,7 +15,14 @@ from pathlib import Path
 import grpc.aio
 from grpc.aio import Server
 
-from croze.api import control_pb2_grpc, engine_pb2_grpc, gateway_pb2_grpc, why_pb2_grpc
+from croze.api import (
+    content_pb2_grpc,
+    control_pb2_grpc,
+    engine_pb2_grpc,
+    gateway_pb2_grpc,
+    why_pb2_grpc,
+)
+from croze.daemon.content_service import ContentService
 from croze.daemon.control import ControlService
 from croze.daemon.engine import Engine, running
 from croze.daemon.images_service import EngineService
@@ -50,7 +57,10 @@ async def serve(settings: Settings, pool: WorkerPool) -> None:
             server = make_server(engine)
             async with listening(server, settings.addresses, settings.config.grpc, settings.root):
                 await server.start()
-                collector = group.create_task(engine.gc.run())
+                loops = [
+                    group.create_task(engine.gc.run()),
+                    group.create_task(engine.history.run()),
+                ]
                 leaving = group.create_task(leave_when_idle(engine, settings, stop))
                 settle_memory()
                 with announced(settings):
@@ -58,7 +68,8 @@ async def serve(settings: Settings, pool: WorkerPool) -> None:
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
                 await stop_serving(server, engine, stop)
-                collector.cancel()
+                for loop in loops:
+                    loop.cancel()
                 leaving.cancel()
     log.info("stopped")
 
@@ -121,6 +132,7 @@ def make_server(engine: Engine) -> Server:
     """All services on one gRPC server."""
     server = grpc.aio.server(options=OPTIONS)
     control_pb2_grpc.add_ControlServicer_to_server(ControlService(engine), server)
+    content_pb2_grpc.add_ContentServicer_to_server(ContentService(engine.store.blobs), server)
     engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
     why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(engine.forwarder.servicer(), server)

@@ -108,6 +108,10 @@ class Solver:
             loop = asyncio.get_running_loop()
             self._timers[id] = loop.call_later(self._linger_s, self._forget, id)
 
+    def has_job(self, id: str) -> bool:
+        """Whether `find_job` answers at once."""
+        return id in self._jobs
+
     async def find_job(self, id: str, *, wait_s: float = 6.0) -> Job:
         """The job with this id, which may be about to start or have just ended."""
         try:

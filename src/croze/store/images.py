@@ -15,6 +15,8 @@ from croze.store.contract import ImageRecord
 from croze.store.db import Database
 from croze.store.records import utc
 
+IN_TOTO = "application/vnd.in-toto+json"
+
 
 class _Row(msgspec.Struct, omit_defaults=True):
     target: Descriptor
@@ -73,8 +75,9 @@ class DiskImageStore:
         return held
 
 
-def reach(blobs: DiskBlobStore, digest: str, found: set[str]) -> None:
-    """Add a blob and all that it names, directly or not, to `found`."""
+def reach(blobs: DiskBlobStore, digest: str, found: set[str], *, layers: bool = True) -> None:
+    """Add a blob and all that it names, directly or not, to `found`. Without `layers`, of an
+    image's layers only those that are attestations."""
     waiting = [digest]
     while waiting:
         at = waiting.pop()
@@ -82,15 +85,16 @@ def reach(blobs: DiskBlobStore, digest: str, found: set[str]) -> None:
             continue
         found.add(at)
         if blobs.has(at) and blobs.size(at) <= 4 << 20:
-            waiting += _links(blobs.peek(at))
+            waiting += _links(blobs.peek(at), layers=layers)
 
 
-def _links(data: bytes) -> Sequence[str]:
+def _links(data: bytes, *, layers: bool) -> Sequence[str]:
     if not data.lstrip().startswith(b"{"):
         return ()
     try:
         links = msgspec.json.decode(data, type=_Links)
     except msgspec.DecodeError:
         return ()
-    found = [*links.manifests, *links.layers, *([links.config] if links.config else [])]
+    kept = [d for d in links.layers if layers or d.media_type == IN_TOTO]
+    found = [*links.manifests, *kept, *([links.config] if links.config else [])]
     return [d.digest for d in found]

@@ -39,8 +39,9 @@ class Leases:
         self._counts: Counter[str] = Counter()
         self._open = 0
         self._named: dict[str, set[str]] = {}
-        for name, digest in db.read("SELECT name, digest FROM leases"):
-            self._named.setdefault(str(name), set()).add(str(digest))
+        self._exact: dict[str, set[str]] = {}
+        for name, digest, exact in db.read("SELECT name, digest, exact FROM leases"):
+            self._table(exact=bool(exact)).setdefault(str(name), set()).add(str(digest))
 
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator[MemoryLease]:
@@ -58,25 +59,29 @@ class Leases:
         """Whether any lease is open now."""
         return self._open > 0
 
-    def keep(self, name: str, digests: Sequence[str]) -> None:
-        """Hold blobs (and all that they name) under a name, across restarts, until `drop`. Adds to
-        what the name holds already."""
-        rows = [(name, d) for d in digests]
-        self._db.write_many("INSERT OR IGNORE INTO leases VALUES (?, ?)", rows)
-        self._named.setdefault(name, set()).update(digests)
+    def _table(self, *, exact: bool) -> dict[str, set[str]]:
+        return self._exact if exact else self._named
+
+    def keep(self, name: str, digests: Sequence[str], *, exactly: bool = False) -> None:
+        """Hold blobs under a name, across restarts, until `drop`: with all that they name, or
+        `exactly` these. Adds to what the name holds already."""
+        rows = [(name, d, int(exactly)) for d in digests]
+        self._db.write_many("INSERT OR IGNORE INTO leases VALUES (?, ?, ?)", rows)
+        self._table(exact=exactly).setdefault(name, set()).update(digests)
 
     def drop(self, name: str) -> None:
         """Let go what `keep` holds under the name. Idempotent."""
         self._db.write("DELETE FROM leases WHERE name = ?", name)
         self._named.pop(name, None)
+        self._exact.pop(name, None)
 
     def names(self) -> Sequence[str]:
         """The names that hold something."""
-        return sorted(self._named)
+        return sorted({*self._named, *self._exact})
 
     def held_blobs(self) -> Set[str]:
         """The digests that leases hold, with what those name."""
-        found: set[str] = set()
+        found = set().union(*self._exact.values())
         tops = {d for d, count in self._counts.items() if count > 0}
         for digest in tops.union(*self._named.values()):
             reach(self._blobs, digest, found)

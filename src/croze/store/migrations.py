@@ -53,6 +53,18 @@ STEPS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        "ALTER TABLE leases ADD COLUMN exact INTEGER NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE history (
+            ref TEXT PRIMARY KEY,
+            completed_us INTEGER NOT NULL,
+            pinned INTEGER NOT NULL,
+            data BLOB NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX history_by_age ON history (pinned, completed_us)",
+    ),
 )
 
 

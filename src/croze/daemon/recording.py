@@ -1,0 +1,146 @@
+"""What of a build goes into the history, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import msgspec
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze.api import control_pb2
+from croze.daemon.status import responses
+from croze.errors import Canceled
+from croze.grpc_errors import to_status
+from croze.history import logs
+from croze.history.history import BuildHistory
+from croze.image.descriptor import Descriptor
+from croze.solver.solver import Job
+from croze.store.blobs import DiskBlobStore
+
+ERROR_MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"
+"""Spelt as BuildKit spells it."""
+_DESCRIPTOR_KEY = "containerimage.descriptor"
+_DOCKERFILE = "dockerfile.v0"
+
+
+class Recording:
+    """One build's record while the build runs."""
+
+    def __init__(self, history: BuildHistory, request: control_pb2.SolveRequest) -> None:
+        self._history = history
+        self._record = started_record(request)
+        self._job: Job | None = None
+        self._error: status_pb2.Status | None = None
+        self._hidden = request.Internal
+
+    def begin(self, job: Job) -> None:
+        """The build is on its way."""
+        self._job = job
+        if not self._hidden:
+            self._record.CreatedAt.FromDatetime(datetime.now(UTC))
+            self._history.start(self._record)
+
+    def result(self, metadata: Mapping[str, bytes], answers: Sequence[Mapping[str, str]]) -> None:
+        """What the frontend said of its result, and each exporter of what it made."""
+        for key, value in metadata.items():
+            self._record.ExporterResponse[key] = value.decode("utf-8", "replace")
+        for number, answer in enumerate(answers):
+            if _DESCRIPTOR_KEY in answer:
+                made = msgspec.json.decode(
+                    base64.b64decode(answer[_DESCRIPTOR_KEY]), type=Descriptor
+                )
+                self._add_result(number, wire_descriptor(made))
+
+    def _add_result(self, number: int, made: control_pb2.Descriptor) -> None:
+        result = self._record.Result
+        result.Results[number].CopyFrom(made)
+        if not result.HasField("ResultDeprecated"):
+            result.ResultDeprecated.CopyFrom(made)
+
+    def end(self, error: BaseException | None) -> None:
+        """The build is over."""
+        if self._job is None or self._hidden:
+            return
+        record = self._record
+        record.CompletedAt.FromDatetime(datetime.now(UTC))
+        if error is not None:
+            cause = Canceled() if isinstance(error, asyncio.CancelledError) else error
+            self._error = to_status(cause, plain=True)
+        self._history.finish(record.Ref, self._complete(self._job))
+
+    async def _complete(self, job: Job) -> control_pb2.BuildHistoryRecord:
+        blobs, record = self._history.store.blobs, self._record
+        record.logs.CopyFrom(await self._write_log(job, blobs))
+        if self._error is not None:
+            data = self._error.SerializeToString()
+            record.externalError.CopyFrom(await put(blobs, data, ERROR_MEDIA_TYPE))
+            record.error.code, record.error.message = self._error.code, self._error.message
+        return record
+
+    async def _write_log(self, job: Job, blobs: DiskBlobStore) -> control_pb2.Descriptor:
+        count, size = logs.StepCount(), 0
+        async with blobs.writer() as writer:
+            async for batch in job.events():
+                for data in logs.packed(responses(batch), count):
+                    size += len(data)
+                    writer.write(data)
+                    await asyncio.sleep(0)
+            digest = await writer.commit()
+        count.write_to(self._record)
+        return control_pb2.Descriptor(digest=digest, size=size, media_type=logs.MEDIA_TYPE)
+
+
+@asynccontextmanager
+async def recording(
+    history: BuildHistory, request: control_pb2.SolveRequest
+) -> AsyncIterator[Recording]:
+    """Record the build that runs inside, however it ends, from its `begin` on. Stands around the
+    job: the log is complete when that is gone."""
+    made = Recording(history, request)
+    try:
+        yield made
+    except BaseException as error:
+        made.end(error)
+        raise
+    made.end(None)
+
+
+def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:
+    """What is known of a build before it starts. The built-in Dockerfile frontend has one name
+    however it was asked for."""
+    attrs = dict(request.FrontendAttrs)
+    frontend = request.Frontend
+    own = not any(
+        key == f"context:{_DOCKERFILE}" or key.startswith(f"context:{_DOCKERFILE}::")
+        for key in attrs
+    )
+    if frontend == "gateway.v0" and attrs.get("source") == _DOCKERFILE and own:
+        frontend = _DOCKERFILE
+        del attrs["source"]
+    exporters = [control_pb2.Exporter(Type=e.Type, Attrs=e.Attrs) for e in request.Exporters]
+    if not exporters and request.ExporterDeprecated:
+        kind, given = request.ExporterDeprecated, request.ExporterAttrsDeprecated
+        exporters = [control_pb2.Exporter(Type=kind, Attrs=given)]
+    return control_pb2.BuildHistoryRecord(
+        Ref=request.Ref, Frontend=frontend, FrontendAttrs=attrs, Exporters=exporters
+    )
+
+
+async def put(blobs: DiskBlobStore, data: bytes, media_type: str) -> control_pb2.Descriptor:
+    """Keep some bytes that a record names."""
+    digest = await blobs.put(data)
+    return control_pb2.Descriptor(digest=digest, size=len(data), media_type=media_type)
+
+
+def wire_descriptor(made: Descriptor) -> control_pb2.Descriptor:
+    """A descriptor as records have it."""
+    return control_pb2.Descriptor(
+        digest=made.digest,
+        size=made.size,
+        media_type=made.media_type,
+        annotations=made.annotations,
+    )

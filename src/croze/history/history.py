@@ -1,0 +1,254 @@
+"""The history of a daemon: builds under way, finished ones, and those who listen.
+
+What is being written down is waited for by whoever asks, never by the build.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from croze.api import control_pb2
+from croze.errors import CrozeError
+from croze.history import filters, logs
+from croze.history.records import Records
+from croze.store.open import Store
+
+log = logging.getLogger(__name__)
+
+Event = control_pb2.BuildHistoryEvent
+Record = control_pb2.BuildHistoryRecord
+
+EXPIRE_EVERY_S = 120.0
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """A record goes when it is older *and* more than `max_entries` are newer. Pinned ones stay."""
+
+    max_age_s: float = 48 * 3600
+    max_entries: int = 50
+
+
+class BuildHistory:
+    """One for the daemon, inside `async with`: leaving waits for what is being written."""
+
+    def __init__(self, store: Store, expiry: Expiry) -> None:
+        self.store = store
+        self.records = Records(store)
+        self._expiry = expiry
+        self._active: dict[str, Record] = {}
+        self._writing: dict[str, asyncio.Task[None]] = {}
+        self._finalizers: dict[str, Finalizer] = {}
+        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._watched: Counter[str] = Counter()
+        self._doomed: set[str] = set()
+        """Deleted while somebody listens to them alone: gone once nobody does."""
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for finalizer in self._finalizers.values():
+            finalizer.wanted.set()
+        await self._tasks.__aexit__(None, None, None)
+
+    # Builds
+
+    def start(self, record: Record) -> None:
+        """A build began."""
+        self._active[record.Ref] = record
+        self._send(Event(type=control_pb2.STARTED, record=record))
+
+    def finish(self, ref: str, complete: Coroutine[None, None, Record]) -> None:
+        """A build is over: `complete` makes its record, with all blobs that it names."""
+        self._writing[ref] = self._tasks.create_task(self._finish(ref, complete))
+
+    async def _finish(self, ref: str, complete: Coroutine[None, None, Record]) -> None:
+        try:
+            async with self.store.leases.lease():
+                record = await complete
+                record.Generation = 1
+                self.records.put(record)
+        except (CrozeError, OSError) as error:
+            log.warning("build %s could not be recorded: %s", ref, error)
+        else:
+            self._active.pop(ref, None)
+            self._send(Event(type=control_pb2.COMPLETE, record=record))
+        finally:
+            self._active.pop(ref, None)
+            self._writing.pop(ref, None)
+
+    def finalize_later(
+        self, ref: str, work: Callable[[Finalizer], Coroutine[None, None, None]]
+    ) -> None:
+        """Something is added to a finished record when `wanted`, or when `work` thinks fit."""
+        finalizer = self._finalizers[ref] = Finalizer()
+        self._tasks.create_task(self._finalize(ref, finalizer, work))
+
+    async def _finalize(
+        self,
+        ref: str,
+        finalizer: Finalizer,
+        work: Callable[[Finalizer], Coroutine[None, None, None]],
+    ) -> None:
+        try:
+            await work(finalizer)
+        except (CrozeError, OSError) as error:
+            log.warning("failed to complete the record of build %s: %s", ref, error)
+        finally:
+            if self._finalizers.get(ref) is finalizer:
+                del self._finalizers[ref]
+            finalizer.done.set()
+
+    async def settled(self) -> None:
+        """Whatever was over when this was called is on disk."""
+        if self._writing:
+            await asyncio.wait(set(self._writing.values()))
+
+    # What clients ask
+
+    async def finalize(self, ref: str) -> None:
+        """The record is as complete as it gets."""
+        await self.settled()
+        if (finalizer := self._finalizers.get(ref)) is not None:
+            finalizer.wanted.set()
+            await finalizer.done.wait()
+
+    async def update(self, ref: str, change: Callable[[Record], None]) -> None:
+        """Change a finished record. Raises `CrozeError` for an unknown ref."""
+        await self.settled()
+        record = self._existing(ref)
+        change(record)
+        record.Generation += 1
+        self.records.put(record)
+        self._send(Event(type=control_pb2.COMPLETE, record=record))
+
+    async def delete(self, ref: str) -> None:
+        """Forget a build; its blobs go with the next collection. Raises `CrozeError` for an
+        unknown ref."""
+        await self.finalize(ref)
+        if self._find(ref) is None:
+            raise CrozeError(f'lease "ref_{ref}": not found')
+        if self._watched[ref]:
+            self._doomed.add(ref)
+        else:
+            self._delete(ref)
+            self.store.collect_blobs()
+
+    def _delete(self, ref: str) -> None:
+        self._doomed.discard(ref)
+        self.records.delete(ref)
+        self._send(Event(type=control_pb2.DELETED, record=Record(Ref=ref)))
+
+    async def find(self, ref: str) -> Record | None:
+        """A finished build."""
+        await self.settled()
+        return self._find(ref)
+
+    def _find(self, ref: str) -> Record | None:
+        return None if ref in self._doomed else self.records.get(ref)
+
+    def _existing(self, ref: str) -> Record:
+        record = self._find(ref)
+        if record is None:
+            raise CrozeError(f"failed to retrieve ref {ref}: file does not exist")
+        return record
+
+    def log_of(self, record: Record) -> Iterator[control_pb2.StatusResponse]:
+        """Everything that a finished build said. Raises `NotFound` if that is lost."""
+        if record.HasField("logs"):
+            with self.store.blobs.open(record.logs.digest) as file:
+                yield from logs.unpacked(file)
+
+    # Listening
+
+    async def listen(self, request: control_pb2.BuildHistoryRequest) -> AsyncIterator[Event]:
+        """Builds under way, finished ones that the filters let through, then what happens. Ends
+        only with `EarlyExit`. Raises `InvalidRequest` for a bad filter."""
+        await self.settled()
+        if request.Ref in self._doomed:
+            raise CrozeError(f"ref {request.Ref} is deleted: file does not exist")
+        with self._listening() as queue, self._watching(request.Ref):
+            for event in self._known(request):
+                yield event
+            while not request.EarlyExit:
+                event = await queue.get()
+                if request.Ref in ("", event.record.Ref):
+                    yield event
+
+    def _known(self, request: control_pb2.BuildHistoryRequest) -> list[Event]:
+        wanted = (lambda ref: ref == request.Ref) if request.Ref else (lambda ref: True)
+        events = [
+            Event(type=control_pb2.STARTED, record=record)
+            for ref, record in self._active.items()
+            if wanted(ref)
+        ]
+        if not request.ActiveOnly:
+            records = (self._find(request.Ref),) if request.Ref else self.records.all()
+            there = (r for r in records if r is not None and r.Ref not in self._doomed)
+            found = filters.select(there, request.Filter, request.Limit)
+            events += [Event(type=control_pb2.COMPLETE, record=record) for record in found]
+        return events
+
+    @contextmanager
+    def _listening(self) -> Iterator[asyncio.Queue[Event]]:
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._listeners.add(queue)
+        try:
+            yield queue
+        finally:
+            self._listeners.discard(queue)
+
+    @contextmanager
+    def _watching(self, ref: str) -> Iterator[None]:
+        self._watched[ref] += 1
+        try:
+            yield
+        finally:
+            self._watched[ref] -= 1
+            if not self._watched[ref]:
+                del self._watched[ref]
+                if ref in self._doomed:
+                    self._delete(ref)
+
+    def _send(self, event: Event) -> None:
+        """Listeners read later: each gets the record as it is now."""
+        for queue in self._listeners:
+            copy = Event()
+            copy.CopyFrom(event)
+            queue.put_nowait(copy)
+
+    # Expiry
+
+    async def run(self) -> None:
+        """Expire what is due, for ever."""
+        while True:
+            self.expire(time.time())
+            await asyncio.sleep(EXPIRE_EVERY_S)
+
+    def expire(self, now_s: float) -> None:
+        """Delete what is too old and too many."""
+        old = self.records.ages()[max(self._expiry.max_entries, 0) :]
+        for age in old:
+            if age.completed_s < now_s - self._expiry.max_age_s:
+                if self._watched[age.ref]:
+                    self._doomed.add(age.ref)
+                else:
+                    self._delete(age.ref)
+
+
+class Finalizer:
+    """Something that is still to be added to a record."""
+
+    def __init__(self) -> None:
+        self.wanted = asyncio.Event()
+        self.done = asyncio.Event()
