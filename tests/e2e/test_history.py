@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.test_build import APP, base
 
-FAILING = "FROM busybox\nRUN echo before; exit 3\n"
+FAILING = "FROM base\nRUN echo before; exit 3\n"
 
 
 def built(sandbox: Sandbox, *words: str | Path, check: bool = True) -> None:
@@ -36,7 +36,7 @@ def test_history(sandbox: Sandbox, busybox: Path) -> None:
     shown = json.loads(
         sandbox.buildx("sid", "history", "inspect", "--format=json", failed[0]).stdout
     )
-    assert shown["Status"] == "error"
+    assert shown["Status"] == "failed"
     assert "exit code: 3" in shown["Error"]["Message"]
     assert "before" in shown["Error"]["Logs"][-1]
 
