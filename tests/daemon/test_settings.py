@@ -28,6 +28,7 @@ VALUES = {
     "oci-worker-gc": "false",
     "oci-worker-gc-keepstorage": "7",
     "oci-worker-rootless": "true",
+    "oci-worker-snapshotter": "native",
 }
 
 
@@ -183,6 +184,12 @@ REFUSED: Sequence[tuple[str, str]] = (
 )
 
 
+@pytest.mark.parametrize("name", ["fuse-overlayfs", "stargz"])
+def test_snapshotters_that_are_refused(name: str) -> None:
+    with pytest.raises(Unsupported, match=f"the snapshotter {name} is not supported: .{{10}}"):
+        told(f"--oci-worker-snapshotter={name}")
+
+
 @pytest.mark.parametrize(("toml", "key"), REFUSED)
 def test_keys_that_are_refused(toml: str, key: str) -> None:
     with pytest.raises(Unsupported, match=f"config: {key} is not supported: .{{10}}"):
@@ -210,6 +217,7 @@ def test_keys_without_effect_are_named() -> None:
         ('[history]\nmaxAge = "x"', "invalid duration x"),
         ('[worker.oci]\nreservedSpace = "1.5%"', "invalid disk space 1.5%"),
         ("[worker.oci]\nenabled = false", "no worker found"),
+        ('[worker.oci]\nsnapshotter = "x"', 'unknown snapshotter name: "x"'),
         ("[worker.oci]\nnoProcessSandbox = true", "can't enable NoProcessSandbox without Rootless"),
         ('insecure-entitlements = ["x"]', "invalid entitlement : x"),
         ('[log]\nformat = "xml"', 'unsupported log type "xml"'),

@@ -16,9 +16,9 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from croze.store.contract import Compression, ImmutableRef, PrunePolicy, Sharing
+from croze.store.contract import Compression, ImmutableRef, PrunePolicy, Sharing, SnapshotterName
 from croze.store.mount import enter_private_namespace
-from croze.store.open import SnapshotterName, Store, open_store
+from croze.store.open import Store, open_store
 from tests.store.pools import ThreadPool
 from tests.store.sources import Sources
 from tests.store.trees import make_ref, tree_of, write_tree

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from croze.errors import ResourceExhausted
-from croze.store.contract import Compression, Mount, PrunePolicy
+from croze.store.contract import Compression, Mount, PrunePolicy, SnapshotterName
 from croze.store.disk import is_full
 from croze.store.mount import mount, unmount
-from croze.store.open import SnapshotterName, open_store
+from croze.store.open import open_store
 from tests.store.conftest import root_only
 from tests.store.pools import ThreadPool
 from tests.store.trees import make_ref, tree_of

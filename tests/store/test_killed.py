@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.store.open import SnapshotterName
+from croze.store.contract import SnapshotterName
 
 REPO = Path(__file__).parents[2]
 ROUNDS = {"overlayfs": 12, "native": 6}

@@ -17,11 +17,11 @@ from croze.daemon import workers
 from croze.daemon.activity import Activity
 from croze.daemon.config import Config, HistoryLimits, Registry
 from croze.daemon.gc import GarbageCollector
+from croze.daemon.keys import snapshotter_named
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
 from croze.dockerfile.resolver import SourceMeta
-from croze.errors import InvalidRequest
 from croze.export.contract import ExportServices
 from croze.fs.pool import WorkerPool
 from croze.gateway.bridge import EXTERNAL_FRONTEND, BridgeServices, Frontend
@@ -53,7 +53,7 @@ from croze.sources.images import Images
 from croze.sources.local import LocalSources
 from croze.store.contract import BlobFetcher
 from croze.store.keys import SqliteKeys
-from croze.store.open import SnapshotterName, Store, open_store
+from croze.store.open import Store, open_store
 from croze.why.history import History
 from croze.why.plan import Part, plan
 from croze.why.recorder import Recorder
@@ -159,7 +159,10 @@ async def _open_content(settings: Settings, pool: WorkerPool, stack: AsyncExitSt
         return late[0].fetcher(origin)
 
     store = await open_store(
-        settings.root, pool, snapshotter=_snapshotter(settings.config), fetchers=fetcher
+        settings.root,
+        pool,
+        snapshotter=snapshotter_named(settings.config.worker.oci.snapshotter),
+        fetchers=fetcher,
     )
     stack.push_async_callback(store.close)
     sessions = Sessions()
@@ -285,18 +288,6 @@ def _expiry(limits: HistoryLimits | None) -> Expiry:
 def _folder(path: Path) -> Path:
     path.mkdir(mode=0o711, parents=True, exist_ok=True)
     return path
-
-
-def _snapshotter(config: Config) -> SnapshotterName:
-    match config.worker.oci.snapshotter:
-        case "auto" | "":
-            return "auto"
-        case "overlayfs":
-            return "overlayfs"
-        case "native":
-            return "native"
-        case name:
-            raise InvalidRequest(f"unknown snapshotter {name}: use auto, overlayfs or native")
 
 
 def _frontends(config: Config) -> Mapping[str, Frontend]:

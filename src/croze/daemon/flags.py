@@ -159,7 +159,7 @@ FLAGS = (
     Flag("oci-worker-labels", "label KEY=VALUE (repeatable)", labels(f"{_OCI}.labels")),
     Flag(
         "oci-worker-snapshotter",
-        "auto, overlayfs, fuse-overlayfs or native",
+        "auto, overlayfs or native",
         text(f"{_OCI}.snapshotter"),
     ),
     Flag(

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import FieldInfo
 
-from croze.errors import Unsupported
+from croze.errors import InvalidRequest, Unsupported
+from croze.store.contract import SnapshotterName
 
 _CONTAINERD = "crozed runs containers itself and has no containerd worker"
 
@@ -22,6 +23,13 @@ REFUSED = {
     "worker.oci.selinux": "crozed puts no SELinux labels on containers",
 }
 """Refused unless empty or false: going on without them would be worse than not going on."""
+
+REFUSED_SNAPSHOTTERS = {
+    "fuse-overlayfs": "overlayfs itself works for ordinary users since Linux 5.11, and native does "
+    "everywhere",
+    "stargz": "crozed pulls layers whole",
+}
+"""Snapshotters of BuildKit's."""
 
 INERT = {
     "worker.containerd": _CONTAINERD,
@@ -40,6 +48,18 @@ DEPRECATED = {
     "worker.oci.gckeepstorage": "'gckeepstorage' is deprecated, use 'reservedSpace' instead",
 }
 """With BuildKit's own warnings where it has one."""
+
+
+def snapshotter_named(name: str) -> SnapshotterName:
+    """The snapshotter of a name in the configuration. Raises `Unsupported`, `InvalidRequest`."""
+    if reason := REFUSED_SNAPSHOTTERS.get(name):
+        raise Unsupported(f"the snapshotter {name} is not supported: {reason}")
+    match name:
+        case "auto" | "overlayfs" | "native":
+            return name
+        case "":
+            return "auto"
+    raise InvalidRequest(f'unknown snapshotter name: "{name}"')
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from croze.daemon import argv as go
 from croze.daemon import config as config_file
 from croze.daemon.config import Config, Toml
 from croze.daemon.flags import ENTITLEMENTS, FLAGS, Flag
+from croze.daemon.keys import snapshotter_named
 from croze.daemon.places import Places, default_places
 from croze.errors import InvalidRequest, Unsupported
 from croze.fs.userns import in_user_namespace
@@ -121,6 +122,7 @@ def _check(config: Config) -> None:
         raise InvalidRequest(f"invalid entitlement : {', '.join(sorted(unknown))}")
     if not worker.enabled:
         raise InvalidRequest("no worker found: the OCI worker, the only one, is turned off")
+    snapshotter_named(worker.snapshotter)
     if worker.no_process_sandbox and not worker.rootless:
         raise InvalidRequest("can't enable NoProcessSandbox without Rootless")
     if config.system.max_registry_concurrency <= 0:

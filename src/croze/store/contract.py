@@ -31,6 +31,8 @@ from croze.image.descriptor import Descriptor
 RecordType = Literal[
     "regular", "internal", "frontend", "source.local", "source.git.checkout", "exec.cachemount"
 ]
+SnapshotterName = Literal["auto", "overlayfs", "native"]
+"""`auto` is overlayfs where it works, else native."""
 CompressionType = Literal["uncompressed", "gzip", "zstd", "estargz"]
 
 

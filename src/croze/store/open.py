@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.fs.pool import Pool
 from croze.store.blobs import DiskBlobStore
-from croze.store.contract import BlobFetcher
+from croze.store.contract import BlobFetcher, SnapshotterName
 from croze.store.core import Core, Fetchers, LayerSnapshotter
 from croze.store.db import Database
 from croze.store.disk import Ballast, RootLock, disk_errors
@@ -29,7 +29,7 @@ from croze.store.sweep import sweep, sweep_mounts
 from croze.store.trash import Trash
 from croze.store.verify import verify
 
-SnapshotterName = Literal["auto", "overlayfs", "native"]
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -160,6 +160,8 @@ def _snapshotter(
         raise InvalidRequest(
             f"the store was made with the snapshotter {kept}, not {chosen}: use another root"
         )
+    if name == "auto":
+        log.info("auto snapshotter: using %s", chosen)
     if not kept:
         db.write("INSERT INTO settings VALUES ('snapshotter', ?)", chosen)
     if chosen == "native" or options is None:
