@@ -158,6 +158,14 @@ def test_source_policies(desk: Sandbox, images: Registry) -> None:
     try:
         desk.buildx("sid", "build", "-o", out, context)
         assert (out / "yes").read_text() == "yes\n"
+        # What stands for an image need not be one.
+        local = {**convert, "updates": {"identifier": "local://context"}}
+        policy.write_text(json.dumps({"version": 1, "rules": [local]}))
+        named = desk.context("policy-named", {"Dockerfile": "FROM scratch\nCOPY --from=n . /\n"})
+        desk.buildx(
+            "sid", "build", "-o", out, "--build-context", "n=docker-image://nothing:2", named
+        )
+        assert "COPY --from=n" in (out / "Dockerfile").read_text()
         deny = {"action": "DENY", "selector": {"identifier": "docker-image://*"}}
         policy.write_text(json.dumps({"version": 1, "rules": [deny]}))
         failed = desk.buildx("sid", "build", context, check=False)

@@ -18,7 +18,7 @@ from croze.dockerfile.gitref import GitRef, git_state, parse_git_ref
 from croze.dockerfile.numbers import parse_bool
 from croze.dockerfile.options import Options
 from croze.dockerfile.resolver import Resolver
-from croze.errors import Canceled, CrozeError, NotFound
+from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
 from croze.llb.definition import definition_to_state
 from croze.llb.fileop import CopyOptions, copy
@@ -159,8 +159,8 @@ class Contexts:
         return MainContext(
             main.filename,
             main.dockerfile_name,
-            definition_to_state(context) if context is not None else None,
-            definition_to_state(dockerfile) if dockerfile is not None and not forced else None,
+            _input_state(context) if context is not None else None,
+            _input_state(dockerfile) if dockerfile is not None and not forced else None,
         )
 
     def _narrowed(self, main: MainContext, forced: bool) -> MainContext:
@@ -260,3 +260,9 @@ def _lower_case(filename: str) -> str:
     """`dir/dockerfile` for `dir/Dockerfile`, empty for other names."""
     directory, base = posixpath.split(filename)
     return join_path(directory, base.lower()) if base == DEFAULT_FILENAME else ""
+
+
+def _input_state(definition: ops_pb2.Definition) -> State:
+    if not getattr(definition, "def"):
+        raise InvalidRequest("invalid nil input definition to definition op")
+    return definition_to_state(definition)

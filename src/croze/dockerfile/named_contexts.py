@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from croze.dockerfile.contexts import IGNORE_FILENAME, Contexts, git_context_sta
 from croze.dockerfile.gitref import parse_git_ref
 from croze.dockerfile.image_json import input_config, parse_config
 from croze.dockerfile.quote import quote
-from croze.dockerfile.resolver import OciStore
+from croze.dockerfile.resolver import OciStore, ReplacedImage
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
 from croze.image import platform as platforms
@@ -64,12 +65,17 @@ class NamedContext:
     async def _load_image(self, ref: str) -> Loaded:
         if ref == "scratch":
             return scratch(), None
-        found = await self.contexts.resolver.resolve_image(
-            reference.normalize(ref),
-            platform=self.platform,
-            mode=self.resolve_mode,
-            log_name=f"[context {self.key}] load metadata for {ref}",
-        )
+        try:
+            found = await self.contexts.resolver.resolve_image(
+                reference.normalize(ref),
+                platform=self.platform,
+                mode=self.resolve_mode,
+                log_name=f"[context {self.key}] load metadata for {ref}",
+            )
+        except ReplacedImage as replaced:
+            scheme, _, rest = replaced.identifier.partition("://")
+            slashes = "" if scheme in ("local", "input") else "//"
+            return await dataclasses.replace(self, value=f"{scheme}:{slashes}{rest}").load()
         config = parse_config(found.config)
         name = f"[context {self.key}] {ref}"
         if self.platform is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from croze.api import ops_pb2
-from croze.errors import Range, SourceDetail
+from croze.errors import Detail, Range, SourceDetail, Unsupported
 from croze.image.platform import Platform
 
 
@@ -43,6 +43,15 @@ class SourceMeta:
     """Unix seconds; an http source's header."""
     filename: str = ""
     checksum: str = ""
+
+
+class ReplacedImage(Unsupported):
+    """A policy has put something that is no image in an image's place."""
+
+    def __init__(self, message: str, *details: Detail, identifier: str = "") -> None:
+        super().__init__(message, *details)
+        self.identifier = identifier
+        """Of the source that is used instead, such as `local://name`."""
 
 
 class Resolver(Protocol):

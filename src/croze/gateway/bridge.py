@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from croze.api import ops_pb2, policy_pb2, worker_pb2
-from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
+from croze.dockerfile.resolver import OciStore, ReplacedImage, ResolvedImage, SourceMeta
 from croze.errors import Canceled, CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.containers import Containers
@@ -228,7 +228,8 @@ class Bridge:
         scheme = "docker-image://" if oci_store is None else "oci-layout://"
         decided = self.decide(ops_pb2.SourceOp(identifier=scheme + ref)).identifier
         if not decided.startswith(scheme):
-            raise Unsupported(f"could not resolve image due to policy: {ref} became {decided}")
+            text = f"ref mutated by policy to non-image: {scheme}{ref} -> {decided}"
+            raise ReplacedImage(text, identifier=decided)
         return decided.removeprefix(scheme)
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str = "") -> SourceMeta:

@@ -12,6 +12,7 @@ from yarl import URL
 
 from croze.errors import CrozeError
 from croze.registry import failures
+from croze.registry.agent import USER_AGENT
 from croze.registry.auth import Authorizer
 from croze.registry.credentials import Credentials
 from croze.registry.hosts import Endpoint
@@ -55,7 +56,7 @@ class Transport:
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=16, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120),
-            headers={"User-Agent": "croze", "Accept-Encoding": "identity"},
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             auto_decompress=False,
             trust_env=True,
         )

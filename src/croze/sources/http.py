@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.image import gojson
 from croze.image.manifest import digest_of
+from croze.registry.agent import USER_AGENT
 from croze.registry.failures import reason
 from croze.registry.lazy import aiohttp
 from croze.session import upload
@@ -135,7 +136,7 @@ class HttpSources:
         if self._client is None:
             self._client = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120),
-                headers={"User-Agent": "croze", "Accept-Encoding": "identity"},
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
                 auto_decompress=False,
                 trust_env=True,
             )
