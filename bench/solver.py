@@ -31,7 +31,7 @@ async def measure(shape: str, size: int, repeats: int = 3) -> tuple[float, float
 
 def main() -> None:
     # As the daemon, which sets the collector for graphs that live long.
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(50_000, 10, 10)
     sizes = [int(word) for word in sys.argv[1:]] or [1_000, 10_000]
     print(f"{'µs per vertex':24}{'cold':>9}{'cached':>9}")
     for shape in SHAPES:

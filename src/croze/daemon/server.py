@@ -149,10 +149,11 @@ async def leave_when_idle(engine: Engine, settings: Settings, stop: Stop) -> Non
 
 
 def settle_memory() -> None:
-    """What is loaded now stays: keep Python's collector from going through it again and again."""
+    """What is loaded now stays: keep Python's collector from going through it again and again.
+    Builds leave cycles, some of them old ones: they must not wait for too long."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(50_000, 10, 10)
 
 
 @contextmanager

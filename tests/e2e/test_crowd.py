@@ -1,0 +1,64 @@
+"""A hundred builds at once of twenty Dockerfiles that share half of their steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from croze.client.build import build_async
+from croze.client.options import BuildOptions
+from tests.e2e.sandbox import Sandbox
+from tests.e2e.test_backlog import resident_kb
+from tests.e2e.test_build import base
+
+BUILDS, GRAPHS, STEPS = 100, 20, 4
+NOTE = "RUN --mount=type=cache,target=/notes echo {name} >> /notes/all\n"
+ROOM_KB = 32 << 10
+
+
+def dockerfile(number: int, salt: str) -> str:
+    shared = "".join(NOTE.format(name=f"{salt}-shared-{step}") for step in range(STEPS))
+    own = "".join(NOTE.format(name=f"{salt}-own-{number}-{step}") for step in range(STEPS))
+    return f"FROM base\n{shared}{own}"
+
+
+async def build_all(sandbox: Sandbox, layout: str, context: Path, salt: str) -> None:
+    async def one(number: int) -> None:
+        await build_async(
+            BuildOptions(
+                context=str(context),
+                dockerfile_inline=dockerfile(number % GRAPHS, salt),
+                build_contexts=[f"base={layout}"],
+                outputs=["type=cacheonly"],
+            ),
+            address=sandbox.address,
+        )
+
+    async with asyncio.timeout(80), asyncio.TaskGroup() as group:
+        for number in range(BUILDS):
+            group.create_task(one(number))
+
+
+def test_each_step_runs_once_and_memory_stays_flat(sandbox: Sandbox, busybox: Path) -> None:
+    layout = base(busybox)[1].partition("=")[2]
+    context = sandbox.context("crowd", {"x": "y"})
+    assert sandbox.daemon is not None
+    asyncio.run(build_all(sandbox, layout, context, "first"))
+    after_one = resident_kb(sandbox.daemon.pid)
+    for _ in range(2):
+        asyncio.run(build_all(sandbox, layout, context, "second"))
+    after_all = resident_kb(sandbox.daemon.pid)
+    assert after_all - after_one < ROOM_KB, (after_one, after_all)
+    notes = sandbox.context(
+        "notes",
+        {
+            "Dockerfile": "FROM base\n"
+            + NOTE.replace("echo {name} >> /notes/all", "cp /notes/all /all")
+            + "FROM scratch\nCOPY --from=0 /all /\n"
+        },
+    )
+    sandbox.croze("build", *base(busybox), f"--output=type=local,dest={notes}/out", notes)
+    ran = Counter((notes / "out/all").read_text().split())
+    assert set(ran.values()) == {1}, ran
+    assert len(ran) == 2 * (STEPS + GRAPHS * STEPS)

@@ -1,0 +1,88 @@
+"""`kill -9` at random instants of a mixed workload: nothing that was promised is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from croze.client.connect import connect
+from croze.client.engine import EngineClient
+from tests.e2e.sandbox import Sandbox
+from tests.e2e.test_build import base
+from tests.e2e.workload import Workload, write_context
+
+ROUNDS = int(os.environ.get("CROZE_KILLS", "200"))
+SEED = int(os.environ.get("CROZE_SEED", "20240229"))
+"""Fixed, so that a failure can be had again; `CROZE_SEED=0` draws one."""
+LONGEST_S = 0.7
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox whose daemon is not started yet."""
+    made = Sandbox(tmp_path)
+    try:
+        yield made
+        assert made.stop() == 0, made.log_text()
+        assert made.wait_no_leftovers() == []
+    finally:
+        if made.daemon is not None:
+            made.daemon.kill()
+            made.daemon.wait()
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_random_instants(killed: Sandbox, busybox: Path, local_registry: str) -> None:
+    seed = SEED or int.from_bytes(os.urandom(4))
+    print(f"CROZE_SEED={seed}")
+    chance = random.Random(seed)
+    context, out = killed.path / "context", killed.path / "out"
+    write_context(context)
+    out.mkdir()
+    layout = base(busybox)[1].partition("=")[2]
+    finished = 0
+    for number in range(ROUNDS):
+        work = Workload(
+            killed.address, context, out, layout, local_registry, chance.randrange(2**32)
+        )
+        killed.start("--file-workers=1")
+        after = chance.uniform(0, LONGEST_S)
+        where = f"seed {seed}, round {number}, killed after {after:.3f} s"
+        problems = asyncio.run(_round(killed, work, after))
+        assert problems == [], f"{where}: {problems}\n{killed.log_text()[-4000:]}"
+        finished += work.done
+    assert finished > ROUNDS // 4, "the workload hardly gets anything done"
+    killed.start()
+    assert "Traceback" not in killed.log_text(), killed.log_text()[-4000:]
+
+
+async def _round(killed: Sandbox, work: Workload, after_s: float) -> list[str]:
+    """Look at what the last kill left, build, then work until the next."""
+    async with connect(killed.address) as client:
+        # This process's gRPC remembers that the last daemon refused it.
+        await client.wait_ready(10)
+        problems = await EngineClient(client.channel).verify()
+    problems += _left_behind(killed)
+    await work.build("type=cacheonly")
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(work.run())
+        await asyncio.wait((working,), timeout=after_s)
+        work.daemon_is_gone = True
+        killed.stop(signal.SIGKILL)
+        working.cancel()
+    return problems
+
+
+def _left_behind(killed: Sandbox) -> list[str]:
+    """Containers and mounts that the start should have swept."""
+    bundles = killed.root / "executor/bundle"
+    found = [str(entry) for entry in bundles.iterdir()] if bundles.exists() else []
+    mounts = Path(f"/proc/{killed.daemon.pid}/mounts") if killed.daemon else Path(os.devnull)
+    found += [line for line in mounts.read_text().splitlines() if f"{killed.root}/mnt/" in line]
+    return found
