@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import signal
+import socket
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,3 +157,50 @@ def test_a_user_without_subordinate_ids(own: Sandbox, user: pwd.struct_passwd) -
     done = execute([*own.prefix, *own.python, "-m", "croze.daemon"], own.env, check=False)
     assert done.code == 1
     assert f"/etc/subuid gives {user.pw_name} none: add a line such as" in done.stderr
+
+
+@pytest.fixture
+def tun() -> Iterator[None]:
+    """A device that every user may open, as udev makes it; not all machines have udev."""
+    device = Path("/dev/net/tun")
+    mode = device.stat().st_mode
+    device.chmod(0o666)
+    yield
+    device.chmod(mode)
+
+
+@pytest.fixture
+def answering() -> Iterator[int]:
+    """A server on the host's loopback: its port. It answers all who come with `here`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.sendall(b"here\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_a_network_of_the_users(
+    own: Sandbox, readable_busybox: Path, tun: None, answering: int
+) -> None:
+    own.start("--oci-worker-net=slirp4netns", "--allow-insecure-entitlement=network.host")
+    ask = f"nc -w 1 127.0.0.1 {answering} < /dev/null"
+    build(
+        own,
+        readable_busybox,
+        "--allow=network.host",
+        dockerfile=f"""\
+FROM busybox
+RUN grep -q tap0 /proc/net/dev && test "$({ask})" != here
+RUN --network=none ! grep -q tap0 /proc/net/dev
+RUN --network=host ! grep -q tap0 /proc/net/dev && test "$({ask})" = here
+""",
+    )

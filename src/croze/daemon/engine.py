@@ -18,6 +18,7 @@ from croze.daemon.activity import Activity
 from croze.daemon.config import Config, HistoryLimits, Registry
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.keys import snapshotter_named
+from croze.daemon.networks import networks
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
@@ -199,7 +200,7 @@ def _open_sources(content: _Content, pool: WorkerPool, stack: AsyncExitStack) ->
 
 
 async def _open_executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
-    executor = _executor(settings)
+    executor = _executor(settings, stack)
     stack.callback(Watchdog(executor.config.state_dir / "bundle").close)
     await executor.sweep()
     return executor
@@ -303,12 +304,14 @@ def _parallelism(config: Config) -> asyncio.Semaphore | None:
     return asyncio.Semaphore(limit) if limit > 0 else None
 
 
-def _executor(settings: Settings) -> OciExecutor:
+def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
     config = settings.config
     dns = config.dns
+    state_dir = _folder(settings.root / "executor")
     return OciExecutor(
         OciConfig(
-            state_dir=_folder(settings.root / "executor"),
+            state_dir=state_dir,
+            networks=networks(config.worker.oci, state_dir, stack),
             binary=config.worker.oci.binary,
             cgroup_parent=config.worker.oci.default_cgroup_parent,
             dns=DnsConfig(
