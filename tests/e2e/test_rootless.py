@@ -152,11 +152,12 @@ def test_under_rootlesskit(own: Sandbox, readable_busybox: Path) -> None:
     wait_for(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_a_user_without_subordinate_ids(own: Sandbox, user: pwd.struct_passwd) -> None:
-    execute(["usermod", "--del-subuids", "1-4000000000", user.pw_name], dict(os.environ))
-    done = execute([*own.prefix, *own.python, "-m", "croze.daemon"], own.env, check=False)
+def test_a_user_without_subordinate_ids(shared: Path) -> None:
+    with ordinary_user("croze-bare") as bare, user_sandbox(bare, shared) as own:
+        execute(["usermod", "--del-subuids", "1-4000000000", bare.pw_name], dict(os.environ))
+        done = execute([*own.prefix, *own.python, "-m", "croze.daemon"], own.env, check=False)
     assert done.code == 1
-    assert f"/etc/subuid gives {user.pw_name} none: add a line such as" in done.stderr
+    assert "/etc/subuid gives croze-bare none: add a line such as" in done.stderr
 
 
 @pytest.fixture
