@@ -9,7 +9,7 @@ import pytest
 
 from croze.errors import NotFound
 from croze.fs import digest
-from croze.fs.checksum import Index, Query, checksum, query_digest, quote
+from croze.fs.checksum import Index, Query, checksum, query_digest
 from croze.fs.entry import lstat_entry
 from tests.fs import trees
 
@@ -109,7 +109,3 @@ def test_a_damaged_side_file_is_ignored(tree: Path, tmp_path: Path) -> None:
         assert checksum(str(tree), str(side), [ALL]) == want
     assert side.read_bytes() == data
     assert sorted(os.listdir(tmp_path)) == ["side", "t"]
-
-
-def test_quoting() -> None:
-    assert quote('a"\\\n\x01é' + os.fsdecode(b"\xff")) == '"a\\"\\\\\\n\\x01é\\xff"'

@@ -15,6 +15,8 @@ from croze.fs.match import MatchState, PatternMatcher
 GOLDEN = json.loads(
     (Path(__file__).parent.parent / "golden/data/dockerfile/ignore.json").read_bytes()
 )
+CORNERS = json.loads(Path(__file__).with_name("match_corners.json").read_bytes())
+"""More in that format: what is wrong behind the first mismatch goes unnoticed, and the like."""
 
 
 def answer(patterns: list[str], path: str) -> dict[str, Any]:
@@ -41,7 +43,9 @@ def answer(patterns: list[str], path: str) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("case", GOLDEN["match"], ids=lambda c: f"{c['patterns']}-{c['path']}")
+@pytest.mark.parametrize(
+    "case", GOLDEN["match"] + CORNERS, ids=lambda c: f"{c['patterns']}-{c['path']}"
+)
 def test_matches_like_moby(case: dict[str, Any]) -> None:
     assert answer(case["patterns"], case["path"]) == case["want"]
 

@@ -65,7 +65,7 @@ def test_what_holds_for_one_process_ends_with_it() -> None:
 
 def test_a_process_needs_words() -> None:
     with pytest.raises(InvalidRequest, match="arguments are required"):
-        llb.image("alpine").run([])
+        llb.image("alpine").run([]).root.marshal()
 
 
 def test_path_is_given_where_the_daemon_does_not() -> None:

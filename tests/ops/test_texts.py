@@ -8,7 +8,6 @@ from croze.api import ops_pb2
 from croze.ops import gojson
 from croze.ops.content import dedupe_paths
 from croze.ops.file_keys import has_wildcard
-from croze.ops.quote import quote
 
 
 def test_json_escapes() -> None:
@@ -29,19 +28,6 @@ def test_json_of_messages() -> None:
     )
     build = ops_pb2.BuildOp(attrs={"b": "2", "a": "1"})
     assert gojson.encode(build) == b'{"attrs":{"a":"1","b":"2"}}'
-
-
-@pytest.mark.parametrize(
-    ("text", "quoted"),
-    [
-        ("sh -c x", '"sh -c x"'),
-        ('a"b\\', '"a\\"b\\\\"'),
-        ("a\nb\t\x1b", '"a\\nb\\t\\x1b"'),
-        ("é\u200b\U000e0001", '"é\\u200b\\U000e0001"'),
-    ],
-)
-def test_quotes(text: str, quoted: str) -> None:
-    assert quote(text) == quoted
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Directive:
-    """`value` is all of it; `head` its first word, for `syntax` the frontend image."""
+    """`value` is all of it; `head` its first word: of `syntax` the frontend image, of `check` all
+    that counts."""
 
     name: str
     value: str

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from croze.dockerfile.numbers import parse_bool
-from croze.dockerfile.quote import quote
 from croze.errors import InvalidRequest
 from croze.llb.gitsource import git
 from croze.llb.giturl import GitUrl, parse_git_url, parse_url
 from croze.llb.options import OpOptions
 from croze.llb.state import State
+from croze.quote import quote
 
 _FLAGS = ("submodules", "keep-git-dir", "fetch-by-commit")
 

@@ -1,10 +1,11 @@
-"""Image configs that come as JSON, with the messages that BuildKit has for bad ones."""
+"""Image configs that come as JSON."""
 
 from __future__ import annotations
 
 import base64
 import json
 
+from croze.dockerfile.json_form import syntax_error
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import config as image_config
 from croze.image.config import ImageConfig
@@ -17,7 +18,7 @@ def parse_config(data: bytes) -> ImageConfig:
     try:
         return image_config.parse(data)
     except CrozeError as err:
-        raise InvalidRequest(_syntax_error(data) or str(err)) from None
+        raise InvalidRequest(syntax_error(data) or str(err)) from None
 
 
 def input_config(metadata: str, key: str) -> ImageConfig | None:
@@ -34,26 +35,3 @@ def input_config(metadata: str, key: str) -> ImageConfig | None:
         return parse_config(data)
     except CrozeError as err:
         raise err.wrap(f"failed to parse image config for {key}") from None
-
-
-def _syntax_error(data: bytes) -> str:
-    """Go's message for JSON that can't be read; empty if that is not the trouble."""
-    try:
-        json.loads(data)
-    except json.JSONDecodeError as err:
-        text, at = err.doc, err.pos
-        if not text[at:].strip():
-            return "unexpected end of JSON input"
-        where = {
-            "Expecting property name enclosed in double quotes": (
-                "looking for beginning of object key string"
-            ),
-            "Expecting value": "looking for beginning of value",
-            "Expecting ':' delimiter": "after object key",
-            "Expecting ',' delimiter": "after object key:value pair",
-            "Extra data": "after top-level value",
-        }.get(err.msg, "in literal")
-        return f"invalid character {text[at]!r} {where}"
-    except ValueError:
-        return "invalid UTF-8 in JSON"
-    return ""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.quote import quote
 from croze.dockerfile.space import SPACE, is_space
 from croze.dockerfile.syntax_tree import Node
+from croze.quote import quote
 
 _SPACES = re.compile(r"[\t\v\f\r ]+")
 _BYTE_SPACES = re.compile(r"[\t\n\v\f\r \x85\xa0]+")

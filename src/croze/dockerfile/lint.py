@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from croze.dockerfile.directives import DirectiveScanner
 from croze.dockerfile.lint_rules import Rule
 from croze.dockerfile.location import DockerfileError, Ranges
-from croze.dockerfile.quote import quote
+from croze.quote import quote
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from croze.dockerfile.contexts import IGNORE_FILENAME, Contexts, git_context_state
 from croze.dockerfile.gitref import parse_git_ref
 from croze.dockerfile.image_json import input_config, parse_config
-from croze.dockerfile.quote import quote
 from croze.dockerfile.resolver import OciStore, ReplacedImage
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
@@ -23,6 +22,7 @@ from croze.llb.definition import definition_to_state
 from croze.llb.graph import Deferred, Output
 from croze.llb.source import http, image, local, oci_layout
 from croze.llb.state import State, scratch
+from croze.quote import quote
 
 FollowPaths = Callable[[], Sequence[str]]
 Loaded = tuple[State, ImageConfig | None]
@@ -199,7 +199,7 @@ def _parse_oci(spec: str) -> tuple[str, str]:
         parsed = reference.parse(spec)
     except CrozeError as err:
         raise err.wrap(f"could not parse oci-layout reference {quote(spec)}") from None
-    name = spec.partition("@")[0].removesuffix(f":{parsed.tag}" if parsed.tag else "")
+    name = spec.partition("@")[0]
     if not parsed.digest:
         raise InvalidRequest(f"oci-layout reference {quote(name)} has no digest")
-    return name, parsed.digest
+    return name.removesuffix(f":{parsed.tag}" if parsed.tag else ""), parsed.digest

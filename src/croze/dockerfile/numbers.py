@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from croze.dockerfile.quote import quote
 from croze.errors import InvalidRequest
+from croze.quote import quote
 
 _INT = re.compile(r"[+-]?[0-9]+\Z")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")

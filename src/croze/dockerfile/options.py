@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
+from croze.dockerfile.json_form import kind, syntax_error
 from croze.dockerfile.lint import LintConfig, parse_check
 from croze.dockerfile.numbers import parse_bool, parse_int
-from croze.dockerfile.quote import quote
 from croze.dockerfile.resource_options import parse_resources, parse_ulimits
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import platform as platforms
@@ -24,9 +24,11 @@ from croze.llb.execop import Device
 from croze.llb.meta import NetworkMode, Ulimit
 from croze.llb.options import LinuxResources
 from croze.llb.source import ResolveMode
+from croze.quote import quote
 
 _DEFAULT_SBOM_GENERATOR = "docker/buildkit-syft-scanner:stable-1"
 _ATTESTATIONS = ("sbom", "provenance")
+_ENTRY_TYPE = "moby_buildkit_v1.CacheOptionsEntry"
 _LINT_ARG = "build-arg:BUILDKIT_DOCKERFILE_CHECK"
 
 
@@ -233,16 +235,25 @@ def _parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImport]:
 
 
 def _parse_json_imports(text: str) -> list[CacheImport]:
+    wrong = syntax_error(text) or "json: cannot unmarshal {} into Go value of type {}"
     try:
-        entries = json.loads(text) or []
-        found = []
-        for entry in entries:
-            members = {str(key).lower(): value for key, value in entry.items()}
-            attrs = {str(k): str(v) for k, v in (members.get("attrs") or {}).items()}
-            found.append(CacheImport(str(members.get("type") or ""), attrs))
-    except (ValueError, AttributeError, TypeError) as err:
-        raise InvalidRequest(f"failed to unmarshal cache-imports ({quote(text)}): {err}") from None
+        entries = json.loads(text)
+    except ValueError:
+        raise _bad_imports(text, wrong) from None
+    if not isinstance(entries, list | None):
+        raise _bad_imports(text, wrong.format(kind(entries), "[]*" + _ENTRY_TYPE))
+    found = []
+    for entry in entries or ():
+        if not isinstance(entry, dict):
+            raise _bad_imports(text, wrong.format(kind(entry), _ENTRY_TYPE))
+        members = {str(key).lower(): value for key, value in entry.items()}
+        attrs = {str(k): str(v) for k, v in dict(members.get("attrs") or {}).items()}
+        found.append(CacheImport(str(members.get("type") or ""), attrs))
     return found
+
+
+def _bad_imports(text: str, wrong: str) -> InvalidRequest:
+    return InvalidRequest(f"failed to unmarshal cache-imports ({quote(text)}): {wrong}")
 
 
 def _parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:

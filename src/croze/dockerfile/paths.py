@@ -5,9 +5,9 @@ BuildKit `util/system/path.go`.
 
 from __future__ import annotations
 
-from croze.dockerfile.quote import quote
 from croze.errors import InvalidRequest
 from croze.llb.meta import clean_path, join_path
+from croze.quote import quote
 
 
 def to_slash(path: str, os: str) -> str:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
 from croze.dockerfile.numbers import parse_int, parse_uint
-from croze.dockerfile.quote import quote
 from croze.errors import CrozeError, InvalidRequest
 from croze.llb.meta import Ulimit
 from croze.llb.options import LinuxResources
+from croze.quote import quote
 
 _ULIMITS = frozenset(
     [

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from unicodedata import category
 
 from croze.dockerfile import shell_pattern
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.quote import quote
 from croze.dockerfile.space import SPACE, is_space
+from croze.quote import quote
 
 _BROKEN = re.compile("[\ud800-\udfff]")
 _PIECES = re.compile(f"[{SPACE}]+|[^{SPACE}]+")
@@ -27,12 +27,13 @@ _MAX_NESTING = 100
 @dataclass(frozen=True)
 class Expansion:
     """A word after expansion: as one text, and split at spaces. `matched` and `unmatched` are the
-    names that were and weren't found."""
+    names that were and weren't found, up to the `error` if there is one."""
 
     result: str
     words: tuple[str, ...]
     matched: frozenset[str] = frozenset()
     unmatched: frozenset[str] = frozenset()
+    error: DockerfileError | None = None
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,23 @@ class ShellLex:
 
     def expand(self, word: str, env: Mapping[str, str]) -> Expansion:
         """Expand the variables in `word`. Raises `DockerfileError`."""
+        found = self.attempt(word, env)
+        if found.error is not None:
+            raise found.error
+        return found
+
+    def attempt(self, word: str, env: Mapping[str, str]) -> Expansion:
+        """The same for those who report names whether or not the word is right."""
         text = _BROKEN.sub("\ufffd", word).removeprefix("\ufeff")
         if self._is_plain(text):
             return Expansion(text, _split(text))
         reader = _Reader(self, text, env)
         try:
-            result, words = reader.read("", self.raw_escapes)
+            found = Expansion(*reader.read("", self.raw_escapes))
         except DockerfileError as err:
-            raise err.wrap(f"failed to process {quote(word)}") from None
-        return Expansion(result, words, frozenset(reader.matched), frozenset(reader.unmatched))
+            found = Expansion("", (), error=err.wrap(f"failed to process {quote(word)}"))
+        names = frozenset(reader.matched), frozenset(reader.unmatched)
+        return replace(found, matched=names[0], unmatched=names[1])
 
     def expand_words(self, word: str, env: Mapping[str, str]) -> tuple[str, ...]:
         """The same, split at the spaces that are outside quotes, after expansion."""

@@ -20,6 +20,7 @@ from croze.fs.index import DIR, FILE, LINK, Index, Node, Scanner
 from croze.fs.match import MatchState, PatternMatcher
 from croze.fs.paths import base, rooted
 from croze.fs.root import MAX_LINKS
+from croze.quote import quote
 
 __all__ = ["Index", "Query", "checksum", "query_digest"]
 
@@ -283,25 +284,3 @@ def _matcher(patterns: Sequence[str], kind: str) -> PatternMatcher | None:
         return PatternMatcher(patterns)
     except InvalidRequest as error:
         raise error.wrap(f"invalid {kind}patterns: [{' '.join(patterns)}]") from None
-
-
-_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t",
-            "\v": r"\v", "\\": r"\\", '"': r"\""}  # fmt: skip
-
-
-def quote(text: str) -> str:
-    """The text in double quotes, as Go's `%q`."""
-    return '"' + "".join(map(_quote_char, text)) + '"'
-
-
-def _quote_char(char: str) -> str:
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if char.isprintable():
-        return char
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -49,9 +49,9 @@ class PatternMatcher:
 
     def walk_match(self, path: str, parent: MatchState | None) -> tuple[bool, MatchState]:
         """The same question in a walk: `parent` is what the directory above got, or None."""
-        if parent is not None and self._single is not None:
+        if parent is not None and self._single is not None and not self._single.exclusion:
             hit = parent[0] or self._single.match(path)
-            return hit and not self._single.exclusion, ((True,) if hit else (False,))
+            return hit, ((True,) if hit else (False,))
         return self._walk_match(path, parent)
 
     def _walk_match(self, path: str, parent: MatchState | None) -> tuple[bool, MatchState]:
@@ -136,8 +136,23 @@ def _parse(text: str) -> Pattern | None:
         if text == "!":
             raise InvalidRequest('illegal exclusion pattern: "!"')
         text = text[1:]
-    compile_glob(text)  # only to refuse what path.Match refuses
+    _refuse_bad(text)
     return Pattern(text, exclusion)
+
+
+_CHUNK = re.compile(r"(\**)((?:\\.|\[(?:\\.|[^]\\])*\\?|[^*\\[]|\\\Z)*)", re.DOTALL)
+
+
+def _refuse_bad(pattern: str) -> None:
+    """Raise BadPattern where Go's `filepath.Match(pattern, ".")` does: it gives up at the first
+    piece between stars that doesn't match, and what is wrong behind that goes unnoticed."""
+    name = "."
+    for chunk in _CHUNK.finditer(pattern):
+        if not chunk[2]:
+            return
+        if not compile_glob(chunk[2]).fullmatch(name):
+            return
+        name = ""
 
 
 def _fuse(patterns: Sequence[Pattern]) -> list[_Segment]:
@@ -172,6 +187,11 @@ _GO_ESCAPES = {
 }  # fmt: skip
 
 
+_NOT_IN_CLASS = "bBAz"
+_INVALID = "(?P<"
+"""Not an expression, so that matching fails."""
+_FINAL_BACKSLASH = r"\$"
+"""It takes the mark of the end, which comes next, for a dollar sign."""
 _STAR = "[^/]*"
 _STARS = "(?:.*/)?"
 _REST = ".*"
@@ -206,20 +226,25 @@ def _translate(pattern: str) -> tuple[str, str]:
             in_class = False
             kind = "regex"
         elif char == "\\" and i < len(pattern):
-            out.append(_go_escape(pattern[i]))
+            out.append(_go_escape(pattern[i], in_class))
             i += 1
             kind = "regex"
+            if out[-1] == _INVALID:
+                return kind, _INVALID
         elif char in "[]":
             out.append("\\[" if in_class and char == "[" else char)
             in_class = char == "[" or (in_class and char != "]")
             kind = "regex"
+        elif char == "\\":
+            out.append(_FINAL_BACKSLASH)
         else:
             odd = odd or char in "|{"
-            escaped = char in _ESCAPE or (in_class and char in _CLASS_ESCAPE) or char == "\\"
+            escaped = char in _ESCAPE or (in_class and char in _CLASS_ESCAPE)
             out.append("\\" + char if escaped else char)
     if not odd:
         out = _without_retries(out)
-    return kind, "^" + "".join(out) + r"\Z"
+    end = "" if out[-1:] == [_FINAL_BACKSLASH] else r"\Z"
+    return kind, "^" + "".join(out) + end
 
 
 def _without_retries(parts: Sequence[str]) -> list[str]:
@@ -270,10 +295,12 @@ def _double_star(kind: str, *, last: bool) -> tuple[str, str]:
     return ("", "prefix") if kind == "exact" else (_REST, "regex")
 
 
-def _go_escape(char: str) -> str:
+def _go_escape(char: str, in_class: bool) -> str:
     """A backslash and `char` as Go's regular expressions read it."""
+    if char in (_NOT_IN_CLASS if in_class else ""):
+        return _INVALID
     if char in _GO_ESCAPES:
-        return _GO_ESCAPES[char]
+        return _GO_ESCAPES[char].strip("[]" if in_class and char == "s" else "")
     if char.isascii() and not char.isalnum():
         return re.escape(char)
-    return "(?P<"  # not an escape: makes the expression invalid, so that matching fails
+    return _INVALID

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.quote import quote
 
 
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
@@ -96,14 +97,14 @@ def parse(text: str) -> Platform:
     The result is as containerd's `Parse` gives it: `linux/arm64/v8` keeps `v8` until normalised.
     """
     if "*" in text:
-        raise InvalidRequest(f'"{text}": wildcards not yet supported: invalid argument')
+        raise InvalidRequest(f"{quote(text)}: wildcards not yet supported: invalid argument")
     parts = text.split("/", 3)
     os_name, version, features = _parse_os(parts[0], text)
     for part in parts[1:]:
         if not _COMPONENT.match(part):
             raise InvalidRequest(
-                f'"{part}" is an invalid component of "{text}": platform specifier component must '
-                'match "^[A-Za-z0-9_.-]+$": invalid argument'
+                f"{quote(part)} is an invalid component of {quote(text)}: platform specifier "
+                'component must match "^[A-Za-z0-9_.-]+$": invalid argument'
             )
     os_name, arch, variant = _complete(parts, os_name, text)
     return Platform(arch, os_name, version, features, variant)
@@ -120,14 +121,14 @@ def _complete(parts: list[str], os_name: str, text: str) -> tuple[str, str, str]
         if arch in _KNOWN_ARCH:
             return "linux", arch, variant
         raise InvalidRequest(
-            f'"{text}": unknown operating system or architecture: invalid argument'
+            f"{quote(text)}: unknown operating system or architecture: invalid argument"
         )
     if len(parts) == 2:
         return os_name, *_plain_arm(*_normalize_arch(parts[1], ""))
     if len(parts) == 3:
         arch, variant = _normalize_arch(parts[1], parts[2])
         return os_name, arch, "v8" if arch == "arm64" and not variant else variant
-    raise InvalidRequest(f'"{text}": cannot parse platform specifier: invalid argument')
+    raise InvalidRequest(f"{quote(text)}: cannot parse platform specifier: invalid argument")
 
 
 def _plain_arm(arch: str, variant: str) -> tuple[str, str]:
@@ -138,15 +139,11 @@ def _parse_os(part: str, text: str) -> tuple[str, str, tuple[str, ...]]:
     found = _OS.match(part)
     if found is None:
         raise InvalidRequest(
-            f'"{part}" is an invalid OS component of "{text}": OSAndVersion specifier component '
-            f"must match {_quote(_OS_TEXT)}: invalid argument"
+            f"{quote(part)} is an invalid OS component of {quote(text)}: OSAndVersion specifier "
+            f"component must match {quote(_OS_TEXT)}: invalid argument"
         )
     features = (unquote(feature) for feature in (found[3] or "").split("+"))
     return _normalize_os(found[1]), unquote(found[2] or ""), tuple(f for f in features if f)
-
-
-def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\") + '"'
 
 
 def format(platform: Platform) -> str:

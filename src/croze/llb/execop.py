@@ -76,10 +76,6 @@ class ExecVertex(Vertex):
         valid_exit_codes: Sequence[int],
         constraints: Constraints,
     ) -> None:
-        if not args:
-            raise InvalidRequest("arguments are required")
-        if not meta.dir:
-            raise InvalidRequest("working directory is required")
         self._args = args
         self._meta = meta
         self._mounts = sorted(
@@ -113,6 +109,12 @@ class ExecVertex(Vertex):
         return [edge for edge in edges if edge is not None]
 
     def marshal(self, marshaller: Marshaller) -> MarshalledOp:
+        """Raises `InvalidRequest` without a command or a working directory: what isn't marshalled
+        may lack them."""
+        if not self._args:
+            raise InvalidRequest("arguments are required")
+        if not self._meta.dir:
+            raise InvalidRequest("working directory is required")
         constraints = self._constraints.with_caps(*self._caps(marshaller))
         if constraints.platform is None:
             constraints = msgspec.structs.replace(constraints, platform=self._meta.platform)

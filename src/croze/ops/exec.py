@@ -22,10 +22,10 @@ from croze.ops.exec_mounts import MountPreparer, PreparedMounts
 from croze.ops.failed import blaming, id_of, keep_mounts
 from croze.ops.load import LoadedOp
 from croze.ops.logs import StepLog
-from croze.ops.quote import quote
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
+from croze.quote import quote
 from croze.runtime.contract import (
     ContainerSpec,
     NetworkMode,

@@ -17,7 +17,6 @@ from croze.dockerfile.instructions import Onbuild, parse_command
 from croze.dockerfile.location import DockerfileError, set_location, with_location
 from croze.dockerfile.named_contexts import NamedContext
 from croze.dockerfile.parser import parse
-from croze.dockerfile.quote import quote
 from croze.dockerfile.suggest import with_suggestion
 from croze.errors import CrozeError
 from croze.image import config as image_config
@@ -29,6 +28,7 @@ from croze.image.reference import Reference
 from croze.llb.options import OpOptions
 from croze.llb.source import image
 from croze.llb.state import scratch
+from croze.quote import quote
 
 COMMAND_KEY = "com.docker.dockerfile.v1.command"
 _COMMON = ("alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora")

@@ -132,7 +132,7 @@ def _lint_config(data: bytes, options: Options) -> LintConfig:
         return options.lint
     directive = find_directive("check", data)
     try:
-        return parse_check(directive.value if directive is not None else "")
+        return parse_check(directive.head if directive is not None else "")
     except CrozeError as err:
         raise err.wrap("failed to parse check options") from None
 

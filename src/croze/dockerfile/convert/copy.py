@@ -17,7 +17,6 @@ from croze.dockerfile.instructions import Add, Copy, InlineFile, SourcesAndDest
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.paths import is_absolute, normalize_path, strip_drive, to_slash
-from croze.dockerfile.quote import quote
 from croze.errors import CrozeError
 from croze.fs.match import PatternMatcher
 from croze.llb import caps
@@ -26,6 +25,7 @@ from croze.llb.fileop import CopyOptions, FileAction, copy, mkfile, owner
 from croze.llb.meta import join_path
 from croze.llb.options import OpOptions
 from croze.llb.state import State, scratch
+from croze.quote import quote
 from croze.status import ProgressGroup
 
 

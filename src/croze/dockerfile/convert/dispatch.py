@@ -153,8 +153,10 @@ def _expand(build: Build, stage: StageState, instruction: Instruction, lint: Lin
 
     def expander(lex: ShellLex, word: str) -> str:
         env = stage.state.env
-        found = lex.expand(word, env)
+        found = lex.attempt(word, env)
         check_variables(found.unmatched, stage.build_args, env, instruction.location, lint)
+        if found.error is not None:
+            raise found.error
         return found.result
 
     expanded = expand(instruction, lambda word: expander(build.lex, word))

@@ -15,7 +15,6 @@ from croze.dockerfile.instructions import Add, Arg, Stage
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.named_contexts import find_named
 from croze.dockerfile.numbers import parse_int
-from croze.dockerfile.quote import quote
 from croze.dockerfile.shell import ShellLex
 from croze.errors import CrozeError
 from croze.image.reference import check_digest
@@ -23,6 +22,7 @@ from croze.llb.definition import source_ops
 from croze.llb.env import Env
 from croze.llb.source import http, source
 from croze.llb.state import State
+from croze.quote import quote
 
 ARG = "SOURCE_DATE_EPOCH"
 

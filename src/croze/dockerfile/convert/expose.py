@@ -13,8 +13,8 @@ from croze.dockerfile.instructions import Expose
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.numbers import parse_int
-from croze.dockerfile.quote import quote
 from croze.errors import CrozeError
+from croze.quote import quote
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from croze.dockerfile.quote import quote
+from croze.quote import quote
 
 _UNITS = (("ns", 1), ("µs", 10**3), ("ms", 10**6))
 _SECOND = 10**9

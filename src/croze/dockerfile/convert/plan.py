@@ -23,12 +23,12 @@ from croze.dockerfile.instructions import Add, Copy, Instruction, Run, Stage, Wo
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.numbers import parse_int
-from croze.dockerfile.quote import quote
 from croze.dockerfile.shell import ShellLex
 from croze.dockerfile.suggest import suggest, with_suggestion
 from croze.errors import CrozeError
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.quote import quote
 
 
 def add_stages(build: Build, stages: Sequence[Stage]) -> None:
@@ -40,11 +40,10 @@ def add_stages(build: Build, stages: Sequence[Stage]) -> None:
 def _add_stage(build: Build, stage: Stage, number: int) -> None:
     lint = build.lint.for_comments(stage.comments)
     known = {*build.global_infos, *build.global_args}
-    try:
-        base = build.lex.expand(stage.base, build.global_args)
-    except CrozeError as err:
-        raise with_location(err, stage.location) from None
+    base = build.lex.attempt(stage.base, build.global_args)
     check_from_args(known, base.unmatched, stage.location, lint)
+    if base.error is not None:
+        raise with_location(base.error, stage.location)
     if not base.result:
         blank = DockerfileError(f"base name ({stage.base}) should not be blank")
         raise with_location(blank, stage.location)
@@ -76,15 +75,13 @@ def _stage_platform(
 ) -> tuple[Platform, frozenset[str]]:
     """The platform of a FROM, and the arguments that it was made of."""
     args = build.global_args
-    try:
-        found = build.lex.expand(stage.platform, args)
-    except CrozeError as err:
-        raise with_location(
-            err.wrap("failed to process arguments for platform "), stage.location
-        ) from None
+    found = build.lex.attempt(stage.platform, args)
     check_from_args(known, found.unmatched, stage.location, lint)
     check_redundant_platform(stage, found, args, lint)
     check_constant_platform(stage, found, lint)
+    if found.error is not None:
+        wrong = found.error.wrap("failed to process arguments for platform ")
+        raise with_location(wrong, stage.location)
     if not found.result:
         message = f"empty platform value from expression {stage.platform}"
         message = _suggest_any(message, found.unmatched, args)

@@ -88,8 +88,10 @@ def _arg_value(
         inherited = build.global_args.get(pair.key)
         return replace(pair, value=inherited), inherited is not None
     env = stage.state.env
-    found = build.lex.expand(pair.value, env)
+    found = build.lex.attempt(pair.value, env)
     check_variables(found.unmatched, stage.build_args, env, arg.location, lint)
+    if found.error is not None:
+        raise found.error
     return replace(pair, value=found.result), False
 
 

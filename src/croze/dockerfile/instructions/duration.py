@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.quote import quote
+from croze.quote import quote
 
 _UNITS = {
     "ns": 1,

@@ -10,8 +10,8 @@ from croze.dockerfile.instructions.header import at_least_one, header
 from croze.dockerfile.instructions.values import Healthcheck, HealthcheckConfig
 from croze.dockerfile.letters import to_upper
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.quote import quote
 from croze.dockerfile.syntax_tree import Node
+from croze.quote import quote
 
 _FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
 _MIN_NS = 1_000_000

@@ -33,9 +33,9 @@ from croze.dockerfile.letters import to_lower, to_upper
 from croze.dockerfile.line_parsers import KEYWORDS
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
-from croze.dockerfile.quote import quote
 from croze.dockerfile.suggest import likely_first, with_suggestion
 from croze.dockerfile.syntax_tree import Node
+from croze.quote import quote
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
 _PARSERS: dict[str, Callable[[Node], Instruction]] = {

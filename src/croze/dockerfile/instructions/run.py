@@ -15,8 +15,8 @@ from croze.dockerfile.instructions.values import (
     ShellFile,
 )
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.quote import quote
 from croze.dockerfile.syntax_tree import Node
+from croze.quote import quote
 
 
 def parse_run(node: Node) -> Run:

@@ -1,4 +1,4 @@
-"""Text in double quotes the way BuildKit prints it in messages (Go's `%q`)."""
+"""Text in quotes the way BuildKit's messages have it (Go's `%q`)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ _SHORT = {
 def quote(text: str) -> str:
     """`text` in double quotes, unprintable characters escaped."""
     return '"' + "".join(map(_escape, text)) + '"'
+
+
+def quote_char(char: str) -> str:
+    """A single character in single quotes."""
+    inner = {"'": "\\'", '"': '"'}.get(char) or _escape(char)
+    return f"'{inner}'"
 
 
 def _escape(char: str) -> str:
