@@ -1,7 +1,7 @@
 """Small Dockerfiles that once went another way than in BuildKit, and what BuildKit says of them.
 
-`corners.json`: `text`, `opts` as in the golden cases, and `want`: the digests of the results, or the
-error; the warnings, and the error of the lint request if there is one.
+`corners.json`: `text`, `opts` as in the golden cases, and `want`: the digests of the results, or
+the error; the warnings, and the error of the lint request if there is one.
 """
 
 from __future__ import annotations
