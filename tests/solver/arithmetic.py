@@ -84,6 +84,8 @@ class Results:
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
         self.broken: set[str] = set()
+        self.unloadable: Exception | None = None
+        """What every load raises."""
         self.handles = 0
         self.loaded: list[int] = []
         self._ids = itertools.count()
@@ -102,6 +104,8 @@ class Results:
         return id in self.values
 
     async def load(self, id: str) -> Result:
+        if self.unloadable is not None:
+            raise self.unloadable
         if id not in self.values or id in self.broken:
             raise NotFound(f"{id}: not found")
         self.loaded.append(self.values[id])
