@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,16 @@ async def test_with_real_workers(tmp_path: Path, sources: Sources) -> None:
         assert len([r async for r in store.refs.prune([PrunePolicy(all=True)])]) == 3
         assert await store.verify() == []
         await store.close()
+
+
+async def test_verify_beside_deletions(opener: Opener) -> None:
+    """As at a start, when what nobody needs goes while someone asks."""
+    async with opener() as store:
+        for number in range(5):
+            await store.blobs.put(b"%d" % number)
+        async with asyncio.TaskGroup() as group:
+            verifying = group.create_task(store.verify())
+            await asyncio.sleep(0)
+            for digest in store.blobs.digests():
+                store.blobs.delete(digest)
+        assert verifying.result() == []

@@ -111,7 +111,8 @@ class Extractor:
             return  # nobody makes devices there: containerd leaves them out, too
         elif flag in _DEVICES:
             kind = _DEVICES[flag] | member.mode
-            device = os.makedev(member.devmajor & 0xFFFFFFFF, member.devminor & 0xFFFFFFFF)
+            # As many bits as mknod(2) looks at.
+            device = os.makedev(member.devmajor & 0xFFF, member.devminor & 0xFFFFF)
             self._in_place(target, lambda: os.mknod(target, kind, device))
         else:
             raise Corrupted(f"unhandled tar header type {ord(flag)}")

@@ -11,6 +11,7 @@ from croze.errors import Corrupted
 Extent = tuple[int, int]
 """Offset and length of stored bytes."""
 
+_BLOCK = 512
 _MAX_EXTENTS = 1 << 16
 _INVALID = "archive/tar: invalid tar header"
 
@@ -65,16 +66,18 @@ def pax_map(
 
 
 def _leading_numbers(read: Callable[[int], bytes]) -> list[int]:
-    """The map of version 1.0: decimal lines at the start of the content, padded to a block."""
-    text = read(512)
-    while True:
-        lines = text.split(b"\n")
-        count = _decimal(lines[0]) if len(lines) > 1 else None
-        if count is not None and count > _MAX_EXTENTS:
+    """The map of version 1.0: decimal lines at the start of the content, padded to a block. The
+    first says how many pairs there are."""
+    numbers: list[int] = []
+    rest = b""
+    while not numbers or len(numbers) <= 2 * numbers[0]:
+        *lines, rest = (rest + read(_BLOCK)).split(b"\n")
+        if len(rest) > _BLOCK:
             raise Corrupted(_INVALID)
-        if count is not None and len(lines) > 2 * count + 1:
-            return [_decimal(line) for line in lines[1 : 2 * count + 1]]
-        text += read(512)
+        numbers += [_decimal(line) for line in lines[: 2 * _MAX_EXTENTS]]
+        if numbers and numbers[0] > _MAX_EXTENTS:
+            raise Corrupted(_INVALID)
+    return numbers[1 : 2 * numbers[0] + 1]
 
 
 def _validated(extents: list[Extent], size: int) -> list[Extent]:

@@ -18,6 +18,10 @@ from croze.fs.sparse import Extent, old_gnu_map, pax_map
 BLOCK = 512
 _READ = 256 << 10
 _MAX_SPECIAL = 1 << 20
+_MAX_SPECIALS = 100
+"""How many headers may prepare one member."""
+_MAX_ID = (1 << 32) - 2
+"""Of owners; the next one means "leave it" to the kernel."""
 _XATTR = "SCHILY.xattr."
 _ZERO = bytes(BLOCK)
 
@@ -63,7 +67,7 @@ class TarReader:
         records: dict[str, bytes] = {}
         pairs: list[tuple[str, bytes]] = []
         name = link = None
-        while True:
+        for _ in range(_MAX_SPECIALS):
             self._skip()
             block = self._header()
             if block is None:
@@ -80,7 +84,8 @@ class TarReader:
             elif flag == b"K":
                 link = _text(self._special(size))
             else:
-                return self._member(block, size, records, pairs, name, link)
+                return _checked(self._member(block, size, records, pairs, name, link))
+        raise Corrupted("archive/tar: invalid tar header")
 
     def _member(
         self,
@@ -190,6 +195,15 @@ class TarReader:
             raise Corrupted("unexpected EOF")
 
 
+def _checked(member: Member) -> Member:
+    """Raises Corrupted for what no system call would take."""
+    if "\0" in member.name or "\0" in member.linkname:
+        raise Corrupted("archive/tar: invalid tar header")
+    if member.uid > _MAX_ID or member.gid > _MAX_ID:
+        raise Corrupted(f"{member.name}: invalid owner {member.uid}:{member.gid}")
+    return member
+
+
 def _parse(block: bytes, size: int) -> Member:
     flag = chr(block[156])
     name = _text(block[0:100])
@@ -239,7 +253,7 @@ def _records(data: bytes) -> list[tuple[str, bytes]]:
         end = at + int(data[at:space])
         record = data[space + 1 : end]
         key, equals, value = record.partition(b"=")
-        if end > len(data) or not equals or not key or not value.endswith(b"\n"):
+        if end > len(data) or not equals or not key or b"\0" in key or not value.endswith(b"\n"):
             raise Corrupted("archive/tar: invalid tar header")
         result.append((os.fsdecode(key), value[:-1]))
         at = end
@@ -280,6 +294,6 @@ def _seconds(value: bytes) -> int:
     """A PAX time, which may have a fraction and a sign, in nanoseconds."""
     sign = -1 if value.startswith(b"-") else 1
     whole, _, part = value.removeprefix(b"-").partition(b".")
-    if not (whole.isdigit() or part.isdigit()) or len(whole) > 12:
+    if not (whole + part).isdigit() or len(whole) > 12:
         raise Corrupted("archive/tar: invalid tar header")
     return sign * (int(whole or b"0") * 1_000_000_000 + int(part[:9].ljust(9, b"0") or b"0"))

@@ -227,13 +227,14 @@ def _group(metadata: ops_pb2.OpMetadata) -> ProgressGroup | None:
 
 
 def fresh_cache_mounts(definition: ops_pb2.Definition) -> frozenset[str]:
-    """Ids of the cache mounts of steps that ignore the cache: those steps want them empty."""
+    """Ids of the cache mounts of steps that ignore the cache: those steps want them empty. Raises
+    `InvalidRequest` for what is no definition."""
     if not any(metadata.ignore_cache for metadata in definition.metadata.values()):
         return frozenset()
     found: set[str] = set()
     for data in getattr(definition, "def"):
         name = digest_bytes(data)
         if name in definition.metadata and definition.metadata[name].ignore_cache:
-            mounts = ops_pb2.Op.FromString(data).exec.mounts
+            mounts = _parse_op(data).exec.mounts
             found |= {m.cacheOpt.ID for m in mounts if m.mountType == ops_pb2.CACHE}
     return frozenset(found)

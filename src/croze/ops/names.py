@@ -8,6 +8,8 @@ from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 
 CUSTOM_NAME = "llb.customname"
+_LONGEST_PART = 1000
+"""Of an input's name within another: names of names of names could grow without end."""
 
 
 def op_name(op: ops_pb2.Op, input_names: Sequence[str]) -> str:
@@ -22,7 +24,7 @@ def op_name(op: ops_pb2.Op, input_names: Sequence[str]) -> str:
         case "build":
             return "build"
         case "merge":
-            return f"merge ({', '.join(input_names)})"
+            return f"merge ({', '.join(map(_part, input_names))})"
         case "diff":
             lower = _side(op.diff.lower.input, input_names)
             return f"diff {lower} -> {_side(op.diff.upper.input, input_names)}"
@@ -36,7 +38,11 @@ def _side(index: int, input_names: Sequence[str]) -> str:
         return "scratch"
     if not 0 <= index < len(input_names):
         raise InvalidRequest(f"invalid diff input index {index}")
-    return f"({input_names[index]})"
+    return f"({_part(input_names[index])})"
+
+
+def _part(name: str) -> str:
+    return name if len(name) <= _LONGEST_PART else f"{name[:_LONGEST_PART]}..."
 
 
 def _action_name(action: ops_pb2.FileAction) -> str:

@@ -1,0 +1,241 @@
+"""Archives that nobody sane would write: one clear error or a tree inside the root, never more."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from croze.errors import Corrupted, CrozeError
+from croze.fs.apply import apply_layer
+from croze.fs.archive import unpack
+from croze.fs.tarread import TarReader
+from tests.fs import trees
+
+FACTOR = int(os.environ.get("CROZE_FUZZ", "1"))
+EFFORT = settings(
+    max_examples=150 * FACTOR,
+    deadline=None,
+    derandomize=FACTOR == 1,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TAR = "application/vnd.oci.image.layer.v1.tar"
+OUTSIDE: trees.Tree = {"secret": "safe", "sub": None, "sub/x": "safe"}
+
+WORDS = st.sampled_from(
+    (
+        *("a", "b", "l", "ü", "..", ".", "", "outside", "secret", "dest", "\0", "x" * 300),
+        *(".wh.a", ".wh..wh..opq", ".wh.", ".wh..."),
+    )
+)
+PATHS = st.builds(
+    lambda top, words: top + "/".join(words),
+    st.sampled_from(["", "/", "../", "./", "//", "../../outside/"]),
+    st.lists(WORDS, min_size=1, max_size=4),
+)
+NUMBERS = st.one_of(
+    st.sampled_from(
+        [0, 1, 0o777, 0o7777, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 62), (1 << 63) - 1]
+    ),
+    st.integers(0, 1000),
+)
+TEXTS = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from([b"", b"1.x", b"-", b"1e9", b"-9.9", b"x.5", b"9" * 30, b"a\0b", b"\xff/../x"]),
+    PATHS.map(os.fsencode),
+)
+KEYS = st.sampled_from(
+    (
+        *("path", "linkpath", "size", "uid", "gid", "mtime"),
+        *(f"SCHILY.xattr.{name}" for name in ("", "user.a", "user.\0", "security.capability")),
+        *("SCHILY.xattr.trusted.overlay.opaque", "GNU.sparse.name", "GNU.sparse.map"),
+        *(f"GNU.sparse.{name}" for name in ("major", "minor", "realsize", "size")),
+        *("GNU.sparse.offset", "GNU.sparse.numbytes"),
+    )
+)
+FLAGS = st.sampled_from([*list("0000555522211346SLKxgX7V"), "\x00", "ÿ"])
+
+
+def number(value: int, width: int) -> bytes:
+    text = b"%0*o" % (width - 1, value)
+    if len(text) < width:
+        return text + b"\0"
+    return (value | 1 << (width * 8 - 1)).to_bytes(width, "big")
+
+
+def header(
+    name: bytes,
+    flag: str,
+    size: int,
+    *,
+    link: bytes = b"",
+    ids: tuple[int, int] = (0, 0),
+    mode: int = 0o644,
+    mtime: int = 0,
+    device: tuple[int, int] = (0, 0),
+    magic: bytes = b"ustar\x0000",
+) -> bytes:
+    head = b"".join(
+        [
+            name[:100].ljust(100, b"\0"),
+            number(mode & 0o7777777, 8),
+            *(number(min(one, (1 << 55) - 1), 8) for one in ids),
+            number(size, 12),
+            number(mtime, 12),
+            b" " * 8,
+            flag.encode("latin-1"),
+            link[:100].ljust(100, b"\0"),
+            magic,
+            bytes(64),
+            *(number(min(one, (1 << 55) - 1), 8) for one in device),
+        ]
+    ).ljust(512, b"\0")
+    return head[:148] + b"%06o\0 " % sum(head) + head[156:]
+
+
+def padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 512)
+
+
+def record(key: str, value: bytes) -> bytes:
+    body = b" " + key.encode() + b"=" + value + b"\n"
+    length = len(body)
+    while len(str(length)) + len(body) != length:
+        length = len(str(length)) + len(body)
+    return str(length).encode() + body
+
+
+@st.composite
+def members(draw: st.DrawFn) -> bytes:
+    out = b""
+    pairs = draw(st.lists(st.tuples(KEYS, TEXTS), max_size=3)) if draw(st.booleans()) else []
+    if pairs:
+        body = b"".join(record(key, value) for key, value in pairs)
+        out += header(b"pax", "x", len(body)) + padded(body)
+    content = draw(st.one_of(st.binary(max_size=40), st.just(b"2\n0\n5\n9\n3\n" + bytes(600))))
+    size = draw(st.one_of(st.just(len(content)), NUMBERS)) if draw(st.booleans()) else len(content)
+    out += header(
+        os.fsencode(draw(PATHS)),
+        draw(FLAGS),
+        size,
+        link=os.fsencode(draw(PATHS)),
+        ids=(draw(NUMBERS), draw(NUMBERS)),
+        mode=draw(NUMBERS),
+        mtime=draw(NUMBERS),
+        device=(draw(NUMBERS), draw(NUMBERS)),
+        magic=draw(st.sampled_from([b"ustar\x0000", b"ustar  \0", bytes(8)])),
+    )
+    return out + padded(content)
+
+
+@st.composite
+def archives(draw: st.DrawFn) -> bytes:
+    data = bytearray(b"".join(draw(st.lists(members(), max_size=6))))
+    for _ in range(draw(st.integers(0, 2))):
+        if data:
+            data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data) + bytes(draw(st.sampled_from([0, 512, 1024, 1024])))
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        trees.make(root / "outside", {"secret": "safe", "sub/x": "safe"})
+        (root / "dest").mkdir()
+        yield root
+        assert trees.read(root / "outside") == OUTSIDE
+        assert sorted(os.listdir(root)) == ["blob", "dest", "outside"]
+
+
+def complaint(work: Callable[[], object]) -> str:
+    """What was wrong, in words; `none`. Anything but a `CrozeError` fails the test."""
+    try:
+        work()
+    except CrozeError as error:
+        return str(error)
+    return "none"
+
+
+@pytest.mark.parametrize("overlay", [False, True])
+@EFFORT
+@given(data=archives())
+def test_layers(overlay: bool, data: bytes) -> None:
+    with place() as root:
+        (root / "blob").write_bytes(data)
+        assert complaint(
+            lambda: apply_layer(str(root / "blob"), TAR, str(root / "dest"), overlay=overlay)
+        )
+
+
+@EFFORT
+@given(data=archives())
+def test_added_archives(data: bytes) -> None:
+    with place() as root:
+        (root / "blob").write_bytes(data)
+        assert complaint(lambda: unpack(str(root / "blob"), str(root / "dest"), "/at"))
+
+
+class Endless:
+    """A stream that goes on for ever with the same."""
+
+    def __init__(self, start: bytes, again: bytes) -> None:
+        self._next = start
+        self._again = again
+        self.given = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data, self._next = self._next, self._again
+        self.given += len(data)
+        return data
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [
+        pytest.param(
+            header(b"x", "x", 54)
+            + padded(record("GNU.sparse.major", b"1") + record("GNU.sparse.minor", b"0"))
+            + header(b"sparse", "0", 1 << 40),
+            b"1" * 65536,
+            id="a sparse map without end",
+        ),
+        pytest.param(
+            header(b"long", "L", 1 << 20), header(b"long", "L", 1 << 20) * 2048, id="names"
+        ),
+        pytest.param(
+            header(b"s", "S", 0)[:482] + b"\1" + header(b"s", "S", 0)[483:],
+            b"\1" * 512 * 512,
+            id="gnu",
+        ),
+    ],
+)
+def test_what_never_ends_takes_no_memory(start: bytes, again: bytes) -> None:
+    reader = TarReader(Endless(start, again))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Corrupted):
+            list(reader)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_giants_of_holes_take_no_space(tmp_path: Path) -> None:
+    """Nor time: as many as one likes, each of 8 TiB."""
+    sparse = record("GNU.sparse.map", b"0,1") + record("GNU.sparse.size", b"%d" % (8 << 40))
+    notes = header(b"x", "x", len(sparse)) + padded(sparse)
+    giants = (notes + header(b"giant%d" % n, "0", 1) + padded(b"!") for n in range(9))
+    (tmp_path / "blob").write_bytes(b"".join(giants) + bytes(1024))
+    (tmp_path / "dest").mkdir()
+    said = complaint(lambda: apply_layer(str(tmp_path / "blob"), TAR, str(tmp_path / "dest")))
+    assert said == "none" or "file too large" in said  # the filesystem below has a limit
+    used = sum(f.stat().st_blocks for f in (tmp_path / "dest").iterdir()) * 512
+    assert used < 1 << 20
