@@ -12,10 +12,11 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 ANYWHERE = {"errors", "status", "grpc_errors", "quote"}
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
-    "session fs image llb api attest"
+    "session fs image llb api attest telemetry"
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
+    "telemetry": {"api"},
     "llb": {"api", "image"},
     "image": set(),
     "fs": set(),
@@ -25,7 +26,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "solver": set(),
     "sources": {"store", "registry", "session", "fs", "image", "api"},
     "runtime": {"store", "fs"},
-    "ops": {"runtime", "sources", "store", "solver", "session", "fs", "image", "llb", "api"},
+    "ops": {
+        "runtime",
+        "sources",
+        "store",
+        "solver",
+        "session",
+        "fs",
+        "image",
+        "llb",
+        "api",
+        "telemetry",
+    },
     "remotecache": {"store", "registry", "solver", "image"},
     "gateway": {
         *("solver", "ops", "api", "llb", "store", "image"),

@@ -43,7 +43,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     sessions = (request.Session,) if request.Session else ()
     options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
     async with (
-        recording(engine.history, request) as record,
+        recording(engine.history, engine.telemetry, request) as record,
         engine.solver.job(request.Ref, sessions=sessions) as job,
     ):
         record.begin(job)

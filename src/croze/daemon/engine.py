@@ -19,6 +19,7 @@ from croze.daemon.config import Config, HistoryLimits, Registry
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.keys import snapshotter_named
 from croze.daemon.networks import networks
+from croze.daemon.observing import Telemetry, measuring
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
@@ -79,6 +80,7 @@ class Engine:
     worker: Worker
     recorder: Recorder
     history: BuildHistory
+    telemetry: Telemetry
     activity: Activity = field(default_factory=Activity)
     """Builds and sessions."""
     builds: Activity = field(default_factory=Activity)
@@ -89,6 +91,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
     """Open everything; on the way out, close it in the opposite order."""
     config = settings.config
     async with AsyncExitStack() as stack:
+        telemetry = await stack.enter_async_context(measuring(os.environ))
         content = await _open_content(settings, pool, stack)
         sources = _open_sources(content, pool, stack)
         executor = await _open_executor(settings, stack)
@@ -139,6 +142,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             worker=worker,
             recorder=recorder,
             history=history,
+            telemetry=telemetry,
         )
 
 

@@ -12,17 +12,23 @@ import msgspec
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.api import control_pb2
+from croze.daemon.observing import Telemetry
 from croze.daemon.status import responses
 from croze.errors import Canceled
 from croze.grpc_errors import to_status
 from croze.history import logs
-from croze.history.history import BuildHistory
+from croze.history.history import BuildHistory, Finalizer
 from croze.image.descriptor import Descriptor
 from croze.solver.solver import Job
+from croze.status import StatusEvent
 from croze.store.blobs import DiskBlobStore
+from croze.telemetry import stubs
+from croze.telemetry.build import JOB_VALUE, BuildTrace
+from croze.telemetry.spans import CURRENT, root
 
 ERROR_MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"
 """Spelt as BuildKit spells it."""
+TRACE_DELAY_S = 3.0
 _DESCRIPTOR_KEY = "containerimage.descriptor"
 _DOCKERFILE = "dockerfile.v0"
 
@@ -30,8 +36,12 @@ _DOCKERFILE = "dockerfile.v0"
 class Recording:
     """One build's record while the build runs."""
 
-    def __init__(self, history: BuildHistory, request: control_pb2.SolveRequest) -> None:
+    def __init__(
+        self, history: BuildHistory, telemetry: Telemetry, request: control_pb2.SolveRequest
+    ) -> None:
         self._history = history
+        self._telemetry = telemetry
+        self._trace = BuildTrace(CURRENT.get() or root())
         self._record = started_record(request)
         self._job: Job | None = None
         self._error: status_pb2.Status | None = None
@@ -40,7 +50,9 @@ class Recording:
     def begin(self, job: Job) -> None:
         """The build is on its way."""
         self._job = job
+        job.set_value(JOB_VALUE, self._trace)
         if not self._hidden:
+            self._telemetry.traces.want(self._trace.parent.trace_id)
             self._record.CreatedAt.FromDatetime(datetime.now(UTC))
             self._history.start(self._record)
 
@@ -79,28 +91,46 @@ class Recording:
             data = self._error.SerializeToString()
             record.externalError.CopyFrom(await put(blobs, data, ERROR_MEDIA_TYPE))
             record.error.code, record.error.message = self._error.code, self._error.message
+        self._telemetry.builds.finished(record)
+        self._history.finalize_later(record.Ref, self._add_trace)
         return record
 
     async def _write_log(self, job: Job, blobs: DiskBlobStore) -> control_pb2.Descriptor:
         count, size = logs.StepCount(), 0
+        events: list[StatusEvent] = []
         async with blobs.writer() as writer:
             async for batch in job.events():
+                events += batch
                 for data in logs.packed(responses(batch), count):
                     size += len(data)
                     writer.write(data)
                     await asyncio.sleep(0)
             digest = await writer.commit()
         count.write_to(self._record)
+        self._telemetry.traces.add(await asyncio.to_thread(self._trace.spans, events))
         return control_pb2.Descriptor(digest=digest, size=size, media_type=logs.MEDIA_TYPE)
+
+    async def _add_trace(self, finalizer: Finalizer) -> None:
+        """Clients send the last of their spans when they know that the build is done."""
+        try:
+            async with asyncio.timeout(TRACE_DELAY_S):
+                await finalizer.wanted.wait()
+        except TimeoutError:
+            pass
+        spans = self._telemetry.traces.take(self._trace.parent.trace_id)
+        data = await asyncio.to_thread(lambda: b"".join(stubs.lines(spans)))
+        async with self._history.store.leases.lease():
+            trace = await put(self._history.store.blobs, data, stubs.MEDIA_TYPE)
+            await self._history.update(self._record.Ref, lambda r: r.trace.CopyFrom(trace))
 
 
 @asynccontextmanager
 async def recording(
-    history: BuildHistory, request: control_pb2.SolveRequest
+    history: BuildHistory, telemetry: Telemetry, request: control_pb2.SolveRequest
 ) -> AsyncIterator[Recording]:
     """Record the build that runs inside, however it ends, from its `begin` on. Stands around the
     job: the log is complete when that is gone."""
-    made = Recording(history, request)
+    made = Recording(history, telemetry, request)
     try:
         yield made
     except BaseException as error:

@@ -28,6 +28,7 @@ from croze.daemon.engine import Engine, running
 from croze.daemon.images_service import EngineService
 from croze.daemon.listen import listening
 from croze.daemon.settings import Settings
+from croze.daemon.trace_service import trace_handler
 from croze.daemon.why_service import WhyService
 from croze.fs.pool import WorkerPool
 from croze.session.health import health_handler
@@ -130,9 +131,10 @@ async def stop_serving(server: Server, engine: Engine, stop: Stop) -> None:
 
 def make_server(engine: Engine) -> Server:
     """All services on one gRPC server."""
-    server = grpc.aio.server(options=OPTIONS)
+    server = grpc.aio.server(interceptors=[engine.telemetry.calls], options=OPTIONS)
     control_pb2_grpc.add_ControlServicer_to_server(ControlService(engine), server)
     content_pb2_grpc.add_ContentServicer_to_server(ContentService(engine.store.blobs), server)
+    server.add_generic_rpc_handlers((trace_handler(engine.telemetry.traces),))
     engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
     why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(engine.forwarder.servicer(), server)

@@ -76,7 +76,6 @@ class BuildHistory:
         try:
             async with self.store.leases.lease():
                 record = await complete
-                record.Generation = 1
                 self.records.put(record)
         except (CrozeError, OSError) as error:
             log.warning("build %s could not be recorded: %s", ref, error)

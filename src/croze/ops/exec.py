@@ -100,7 +100,8 @@ class ExecOp:
         env = await secrets.environment(self._exec.secretenv, self._services.sessions, sessions)
         log = StepLog(ctx.progress, self._services.log_limits)
         try:
-            await self._run_container(mounts, self._process(env), log)
+            with traced(ctx, "run container", {"process.command_args": list(self._exec.meta.args)}):
+                await self._run_container(mounts, self._process(env), log)
         except ExitError as error:
             log.flush()
             shown = self._shown(inputs)

@@ -1,0 +1,110 @@
+"""What the daemon measures, and where that goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+
+from croze.api import control_pb2
+from croze.daemon.calls import Calls
+from croze.telemetry import environment
+from croze.telemetry.export import MetricReader, SpanBatches
+from croze.telemetry.metrics import Instrument, Metrics, Scope
+from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, sender
+from croze.telemetry.traces import Traces
+
+SERVICE_NAME = "buildkitd"
+"""What dashboards made for BuildKit look for; `OTEL_SERVICE_NAME` changes it."""
+_SCOPE = Scope("github.com/moby/buildkit/solver/llbsolver")
+_GO_NAMES = {"CANCELLED": "Canceled"}
+
+
+@dataclass(frozen=True)
+class BuildMetrics:
+    """Of finished builds, with BuildKit's names and labels (`solver/llbsolver/metrics.go`)."""
+
+    builds: Instrument
+    steps: Instrument
+    duration: Instrument
+
+    def finished(self, record: control_pb2.BuildHistoryRecord) -> None:
+        """One more build, by its complete record."""
+        status = "failure" if record.HasField("error") else "success"
+        labels = {"status": status}
+        if record.HasField("error"):
+            labels["error_code"] = _code_name(record.error.code)
+        self.builds.add(1, labels)
+        self.steps.add(record.numCompletedSteps, {"kind": "completed"})
+        self.steps.add(record.numCachedSteps, {"kind": "cached"})
+        self.steps.add(record.numTotalSteps, {"kind": "total"})
+        self.steps.add(record.numWarnings, {"kind": "warnings"})
+        took = record.CompletedAt.ToNanoseconds() - record.CreatedAt.ToNanoseconds()
+        self.duration.observe(took / 1e9, {"status": status})
+
+
+def build_metrics(metrics: Metrics) -> BuildMetrics:
+    return BuildMetrics(
+        builds=metrics.counter(
+            "buildkit.builds",
+            "Number of builds completed, labeled by frontend, status, and (on failure) gRPC error"
+            " code.",
+            _SCOPE,
+        ),
+        steps=metrics.counter(
+            "buildkit.builds.steps",
+            "Cumulative count of build steps observed, partitioned by kind (completed, cached,"
+            " total, warnings).",
+            _SCOPE,
+        ),
+        duration=metrics.histogram(
+            "buildkit.build.duration",
+            "Wall-clock duration of build solves from CreatedAt to CompletedAt.",
+            _SCOPE,
+            unit="s",
+        ),
+    )
+
+
+def _code_name(number: int) -> str:
+    """As Go spells a code: `InvalidArgument`."""
+    names = {code.value[0]: code.name for code in grpc.StatusCode}
+    name = names.get(number, "UNKNOWN")
+    return _GO_NAMES.get(name) or name.title().replace("_", "")
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """Everything that measures."""
+
+    metrics: Metrics
+    builds: BuildMetrics
+    calls: Calls
+    traces: Traces
+
+
+@asynccontextmanager
+async def measuring(env: Mapping[str, str]) -> AsyncIterator[Telemetry]:
+    """Measure, and send what the environment asks for, also the last of it on the way out. Raises
+    `InvalidRequest` for an exporter or a protocol that there is none of."""
+    resource = environment.resource(env, SERVICE_NAME)
+    loops: list[Callable[[], Coroutine[None, None, None]]] = []
+    metrics, spans = Metrics(), None
+    if (target := environment.traces_target(env)) is not None:
+        delay_s = environment.milliseconds(env, "OTEL_BSP_SCHEDULE_DELAY", 5.0)
+        spans = SpanBatches(sender(target, TRACES_METHOD), delay_s)
+        loops.append(spans.run)
+    if (target := environment.metrics_target(env)) is not None:
+        interval_s = environment.milliseconds(env, "OTEL_METRIC_EXPORT_INTERVAL", 60.0)
+        loops.append(
+            MetricReader(sender(target, METRICS_METHOD), metrics, resource, interval_s).run
+        )
+    traces = Traces(resource, spans)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(loop()) for loop in loops]
+        yield Telemetry(metrics, build_metrics(metrics), Calls(metrics, traces), traces)
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,115 @@
+"""The trace of one build: what its ops tell on the way, and the rest from its status log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol
+
+from croze.status import StatusEvent, VertexState, VertexStatus
+from croze.telemetry.spans import Attributes, Span, SpanContext, make_span, new_span_id
+
+JOB_VALUE = "trace"
+"""Where ops find the traces of the jobs they work for."""
+
+
+class BuildTrace:
+    """Spans below `parent`, the span of the call that the build is."""
+
+    def __init__(self, parent: SpanContext) -> None:
+        self.parent = parent
+        self._ids: dict[str, bytes] = {}
+        self._spans: list[Span] = []
+
+    def context_of(self, digest: str) -> SpanContext:
+        """The span of a vertex, which is only written when the build is over."""
+        span_id = self._ids.get(digest) or self._ids.setdefault(digest, new_span_id())
+        return SpanContext(self.parent.trace_id, span_id, self.parent.flags, self.parent.state)
+
+    def add(
+        self,
+        name: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        vertex: str,
+        attributes: Attributes | None = None,
+        error: str = "",
+    ) -> None:
+        """Something that was done for a vertex."""
+        above = self.context_of(vertex)
+        span = make_span(
+            name, above.child(), above, start_ns, end_ns, attributes=attributes, error=error
+        )
+        self._spans.append(span)
+
+    def spans(self, events: Iterable[StatusEvent]) -> list[Span]:
+        """All spans of the build, from what it said of itself too. To be called once."""
+        vertices: dict[str, VertexState] = {}
+        steps: dict[tuple[str, str], VertexStatus] = {}
+        for event in events:
+            if isinstance(event, VertexState):
+                vertices[event.digest] = event
+            elif isinstance(event, VertexStatus):
+                steps[event.vertex, event.id] = event
+        for step in steps.values():
+            if step.started is not None and step.completed is not None:
+                start_ns, end_ns = _ns(step.started), _ns(step.completed)
+                self.add(step.name or step.id, start_ns, end_ns, vertex=step.vertex)
+        return [*self._vertex_spans(vertices.values()), *self._spans]
+
+    def _vertex_spans(self, states: Iterable[VertexState]) -> Iterator[Span]:
+        for state in states:
+            if state.started is not None and state.completed is not None:
+                attributes: Attributes = {"vertex": state.digest, "cached": state.cached}
+                yield make_span(
+                    state.name,
+                    self.context_of(state.digest),
+                    self.parent,
+                    _ns(state.started),
+                    _ns(state.completed),
+                    attributes=attributes,
+                    error=state.error,
+                )
+
+
+def _ns(moment: datetime) -> int:
+    return round(moment.timestamp() * 1e6) * 1000
+
+
+class _Context(Protocol):
+    """What of a solver's `OpContext` counts here."""
+
+    @property
+    def vertex(self) -> _Vertex: ...
+
+    def job_values(self, key: str) -> Sequence[object]: ...
+
+
+class _Vertex(Protocol):
+    @property
+    def digest(self) -> str: ...
+
+
+@contextmanager
+def traced(ctx: _Context, name: str, attributes: Attributes | None = None) -> Iterator[None]:
+    """Something that an op does, for the traces of all builds that wait for it."""
+    start_ns, error = time.time_ns(), ""
+    try:
+        yield
+    except BaseException as failure:
+        error = str(failure) or type(failure).__name__
+        raise
+    finally:
+        end_ns = time.time_ns()
+        for trace in traces_of(ctx):
+            trace.add(
+                name, start_ns, end_ns, vertex=ctx.vertex.digest, attributes=attributes, error=error
+            )
+
+
+def traces_of(ctx: _Context) -> Iterator[BuildTrace]:
+    """Of the builds that an op works for."""
+    return (each for each in ctx.job_values(JOB_VALUE) if isinstance(each, BuildTrace))

@@ -1,0 +1,99 @@
+"""OTLP requests on their way to a collector: gRPC, or protobuf over HTTP.
+
+Source: OpenTelemetry Protocol Specification 1.x, "OTLP/gRPC" and "OTLP/HTTP".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from croze.errors import Unavailable
+from croze.grpc_errors import translated
+from croze.telemetry.environment import Target
+
+TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+METRICS_METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+
+
+class Sender(Protocol):
+    """Delivers one request. Raises `CrozeError`."""
+
+    async def send(self, request: Message) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def sender(target: Target, method: str) -> Sender:
+    """For a target's protocol. Connects when there is something to send."""
+    return GrpcSender(target, method) if target.protocol == "grpc" else HttpSender(target)
+
+
+class GrpcSender:
+    """See `Sender`."""
+
+    def __init__(self, target: Target, method: str) -> None:
+        self._target = target
+        compression = grpc.Compression.Gzip if target.compress else None
+        url = urlsplit(target.endpoint)
+        address = target.endpoint if url.scheme == "unix" else url.netloc or target.endpoint
+        if url.scheme == "https":
+            roots = Path(target.ca_file).read_bytes() if target.ca_file else None
+            credentials = grpc.ssl_channel_credentials(roots)
+            self._channel = grpc.aio.secure_channel(address, credentials, compression=compression)
+        else:
+            self._channel = grpc.aio.insecure_channel(address, compression=compression)
+        self._call = self._channel.unary_unary(
+            method, request_serializer=_serialize, response_deserializer=bytes
+        )
+
+    async def send(self, request: Message) -> None:
+        headers = tuple((key.lower(), value) for key, value in self._target.headers.items())
+        with translated():
+            await self._call(request, timeout=self._target.timeout_s, metadata=headers)
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+class HttpSender:
+    """See `Sender`. A connection each time: there is a request every few seconds at most."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    async def send(self, request: Message) -> None:
+        import aiohttp
+
+        data = request.SerializeToString()
+        headers = {"Content-Type": "application/x-protobuf", **self._target.headers}
+        if self._target.compress:
+            headers["Content-Encoding"] = "gzip"
+            data = await asyncio.to_thread(gzip.compress, data)
+        ca_file = self._target.ca_file
+        tls = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        timeout = aiohttp.ClientTimeout(total=self._target.timeout_s)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(self._target.endpoint, data=data, headers=headers, ssl=tls) as answer,
+            ):
+                if answer.status >= 300:
+                    raise Unavailable(f"{self._target.endpoint}: {answer.status} {answer.reason}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{self._target.endpoint}: {error}") from error
+
+    async def close(self) -> None:
+        """Nothing is kept open."""

@@ -1,0 +1,106 @@
+"""Where all spans come together: the daemon's own, and those that clients send."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from croze.api import otlp_pb2
+from croze.telemetry.spans import Span
+
+KEEP_S = 60.0
+"""How long spans stay that no build has asked for yet, such as a client's first calls."""
+KEEP_SPANS = 10_000
+"""Of one trace."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A span and where it comes from."""
+
+    span: Span
+    scope: otlp_pb2.InstrumentationScope
+    resource: otlp_pb2.Resource
+
+
+class SpanExporter(Protocol):
+    """Takes spans out of the house. Never blocks and never raises."""
+
+    def put(self, spans: Sequence[Recorded]) -> None: ...
+
+
+@dataclass
+class _Trace:
+    last_s: float
+    spans: list[Recorded] = field(default_factory=list)
+
+
+class Traces:
+    """One for the daemon."""
+
+    def __init__(self, resource: otlp_pb2.Resource, exporter: SpanExporter | None = None) -> None:
+        self._resource = resource
+        self._scope = otlp_pb2.InstrumentationScope(name="croze")
+        self._exporter = exporter
+        self._traces: dict[bytes, _Trace] = {}
+        self._wanted: Counter[bytes] = Counter()
+
+    @property
+    def exporting(self) -> bool:
+        """Whether spans leave the house, so that those outside of builds matter too."""
+        return self._exporter is not None
+
+    def want(self, trace_id: bytes) -> None:
+        """A build wants all spans of its trace, until `take`."""
+        self._wanted[trace_id] += 1
+
+    def wanted(self, trace_id: bytes) -> bool:
+        """Whether `want` was called."""
+        return trace_id in self._wanted
+
+    def take(self, trace_id: bytes) -> list[Recorded]:
+        """What was recorded of a trace, for one that wanted it."""
+        found = self._traces.get(trace_id)
+        self._wanted[trace_id] -= 1
+        if self._wanted[trace_id] <= 0:
+            del self._wanted[trace_id]
+            self._traces.pop(trace_id, None)
+        return list(found.spans) if found is not None else []
+
+    def add(self, spans: Iterable[Span]) -> None:
+        """The daemon's own."""
+        self._add([Recorded(span, self._scope, self._resource) for span in spans])
+
+    def receive(self, request: otlp_pb2.ExportTraceServiceRequest) -> None:
+        """A client's."""
+        self._add(
+            [
+                Recorded(span, scoped.scope, sent.resource)
+                for sent in request.resource_spans
+                for scoped in sent.scope_spans
+                for span in scoped.spans
+            ]
+        )
+
+    def _add(self, spans: Sequence[Recorded]) -> None:
+        now = time.monotonic()
+        self._forget(now)
+        for one in spans:
+            trace = self._traces.setdefault(one.span.trace_id, _Trace(now))
+            trace.last_s = now
+            if len(trace.spans) < KEEP_SPANS:
+                trace.spans.append(one)
+        if self._exporter is not None:
+            self._exporter.put(spans)
+
+    def _forget(self, now: float) -> None:
+        old = [
+            trace_id
+            for trace_id, trace in self._traces.items()
+            if trace.last_s < now - KEEP_S and trace_id not in self._wanted
+        ]
+        for trace_id in old:
+            del self._traces[trace_id]
