@@ -6,7 +6,11 @@ import json
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
+import grpc
+
+from croze.api import content_pb2, content_pb2_grpc, control_pb2, control_pb2_grpc
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.test_build import APP, base
 
@@ -20,6 +24,26 @@ def built(sandbox: Sandbox, *words: str | Path, check: bool = True) -> None:
 def rows(sandbox: Sandbox, *words: str) -> list[list[str]]:
     out = sandbox.buildx("sid", "history", "ls", *words).stdout
     return [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()[1:]]
+
+
+def trace(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """The trace of the one build, finished now."""
+    with grpc.insecure_channel(sandbox.address) as channel:
+        control = control_pb2_grpc.ControlStub(channel)
+        ask = control_pb2.BuildHistoryRequest(EarlyExit=True)
+        (before,) = control.ListenBuildHistory(ask)
+        finalize = control_pb2.UpdateBuildHistoryRequest(Ref=before.record.Ref, Finalize=True)
+        control.UpdateBuildHistory(finalize)
+        (after,) = control.ListenBuildHistory(ask)
+        content = content_pb2_grpc.ContentStub(channel)
+        read = content_pb2.ReadContentRequest(digest=after.record.trace.digest)
+        text = b"".join(part.data for part in content.Read(read)).decode()
+    spans, decoder = [], json.JSONDecoder()
+    while text.strip():
+        span, end = decoder.raw_decode(text.lstrip())
+        spans.append(span)
+        text = text.lstrip()[end:]
+    return spans
 
 
 def test_history(sandbox: Sandbox, busybox: Path) -> None:
@@ -64,3 +88,30 @@ def test_entries_expire(sandbox: Sandbox) -> None:
     config.write_text("[history]\nmaxAge = 0\nmaxEntries = 1\n")
     sandbox.start("--config", str(config))
     assert len(rows(sandbox)) == 1
+
+
+def test_traces(sandbox: Sandbox, busybox: Path) -> None:
+    """One daemon collects what another one sends it."""
+    collector = Sandbox(sandbox.path / "collector")
+    assert sandbox.stop() == 0
+    sandbox.extra_env |= {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.address,
+        "OTEL_SERVICE_NAME": "the-daemon",
+    }
+    collector.start()
+    try:
+        sandbox.start()
+        app = sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
+        built(sandbox, *base(busybox), app)
+        spans = trace(sandbox)
+        names = {span["Name"] for span in spans}
+        assert {"moby.buildkit.v1.Control/Solve", "run container", f"build {app}"} <= names
+        assert any("RUN cat one two" in name for name in names)
+        assert len({span["SpanContext"]["TraceID"] for span in spans}) == 1
+        services = {span["Resource"][0]["Value"]["Value"] for span in spans}
+        assert services == {"the-daemon"}
+        assert sandbox.stop() == 0
+        assert "export:" not in sandbox.log_text()
+        sandbox.start()
+    finally:
+        assert collector.stop() == 0

@@ -36,7 +36,6 @@ INERT = {
     "worker.oci.stargzSnapshotter": "there is no stargz snapshotter",
     "provenanceEnvDir": "crozed makes no provenance",
     "cache": "there is no signed cache",
-    "otel": "crozed collects no traces",
     "cdi": "crozed lends no devices",
     "grpc.debugAddress": "crozed serves no profiles",
 }

@@ -12,10 +12,9 @@ import msgspec
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.api import control_pb2
+from croze.daemon import failure
 from croze.daemon.observing import Telemetry
 from croze.daemon.status import responses
-from croze.errors import Canceled
-from croze.grpc_errors import to_status
 from croze.history import logs
 from croze.history.history import BuildHistory, Finalizer
 from croze.image.descriptor import Descriptor
@@ -26,8 +25,6 @@ from croze.telemetry import stubs
 from croze.telemetry.build import JOB_VALUE, BuildTrace
 from croze.telemetry.spans import CURRENT, root
 
-ERROR_MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"
-"""Spelt as BuildKit spells it."""
 TRACE_DELAY_S = 3.0
 _DESCRIPTOR_KEY = "containerimage.descriptor"
 _DOCKERFILE = "dockerfile.v0"
@@ -80,8 +77,7 @@ class Recording:
         record = self._record
         record.CompletedAt.FromDatetime(datetime.now(UTC))
         if error is not None:
-            cause = Canceled() if isinstance(error, asyncio.CancelledError) else error
-            self._error = to_status(cause, plain=True)
+            self._error = failure.recorded(error)
         self._history.finish(record.Ref, self._complete(self._job))
 
     async def _complete(self, job: Job) -> control_pb2.BuildHistoryRecord:
@@ -89,7 +85,7 @@ class Recording:
         record.logs.CopyFrom(await self._write_log(job, blobs))
         if self._error is not None:
             data = self._error.SerializeToString()
-            record.externalError.CopyFrom(await put(blobs, data, ERROR_MEDIA_TYPE))
+            record.externalError.CopyFrom(await put(blobs, data, failure.MEDIA_TYPE))
             record.error.code, record.error.message = self._error.code, self._error.message
         self._telemetry.builds.finished(record)
         self._history.finalize_later(record.Ref, self._add_trace)

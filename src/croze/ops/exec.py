@@ -36,6 +36,7 @@ from croze.runtime.contract import (
 )
 from croze.runtime.errors import StartError
 from croze.solver.contract import CacheMap, OpContext, Result
+from croze.telemetry.build import traced
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
 START_FAILED = 1

@@ -1,0 +1,39 @@
+"""How a build's error is kept: with all typed details, and with where it was raised."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+
+from google.protobuf import any_pb2, json_format
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze import __version__
+from croze.api import stack_pb2
+from croze.errors import Canceled
+from croze.grpc_errors import root_cause, to_status
+
+MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"
+"""Spelt as BuildKit spells it."""
+_STACK = "github.com/moby/buildkit/stack.Stack+json"
+
+
+def recorded(error: BaseException) -> status_pb2.Status:
+    """What clients get from the record of a failed build."""
+    cause = Canceled() if isinstance(error, asyncio.CancelledError) else root_cause(error)
+    status = to_status(cause, plain=True)
+    status.details.append(_stack(cause))
+    return status
+
+
+def _stack(error: BaseException) -> any_pb2.Any:
+    """BuildKit's stack trace of another process, innermost frame first."""
+    frames = [
+        stack_pb2.Frame(Name=frame.name, File=frame.filename, Line=frame.lineno or 0)
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+    ]
+    message = stack_pb2.Stack(frames=frames, cmdline=sys.argv, pid=os.getpid(), version=__version__)
+    text = json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
+    return any_pb2.Any(type_url=_STACK, value=text.encode())

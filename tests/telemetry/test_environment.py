@@ -1,0 +1,69 @@
+"""The `OTEL_` variables."""
+
+from __future__ import annotations
+
+import pytest
+
+from croze.errors import InvalidRequest
+from croze.telemetry.environment import Target, metrics_target, resource, traces_target
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{}, {ENDPOINT: "http://c:1", "OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SERVICE_NAME": "x"}],
+)
+def test_nothing_is_asked_for(env: dict[str, str]) -> None:
+    assert traces_target(env) is None
+
+
+@pytest.mark.parametrize(
+    ("env", "target"),
+    [
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, Target("grpc", "http://localhost:4317")),
+        ({ENDPOINT: "http://c:1"}, Target("grpc", "http://c:1")),
+        (
+            {ENDPOINT: "http://c:1/", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+            Target("http/protobuf", "http://c:1/v1/traces"),
+        ),
+        (
+            {
+                ENDPOINT: "http://c:1",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://d:2/x",
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+                "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d=e",
+                "OTEL_EXPORTER_OTLP_TIMEOUT": "1500",
+                "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+            },
+            Target("http/protobuf", "http://d:2/x", {"a": "b c", "d": "e"}, 1.5, compress=True),
+        ),
+    ],
+)
+def test_targets(env: dict[str, str], target: Target) -> None:
+    assert traces_target(env) == target
+
+
+def test_metrics_have_their_own() -> None:
+    env = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m:1"}
+    assert metrics_target(env) == Target("grpc", "http://m:1")
+    assert traces_target(env) is None
+
+
+def test_what_there_is_none_of() -> None:
+    with pytest.raises(InvalidRequest, match="unsupported opentelemetry exporter zipkin"):
+        traces_target({"OTEL_TRACES_EXPORTER": "zipkin"})
+    assert traces_target({"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_IGNORE_ERROR": "1"}) is None
+    with pytest.raises(InvalidRequest, match="unsupported otlp protocol http/json"):
+        traces_target({ENDPOINT: "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
+
+
+def test_the_resource() -> None:
+    def names(env: dict[str, str]) -> dict[str, str]:
+        made = resource(env, "buildkitd")
+        return {a.key: a.value.string_value for a in made.attributes}
+
+    assert names({})["service.name"] == "buildkitd"
+    given = names({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,team=y"})
+    assert (given["service.name"], given["team"]) == ("x", "y")
+    assert names({"OTEL_SERVICE_NAME": "z"})["service.name"] == "z"
