@@ -55,6 +55,14 @@ def test_links_lead_one_way_and_are_told_apart(keys: KeyStore) -> None:
     assert not keys.exists("b")
 
 
+def test_all_that_is_known(keys: KeyStore) -> None:
+    keys.add_link("a", LINK, "t")
+    keys.add_link("random:r", LINK, "t")
+    keys.add_result("k", StoredResult("r1", T0))
+    assert {"a", "random:r", "k"} <= set(keys.key_ids())
+    assert sorted(keys.links()) == [("a", LINK, "t"), ("random:r", LINK, "t")]
+
+
 def test_results_newest_first(keys: KeyStore) -> None:
     old, new = StoredResult("r1", T0), StoredResult("r2", T0 + timedelta(microseconds=1))
     keys.add_result("k", new)

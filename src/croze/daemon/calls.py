@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import grpc
@@ -29,6 +31,7 @@ from croze.telemetry.spans import (
 from croze.telemetry.traces import Traces
 
 SOLVE = "moby.buildkit.v1.Control/Solve"
+_RECENT = 100
 _UNSEEN = ("opentelemetry.", "grpc.health.")
 _BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _SCOPE = Scope(
@@ -37,6 +40,16 @@ _SCOPE = Scope(
     "https://opentelemetry.io/schemas/1.41.0",
 )
 """BuildKit's, so that what was made to look at its metrics finds ours."""
+
+
+@dataclass
+class Call:
+    """One call, for people who look."""
+
+    method: str
+    started_s: float
+    took_s: float = 0.0
+    code: str = ""
 
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[object, object]"
@@ -56,6 +69,13 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
             bounds=_BOUNDS_S,
         )
         self._wrapped: dict[str, Handler] = {}
+        self._active: dict[int, Call] = {}
+        self.recent: deque[Call] = deque(maxlen=_RECENT)
+
+    @property
+    def active(self) -> Sequence[Call]:
+        """What is being served now."""
+        return tuple(self._active.values())
 
     async def intercept_service(
         self,
@@ -112,15 +132,20 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         span, parent = _span(method, context)
         CURRENT.set(span)  # each call has a context of its own
         start_ns, started, code = time.time_ns(), time.perf_counter(), ""
+        call = Call(method, start_ns / 1e9)
+        self._active[id(call)] = call
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
             code = "CANCELLED"
             raise
         finally:
-            code = code or _code(context)
+            code = call.code = code or _code(context)
+            call.took_s = time.perf_counter() - started
+            del self._active[id(call)]
+            self.recent.append(call)
             self._duration.observe(
-                time.perf_counter() - started,
+                call.took_s,
                 {
                     "rpc_method": method,
                     "rpc_response_status_code": code,

@@ -37,7 +37,6 @@ INERT = {
     "provenanceEnvDir": "crozed makes no provenance",
     "cache": "there is no signed cache",
     "cdi": "crozed lends no devices",
-    "grpc.debugAddress": "crozed serves no profiles",
 }
 """Tables and keys of BuildKit's that may stand there and do nothing."""
 

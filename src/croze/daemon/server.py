@@ -8,8 +8,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import grpc.aio
@@ -56,7 +56,10 @@ async def serve(settings: Settings, pool: WorkerPool) -> None:
     with stop.on_signals():
         async with pool, running(settings, pool) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
-            async with listening(server, settings.addresses, settings.config.grpc, settings.root):
+            async with (
+                listening(server, settings.addresses, settings.config.grpc, settings.root),
+                debug_address(engine, settings.config.grpc.debug_address),
+            ):
                 await server.start()
                 loops = [
                     group.create_task(engine.gc.run()),
@@ -73,6 +76,18 @@ async def serve(settings: Settings, pool: WorkerPool) -> None:
                     loop.cancel()
                 leaving.cancel()
     log.info("stopped")
+
+
+@asynccontextmanager
+async def debug_address(engine: Engine, address: str) -> AsyncIterator[None]:
+    """Serve what developers look at, if there is an address for it."""
+    if not address:
+        yield
+        return
+    from croze.daemon.debug.server import debugging
+
+    async with debugging(engine, address):
+        yield
 
 
 class Stop:

@@ -7,7 +7,7 @@ the tests fill them with arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self
@@ -174,6 +174,12 @@ class KeyStore(Protocol):
 
     def result_ids(self) -> Sequence[str]:
         """All results that any key has."""
+
+    def key_ids(self) -> Iterable[str]:
+        """All keys; for people who look."""
+
+    def links(self) -> Iterable[tuple[str, KeyLink, str]]:
+        """All links, as (source key, link, target key); for people who look."""
 
     def release_result(self, result_id: str) -> None:
         """The result is gone: forget it, and keys that lead nowhere any more."""

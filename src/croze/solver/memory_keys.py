@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from croze.solver.contract import KeyLink, StoredResult
 
@@ -28,6 +28,15 @@ class MemoryKeys:
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         return tuple(self._into.get(target_key, ()))
+
+    def key_ids(self) -> Iterable[str]:
+        return dict.fromkeys((*self._results, *self._links, *self._into))
+
+    def links(self) -> Iterable[tuple[str, KeyLink, str]]:
+        for source, by_link in self._links.items():
+            for link, targets in by_link.items():
+                for target in targets:
+                    yield source, link, target
 
     def add_result(self, key_id: str, result: StoredResult) -> None:
         self._results.setdefault(key_id, {})[result.id] = result

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
@@ -92,6 +92,17 @@ class _RandomKeys(Generic[L, R]):
     def targets(self, source: str, link: L) -> Sequence[str]:
         entry = self._keys.get(source)
         return tuple(entry[0].get(link, ())) if entry else ()
+
+    def key_ids(self) -> Iterable[str]:
+        return tuple(self._keys)
+
+    def links(self) -> Iterable[tuple[str, L, str]]:
+        return [
+            (source, link, target)
+            for source, (links, _) in self._keys.items()
+            for link, targets in links.items()
+            for target in targets
+        ]
 
     def add_result(self, key: str, result: R) -> None:
         self._entry(key)[1][result.id] = result
@@ -180,6 +191,17 @@ class SqliteKeys(Generic[L, R]):
             (target_key,),
         )
         return tuple((row[0], self._make_link(*row[1:])) for row in rows)
+
+    def key_ids(self) -> Iterable[str]:
+        rows = self._run(
+            "SELECT key FROM results UNION SELECT source FROM links UNION SELECT target FROM links"
+        )
+        return tuple(dict.fromkeys([*(row[0] for row in rows), *self._random.key_ids()]))
+
+    def links(self) -> Iterable[tuple[str, L, str]]:
+        rows = self._run("SELECT source, target, input, output, digest, selector FROM links")
+        stored = [(row[0], self._make_link(*row[2:]), row[1]) for row in rows]
+        return (*stored, *self._random.links())
 
     def add_result(self, key_id: str, result: R) -> None:
         if key_id.startswith(_RANDOM):

@@ -1,0 +1,138 @@
+"""`/debug/cache/`: cache keys as BuildKit shows them (`cmd/buildkitd/debug.go`): each record with
+the links that lead to it, ours or those of a cache's configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.solver.contract import KeyLink
+from croze.solver.keying import RANDOM
+
+Json = dict[str, object]
+DIGEST = re.compile(r"(random|sha256):[0-9a-f]{64}")
+
+
+@dataclass
+class Record:
+    """One cache key."""
+
+    id: int
+    name: str
+    parents: list[tuple[KeyLink, Record]] = field(default_factory=list)
+    children: dict[int, dict[int, None]] = field(default_factory=dict)
+
+    @property
+    def random(self) -> bool:
+        return self.name.startswith(RANDOM)
+
+    @property
+    def digest(self) -> str:
+        """Of a key that says what it is itself, not how it is reached."""
+        if not DIGEST.match(self.name):
+            return ""
+        return self.name.replace(RANDOM, "sha256:", 1)
+
+
+class Graph:
+    """Records by name, numbered as they come."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+
+    def record(self, name: str) -> Record:
+        made = Record(len(self._records) + 1, name)
+        return self._records.setdefault(name, made)
+
+    def link(self, source: str, link: KeyLink, target: str) -> None:
+        above, below = self.record(source), self.record(target)
+        below.parents.append((link, above))
+        above.children.setdefault(link.input_index, {})[below.id] = None
+
+    def records(self) -> Iterable[Record]:
+        return self._records.values()
+
+
+def as_json(records: Iterable[Record]) -> list[Json]:
+    """For `Accept: application/json`."""
+    return [_object(record) for record in records]
+
+
+def _object(record: Record) -> Json:
+    made: Json = {"id": record.id}
+    if record.parents:
+        made["parents"] = [_parent(link, above) for link, above in record.parents]
+    if record.digest:
+        made["digest"] = record.digest
+    if record.random:
+        made["random"] = True
+    if record.children:
+        made["children"] = {
+            str(number): {str(id): {} for id in sorted(below)}
+            for number, below in sorted(record.children.items())
+        }
+    return made
+
+
+def _parent(link: KeyLink, above: Record) -> Json:
+    made: Json = {"input": link.input_index, "output": link.output_index, "digest": link.digest}
+    if link.selector:
+        made["selector"] = link.selector
+    return {**made, "target": above.id}
+
+
+def as_text(records: Iterable[Record]) -> Iterator[str]:
+    """For people."""
+    for record in records:
+        yield f"ID: {record.id}{' (random)' if record.random else ''}\n"
+        if record.digest:
+            yield f"Digest: {record.digest}\n"
+        if record.parents:
+            yield "Parents:\n"
+        for link, above in sorted(record.parents, key=lambda p: (p[0].input_index, p[0].digest)):
+            yield f"  Input {link.input_index}:\t{above.id}\t{link.digest}\n"
+            if link.selector:
+                yield f"    Selector: {link.selector}\n"
+        if record.children:
+            yield "Children:\n"
+        for number, below in sorted(record.children.items()):
+            yield f"  Input {number}:\t {', '.join(map(str, sorted(below)))}\n"
+        yield "\n"
+
+
+class _Input(msgspec.Struct):
+    link: int = 0
+    selector: str = ""
+
+
+class _Row(msgspec.Struct):
+    digest: str = ""
+    inputs: list[list[_Input]] = []
+
+
+class _Config(msgspec.Struct):
+    records: list[_Row] = []
+
+
+def from_cache_config(data: bytes) -> Graph:
+    """Of a cache's configuration (`application/vnd.buildkit.cacheconfig.v0`). Raises
+    `InvalidRequest`."""
+    try:
+        rows = msgspec.json.decode(data, type=_Config).records
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"failed to load cache: {error}") from error
+    names = [f"{n}" if row.inputs else row.digest for n, row in enumerate(rows)]
+    graph = Graph()
+    for name in names:
+        graph.record(name)
+    for name, row in zip(names, rows, strict=True):
+        for number, links in enumerate(row.inputs):
+            for link in links:
+                if not 0 <= link.link < len(rows):
+                    raise InvalidRequest("failed to load cache: invalid input link")
+                graph.link(names[link.link], KeyLink(number, 0, row.digest, link.selector), name)
+    return graph

@@ -1,0 +1,84 @@
+"""Where the daemon spends its time: stacks of all threads, taken many times a second from a thread
+of its own. Folded: one line a stack, `outer;inner count`, as flame graph tools read it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+RATE_HZ = 100
+_DEEPEST = 200
+
+Sample = tuple[float, str]
+"""When, by the monotonic clock, and the stack of one thread."""
+
+
+class Sampler:
+    """Keeps the samples of the last `period_s`."""
+
+    def __init__(self, period_s: float) -> None:
+        self.period_s = period_s
+        self._samples: deque[Sample] = deque()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Begin anew. Not while it runs."""
+        self._samples.clear()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="croze-sampler", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Idempotent; the samples stay."""
+        thread, self._thread = self._thread, None
+        self._stop.set()
+        if thread is not None:
+            thread.join()
+
+    def folded(self) -> str:
+        """What was sampled."""
+        counts = Counter(stack for _, stack in tuple(self._samples))
+        return "".join(f"{stack} {count}\n" for stack, count in sorted(counts.items()))
+
+    def _run(self) -> None:
+        own = threading.get_ident()
+        while not self._stop.wait(1 / RATE_HZ):
+            now = time.monotonic()
+            names = {thread.ident: thread.name for thread in threading.enumerate()}
+            for ident, frame in sys._current_frames().items():
+                if ident != own:
+                    stack = ";".join((names.get(ident, str(ident)), *_calls(frame)))
+                    self._samples.append((now, stack))
+            while self._samples and self._samples[0][0] < now - self.period_s:
+                self._samples.popleft()
+
+
+@contextmanager
+def sampling(period_s: float) -> Iterator[Sampler]:
+    """Runs inside."""
+    sampler = Sampler(period_s)
+    sampler.start()
+    try:
+        yield sampler
+    finally:
+        sampler.stop()
+
+
+def _calls(frame: FrameType) -> Iterable[str]:
+    found: list[str] = []
+    at: FrameType | None = frame
+    while at is not None and len(found) < _DEEPEST:
+        module = at.f_globals.get("__name__", "?")
+        found.append(f"{module}.{at.f_code.co_qualname}:{at.f_lineno}")
+        at = at.f_back
+    return reversed(found)

@@ -1,0 +1,198 @@
+"""The HTTP server behind the debug address. As in BuildKit, the address decides who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import resource
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from croze.daemon.calls import Call
+from croze.daemon.debug import keys, profiles
+from croze.daemon.debug.flight import FlightRecorder
+from croze.daemon.engine import Engine
+from croze.errors import InvalidRequest
+from croze.telemetry import prometheus
+
+log = logging.getLogger(__name__)
+
+CACHE_CONFIG_LIMIT_BYTES = 64 << 20
+_EVENTS = 1000
+
+
+class Events(logging.Handler):
+    """The last lines of the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: deque[str] = deque(maxlen=_EVENTS)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        logging.getLogger().addHandler(self)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(self)
+
+
+class DebugPages:
+    """What is served."""
+
+    def __init__(self, engine: Engine, events: Events) -> None:
+        self._engine = engine
+        self._events = events
+
+    def add_routes(self, app: web.Application) -> None:
+        add = app.router.add_get
+        add("/metrics", self._metrics)
+        add("/debug/vars", self._vars)
+        add("/debug/requests", self._requests)
+        add("/debug/events", self._log)
+        add("/debug/gc", self._gc)
+        add("/debug/cache/all", self._cache_all)
+        add("/debug/cache/lookup", self._cache_lookup)
+        add("/debug/cache/store", self._cache_store)
+        app.router.add_post("/debug/cache/load", self._cache_load)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text = prometheus.render(self._engine.telemetry.metrics)
+        return web.Response(body=text.encode(), headers={"Content-Type": prometheus.CONTENT_TYPE})
+
+    async def _vars(self, request: web.Request) -> web.Response:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return _json(
+            {
+                "cmdline": sys.orig_argv,
+                "memstats": {
+                    "HeapObjects": len(gc.get_objects()),
+                    "MaxResident": usage.ru_maxrss * 1024,
+                    "NumGC": sum(stat["collections"] for stat in gc.get_stats()),
+                },
+                "tasks": len(asyncio.all_tasks()),
+                "vertices": self._engine.solver.active_count(),
+            }
+        )
+
+    async def _requests(self, request: web.Request) -> web.Response:
+        calls = self._engine.telemetry.calls
+        lines = ["Running:", *map(_running, calls.active), "", "Finished:"]
+        return web.Response(
+            text="\n".join([*lines, *map(_finished, reversed(calls.recent))]) + "\n"
+        )
+
+    async def _log(self, request: web.Request) -> web.Response:
+        return web.Response(text="".join(f"{line}\n" for line in self._events.lines))
+
+    async def _gc(self, request: web.Request) -> web.Response:
+        gc.collect()
+        log.debug("triggered GC from debug endpoint")
+        return web.Response()
+
+    async def _cache_all(self, request: web.Request) -> web.Response:
+        """No plain texts of digests are kept: `croze why` needs none."""
+        return _json([]) if _wants_json(request) else web.Response()
+
+    async def _cache_lookup(self, request: web.Request) -> web.Response:
+        digest = request.query.get("digest", "")
+        if not digest:
+            raise web.HTTPBadRequest(text="digest query parameter is required\n")
+        if not keys.DIGEST.fullmatch(digest):
+            raise web.HTTPBadRequest(text="invalid digest: invalid checksum digest format\n")
+        text = f"failed to get digest {digest} from cache: not found\n"
+        raise web.HTTPInternalServerError(text=text)
+
+    async def _cache_store(self, request: web.Request) -> web.Response:
+        store, graph = self._engine.keys, keys.Graph()
+        for id in store.key_ids():
+            graph.record(id)
+        for source, link, target in store.links():
+            graph.link(source, link, target)
+        return _keys(request, graph)
+
+    async def _cache_load(self, request: web.Request) -> web.Response:
+        return _keys(request, keys.from_cache_config(await request.read()))
+
+
+def _running(call: Call) -> str:
+    return f"{_moment(call)}  {time.time() - call.started_s:10.3f}s  {call.method}"
+
+
+def _finished(call: Call) -> str:
+    return f"{_moment(call)}  {call.took_s:10.3f}s  {call.method}  {call.code}"
+
+
+def _moment(call: Call) -> str:
+    return datetime.fromtimestamp(call.started_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _wants_json(request: web.Request) -> bool:
+    return request.headers.get("Accept") == "application/json"
+
+
+def _json(value: object) -> web.Response:
+    body = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    return web.Response(body=body, content_type="application/json")
+
+
+def _keys(request: web.Request, graph: keys.Graph) -> web.Response:
+    if _wants_json(request):
+        return _json(keys.as_json(graph.records()))
+    return web.Response(text="".join(keys.as_text(graph.records())))
+
+
+@web.middleware
+async def _bad_requests(request: web.Request, handler: profiles.Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except InvalidRequest as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from error
+
+
+@asynccontextmanager
+async def debugging(engine: Engine, address: str) -> AsyncIterator[None]:
+    """Serve inside. Raises `InvalidRequest` if the address can't be had."""
+    events, flight = Events(), FlightRecorder()
+    app = web.Application(client_max_size=CACHE_CONFIG_LIMIT_BYTES, middlewares=[_bad_requests])
+    DebugPages(engine, events).add_routes(app)
+    profiles.add_routes(app)
+    flight.add_routes(app)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await _listen(runner, address)
+        log.debug("debug handlers listening at %s", address)
+        with events.listening():
+            yield
+    finally:
+        flight.close()
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, address: str) -> None:
+    scheme, found, rest = address.rpartition("://")
+    try:
+        if scheme == "unix":
+            Path(rest).unlink(missing_ok=True)
+            await web.UnixSite(runner, rest).start()
+        elif found and scheme != "tcp":
+            raise InvalidRequest(f"invalid debug address {address}: use tcp:// or unix://")
+        else:
+            host, _, port = rest.rpartition(":")
+            await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"cannot listen on debug address {address}: {error}") from error

@@ -1,0 +1,102 @@
+"""The debug address of a running daemon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.sandbox import Sandbox, execute
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    made = Sandbox(tmp_path_factory.mktemp("debug"))
+    made.start("--debugaddr", f"unix://{made.path}/debug.sock")
+    empty = made.context("empty", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    made.croze("build", empty)
+    made.croze("build", "--target", "nothing", empty, check=False)
+    try:
+        yield made
+        assert made.stop() == 0
+        assert "Traceback" not in made.log_text()
+    finally:
+        if made.daemon is not None:
+            made.daemon.kill()
+            made.daemon.wait()
+
+
+def ask(daemon: Sandbox, path: str, *flags: str) -> tuple[int, str]:
+    words = ["curl", "-s", "-w", "\\n%{http_code}", "--unix-socket", f"{daemon.path}/debug.sock"]
+    done = execute([*words, *flags, f"http://d{path}"], daemon.env).stdout
+    text, _, code = done.rpartition("\n")
+    return int(code), text
+
+
+def test_metrics(daemon: Sandbox) -> None:
+    code, text = ask(daemon, "/metrics")
+    assert code == 200
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    scope = 'otel_scope_name="github.com/moby/buildkit/solver/llbsolver"'
+    scope += ',otel_scope_schema_url="",otel_scope_version=""'
+    assert values[f'buildkit_builds_total{{{scope},status="success"}}'] == "1"
+    assert values[f'buildkit_builds_total{{error_code="Unknown",{scope},status="failure"}}'] == "1"
+    assert int(values[f'buildkit_builds_steps_total{{kind="completed",{scope}}}']) > 2
+    assert values[f'buildkit_build_duration_seconds_count{{{scope},status="success"}}'] == "1"
+    assert any(name.startswith("rpc_server_call_duration_seconds_count") for name in values)
+    assert int(values["process_open_fds"]) > 3
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/debug/vars", '"cmdline"'),
+        ("/debug/requests", "moby.buildkit.v1.Control/Solve  OK"),
+        ("/debug/events", ""),
+        ("/debug/pprof/", "goroutine"),
+        ("/debug/pprof/cmdline", "croze.daemon"),
+        ("/debug/pprof/goroutine", "in BuildHistory.run"),
+        ("/debug/pprof/profile?seconds=0.1", "MainThread;"),
+        ("/debug/pprof/heap?seconds=0.1", "bytes in use"),
+        ("/debug/pprof/objects", "croze."),
+        ("/debug/gc", ""),
+        ("/debug/cache/all", ""),
+        ("/debug/cache/store", "Digest: sha256:"),
+    ],
+)
+def test_pages(daemon: Sandbox, path: str, found: str) -> None:
+    code, text = ask(daemon, path)
+    assert code == 200
+    assert found in text
+
+
+def test_refusals(daemon: Sandbox) -> None:
+    assert ask(daemon, "/debug/pprof/heap?seconds=x") == (400, "invalid value for seconds: x\n")
+    assert ask(daemon, "/debug/pprof/mutex")[0] == 404
+    assert ask(daemon, "/nothing")[0] == 404
+    assert ask(daemon, "/debug/cache/load")[0] == 405
+    assert ask(daemon, "/debug/cache/load", "-d", "x")[0] == 400
+    assert ask(daemon, "/debug/cache/lookup")[0] == 400
+
+
+def test_the_stores_keys(daemon: Sandbox) -> None:
+    code, text = ask(daemon, "/debug/cache/store", "-H", "Accept: application/json")
+    records = json.loads(text)
+    assert code == 200
+    assert [record["id"] for record in records] == list(range(1, len(records) + 1))
+    assert any("parents" in record for record in records)
+
+
+def test_flight_recorder(daemon: Sandbox) -> None:
+    path = "/debug/flight/trace"
+    assert ask(daemon, path)[0] == 500
+    assert ask(daemon, f"{path}/set_period", "-d", "period=3s")[0] == 200
+    assert ask(daemon, f"{path}/set_period", "-d", "period=soon")[0] == 400
+    assert ask(daemon, f"{path}/start", "-X", "POST")[0] == 200
+    assert ask(daemon, f"{path}/start", "-X", "POST")[0] == 409
+    assert ask(daemon, f"{path}/set_period", "-d", "period=3s")[0] == 412
+    ask(daemon, "/debug/pprof/profile?seconds=0.1")
+    assert "MainThread;" in ask(daemon, path)[1]
+    assert ask(daemon, f"{path}/stop", "-X", "POST")[0] == 200
+    assert ask(daemon, f"{path}/stop", "-X", "POST")[0] == 409
