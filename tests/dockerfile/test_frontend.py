@@ -192,3 +192,20 @@ async def test_an_input_as_context() -> None:
     assert not [
         s for s in llb.source_ops(result.definitions[""]) if s.identifier.startswith("local")
     ]
+
+
+async def test_maps_of_a_definition_are_in_order() -> None:
+    opts = {"requestid": "frontend.convertllb"}
+    reply = await build(opts, world("FROM alpine\nCOPY --parents --exclude=x a /b\n"))
+    ops = json.loads(reply.metadata["result.json"])["def"].values()
+    (attrs,) = (op["source"]["attrs"] for op in ops if "local" in str(op.get("source")))
+    assert len(attrs) > 2
+    assert list(attrs) == sorted(attrs)
+
+
+@pytest.mark.parametrize("request_id", ["frontend.outline", "frontend.targets"])
+async def test_requests_for_information_do_not_say_where_an_error_is(request_id: str) -> None:
+    with pytest.raises(CrozeError) as caught:
+        await build({"requestid": request_id}, world("FROM alpine\nFROB x\n"))
+    assert "line 2" in str(caught.value)
+    assert not [d for d in caught.value.details if isinstance(d, SourceDetail)]

@@ -34,20 +34,20 @@ def test_fields_come_in_gos_order_and_empty_ones_not_at_all() -> None:
     )
     assert config.marshal(image) == (
         b'{"created":"2020-01-02T03:04:05Z","author":"me","architecture":"arm","os":"linux",'
-        b'"variant":"v7","config":{"User":"u","ExposedPorts":{"443/tcp":{},"80/tcp":{}},'
+        b'"variant":"v7","rootfs":{"type":"layers","diff_ids":["sha256:1"]},'
+        b'"history":[{"created_by":"RUN x","empty_layer":true}],'
+        b'"config":{"User":"u","ExposedPorts":{"443/tcp":{},"80/tcp":{}},'
         b'"Env":["A=\\u003cb\\u003e\\u0026c"],"Labels":{"a":"\\u2028","b":"2"},'
-        b'"Healthcheck":{"Test":["NONE"],"Interval":5},"Shell":["sh","-c"]},'
-        b'"rootfs":{"type":"layers","diff_ids":["sha256:1"]},'
-        b'"history":[{"created_by":"RUN x","empty_layer":true}]}'
+        b'"Healthcheck":{"Test":["NONE"],"Interval":5},"Shell":["sh","-c"]}}'
     )
     assert config.parse(config.marshal(image)) == image
 
 
 def test_the_config_of_nothing() -> None:
     assert config.marshal(config.empty(Platform("amd64", "linux"))) == (
-        b'{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/usr/local/sbin:/usr/local/'
-        b'bin:/usr/sbin:/usr/bin:/sbin:/bin"],"WorkingDir":"/"},'
-        b'"rootfs":{"type":"layers","diff_ids":null}}'
+        b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":null},'
+        b'"config":{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],'
+        b'"WorkingDir":"/"}}'
     )
     assert config.empty(Platform("amd64", "windows")).config.env == ()
 

@@ -19,7 +19,7 @@ from croze.dockerfile.convert import Conversion, convert, convert_lint, convert_
 from croze.dockerfile.directives import detect_syntax
 from croze.dockerfile.lint import LintWarning, WarnSink, format_short
 from croze.dockerfile.llb_json import convert_llb_reply
-from croze.dockerfile.location import Ranges, fill_source, with_location
+from croze.dockerfile.location import Ranges, fill_source, with_location, without_places
 from croze.dockerfile.options import parse_options
 from croze.dockerfile.resolver import FrontendResult, Resolver
 from croze.errors import (
@@ -162,6 +162,8 @@ async def _answer(
     warnings: list[LintWarning] = []
     try:
         reply = await _reply(request, source, contexts, warnings.append, labs)
+    except CrozeError as err:
+        raise without_places(err) from None
     finally:
         await _warn(warnings, source, contexts.resolver)
     return FrontendResult({}, reply)

@@ -34,8 +34,13 @@ def with_location(err: E, ranges: Sequence[Range]) -> E:
 
 def set_location(err: E, ranges: Sequence[Range]) -> E:
     """Make this the only place; returns the same error."""
+    return with_location(without_places(err), ranges)
+
+
+def without_places(err: E) -> E:
+    """Forget where it is: replies to requests for information don't say; returns the same error."""
     err.details[:] = [d for d in err.details if not _is_place(d)]
-    return with_location(err, ranges)
+    return err
 
 
 def locations(err: CrozeError) -> list[Ranges]:

@@ -98,9 +98,9 @@ class _Wire(msgspec.Struct, frozen=True, omit_defaults=True):
     os_version: str = msgspec.field(default="", name="os.version")
     os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
     variant: str = ""
-    config: RunConfig | msgspec.UnsetType = msgspec.UNSET
     rootfs: RootFS | msgspec.UnsetType = msgspec.UNSET
     history: tuple[History, ...] = ()
+    config: RunConfig | msgspec.UnsetType = msgspec.UNSET
 
 
 def parse(data: bytes) -> ImageConfig:
