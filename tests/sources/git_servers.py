@@ -6,13 +6,14 @@ import asyncio
 import base64
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from croze.registry.transport import Retry
 from croze.sources.contract import SourceRequest
 from croze.sources.git import GitSource, GitSources
 from croze.store.contract import ImmutableRef
@@ -95,7 +96,9 @@ def remote(server: tuple[Path, str]) -> Remote:
 
 @pytest.fixture
 def sources(workshop: Workshop) -> GitSources:
-    return GitSources(workshop.store.refs, workshop.daemon.sessions, workshop.images)
+    return GitSources(
+        workshop.store.refs, workshop.daemon.sessions, workshop.images, Retry(0.001, 0.008)
+    )
 
 
 def source(
@@ -126,12 +129,15 @@ class HttpBackend:
         self._wanted = f"basic {base64.b64encode(f'x-access-token:{password}'.encode()).decode()}"
         self._open = not password
         self.asked: list[str] = []
+        self.faults: list[Callable[[web.Request], Awaitable[web.Response]]] = []
         self.app = web.Application()
         self.app.router.add_route("*", "/{path:.*}", self.handle)
 
     async def handle(self, request: web.Request) -> web.Response:
         given = request.headers.get("Authorization", "")
         self.asked.append(given)
+        if self.faults:
+            return await self.faults.pop(0)(request)
         if not self._open and given != self._wanted:
             return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
         process = await asyncio.create_subprocess_exec(

@@ -14,6 +14,7 @@ from croze.sources.git import GitSources
 from tests.registry.servers import serve
 from tests.sources.git_servers import HttpBackend, Remote, files, source, sources, ssh_server
 from tests.sources.signatures.gnupg import ssh_key
+from tests.sources.test_http import busy, reset, truncated
 from tests.sources.workshop import Workshop
 
 __all__ = ["sources"]
@@ -104,3 +105,21 @@ async def test_over_ssh(workshop: Workshop, sources: GitSources, tmp_path: Path)
             ctx = workshop.source_context(session.id)
             with pytest.raises(CrozeError, match='no SSH key "default" forwarded from the client'):
                 await source(sources, remote, "#main", {"mountsshsock": "default"}).key(ctx, 0)
+
+
+async def test_a_flaky_server(workshop: Workshop, sources: GitSources, tmp_path: Path) -> None:
+    backend = HttpBackend(tmp_path / "repos")
+    remote = Remote(tmp_path / "repos" / "app", "")
+    commit = remote.commit({"a": "1"})
+    ctx = workshop.source_context()
+    async with serve(backend.app) as host:
+        remote.url = f"http://{host}/app"
+        backend.faults = [busy, reset]
+        found = source(sources, remote, "#main")
+        assert (await found.key(ctx, 0)).key == commit
+        backend.faults = [busy, truncated]
+        assert await files(await found.snapshot(ctx)) == {"a": "1"}
+        assert backend.faults == []
+        backend.faults = [busy] * 9
+        with pytest.raises(CrozeError, match="The requested URL returned error: 503"):
+            await source(sources, remote, "#main").key(ctx, 0)

@@ -6,13 +6,14 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
 from aiohttp import web
 
 from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
 from croze.image.manifest import digest_of
+from croze.registry.transport import Retry
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_upload import UploadProvider
 from croze.sources.contract import SourceRequest
@@ -21,12 +22,19 @@ from croze.sources.git import GitSources
 from croze.sources.http import HttpSource, HttpSources
 from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
 from tests.registry.servers import free_port, serve
+from tests.sources.signatures.conftest import gnupg
+from tests.sources.signatures.gnupg import GnuPG
 from tests.sources.workshop import Workshop
+
+__all__ = ["gnupg"]
 
 pytestmark = pytest.mark.root
 
 BODY = b"hello\n"
 SUM = "sha256:" + hashlib.sha256(BODY).hexdigest()
+
+
+Fault = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Site:
@@ -37,12 +45,15 @@ class Site:
         self.headers: dict[str, str] = {"ETag": '"one"'}
         self.asked: list[tuple[str, str]] = []
         self.authorization = ""
+        self.faults: list[Fault] = []
         self.app = web.Application()
         self.app.router.add_route("*", "/{path:.*}", self.handle)
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append((request.method, request.headers.get("If-None-Match", "")))
         self.authorization = request.headers.get("Authorization", "")
+        if self.faults:
+            return await self.faults.pop(0)(request)
         if request.path.endswith("/missing"):
             return web.Response(status=404)
         etag = self.headers.get("ETag")
@@ -58,7 +69,7 @@ def site() -> Site:
 
 @pytest.fixture
 async def sources(workshop: Workshop) -> AsyncIterator[HttpSources]:
-    found = HttpSources(workshop.store.refs, workshop.daemon.sessions)
+    found = HttpSources(workshop.store.refs, workshop.daemon.sessions, Retry(0.001, 0.008))
     yield found
     await found.close()
 
@@ -174,6 +185,66 @@ async def test_a_named_secret_must_be_there(
         found = source(sources, f"http://{host}/f", {"authheadersecret": "tok"})
         with pytest.raises(CrozeError, match="failed to retrieve HTTP auth secret tok"):
             await found.key(workshop.source_context(session.id), 0)
+
+
+async def busy(request: web.Request) -> web.Response:
+    return web.Response(status=503)
+
+
+async def reset(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def truncated(request: web.Request) -> web.Response:
+    response = web.StreamResponse(headers={"Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(b"half")
+    return await reset(request)
+
+
+async def test_a_flaky_server(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+    ctx = workshop.source_context()
+    async with serve(site.app) as host:
+        site.faults = [busy, reset, truncated]
+        assert (await source(sources, f"http://{host}/f").key(ctx, 0)).pin == SUM
+        assert site.faults == []
+        assert len([line for line in workshop.progress.logs if b"retrying in" in line]) >= 2
+        site.faults = [busy] * 9
+        with pytest.raises(CrozeError, match="invalid response status 503"):
+            await source(sources, f"http://{host}/g").key(ctx, 0)
+    assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+
+
+async def test_a_signature(
+    workshop: Workshop, sources: HttpSources, site: Site, gnupg: GnuPG
+) -> None:
+    key = gnupg.key("me@example.com").decode()
+    signature = gnupg.sign("me@example.com", BODY).decode()
+    ctx = workshop.source_context()
+    attrs = {"sig.pubkey": key, "sig.signature": signature, "filename": "named"}
+    async with serve(site.app) as host:
+        url = f"http://{host}/f"
+        plain = (await source(sources, url, {"filename": "named"}).key(ctx, 0)).key
+        assert (await source(sources, url, attrs).key(ctx, 0)).key == plain
+        assert (await source(sources, url, {**attrs, "checksum": SUM}).key(ctx, 0)).pin == SUM
+        forged = gnupg.sign("me@example.com", b"other").decode()
+        with pytest.raises(
+            CrozeError, match=r"failed to verify pgp signature: signature by .*: op"
+        ):
+            await source(sources, url, {**attrs, "sig.signature": forged}).key(ctx, 0)
+    with pytest.raises(InvalidRequest, match="requires both pubkey and signature"):
+        source(sources, "http://x/y", {"sig.pubkey": key})
+
+
+async def test_checksums_of_another_kind(
+    workshop: Workshop, sources: HttpSources, site: Site
+) -> None:
+    async with serve(site.app) as host:
+        found = source(sources, f"http://{host}/f", {"checksum": SUM})
+        given = await found.checksum(workshop.source_context(), "sha512", b"tail")
+    assert given == "sha512:" + hashlib.sha512(BODY + b"tail").hexdigest()
 
 
 async def test_an_upload(workshop: Workshop, sources: HttpSources) -> None:

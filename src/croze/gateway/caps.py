@@ -75,6 +75,7 @@ LLB_ENABLED: Final = frozenset(
         "source.http.checksum",
         "source.http.perm",
         "source.http.header",
+        "source.http.signatureverify",
         "source.buildop.llbfilename",
         "soruce.http.uidgid",  # spelt like this on the wire
         "source.policy",
@@ -134,7 +135,6 @@ LLB_ENABLED: Final = frozenset(
 )
 LLB_MISSING: Final = frozenset(
     {
-        "source.http.signatureverify",
         "exec.meta.network.proxy",
         "exec.meta.security.devices.v1",
         "cache.gha",

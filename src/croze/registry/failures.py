@@ -76,8 +76,12 @@ def not_found(ref: object) -> NotFound:
 
 def failed(method: str, url: str, err: Exception) -> RequestFailed:
     """The error for a request without an answer."""
-    text = f'failed to do request: {method.capitalize()} "{url}": {reason(err)}'
-    return RequestFailed(text, again=_again(err), tls=_is_tls(err))
+    return no_answer(f'failed to do request: {method.capitalize()} "{url}"', err)
+
+
+def no_answer(asked: str, err: Exception) -> RequestFailed:
+    """The same in other words."""
+    return RequestFailed(f"{asked}: {reason(err)}", again=_again(err), tls=_is_tls(err))
 
 
 def reason(err: Exception) -> str:

@@ -146,18 +146,28 @@ class Transport:
     async def with_retries(
         self, attempt: Callable[[], Awaitable[T]], log: Callable[[str], None] | None = None
     ) -> T:
-        """Run a transfer until it works, fails for good, or was tried often enough."""
-        wait_s = self.retry.first_s
-        while True:
-            try:
-                return await attempt()
-            except CrozeError as err:
-                if not failures.retriable(err) or wait_s >= self.retry.limit_s:
-                    raise
-                if log is not None:
-                    log(f"error: {err}\nretrying in {wait_s:g}s\n")
-            await asyncio.sleep(wait_s)
-            wait_s *= 2
+        """See `with_retries`."""
+        return await with_retries(self.retry, failures.retriable, attempt, log)
+
+
+async def with_retries(
+    retry: Retry,
+    retriable: Callable[[CrozeError], bool],
+    attempt: Callable[[], Awaitable[T]],
+    log: Callable[[str], None] | None = None,
+) -> T:
+    """Run a transfer until it works, fails for good, or was tried often enough."""
+    wait_s = retry.first_s
+    while True:
+        try:
+            return await attempt()
+        except CrozeError as err:
+            if not retriable(err) or wait_s >= retry.limit_s:
+                raise
+            if log is not None:
+                log(f"error: {err}\nretrying in {wait_s:g}s\n")
+        await asyncio.sleep(wait_s)
+        wait_s *= 2
 
 
 def _plain(request: Request) -> Request:

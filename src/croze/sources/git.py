@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
+from croze.registry.transport import Retry
 from croze.session import ssh
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
@@ -97,8 +98,15 @@ class GitSources:
 
     schemes = (SCHEME,)
 
-    def __init__(self, refs: RefStore, sessions: SessionManager, images: Images) -> None:
+    def __init__(
+        self,
+        refs: RefStore,
+        sessions: SessionManager,
+        images: Images,
+        retry: Retry | None = None,
+    ) -> None:
         self._refs = refs
+        self._retry = retry or Retry()
         self._sessions = sessions
         self._images = images
         self._locks = Locks()
@@ -248,6 +256,7 @@ class GitSources:
                 ssh_socket=socket,
                 known_hosts=hosts,
                 log=lambda data: ctx.progress.log(2, data),
+                retry=self._retry,
             )
 
     async def _agent(self, id: str, sessions: Sequence[str]) -> Session:

@@ -8,13 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from croze.errors import CrozeError, Unavailable
+from croze.registry.transport import Retry, with_retries
 
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+_NETWORK = ("ls-remote", "fetch", "submodule")
+_FLAKY = re.compile(
+    "returned error: (?:429|5..)|Connection (?:reset|timed out)|early EOF|RPC failed|hung up|"
+    "unexpected disconnect|Operation timed out|Empty reply from server|transfer closed"
+)
+_FOR_GOOD = re.compile("not found|does not appear to be a git repository|[Pp]ermission denied")
 _NO_DEPTH = ("--depth", "shallow")
 _NO_COMMIT = ("not our ref", "unadvertised object")
 
@@ -38,6 +46,7 @@ class Git:
     ssh_socket: str = ""
     known_hosts: str = ""
     log: Callable[[bytes], None] | None = field(default=None, compare=False)
+    retry: Retry = field(default_factory=Retry)
 
     def within(self, *, git_dir: str = "", work_tree: str = "") -> Git:
         """The same for a repository."""
@@ -53,12 +62,24 @@ class Git:
         attempt = list(args)
         while True:
             try:
-                return await self._once(attempt)
+                return await self._patiently(attempt)
             except GitFailed as err:
                 fewer = _fallback(attempt, err.stderr)
                 if fewer == attempt:
                     raise
                 attempt = fewer
+
+    async def _patiently(self, args: Sequence[str]) -> bytes:
+        """What goes over a network is tried again when that is flaky."""
+        if args[0] not in _NETWORK:
+            return await self._once(args)
+        log = self.log
+        return await with_retries(
+            self.retry,
+            _is_flaky,
+            lambda: self._once(args),
+            (lambda text: log(text.encode())) if log else None,
+        )
 
     async def _once(self, args: Sequence[str]) -> bytes:
         where = ["--work-tree", self.work_tree] if self.work_tree else []
@@ -118,6 +139,12 @@ class Git:
             found[f"GIT_CONFIG_KEY_{i}"] = key
             found[f"GIT_CONFIG_VALUE_{i}"] = value
         return found
+
+
+def _is_flaky(err: CrozeError) -> bool:
+    if not isinstance(err, GitFailed) or _FOR_GOOD.search(err.stderr):
+        return False
+    return _FLAKY.search(err.stderr) is not None
 
 
 def is_commit(text: str) -> bool:

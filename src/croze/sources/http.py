@@ -9,18 +9,19 @@ import asyncio
 import email.utils
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
-from pathlib import PurePosixPath
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
+from croze.errors import CrozeError, NotFound
 from croze.image import gojson
 from croze.image.manifest import digest_of
+from croze.registry import failures
 from croze.registry.agent import USER_AGENT
-from croze.registry.failures import reason
 from croze.registry.lazy import aiohttp
+from croze.registry.transport import Retry, with_retries
 from croze.session import upload
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
@@ -34,9 +35,12 @@ from croze.sources.http_options import (
     http_key,
     parse_options,
 )
+from croze.sources.signatures import pgp
 from croze.store.contract import ImmutableRef, RefStore
 
 SCHEMES = ("http", "https")
+
+T = TypeVar("T")
 
 _WRITE_BYTES = 1 << 20
 _UPLOADED = "upload"
@@ -53,11 +57,50 @@ class HttpSource:
         self._found: HttpFile | None = None
 
     async def describe(self, ctx: SourceContext) -> HttpFile:
-        """With a checksum given, without asking anyone."""
+        """With a checksum given, without asking anyone. A signature is checked."""
         options = self._options
+        if options.signature:
+            found = await self._resolved(ctx)
+            await self._check_signature(ctx)
+            return found
         if options.checksum:
             return HttpFile(options.checksum, file_name(options.url, options.filename))
         return await self._resolved(ctx)
+
+    async def checksum(self, ctx: SourceContext, algorithm: str, suffix: bytes = b"") -> str:
+        """A digest of the file followed by `suffix`: what OpenPGP signs, for those who check it
+        themselves."""
+
+        def compute(pieces: Iterable[bytes]) -> str:
+            sums = hashlib.new(algorithm)
+            for piece in pieces:
+                sums.update(piece)
+            sums.update(suffix)
+            return f"{algorithm}:{sums.hexdigest()}"
+
+        return await self._read(ctx, compute)
+
+    async def _check_signature(self, ctx: SourceContext) -> None:
+        options = self._options
+
+        def check(pieces: Iterable[bytes]) -> None:
+            pgp.verify_detached(pieces, options.signature, options.public_key)
+
+        try:
+            await self._read(ctx, check)
+        except CrozeError as err:
+            raise err.wrap("failed to verify pgp signature") from None
+
+    async def _read(self, ctx: SourceContext, use: Callable[[Iterable[bytes]], T]) -> T:
+        """Give the content to a function that runs in a thread."""
+        ref = await self.snapshot(ctx)
+        if ref is None:
+            raise NotFound("the file has no content")
+        try:
+            async with ref.mounted(readonly=True) as root:
+                return await asyncio.to_thread(_with_pieces, root, use)
+        finally:
+            await ref.release()
 
     async def key(self, ctx: SourceContext, index: int) -> SourceKey:
         """See `Source.key`."""
@@ -85,6 +128,12 @@ class HttpSource:
         return self._found
 
 
+def _with_pieces(root: Path, use: Callable[[Iterable[bytes]], T]) -> T:
+    (path,) = root.iterdir()
+    with path.open("rb") as file:
+        return use(iter(lambda: file.read(_WRITE_BYTES), b""))
+
+
 def auth_secrets(options: HttpOptions) -> list[tuple[str, str]]:
     """The secrets that may hold credentials, the strongest last, and what goes before each: the
     one that the op names, or else those named for the host."""
@@ -99,8 +148,11 @@ class HttpSources:
 
     schemes = SCHEMES
 
-    def __init__(self, refs: RefStore, sessions: SessionManager) -> None:
+    def __init__(
+        self, refs: RefStore, sessions: SessionManager, retry: Retry | None = None
+    ) -> None:
         self.refs = refs
+        self._retry = retry or Retry()
         self._sessions = sessions
         self._locks = Locks()
         self._client: aiohttp.ClientSession | None = None
@@ -130,7 +182,12 @@ class HttpSources:
                 found = await self._still_good(options, headers, known)
                 if found is not None:
                     return found
-            return await self._download(options, identity, headers)
+            return await with_retries(
+                self._retry,
+                failures.retriable,
+                lambda: self._download(options, identity, headers),
+                lambda text: ctx.progress.log(2, text.encode()),
+            )
 
     def _http(self) -> aiohttp.ClientSession:
         if self._client is None:
@@ -201,7 +258,8 @@ class HttpSources:
         try:
             async with self._http().get(options.url, headers=headers) as response:
                 if not 200 <= response.status < 300:
-                    raise CrozeError(f"invalid response status {response.status}")
+                    text = f"invalid response status {response.status}"
+                    raise failures.UnexpectedStatus(text, response.status)
                 disposition = response.headers.get("Content-Disposition", "")
                 modified = _date(response.headers.get("Last-Modified", ""))
                 name = file_name(options.url, options.filename, disposition)
@@ -210,7 +268,7 @@ class HttpSources:
                 )
                 etag = _etag(response)
         except (aiohttp.ClientError, OSError) as err:
-            raise Unavailable(f'Get "{options.shown}": {reason(err)}') from err
+            raise failures.no_answer(f'Get "{options.shown}"', err) from err
         return await self._remembered(saved, identity, etag)
 
     async def _fetch_upload(
@@ -254,13 +312,10 @@ class HttpSources:
         modified: datetime | None,
         pieces: AsyncIterator[bytes],
     ) -> tuple[ImmutableRef, HttpFile]:
-        base = PurePosixPath("/", name).name
-        if not base or base in (".", ".."):
-            raise InvalidRequest(f"invalid file name {name!r}")
         ref = await self.refs.new(None, description=f"http url {options.shown}")
         try:
             async with ref.mounted(readonly=False) as root:
-                digest = await _write(os.path.join(root, base), options, modified, pieces)
+                digest = await _write(os.path.join(root, name), options, modified, pieces)
             done = await ref.commit()
         except BaseException:
             await asyncio.shield(ref.release())

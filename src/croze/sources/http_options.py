@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import InvalidRequest
 from croze.image import gojson
 from croze.image.manifest import digest_of
 from croze.image.reference import check_digest
@@ -35,6 +36,9 @@ class HttpOptions:
     gid: int = 0
     auth_secret: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    public_key: bytes = b""
+    signature: bytes = b""
+    """Armoured OpenPGP; both or none."""
 
     @property
     def shown(self) -> str:
@@ -96,8 +100,9 @@ def http_date(when: datetime) -> str:
 def parse_options(request: SourceRequest) -> HttpOptions:
     """Read a source op. Raises `InvalidRequest`."""
     attrs = request.attrs
-    if "http.sig.pubkey" in attrs or "http.sig.signature" in attrs:
-        raise Unsupported("signatures of http sources are not supported")
+    public_key, signature = attrs.get("http.sig.pubkey", ""), attrs.get("http.sig.signature", "")
+    if bool(public_key) != bool(signature):
+        raise InvalidRequest("http signature verification requires both pubkey and signature")
     headers = {
         "-".join(part.capitalize() for part in name.removeprefix("http.header.").split("-")): value
         for name, value in attrs.items()
@@ -112,6 +117,8 @@ def parse_options(request: SourceRequest) -> HttpOptions:
         number(attrs, "http.gid"),
         attrs.get("http.authheadersecret", ""),
         tuple(sorted(pair for pair in headers.items() if pair[0] in _HEADERS)),
+        public_key.encode(),
+        signature.encode(),
     )
 
 
@@ -128,11 +135,19 @@ def number(attrs: Mapping[str, str], key: str) -> int:
 def file_name(url: str, given: str, disposition: str = "") -> str:
     """The attribute, else what the server says, else the last part of the path."""
     if given:
-        return given
+        return _safe(given)
     if disposition:
         message = Message()
         message["Content-Disposition"] = disposition
-        name = PurePosixPath("/", message.get_filename() or "").name
-        if name:
-            return name
-    return PurePosixPath(unquote(urlsplit(url).path)).name or "download"
+        named = message.get_filename() or ""
+        if named and not named.endswith("/"):
+            return _safe(named)
+    return _safe(unquote(urlsplit(url).path))
+
+
+def _safe(path: str) -> str:
+    """The last part of a path, or a name of our own if that can be none of a file."""
+    name = PurePosixPath("/", path.strip()).name
+    if name in ("", "..") or any(unicodedata.category(c) == "Cc" for c in name):
+        return "download"
+    return name
