@@ -98,7 +98,16 @@ class SubrequestDetail:
     name: str
 
 
-Detail = SourceDetail | VertexDetail | SolveDetail | FrontendCapDetail | SubrequestDetail
+@dataclass(frozen=True)
+class PolicyDetail:
+    """Why a policy of the client refused a source, in its own words."""
+
+    messages: tuple[str, ...]
+
+
+Detail = (
+    PolicyDetail | SourceDetail | VertexDetail | SolveDetail | FrontendCapDetail | SubrequestDetail
+)
 
 
 class CrozeError(Exception):

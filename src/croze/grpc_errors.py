@@ -35,7 +35,9 @@ log = logging.getLogger(__name__)
 
 DETAILS_KEY = "grpc-status-details-bin"
 _BUILDKIT = "github.com/moby/buildkit/errdefs."
+_DECISION = "github.com/moby/buildkit/policysession.DecisionResponse+json"
 _EXIT = "github.com/moby/buildkit/gatewayapi.ExitMessage+json"
+_DENY = 1
 _OWN_CODE = "croze.v1/Code+json"
 
 _CLASSES: dict[str, type[errors.CrozeError]] = {
@@ -155,6 +157,10 @@ def _encode(detail: errors.Detail) -> any_pb2.Any:
             return _any("Source", _source_json(detail))
         case errors.SolveDetail():
             return _any("Solve", _solve_json(detail))
+        case errors.PolicyDetail():
+            said = [{"message": message} for message in detail.messages]
+            value = json.dumps({"action": _DENY, "denyMessages": said})
+            return any_pb2.Any(type_url=_DECISION, value=value.encode())
 
 
 def _any(name: str, value: dict[str, object]) -> any_pb2.Any:
@@ -260,6 +266,10 @@ def _pair(datum: object) -> tuple[object, object]:
 def _decode(detail: any_pb2.Any) -> errors.Detail | None:
     name = detail.type_url.removeprefix(_BUILDKIT).removesuffix("+json")
     value = _load(detail.value)
+    if detail.type_url == _DECISION:
+        said = value.get("denyMessages")
+        messages = said if isinstance(said, list) else []
+        return errors.PolicyDetail(tuple(str(m.get("message", "")) for m in messages))
     match name:
         case "Vertex":
             return errors.VertexDetail(str(value.get("digest", "")))

@@ -20,7 +20,8 @@ from croze.errors import (
     VertexDetail,
 )
 from croze.gateway import caps
-from croze.gateway.bridge import Bridge, FrontendRequest, SolveRequest, evaluate
+from croze.gateway.bridge import Bridge, evaluate
+from croze.gateway.contract import FrontendRequest, SolveRequest
 from croze.gateway.frontends import builtin_frontends
 from croze.gateway.once import Once
 from croze.gateway.resolver import BridgeResolver
@@ -108,8 +109,11 @@ async def test_files_are_read_inside_the_root_only(tmp_path: Path) -> None:
             await ref.read_dir("nothing")
 
 
+BUSYBOX, NOPE = "docker.io/library/busybox:latest", "docker.io/library/nope:latest"
+
+
 async def test_an_image_is_asked_for_once_and_shows_as_a_vertex() -> None:
-    world = World(images={"busybox": b"{}"})
+    world = World(images={BUSYBOX: b"{}"})
     async with world.bridge() as (bridge, job):
         ask = [
             bridge.resolve_image("busybox", platform=None, mode="default", log_name="[internal] x")
@@ -122,21 +126,21 @@ async def test_an_image_is_asked_for_once_and_shows_as_a_vertex() -> None:
         )
         assert layout.digest == "sha256:" + "2" * 64
         for _ in range(2):
-            with pytest.raises(NotFound, match="nope: not found"):
+            with pytest.raises(NotFound, match=f"{NOPE}: not found"):
                 await bridge.resolve_image("nope", platform=None)
     assert world.calls == [
-        "busybox default ['client']",
+        f"{BUSYBOX} default ['client']",
         f"l@sha256:{'2' * 64} store client",
-        "nope  ['client']",
+        f"{NOPE}  ['client']",
     ]
     events = [e async for batch in job.events() for e in batch if isinstance(e, VertexState)]
     done = {e.name: e for e in events if e.completed}
     assert list(done) == [
         "[internal] x",
         f"resolve image config for oci-layout://l@sha256:{'2' * 64}",
-        "resolve image config for docker-image://nope",
+        f"resolve image config for docker-image://{NOPE}",
     ]
-    assert done["resolve image config for docker-image://nope"].error == "nope: not found"
+    assert done[f"resolve image config for docker-image://{NOPE}"].error == f"{NOPE}: not found"
 
 
 class Echo:

@@ -8,7 +8,7 @@ import pytest
 
 from croze.errors import CrozeError, FrontendCapDetail, InvalidRequest, Unsupported
 from croze.gateway import guest
-from croze.gateway.bridge import FrontendRequest
+from croze.gateway.contract import FrontendRequest
 from croze.gateway.external import ExternalFrontend, caps_of, check_caps, environment, process_of
 from croze.gateway.frontends import builtin_frontends
 from croze.image.config import RunConfig

@@ -156,14 +156,17 @@ async def test_errors_come_back_and_forth(tmp_path: Path) -> None:
             await c.served.result()
 
 
+BUSYBOX = "docker.io/library/busybox:latest"
+
+
 async def test_sources_are_asked_for_metadata(tmp_path: Path) -> None:
-    world = World(images={"busybox": b"{}"})
+    world = World(images={BUSYBOX: b"{}"})
     async with client(world, tmp_path) as c:
         config = await c.stub.ResolveImageConfig(
             pb.ResolveImageConfigRequest(Ref="busybox", ResolveMode="local", LogName="x"),
             metadata=METADATA,
         )
-        assert (config.Ref, config.Config) == ("busybox", b"{}")
+        assert (config.Ref, config.Config) == (BUSYBOX, b"{}")
         image = await c.stub.ResolveSourceMeta(
             pb.ResolveSourceMetaRequest(
                 Source=ops_pb2.SourceOp(identifier="docker-image://busybox"), ResolveMode="local"
@@ -171,7 +174,7 @@ async def test_sources_are_asked_for_metadata(tmp_path: Path) -> None:
             metadata=METADATA,
         )
         assert image.Image.Digest == config.Digest
-        assert image.Source.identifier == "docker-image://busybox"
+        assert image.Source.identifier == f"docker-image://{BUSYBOX}"
         http = await c.stub.ResolveSourceMeta(
             pb.ResolveSourceMetaRequest(Source=ops_pb2.SourceOp(identifier="http://x/f")),
             metadata=METADATA,
@@ -184,7 +187,7 @@ async def test_sources_are_asked_for_metadata(tmp_path: Path) -> None:
         await c.stub.ResolveSourceMeta(
             pb.ResolveSourceMetaRequest(Source=layout), metadata=METADATA
         )
-    assert world.calls == ["busybox local ['client']", f"l@sha256:{'2' * 64} store s2"]
+    assert world.calls == [f"{BUSYBOX} local ['client']", f"l@sha256:{'2' * 64} store s2"]
 
 
 async def test_warnings_reach_the_status(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from croze import llb
 from croze.api import ops_pb2
 from croze.api import policy_pb2 as pb
 from croze.errors import CrozeError, InvalidRequest, PermissionDenied
-from croze.gateway.bridge import SolveRequest
+from croze.gateway.contract import SolveRequest
 from croze.gateway.policy import SourcePolicies
 from tests.gateway.world import World, local
 

@@ -11,15 +11,16 @@ from typing import cast
 
 from croze import llb
 from croze.api import ops_pb2, worker_pb2
-from croze.dockerfile.resolver import SourceMeta
 from croze.errors import CrozeError, NotFound
-from croze.gateway.bridge import Bridge, BridgeServices, Frontend, open_bridge
+from croze.gateway.bridge import Bridge, open_bridge
+from croze.gateway.contract import BridgeServices, Frontend
 from croze.image.platform import Platform
 from croze.ops.load import LoadedOp
 from croze.ops.results import RefResult
 from croze.solver.contract import CacheMap, Op, OpContext, Result, StoredResult, Vertex
 from croze.solver.memory_keys import MemoryKeys
 from croze.solver.solver import Job, Solver
+from croze.sources.facts import SourceFacts, Wanted
 from croze.sources.images import ResolvedConfig
 from croze.store.contract import ImmutableRef
 
@@ -144,8 +145,8 @@ class Images:
         return ResolvedConfig(ref, "sha256:" + "2" * 64, b"{}")
 
 
-async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext) -> SourceMeta:
-    return SourceMeta(last_modified=5, filename="f", checksum="sha256:" + "3" * 64)
+async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
+    return SourceFacts(last_modified=5, filename="f", checksum="sha256:" + "3" * 64)
 
 
 def local(name: str) -> ops_pb2.Definition:

@@ -159,8 +159,8 @@ async def test_a_check_may_refuse() -> None:
 
 
 async def test_a_policy_replaces_sources() -> None:
-    async def policy(op: ops_pb2.SourceOp) -> ops_pb2.SourceOp | None:
-        if op.identifier != "tree://x":
+    async def policy(op: ops_pb2.Op) -> ops_pb2.SourceOp | None:
+        if op.source.identifier != "tree://x":
             return None
         return ops_pb2.SourceOp(identifier="tree://y")
 

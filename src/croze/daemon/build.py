@@ -17,10 +17,12 @@ from croze.daemon.why_service import build_info
 from croze.errors import InvalidRequest, Unsupported
 from croze.export.contract import ExportContext, Exporter, ExportSource
 from croze.export.open import open_exporter
-from croze.gateway.bridge import Bridge, SolveRequest, evaluate, open_bridge
+from croze.gateway.bridge import Bridge, evaluate, open_bridge
+from croze.gateway.contract import SolveRequest
 from croze.gateway.results import BridgeResult
 from croze.ops.load import LoadOptions
 from croze.session.exporters import finalize_export, find_exporters
+from croze.session.policy import SessionVerifier
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 
@@ -54,6 +56,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
                 session=request.Session,
                 load_options=options,
                 policies=source_policies(request),
+                verifier=source_verifier(engine, request),
             ) as bridge,
             engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
             solved(engine, bridge, request) as result,
@@ -87,9 +90,13 @@ def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequ
 
 def source_policies(request: control_pb2.SolveRequest) -> list[policy_pb2.Policy]:
     """The client's rules for sources."""
-    if request.SourcePolicySession:
-        raise Unsupported("source policies of a session are not supported by this daemon")
     return [request.SourcePolicy] if request.HasField("SourcePolicy") else []
+
+
+def source_verifier(engine: Engine, request: control_pb2.SolveRequest) -> SessionVerifier | None:
+    """Whom to ask about sources besides."""
+    session = request.SourcePolicySession
+    return SessionVerifier(engine.sessions, session) if session else None
 
 
 def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[WantedExport]:

@@ -23,11 +23,10 @@ from croze.daemon.observing import Telemetry, measuring
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
-from croze.dockerfile.resolver import SourceMeta
 from croze.export.contract import ExportServices
 from croze.fs.pool import WorkerPool
-from croze.gateway.bridge import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.caps import LLB_ENABLED
+from croze.gateway.contract import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.forward import GatewayForwarder
 from croze.gateway.frontends import builtin_frontends
 from croze.history.history import BuildHistory, Expiry
@@ -47,7 +46,7 @@ from croze.solver.contract import Edge, KeyLink, KeyStore, OpContext, Result, St
 from croze.solver.solver import Job, Solver
 from croze.sources.blob import BlobSources
 from croze.sources.contract import SourceContext, SourceRequest
-from croze.sources.facts import ask
+from croze.sources.facts import SourceFacts, Wanted, ask
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSources
 from croze.sources.image import ImageSources
@@ -253,11 +252,10 @@ def _bridges(
     worker: Worker,
     recorder: Recorder,
 ) -> BridgeServices:
-    async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext) -> SourceMeta:
+    async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
         request = SourceRequest(source.identifier, dict(source.attrs))
         context = SourceContext(ctx.sessions(), ctx.progress)
-        facts = await ask(sources.http, sources.git, request, context)
-        return SourceMeta(facts.committer_time, facts.last_modified, facts.filename, facts.checksum)
+        return await ask(sources.http, sources.git, request, context, wanted)
 
     async def planner(
         job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]

@@ -9,108 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
-from croze.api import ops_pb2, policy_pb2, worker_pb2
-from croze.dockerfile.resolver import OciStore, ReplacedImage, ResolvedImage, SourceMeta
+from croze.api import gateway_pb2, ops_pb2, policy_pb2
+from croze.dockerfile.resolver import OciStore, ReplacedImage, ResolvedImage
 from croze.errors import Canceled, CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
-from croze.gateway.caps import LLB_ENABLED
+from croze.gateway import source_meta, verify, wire
 from croze.gateway.containers import Containers
+from croze.gateway.contract import BridgeServices, FrontendRequest, SolveRequest
 from croze.gateway.once import Once
-from croze.gateway.policy import SourcePolicies
+from croze.gateway.policy import SourcePolicies, normalized
 from croze.gateway.results import BridgeRef, BridgeResult
+from croze.gateway.verify import Verifier
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
-from croze.ops.services import OpServices
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job, SolvedResult
+from croze.sources.facts import SourceFacts, Wanted
 from croze.sources.images import ResolvedConfig
 from croze.status import VertexWarning
 from croze.store.contract import ImmutableRef
 
-EXTERNAL_FRONTEND = "gateway.v0"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class FrontendRequest:
-    """What a frontend is to build. `session` is the client's, which local sources come from."""
-
-    opts: Mapping[str, str]
-    inputs: Mapping[str, ops_pb2.Definition]
-    session: str
-
-
-class Frontend(Protocol):
-    """Turns a request into a result, asking the bridge. It may ask for other frontends, too."""
-
-    async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult: ...
-
-
-class ImageConfigs(Protocol):
-    """Knows the configs of images; `sources.images.Images`."""
-
-    async def resolve_config(
-        self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]
-    ) -> ResolvedConfig: ...
-
-    async def resolve_layout_config(
-        self,
-        ref: str,
-        platform: Platform | None,
-        *,
-        store: str,
-        session: str,
-        sessions: Sequence[str],
-    ) -> ResolvedConfig: ...
-
-
-class Planner(Protocol):
-    """Says what building definitions would find in the cache, as the metadata of an answer."""
-
-    async def __call__(
-        self, job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
-    ) -> Mapping[str, bytes]: ...
-
-
-class SourceMetas(Protocol):
-    """Knows what other sources say of themselves (git, http)."""
-
-    async def __call__(self, source: ops_pb2.SourceOp, ctx: OpContext) -> SourceMeta: ...
-
-
-@dataclass(frozen=True)
-class BridgeServices:
-    """What all bridges of a daemon work with. `worker` describes the daemon to clients."""
-
-    frontends: Mapping[str, Frontend]
-    images: ImageConfigs
-    platforms: Sequence[Platform]
-    worker: Callable[[], worker_pb2.WorkerRecord]
-    llb_caps: frozenset[str] = LLB_ENABLED
-    source_meta: SourceMetas | None = None
-    planner: Planner | None = None
-    ops: OpServices | None = None
-    """For containers; without it there are none."""
-
-
-@dataclass(frozen=True)
-class SolveRequest:
-    """Either a definition or a frontend with its options. With `evaluate` errors of the result come
-    now, not when it is used."""
-
-    definition: ops_pb2.Definition | None = None
-    frontend: str = ""
-    opts: Mapping[str, str] = field(default_factory=dict)
-    inputs: Mapping[str, ops_pb2.Definition] = field(default_factory=dict)
-    evaluate: bool = False
-    policies: Sequence[policy_pb2.Policy] = ()
-    """For the sources of the definition, besides the build's own."""
 
 
 class Bridge:
@@ -123,12 +48,14 @@ class Bridge:
         session: str,
         load_options: LoadOptions,
         policies: SourcePolicies,
+        verifier: Verifier | None = None,
     ) -> None:
         self.services = services
         self.job = job
         self.session = session
         self._load_options = load_options
         self._policies = policies
+        self._verifier = verifier
         self._failed_steps = FailedSteps()
         self._refs: list[BridgeRef] = []
         self._images: dict[tuple[object, ...], Once[ResolvedImage]] = {}
@@ -178,18 +105,46 @@ class Bridge:
     async def _load(
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
     ) -> Edge:
-        rules = self._policies.also(policies)
-        options = replace(self._load_options, policy=rules.replace) if rules else self._load_options
+        rules, options = self._policies.also(policies), self._load_options
+        if rules or self._verifier is not None:
+
+            async def decide(op: ops_pb2.Op) -> ops_pb2.SourceOp | None:
+                same = ops_pb2.SourceOp(identifier=normalized(op.source), attrs=op.source.attrs)
+                try:
+                    decided = await self._evaluate(op, rules)
+                    return decided if decided != same else None
+                except CrozeError as error:
+                    raise error.wrap("error evaluating the source policy") from None
+
+            options = replace(options, policy=decide)
         return await load(definition, options)
 
-    def decide(
-        self, source: ops_pb2.SourceOp, policies: Sequence[policy_pb2.Policy] = ()
+    async def decide(
+        self,
+        source: ops_pb2.SourceOp,
+        policies: Sequence[policy_pb2.Policy] = (),
+        *,
+        platform: ops_pb2.Platform | None = None,
     ) -> ops_pb2.SourceOp:
         """What the policies make of a source that is asked about. Raises when it is denied."""
+        op = ops_pb2.Op(source=source, platform=platform)
         try:
-            return self._policies.also(policies).decide(source)
+            return await self._evaluate(op, self._policies.also(policies))
         except CrozeError as error:
             raise error.wrap("could not resolve image due to policy") from None
+
+    async def _evaluate(self, op: ops_pb2.Op, rules: SourcePolicies) -> ops_pb2.SourceOp:
+        return await verify.evaluate(op, rules, self._verifier, self._answer_policy)
+
+    async def _answer_policy(
+        self, request: gateway_pb2.ResolveSourceMetaRequest
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        """What the client's policy wants to know; only rules stand in its way."""
+        try:
+            request.Source.CopyFrom(self._policies.decide(request.Source))
+        except CrozeError as error:
+            raise error.wrap("could not resolve image due to policy") from None
+        return await source_meta.resolve(self, request)
 
     async def plan(self, result: BridgeResult) -> BridgeResult:
         """What evaluating `result` would find in the cache; nothing of it is run."""
@@ -212,8 +167,22 @@ class Bridge:
         log_name: str = "",
         oci_store: OciStore | None = None,
     ) -> ResolvedImage:
-        """An image's digest and config. The same question is asked once per build."""
-        ref = self._decide_image(ref, oci_store)
+        """An image's digest and config, if policies allow it."""
+        ref = await self._decide_image(ref, oci_store, platform)
+        return await self.ask_image(
+            ref, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
+        )
+
+    async def ask_image(
+        self,
+        ref: str,
+        *,
+        platform: Platform | None,
+        mode: str = "",
+        log_name: str = "",
+        oci_store: OciStore | None = None,
+    ) -> ResolvedImage:
+        """The same when policies have been asked. The same question is asked once per build."""
         key = (ref, platform, mode, oci_store)
         once = self._images.get(key)
         if once is None:
@@ -224,24 +193,34 @@ class Bridge:
             once = self._images[key] = Once(ask)
         return await once.get()
 
-    def _decide_image(self, ref: str, oci_store: OciStore | None) -> str:
+    async def _decide_image(
+        self, ref: str, oci_store: OciStore | None, platform: Platform | None
+    ) -> str:
         scheme = "docker-image://" if oci_store is None else "oci-layout://"
-        decided = self.decide(ops_pb2.SourceOp(identifier=scheme + ref)).identifier
+        source = ops_pb2.SourceOp(identifier=scheme + ref)
+        if oci_store is not None:
+            source.attrs["oci.session"], source.attrs["oci.store"] = (
+                oci_store.session,
+                oci_store.store,
+            )
+        where = wire.platform_message(platform) if platform is not None else None
+        decided = (await self.decide(source, platform=where)).identifier
         if not decided.startswith(scheme):
             text = f"ref mutated by policy to non-image: {scheme}{ref} -> {decided}"
             raise ReplacedImage(text, identifier=decided)
         return decided.removeprefix(scheme)
 
-    async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str = "") -> SourceMeta:
-        """What a source that is no image says of itself."""
-        source = self.decide(source)
+    async def source_facts(
+        self, source: ops_pb2.SourceOp, wanted: Wanted, *, log_name: str = ""
+    ) -> SourceFacts:
+        """What a source that is no image says of itself; policies have been asked."""
         resolve = self.services.source_meta
         if resolve is None:
             scheme = source.identifier.partition("://")[0]
             raise Unsupported(f"no metadata for sources of type {scheme}")
 
-        async def ask(ctx: OpContext) -> SourceMeta:
-            return await resolve(source, ctx)
+        async def ask(ctx: OpContext) -> SourceFacts:
+            return await resolve(source, ctx, wanted)
 
         return await self._logged(source.identifier, log_name, ask)
 
@@ -366,10 +345,11 @@ async def open_bridge(
     session: str,
     load_options: LoadOptions | None = None,
     policies: Sequence[policy_pb2.Policy] = (),
+    verifier: Verifier | None = None,
 ) -> AsyncIterator[Bridge]:
     """A bridge for one build. Inside, results may be used; leaving releases them."""
     options = load_options or LoadOptions(caps=services.llb_caps)
-    bridge = Bridge(services, job, session, options, SourcePolicies(policies))
+    bridge = Bridge(services, job, session, options, SourcePolicies(policies), verifier)
     try:
         yield bridge
     finally:

@@ -37,13 +37,13 @@ FRONTEND_ENABLED: Final = frozenset(
         "gateway.exec.filesystem",
         "reference.attestations",
         "source.metaresolver",
+        "source.metaresolver.http.checksumrequest",
     }
 )
 FRONTEND_MISSING: Final = frozenset(
     {
         "importcaches",
         "source.metaresolver.image.attestations",
-        "source.metaresolver.http.checksumrequest",
     }
 )
 _DEPRECATED: Final = frozenset({"solve.inlinereturn"})
@@ -79,6 +79,7 @@ LLB_ENABLED: Final = frozenset(
         "source.buildop.llbfilename",
         "soruce.http.uidgid",  # spelt like this on the wire
         "source.policy",
+        "source.policy.session",
         "source.local",
         "source.local.unique",
         "source.local.sessionid",
@@ -142,7 +143,6 @@ LLB_MISSING: Final = frozenset(
         "cache.azblob",
         "exporter.image.attestations",
         "exporter.session",
-        "source.policy.session",
         "history.filter",
     }
 )

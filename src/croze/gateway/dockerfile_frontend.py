@@ -15,7 +15,8 @@ from croze.dockerfile import frontend
 from croze.dockerfile.frontend import Syntax
 from croze.dockerfile.resolver import FrontendResult
 from croze.errors import InvalidRequest
-from croze.gateway.bridge import EXTERNAL_FRONTEND, Bridge, FrontendRequest, SolveRequest
+from croze.gateway.bridge import Bridge
+from croze.gateway.contract import EXTERNAL_FRONTEND, FrontendRequest, SolveRequest
 from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.image import reference

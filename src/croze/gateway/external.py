@@ -20,7 +20,8 @@ from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.named_contexts import find_named
 from croze.dockerfile.options import parse_options
 from croze.errors import CrozeError, ExitError, FrontendCapDetail, InvalidRequest, Unsupported
-from croze.gateway.bridge import Bridge, Frontend, FrontendRequest
+from croze.gateway.bridge import Bridge
+from croze.gateway.contract import Frontend, FrontendRequest
 from croze.gateway.dockerfile_frontend import own_frontend
 from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeRef, BridgeResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from croze.gateway import dockerfile_frontend
-from croze.gateway.bridge import EXTERNAL_FRONTEND, Frontend
+from croze.gateway.contract import EXTERNAL_FRONTEND, Frontend
 from croze.gateway.dockerfile_frontend import DockerfileFrontend
 from croze.gateway.external import ExternalFrontend
 

@@ -6,15 +6,18 @@ that changes it starts over. Meaning and words are those of BuildKit's `sourcepo
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from croze.api import ops_pb2, policy_pb2
 from croze.errors import CrozeError, InvalidRequest, PermissionDenied
 from croze.image import reference
+from croze.sources import git_options
+from croze.sources.contract import SourceRequest
 
 MAX_CHANGES = 20
-_IMAGE = "docker-image://"
 _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
 
 
@@ -36,30 +39,38 @@ class SourcePolicies:
         that is denied."""
         decided = ops_pb2.SourceOp()
         decided.CopyFrom(source)
-        if not self:
-            return decided
-        decided.identifier = _normalized(decided.identifier)
+        decided.identifier = normalized(source)
         for _ in range(MAX_CHANGES + 1):
             if not any(_apply(policy, decided) for policy in self._policies):
                 return decided
         raise CrozeError("too many mutations on a single source: too many operations")
 
-    async def replace(self, source: ops_pb2.SourceOp) -> ops_pb2.SourceOp | None:
-        """`decide` as `ops.load` asks it."""
-        try:
-            return self.decide(source)
-        except CrozeError as error:
-            raise error.wrap("error evaluating the source policy") from None
 
-
-def _normalized(identifier: str) -> str:
-    """Images are matched by their full names."""
-    if not identifier.startswith(_IMAGE):
-        return identifier
+def normalized(source: ops_pb2.SourceOp) -> str:
+    """Sources are matched by their full names, whatever a client calls them."""
+    scheme, _, rest = source.identifier.partition("://")
     try:
-        return _IMAGE + reference.normalize(identifier.removeprefix(_IMAGE))
+        if scheme == "docker-image":
+            return f"docker-image://{reference.normalize(rest)}"
+        if scheme == "git":
+            return _normalized_git(source)
     except InvalidRequest:
-        return identifier
+        pass
+    return source.identifier
+
+
+def _normalized_git(source: ops_pb2.SourceOp) -> str:
+    """By host and path, whichever way they are reached."""
+    options = git_options.parse_options(SourceRequest(source.identifier, dict(source.attrs)))
+    remote = options.remote
+    if "://" in remote:
+        url = urlsplit(remote)
+        host, path = url.netloc.rpartition("@")[2], url.path
+    else:
+        host, _, path = remote.rpartition("@")[2].partition(":")
+    fragment = options.ref + (f":{options.subdir}" if options.subdir else "")
+    name = f"git://{host}{posixpath.normpath('/' + path.lstrip('/'))}"
+    return f"{name}#{fragment}" if fragment else name
 
 
 def _apply(policy: policy_pb2.Policy, source: ops_pb2.SourceOp) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from croze.api import ops_pb2
 from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
 from croze.errors import CrozeError, Range, SourceDetail
-from croze.gateway.bridge import Bridge, FrontendRequest
+from croze.gateway.bridge import Bridge
+from croze.gateway.contract import FrontendRequest
 from croze.gateway.results import BridgeRef
 from croze.image.platform import Platform
 from croze.solver.failures import fresh_copy
+from croze.sources.facts import Wanted
 
 
 class BridgeResolver:
@@ -40,7 +42,10 @@ class BridgeResolver:
             raise failure from error.__cause__
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
-        return await self._bridge.source_meta(source, log_name=log_name)
+        facts = await self._bridge.source_facts(
+            await self._bridge.decide(source), Wanted(commit_time=True), log_name=log_name
+        )
+        return SourceMeta(facts.committer_time, facts.last_modified, facts.filename, facts.checksum)
 
     async def read_file(
         self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None

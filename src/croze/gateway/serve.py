@@ -9,23 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from google.protobuf import timestamp_pb2
-
 from croze.api import gateway_pb2, ops_pb2
 from croze.dockerfile.resolver import OciStore
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.gateway import caps, files
-from croze.gateway.bridge import Bridge, SolveRequest
+from croze.gateway import caps, files, source_meta
+from croze.gateway.bridge import Bridge
 from croze.gateway.containers import Containers
+from croze.gateway.contract import SolveRequest
 from croze.gateway.results import BridgeRef, BridgeResult
-from croze.gateway.wire import platform_of, result_message, result_of
+from croze.gateway.wire import result_message, result_of
 from croze.grpc_errors import from_status, own_range, source_detail
-from croze.image.platform import Platform
 from croze.runtime.finish import finish
 from croze.store.contract import ImmutableRef
 
-_IMAGE = "docker-image"
-_LAYOUT = "oci-layout"
 _RESOLVER_LAYOUT = 1
 """`ResolveImageConfigRequest.ResolverType` for an OCI layout."""
 
@@ -129,13 +125,15 @@ class ServedBuild:
         self, request: gateway_pb2.ResolveImageConfigRequest
     ) -> gateway_pb2.ResolveImageConfigResponse:
         is_layout = request.ResolverType == _RESOLVER_LAYOUT
-        asked = f"{_LAYOUT if is_layout else _IMAGE}://{request.Ref}"
-        source = self._bridge.decide(
-            ops_pb2.SourceOp(identifier=asked), list(request.SourcePolicies)
+        scheme = source_meta.LAYOUT if is_layout else source_meta.IMAGE
+        decided = await self._bridge.decide(
+            ops_pb2.SourceOp(identifier=f"{scheme}://{request.Ref}"),
+            list(request.SourcePolicies),
+            platform=request.Platform if request.HasField("Platform") else None,
         )
-        found = await self._bridge.resolve_image(
-            source.identifier.partition("://")[2],
-            platform=_platform(request),
+        found = await self._bridge.ask_image(
+            decided.identifier.partition("://")[2],
+            platform=source_meta.platform_in(request),
             mode=request.ResolveMode,
             log_name=request.LogName,
             oci_store=OciStore(request.SessionID, request.StoreID) if is_layout else None,
@@ -149,11 +147,13 @@ class ServedBuild:
     ) -> gateway_pb2.ResolveSourceMetaResponse:
         if not request.HasField("Source"):
             raise InvalidRequest("source is required")
-        request.Source.CopyFrom(self._bridge.decide(request.Source, list(request.SourcePolicies)))
-        scheme = request.Source.identifier.partition("://")[0]
-        if scheme in (_IMAGE, _LAYOUT):
-            return await self._image_meta(request, scheme)
-        return await self._other_meta(request, scheme)
+        decided = await self._bridge.decide(
+            request.Source,
+            list(request.SourcePolicies),
+            platform=request.Platform if request.HasField("Platform") else None,
+        )
+        request.Source.CopyFrom(decided)
+        return await source_meta.resolve(self._bridge, request)
 
     def warn(self, request: gateway_pb2.WarnRequest) -> gateway_pb2.WarnResponse:
         ranges = tuple(own_range(r) for r in request.ranges)
@@ -170,43 +170,6 @@ class ServedBuild:
             ranges=ranges,
         )
         return gateway_pb2.WarnResponse()
-
-    async def _image_meta(
-        self, request: gateway_pb2.ResolveSourceMetaRequest, scheme: str
-    ) -> gateway_pb2.ResolveSourceMetaResponse:
-        source = request.Source
-        store = None
-        if scheme == _LAYOUT:
-            store = OciStore(source.attrs["oci.session"], source.attrs["oci.store"])
-        found = await self._bridge.resolve_image(
-            source.identifier.partition("://")[2],
-            platform=_platform(request),
-            mode=request.ResolveMode,
-            log_name=request.LogName,
-            oci_store=store,
-        )
-        return gateway_pb2.ResolveSourceMetaResponse(
-            Source=ops_pb2.SourceOp(identifier=f"{scheme}://{found.ref}", attrs=source.attrs),
-            Image=gateway_pb2.ResolveSourceImageResponse(
-                Digest=found.digest, Config=b"" if request.Image.NoConfig else found.config
-            ),
-        )
-
-    async def _other_meta(
-        self, request: gateway_pb2.ResolveSourceMetaRequest, scheme: str
-    ) -> gateway_pb2.ResolveSourceMetaResponse:
-        meta = await self._bridge.source_meta(request.Source, log_name=request.LogName)
-        response = gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
-        if scheme == "git":
-            response.Git.Checksum = meta.checksum
-        else:
-            response.HTTP.Checksum = meta.checksum
-            response.HTTP.Filename = meta.filename
-            if meta.last_modified is not None:
-                response.HTTP.LastModified.CopyFrom(
-                    timestamp_pb2.Timestamp(seconds=meta.last_modified)
-                )
-        return response
 
     @property
     def containers(self) -> Containers:
@@ -238,9 +201,3 @@ class ServedBuild:
         if ref is None:
             raise CrozeError(f"empty ref: {id}")
         return ref
-
-
-def _platform(
-    request: gateway_pb2.ResolveImageConfigRequest | gateway_pb2.ResolveSourceMetaRequest,
-) -> Platform | None:
-    return platform_of(request.Platform) if request.HasField("Platform") else None

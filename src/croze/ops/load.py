@@ -21,8 +21,8 @@ from croze.ops.validate import validate
 from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
 
-SourcePolicy = Callable[[ops_pb2.SourceOp], Awaitable[ops_pb2.SourceOp | None]]
-"""What a source is replaced with, None to leave it. Raises when it is refused."""
+SourcePolicy = Callable[[ops_pb2.Op], Awaitable[ops_pb2.SourceOp | None]]
+"""What the source of an op is replaced with, None to leave it. Raises when it is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy) -> None:
     """Let the policy replace sources; what stands on a replaced one gets a new digest."""
     for node in order:
         if node.op.WhichOneof("op") == "source":
-            replaced = await policy(node.op.source)
+            replaced = await policy(node.op)
             if replaced is not None and replaced != node.op.source:
                 node.op.source.CopyFrom(replaced)
                 node.changed = True

@@ -4,10 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from croze.errors import Unsupported
+from croze.errors import InvalidRequest, Unsupported
 from croze.sources.contract import SourceContext, SourceRequest
-from croze.sources.git import SCHEME, GitSources
-from croze.sources.http import SCHEMES, HttpSources
+from croze.sources.git import SCHEME, GitSource, GitSources
+from croze.sources.http import SCHEMES, HttpSource, HttpSources
+
+MAX_SUFFIX_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class ChecksumRequest:
+    """A digest of a file followed by `suffix`. `algorithm`: `sha256`, `sha384` or `sha512`."""
+
+    algorithm: str
+    suffix: bytes = b""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for beyond what costs nothing: each may mean a fetch."""
+
+    commit_time: bool = False
+    git_objects: bool = False
+    checksum: ChecksumRequest | None = None
+
+
+@dataclass(frozen=True)
+class GitFacts:
+    """`commit` is empty unless `checksum` is of a tag object. Objects are as git stores them."""
+
+    ref: str
+    checksum: str
+    commit: str = ""
+    commit_object: bytes = b""
+    tag_object: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -18,20 +48,43 @@ class SourceFacts:
     last_modified: int | None = None
     filename: str = ""
     checksum: str = ""
+    asked_checksum: str = ""
+    git: GitFacts | None = None
 
 
 async def ask(
-    http: HttpSources, git: GitSources, request: SourceRequest, ctx: SourceContext
+    http: HttpSources,
+    git: GitSources,
+    request: SourceRequest,
+    ctx: SourceContext,
+    wanted: Wanted = Wanted(),
 ) -> SourceFacts:
-    """Fetches as little as it takes: a file is fetched, of a repository one commit. Raises
-    `Unsupported` for other schemes."""
+    """Fetches as little as it takes. Raises `Unsupported` for other schemes."""
     scheme = request.identifier.partition("://")[0]
     if scheme in SCHEMES:
-        found = await http.open_http(request).describe(ctx)
-        modified = int(found.modified.timestamp()) if found.modified is not None else None
-        return SourceFacts(None, modified, found.filename, found.digest)
+        return await _ask_http(http.open_http(request), ctx, wanted)
     if scheme == SCHEME:
-        source = git.open_git(request)
-        commit = await source.resolve(ctx)
-        return SourceFacts(await source.commit_time(ctx), checksum=commit.object)
+        return await _ask_git(git.open_git(request), ctx, wanted)
     raise Unsupported(f"no metadata for sources of type {scheme}")
+
+
+async def _ask_http(source: HttpSource, ctx: SourceContext, wanted: Wanted) -> SourceFacts:
+    asked = wanted.checksum
+    if asked is not None and len(asked.suffix) > MAX_SUFFIX_BYTES:
+        raise InvalidRequest(f"http checksum request suffix exceeds max size {MAX_SUFFIX_BYTES}")
+    found = await source.describe(ctx)
+    modified = int(found.modified.timestamp()) if found.modified is not None else None
+    answer = await source.checksum(ctx, asked.algorithm, asked.suffix) if asked else ""
+    return SourceFacts(None, modified, found.filename, found.digest, answer)
+
+
+async def _ask_git(source: GitSource, ctx: SourceContext, wanted: Wanted) -> SourceFacts:
+    found = await source.resolve(ctx)
+    time = await source.commit_time(ctx) if wanted.commit_time else None
+    commit = found.commit if found.commit != found.object else ""
+    facts = GitFacts(found.ref, found.object, "" if source.keeps_git_dir else commit)
+    if wanted.git_objects:
+        objects = await source.objects(ctx)
+        commit = objects.found.commit if objects.tag else ""
+        facts = GitFacts(found.ref, found.object, commit, objects.commit, objects.tag)
+    return SourceFacts(time, checksum=found.object, git=facts)

@@ -57,6 +57,10 @@ class GitSource:
         self._owner = owner
         self._found: GitCommit | None = None
 
+    @property
+    def keeps_git_dir(self) -> bool:
+        return self._options.keep_git_dir
+
     async def resolve(self, ctx: SourceContext) -> GitCommit:
         """Which commit it is. With a signature asked for, it is checked."""
         if self._found is None:

@@ -1,0 +1,102 @@
+"""What a frontend, or a policy of the client, may ask about a source before it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf import timestamp_pb2
+
+from croze.api import gateway_pb2, ops_pb2
+from croze.dockerfile.resolver import OciStore
+from croze.errors import InvalidRequest
+from croze.gateway.wire import platform_of
+from croze.image.platform import Platform
+from croze.sources.facts import ChecksumRequest, SourceFacts, Wanted
+
+if TYPE_CHECKING:
+    from croze.gateway.bridge import Bridge
+
+IMAGE, LAYOUT = "docker-image", "oci-layout"
+_ALGORITHMS = {
+    gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA256: "sha256",
+    gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA384: "sha384",
+    gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA512: "sha512",
+}
+
+
+async def resolve(
+    bridge: Bridge, request: gateway_pb2.ResolveSourceMetaRequest
+) -> gateway_pb2.ResolveSourceMetaResponse:
+    """Answer; policies have been asked."""
+    scheme = request.Source.identifier.partition("://")[0]
+    if scheme in (IMAGE, LAYOUT):
+        return await _image(bridge, request, scheme)
+    facts = await bridge.source_facts(request.Source, _wanted(request), log_name=request.LogName)
+    response = gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
+    if facts.git is not None:
+        response.Git.CopyFrom(
+            gateway_pb2.ResolveSourceGitResponse(
+                Checksum=facts.git.checksum,
+                Ref=facts.git.ref,
+                CommitChecksum=facts.git.commit,
+                CommitObject=facts.git.commit_object,
+                TagObject=facts.git.tag_object,
+            )
+        )
+    else:
+        response.HTTP.CopyFrom(_http(request, facts))
+    return response
+
+
+def _wanted(request: gateway_pb2.ResolveSourceMetaRequest) -> Wanted:
+    asked = None
+    if request.HTTP.HasField("ChecksumRequest"):
+        algorithm = _ALGORITHMS.get(request.HTTP.ChecksumRequest.Algo)
+        if algorithm is None:
+            raise InvalidRequest(
+                f"unsupported checksum algorithm {request.HTTP.ChecksumRequest.Algo}"
+            )
+        asked = ChecksumRequest(algorithm, request.HTTP.ChecksumRequest.Suffix)
+    return Wanted(git_objects=request.Git.ReturnObject, checksum=asked)
+
+
+def _http(
+    request: gateway_pb2.ResolveSourceMetaRequest, facts: SourceFacts
+) -> gateway_pb2.ResolveSourceHTTPResponse:
+    response = gateway_pb2.ResolveSourceHTTPResponse(
+        Checksum=facts.checksum, Filename=facts.filename
+    )
+    if facts.last_modified is not None:
+        response.LastModified.CopyFrom(timestamp_pb2.Timestamp(seconds=facts.last_modified))
+    if facts.asked_checksum:
+        response.ChecksumResponse.Digest = facts.asked_checksum
+        response.ChecksumResponse.Suffix = request.HTTP.ChecksumRequest.Suffix
+    return response
+
+
+async def _image(
+    bridge: Bridge, request: gateway_pb2.ResolveSourceMetaRequest, scheme: str
+) -> gateway_pb2.ResolveSourceMetaResponse:
+    source = request.Source
+    store = None
+    if scheme == LAYOUT:
+        store = OciStore(source.attrs.get("oci.session", ""), source.attrs.get("oci.store", ""))
+    found = await bridge.ask_image(
+        source.identifier.partition("://")[2],
+        platform=platform_in(request),
+        mode=request.ResolveMode,
+        log_name=request.LogName,
+        oci_store=store,
+    )
+    return gateway_pb2.ResolveSourceMetaResponse(
+        Source=ops_pb2.SourceOp(identifier=f"{scheme}://{found.ref}", attrs=source.attrs),
+        Image=gateway_pb2.ResolveSourceImageResponse(
+            Digest=found.digest, Config=b"" if request.Image.NoConfig else found.config
+        ),
+    )
+
+
+def platform_in(
+    request: gateway_pb2.ResolveImageConfigRequest | gateway_pb2.ResolveSourceMetaRequest,
+) -> Platform | None:
+    return platform_of(request.Platform) if request.HasField("Platform") else None

@@ -1,0 +1,33 @@
+"""A client's own say in what a build may use (`moby.buildkit.v1.sourcepolicy.policysession`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from croze.api import policysession_pb2
+from croze.grpc_errors import translated
+from croze.session.contract import SessionManager
+
+_METHOD = "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy"
+
+
+@dataclass(frozen=True)
+class SessionVerifier:
+    """The verifier that one session lends."""
+
+    sessions: SessionManager
+    session: str
+
+    async def check(
+        self, request: policysession_pb2.CheckPolicyRequest
+    ) -> policysession_pb2.CheckPolicyResponse:
+        """A decision, or a request to know more. Raises `errors.NotFound` if the client is gone."""
+        session = await self.sessions.get(self.session)
+        call = session.channel.unary_unary(
+            _METHOD,
+            policysession_pb2.CheckPolicyRequest.SerializeToString,
+            policysession_pb2.CheckPolicyResponse.FromString,
+        )
+        with translated():
+            answer: policysession_pb2.CheckPolicyResponse = await call(request)
+        return answer
