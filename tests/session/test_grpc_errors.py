@@ -31,6 +31,7 @@ DETAILS = (
     SOURCE,
     SOLVE,
     errors.VertexDetail("sha256:1"),
+    errors.PolicyDetail(("not", "today")),
     errors.FrontendCapDetail("cap"),
     errors.SubrequestDetail("sub"),
 )

@@ -25,6 +25,8 @@ class SourcePolicies:
     """Policies that all hold, in this order."""
 
     def __init__(self, policies: Sequence[policy_pb2.Policy] = ()) -> None:
+        if any(not rule.HasField("selector") for policy in policies for rule in policy.rules):
+            raise InvalidRequest("invalid nil selector in policy")
         self._policies = tuple(policy for policy in policies if policy.rules)
 
     def __bool__(self) -> bool:
@@ -88,7 +90,10 @@ def _apply(policy: policy_pb2.Policy, source: ops_pb2.SourceOp) -> bool:
                 if _convert(rule, source):
                     return True
             case _:
-                raise InvalidRequest(f"source policy: unknown action {rule.action}")
+                raise InvalidRequest(
+                    f"source policy: rule {rule.action} {rule.selector.identifier}: unknown type "
+                    f'"{identifier}"'
+                )
     if denied:
         raise PermissionDenied(f'source "{identifier}" denied by policy: source denied by policy')
     return False
