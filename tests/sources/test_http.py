@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -215,6 +216,16 @@ async def test_a_flaky_server(workshop: Workshop, sources: HttpSources, site: Si
         with pytest.raises(CrozeError, match="invalid response status 503"):
             await source(sources, f"http://{host}/g").key(ctx, 0)
     assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+
+
+async def test_a_body_that_comes_compressed(
+    workshop: Workshop, sources: HttpSources, site: Site
+) -> None:
+    site.body, site.headers = gzip.compress(BODY), {"Content-Encoding": "gzip"}
+    async with serve(site.app) as host:
+        found = source(sources, f"http://{host}/f")
+        assert (await found.key(workshop.source_context(), 0)).pin == SUM
+        assert (await content(workshop, found))[1] == BODY
 
 
 async def test_a_signature(

@@ -193,8 +193,8 @@ class HttpSources:
         if self._client is None:
             self._client = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120),
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-                auto_decompress=False,
+                # As Go's client asks: a body that comes compressed is wanted as it was before.
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
                 trust_env=True,
             )
         return self._client
