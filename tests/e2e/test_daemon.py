@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +18,12 @@ from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port
 DAEMON: list[str | Path] = [sys.executable, "-m", "croze.daemon"]
 ACTIVATE = """\
 import os, socket, sys
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
-listener.listen()
+if sys.argv[1].isdigit():
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+else:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[1])
+    listener.listen()
 os.dup2(listener.fileno(), 3)
 os.set_inheritable(3, True)
 os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
@@ -77,20 +84,34 @@ def build_through(sandbox: Sandbox, address: str) -> None:
     assert (out / "Dockerfile").exists()
 
 
-def test_a_socket_from_systemd(stopped: Sandbox) -> None:
-    path = stopped.path / "passed.sock"
-    words: list[str | Path] = [sys.executable, "-c", ACTIVATE, path]
-    words += [*DAEMON, "--addr", "fd://", "--root", "relative"]
-    process = subprocess.Popen(words, env=stopped.env, cwd=stopped.path, stderr=subprocess.PIPE)
+@contextlib.contextmanager
+def activated(stopped: Sandbox, where: str, *flags: str) -> Iterator[None]:
+    """A daemon that was passed a socket at a path, or a port; it must end well."""
+    words: list[str | Path] = [sys.executable, "-c", ACTIVATE, where, *DAEMON, "--addr", "fd://"]
+    process = subprocess.Popen(
+        [*words, "--root", "relative", *flags],
+        env=stopped.env,
+        cwd=stopped.path,
+        stderr=subprocess.PIPE,
+    )
     with process:
-        assert process.stderr is not None
-        assert b"running server on fd://" in process.stderr.readline()
-        build_through(stopped, f"unix://{path}")
-        relay = stopped.path / "relative/relay"
-        assert relay.stat().st_mode & 0o777 == 0o700
-        process.terminate()
+        try:
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, b"")
+            assert any(b"running server on fd://" in line for line in lines)
+            yield
+        finally:
+            process.terminate()
         assert b"Traceback" not in process.stderr.read()
     assert process.returncode == 0
+
+
+def test_a_socket_from_systemd(stopped: Sandbox) -> None:
+    path = stopped.path / "passed.sock"
+    relay = stopped.path / "relative/relay"
+    with activated(stopped, str(path)):
+        build_through(stopped, f"unix://{path}")
+        assert relay.stat().st_mode & 0o777 == 0o700
     assert not relay.exists()
 
 
@@ -108,6 +129,32 @@ def certificates(folder: Path) -> None:
         files = ["-keyout", f"{name}.key", "-out", f"{name}.csr"]
         openssl("req", *new, *files, "-subj", "/CN=localhost")
         openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
+
+
+def test_a_tcp_socket_from_systemd_is_for_those_with_a_certificate(stopped: Sandbox) -> None:
+    certificates(stopped.path)
+    port = free_port()
+    tls = ["--tlscert=server.pem", "--tlskey=server.key", "--tlscacert=ca.pem"]
+    with activated(stopped, str(port), *tls):
+        assert protocol(stopped.path, port, "client") == "h2"
+        assert protocol(stopped.path, port, "") is None
+
+
+def protocol(folder: Path, port: int, name: str) -> str | None:
+    """What a client with the certificate `name`, or without, speaks; None if it is turned away."""
+    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    context.set_alpn_protocols(["h2"])
+    if name:
+        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        # In TLS 1.3 a refusal is the first thing to be read; HTTP/2 wants to be greeted.
+        secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5))
+        return secured.selected_alpn_protocol() if secured.recv(1) else None
+    return None
 
 
 def test_mutual_tls(stopped: Sandbox) -> None:

@@ -16,12 +16,17 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from croze.daemon.config import Grpc, Tls
+from croze.daemon.config import Grpc
+from croze.daemon.sockets import (
+    bind_tcp,
+    passed_sockets,
+    split_host,
+    tls_context,
+    warn_of_strangers,
+)
 from croze.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
-
-FIRST_PASSED_FD = 3
 
 
 @asynccontextmanager
@@ -32,6 +37,7 @@ async def listening(
 
     Raises `InvalidRequest` for an address that can't be used. `root` is the daemon's own folder.
     """
+    context = tls_context(config.tls)
     async with contextlib.AsyncExitStack() as stack:
         relays = Relays(server, root / "relay")
         stack.callback(relays.close)
@@ -44,10 +50,9 @@ async def listening(
             if scheme == "unix":
                 stack.enter_context(_unix(server, Path(rest), config))
             elif scheme == "tcp":
-                await _tcp(server, rest, config.tls, stack, relays)
+                await _tcp(server, rest, context, stack, relays)
             elif scheme == "fd":
-                for passed in passed_sockets(rest):
-                    await stack.enter_async_context(await relays.relay(passed))
+                await _passed(rest, context, stack, relays)
             else:
                 raise InvalidRequest(f"addr {address} not supported: use unix://, tcp:// or fd://")
         yield
@@ -101,74 +106,34 @@ def _remove_dead(path: Path) -> None:
 async def _tcp(
     server: grpc.aio.Server,
     address: str,
-    tls: Tls,
+    context: ssl.SSLContext | None,
     stack: contextlib.AsyncExitStack,
     relays: Relays,
 ) -> None:
-    context = _tls_context(tls)
-    if context is None:
-        log.warning(
-            "TLS is not enabled for tcp://%s: whoever reaches it is root here. enabling mutual TLS "
-            "authentication is highly recommended",
-            address,
-        )
-        _add_port(server, address)
+    warn_of_strangers(f"tcp://{address}", context)
+    host, port = split_host(address)
+    if context is None and host != "0.0.0.0":
+        _add_port(server, f"[{host or '::'}]:{port}" if ":" in host or not host else address)
         return
-    if context.verify_mode != ssl.CERT_REQUIRED:
-        log.warning(
-            "clients of tcp://%s are not asked for a certificate, as there is no --tlscacert: "
-            "whoever reaches it is root here",
-            address,
-        )
-    bound = _bind(address)
+    # grpc takes 0.0.0.0 for every address, those of IPv6, too.
+    bound = bind_tcp(address)
     stack.callback(bound.close)
     await stack.enter_async_context(await relays.relay(bound, context))
 
 
-def _bind(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    try:
-        return socket.create_server((host.strip("[]"), int(port)))
-    except (OSError, ValueError, OverflowError) as error:
-        raise InvalidRequest(f"cannot listen on tcp://{address}: {error}") from error
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext | None:
-    """Mutual TLS when a CA is given; None when no certificate is."""
-    if not tls.cert and not tls.key:
-        return None
-    if not (tls.cert and tls.key):
-        raise InvalidRequest("you must specify key and cert file if one is specified")
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["h2"])
-        context.load_cert_chain(tls.cert, tls.key)
-        if tls.ca:
-            context.load_verify_locations(tls.ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except OSError as error:
-        raise InvalidRequest(f"could not load server key pair: {error}") from error
-    return context
-
-
-def passed_sockets(name: str) -> list[socket.socket]:
-    """Sockets from systemd (sd_listen_fds(3)): all, one by number, or those with a name."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        raise InvalidRequest(
-            "no sockets found via socket activation: make sure the service was started by systemd"
-        )
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    fds = range(FIRST_PASSED_FD, FIRST_PASSED_FD + count)
-    chosen = [
-        fd
-        for fd, fd_name in zip(fds, names + [""] * count, strict=False)
-        if name in ("", "*", str(fd), fd_name)
-    ]
-    if not chosen:
-        raise InvalidRequest(f"no socket fd://{name} was passed to this process")
-    return [socket.socket(fileno=fd) for fd in chosen]
+async def _passed(
+    name: str,
+    context: ssl.SSLContext | None,
+    stack: contextlib.AsyncExitStack,
+    relays: Relays,
+) -> None:
+    for passed in passed_sockets(name):
+        secured = context
+        if passed.family == socket.AF_UNIX:
+            secured = None
+        else:
+            warn_of_strangers(f"fd://{name}", context)
+        await stack.enter_async_context(await relays.relay(passed, secured))
 
 
 class Relays:
