@@ -261,7 +261,8 @@ def test_flags_over_the_file() -> None:
     read = told(*words, "--allow-insecure-entitlement=network.host", toml=toml)
     assert read.addresses == ("unix:///x",)
     assert read.config.worker.oci.labels == {"a": "1", "b": "3", "c": "d=e"}
-    assert read.entitlements == {"network.host"}
+    assert read.entitlements == {"network.host", "device"}
+    assert "device" not in told("--cdi-disabled").entitlements
 
 
 def test_keepstorage_takes_the_place_of_the_files_limits() -> None:

@@ -39,7 +39,9 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     """Solve and export. Bad requests are refused before anything is built."""
     if not request.Ref:
         raise InvalidRequest("a solve needs a ref")
-    granted = Entitlements.granted(request.Entitlements, engine.settings.entitlements)
+    granted = Entitlements.granted(
+        request.Entitlements, engine.settings.entitlements, engine.worker.devices
+    )
     wanted = wanted_exports(engine, request)
     _refuse_caches(request.Cache)
     sessions = (request.Session,) if request.Session else ()

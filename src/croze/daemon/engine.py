@@ -15,7 +15,7 @@ from pathlib import Path
 from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.activity import Activity
-from croze.daemon.config import Config, HistoryLimits, Registry
+from croze.daemon.config import Cdi, Config, HistoryLimits, Registry
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.keys import snapshotter_named
 from croze.daemon.networks import networks
@@ -38,6 +38,7 @@ from croze.ops.results import RefResults
 from croze.ops.services import NestedSolve, OpServices, source_table
 from croze.registry.client import Registry as RegistryClient
 from croze.registry.hosts import RegistryConfig
+from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
@@ -122,6 +123,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             policies=gc.policies,
             labels=config.worker.oci.labels,
             process_mode="no-sandbox" if config.worker.oci.no_process_sandbox else "sandbox",
+            devices=services.devices,
         )
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
@@ -230,7 +232,14 @@ def _op_services(
         parallelism=_parallelism(settings.config),
         solve_nested=solve_nested,
         log_limits=LogLimits.from_env(os.environ),
+        devices=_devices(settings.config.cdi),
     )
+
+
+def _devices(cdi: Cdi) -> Devices:
+    if cdi.disabled:
+        return Devices(())
+    return Devices(cdi.spec_dirs or DEFAULT_DIRS, auto_allowed=cdi.auto_allowed)
 
 
 def _open_recorder(settings: Settings, stack: AsyncExitStack) -> Recorder:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from croze.api import ops_pb2
-from croze.errors import InvalidRequest, NotFound, PermissionDenied
+from croze.errors import InvalidRequest, PermissionDenied
+from croze.runtime.cdi import Device, Devices
 
 NETWORK_HOST = "network.host"
 SECURITY_INSECURE = "security.insecure"
@@ -15,37 +17,111 @@ KNOWN = frozenset({NETWORK_HOST, SECURITY_INSECURE, DEVICE})
 
 
 @dataclass(frozen=True)
+class DeviceGrant:
+    """Devices that the client grants: all, or names; a name may be an alias of another."""
+
+    all: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What a build calls it, and what it is; empty for the same."""
+
+    @classmethod
+    def parse(cls, text: str) -> DeviceGrant:
+        """Of `name,alias=other`, or nothing for all of them."""
+        if not text:
+            return cls(all=True)
+        name, *options = next(csv.reader([text]))
+        alias = ""
+        for option in options:
+            key, equals, value = option.partition("=")
+            if not equals:
+                raise InvalidRequest(f'invalid device config "{option}"')
+            if key != "alias":
+                raise InvalidRequest(f'unknown device config key "{key}"')
+            alias = value
+        return cls(names={alias: name} if alias else {name: ""})
+
+    def also(self, other: DeviceGrant) -> DeviceGrant:
+        return DeviceGrant(self.all or other.all, {**self.names, **other.names})
+
+
+@dataclass(frozen=True)
 class Entitlements:
     """What one build may do."""
 
     names: frozenset[str]
+    devices: Devices
+    """That the daemon lends."""
+    granted_devices: DeviceGrant = field(default_factory=DeviceGrant)
 
     @classmethod
-    def granted(cls, asked: Iterable[str], allowed: frozenset[str]) -> Entitlements:
+    def granted(
+        cls, asked: Iterable[str], allowed: frozenset[str], devices: Devices
+    ) -> Entitlements:
         """What was asked for, all of which the daemon must allow. Raises `PermissionDenied`."""
-        names = {text.partition("=")[0]: text for text in asked}
-        for name, text in names.items():
-            if name not in KNOWN:
+        names: set[str] = set()
+        grant = DeviceGrant()
+        for text in asked:
+            name, _, rest = text.partition("=")
+            if name not in KNOWN or (rest and name != DEVICE):
                 raise InvalidRequest(f"unknown entitlement {text}")
             if name not in allowed:
                 raise PermissionDenied(
                     f"granting entitlement {name} is not allowed by build daemon configuration"
                 )
-        return cls(frozenset(names))
+            names.add(name)
+            if name == DEVICE:
+                grant = grant.also(DeviceGrant.parse(rest))
+        return cls(frozenset(names), devices, grant)
 
     def check(self, op: ops_pb2.Op) -> None:
-        """Refuse an op that needs more."""
+        """Refuse an op that needs more. Names of devices in it are resolved in place."""
         if op.WhichOneof("op") != "exec":
             return
         if op.exec.network == ops_pb2.NetMode.HOST:
             self._need(NETWORK_HOST)
         if op.exec.security == ops_pb2.SecurityMode.INSECURE:
             self._need(SECURITY_INSECURE)
-        for device in op.exec.cdiDevices:
-            # This daemon registers none; an optional one may be missing.
-            if not device.optional:
-                raise NotFound(f'required device "{device.name}" is not registered')
+        if op.exec.cdiDevices and not self.granted_devices.all:
+            chosen = self._devices(op.exec.cdiDevices)
+            del op.exec.cdiDevices[:]
+            op.exec.cdiDevices.extend(chosen)
 
     def _need(self, name: str) -> None:
         if name not in self.names:
             raise PermissionDenied(f"{name} is not allowed")
+
+    def _devices(self, wanted: Sequence[ops_pb2.CDIDevice]) -> list[ops_pb2.CDIDevice]:
+        aliases = self.granted_devices.names
+        chosen = [
+            ops_pb2.CDIDevice(name=aliases[device.name], optional=device.optional)
+            for device in wanted
+            if aliases.get(device.name)
+        ]
+        found = [
+            match
+            for device in wanted
+            if not aliases.get(device.name)
+            for match in self.devices.find(device.name, optional=device.optional)
+        ]
+        self._refuse_ungranted(found)
+        return chosen + [ops_pb2.CDIDevice(name=name) for name in _names(found)]
+
+    def _refuse_ungranted(self, found: Sequence[Device]) -> None:
+        granted = {
+            device.name
+            for name in (self.granted_devices.names if found else ())
+            for device in self.devices.find(name)
+        }
+        forbidden = _names(d for d in found if d.name not in granted and not d.auto_allowed)
+        if len(forbidden) == 1:
+            raise PermissionDenied(
+                f"device {forbidden[0]} is requested by the build but not allowed"
+            )
+        if forbidden:
+            names = ", ".join(forbidden)
+            raise PermissionDenied(f"devices {names} are requested by the build but not allowed")
+
+
+def _names(devices: Iterable[Device]) -> list[str]:
+    """Each once, in their order."""
+    return list(dict.fromkeys(device.name for device in devices))

@@ -36,7 +36,6 @@ INERT = {
     "worker.oci.stargzSnapshotter": "there is no stargz snapshotter",
     "provenanceEnvDir": "crozed makes no provenance",
     "cache": "there is no signed cache",
-    "cdi": "crozed lends no devices",
 }
 """Tables and keys of BuildKit's that may stand there and do nothing."""
 

@@ -56,12 +56,17 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
         addresses=tuple(config.grpc.address) or (places.address,),
         debug=level(config) in ("debug", "trace"),
         config=config,
-        entitlements=frozenset(config.insecure_entitlements),
+        entitlements=frozenset(config.insecure_entitlements) | _lent(config),
         idle_timeout_s=float(_last(given, "idle-timeout") or 0),
         ready_fd=int(fd) if (fd := _last(given, "ready-fd")) else None,
         workers=int(_last(given, "file-workers") or min(4, os.cpu_count() or 1)),
         warnings=(*config.warnings, *_flag_warnings(given), *_file_warnings(given, path)),
     )
+
+
+def _lent(config: Config) -> frozenset[str]:
+    """Who lends devices grants them; which, is the client's to say."""
+    return frozenset() if config.cdi.disabled else frozenset({"device"})
 
 
 def _given(argv: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, list[str]]:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
 
@@ -15,6 +15,7 @@ from croze import __version__
 from croze.api import ops_pb2, worker_pb2
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.runtime.cdi import Devices
 from croze.store.contract import PrunePolicy
 
 LABEL_PREFIX = "org.mobyproject.buildkit.worker."
@@ -30,6 +31,7 @@ class Worker:
     policies: Sequence[PrunePolicy]
     labels: Mapping[str, str]
     process_mode: str = "sandbox"
+    devices: Devices = field(default_factory=lambda: Devices(()))
 
     def record(self) -> worker_pb2.WorkerRecord:
         """What `ListWorkers` and the gateway say of it."""
@@ -48,6 +50,12 @@ class Worker:
             platforms=[message(p) for p in self.platforms],
             GCPolicy=[policy_message(p) for p in self.policies],
             BuildkitVersion=buildkit_version(),
+            CDIDevices=[
+                worker_pb2.CDIDevice(
+                    Name=d.name, AutoAllow=d.auto_allowed, Annotations=d.annotations
+                )
+                for d in self.devices.all()
+            ],
         )
 
 

@@ -26,6 +26,7 @@ from croze.ops.results import ref_of
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
 from croze.quote import quote
+from croze.runtime.cdi import ContainerEdits, edits
 from croze.runtime.contract import (
     ContainerSpec,
     NetworkMode,
@@ -175,8 +176,14 @@ class ExecOp:
             ulimits=[Ulimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
             cgroup_parent=meta.cgroupParent,
             resources=_resources(self._loaded.resources),
+            devices=self._devices(),
             remove_mount_stubs=meta.removeMountStubsRecursive,
         )
+
+    def _devices(self) -> list[ContainerEdits]:
+        lent = self._services.devices
+        wanted = self._exec.cdiDevices
+        return edits(d for w in wanted for d in lent.find(w.name, optional=w.optional))
 
 
 def is_insecure(mode: int) -> bool:

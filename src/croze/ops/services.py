@@ -13,6 +13,7 @@ from croze.api import ops_pb2
 from croze.fs.pool import Pool
 from croze.ops.content import ContentDigests
 from croze.ops.logs import LogLimits
+from croze.runtime.cdi import Devices
 from croze.runtime.contract import Executor
 from croze.session.contract import SessionManager
 from croze.solver.contract import OpContext, Result
@@ -39,6 +40,7 @@ class OpServices:
     scratch_dir: Path
     contents: ContentDigests
     solve_nested: NestedSolve | None = None
+    devices: Devices = field(default_factory=lambda: Devices(()))
     parallelism: asyncio.Semaphore | None = None
     log_limits: LogLimits = field(default_factory=LogLimits)
 

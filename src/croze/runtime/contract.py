@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from croze.runtime.backlog import Backlog
+from croze.runtime.cdi import ContainerEdits
 from croze.store.contract import Mount
 
 NetworkMode = Literal["sandbox", "host", "none"]
@@ -77,6 +78,8 @@ class ContainerSpec:
     remove_mount_stubs: bool = True
     """Remove the empty files and directories that had to be made as mount points."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    devices: Sequence[ContainerEdits] = ()
+    """What comes with the host's devices (CDI)."""
 
 
 @dataclass(frozen=True)

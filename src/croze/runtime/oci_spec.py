@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from croze.fs.owner import ExecUser
-from croze.runtime import seccomp
+from croze.runtime import cdi_edits, seccomp
 from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
 from croze.runtime.host import Host
 
@@ -261,7 +261,7 @@ def _annotations(asked: Mapping[str, str], bpf: str) -> dict[str, str]:
 def config_json(spec: ContainerSpec, process: Process, placement: Placement, host: Host) -> Json:
     """The whole `config.json`."""
     bpf = "" if spec.insecure else placement.bpf
-    return {
+    config: Json = {
         "ociVersion": "1.0.2",
         "process": process_json(process, placement.user, spec, host),
         "root": {"path": placement.rootfs, "readonly": spec.readonly_root},
@@ -270,3 +270,5 @@ def config_json(spec: ContainerSpec, process: Process, placement: Placement, hos
         "annotations": _annotations(spec.annotations, bpf),
         "linux": _linux(spec, placement, host),
     }
+    cdi_edits.apply(config, spec.devices)
+    return config
