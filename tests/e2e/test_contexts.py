@@ -323,3 +323,13 @@ RUN test "$KEPT $(id -u) $(cat /tmp/fired)" = "yes 1000 fired"
 """
     flag = f"--build-context=lower=oci-layout://{folder}@{digest}"
     checked(desk, busybox, dockerfile, desk.context("child", {}), flag)
+
+
+def test_a_layout_of_an_earlier_build_is_read_from_the_client_of_now(
+    sandbox: Sandbox, busybox: Path
+) -> None:
+    """The first build knows the base by name only; the second, a client of its own, needs it."""
+    context = sandbox.context("app", {"Dockerfile": "FROM base\n"})
+    sandbox.croze("build", *base(busybox), "--output=type=cacheonly", context)
+    (context / "Dockerfile").write_text("FROM base\nRUN echo needs it\n")
+    sandbox.croze("build", *base(busybox), context)

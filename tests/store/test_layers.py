@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -15,8 +16,9 @@ from croze.image.descriptor import (
     OCI_LAYER_GZIP,
     OCI_LAYER_ZSTD,
     UNCOMPRESSED_ANNOTATION,
+    Descriptor,
 )
-from croze.store.contract import Compression, ImmutableRef, LayerBlob, LazyLayer
+from croze.store.contract import BlobStore, Compression, ImmutableRef, LayerBlob, LazyLayer
 from croze.store.open import Store
 from tests.store.conftest import Opener
 from tests.store.sources import Sources, sha256
@@ -40,6 +42,31 @@ async def test_layers_are_fetched_when_needed(store: Store, sources: Sources) ->
 
 async def test_no_layers_is_no_ref(store: Store) -> None:
     assert await store.refs.from_layers([]) is None
+
+
+async def test_known_layers_are_fetched_from_where_they_are_now(
+    store: Store, sources: Sources
+) -> None:
+    gone, here = sources.layer({"a": b"1"}), sources.layer({"a": b"1"})
+    store.refs.refresh_layers([here])
+    ref = await store.refs.from_layers([LazyLayer(gone.blob, Gone())])
+    assert ref is not None
+    with pytest.raises(NotFound, match="its client has left"):
+        await ref.unlazy()
+    store.refs.refresh_layers([here])
+    assert await tree_of(ref) == {"a": "1"}
+    await ref.release()
+
+
+class Gone:
+    """A fetcher whose client has left."""
+
+    origin: Mapping[str, str] = {"kind": "gone"}
+
+    async def fetch(
+        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        raise NotFound("its client has left")
 
 
 async def test_the_same_layers_are_the_same_ref(store: Store, sources: Sources) -> None:

@@ -155,12 +155,14 @@ class ImageSource:
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""
-        image = await self._resolved(ctx)
+        layers = self._layers(await self._resolved(ctx), ctx)
+        return await self._refs.from_layers(layers, record_type=self._options.record_type)
+
+    def _layers(self, image: PulledImage, ctx: SourceContext) -> list[LazyLayer]:
         fetcher = self._provider().fetcher(ctx.progress)
         text = f"pulled from {self._options.ref}"
         kept = image.layers[: self._options.layer_limit]
-        layers = [LazyLayer(blob, fetcher, datetime.now(UTC), text) for blob in kept]
-        return await self._refs.from_layers(layers, record_type=self._options.record_type)
+        return [LazyLayer(blob, fetcher, datetime.now(UTC), text) for blob in kept]
 
     def _provider(self) -> Provider:
         options = self._options
@@ -172,6 +174,8 @@ class ImageSource:
         if self._image is None:
             async with step(ctx.progress, f"resolve {self._options.ref}"):
                 self._image = self._checked(await self._pull(ctx))
+            # The cache may give us a ref of an earlier build, which is lazy still.
+            self._refs.refresh_layers(self._layers(self._image, ctx))
         return self._image
 
     async def _pull(self, ctx: SourceContext) -> PulledImage:

@@ -298,6 +298,10 @@ class RefStore(Protocol):
     ) -> ImmutableRef | None:
         """A (lazy) ref on a chain of layers, sharing records by chain ID. None for no layers."""
 
+    def refresh_layers(self, layers: Sequence[LazyLayer]) -> None:
+        """If refs on these layers are there and still lazy, they are fetched from here from now on:
+        the client that lent them before may be gone."""
+
     async def merge(self, refs: Sequence[ImmutableRef], *, description: str = "") -> ImmutableRef:
         """The refs on top of each other, later ones win; cheap where their layers are."""
 

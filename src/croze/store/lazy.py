@@ -27,6 +27,15 @@ def chain_records(
     return record
 
 
+def refresh(core: Core, layers: Sequence[LazyLayer]) -> None:
+    """Fetch those of the layers that are known from where they are now."""
+    below: list[LayerBlob] = []
+    for layer in layers:
+        below.append(layer.blob)
+        if _find(core, blob_chain_id(below), layer) is None:
+            return
+
+
 def _find(core: Core, identity: str, layer: LazyLayer) -> Record | None:
     for record in core.table.by_blob_chain(identity):
         if not record.data.mutable:

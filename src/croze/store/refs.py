@@ -21,7 +21,7 @@ from croze.store.contract import (
 from croze.store.core import Core
 from croze.store.handles import Handle, ImmutableHandle, MutableHandle
 from croze.store.images import DiskImageStore
-from croze.store.lazy import chain_records
+from croze.store.lazy import chain_records, refresh
 from croze.store.leases import Leases
 from croze.store.merge import computed_diff, layers_between, merge, stack
 from croze.store.prune import IsShared, collect_blobs, disk_usage, prune
@@ -130,6 +130,10 @@ class DiskRefStore:
         """See `RefStore.from_layers`."""
         record = chain_records(self._core, layers, record_type)
         return None if record is None else self._give(record)
+
+    def refresh_layers(self, layers: Sequence[LazyLayer]) -> None:
+        """See `RefStore.refresh_layers`."""
+        refresh(self._core, layers)
 
     async def merge(
         self, refs: Sequence[ImmutableRef], *, description: str = ""

@@ -1,0 +1,113 @@
+"""Disks that are full at any moment, or can't be written: one clear error, and no harm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import Sandbox
+from tests.e2e.test_build import base
+
+SIZE = 32 << 20
+DOCKERFILE = """\
+FROM base
+COPY data /data
+RUN --mount=type=cache,target=/c cp /data /c/{n} && cat /data /data > /twice
+RUN echo {n} > /n
+"""
+
+
+@pytest.fixture
+def small(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The root is a small disk of its own."""
+    sandbox.stop()
+    sandbox.root.rename(sandbox.path / "old-root")
+    sandbox.root.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs"]
+    subprocess.run(["mount", *options, sandbox.root], check=True)
+    try:
+        sandbox.start()
+        yield sandbox
+    finally:
+        if sandbox.daemon is not None:
+            sandbox.stop()
+        subprocess.run(["umount", sandbox.root], check=True)
+
+
+def leave(root: Path, free_bytes: int) -> None:
+    """Fill the disk but for so much."""
+    with open(root / "filler", "ab", buffering=0) as file:
+        found = os.statvfs(root)
+        size = found.f_bavail * found.f_frsize - free_bytes
+        if size > 0:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def errors_of(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("ERROR:")]
+
+
+def test_full_at_many_moments(small: Sandbox, busybox: Path) -> None:
+    context = small.context("app", {"data": os.urandom(512 << 10)})
+    failed = 0
+    for number, free_kb in enumerate((0, 600, 1400, 3000, 14000)):
+        (context / "Dockerfile").write_text(DOCKERFILE.format(n=number))
+        small.croze("prune", "--all", "--force")
+        leave(small.root, free_kb << 10)
+        output = f"--output=type=oci,dest={small.path}/image.tar"
+        words: tuple[str | Path, ...] = ("build", "--no-cache", *base(busybox), output, context)
+        done = small.croze(*words, check=False)
+        if done.code:
+            failed += 1
+            assert len(errors_of(done.stderr)) == 1, done.stderr
+            assert "no space left on device" in done.stderr.lower(), done.stderr
+            assert "Traceback" not in done.stderr
+        (small.root / "filler").unlink()
+        assert "0 problems" in small.croze("debug", "verify").stdout, free_kb
+        small.croze(*words)
+        assert "0 problems" in small.croze("debug", "verify").stdout, free_kb
+    assert 2 <= failed <= 4
+
+
+def remount(root: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", root], check=True)
+
+
+def test_blobs_can_not_be_written(sandbox: Sandbox, busybox: Path) -> None:
+    context = sandbox.context("app", {"Dockerfile": DOCKERFILE.format(n=1), "data": "x"})
+    assert sandbox.daemon is not None
+    # The daemon's mounts are its own: what it sees is changed from inside.
+    inside = ["nsenter", "-t", str(sandbox.daemon.pid), "-m"]
+    folder = sandbox.root / "ingest"
+    subprocess.run([*inside, "mount", "--bind", folder, folder], check=True)
+    subprocess.run([*inside, "mount", "-o", "remount,bind,ro", folder], check=True)
+    done = sandbox.croze("build", *base(busybox), context, check=False)
+    assert done.code != 0
+    assert len(errors_of(done.stderr)) == 1, done.stderr
+    assert "read-only file system" in done.stderr.lower()
+    subprocess.run([*inside, "umount", folder], check=True)
+    sandbox.croze("build", *base(busybox), context)
+    assert "0 problems" in sandbox.croze("debug", "verify").stdout
+
+
+def test_a_daemon_does_not_start_on_a_read_only_root(small: Sandbox) -> None:
+    small.stop()
+    remount(small.root, "ro")
+    command = [*small.python, "-m", "croze.daemon", "--addr", small.address]
+    done = subprocess.run(
+        [*command, "--root", str(small.root)],
+        env=small.env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    remount(small.root, "rw")
+    assert done.returncode == 1
+    assert "read-only file system" in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    small.start()
