@@ -101,7 +101,9 @@ def test_traces(sandbox: Sandbox, busybox: Path) -> None:
     collector.start()
     try:
         sandbox.start()
-        app = sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
+        tracing = "RUN [ -S /dev/otel-grpc.sock ] && [ $OTEL_TRACES_EXPORTER = otlp ]"
+        dockerfile = f"{APP}{tracing} && echo $TRACEPARENT | grep 00-\n"
+        app = sandbox.context("app", {"Dockerfile": dockerfile, "one": "1\n", "two": "2\n"})
         built(sandbox, *base(busybox), app)
         spans = trace(sandbox)
         names = {span["Name"] for span in spans}

@@ -57,6 +57,19 @@ def test_process() -> None:
     assert "rlimits" not in process
 
 
+def test_the_collector_of_spans_is_lent() -> None:
+    placement = Placement(id="x", rootfs="/r", user=ExecUser(0, 0, ()), trace_socket="/s")
+    process = Process(args=["sh"], env=["OTEL_TRACES_EXPORTER=none"])
+    made = oci_spec.config_json(ContainerSpec(root=[]), process, placement, V2)
+    assert mounts(made)["/dev/otel-grpc.sock"]["source"] == "/s"
+    assert made["process"]["env"] == [
+        "OTEL_TRACES_EXPORTER=none",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=unix:///dev/otel-grpc.sock",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc",
+    ]
+    assert "/dev/otel-grpc.sock" not in mounts(config())
+
+
 def test_only_unified_cgroups_have_a_namespace() -> None:
     assert "cgroup" in namespaces(config(V2))
     assert "cgroup" not in namespaces(config(V1))

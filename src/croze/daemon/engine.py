@@ -336,6 +336,7 @@ def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
             rootless=config.worker.oci.rootless,
             process_sandbox=not config.worker.oci.no_process_sandbox,
             apparmor_profile=config.worker.oci.apparmor_profile,
+            trace_socket=settings.trace_socket,
         )
     )
 

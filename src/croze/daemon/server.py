@@ -28,7 +28,7 @@ from croze.daemon.engine import Engine, running
 from croze.daemon.images_service import EngineService
 from croze.daemon.listen import listening
 from croze.daemon.settings import Settings
-from croze.daemon.trace_service import trace_handler
+from croze.daemon.trace_service import collecting, trace_handler
 from croze.daemon.why_service import WhyService
 from croze.fs.pool import WorkerPool
 from croze.session.health import health_handler
@@ -58,6 +58,7 @@ async def serve(settings: Settings, pool: WorkerPool) -> None:
             server = make_server(engine)
             async with (
                 listening(server, settings.addresses, settings.config.grpc, settings.root),
+                collecting(engine.telemetry.traces, settings.trace_socket),
                 debug_address(engine, settings.config.grpc.debug_address),
             ):
                 await server.start()

@@ -36,6 +36,12 @@ class Settings:
     warnings: tuple[str, ...] = ()
     """Sentences for the log: what was given and has no effect, or won't have for long."""
 
+    @property
+    def trace_socket(self) -> Path:
+        """Where containers may send spans. BuildKit has it in its run directory, where there is
+        room for one daemon's only."""
+        return Path(self.config.otel.socket_path or self.root / "otel-grpc.sock").absolute()
+
 
 class Asked(Exception):
     """The command line asks for a text to be printed, not for a daemon."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import grpc
+import grpc.aio
 
 from croze.api import otlp_pb2
+from croze.errors import InvalidRequest
 from croze.grpc_errors import Context
 from croze.telemetry.traces import Traces
 
@@ -29,3 +36,29 @@ def trace_handler(traces: Traces) -> grpc.GenericRpcHandler[object, object]:
         SERVICE, {"Export": method}
     )
     return made
+
+
+@asynccontextmanager
+async def collecting(traces: Traces, path: Path) -> AsyncIterator[None]:
+    """Serve this service alone on a socket that is lent to containers. Raises `InvalidRequest`
+    if it can't be had."""
+    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((trace_handler(traces),))
+    folder = os.open(path.parent, os.O_PATH)
+    try:
+        # By descriptor: the address of a socket has room for 107 bytes.
+        server.add_insecure_port(f"unix:/proc/self/fd/{folder}/{path.name}")
+    except RuntimeError as error:
+        message = f"creating trace controller listener: cannot listen on {path}"
+        raise InvalidRequest(message) from error
+    finally:
+        os.close(folder)
+    path.chmod(0o666)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(None)
+        path.unlink(missing_ok=True)

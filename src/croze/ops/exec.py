@@ -37,7 +37,7 @@ from croze.runtime.contract import (
 )
 from croze.runtime.errors import StartError
 from croze.solver.contract import CacheMap, OpContext, Result
-from croze.telemetry.build import traced
+from croze.telemetry.build import trace_env, traced
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
 START_FAILED = 1
@@ -103,7 +103,7 @@ class ExecOp:
         log = StepLog(ctx.progress, self._services.log_limits)
         try:
             with traced(ctx, "run container", {"process.command_args": list(self._exec.meta.args)}):
-                await self._run_container(mounts, self._process(env), log)
+                await self._run_container(mounts, self._process(ctx, env), log)
         except ExitError as error:
             log.flush()
             shown = self._shown(inputs)
@@ -148,14 +148,14 @@ class ExecOp:
         suffix = f": {reason}" if reason else ""
         return ExitError(f"{self._failure}: exit code: {code}{suffix}", code)
 
-    def _process(self, secret_env: Sequence[str]) -> Process:
+    def _process(self, ctx: OpContext, secret_env: Sequence[str]) -> Process:
         meta = self._exec.meta
         env = [*meta.env, *proxy_env(meta.proxy_env)]
         if not any(e.startswith("PATH=") for e in env):
             env.append(f"PATH={default_path(self._loaded.platform.os)}")
         return Process(
             args=list(meta.args),
-            env=[*env, *secret_env],
+            env=[*env, *secret_env, *trace_env(ctx)],
             cwd=meta.cwd or "/",
             user=meta.user,
         )

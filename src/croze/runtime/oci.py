@@ -69,6 +69,8 @@ class OciConfig:
     process_sandbox: bool = True
     """Whether containers have process ids and a /proc of their own."""
     apparmor_profile: str = ""
+    trace_socket: Path | None = None
+    """Where programs in containers may send spans; lent if it is there when they start."""
 
 
 class OciContainer:
@@ -344,6 +346,7 @@ class OciExecutor:
         mounts = [oci for mount in spec.mounts for oci in bundle.add(mount)]
         stubs = Stubs(bundle.rootfs, [m.dest for m in mounts], recursive=spec.remove_mount_stubs)
         make_workdir(bundle.rootfs, process.cwd, user)
+        trace = self.config.trace_socket
         placement = Placement(
             id=container.id,
             rootfs=str(bundle.rootfs),
@@ -353,6 +356,7 @@ class OciExecutor:
             hosts_file=self._etc.hosts(bundle.path, spec.hostname, spec.extra_hosts),
             resolv_file=self._etc.resolv(shares_host=shares_host),
             default_cgroup_parent=self.config.cgroup_parent,
+            trace_socket=str(trace) if trace is not None and trace.exists() else "",
             bpf=self._bpf,
         )
         config = self._confined(oci_spec.config_json(spec, process, placement, self.host), spec)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -89,6 +89,13 @@ BASE_MOUNTS = (
     OciMount("/sys", "sysfs", "sysfs", ("nosuid", "noexec", "nodev", "ro")),
 )
 CGROUP_MOUNT = OciMount("/sys/fs/cgroup", "cgroup", "cgroup", ("ro", "nosuid", "noexec", "nodev"))
+TRACE_SOCKET = "/dev/otel-grpc.sock"
+TRACE_ENV = {
+    "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"unix://{TRACE_SOCKET}",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+}
+"""How programs in containers send spans to the daemon."""
 FILE_BIND = ("nosuid", "noexec", "nodev", "rbind", "ro")
 
 
@@ -112,6 +119,8 @@ class Placement:
     hosts_file: str = ""
     resolv_file: str = ""
     default_cgroup_parent: str = ""
+    trace_socket: str = ""
+    """Of the daemon's collector of spans; empty for none."""
     bpf: str = ""
     """The seccomp filter compiled and base64 encoded, for crun; empty to let the runtime do it."""
 
@@ -229,6 +238,8 @@ def all_mounts(spec: ContainerSpec, placement: Placement, host: Host) -> list[Oc
         mounts.append(CGROUP_MOUNT)
     if spec.insecure:
         mounts = [_writable(m) if m.type in ("sysfs", "cgroup") else m for m in mounts]
+    if placement.trace_socket:
+        mounts.append(OciMount(TRACE_SOCKET, "bind", placement.trace_socket, ("rbind", "ro")))
     mounts += placement.mounts
     return list({m.dest: m for m in mounts}.values())
 
@@ -258,9 +269,18 @@ def _annotations(asked: Mapping[str, str], bpf: str) -> dict[str, str]:
     return {**out, CRUN_BPF_ANNOTATION: bpf} if bpf else out
 
 
+def with_tracing(process: Process) -> Process:
+    """Set what the process's environment leaves open."""
+    given = {entry.partition("=")[0] for entry in process.env}
+    added = [f"{name}={value}" for name, value in TRACE_ENV.items() if name not in given]
+    return replace(process, env=[*process.env, *added])
+
+
 def config_json(spec: ContainerSpec, process: Process, placement: Placement, host: Host) -> Json:
     """The whole `config.json`."""
     bpf = "" if spec.insecure else placement.bpf
+    if placement.trace_socket:
+        process = with_tracing(process)
     config: Json = {
         "ociVersion": "1.0.2",
         "process": process_json(process, placement.user, spec, host),

@@ -113,3 +113,14 @@ def traced(ctx: _Context, name: str, attributes: Attributes | None = None) -> It
 def traces_of(ctx: _Context) -> Iterator[BuildTrace]:
     """Of the builds that an op works for."""
     return (each for each in ctx.job_values(JOB_VALUE) if isinstance(each, BuildTrace))
+
+
+def trace_env(ctx: _Context) -> list[str]:
+    """What tells a process which span it works for: that of the vertex, in the first build that
+    wanted it. Not part of any cache key."""
+    trace = next(traces_of(ctx), None)
+    if trace is None:
+        return []
+    context = trace.context_of(ctx.vertex.digest)
+    state = [f"TRACESTATE={context.state}"] if context.state else []
+    return [f"TRACEPARENT={context.traceparent}", *state]
