@@ -96,6 +96,37 @@ def test_a_users_daemon_on_demand(own: Sandbox, readable_busybox: Path) -> None:
     assert own.wait_no_leftovers() == []
 
 
+BASE = """\
+FROM busybox
+RUN mkdir -p /opaque/old /gone && touch /opaque/file /a && ln /a /hard && chown -R 5:6 /opaque
+RUN rm -r /opaque /gone && mkdir /opaque && touch /opaque/new
+COPY --link Dockerfile /opaque/linked
+"""
+USE = """\
+FROM base
+RUN test "$(ls /opaque)" = "$(printf 'linked\\nnew')" && test ! -e /gone && test /a -ef /hard
+COPY --link Dockerfile /opaque/more
+RUN test "$(ls /opaque)" = "$(printf 'linked\\nmore\\nnew')" && rm -r /opaque && mkdir /opaque
+RUN test -z "$(ls /opaque)"
+"""
+
+
+def test_layers_made_by_root_are_unpacked(
+    own: Sandbox, sandbox: Sandbox, shared: Path, readable_busybox: Path
+) -> None:
+    """With names that are deleted and directories that are replaced, which a user's overlays have
+    marks of their own for."""
+    build(
+        sandbox, readable_busybox, "-o", f"type=oci,dest={sandbox.path}/base.tar", dockerfile=BASE
+    )
+    execute(["mkdir", shared / "base"], sandbox.env)
+    execute(["tar", "xf", sandbox.path / "base.tar", "-C", shared / "base"], sandbox.env)
+    execute(["chmod", "-R", "a+rX", shared / "base"], sandbox.env)
+    own.start()
+    named = f"base=oci-layout://{shared}/base"
+    build(own, readable_busybox, "--build-context", named, dockerfile=USE)
+
+
 def test_layers_have_the_ids_of_containers(own: Sandbox, readable_busybox: Path) -> None:
     own.start()
     build(own, readable_busybox, "-o", f"type=tar,dest={own.path}/root.tar")
