@@ -36,6 +36,10 @@ CASES = [
     (TAKES, "--call=subrequests.describe", 0),
     (CLEAN, "--call=check,foo=1", 1),
     (CLEAN, "--call=a,b", 1),
+    (CLEAN, '--call=check,format="json', 1),
+    (TAKES, "--check --call=outline", 0),
+    (TAKES, "--call=outline --check", 0),
+    (TAKES, "--print=outline", 0),
 ]
 
 
@@ -58,11 +62,11 @@ def own_lines(text: str) -> list[str]:
     return sorted(lines)
 
 
-@pytest.mark.parametrize(("dockerfile", "flag", "code"), CASES)
-def test_as_buildx(desk: Sandbox, dockerfile: str, flag: str, code: int) -> None:
+@pytest.mark.parametrize(("dockerfile", "flags", "code"), CASES)
+def test_as_buildx(desk: Sandbox, dockerfile: str, flags: str, code: int) -> None:
     path = desk.context("call", {"Dockerfile": dockerfile, "a": "x"})
-    theirs = desk.buildx("sid", "build", flag, path, check=False)
-    ours = desk.croze("build", flag, path, check=False)
+    theirs = desk.buildx("sid", "build", *flags.split(), path, check=False)
+    ours = desk.croze("build", *flags.split(), path, check=False)
     assert (ours.code, theirs.code) == (code, code)
     assert without_definitions(ours.stdout) == without_definitions(theirs.stdout)
     assert own_lines(ours.stderr) == own_lines(theirs.stderr)

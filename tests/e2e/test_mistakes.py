@@ -98,5 +98,5 @@ def test_mistakes(
     marked = [line.split("|")[0] for line in done.stderr.splitlines() if "| >>> " in line]
     assert [int(number) for number in marked] == lines
     last = done.stderr.rstrip().splitlines()[-1]
-    assert last.startswith("ERROR: failed to solve: ")
+    assert last.startswith("ERROR: failed to build: failed to solve: ")
     assert last.endswith(message)

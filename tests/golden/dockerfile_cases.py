@@ -15,6 +15,7 @@ from croze.api import ops_pb2
 from croze.dockerfile import subrequests
 from croze.dockerfile.lint import LintWarning
 from croze.dockerfile.location import DockerfileError, locations
+from croze.errors import CrozeError
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.llb.marshal import digest_bytes, op_blobs
@@ -113,7 +114,10 @@ async def _answer(subject: Subject, dockerfile: bytes, found: dict[str, Any]) ->
     finally:
         found["warnings"] = _warnings(warnings)
     found["builds"] = builds
-    found["outline"] = _outline(await subject.outline(source))
+    try:
+        found["outline"] = _outline(await subject.outline(source))
+    except CrozeError as err:
+        found["outline"] = {"error": str(err)}
     try:
         found["targets"] = [_target(t) for t in subrequests.list_targets(source.data)]
     except DockerfileError as err:

@@ -37,7 +37,8 @@ def flags() -> Flags:
     made.texts("--cache-to", help="Cache export destinations (type=local,dest=dir)")
     made.text("--call", help='Set method for evaluating build ("check", "outline", "targets")')
     made.text("--cgroup-parent", help="Set the parent cgroup for the RUN instructions")
-    made.switch("--check", help='Shorthand for "--call=check"')
+    made.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
+    made.alias("--print", of="call")
     made.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
     made.text("--iidfile", help="Write the image ID to a file")
     made.texts("--label", help="Set metadata for an image")
@@ -71,13 +72,14 @@ def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
     from croze.client.build import build
     from croze.client.options import crozed
+    from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
     read = flags().read(argv)
     if read.context is None:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     common.debug = common.debug or read.debug
-    call = parse_call("check" if read.check else read.call)
+    call = parse_call(read.call)
     mode = progress_mode(read)
     where = address(read.builder or common.builder, debug=common.debug)
     interrupt_on_sigterm()
@@ -88,7 +90,10 @@ def run(argv: Sequence[str], common: Common) -> int:
             print_warnings(display.warnings, sys.stderr, debug=common.debug)
 
     wanted = options(read, call)
-    result = build(wanted, address=where, builder=crozed(), progress=mode, on_close=warn)
+    try:
+        result = build(wanted, address=where, builder=crozed(), progress=mode, on_close=warn)
+    except CrozeError as error:
+        raise error.wrap("failed to build") from error
     if call.name:
         return print_answer(call, result, dockerfile_name(read))
     if read.quiet:

@@ -7,12 +7,12 @@ Source of grammar, texts and exit codes: buildx `util/buildflags/callfunc.go` an
 from __future__ import annotations
 
 import base64
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from croze.client.flags_csv import fields
 from croze.errors import CrozeError, InvalidRequest, Position, Range, SourceDetail
 from croze.progress.errors import excerpt
 
@@ -32,7 +32,7 @@ class Call:
 def parse_call(text: str) -> Call:
     """Read `check,format=json,ignorestatus=true`. Raises `InvalidRequest`."""
     name, form, ignore = "", "", False
-    for field in next(csv.reader([text]), []) if text else []:
+    for field in fields(text) if text else []:
         key, equals, value = field.partition("=")
         if not equals:
             if name:
@@ -66,6 +66,8 @@ def answer(call: Call, response: Mapping[str, str], *, shown_file: str = "") -> 
         return text, code
     if call.name == "lint" and "result.json" in response:
         return _lint(json.loads(response["result.json"]), shown_file), code
+    if "result.txt" not in response and "result.json" in response:
+        return response["result.json"] + "\n", code
     return response.get("result.txt", ""), code
 
 

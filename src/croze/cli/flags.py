@@ -42,6 +42,17 @@ class Flags(argparse.ArgumentParser):
         """A flag with one value; given twice, the last counts."""
         self.add_argument(*names, help=help, metavar=metavar, default=default)
 
+    def alias(self, name: str, *, of: str, help: str = argparse.SUPPRESS) -> None:
+        """Another name of a text flag; whichever comes last counts."""
+        self.add_argument(name, dest=of, help=help, default=argparse.SUPPRESS)
+
+    def shorthand(self, name: str, *, of: str, value: str, help: str) -> None:
+        """A switch that gives a text flag a value; `=false` does nothing."""
+        self.switches.add(name)
+        self.add_argument(
+            name, dest=of, action="store_const", const=value, help=help, default=argparse.SUPPRESS
+        )
+
     def texts(self, *names: str, help: str, metavar: str = "stringArray") -> None:
         """A flag that may be given many times."""
         self.add_argument(*names, help=help, metavar=metavar, action="append", default=[])
@@ -80,7 +91,9 @@ class Flags(argparse.ArgumentParser):
                 off.append(name)
             else:
                 raise UsageError(
-                    f'invalid argument "{value}" for "{name}" flag: not a boolean', self.prog
+                    f'invalid argument "{value}" for "{name}" flag: strconv.ParseBool: '
+                    f'parsing "{value}": invalid syntax',
+                    self.prog,
                 )
         return plain, off
 

@@ -57,6 +57,8 @@ def add_http(url: str, checksum: str, name: str) -> tuple[State, str]:
 
 def url_filename(url: str) -> str:
     """The last part of an address's path."""
+    if any(char < " " or char == "\x7f" for char in url):
+        return "__unnamed__"
     try:
         path = unquote(urlsplit(url).path)
     except ValueError:
