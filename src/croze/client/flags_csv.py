@@ -19,9 +19,11 @@ def fields(text: str) -> list[str]:
         if rest.startswith('"'):
             field, rest, more = _quoted(rest, text)
         else:
+            start = len(text) - len(rest)
             field, comma, rest = rest.partition(",")
             if '"' in field:
-                raise InvalidRequest(f'{_at(text)}: bare " in non-quoted-field')
+                at = start + field.index('"') + 1
+                raise InvalidRequest(f'{_at(at)}: bare " in non-quoted-field')
             more = bool(comma)
         found.append(field)
         if not more:
@@ -35,7 +37,7 @@ def _quoted(rest: str, text: str) -> tuple[str, str, bool]:
         piece, quote, rest = rest.partition('"')
         pieces.append(piece)
         if not quote:
-            raise InvalidRequest(f'{_at(text)}: extraneous or missing " in quoted-field')
+            raise InvalidRequest(f'{_at(len(text))}: extraneous or missing " in quoted-field')
         if rest.startswith('"'):
             pieces.append('"')
             rest = rest[1:]
@@ -44,11 +46,11 @@ def _quoted(rest: str, text: str) -> tuple[str, str, bool]:
         elif rest.startswith(","):
             return "".join(pieces), rest[1:], True
         else:
-            raise InvalidRequest(f'{_at(text)}: extraneous or missing " in quoted-field')
+            raise InvalidRequest(f'{_at(len(text))}: extraneous or missing " in quoted-field')
 
 
-def _at(text: str) -> str:
-    return f"parse error on line 1, column {len(text)}"
+def _at(column: int) -> str:
+    return f"parse error on line 1, column {column}"
 
 
 def join(pairs: Iterable[tuple[str, str]]) -> str:
