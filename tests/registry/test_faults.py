@@ -31,6 +31,7 @@ class Faulty:
     def __init__(self, *plans: str) -> None:
         self.plans = list(plans)
         self.requests: list[web.Request] = []
+        self.over = asyncio.Event()
         self.app = web.Application()
         self.app.router.add_route("*", "/{path:.*}", self.handle)
 
@@ -50,6 +51,15 @@ class Faulty:
             await response.write(body[: len(body) // 3])
             assert request.transport is not None
             request.transport.close()
+            return response
+        if plan == "stall":
+            await response.write(body[: len(body) // 3])
+            await self.over.wait()
+            return response
+        if plan == "slow":
+            for at in range(0, len(body), len(body) // 8):
+                await response.write(body[at : at + len(body) // 8])
+                await asyncio.sleep(0.1)
             return response
         await response.write(body + bytes(10 if plan == "long" else 0))
         return response
@@ -92,6 +102,38 @@ async def test_a_server_that_ignores_ranges(client: Registry, blob: Descriptor) 
 async def test_broken_answers_are_asked_for_again(client: Registry, blob: Descriptor) -> None:
     server = Faulty("500", "503", "502", "429", "ok")
     assert await fetch(client, server, blob) == BLOB
+
+
+async def test_a_transfer_that_stalls_goes_on_where_it_stopped(blob: Descriptor) -> None:
+    server, over = Faulty("stall", "stall", "ok"), asyncio.Event()
+    server.over = over
+    client = Registry(retry=Retry(first_s=0.001, limit_s=0.008, stalled_s=0.1))
+    try:
+        assert await fetch(client, server, blob) == BLOB
+    finally:
+        over.set()
+        await client.close()
+    assert "Range" in server.requests[1].headers
+
+
+async def test_a_stalled_transfer_is_given_up_in_the_end(blob: Descriptor) -> None:
+    server = Faulty(*["stall"] * 100)
+    client = Registry(retry=Retry(first_s=0.001, limit_s=0.004, stalled_s=0.05))
+    try:
+        with pytest.raises(Unavailable, match="i/o timeout"):
+            await fetch(client, server, blob)
+    finally:
+        await client.close()
+
+
+async def test_bytes_that_come_slowly_are_not_a_stall(blob: Descriptor) -> None:
+    client = Registry(retry=Retry(stalled_s=0.5))
+    server = Faulty("slow")
+    try:
+        assert await fetch(client, server, blob) == BLOB
+    finally:
+        await client.close()
+    assert len(server.requests) == 1
 
 
 async def test_it_gives_up_in_the_end(client: Registry, blob: Descriptor) -> None:

@@ -28,10 +28,12 @@ _BROKEN = (500, 503, 504)
 
 @dataclass(frozen=True)
 class Retry:
-    """How long to wait before a transfer is tried again: `first_s`, doubled until `limit_s`."""
+    """How long to wait before a transfer is tried again: `first_s`, doubled until `limit_s`. One
+    that has not moved for `stalled_s` is given up."""
 
     first_s: float = 1.0
     limit_s: float = 8.0
+    stalled_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class Transport:
         self.retry = retry or Retry()
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=16, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=30, sock_read=self.retry.stalled_s
+            ),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             auto_decompress=False,
             trust_env=True,
