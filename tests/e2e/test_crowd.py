@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 from croze.client.build import build_async
 from croze.client.options import BuildOptions
-from tests.e2e.sandbox import Sandbox
+from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.test_backlog import resident_kb
 from tests.e2e.test_build import base
 
@@ -38,6 +39,39 @@ async def build_all(sandbox: Sandbox, layout: str, context: Path, salt: str) -> 
     async with asyncio.timeout(80), asyncio.TaskGroup() as group:
         for number in range(BUILDS):
             group.create_task(one(number))
+
+
+def test_a_client_that_vanishes_takes_along_what_it_alone_wanted(
+    sandbox: Sandbox, busybox: Path
+) -> None:
+    """Two builds share a step; one of them is killed during it."""
+    waits = "RUN --mount=type=cache,target=/n echo up; while [ ! -e /n/go ]; do sleep 0.05; done\n"
+    own = sandbox.context("own", {"Dockerfile": f"FROM base\n{waits}RUN sleep 60\n"})
+    stays = sandbox.context("stays", {"Dockerfile": f"FROM base\n{waits}RUN echo good\n"})
+    go = sandbox.context(
+        "go", {"Dockerfile": "FROM base\nRUN --mount=type=cache,target=/n touch /n/go\n"}
+    )
+    words: list[str | Path] = [CROZE, "build", *base(busybox), "--progress=plain"]
+    first = subprocess.Popen([*words, own], env=sandbox.env, stderr=subprocess.PIPE)
+    until(first, b" up\n")
+    second = subprocess.Popen([*words, stays], env=sandbox.env, stderr=subprocess.PIPE)
+    until(second, b" up\n")
+    first.kill()
+    first.communicate()
+    assert second.poll() is None
+    sandbox.croze("build", *base(busybox), go)
+    said = second.communicate(timeout=20)[1]
+    assert second.returncode == 0, said
+    assert b"good" in said
+
+
+def until(client: subprocess.Popen[bytes], line_end: bytes) -> None:
+    """Read what the client says up to a line that ends so."""
+    assert client.stderr is not None
+    for line in client.stderr:
+        if line.endswith(line_end):
+            return
+    raise AssertionError("the build ended")
 
 
 def test_each_step_runs_once_and_memory_stays_flat(sandbox: Sandbox, busybox: Path) -> None:
