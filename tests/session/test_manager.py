@@ -207,3 +207,20 @@ def test_health_policy_from_headers() -> None:
 async def test_a_session_needs_an_id() -> None:
     with pytest.raises(errors.InvalidRequest):
         await Sessions().serve(Headers(()), None)  # type: ignore[arg-type]
+
+
+async def test_a_client_that_comes_back_is_taken_for_the_same(daemon: Daemon) -> None:
+    """Who waits for the session while it is away gets the new one; the old stays closed."""
+    async with grpc.aio.insecure_channel(daemon.address) as channel:
+        async with lend(channel, [Echo()], id="back"):
+            first = await daemon.sessions.get("back")
+        await first.wait_closed()
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(daemon.sessions.get("back"))
+            await asyncio.sleep(0)
+            async with lend(channel, [Echo()], id="back"):
+                second = await waiting
+                assert await ask(second, "hello") == b"hello"
+                with pytest.raises(errors.Unavailable):
+                    await ask(first, "hello")
+    assert first is not second
