@@ -88,6 +88,17 @@ async def test_health(sandbox: Sandbox) -> None:
         watch.cancel()
 
 
+async def test_messages_have_a_limit(sandbox: Sandbox) -> None:
+    """Of 16 MiB, as BuildKit's have."""
+    options = [("grpc.max_send_message_length", -1)]
+    async with grpc.aio.insecure_channel(f"unix:{sandbox.socket}", options) as channel:
+        info = channel.unary_unary("/moby.buildkit.v1.Control/Info", bytes, bytes)
+        unknown_field = b"\x7a\x80\x80\x80\x07"  # number 15, of 14 MiB
+        assert await info(unknown_field + bytes(14 << 20), timeout=30)
+        with pytest.raises(grpc.RpcError, match="larger than max"):
+            await info(bytes((16 << 20) + 1), timeout=30)
+
+
 def building(sandbox: Sandbox, busybox: Path, command: str) -> subprocess.Popen[str]:
     """A build whose step is under way."""
     context = sandbox.context("slow", {"Dockerfile": f"FROM base\nRUN echo it-is-up; {command}\n"})

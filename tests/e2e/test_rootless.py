@@ -172,6 +172,13 @@ def test_without_a_process_sandbox(own: Sandbox, readable_busybox: Path) -> None
     build(own, readable_busybox, dockerfile="FROM busybox\nRUN test $$ -ne 1 && test -e /proc/1\n")
 
 
+def test_all_that_a_user_may_give(own: Sandbox, readable_busybox: Path) -> None:
+    own.start("--allow-insecure-entitlement=security.insecure")
+    mounting = "mkdir /m && mount -t tmpfs m /m && test -c /dev/net/tun"
+    plain = f"FROM busybox\nRUN ! ({mounting})\nRUN --security=insecure rm -rf /m && {mounting}\n"
+    build(own, readable_busybox, "--allow=security.insecure", dockerfile=plain)
+
+
 def test_under_rootlesskit(own: Sandbox, readable_busybox: Path) -> None:
     own.prefix = (*own.prefix, "rootlesskit")
     own.start()

@@ -29,8 +29,14 @@ def test_rootless_has_no_cgroups_and_no_sys(config: Json) -> None:
     made = restrict.rootless(config)
     assert {"/sys", "/sys/fs/cgroup"} <= set(destinations(config))
     assert destinations(made) == [d for d in destinations(config) if not d.startswith("/sys")]
-    assert not {"cgroupsPath", "resources", "devices"} & made["linux"].keys()
+    assert not {"cgroupsPath", "resources"} & made["linux"].keys()
     assert made["linux"]["namespaces"] == config["linux"]["namespaces"]
+
+
+def test_rootless_has_the_devices_that_are_there(config: Json) -> None:
+    null, none = {"path": "/dev/null", "type": "c"}, {"path": "/dev/none", "type": "c"}
+    config["linux"]["devices"] = [null, none]
+    assert restrict.rootless(config)["linux"]["devices"] == [null]
 
 
 def test_without_a_process_sandbox(config: Json) -> None:

@@ -5,6 +5,7 @@ Source: BuildKit docs/rootless.md: what is left out, and why.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,9 +18,11 @@ APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
 def rootless(config: Json) -> Json:
     """For a daemon that has no cgroups to give and, in the host's network, can't mount /sys."""
     mounts = [m for m in config["mounts"] if not _below(m["destination"], "/sys")]
-    # Devices can't be made either; those that every container has are bound from the host.
-    dropped = ("cgroupsPath", "resources", "devices")
+    dropped = ("cgroupsPath", "resources")
     linux = {key: value for key, value in config["linux"].items() if key not in dropped}
+    if "devices" in linux:
+        # They can't be made, only bound from the host.
+        linux["devices"] = [d for d in linux["devices"] if os.path.exists(d["path"])]
     return {**config, "mounts": mounts, "linux": linux}
 
 
