@@ -25,16 +25,22 @@ def stopped(tmp_path: Path) -> Sandbox:
     return Sandbox(tmp_path)
 
 
-def test_it_is_ready_in_under_a_second(stopped: Sandbox) -> None:
-    """The best of some tries, as the machine has other things to do, too; the bound allows for a
-    slow one."""
+def test_it_is_ready_with_less_than_a_second_of_work(stopped: Sandbox) -> None:
+    """The processor's seconds are counted, as the machine has other things to do, too. The best of
+    some tries: the first may compile."""
     seconds = []
     for _ in range(3):
-        begin = time.monotonic()
         stopped.start()
-        seconds.append(time.monotonic() - begin)
+        assert stopped.daemon is not None
+        seconds.append(worked_s(stopped.daemon.pid))
         assert stopped.stop() == 0
-    assert min(seconds) < 1.5, seconds
+    assert min(seconds) < 1.0, seconds
+
+
+def worked_s(pid: int) -> float:
+    """Of the process alone, by proc_pid_stat(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_under_buildkitds_name(stopped: Sandbox) -> None:
