@@ -58,3 +58,28 @@ def test_a_client_of_run_that_does_not_read(sandbox: Sandbox, busybox: Path) -> 
         assert client.stderr.read() == b"end\n"
         assert client.wait() == 0
     assert size == MUCH
+
+
+def test_a_watcher_that_does_not_read(sandbox: Sandbox, busybox: Path) -> None:
+    """Its build goes on; the daemon holds what steps have said once, whoever watches; and when the
+    watcher reads at last, no vertex is missing."""
+    steps = "".join(f"RUN echo {n}; head -c 1900000 /dev/zero | tr '\\0' x\n" for n in range(8))
+    context = sandbox.context("chatty", {"Dockerfile": f"FROM base\n{steps}"})
+    warm = sandbox.context("warm", {"Dockerfile": "FROM base\nRUN true\n"})
+    sandbox.croze("build", *base(busybox), warm)
+    assert sandbox.daemon is not None
+    before = resident_kb(sandbox.daemon.pid)
+    with subprocess.Popen(
+        [CROZE, "build", *base(busybox), "--progress=rawjson", context],
+        env=sandbox.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as client:
+        assert client.stderr is not None
+        wait_until_stuck(sandbox)
+        grown = resident_kb(sandbox.daemon.pid) - before
+        said = client.stderr.read()
+        assert client.wait() == 0, said[-2000:]
+    assert grown < 8 * 2000 + 2 * ROOM_KB, f"the daemon grew by {grown} kB"
+    for number in range(8):
+        assert f"RUN echo {number};".encode() in said
