@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from croze.api import stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.checksum import Query, checksum
 from croze.image.manifest import digest_of
@@ -116,6 +117,40 @@ async def test_include_and_follow(workshop: Workshop, context: Path) -> None:
         ref = await bring(workshop, session.id, request(includepattern='["a"]'))
         assert set(await files(ref)) == {"a"}
         await ref.release()
+
+
+def listed(data: bytes) -> list[stat_pb2.Stat]:
+    found = []
+    while data:
+        size = int.from_bytes(data[:4], "little")
+        found.append(stat_pb2.Stat.FromString(data[4 : 4 + size]))
+        data = data[4 + size :]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_what_is_there_without_contents(workshop: Workshop, context: Path, kind: str) -> None:
+    for name in ("dir/deep/x1", "dir/deep/x2", "dir/none/y", "dir/x1", ".fsutil-metadata"):
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        (context / name).write_text(name)
+    asked = request(metadatatransfer="true", metadatatransferexclude='["dir/**/*1", "a"]')
+    digests = []
+    async with workshop.client(*providers(kind, context)) as session:
+        for gone in ("", "dir/x1"):
+            if gone:
+                (context / gone).unlink()
+            ref = await bring(workshop, session.id, asked)
+            found = await files(ref)
+            digests.append(await content_digest(ref))
+            await ref.release()
+            stats = {stat.path: stat for stat in listed(found.pop(".fsutil-metadata"))}
+            assert set(found) == {"a", "dir/deep/x1", "dir/x1"} - {gone}
+            assert found["dir/deep/x1"] == b"dir/deep/x1"
+            everything = {"a", "dir", "dir/deep", "dir/deep/x1", "dir/deep/x2", "dir/none"}
+            everything |= {"dir/none/y", "dir/x1", "c.tmp", "sub", "sub/b"}
+            assert set(stats) == everything - {gone}
+            assert stats["dir/none/y"].size == len("dir/none/y")
+    assert digests[0] != digests[1]
 
 
 async def test_a_directory_that_is_not_lent(workshop: Workshop, context: Path) -> None:

@@ -16,8 +16,9 @@ from typing import Literal, ParamSpec, TypeVar
 
 import msgspec
 
-from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unsupported
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs import links
+from croze.fs.match import PatternMatcher
 from croze.fs.pool import Pool
 from croze.fs.sync import SyncOptions, sync
 from croze.fs.transfer import Receiver
@@ -27,6 +28,7 @@ from croze.image.manifest import digest_of
 from croze.session.contract import Session, SessionManager
 from croze.session.filesync import DirRequest, receive_dir
 from croze.session.hostdir import HostDir, open_dir
+from croze.session.metadata_only import MetadataSink
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
@@ -143,10 +145,10 @@ class LocalSource:
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""
-        if self._options.metadata_only:
-            raise Unsupported("local.metadatatransfer is not supported")
 
         async def use(session: Session) -> ImmutableRef:
+            if self._options.metadata_only:
+                return await self._list(session, ctx.progress)
             return await self._bring(session, ctx.progress)
 
         session = await self._named_session(ctx.sessions)
@@ -185,6 +187,23 @@ class LocalSource:
             return await ref.commit(retain=True)
         except BaseException:
             # What is half done is known to be so: its notes are gone until a run is complete.
+            await asyncio.shield(ref.release())
+            raise
+
+    async def _list(self, session: Session, progress: Progress) -> ImmutableRef:
+        """What is there, with the contents of a few files; always made anew, as it is small."""
+        options = self._options
+        matcher = PatternMatcher(options.metadata_exceptions or ())
+        ref = await self._refs.new(
+            None, description=f"local source for {options.name}", record_type="source.local"
+        )
+        try:
+            async with ref.mounted(readonly=False) as dest:
+                sink = MetadataSink(dest, Receiver(str(dest)), matcher.matches_or_parent)
+                meter = _Meter(progress, options.name)
+                await receive_dir(session, self._request(), sink, meter.count)
+            return await ref.commit()
+        except BaseException:
             await asyncio.shield(ref.release())
             raise
 

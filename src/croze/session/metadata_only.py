@@ -1,0 +1,69 @@
+"""Receive what a directory holds without most of its contents (`local.metadatatransfer`).
+
+All entries are listed in a file at the root; only those that the filter wants come as files, in
+their directories. The file's format is fsutil's (`receive.go`): for each entry its `Stat`, after
+its size in four bytes, little endian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from croze.fs.entry import Entry
+from croze.session.transfer import Sink, to_stat
+
+LISTING = ".fsutil-metadata"
+
+T = TypeVar("T")
+
+
+class MetadataSink(Generic[T]):
+    """A `Sink` that hands on to `files` what `wanted` says of paths."""
+
+    def __init__(self, root: Path, files: Sink[T], wanted: Callable[[str], bool]) -> None:
+        self._root = root
+        self._files = files
+        self._wanted = wanted
+        self._listing = bytearray()
+        self._seen = 0
+        self._inner: dict[int, int] = {}
+        self._parents: list[Entry] = []
+        """Directories above the entry that nobody has wanted anything of yet."""
+
+    def stat(self, entry: Entry) -> int | None:
+        number = self._seen
+        self._seen += 1
+        if entry.path == LISTING:
+            return None
+        data = to_stat(entry).SerializeToString(deterministic=True)
+        self._listing += len(data).to_bytes(4, "little") + data
+        while self._parents and not entry.path.startswith(f"{self._parents[-1].path}/"):
+            self._parents.pop()
+        if not self._wanted(entry.path):
+            if entry.is_dir:
+                self._parents.append(entry)
+            return None
+        for parent in self._parents:
+            self._files.stat(parent)
+        self._parents.clear()
+        inner = self._files.stat(entry)
+        if inner is None:
+            return None
+        self._inner[number] = inner
+        return number
+
+    def data(self, id: int, data: bytes) -> None:
+        self._files.data(self._inner[id], data)
+
+    def end(self, id: int) -> None:
+        self._files.end(self._inner[id])
+
+    def finish(self) -> T:
+        result = self._files.finish()
+        (self._root / LISTING).write_bytes(self._listing)
+        return result
+
+    def abort(self) -> None:
+        self._files.abort()
