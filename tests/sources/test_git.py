@@ -38,6 +38,12 @@ async def test_branches_tags_and_commits(
     assert (await source(sources, remote, "#heavy").key(ctx, 0)).pin == tag
     assert await source(sources, remote, "#main").commit_time(ctx) == 1_600_000_000
     third = remote.commit({"a": "third"})
+    # The build goes on with what it found first; the next one sees the branch as it is now.
+    same = source(sources, remote, "#main", {"keepgitdir": "true"})
+    assert (await same.key(ctx, 0)).pin == second
+    expected = source(sources, remote, "#main", {"checksum": third})
+    assert (await expected.key(ctx, 0)).pin == third
+    ctx = workshop.source_context()
     moved = source(sources, remote, "#main")
     assert (await moved.key(ctx, 0)).key == third
     assert (await files(await moved.snapshot(ctx)))["a"] == "third"
@@ -92,8 +98,23 @@ async def test_submodules(
     remote.git(*allow, "submodule", "add", "-q", f"file://{base}/module", "ours")
     remote.git("commit", "-q", "-m", "reaches into the machine")
     with pytest.raises(CrozeError, match="transport 'file' not allowed"):
-        await source(sources, remote).snapshot(ctx)
+        await source(sources, remote).snapshot(workshop.source_context())
     assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+
+
+async def test_modes_as_before_buildkit_0_15(
+    workshop: Workshop, sources: GitSources, remote: Remote
+) -> None:
+    remote.commit({"a": "1", "run": "2"})
+    (remote.folder / "run").chmod(0o755)
+    remote.git("commit", "-q", "-a", "-m", "x")
+    for version, modes in ((10, (0o666, 0o755)), (0, (0o644, 0o755))):
+        ctx = workshop.source_context(compatibility=version)
+        ref = await source(sources, remote).snapshot(ctx)
+        assert ref is not None
+        async with ref.mounted(readonly=True) as root:
+            assert tuple((root / n).stat().st_mode & 0o777 for n in ("a", "run")) == modes
+        await ref.release()
 
 
 async def test_checksums(workshop: Workshop, sources: GitSources, remote: Remote) -> None:

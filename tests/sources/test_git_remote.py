@@ -91,9 +91,11 @@ async def test_over_ssh(workshop: Workshop, sources: GitSources, tmp_path: Path)
                 {"mountsshsock": "default"},
                 {"mountsshsock": "default", "knownsshhosts": known},
             ):
+                ctx = workshop.source_context(session.id)
                 found = source(sources, remote, "#main", attrs)
                 assert (await found.key(ctx, 0)).key == commit
                 assert await files(await found.snapshot(ctx)) == {"a": "1"}
+            ctx = workshop.source_context(session.id)
             wrong = known.replace("AAAAC3", "AAAAC4")
             impostor = {"mountsshsock": "default", "knownsshhosts": wrong}
             with pytest.raises(CrozeError, match="Host key verification failed"):
@@ -121,5 +123,6 @@ async def test_a_flaky_server(workshop: Workshop, sources: GitSources, tmp_path:
         assert await files(await found.snapshot(ctx)) == {"a": "1"}
         assert backend.faults == []
         backend.faults = [busy] * 9
+        ctx = workshop.source_context()
         with pytest.raises(CrozeError, match="The requested URL returned error: 503"):
             await source(sources, remote, "#main").key(ctx, 0)

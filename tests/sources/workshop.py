@@ -20,7 +20,7 @@ from croze.registry.client import Registry
 from croze.registry.transport import Retry
 from croze.session.contract import Session
 from croze.session.provider import Provider
-from croze.sources.contract import SourceContext
+from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.images import Images
 from croze.store.contract import BlobFetcher
 from croze.store.open import Store, open_store
@@ -79,9 +79,16 @@ class Workshop:
     images: Images
     pool: ThreadPool
     progress: Recorder = field(default_factory=Recorder)
+    builds: list[BuildSources] = field(default_factory=list)
 
-    def source_context(self, *sessions: str) -> SourceContext:
-        return SourceContext(sessions, self.progress)
+    def source_context(self, *sessions: str, compatibility: int = 0) -> SourceContext:
+        """Of a new build, which ends with the workshop."""
+        self.builds.append(BuildSources(compatibility))
+        return SourceContext(sessions, self.progress, self.builds[-1])
+
+    async def end_builds(self) -> None:
+        while self.builds:
+            await self.builds.pop().close()
 
     @asynccontextmanager
     async def client(self, *providers: Provider) -> AsyncIterator[Session]:
@@ -105,7 +112,9 @@ async def open_workshop(root: Path, daemon: Daemon, lend: Lend) -> AsyncIterator
     try:
         images = Images(registry, store.blobs, store.images, daemon.sessions)
         later.append(images.fetcher)
-        yield Workshop(store, registry, daemon, lend, images, pool)
+        shop = Workshop(store, registry, daemon, lend, images, pool)
+        yield shop
+        await shop.end_builds()
         assert await store.verify() == []
     finally:
         await registry.close()

@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from croze.api import control_pb2, ops_pb2, policy_pb2
+from croze.api import control_pb2, ops_pb2
+from croze.daemon.build_sources import (
+    build_sources,
+    compatibility_version,
+    source_policies,
+    source_verifier,
+)
 from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.platform_check import platform_warnings
@@ -22,7 +28,6 @@ from croze.gateway.contract import SolveRequest
 from croze.gateway.results import BridgeResult
 from croze.ops.load import LoadOptions
 from croze.session.exporters import finalize_export, find_exporters
-from croze.session.policy import SessionVerifier
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 
@@ -39,6 +44,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     """Solve and export. Bad requests are refused before anything is built."""
     if not request.Ref:
         raise InvalidRequest("a solve needs a ref")
+    compatibility = compatibility_version(request)
     granted = Entitlements.granted(
         request.Entitlements, engine.settings.entitlements, engine.worker.devices
     )
@@ -52,13 +58,14 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     ):
         record.begin(job)
         async with (
+            build_sources(job, compatibility),
             open_bridge(
                 engine.bridges,
                 job,
                 session=request.Session,
                 load_options=options,
                 policies=source_policies(request),
-                verifier=source_verifier(engine, request),
+                verifier=source_verifier(engine.sessions, request),
             ) as bridge,
             engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
             solved(engine, bridge, request) as result,
@@ -88,17 +95,6 @@ def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequ
         [one.platform for one in source.results if one.ref is not None or one.config],
         multi_platform=source.multi_platform,
     )
-
-
-def source_policies(request: control_pb2.SolveRequest) -> list[policy_pb2.Policy]:
-    """The client's rules for sources."""
-    return [request.SourcePolicy] if request.HasField("SourcePolicy") else []
-
-
-def source_verifier(engine: Engine, request: control_pb2.SolveRequest) -> SessionVerifier | None:
-    """Whom to ask about sources besides."""
-    session = request.SourcePolicySession
-    return SessionVerifier(engine.sessions, session) if session else None
 
 
 def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[WantedExport]:

@@ -36,6 +36,7 @@ from croze.ops.logs import LogLimits
 from croze.ops.resolver import Resolver
 from croze.ops.results import RefResults
 from croze.ops.services import NestedSolve, OpServices, source_table
+from croze.ops.source import source_context
 from croze.registry.client import Registry as RegistryClient
 from croze.registry.hosts import RegistryConfig
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
@@ -46,7 +47,7 @@ from croze.session.manager import Sessions
 from croze.solver.contract import Edge, KeyLink, KeyStore, OpContext, Result, StoredResult
 from croze.solver.solver import Job, Solver
 from croze.sources.blob import BlobSources
-from croze.sources.contract import SourceContext, SourceRequest
+from croze.sources.contract import SourceRequest
 from croze.sources.facts import SourceFacts, Wanted, ask
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSources
@@ -263,8 +264,7 @@ def _bridges(
 ) -> BridgeServices:
     async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
         request = SourceRequest(source.identifier, dict(source.attrs))
-        context = SourceContext(ctx.sessions(), ctx.progress)
-        return await ask(sources.http, sources.git, request, context, wanted)
+        return await ask(sources.http, sources.git, request, source_context(ctx), wanted)
 
     async def planner(
         job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]

@@ -11,10 +11,12 @@ from croze.ops.digests import digest
 from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
-from croze.sources.contract import Source, SourceContext, SourceRequest
+from croze.sources.contract import BuildSources, Source, SourceContext, SourceRequest
 
 CACHE_TYPE = "buildkit.source.v0"
 PRIVATE_PREFIX = "session:"
+JOB_VALUE = "sources"
+"""The job's `BuildSources`."""
 
 
 def cache_digest(key: str) -> str:
@@ -46,14 +48,17 @@ class SourceOp:
         return self._source
 
     async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        key = await self._open().key(_source_context(ctx), index)
+        key = await self._open().key(source_context(ctx), index)
         self.pin = self.pin or key.pin
         return CacheMap(digest=cache_digest(key.key), done=key.done)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         async with self._services.turn():
-            return [RefResult(await self._open().snapshot(_source_context(ctx)))]
+            return [RefResult(await self._open().snapshot(source_context(ctx)))]
 
 
-def _source_context(ctx: OpContext) -> SourceContext:
-    return SourceContext(sessions=ctx.sessions(), progress=ctx.progress)
+def source_context(ctx: OpContext) -> SourceContext:
+    """What the builds that want the source know, the oldest first to say."""
+    known = [each for each in ctx.job_values(JOB_VALUE) if isinstance(each, BuildSources)]
+    build = known[0] if known else BuildSources()
+    return SourceContext(ctx.sessions(), ctx.progress, build)

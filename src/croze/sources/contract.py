@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from croze.image.platform import Platform
+from croze.sources.resolutions import Answers, Held
 from croze.status import Progress
 from croze.store.contract import ImmutableRef
+
+if TYPE_CHECKING:
+    from croze.sources.git_options import GitCommit
+    from croze.sources.http_options import HttpFile
+
+
+@dataclass(frozen=True)
+class BuildSources:
+    """What sources know of one build. `close` it when the build ends.
+
+    `commits` and `files` are by remote and reference, and by what a file is asked for with.
+    `compatibility` is `SolveRequest.CompatibilityVersion`: do as an old BuildKit would have done;
+    0 is today's way."""
+
+    compatibility: int = 0
+    commits: Answers[GitCommit] = field(default_factory=Answers)
+    files: Answers[HttpFile] = field(default_factory=Answers)
+    held: Held = field(default_factory=Held)
+
+    async def close(self) -> None:
+        await self.held.release()
 
 
 @dataclass(frozen=True)
@@ -18,8 +40,7 @@ class SourceContext:
     sessions: Sequence[str]
     """Ids of sessions that may lend credentials or files, oldest first."""
     progress: Progress
-    compatibility: int = 0
-    """`SolveRequest.CompatibilityVersion`: as an old BuildKit would have done it; 0 as today's."""
+    build: BuildSources = field(default_factory=lambda: BuildSources())
 
 
 @dataclass(frozen=True)

@@ -133,13 +133,24 @@ class GitSources:
             return await self._resolve_bundled(options, ctx)
         if options.fetch_by_commit:
             return pinned(options)
+
+        async def ask() -> GitCommit:
+            return await self._list(options, ctx)
+
+        def expected(found: GitCommit) -> bool:
+            return found.object.startswith(options.checksum)
+
+        name = f"{options.remote}#{options.ref}"
+        return checked(await ctx.build.commits.get(name, ask, expected), options)
+
+    async def _list(self, options: GitOptions, ctx: SourceContext) -> GitCommit:
         async with self._client(options, ctx) as git:
             ref = options.ref or await _default_branch(git, options)
             try:
                 out = await git.run("ls-remote", "--", options.remote, ref, f"{ref}^{{}}")
             except GitFailed as err:
                 raise err.wrap(f"failed to fetch remote {options.shown}") from err
-        return checked(choose(ref, out), options)
+        return choose(ref, out)
 
     async def _resolve_bundled(self, options: GitOptions, ctx: SourceContext) -> GitCommit:
         checksum = options.checksum
@@ -156,6 +167,7 @@ class GitSources:
     ) -> ImmutableRef:
         """The checkout, made unless an earlier one is here."""
         name = f"{options.remote}#{git_key(options, found)}"
+        name += "(writable)" if _writable(ctx) else ""
         async with self._locks.hold(name):
             for id in self._refs.find(**{_SNAPSHOT: name}):
                 try:
@@ -179,7 +191,11 @@ class GitSources:
                     await git_bundle.write_bundle(git, options, found.object, root)
                 else:
                     await check_out(
-                        git, str(root), options, found, writable=ctx.compatibility == _BEFORE_0_15
+                        git,
+                        str(root),
+                        options,
+                        found,
+                        writable=ctx.build.compatibility == _BEFORE_0_15,
                     )
             done = await ref.commit()
         except BaseException:
@@ -304,6 +320,10 @@ class GitSources:
         except NotFound:
             return []
         return [(f"http.{_scope(options.remote)}.extraheader", f"Authorization: {value}")]
+
+
+def _writable(ctx: SourceContext) -> bool:
+    return ctx.build.compatibility == _BEFORE_0_15
 
 
 async def _put_back(repo: MutableRef) -> None:

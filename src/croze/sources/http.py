@@ -171,8 +171,21 @@ class HttpSources:
             self._client = None
 
     async def fetch(self, options: HttpOptions, ctx: SourceContext) -> HttpFile:
-        """The file as it is now, fetched unless an earlier one is still good."""
+        """The file as it is now, or was when the build first asked."""
         identity = _identity(options)
+
+        async def ask() -> HttpFile:
+            found = await self._fetch(options, identity, ctx)
+            ctx.build.held.add(await self.refs.get(found.ref_id))
+            return found
+
+        def expected(found: HttpFile) -> bool:
+            return options.checksum in ("", found.digest)
+
+        return await ctx.build.files.get(identity, ask, expected)
+
+    async def _fetch(self, options: HttpOptions, identity: str, ctx: SourceContext) -> HttpFile:
+        """Fetched unless an earlier one is still good."""
         async with self._locks.hold(identity):
             if upload.is_upload(options.url):
                 return await self._fetch_upload(options, identity, ctx)

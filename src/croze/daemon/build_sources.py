@@ -1,0 +1,55 @@
+"""What the sources of one build go by, from the request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from croze.api import control_pb2, policy_pb2
+from croze.errors import InvalidRequest
+from croze.ops.source import JOB_VALUE
+from croze.runtime.finish import finish
+from croze.session.contract import SessionManager
+from croze.session.policy import SessionVerifier
+from croze.solver.solver import Job
+from croze.sources.contract import BuildSources
+
+COMPATIBILITY_VERSIONS = (10, 20, 30)
+"""Ways of BuildKit 0.13, of 0.15, and of 0.32 and later."""
+
+
+def compatibility_version(request: control_pb2.SolveRequest) -> int:
+    """One of the versions; today's if the request names none. Raises `InvalidRequest`."""
+    version = int(request.CompatibilityVersion) or COMPATIBILITY_VERSIONS[-1]
+    if version in COMPATIBILITY_VERSIONS:
+        return version
+    trouble = f"unsupported compatibility-version {version}"
+    newest = COMPATIBILITY_VERSIONS[-1]
+    if version > newest:
+        raise InvalidRequest(f"{trouble}: upgrade buildkit (max supported: {newest})")
+    known = " ".join(map(str, COMPATIBILITY_VERSIONS))
+    raise InvalidRequest(f"{trouble} (supported: [{known}])")
+
+
+@asynccontextmanager
+async def build_sources(job: Job, compatibility: int) -> AsyncIterator[None]:
+    """While the job runs, its sources mean the same whenever they are asked."""
+    build = BuildSources(compatibility)
+    job.set_value(JOB_VALUE, build)
+    try:
+        yield
+    finally:
+        await finish(build.close())
+
+
+def source_policies(request: control_pb2.SolveRequest) -> list[policy_pb2.Policy]:
+    """The client's rules for sources."""
+    return [request.SourcePolicy] if request.HasField("SourcePolicy") else []
+
+
+def source_verifier(
+    sessions: SessionManager, request: control_pb2.SolveRequest
+) -> SessionVerifier | None:
+    """Whom to ask about sources besides."""
+    session = request.SourcePolicySession
+    return SessionVerifier(sessions, session) if session else None

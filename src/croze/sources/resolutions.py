@@ -1,0 +1,54 @@
+"""What one build has found mutable names to mean: it does not change while the build runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Generic, TypeVar
+
+from croze.store.contract import ImmutableRef
+
+T = TypeVar("T")
+
+
+class _Known(Generic[T]):
+    """The answers for one name; several, where a later question could not do with the first."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.answers: list[T] = []
+
+
+class Answers(Generic[T]):
+    """Answers of one kind, by name."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known[T]] = {}
+
+    async def get(
+        self, name: str, find: Callable[[], Awaitable[T]], good: Callable[[T], bool]
+    ) -> T:
+        """An earlier answer that is `good`, else what `find` finds. Failures are not kept."""
+        known = self._known.setdefault(name, _Known())
+        async with known.lock:
+            for answer in known.answers:
+                if good(answer):
+                    return answer
+            found = await find()
+            known.answers.append(found)
+            return found
+
+
+class Held:
+    """Refs that must stay until the build ends."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+
+    def add(self, ref: ImmutableRef) -> None:
+        """Takes over the handle."""
+        self._stack.push_async_callback(ref.release)
+
+    async def release(self) -> None:
+        await self._stack.aclose()
