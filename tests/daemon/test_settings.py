@@ -97,7 +97,17 @@ level = "warn"
 nameservers = ["1.1.1.1"]
 options = ["edns0"]
 searchDomains = ["example.com"]
+[otel]
+socketPath = "/s"
+[cdi]
+disabled = true
+specDirs = ["/cdi"]
+autoAllowed = ["a/b"]
+[history]
+maxAge = 172800
+maxEntries = 50
 [grpc]
+debugAddress = "0.0.0.0:6060"
 address = ["unix:///a", "tcp://0.0.0.0:1234"]
 uid = 1
 gid = 2
@@ -161,6 +171,9 @@ def test_the_documented_file_is_read_whole() -> None:
     assert worker.min_free_space == DiskSpace(20 * 2**30)
     assert worker.gcpolicy[0].keep_duration.seconds == 48 * 3600
     assert read.config.system.platforms_cache_max_age.seconds == 3600
+    assert read.config.history is not None
+    assert read.config.history.max_age.seconds == 172800
+    assert read.config.cdi.auto_allowed == ["a/b"]
     assert read.config.registry["docker.io"].keypair[0].cert == "c"
     assert read.addresses == ("unix:///a", "tcp://0.0.0.0:1234")
 

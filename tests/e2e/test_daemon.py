@@ -63,6 +63,13 @@ def test_what_stops_it_is_one_message(stopped: Sandbox, flags: list[str], messag
     assert "Traceback" not in done.stderr
 
 
+def test_root_without_its_privileges(stopped: Sandbox) -> None:
+    drop = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    done = execute([*drop, *DAEMON, "--root", stopped.root], stopped.env, check=False)
+    assert done.code == 1
+    assert "Operation not permitted: crozed needs CAP_SYS_ADMIN, or another user" in done.stderr
+
+
 def test_one_daemon_for_a_root_and_a_socket(sandbox: Sandbox, tmp_path: Path) -> None:
     done = execute(
         [*DAEMON, "--root", sandbox.root, "--addr", f"unix://{tmp_path}/other"],

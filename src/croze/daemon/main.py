@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from croze import __version__
 from croze.daemon.places import default_places
-from croze.daemon.rootless import become_root_of_a_namespace
+from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Asked, Settings, help_text, settings
-from croze.errors import CrozeError
+from croze.errors import CrozeError, PermissionDenied
+from croze.fs.userns import in_user_namespace
 
 log = logging.getLogger("croze")
 
@@ -89,18 +90,28 @@ def run(settings: Settings) -> int:
     """Set up what must be there before threads and event loop are, then serve."""
     from croze.daemon.server import serve
     from croze.fs.pool import WorkerPool
-    from croze.store.mount import enter_private_namespace
 
     os.umask(0o022)
     for warning in settings.warnings:
         log.warning("%s", warning)
     settings.root.mkdir(mode=0o711, parents=True, exist_ok=True)
-    enter_private_namespace()
+    take_private_mounts()
     # The workers start first: they must not inherit what grpc opens.
     pool = WorkerPool(settings.workers)
     pool.start()
     asyncio.run(serve(settings, pool))
     return 0
+
+
+def take_private_mounts() -> None:
+    """Raises `PermissionDenied` with what can be done about it."""
+    from croze.store.mount import enter_private_namespace
+
+    try:
+        enter_private_namespace()
+    except PermissionDenied as error:
+        advice = SYSCTLS if in_user_namespace() else "crozed needs CAP_SYS_ADMIN, or another user"
+        raise PermissionDenied(f"{error}: {advice}") from error
 
 
 if __name__ == "__main__":

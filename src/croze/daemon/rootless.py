@@ -19,6 +19,11 @@ from pathlib import Path
 from croze.errors import Unsupported
 
 CLONE_NEWUSER = 0x10000000
+SYSCTLS = (
+    "look at the sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone and "
+    "kernel.apparmor_restrict_unprivileged_userns"
+)
+"""With which machines keep their users from namespaces, or from doing anything in them."""
 _TEXT_FLAGS = frozenset({"-h", "--h", "-help", "--help", "-v", "--v", "-version", "--version"})
 _PATH = ":/usr/local/bin:/usr/bin:/bin"
 
@@ -80,11 +85,7 @@ def _unshare() -> str:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) == 0:
         return ""
-    reason = os.strerror(ctypes.get_errno())
-    return (
-        f"cannot make a user namespace: {reason}: look at the sysctls user.max_user_namespaces, "
-        "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns"
-    )
+    return f"cannot make a user namespace: {os.strerror(ctypes.get_errno())}: {SYSCTLS}"
 
 
 def _map_ids(commands: Sequence[Sequence[str]], go: int, said: int) -> None:
