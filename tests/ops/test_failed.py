@@ -9,8 +9,12 @@ import pytest
 from croze import llb
 from croze.api import ops_pb2
 from croze.errors import CrozeError, FailedAction, FailedContent, SolveDetail
+from croze.fs.checksum import Query
 from croze.llb.state import State
-from croze.ops.failed import FailedSteps
+from croze.ops.content import ContentDigests, ContentKey
+from croze.ops.failed import FailedSteps, blaming
+from croze.solver.contract import CacheMap, InputKeying
+from tests.ops.conftest import ThreadWorkers
 from tests.ops.world import World
 
 pytestmark = pytest.mark.root
@@ -101,3 +105,11 @@ async def test_an_input_whose_content_is_not_there(keeping: World) -> None:
 async def test_nothing_is_kept_unless_a_build_asks(world: World) -> None:
     detail = await failure(world, llb.source("tree://busybox", {}).run(["/bin/false"]).root)
     assert detail.mount_ids == ()
+
+
+def test_blame_does_not_hide_which_files_are_asked_for() -> None:
+    key = ContentKey(ContentDigests(ThreadWorkers()), [Query("/src/")])
+    made = blaming(CacheMap("sha256:0", (InputKeying(content=key),)), b"op")
+    content = made.inputs[0].content
+    assert isinstance(content, ContentKey)
+    assert content.queries == (Query("/src/"),)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from croze.errors import CrozeError, FailedContent, NotFound, SolveDetail
+from croze.ops.content import ContentKey
 from croze.ops.exec_mounts import PreparedMounts
 from croze.ops.results import ref_of
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
@@ -78,20 +79,27 @@ def blaming(made: CacheMap, op: bytes) -> CacheMap:
     the input, and leaves that to look at."""
 
     def blamed(index: int, keying: InputKeying) -> InputKeying:
-        read = keying.content
-        if read is None:
+        if not isinstance(keying.content, ContentKey):
             return keying
-
-        async def content(result: Result, ctx: OpContext) -> str:
-            try:
-                return await read(result, ctx)
-            except CrozeError as error:
-                keep(ctx, [result])
-                detail = SolveDetail(
-                    op, dict(ctx.vertex.description), (result.id,), subject=FailedContent(index)
-                )
-                raise error.with_detail(detail) from error.__cause__
-
-        return replace(keying, content=content)
+        return replace(keying, content=_BlamingKey(keying.content, op, index))
 
     return replace(made, inputs=tuple(blamed(i, keying) for i, keying in enumerate(made.inputs)))
+
+
+class _BlamingKey(ContentKey):
+    """Says of which op's which input it is when it fails."""
+
+    def __init__(self, key: ContentKey, op: bytes, index: int) -> None:
+        super().__init__(key.contents, key.queries)
+        self._op = op
+        self._index = index
+
+    async def __call__(self, result: Result, ctx: OpContext) -> str:
+        try:
+            return await super().__call__(result, ctx)
+        except CrozeError as error:
+            keep(ctx, [result])
+            names = dict(ctx.vertex.description)
+            subject = FailedContent(self._index)
+            detail = SolveDetail(self._op, names, (result.id,), subject=subject)
+            raise error.with_detail(detail) from error.__cause__
