@@ -1,4 +1,4 @@
-"""A trace as BuildKit keeps it with a build: one JSON object a span, indented, one after the other.
+"""A trace as BuildKit keeps it with a build: one JSON object a span, one after the other.
 
 The objects are those of OpenTelemetry Go's `tracetest.SpanStub`; the media type's name says OTLP
 all the same (BuildKit `solver/llbsolver/history.go`, buildx `util/otelutil/span.go`).
@@ -35,7 +35,7 @@ _KINDS = {
 def lines(spans: Iterable[Recorded]) -> Iterator[bytes]:
     """The blob's bytes, a piece for each span."""
     for one in spans:
-        yield msgspec.json.format(msgspec.json.encode(stub(one)), indent=2) + b"\n"
+        yield msgspec.json.encode(stub(one)) + b"\n"
 
 
 def stub(one: Recorded) -> Json:

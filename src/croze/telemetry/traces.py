@@ -13,6 +13,7 @@ from croze.telemetry.spans import Span
 
 KEEP_S = 60.0
 """How long spans stay that no build has asked for yet, such as a client's first calls."""
+_SWEEP_EVERY_S = 10.0
 KEEP_SPANS = 10_000
 """Of one trace."""
 
@@ -47,6 +48,7 @@ class Traces:
         self._exporter = exporter
         self._traces: dict[bytes, _Trace] = {}
         self._wanted: Counter[bytes] = Counter()
+        self._swept_s = 0.0
 
     @property
     def exporting(self) -> bool:
@@ -97,6 +99,9 @@ class Traces:
             self._exporter.put(spans)
 
     def _forget(self, now: float) -> None:
+        if now < self._swept_s + _SWEEP_EVERY_S:
+            return
+        self._swept_s = now
         old = [
             trace_id
             for trace_id, trace in self._traces.items()
