@@ -150,6 +150,19 @@ async def test_leaving_finalizes(opened: Open) -> None:
     assert done == ["a"]
 
 
+async def test_hanging_up_ends_the_listening(opened: Open) -> None:
+    async with opened() as history, asyncio.TaskGroup() as group:
+        await build(history, "a")
+
+        async def follow() -> list[str]:
+            return [event.record.Ref async for event in history.listen(Request())]
+
+        following = group.create_task(follow())
+        await asyncio.sleep(0)
+        await history.hang_up()
+        assert await following == ["a"]
+
+
 async def test_a_build_that_cannot_be_recorded_is_not_listed(opened: Open) -> None:
     async with opened() as history:
         history.start(record("a"))

@@ -142,6 +142,7 @@ async def stop_serving(server: Server, engine: Engine, stop: Stop) -> None:
         await asyncio.wait([serving, *waits], return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        await engine.history.hang_up()
         await server.stop(None if stop.forced.is_set() else STOP_GRACE_S)
 
 

@@ -46,7 +46,7 @@ class BuildHistory:
         self._active: dict[str, Record] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._finalizers: dict[str, Finalizer] = {}
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: set[asyncio.Queue[Event | None]] = set()
         self._watched: Counter[str] = Counter()
         self._doomed: set[str] = set()
         """Deleted while somebody listens to them alone: gone once nobody does."""
@@ -172,7 +172,7 @@ class BuildHistory:
 
     async def listen(self, request: control_pb2.BuildHistoryRequest) -> AsyncIterator[Event]:
         """Builds under way, finished ones that the filters let through, then what happens. Ends
-        only with `EarlyExit`. Raises `InvalidRequest` for a bad filter."""
+        with `EarlyExit` or `hang_up`. Raises `InvalidRequest` for a bad filter."""
         await self.settled()
         if request.Ref in self._doomed:
             raise CrozeError(f"ref {request.Ref} is deleted: file does not exist")
@@ -180,9 +180,20 @@ class BuildHistory:
             for event in self._known(request):
                 yield event
             while not request.EarlyExit:
-                event = await queue.get()
-                if request.Ref in ("", event.record.Ref):
-                    yield event
+                news = await queue.get()
+                if news is None:
+                    return
+                if request.Ref in ("", news.record.Ref):
+                    yield news
+
+    async def hang_up(self) -> None:
+        """The daemon ends: complete what is to be completed, and tell those who listen that
+        nothing will happen any more."""
+        await self.settled()
+        for ref in list(self._finalizers):
+            await self.finalize(ref)
+        for queue in self._listeners:
+            queue.put_nowait(None)
 
     def _known(self, request: control_pb2.BuildHistoryRequest) -> list[Event]:
         wanted = (lambda ref: ref == request.Ref) if request.Ref else (lambda ref: True)
@@ -199,8 +210,8 @@ class BuildHistory:
         return events
 
     @contextmanager
-    def _listening(self) -> Iterator[asyncio.Queue[Event]]:
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+    def _listening(self) -> Iterator[asyncio.Queue[Event | None]]:
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._listeners.add(queue)
         try:
             yield queue
