@@ -58,6 +58,7 @@ case "${1:-}" in
     ;;
   test)
     apt_install crun runc busybox-static docker-registry docker.io skopeo umoci git curl openssh-client iproute2
+    apt_install containernetworking-plugins iptables
     apt_install uidmap rootlesskit slirp4netns passt fuse-overlayfs
     apt_install gpg gpg-agent openssh-server
     for suite in trixie sid; do unpack_from_suite "$suite" docker-buildx; done

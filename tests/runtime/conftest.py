@@ -16,7 +16,9 @@ from croze.store.contract import Mount
 from croze.store.mount import enter_private_namespace
 
 BUSYBOX = Path("/bin/busybox")
-APPLETS = "sh cat echo ls id sleep true false mkdir touch rm mount grep hostname kill stty tr head"
+APPLETS = (
+    "sh cat echo ls id sleep true false mkdir touch rm mount grep hostname kill stty tr head nc"
+)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from croze.daemon.activity import Activity
 from croze.daemon.config import Cdi, Config, HistoryLimits, Registry
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.keys import snapshotter_named
-from croze.daemon.networks import networks
+from croze.daemon.networks import network_mode, networks
 from croze.daemon.observing import Telemetry, measuring
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
@@ -125,6 +125,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             labels=config.worker.oci.labels,
             process_mode="no-sandbox" if config.worker.oci.no_process_sandbox else "sandbox",
             devices=services.devices,
+            network=network_mode(config.worker.oci),
         )
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
@@ -206,7 +207,7 @@ def _open_sources(content: _Content, pool: WorkerPool, stack: AsyncExitStack) ->
 
 
 async def _open_executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
-    executor = _executor(settings, stack)
+    executor = await _executor(settings, stack)
     stack.callback(Watchdog(executor.config.state_dir / "bundle").close)
     await executor.sweep()
     return executor
@@ -315,14 +316,14 @@ def _parallelism(config: Config) -> asyncio.Semaphore | None:
     return asyncio.Semaphore(limit) if limit > 0 else None
 
 
-def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
+async def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
     config = settings.config
     dns = config.dns
     state_dir = _folder(settings.root / "executor")
     return OciExecutor(
         OciConfig(
             state_dir=state_dir,
-            networks=networks(config.worker.oci, state_dir, stack),
+            networks=await networks(config.worker.oci, state_dir, stack),
             binary=config.worker.oci.binary,
             cgroup_parent=config.worker.oci.default_cgroup_parent,
             dns=DnsConfig(

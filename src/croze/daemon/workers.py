@@ -31,6 +31,7 @@ class Worker:
     policies: Sequence[PrunePolicy]
     labels: Mapping[str, str]
     process_mode: str = "sandbox"
+    network: str = "host"
     devices: Devices = field(default_factory=lambda: Devices(()))
 
     def record(self) -> worker_pb2.WorkerRecord:
@@ -38,7 +39,7 @@ class Worker:
         labels = {
             f"{LABEL_PREFIX}executor": "oci",
             f"{LABEL_PREFIX}hostname": socket.gethostname(),
-            f"{LABEL_PREFIX}network": "host",
+            f"{LABEL_PREFIX}network": "cni" if self.network == "bridge" else self.network,
             f"{LABEL_PREFIX}oci.process-mode": self.process_mode,
             f"{LABEL_PREFIX}selinux.enabled": "false",
             f"{LABEL_PREFIX}snapshotter": self.snapshotter,

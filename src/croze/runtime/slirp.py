@@ -8,25 +8,17 @@ for the first of them, and which nothing of the host's loopback can be reached f
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import fcntl
 import os
 import shutil
-import socket
-import struct
 import subprocess
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from croze.errors import CrozeError, Unavailable, Unsupported
+from croze.errors import Unavailable, Unsupported
+from croze.runtime.netns import make_namespace, remove_namespace
 from croze.runtime.oci_spec import Namespace
-from croze.store.mount import MS_BIND, raw_mount, unmount
 
-CLONE_NEWNET = 0x40000000
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 MTU_BYTES = 65520
 _PATH = ":/usr/local/bin:/usr/bin:/bin"
 
@@ -58,7 +50,7 @@ class SlirpNetwork:
         yield Namespace(host=False, path=str(self._file))
 
     def _make(self) -> None:
-        _make_namespace(self._file)
+        make_namespace(self._file)
         try:
             self._start()
         except BaseException:
@@ -97,41 +89,5 @@ class SlirpNetwork:
         if self._process is not None:
             self._process.wait()
             self._process = None
-        with contextlib.suppress(CrozeError):
-            unmount(self._file)
-        self._file.unlink(missing_ok=True)
+        remove_namespace(self._file)
         self._file.with_suffix(".log").unlink(missing_ok=True)
-
-
-def _make_namespace(file: Path) -> None:
-    """A fresh network namespace with a loopback, kept by a mount on `file`.
-
-    A namespace belongs to a thread: one that ends right after.
-    """
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.unshare(CLONE_NEWNET) != 0:
-                reason = os.strerror(ctypes.get_errno())
-                raise Unsupported(f"failed to make a network namespace: {reason}")
-            _loopback_up()
-            file.touch()
-            raw_mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", file, "", MS_BIND)
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=work, name="netns")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-
-
-def _loopback_up() -> None:
-    """Source: netdevice(7)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh22x", b"lo", 0)
-        _, flags = struct.unpack("16sh22x", fcntl.ioctl(control, SIOCGIFFLAGS, request))
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | IFF_UP))
