@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "api",
         "telemetry",
     },
-    "remotecache": {"store", "registry", "solver", "image"},
+    "remotecache": {"store", "registry", "session", "solver", "sources", "image"},
     "gateway": {
         *("solver", "ops", "api", "llb", "store", "image"),
         *("fs", "sources", "dockerfile", "runtime", "session"),

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from croze.api import control_pb2, ops_pb2
+from croze.daemon import caches
 from croze.daemon.build_sources import (
     build_sources,
     compatibility_version,
     source_policies,
     source_verifier,
 )
+from croze.daemon.caches import BuildCaches
 from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.platform_check import platform_warnings
 from croze.daemon.recording import recording
 from croze.daemon.results import export_source
 from croze.daemon.why_service import build_info
-from croze.errors import InvalidRequest, Unsupported
-from croze.export.contract import ExportContext, Exporter, ExportSource
+from croze.errors import InvalidRequest
+from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
 from croze.gateway.bridge import Bridge, evaluate, open_bridge
 from croze.gateway.contract import SolveRequest
@@ -49,7 +51,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
         request.Entitlements, engine.settings.entitlements, engine.worker.devices
     )
     wanted = wanted_exports(engine, request)
-    _refuse_caches(request.Cache)
+    cache_exports = caches.wanted_exports(request.Cache)
     sessions = (request.Session,) if request.Session else ()
     options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
     async with (
@@ -76,7 +78,13 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             warnings = warnings_of(request, source)
             for text in () if wanted else warnings:
                 bridge.warn("", text)
-            answers = await export_all(job, request.Session, wanted, source, warnings)
+            build_caches = BuildCaches(engine.cache_services, cache_exports, job, request.Session)
+
+            def inline(ctx: OpContext) -> InlineCache | None:
+                return build_caches.inline(result, ctx)
+
+            answers = await export_all(job, request.Session, wanted, source, warnings, inline)
+            answers += await build_caches.export(result)
             record.result(result.metadata, answers)
             response = text_metadata(result.metadata)
             for answer in answers:
@@ -127,13 +135,6 @@ def opened(
     ]
 
 
-def _refuse_caches(cache: control_pb2.CacheOptions) -> None:
-    for entry in cache.Exports:
-        raise Unsupported(f'unknown cache exporter: "{entry.Type}"')
-    for entry in cache.Imports:
-        raise Unsupported(f"unknown cache importer: {entry.Type}")
-
-
 @asynccontextmanager
 async def solved(
     engine: Engine, bridge: Bridge, request: control_pb2.SolveRequest
@@ -148,6 +149,7 @@ async def solved(
                 frontend=request.Frontend,
                 opts=dict(request.FrontendAttrs),
                 inputs=frontend_inputs(request),
+                caches=caches.wanted_imports(request.Cache),
             )
         )
         return
@@ -165,6 +167,7 @@ async def export_all(
     wanted: Sequence[WantedExport],
     source: ExportSource,
     warnings: Sequence[str],
+    inline_cache: Callable[[OpContext], InlineCache | None],
 ) -> list[Mapping[str, str]]:
     """Run all exporters at once; their answers in the request's order. `warnings` about the result
     are shown with the first."""
@@ -174,7 +177,11 @@ async def export_all(
             for text in warnings if one is wanted[0] else ():
                 ctx.progress.warn(text)
             context = ExportContext(
-                session=session, sessions=ctx.sessions(), progress=ctx.progress, id=one.id
+                session=session,
+                sessions=ctx.sessions(),
+                progress=ctx.progress,
+                id=one.id,
+                inline_cache=inline_cache(ctx),
             )
             return await one.exporter.export(source, context)
 

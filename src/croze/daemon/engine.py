@@ -15,6 +15,7 @@ from pathlib import Path
 from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.activity import Activity
+from croze.daemon.caches import opener
 from croze.daemon.config import Cdi, Config, HistoryLimits, Registry
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.keys import snapshotter_named
@@ -34,11 +35,13 @@ from croze.ops.content import ContentDigests
 from croze.ops.load import LoadOptions, load
 from croze.ops.logs import LogLimits
 from croze.ops.resolver import Resolver
-from croze.ops.results import RefResults
+from croze.ops.results import RefResult, RefResults, ref_of
 from croze.ops.services import NestedSolve, OpServices, source_table
 from croze.ops.source import source_context
 from croze.registry.client import Registry as RegistryClient
 from croze.registry.hosts import RegistryConfig
+from croze.remotecache.exporter import CacheServices
+from croze.remotecache.importer import Importer
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
@@ -77,6 +80,7 @@ class Engine:
     bridges: BridgeServices
     forwarder: GatewayForwarder
     export_services: ExportServices
+    cache_services: CacheServices
     gc: GarbageCollector
     worker: Worker
     recorder: Recorder
@@ -141,6 +145,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             bridges=_bridges(config, content, sources, services, worker, recorder),
             forwarder=forwarder,
             export_services=_export_services(content, pool),
+            cache_services=_cache_services(content, results),
             gc=gc,
             worker=worker,
             recorder=recorder,
@@ -279,7 +284,19 @@ def _bridges(
         worker=worker.record,
         source_meta=source_meta,
         planner=planner,
+        caches=opener(Importer(content.images.access, content.store.refs, RefResult)),
         ops=services,
+    )
+
+
+def _cache_services(content: _Content, results: RefResults) -> CacheServices:
+    return CacheServices(
+        results=results,
+        ref_of=ref_of,
+        refs=content.store.refs,
+        blobs=content.store.blobs,
+        sessions=content.sessions,
+        registry=content.registry,
     )
 
 

@@ -107,7 +107,7 @@ def parse_options(
     resources = parse_resources(raw)
     network = _parse_network(raw.get("force-network-mode", ""))
     multi = _parse_multi(raw, len(targets) > 1)
-    imports = _parse_cache_imports(raw)
+    imports = parse_cache_imports(raw)
     sbom = _parse_sbom(raw)
     return Options(
         raw=raw,
@@ -225,7 +225,8 @@ def _parse_multi(raw: Mapping[str, str], several: bool) -> bool:
     return value
 
 
-def _parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImport]:
+def parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImport]:
+    """The caches that a client names to the frontend. Raises `InvalidRequest`."""
     imports: list[CacheImport] = []
     if text := raw.get("cache-imports"):
         imports += _parse_json_imports(text)

@@ -19,7 +19,7 @@ from croze.errors import AlreadyExists, CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
-from croze.export.options import CommitOptions, parse_bool, parse_commit, source_epoch
+from croze.export.options import CommitOptions, parse_commit, source_epoch
 from croze.export.tarstream import Member, blob_members, blob_path, stream
 from croze.image import descriptor as media
 from croze.image import gojson, reference
@@ -30,6 +30,7 @@ from croze.session.content import LentStore
 from croze.session.contract import Session
 from croze.session.filesend import file_writer
 from croze.status import step
+from croze.store.attributes import parse_bool
 
 Variant = Literal["oci", "docker"]
 

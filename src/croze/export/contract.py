@@ -52,6 +52,9 @@ class ExportSource:
     metadata: Mapping[str, bytes] = field(default_factory=dict)
 
 
+InlineCache = Callable[[], Awaitable[Mapping[str, bytes]]]
+
+
 @dataclass(frozen=True)
 class ExportContext:
     """`session` is the client the output goes to; `sessions` may lend credentials. `id` is the
@@ -61,7 +64,7 @@ class ExportContext:
     sessions: Sequence[str]
     progress: Progress
     id: str = ""
-    inline_cache: Callable[[], Awaitable[Mapping[str, bytes]]] | None = None
+    inline_cache: InlineCache | None = None
     """For `type=inline` cache exports: called once the layers exist, answers with what goes into
     each image config as `moby.buildkit.cache.v0`, by the result's key."""
 

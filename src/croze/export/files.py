@@ -21,7 +21,7 @@ from typing import Literal
 from croze.errors import InvalidRequest
 from croze.export import attestations
 from croze.export.contract import ExportContext, ExportServices, ExportSource, PlatformResult
-from croze.export.options import Epoch, parse_bool, parse_epoch, source_epoch
+from croze.export.options import Epoch, parse_epoch, source_epoch
 from croze.export.parallel import all_of
 from croze.export.place import place_tree
 from croze.export.statements import attestation_files
@@ -33,6 +33,7 @@ from croze.session.contract import Session
 from croze.session.filesend import FileWriter, file_writer, send_dir
 from croze.session.hostdir import open_target
 from croze.status import Progress, step
+from croze.store.attributes import parse_bool
 
 Mode = Literal["copy", "delete"]
 

@@ -9,10 +9,11 @@ from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
-from croze.export.options import CommitOptions, parse_bool, parse_commit
+from croze.export.options import CommitOptions, parse_commit
 from croze.export.parallel import all_of
 from croze.image import reference
 from croze.status import step
+from croze.store.attributes import parse_bool
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,11 @@ from datetime import UTC, datetime
 
 from croze.errors import InvalidRequest
 from croze.image.annotations import AnnotationKey, parse_attrs
-from croze.store.contract import Compression, CompressionType
+from croze.store.attributes import parse_bool, parse_compression
+from croze.store.contract import Compression
 
 EPOCH_KEY = "source.date.epoch"
 """The frontend's metadata key for SOURCE_DATE_EPOCH."""
-
-_COMPRESSIONS: Mapping[str, CompressionType] = {
-    "uncompressed": "uncompressed",
-    "gzip": "gzip",
-    "zstd": "zstd",
-    "estargz": "estargz",
-}
-_TRUE = frozenset(["1", "t", "T", "TRUE", "true", "True"])
-_FALSE = frozenset(["0", "f", "F", "FALSE", "false", "False"])
 
 
 @dataclass(frozen=True)
@@ -45,19 +37,6 @@ class CommitOptions:
     prefer_nondist: bool = False
 
 
-def parse_bool(key: str, text: str, *, empty: bool | None = None) -> bool:
-    """As Go reads it; `empty` is what an empty text means, if anything."""
-    if text == "" and empty is not None:
-        return empty
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise InvalidRequest(
-        f'non-bool value specified for {key}: strconv.ParseBool: parsing "{text}": invalid syntax'
-    )
-
-
 def parse_epoch(text: str, key: str) -> datetime | None:
     """Unix seconds; empty is None."""
     if not text:
@@ -80,23 +59,6 @@ def source_epoch(metadata: Mapping[str, bytes], key: str = "") -> datetime | Non
         return parse_epoch(text, "")
     except InvalidRequest as err:
         raise err.wrap(f'invalid SOURCE_DATE_EPOCH from frontend: "{text}"') from err
-
-
-def parse_compression(attrs: Mapping[str, str]) -> Compression:
-    """`compression`, `compression-level`, `force-compression`."""
-    name = attrs.get("compression", "gzip")
-    if name not in _COMPRESSIONS:
-        raise InvalidRequest(f"unsupported compression type {name}")
-    text = attrs.get("compression-level")
-    try:
-        level = int(text) if text is not None else None
-    except ValueError as err:
-        raise InvalidRequest(
-            f"non-integer value {text} specified for compression-level: "
-            f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        ) from err
-    force = parse_bool("force-compression", attrs.get("force-compression", "false"), empty=True)
-    return Compression(_COMPRESSIONS[name], level, force)
 
 
 def parse_commit(

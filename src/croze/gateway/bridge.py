@@ -20,6 +20,7 @@ from croze.errors import Canceled, CrozeError, InvalidRequest, Range, SourceDeta
 from croze.gateway import source_meta, verify, wire
 from croze.gateway.containers import Containers
 from croze.gateway.contract import BridgeServices, FrontendRequest, SolveRequest
+from croze.gateway.imports import CacheImports
 from croze.gateway.once import Once
 from croze.gateway.policy import SourcePolicies, normalized
 from croze.gateway.results import BridgeRef, BridgeResult
@@ -56,6 +57,7 @@ class Bridge:
         self._load_options = load_options
         self._policies = policies
         self._verifier = verifier
+        self.imports = CacheImports(job, session, services.caches)
         self._failed_steps = FailedSteps()
         self._refs: list[BridgeRef] = []
         self._images: dict[tuple[object, ...], Once[ResolvedImage]] = {}
@@ -68,6 +70,7 @@ class Bridge:
 
     async def solve(self, request: SolveRequest) -> BridgeResult:
         """Definitions are only solved when their ref is looked at."""
+        self.imports.want(request.caches)
         definition = request.definition
         if definition is not None and getattr(definition, "def"):
             if request.frontend:
@@ -100,6 +103,7 @@ class Bridge:
         """Solve now; the handle is the caller's."""
         if self.services.ops is not None and (ids := fresh_cache_mounts(definition)):
             await self.services.ops.refs.forget_cache_mounts(ids)
+        await self.imports.look_into()
         return await self.job.build(await self._load(definition, policies))
 
     async def _load(
@@ -151,6 +155,7 @@ class Bridge:
         planner = self.services.planner
         if planner is None:
             raise Unsupported("this daemon makes no plans")
+        await self.imports.look_into()
         parts = []
         for key, ref in result.by_key().items():
             if ref is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from croze.api import ops_pb2, policy_pb2, worker_pb2
 from croze.gateway.caps import LLB_ENABLED
+from croze.gateway.imports import CacheImport, CacheOpener
 from croze.gateway.results import BridgeResult
 from croze.image.platform import Platform
 from croze.ops.services import OpServices
@@ -82,6 +83,8 @@ class BridgeServices:
     llb_caps: frozenset[str] = LLB_ENABLED
     source_meta: SourceMetas | None = None
     planner: Planner | None = None
+    caches: CacheOpener | None = None
+    """For imports; without it nothing is found in them."""
     ops: OpServices | None = None
     """For containers; without it there are none."""
 
@@ -98,3 +101,5 @@ class SolveRequest:
     evaluate: bool = False
     policies: Sequence[policy_pb2.Policy] = ()
     """For the sources of the definition, besides the build's own."""
+    caches: Sequence[CacheImport] = ()
+    """To look into, for the whole build from now on."""

@@ -13,10 +13,12 @@ from typing import Final
 from croze.api import ops_pb2
 from croze.dockerfile import frontend
 from croze.dockerfile.frontend import Syntax
+from croze.dockerfile.options import parse_cache_imports
 from croze.dockerfile.resolver import FrontendResult
 from croze.errors import InvalidRequest
 from croze.gateway.bridge import Bridge
 from croze.gateway.contract import EXTERNAL_FRONTEND, FrontendRequest, SolveRequest
+from croze.gateway.imports import CacheImport
 from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.image import reference
@@ -37,6 +39,7 @@ class DockerfileFrontend:
         if request.opts.get("requestid") == PLAN:
             opts = {key: value for key, value in request.opts.items() if key != "requestid"}
             return await bridge.plan(await self.build(replace(request, opts=opts), bridge))
+        bridge.imports.want(CacheImport(e.type, e.attrs) for e in parse_cache_imports(request.opts))
         resolver = BridgeResolver(bridge, request)
         external: list[BridgeResult] = []
 

@@ -16,6 +16,7 @@ from croze.gateway import caps, files, source_meta
 from croze.gateway.bridge import Bridge
 from croze.gateway.containers import Containers
 from croze.gateway.contract import SolveRequest
+from croze.gateway.imports import CacheImport
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.wire import result_message, result_of
 from croze.grpc_errors import from_status, own_range, source_detail
@@ -80,6 +81,7 @@ class ServedBuild:
                 inputs=dict(request.FrontendInputs),
                 evaluate=request.Evaluate,
                 policies=list(request.SourcePolicies),
+                caches=[CacheImport(e.Type, dict(e.Attrs)) for e in request.CacheImports],
             )
         )
         if result.refs and not request.allowResultReturn:

@@ -165,7 +165,7 @@ class KeyStore(Protocol):
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
-        """(source key, link) pairs by which `target_key` is reached; for exporters."""
+        """(source key, link) pairs by which `target_key` is reached."""
 
     def add_result(self, key_id: str, result: StoredResult) -> None: ...
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from croze.errors import CrozeError
 from croze.solver import inputs as input_state
-from croze.solver.contract import Result
+from croze.solver.contract import Edge, Result
 from croze.solver.failures import fresh_copy
 from croze.solver.keying import root_key
-from croze.solver.records import Record, Records
+from croze.solver.records import Records
 from croze.solver.saving import save_executed, save_followed
 from croze.solver.twins import Follower, identity_of, late_key, running_twin, signature_of
 from croze.solver.work import Failure, Work
@@ -112,7 +112,7 @@ class ActiveEdge:
         self._owned: tuple[Result, ...] = ()
         self._leader: ActiveEdge | None = None
         self._follower: Follower | None = None
-        self._load_work: Work[tuple[Result, Record]] | None = None
+        self._load_work: Work[tuple[Result, str]] | None = None
 
     # What others ask
 
@@ -137,6 +137,10 @@ class ActiveEdge:
     def finished(self) -> bool:
         return self.result is not None or self.error is not None
 
+    @property
+    def edge(self) -> Edge:
+        return Edge(self.vertex.vertex, self.index)
+
     def all_keys(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.result_keys, *self.keys)))
 
@@ -148,6 +152,12 @@ class ActiveEdge:
         """The content of input `index` was computed (or failed)."""
         if self.inputs:
             self.inputs[index].notify()
+
+    def look_again(self) -> None:
+        """The vertex has more caches to look into than before."""
+        self._maps_seen = 0
+        self._keys_checked = 0
+        self.graph.wake(self)
 
     def forget_error(self) -> None:
         """Whoever still wants the edge gets another try."""
@@ -250,7 +260,7 @@ class ActiveEdge:
         elif not self.vertex.vertex.ignore_cache:
             for found in new:
                 key = root_key(found.digest, self.index)
-                if self.graph.keys.exists(key):
+                if self.vertex.caches.exists(key):
                     self.add_key(key)
 
     def matched(self, target: str) -> None:
@@ -334,7 +344,7 @@ class ActiveEdge:
             return
         self._keys_checked = len(self.keys)
         if self._records is None:
-            self._records = Records(self.graph, self.vertex.reporter)
+            self._records = Records(self)
         self._records.seek(new)
 
     def _load(self, records: Records) -> None:
@@ -345,7 +355,7 @@ class ActiveEdge:
             self._ask_inputs(NONE)
             self._load_work.want(self)
 
-    def _loaded(self, outcome: tuple[Result, Record] | Failure) -> None:
+    def _loaded(self, outcome: tuple[Result, str] | Failure) -> None:
         if isinstance(outcome, Failure):
             assert self._records is not None
             self._records.drop_tried(outcome.error)
@@ -354,7 +364,7 @@ class ActiveEdge:
             self.graph.release([outcome[0]])
         else:
             self._owned += (outcome[0],)
-            self._finish(outcome[0], (outcome[1].key,))
+            self._finish(outcome[0], (outcome[1],))
         self.graph.wake(self)
 
     # Running

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from croze.errors import CrozeError
+from croze.solver.caches import Caches, CacheSource
 from croze.solver.contract import Edge, KeyStore, OpResolver, Result, ResultStore, Vertex
 from croze.solver.flights import Flights
 from croze.solver.observe import Observer
@@ -38,6 +39,9 @@ class Member(Protocol):
 
     def values_of(self, key: str) -> Sequence[object]: ...
 
+    def imported(self) -> Sequence[CacheSource]:
+        """Caches to look into besides the daemon's own."""
+
     def attach(self, vertex: ActiveVertex) -> None:
         """Remember to leave `vertex` when the job ends."""
 
@@ -55,6 +59,8 @@ class Graph:
         self.observer = observer
         self.keys = keys
         self.results = results
+        self.local = CacheSource(keys, results)
+        self.caches = Caches((self.local,))
         self.resolve_op = resolve_op
         self.flights = Flights()
         self.actives: dict[str, ActiveVertex] = {}

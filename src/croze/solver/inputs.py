@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from croze.solver.contract import KeyLink
 from croze.solver.flights import Step
-from croze.solver.keying import content_key
+from croze.solver.keying import content_key, is_imported
 
 if TYPE_CHECKING:
     from croze.solver.edge import ActiveEdge
@@ -90,6 +90,7 @@ class ActiveInput:
 
     def probe_again(self) -> None:
         self._keys_seen = 0
+        self._content_taken = False
         self.mark_changed()
 
     # Looking at what changed
@@ -107,10 +108,10 @@ class ActiveInput:
     def _probe(self, keys: list[str]) -> None:
         if self.consumer.vertex.vertex.ignore_cache:
             return
-        store = self.consumer.graph.keys
+        caches = self.consumer.vertex.caches
         for link in self._links():
             for key in keys:
-                self._match(store.targets(key, link))
+                self._match(caches.targets(key, link))
 
     def _take_content(self, content: str) -> None:
         self._content_taken = True
@@ -119,11 +120,11 @@ class ActiveInput:
         self._content_key = content_key(content)
         if self.consumer.vertex.vertex.ignore_cache:
             return
-        store = self.consumer.graph.keys
+        caches = self.consumer.vertex.caches
         for plain, link in zip(self._content_links(), self._links(), strict=True):
-            targets = store.targets(self._content_key, plain)
+            targets = caches.targets(self._content_key, plain)
             self._match(targets)
-            for key in self.edge.all_keys():
+            for key in self._own_keys():
                 self._connect(key, link, targets)
 
     def _connect(self, key: str, link: KeyLink, targets: Sequence[str]) -> None:
@@ -131,7 +132,7 @@ class ActiveInput:
         store = self.consumer.graph.keys
         known = store.targets(key, link)
         for target in targets:
-            if target not in known:
+            if target not in known and not is_imported(target):
                 store.add_link(key, link, target)
                 self.consumer.graph.saved()
 
@@ -208,6 +209,10 @@ class ActiveInput:
 
     # For saving
 
+    def _own_keys(self) -> Iterator[str]:
+        """Those of the edge that mean something in the key store."""
+        return (key for key in self.edge.all_keys() if not is_imported(key))
+
     def identity(self) -> Iterator[Step]:
         """As `steps`, but a forced result is told apart from what the cache has."""
         result = self.edge.result
@@ -222,7 +227,7 @@ class ActiveInput:
         """All that leads from this input to a key of the consumer."""
         selector = self.consumer.vertex.keying(self.index).selector
         for found in self.consumer.vertex.maps:
-            for key in self.edge.all_keys():
+            for key in self._own_keys():
                 yield (self.index, found.digest, selector, key)
             if self._content_key:
                 yield (self.index, found.digest, "", self._content_key)

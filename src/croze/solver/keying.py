@@ -10,6 +10,8 @@ import hashlib
 import secrets
 
 RANDOM = "random:"
+IMPORTED = "imported:"
+"""Begins ids that an imported cache gives to its keys; they are never saved."""
 
 
 def record_digest(cache_digest: str, output: int) -> str:
@@ -22,6 +24,11 @@ def root_key(cache_digest: str, output: int) -> str:
     if cache_digest.startswith(RANDOM):
         return f"{cache_digest}@{output}" if output else cache_digest
     return record_digest(cache_digest, output)
+
+
+def is_imported(key: str) -> bool:
+    """Whether the key means something in an imported cache only."""
+    return key.startswith(IMPORTED)
 
 
 def content_key(content: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from croze.solver.caches import CacheSource
 from croze.solver.contract import Edge
 from croze.solver.report import EventSink
 from croze.solver.request import BuildRequest, SolvedResult
@@ -32,8 +33,15 @@ class NestedMember:
     def values_of(self, key: str) -> Sequence[object]:
         return self._parent.context.job_values(key)
 
+    def imported(self) -> Sequence[CacheSource]:
+        return self._parent.caches.sources[1:]
+
     def attach(self, vertex: ActiveVertex) -> None:
         self._attached[vertex] = None
+
+    def look_into(self, more: Sequence[CacheSource]) -> None:
+        for vertex in self._attached:
+            vertex.look_into(more)
 
     async def build(self, edge: Edge) -> SolvedResult:
         graph = self._parent.graph

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from croze.errors import CrozeError, NotFound, VertexDetail
+from croze.solver.caches import Caches, CacheSource
 from croze.solver.contract import (
     CacheMap,
     Edge,
     InputKeying,
     KeyLink,
-    KeyStore,
     Op,
     OpContext,
     OpResolver,
     Result,
-    ResultStore,
+    StoredResult,
     Vertex,
 )
 from croze.solver.keying import content_key, root_key
@@ -80,8 +80,8 @@ class _Seen:
     maps: tuple[CacheMap, ...] = ()
     outcome: Outcome = Outcome.UNKNOWN
     keys: dict[int, list[str]] = field(default_factory=dict)
-    found: dict[int, str] = field(default_factory=dict)
-    """Ids of results."""
+    found: dict[int, tuple[CacheSource, StoredResult]] = field(default_factory=dict)
+    """Results."""
     contents: dict[int, str] = field(default_factory=dict)
     inputs: dict[int, Result] = field(default_factory=dict)
     because: tuple[Vertex, ...] = ()
@@ -108,15 +108,13 @@ class Prober:
 
     def __init__(
         self,
-        keys: KeyStore,
-        results: ResultStore,
+        caches: Caches,
         resolve_op: OpResolver,
         context: Callable[[Vertex], OpContext],
         build: Callable[[Edge], Awaitable[SolvedResult]],
         world: ProbeWorld,
     ) -> None:
-        self._keys = keys
-        self._results = results
+        self._caches = caches
         self._resolve_op = resolve_op
         self._context = context
         self._build = build
@@ -219,21 +217,21 @@ class Prober:
         for found in seen.maps:
             link = KeyLink(index, output, found.digest, keying.selector)
             for key in below.keys.get(edge.index, ()):
-                targets.update(self._keys.targets(key, link))
+                targets.update(self._caches.targets(key, link))
             content = seen.contents.get(index)
             if content:
                 plain = replace(link, selector="")
-                targets.update(self._keys.targets(content_key(content), plain))
+                targets.update(self._caches.targets(content_key(content), plain))
         unknown = below.outcome is Outcome.UNKNOWN
         can_tell = keying.content is not None and index not in seen.contents
         return _Match(targets, can_tell or unknown)
 
     def _take_results(self, seen: _Seen) -> None:
         for output, keys in seen.keys.items():
-            stored = [r for key in keys for r in self._keys.results(key)]
-            there = [r for r in stored if self._results.exists(r.id)]
+            stored = [found for key in keys for found in self._caches.results(key)]
+            there = [(source, r) for source, r in stored if source.results.exists(r.id)]
             if there:
-                seen.found[output] = max(there, key=lambda r: (r.created_at, r.id)).id
+                seen.found[output] = max(there, key=lambda f: (f[1].created_at, f[1].id))
         if seen.found:
             seen.outcome = Outcome.CACHED
 
@@ -263,11 +261,12 @@ class Prober:
         seen = self._seen[edge.vertex.digest]
         if not edge.vertex.inputs and self._world.may_run(edge.vertex):
             return (await self._build(edge)).result
-        id = seen.found.get(edge.index)
-        if id is None:
+        found = seen.found.get(edge.index)
+        if found is None:
             return None
+        source, stored = found
         try:
-            result = await self._results.load(id)
+            result = await source.results.load(stored.id)
         except NotFound:
             return None
         if self._world.at_hand(result):

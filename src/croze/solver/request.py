@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 from croze.errors import Canceled, CrozeError
-from croze.solver.contract import Result
+from croze.solver.adopting import own_keys
+from croze.solver.contract import Edge, Result
 from croze.solver.edge import COMPLETE, NONE, ActiveEdge
 from croze.solver.failures import fresh_copy
 
@@ -14,10 +15,12 @@ from croze.solver.failures import fresh_copy
 @dataclass(frozen=True)
 class SolvedResult:
     """What an edge came to. `result` is the caller's handle; `keys` are the ids of its cache keys
-    in the key store, from which an exporter of caches walks `links_into`."""
+    in the key
+    store. `edge` is what was asked for."""
 
     result: Result
     keys: tuple[str, ...]
+    edge: Edge
 
     async def release(self) -> None:
         await self.result.release()
@@ -55,4 +58,4 @@ class BuildRequest:
             raise fresh_copy(error)
         if self._edge.result is None:
             raise Canceled()
-        return SolvedResult(self._edge.clone_result(), self._edge.all_keys())
+        return SolvedResult(self._edge.clone_result(), tuple(own_keys(self._edge)), self._edge.edge)

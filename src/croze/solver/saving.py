@@ -38,7 +38,7 @@ def save_executed(
     stored = graph.results.save(result)
     for key in saved:
         graph.keys.add_result(key, stored)
-        _link_inputs(graph.keys, vertex.signature, output, key)
+        link_inputs(graph.keys, vertex.signature, output, key)
     graph.saved()
     return saved
 
@@ -48,11 +48,12 @@ def save_followed(
 ) -> None:
     """Make the keys of an edge lead to the result that another vertex made for it."""
     for key in leader_keys:
-        _link_inputs(graph.keys, signature, output, key)
+        link_inputs(graph.keys, signature, output, key)
     graph.saved()
 
 
-def _link_inputs(keys: KeyStore, signature: Signature, output: int, target: str) -> None:
+def link_inputs(keys: KeyStore, signature: Signature, output: int, target: str) -> None:
+    """Lead every step of `signature` to `target`."""
     for steps in signature:
         for index, digest, selector, key in steps:
             if index >= 0:

@@ -24,6 +24,8 @@ from contextlib import asynccontextmanager
 from typing import Self, TypeVar
 
 from croze.errors import AlreadyExists, Canceled, CrozeError, NotFound
+from croze.solver.caches import CacheSource
+from croze.solver.chain import Chain, chain_of
 from croze.solver.contract import (
     Edge,
     KeyStore,
@@ -178,6 +180,7 @@ class Job:
         self._loaded: dict[str, ActiveVertex] = {}
         self._attached: dict[ActiveVertex, None] = {}
         self._requests: dict[BuildRequest, None] = {}
+        self._imported: tuple[CacheSource, ...] = ()
         self._closed = False
 
     # What vertices ask
@@ -188,6 +191,9 @@ class Job:
     def values_of(self, key: str) -> Sequence[object]:
         return (self._values[key],) if self._values.get(key) is not None else ()
 
+    def imported(self) -> Sequence[CacheSource]:
+        return self._imported
+
     def attach(self, vertex: ActiveVertex) -> None:
         self._attached[vertex] = None
 
@@ -195,6 +201,12 @@ class Job:
 
     def set_value(self, key: str, value: object) -> None:
         self._values[key] = value
+
+    def look_into(self, caches: Sequence[CacheSource]) -> None:
+        """Look for results in these caches, too, from now on, in their order."""
+        self._imported += tuple(c for c in caches if c not in self._imported)
+        for vertex in self._attached:
+            vertex.look_into(self._imported)
 
     async def build(self, edge: Edge) -> SolvedResult:
         """The result of `edge`, from the cache or by running what is missing. Cancelling stops, at
@@ -233,6 +245,11 @@ class Job:
         context.progress.complete()
         return value
 
+    def chain(self, edge: Edge) -> Chain:
+        """The cache records of `edge` and of all below it; only while the job is open and after
+        `build`."""
+        return chain_of(self._graph, edge)
+
     def emit(self, event: StatusEvent) -> None:
         """Put something into the status as it is (a frontend's warning)."""
         self.log.append(event)
@@ -268,7 +285,8 @@ class Job:
         def context(vertex: Vertex) -> OpContext:
             return JobContext(self, vertex, None)
 
-        prober = Prober(graph.keys, graph.results, graph.resolve_op, context, self.build, world)
+        caches = graph.caches.also(self._imported)
+        prober = Prober(caches, graph.resolve_op, context, self.build, world)
         return await prober.probe(edge)
 
     def discard(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from croze.errors import CrozeError, VertexDetail
+from croze.solver.caches import CacheSource
 from croze.solver.contract import CacheMap, Edge, InputKeying, Op, Result, Vertex
 from croze.solver.edge import ActiveEdge
 from croze.solver.flights import Signature
@@ -27,6 +28,7 @@ class ActiveVertex:
         "_content_works",
         "_exec_work",
         "_identity",
+        "caches",
         "contents",
         "context",
         "edges",
@@ -52,6 +54,8 @@ class ActiveVertex:
         self.context = VertexContext(self)
         self.jobs: dict[Member, None] = {}
         self.edges: dict[int, ActiveEdge] = {}
+        self.caches = graph.caches
+        """Those of all jobs that want the vertex, or wanted it."""
         self.op: Op | None = None
         self.error: CrozeError | None = None
         self.maps: list[CacheMap] = []
@@ -85,10 +89,22 @@ class ActiveVertex:
         if self.error is not None or any(e.error for e in self.edges.values()):
             self._forget_errors()
         self.jobs[job] = None
+        self.look_into(job.imported())
         job.attach(self)
         self.reporter.join(job.log)
         for edge in self.edges.values():
             edge.joined(job)
+
+    def look_into(self, more: Sequence[CacheSource]) -> None:
+        """Look for results in these caches, too."""
+        caches = self.caches.also(more)
+        if caches is self.caches:
+            return
+        self.caches = caches
+        for edge in self.edges.values():
+            edge.look_again()
+        if self.nested is not None:
+            self.nested.look_into(more)
 
     def leave(self, job: Member) -> bool:
         """True when nobody is left."""

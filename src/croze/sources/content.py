@@ -88,8 +88,10 @@ class Access:
     def credentials(self, sessions: Sequence[str]) -> Credentials:
         return SessionCredentials(self.sessions, sessions) if sessions else Anonymous()
 
-    def repository(self, ref: Reference, sessions: Sequence[str]) -> Repository:
-        return self.registry.repository(ref, self.credentials(sessions))
+    def repository(
+        self, ref: Reference, sessions: Sequence[str], insecure: bool = False
+    ) -> Repository:
+        return self.registry.repository(ref, self.credentials(sessions), insecure=insecure)
 
 
 @dataclass(frozen=True)
@@ -98,23 +100,28 @@ class RegistryProvider:
 
     access: Access
     ref: Reference
+    insecure: bool = False
 
     @property
     def notes(self) -> Mapping[str, str]:
         return {f"containerd.io/distribution.source.{self.ref.domain}": self.ref.path}
 
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
-        return await pull.resolve(self.access.repository(self.ref, sessions))
+        return await pull.resolve(self.access.repository(self.ref, sessions, self.insecure))
 
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
-        return await pull.fetch_manifest(self.access.repository(self.ref, sessions), descriptor)
+        return await pull.fetch_manifest(
+            self.access.repository(self.ref, sessions, self.insecure), descriptor
+        )
 
     async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
-        size = await pull.blob_size(self.access.repository(self.ref, sessions), digest)
+        size = await pull.blob_size(
+            self.access.repository(self.ref, sessions, self.insecure), digest
+        )
         return Descriptor(_ANY, digest, size)
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
-        return RegistryFetcher(self.access, self.ref, progress)
+        return RegistryFetcher(self.access, self.ref, progress, self.insecure)
 
 
 @dataclass(frozen=True)
@@ -124,10 +131,12 @@ class RegistryFetcher:
     access: Access
     ref: Reference
     progress: Progress | None = None
+    insecure: bool = False
 
     @property
     def origin(self) -> Mapping[str, str]:
-        return {"kind": "registry", "ref": str(self.ref)}
+        found = {"kind": "registry", "ref": str(self.ref)}
+        return found | {"insecure": "true"} if self.insecure else found
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
@@ -135,7 +144,7 @@ class RegistryFetcher:
         async with self.access.locks.hold(descriptor.digest):
             if blobs.has(descriptor.digest):
                 return
-            repo = self.access.repository(self.ref, sessions)
+            repo = self.access.repository(self.ref, sessions, self.insecure)
             report = Transfer(self.progress, descriptor)
             async with blobs.writer() as writer:
                 await pull.fetch_blob(
@@ -147,12 +156,13 @@ class RegistryFetcher:
 
 @dataclass(frozen=True)
 class LentProvider:
-    """A digest in a content store of a client (`oci-layout://`)."""
+    """A digest in a content store of a client: a layout (`oci`), or a cache (`local`)."""
 
     access: Access
     ref: Reference
     store: str
     session: str
+    kind: str = "oci"
 
     @property
     def notes(self) -> Mapping[str, str]:
@@ -164,7 +174,7 @@ class LentProvider:
             raise InvalidRequest(f'reference "{self.ref}" must have digest')
 
         async def look(session: Session) -> bytes:
-            return await LentStore(session, f"oci:{self.store}").read_all(digest)
+            return await LentStore(session, f"{self.kind}:{self.store}").read_all(digest)
 
         try:
             data = await _in_session(self.access, self.session, sessions, look)
@@ -175,20 +185,20 @@ class LentProvider:
 
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
         async def look(session: Session) -> bytes:
-            return await LentStore(session, f"oci:{self.store}").read_all(descriptor.digest)
+            return await LentStore(session, f"{self.kind}:{self.store}").read_all(descriptor.digest)
 
         data = await _in_session(self.access, self.session, sessions, look)
         return verified(data, descriptor.digest)
 
     async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
         async def look(session: Session) -> int:
-            return (await LentStore(session, f"oci:{self.store}").info(digest)).size
+            return (await LentStore(session, f"{self.kind}:{self.store}").info(digest)).size
 
         size = await _in_session(self.access, self.session, sessions, look)
         return Descriptor(_ANY, digest, size)
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
-        return LentFetcher(self.access, self.store, self.session, progress)
+        return LentFetcher(self.access, self.store, self.session, progress, self.kind)
 
 
 @dataclass(frozen=True)
@@ -200,17 +210,19 @@ class LentFetcher:
     store: str
     session: str
     progress: Progress | None = None
+    kind: str = "oci"
 
     @property
     def origin(self) -> Mapping[str, str]:
-        return {"kind": "oci-layout", "store": self.store, "session": self.session}
+        kind = "oci-layout" if self.kind == "oci" else f"{self.kind}-content"
+        return {"kind": kind, "store": self.store, "session": self.session}
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:
         async def copy(session: Session) -> None:
             report = Transfer(self.progress, descriptor)
-            store = LentStore(session, f"oci:{self.store}")
+            store = LentStore(session, f"{self.kind}:{self.store}")
             async with blobs.writer() as writer:
                 done = 0
                 async for data in store.read(descriptor.digest):
@@ -229,9 +241,12 @@ def fetcher_of(access: Access, origin: Mapping[str, str]) -> BlobFetcher:
     """Make a fetcher anew from its `origin`. Raises `InvalidRequest` for one that is unknown."""
     match origin.get("kind"):
         case "registry":
-            return RegistryFetcher(access, reference.parse(origin["ref"]))
+            insecure = origin.get("insecure") == "true"
+            return RegistryFetcher(access, reference.parse(origin["ref"]), insecure=insecure)
         case "oci-layout":
             return LentFetcher(access, origin["store"], origin["session"])
+        case "local-content":
+            return LentFetcher(access, origin["store"], origin["session"], kind="local")
     raise InvalidRequest(f"unknown origin of a blob: {dict(origin)}")
 
 

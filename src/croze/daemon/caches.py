@@ -1,0 +1,117 @@
+"""External caches of a build: what is asked for, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from croze.api import control_pb2
+from croze.errors import CrozeError
+from croze.export.contract import InlineCache
+from croze.gateway.imports import CacheImport, CacheOpener
+from croze.gateway.results import BridgeResult
+from croze.ops.results import ref_of
+from croze.remotecache.exporter import CacheExporter, CacheServices, inline_cache
+from croze.remotecache.importer import Importer
+from croze.remotecache.options import CacheExports, ExportOptions, parse_exports
+from croze.solver.caches import CacheSource
+from croze.solver.chain import Chain
+from croze.solver.contract import OpContext
+from croze.solver.solver import Job
+from croze.status import step
+from croze.store.groups import first_error
+
+
+def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
+    """The request's, also in the form that older clients use. Raises `InvalidRequest`."""
+    entries = [(entry.Type, dict(entry.Attrs)) for entry in cache.Exports]
+    if not entries and cache.ExportRefDeprecated:
+        attrs = {**cache.ExportAttrsDeprecated, "ref": cache.ExportRefDeprecated}
+        entries = [("registry", attrs)]
+    return parse_exports(entries)
+
+
+def wanted_imports(cache: control_pb2.CacheOptions) -> list[CacheImport]:
+    """The request's, also in the form that older clients use."""
+    found = [CacheImport(entry.Type, dict(entry.Attrs)) for entry in cache.Imports]
+    found += [CacheImport("registry", {"ref": ref}) for ref in cache.ImportRefsDeprecated]
+    return found
+
+
+def opener(importer: Importer) -> CacheOpener:
+    """The importer as the bridge asks for it."""
+
+    async def open_cache(wanted: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
+        return await importer.open(
+            wanted.kind,
+            wanted.attrs,
+            session=session,
+            sessions=ctx.sessions(),
+            progress=ctx.progress,
+        )
+
+    return open_cache
+
+
+class BuildCaches:
+    """What one build exports, from the results that it made."""
+
+    def __init__(
+        self, services: CacheServices, exports: CacheExports, job: Job, session: str
+    ) -> None:
+        self._services = services
+        self._exports = exports
+        self._job = job
+        self._session = session
+
+    async def export(self, result: BridgeResult) -> list[Mapping[str, str]]:
+        """Run all exporters but inline at once; their answers in the request's order."""
+        if not self._exports.others:
+            return []
+        chains = list((await self._chains(result)).values())
+        async with first_error(), asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._export(options, chains)) for options in self._exports.others
+            ]
+        return [task.result() for task in tasks]
+
+    def inline(self, result: BridgeResult, ctx: OpContext) -> InlineCache | None:
+        """For an exporter of images, see `ExportContext.inline_cache`."""
+        if not self._exports.inline:
+            return None
+
+        async def found() -> Mapping[str, bytes]:
+            async with step(ctx.progress, "preparing layers for inline cache"):
+                return await self._inline(result, ctx.sessions())
+
+        return found
+
+    async def _inline(self, result: BridgeResult, sessions: Sequence[str]) -> Mapping[str, bytes]:
+        records = {}
+        for key, chain in (await self._chains(result)).items():
+            ref = result.by_key()[key]
+            image = ref_of((await ref.evaluate()).result) if ref is not None else None
+            data = await inline_cache(self._services, chain, image, sessions)
+            if data is not None:
+                records[key] = data
+        return records
+
+    async def _export(self, options: ExportOptions, chains: Sequence[Chain]) -> Mapping[str, str]:
+        async def export(ctx: OpContext) -> Mapping[str, str]:
+            exporter = CacheExporter(self._services, options, self._session, ctx.sessions())
+            return await exporter.export(chains, ctx.progress)
+
+        try:
+            return await self._job.in_context(options.name, export)
+        except CrozeError:
+            if options.ignore_error:
+                return {}
+            raise
+
+    async def _chains(self, result: BridgeResult) -> dict[str, Chain]:
+        """The records of each platform's result."""
+        return {
+            key: self._job.chain((await ref.evaluate()).edge)
+            for key, ref in result.by_key().items()
+            if ref is not None
+        }

@@ -1,0 +1,86 @@
+"""The caches that a build imports: each opened once, before anything is solved with it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from croze.errors import CrozeError
+from croze.gateway.once import Once
+from croze.solver.caches import CacheSource
+from croze.solver.contract import OpContext
+from croze.solver.solver import Job
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CacheImport:
+    """A cache by kind and attributes."""
+
+    kind: str
+    attrs: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """What progress calls it: a reference, or the kind with a number of its own."""
+        if self.kind == "registry" and self.attrs.get("ref"):
+            return self.attrs["ref"]
+        text = json.dumps([self.kind, dict(self.attrs)], sort_keys=True)
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        return f"{self.kind}:{number}"
+
+
+class CacheOpener(Protocol):
+    """Opens caches: `remotecache.importer.Importer`."""
+
+    async def __call__(
+        self, wanted: CacheImport, session: str, ctx: OpContext
+    ) -> list[CacheSource]:
+        """Raises `CrozeError` for one that can't be had."""
+
+
+class CacheImports:
+    """Those of one build. A cache that can't be had is shown as failed, and done without."""
+
+    def __init__(self, job: Job, session: str, opener: CacheOpener | None) -> None:
+        self._job = job
+        self._session = session
+        self._opener = opener
+        self._wanted: dict[str, Once[Sequence[CacheSource]]] = {}
+
+    def want(self, imports: Iterable[CacheImport]) -> None:
+        """From now on look into these, too, after those that were named before."""
+        for each in imports:
+            if each.id not in self._wanted:
+                self._wanted[each.id] = self._once(each)
+
+    async def look_into(self) -> None:
+        """Open what is not open yet, and let the job know."""
+        if not self._wanted:
+            return
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(once.get()) for once in self._wanted.values()]
+        self._job.look_into([source for task in tasks for source in task.result()])
+
+    def _once(self, wanted: CacheImport) -> Once[Sequence[CacheSource]]:
+        async def open_it() -> Sequence[CacheSource]:
+            try:
+                return await self._job.in_context(
+                    f"importing cache manifest from {wanted.id}", with_progress
+                )
+            except CrozeError as err:
+                log.debug("error while importing cache manifest from %s: %s", wanted.id, err)
+                return ()
+
+        async def with_progress(ctx: OpContext) -> Sequence[CacheSource]:
+            if self._opener is None:
+                return ()
+            return await self._opener(wanted, self._session, ctx)
+
+        return Once(open_it)

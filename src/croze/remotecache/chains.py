@@ -1,0 +1,139 @@
+"""Cache records of one or many results, put together as one config.
+
+Records that say the same (the digest is equal, and for every input there is one that leads to both)
+become one, as two vertices or two platforms may have come to the same step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from croze.remotecache import config as configs
+from croze.remotecache.config import (
+    NO_PARENT,
+    CacheConfig,
+    CacheInput,
+    CacheLayer,
+    CacheRecord,
+    LayerResult,
+)
+
+
+@dataclass(frozen=True)
+class ResultLayers:
+    """`blobs`: digests of the layers, base first."""
+
+    blobs: tuple[str, ...]
+    created_at: datetime
+
+
+@dataclass(eq=False)
+class Item:
+    """A record on its way into the config."""
+
+    digest: str
+    inputs: list[dict[tuple[Item, str], None]] = field(default_factory=list)
+    result: ResultLayers | None = None
+    children: dict[tuple[str, int, str], dict[Item, None]] = field(default_factory=dict)
+    """What it leads to, by selector, input and digest."""
+
+
+class Chains:
+    """Add records, inputs first; then take the config."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._roots: dict[str, Item] = {}
+
+    def add(
+        self,
+        digest: str,
+        inputs: Sequence[Sequence[tuple[Item, str]]],
+        result: ResultLayers | None,
+    ) -> Item:
+        """`inputs`: for each, the records that lead here and their selectors; never none."""
+        item = self._find(digest, inputs)
+        if item is None:
+            item = Item(digest, [{} for _ in inputs])
+            self._items.append(item)
+            if not inputs:
+                self._roots[digest] = item
+            below: set[Item] = set()
+        else:
+            below = _all_below(item)
+        for index, links in enumerate(inputs):
+            for source, selector in links:
+                if source not in below:
+                    item.inputs[index][source, selector] = None
+                    source.children.setdefault((selector, index, digest), {})[item] = None
+        if result is not None and (
+            item.result is None or item.result.created_at < result.created_at
+        ):
+            item.result = result
+        return item
+
+    def _find(self, digest: str, inputs: Sequence[Sequence[tuple[Item, str]]]) -> Item | None:
+        if not inputs:
+            return self._roots.get(digest)
+        common: dict[Item, None] | None = None
+        for index, links in enumerate(inputs):
+            reached: dict[Item, None] = {}
+            for source, selector in links:
+                reached.update(source.children.get((selector, index, digest), {}))
+            common = reached if common is None else {i: None for i in common if i in reached}
+        return next(iter(common), None) if common else None
+
+    def config(self) -> CacheConfig:
+        """In normal form. The newest result of each record is kept."""
+        places = {item: place for place, item in enumerate(self._items)}
+        layers = Layers()
+        records = [
+            CacheRecord(
+                layers=_results(layers, item.result),
+                digest=item.digest,
+                inputs=tuple(
+                    tuple(CacheInput(selector=text, link=places[src]) for src, text in links)
+                    for links in item.inputs
+                ),
+            )
+            for item in self._items
+        ]
+        return configs.normalized(CacheConfig(tuple(layers.found), tuple(records)))
+
+
+class Layers:
+    """Layers by blob and parent, each once."""
+
+    def __init__(self) -> None:
+        self.found: list[CacheLayer] = []
+        self._places: dict[CacheLayer, int] = {}
+
+    def add(self, blobs: Iterable[str]) -> int:
+        """The place of the topmost one."""
+        place = NO_PARENT
+        for blob in blobs:
+            layer = CacheLayer(blob, place)
+            if layer not in self._places:
+                self._places[layer] = len(self.found)
+                self.found.append(layer)
+            place = self._places[layer]
+        return place
+
+
+def _results(layers: Layers, result: ResultLayers | None) -> tuple[LayerResult, ...]:
+    if result is None or not result.blobs:
+        return ()
+    return (LayerResult(layers.add(result.blobs), configs.format_time(result.created_at)),)
+
+
+def _all_below(top: Item) -> set[Item]:
+    """The item and all that it leads to."""
+    found, stack = {top}, [top]
+    while stack:
+        for children in stack.pop().children.values():
+            new = [child for child in children if child not in found]
+            found.update(new)
+            stack.extend(new)
+    return found

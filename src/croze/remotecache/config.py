@@ -1,0 +1,235 @@
+"""The cache config: which results there are, by cache keys, and of which layers they consist.
+
+Media type `application/vnd.buildkit.cacheconfig.v0`; the same records, without layers, go into the
+image config as `moby.buildkit.cache.v0` (BuildKit `cache/remotecache/v1`). Indexes point into the
+lists of the same config. Bytes are as BuildKit writes them: equal caches have equal digests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.image import gojson
+
+MEDIA_TYPE: Final = "application/vnd.buildkit.cacheconfig.v0"
+NO_TIME: Final = "0001-01-01T00:00:00Z"
+NO_PARENT: Final = -1
+
+_T = TypeVar("_T")
+
+
+class CacheLayer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A blob on top of another one. A parent of 0 is not written, one that is absent is 0."""
+
+    blob: str
+    parent: int = 0
+
+
+class LayerResult(msgspec.Struct, frozen=True, rename="camel"):
+    """The layer at an index with all its parents."""
+
+    layer: int = 0
+    created_at: str = NO_TIME
+
+
+class ChainResult(msgspec.Struct, frozen=True, rename="camel"):
+    """Layers one by one, base first, whatever their parents."""
+
+    layers: tuple[int, ...] | None = None
+    created_at: str = NO_TIME
+
+
+class CacheInput(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The record at index `link` leads here, asking `selector`."""
+
+    selector: str = ""
+    link: int
+
+
+class CacheRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`inputs`: for each input all that it may be. See `solver.keying.record_digest`."""
+
+    layers: tuple[LayerResult, ...] = ()
+    chains: tuple[ChainResult, ...] = ()
+    digest: str
+    inputs: tuple[tuple[CacheInput, ...], ...] = ()
+
+
+class CacheConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    layers: tuple[CacheLayer, ...] = ()
+    records: tuple[CacheRecord, ...] = ()
+
+    def chain(self, layer: int) -> tuple[int, ...]:
+        """The layer with all its parents, base first."""
+        found: list[int] = []
+        while layer != NO_PARENT:
+            found.append(layer)
+            layer = self.layers[layer].parent
+        return tuple(reversed(found))
+
+
+def parse(data: bytes) -> CacheConfig:
+    """Read and check a config. Raises `InvalidRequest` for one that is not a config, has indexes
+    that point nowhere, empty inputs, or loops."""
+    return _checked(_decoded(data, CacheConfig))
+
+
+def parse_records(data: bytes, layers: Sequence[str]) -> CacheConfig:
+    """The records of an image config; `layers` are the blobs of the image's layers."""
+    records = _decoded(data, tuple[CacheRecord, ...])
+    stacked = tuple(CacheLayer(blob, number - 1) for number, blob in enumerate(layers))
+    return _checked(CacheConfig(stacked, records))
+
+
+def _decoded(data: bytes, type: type[_T]) -> _T:
+    try:
+        plain = gojson.drop_nulls(msgspec.json.decode(data))
+        return msgspec.convert(plain, type)
+    except msgspec.MsgspecError as err:
+        raise InvalidRequest(f"failed to parse cache config: {err}") from err
+
+
+def marshal(config: CacheConfig) -> bytes:
+    """The bytes as BuildKit writes them."""
+    return gojson.marshal(config)
+
+
+def marshal_records(records: Sequence[CacheRecord]) -> bytes:
+    """The list of records alone, for an image config."""
+    return gojson.marshal(tuple(records))
+
+
+def time_of(text: str) -> datetime:
+    """A time as Go writes it, to the microsecond. `NO_TIME` for what is no time."""
+    cut = re.sub(r"(\.\d{6})\d+", r"\1", text)
+    try:
+        found = datetime.fromisoformat(cut)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """UTC, without trailing zeros in the fraction."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
+    return f"{text}Z"
+
+
+# Normal form
+
+
+def normalized(config: CacheConfig) -> CacheConfig:
+    """Layers by blob, then parent; records by digest, then by what leads to them; links of an input
+    by index."""
+    layers, layer_places = _sorted_layers(config.layers)
+    return CacheConfig(layers, _sorted_records(config, layer_places))
+
+
+def sorted_records(records: Sequence[CacheRecord]) -> tuple[CacheRecord, ...]:
+    """Records in normal form whose layers are an image's and stay where they are."""
+    return _sorted_records(CacheConfig(records=tuple(records)), None)
+
+
+def _sorted_records(
+    config: CacheConfig, layer_places: Mapping[int, int] | None
+) -> tuple[CacheRecord, ...]:
+    order = sorted(range(len(config.records)), key=lambda i: _rank(config, config.records[i]))
+    places = {old: new for new, old in enumerate(order)}
+    moved = (_relinked(config.records[old], places) for old in order)
+    if layer_places is None:
+        return tuple(moved)
+    return tuple(_relayered(record, layer_places) for record in moved)
+
+
+def _sorted_layers(
+    layers: Sequence[CacheLayer],
+) -> tuple[tuple[CacheLayer, ...], dict[int, int]]:
+    order = sorted(range(len(layers)), key=lambda i: (layers[i].blob, layers[i].parent))
+    places = {old: new for new, old in enumerate(order)} | {NO_PARENT: NO_PARENT}
+    moved = (CacheLayer(layers[old].blob, places[layers[old].parent]) for old in order)
+    return tuple(moved), places
+
+
+_Rank = tuple[str, int, list[tuple[int, list[tuple[str, str]]]]]
+
+
+def _rank(config: CacheConfig, record: CacheRecord) -> _Rank:
+    def links(found: Sequence[CacheInput]) -> list[tuple[str, str]]:
+        return [(each.selector, config.records[each.link].digest) for each in found]
+
+    inputs = [(len(found), links(found)) for found in record.inputs]
+    return record.digest, len(record.inputs), inputs
+
+
+def _relinked(record: CacheRecord, places: Mapping[int, int]) -> CacheRecord:
+    inputs = []
+    for found in record.inputs:
+        links = [CacheInput(selector=each.selector, link=places[each.link]) for each in found]
+        inputs.append(tuple(sorted(links, key=lambda each: each.link)))
+    return msgspec.structs.replace(record, inputs=tuple(inputs))
+
+
+def _relayered(record: CacheRecord, places: Mapping[int, int]) -> CacheRecord:
+    return msgspec.structs.replace(
+        record,
+        layers=tuple(LayerResult(places[r.layer], r.created_at) for r in record.layers),
+        chains=tuple(
+            ChainResult(tuple(places[i] for i in r.layers or ()), r.created_at)
+            for r in record.chains
+        ),
+    )
+
+
+# Checks
+
+
+def _checked(config: CacheConfig) -> CacheConfig:
+    for number, layer in enumerate(config.layers):
+        if not NO_PARENT <= layer.parent < len(config.layers):
+            raise InvalidRequest(f"invalid parent index {layer.parent} of layer {number}")
+    for record in config.records:
+        _check_record(config, record)
+    _refuse_loops([(layer.parent,) if layer.parent >= 0 else () for layer in config.layers])
+    _refuse_loops([[e.link for i in r.inputs for e in i] for r in config.records])
+    return config
+
+
+def _check_record(config: CacheConfig, record: CacheRecord) -> None:
+    used = [r.layer for r in record.layers] + [i for r in record.chains for i in r.layers or ()]
+    if any(not 0 <= layer < len(config.layers) for layer in used):
+        raise InvalidRequest(f"invalid layer index in record {record.digest}")
+    for number, links in enumerate(record.inputs):
+        if not links:
+            raise InvalidRequest(f"invalid empty input {number} of record {record.digest}")
+        for each in links:
+            if not 0 <= each.link < len(config.records):
+                raise InvalidRequest(f"invalid record ID: {each.link}")
+
+
+def _refuse_loops(below: Sequence[Sequence[int]]) -> None:
+    """Raises `InvalidRequest` if following `below` from anywhere comes back."""
+    done: set[int] = set()
+    for start in range(len(below)):
+        path: set[int] = set()
+        stack: list[tuple[int, Iterator[int]]] = [(start, iter(below[start]))]
+        if start in done:
+            continue
+        path.add(start)
+        while stack:
+            place, rest = stack[-1]
+            following = next(rest, None)
+            if following is None:
+                stack.pop()
+                path.discard(place)
+                done.add(place)
+            elif following in path:
+                raise InvalidRequest("invalid looping record")
+            elif following not in done:
+                path.add(following)
+                stack.append((following, iter(below[following])))

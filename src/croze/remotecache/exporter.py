@@ -1,0 +1,166 @@
+"""Writing a build's cache somewhere: gather, send, name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.errors import CrozeError
+from croze.image import gojson
+from croze.image.descriptor import Descriptor
+from croze.registry.client import Registry
+from croze.registry.session_auth import SessionCredentials
+from croze.remotecache import config as configs
+from croze.remotecache import inline, manifests
+from croze.remotecache.gather import Gathered, GatheredLayer, Gatherer, RefOf
+from croze.remotecache.options import ExportOptions
+from croze.remotecache.targets import LentTarget, RegistryTarget, Target
+from croze.session.content import LentStore
+from croze.session.contract import SessionManager
+from croze.solver.chain import Chain
+from croze.solver.contract import ResultStore
+from croze.status import Progress, step
+from croze.store.contract import BlobStore, Compression, ImmutableRef, Lease, RefStore
+from croze.store.groups import first_error
+
+RESPONSE_KEY = "cache.manifest"
+
+
+@dataclass(frozen=True)
+class CacheServices:
+    """What exporters work with. `ref_of`: the filesystem of a result."""
+
+    results: ResultStore
+    ref_of: RefOf
+    refs: RefStore
+    blobs: BlobStore
+    sessions: SessionManager
+    registry: Registry
+
+
+@dataclass(frozen=True)
+class CacheExporter:
+    """One exporter for one build. `session` is the client's."""
+
+    services: CacheServices
+    options: ExportOptions
+    session: str
+    sessions: Sequence[str]
+
+    async def export(self, chains: Sequence[Chain], progress: Progress) -> Mapping[str, str]:
+        """Write the cache of `chains`; what goes into the exporter response."""
+        services = self.services
+        async with services.refs.lease() as lease, AsyncExitStack() as stack:
+            async with step(progress, "preparing build cache for export"):
+                gatherer = Gatherer(
+                    services.results,
+                    services.ref_of,
+                    self.options.compression,
+                    self.sessions,
+                    stack,
+                )
+                for chain in chains:
+                    await gatherer.add(chain, self.options.mode)
+                gathered = gatherer.gathered()
+            async with step(progress, "sending cache export"):
+                return await self._send(gathered, lease, progress)
+
+    async def _send(
+        self, gathered: Gathered, lease: Lease, progress: Progress
+    ) -> Mapping[str, str]:
+        config = gathered.config
+        if not config.layers:
+            async with step(progress, "skipping cache export for empty result"):
+                return {}
+        target = await self._target()
+        used = {layer.blob: gathered.layers[layer.blob] for layer in config.layers}
+        async with first_error(), asyncio.TaskGroup() as group:
+            for layer in used.values():
+                lease.hold(layer.descriptor.digest)
+                group.create_task(self._send_layer(target, layer, progress))
+        data = configs.marshal(config)
+        described = manifests.describe_config(data)
+        lease.hold(described.digest)
+        async with step(progress, f"writing config {described.digest}"):
+            await self._send_data(target, described, data)
+        listed = manifests.listed_layers(config, {b: e.descriptor for b, e in used.items()})
+        return await self._send_manifest(target, described, listed, progress)
+
+    async def _send_layer(self, target: Target, layer: GatheredLayer, progress: Progress) -> None:
+        digest = layer.descriptor.digest
+
+        async def bring() -> Path:
+            await layer.ref.fetch_blob(digest, self.sessions)
+            return self.services.blobs.path(digest)
+
+        async with step(progress, f"writing layer {digest}"):
+            try:
+                await target.write_blob(layer.descriptor, bring)
+            except CrozeError as err:
+                raise err.wrap("error writing layer blob") from err
+
+    async def _send_data(self, target: Target, described: Descriptor, data: bytes) -> None:
+        async def bring() -> Path:
+            await self.services.blobs.put(data)
+            return self.services.blobs.path(described.digest)
+
+        try:
+            await target.write_blob(described, bring)
+        except CrozeError as err:
+            raise err.wrap("error writing config blob") from err
+
+    async def _send_manifest(
+        self,
+        target: Target,
+        config: Descriptor,
+        layers: Sequence[Descriptor],
+        progress: Progress,
+    ) -> Mapping[str, str]:
+        options = self.options
+        found, data = manifests.build(
+            config, layers, image_manifest=options.image_manifest, oci=options.oci
+        )
+        what = "image manifest" if options.image_manifest else "manifest"
+        async with step(progress, f"writing cache {what} {found.digest}"):
+            try:
+                await target.write_manifest(found, data)
+            except CrozeError as err:
+                raise err.wrap("error writing manifest blob") from err
+        return {RESPONSE_KEY: gojson.marshal(found).decode()}
+
+    async def _target(self) -> Target:
+        options, services = self.options, self.services
+        if options.ref is None:
+            session = await services.sessions.get(self.session)
+            return LentTarget(LentStore(session, f"local:{options.dest}"))
+        credentials = SessionCredentials(services.sessions, self.sessions)
+        repo = services.registry.repository(options.ref, credentials, insecure=options.insecure)
+        return RegistryTarget(repo)
+
+
+async def inline_cache(
+    services: CacheServices,
+    chain: Chain,
+    image: ImmutableRef | None,
+    sessions: Sequence[str],
+) -> bytes | None:
+    """What goes into the config of `image`, whose layers exist; None if there is nothing."""
+    known = image.known_layers() if image is not None else None
+    if known is None:
+        return None
+    async with AsyncExitStack() as stack:
+        gatherer = Gatherer(services.results, services.ref_of, Compression(), sessions, stack)
+        await gatherer.add(chain, "known")
+        gathered = gatherer.gathered()
+    places = {layer.diff_id: place for place, layer in reversed(list(enumerate(known)))}
+    return inline.for_image(
+        gathered.config,
+        {
+            blob: places[layer.diff_id]
+            for blob, layer in gathered.layers.items()
+            if layer.diff_id in places
+        },
+    )

@@ -1,0 +1,221 @@
+"""Reading caches: a manifest becomes something that the solver looks keys up in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from croze.errors import InvalidRequest, NotFound
+from croze.image import config as images
+from croze.image import descriptor as media
+from croze.image import gojson, reference
+from croze.image import manifest as manifests
+from croze.image.descriptor import Descriptor
+from croze.remotecache import config as configs
+from croze.remotecache.config import CacheConfig, time_of
+from croze.remotecache.keys import ImportedKeys, ImportedResult
+from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
+from croze.solver.caches import CacheSource
+from croze.solver.contract import Result
+from croze.sources.content import Access, LentProvider, Provider, RegistryProvider
+from croze.status import Progress, step
+from croze.store.contract import BlobFetcher, ImmutableRef, LayerBlob, LazyLayer, RefStore
+
+_MAX_CONFIG_BYTES = 1 << 20
+_DESCRIPTION = "buildkit/description"
+
+MakeResult = Callable[[ImmutableRef | None], Result]
+
+
+class _InlineConfig(msgspec.Struct):
+    """What of an image config counts; base64 of the list of records."""
+
+    cache: bytes | None = msgspec.field(default=None, name="moby.buildkit.cache.v0")
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Opens caches for builds. `make_result`: a filesystem as the solver's results are."""
+
+    access: Access
+    refs: RefStore
+    make_result: MakeResult
+
+    async def open(
+        self,
+        kind: str,
+        attrs: Mapping[str, str],
+        *,
+        session: str,
+        sessions: Sequence[str],
+        progress: Progress,
+    ) -> list[CacheSource]:
+        """One cache, or one for each platform of an image. Raises `NotFound` if there is none, and
+        `InvalidRequest` for a kind or a content that is unknown."""
+        if kind not in (REGISTRY, LOCAL):
+            raise InvalidRequest(f"unknown cache importer: {kind}")
+        try:
+            provider = self._provider(kind, attrs, session)
+        except InvalidRequest as err:
+            raise err.wrap(f"failed to configure {kind} cache importer") from None
+        root = await provider.resolve(sessions)
+        async with step(progress, f"inferred cache manifest type: {root.media_type}"):
+            found = await _Reader(provider, sessions).read(root)
+        fetcher = provider.fetcher(None)
+        return [self._source(each, fetcher) for each in found]
+
+    def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> Provider:
+        if kind == REGISTRY:
+            insecure = attrs.get("registry.insecure", "").lower() in ("1", "t", "true")
+            return RegistryProvider(self.access, cache_reference(attrs), insecure)
+        if not attrs.get("digest"):
+            raise InvalidRequest("local cache importer requires explicit digest")
+        if not attrs.get("src"):
+            raise InvalidRequest("local cache importer requires src")
+        ref = reference.parse(f"cache@{attrs['digest']}")
+        return LentProvider(self.access, ref, attrs["src"], session, LOCAL)
+
+    def _source(self, found: FoundCache, fetcher: BlobFetcher) -> CacheSource:
+        keys = ImportedKeys(found.config, frozenset(found.layers), found.name)
+        results = ImportedResults(self.refs, self.make_result, found, keys.found, fetcher)
+        return CacheSource(keys, results)
+
+
+@dataclass(frozen=True)
+class FoundCache:
+    """`layers`: descriptors by blob, with their annotations. `name`: a digest."""
+
+    name: str
+    config: CacheConfig
+    layers: Mapping[str, Descriptor]
+
+
+@dataclass(frozen=True)
+class ImportedResults:
+    """`solver.caches.ResultLoader`: refs on layers that are fetched when someone looks at them."""
+
+    refs: RefStore
+    make_result: MakeResult
+    cache: FoundCache
+    found: Mapping[str, ImportedResult]
+    fetcher: BlobFetcher
+
+    def exists(self, id: str) -> bool:
+        """See `ResultLoader`."""
+        return id in self.found
+
+    async def load(self, id: str) -> Result:
+        """See `ResultLoader`."""
+        result = self.found.get(id)
+        if result is None:
+            raise NotFound(f"no result {id} in the imported cache")
+        blobs = [self.cache.config.layers[place].blob for place in result.layers]
+        layers = [_lazy(self.cache.layers[blob], self.fetcher) for blob in blobs]
+        return self.make_result(await self.refs.from_layers(layers))
+
+
+def _lazy(layer: Descriptor, fetcher: BlobFetcher) -> LazyLayer:
+    notes = layer.annotations
+    diff_id = notes.get(media.UNCOMPRESSED_ANNOTATION, "")
+    if not diff_id:
+        raise InvalidRequest(f"missing uncompressed annotation for {layer.digest}")
+    created = notes.get(media.CREATED_ANNOTATION)
+    kept = {
+        key: value
+        for key, value in notes.items()
+        if key not in (media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION, _DESCRIPTION)
+    }
+    return LazyLayer(
+        LayerBlob(msgspec.structs.replace(layer, annotations=kept), diff_id),
+        fetcher,
+        time_of(created) if created else None,
+        notes.get(_DESCRIPTION, ""),
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    provider: Provider
+    sessions: Sequence[str]
+
+    async def read(self, root: Descriptor) -> list[FoundCache]:
+        data = await self.provider.read(root, self.sessions)
+        kind = manifests.detect_media_type(data)
+        if kind in media.INDEX_TYPES:
+            entries = manifests.parse_index(data).manifests
+            config = next((e for e in entries if e.media_type == configs.MEDIA_TYPE), None)
+            if config is None:
+                return await self._inline(data)
+            layers: Sequence[Descriptor] = [e for e in entries if e is not config]
+        else:
+            manifest = manifests.parse_manifest(data)
+            config, layers = manifest.config, manifest.layers or ()
+            if config.media_type != configs.MEDIA_TYPE:
+                return await self._inline(data)
+        return [await self._cache(config, layers)]
+
+    async def _cache(self, config: Descriptor, layers: Sequence[Descriptor]) -> FoundCache:
+        if config.size > _MAX_CONFIG_BYTES:
+            raise InvalidRequest(
+                f"blob {config.digest} is too large ({config.size} > {_MAX_CONFIG_BYTES})"
+            )
+        parsed = configs.parse(await self.provider.read(config, self.sessions))
+        noted = {layer.digest: self._noted(layer, {}) for layer in layers}
+        return FoundCache(config.digest, parsed, noted)
+
+    def _noted(self, layer: Descriptor, notes: Mapping[str, str]) -> Descriptor:
+        """With the annotations of its source."""
+        full = layer.annotations | dict(notes) | dict(self.provider.notes)
+        return msgspec.structs.replace(layer, annotations=full)
+
+    # -- images that carry their cache -------------------------------------------------------
+
+    async def _inline(self, data: bytes) -> list[FoundCache]:
+        """Of every image at or below this manifest."""
+        if manifests.detect_media_type(data) in media.INDEX_TYPES:
+            found: list[FoundCache] = []
+            for entry in manifests.parse_index(data).manifests:
+                if entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:
+                    found += await self._inline(await self.provider.read(entry, self.sessions))
+            return found
+        manifest = manifests.parse_manifest(data)
+        layers = manifest.layers or ()
+        if not layers:
+            return []
+        config = await self.provider.read(manifest.config, self.sessions)
+        cache = inline_of(config, layers)
+        if cache is None:
+            return []
+        parsed, notes = cache
+        noted = {e.digest: self._noted(e, note) for e, note in zip(layers, notes, strict=True)}
+        return [FoundCache(manifest.config.digest, parsed, noted)]
+
+
+def inline_of(
+    config: bytes, layers: Sequence[Descriptor]
+) -> tuple[CacheConfig, list[dict[str, str]]] | None:
+    """The cache in an image config, and what the config says about each layer, as annotations.
+    None if there is none, or the layers are not those of the config."""
+    try:
+        plain = gojson.drop_nulls(msgspec.json.decode(config))
+        records = msgspec.convert(plain, _InlineConfig).cache
+    except msgspec.MsgspecError as err:
+        raise InvalidRequest(f"invalid image config: {err}") from err
+    if records is None:
+        return None
+    image = images.parse(config)
+    if len(image.diff_ids) != len(layers):
+        return None
+    parsed = configs.parse_records(records, [layer.digest for layer in layers])
+    rows = [row for row in image.history if not row.empty_layer]
+    notes = []
+    for place, diff_id in enumerate(image.diff_ids):
+        note = {media.UNCOMPRESSED_ANNOTATION: diff_id}
+        if place < len(rows) and rows[place].created:
+            note[media.CREATED_ANNOTATION] = rows[place].created or ""
+        if place < len(rows) and rows[place].created_by:
+            note[_DESCRIPTION] = rows[place].created_by
+        notes.append(note)
+    return parsed, notes

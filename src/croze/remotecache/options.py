@@ -1,0 +1,123 @@
+"""Attributes of cache exporters (BuildKit `cache/remotecache/registry`, `.../local`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from croze.errors import InvalidRequest
+from croze.image import reference
+from croze.image.reference import Reference
+from croze.remotecache.gather import Mode
+from croze.store.attributes import parse_bool, parse_compression
+from croze.store.contract import Compression
+
+INLINE = "inline"
+REGISTRY = "registry"
+LOCAL = "local"
+_NAMES = {
+    REGISTRY: "exporting cache to registry",
+    LOCAL: "exporting cache to client directory",
+}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """One exporter but inline. `ref` or `dest`, by kind."""
+
+    kind: str
+    name: str
+    """For the progress line."""
+    mode: Mode = "min"
+    ignore_error: bool = False
+    compression: Compression = field(default_factory=Compression)
+    image_manifest: bool = True
+    oci: bool = True
+    ref: Reference | None = None
+    insecure: bool = False
+    dest: str = ""
+
+
+@dataclass(frozen=True)
+class CacheExports:
+    """All that a build was asked for."""
+
+    inline: bool = False
+    others: tuple[ExportOptions, ...] = ()
+
+
+def parse_exports(entries: Sequence[tuple[str, Mapping[str, str]]]) -> CacheExports:
+    """Read (type, attributes) pairs. Raises `InvalidRequest` for what is unknown, wrong, or asked
+    for twice."""
+    _refuse_duplicates(entries)
+    return CacheExports(
+        inline=any(kind == INLINE for kind, _ in entries),
+        others=tuple(_parse(kind, attrs) for kind, attrs in entries if kind != INLINE),
+    )
+
+
+def _refuse_duplicates(entries: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+    seen: set[str] = set()
+    twice: dict[str, str] = {}
+    for kind, attrs in entries:
+        key = json.dumps([kind, attrs], sort_keys=True)
+        if kind == REGISTRY and attrs.get("ref"):
+            key = attrs["ref"]
+        if key in seen and kind != INLINE:
+            twice[key] = kind
+        seen.add(key)
+    if twice:
+        raise InvalidRequest(f"duplicate cache exports [{' '.join(twice.values())}]")
+
+
+def _parse(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
+    if kind not in _NAMES:
+        raise InvalidRequest(f'unknown cache exporter: "{kind}"')
+    try:
+        return _configured(kind, attrs)
+    except InvalidRequest as err:
+        raise err.wrap(f"failed to configure {kind} cache exporter") from None
+
+
+def _configured(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
+    oci = _flag(attrs, "oci-mediatypes", True)
+    options = ExportOptions(
+        kind,
+        _NAMES[kind],
+        mode="max" if attrs.get("mode") == "max" else "min",
+        ignore_error=attrs.get("ignore-error", "").lower() == "true",
+        compression=parse_compression(attrs),
+        image_manifest=_flag(attrs, "image-manifest", oci),
+        oci=oci,
+    )
+    if options.image_manifest and not oci:
+        raise InvalidRequest(
+            "invalid configuration for remote cache, OCI mediatypes are required for "
+            "image-manifest cache format"
+        )
+    if kind == REGISTRY:
+        insecure = _flag(attrs, "registry.insecure", False)
+        return replace(options, ref=cache_reference(attrs), insecure=insecure)
+    if not attrs.get("dest"):
+        raise InvalidRequest("local cache exporter requires dest")
+    return replace(options, dest=attrs["dest"])
+
+
+def cache_reference(attrs: Mapping[str, str]) -> Reference:
+    """The `ref` of a cache in a registry."""
+    text = attrs.get("ref", "")
+    if not text:
+        raise InvalidRequest("missing ref")
+    return reference.parse(text).tagged()
+
+
+def _flag(attrs: Mapping[str, str], key: str, default: bool) -> bool:
+    if key not in attrs:
+        return default
+    try:
+        return parse_bool(key, attrs[key])
+    except InvalidRequest:
+        raise InvalidRequest(
+            f'failed to parse {key}: strconv.ParseBool: parsing "{attrs[key]}": invalid syntax'
+        ) from None

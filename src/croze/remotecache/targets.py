@@ -1,0 +1,68 @@
+"""Where a cache is written to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from croze.image.descriptor import Descriptor
+from croze.registry import push
+from croze.registry.client import Repository
+from croze.session.content import CHUNK_BYTES, LentStore
+
+Bring = Callable[[], Awaitable[Path]]
+"""Brings a blob here; only called when its bytes must be sent."""
+
+
+class Target(Protocol):
+    """Blobs come before the manifest that names them, and all may be there already."""
+
+    async def write_blob(self, blob: Descriptor, bring: Bring) -> None: ...
+
+    async def write_manifest(self, manifest: Descriptor, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class RegistryTarget:
+    """A repository; the manifest gets the reference's tag."""
+
+    repo: Repository
+
+    async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
+        """See `Target`."""
+        key = f"containerd.io/distribution.source.{self.repo.ref.domain}"
+        origin = blob.annotations.get(key, "").split(",")[0]
+        await push.push_blob(self.repo, blob, bring, mount_from=origin)
+
+    async def write_manifest(self, manifest: Descriptor, data: bytes) -> None:
+        """See `Target`."""
+        await push.push_manifest(self.repo, data, manifest.media_type, tag=self.repo.ref.tag)
+
+
+@dataclass(frozen=True)
+class LentTarget:
+    """A directory of the client, who enters the manifest into its index."""
+
+    store: LentStore
+
+    async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
+        """See `Target`."""
+        await self.store.write(blob.digest, blob.size, _chunks(bring))
+
+    async def write_manifest(self, manifest: Descriptor, data: bytes) -> None:
+        """See `Target`."""
+        await self.store.write(manifest.digest, manifest.size, _once(data))
+
+
+async def _chunks(bring: Bring) -> AsyncIterator[bytes]:
+    path = await bring()
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield data
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -1,0 +1,69 @@
+"""Where a vertex looks for results: the daemon's own cache first, then what its builds import.
+
+Keys of an imported cache have ids of their own (`keying.IMPORTED`), but for those that are made of
+a digest alone: these are the same everywhere, so that one walk finds what both caches have. What is
+loaded from an import becomes the daemon's own by `adopting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from croze.solver.contract import KeyLink, Result, StoredResult
+
+
+class KeyLookup(Protocol):
+    """The reading half of `KeyStore`."""
+
+    def exists(self, key_id: str) -> bool: ...
+
+    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
+
+    def results(self, key_id: str) -> Sequence[StoredResult]: ...
+
+
+class ResultLoader(Protocol):
+    """The reading half of `ResultStore`."""
+
+    def exists(self, id: str) -> bool: ...
+
+    async def load(self, id: str) -> Result: ...
+
+
+@dataclass(frozen=True, eq=False)
+class CacheSource:
+    """One cache: its keys, and its results by the ids that the keys name."""
+
+    keys: KeyLookup
+    results: ResultLoader
+
+
+class Caches:
+    """Several sources as one. The first is the daemon's own."""
+
+    __slots__ = ("_keys", "sources")
+
+    def __init__(self, sources: Sequence[CacheSource]) -> None:
+        self.sources = tuple(sources)
+        self._keys = tuple(source.keys for source in sources)
+
+    def also(self, more: Iterable[CacheSource]) -> Caches:
+        """With those of `more` that are new; itself if there are none."""
+        new = [source for source in more if source not in self.sources]
+        return Caches((*self.sources, *new)) if new else self
+
+    def exists(self, key: str) -> bool:
+        return any(keys.exists(key) for keys in self._keys)
+
+    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
+        if len(self._keys) == 1:
+            return self._keys[0].targets(source_key, link)
+        found = (t for keys in self._keys for t in keys.targets(source_key, link))
+        return tuple(dict.fromkeys(found))
+
+    def results(self, key: str) -> Iterator[tuple[CacheSource, StoredResult]]:
+        for source in self.sources:
+            for stored in source.keys.results(key):
+                yield source, stored

@@ -1,0 +1,137 @@
+"""What an exporter of caches writes: the cache records of an edge and of all below it.
+
+A record stands for one output of a vertex under one of its cache maps, or for the content of an
+input. It is told by its digest and by what leads to it (see `keying.record_digest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from croze.solver.adopting import own_keys
+from croze.solver.contract import Edge, StoredResult
+from croze.solver.keying import RANDOM, content_key, record_digest
+
+if TYPE_CHECKING:
+    from croze.solver.edge import ActiveEdge
+    from croze.solver.graph import Graph
+
+
+@dataclass(frozen=True)
+class ChainLink:
+    """`record`: the place of the record that leads here."""
+
+    record: int
+    selector: str
+
+
+@dataclass(frozen=True)
+class ChainRecord:
+    """`inputs`: for every input what it may be, never nothing. `result`: what is there to export,
+    unless the vertex says that it should not be."""
+
+    digest: str
+    inputs: tuple[tuple[ChainLink, ...], ...] = ()
+    result: StoredResult | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Records, inputs first. `top`: those of the edge itself; none if it can't be exported,
+    because it rests on something that never leaves this daemon."""
+
+    records: tuple[ChainRecord, ...]
+    top: tuple[int, ...]
+
+
+def chain_of(graph: Graph, edge: Edge) -> Chain:
+    """The records below `edge`, whose vertices some job must want."""
+    walk = _Walk(graph)
+    top = graph.edge(edge)
+    for below in _inputs_first(graph, top):
+        walk.add(below)
+    return Chain(tuple(walk.records), walk.places[top])
+
+
+class _Walk:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.records: list[ChainRecord] = []
+        self.places: dict[ActiveEdge, tuple[int, ...]] = {}
+        self._contents: dict[str, int] = {}
+
+    def add(self, edge: ActiveEdge) -> None:
+        inputs = self._inputs(edge)
+        if any(not links for links in inputs):
+            self.places[edge] = ()
+            return
+        result = self._result(edge)
+        digests = [m.digest for m in edge.vertex.maps if not m.digest.startswith(RANDOM)]
+        self.places[edge] = tuple(
+            self._put(ChainRecord(record_digest(digest, edge.index), inputs, result))
+            for digest in digests
+        )
+
+    def _put(self, record: ChainRecord) -> int:
+        self.records.append(record)
+        return len(self.records) - 1
+
+    def _inputs(self, edge: ActiveEdge) -> tuple[tuple[ChainLink, ...], ...]:
+        vertex = edge.vertex
+        if not vertex.maps:
+            return ((),) if vertex.vertex.inputs else ()
+        found = []
+        for index, item in enumerate(vertex.vertex.inputs):
+            selector = vertex.keying(index).selector
+            places = self.places[self._graph.edge(item)]
+            links = [ChainLink(place, selector) for place in places]
+            links += [ChainLink(self._content(key), "") for key in self._content_keys(edge, index)]
+            found.append(tuple(links))
+        return tuple(found)
+
+    def _content(self, key: str) -> int:
+        if key not in self._contents:
+            self._contents[key] = self._put(ChainRecord(key))
+        return self._contents[key]
+
+    def _content_keys(self, edge: ActiveEdge, index: int) -> Sequence[str]:
+        """The content of an input, as this build found it, or as the key store remembers it."""
+        vertex = edge.vertex
+        known = vertex.contents.get(index)
+        if known:
+            return (content_key(known),)
+        keying = vertex.keying(index)
+        if keying.content is None or not keying.selector:
+            return ()
+        return tuple(
+            dict.fromkeys(
+                source
+                for key in own_keys(edge)
+                for source, link in self._graph.keys.links_into(key)
+                if link.input_index == index and not link.selector
+            )
+        )
+
+    def _result(self, edge: ActiveEdge) -> StoredResult | None:
+        vertex = edge.vertex.vertex
+        if vertex.export_cache is False or not vertex.inputs:
+            return None
+        keys, results = self._graph.keys, self._graph.results
+        stored = [r for key in own_keys(edge) for r in keys.results(key) if results.exists(r.id)]
+        return max(stored, key=lambda r: (r.created_at, r.id), default=None)
+
+
+def _inputs_first(graph: Graph, top: ActiveEdge) -> Iterator[ActiveEdge]:
+    entered: set[ActiveEdge] = set()
+    stack = [(top, False)]
+    while stack:
+        edge, done = stack.pop()
+        if done:
+            yield edge
+        elif edge not in entered:
+            entered.add(edge)
+            stack.append((edge, True))
+            below = (graph.edge(item) for item in reversed(edge.vertex.vertex.inputs))
+            stack.extend((item, False) for item in below)
