@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from croze.api import control_pb2
+from croze.daemon.results import platform_entries
 from croze.errors import CrozeError
 from croze.export.contract import InlineCache
 from croze.gateway.imports import CacheImport, CacheOpener
@@ -94,6 +95,8 @@ class BuildCaches:
             data = await inline_cache(self._services, chain, image, sessions)
             if data is not None:
                 records[key] = data
+        if result.refs is None and "" in records:
+            return dict.fromkeys(platform_entries(result.metadata) or ("",), records[""])
         return records
 
     async def _export(self, options: ExportOptions, chains: Sequence[Chain]) -> Mapping[str, str]:
