@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.golden import (
+    cache_exports,
     cache_keys,
     dockerfile_cases,
     ignore_rules,
@@ -25,11 +26,12 @@ _KINDS: tuple[Callable[[Path], Iterator[Case]], ...] = (
     dockerfile_cases.cases,
     tree_digests.cases,
     cache_keys.cases,
+    cache_exports.cases,
     layer_tars.cases,
 )
 
 
-_UNKNOWN = {"bake": "cmd.json", "cache export": "summary.json", "provenance": "statement"}
+_UNKNOWN = {"bake": "cmd.json", "provenance": "statement"}
 """Kinds that later versions check, and a file that each of their cases has."""
 
 

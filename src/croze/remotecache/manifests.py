@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from croze.image import descriptor as media
+from croze.image import gojson
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
@@ -23,14 +24,14 @@ def describe_config(data: bytes) -> Descriptor:
 def build(
     config: Descriptor, layers: Sequence[Descriptor], *, image_manifest: bool, oci: bool
 ) -> tuple[Descriptor, bytes]:
-    """The manifest and its bytes; `layers` as the config lists them."""
+    """The manifest and its bytes, compact, unlike an image's; `layers` as the config lists them."""
     plain = tuple(_plain(layer) for layer in layers)
     if image_manifest:
         kind = media.OCI_MANIFEST
-        data = manifests.marshal(Manifest(media_type=kind, config=config, layers=plain))
+        data = gojson.marshal(Manifest(media_type=kind, config=config, layers=plain))
     else:
         kind = media.OCI_INDEX if oci else media.DOCKER_INDEX
-        data = manifests.marshal(Index(media_type=kind, manifests=(*plain, config)))
+        data = gojson.marshal(Index(media_type=kind, manifests=(*plain, config)))
     return manifests.describe(data, kind), data
 
 
