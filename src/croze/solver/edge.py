@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from croze.errors import CrozeError
 from croze.solver import inputs as input_state
-from croze.solver.contract import Edge, Result
+from croze.solver.contract import CacheMap, Edge, Result
 from croze.solver.failures import fresh_copy
 from croze.solver.keying import root_key
 from croze.solver.records import Records
@@ -154,7 +154,10 @@ class ActiveEdge:
             self.inputs[index].notify()
 
     def look_again(self) -> None:
-        """The vertex has more caches to look into than before."""
+        """The vertex has more caches to look into than before. What runs goes on; but a source's
+        keys may spare its consumers the result that it is about to have."""
+        if not self.vertex.vertex.inputs:
+            self._add_source_keys(self.vertex.maps[: self._maps_seen])
         self._maps_seen = 0
         self._keys_checked = 0
         self.graph.wake(self)
@@ -257,11 +260,16 @@ class ActiveEdge:
         if self.inputs:
             for item in self.inputs:
                 item.probe_again()
-        elif not self.vertex.vertex.ignore_cache:
-            for found in new:
-                key = root_key(found.digest, self.index)
-                if self.vertex.caches.exists(key):
-                    self.add_key(key)
+        else:
+            self._add_source_keys(new)
+
+    def _add_source_keys(self, maps: Sequence[CacheMap]) -> None:
+        if self.vertex.vertex.ignore_cache:
+            return
+        for found in maps:
+            key = root_key(found.digest, self.index)
+            if self.vertex.caches.exists(key):
+                self.add_key(key)
 
     def matched(self, target: str) -> None:
         """One more input leads to `target`; a key that all lead to is a key of this edge."""
