@@ -78,6 +78,15 @@ def test_history(sandbox: Sandbox, busybox: Path) -> None:
     assert rows(sandbox) == []
 
 
+def test_a_build_in_a_trace(sandbox: Sandbox) -> None:
+    empty = sandbox.context("empty", {"Dockerfile": "FROM scratch\n"})
+    trace_id, span_id = "1" * 32, "2" * 16
+    sandbox.croze("build", empty, env={"TRACEPARENT": f"00-{trace_id}-{span_id}-01"})
+    (solve,) = [s for s in trace(sandbox) if s["Name"] == "moby.buildkit.v1.Control/Solve"]
+    assert solve["SpanContext"]["TraceID"] == trace_id
+    assert solve["Parent"]["SpanID"] == span_id
+
+
 def test_entries_expire(sandbox: Sandbox) -> None:
     empty = sandbox.context("empty", {"Dockerfile": "FROM scratch\n"})
     for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -172,3 +173,33 @@ async def test_a_build_that_cannot_be_recorded_is_not_listed(opened: Open) -> No
 
         history.finish("a", complete())
         assert await listed(history) == []
+
+
+async def test_of_an_image_all_but_the_layers_stays(opened: Open) -> None:
+    async with opened() as history:
+        blobs = history.store.blobs
+        layer, config = await blobs.put(b"layer"), await blobs.put(b"{}")
+        statement = await blobs.put(b'{"_type": "in-toto"}')
+        manifest = {
+            "config": {"mediaType": "c", "digest": config, "size": 2},
+            "layers": [
+                {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer, "size": 5},
+                {"mediaType": "application/vnd.in-toto+json", "digest": statement, "size": 20},
+            ],
+        }
+        root = await blobs.put(json.dumps(manifest).encode())
+        history.start(record("a"))
+
+        async def complete() -> control_pb2.BuildHistoryRecord:
+            made = record("a")
+            made.Result.Results[0].digest = root
+            return made
+
+        history.finish("a", complete())
+        await history.settled()
+    async with opened() as history:
+        history.store.collect_blobs()
+        there = history.store.blobs.has
+        assert [there(d) for d in (root, config, statement, layer)] == [True, True, True, False]
+        await history.delete("a")
+        assert not there(root)

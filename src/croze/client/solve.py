@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,7 @@ async def _solve_and_follow(
     async with asyncio.TaskGroup() as group:
         task = group.create_task(following.run())
         try:
-            answer = await ControlStub(channel).Solve(request)
+            answer = await ControlStub(channel).Solve(request, metadata=trace_headers())
             response = dict(answer.ExporterResponse)
         except BaseException as error:  # raised below: not to come out as a group
             failed = error
@@ -131,6 +132,13 @@ class _Following:
             done, _ = await asyncio.wait({task}, timeout=STATUS_IDLE_S)
             if not done and not self._activity.is_set():
                 return
+
+
+def trace_headers() -> tuple[tuple[str, str], ...]:
+    """What makes the build a part of the trace that `TRACEPARENT` names, as BuildKit's clients do
+    (W3C Trace Context)."""
+    names = ("TRACEPARENT", "TRACESTATE")
+    return tuple((name.lower(), value) for name in names if (value := os.environ.get(name)))
 
 
 # -- the request -----------------------------------------------------------------------------
