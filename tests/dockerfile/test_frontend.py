@@ -209,3 +209,28 @@ async def test_requests_for_information_do_not_say_where_an_error_is(request_id:
         await build({"requestid": request_id}, world("FROM alpine\nFROB x\n"))
     assert "line 2" in str(caught.value)
     assert not [d for d in caught.value.details if isinstance(d, SourceDetail)]
+
+
+SCANNED = """\
+ARG BUILDKIT_SBOM_SCAN_CONTEXT=true
+FROM alpine AS tools
+ARG BUILDKIT_SBOM_SCAN_STAGE=true
+RUN make
+FROM scratch
+ARG BUILDKIT_SBOM_SCAN_CONTEXT
+COPY --from=tools /out /
+COPY f /
+"""
+
+
+async def test_an_sbom_is_of_the_result_and_of_what_the_dockerfile_names() -> None:
+    opts = {"attest:sbom": "generator=scan", "platform": "linux/amd64", "no-cache": "tools"}
+    result = await build(opts, world(SCANNED))
+    scan = result.scans["linux/amd64"]
+    assert scan.core.marshal() == result.definitions[""]
+    assert sorted(scan.extras) == ["context", "tools"]
+    assert scan.ignore_cache
+
+
+async def test_without_an_sbom_there_is_nothing_to_scan() -> None:
+    assert not (await build({}, world(SCANNED))).scans

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from croze.dockerfile.frontend import build
 from croze.dockerfile.parser import parse
+from croze.dockerfile.shell import ShellLex
 from croze.errors import CrozeError
 from croze.fs.ignore import read_ignore_file
 from croze.fs.match import PatternMatcher
@@ -153,6 +154,23 @@ def test_any_heredoc_is_read_or_refused(text: str) -> None:
     except CrozeError as err:
         refusal = str(err)
     assert refusal != ""
+
+
+@given(
+    st.text(alphabet="$${}:-+?#%/\\\\`'\"< abAB_1*?[]é\n", max_size=40),
+    st.sampled_from(["\\", "`"]),
+    st.sampled_from(["", "x", "foo/bar.tar.gz", "a b", "*", "$A", "é"]),
+    st.sets(st.sampled_from(["raw_quotes", "raw_escapes", "skip_process_quotes", "skip_unset"])),
+)
+@effort(400)
+def test_any_word_is_expanded_or_refused(
+    word: str, escape: str, value: str, flags: set[str]
+) -> None:
+    lex = ShellLex(escape, **dict.fromkeys(flags, True))
+    found = lex.attempt(word, {"A": value, "a": value})
+    assert found.error is None or str(found.error)
+    assert found.matched <= {"A", "a"}
+    assert not found.matched & found.unmatched
 
 
 @given(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ from croze.dockerfile.lint import LintWarning, WarnSink, format_short
 from croze.dockerfile.llb_json import convert_llb_reply
 from croze.dockerfile.location import Ranges, fill_source, with_location, without_places
 from croze.dockerfile.options import parse_options
-from croze.dockerfile.resolver import FrontendResult, Resolver
+from croze.dockerfile.resolver import FrontendResult, Resolver, ScanTarget
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,
@@ -207,7 +207,8 @@ async def _build(source: SourceMap, contexts: Contexts, labs: bool) -> FrontendR
     finally:
         await _warn(warnings, source, contexts.resolver)
     results = [task.result() for task in tasks]
-    return _assemble(results, multi=contexts.options.multi_platform)
+    scans = _scans(results) if contexts.options.sbom is not None else {}
+    return replace(_assemble(results, multi=contexts.options.multi_platform), scans=scans)
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,14 @@ def _assemble(results: Sequence[_PlatformResult], *, multi: bool) -> FrontendRes
     listed = [{"ID": result.key, "Platform": result.platform} for result in results]
     metadata[PLATFORMS_KEY] = gojson.marshal({"Platforms": listed})
     return FrontendResult(definitions, metadata)
+
+
+def _scans(results: Sequence[_PlatformResult]) -> dict[str, ScanTarget]:
+    return {
+        result.key: ScanTarget(found.state, found.sbom_extras, found.ignore_cache)
+        for result in results
+        for found in [result.conversion]
+    }
 
 
 async def _warn(warnings: Sequence[LintWarning], source: SourceMap, resolver: Resolver) -> None:

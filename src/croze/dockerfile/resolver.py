@@ -7,12 +7,13 @@ is not a question to this protocol is computed from text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from croze.api import ops_pb2
 from croze.errors import Detail, Range, SourceDetail, Unsupported
 from croze.image.platform import Platform
+from croze.llb.state import State
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,23 @@ class Resolver(Protocol):
 
 
 @dataclass(frozen=True)
+class ScanTarget:
+    """What one platform's SBOM is about: the result, and what else was used, by stage name or
+    `context`. With `ignore_cache` the scan is to run again."""
+
+    core: State
+    extras: Mapping[str, State]
+    ignore_cache: bool
+
+
+@dataclass(frozen=True)
 class FrontendResult:
     """What a frontend returns: one definition, or one per platform key, and metadata.
 
     `definitions` maps the platform key (or `""` when there is one result) to its LLB; an empty
-    definition is scratch.
+    definition is scratch. `scans`, if the client asks for an SBOM, is always by platform key.
     """
 
     definitions: Mapping[str, ops_pb2.Definition]
     metadata: Mapping[str, bytes]
+    scans: Mapping[str, ScanTarget] = field(default_factory=dict)
