@@ -127,6 +127,22 @@ def test_layers_made_by_root_are_unpacked(
     build(own, readable_busybox, "--build-context", named, dockerfile=USE)
 
 
+def test_ids_that_the_user_has_not(
+    own: Sandbox, sandbox: Sandbox, shared: Path, readable_busybox: Path
+) -> None:
+    far = "FROM busybox\nCOPY --chown=70000:70000 Dockerfile /far\n"
+    build(sandbox, readable_busybox, "-o", f"type=oci,dest={sandbox.path}/far.tar", dockerfile=far)
+    execute(["mkdir", shared / "far"], sandbox.env)
+    execute(["tar", "xf", sandbox.path / "far.tar", "-C", shared / "far"], sandbox.env)
+    execute(["chmod", "-R", "a+rX", shared / "far"], sandbox.env)
+    own.start()
+    context = own.context("far", {"Dockerfile": "FROM far\nRUN true\n"})
+    named = f"far=oci-layout://{shared}/far"
+    failed = own.croze("build", "--build-context", named, context, check=False)
+    assert failed.code == 1
+    assert "for UID 70000, GID 70000: invalid argument (Hint: try increasing" in failed.stderr
+
+
 def test_layers_have_the_ids_of_containers(own: Sandbox, readable_busybox: Path) -> None:
     own.start()
     build(own, readable_busybox, "-o", f"type=tar,dest={own.path}/root.tar")

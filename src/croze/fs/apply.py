@@ -13,6 +13,7 @@ from croze.fs.compress import READ_ERRORS, Readable, open_reader
 from croze.fs.extract import Extractor, set_opaque
 from croze.fs.failures import explained
 from croze.fs.tarread import Member, TarReader
+from croze.fs.userns import give
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -91,7 +92,7 @@ class _Layer:
         if os.path.lexists(target):
             self._extractor.remove(target)
         os.mknod(target, 0o020000, 0)
-        os.chown(target, member.uid, member.gid)
+        give(target, member.uid, member.gid)
 
     def _clear(self, directory: str) -> None:
         """Remove what lower layers put into the directory, at any depth."""

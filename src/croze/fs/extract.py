@@ -19,7 +19,7 @@ from croze.fs.owner import Owner
 from croze.fs.paths import rooted
 from croze.fs.root import remove_tree, resolve
 from croze.fs.tarread import Member, TarReader
-from croze.fs.userns import in_user_namespace, overlay_xattr
+from croze.fs.userns import give, in_user_namespace, overlay_xattr
 from croze.fs.view import View, is_whiteout
 
 _READ = 1 << 20
@@ -141,7 +141,7 @@ class Extractor:
                     write_all(fd, chunk)
             owner = self._owner
             uid, gid = (owner.uid, owner.gid) if owner else (member.uid, member.gid)
-            os.fchown(fd, uid, gid)
+            give(target, uid, gid, fd)
             if member.xattrs:
                 _set_xattrs(fd, member.xattrs)
             os.fchmod(fd, member.mode)
@@ -208,7 +208,7 @@ class Extractor:
     def _set_attributes(self, member: Member, target: str) -> None:
         owner = self._owner
         uid, gid = (owner.uid, owner.gid) if owner else (member.uid, member.gid)
-        os.chown(target, uid, gid, follow_symlinks=False)
+        give(target, uid, gid)
         if member.xattrs:
             _set_xattrs(target, member.xattrs)
         if not stat.S_ISLNK(os.lstat(target).st_mode):
