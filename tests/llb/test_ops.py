@@ -130,3 +130,22 @@ def test_variables_set_again_move_to_the_end() -> None:
     assert env.pairs() == ["B=2", "A=3"]
     assert env.update({"B": "4", "C": "5"}).pairs() == ["A=3", "B=4", "C=5"]
     assert env.without("A").pairs() == ["B=2"]
+
+
+def test_a_definition_in_a_file() -> None:
+    written = llb.scratch().file(llb.mkfile("/d", b"x"))
+    op = op_of(llb.build(written, filename="d"))
+    assert (op.build.builder, op.build.inputs["buildkit.llb.definition"].input) == (-1, 0)
+    assert dict(op.build.attrs) == {"llbbuild.filename": "d"}
+    with pytest.raises(InvalidRequest, match="empty filesystem"):
+        llb.build(llb.scratch())
+
+
+def test_signatures() -> None:
+    commit = op_of(llb.git("https://host/a.git", "v1", signed_by="key", require_signed_tag=True))
+    assert commit.source.attrs["git.sig.pubkey"] == "key"
+    assert commit.source.attrs["git.sig.requiresignedtag"] == "true"
+    assert "git.sig.rejectexpired" not in commit.source.attrs
+    definition = llb.http("https://x/f", pgp_key="k", pgp_signature="s").marshal(LINUX)
+    (metadata,) = [m for m in definition.metadata.values() if "source.http" in m.caps]
+    assert metadata.caps["source.http.signatureverify"]

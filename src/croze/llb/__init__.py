@@ -11,11 +11,11 @@
     definition = result.marshal()
 
 Modules: `state` (states and what they carry), `source` and `gitsource`, `execop` and `mounts`,
-`fileop` and `filevertex`, `compose` (merge, diff), `options` (what every op can be told), `graph`
+`fileop` and `filevertex`, `compose` (merge, diff, build), `options` (what every op can be told), `graph`
 (vertices, edges, marshalling), `definition` (reading definitions back), `sourcemap`, `caps`.
 """
 
-from croze.llb.compose import diff, merge, requires
+from croze.llb.compose import build, diff, merge, requires
 from croze.llb.definition import (
     LoadedDefinition,
     definition_to_state,
@@ -77,6 +77,7 @@ __all__ = [
     "SshSocket",
     "State",
     "bind",
+    "build",
     "cache",
     "copy",
     "definition_of",

@@ -32,6 +32,8 @@ SOURCE_GIT_MTIME: Final = "source.git.mtime"
 SOURCE_GIT_FETCH_BY_COMMIT: Final = "source.git.fetchbycommit"
 SOURCE_GIT_BUNDLE: Final = "source.git.bundle"
 SOURCE_GIT_CHECKOUT_BUNDLE: Final = "source.git.checkoutbundle"
+SOURCE_GIT_SIGNATURE: Final = "source.git.signatureverify"
+BUILD_FILE_NAME: Final = "source.buildop.llbfilename"
 
 SOURCE_HTTP: Final = "source.http"
 SOURCE_HTTP_AUTH: Final = "source.http.auth"

@@ -1,4 +1,4 @@
-"""Ops that put filesystems together: merge, diff and passthrough."""
+"""Ops that put filesystems together: merge, diff, passthrough and build."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from croze.llb.options import Constraints, OpOptions, constraints_of
 from croze.llb.state import State, scratch
 
 EMPTY = -1
+_LLB_BUILDER = -1
+_DEFINITION = "buildkit.llb.definition"
 
 
 class MergeVertex(Vertex):
@@ -78,6 +80,36 @@ class PassthroughVertex(Vertex):
         body.passthrough.outputs.extend(self._outputs)
         inputs = [marshaller.input(edge) for edge in self.inputs()]
         return marshaller.seal(body, self._constraints, inputs=inputs)
+
+
+class BuildVertex(Vertex):
+    """A definition that another step writes, solved in its place."""
+
+    def __init__(self, definition: Output, filename: str, constraints: Constraints) -> None:
+        self._definition = definition
+        self._filename = filename
+        self._constraints = constraints
+
+    def inputs(self) -> Sequence[Edge]:
+        return _edges([self._definition])
+
+    def marshal(self, marshaller: Marshaller) -> MarshalledOp:
+        body = ops_pb2.Op()
+        body.build.builder = _LLB_BUILDER
+        body.build.inputs[_DEFINITION].input = 0
+        if self._filename:
+            body.build.attrs["llbbuild.filename"] = self._filename
+        inputs = [marshaller.input(edge) for edge in self.inputs()]
+        return marshaller.seal(body, self._constraints, inputs=inputs)
+
+
+def build(state: State, *, filename: str = "", **options: Unpack[OpOptions]) -> State:
+    """What the definition in a file of `state` gives; the file is `buildkit.llb.definition` unless
+    `filename` says otherwise. Raises `InvalidRequest` for an empty state."""
+    if state.output is None:
+        raise InvalidRequest("there is no definition in an empty filesystem")
+    constraints = constraints_of(options, caps.BUILD_FILE_NAME)
+    return state.with_output(Edge(BuildVertex(state.output, filename, constraints)))
 
 
 def merge(states: Sequence[State], **options: Unpack[OpOptions]) -> State:

@@ -28,14 +28,23 @@ def git(
     auth_token_secret: str = "",
     auth_header_secret: str = "",
     bundle: str = "",
+    bundle_session: str = "",
+    bundle_store: str = "",
     checkout_bundle: bool = False,
+    signed_by: str = "",
+    reject_expired_keys: bool = False,
+    require_signed_tag: bool = False,
+    ignore_signed_tag: bool = False,
     **options: Unpack[OpOptions],
 ) -> State:
     """A commit's files.
 
     `ref` is a branch, tag or commit; `checksum` the commit it must be. Of an address over ssh the
     key of the host is taken from `known_ssh_hosts`, the agent from the client's `ssh_id`. `bundle`
-    names a blob with a git bundle to take the commits from.
+    names a blob with a git bundle to take the commits from (`docker-image+blob://…@sha256:…`, or
+    `oci-layout+blob://…` of a client's store and session); it needs a `checksum`.
+    `checkout_bundle` gives a file `bundle` in place of the files. `signed_by` is an armoured OpenPGP
+    key or a line of `authorized_keys` that must have signed the tag, or else the commit.
     """
     remote, url = _remote(url)
     attrs = {
@@ -58,6 +67,12 @@ def git(
         "git.mtime": (mtime, caps.SOURCE_GIT_MTIME),
         "git.fetchbycommit": (_flag(fetch_by_commit), caps.SOURCE_GIT_FETCH_BY_COMMIT),
         "git.bundle": (bundle, caps.SOURCE_GIT_BUNDLE),
+        "oci.session": (bundle_session if bundle else "", caps.SOURCE_GIT_BUNDLE),
+        "oci.store": (bundle_store if bundle else "", caps.SOURCE_GIT_BUNDLE),
+        "git.sig.pubkey": (signed_by, caps.SOURCE_GIT_SIGNATURE),
+        "git.sig.rejectexpired": (_flag(reject_expired_keys), caps.SOURCE_GIT_SIGNATURE),
+        "git.sig.requiresignedtag": (_flag(require_signed_tag), caps.SOURCE_GIT_SIGNATURE),
+        "git.sig.ignoresignedtag": (_flag(ignore_signed_tag), caps.SOURCE_GIT_SIGNATURE),
         "git.checkoutbundle": (_flag(checkout_bundle), caps.SOURCE_GIT_CHECKOUT_BUNDLE),
     }
     for key, (value, cap) in extras.items():

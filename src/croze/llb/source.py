@@ -60,7 +60,7 @@ def image(
     **options: Unpack[OpOptions],
 ) -> State:
     """An image from a registry. Its config (environment, directory) is not looked at: see
-    . `internal` keeps it out of `du`."""
+    `State.with_image_config`. `internal` keeps it out of `du`."""
     ref = str(reference.parse(ref).tagged())
     attrs: dict[str, str] = {}
     needed = [caps.SOURCE_IMAGE]
@@ -188,9 +188,14 @@ def http(
     auth_header_secret: str = "",
     accept: str = "",
     user_agent: str = "",
+    pgp_key: str = "",
+    pgp_signature: str = "",
     **options: Unpack[OpOptions],
 ) -> State:
-    """A file from the web. `auth_header_secret` names a secret with the Authorization header."""
+    """A file from the web. `auth_header_secret` names a secret with the Authorization header.
+
+    The file must be signed by `pgp_key` with the detached `pgp_signature`, both armoured, if they
+    are given."""
     attrs = _file_attrs(filename, mode, uid, gid)
     attrs |= _given(
         {
@@ -198,6 +203,8 @@ def http(
             "http.authheadersecret": auth_header_secret,
             "http.header.accept": accept,
             "http.header.user-agent": user_agent,
+            "http.sig.pubkey": pgp_key,
+            "http.sig.signature": pgp_signature,
         }
     )
     needed = {
@@ -207,6 +214,7 @@ def http(
         caps.SOURCE_HTTP_UID_GID: bool(uid or gid),
         caps.SOURCE_HTTP_AUTH: bool(auth_header_secret),
         caps.SOURCE_HTTP_HEADER: bool(accept or user_agent),
+        caps.SOURCE_HTTP_SIGNATURE: bool(pgp_key or pgp_signature),
     }
     return source(url, attrs, *(cap for cap, wanted in needed.items() if wanted), **options)
 
