@@ -140,6 +140,17 @@ def test_definitions_are_built_and_shown(desk: Sandbox, images: Registry) -> Non
     lines = desk.croze("llb", "dump", stdin=definition).stdout.splitlines()
     ops = [json.loads(line)["Op"] for line in lines]
     assert {"source", "exec"} <= {kind for op in ops for kind in op}
+    about = desk.path / "llb-metadata.json"
+    flags += ["--no-cache", "--metadata-file", str(about)]
+    again = desk.croze("llb", "build", *flags, stdin=definition).stderr
+    assert "CACHED" not in again
+    assert isinstance(json.loads(about.read_text()), dict)
+    policy = desk.path / "llb-policy.json"
+    rule = {"action": "DENY", "selector": {"identifier": "local://*"}}
+    policy.write_text(json.dumps({"rules": [rule]}))
+    flags += ["--source-policy-file", str(policy)]
+    denied = desk.croze("llb", "build", *flags, stdin=definition, check=False)
+    assert 'source "local://src" denied by policy' in denied.stderr
     failed = desk.croze("llb", "build", stdin=b"junk", check=False)
     assert "failed to parse the definition" in failed.stderr
     context = desk.context("dumped", {"Dockerfile": "FROM scratch\nCOPY . /here\n"})
@@ -158,6 +169,9 @@ def test_source_policies(desk: Sandbox, images: Registry) -> None:
     try:
         desk.buildx("sid", "build", "-o", out, context)
         assert (out / "yes").read_text() == "yes\n"
+        own = desk.path / "policy-own"
+        desk.croze("build", "-o", str(own), context)
+        assert (own / "yes").read_text() == "yes\n"
         # What stands for an image need not be one.
         local = {**convert, "updates": {"identifier": "local://context"}}
         policy.write_text(json.dumps({"version": 1, "rules": [local]}))

@@ -33,6 +33,10 @@ def build(argv: Sequence[str], common: Common) -> int:
     about = "Build the LLB definition on standard input"
     flags = Flags("croze llb build", about, "[OPTIONS] < DEFINITION")
     flags.texts("--allow", help="Allow extra privileged entitlement (e.g. network.host)")
+    flags.text("--metadata-file", help="Write build result metadata to a file")
+    flags.switch("--no-cache", help="Do not use cache when building")
+    flags.texts("--oci-layout", help="An OCI layout that the definition uses (name=path)")
+    flags.text("--source-policy-file", help="Rules for what the build may use (JSON)")
     flags.texts("--local", help="A directory that the definition uses (name=path)")
     flags.texts("-o", "--output", help="Output destination (type=local,dest=path)")
     flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
@@ -49,7 +53,16 @@ def build(argv: Sequence[str], common: Common) -> int:
     from croze.client import llb
 
     request = llb.DefinitionBuild(
-        sys.stdin.buffer.read(), read.output, read.local, read.secret, read.ssh, read.allow
+        sys.stdin.buffer.read(),
+        read.output,
+        read.local,
+        read.secret,
+        read.ssh,
+        read.allow,
+        read.oci_layout,
+        read.source_policy_file,
+        read.no_cache,
+        read.metadata_file,
     )
     where = address(common.builder, debug=common.debug)
     interrupt_on_sigterm()

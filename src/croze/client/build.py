@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -49,7 +49,12 @@ class BuildResult:
     @property
     def metadata(self) -> dict[str, object]:
         """What `--metadata-file` gets: the response, with JSON in it decoded."""
-        return {key: _decoded(key, value) for key, value in sorted(self.response.items())}
+        return decoded_metadata(self.response)
+
+
+def decoded_metadata(response: Mapping[str, str]) -> dict[str, object]:
+    """An exporter's answer, with JSON in it decoded."""
+    return {key: _decoded(key, value) for key, value in sorted(response.items())}
 
 
 def _decoded(key: str, value: str) -> object:

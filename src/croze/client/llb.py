@@ -12,6 +12,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
+from croze.client import source_policy
+from croze.client.build import decoded_metadata
 from croze.client.connect import connect
 from croze.client.flags_csv import pairs
 from croze.client.flags_output import parse_outputs
@@ -20,6 +22,7 @@ from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
 from croze.errors import InvalidRequest
 from croze.llb.marshal import digest_bytes, op_blobs
+from croze.session.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class DefinitionBuild:
     secrets: Sequence[str] = ()
     ssh: Sequence[str] = ()
     allow: Sequence[str] = ()
+    oci_layouts: Sequence[str] = ()
+    source_policy: str = ""
+    no_cache: bool = False
+    metadata_file: str = ""
 
 
 def parse(data: bytes) -> ops_pb2.Definition:
@@ -66,12 +73,20 @@ def dump(data: bytes) -> Iterator[str]:
 
 def make_plan(build: DefinitionBuild) -> SolvePlan:
     """The solve request. Raises `InvalidRequest`."""
-    parse(build.definition)
+    definition = parse(build.definition)
+    if build.no_cache:
+        for blob in op_blobs(definition):
+            definition.metadata[digest_bytes(blob)].ignore_cache = True
+    policy = Path(build.source_policy) if build.source_policy else None
     allowed = parse_allow(build.allow)
     exports = create_exports(parse_outputs(build.outputs))
     check_delete(exports, allowed.local_delete)
     return SolvePlan(
-        definition=build.definition,
+        definition=definition.SerializeToString(),
+        source_policy=source_policy.read(policy) if policy else b"",
+        layouts={
+            name: Path(path) for name, path in pairs(build.oci_layouts, from_env=False).items()
+        },
         exports=exports,
         local_dirs={
             name: LocalDir(Path(path)) for name, path in pairs(build.locals, from_env=False).items()
@@ -90,6 +105,10 @@ async def build(request: DefinitionBuild, *, address: str, progress: str) -> dic
     display = make_display(progress, sys.stderr.buffer)
     try:
         async with connect(address) as client, running(display):
-            return (await client.solve(plan, display.update)).exporter_response
+            response = (await client.solve(plan, display.update)).exporter_response
+        if request.metadata_file:
+            text = json.dumps(decoded_metadata(response), indent=2)
+            write_atomically(Path(request.metadata_file), text.encode())
+        return response
     finally:
         plan.close()

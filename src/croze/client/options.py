@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from croze.client import flags_cache, flags_image, flags_run, flags_session, inputs, outputs
+from croze.client import (
+    flags_cache,
+    flags_image,
+    flags_run,
+    flags_session,
+    inputs,
+    outputs,
+    source_policy,
+)
 from croze.client.flags_csv import bool_or_none, pairs, quoted
 from croze.client.flags_output import Output, parse_outputs
 from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
@@ -94,6 +102,7 @@ def crozed() -> Builder:
 def make_plan(options: BuildOptions, builder: Builder | None = None) -> SolvePlan:
     """The plan of a build. Close it when the build is over; on errors it has been closed."""
     plan = SolvePlan(frontend="dockerfile.v0", ref=options.ref)
+    plan.source_policy = source_policy.from_environment()
     try:
         _fill(plan, options, builder or Builder())
     except BaseException:

@@ -11,8 +11,9 @@
     definition = result.marshal()
 
 Modules: `state` (states and what they carry), `source` and `gitsource`, `execop` and `mounts`,
-`fileop` and `filevertex`, `compose` (merge, diff, build), `options` (what every op can be told), `graph`
-(vertices, edges, marshalling), `definition` (reading definitions back), `sourcemap`, `caps`.
+`fileop` and `filevertex`, `compose` (merge, diff, build), `options` (what every op can be told),
+`graph` (vertices, edges, marshalling), `definition` (reading definitions back), `sourcemap`,
+`caps`. `docs/llb.md` has more.
 """
 
 from croze.llb.compose import build, diff, merge, requires

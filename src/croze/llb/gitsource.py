@@ -43,8 +43,8 @@ def git(
     key of the host is taken from `known_ssh_hosts`, the agent from the client's `ssh_id`. `bundle`
     names a blob with a git bundle to take the commits from (`docker-image+blob://…@sha256:…`, or
     `oci-layout+blob://…` of a client's store and session); it needs a `checksum`.
-    `checkout_bundle` gives a file `bundle` in place of the files. `signed_by` is an armoured OpenPGP
-    key or a line of `authorized_keys` that must have signed the tag, or else the commit.
+    `checkout_bundle` gives a file `bundle` in place of the files. `signed_by` is an armoured
+    OpenPGP key or a line of `authorized_keys` that must have signed the tag, or else the commit.
     """
     remote, url = _remote(url)
     attrs = {

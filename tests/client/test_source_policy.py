@@ -1,0 +1,43 @@
+"""Files with rules."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from croze.api import policy_pb2
+from croze.client import source_policy
+from croze.errors import InvalidRequest
+
+POLICY = policy_pb2.Policy(
+    version=1,
+    rules=[
+        policy_pb2.Rule(
+            action=policy_pb2.DENY,
+            selector=policy_pb2.Selector(identifier="x", match_type=policy_pb2.EXACT),
+        )
+    ],
+)
+
+
+def test_json_and_messages(tmp_path: Path) -> None:
+    file = tmp_path / "policy"
+    selector = {"identifier": "x", "match_type": "EXACT"}
+    rules = [{"action": "DENY", "selector": selector, "comment": "passed over"}]
+    file.write_text(json.dumps({"version": 1, "rules": rules}))
+    assert policy_pb2.Policy.FromString(source_policy.read(file)) == POLICY
+    file.write_bytes(POLICY.SerializeToString())
+    assert policy_pb2.Policy.FromString(source_policy.read(file)) == POLICY
+
+
+def test_what_is_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "policy"
+    with pytest.raises(InvalidRequest, match=r"failed to read policy file: .*no such file"):
+        source_policy.read(file)
+    file.write_text("{")
+    with pytest.raises(InvalidRequest, match="failed to parse source policy"):
+        source_policy.read(file)
+    monkeypatch.delenv(source_policy.VARIABLE, raising=False)
+    assert source_policy.from_environment() == b""
