@@ -143,6 +143,24 @@ def test_ids_that_the_user_has_not(
     assert "for UID 70000, GID 70000: invalid argument (Hint: try increasing" in failed.stderr
 
 
+SUITES = ("test_snapshotters.py", "test_layers.py", "test_refs.py")
+IN_A_NAMESPACE = """\
+import os, sys
+from croze.daemon.rootless import enter_user_namespace
+enter_user_namespace()
+os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
+"""
+
+
+def test_the_stores_own_suites(own: Sandbox, shared: Path) -> None:
+    """As the root of a user's namespace they run as they do for root."""
+    words = [*own.prefix, *own.python, "-c", IN_A_NAMESPACE, "-q", "-p", "no:cacheprovider"]
+    words += [f"--basetemp={own.path}/tmp", *(f"tests/store/{name}" for name in SUITES)]
+    done = execute(words, own.env, cwd=shared / "repo", check=False)
+    assert done.code == 0, done.stdout
+    assert "skipped" not in done.stdout
+
+
 def test_layers_have_the_ids_of_containers(own: Sandbox, readable_busybox: Path) -> None:
     own.start()
     build(own, readable_busybox, "-o", f"type=tar,dest={own.path}/root.tar")

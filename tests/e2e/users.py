@@ -36,11 +36,11 @@ def ordinary_user(name: str = NAME) -> Iterator[pwd.struct_passwd]:
 
 @contextlib.contextmanager
 def shared_python() -> Iterator[Path]:
-    """This interpreter, its packages and our sources, where any user can read them."""
+    """This interpreter, its packages and our repository, where any user can read them."""
     parts = {
         "python": Path(sys.base_prefix),
         "packages": Path(sysconfig.get_path("purelib")),
-        "src": REPO / "src",
+        "repo": REPO,
     }
     folder = Path(tempfile.mkdtemp(prefix="shared-"))
     folder.chmod(0o755)
@@ -62,7 +62,7 @@ def user_sandbox(user: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
     made.prefix = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups")
     made.python = (shared / "python/bin" / f"python3.{sys.version_info.minor}",)
     made.extra_env = {
-        "PYTHONPATH": f"{shared}/src:{shared}/packages",
+        "PYTHONPATH": f"{shared}/repo/src:{shared}/packages",
         "LD_LIBRARY_PATH": f"{shared}/python/lib",
         "PYTHONDONTWRITEBYTECODE": "1",
         "XDG_RUNTIME_DIR": str(folder / "run"),
