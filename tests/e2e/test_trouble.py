@@ -145,7 +145,7 @@ def test_kill_during_a_run(sandbox: Sandbox, busybox: Path) -> None:
         sandbox.stop(signal.SIGKILL)
         said = client.stdout.read()
         assert client.wait(timeout=20) == 1
-    assert "ERROR: lost the connection to the daemon" in said
+    assert "ERROR: failed to build: lost the connection to the daemon" in said
     assert no_sleepers(sandbox)
     assert sandbox.wait_no_leftovers() == []
     sandbox.start()

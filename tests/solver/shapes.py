@@ -23,7 +23,7 @@ def chain(size: int) -> Vertex:
 def fan(size: int) -> Vertex:
     """All beside each other, below one."""
     base = vertex("base", spec=Spec(add=1))
-    return vertex("top", *(vertex(f"w{number}", base) for number in range(size - 2)))
+    return vertex("top", *(vertex(f"w{number}", base) for number in range(size)))
 
 
 def lattice(size: int) -> Vertex:

@@ -303,21 +303,6 @@ async def test_prepare_shows_on_the_input() -> None:
     assert [(e.vertex, e.data) for e in logs] == [(base.digest, b"prepared")]
 
 
-async def test_a_chain_and_a_fan_of_ten_thousand() -> None:
-    world = World()
-    chain = vertex("v0", spec=Spec(add=1))
-    for i in range(1, 10_000):
-        chain = vertex(f"v{i}", chain)
-    base = vertex("base", spec=Spec(add=1))
-    fan = vertex("top", *(vertex(f"w{i}", base) for i in range(10_000)))
-    async with world.solver() as solver:
-        for _ in range(2):
-            assert await build(solver, chain) == 1
-            assert await build(solver, fan) == 10_000
-    assert len(world.ran) == 20_002
-    assert len(world.results.loaded) == 2
-
-
 async def test_a_hundred_jobs_share_and_leave_nothing() -> None:
     world = World()
     common = vertex("common", spec=Spec(add=1))
