@@ -79,7 +79,7 @@ def test_package_urls() -> None:
     digest = "sha256:" + "a" * 64
     assert package_url("alpine", None) == "pkg:docker/alpine@latest"
     assert package_url(f"alpine@{digest}", None) == f"pkg:docker/alpine?digest={digest}"
-    assert package_url("localhost:5000/a/b:1", None) == "pkg:docker/localhost:5000/a/b@1"
+    assert package_url("localhost:5000/a/b:1", None) == "pkg:docker/localhost%3A5000/a/b@1"
 
 
 @pytest.mark.parametrize("name", [n for n in LAYERS if n != "base.tar"])

@@ -73,7 +73,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             solved(engine, bridge, request) as result,
         ):
             await evaluate(result)
-            source = await export_source(result)
+            source = await export_source(result, sessions)
             wanted += await session_exports(engine, request, result, first_id=len(wanted))
             warnings = warnings_of(request, source)
             for text in () if wanted else warnings:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from croze.api import gateway_pb2
 from croze.errors import InvalidRequest
-from croze.export.contract import ExportSource, PlatformResult
+from croze.export.bundles import from_frontend
+from croze.export.contract import Attestation, ExportSource, NamedSubject, PlatformResult
 from croze.export.patch import checked
-from croze.gateway.results import BridgeResult
+from croze.gateway.results import BridgeAttestation, BridgeResult
 from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -27,7 +29,7 @@ class _Platforms(msgspec.Struct):
     platforms: list[_PlatformEntry] | None = msgspec.field(default=None, name="Platforms")
 
 
-async def export_source(result: BridgeResult) -> ExportSource:
+async def export_source(result: BridgeResult, sessions: Sequence[str]) -> ExportSource:
     """Everything evaluated, one entry for each platform. Raises `InvalidRequest` for a result
     whose refs and platforms don't fit together."""
     refs = result.by_key()
@@ -48,9 +50,36 @@ async def export_source(result: BridgeResult) -> ExportSource:
                 platform=platform,
                 ref=await ref.ref() if ref is not None else None,
                 config=platform_value(result.metadata, CONFIG_KEY, id),
+                attestations=await from_frontend(
+                    [await _attestation(each) for each in _attached(result, id)], sessions
+                ),
             )
         )
     return ExportSource(results, many, result.metadata)
+
+
+def _attached(result: BridgeResult, id: str) -> Sequence[BridgeAttestation]:
+    """The attestations of one ref; those of a single one may have any key."""
+    if result.refs is None and id not in result.attestations:
+        return [each for attached in result.attestations.values() for each in attached]
+    return result.attestations.get(id, ())
+
+
+async def _attestation(given: BridgeAttestation) -> Attestation:
+    subjects = [
+        None
+        if subject.kind == gateway_pb2.Self
+        else NamedSubject(subject.name, dict(d.split(":", 1) for d in subject.digests))
+        for subject in given.subjects
+    ]
+    return Attestation(
+        predicate_type=given.predicate_type,
+        ref=await given.ref.ref() if given.ref is not None else None,
+        path=given.path,
+        metadata=given.metadata,
+        subjects=subjects or (None,),
+        bundle=given.kind == gateway_pb2.Bundle,
+    )
 
 
 def _config_platform(metadata: Mapping[str, bytes]) -> Platform:

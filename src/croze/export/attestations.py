@@ -6,15 +6,14 @@ Source: in-toto Statement v1; BuildKit `docs/attestations/attestation-storage.md
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from urllib.parse import quote
+from collections.abc import Sequence
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from croze.errors import InvalidRequest, ResourceExhausted
-from croze.export.contract import Attestation, PlatformResult
+from croze.errors import InvalidRequest
+from croze.export.bundles import read_below
+from croze.export.contract import Attestation, NamedSubject, PlatformResult
 from croze.image import config as configs
 from croze.image import descriptor as media
 from croze.image import gojson, reference
@@ -32,13 +31,7 @@ ARTIFACT_TYPE = "application/vnd.docker.attestation.manifest.v1+json"
 UNKNOWN = Platform("unknown", "unknown")
 """The platform of an attestation manifest's entry in the index."""
 
-_MAX_BYTES = 40 << 20
 _PREDICATE = "in-toto.io/predicate-type"
-
-
-class Subject(msgspec.Struct, frozen=True):
-    name: str
-    digest: Mapping[str, str]
 
 
 class _Statement(msgspec.Struct, frozen=True):
@@ -46,7 +39,7 @@ class _Statement(msgspec.Struct, frozen=True):
 
     type: str = msgspec.field(name="_type")
     predicate_type: str = msgspec.field(name="predicateType")
-    subject: tuple[Subject, ...]
+    subject: tuple[NamedSubject, ...]
     predicate: msgspec.Raw
 
 
@@ -69,7 +62,7 @@ def package_url(name: str, platform: Platform | None) -> str:
         ref = ref.tagged()
     if platform is not None:
         qualifiers["platform"] = platforms.format(platforms.normalize(platform))
-    path = "/".join(quote(part, safe=":") for part in ref.familiar_name.split("/"))
+    path = "/".join(quote_plus(part) for part in ref.familiar_name.split("/"))
     version = f"@{quote(ref.tag, safe=':')}" if ref.tag else ""
     pairs = "&".join(f"{key}={quote(value, safe=':')}" for key, value in qualifiers.items())
     return f"pkg:docker/{path}{version}" + (f"?{pairs}" if pairs else "")
@@ -85,25 +78,23 @@ async def read_predicate(attestation: Attestation, sessions: Sequence[str]) -> b
     if attestation.ref is None:
         return attestation.content
     async with attestation.ref.mounted(readonly=True, sessions=sessions) as root:
-        path = os.path.realpath(root / attestation.path.lstrip("/"))
-        if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
-            raise InvalidRequest(f"{attestation.path} leaves the attestation's directory")
-        if not os.path.isfile(path):
-            raise InvalidRequest(f"{attestation.path} is not a regular file")
-        if os.path.getsize(path) > _MAX_BYTES:
-            raise ResourceExhausted(f"{attestation.path} exceeds {_MAX_BYTES} bytes")
-        return await asyncio.to_thread(Path(path).read_bytes)
+        return await asyncio.to_thread(read_below, str(root), attestation.path)
 
 
 async def statement(
-    attestation: Attestation, subjects: Sequence[Subject], sessions: Sequence[str]
+    attestation: Attestation, about: Sequence[NamedSubject], sessions: Sequence[str]
 ) -> object:
-    """To be marshalled, compact or indented."""
-    predicate = await read_predicate(attestation, sessions)
+    """To be marshalled, compact or indented. `about` is the result as the exporter names it."""
+    predicate = await read_predicate(attestation, sessions) or b"null"
     try:
         compact = msgspec.json.format(predicate, indent=-1)
     except msgspec.MsgspecError as err:
         raise InvalidRequest(f"failed to marshal attestation: {err}") from err
+    subjects = [
+        subject
+        for named in attestation.subjects
+        for subject in (about if named is None else (named,))
+    ]
     return _Statement(
         STATEMENT_TYPE, attestation.predicate_type, tuple(subjects), msgspec.Raw(compact)
     )

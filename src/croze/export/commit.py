@@ -16,6 +16,7 @@ from croze.export.contract import (
     ExportContext,
     ExportServices,
     ExportSource,
+    NamedSubject,
     PlatformResult,
 )
 from croze.export.options import CommitOptions, source_epoch
@@ -282,7 +283,7 @@ class Writer:
         platform = image.result.platform
         names = [name for name in self.options.name.split(",") if name]
         subjects = [
-            attestations.Subject(
+            NamedSubject(
                 attestations.package_url(name, platform),
                 attestations.digest_set(image.manifest.digest),
             )

@@ -18,15 +18,26 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class NamedSubject:
+    """Something that an attestation is about, with its digests by algorithm."""
+
+    name: str
+    digest: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Attestation:
     """An in-toto statement about one platform's result. `content` is the predicate's JSON, or the
-    predicate is the file `path` in `ref`."""
+    predicate is the file `path` in `ref`; a `bundle` is a directory there of whole statements."""
 
     predicate_type: str
     content: bytes = b""
     ref: ImmutableRef | None = None
     path: str = ""
     metadata: Mapping[str, bytes] = field(default_factory=dict)
+    subjects: Sequence[NamedSubject | None] = (None,)
+    """None stands for what the exporter makes of the result."""
+    bundle: bool = False
 
 
 @dataclass(frozen=True)

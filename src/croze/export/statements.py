@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 
 from croze.errors import InvalidRequest
-from croze.export.attestations import Subject, digest_set, statement
-from croze.export.contract import Attestation
+from croze.export.attestations import digest_set, statement
+from croze.export.contract import Attestation, NamedSubject
 from croze.export.trees import StaticFile
 from croze.fs.walk import walk
 from croze.image import gojson
@@ -54,11 +54,11 @@ def _with_platform(name: str, platform: str) -> str:
     return f"{stem}.{platform}{extension}"
 
 
-def _subjects(root: str) -> list[Subject]:
+def _subjects(root: str) -> list[NamedSubject]:
     found = []
     for entry in walk(root):
         if entry.is_file:
             with open(f"{root}/{entry.path}", "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(Subject(entry.path, digest_set(f"sha256:{digest}")))
+            found.append(NamedSubject(entry.path, digest_set(f"sha256:{digest}")))
     return found
