@@ -106,6 +106,18 @@ def test_files_that_changed_are_named(app: App) -> None:
     assert found[LAST] == [{"kind": "parent", "subject": TAKE}]
 
 
+def test_permissions_are_told_from_content(app: App) -> None:
+    app.build()
+    (app.path / "src/a").chmod(0o600)
+    (app.path / "src/b").write_text("other\n")
+    (app.path / "src/b").chmod(0o600)
+    assert "2 files changed: src/a (permissions), src/b\n" in app.build().stderr
+    assert app.why()[COPY][0]["files"] == [
+        {"path": "src/a", "kind": "mode"},
+        {"path": "src/b", "kind": "changed"},
+    ]
+
+
 def test_text_for_people(app: App) -> None:
     app.build()
     (app.path / "src/a").write_text("changed for people\n")

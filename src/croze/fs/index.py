@@ -22,7 +22,8 @@ from croze.fs.entry import Entry
 
 FILE, DIR, LINK = 0, 1, 2
 Stamp = tuple[int, int, int, int, int]
-"""Size, mtime, ctime (ns), inode and mode: equal stamps mean equal content."""
+"""Size, mtime, ctime (ns), inode and mode: equal stamps mean equal content. Of transferred files
+ctime and inode aren't known, they are 0."""
 
 _VERSION = 1
 _LARGE = 256 << 10
@@ -125,7 +126,9 @@ class Index:
         elif entry.is_link:
             parent.children[name] = Node(LINK, entry_digest, link=os.fsencode(entry.linkname))
         else:
-            parent.children[name] = Node(FILE, entry_digest)
+            # Not a stamp that a file can have here, but it tells what changed between transfers.
+            stamp = (entry.size, entry.mtime_ns, 0, 0, entry.mode)
+            parent.children[name] = Node(FILE, entry_digest, stamp=stamp)
 
     def remove(self, path: str) -> None:
         """Forget an entry and all below it."""

@@ -231,10 +231,17 @@ def _translate(pattern: str) -> tuple[str, str]:
             kind = "regex"
             if out[-1] == _INVALID:
                 return kind, _INVALID
+        elif char == "]" and in_class and out[-1] in ("[", "[^"):
+            out.append("\\]")  # right behind the bracket it is an ordinary character
+            kind = "regex"
         elif char in "[]":
             out.append("\\[" if in_class and char == "[" else char)
             in_class = char == "[" or (in_class and char != "]")
             kind = "regex"
+        elif in_class and (out[-1], char) == ("[", "^"):
+            out[-1] = "[^"
+        elif in_class and out[-1] == char == "-":
+            out.append("\\-")  # alike, but no set operator of Python's
         elif char == "\\":
             out.append(_FINAL_BACKSLASH)
         else:
