@@ -31,6 +31,7 @@ from croze.gateway.contract import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.forward import GatewayForwarder
 from croze.gateway.frontends import builtin_frontends
 from croze.history.history import BuildHistory, Expiry
+from croze.image.platform import Platform
 from croze.ops.content import ContentDigests
 from croze.ops.load import LoadOptions, load
 from croze.ops.logs import LogLimits
@@ -49,6 +50,7 @@ from croze.runtime.watchdog import Watchdog
 from croze.session.manager import Sessions
 from croze.solver.contract import Edge, KeyLink, KeyStore, OpContext, Result, StoredResult
 from croze.solver.solver import Job, Solver
+from croze.sources.attestation_chain import AttestationChain, resolve_chain
 from croze.sources.blob import BlobSources
 from croze.sources.contract import SourceRequest
 from croze.sources.facts import SourceFacts, Wanted, ask
@@ -272,6 +274,17 @@ def _bridges(
         request = SourceRequest(source.identifier, dict(source.attrs))
         return await ask(sources.http, sources.git, request, source_context(ctx), wanted)
 
+    async def attestations(
+        ref: str,
+        platform: Platform | None,
+        mode: str,
+        predicate_types: Sequence[str],
+        ctx: OpContext,
+    ) -> AttestationChain | None:
+        return await resolve_chain(
+            content.images, ref, platform, mode, predicate_types, ctx.sessions()
+        )
+
     async def planner(
         job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
     ) -> Mapping[str, bytes]:
@@ -283,6 +296,7 @@ def _bridges(
         platforms=worker.platforms,
         worker=worker.record,
         source_meta=source_meta,
+        attestations=attestations,
         planner=planner,
         caches=opener(Importer(content.images.access, content.store.refs, RefResult)),
         ops=services,

@@ -31,6 +31,7 @@ from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job, SolvedResult
+from croze.sources.attestation_chain import AttestationChain
 from croze.sources.facts import SourceFacts, Wanted
 from croze.sources.images import ResolvedConfig
 from croze.status import VertexWarning
@@ -214,6 +215,25 @@ class Bridge:
             text = f"ref mutated by policy to non-image: {scheme}{ref} -> {decided}"
             raise ReplacedImage(text, identifier=decided)
         return decided.removeprefix(scheme)
+
+    async def attestations(
+        self,
+        ref: str,
+        *,
+        platform: Platform | None,
+        mode: str,
+        predicate_types: Sequence[str],
+        log_name: str = "",
+    ) -> AttestationChain | None:
+        """How an image's attestations hang together; policies have been asked."""
+        resolve = self.services.attestations
+        if resolve is None:
+            raise Unsupported("no attestations of images here")
+
+        async def ask(ctx: OpContext) -> AttestationChain | None:
+            return await resolve(ref, platform, mode, predicate_types, ctx)
+
+        return await self._logged(f"docker-image://{ref}", log_name, ask, ",".join(predicate_types))
 
     async def source_facts(
         self, source: ops_pb2.SourceOp, wanted: Wanted, *, log_name: str = ""

@@ -37,13 +37,13 @@ FRONTEND_ENABLED: Final = frozenset(
         "gateway.exec.filesystem",
         "reference.attestations",
         "source.metaresolver",
+        "source.metaresolver.image.attestations",
         "source.metaresolver.http.checksumrequest",
     }
 )
 FRONTEND_MISSING: Final = frozenset(
     {
         "importcaches",
-        "source.metaresolver.image.attestations",
     }
 )
 _DEPRECATED: Final = frozenset({"solve.inlinereturn"})

@@ -14,6 +14,7 @@ from croze.image.platform import Platform
 from croze.ops.services import OpServices
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job
+from croze.sources.attestation_chain import AttestationChain
 from croze.sources.facts import SourceFacts, Wanted
 from croze.sources.images import ResolvedConfig
 
@@ -72,6 +73,19 @@ class SourceMetas(Protocol):
     ) -> SourceFacts: ...
 
 
+class AttestationChains(Protocol):
+    """Knows how images' attestations hang together."""
+
+    async def __call__(
+        self,
+        ref: str,
+        platform: Platform | None,
+        mode: str,
+        predicate_types: Sequence[str],
+        ctx: OpContext,
+    ) -> AttestationChain | None: ...
+
+
 @dataclass(frozen=True)
 class BridgeServices:
     """What all bridges of a daemon work with. `worker` describes the daemon to clients."""
@@ -82,6 +96,7 @@ class BridgeServices:
     worker: Callable[[], worker_pb2.WorkerRecord]
     llb_caps: frozenset[str] = LLB_ENABLED
     source_meta: SourceMetas | None = None
+    attestations: AttestationChains | None = None
     planner: Planner | None = None
     caches: CacheOpener | None = None
     """For imports; without it nothing is found in them."""

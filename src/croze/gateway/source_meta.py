@@ -11,6 +11,7 @@ from croze.dockerfile.resolver import OciStore
 from croze.errors import InvalidRequest
 from croze.gateway.wire import platform_of
 from croze.image.platform import Platform
+from croze.sources.attestation_chain import AttestationChain
 from croze.sources.facts import ChecksumRequest, SourceFacts, Wanted
 
 if TYPE_CHECKING:
@@ -88,11 +89,44 @@ async def _image(
         log_name=request.LogName,
         oci_store=store,
     )
-    return gateway_pb2.ResolveSourceMetaResponse(
+    response = gateway_pb2.ResolveSourceMetaResponse(
         Source=ops_pb2.SourceOp(identifier=f"{scheme}://{found.ref}", attrs=source.attrs),
         Image=gateway_pb2.ResolveSourceImageResponse(
             Digest=found.digest, Config=b"" if request.Image.NoConfig else found.config
         ),
+    )
+    asked = request.Image
+    if scheme == IMAGE and (asked.AttestationChain or asked.ResolveAttestations):
+        chain = await bridge.attestations(
+            found.ref,
+            platform=platform_in(request),
+            mode=request.ResolveMode,
+            predicate_types=list(asked.ResolveAttestations),
+            log_name=request.LogName,
+        )
+        if chain is not None:
+            response.Image.AttestationChain.CopyFrom(_chain(chain))
+    return response
+
+
+def _chain(chain: AttestationChain) -> gateway_pb2.AttestationChain:
+    return gateway_pb2.AttestationChain(
+        Root=chain.root,
+        ImageManifest=chain.image_manifest,
+        AttestationManifest=chain.attestation_manifest,
+        SignatureManifests=chain.signature_manifests,
+        Blobs={
+            digest: gateway_pb2.Blob(
+                descriptor=gateway_pb2.Descriptor(
+                    media_type=blob.descriptor.media_type,
+                    digest=digest,
+                    size=blob.descriptor.size,
+                    annotations=blob.descriptor.annotations,
+                ),
+                data=blob.data,
+            )
+            for digest, blob in chain.blobs.items()
+        },
     )
 
 

@@ -91,11 +91,11 @@ async def _small(repo: Repository, endpoint: Endpoint, descriptor: Descriptor) -
     if descriptor.media_type not in known:
         first, second = second, first
     try:
-        return await _get_small(repo, endpoint, f"{first}/{descriptor.digest}")
+        return await get_small(repo, endpoint, f"{first}/{descriptor.digest}")
     except NotFound:
         if descriptor.media_type in known:
             raise
-        return await _get_small(repo, endpoint, f"{second}/{descriptor.digest}")
+        return await get_small(repo, endpoint, f"{second}/{descriptor.digest}")
 
 
 def _verified(data: bytes, descriptor: Descriptor) -> bytes:
@@ -112,7 +112,8 @@ async def _get_manifest(repo: Repository, endpoint: Endpoint, name: str) -> tupl
         return await _read(response, url), _media_type(response)
 
 
-async def _get_small(repo: Repository, endpoint: Endpoint, path: str) -> bytes:
+async def get_small(repo: Repository, endpoint: Endpoint, path: str) -> bytes:
+    """A manifest or the like, as one host has it, not verified. Raises `NotFound`."""
     url = repo.url(endpoint, path)
     async with repo.send(endpoint, "GET", url, headers={"Accept": ACCEPT}) as response:
         await _check(response, f"content at {url}")

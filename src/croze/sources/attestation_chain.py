@@ -1,0 +1,127 @@
+"""How an image's attestations hang together: index, attestation manifest, who signed that.
+
+For policies that check where an image comes from. What belongs to a chain: BuildKit
+`source/containerimage` and the policy-helpers that it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from croze.errors import CrozeError
+from croze.image import descriptor as media
+from croze.image import manifest as manifests
+from croze.image import reference
+from croze.image.descriptor import Descriptor
+from croze.image.platform import Platform
+from croze.image.reference import Reference
+from croze.registry.referrers import referrers
+from croze.sources.content import Provider
+from croze.sources.images import Images, parse_mode
+from croze.store.contract import BlobStore
+
+_TYPE, _DIGEST = "vnd.docker.reference.type", "vnd.docker.reference.digest"
+_PREDICATE = "in-toto.io/predicate-type"
+_SIGNATURES = (
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+    "application/vnd.dev.cosign.artifact.sig.v1+json",
+)
+"""Artifact types of signatures, the one that is preferred first."""
+
+
+@dataclass(frozen=True)
+class ChainBlob:
+    descriptor: Descriptor
+    data: bytes
+
+
+@dataclass(frozen=True)
+class AttestationChain:
+    """Digests, empty where there is none; `blobs` holds what it takes to check them."""
+
+    root: str
+    image_manifest: str
+    attestation_manifest: str = ""
+    signature_manifests: tuple[str, ...] = ()
+    blobs: Mapping[str, ChainBlob] = field(default_factory=dict)
+
+
+async def resolve_chain(
+    images: Images,
+    ref: str,
+    platform: Platform | None,
+    mode: str,
+    predicate_types: Sequence[str],
+    sessions: Sequence[str],
+) -> AttestationChain | None:
+    """None for what can have no attestations. Of the statements, those of the given types are
+    brought in."""
+    parsed = reference.parse(ref).tagged()
+    image = await images.pull(parsed, platform, parse_mode(mode), sessions)
+    if image.root.media_type != media.OCI_INDEX:
+        return None
+    reader = _Reader(images.provider(parsed), images.blobs, sessions)
+    index = manifests.parse_index(await reader.read(image.root))
+    attestation = _attestation_of(index, image.manifest.digest)
+    if attestation is None:
+        return AttestationChain(image.root.digest, image.manifest.digest, blobs=reader.seen)
+    statements = manifests.parse_manifest(await reader.read(attestation)).layers or ()
+    signature = await _signature(images, parsed, attestation.digest, sessions)
+    if signature is not None:
+        for layer in manifests.parse_manifest(await reader.read(signature)).layers or ():
+            await reader.read(layer)
+    for statement in statements:
+        if statement.annotations.get(_PREDICATE) in predicate_types:
+            await reader.read(statement)
+    return AttestationChain(
+        image.root.digest,
+        image.manifest.digest,
+        attestation.digest,
+        (signature.digest,) if signature else (),
+        reader.seen,
+    )
+
+
+class _Reader:
+    """Reads through the blob store, and remembers what it has read."""
+
+    def __init__(self, provider: Provider, blobs: BlobStore, sessions: Sequence[str]) -> None:
+        self._provider = provider
+        self._blobs = blobs
+        self._sessions = sessions
+        self.seen: dict[str, ChainBlob] = {}
+
+    async def read(self, descriptor: Descriptor) -> bytes:
+        try:
+            if self._blobs.has(descriptor.digest):
+                data = self._blobs.read(descriptor.digest)
+            else:
+                data = await self._provider.read(descriptor, self._sessions)
+        except CrozeError as err:
+            raise err.wrap(f"reading blob {descriptor.digest}") from None
+        self.seen[descriptor.digest] = ChainBlob(descriptor, data)
+        return data
+
+
+def _attestation_of(index: manifests.Index, image: str) -> Descriptor | None:
+    for entry in index.manifests:
+        notes = entry.annotations
+        if notes.get(_TYPE) == "attestation-manifest" and notes.get(_DIGEST) == image:
+            return entry
+    return None
+
+
+async def _signature(
+    images: Images, ref: Reference, attestation: str, sessions: Sequence[str]
+) -> Descriptor | None:
+    """An image that is only here has none."""
+    repo = images.access.repository(ref, sessions)
+    try:
+        found = await referrers(repo, attestation)
+    except CrozeError:
+        if images.local(ref) is None:
+            raise
+        return None
+    signatures = [each for each in found if each.artifact_type in _SIGNATURES]
+    return min(signatures, key=lambda s: _SIGNATURES.index(s.artifact_type or ""), default=None)
