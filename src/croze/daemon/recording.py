@@ -79,6 +79,7 @@ class Recording:
         if error is not None:
             self._error = failure.recorded(error)
         self._history.finish(record.Ref, self._complete(self._job))
+        self._history.finalize_later(record.Ref, self._add_trace)
 
     async def _complete(self, job: Job) -> control_pb2.BuildHistoryRecord:
         blobs, record = self._history.store.blobs, self._record
@@ -88,7 +89,6 @@ class Recording:
             record.externalError.CopyFrom(await put(blobs, data, failure.MEDIA_TYPE))
             record.error.code, record.error.message = self._error.code, self._error.message
         self._telemetry.builds.finished(record)
-        self._history.finalize_later(record.Ref, self._add_trace)
         return record
 
     async def _write_log(self, job: Job, blobs: DiskBlobStore) -> control_pb2.Descriptor:
@@ -113,6 +113,7 @@ class Recording:
                 await finalizer.wanted.wait()
         except TimeoutError:
             pass
+        await self._history.settled()
         spans = self._telemetry.traces.take(self._trace.parent.trace_id)
         data = await asyncio.to_thread(lambda: b"".join(stubs.lines(spans)))
         async with self._history.store.leases.lease():

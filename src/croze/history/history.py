@@ -79,8 +79,9 @@ class BuildHistory:
                 self.records.put(record)
         except (CrozeError, OSError) as error:
             log.warning("build %s could not be recorded: %s", ref, error)
+        except Exception:
+            log.exception("build %s could not be recorded", ref)
         else:
-            self._active.pop(ref, None)
             self._send(Event(type=control_pb2.COMPLETE, record=record))
         finally:
             self._active.pop(ref, None)
@@ -103,6 +104,8 @@ class BuildHistory:
             await work(finalizer)
         except (CrozeError, OSError) as error:
             log.warning("failed to complete the record of build %s: %s", ref, error)
+        except Exception:
+            log.exception("failed to complete the record of build %s", ref)
         finally:
             if self._finalizers.get(ref) is finalizer:
                 del self._finalizers[ref]

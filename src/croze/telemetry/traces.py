@@ -50,21 +50,12 @@ class Traces:
         self._wanted: Counter[bytes] = Counter()
         self._swept_s = 0.0
 
-    @property
-    def exporting(self) -> bool:
-        """Whether spans leave the house, so that those outside of builds matter too."""
-        return self._exporter is not None
-
     def want(self, trace_id: bytes) -> None:
         """A build wants all spans of its trace, until `take`."""
         self._wanted[trace_id] += 1
 
-    def wanted(self, trace_id: bytes) -> bool:
-        """Whether `want` was called."""
-        return trace_id in self._wanted
-
     def take(self, trace_id: bytes) -> list[Recorded]:
-        """What was recorded of a trace, for one that wanted it."""
+        """What was recorded of a trace, for one that asked for it."""
         found = self._traces.get(trace_id)
         self._wanted[trace_id] -= 1
         if self._wanted[trace_id] <= 0:
