@@ -63,3 +63,17 @@ def test_layers_are_sorted_with_their_parents() -> None:
 )
 def test_times(text: str, again: str) -> None:
     assert configs.format_time(configs.time_of(text)) == again
+
+
+def test_results_without_some_blobs() -> None:
+    layers = (CacheLayer("base", -1), CacheLayer("gone", 0), CacheLayer("other", 0))
+    records = [CacheRecord(digest=d, layers=(LayerResult(n),)) for n, d in enumerate("abc")]
+    found = configs.without(CacheConfig(layers, tuple(records)), {"gone"})
+    assert found.layers == (CacheLayer("base", -1), CacheLayer("other", 0))
+    assert [[r.layer for r in record.layers] for record in found.records] == [[0], [], [1]]
+
+
+def test_nanoseconds_are_kept() -> None:
+    assert configs.ns_of("1970-01-01T00:00:01.000000002Z") == 1_000_000_002
+    assert configs.ns_of("2026-11-23T20:31:10.5Z") % 10**9 == 500_000_000
+    assert configs.ns_of(configs.NO_TIME) == 0

@@ -8,7 +8,7 @@ lists of the same config. Bytes are as BuildKit writes them: equal caches have e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -22,6 +22,7 @@ NO_TIME: Final = "0001-01-01T00:00:00Z"
 NO_PARENT: Final = -1
 
 _T = TypeVar("_T")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CacheLayer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,6 +96,22 @@ def _decoded(data: bytes, type: type[_T]) -> _T:
         raise InvalidRequest(f"failed to parse cache config: {err}") from err
 
 
+def without(config: CacheConfig, blobs: Collection[str]) -> CacheConfig:
+    """The same but for results that need one of `blobs`, in normal form."""
+    gone = {i for i, layer in enumerate(config.layers) if layer.blob in blobs}
+    records = []
+    for record in config.records:
+        layers = tuple(r for r in record.layers if gone.isdisjoint(config.chain(r.layer)))
+        chains = tuple(r for r in record.chains if gone.isdisjoint(r.layers or ()))
+        records.append(msgspec.structs.replace(record, layers=layers, chains=chains))
+    used = {i for r in records for each in r.layers for i in config.chain(each.layer)}
+    used |= {i for r in records for each in r.chains for i in each.layers or ()}
+    places = {old: new for new, old in enumerate(sorted(used))} | {NO_PARENT: NO_PARENT}
+    kept = (config.layers[old] for old in sorted(used))
+    layers_left = tuple(CacheLayer(e.blob, places.get(e.parent, NO_PARENT)) for e in kept)
+    return normalized(CacheConfig(layers_left, tuple(_relayered(r, places) for r in records)))
+
+
 def marshal(config: CacheConfig) -> bytes:
     """The bytes as BuildKit writes them."""
     return gojson.marshal(config)
@@ -113,6 +130,14 @@ def time_of(text: str) -> datetime:
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def ns_of(text: str) -> int:
+    """The same in nanoseconds since 1970, to the last digit; 0 for what is before."""
+    fraction = re.search(r"\.(\d{1,9})", text)
+    digits = fraction[1].ljust(9, "0") if fraction else "0"
+    whole = time_of(text).replace(microsecond=0) - _EPOCH
+    return max(0, int(whole.total_seconds()) * 10**9 + int(digits))
 
 
 def format_time(moment: datetime) -> str:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, NotFound
 from croze.image import gojson
 from croze.image.descriptor import Descriptor
 from croze.registry.client import Registry
@@ -73,14 +73,18 @@ class CacheExporter:
     ) -> Mapping[str, str]:
         config = gathered.config
         if not config.layers:
-            async with step(progress, "skipping cache export for empty result"):
-                return {}
+            return await self._skip(progress)
         target = await self._target()
         used = {layer.blob: gathered.layers[layer.blob] for layer in config.layers}
+        gone = set[str]()
         async with first_error(), asyncio.TaskGroup() as group:
             for layer in used.values():
                 lease.hold(layer.descriptor.digest)
-                group.create_task(self._send_layer(target, layer, progress))
+                group.create_task(self._send_layer(target, layer, gone, progress))
+        if gone:
+            config = configs.without(config, gone)
+        if not config.layers:
+            return await self._skip(progress)
         data = configs.marshal(config)
         described = manifests.describe_config(data)
         lease.hold(described.digest)
@@ -89,18 +93,31 @@ class CacheExporter:
         listed = manifests.listed_layers(config, {b: e.descriptor for b, e in used.items()})
         return await self._send_manifest(target, described, listed, progress)
 
-    async def _send_layer(self, target: Target, layer: GatheredLayer, progress: Progress) -> None:
+    async def _skip(self, progress: Progress) -> Mapping[str, str]:
+        async with step(progress, "skipping cache export for empty result"):
+            return {}
+
+    async def _send_layer(
+        self, target: Target, layer: GatheredLayer, gone: set[str], progress: Progress
+    ) -> None:
+        """Results whose layers are `gone` (from the cache that they were imported from) are not
+        exported; that is no error."""
         digest = layer.descriptor.digest
 
         async def bring() -> Path:
-            await layer.ref.fetch_blob(digest, self.sessions)
+            try:
+                await layer.ref.fetch_blob(digest, self.sessions)
+            except NotFound:
+                gone.add(digest)
+                raise
             return self.services.blobs.path(digest)
 
         async with step(progress, f"writing layer {digest}"):
             try:
                 await target.write_blob(layer.descriptor, bring)
             except CrozeError as err:
-                raise err.wrap("error writing layer blob") from err
+                if digest not in gone:
+                    raise err.wrap("error writing layer blob") from err
 
     async def _send_data(self, target: Target, described: Descriptor, data: bytes) -> None:
         async def bring() -> Path:

@@ -14,7 +14,7 @@ from croze.image import gojson, reference
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.remotecache import config as configs
-from croze.remotecache.config import CacheConfig, time_of
+from croze.remotecache.config import CacheConfig, ns_of
 from croze.remotecache.keys import ImportedKeys, ImportedResult
 from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
 from croze.solver.caches import CacheSource
@@ -130,7 +130,7 @@ def _lazy(layer: Descriptor, fetcher: BlobFetcher) -> LazyLayer:
     return LazyLayer(
         LayerBlob(msgspec.structs.replace(layer, annotations=kept), diff_id),
         fetcher,
-        time_of(created) if created else None,
+        ns_of(created) if created else 0,
         notes.get(_DESCRIPTION, ""),
     )
 

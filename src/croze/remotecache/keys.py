@@ -25,6 +25,7 @@ class ImportedKeys:
     def __init__(self, config: CacheConfig, blobs: frozenset[str], name: str) -> None:
         self._ids = [_id(name, place, record) for place, record in enumerate(config.records)]
         self._targets: dict[tuple[str, int, str, str], dict[str, None]] = {}
+        self._into: dict[str, list[tuple[str, KeyLink]]] = {}
         self._results: dict[str, list[StoredResult]] = {}
         self.found: dict[str, ImportedResult] = {}
         for place, record in enumerate(config.records):
@@ -43,6 +44,10 @@ class ImportedKeys:
         digest = record_digest(link.digest, link.output_index)
         return tuple(self._targets.get((source_key, link.input_index, digest, link.selector), ()))
 
+    def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
+        """See `KeyLookup`."""
+        return self._into.get(target_key, ())
+
     def results(self, key_id: str) -> Sequence[StoredResult]:
         """See `KeyLookup`. Newest first."""
         return self._results.get(key_id, ())
@@ -52,6 +57,8 @@ class ImportedKeys:
             for each in links:
                 step = (self._ids[each.link], index, record.digest, each.selector)
                 self._targets.setdefault(step, {})[target] = None
+                link = KeyLink(index, 0, record.digest, each.selector)
+                self._into.setdefault(target, []).append((self._ids[each.link], link))
 
     def _add_results(
         self,

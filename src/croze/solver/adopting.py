@@ -7,11 +7,12 @@ the one that was asked for.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from croze.errors import CrozeError
 from croze.solver.contract import Result, StoredResult
-from croze.solver.keying import is_imported, new_key, root_key
+from croze.solver.keying import is_imported, new_key, record_digest, root_key
 from croze.solver.saving import find_target, link_inputs
 from croze.solver.twins import signature_of
 
@@ -60,8 +61,20 @@ def _own_key(edge: ActiveEdge) -> str:
     signature = signature_of(edge)
     key = find_target(edge.graph.keys, signature, edge.index) or new_key()
     link_inputs(edge.graph.keys, signature, edge.index, key)
+    _take_links(edge, key)
     edge.graph.saved()
     return key
+
+
+def _take_links(edge: ActiveEdge, key: str) -> None:
+    """What else an import knows to lead to `edge`: content, and other keys of sources."""
+    records = {record_digest(m.digest, edge.index): m.digest for m in edge.vertex.maps}
+    for imported in filter(is_imported, edge.keys):
+        for cache in edge.vertex.caches.sources[1:]:
+            for source, link in cache.keys.links_into(imported):
+                if link.digest in records and not is_imported(source):
+                    own = replace(link, output_index=edge.index, digest=records[link.digest])
+                    edge.graph.keys.add_link(source, own, key)
 
 
 async def _take_result(edge: ActiveEdge, key: str) -> None:

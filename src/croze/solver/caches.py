@@ -21,6 +21,10 @@ class KeyLookup(Protocol):
 
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
 
+    def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
+        """As a `KeyStore` has them; but an imported cache only knows records: it says the record's
+        digest in place of the cache map's, and output 0."""
+
     def results(self, key_id: str) -> Sequence[StoredResult]: ...
 
 

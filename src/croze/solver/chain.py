@@ -60,7 +60,7 @@ class _Walk:
         self._graph = graph
         self.records: list[ChainRecord] = []
         self.places: dict[ActiveEdge, tuple[int, ...]] = {}
-        self._contents: dict[str, int] = {}
+        self._places_of_roots: dict[str, int] = {}
 
     def add(self, edge: ActiveEdge) -> None:
         inputs = self._inputs(edge)
@@ -68,11 +68,16 @@ class _Walk:
             self.places[edge] = ()
             return
         result = self._result(edge)
-        digests = [m.digest for m in edge.vertex.maps if not m.digest.startswith(RANDOM)]
-        self.places[edge] = tuple(
-            self._put(ChainRecord(record_digest(digest, edge.index), inputs, result))
-            for digest in digests
-        )
+        digests = [
+            record_digest(m.digest, edge.index)
+            for m in edge.vertex.maps
+            if not m.digest.startswith(RANDOM)
+        ]
+        if inputs:
+            records = (ChainRecord(digest, inputs, result) for digest in digests)
+            self.places[edge] = tuple(self._put(record) for record in records)
+        else:
+            self.places[edge] = tuple(self._root(digest) for digest in digests)
 
     def _put(self, record: ChainRecord) -> int:
         self.records.append(record)
@@ -87,32 +92,45 @@ class _Walk:
             selector = vertex.keying(index).selector
             places = self.places[self._graph.edge(item)]
             links = [ChainLink(place, selector) for place in places]
-            links += [ChainLink(self._content(key), "") for key in self._content_keys(edge, index)]
+            links += [ChainLink(self._root(key), selector) for key in self._roots(edge, index)]
+            links += [ChainLink(self._root(key), "") for key in self._contents(edge, index)]
             found.append(tuple(links))
         return tuple(found)
 
-    def _content(self, key: str) -> int:
-        if key not in self._contents:
-            self._contents[key] = self._put(ChainRecord(key))
-        return self._contents[key]
+    def _root(self, key: str) -> int:
+        """The record of a key that nothing leads to, whose id is the record's digest."""
+        if key not in self._places_of_roots:
+            self._places_of_roots[key] = self._put(ChainRecord(key))
+        return self._places_of_roots[key]
 
-    def _content_keys(self, edge: ActiveEdge, index: int) -> Sequence[str]:
+    def _roots(self, edge: ActiveEdge, index: int) -> Iterator[str]:
+        """Other keys of a source that the key store remembers: of an image that was found by its
+        manifest the one of its layers."""
+        item = edge.vertex.vertex.inputs[index]
+        if item.vertex.inputs:
+            return
+        known = self.places[self._graph.edge(item)]
+        for key in self._links(edge, index, edge.vertex.keying(index).selector):
+            if not key.startswith(RANDOM) and self._root(key) not in known:
+                yield key
+
+    def _contents(self, edge: ActiveEdge, index: int) -> Sequence[str]:
         """The content of an input, as this build found it, or as the key store remembers it."""
-        vertex = edge.vertex
-        known = vertex.contents.get(index)
+        known = edge.vertex.contents.get(index)
         if known:
             return (content_key(known),)
-        keying = vertex.keying(index)
-        if keying.content is None or not keying.selector:
-            return ()
-        return tuple(
-            dict.fromkeys(
-                source
-                for key in own_keys(edge)
-                for source, link in self._graph.keys.links_into(key)
-                if link.input_index == index and not link.selector
-            )
+        keying = edge.vertex.keying(index)
+        return self._links(edge, index, "") if keying.content and keying.selector else ()
+
+    def _links(self, edge: ActiveEdge, index: int, selector: str) -> Sequence[str]:
+        """The keys from which the key store leads to `edge`."""
+        found = (
+            source
+            for key in own_keys(edge)
+            for source, link in self._graph.keys.links_into(key)
+            if link.input_index == index and link.selector == selector
         )
+        return tuple(dict.fromkeys(found))
 
     def _result(self, edge: ActiveEdge) -> StoredResult | None:
         vertex = edge.vertex.vertex

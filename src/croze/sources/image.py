@@ -6,9 +6,9 @@ resolved to, then the chain ID of the layers.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -162,7 +162,7 @@ class ImageSource:
         fetcher = self._provider().fetcher(ctx.progress)
         text = f"pulled from {self._options.ref}"
         kept = image.layers[: self._options.layer_limit]
-        return [LazyLayer(blob, fetcher, datetime.now(UTC), text) for blob in kept]
+        return [LazyLayer(blob, fetcher, time.time_ns(), text) for blob in kept]
 
     def _provider(self) -> Provider:
         options = self._options

@@ -262,7 +262,8 @@ class LazyLayer:
 
     blob: LayerBlob
     fetcher: BlobFetcher
-    created_at: datetime | None = None
+    created_ns: int = 0
+    """Since 1970; 0 for now."""
     description: str = ""
 
 

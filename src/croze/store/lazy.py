@@ -56,7 +56,6 @@ def _add(
 ) -> Record:
     chain = chain_id([b.diff_id for b in below])
     same = (r.data.snapshot for r in core.table.by_chain(chain))
-    created = layer.created_at
     record = core.table.add(
         RecordData(
             id=new_id(),
@@ -64,7 +63,7 @@ def _add(
             snapshot=next((s for s in same if s is not None), None),
             record_type=record_type,
             description=layer.description,
-            created_ns=round(created.timestamp() * 1_000_000) * 1000 if created else 0,
+            created_ns=layer.created_ns,
             blob=Blob(layer.blob.descriptor, layer.blob.diff_id),
             origin=dict(layer.fetcher.origin),
             chain_id=chain,
