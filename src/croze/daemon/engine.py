@@ -242,6 +242,7 @@ def _op_services(
         solve_nested=solve_nested,
         log_limits=LogLimits.from_env(os.environ),
         devices=_devices(settings.config.cdi),
+        platforms=workers.Platforms([], settings.config.system.platforms_cache_max_age.seconds),
     )
 
 

@@ -17,7 +17,7 @@ from croze.errors import (
 )
 from croze.image import platform as platforms
 from croze.llb.execop import default_path
-from croze.ops import exec_keys, secrets
+from croze.ops import emulator, exec_keys, secrets
 from croze.ops.exec_mounts import MountPreparer, PreparedMounts
 from croze.ops.failed import blaming, id_of, keep_mounts
 from croze.ops.load import LoadedOp
@@ -28,6 +28,7 @@ from croze.ops.validate import EMPTY
 from croze.quote import quote
 from croze.runtime.cdi import ContainerEdits, edits
 from croze.runtime.contract import (
+    ContainerMount,
     ContainerSpec,
     NetworkMode,
     Process,
@@ -37,6 +38,7 @@ from croze.runtime.contract import (
 )
 from croze.runtime.errors import StartError
 from croze.solver.contract import CacheMap, OpContext, Result
+from croze.store.contract import Mount
 from croze.telemetry.build import trace_env, traced
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
@@ -154,7 +156,7 @@ class ExecOp:
         if not any(e.startswith("PATH=") for e in env):
             env.append(f"PATH={default_path(self._loaded.platform.os)}")
         return Process(
-            args=list(meta.args),
+            args=[*([emulator.MOUNT] if self._emulator else []), *meta.args],
             env=[*env, *secret_env, *trace_env(ctx)],
             cwd=meta.cwd or "/",
             user=meta.user,
@@ -167,7 +169,7 @@ class ExecOp:
             raise InvalidRequest(f"unknown network mode {self._exec.network}")
         return ContainerSpec(
             root=mounts.root.mounts,
-            mounts=mounts.container_mounts(meta.cwd),
+            mounts=[*mounts.container_mounts(meta.cwd), *self._emulator_mounts()],
             readonly_root=mounts.root.mount.readonly,
             hostname=meta.hostname or DEFAULT_HOSTNAME,
             network=network,
@@ -179,6 +181,15 @@ class ExecOp:
             devices=self._devices(),
             remove_mount_stubs=meta.removeMountStubsRecursive,
         )
+
+    @property
+    def _emulator(self) -> str:
+        return emulator.find_emulator(self._loaded.platform, self._services.platforms)
+
+    def _emulator_mounts(self) -> list[ContainerMount]:
+        path = self._emulator
+        mount = Mount("bind", path, ("bind", "ro"))
+        return [ContainerMount(emulator.MOUNT, [mount], readonly=True)] if path else []
 
     def _devices(self) -> list[ContainerEdits]:
         lent = self._services.devices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from croze.api import ops_pb2
 from croze.fs.pool import Pool
+from croze.image.platform import Platform, default_platform
 from croze.ops.content import ContentDigests
 from croze.ops.logs import LogLimits
 from croze.runtime.cdi import Devices
@@ -40,6 +41,8 @@ class OpServices:
     scratch_dir: Path
     contents: ContentDigests
     solve_nested: NestedSolve | None = None
+    platforms: Sequence[Platform] = field(default_factory=lambda: (default_platform(),))
+    """What this machine runs by itself."""
     devices: Devices = field(default_factory=lambda: Devices(()))
     parallelism: asyncio.Semaphore | None = None
     log_limits: LogLimits = field(default_factory=LogLimits)
