@@ -7,6 +7,7 @@ A subrequest like `frontend.outline`: the answer is metadata, `result.json` for 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -144,7 +145,15 @@ def _status(expected: Expected, step: Step) -> str:
 
 def as_text(plan: Plan) -> str:
     """The table that people read, and the sums below it."""
-    rows = [(text.clip(step.name), step.status, _why(step)) for step in plan.steps]
+    names = Counter(step.name for step in plan.steps)
+    rows = [
+        (
+            text.clip(_told_apart(step) if names[step.name] > 1 else step.name),
+            step.status,
+            _why(step),
+        )
+        for step in plan.steps
+    ]
     widths = [max(len(row[i]) for row in [("STEP", "CACHE", ""), *rows]) for i in (0, 1)]
     lines = [f"{'STEP':<{widths[0]}}   {'CACHE':<{widths[1]}}   WHY"]
     for step, row in zip(plan.steps, rows, strict=True):
@@ -152,6 +161,14 @@ def as_text(plan: Plan) -> str:
         indent = " " * (sum(widths) + 6)
         lines += [f"{indent}{line}" for line in _details(step)]
     return "\n".join([*lines, "", _sums(plan), ""])
+
+
+def _told_apart(step: Planned) -> str:
+    """A name that steps of several platforms have, with the platform: BuildKit doesn't always
+    put it there."""
+    if not step.platform or step.platform in step.name or not step.name.startswith("["):
+        return step.name
+    return f"[{step.platform} {step.name[1:]}"
 
 
 def _why(step: Planned) -> str:
