@@ -159,3 +159,6 @@ def test_exports_that_fail(sandbox: Sandbox, busybox: Path, app: Path) -> None:
     twice = ["--cache-to", "type=registry,ref=a/b", "--cache-to", "type=registry,ref=a/b,mode=max"]
     refused = sandbox.croze("build", *flags, *twice, app, check=False)
     assert "duplicate cache exports [registry]" in refused.stderr
+    odd = ["--cache-to", f"type=local,dest={sandbox.path}/käse"]
+    refused = sandbox.croze("build", *flags, *odd, app, check=False)
+    assert "contains value with non-printable ASCII characters" in refused.stderr

@@ -21,6 +21,7 @@ from croze import errors
 from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client import ociindex
+from croze.client.cache_reset import reset, wants_reset
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToLayout
 from croze.grpc_errors import from_rpc_error
@@ -57,6 +58,7 @@ async def solve(
     finally:
         lending.close()
     await asyncio.to_thread(_update_indexes, plan, response)
+    await asyncio.to_thread(_reset_caches, plan)
     return SolveResult(ref, response)
 
 
@@ -189,6 +191,7 @@ def _prepare_caches(plan: SolvePlan) -> None:
         _need(entry, "local", "dest", "exporter")
         _need(entry, "registry", "ref", "exporter")
         if entry.type == "local":
+            wants_reset(entry.attrs)
             Path(entry.attrs["dest"]).mkdir(parents=True, exist_ok=True)
     for entry in plan.cache_from:
         _need(entry, "local", "src", "importer")
@@ -215,6 +218,15 @@ def _is_there(entry: CacheEntry) -> bool:
         return False
     entry.attrs["digest"] = digest
     return True
+
+
+def _reset_caches(plan: SolvePlan) -> None:
+    for entry in plan.cache_to:
+        if entry.type == "local" and wants_reset(entry.attrs):
+            try:
+                reset(Path(entry.attrs["dest"]))
+            except (OSError, ValueError, KeyError) as error:
+                log.warning("failed to reset cache store: %s", error)
 
 
 def _update_indexes(plan: SolvePlan, response: dict[str, str]) -> None:

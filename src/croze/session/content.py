@@ -37,6 +37,11 @@ class LentStore:
     """One of a client's stores. A missing blob is `errors.NotFound`."""
 
     def __init__(self, session: Session, store_id: str) -> None:
+        """Raises `InvalidRequest` for an id that can't be sent."""
+        if not (store_id.isascii() and store_id.isprintable()):
+            raise errors.InvalidRequest(
+                f'header key "{STORE_HEADER}" contains value with non-printable ASCII characters'
+            )
         self._session = session
         self._metadata = ((STORE_HEADER, store_id),)
 

@@ -1,0 +1,43 @@
+"""`reset=true` of a local cache: when the new one is there, what only older ones needed goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from croze.client.flags_csv import bool_or_none
+from croze.errors import InvalidRequest
+
+
+def wants_reset(attrs: dict[str, str]) -> bool:
+    """Raises `InvalidRequest` for what is neither yes nor no."""
+    text = attrs.get("reset")
+    value = False if text is None else bool_or_none(text)
+    if value is None:
+        raise InvalidRequest(
+            f'failed to parse reset attribute: strconv.ParseBool: parsing "{text}": invalid syntax'
+        )
+    return value
+
+
+def reset(layout: Path) -> None:
+    """Delete the blobs that nothing in the layout's `index.json` names, at any depth. Raises
+    `OSError` or `ValueError`, before anything is deleted, if that can't be told."""
+    named = set(_named(layout, json.loads((layout / "index.json").read_bytes())))
+    for blob in layout.glob("blobs/*/*"):
+        if f"{blob.parent.name}:{blob.name}" not in named:
+            blob.unlink(missing_ok=True)
+
+
+def _named(layout: Path, value: object) -> Iterator[str]:
+    """The digests of all descriptors in a manifest or index, and in those that it names."""
+    if not isinstance(value, dict):
+        return
+    found = [*(value.get("manifests") or ()), *(value.get("layers") or ())]
+    for descriptor in (*found, *([value["config"]] if value.get("config") else ())):
+        digest, kind = str(descriptor["digest"]), str(descriptor.get("mediaType", ""))
+        yield digest
+        if "manifest" in kind or "index" in kind:
+            path = layout / "blobs" / digest.replace(":", "/")
+            yield from _named(layout, json.loads(path.read_bytes()))

@@ -1,0 +1,48 @@
+"""What `reset=true` of a local cache deletes, and what it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from croze.client.cache_reset import reset, wants_reset
+from croze.errors import InvalidRequest
+
+
+def blob(layout: Path, data: bytes, kind: str = "layer") -> dict[str, object]:
+    encoded = hashlib.sha256(data).hexdigest()
+    path = layout / "blobs/sha256" / encoded
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return {"mediaType": kind, "digest": f"sha256:{encoded}", "size": len(data)}
+
+
+def test_only_what_is_named_stays(tmp_path: Path) -> None:
+    layer, config = blob(tmp_path, b"layer"), blob(tmp_path, b"config")
+    inner = json.dumps({"config": config, "layers": [layer]}).encode()
+    manifest = blob(tmp_path, inner, "application/vnd.oci.image.manifest.v1+json")
+    old = blob(tmp_path, b"old")
+    (tmp_path / "index.json").write_text(json.dumps({"manifests": [manifest]}))
+    reset(tmp_path)
+    left = {f"sha256:{path.name}" for path in (tmp_path / "blobs/sha256").iterdir()}
+    assert left == {layer["digest"], config["digest"], manifest["digest"]}
+    assert old["digest"] not in left
+
+
+def test_nothing_goes_when_a_manifest_is_lost(tmp_path: Path) -> None:
+    old = blob(tmp_path, b"old")
+    lost = {"mediaType": "x.manifest", "digest": "sha256:" + "0" * 64, "size": 1}
+    (tmp_path / "index.json").write_text(json.dumps({"manifests": [lost]}))
+    with pytest.raises(OSError):
+        reset(tmp_path)
+    assert (tmp_path / "blobs" / str(old["digest"]).replace(":", "/")).exists()
+
+
+def test_the_attribute() -> None:
+    assert not wants_reset({})
+    assert wants_reset({"reset": "true"})
+    with pytest.raises(InvalidRequest, match="failed to parse reset attribute"):
+        wants_reset({"reset": "maybe"})
