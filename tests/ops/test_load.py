@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -170,3 +171,25 @@ async def test_a_policy_replaces_sources() -> None:
     changed = await vertex(state("tree://x").marshal(), LoadOptions(policy=policy))
     assert changed == await vertex(state("tree://y").marshal())
     assert changed.inputs[0].vertex.name == "tree://y"
+
+
+async def test_a_policy_is_asked_about_all_sources_at_once() -> None:
+    """A client may hold back one answer until it has been asked about another source."""
+    both = asyncio.Event()
+    asked: set[str] = set()
+
+    async def policy(op: ops_pb2.Op) -> ops_pb2.SourceOp | None:
+        asked.add(op.source.identifier)
+        if len(asked) == 2:
+            both.set()
+        await both.wait()
+        return None
+
+    states = [llb.source(f"tree://{name}", {}) for name in ("x", "y")]
+    await load(llb.merge(states).marshal(), LoadOptions(policy=policy))
+
+    async def refuse(op: ops_pb2.Op) -> ops_pb2.SourceOp | None:
+        raise PermissionDenied("no")
+
+    with pytest.raises(PermissionDenied, match="no"):
+        await load(llb.merge(states).marshal(), LoadOptions(policy=refuse))

@@ -6,6 +6,7 @@ A definition comes from a client and may be anything: whatever is wrong with it 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError, InvalidRequest, Unsupported, VertexDetail
+from croze.grpc_errors import root_cause
 from croze.image.platform import Platform, default_platform, normalize
 from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.digests import digest
@@ -134,12 +136,13 @@ def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
 
 async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy) -> None:
     """Let the policy replace sources; what stands on a replaced one gets a new digest."""
+    order = list(order)
+    decided = await _decide([n for n in order if n.op.WhichOneof("op") == "source"], policy)
     for node in order:
-        if node.op.WhichOneof("op") == "source":
-            replaced = await policy(node.op)
-            if replaced is not None and replaced != node.op.source:
-                node.op.source.CopyFrom(replaced)
-                node.changed = True
+        replaced = decided.get(node.digest)
+        if replaced is not None and replaced != node.op.source:
+            node.op.source.CopyFrom(replaced)
+            node.changed = True
         for source, needed in zip(node.op.inputs, node.inputs, strict=True):
             if needed.changed:
                 source.digest = needed.digest
@@ -147,6 +150,25 @@ async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy) -> None:
         if node.changed:
             node.data = marshal_op(node.op)
             node.digest = digest(node.data)
+
+
+async def _decide(
+    nodes: Iterable[_Node], policy: SourcePolicy
+) -> Mapping[str, ops_pb2.SourceOp | None]:
+    """What becomes of sources, by digest. All are asked about at once, as a client may take its
+    time over each."""
+    decided: dict[str, ops_pb2.SourceOp | None] = {}
+
+    async def ask(node: _Node) -> None:
+        decided[node.digest] = await policy(node.op)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for node in nodes:
+                tasks.create_task(ask(node))
+    except BaseExceptionGroup as failed:
+        raise root_cause(failed) from None
+    return decided
 
 
 def _build(order: Iterable[_Node], options: LoadOptions) -> dict[_Node, Vertex]:
