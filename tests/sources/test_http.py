@@ -143,7 +143,7 @@ async def test_checksums(workshop: Workshop, sources: HttpSources, site: Site) -
         sha512 = "sha512:" + hashlib.sha512(BODY).hexdigest()
         assert await content(workshop, source(sources, f"http://{host}/f", {"checksum": sha512}))
         bad = source(sources, f"http://{host}/f", {"checksum": "sha256:" + "0" * 64})
-        with pytest.raises(CrozeError, match=f"digest mismatch for .*: {SUM} .expected: sha256:00"):
+        with pytest.raises(CrozeError, match=f"digest mismatch {SUM}: sha256:00"):
             await content(workshop, bad)
 
 

@@ -120,10 +120,7 @@ class HttpSource:
         if self._found is None:
             found = await self._owner.fetch(self._options, ctx)
             if self._options.checksum not in ("", found.digest):
-                raise CrozeError(
-                    f"digest mismatch for {self._options.shown}: {found.digest} "
-                    f"(expected: {self._options.checksum})"
-                )
+                raise CrozeError(f"digest mismatch {found.digest}: {self._options.checksum}")
             self._found = found
         return self._found
 
