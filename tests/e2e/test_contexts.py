@@ -126,10 +126,7 @@ RUN test -f /linked/file.txt -a -f /linked/files.tar.gz
     flags: list[str | Path] = [*base(busybox), "-f", context.parent / "wrong.Dockerfile"]
     done = desk.croze("build", *flags, context, check=False)
     assert done.code == 1
-    assert (
-        f"digest mismatch for {site.url}/file.txt: sha256:{digest} (expected: sha256:{'0' * 64})"
-        in done.stderr
-    )
+    assert f"digest mismatch sha256:{digest}: sha256:{'0' * 64}" in done.stderr
 
 
 def test_add_from_git(desk: Sandbox, busybox: Path, site: Site) -> None:
