@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from dataclasses import dataclass, replace
 
 import pytest
 
 from croze.errors import Canceled, CrozeError, ExitError, NotFound, VertexDetail
-from croze.solver.contract import Edge, OpContext
+from croze.solver.contract import Edge, Op, OpContext, Vertex
 from croze.solver.solver import Job
 from croze.status import StatusEvent, VertexLog, VertexState
 from tests.solver.arithmetic import Number, Spec, World, build, sha, vertex
@@ -396,3 +397,38 @@ async def test_after_a_prune_stages_run_side_by_side() -> None:
         assert world.keys.result_ids() == ()
         together.append(True)
         assert await build(solver, top, "second") == 6
+
+
+@dataclass(frozen=True)
+class Memory:
+    size: int
+
+    def relaxed(self, other: object) -> Memory:
+        return Memory(max(self.size, other.size)) if isinstance(other, Memory) else self
+
+
+async def test_a_shared_step_has_what_the_most_generous_build_gives_it() -> None:
+    world = World()
+    limits: list[object] = []
+    gate = Gate()
+
+    class Watching(World):
+        def resolve(self, vertex: Vertex) -> Op:
+            limits.append(vertex.limits)
+            return world.resolve(vertex)
+
+    watching = Watching()
+    watching.results = world.results
+    base = vertex("base", spec=Spec(add=1, on_run=gate))
+    step = vertex("step", base, spec=Spec(add=1, on_run=gate))
+    async with watching.solver() as solver, solver.job("a") as a, solver.job("b") as b:
+        wanted = [replace(step, limits=Memory(size)) for size in (2, 3)]
+        async with asyncio.TaskGroup() as tasks:
+            builds = [
+                tasks.create_task(job.build(Edge(v))) for job, v in zip((a, b), wanted, strict=True)
+            ]
+            gate.open.set()
+        for made in builds:
+            await made.result().release()
+    assert Memory(3) in limits
+    assert world.ran == ["base", "step"]

@@ -20,6 +20,7 @@ from croze.llb.execop import default_path
 from croze.ops import emulator, exec_keys, secrets
 from croze.ops.exec_mounts import MountPreparer, PreparedMounts
 from croze.ops.failed import blaming, id_of, keep_mounts
+from croze.ops.limits import StepLimits
 from croze.ops.load import LoadedOp
 from croze.ops.logs import StepLog
 from croze.ops.results import ref_of
@@ -37,7 +38,7 @@ from croze.runtime.contract import (
     Ulimit,
 )
 from croze.runtime.errors import StartError
-from croze.solver.contract import CacheMap, OpContext, Result
+from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import Mount
 from croze.telemetry.build import trace_env, traced
 
@@ -55,11 +56,18 @@ NETWORKS: dict[int, NetworkMode] = {
 class ExecOp:
     """`Op` for an exec."""
 
-    def __init__(self, services: OpServices, loaded: LoadedOp, input_count: int) -> None:
+    def __init__(
+        self,
+        services: OpServices,
+        loaded: LoadedOp,
+        input_count: int,
+        limits: Limits | None,
+    ) -> None:
         self._services = services
         self._loaded = loaded
         self._exec = loaded.op.exec
         self._input_count = input_count
+        self._resources = limits.resources if isinstance(limits, StepLimits) else Resources()
 
     @property
     def _command(self) -> str:
@@ -177,7 +185,7 @@ class ExecOp:
             extra_hosts=[_host(h) for h in meta.extraHosts],
             ulimits=[Ulimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
             cgroup_parent=meta.cgroupParent,
-            resources=_resources(self._loaded.resources),
+            resources=self._resources,
             devices=self._devices(),
             remove_mount_stubs=meta.removeMountStubsRecursive,
         )
@@ -221,17 +229,3 @@ def _host(host: ops_pb2.HostIP) -> tuple[str, str]:
         return host.Host, str(ipaddress.ip_address(host.IP))
     except ValueError:
         raise InvalidRequest(f"failed to parse IP {host.IP}") from None
-
-
-def _resources(limits: ops_pb2.LinuxResources | None) -> Resources:
-    if limits is None:
-        return Resources()
-    return Resources(
-        memory=limits.memory,
-        memory_swap=limits.memorySwap,
-        cpu_shares=limits.cpuShares,
-        cpu_period=limits.cpuPeriod,
-        cpu_quota=limits.cpuQuota,
-        cpuset_cpus=limits.cpusetCpus,
-        cpuset_mems=limits.cpusetMems,
-    )

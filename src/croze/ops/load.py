@@ -18,6 +18,7 @@ from croze.grpc_errors import root_cause
 from croze.image.platform import Platform, default_platform, normalize
 from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.digests import digest
+from croze.ops.limits import StepLimits, step_limits
 from croze.ops.names import CUSTOM_NAME, op_name
 from croze.ops.validate import validate
 from croze.solver.contract import Edge, Vertex
@@ -36,8 +37,6 @@ class LoadedOp:
     """The marshalled op, as errors carry it."""
     platform: Platform
     """Normalised; this machine's where the op has none."""
-    resources: ops_pb2.LinuxResources | None = None
-    """Limits for an exec, outside its identity."""
 
 
 @dataclass(frozen=True)
@@ -221,17 +220,21 @@ def _vertex(
         export_cache=metadata.export_cache.Value if metadata.HasField("export_cache") else None,
         description=description,
         progress_group=_group(metadata),
+        limits=_limits(node),
     )
 
 
 def _loaded(node: _Node, default: Platform) -> LoadedOp:
-    limited = node.op.WhichOneof("op") == "exec" and node.metadata.HasField("linux_resources")
     return LoadedOp(
         op=node.op,
         data=node.data,
         platform=_platform(node.op, default),
-        resources=node.metadata.linux_resources if limited else None,
     )
+
+
+def _limits(node: _Node) -> StepLimits | None:
+    limited = node.op.WhichOneof("op") == "exec" and node.metadata.HasField("linux_resources")
+    return step_limits(node.metadata.linux_resources) if limited else None
 
 
 def _platform(op: ops_pb2.Op, default: Platform) -> Platform:

@@ -25,15 +25,15 @@ class Resolver:
         loaded = vertex.op
         if not isinstance(loaded, LoadedOp):
             raise InvalidRequest(f"could not resolve {vertex.name or vertex.digest}")
-        return self._make(loaded, len(vertex.inputs))
+        return self._make(loaded, vertex)
 
-    def _make(self, loaded: LoadedOp, input_count: int) -> Op:
-        op, services = loaded.op, self.services
+    def _make(self, loaded: LoadedOp, vertex: Vertex) -> Op:
+        op, services, input_count = loaded.op, self.services, len(vertex.inputs)
         match op.WhichOneof("op"):
             case "source":
                 return SourceOp(services, op.source, loaded.platform)
             case "exec":
-                return ExecOp(services, loaded, input_count)
+                return ExecOp(services, loaded, input_count, vertex.limits)
             case "file":
                 return FileOp(services, op.file, input_count, loaded.data)
             case "merge":

@@ -15,6 +15,13 @@ from typing import Protocol, Self
 from croze.status import Progress, ProgressGroup
 
 
+class Limits(Protocol):
+    """Of a vertex; outside its identity, so that builds that share it may have different ones."""
+
+    def relaxed(self, other: object) -> Limits:
+        """What holds neither this build nor the `other` back."""
+
+
 @dataclass(frozen=True, eq=False)
 class Vertex:
     """One node. Equality and hash are the digest's."""
@@ -32,6 +39,9 @@ class Vertex:
     export_cache: bool | None = None
     description: Mapping[str, str] = field(default_factory=dict)
     progress_group: ProgressGroup | None = None
+    limits: Limits | None = None
+    """What the op may use of the machine. The op is made with what all builds leave it that want
+    the vertex by then."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vertex) and other.digest == self.digest

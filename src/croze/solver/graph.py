@@ -104,6 +104,7 @@ class Graph:
         active = self.actives.get(vertex.digest)
         if active is None:
             active = self.actives[vertex.digest] = ActiveVertex(self, vertex)
+        active.relax(vertex.limits)
         active.join(job)
         return active
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from croze.errors import CrozeError, VertexDetail
 from croze.solver.caches import CacheSource
-from croze.solver.contract import CacheMap, Edge, InputKeying, Op, Result, Vertex
+from croze.solver.contract import CacheMap, Edge, InputKeying, Limits, Op, Result, Vertex
 from croze.solver.edge import ActiveEdge
 from croze.solver.flights import Signature
 from croze.solver.graph import Graph, Member
@@ -82,6 +83,13 @@ class ActiveVertex:
         return inputs[index] if index < len(inputs) else _ALL
 
     # Jobs
+
+    def relax(self, limits: Limits | None) -> None:
+        """Let the op, once it is made, have what a build that joins would give it."""
+        own = self.vertex.limits
+        if limits is None or limits is own:
+            return
+        self.vertex = replace(self.vertex, limits=own.relaxed(limits) if own else limits)
 
     def join(self, job: Member) -> None:
         if job in self.jobs:
