@@ -266,3 +266,14 @@ async def test_a_foreign_executable(executor: OciExecutor, spec: MakeSpec, rootf
     with pytest.raises(StartError, match="exec /foreign: exec format error"):
         await executor.run(spec(), Process(args=["/foreign"], env=[]), said.stdio())
     assert said.stderr.decode().endswith("exec /foreign: exec format error\n")
+
+
+async def test_out_of_memory_is_told_from_being_killed(
+    executor: OciExecutor, spec: MakeSpec
+) -> None:
+    small = spec(resources=Resources(memory=16 << 20, memory_swap=16 << 20))
+    # What tail keeps of a line without an end grows until the kernel has enough.
+    hungry = shell("exec tail -n 1 /dev/zero")
+    with pytest.raises(ResourceExhausted, match="memory limit of 16777216 bytes reached"):
+        await executor.run(small, hungry, Output().stdio())
+    assert await executor.run(small, shell("sh -c 'kill -9 $$'; exit $?"), Output().stdio()) == 137

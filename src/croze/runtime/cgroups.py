@@ -1,4 +1,4 @@
-"""Moving to a cgroup ahead of time.
+"""What cgroups do to processes: the wait to be moved, and the end for want of memory.
 
 Before a process changes its cgroup the kernel waits until every CPU has been seen outside of the
 fork path: some 10 ms (an RCU grace period). A second move within about the same time does not wait.
@@ -24,3 +24,13 @@ def stir(root: Path = CGROUP_ROOT) -> None:
                 return
     except OSError:
         return
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it was started, be it the
+    machine's or a cgroup's (proc(5), /proc/vmstat)."""
+    for line in Path("/proc/vmstat").read_text("ascii").splitlines():
+        name, _, count = line.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return 0

@@ -15,8 +15,8 @@ import secrets
 import shlex
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class CniNetwork:
             await self._attach(attachment)
             return attachment
         async with self._first:
-            with _locked(self._init_lock):
+            async with _locked(self._init_lock):
                 self._note_bridges()
                 await self._attach(attachment)
             self._begun = True
@@ -229,15 +229,15 @@ def _arguments(note: Path) -> str:
     return str(_note(note).get("arguments", ""))
 
 
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
+@asynccontextmanager
+async def _locked(path: str) -> AsyncIterator[None]:
     """Hold a lock that other processes also take; nothing without a path."""
     if not path:
         yield
         return
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        await in_thread(fcntl.flock, fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)

@@ -28,7 +28,7 @@ from croze.fs.owner import lookup
 from croze.runtime import host as host_facts
 from croze.runtime import oci_spec, restrict, seccomp, sweep
 from croze.runtime.binary import SealedCopy, find_runtime
-from croze.runtime.cgroups import stir
+from croze.runtime.cgroups import oom_kills, stir
 from croze.runtime.complaint import Complaint
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
@@ -84,6 +84,7 @@ class OciContainer:
         self._main: ChildProcess | None = None
         self._process = Process(args=())
         self._killed = False
+        self._oom_kills = oom_kills()
         self._complaint = Complaint()
 
     @property
@@ -118,10 +119,12 @@ class OciContainer:
             raise StartError(_last_error(self._log_file))
         if code and self._complaint.text:
             raise StartError(self._complaint.text)
-        limit = self.spec.resources.memory
-        if code == 128 + signal.SIGKILL and limit and not self._killed:
-            # The cgroup that would prove it is gone with the container; nobody else kills here.
-            raise ResourceExhausted(f"out of memory: memory limit of {limit} bytes reached")
+        if code == 128 + signal.SIGKILL and not self._killed and oom_kills() > self._oom_kills:
+            # The cgroup that would say it is gone with the container. The machine's own count
+            # tells it from a process that was killed otherwise.
+            limit = self.spec.resources.memory
+            reason = f"memory limit of {limit} bytes reached" if limit else "killed by the kernel"
+            raise ResourceExhausted(f"out of memory: {reason}")
         return code
 
     def init_pid(self) -> int:
