@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from croze.errors import CrozeError
 from croze.fs.checksum import Query, checksum
 from croze.fs.sync import SyncOptions, sync
-from croze.fs.walk import WalkOptions
+from croze.fs.walk import Found, WalkOptions, select, walk_stats
 from tests.fs import trees
 
 OLD_NS = 1_600_000_000_000_000_000
@@ -237,3 +238,35 @@ def test_links_to_old_files_stay_as_they_were(pair: Pair) -> None:
     assert before == {
         p.name: (p.read_text(), p.stat().st_mode, p.stat().st_mtime_ns) for p in links.iterdir()
     }
+
+
+@pytest.mark.parametrize("swapped", ["d", "d/e"])
+def test_links_put_in_meanwhile_lead_nowhere(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    outside = pair.root / "outside"
+    trees.make(outside, {"f": "secret", "e/f": "secret"})
+    trees.make(pair.source, {"d/e/f": "public"})
+
+    def select_and_swap(root: str, options: WalkOptions) -> Iterator[Found]:
+        for found in select(root, options):
+            if found[0] == "d/e/f":
+                (pair.source / swapped).rename(pair.root / "away")
+                (pair.source / swapped).symlink_to(outside)
+            yield found
+
+    monkeypatch.setattr("croze.fs.sync.select", select_and_swap)
+    with pytest.raises(CrozeError, match="no such file"):
+        pair.sync()
+    assert "secret" not in [p.read_text() for p in pair.dest.rglob("*") if p.is_file()]
+
+
+def test_a_directory_that_became_a_link_is_not_listed(tmp_path: Path) -> None:
+    trees.make(tmp_path, {"in/d/a": "1", "out/b": "2"})
+
+    def swap(path: str) -> bool:
+        (tmp_path / "in/d").rename(tmp_path / "away")
+        (tmp_path / "in/d").symlink_to(tmp_path / "out")
+        return True
+
+    assert [path for path, _, _ in walk_stats(str(tmp_path / "in"), swap)] == ["d"]

@@ -28,6 +28,7 @@ from croze.fs.mirror import (
     load_state,
     save_state,
 )
+from croze.fs.root import open_beneath
 from croze.fs.walk import WalkOptions, make_entry, select
 
 _CHUNK = 1 << 20
@@ -51,12 +52,17 @@ def sync(source: str, dest: str, options: SyncOptions = SyncOptions()) -> SyncRe
     Nobody else may write to `dest`. Raises as `walk` does; the next run then starts anew.
     """
     with explained("sync", source, dest):
-        return _Sync(source.rstrip("/"), dest, options).run()
+        root = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return _Sync(source.rstrip("/"), root, dest, options).run()
+        finally:
+            os.close(root)
 
 
 class _Sync:
-    def __init__(self, source: str, dest: str, options: SyncOptions) -> None:
+    def __init__(self, source: str, root: int, dest: str, options: SyncOptions) -> None:
         self._source = source
+        self._root = root
         self._dest = dest
         self._options = options
         self._started = time.time_ns()
@@ -149,7 +155,9 @@ class _Sync:
         """The source file; None for what is empty by definition (sockets)."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            return os.open(f"{self._source}/{entry.path}", flags)
+            # Who lends the directory may put links in it meanwhile: the kernel sees that they
+            # don't lead out of it.
+            return open_beneath(self._root, entry.path, flags)
         except OSError:
             if stat.S_ISSOCK(os.lstat(f"{self._source}/{entry.path}").st_mode):
                 return None

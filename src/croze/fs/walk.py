@@ -99,7 +99,9 @@ def walk_stats(root: str, enters: Callable[[str], bool] | None = None) -> Iterat
 def read_dir(path: str) -> list[Found]:
     """The directory's entries in byte order; what vanishes meanwhile is left out."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # What was a directory when it was listed may be a link by now. The root, which ends with
+        # a slash, may be one.
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return []
     prefix = path if path.endswith("/") else path + "/"
