@@ -15,6 +15,7 @@ FRONTEND_ENABLED: Final = frozenset(
     {
         "solve.base",
         "solve.inlinereturn",
+        "importcaches",
         "resolveimage",
         "resolveimage.resolvemode",
         "readfile",
@@ -41,15 +42,13 @@ FRONTEND_ENABLED: Final = frozenset(
         "source.metaresolver.http.checksumrequest",
     }
 )
-FRONTEND_MISSING: Final = frozenset(
-    {
-        "importcaches",
-    }
-)
 _DEPRECATED: Final = frozenset({"solve.inlinereturn"})
 
 LLB_ENABLED: Final = frozenset(
     {
+        "exec.meta.security.devices.v1",
+        "exporter.session",
+        "history.filter",
         "source.image",
         "source.image.resolvemode",
         "source.image.layerlimit",
@@ -137,20 +136,17 @@ LLB_ENABLED: Final = frozenset(
 LLB_MISSING: Final = frozenset(
     {
         "exec.meta.network.proxy",
-        "exec.meta.security.devices.v1",
         "cache.gha",
         "cache.s3",
         "cache.azblob",
         "exporter.image.attestations",
-        "exporter.session",
-        "history.filter",
     }
 )
 
 
 def frontend_caps() -> list[caps_pb2.APICap]:
     """What the bridge can do, as `Ping` answers."""
-    return _list(FRONTEND_ENABLED, FRONTEND_MISSING)
+    return _list(FRONTEND_ENABLED, ())
 
 
 def llb_caps(enabled: frozenset[str] = LLB_ENABLED) -> list[caps_pb2.APICap]:
