@@ -137,6 +137,7 @@ def test_secrets_ssh_and_cache_mounts(sandbox: Sandbox, busybox: Path, tmp_path:
         "FROM base\n"
         "RUN --mount=type=secret,id=token cat /run/secrets/token | sha256sum > /sum\n"
         "RUN --mount=type=secret,id=other,env=OTHER test $OTHER = two\n"
+        "ARG ROUND\n"
         "RUN --mount=type=cache,target=/cache echo x >> /cache/lines; wc -l < /cache/lines > /n\n"
         "RUN --mount=type=ssh test -S $SSH_AUTH_SOCK\n"
         "RUN --mount=type=tmpfs,target=/scratch touch /scratch/a\n"
@@ -149,11 +150,12 @@ def test_secrets_ssh_and_cache_mounts(sandbox: Sandbox, busybox: Path, tmp_path:
         out = sandbox.path / "out"
         flags = ["--secret", f"id=token,src={sandbox.path}/token", "--secret", "id=other,env=TWO"]
         flags += ["--ssh", f"default={agent}", "-o", str(out)]
-        sandbox.croze("build", *base(busybox), *flags, context, env={"TWO": "two"})
-        assert (out / "n").read_text().strip() == "1"
-        flags = [*flags, "--no-cache"]
-        sandbox.croze("build", *base(busybox), *flags, context, env={"TWO": "two"})
-        assert (out / "n").read_text().strip() == "2"
+        for number, more, lines in (("1", (), "1"), ("2", (), "2"), ("3", ("--no-cache",), "1")):
+            round = f"--build-arg=ROUND={number}"
+            sandbox.croze(
+                "build", *base(busybox), *flags, round, *more, context, env={"TWO": "two"}
+            )
+            assert (out / "n").read_text().strip() == lines
         assert not (out / "run").exists()
         assert not (out / "scratch").exists()
     finally:
