@@ -249,3 +249,15 @@ async def test_forty_steps_in_a_row(world: World) -> None:
 
 def test_limits_are_read_from_the_environment() -> None:
     assert LogLimits.from_env({"BUILDKIT_STEP_LOG_MAX_SIZE": "-1"}) == LogLimits(max_size=-1)
+
+
+async def test_a_difference_has_no_unchanged_files(world: World) -> None:
+    """A file that is moved there and back is in the step's layer, but is no change."""
+    lower = base().run(sh("mkdir /d; echo same > /d/kept; echo old > /d/other")).root
+    moved = "mv /d/kept /away; mv /away /d/kept; mkdir /d/x; rmdir /d/x"
+    assert await world.files(llb.diff(lower, lower.run(sh(moved)).root)) == {}
+    changed = lower.run(sh(f"{moved}; echo new > /d/other")).root
+    difference = llb.diff(lower, changed)
+    assert await world.files(difference) == {"d/other": "new\n"}
+    merged = llb.merge([llb.scratch().file(llb.mkfile("/top", "1")), difference])
+    assert await world.files(merged) == {"d/other": "new\n", "top": "1"}

@@ -1,8 +1,9 @@
 """Layers taken from where they were made and put on top of each other.
 
-Where layers are directories of their own this is free, unless one has an opaque directory: that
-would hide what it never knew. Such a layer is re-made first, with a whiteout for each name that it
-really removed, as its tar has it (image-spec layer.md, "Whiteouts").
+Where layers are directories of their own this is free, unless one has an opaque directory, which
+would hide what it never knew, or copies of files that it did not change, which would show where
+they are not. Such a layer is re-made first, with its changes alone and a whiteout for each name
+that it really removed, as its tar has it (image-spec layer.md, "Whiteouts").
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from croze.store.contract import CompressionType
 from croze.store.core import STACKABLE, Core
 from croze.store.disk import disk_errors
 from croze.store.records import Record, new_id
-from croze.store.trees import ready_to_stack
+from croze.store.trees import has_unchanged, mark_whiteouts, ready_to_stack
 
 
 async def assemble(core: Core, record: Record) -> None:
@@ -45,24 +46,30 @@ async def _stack(core: Core, layers: Sequence[Record]) -> str:
 async def _stackable(core: Core, layer: Record, lowest: bool) -> str:
     """The key of the layer's snapshot, or of one that says the same and may be stacked."""
     key = core.snapshot(layer)
-    if layer.data.stackable is None:
-        plain = not core.snapshots.lowers(key)
-        upper = os.fspath(core.snapshots.upper(key) or "")
-        good = plain or await core.pool.run(ready_to_stack, upper)
+    lowers = [os.fspath(p) for p in reversed(core.snapshots.lowers(key))]
+    upper = os.fspath(core.snapshots.upper(key) or "")
+    if lowest:
+        # Below it there is nothing that an opaque directory could hide.
+        if not lowers or not await core.pool.run(has_unchanged, upper, lowers):
+            return key
+    elif layer.data.stackable is None:
+        good = not lowers or await core.pool.run(ready_to_stack, upper, lowers)
         core.table.change(layer, stackable=good)
-    if layer.data.stackable or lowest:
+    if layer.data.stackable:
         return key
     async with layer.lock:
         return await _remake(core, layer, key)
 
 
 async def _remake(core: Core, layer: Record, key: str) -> str:
-    """A twin of the snapshot without opaque directories; goes with the layer's record."""
+    """A twin of the snapshot that says no more than its changes; goes with the layer's record."""
     twin = key + STACKABLE
     if not core.snapshots.exists(twin):
         await core.snapshots.prepare(twin, None)
         try:
-            await replay(core, layer, os.fspath(core.snapshots.upper(twin) or ""), overlay=True)
+            upper = os.fspath(core.snapshots.upper(twin) or "")
+            await replay(core, layer, upper, overlay=True)
+            await core.pool.run(mark_whiteouts, upper)
             await core.snapshots.commit(twin)
         except BaseException:
             await core.snapshots.remove(twin)

@@ -6,17 +6,38 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Sequence
 
+from croze.fs.diff import overlay_changes
 from croze.fs.entry import OVERLAY_XATTRS
 from croze.fs.userns import overlay_xattr
+from croze.fs.walk import walk_stats
 
 
-def ready_to_stack(path: str) -> bool:
-    """Whether an overlay layer directory may be put on other layers than those it was made on.
+def ready_to_stack(path: str, lowers: Sequence[str]) -> bool:
+    """Whether an overlay layer directory may be put on other layers than `lowers`, those it was
+    made on, the top one first.
 
-    An opaque directory may not: it would hide what it never knew. Directories with whiteouts get
-    the xattr that makes overlayfs filter them even where no lower layer has the directory.
+    An opaque directory may not: it would hide what it never knew. Nor may copies of what is the
+    same below. Directories with whiteouts get the xattr that makes overlayfs filter them even
+    where no lower layer has the directory.
     """
+    return mark_whiteouts(path) and not has_unchanged(path, lowers)
+
+
+def has_unchanged(path: str, lowers: Sequence[str]) -> bool:
+    """Whether anything is there that is no change, nor a directory on the way to one."""
+    wanted: set[str] = set()
+    for change in overlay_changes(path, lowers):
+        name = change.path
+        while name and name not in wanted:
+            wanted.add(name)
+            name = os.path.dirname(name)
+    return any(found not in wanted and not is_whiteout(st) for found, _, st in walk_stats(path))
+
+
+def mark_whiteouts(path: str) -> bool:
+    """Make whiteouts hold anywhere; False if a directory is opaque."""
     opaque, origin = overlay_xattr("opaque"), overlay_xattr("origin")
     waiting = [path]
     ready = True
