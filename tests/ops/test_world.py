@@ -261,3 +261,25 @@ async def test_a_difference_has_no_unchanged_files(world: World) -> None:
     assert await world.files(difference) == {"d/other": "new\n"}
     merged = llb.merge([llb.scratch().file(llb.mkfile("/top", "1")), difference])
     assert await world.files(merged) == {"d/other": "new\n", "top": "1"}
+
+
+async def test_a_difference_on_nothing_shows_no_deleted_names(world: World) -> None:
+    """Its lowest layer has whiteouts; a file that only moved there and back has it made anew."""
+    lower = (
+        base().run(sh("mkdir -p /d/sub; echo a > /d/gone; echo b > /d/kept; echo c > /top")).root
+    )
+    plain = lower.run(sh("rm /d/gone /top; echo new > /d/new")).root
+    anew = lower.run(
+        sh("mv /d/kept /x; mv /x /d/kept; rm /d/gone /top; rmdir /d/sub; echo new > /d/new")
+    ).root
+    opaque = lower.run(sh("rm -r /d /top; mkdir /d; echo new > /d/new")).root
+    for upper in (plain, anew, opaque):
+        difference = llb.diff(lower, upper)
+        assert await world.files(difference) == {"d/new": "new\n"}
+        listing = base().run(
+            sh("cd /diff && find . | sort > /out/list"),
+            mounts=[llb.bind("/diff", difference, readonly=True), llb.bind("/out", llb.scratch())],
+        )
+        assert await world.files(listing.mount("/out")) == {"list": ".\n./d\n./d/new\n"}
+        merged = llb.merge([difference, llb.scratch().file(llb.mkfile("/more", "1"))])
+        assert await world.files(merged) == {"d/new": "new\n", "more": "1"}

@@ -98,10 +98,10 @@ class OverlaySnapshotter:
         return (Mount("overlay", "overlay", (*self._options, *dirs)),)
 
     def _view(self, row: Snapshot) -> Sequence[Mount]:
-        layers = row.layers
-        if len(layers) == 1 and not self._table.get(layers[0]).lowers:
-            return (Mount("bind", os.fspath(self._fs(layers[0])), ("rbind", "ro")),)
-        return (self._lowers(layers),)
+        if row.number is not None and not row.lowers:
+            path = os.fspath(self._table.path(row) / "fs")
+            return (Mount("bind", path, ("rbind", "ro")),)
+        return (self._lowers(row.layers),)
 
     def _lowers(self, layers: Sequence[str]) -> Mount:
         dirs = [os.fspath(self._fs(k)) for k in reversed(layers)]

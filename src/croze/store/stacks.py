@@ -18,7 +18,7 @@ from croze.store.contract import CompressionType
 from croze.store.core import STACKABLE, Core
 from croze.store.disk import disk_errors
 from croze.store.records import Record, new_id
-from croze.store.trees import has_unchanged, mark_whiteouts, ready_to_stack
+from croze.store.trees import mark_whiteouts, ready_to_stack
 
 
 async def assemble(core: Core, record: Record) -> None:
@@ -35,7 +35,7 @@ async def assemble(core: Core, record: Record) -> None:
 
 
 async def _stack(core: Core, layers: Sequence[Record]) -> str:
-    keys = [await _stackable(core, layer, at == 0) for at, layer in enumerate(layers)]
+    keys = [await _stackable(core, layer) for layer in layers]
     # overlayfs takes a directory once. A layer that comes again has the last word anyway.
     once = list(dict.fromkeys(reversed(keys)))[::-1]
     key = new_id()
@@ -43,16 +43,12 @@ async def _stack(core: Core, layers: Sequence[Record]) -> str:
     return key
 
 
-async def _stackable(core: Core, layer: Record, lowest: bool) -> str:
+async def _stackable(core: Core, layer: Record) -> str:
     """The key of the layer's snapshot, or of one that says the same and may be stacked."""
     key = core.snapshot(layer)
-    lowers = [os.fspath(p) for p in reversed(core.snapshots.lowers(key))]
-    upper = os.fspath(core.snapshots.upper(key) or "")
-    if lowest:
-        # Below it there is nothing that an opaque directory could hide.
-        if not lowers or not await core.pool.run(has_unchanged, upper, lowers):
-            return key
-    elif layer.data.stackable is None:
+    if layer.data.stackable is None:
+        lowers = [os.fspath(p) for p in reversed(core.snapshots.lowers(key))]
+        upper = os.fspath(core.snapshots.upper(key) or "")
         good = not lowers or await core.pool.run(ready_to_stack, upper, lowers)
         core.table.change(layer, stackable=good)
     if layer.data.stackable:

@@ -22,10 +22,10 @@ def ready_to_stack(path: str, lowers: Sequence[str]) -> bool:
     same below. Directories with whiteouts get the xattr that makes overlayfs filter them even
     where no lower layer has the directory.
     """
-    return mark_whiteouts(path) and not has_unchanged(path, lowers)
+    return mark_whiteouts(path) and not _has_unchanged(path, lowers)
 
 
-def has_unchanged(path: str, lowers: Sequence[str]) -> bool:
+def _has_unchanged(path: str, lowers: Sequence[str]) -> bool:
     """Whether anything is there that is no change, nor a directory on the way to one."""
     wanted: set[str] = set()
     for change in overlay_changes(path, lowers):
