@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
-ANYWHERE = {"errors", "status", "grpc_errors", "quote"}
+ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility"}
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
     "session fs image llb api attest telemetry"

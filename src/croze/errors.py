@@ -99,6 +99,14 @@ class SubrequestDetail:
 
 
 @dataclass(frozen=True)
+class CompatibilityDetail:
+    """Something that the compatibility version asked for did not have."""
+
+    version: int
+    feature: str
+
+
+@dataclass(frozen=True)
 class PolicyDetail:
     """Why a policy of the client refused a source, in its own words."""
 
@@ -106,7 +114,13 @@ class PolicyDetail:
 
 
 Detail = (
-    PolicyDetail | SourceDetail | VertexDetail | SolveDetail | FrontendCapDetail | SubrequestDetail
+    CompatibilityDetail
+    | PolicyDetail
+    | SourceDetail
+    | VertexDetail
+    | SolveDetail
+    | FrontendCapDetail
+    | SubrequestDetail
 )
 
 

@@ -153,6 +153,8 @@ def _encode(detail: errors.Detail) -> any_pb2.Any:
             return _any("FrontendCap", {"name": detail.name})
         case errors.SubrequestDetail():
             return _any("Subrequest", {"name": detail.name})
+        case errors.CompatibilityDetail(version, feature):
+            return _any("CompatibilityFeature", {"version": version, "feature": feature})
         case errors.SourceDetail():
             return _any("Source", _source_json(detail))
         case errors.SolveDetail():
@@ -277,6 +279,9 @@ def _decode(detail: any_pb2.Any) -> errors.Detail | None:
             return errors.FrontendCapDetail(str(value.get("name", "")))
         case "Subrequest":
             return errors.SubrequestDetail(str(value.get("name", "")))
+        case "CompatibilityFeature":
+            version, feature = value.get("version", 0), value.get("feature", "")
+            return errors.CompatibilityDetail(int(str(version)), str(feature))
         case "Source":
             return _decode_source(detail.value)
         case "Solve":

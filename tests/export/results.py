@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from croze import compatibility
 from croze.export.contract import (
     Attestation,
     ExportContext,
@@ -86,11 +87,18 @@ def several(refs: Mapping[Platform, ImmutableRef]) -> ExportSource:
 
 
 async def export(
-    shop: Workshop, kind: str, attrs: Mapping[str, str], source: ExportSource, session: str = ""
+    shop: Workshop,
+    kind: str,
+    attrs: Mapping[str, str],
+    source: ExportSource,
+    session: str = "",
+    *,
+    version: int = compatibility.CURRENT,
 ) -> Mapping[str, str]:
     exporter = open_exporter(kind, attrs, services(shop))
     sessions = [session] if session else []
-    answer = await exporter.export(source, ExportContext(session, sessions, shop.progress, "0"))
+    context = ExportContext(session, sessions, shop.progress, "0", version)
+    answer = await exporter.export(source, context)
     assert shop.progress.unfinished() == []
     return answer
 

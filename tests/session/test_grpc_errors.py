@@ -34,6 +34,7 @@ DETAILS = (
     errors.PolicyDetail(("not", "today")),
     errors.FrontendCapDetail("cap"),
     errors.SubrequestDetail("sub"),
+    errors.CompatibilityDetail(10, "image exporter compression=zstd"),
 )
 
 

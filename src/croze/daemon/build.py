@@ -83,7 +83,9 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             def inline(ctx: OpContext) -> InlineCache | None:
                 return build_caches.inline(result, ctx)
 
-            answers = await export_all(job, request.Session, wanted, source, warnings, inline)
+            answers = await export_all(
+                job, request.Session, wanted, source, warnings, inline, compatibility
+            )
             answers += await build_caches.export(result)
             record.result(result.metadata, answers)
             response = text_metadata(result.metadata)
@@ -168,6 +170,7 @@ async def export_all(
     source: ExportSource,
     warnings: Sequence[str],
     inline_cache: Callable[[OpContext], InlineCache | None],
+    compatibility: int,
 ) -> list[Mapping[str, str]]:
     """Run all exporters at once; their answers in the request's order. `warnings` about the result
     are shown with the first."""
@@ -181,6 +184,7 @@ async def export_all(
                 sessions=ctx.sessions(),
                 progress=ctx.progress,
                 id=one.id,
+                compatibility=compatibility,
                 inline_cache=inline_cache(ctx),
             )
             return await one.exporter.export(source, context)

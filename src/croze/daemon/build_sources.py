@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from croze import compatibility
 from croze.api import control_pb2, policy_pb2
 from croze.errors import InvalidRequest
 from croze.ops.source import JOB_VALUE
@@ -14,27 +15,24 @@ from croze.session.policy import SessionVerifier
 from croze.solver.solver import Job
 from croze.sources.contract import BuildSources
 
-COMPATIBILITY_VERSIONS = (10, 20, 30)
-"""Ways of BuildKit 0.13, of 0.15, and of 0.32 and later."""
-
 
 def compatibility_version(request: control_pb2.SolveRequest) -> int:
     """One of the versions; today's if the request names none. Raises `InvalidRequest`."""
-    version = int(request.CompatibilityVersion) or COMPATIBILITY_VERSIONS[-1]
-    if version in COMPATIBILITY_VERSIONS:
+    version = int(request.CompatibilityVersion) or compatibility.CURRENT
+    if version in compatibility.VERSIONS:
         return version
     trouble = f"unsupported compatibility-version {version}"
-    newest = COMPATIBILITY_VERSIONS[-1]
+    newest = compatibility.CURRENT
     if version > newest:
         raise InvalidRequest(f"{trouble}: upgrade buildkit (max supported: {newest})")
-    known = " ".join(map(str, COMPATIBILITY_VERSIONS))
+    known = " ".join(map(str, compatibility.VERSIONS))
     raise InvalidRequest(f"{trouble} (supported: [{known}])")
 
 
 @asynccontextmanager
-async def build_sources(job: Job, compatibility: int) -> AsyncIterator[None]:
+async def build_sources(job: Job, version: int) -> AsyncIterator[None]:
     """While the job runs, its sources mean the same whenever they are asked."""
-    build = BuildSources(compatibility)
+    build = BuildSources(version)
     job.set_value(JOB_VALUE, build)
     try:
         yield

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from croze.api import control_pb2
-from croze.daemon.results import platform_entries
 from croze.errors import CrozeError
 from croze.export.contract import InlineCache
+from croze.export.described import platform_entries
 from croze.gateway.imports import CacheImport, CacheOpener
 from croze.gateway.results import BridgeResult
 from croze.ops.results import ref_of

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import msgspec
+from collections.abc import Sequence
 
 from croze.api import gateway_pb2
 from croze.errors import InvalidRequest
 from croze.export.bundles import from_frontend
 from croze.export.contract import Attestation, ExportSource, NamedSubject, PlatformResult
-from croze.export.patch import checked
+from croze.export.described import CONFIG_KEY, config_platform, platform_entries, platform_value
 from croze.gateway.results import BridgeAttestation, BridgeResult
-from croze.image import config as configs
-from croze.image import platform as platforms
-from croze.image.platform import Platform
-
-PLATFORMS_KEY = "refs.platforms"
-CONFIG_KEY = "containerimage.config"
-
-
-class _PlatformEntry(msgspec.Struct):
-    id: str = msgspec.field(default="", name="ID")
-    platform: Platform = msgspec.field(default=Platform("", ""), name="Platform")
-
-
-class _Platforms(msgspec.Struct):
-    platforms: list[_PlatformEntry] | None = msgspec.field(default=None, name="Platforms")
 
 
 async def export_source(result: BridgeResult, sessions: Sequence[str]) -> ExportSource:
@@ -38,7 +21,7 @@ async def export_source(result: BridgeResult, sessions: Sequence[str]) -> Export
     if many and entries is None and len(refs) > 1:
         raise InvalidRequest("unable to export multiple refs, missing platforms mapping")
     if entries is None:
-        entries = dict.fromkeys(refs, _config_platform(result.metadata))
+        entries = dict.fromkeys(refs, config_platform(result.metadata))
     results = []
     for id, platform in entries.items():
         if many and id not in refs:
@@ -80,36 +63,3 @@ async def _attestation(given: BridgeAttestation) -> Attestation:
         subjects=subjects or (None,),
         bundle=given.kind == gateway_pb2.Bundle,
     )
-
-
-def _config_platform(metadata: Mapping[str, bytes]) -> Platform:
-    """What the image config says, or else this machine's."""
-    config = metadata.get(CONFIG_KEY, b"").strip()
-    image = configs.parse(config) if config not in (b"", b"null") else None
-    if image is None or not (image.os or image.architecture):
-        return platforms.normalize(platforms.default_platform())
-    return platforms.normalize(checked(config).platform)
-
-
-def platform_entries(metadata: Mapping[str, bytes]) -> dict[str, Platform] | None:
-    """The ids of a result's refs and what platforms they are for."""
-    raw = metadata.get(PLATFORMS_KEY)
-    if not raw:
-        return None
-    try:
-        parsed = msgspec.json.decode(raw, type=_Platforms | None)
-    except msgspec.MsgspecError as error:
-        raise InvalidRequest(f"failed to parse platforms passed to exporter: {error}") from error
-    if parsed is None or not parsed.platforms:
-        raise InvalidRequest("invalid empty platforms index for exporter")
-    for entry in parsed.platforms:
-        if not entry.id:
-            raise InvalidRequest("invalid empty platform key for exporter")
-        if not entry.platform.os or not entry.platform.architecture:
-            raise InvalidRequest(f"invalid platform value {entry.platform} for exporter")
-    return {entry.id: platforms.normalize(entry.platform) for entry in parsed.platforms}
-
-
-def platform_value(metadata: Mapping[str, bytes], key: str, id: str) -> bytes:
-    """A value given for one platform, or else for all."""
-    return metadata.get(f"{key}/{id}") or metadata.get(key) or b""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from croze.errors import AlreadyExists, CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
+from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
 from croze.export.tarstream import Member, blob_members, blob_path, stream
 from croze.image import descriptor as media
@@ -45,6 +46,8 @@ class ArchiveOptions:
     commit: CommitOptions
     variant: Variant
     tar: bool = True
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Of the result, as a frontend would give it."""
 
 
 class _DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
@@ -65,9 +68,9 @@ class _Index(msgspec.Struct, frozen=True, rename="camel"):
 
 def parse_options(variant: Variant, attrs: Mapping[str, str]) -> ArchiveOptions:
     """Raises `InvalidRequest`."""
-    commit, rest = parse_commit(attrs, inline_attestations=False)
-    tar = parse_bool("tar", rest["tar"], empty=True) if "tar" in rest else True
-    return ArchiveOptions(commit, variant, tar)
+    commit, rest = parse_commit(variant, attrs, inline_attestations=False)
+    tar = parse_bool("tar", rest.pop("tar"), empty=True) if "tar" in rest else True
+    return ArchiveOptions(commit, variant, tar, rest)
 
 
 class ArchiveExporter:
@@ -81,6 +84,7 @@ class ArchiveExporter:
     async def export(self, source: ExportSource, ctx: ExportContext) -> Mapping[str, str]:
         """See `Exporter.export`."""
         options = self._options
+        source = described(source, options.metadata)
         if options.variant == "docker" and source.multi_platform:
             raise InvalidRequest(
                 "docker exporter does not currently support exporting manifest lists"

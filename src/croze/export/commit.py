@@ -19,7 +19,7 @@ from croze.export.contract import (
     NamedSubject,
     PlatformResult,
 )
-from croze.export.options import CommitOptions, source_epoch
+from croze.export.options import CommitOptions, settle, source_epoch
 from croze.export.parallel import all_of
 from croze.export.patch import LayerFacts, checked, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
@@ -35,7 +35,6 @@ from croze.image.manifest import Index, Manifest
 from croze.status import step
 from croze.store.contract import ImmutableRef, LayerBlob, Lease
 
-CONFIG_KEY = "containerimage.config"
 BASE_CONFIG_KEY = "containerimage.base.config"
 
 
@@ -69,7 +68,9 @@ class Writer:
 
     async def commit(self, source: ExportSource) -> Committed:
         """Write everything. Raises `InvalidRequest` for what can't be exported so."""
-        writer = self._with_metadata(source.metadata)
+        attested = any(each.attestations for each in source.results)
+        options = settle(self.options, self.ctx.compatibility, attested=attested)
+        writer = replace(self, options=options)._with_metadata(source.metadata)
         return await writer._commit(source)
 
     def _with_metadata(self, metadata: Mapping[str, bytes]) -> Writer:
@@ -79,7 +80,7 @@ class Writer:
             if (key := parse_key(name)) is not None:
                 found[key] = value.decode("utf-8", "replace")
         changed = replace(self.options, annotations=found)
-        return Writer(self.services, changed, self.ctx, self.lease)
+        return replace(self, options=changed)
 
     async def _commit(self, source: ExportSource) -> Committed:
         inline = self.options.inline_attestations
@@ -255,7 +256,7 @@ class Writer:
     async def _write_manifest(
         self, chain: Sequence[Descriptor], config: bytes, notes: Annotations
     ) -> tuple[Descriptor, Descriptor]:
-        oci = self.options.oci_types
+        oci = bool(self.options.oci_types)
         described = manifests.describe(config, media.OCI_CONFIG if oci else media.DOCKER_CONFIG)
         kind = media.OCI_MANIFEST if oci else media.DOCKER_MANIFEST
         listed = layers.exported(chain, oci=oci, prefer_nondist=self.options.prefer_nondist)
@@ -297,8 +298,8 @@ class Writer:
             self.services.blobs,
             image.manifest,
             statements,
-            artifact=self.options.oci_artifact,
-            oci=self.options.oci_types,
+            artifact=bool(self.options.oci_artifact),
+            oci=bool(self.options.oci_types),
         )
         for descriptor in (entry, *blobs):
             self.lease.hold(descriptor.digest)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar
 
+from croze import compatibility
 from croze.fs.pool import Pool
 from croze.image.platform import Platform
 from croze.registry.client import Registry
@@ -69,12 +70,14 @@ InlineCache = Callable[[], Awaitable[Mapping[str, bytes]]]
 @dataclass(frozen=True)
 class ExportContext:
     """`session` is the client the output goes to; `sessions` may lend credentials. `id` is the
-    exporter's id in the request, which the client uses to tell its targets apart."""
+    exporter's id in the request, which the client uses to tell its targets apart. `compatibility`
+    is one of `croze.compatibility`."""
 
     session: str
     sessions: Sequence[str]
     progress: Progress
     id: str = ""
+    compatibility: int = compatibility.CURRENT
     inline_cache: InlineCache | None = None
     """For `type=inline` cache exports: called once the layers exist, answers with what goes into
     each image config as `moby.buildkit.cache.v0`, by the result's key."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
+from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit
 from croze.export.parallel import all_of
 from croze.image import reference
@@ -27,17 +28,19 @@ class ImageOptions:
     unpack: bool = False
     store: bool | None = None
     allow_incomplete: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Of the result, as a frontend would give it."""
     name_canonical: bool = False
     dangling_prefix: str = ""
     dangling_empty_only: bool = False
 
 
 def parse_options(attrs: Mapping[str, str]) -> ImageOptions:
-    """Raises `InvalidRequest`. Attributes that nobody knows are let pass, as BuildKit does."""
-    commit, rest = parse_commit(attrs, inline_attestations=True)
+    """Raises `InvalidRequest`. Attributes that nobody knows are metadata of the result."""
+    commit, rest = parse_commit("image", attrs, inline_attestations=True)
 
     def flag(key: str) -> bool:
-        return parse_bool(key, rest[key], empty=True) if key in rest else False
+        return parse_bool(key, rest.pop(key), empty=True) if key in rest else False
 
     options = ImageOptions(
         commit,
@@ -48,8 +51,9 @@ def parse_options(attrs: Mapping[str, str]) -> ImageOptions:
         store=flag("store") if "store" in rest else None,
         allow_incomplete=flag("unsafe-internal-store-allow-incomplete"),
         name_canonical=flag("name-canonical"),
-        dangling_prefix=rest.get("dangling-name-prefix", ""),
+        dangling_prefix=rest.pop("dangling-name-prefix", ""),
         dangling_empty_only=flag("danging-name-empty-only"),
+        metadata=rest,
     )
     if options.unpack and commit.rewrite_timestamp:
         raise InvalidRequest('exporter option "rewrite-timestamp" conflicts with "unpack"')
@@ -68,6 +72,7 @@ class ImageExporter:
     async def export(self, source: ExportSource, ctx: ExportContext) -> Mapping[str, str]:
         """See `Exporter.export`."""
         options = self._options
+        source = described(source, options.metadata)
         async with self._services.refs.lease() as lease:
             writer = Writer(self._services, options.commit, ctx, lease)
             committed = await writer.commit(source)

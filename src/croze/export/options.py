@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from croze.errors import InvalidRequest
+from croze import compatibility
+from croze.errors import CompatibilityDetail, InvalidRequest
 from croze.image.annotations import AnnotationKey, parse_attrs
 from croze.store.attributes import parse_bool, parse_compression
 from croze.store.contract import Compression
@@ -26,10 +27,11 @@ class Epoch:
 class CommitOptions:
     """How an image is made from a result. None where nothing was said."""
 
+    exporter: str
     name: str = ""
     compression: Compression = field(default_factory=Compression)
-    oci_types: bool = True
-    oci_artifact: bool = True
+    oci_types: bool | None = None
+    oci_artifact: bool | None = None
     annotations: Mapping[AnnotationKey, str] = field(default_factory=dict)
     epoch: Epoch | None = None
     rewrite_timestamp: bool = False
@@ -62,7 +64,7 @@ def source_epoch(metadata: Mapping[str, bytes], key: str = "") -> datetime | Non
 
 
 def parse_commit(
-    attrs: Mapping[str, str], *, inline_attestations: bool
+    exporter: str, attrs: Mapping[str, str], *, inline_attestations: bool
 ) -> tuple[CommitOptions, dict[str, str]]:
     """Read what all image exporters share; returns the rest of the attributes with it."""
     annotations, rest = parse_attrs(attrs)
@@ -72,12 +74,12 @@ def parse_commit(
     given = {key: rest.pop(key) for key in _BOOLEANS if key in rest}
     flags = {key: parse_bool(key, text) for key, text in given.items()}
     epoch = rest.pop("source-date-epoch", None)
-    oci_types = flags.get("oci-mediatypes", True)
     options = CommitOptions(
+        exporter,
         name=rest.pop("name", ""),
-        compression=replace(compression, oci_types=oci_types),
-        oci_types=oci_types,
-        oci_artifact=flags.get("oci-artifact", oci_types),
+        compression=compression,
+        oci_types=flags.get("oci-mediatypes"),
+        oci_artifact=flags.get("oci-artifact"),
         annotations=annotations,
         epoch=Epoch(parse_epoch(epoch, "source-date-epoch")) if epoch is not None else None,
         rewrite_timestamp=flags.get("rewrite-timestamp", False),
@@ -97,13 +99,33 @@ _BOOLEANS = (
 )
 
 
-def _check(options: CommitOptions) -> None:
-    if options.oci_types:
-        return
+def settle(options: CommitOptions, version: int, *, attested: bool) -> CommitOptions:
+    """Decide what was left open, as the BuildKit of that compatibility version did for a result
+    with or without attestations. Raises `InvalidRequest` for what it had not."""
     kind = options.compression.type
-    if kind in ("zstd", "estargz"):
+    if version == compatibility.BUILDKIT_0_13 and kind == "zstd":
+        feature = f"{options.exporter} exporter compression={kind}"
         raise InvalidRequest(
-            f'exporter option "compression={kind}" conflicts with "oci-mediatypes=false"'
+            f"unsupported compatibility-version {version} feature {feature}",
+            CompatibilityDetail(version, feature),
+        )
+    today = version >= compatibility.BUILDKIT_0_32
+    oci = options.oci_types
+    if oci is None:
+        oci = today or attested or options.exporter == "oci"
+    artifact = options.oci_artifact if options.oci_artifact is not None else today and oci
+    compression = replace(options.compression, oci_types=oci)
+    settled = replace(options, oci_types=oci, oci_artifact=artifact, compression=compression)
+    _check(settled)
+    return settled
+
+
+def _check(options: CommitOptions) -> None:
+    if options.oci_types is not False:
+        return
+    if options.compression.type == "estargz":
+        raise InvalidRequest(
+            'exporter option "compression=estargz" conflicts with "oci-mediatypes=false"'
         )
     if options.oci_artifact:
         raise InvalidRequest(

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from croze import compatibility
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
 from croze.registry.transport import Retry
 from croze.session import ssh
@@ -45,7 +46,6 @@ from croze.store.contract import ImmutableRef, MutableRef, RefStore
 SCHEME = "git"
 
 _REMOTE, _SNAPSHOT = "git_remote", "git_snapshot"
-_BEFORE_0_15 = 10
 _DEFAULT_BRANCH = re.compile(r"refs/heads/\S+")
 
 
@@ -195,7 +195,7 @@ class GitSources:
                         str(root),
                         options,
                         found,
-                        writable=ctx.build.compatibility == _BEFORE_0_15,
+                        writable=ctx.build.compatibility == compatibility.BUILDKIT_0_13,
                     )
             done = await ref.commit()
         except BaseException:
@@ -323,7 +323,7 @@ class GitSources:
 
 
 def _writable(ctx: SourceContext) -> bool:
-    return ctx.build.compatibility == _BEFORE_0_15
+    return ctx.build.compatibility == compatibility.BUILDKIT_0_13
 
 
 async def _put_back(repo: MutableRef) -> None:
