@@ -11,6 +11,7 @@ from croze import llb
 from croze.image.platform import parse as parse_platform
 from croze.llb.definition import head
 from croze.llb.graph import Defaults
+from croze.llb.mounts import AnyMount
 from croze.llb.state import State
 
 ZERO = "sha256:" + "0" * 64
@@ -35,7 +36,7 @@ def with_meta() -> State:
 
 
 def with_mounts() -> State:
-    mounts = [
+    mounts: list[AnyMount] = [
         llb.bind("/src", sources(), readonly=True),
         llb.cache("/root/.cache", "builds", sharing="locked"),
         llb.tmpfs("/tmp", size_bytes=64 << 20),
@@ -81,12 +82,18 @@ def merged() -> State:
 GIT = "https://github.com/moby/buildkit.git"
 
 BUILT: dict[str, tuple[Callable[[], State], str]] = {
-    "image": (alpine, "sha256:52ad980af60eade03cf05fce2206c19483941c8d9a53f43a293199ac3344a235"),
+    "image": (
+        alpine,
+        "sha256:52ad980af60eade03cf05fce2206c19483941c8d9a53f43a293199ac3344a235",
+    ),
     "image-opts": (
         lambda: llb.image("alpine", resolve_mode="pull", layer_limit=2, checksum=ZERO),
         "sha256:d03ebf8cd1a58e25cfca94c86a485e478a3f0b33db1b3295b523c78075258a84",
     ),
-    "local": (sources, "sha256:4a37f04432b930e599f02670ea7e67133fe1a8744ffa03c77af500c9b181d864"),
+    "local": (
+        sources,
+        "sha256:4a37f04432b930e599f02670ea7e67133fe1a8744ffa03c77af500c9b181d864",
+    ),
     "git": (
         lambda: llb.git(GIT, "v0.20.0", subdir="docs", mtime="commit"),
         "sha256:8e060404348ac1ca0568998b958e766f9e49820225228bdbd8557a18b37d3fd3",
@@ -138,13 +145,22 @@ BUILT: dict[str, tuple[Callable[[], State], str]] = {
         with_outputs,
         "sha256:e98d31d469205de318b8437e26dc34ddc751ebe28ab76cee83bad4e84574ae96",
     ),
-    "file": (files, "sha256:4d025ae723407bf3a25bc73f3fd811635af88629dd97cd2d7de4458d449ff670"),
+    "file": (
+        files,
+        "sha256:4d025ae723407bf3a25bc73f3fd811635af88629dd97cd2d7de4458d449ff670",
+    ),
     "file-user": (
         lambda: alpine().dir("/w").file(llb.mkdir("d", 0o700, owner=llb.owner("bob:staff"))),
         "sha256:030958614c2a96836ba73a6e6ed0951af5ce3a9b8132307dc03b5c9e3a48871d",
     ),
-    "copy": (copied, "sha256:1e2e13e417a51c0375650bdfea7c6e67116cb2d2eae0d059acee9c0b0b5302fd"),
-    "merge": (merged, "sha256:8a5a7983dffc2e2934983134f247e8984bc03767885a726b720b1b31a62f8985"),
+    "copy": (
+        copied,
+        "sha256:1e2e13e417a51c0375650bdfea7c6e67116cb2d2eae0d059acee9c0b0b5302fd",
+    ),
+    "merge": (
+        merged,
+        "sha256:8a5a7983dffc2e2934983134f247e8984bc03767885a726b720b1b31a62f8985",
+    ),
     "diff": (
         lambda: llb.diff(alpine(), ran(alpine())),
         "sha256:fd21382b8920d1820a6c304b091dc3cb4637a6d482b3229cfabf161e7b8d5e49",
