@@ -25,6 +25,7 @@ from croze.daemon.why_service import build_info
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
+from croze.export.options import is_epoch
 from croze.gateway.bridge import Bridge, evaluate, open_bridge
 from croze.gateway.contract import SolveRequest
 from croze.gateway.results import BridgeResult
@@ -108,11 +109,21 @@ def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequ
 
 
 def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[WantedExport]:
-    """The request's exporters, also in the form that older clients use."""
+    """The request's exporters, opened."""
+    return opened(engine, asked_exports(request), first_id=0)
+
+
+def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str, str]]]:
+    """Types and attributes of the request's exporters, also in the form that older clients use.
+    A build argument SOURCE_DATE_EPOCH that is a time is theirs too, whatever the frontend."""
     asked = [(e.Type, dict(e.Attrs)) for e in request.Exporters]
     if not asked and request.ExporterDeprecated:
         asked = [(request.ExporterDeprecated, dict(request.ExporterAttrsDeprecated))]
-    return opened(engine, asked, first_id=0)
+    epoch = request.FrontendAttrs.get("build-arg:SOURCE_DATE_EPOCH")
+    if epoch is not None and is_epoch(epoch):
+        for _, attrs in asked:
+            attrs.setdefault("source-date-epoch", epoch)
+    return asked
 
 
 async def session_exports(

@@ -51,6 +51,15 @@ def parse_epoch(text: str, key: str) -> datetime | None:
         ) from err
 
 
+def is_epoch(text: str) -> bool:
+    """Whether it is a time, or no time, for `source-date-epoch`; others name where it comes from."""
+    try:
+        parse_epoch(text, "")
+    except InvalidRequest:
+        return False
+    return True
+
+
 def source_epoch(metadata: Mapping[str, bytes], key: str = "") -> datetime | None:
     """SOURCE_DATE_EPOCH as the frontend gave it, for a platform or for all."""
     found = metadata.get(f"{EPOCH_KEY}/{key}") if key else None

@@ -1,0 +1,35 @@
+"""What a request says of its exporters, besides their own attributes."""
+
+from __future__ import annotations
+
+import pytest
+
+from croze.api import control_pb2
+from croze.daemon.build import asked_exports
+
+EPOCH = "build-arg:SOURCE_DATE_EPOCH"
+
+
+@pytest.mark.parametrize(
+    ("given", "attrs", "found"),
+    [
+        ("1445412480", {"a": "b"}, {"a": "b", "source-date-epoch": "1445412480"}),
+        ("", {}, {"source-date-epoch": ""}),
+        ("1445412480", {"source-date-epoch": "7"}, {"source-date-epoch": "7"}),
+        ("context", {}, {}),
+        (None, {}, {}),
+    ],
+)
+def test_the_epoch_is_every_exporters(
+    given: str | None, attrs: dict[str, str], found: dict[str, str]
+) -> None:
+    build = {} if given is None else {EPOCH: given}
+    request = control_pb2.SolveRequest(
+        FrontendAttrs=build,
+        Exporters=[control_pb2.Exporter(Type=kind, Attrs=attrs) for kind in ("oci", "local")],
+    )
+    assert asked_exports(request) == [("oci", found), ("local", found)]
+    old = control_pb2.SolveRequest(
+        FrontendAttrs=build, ExporterDeprecated="tar", ExporterAttrsDeprecated=attrs
+    )
+    assert asked_exports(old) == [("tar", found)]
