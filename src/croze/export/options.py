@@ -52,7 +52,7 @@ def parse_epoch(text: str, key: str) -> datetime | None:
 
 
 def is_epoch(text: str) -> bool:
-    """Whether it is a time, or no time, for `source-date-epoch`; others name where it comes from."""
+    """Whether it is a time, or none, for `source-date-epoch`; others name where it comes from."""
     try:
         parse_epoch(text, "")
     except InvalidRequest:
