@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,9 @@ TOLD = Attestation("https://spdx.dev/Document", b"{}")
 
 async def exported(
     shop: Workshop, source: ExportSource, attrs: Mapping[str, str], version: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     answer = await export(shop, "image", {"name": "x", **attrs}, source, version=version)
-    found: dict[str, object] = json.loads(
-        checked(shop.store.blobs, answer["containerimage.digest"])
-    )
+    found: dict[str, Any] = json.loads(checked(shop.store.blobs, answer["containerimage.digest"]))
     return found
 
 
@@ -36,7 +35,7 @@ async def test_old_images_have_dockers_media_types(workshop: Workshop, version: 
     ref = await make_ref(workshop, {"a": "one"})
     manifest = await exported(workshop, single(ref), {}, version)
     assert manifest["mediaType"] == DOCKER + "manifest.v2+json"
-    layer = manifest["layers"][0]  # type: ignore[index]
+    layer = manifest["layers"][0]
     assert layer["mediaType"] == "application/vnd.docker.image.rootfs.diff.tar.gzip"
     asked = await exported(workshop, single(ref), {"oci-mediatypes": "true"}, version)
     assert asked["mediaType"] == OCI + "manifest.v1+json"
@@ -49,7 +48,7 @@ async def test_old_images_have_dockers_media_types(workshop: Workshop, version: 
 async def test_old_attestations_are_images(workshop: Workshop, version: int) -> None:
     index = await exported(workshop, single(None, attestations=(TOLD,)), {}, version)
     assert index["mediaType"] == OCI + "index.v1+json"
-    entry = index["manifests"][1]["digest"]  # type: ignore[index]
+    entry = index["manifests"][1]["digest"]
     manifest = json.loads(checked(workshop.store.blobs, entry))
     assert "artifactType" not in manifest
     assert manifest["config"]["mediaType"] == OCI + "config.v1+json"
@@ -74,7 +73,7 @@ async def test_an_exporters_attribute_gives_the_config(workshop: Workshop) -> No
     config = {"architecture": "arm64", "os": "linux", "config": {"Cmd": ["/said"]}}
     attrs = {"containerimage.config": json.dumps(config)}
     made = await exported(workshop, single(None), attrs, compatibility.CURRENT)
-    found = json.loads(checked(workshop.store.blobs, made["config"]["digest"]))  # type: ignore[index]
+    found = json.loads(checked(workshop.store.blobs, made["config"]["digest"]))
     assert found["architecture"] == "arm64"
     assert found["config"] == {"Cmd": ["/said"]}
 
@@ -88,9 +87,9 @@ async def test_an_attribute_for_one_platform_goes_first(workshop: Workshop) -> N
     for source in (single(None), several({AMD: await make_ref(workshop, {"a": "b"})})):
         made = await exported(workshop, source, attrs, compatibility.CURRENT)
         if "manifests" in made:
-            entry = made["manifests"][0]["digest"]  # type: ignore[index]
+            entry = made["manifests"][0]["digest"]
             made = json.loads(checked(workshop.store.blobs, entry))
-        found = json.loads(checked(workshop.store.blobs, made["config"]["digest"]))  # type: ignore[index]
+        found = json.loads(checked(workshop.store.blobs, made["config"]["digest"]))
         assert found["author"] == "one"
     for result in source.results:
         if result.ref is not None:
