@@ -9,13 +9,14 @@ import pytest
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
-ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility"}
+ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility", "rpc"}
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
     "session fs image llb api attest telemetry"
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
+    "rpc": set(),
     "telemetry": {"api"},
     "llb": {"api", "image"},
     "image": set(),

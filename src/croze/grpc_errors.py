@@ -30,6 +30,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from croze import errors
 from croze.api import errdefs_pb2, ops_pb2
+from croze.rpc.channels import HEADERS_LIMIT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ _DECISION = "github.com/moby/buildkit/policysession.DecisionResponse+json"
 _EXIT = "github.com/moby/buildkit/gatewayapi.ExitMessage+json"
 _DENY = 1
 _OWN_CODE = "croze.v1/Code+json"
+_MESSAGE_LIMIT = 256 * 1024
+"""Characters; of four bytes each, and as `%XX`, they are 3 MiB."""
+_STATUS_LIMIT_BYTES = HEADERS_LIMIT_BYTES // 2
+"""As base64 10.7 MiB, which with the message leaves room for other headers."""
 
 _CLASSES: dict[str, type[errors.CrozeError]] = {
     cls.code: cls
@@ -135,7 +140,18 @@ def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status
     if (plain and code is not grpc.StatusCode.CANCELLED) or isinstance(known, errors.ExitError):
         details.append(_encode_own_code(known))
         code = grpc.StatusCode.UNKNOWN if plain else code
-    return status_pb2.Status(code=code.value[0], message=str(known), details=details)
+    return _fitting(status_pb2.Status(code=code.value[0], message=str(known), details=details))
+
+
+def _fitting(status: status_pb2.Status) -> status_pb2.Status:
+    """Without what no peer would take: a status travels as headers, and they are limited. The
+    largest details go first; they are those with whole files in them."""
+    if len(status.message) > _MESSAGE_LIMIT:
+        status.message = status.message[:_MESSAGE_LIMIT] + " …"
+    while status.ByteSize() > _STATUS_LIMIT_BYTES and status.details:
+        sizes = [detail.ByteSize() for detail in status.details]
+        del status.details[sizes.index(max(sizes))]
+    return status
 
 
 def _encode_own_code(error: errors.CrozeError) -> any_pb2.Any:

@@ -21,6 +21,7 @@ from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheEntry, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
 from croze.grpc_errors import Context, aborting
+from croze.rpc.channels import make_server
 from croze.session import content, filesend, filesync, secrets, upload
 from croze.session.contract import Session
 from croze.session.manager import Sessions
@@ -39,7 +40,7 @@ class Daemon:
         self.work: Work = self.nothing
         self.cancelled = asyncio.Event()
         self.solved: dict[str, asyncio.Event] = {}
-        self._server = grpc.aio.server()
+        self._server = make_server()
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("moby.buildkit.v1.Control", self._methods()),)
         )
@@ -131,6 +132,21 @@ async def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     async with Daemon(tmp_path / "d.sock") as running:
         yield running
+
+
+async def test_an_error_with_a_large_file_arrives(daemon: Daemon) -> None:
+    """From a daemon with the limits of Go's gRPC, as BuildKit's is."""
+    lines = (errors.Range(errors.Position(70_000), errors.Position(70_000)),)
+    file = errors.SourceDetail("Dockerfile", b"# a comment\n" * 90_000, lines)
+
+    async def fail(session: Session, request: object) -> dict[str, str]:
+        raise errors.InvalidRequest("the real error", file)
+
+    daemon.work = fail
+    async with connect(daemon.address) as client:
+        with pytest.raises(errors.InvalidRequest, match="the real error") as caught:
+            await client.solve(SolvePlan(frontend="dockerfile.v0"))
+    assert file in caught.value.details
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from croze.api import otlp_pb2
 from croze.daemon.calls import Calls
 from croze.errors import NotFound
 from croze.grpc_errors import Context, aborting
+from croze.rpc.channels import make_server, open_channel
 from croze.telemetry.metrics import Metrics
 from croze.telemetry.prometheus import render
 from croze.telemetry.spans import CURRENT, SpanContext, root
@@ -62,14 +63,14 @@ async def both() -> AsyncIterator[bytes]:
 
 async def test_calls() -> None:
     metrics, traces, shapes = Metrics(), Traces(otlp_pb2.Resource()), Shapes()
-    server = grpc.aio.server(interceptors=[Calls(metrics, traces)])
+    server = make_server(interceptors=[Calls(metrics, traces)])
     server.add_generic_rpc_handlers((shapes.handler(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     parent = root()
     traces.want(parent.trace_id)
     headers = (("traceparent", parent.traceparent),)
-    async with asyncio.timeout(10), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with asyncio.timeout(10), open_channel(f"127.0.0.1:{port}") as channel:
         one = channel.unary_unary("/test.Shapes/one", bytes, bytes)
         assert await one(b"x", metadata=headers) == b"x"
         with pytest.raises(grpc.aio.AioRpcError, match="nothing"):

@@ -11,6 +11,7 @@ import pytest
 
 from croze.api import control_pb2, control_pb2_grpc, otlp_pb2
 from croze.daemon.trace_service import collecting
+from croze.rpc.channels import open_channel
 from croze.telemetry.send import TRACES_METHOD
 from croze.telemetry.spans import make_span, root
 from croze.telemetry.traces import Traces
@@ -26,7 +27,7 @@ async def test_spans_and_nothing_else(tmp_path: Path, monkeypatch: pytest.Monkey
     async with asyncio.timeout(10), collecting(traces, path):
         assert path.stat().st_mode & 0o777 == 0o666
         monkeypatch.chdir(path.parent)
-        async with grpc.aio.insecure_channel("unix:otel.sock") as channel:
+        async with open_channel("unix:otel.sock") as channel:
             export = channel.unary_unary(
                 TRACES_METHOD,
                 otlp_pb2.ExportTraceServiceRequest.SerializeToString,

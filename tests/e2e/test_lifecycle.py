@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from croze.rpc.channels import open_channel
 from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
 
 CROZED = CROZE.with_name("crozed")
@@ -84,7 +85,7 @@ def test_the_socket_belongs_to_whom_the_settings_say(stopped: Sandbox) -> None:
 
 
 async def test_health(sandbox: Sandbox) -> None:
-    async with grpc.aio.insecure_channel(f"unix:{sandbox.socket}") as channel:
+    async with open_channel(f"unix:{sandbox.socket}") as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
         assert await check(b"", timeout=10) == SERVING
         with pytest.raises(grpc.RpcError, match="unknown service"):
@@ -97,7 +98,7 @@ async def test_health(sandbox: Sandbox) -> None:
 async def test_messages_have_a_limit(sandbox: Sandbox) -> None:
     """Of 16 MiB, as BuildKit's have."""
     options = [("grpc.max_send_message_length", -1)]
-    async with grpc.aio.insecure_channel(f"unix:{sandbox.socket}", options) as channel:
+    async with open_channel(f"unix:{sandbox.socket}", options) as channel:
         info = channel.unary_unary("/moby.buildkit.v1.Control/Info", bytes, bytes)
         unknown_field = b"\x7a\x80\x80\x80\x07"  # number 15, of 14 MiB
         assert await info(unknown_field + bytes(14 << 20), timeout=30)

@@ -14,6 +14,7 @@ import pytest
 from croze import llb
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
+from croze.rpc.channels import open_channel
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provider import Provider
@@ -80,7 +81,7 @@ async def interrupted(sandbox: Sandbox, layout: Path, *, back: bool) -> bytes:
     async def sign() -> None:
         await asyncio.to_thread(sandbox.croze, "build", *base(layout), go)
 
-    async with asyncio.timeout(40), grpc.aio.insecure_channel(sandbox.address) as channel:
+    async with asyncio.timeout(40), open_channel(sandbox.address) as channel:
         stub: ControlAsyncStub = ControlStub(channel)
         async with lend(channel, providers(b"first"), id=asked.Session):
             solving = stub.Solve(asked)

@@ -18,6 +18,7 @@ from croze.gateway.bridge import Bridge
 from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
 from croze.gateway.serve import ServedBuild
 from croze.grpc_errors import to_status, translated
+from croze.rpc.channels import make_server, open_channel
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from tests.gateway.test_bridge import Echo
@@ -53,13 +54,13 @@ async def client(
 async def serving(
     forwarder: GatewayForwarder, tmp_path: Path
 ) -> AsyncIterator[gateway_pb2_grpc.LLBBridgeAsyncStub]:
-    server = grpc.aio.server()
+    server = make_server()
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(forwarder.servicer(), server)
     address = f"unix:{tmp_path}/bridge.sock"
     server.add_insecure_port(address)
     await server.start()
     try:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with open_channel(address) as channel:
             yield gateway_pb2_grpc.LLBBridgeStub(channel)
     finally:
         await server.stop(None)

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-import grpc.aio
 import pytest
 
 from croze.ops.content import ContentDigests
+from croze.rpc.channels import open_channel
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.serve import lend
 from croze.solver.contract import Vertex
@@ -102,7 +102,7 @@ async def world(tmp_path: Path, own_mounts: None) -> AsyncIterator[World]:
     base = make_rootfs(tmp_path / "busybox")
     async with (
         Daemon(tmp_path / "d.sock") as daemon,
-        grpc.aio.insecure_channel(daemon.address) as channel,
+        open_channel(daemon.address) as channel,
         lend(channel, lent, name="test") as session,
         make_world(tmp_path, {"busybox": base}, daemon.sessions, [session.id]) as made,
     ):

@@ -12,6 +12,7 @@ import pytest
 
 from croze.api import control_pb2
 from croze.grpc_errors import Context, aborting
+from croze.rpc.channels import make_server, open_channel
 from croze.session.contract import Session
 from croze.session.manager import Sessions
 from croze.session.provider import Provider
@@ -24,7 +25,7 @@ class Daemon:
     def __init__(self, path: Path) -> None:
         self.sessions = Sessions()
         self.address = f"unix:{path}"
-        self._server = grpc.aio.server()
+        self._server = make_server()
         handler = grpc.stream_stream_rpc_method_handler(
             self._session,
             request_deserializer=control_pb2.BytesMessage.FromString,
@@ -66,7 +67,7 @@ def lending(daemon: Daemon) -> Lend:
     @asynccontextmanager
     async def open_session(providers: Sequence[Provider]) -> AsyncIterator[Session]:
         async with (
-            grpc.aio.insecure_channel(daemon.address) as channel,
+            open_channel(daemon.address) as channel,
             lend(channel, providers, name="test", shared_key="key") as lent,
         ):
             yield await daemon.sessions.get(lent.id)

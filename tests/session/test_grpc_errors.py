@@ -125,3 +125,14 @@ def test_the_cause_of_a_group() -> None:
     cause = errors.NotFound("this")
     group = BaseExceptionGroup("g", [asyncio.CancelledError(), ValueError(), cause])
     assert root_cause(BaseExceptionGroup("outer", [group])) is cause
+
+
+def test_what_no_peer_would_take_is_cut() -> None:
+    """A status is a header; the small details stay, and the message does up to a point."""
+    file = errors.SourceDetail("Dockerfile", b"x" * 5_000_000, SOURCE.ranges)
+    vertex = errors.VertexDetail("sha256:1")
+    shown = from_status(to_status(errors.InvalidRequest("bad", file, vertex), plain=True))
+    assert shown.details == [file, vertex]
+    cut = from_status(to_status(errors.InvalidRequest("bad", SOURCE, file, vertex, file)))
+    assert cut.details == [SOURCE, vertex, file]
+    assert len(str(from_status(to_status(errors.NotFound("x" * 5_000_000))))) < 300_000

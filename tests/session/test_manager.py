@@ -10,6 +10,7 @@ import pytest
 from croze import errors
 from croze.api import secrets_pb2, upload_pb2
 from croze.grpc_errors import Context, translated
+from croze.rpc.channels import open_channel
 from croze.session import manager, provider
 from croze.session.contract import Session
 from croze.session.manager import Headers, HealthPolicy, Sessions
@@ -99,7 +100,7 @@ async def test_get_waits_for_a_session_and_ignores_the_prefix(daemon: Daemon) ->
     waiting = asyncio.get_running_loop().create_task(daemon.sessions.get("vertex:late"))
     await asyncio.sleep(0)
     async with (
-        grpc.aio.insecure_channel(daemon.address) as channel,
+        open_channel(daemon.address) as channel,
         lend(channel, [Echo()], id="late"),
     ):
         assert (await waiting).id == "late"
@@ -137,7 +138,7 @@ async def test_a_call_in_flight_fails_when_the_client_goes(lending: Lend) -> Non
 
 async def test_the_same_id_twice_is_refused(daemon: Daemon) -> None:
     async with (
-        grpc.aio.insecure_channel(daemon.address) as channel,
+        open_channel(daemon.address) as channel,
         lend(channel, [Echo()], id="same"),
     ):
         await daemon.sessions.get("same")
@@ -161,7 +162,7 @@ async def test_strangers_cannot_call_the_lent_services(
     monkeypatch.setattr(bridge, "connect", spy)
     async with (
         lending([Echo()]),
-        grpc.aio.insecure_channel(f"unix-abstract:{names[0]}") as stranger,
+        open_channel(f"unix-abstract:{names[0]}") as stranger,
     ):
         call = stranger.unary_unary("/test.Echo/One", bytes, bytes)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -211,7 +212,7 @@ async def test_a_session_needs_an_id() -> None:
 
 async def test_a_client_that_comes_back_is_taken_for_the_same(daemon: Daemon) -> None:
     """Who waits for the session while it is away gets the new one; the old stays closed."""
-    async with grpc.aio.insecure_channel(daemon.address) as channel:
+    async with open_channel(daemon.address) as channel:
         async with lend(channel, [Echo()], id="back"):
             first = await daemon.sessions.get("back")
         await first.wait_closed()

@@ -152,6 +152,16 @@ async def test_patterns_travel_in_the_metadata(lending: Lend, tree: Path) -> Non
     assert set(contents) == {"ünï", "dir/f0000", *(f"dir/f{n:04}" for n in range(2, 10))}
 
 
+async def test_a_great_many_patterns_fit(lending: Lend, tree: Path) -> None:
+    """Both ends have the limits of Go's gRPC: BuildKit's daemon and its clients have them."""
+    sink = MemorySink()
+    ignored = [f"dir/a-file-that-is-not-there-{n:05}" for n in range(20_000)]
+    request = DirRequest("context", include=("dir/f000*",), exclude=(*ignored, "dir/f0001"))
+    async with lending([FilesProvider({"context": LentDir(tree)})]) as session:
+        contents = await filesync.receive_dir(session, request, sink)
+    assert set(contents) == {"dir/f0000", *(f"dir/f{n:04}" for n in range(2, 10))}
+
+
 async def test_the_lenders_own_excludes_hold(lending: Lend, tree: Path) -> None:
     sink = MemorySink()
     async with lending([FilesProvider({"c": LentDir(tree, exclude=("dir",))})]) as session:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import grpc.aio
 import pytest
 from aiohttp import web
 
 from croze.api import otlp_pb2
 from croze.daemon.trace_service import trace_handler
+from croze.rpc.channels import make_server
 from croze.telemetry.environment import Target
 from croze.telemetry.export import MetricReader, SpanBatches
 from croze.telemetry.metrics import Metrics, Scope
@@ -74,7 +74,7 @@ async def test_grpc() -> None:
     """The daemon's own service is a collector, too."""
     received, context = Traces(RESOURCE), root()
     received.want(context.trace_id)
-    server = grpc.aio.server()
+    server = make_server()
     server.add_generic_rpc_handlers((trace_handler(received),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -17,7 +17,7 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.client.plan import SolvePlan
 from croze.client.solve import SolveResult, solve
 from croze.grpc_errors import translated
-from croze.session.bridge import MESSAGE_LIMIT_BYTES
+from croze.rpc.channels import Options, open_channel
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 UsageRecord = control_pb2.UsageRecord
 """A row of `du`, as the daemon sends it."""
 
-_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+_OPTIONS: Options = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
 )
@@ -71,13 +69,10 @@ async def connect(address: str, tls: Tls | None = None) -> AsyncIterator[Client]
     a daemon that is not there makes calls fail with `errors.Unavailable`."""
     target, extra = _target(address)
     options = (*_OPTIONS, *extra)
-    if tls is None:
-        channel = grpc.aio.insecure_channel(target, options)
-    else:
-        if tls.server_name:
-            options = (*options, ("grpc.ssl_target_name_override", tls.server_name))
-        channel = grpc.aio.secure_channel(target, _credentials(tls), options)
-    async with channel:
+    if tls is not None and tls.server_name:
+        options = (*options, ("grpc.ssl_target_name_override", tls.server_name))
+    credentials = _credentials(tls) if tls is not None else None
+    async with open_channel(target, options, credentials=credentials) as channel:
         yield Client(channel)
 
 

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-import grpc.aio
 from grpc.aio import Server
 
 from croze.api import (
@@ -31,11 +30,11 @@ from croze.daemon.settings import Settings
 from croze.daemon.trace_service import collecting, trace_handler
 from croze.daemon.why_service import WhyService
 from croze.fs.pool import WorkerPool
+from croze.rpc import channels
 from croze.session.health import health_handler
 
 log = logging.getLogger(__name__)
 
-MESSAGE_LIMIT_BYTES = 16 << 20
 BUILD_GRACE_S = 30 * 24 * 3600.0
 STOP_GRACE_S = 1.0
 """For what clients still have to do once their builds are over."""
@@ -43,8 +42,6 @@ ECHO_S = 0.2
 ADDRESSES = "crozed.addresses"
 """Name of the file below the root that says where the daemon listens; `drivers.local` reads it."""
 OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.max_ping_strikes", 0),
 )
@@ -148,7 +145,7 @@ async def stop_serving(server: Server, engine: Engine, stop: Stop) -> None:
 
 def make_server(engine: Engine) -> Server:
     """All services on one gRPC server."""
-    server = grpc.aio.server(interceptors=[engine.telemetry.calls], options=OPTIONS)
+    server = channels.make_server(OPTIONS, [engine.telemetry.calls])
     control_pb2_grpc.add_ControlServicer_to_server(ControlService(engine), server)
     content_pb2_grpc.add_ContentServicer_to_server(ContentService(engine.store.blobs), server)
     server.add_generic_rpc_handlers((trace_handler(engine.telemetry.traces),))

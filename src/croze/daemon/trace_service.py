@@ -13,6 +13,7 @@ import grpc.aio
 from croze.api import otlp_pb2
 from croze.errors import InvalidRequest
 from croze.grpc_errors import Context
+from croze.rpc.channels import make_server
 from croze.telemetry.traces import Traces
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -44,7 +45,7 @@ async def collecting(traces: Traces, path: Path) -> AsyncIterator[None]:
     if it can't be had."""
     path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    server = grpc.aio.server()
+    server = make_server()
     server.add_generic_rpc_handlers((trace_handler(traces),))
     folder = os.open(path.parent, os.O_PATH)
     try:

@@ -26,12 +26,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import grpc.aio
-
 from croze import llb
 from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2, stat_pb2
 from croze.errors import CrozeError
 from croze.grpc_errors import to_status, translated
+from croze.rpc import channels
 from croze.session import bridge
 
 _OPT = "BUILDKIT_FRONTEND_OPT_"
@@ -196,8 +195,7 @@ async def connected(heard: int, said: int) -> AsyncIterator[gateway_pb2_grpc.LLB
     )
     name = bridge.fresh_name()
     with bridge.accepting(name) as accepted:
-        options = bridge.CHANNEL_OPTIONS
-        async with grpc.aio.insecure_channel(f"unix-abstract:{name}", options=options) as channel:
+        async with channels.open_channel(f"unix-abstract:{name}", channels.LOCAL) as channel:
             channel.get_state(try_to_connect=True)
             sock = await accepted.wait()
             pumping = loop.create_task(bridge.both(_Descriptors(reader, said), sock))

@@ -11,13 +11,12 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import grpc.aio
-
 from croze.api import gateway_pb2_grpc
 from croze.errors import CrozeError, PermissionDenied
 from croze.gateway.forward import BridgeService
 from croze.gateway.serve import ServedBuild
 from croze.grpc_errors import Context, root_cause
+from croze.rpc import channels
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Executor, Process, Stdio
 from croze.session import bridge
@@ -87,7 +86,7 @@ async def _connected(served: ServedBuild) -> AsyncIterator[socket.socket]:
             raise PermissionDenied("this build has a frontend already")
         return served
 
-    server = grpc.aio.server(options=bridge.CHANNEL_OPTIONS)
+    server = channels.make_server(channels.LOCAL)
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(BridgeService(find), server)
     server.add_insecure_port(f"unix-abstract:{name}")
     await server.start()

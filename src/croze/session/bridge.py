@@ -22,18 +22,6 @@ GATHER_BYTES = 32 * 1024
 BUSY_S = 0.003
 GATHER_S = 0.001
 
-MESSAGE_LIMIT_BYTES = 16 << 20
-"""What BuildKit takes and sends at most in one message."""
-
-CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
-    ("grpc.default_authority", "localhost"),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.so_reuseport", 0),
-)
-
 
 class Connection(Protocol):
     """One end of a byte stream."""

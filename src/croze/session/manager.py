@@ -20,6 +20,7 @@ import grpc.aio
 from croze import errors
 from croze.api import control_pb2
 from croze.grpc_errors import Context, as_croze_error
+from croze.rpc import channels
 from croze.session import bridge, contract
 
 log = logging.getLogger(__name__)
@@ -188,9 +189,7 @@ class Sessions:
     ) -> AsyncIterator[tuple[OpenSession, bridge.Accepted]]:
         name = bridge.fresh_name()
         with bridge.accepting(name) as accepted:
-            channel = grpc.aio.insecure_channel(
-                f"unix-abstract:{name}", options=bridge.CHANNEL_OPTIONS
-            )
+            channel = channels.open_channel(f"unix-abstract:{name}", channels.LOCAL)
             try:
                 yield OpenSession(headers, channel), accepted
             finally:

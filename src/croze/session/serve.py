@@ -19,6 +19,7 @@ import grpc.aio
 from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
 from croze.grpc_errors import from_rpc_error
+from croze.rpc import channels
 from croze.session import bridge, manager
 from croze.session.health import health_handler
 from croze.session.provider import Announcing, Provider
@@ -152,7 +153,7 @@ async def _carry(session: LentSession, call: _SessionCall, sock: socket.socket) 
 async def _served(providers: Sequence[Provider]) -> AsyncIterator[socket.socket]:
     """A server of the providers, and the one connection it answers."""
     name, own_name = bridge.fresh_name(), bridge.fresh_name()
-    server = grpc.aio.server(options=bridge.CHANNEL_OPTIONS)
+    server = channels.make_server(channels.LOCAL)
     server.add_generic_rpc_handlers(_handlers(providers, f"unix-abstract:{own_name}"))
     server.add_insecure_port(f"unix-abstract:{name}")
     await server.start()

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from croze.errors import Unavailable
 from croze.grpc_errors import translated
+from croze.rpc.channels import open_channel
 from croze.telemetry.environment import Target
 
 TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -45,12 +46,11 @@ class GrpcSender:
         compression = grpc.Compression.Gzip if target.compress else None
         url = urlsplit(target.endpoint)
         address = target.endpoint if url.scheme == "unix" else url.netloc or target.endpoint
+        credentials = None
         if url.scheme == "https":
             roots = Path(target.ca_file).read_bytes() if target.ca_file else None
             credentials = grpc.ssl_channel_credentials(roots)
-            self._channel = grpc.aio.secure_channel(address, credentials, compression=compression)
-        else:
-            self._channel = grpc.aio.insecure_channel(address, compression=compression)
+        self._channel = open_channel(address, credentials=credentials, compression=compression)
         self._call = self._channel.unary_unary(
             method, request_serializer=_serialize, response_deserializer=bytes
         )
