@@ -163,3 +163,56 @@ async def test_usage_survives_a_restart(opener: Opener) -> None:
     async with opener() as store:
         assert await store.refs.disk_usage() == [before]
         assert before.usage_count == 4
+
+
+HOUR = [PrunePolicy(keep_duration_s=3600, all=True)]
+
+
+async def every_kind(store: Store, sources: Sources) -> None:
+    """One idle record at least of each way that records come to be."""
+    await (
+        await (await store.refs.new(None, record_type="source.local")).commit(retain=True)
+    ).release()
+    async with store.refs.cache_mount("id", None, Sharing.SHARED):
+        pass
+    lazy = await store.refs.from_layers([sources.layer({"a": b"1"}), sources.layer({"b": b"1"})])
+    a = await make_ref(store.refs, None, {"a": "1"})
+    b = await make_ref(store.refs, a, {"b": "1"})
+    held = [lazy, a, b, await store.refs.diff(a, b), await store.refs.merge([a, b])]
+    for ref in held:
+        assert ref is not None
+        await ref.release()
+
+
+async def test_what_was_made_or_used_a_moment_ago_stays(opener: Opener, sources: Sources) -> None:
+    async with opener() as store:
+        await every_kind(store, sources)
+        before = {r.id: r for r in await store.refs.disk_usage()}
+        assert len(before) == 8
+        assert await pruned(store, HOUR) == []
+    async with opener() as store:
+        assert {r.id: r for r in await store.refs.disk_usage()} == before
+        assert await pruned(store, HOUR) == []
+        assert len(await pruned(store)) == 8
+
+
+async def test_a_directory_used_again_counts_on(store: Store) -> None:
+    ref = await store.refs.new(None, record_type="source.local")
+    for uses in (1, 2, 3):
+        view = await ref.commit(retain=True)
+        (usage,) = await store.refs.disk_usage()
+        assert (usage.id, usage.usage_count) == (view.id, uses)
+        await view.release()
+        (usage,) = await store.refs.disk_usage()
+        assert (usage.id, usage.usage_count) == (ref.id, uses)
+        ref = await store.refs.get_mutable(ref.id)
+    await ref.release()
+
+
+async def test_the_end_of_a_use_is_its_time(store: Store) -> None:
+    for sharing in (Sharing.SHARED, Sharing.SHARED, Sharing.LOCKED):
+        async with store.refs.cache_mount("id", None, sharing):
+            (during,) = await store.refs.disk_usage()
+        (after,) = await store.refs.disk_usage()
+        assert after.last_used_at > during.last_used_at
+    assert after.usage_count == 3

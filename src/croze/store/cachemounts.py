@@ -81,6 +81,7 @@ class CacheMounts:
             while (ref := await self._acquire(name, key, base, sharing, description)) is None:
                 await key.freed.wait()
             try:
+                self._core.table.used(ref.record)
                 async with AsyncExitStack() as stack:
                     handle = CacheHandle(self._core, ref.record, stack)
                     stack.push_async_callback(handle.release)
@@ -143,7 +144,6 @@ class CacheMounts:
     async def _fresh(self, key: str, base: ImmutableRef | None, description: str) -> MutableHandle:
         ref = await self._make(base, description=description, record_type="exec.cachemount")
         self._core.table.change(ref.record, meta={KEY: key}, retained=True)
-        self._core.table.used(ref.record)
         return ref
 
     async def _release(self, key: _Key, ref: MutableHandle, sharing: Sharing) -> None:

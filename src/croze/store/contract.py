@@ -228,7 +228,7 @@ class UsageRecord:
     size: int
     parents: tuple[str, ...]
     created_at: datetime
-    last_used_at: datetime | None
+    last_used_at: datetime
     usage_count: int
     description: str
     record_type: RecordType

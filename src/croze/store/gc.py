@@ -37,8 +37,8 @@ class Candidate:
 
     @property
     def last_used(self) -> float:
-        at = self.usage.last_used_at
-        return at.timestamp() if at else 0.0
+        """Seconds since the epoch."""
+        return self.usage.last_used_at.timestamp()
 
 
 def percent_bytes(stat: DiskStat, percent: int) -> int:

@@ -87,6 +87,8 @@ class Handle:
             return
         self._released = True
         self._record.handles -= 1
+        if not self._record.handles:
+            self._core.table.touched(self._record)
         data = self._record.data
         if data.mutable and not data.retained and not self._core.table.held(self._record):
             await self._core.delete([self._record])

@@ -82,7 +82,7 @@ def _candidate(
         size=size,
         parents=data.parents,
         created_at=utc(data.created_ns),
-        last_used_at=utc(record.last_used_ns) if record.last_used_ns else None,
+        last_used_at=utc(record.last_used_ns),
         usage_count=record.usage_count,
         description=data.description,
         record_type=data.record_type,

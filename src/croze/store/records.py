@@ -65,10 +65,10 @@ class RecordData(msgspec.Struct, omit_defaults=True):
 
 @dataclass(eq=False)
 class Record:
-    """A record and what goes on with it now."""
+    """A record and what goes on with it now. Making it is its first use."""
 
     data: RecordData
-    last_used_ns: int = 0
+    last_used_ns: int
     usage_count: int = 0
     snapshot_size: int | None = None
     """Bytes, once measured."""
@@ -126,12 +126,14 @@ class RecordTable:
         decode = msgspec.msgpack.Decoder(RecordData).decode
         for _, data in self._db.read("SELECT id, data FROM records"):
             assert isinstance(data, bytes)
-            self._index(Record(decode(data)))
+            known = decode(data)
+            self._index(Record(known, known.created_ns))
         for id, last_used_ns, count, size in self._db.read("SELECT * FROM usage"):
             if (record := self._records.get(str(id))) is not None:
                 assert isinstance(last_used_ns, int)
                 assert isinstance(count, int)
-                record.last_used_ns, record.usage_count = last_used_ns, count
+                record.last_used_ns = last_used_ns or record.last_used_ns
+                record.usage_count = count
                 record.snapshot_size = size if isinstance(size, int) else None
         for record in self._records.values():
             for parent in record.data.parents:
@@ -182,7 +184,7 @@ class RecordTable:
         sets = [self._by_meta.get(item, set()) for item in meta.items()]
         ids = set.intersection(*sets) if sets else set()
         found = [self._records[i] for i in ids]
-        return sorted(found, key=lambda r: (r.last_used_ns or r.data.created_ns, r.id))[::-1]
+        return sorted(found, key=lambda r: (r.last_used_ns, r.id))[::-1]
 
     def by_chain(self, chain_id: str) -> Sequence[Record]:
         """Records of immutable states with this chain of diff IDs."""
@@ -210,9 +212,10 @@ class RecordTable:
         """Store a new record over existing parents."""
         parents = [self.get(p) for p in data.parents]
         data.created_ns = data.created_ns or time.time_ns()
-        record = Record(data)
+        record = Record(data, time.time_ns())
         self._write(data)
         self._index(record)
+        self._write_later(record)
         for parent in parents:
             parent.children += 1
         return record
@@ -258,10 +261,23 @@ class RecordTable:
         return self._db.restore_ballast()
 
     def used(self, record: Record) -> None:
-        """Count a use, now. Written with others a little later."""
-        record.last_used_ns = time.time_ns()
-        record.usage_count += 1
-        self._write_later(record)
+        """Count a use, now; see `touched`."""
+        self._stamp(record, 1)
+
+    def touched(self, record: Record) -> None:
+        """A use has ended, now. Written with others a little later. Twins are one directory: what
+        is used of one is used of the other."""
+        self._stamp(record, 0)
+
+    def _stamp(self, record: Record, uses: int) -> None:
+        if record.gone:
+            return
+        twin = self.twin_of(record)
+        both = (record, twin) if twin is not None else (record,)
+        now, count = time.time_ns(), max(r.usage_count for r in both) + uses
+        for one in both:
+            one.last_used_ns, one.usage_count = now, count
+            self._write_later(one)
 
     def measured(self, record: Record, snapshot_size: int) -> None:
         """Remember the size of a snapshot that can't change any more."""

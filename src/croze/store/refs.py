@@ -112,9 +112,7 @@ class DiskRefStore:
 
     async def get_mutable(self, id: str) -> MutableRef:
         """See `RefStore.get_mutable`."""
-        record = await take(self._core, id)
-        self._core.table.used(record)
-        return MutableHandle(self._core, record)
+        return MutableHandle(self._core, await take(self._core, id))
 
     def find(self, **meta: str) -> Sequence[str]:
         """See `RefStore.find`."""
