@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 STAMP := .venv/.ready
+PREFIX ?= /usr/local
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +26,12 @@ $(STAMP): pyproject.toml requirements.lock
 	@scripts/install.sh python
 	@touch $(STAMP)
 
+install:  ## put croze and crozed into PREFIX/bin (PREFIX=/usr/local)
+	@scripts/install.sh prefix "$(PREFIX)"
+
+uninstall:  ## take away what `make install` made
+	@rm -rf "$(PREFIX)/lib/croze" "$(PREFIX)/bin/croze" "$(PREFIX)/bin/crozed"
+
 proto: $(STAMP)  ## regenerate src/croze/api from its .proto files
 	@scripts/proto.sh
 
@@ -37,4 +44,4 @@ format: $(STAMP)  ## format the code
 clean:  ## remove the environment and everything that was made
 	@rm -rf .venv .cache
 
-.PHONY: help demo test check setup setup-test proto lock format clean
+.PHONY: help demo test check setup setup-test install uninstall proto lock format clean

@@ -13,3 +13,5 @@ run() { printf '\n$ %s\n' "$*"; "$@"; }
 run croze build --build-context toolchain="$toolchain" --secret id=greeting,src="$secret" -t hello examples/hello
 run croze run hello
 run croze run hello "from a container"
+
+printf '\ncroze is at %s; `make install` puts it on the PATH.\n' "$PWD/.venv/bin/croze"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Install what a task needs, and only what is missing:
-#   install.sh python     the locked environment in .venv
-#   install.sh runtime    the OCI runtime, from Debian packages
-#   install.sh test       registries, clients and peers that the tests drive
+#   install.sh python          the locked environment in .venv
+#   install.sh runtime         the OCI runtime, from Debian packages
+#   install.sh test            registries, clients and peers that the tests drive
+#   install.sh prefix PREFIX   croze and crozed in PREFIX/bin, with an environment in PREFIX/lib/croze
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,14 +18,14 @@ apt_install() {
     echo "install.sh: these Debian packages are needed, and only root can install them: ${missing[*]}" >&2
     exit 1
   fi
+  echo "installing Debian packages: ${missing[*]}"
   [ -n "$apt_updated" ] || apt-get update -qq
   apt_updated=1
-  echo "installing ${missing[*]}"
   # policy-rc.d keeps a package's own service from starting: the tests start what they need.
   local policy=/usr/sbin/policy-rc.d made=
   if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made=1; fi
   local status=0
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+  DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get install -y -qq --no-install-recommends "${missing[@]}" \
     >/dev/null || status=$?
   [ -z "$made" ] || rm -f "$policy"
   return $status
@@ -34,6 +35,7 @@ apt_install() {
 unpack_from_suite() {
   local suite=$1 package=$2 dir=$PWD/.cache/peers/$1
   [ ! -e "$dir/root" ] || return 0
+  echo "unpacking $package of Debian $suite into .cache/peers"
   mkdir -p "$dir/lists/partial" "$dir/debs"
   scripts/suite_source.py "$suite" >"$dir/sources.list"
   local apt=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$dir/lists")
@@ -46,12 +48,47 @@ unpack_from_suite() {
   rm -rf "$dir/lists" "$dir/debs" "$dir/sources.list"
 }
 
+# A virtual environment with a working pip at $1; what an interrupted run left is made anew.
+make_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
+  "$1/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$1"
+}
+
+pip_install() {
+  local venv=$1
+  shift
+  "$venv/bin/python" -m pip install -q --disable-pip-version-check --root-user-action=ignore "$@"
+}
+
+# The project's sources without anything that was made from them, at $1.
+copy_sources() {
+  cp -r pyproject.toml README.md LICENSE src "$1"
+  find "$1" \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
+}
+
 case "${1:-}" in
   python)
-    python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
-    [ -x .venv/bin/python ] || python3 -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    echo "installing $(grep -c == requirements.lock) Python packages in .venv (about half a minute)"
+    make_venv .venv
+    pip_install .venv --require-hashes -r requirements.lock
+    pip_install .venv --no-deps --no-build-isolation -e .
+    # pip compiles what it copies, and an editable project is not copied.
+    .venv/bin/python -m compileall -q src/croze
+    ;;
+  prefix)
+    prefix=${2:?install.sh prefix: say where, for example /usr/local}
+    echo "installing croze and crozed in $prefix/bin"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    mkdir "$work/sources"
+    copy_sources "$work/sources"
+    grep -oE '^[A-Za-z0-9_.-]+==[^ ;]+' requirements.lock >"$work/constraints"
+    make_venv "$prefix/lib/croze"
+    pip_install "$prefix/lib/croze" --upgrade -c "$work/constraints" "$work/sources"
+    mkdir -p "$prefix/bin"
+    ln -sf ../lib/croze/bin/croze ../lib/croze/bin/crozed "$prefix/bin/"
+    command -v crun >/dev/null || command -v runc >/dev/null ||
+      echo "the daemon also needs an OCI runtime: apt-get install crun"
     ;;
   runtime)
     command -v crun >/dev/null || command -v runc >/dev/null || apt_install crun
@@ -64,7 +101,7 @@ case "${1:-}" in
     for suite in trixie sid; do unpack_from_suite "$suite" docker-buildx; done
     ;;
   *)
-    sed -n '2,6s/^# //p' "$0" >&2
+    sed -n '2,7s/^# //p' "$0" >&2
     exit 2
     ;;
 esac

@@ -3,22 +3,31 @@
 # usage: make-toolchain.sh DIR
 set -eu
 target=$1
-[ ! -e "$target/etc/toolchain" ] || exit 0
+# What is there was made by this very script, or it is made anew.
+stamp="busybox, tcc, musl: $(sha256sum <"$0" | cut -c -64)"
+[ "$(cat "$target/etc/toolchain" 2>/dev/null)" != "$stamp" ] || exit 0
+echo "downloading a shell and a C compiler from Debian into $target"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
-ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 || apt-get -qq update
-(cd "$work" && apt-get -qq download busybox-static libc6 libcrypt1 libtcc-dev musl-dev tcc 2>/dev/null)
-mkdir -p "$work/root/etc" "$work/root/tmp" "$work/root/bin"
-for package in "$work"/*.deb; do dpkg -x "$package" "$work/root"; done
 
-# Debian's static busybox is in /bin or /usr/bin, depending on the release.
-busybox=$(cd "$work/root" && ls bin/busybox usr/bin/busybox 2>/dev/null | head -n 1)
-for tool in sh cat mkdir basename ls cp rm; do ln -sf "/$busybox" "$work/root/bin/$tool"; done
+# Everything is root's own already, so there is no need for apt's other user.
+apt() { apt-get -qq -o APT::Sandbox::User="$(id -un)" "$@"; }
+ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 || apt update
+(cd "$work" && apt download busybox-static libc6 libcrypt1 libtcc-dev musl-dev tcc)
+
+# One layout for all releases: since Debian 13 packages have nothing outside of /usr.
+root=$work/root
+mkdir -p "$root/etc" "$root/tmp"
+for name in bin lib lib64 sbin; do mkdir -p "$root/usr/$name" && ln -s "usr/$name" "$root/$name"; done
+for package in "$work"/*.deb; do
+  dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$root"
+done
+for tool in sh cat mkdir basename ls cp rm; do ln -sf busybox "$root/bin/$tool"; done
 
 # `cc`: tcc against musl, so that what it makes is static and needs nothing at run time.
 machine=$(uname -m)
-cat >"$work/root/bin/cc" <<CC
+cat >"$root/bin/cc" <<CC
 #!/bin/sh
 musl=/usr/lib/$machine-linux-musl
 tcc="tcc -nostdinc -nostdlib -I/usr/include/$machine-linux-musl"
@@ -28,9 +37,15 @@ done
 exec \$tcc -static \$musl/crt1.o \$musl/crti.o "\$@" \$musl/libc.a \
   /usr/lib/$machine-linux-gnu/tcc/libtcc1.a \$musl/crtn.o
 CC
-chmod 755 "$work/root/bin/cc"
-echo "busybox, tcc, musl" >"$work/root/etc/toolchain"
+chmod 755 "$root/bin/cc"
+
+# A tree that compiles nothing is not kept.
+if [ "$(id -u)" = 0 ]; then
+  echo 'int main(void) { return 0; }' >"$root/tmp/try.c"
+  chroot "$root" /bin/sh -c 'cd /tmp && cc -o try try.c && ./try && rm try try.c'
+fi
+echo "$stamp" >"$root/etc/toolchain"
 mkdir -p "$(dirname "$target")"
 rm -rf "$target"
-mv "$work/root" "$target"
+mv "$root" "$target"
 chmod 755 "$target"
