@@ -98,6 +98,7 @@ case "${1:-}" in
     apt_install containernetworking-plugins iptables
     apt_install uidmap rootlesskit slirp4netns passt fuse-overlayfs
     apt_install gpg gpg-agent openssh-server
+    command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
     for suite in trixie sid; do unpack_from_suite "$suite" docker-buildx; done
     ;;
   *)
