@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
-ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility", "rpc"}
+ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility", "rpc", "files"}
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
     "session fs image llb api attest telemetry"
@@ -17,6 +17,7 @@ BELOW_DAEMON = (
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
     "rpc": set(),
+    "files": set(),
     "telemetry": {"api"},
     "llb": {"api", "image"},
     "image": set(),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from croze.client.options import Builder, BuildOptions, make_plan
 from croze.errors import CrozeError
-from croze.session.files import write_atomically
+from croze.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from croze.api import control_pb2

@@ -21,8 +21,8 @@ from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
 from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
 from croze.errors import InvalidRequest
+from croze.files.atomic import write_atomically
 from croze.llb.marshal import digest_bytes, op_blobs
-from croze.session.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from croze.errors import InvalidRequest, NotFound
+from croze.files.atomic import write_atomically
 
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -116,10 +116,4 @@ def _locked(layout: Path) -> Iterator[None]:
 
 
 def _write(path: Path, value: object) -> None:
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(fd, "w") as file:
-        json.dump(value, file, separators=(",", ":"))
-        file.flush()
-        os.fchmod(fd, 0o644)
-        os.fsync(fd)
-    os.rename(name, path)
+    write_atomically(path, json.dumps(value, separators=(",", ":")).encode())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 from croze.client import (
@@ -24,6 +23,7 @@ from croze.client.flags_csv import bool_or_none, pairs, quoted
 from croze.client.flags_output import Output, parse_outputs
 from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
 from croze.errors import InvalidRequest
+from croze.files.atomic import write_atomically
 
 
 @dataclass(frozen=True)
@@ -341,10 +341,7 @@ def _node_id() -> str:
     id = os.urandom(8).hex()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = Path(f"{path}.{os.getpid()}")
-        temporary.write_text(id)
-        temporary.chmod(0o600)
-        temporary.rename(path)
+        write_atomically(path, id.encode(), 0o600)
     except OSError:
         pass  # a home that can't be written to: the id serves this build alone
     return id

@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 
 from croze.drivers import places
-from croze.errors import Unavailable
+from croze.errors import PermissionDenied, Unavailable
+from croze.files.own import locked, own_dir
+from croze.files.peers import is_own_or_roots, peer_of
 
 START_TIMEOUT_S = 30.0
 IDLE_TIMEOUT_S = 600
@@ -26,24 +28,32 @@ def address_from_environment() -> str | None:
 
 
 def answers(path: str) -> bool:
-    """Whether something accepts connections at the socket."""
+    """Whether a daemon of this user's, or of root's, accepts connections at the socket.
+
+    Raises `PermissionDenied` when it is somebody else who does: nothing has been sent."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(path) == 0
+        if probe.connect_ex(path) != 0:
+            return False
+        if not is_own_or_roots(probe):
+            raise PermissionDenied(
+                f"the daemon at {path} is another user's (uid {peer_of(probe).uid}): "
+                "name it with CROZE_HOST if you trust it"
+            )
+        return True
 
 
 def ensure_daemon() -> tuple[str, bool]:
     """The address of the user's daemon, and whether this call started it.
 
     Safe to call from several processes at once. Raises `Unavailable` with the end of the daemon's
-    log when it doesn't come up.
+    log when it doesn't come up, and `PermissionDenied` when somebody else has its place.
     """
+    folder = own_dir(places.runtime_dir())
     path = places.daemon_socket()
     if answers(path):
         return f"unix://{path}", False
-    os.makedirs(places.runtime_dir(), mode=0o700, exist_ok=True)
-    os.makedirs(places.state_dir(), mode=0o711, exist_ok=True)
-    with open(places.runtime_dir() + "/start.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    own_dir(places.state_dir())
+    with locked(f"{folder}/start.lock"):
         return _attach_or_start(path)
 
 
@@ -84,12 +94,15 @@ def _running(path: str) -> str:
 def _state_is_free() -> bool:
     """Whether no daemon holds the lock of the state."""
     try:
-        with open(places.state_dir() + "/lock", "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock = os.open(places.state_dir() + "/lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    finally:
+        os.close(lock)
     return True
 
 

@@ -5,16 +5,37 @@
 
 import os
 
+LONGEST_RUNTIME_DIR = 80
+"""A socket's path has room for 107 bytes."""
+
 
 def runtime_dir() -> str:
-    """The folder for sockets: made, for its user alone, by whoever first listens there."""
+    """The folder for sockets: made, for its user alone, by whoever first listens there, with
+    `croze.files.own`. In a directory for everybody only if this user has no other."""
     chosen = os.environ.get("CROZE_RUNTIME_DIR")
     if chosen:
         return chosen
-    if os.getuid() == 0:
+    uid = os.getuid()
+    if uid == 0:
         return "/run/croze"
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    return f"{base}/croze" if base else f"/tmp/croze-{os.getuid()}"
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    if base and (_is_mine(base, uid) or not os.path.exists(base)):
+        return f"{base}/croze"
+    if _is_mine(f"/run/user/{uid}", uid):
+        return f"/run/user/{uid}/croze"
+    home = os.path.expanduser("~")
+    below_home = f"{home}/.local/state/croze/run"
+    if _is_mine(home, uid) and len(os.fsencode(below_home)) <= LONGEST_RUNTIME_DIR:
+        return below_home
+    return f"/tmp/croze-{uid}"
+
+
+def _is_mine(path: str, uid: int) -> bool:
+    """Whether it is this user's to make directories in."""
+    try:
+        return os.stat(path).st_uid == uid and os.access(path, os.W_OK)
+    except OSError:
+        return False
 
 
 def state_dir() -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import fcntl
 import hashlib
 import hmac
 import json
@@ -24,6 +23,8 @@ from pathlib import Path
 
 from croze import errors
 from croze.api import auth_pb2
+from croze.files.atomic import write_atomically
+from croze.files.own import locked
 from croze.grpc_errors import Context
 from croze.session import ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig, config_dir
@@ -117,8 +118,7 @@ def host_secret(host: str, folder: Path | None = None) -> bytes:
     path = (folder or config_dir()) / ".token_seed"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.with_name(".token_seed.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(str(path.with_name(".token_seed.lock"))):
             return _host_secret(host, path)
     except OSError:
         return os.urandom(16)
@@ -134,10 +134,7 @@ def _host_secret(host: str, path: Path) -> bytes:
         return base64.b64decode(entry["Seed"])
     seed = os.urandom(16)
     seeds[host] = {"Seed": base64.b64encode(seed).decode()}
-    temporary = path.with_name(f".token_seed.{os.getpid()}")
-    temporary.write_text(json.dumps(seeds, indent=2))
-    temporary.chmod(0o600)
-    temporary.rename(path)
+    write_atomically(path, json.dumps(seeds, indent=2).encode(), 0o600)
     return seed
 
 

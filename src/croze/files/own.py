@@ -1,0 +1,95 @@
+"""Directories and locks that are one user's, made or verified: never taken on trust.
+
+A path that this user expects may have been made by somebody else, to read or lead astray what goes
+there. Imports nothing but `os`: start-up time counts.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+OTHERS = 0o077
+WRITABLE_BY_OTHERS = 0o022
+STICKY = 0o1000
+
+
+def own_dir(path: str) -> str:
+    """Make the directory, for its user alone, or see that it is so; returns the path.
+
+    One that is there must be a real directory of this user's that nobody else can write to, below
+    none in which somebody else could put another in its place. It is closed to others if it isn't
+    yet. Raises `PermissionDenied`, which says what to do.
+    """
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        _refuse(path, f"can't be used: {(error.strerror or str(error)).lower()}")
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid():
+            _refuse(path, f"belongs to another user (uid {found.st_uid})")
+        if found.st_mode & WRITABLE_BY_OTHERS:
+            _refuse(path, "can be written to by others")
+        if found.st_mode & OTHERS:
+            os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)
+    _check_ancestors(path)
+    return path
+
+
+def is_own_dir(path: str) -> bool:
+    """Whether it is there, and as `own_dir` leaves it. Nothing is made or changed."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    # 4: the high digits of S_IFDIR; `stat` is not worth an import.
+    is_dir = found.st_mode >> 12 == 4
+    return is_dir and found.st_uid == os.geteuid() and not found.st_mode & OTHERS
+
+
+def _check_ancestors(path: str) -> None:
+    """Whoever may rename a directory may put another in its place."""
+    folder = os.path.realpath(path)
+    while (parent := os.path.dirname(folder)) != folder:
+        mode = os.lstat(parent).st_mode
+        if mode & 0o002 and not mode & STICKY:
+            _refuse(path, f"is below {parent}, in which everybody can replace it")
+        folder = parent
+
+
+def _refuse(path: str, why: str) -> NoReturn:
+    from croze.errors import PermissionDenied
+
+    raise PermissionDenied(
+        f"directory {path} {why}: remove it or make it yours alone, or name another one"
+    )
+
+
+def open_lock(path: str) -> int:
+    """A descriptor of a lock file in a directory of one's own, made if it is not there.
+
+    Nothing that is in the file is touched, and a link is not followed. Raises `OSError`.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o600)
+    if os.fstat(fd).st_mode >> 12 != 8:
+        os.close(fd)
+        raise PermissionError(f"{path} is no regular file")
+    return fd
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Hold the lock, among processes, inside. Waits for it. Raises `OSError`."""
+    import fcntl
+
+    fd = open_lock(path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

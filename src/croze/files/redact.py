@@ -1,0 +1,27 @@
+"""URLs as they may be shown and stored: without the user and the password in them."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "xxxxx"
+
+_USER = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)@")
+_IN_TEXT = re.compile(r"\b((?:https?|ssh|git|ftps?|git\+\w+|ssh\+git)://)([^/?#\s'\"<>`]+)@", re.I)
+
+
+def redact(url: str) -> str:
+    """A URL with user and password masked, as BuildKit shows it (`util/urlutil`); anything else as
+    it is. A token may well stand in the user's place."""
+    return _USER.sub(_masked, url, count=1) if _USER.match(url) else url
+
+
+def redact_text(text: str) -> str:
+    """The same for every web, git or ssh URL in a text, such as what another program printed."""
+    return _IN_TEXT.sub(_masked, text) if "@" in text and "://" in text else text
+
+
+def _masked(found: re.Match[str]) -> str:
+    scheme, credentials = found.groups()
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{MASK if user else ''}{colon}{MASK if colon else ''}@"
