@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 from bench.cases import CASES, Case
 from bench.peers import Peer, croze, docker
+from croze.fs.remove import temporary_directory
 
 
 def timed(peer: Peer, case: Case, context: Path, count: int) -> float:
@@ -53,7 +53,7 @@ def main() -> None:
     options.add_argument("--only", default="", help="only cases with this in their name")
     args = options.parse_args()
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="croze-bench-")))
+        folder = Path(stack.enter_context(temporary_directory("croze-bench-")))
         peers = [stack.enter_context(p(folder / p.__name__)) for p in (croze, docker)]
         print(f"{'':36}{'croze':>9}{'docker':>9}{'faster':>9}")
         for number, case in enumerate(c for c in CASES if args.only in c.name):

@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 
 from croze import llb
+from croze.aio.threads import in_thread
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.rpc.channels import open_channel
@@ -79,7 +80,7 @@ async def interrupted(sandbox: Sandbox, layout: Path, *, back: bool) -> bytes:
     asked = request()
 
     async def sign() -> None:
-        await asyncio.to_thread(sandbox.croze, "build", *base(layout), go)
+        await in_thread(sandbox.croze, "build", *base(layout), go)
 
     async with asyncio.timeout(40), open_channel(sandbox.address) as channel:
         stub: ControlAsyncStub = ControlStub(channel)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from croze.fs.remove import remove_tree
 from croze.store.contract import Mount
 from croze.store.mount import mount, unmount
 from tests.e2e.sandbox import REPO, Sandbox
@@ -45,7 +45,7 @@ def shared_python() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="shared-"))
     folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder)
+        stack.callback(remove_tree, folder)
         for part, source in parts.items():
             (folder / part).mkdir()
             mount(Mount("bind", str(source), ("bind",)), folder / part)
@@ -79,4 +79,4 @@ def user_sandbox(user: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
         if made.daemon is not None:
             made.daemon.kill()
             made.daemon.wait()
-        shutil.rmtree(folder)
+        remove_tree(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from croze.client.build import build_async
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.errors import CrozeError
+from croze.fs.remove import temporary_directory
 
 DOCKERFILE = """\
 FROM base AS one
@@ -82,7 +82,7 @@ class Workload:
         text = DOCKERFILE.format(
             seed=chance.randrange(8), size=chance.randrange(1, 4000), part=chance.randrange(PARTS)
         )
-        with tempfile.TemporaryDirectory(dir=self._out) as out:
+        with temporary_directory("out-", self._out) as out:
             await build_async(
                 BuildOptions(
                     context=str(self._context),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from croze.aio.threads import in_thread
 from croze.export.attestations import package_url
 from croze.export.patch import LayerFacts, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
@@ -87,7 +87,7 @@ def test_package_urls() -> None:
 async def test_rewritten_layers(name: str, compression: str, tmp_path: Path) -> None:
     source = DATA / "layers" / name / "plain.tar"
     wanted = (DATA / "layers" / name / "rewritten.tar").read_bytes()
-    made = await asyncio.to_thread(
+    made = await in_thread(
         rewrite_layer, str(source), str(tmp_path / "out"), compression, None, EPOCH_S
     )
     data = (tmp_path / "out").read_bytes()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from croze.fs.changed import FileChange, changed_files
 from croze.fs.checksum import Query, checksum
+from croze.fs.remove import remove_tree
 
 
 class Trees:
@@ -23,7 +23,7 @@ class Trees:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
         checksum(str(root), str(self.path / f"{name}.index"), queries)
-        shutil.rmtree(root)
+        remove_tree(root)
         return str(self.path / f"{name}.index")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from croze.errors import Corrupted, CrozeError
 from croze.fs.apply import apply_layer
 from croze.fs.archive import unpack
+from croze.fs.remove import temporary_directory
 from croze.fs.tarread import TarReader
 from tests.fs import trees
 
@@ -146,7 +146,7 @@ def archives(draw: st.DrawFn) -> bytes:
 
 @contextmanager
 def place() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory("fuzz-") as folder:
         root = Path(folder)
         trees.make(root / "outside", {"secret": "safe", "sub/x": "safe"})
         (root / "dest").mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, NotFound, VertexDetail
 from croze.fs.pool import WorkerDied, WorkerPool
 from croze.fs.usage import usage
@@ -43,7 +44,7 @@ async def test_a_dead_worker_is_replaced() -> None:
         second = await pool.run(os.getpid)
         assert first != second
         os.kill(second, signal.SIGKILL)
-        await asyncio.to_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
+        await in_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
         assert await pool.run(os.getpid) != second
 
 
@@ -53,7 +54,7 @@ async def test_cancelling_stops_the_work_at_once(tmp_path: Path) -> None:
     async with WorkerPool(1) as pool:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(pool.run(calls.announce_and_hang, str(fifo)))
-            pid = int(await asyncio.to_thread(fifo.read_text))
+            pid = int(await in_thread(fifo.read_text))
             task.cancel()
         assert task.cancelled()
         with pytest.raises(ProcessLookupError):

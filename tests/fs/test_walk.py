@@ -153,13 +153,6 @@ def test_links_without_end(tmp_path: Path) -> None:
         root.resolve(str(tmp_path), "f/x")
 
 
-def test_remove_tree(tmp_path: Path) -> None:
-    top = trees.make(tmp_path / "r", {"d/e/f": "1", "d/l": ("->", "../keep"), "keep/k": "1"})
-    root.remove_tree(str(top / "d"))
-    root.remove_tree(str(top / "d"))
-    assert trees.read(top) == {"keep": None, "keep/k": "1"}
-
-
 @pytest.mark.parametrize(
     ("pattern", "name", "want"),
     [

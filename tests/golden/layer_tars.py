@@ -7,7 +7,6 @@ too, which needs a mounted overlay.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from croze.fs.apply import apply_layer
 from croze.fs.archive import unpack
+from croze.fs.remove import temporary_directory
 from croze.fs.tar import write_layer
 from tests.golden.case import Case
 from tests.golden.difference import differences
@@ -31,7 +31,7 @@ def cases(folder: Path) -> Iterator[Case]:
 def _check(folder: Path) -> list[str]:
     members = json.loads((folder / "members.json").read_bytes())
     beside = folder.parent / "base.tar"
-    with tempfile.TemporaryDirectory() as root:
+    with temporary_directory("golden-") as root:
         lower, upper = Path(root, "lower"), Path(root, "upper")
         lower.mkdir()
         upper.mkdir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from croze.errors import CrozeError
 from croze.fs import digest
 from croze.fs.apply import apply_layer
 from croze.fs.checksum import Index, Query, query_digest
+from croze.fs.remove import temporary_directory
 from croze.fs.walk import walk
 from tests.golden.case import Case
 from tests.golden.difference import differences
@@ -29,7 +29,7 @@ def cases(folder: Path) -> Iterator[Case]:
 
 
 def _check(path: Path, queries: list[dict[str, Any]]) -> list[str]:
-    with tempfile.TemporaryDirectory() as root:
+    with temporary_directory("golden-") as root:
         os.chmod(root, 0o755)
         _unpack(path.with_suffix(".tar"), Path(root))
         lines: list[str] = []

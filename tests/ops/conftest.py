@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
+from croze.aio.threads import in_thread
 from croze.ops.content import ContentDigests
 from croze.rpc.channels import open_channel
 from croze.session.provide_secrets import SecretSource, SecretsProvider
@@ -30,7 +30,7 @@ class ThreadWorkers:
     """`Workers` in this process."""
 
     async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(fn, *args, **kwargs)
+        return await in_thread(fn, *args, **kwargs)
 
 
 class RecordingProgress:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import os
 import signal
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, NotFound, ResourceExhausted
 from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Stdio, Ulimit
 from croze.runtime.errors import StartError
+from croze.runtime.mounts import Bundle
 from croze.runtime.oci import OciExecutor
+from croze.store import mount as store_mount
 from croze.store.contract import Mount
 from tests.runtime.conftest import Output, shell
 
 pytestmark = pytest.mark.root
 MakeSpec = Callable[..., ContainerSpec]
+CANCELLATIONS = int(os.environ.get("CROZE_TEST_CANCELLATIONS", "60"))
 
 
 async def output(
@@ -234,24 +240,97 @@ async def test_sweep_removes_what_a_killed_daemon_left(
     argv += ["--detach", "--pid-file", str(bundle / "pid"), "left"]
     quiet = subprocess.DEVNULL
     run = functools.partial(subprocess.run, argv, check=True, stdin=quiet, stdout=quiet)
-    await asyncio.to_thread(run, close_fds=False)
+    await in_thread(run, close_fds=False)
     pid = int((bundle / "pid").read_text())
     await executor.sweep()
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
     assert not bundle.exists()
 
 
-async def test_two_cancellations_leave_nothing(executor: OciExecutor, spec: MakeSpec) -> None:
-    for turns in range(0, 12, 2):
+@pytest.fixture
+def bound(spec: MakeSpec, tmp_path: Path) -> Iterator[ContainerSpec]:
+    """A container with eight parts of a tree bound into it, which must be whole afterwards."""
+    tree = tmp_path / "tree"
+    for number in range(8):
+        (tree / f"d{number}/sub").mkdir(parents=True)
+        for name in range(20):
+            (tree / f"d{number}/sub/f{name}").touch()
+    before = sorted(tree.rglob("*"))
+    source = [Mount("bind", str(tree), ("rbind", "ro"))]
+    mounts = [
+        ContainerMount(f"/m{n}", source, selector=f"/d{n}", readonly=n % 2 == 0) for n in range(8)
+    ]
+    yield spec(*mounts)
+    assert sorted(tree.rglob("*")) == before, "files of a mounted tree are gone"
+
+
+async def test_two_cancellations_leave_nothing(executor: OciExecutor, bound: ContainerSpec) -> None:
+    before = mounts()
+    for step in range(CANCELLATIONS):
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(executor.run(spec(), shell("sleep 1000"), Output().stdio()))
-            for _ in range(turns):
-                await asyncio.sleep(0.002)
+            task = group.create_task(executor.run(bound, shell("sleep 1000"), Output().stdio()))
+            await asyncio.sleep(step * 0.012 / CANCELLATIONS)
             task.cancel()
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
         assert task.cancelled()
+        assert mounts() == before
+
+
+async def test_preparing_ends_before_the_cancellation_goes_on(
+    executor: OciExecutor, bound: ContainerSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled in the midst of each mount, the task does not end before the mount is made."""
+    real, loop = store_mount.mount, asyncio.get_running_loop()
+    for instant in range(len(bound.mounts)):
+        ended, made = threading.Event(), itertools.count()
+        overtaken: list[bool] = []
+
+        def mount(entry: Mount, target: Path) -> None:
+            if next(made) == instant:  # noqa: B023 - all is over when the loop goes on
+                loop.call_soon_threadsafe(task.cancel)  # noqa: B023
+                overtaken.append(ended.wait(0.03))  # noqa: B023
+            real(entry, target)
+
+        monkeypatch.setattr(store_mount, "mount", mount)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(executor.run(bound, shell("sleep 1000"), Output().stdio()))
+            task.add_done_callback(lambda _: ended.set())  # noqa: B023
+            await asyncio.wait([task])
+        assert task.cancelled()
+        assert overtaken == [False]
+        assert not list((executor.config.state_dir / "bundle").iterdir())
+
+
+def test_a_bundle_is_not_removed_through_a_mount(own_mounts: bool, tmp_path: Path) -> None:
+    """Whatever is still mounted there: what it holds is not the bundle's."""
+    (tmp_path / "tree/sub").mkdir(parents=True)
+    (tmp_path / "tree/sub/file").touch()
+    bundle = Bundle(tmp_path / "bundle")
+    point = bundle.path / "m/0"
+    point.mkdir(parents=True)
+    (bundle.path / "config.json").touch()
+    store_mount.raw_mount(str(tmp_path / "tree"), point, "", store_mount.MS_BIND)
+    bundle.close()
+    assert (tmp_path / "tree/sub/file").exists()
+    assert [p.name for p in bundle.path.rglob("*")] == ["m", "0", "sub", "file"]
+    store_mount.unmount(point)
+    bundle.close()
+    assert not bundle.path.exists()
+
+
+def test_what_is_only_read_is_bound_so(own_mounts: bool, tmp_path: Path) -> None:
+    """Not even the daemon can write through a bundle's mounts to what is read-only."""
+    (tmp_path / "tree/sub").mkdir(parents=True)
+    (tmp_path / "tree/file").touch()
+    bundle = Bundle(tmp_path / "bundle")
+    source = [Mount("bind", str(tmp_path / "tree"), ("rbind", "ro"))]
+    for selector in ("/sub", "/file"):
+        (made,) = bundle.add(ContainerMount("/x", source, selector=selector, readonly=True))
+        with pytest.raises(OSError, match="Read-only file system"):
+            os.utime(made.source)
+    bundle.close()
 
 
 async def test_a_foreign_executable(executor: OciExecutor, spec: MakeSpec, rootfs: Path) -> None:

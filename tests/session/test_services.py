@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from croze import errors
+from croze.aio.threads import in_thread
 from croze.fs.entry import Entry
 from croze.fs.transfer import Sender
 from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
@@ -235,6 +236,8 @@ async def test_a_file_is_sent(lending: Lend, tmp_path: Path) -> None:
 class Recorded:
     """An output that tells what became of it."""
 
+    waits = False
+
     def __init__(self) -> None:
         self.aborted = asyncio.Event()
         self.written = threading.Event()
@@ -257,7 +260,7 @@ async def test_an_interrupted_file_is_aborted(lending: Lend) -> None:
         with pytest.raises(ZeroDivisionError):  # noqa: PT012
             async with filesend.file_writer(session, 0) as writer:
                 await writer.write(b"x")
-                assert await asyncio.to_thread(output.written.wait, 10)
+                assert await in_thread(output.written.wait, 10)
                 raise ZeroDivisionError
         await asyncio.wait_for(output.aborted.wait(), 10)
     assert not output.committed

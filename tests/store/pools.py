@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from croze.aio.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -16,10 +16,4 @@ class ThreadPool:
     more when a cancelled call returns; here because it waits for the thread."""
 
     async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(None, functools.partial(fn, *args, **kwargs))
-        try:
-            return await asyncio.shield(done)
-        except asyncio.CancelledError:
-            await asyncio.wait([done])
-            raise
+        return await in_thread(fn, *args, **kwargs)

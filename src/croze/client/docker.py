@@ -5,6 +5,7 @@ Source: Docker Engine API. The engine is the one `DOCKER_HOST` names.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -39,6 +40,8 @@ def _connection(host: str) -> http.client.HTTPConnection:
 class ImageLoad:
     """An archive being loaded: what `provide_targets.Output` promises."""
 
+    waits = True
+
     def __init__(self, context: str = "") -> None:
         if context not in ("", "default"):
             raise InvalidRequest(f"docker context {context} is not supported")
@@ -68,6 +71,9 @@ class ImageLoad:
             self._connection.close()
 
     def abort(self) -> None:
+        if self._connection.sock is not None:
+            with contextlib.suppress(OSError):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)  # ends a write that waits
         self._connection.close()
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import sys
 import tarfile
 import tempfile
@@ -19,6 +18,7 @@ from typing import BinaryIO
 
 from croze.client.plan import LocalDir, SolvePlan
 from croze.errors import InvalidRequest, NotFound
+from croze.fs.remove import try_remove_tree
 
 HEADER_BYTES = 1024
 
@@ -159,7 +159,7 @@ class _Loader:
 
     def _temporary(self, prefix: str) -> Path:
         folder = tempfile.mkdtemp(prefix=prefix)
-        self.plan.clean_up.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+        self.plan.clean_up.append(lambda: try_remove_tree(folder))
         return Path(folder)
 
     # -- the Dockerfile --

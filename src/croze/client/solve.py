@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 
 from croze import errors
+from croze.aio.threads import in_thread
 from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client import ociindex
@@ -57,8 +58,8 @@ async def solve(
             response = await _solve_and_follow(channel, request, session, on_status)
     finally:
         lending.close()
-    await asyncio.to_thread(_update_indexes, plan, response)
-    await asyncio.to_thread(_reset_caches, plan)
+    await in_thread(_update_indexes, plan, response)
+    await in_thread(_reset_caches, plan)
     return SolveResult(ref, response)
 
 

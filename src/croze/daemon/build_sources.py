@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from croze import compatibility
+from croze.aio.threads import finish
 from croze.api import control_pb2, policy_pb2
 from croze.errors import InvalidRequest
 from croze.ops.source import JOB_VALUE
-from croze.runtime.finish import finish
 from croze.session.contract import SessionManager
 from croze.session.policy import SessionVerifier
 from croze.solver.solver import Job

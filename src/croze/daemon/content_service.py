@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from google.protobuf import empty_pb2
 
+from croze.aio.threads import in_thread
 from croze.api import content_pb2, content_pb2_grpc
 from croze.daemon.status import timestamp
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -60,7 +60,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
                 end = min(end, at + request.size)
             with self._blobs.open(request.digest) as file:
                 file.seek(at)
-                while data := await asyncio.to_thread(file.read, min(CHUNK_BYTES, end - at)):
+                while data := await in_thread(file.read, min(CHUNK_BYTES, end - at)):
                     yield content_pb2.ReadContentResponse(offset=at, data=data)
                     at += len(data)
 

@@ -53,7 +53,7 @@ async def networks(
             return {**made, "sandbox": NoNetwork()}
         case "slirp4netns":
             slirp = SlirpNetwork(folder)
-            stack.callback(slirp.close)
+            stack.push_async_callback(slirp.close)
             return {**made, "sandbox": slirp}
         case "bridge" | "cni" as mode:
             return {**made, "sandbox": await _cni(_config(worker, mode), worker, folder, stack)}

@@ -5,16 +5,15 @@ Sources: OCI image-layout; Docker's `manifest.json` of `docker save`, for older 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from croze.aio.threads import chunks
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
@@ -174,13 +173,7 @@ class ArchiveExporter:
         parents, blobs = push.closure(committed.root, self._services.blobs)
         for each in [*blobs, *parents]:
             path = self._services.blobs.path(each.digest)
-            await store.write(each.digest, each.size, _chunks(path))
-
-
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield data
+            await store.write(each.digest, each.size, chunks(path, _CHUNK_BYTES))
 
 
 def _names(text: str, source: ExportSource) -> list[str]:

@@ -5,12 +5,12 @@ Source: in-toto Statement v1; BuildKit `docs/attestations/attestation-storage.md
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
 from croze.export.bundles import read_below
 from croze.export.contract import Attestation, NamedSubject, PlatformResult
@@ -78,7 +78,7 @@ async def read_predicate(attestation: Attestation, sessions: Sequence[str]) -> b
     if attestation.ref is None:
         return attestation.content
     async with attestation.ref.mounted(readonly=True, sessions=sessions) as root:
-        return await asyncio.to_thread(read_below, str(root), attestation.path)
+        return await in_thread(read_below, str(root), attestation.path)
 
 
 async def statement(

@@ -5,13 +5,13 @@ Source: BuildKit `docs/attestations/attestation-storage.md` and `exporter/attest
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, ResourceExhausted
 from croze.export.contract import Attestation, NamedSubject
 
@@ -62,7 +62,7 @@ def _is_core(attestation: Attestation) -> bool:
 async def _unbundled(bundle: Attestation, sessions: Sequence[str]) -> list[Attestation]:
     assert bundle.ref is not None
     async with bundle.ref.mounted(readonly=True, sessions=sessions) as root:
-        files = await asyncio.to_thread(_read_all, str(root), bundle.path)
+        files = await in_thread(_read_all, str(root), bundle.path)
     return [_single(bundle, name, data) for name, data in files]
 
 

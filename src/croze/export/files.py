@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -26,6 +25,7 @@ from croze.export.parallel import all_of
 from croze.export.place import place_tree
 from croze.export.statements import attestation_files
 from croze.export.trees import Merged, Part, StaticFile
+from croze.fs.remove import temporary_directory
 from croze.fs.tar import write_trees
 from croze.fs.transfer import Sender
 from croze.image import platform as platforms
@@ -117,7 +117,7 @@ async def mounted(
 
 async def _root(stack: AsyncExitStack, result: PlatformResult, ctx: ExportContext) -> str:
     if result.ref is None:
-        return stack.enter_context(tempfile.TemporaryDirectory(prefix="croze-empty-"))
+        return stack.enter_context(temporary_directory("croze-empty-"))
     mount = result.ref.mounted(readonly=True, sessions=ctx.sessions)
     return str(await stack.enter_async_context(mount))
 

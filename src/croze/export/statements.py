@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
 
+from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
 from croze.export.attestations import digest_set, statement
 from croze.export.contract import Attestation, NamedSubject
@@ -33,7 +33,7 @@ async def attestation_files(
     Raises `InvalidRequest` when two would have one name."""
     if not kept:
         return ()
-    subjects = await asyncio.to_thread(_subjects, root)
+    subjects = await in_thread(_subjects, root)
     files: dict[str, StaticFile] = {}
     for each in kept:
         base = os.path.basename(each.path) or _DEFAULT_NAMES.get(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import tarfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from croze.aio.threads import chunks
 
 _CHUNK_BYTES = 1 << 20
 
@@ -42,10 +43,9 @@ async def stream(members: Sequence[Member]) -> AsyncGenerator[bytes, None]:
             size = len(member.data)
             yield member.data
         elif member.file is not None:
-            with await asyncio.to_thread(member.file.open, "rb") as file:
-                while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-                    size += len(data)
-                    yield data
+            async for data in chunks(member.file, _CHUNK_BYTES):
+                size += len(data)
+                yield data
         yield bytes(-size % 512)
     yield bytes(1024)
 

@@ -12,7 +12,7 @@ from croze.fs.entry import OVERLAY_XATTRS
 from croze.fs.filecopy import copy_bytes
 from croze.fs.match import MatchState, PatternMatcher
 from croze.fs.modes import parse_mode
-from croze.fs.root import remove_tree
+from croze.fs.remove import remove_tree
 from croze.fs.walk import Found, read_dir
 
 if TYPE_CHECKING:

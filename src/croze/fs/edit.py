@@ -13,7 +13,8 @@ from croze.fs import glob
 from croze.fs.failures import explained
 from croze.fs.owner import Owner
 from croze.fs.paths import dirname, join, rooted, sorted_names
-from croze.fs.root import remove_tree, resolve
+from croze.fs.remove import remove_tree
+from croze.fs.root import resolve
 
 
 def mkdir(

@@ -17,7 +17,8 @@ from croze.fs.entry import OVERLAY_XATTRS
 from croze.fs.filecopy import copy_bytes, write_all
 from croze.fs.owner import Owner
 from croze.fs.paths import rooted
-from croze.fs.root import remove_tree, resolve
+from croze.fs.remove import remove_tree
+from croze.fs.root import resolve
 from croze.fs.tarread import Member, TarReader
 from croze.fs.userns import give, in_user_namespace, overlay_xattr
 from croze.fs.view import View, is_whiteout

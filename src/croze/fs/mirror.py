@@ -16,7 +16,7 @@ from croze.errors import InvalidRequest
 from croze.fs.entry import Entry
 from croze.fs.index import Index
 from croze.fs.paths import path_key
-from croze.fs.root import remove_tree
+from croze.fs.remove import remove_tree
 
 
 class SyncResult(msgspec.Struct, frozen=True):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import stat
 from collections.abc import Callable
 
 from croze.fs.failures import TooManyLinks
@@ -19,7 +18,9 @@ from croze.fs.paths import rooted
 MAX_LINKS = 255
 
 _SYS_OPENAT2 = 437
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_IN_ROOT = 0x10
 
 
@@ -88,8 +89,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def _openat2(dir_fd: int, path: bytes, flags: int, mode: int) -> int:
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     fd = _libc.syscall(
         ctypes.c_long(_SYS_OPENAT2),
         ctypes.c_int(dir_fd),
@@ -105,7 +106,7 @@ def _openat2(dir_fd: int, path: bytes, flags: int, mode: int) -> int:
 
 def _openat2_works() -> bool:
     try:
-        os.close(_openat2(-100, b"/", os.O_PATH | os.O_DIRECTORY, 0))
+        os.close(_openat2(-100, b"/", os.O_PATH | os.O_DIRECTORY, 0, 0))
     except OSError:
         return False
     return True
@@ -124,7 +125,8 @@ def open_beneath(root: str | int, path: str, flags: int, mode: int = 0o600) -> i
     try:
         if _have_openat2:
             creation = mode & 0o7777 if flags & os.O_CREAT else 0
-            return _openat2(root_fd, os.fsencode(path or "."), flags, creation)
+            inside = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS
+            return _openat2(root_fd, os.fsencode(path or "."), flags, creation, inside)
         return _open_stepwise(root_fd, path, flags, mode)
     finally:
         if not isinstance(root, int):
@@ -150,25 +152,24 @@ def _open_stepwise(root_fd: int, path: str, flags: int, mode: int) -> int:
         os.close(fd)
 
 
-def remove_tree(path: str) -> None:
-    """`rm -rf`: no error if nothing is there; links are not followed."""
+def open_same_mount(dir_fd: int, name: str) -> int:
+    """Open the directory `name` in the directory `dir_fd`, to be listed. Raises `OSError`: EXDEV
+    where something is mounted (a bind of the same filesystem too), ENOTDIR or ELOOP for a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    if _have_openat2:
+        resolve = _RESOLVE_NO_XDEV | _RESOLVE_NO_SYMLINKS
+        return _openat2(dir_fd, os.fsencode(name), flags, 0, resolve)
+    fd = os.open(name, flags, dir_fd=dir_fd)
     try:
-        os.unlink(path)
-        return
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        if error.errno not in (errno.EISDIR, errno.EPERM):
-            raise
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            raise
-    dirs = [path]
-    for directory in dirs:
-        with os.scandir(directory) as found:
-            for item in found:
-                if item.is_dir(follow_symlinks=False):
-                    dirs.append(item.path)
-                else:
-                    os.unlink(item.path)
-    for directory in reversed(dirs):
-        os.rmdir(directory)
+        if _mount_id(fd) != _mount_id(dir_fd):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _mount_id(fd: int) -> str:
+    """The mount that a descriptor is on (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+        return next(line for line in lines if line.startswith("mnt_id:"))

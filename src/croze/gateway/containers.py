@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from croze.aio.threads import finish, in_thread
 from croze.api import gateway_pb2, ops_pb2, stat_pb2
 from croze.errors import AlreadyExists, Canceled, CrozeError, InvalidRequest, NotFound
 from croze.gateway import files
@@ -26,7 +27,6 @@ from croze.ops.exec_mounts import MountPreparer, Prepared
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
 from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
-from croze.runtime.finish import finish
 from croze.store import mount as store_mount
 from croze.store.contract import ImmutableRef, Mount
 
@@ -98,16 +98,16 @@ class Containers:
     async def read_file(self, request: gateway_pb2.ReadFileRequest) -> bytes:
         root = await self.get(request.Ref).folder(request.MountIndex)
         offset, length = files.range_of(request)
-        return await asyncio.to_thread(files.read_below, root, request.FilePath, offset, length)
+        return await in_thread(files.read_below, root, request.FilePath, offset, length)
 
     async def read_dir(self, request: gateway_pb2.ReadDirRequest) -> list[stat_pb2.Stat]:
         root = await self.get(request.Ref).folder(request.MountIndex)
         include = request.IncludePattern
-        return await asyncio.to_thread(files.list_below, root, request.DirPath, include)
+        return await in_thread(files.list_below, root, request.DirPath, include)
 
     async def stat_file(self, request: gateway_pb2.StatFileRequest) -> stat_pb2.Stat:
         root = await self.get(request.Ref).folder(request.MountIndex)
-        return await asyncio.to_thread(files.stat_below, root, request.Path)
+        return await in_thread(files.stat_below, root, request.Path)
 
 
 class GatewayContainer:
@@ -138,6 +138,7 @@ class GatewayContainer:
         """Start the main process, or one more beside it."""
         process = _process(init, secret_env, self._platform)
         async with self._lock:
+            self._check_open()
             running = self._running
             if running is None:
                 spec = replace(
@@ -178,13 +179,16 @@ class GatewayContainer:
                 f"mount index {index} is out of bounds ({len(self._items)} available)"
             )
         async with self._lock:
+            self._check_open()
             if index not in self._folders:
-                self._folders[index] = await asyncio.to_thread(self._mount, self._items[index])
+                await in_thread(self._mount, index)
             return self._folders[index]
 
-    def _mount(self, item: Prepared) -> Path:
+    def _mount(self, index: int) -> None:
+        item = self._items[index]
         if item.written is not None:
-            return Path(item.mounts[0].source)
+            self._folders[index] = Path(item.mounts[0].source)
+            return
         target = self._ops.scratch_dir / f"container-{secrets.token_hex(8)}"
         target.mkdir(mode=0o700)
         self._stack.callback(target.rmdir)
@@ -192,12 +196,17 @@ class GatewayContainer:
         store_mount.mount_all(mounts, target)
         for _ in mounts:
             self._stack.callback(store_mount.unmount, target)
-        return target
+        self._folders[index] = target
 
     async def release(self) -> None:
         """Kill what runs and drop what was written. Idempotent."""
         self._released = True
-        await self._stack.aclose()
+        async with self._lock:  # whoever starts or mounts something has given it to the stack
+            await self._stack.aclose()
+
+    def _check_open(self) -> None:
+        if self._released:
+            raise Canceled()
 
 
 async def open_container(

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from croze import llb
@@ -20,6 +19,7 @@ from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.named_contexts import find_named
 from croze.dockerfile.options import parse_options
 from croze.errors import CrozeError, ExitError, FrontendCapDetail, InvalidRequest, Unsupported
+from croze.fs.remove import temporary_directory
 from croze.gateway.bridge import Bridge
 from croze.gateway.contract import Frontend, FrontendRequest
 from croze.gateway.dockerfile_frontend import own_frontend
@@ -161,7 +161,7 @@ async def _container(
             sessions=sessions,
         )
         stack.push_async_callback(root.release)
-        folder = stack.enter_context(TemporaryDirectory(prefix="frontend-", dir=ops.scratch_dir))
+        folder = stack.enter_context(temporary_directory("frontend-", ops.scratch_dir))
         definition = Path(folder, "frontend.bin")
         definition.write_bytes(image.ref.definition.SerializeToString())
         definition.chmod(0o400)

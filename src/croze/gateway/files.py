@@ -6,12 +6,12 @@ the last component.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from croze.aio.threads import in_thread
 from croze.api import gateway_pb2, stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.entry import Entry, go_mode, lstat_entry
@@ -34,7 +34,7 @@ async def read_file(
     if ref is None:
         raise _missing("open", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
-        return await asyncio.to_thread(read_below, root, path, offset, length)
+        return await in_thread(read_below, root, path, offset, length)
 
 
 async def read_dir(
@@ -46,7 +46,7 @@ async def read_dir(
             return []
         raise _missing("lstat", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
-        return await asyncio.to_thread(list_below, root, path, include)
+        return await in_thread(list_below, root, path, include)
 
 
 async def stat_file(
@@ -55,7 +55,7 @@ async def stat_file(
     if ref is None:
         raise _missing("lstat", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
-        return await asyncio.to_thread(stat_below, root, path)
+        return await in_thread(stat_below, root, path)
 
 
 def range_of(request: gateway_pb2.ReadFileRequest) -> tuple[int, int | None]:

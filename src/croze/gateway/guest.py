@@ -171,18 +171,27 @@ class _Descriptors:
     def __init__(self, reader: asyncio.StreamReader, said: int) -> None:
         self._reader = reader
         self._said = said
+        os.set_blocking(said, False)
 
     async def read(self) -> bytes:
         return await self._reader.read(bridge.CHUNK_BYTES)
 
     async def write(self, data: bytes) -> None:
-        await asyncio.to_thread(_write_all, self._said, data)
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._said, view) :]
+            except BlockingIOError:
+                await _writable(self._said)
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+async def _writable(fd: int) -> None:
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_writer(fd, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(fd)
 
 
 @asynccontextmanager

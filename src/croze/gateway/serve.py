@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from croze.aio.threads import finish
 from croze.api import gateway_pb2, ops_pb2
 from croze.dockerfile.resolver import OciStore
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -20,7 +21,6 @@ from croze.gateway.imports import CacheImport
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.wire import result_message, result_of
 from croze.grpc_errors import from_status, own_range, source_detail
-from croze.runtime.finish import finish
 from croze.store.contract import ImmutableRef
 
 _RESOLVER_LAYOUT = 1

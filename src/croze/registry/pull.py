@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
+from croze.aio.threads import in_thread
 from croze.errors import Corrupted, CrozeError, NotFound
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -204,7 +204,7 @@ class _Progress:
             raise Corrupted(
                 f"content {self.descriptor.digest} is longer than {self.descriptor.size} bytes"
             )
-        await asyncio.to_thread(self._write, data)
+        await in_thread(self._write, data)
         self.done += len(data)
         if self._counter is not None:
             self._counter(self.done)

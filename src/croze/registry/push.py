@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from croze.aio.threads import chunks
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -165,12 +165,11 @@ async def _upload(
 
 async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncIterator[bytes]:
     done = 0
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield data
-            done += len(data)
-            if counter is not None:
-                counter(done)
+    async for data in chunks(path, _CHUNK_BYTES):
+        yield data
+        done += len(data)
+        if counter is not None:
+            counter(done)
 
 
 def closure(root: Descriptor, content: Content) -> tuple[list[Descriptor], list[Descriptor]]:

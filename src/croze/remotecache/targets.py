@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from croze.aio.threads import chunks
 from croze.image.descriptor import Descriptor
 from croze.registry import push
 from croze.registry.client import Repository
@@ -58,10 +58,8 @@ class LentTarget:
 
 
 async def _chunks(bring: Bring) -> AsyncIterator[bytes]:
-    path = await bring()
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield data
+    async for data in chunks(await bring(), CHUNK_BYTES):
+        yield data
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from croze.aio.threads import finish, in_thread
 from croze.errors import CrozeError, Unavailable
 from croze.runtime.cni_config import NetworkConfig
-from croze.runtime.finish import finish, in_thread
 from croze.runtime.netns import has_interface, make_namespace, remove_bridge, remove_namespace
 from croze.runtime.oci_spec import Namespace
 
@@ -181,7 +181,7 @@ class CniNetwork:
             await self._detach(self._ready.pop())
         for mark in self._folder.glob("*.bridge"):
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(remove_bridge, mark.stem)
+                await in_thread(remove_bridge, mark.stem)
             mark.unlink()
 
 

@@ -10,13 +10,13 @@ import contextlib
 import logging
 import os
 import posixpath
-import shutil
 import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from croze.errors import CrozeError, NotFound
+from croze.fs.remove import remove_tree
 from croze.fs.root import open_beneath, resolve_below
 from croze.runtime.contract import ContainerMount
 from croze.runtime.oci_spec import OciMount
@@ -79,7 +79,8 @@ class Bundle:
             return [OciMount(dest, only.type, only.source, options)]
         source = self._source(mounts)
         if not _is_whole(mount.selector):
-            source = self._select(source, mount.selector)
+            fixed = mount.readonly or all("ro" in m.options for m in mounts)
+            source = self._select(source, mount.selector, readonly=fixed)
         options = ("rbind", "ro") if mount.readonly else ("rbind",)
         return [OciMount(dest, "bind", str(source), options)]
 
@@ -108,17 +109,17 @@ class Bundle:
             point.touch()
         return point
 
-    def _select(self, source: Path, selector: str) -> Path:
+    def _select(self, source: Path, selector: str, *, readonly: bool) -> Path:
         """A bind of a path below `source`, by descriptor: a link that changes meanwhile can't lead
-        it out."""
+        it out. What is only to be read is bound so, here too: nothing of ours can write to it."""
         try:
             fd = open_beneath(str(source), selector, os.O_PATH)
         except OSError as error:
             raise NotFound(f"open {selector}: {os.strerror(error.errno or 0).lower()}") from error
         try:
             point = self._point(directory=stat.S_ISDIR(os.fstat(fd).st_mode))
-            flags = store_mount.MS_BIND | store_mount.MS_REC
-            store_mount.raw_mount(f"/proc/self/fd/{fd}", point, "", flags)
+            options = ("rbind", "ro" if readonly else "rw")
+            store_mount.mount(Mount("bind", f"/proc/self/fd/{fd}", options), point)
         finally:
             os.close(fd)
         self._mounted.append(point)
@@ -133,18 +134,19 @@ class Bundle:
             except CrozeError as error:
                 failed.append(error)
         if failed:
-            # Removing the directory would reach into what is still mounted.
             raise failed[0]
-        _remove_tree(self.path)
+        _remove(self.path)
 
 
-def _remove_tree(path: Path) -> None:
-    """Remove a bundle. A runtime that was just killed may have a child that still writes there."""
+def _remove(bundle: Path) -> None:
+    """A runtime that was just killed may have a child that still writes there."""
     for _ in range(REMOVE_TRIES):
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            return
+        try:
+            return remove_tree(bundle)
+        except OSError as error:
+            failed = error
         time.sleep(REMOVE_PAUSE_S)
+    log.warning("left behind %s: %s", bundle, failed)
 
 
 class Stubs:

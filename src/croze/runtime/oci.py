@@ -16,15 +16,16 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from croze.aio.threads import finish, in_thread, start_in_thread
 from croze.errors import CrozeError, InvalidRequest, ResourceExhausted
 from croze.fs.owner import lookup
+from croze.fs.remove import try_remove_tree
 from croze.runtime import host as host_facts
 from croze.runtime import oci_spec, restrict, seccomp, sweep
 from croze.runtime.binary import SealedCopy, find_runtime
@@ -33,7 +34,6 @@ from croze.runtime.complaint import Complaint
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.etc_files import EtcFiles
-from croze.runtime.finish import finish, in_thread
 from croze.runtime.mounts import Bundle, Stubs, mount_tmpfs
 from croze.runtime.network import (
     DnsConfig,
@@ -180,7 +180,7 @@ class OciContainer:
             raise CrozeError(f"container {self.id} has stopped")
         name = f"exec-{secrets.token_hex(6)}"
         files = {kind: self.bundle.path / f"{name}.{kind}" for kind in ("json", "pid", "log")}
-        user = await asyncio.to_thread(lookup, str(self.bundle.rootfs), process.user)
+        user = await in_thread(lookup, str(self.bundle.rootfs), process.user)
         spec = oci_spec.process_json(process, user, self.spec, self._executor.host)
         files["json"].write_text(json.dumps(spec), "utf-8")
         argv = self._executor.command(
@@ -320,14 +320,14 @@ class OciExecutor:
             raise InvalidRequest(f"unknown network mode {spec.network}")
         async with AsyncExitStack() as stack:
             if self.host.cgroup != "none":
-                stirring = asyncio.get_running_loop().run_in_executor(None, stir)
+                stirring = start_in_thread(stir)
                 stack.push_async_callback(asyncio.wait, [stirring])
             network = await stack.enter_async_context(provider.open(id, spec.hostname))
             shares_host = provider.shares_host
             bundle = await self._enter_bundle(stack, id)
             container = OciContainer(self, id, bundle, spec)
-            stubs = await asyncio.to_thread(self._prepare, container, process, network, shares_host)
-            stack.push_async_callback(asyncio.to_thread, stubs.remove)
+            stubs = await in_thread(self._prepare, container, process, network, shares_host)
+            stack.push_async_callback(in_thread, stubs.remove)
             self._containers[id] = container
             stack.callback(self._containers.pop, id)
             stack.push_async_callback(lambda: finish(container.close()))
@@ -394,18 +394,18 @@ class OciExecutor:
         """What `delete` does, for a container that the runtime left half made."""
         sweep.kill_init(self._bundles / id)
         sweep.remove_cgroup(oci_spec.cgroups_path(id, self.config.cgroup_parent))
-        shutil.rmtree(self._runtime_root / id, ignore_errors=True)
+        try_remove_tree(self._runtime_root / id)
 
     async def sweep(self) -> None:
         """See `Executor`."""
         for id in sweep.leftovers(self._bundles, self._runtime_root):
             log.debug("removing container %s of an earlier run", id)
-            await asyncio.to_thread(sweep.kill_init, self._bundles / id)
+            await in_thread(sweep.kill_init, self._bundles / id)
             if self.knows(id):
                 await self.delete(id)
-            await asyncio.to_thread(sweep.remove_bundle, self._bundles / id)
+            await in_thread(sweep.remove_bundle, self._bundles / id)
             path = oci_spec.cgroups_path(id, self.config.cgroup_parent)
-            await asyncio.to_thread(sweep.remove_cgroup, path)
+            await in_thread(sweep.remove_cgroup, path)
 
 
 def _ignore(_: bytes) -> None:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from croze.aio.threads import in_thread
 from croze.errors import Unavailable, Unsupported
 from croze.runtime.netns import make_namespace, remove_namespace
 from croze.runtime.oci_spec import Namespace
 
 MTU_BYTES = 65520
+READY_S = 10.0
+"""How long slirp4netns may take to be ready, and to end: nothing waits for it without end."""
 _PATH = ":/usr/local/bin:/usr/bin:/bin"
 
 
@@ -45,16 +49,16 @@ class SlirpNetwork:
     async def open(self, container_id: str, hostname: str) -> AsyncIterator[Namespace]:
         async with self._making:
             if self._process is None or self._process.poll() is not None:
-                self.close()
-                await asyncio.to_thread(self._make)
+                await in_thread(self._make)
         yield Namespace(host=False, path=str(self._file))
 
     def _make(self) -> None:
+        self._end()
         make_namespace(self._file)
         try:
             self._start()
         except BaseException:
-            self.close()
+            self._end()
             raise
 
     def _start(self) -> None:
@@ -76,18 +80,26 @@ class SlirpNetwork:
         finally:
             os.close(ready_write)
             os.close(leave_read)
-        with open(ready_read, "rb") as ready:
-            if ready.read(1) != b"1":
+        with open(ready_read, "rb", buffering=0) as ready:
+            in_time, _, _ = select.select([ready], [], [], READY_S)
+            if not in_time or ready.read(1) != b"1":
                 reason = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
                 raise Unavailable(f"slirp4netns did not start: {''.join(reason)}")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the process and forget the namespace. Idempotent."""
+        await in_thread(self._end)
+
+    def _end(self) -> None:
         if self._leave >= 0:
             os.close(self._leave)
             self._leave = -1
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(READY_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
         remove_namespace(self._file)
         self._file.with_suffix(".log").unlink(missing_ok=True)

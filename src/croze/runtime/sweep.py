@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
+
+from croze.fs.remove import try_remove_tree
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 BOOT_TIME_SLACK_S = 1.0
@@ -80,7 +81,7 @@ def remove_bundle(bundle: Path) -> None:
     for point in mounts_below(bundle):
         unmount(point)
     if not mounts_below(bundle):
-        shutil.rmtree(bundle, ignore_errors=True)
+        try_remove_tree(bundle)
 
 
 def remove_cgroup(path: str, root: Path = CGROUP_ROOT) -> None:

@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from croze import errors
+from croze.aio.threads import abandonable, in_thread
 from croze.api import auth_pb2
 from croze.files.atomic import write_atomically
 from croze.files.own import locked
@@ -58,7 +59,7 @@ class AuthProvider:
         async with self._lock:
             fetched, auth = self._known.get(host, (-CACHE_S, AuthConfig()))
             if time.monotonic() - fetched >= CACHE_S:
-                auth = await asyncio.to_thread(self._ask, host)
+                auth = await abandonable(self._ask, host)
                 self._known[host] = (time.monotonic(), auth)
             return auth
 
@@ -84,7 +85,7 @@ class AuthProvider:
         prefix = "failed to fetch oauth token" if auth.secret else "failed to fetch anonymous token"
         wanted = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
         try:
-            return await asyncio.to_thread(fetch_token, wanted, auth)
+            return await abandonable(fetch_token, wanted, auth)
         except _Refused as error:
             raise errors.PermissionDenied(f"{prefix}: {error}") from None
         except (OSError, ValueError) as error:
@@ -94,14 +95,14 @@ class AuthProvider:
         self, request: auth_pb2.GetTokenAuthorityRequest, context: Context
     ) -> auth_pb2.GetTokenAuthorityResponse:
         seed = await self._seed(request.Host, request.Salt)
-        key = await asyncio.to_thread(ed25519.public_key, seed)
+        key = await in_thread(ed25519.public_key, seed)
         return auth_pb2.GetTokenAuthorityResponse(PublicKey=key)
 
     async def _verify(
         self, request: auth_pb2.VerifyTokenAuthorityRequest, context: Context
     ) -> auth_pb2.VerifyTokenAuthorityResponse:
         seed = await self._seed(request.Host, request.Salt)
-        signature = await asyncio.to_thread(ed25519.sign, seed, request.Payload)
+        signature = await in_thread(ed25519.sign, seed, request.Payload)
         return auth_pb2.VerifyTokenAuthorityResponse(Signed=signature + request.Payload)
 
     async def _seed(self, host: str, salt: bytes) -> bytes:
@@ -109,7 +110,7 @@ class AuthProvider:
         if os.environ.get("BUILDKIT_NO_CLIENT_TOKEN", "").lower() in ("1", "t", "true"):
             raise errors.Unavailable("client side tokens disabled")
         auth = await self._auth_for(host)
-        secret = await asyncio.to_thread(host_secret, host) if auth.secret else b""
+        secret = await abandonable(host_secret, host) if auth.secret else b""
         return hmac.new(salt, secret, hashlib.sha256).digest()
 
 

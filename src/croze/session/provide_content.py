@@ -17,11 +17,11 @@ from pathlib import Path
 from google.protobuf import empty_pb2
 
 from croze import errors
+from croze.aio.threads import in_thread
 from croze.api import content_pb2
 from croze.grpc_errors import Context
 from croze.session.content import CHUNK_BYTES, STORE_HEADER
 from croze.session.provider import Handler, metadata_of, stream, unary, unary_stream
-from croze.session.threads import run_to_end
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
@@ -102,7 +102,7 @@ class ContentProvider:
         with path.open("rb", buffering=0) as file:
             file.seek(offset)
             while left > 0:
-                data = await run_to_end(file.read, min(left, CHUNK_BYTES))
+                data = await in_thread(file.read, min(left, CHUNK_BYTES))
                 if not data:
                     break
                 await context.write(content_pb2.ReadContentResponse(offset=sent, data=data))
@@ -142,7 +142,7 @@ class ContentProvider:
             async for request in messages:
                 if ingest is None:
                     ingest = self._begin(store, request)
-                answer = await run_to_end(_step, ingest, request)
+                answer = await in_thread(_step, ingest, request)
                 await context.write(answer)
                 if request.action == content_pb2.COMMIT:
                     return

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from croze import errors
+from croze.aio.threads import abandonable
 from croze.api import secrets_pb2
 from croze.grpc_errors import Context
 from croze.session.provider import Handler, unary
@@ -44,7 +44,7 @@ class SecretsProvider:
         source = self._sources.get(request.ID)
         if source is None:
             raise errors.NotFound("not found")
-        data = await asyncio.to_thread(_value, source)
+        data = await abandonable(_value, source)
         if len(data) > MAX_SECRET_BYTES:
             raise errors.CrozeError(f"invalid secret size {len(data)}")
         return secrets_pb2.GetSecretResponse(data=data)

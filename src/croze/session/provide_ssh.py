@@ -13,12 +13,13 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from croze import errors
+from croze.aio.threads import in_thread
 from croze.api import ssh_pb2
+from croze.fs.remove import try_remove_tree
 from croze.grpc_errors import Context, root_cause
 from croze.session.provider import Handler, metadata_of, stream, unary
 from croze.session.ssh import CHUNK_BYTES, DEFAULT_ID, KEY_ID
@@ -156,19 +157,19 @@ class _Agent:
         self.raw = raw
         self._path = socket_path
         self._keys = keys
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = asyncio.Lock()
 
     async def socket(self) -> str:
         async with self._lock:
             if not self._path:
-                self._path = await asyncio.to_thread(self._start)
+                self._path = await in_thread(self._start)
         return self._path
 
     def _start(self) -> str:
-        self._folder = tempfile.TemporaryDirectory(prefix="croze-agent-")
-        path = os.path.join(self._folder.name, "sock")
+        self._folder = tempfile.mkdtemp(prefix="croze-agent-")
+        path = os.path.join(self._folder, "sock")
         try:
             self._process = subprocess.Popen(
                 ["ssh-agent", "-D", "-a", path],
@@ -191,9 +192,8 @@ class _Agent:
             self._process.wait()
             if self._process.stdout is not None:
                 self._process.stdout.close()
-        if self._folder is not None:
-            with suppress(OSError):
-                self._folder.cleanup()
+        if self._folder:
+            try_remove_tree(self._folder)
 
 
 def _add_key(agent: str, key: str) -> None:

@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import Protocol
 
 from croze import errors
+from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2, wire_pb2
 from croze.fs.transfer import Receiver
 from croze.grpc_errors import Context
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, raw_stream
-from croze.session.threads import run_to_end
 from croze.session.transfer import receive_tree
 
 
 class Output(Protocol):
     """A file being written; called on threads, one at a time."""
+
+    waits: bool
+    """Whether a write may wait for who reads. Then one that is cancelled goes on, and `abort` lets
+    it."""
 
     def write(self, data: bytes, /) -> object: ...
 
@@ -93,20 +97,24 @@ async def _receive_file(
         for key, values in metadata.items()
         if key.startswith(METADATA_PREFIX)
     }
-    output = await run_to_end(target.open, about)
-    if output is None:
-        raise errors.AlreadyExists("target already exists")
+    made: list[Output | None] = []
     try:
+        await in_thread(lambda: made.append(target.open(about)))
+        output = made[0]
+        if output is None:
+            raise errors.AlreadyExists("target already exists")
+        run = abandonable if output.waits else in_thread
         async for message in messages:
             data = filesync_pb2.BytesMessage.FromString(message).data
-            await run_to_end(output.write, data)
+            await run(output.write, data)
         # grpcio ends the messages in the same way when the sender has cancelled the call; only a
         # call that is still alive can send something.
         await context.send_initial_metadata(())
     except BaseException:
-        output.abort()
+        for output in filter(None, made):
+            output.abort()
         raise
-    await run_to_end(output.commit)
+    await run(output.commit)
 
 
 async def _receive_dir(target: DirTarget, messages: AsyncIterator[bytes], context: Context) -> None:
@@ -136,15 +144,16 @@ class FileOutput:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._temporary = ""
-        if path.exists() and not path.is_file():
-            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            return
-        self._fd, self._temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-        )
+        self._fd, self._temporary = -1, ""
+        self.waits = path.exists() and not path.is_file()
+        if not self.waits:
+            self._fd, self._temporary = tempfile.mkstemp(
+                prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+            )
 
     def write(self, data: bytes, /) -> None:
+        if self._fd < 0:  # not before: to open a pipe waits for its reader
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
@@ -156,16 +165,19 @@ class FileOutput:
             os.fchmod(self._fd, 0o666 & ~umask)
             os.fsync(self._fd)
             os.rename(self._temporary, self._path)
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def abort(self) -> None:
-        os.close(self._fd)
         if self._temporary:
+            os.close(self._fd)
             os.unlink(self._temporary)
 
 
 class FdOutput:
     """An open file descriptor, such as standard output; it stays open."""
+
+    waits = True
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

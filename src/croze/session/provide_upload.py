@@ -8,6 +8,7 @@ from posixpath import basename
 from typing import Protocol
 
 from croze import errors
+from croze.aio.threads import abandonable
 from croze.api import upload_pb2
 from croze.grpc_errors import Context
 from croze.session.provider import Handler, metadata_of, stream
@@ -47,7 +48,11 @@ class UploadProvider:
         if file is None:
             raise errors.CrozeError(f"no http response from session for {name}")
         try:
-            while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            while data := await abandonable(file.read, CHUNK_BYTES):
                 await context.write(upload_pb2.BytesMessage(data=data))
-        finally:
+        except asyncio.CancelledError:
+            raise  # a read of standard input may wait in it still: it goes with the process
+        except BaseException:
             file.close()
+            raise
+        file.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ import grpc.aio
 
 from croze.api import ssh_pb2
 from croze.api.ssh_pb2_grpc import SSHStub
+from croze.fs.remove import try_remove_tree
 from croze.grpc_errors import translated, write_to
 from croze.session.contract import Session
 
@@ -53,7 +53,7 @@ async def agent_socket(
             path.chmod(mode)
             yield path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try_remove_tree(folder)
 
 
 @asynccontextmanager

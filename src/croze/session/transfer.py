@@ -17,10 +17,10 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from croze import errors
+from croze.aio.threads import in_thread
 from croze.api import stat_pb2, wire_pb2
 from croze.fs.entry import Entry, go_mode, unix_mode
 from croze.grpc_errors import root_cause
-from croze.session.threads import run_to_end
 
 BATCH_ENTRIES = 256
 BATCH_FILES = 64
@@ -163,7 +163,7 @@ class _Sending:
             return [wire_pb2.Packet(stat=to_stat(e)) for e in islice(entries, BATCH_ENTRIES)]
 
         try:
-            while packets := await run_to_end(batch):
+            while packets := await in_thread(batch):
                 for packet in packets:
                     await self._send(packet)
         except (OSError, errors.CrozeError) as error:
@@ -178,7 +178,7 @@ class _Sending:
             while not self._wanted.empty() and len(ids) < BATCH_FILES:
                 ids.append(self._wanted.get_nowait())
             wanted = [id for id in ids if id is not None]
-            for id, start in await run_to_end(self._first_pieces, wanted):
+            for id, start in await in_thread(self._first_pieces, wanted):
                 await self._content(id, start)
             if None in ids:
                 return
@@ -193,7 +193,7 @@ class _Sending:
             await self._send(wire_pb2.Packet(type=kind, ID=id, data=data))
             if ended:
                 break
-            data, ended = await run_to_end(_joined, started.chunks)
+            data, ended = await in_thread(_joined, started.chunks)
         await self._send(wire_pb2.Packet(type=kind, ID=id))
 
     async def _listen(self) -> None:
@@ -250,7 +250,7 @@ async def receive_tree(
     try:
         return await receiving.run()
     except BaseException:
-        await run_to_end(sink.abort)
+        await in_thread(sink.abort)
         raise
     finally:
         receiving.meter.done()
@@ -288,7 +288,7 @@ class _Receiving(Generic[T]):
     async def _receive(self) -> T:
         try:
             await self._work_off()
-            result = await run_to_end(self._sink.finish)
+            result = await in_thread(self._sink.finish)
         except (OSError, errors.CrozeError) as error:
             if not self._peer_failed:
                 await self._write(_error_packet(error))
@@ -318,7 +318,7 @@ class _Receiving(Generic[T]):
             self._filled.clear()
             batch, self._batch, self._batch_bytes = self._batch, [], 0
             self._emptied.set()
-            wanted = await run_to_end(self._apply, batch)
+            wanted = await in_thread(self._apply, batch)
             for id in wanted:
                 await self._write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_REQ, ID=id))
 

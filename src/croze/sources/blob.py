@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
 from croze.image import gojson, reference
 from croze.image.manifest import digest_of
@@ -105,7 +106,7 @@ class BlobSource:
         )
         try:
             async with ref.mounted(readonly=False) as root:
-                await asyncio.to_thread(_place, path, root, options)
+                await in_thread(_place, path, root, options)
             return await ref.commit()
         except BaseException:
             await asyncio.shield(ref.release())

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
+from croze.aio.threads import in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound
 from croze.image import manifest as manifests
 from croze.image import reference
@@ -226,7 +227,7 @@ class LentFetcher:
             async with blobs.writer() as writer:
                 done = 0
                 async for data in store.read(descriptor.digest):
-                    await asyncio.to_thread(writer.write, data)
+                    await in_thread(writer.write, data)
                     done += len(data)
                     report.count(done)
                 await writer.commit(digest=descriptor.digest, size=descriptor.size)

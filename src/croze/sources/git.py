@@ -10,14 +10,15 @@ import asyncio
 import base64
 import os
 import re
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from croze import compatibility
+from croze.aio.threads import in_thread
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
+from croze.fs.remove import temporary_directory
 from croze.registry.transport import Retry
 from croze.session import ssh
 from croze.session.contract import Session, SessionManager
@@ -78,7 +79,7 @@ class GitSource:
         async with self._owner.fetched(self._options, found, ctx) as git:
             objects = await read_objects(git, found)
         if self._options.signature is not None:
-            await asyncio.to_thread(check_signature, objects, self._options.signature)
+            await in_thread(check_signature, objects, self._options.signature)
         return objects
 
     async def commit_time(self, ctx: SourceContext) -> int:
@@ -268,9 +269,9 @@ class GitSources:
                 lent = ssh.agent_socket(session, options.ssh_id, uid=uid, gid=gid, mode=0o700)
                 socket = str(await stack.enter_async_context(lent))
             if options.known_hosts:
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="croze-hosts-"))
+                folder = stack.enter_context(temporary_directory("croze-hosts-"))
                 hosts = os.path.join(folder, "known_hosts")
-                await asyncio.to_thread(Path(hosts).write_text, options.known_hosts)
+                await in_thread(Path(hosts).write_text, options.known_hosts)
             yield Git(
                 config=await self._authorization(options, ctx),
                 ssh_socket=socket,

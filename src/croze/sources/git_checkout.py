@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import posixpath
 import secrets
-import shutil
 import stat
 import tempfile
 
 from croze.errors import InvalidRequest, NotFound
+from croze.fs.remove import remove_tree
 from croze.sources.git_cli import Git, GitFailed, is_commit
 from croze.sources.git_options import GitCommit, GitOptions
 
@@ -89,7 +89,7 @@ def _lift(place: str, subdir: str, target: str) -> None:
             )
     for name in os.listdir(path):
         os.rename(os.path.join(path, name), os.path.join(target, name))
-    shutil.rmtree(place)
+    remove_tree(place)
 
 
 def _let_all_write(root: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
+from croze.aio.threads import in_thread, opened
 from croze.errors import CrozeError, NotFound
 from croze.image import gojson
 from croze.image.manifest import digest_of
@@ -98,7 +99,7 @@ class HttpSource:
             raise NotFound("the file has no content")
         try:
             async with ref.mounted(readonly=True) as root:
-                return await asyncio.to_thread(_with_pieces, root, use)
+                return await in_thread(_with_pieces, root, use)
         finally:
             await ref.release()
 
@@ -339,10 +340,10 @@ async def _write(
     """The bytes' digest, of the kind that is expected."""
     algorithm = options.checksum.partition(":")[0] or "sha256"
     sums = hashlib.new(algorithm)
-    with await asyncio.to_thread(open, path, "wb") as file:
+    async with opened(path, "wb") as file:
         async for data in pieces:
-            await asyncio.to_thread(_append, file, sums.update, data)
-        await asyncio.to_thread(file.flush)
+            await in_thread(_append, file, sums.update, data)
+        await in_thread(file.flush)
         os.fchown(file.fileno(), options.uid, options.gid)
         os.fchmod(file.fileno(), options.perm or 0o600)
     seconds = int(modified.timestamp()) if modified is not None else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import os
@@ -14,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import BinaryIO
 
+from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
 from croze.store.disk import disk_errors, sync_dir
 from croze.store.trash import Trash
@@ -64,7 +64,7 @@ class DiskBlobWriter:
         elif self._written == 0 and digest is not None and size is not None:
             found = digest  # written and hashed by a worker process
         else:
-            found = await asyncio.to_thread(hash_file, self.path)
+            found = await in_thread(hash_file, self.path)
         if size is not None and size != actual:
             raise Corrupted(f"unexpected size {actual} of blob {digest or found}, expected {size}")
         if digest is not None and digest != found:
@@ -167,10 +167,15 @@ class DiskBlobStore:
         """Give finished bytes their name, durably; drop them if the name is taken."""
         target = self._file(digest)
         if digest not in self._sizes:
-            with disk_errors(f"failed to write blob {digest}"):
-                await asyncio.to_thread(_publish, path, target)
+            await finish(self._rename(path, target, digest, size))
         self._sizes[digest] = size
         self._used_at[digest] = time.monotonic()
+
+    async def _rename(self, path: Path, target: Path, digest: str, size: int) -> None:
+        """What has its name is known to be here, though nobody waits for it any more."""
+        with disk_errors(f"failed to write blob {digest}"):
+            await in_thread(_publish, path, target)
+        self._sizes[digest] = size
 
     def delete(self, digest: str) -> None:
         """Idempotent."""

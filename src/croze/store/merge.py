@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 
 from croze.errors import InvalidRequest
 from croze.fs.apply import apply_layer
+from croze.fs.remove import temporary_directory
 from croze.fs.tar import write_layer
 from croze.image.descriptor import OCI_LAYER, Descriptor
 from croze.store.core import Core
@@ -103,7 +103,7 @@ async def _write_difference(core: Core, lower: Record | None, upper: Record | No
     ):
         with (
             disk_errors("failed to compute the difference of refs"),
-            tempfile.TemporaryDirectory(dir=core.root / "mnt") as empty,
+            temporary_directory("empty-", core.root / "mnt") as empty,
         ):
             made = await core.pool.run(
                 write_layer,

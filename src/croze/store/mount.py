@@ -68,7 +68,21 @@ _LOCKED = (
 _PROPAGATION = MS_PRIVATE | MS_SLAVE
 _NO_EFFECT = frozenset({"rw", "defaults", "async"})
 
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
+_AT_FDCWD = -100
+_AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
+_OPEN_TREE_CLONE, _MOVE_EMPTY_PATH = 0x1, 0x4
+_MOUNT_ATTR_RDONLY = 0x1
+
+
+class _MountAttributes(ctypes.Structure):
+    """`struct mount_attr`."""
+
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns"))
+
+
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
 _libc.mount.argtypes = [
     ctypes.c_char_p,
     ctypes.c_char_p,
@@ -149,9 +163,56 @@ def mount(entry: Mount, target: str | os.PathLike[str]) -> None:
         raw_mount(entry.source or entry.type, target, entry.type, flags, ",".join(data))
 
 
+def bind_readonly(source: str, target: str | os.PathLike[str], *, recursive: bool = True) -> None:
+    """A bind that can't be written through at any instant, nor in what is mounted below it.
+
+    mount(2) makes a bind writable first; since Linux 5.12 a mount gets its attributes before it has
+    a place (open_tree(2), mount_setattr(2), move_mount(2)).
+    """
+    below = _AT_RECURSIVE if recursive else 0
+    try:
+        tree = _call(_SYS_OPEN_TREE, _AT_FDCWD, source, _OPEN_TREE_CLONE | os.O_CLOEXEC | below)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise CrozeError(f"failed to bind {source}: {error.strerror}") from error
+        raw_mount(source, target, "", MS_BIND | (MS_REC if recursive else 0))
+        raw_mount("none", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags(target))
+        return
+    try:
+        attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
+        size = ctypes.sizeof(attributes)
+        _call(_SYS_MOUNT_SETATTR, tree, "", _AT_EMPTY_PATH | below, attributes, size)
+        _call(_SYS_MOVE_MOUNT, tree, "", _AT_FDCWD, os.fspath(target), _MOVE_EMPTY_PATH)
+    except OSError as error:
+        raise CrozeError(
+            f"failed to bind {source} on {os.fspath(target)}: {error.strerror}"
+        ) from error
+    finally:
+        os.close(tree)
+
+
+def _call(number: int, *args: int | str | ctypes.Structure) -> int:
+    """A system call that the C library may not know. Raises `OSError`."""
+    given = [
+        ctypes.byref(a)
+        if isinstance(a, ctypes.Structure)
+        else ctypes.c_char_p(os.fsencode(a))
+        if isinstance(a, str)
+        else ctypes.c_long(a)
+        for a in args
+    ]
+    result = int(_libc.syscall(ctypes.c_long(number), *given))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
 def _bind(entry: Mount, target: str | os.PathLike[str], flags: int) -> None:
-    recursive = flags & MS_REC or entry.type == "rbind"
-    raw_mount(entry.source, target, "", MS_BIND | (MS_REC if recursive else 0))
+    recursive = bool(flags & MS_REC) or entry.type == "rbind"
+    if flags & MS_RDONLY:
+        bind_readonly(entry.source, target, recursive=recursive)
+    else:
+        raw_mount(entry.source, target, "", MS_BIND | (MS_REC if recursive else 0))
     rest = flags & ~(MS_BIND | MS_REC | _PROPAGATION)
     try:
         if flags & _PROPAGATION:

@@ -9,12 +9,12 @@ stacked in any combination, which is what makes `stack` free.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import CrozeError
 from croze.fs.pool import Pool
+from croze.fs.remove import temporary_directory
 from croze.fs.usage import usage
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import Mount
@@ -163,7 +163,7 @@ def probe(root: Path) -> Sequence[str] | None:
 
 
 def _works(root: Path, options: Sequence[str]) -> bool:
-    with tempfile.TemporaryDirectory(prefix="probe-", dir=root) as name:
+    with temporary_directory("probe-", root) as name:
         base = Path(name)
         for part in ("lower", "upper", "work", "merged"):
             (base / part).mkdir()

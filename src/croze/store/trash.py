@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from croze.fs.remove import try_remove_tree
 
 
 class Trash:
@@ -32,7 +33,7 @@ class Trash:
 
     async def empty(self) -> None:
         """Wait until everything discarded so far is off the disk."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, _nothing)
+        await asyncio.wrap_future(self._executor.submit(_nothing))
 
     def close(self) -> None:
         """What is not deleted yet is deleted at the next open."""
@@ -44,7 +45,4 @@ def _nothing() -> None:
 
 
 def _delete(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        os.unlink(path)
+    try_remove_tree(path)

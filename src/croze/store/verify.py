@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from croze.aio.threads import in_thread
 from croze.store.blobs import hash_file
 from croze.store.core import Core
 from croze.store.records import Record
@@ -19,7 +19,7 @@ async def verify(core: Core) -> list[str]:
     for digest in core.blobs.digests():
         if not core.blobs.has(digest):
             continue  # deleted meanwhile
-        found = await asyncio.to_thread(_hash, core.blobs.path(digest))
+        found = await in_thread(_hash, core.blobs.path(digest))
         if found != digest and core.blobs.has(digest):
             problems.append(f"blob {digest} has the digest {found}")
     return problems

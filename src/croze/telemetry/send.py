@@ -5,7 +5,6 @@ Source: OpenTelemetry Protocol Specification 1.x, "OTLP/gRPC" and "OTLP/HTTP".
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import ssl
 from pathlib import Path
@@ -16,6 +15,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from croze.aio.threads import in_thread
 from croze.errors import Unavailable
 from croze.grpc_errors import translated
 from croze.rpc.channels import open_channel
@@ -81,7 +81,7 @@ class HttpSender:
         headers = {"Content-Type": "application/x-protobuf", **self._target.headers}
         if self._target.compress:
             headers["Content-Encoding"] = "gzip"
-            data = await asyncio.to_thread(gzip.compress, data)
+            data = await in_thread(gzip.compress, data)
         ca_file = self._target.ca_file
         tls = ssl.create_default_context(cafile=ca_file) if ca_file else True
         timeout = aiohttp.ClientTimeout(total=self._target.timeout_s)

@@ -6,13 +6,13 @@ A subrequest like `frontend.outline`: the answer is metadata, `result.json` for 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.ops.load import LoadedOp
 from croze.ops.results import RefResult
@@ -105,7 +105,7 @@ async def _plan_part(recorder: Recorder, job: Job, part: Part) -> list[tuple[str
             build = Build(info.ref, info.scope, info.file, info.target, 0, steps=steps, args=args)
             return list(_tell(recorder, build, forecast.expected, part.platform))
 
-        return await asyncio.to_thread(tell)
+        return await in_thread(tell)
 
 
 def _tell(

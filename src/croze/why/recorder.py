@@ -17,6 +17,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final
 
+from croze.aio.threads import in_thread, start_in_thread
 from croze.api import ops_pb2
 from croze.fs.changed import Changes, changed_files
 from croze.fs.checksum import Query
@@ -154,7 +155,7 @@ class Watch:
                     return explain(step, build, earlier, comparer(self._history.lists))
             return None
 
-        future = asyncio.get_running_loop().run_in_executor(None, find)
+        future = start_in_thread(find)
         future.add_done_callback(lambda done: self._warn(vertex, done))
         self._warnings.append(future)
 
@@ -277,7 +278,7 @@ class Recorder:
             await asyncio.wait({self._start(work)})
 
     def _start(self, work: Callable[[], None]) -> asyncio.Future[None]:
-        future = asyncio.get_running_loop().run_in_executor(None, work)
+        future = start_in_thread(work)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
         return future
@@ -312,7 +313,7 @@ class Recorder:
         self._start_waiting()
         if self._running:
             await asyncio.wait(set(self._running))
-        return await asyncio.to_thread(self._explain, ref, limit)
+        return await in_thread(self._explain, ref, limit)
 
     def _explain(self, ref: str, limit: int) -> tuple[Build, list[Explained]] | None:
         build = self.history.find(ref) if ref else self.history.latest()

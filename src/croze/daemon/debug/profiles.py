@@ -16,6 +16,7 @@ from types import FrameType
 
 from aiohttp import web
 
+from croze.aio.threads import in_thread
 from croze.daemon.debug.sampler import sampling
 from croze.errors import InvalidRequest
 
@@ -111,7 +112,7 @@ async def heap(request: web.Request) -> web.Response:
         current, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    found = await asyncio.to_thread(snapshot.statistics, "lineno")
+    found = await in_thread(snapshot.statistics, "lineno")
     lines = [f"{current} bytes in use, {peak} at most", *map(str, found[:_HEAP_LINES])]
     return web.Response(text="\n".join(lines) + "\n")
 

@@ -1,0 +1,133 @@
+"""Removing what was made, and nothing else: a recursive removal stays in its mount.
+
+What looks like a directory of ours may be somebody else's, bound there: a snapshot in a bundle that
+could not be unmounted. So a directory is opened only if it is in the same mount (`openat2(2)`,
+RESOLVE_NO_XDEV), and never through a link. `shutil.rmtree` and `tempfile.TemporaryDirectory` cross
+mounts and are banned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+
+from croze.fs.root import open_same_mount
+
+log = logging.getLogger(__name__)
+
+
+def remove_tree(path: str | os.PathLike[str]) -> None:
+    """`rm -rf` that stops at mounts: no error if nothing is there; links are not followed.
+
+    Removes all that it can, then raises the first `OSError`: EXDEV or EBUSY for what is a mount
+    point. However deep the tree is, two descriptors do.
+    """
+    parent, name = os.path.split(os.path.abspath(path))
+    try:
+        fd = os.open(parent, os.O_PATH | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
+    removal = _Removal(fd)
+    try:
+        removal.run(name)
+    finally:
+        removal.close()
+    if removal.failed is not None:
+        raise removal.failed
+
+
+def try_remove_tree(path: str | os.PathLike[str]) -> None:
+    """`remove_tree` where what is left behind does no harm."""
+    try:
+        remove_tree(path)
+    except OSError as error:
+        log.debug("left behind %s: %s", os.fspath(path), error)
+
+
+@contextlib.contextmanager
+def temporary_directory(prefix: str, parent: str | os.PathLike[str] | None = None) -> Iterator[str]:
+    """A directory of our own (0700), gone again afterwards; below `parent`, else where temporary
+    files go."""
+    path = tempfile.mkdtemp(prefix=prefix, dir=parent)
+    try:
+        yield path
+    finally:
+        try_remove_tree(path)
+
+
+class _Removal:
+    """Goes down and up again with one open directory; the way up is `..`, if that is still where
+    we came from."""
+
+    def __init__(self, fd: int) -> None:
+        self.failed: OSError | None = None
+        self._fd = fd
+        self._names: list[list[str]] = []
+        """What is left to remove: in the open directory last, in those above it before."""
+        self._came_from: list[tuple[str, tuple[int, int]]] = []
+        """The names of the directories that we are in, each with the identity of its parent."""
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def run(self, name: str) -> None:
+        self._names.append([name])
+        while self._names[-1] or self._came_from:
+            if self._names[-1]:
+                self._remove(self._names[-1].pop())
+            else:
+                self._leave()
+
+    def _remove(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            pass
+        except IsADirectoryError:
+            self._enter(name)
+        except OSError as error:
+            self._note(error)
+
+    def _enter(self, name: str) -> None:
+        try:
+            child = open_same_mount(self._fd, name)
+        except OSError as error:
+            self._note(error)
+            return
+        self._came_from.append((name, _identity(self._fd)))
+        os.close(self._fd)
+        self._fd = child
+        self._names.append([])
+        try:
+            self._names[-1] += os.listdir(child)
+        except OSError as error:
+            self._note(error)
+
+    def _leave(self) -> None:
+        name, identity = self._came_from.pop()
+        parent = os.open("..", os.O_PATH | os.O_DIRECTORY, dir_fd=self._fd)
+        os.close(self._fd)
+        self._fd = parent
+        if _identity(parent) != identity:
+            raise OSError(errno.ESTALE, "moved while it was removed", name)
+        self._names.pop()
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._note(error)
+
+    def _note(self, error: OSError) -> None:
+        """A directory that isn't empty because of what could not be removed is no news."""
+        if self.failed is None:
+            self.failed = error
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino

@@ -1,0 +1,154 @@
+"""Work in threads: nobody outruns it, save what may be left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from croze.aio.threads import abandonable, chunks, finish, in_thread, opened, start_in_thread
+
+
+async def test_results_errors_and_context() -> None:
+    variable = contextvars.ContextVar("variable", default=0)
+    variable.set(7)
+    assert await in_thread(variable.get) == 7
+    assert await abandonable(int, "11", base=2) == 3
+    for run in (in_thread, abandonable):
+        with pytest.raises(ZeroDivisionError):
+            await run(divmod, 1, 0)
+
+
+async def turns() -> None:
+    """What the loop has to do by itself is done."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 5])
+async def test_a_cancellation_waits_for_the_work(cancellations: int) -> None:
+    go, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go.wait(10)
+        done.set()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(in_thread(work))
+        for _ in range(cancellations):
+            await turns()
+            task.cancel()
+        await turns()
+        assert not task.done()
+        go.set()
+        await asyncio.wait([task])
+    assert done.is_set()
+    assert task.cancelled()
+
+
+async def test_work_begins_even_if_the_task_is_cancelled_at_once() -> None:
+    done = threading.Event()
+    async with asyncio.TaskGroup() as group:
+
+        async def clean_up() -> None:
+            current = asyncio.current_task()
+            assert current is not None
+            current.cancel()
+            await in_thread(done.set)
+
+        task = group.create_task(clean_up())
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert done.is_set()
+
+
+async def test_a_failure_does_not_hide_a_cancellation() -> None:
+    go = threading.Event()
+
+    def fail() -> None:
+        go.wait(10)
+        raise ZeroDivisionError
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(in_thread(fail))
+        await turns()
+        task.cancel()
+        await turns()
+        go.set()
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_a_timeout_is_told_when_the_work_has_ended() -> None:
+    go = threading.Event()
+    asyncio.get_running_loop().call_later(0.02, go.set)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await in_thread(go.wait, 10)
+    assert go.is_set()
+
+
+async def test_finish_lets_a_coroutine_end() -> None:
+    steps: list[int] = []
+
+    async def clean_up() -> int:
+        for step in range(3):
+            await asyncio.sleep(0)
+            steps.append(step)
+        return 5
+
+    assert await finish(clean_up()) == 5
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(finish(clean_up()))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert steps == [0, 1, 2, 0, 1, 2]
+    assert task.cancelled()
+
+
+async def test_what_may_wait_for_ever_is_left_behind(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(abandonable(pipe.read_bytes))
+        await turns()
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    pipe.write_bytes(b"")  # the thread ends, and nobody hears of it
+
+
+async def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    async with opened(path, "wb") as file:
+        await in_thread(file.write, b"abcdefg")
+    assert [piece async for piece in chunks(path, 3)] == [b"abc", b"def", b"g"]
+    with pytest.raises(FileNotFoundError):
+        async with opened(tmp_path / "no"):
+            pass
+
+
+async def test_a_file_opened_for_a_cancelled_task_is_closed(tmp_path: Path) -> None:
+    """Warnings are errors here: one that is forgotten would complain."""
+    path = tmp_path / "file"
+    path.touch()
+
+    async def use() -> None:
+        async with opened(path):
+            raise AssertionError
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(use())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_a_future_of_a_thread_belongs_to_its_owner() -> None:
+    assert await start_in_thread(lambda: 3) == 3

@@ -1,0 +1,28 @@
+"""What ruff's banned-api can't see: methods that are banned by their names (see pyproject.toml)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+THREADS = ROOT / "src/croze/aio/threads.py"
+BANNED = {
+    "run_in_executor": "a thread that outlives its awaiter: use croze.aio.threads.in_thread",
+    "to_thread": "a thread that outlives its awaiter: use croze.aio.threads.in_thread",
+    "set_default_executor": "threads are croze.aio.threads' own",
+}
+
+
+def uses(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in BANNED:
+            yield f"{path.relative_to(ROOT)}:{node.lineno}: {node.attr}: {BANNED[node.attr]}"
+
+
+def test_threads_are_started_in_one_place() -> None:
+    files = [p for top in ("src", "tests", "bench") for p in (ROOT / top).rglob("*.py")]
+    wrong = [use for path in sorted(files) if path != THREADS for use in uses(path)]
+    assert not wrong, "\n".join(wrong)
+    assert list(uses(THREADS)), "the check sees nothing"
