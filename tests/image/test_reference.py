@@ -64,3 +64,26 @@ def test_bad_references(text: str, message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         reference.parse(text)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "repository name must have at least one component"),
+        ("UPPER:x", "repository name must be lowercase"),
+        ("foo/Bar", "repository name must be lowercase"),
+        ("a b", "invalid reference format"),
+        ("x:", "invalid reference format"),
+        ("a" * 300, "repository name must not be more than 255 characters"),
+    ],
+)
+def test_checks_without_normalising(text: str, message: str) -> None:
+    """The words of buildx for a tag."""
+    with pytest.raises(InvalidRequest) as caught:
+        reference.check(text)
+    assert str(caught.value) == message
+
+
+def test_what_a_check_lets_through() -> None:
+    for text in ("x", "Foo/bar", "docker.io/x:1", "a" * 64, "x@sha256:" + "0" * 64):
+        reference.check(text)

@@ -182,6 +182,19 @@ async def test_secrets_named_for_the_host_authorize(
         assert site.authorization == sent
 
 
+async def test_a_secret_goes_over_a_password_in_the_url(
+    workshop: Workshop, sources: HttpSources, site: Site
+) -> None:
+    token = SecretSource("HTTP_AUTH_TOKEN_127.0.0.1", value=b"sesame")
+    for given, sent in (([], "Basic dTpwdw=="), ([token], "Bearer sesame")):
+        async with workshop.client(SecretsProvider(given)) as session, serve(site.app) as host:
+            found = source(sources, f"http://u:pw@{host}/f", {})
+            await found.key(workshop.source_context(session.id), 0)
+            assert site.authorization == sent
+            await found.key(workshop.source_context(session.id), 0)  # with HEAD
+        assert site.authorization == sent
+
+
 async def test_a_named_secret_must_be_there(
     workshop: Workshop, sources: HttpSources, site: Site
 ) -> None:

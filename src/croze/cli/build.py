@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import address
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags, UsageError, default_platform
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.build import BuildResult
     from croze.client.options import BuildOptions
     from croze.progress.display import Display
@@ -27,7 +27,7 @@ PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
 def flags() -> Flags:
     """The flags, in buildx's order."""
     made = Flags("croze build", "Start a build", "[OPTIONS] PATH | URL | -")
-    made.texts("--add-host", help="Add a custom host-to-IP mapping (host:ip)", metavar="strings")
+    made.slices("--add-host", help="Add a custom host-to-IP mapping (host:ip)")
     made.texts("--allow", help="Allow extra privileged entitlement (e.g. network.host)")
     made.texts("--annotation", help="Add annotation to the image")
     made.texts("--attest", help="Attestation parameters (type=sbom,generator=image)")
@@ -62,26 +62,49 @@ def flags() -> Flags:
     made.texts("-t", "--tag", help='Name and optionally a tag (format: "name:tag")')
     made.text("--target", help="Set the target build stage to build")
     made.texts("--ulimit", help="Ulimit options", metavar="ulimit")
-    made.text("--builder", help="The daemon to use")
-    made.switch("-D", "--debug", help="Say more, and show where errors come from")
+    _add_legacy(made)
     made.add_argument("context", metavar="PATH | URL | -", nargs="?")
     return made
 
 
+def _add_legacy(made: Flags) -> None:
+    """What `docker build` took before BuildKit, hidden, with what buildx does about each."""
+    made.legacy("-m", "--memory", of="legacy_resource", key="memory")
+    made.legacy("-c", "--cpu-shares", of="legacy_resource", key="cpu-shares")
+    for key in ("memory-swap", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems"):
+        made.legacy(f"--{key}", of="legacy_resource", key=key)
+    for name in ("--compress", "--force-rm", "--rm"):
+        made.without_effect(name, value=False)
+    made.without_effect(
+        "--isolation", value=True, warning="isolation flag is deprecated with BuildKit."
+    )
+    made.without_effect(
+        "--security-opt",
+        value=True,
+        warning="security-opt flag is deprecated. "
+        '"RUN --security=insecure" should be used with BuildKit.',
+    )
+    made.without_effect(
+        "--squash",
+        value=False,
+        warning="experimental flag squash is removed with BuildKit. You should squash inside "
+        "build using a multi-stage Dockerfile for efficiency.",
+    )
+
+
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
-    from croze.client.build import build
+    from croze.client.build import NotWritten, build
     from croze.client.options import crozed
     from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
-    read = flags().read(argv)
+    read = flags().read(argv, common)
     if read.context is None:
         raise UsageError("'croze build' requires 1 argument", "croze build")
-    common.debug = common.debug or read.debug
     call = parse_call(read.call)
     mode = progress_mode(read)
-    where = address(read.builder or common.builder, debug=common.debug)
+    where = address(common.builder, debug=common.debug)
     interrupt_on_sigterm()
 
     def warn(display: Display) -> None:
@@ -92,6 +115,8 @@ def run(argv: Sequence[str], common: Common) -> int:
     wanted = options(read, call)
     try:
         result = build(wanted, address=where, builder=crozed(), progress=mode, on_close=warn)
+    except NotWritten:
+        raise
     except CrozeError as error:
         raise error.wrap("failed to build") from error
     if call.name:
@@ -155,7 +180,7 @@ def options(read: argparse.Namespace, call: Call) -> BuildOptions:
         target=read.target,
         build_args=read.build_arg,
         build_contexts=read.build_context,
-        platforms=[p for value in read.platform for p in value.split(",")],
+        platforms=read.platform or default_platform(),
         labels=read.label,
         annotations=read.annotation,
         secrets=read.secret,
@@ -172,7 +197,7 @@ def options(read: argparse.Namespace, call: Call) -> BuildOptions:
         network=read.network,
         shm_size=read.shm_size,
         ulimits=read.ulimit,
-        resources=read.resource,
+        resources=[*read.legacy_resource, *read.resource],
         cgroup_parent=read.cgroup_parent,
         allow=read.allow,
         attests=read.attest,

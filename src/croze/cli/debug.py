@@ -9,7 +9,7 @@ from croze.cli.daemon import with_client
 from croze.cli.flags import Flags, UsageError
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.connect import Client
 
 
@@ -17,7 +17,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     """`verify`: read everything that the store holds and compare it with what it should be."""
     flags = Flags("croze debug", "Look into the daemon and its store", "verify|info")
     flags.add_argument("what", metavar="verify|info", nargs="?")
-    what = flags.read(argv).what
+    what = flags.read(argv, common).what
     if what == "verify":
         return verify(common)
     if what == "info":

@@ -11,7 +11,7 @@ from croze.cli.flags import Flags
 from croze.cli.table import age, size, table
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.connect import Client, UsageRecord
 
 HEADER = ("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED")
@@ -22,7 +22,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags("croze du", "Disk usage", "[OPTIONS]")
     flags.texts("--filter", help="Provide filter values (type=regular, id=..., ...)")
     flags.switch("--verbose", help="Say everything about each record")
-    read = flags.read(argv)
+    read = flags.read(argv, common)
 
     async def ask(client: Client) -> list[UsageRecord]:
         return await client.disk_usage(filters(read.filter))

@@ -8,16 +8,14 @@ its words for a flag it doesn't know.
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from croze.cli.common import BUILDER, DEBUG, Common, UsageError
 
-class UsageError(Exception):
-    """A command line that can't be read. The message is for the user."""
-
-    def __init__(self, message: str, command: str) -> None:
-        super().__init__(message)
-        self.command = command
+__all__ = ["Flags", "UsageError", "default_platform", "unknown_flag"]
 
 
 class Flags(argparse.ArgumentParser):
@@ -32,6 +30,14 @@ class Flags(argparse.ArgumentParser):
             formatter_class=Help,
         )
         self.switches: set[str] = set()
+        self._given: Sequence[str] = ()
+        self._warnings: dict[str, str] = {}
+        self.add_argument(
+            *BUILDER, help="The daemon to use", metavar="string", default=argparse.SUPPRESS
+        )
+        self.switches.update(DEBUG)
+        about_debug = "Say more, and show where errors come from"
+        self.add_argument(*DEBUG, help=about_debug, action="store_true", default=argparse.SUPPRESS)
 
     def switch(self, *names: str, help: str, hidden: bool = False) -> None:
         """A flag without a value, or with `=true` or `=false`."""
@@ -57,18 +63,49 @@ class Flags(argparse.ArgumentParser):
         """A flag that may be given many times."""
         self.add_argument(*names, help=help, metavar=metavar, action="append", default=[])
 
-    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Parse. Raises `UsageError`; exits for `--help`."""
+    def slices(self, name: str, *, help: str, metavar: str = "strings") -> None:
+        """A flag that may be given many times, with several values in a line of CSV."""
+        self.add_argument(name, help=help, metavar=metavar, action="extend", type=_csv, default=[])
+
+    def legacy(self, *names: str, of: str, key: str) -> None:
+        """An old flag, hidden: `--memory=1g` for `--resource=memory=1g`; kept as `key=value`."""
+        self.add_argument(
+            *names,
+            dest=of,
+            help=argparse.SUPPRESS,
+            action="append",
+            type=lambda value: f"{key}={value}",
+            default=[],
+        )
+
+    def without_effect(self, name: str, *, value: bool, warning: str = "") -> None:
+        """A flag of the builder before BuildKit, hidden; it is taken as buildx takes it: in
+        silence, or with a warning. `value`: whether it has one, or is a switch."""
+        if value:
+            self.add_argument(name, help=argparse.SUPPRESS, default=None)
+        else:
+            self.switches.add(name)
+            self.add_argument(name, help=argparse.SUPPRESS, action="store_true", default=None)
+        if warning:
+            self._warnings[name] = warning
+
+    def read(self, arguments: Sequence[str], common: Common) -> argparse.Namespace:
+        """Parse; options of every command go into `common`. Raises `UsageError`; exits for
+        `--help`."""
+        self._given = arguments
         plain, off = self._split_switches(arguments)
         known, unknown = self.parse_known_intermixed_args(plain)
         for word in unknown:
-            if word.startswith("--"):
-                raise UsageError(f"unknown flag: {word.partition('=')[0]}", self.prog)
             if word.startswith("-") and word != "-":
-                raise UsageError(f"unknown shorthand flag: {word[1]!r} in {word}", self.prog)
+                raise UsageError(unknown_flag(word), self.prog)
             raise UsageError(f"unexpected argument: {word}", self.prog)
         for name in off:
             setattr(known, name.lstrip("-").replace("-", "_"), False)
+        common.builder = getattr(known, "builder", common.builder)
+        common.debug = getattr(known, "debug", common.debug)
+        for name, warning in self._warnings.items():
+            if getattr(known, name.lstrip("-").replace("-", "_")) is not None:
+                print(f"WARNING: {warning}", file=sys.stderr)
         return known
 
     def names_with_value(self) -> set[str]:
@@ -91,18 +128,45 @@ class Flags(argparse.ArgumentParser):
                 off.append(name)
             else:
                 raise UsageError(
-                    f'invalid argument "{value}" for "{name}" flag: strconv.ParseBool: '
+                    f'invalid argument "{value}" for "{self._all_names(name)}" flag: '
+                    f"strconv.ParseBool: "
                     f'parsing "{value}": invalid syntax',
                     self.prog,
                 )
         return plain, off
 
+    def _all_names(self, name: str) -> str:
+        """As pflag calls a flag: `-q, --quiet`."""
+        return ", ".join(self._option_string_actions[name].option_strings)
+
     def error(self, message: str) -> NoReturn:
         """Reword argparse's complaints as pflag has them."""
         name, _, problem = message.removeprefix("argument ").partition(": ")
         if problem.startswith("expected"):
-            message = f"flag needs an argument: {name.rpartition('/')[2]}"
+            last = self._given[-1] if self._given else ""
+            short = last.startswith("-") and not last.startswith("--")
+            shown = f"{last[-1]!r} in {last}" if short else name.rpartition("/")[2]
+            message = f"flag needs an argument: {shown}"
         raise UsageError(message, self.prog)
+
+
+def unknown_flag(word: str) -> str:
+    """pflag's words for a flag that nobody knows."""
+    if word.startswith("--"):
+        return f"unknown flag: {word.partition('=')[0]}"
+    return f"unknown shorthand flag: {word[1]!r} in {word}"
+
+
+def default_platform() -> list[str]:
+    """The platform of `DOCKER_DEFAULT_PLATFORM`, which counts where none is given."""
+    found = os.environ.get("DOCKER_DEFAULT_PLATFORM")
+    return [found] if found else []
+
+
+def _csv(text: str) -> list[str]:
+    from croze.client.flags_csv import fields
+
+    return fields(text) if text else []
 
 
 class Help(argparse.HelpFormatter):

@@ -11,7 +11,7 @@ from croze.cli.flags import Flags
 from croze.cli.table import age, size, table
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.connect import Client
     from croze.client.engine import StoredImage
 
@@ -21,7 +21,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags("croze images", "List the images of the local store", "[OPTIONS]")
     flags.switch("-q", "--quiet", help="Only print digests")
     flags.switch("--no-trunc", help="Do not shorten digests")
-    read = flags.read(argv)
+    read = flags.read(argv, common)
 
     async def ask(client: Client) -> list[StoredImage]:
         from croze.client.engine import EngineClient

@@ -8,23 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.cli.build import PROGRESS, interrupt_on_sigterm
+from croze.cli.common import take_common
 from croze.cli.daemon import address
 from croze.cli.flags import Flags, UsageError
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
 
 
 def run(argv: Sequence[str], common: Common) -> int:
     """`build` or `dump`."""
-    match argv[0] if argv else "":
+    words = take_common(argv, common, "croze llb")
+    match words[0] if words else "":
         case "build":
-            return build(argv[1:], common)
+            return build(words[1:], common)
         case "dump":
-            return dump(argv[1:], common)
+            return dump(words[1:], common)
     flags = Flags("croze llb", "Work with LLB definitions", "build|dump [OPTIONS]")
     flags.add_argument("what", metavar="build|dump", nargs="?")
-    flags.read(argv)
+    flags.read(words, common)
     raise UsageError("'croze llb' requires build or dump", "croze llb")
 
 
@@ -42,7 +44,7 @@ def build(argv: Sequence[str], common: Common) -> int:
     flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
     flags.texts("--secret", help="Secret to expose to the build (id=mysecret,src=/local/secret)")
     flags.texts("--ssh", help="SSH agent socket or keys to expose to the build")
-    read = flags.read(argv)
+    read = flags.read(argv, common)
     if sys.stdin.isatty():
         raise UsageError("'croze llb build' reads a definition from standard input", flags.prog)
     if read.progress and read.progress not in PROGRESS:
@@ -78,7 +80,7 @@ def dump(argv: Sequence[str], common: Common) -> int:
     flags.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
     flags.text("--target", help="Set the target build stage to build")
     flags.add_argument("source", metavar="PATH | DEFINITION | -", nargs="?", default="-")
-    read = flags.read(argv)
+    read = flags.read(argv, common)
     if Path(read.source).is_dir():
         print(_convert(read.source, read.file, read.target, read.build_arg, common))
         return 0

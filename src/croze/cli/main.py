@@ -7,10 +7,11 @@ may return its own (`run` returns its container's). Imports are lazy: start-up t
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
+
+from croze.cli.common import Common, UsageError, take_common
 
 if TYPE_CHECKING:
     from croze.errors import CrozeError
@@ -54,14 +55,6 @@ class Command(Protocol):
         """Run with the words behind the command's name; returns the exit code."""
 
 
-class Common:
-    """The options of every command."""
-
-    def __init__(self) -> None:
-        self.debug = False
-        self.builder = os.environ.get("BUILDX_BUILDER", "")
-
-
 def help_text() -> str:
     """What `croze --help` prints."""
     rows = (f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items())
@@ -77,38 +70,22 @@ def preload_commands() -> None:
     preload.everything()
 
 
-def split_common(argv: Sequence[str]) -> tuple[Common, list[str]]:
-    """Take the common options off the front; what is left starts with the command."""
-    common, rest = Common(), list(argv)
-    while rest and rest[0].startswith("-"):
-        name, equals, value = rest[0].partition("=")
-        if name in ("-D", "--debug"):
-            common.debug = value != "false"
-        elif name == "--builder":
-            if not equals:
-                if len(rest) < 2:
-                    raise LookupError("flag needs an argument: --builder")
-                value = rest.pop(1)
-            common.builder = value
-        elif name in ("-h", "--help", "--version"):
-            return common, [name]
-        else:
-            raise LookupError(f"unknown flag: {name}")
-        rest.pop(0)
-    return common, rest
-
-
 def run(argv: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
+    common = Common()
     try:
-        common, words = split_common(argv)
-    except LookupError as error:
-        return usage(str(error), "croze")
+        words = take_common(argv, common, "croze")
+    except UsageError as error:
+        return usage(str(error), error.command)
     if not words or words[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
     if words[0] == "--version":
         words = ["version"]
+    if words[0].startswith("-"):
+        from croze.cli.flags import unknown_flag
+
+        return usage(unknown_flag(words[0]), "croze")
     name = ALIASES.get(words[0], words[0])
     if name not in COMMANDS:
         import difflib
@@ -121,9 +98,9 @@ def run(argv: Sequence[str]) -> int:
 
 def guarded(name: str, words: Sequence[str], common: Common) -> int:
     """Run a command; errors become messages and exit codes."""
-    from croze.cli.flags import UsageError
     from croze.errors import Canceled, CrozeError
 
+    _show_warnings()
     try:
         command: Command = importlib.import_module(f"croze.cli.{COMMANDS[name][0]}")
         return command.run(words, common)
@@ -143,6 +120,13 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
         return say(str(error), 1)
 
 
+def _show_warnings() -> None:
+    """What the library logs for its user goes to standard error, as buildx's warnings do."""
+    import logging
+
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+
+
 def say(message: str, code: int) -> int:
     print(f"ERROR: {message}", file=sys.stderr)
     return code
@@ -150,8 +134,7 @@ def say(message: str, code: int) -> int:
 
 def usage(message: str, command: str) -> int:
     """A command line that can't be read."""
-    print(f"ERROR: {message}\nSee '{command} --help'.", file=sys.stderr)
-    return 125
+    return say(f"{message}\nSee '{command} --help'.", 1)
 
 
 def failed(error: CrozeError, common: Common) -> int:

@@ -12,7 +12,7 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.table import size, table
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.connect import Client, UsageRecord
 
 
@@ -25,7 +25,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--max-used-space", help="Maximum disk space to keep", metavar="bytes")
     flags.text("--min-free-space", help="Disk space to leave free", metavar="bytes")
     flags.text("--reserved-space", help="Disk space always allowed", metavar="bytes")
-    read = flags.read(argv)
+    read = flags.read(argv, common)
     if not read.force and not confirmed(read.all):
         return 0
     until = [f.removeprefix("until=") for f in read.filter if f.startswith("until=")]

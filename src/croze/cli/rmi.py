@@ -9,7 +9,7 @@ from croze.cli.daemon import with_client
 from croze.cli.flags import Flags, UsageError
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.connect import Client
 
 
@@ -17,7 +17,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     """Remove images from the local store; what they used goes with the next prune."""
     flags = Flags("croze rmi", "Remove images from the local store", "[OPTIONS] IMAGE [IMAGE...]")
     flags.add_argument("image", metavar="IMAGE", nargs="*")
-    names: list[str] = flags.read(argv).image
+    names: list[str] = flags.read(argv, common).image
     if not names:
         raise UsageError("'croze rmi' requires at least 1 argument", "croze rmi")
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.daemon import with_client
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags, UsageError, default_platform
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.connect import Client
     from croze.client.run_image import RunOptions
 
@@ -30,7 +30,7 @@ def flags() -> Flags:
     made.switch("-i", "--interactive", help="Keep standard input open")
     made.text("--network", help="default, host or none")
     made.text("--platform", help="Choose the platform of a multi-platform image")
-    made.switch("--rm", help="Accepted: containers are always removed")
+    made.switch("--rm", help="Remove the container when it ends, as is always done", hidden=True)
     made.switch("-t", "--tty", help="Allocate a terminal")
     made.text("-u", "--user", help="Name or id, optionally with group: user:group")
     made.text("-w", "--workdir", help="Working directory inside the container")
@@ -40,7 +40,9 @@ def flags() -> Flags:
 def run(argv: Sequence[str], common: Common) -> int:
     """The exit code is the container's."""
     options, image, command = split(flags(), argv)
-    read = flags().read(options)
+    read = flags().read(options, common)
+    if read.rm is False:
+        raise UsageError("--rm=false: containers are always removed when they end", "croze run")
     if not image:
         raise UsageError("'croze run' requires at least 1 argument", "croze run")
     from croze.client.run_image import run_image
@@ -65,7 +67,7 @@ def run_options(read: argparse.Namespace, image: str, command: Sequence[str]) ->
         workdir=read.workdir,
         network=read.network,
         hostname=read.hostname,
-        platform=read.platform,
+        platform="".join([read.platform] if read.platform else default_platform()),
         tty=read.tty,
         interactive=read.interactive,
     )

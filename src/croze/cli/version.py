@@ -9,11 +9,11 @@ from croze import __version__
 from croze.cli.flags import Flags
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
 
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Print this client's version."""
-    Flags("croze version", "Show version information", "[OPTIONS]").read(argv)
+    Flags("croze version", "Show version information", "[OPTIONS]").read(argv, common)
     print(f"croze {__version__}")
     return 0

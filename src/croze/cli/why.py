@@ -14,7 +14,7 @@ from croze.cli.table import age
 from croze.errors import NotFound
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
     from croze.client.connect import Client
     from croze.client.why import Explanation, Step
 
@@ -30,7 +30,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--files", help="How many changed files are listed (default 20)")
     flags.add_argument("which", metavar="STEP | REF", nargs="?")
     flags.add_argument("step", metavar="STEP", nargs="?")
-    read = flags.read(argv)
+    read = flags.read(argv, common)
     if read.format not in ("", "text", "json"):
         raise UsageError(f"invalid format {read.format}: use text or json", "croze why")
     if read.files and not read.files.isdecimal():

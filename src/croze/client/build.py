@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from croze.client.options import Builder, BuildOptions, make_plan
+from croze.client.flags_csv import bool_or_none
+from croze.client.options import Builder, BuildOptions, call_name, make_plan
 from croze.errors import CrozeError
 from croze.files.atomic import write_atomically
 
@@ -161,13 +164,40 @@ def build(
     )
 
 
+class NotWritten(CrozeError):
+    """The build is done, but a file that should tell of it could not be written."""
+
+
 def _write_files(options: BuildOptions, result: BuildResult) -> None:
+    """As buildx writes them: the umask counts for one, not for the other."""
     if options.iidfile:
-        write_atomically(Path(options.iidfile), result.image_id.encode())
+        with _written(options.iidfile, "image ID file"):
+            fd = os.open(options.iidfile, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                file.write(result.image_id)
     if options.metadata_file:
         values = result.metadata | {"buildx.build.ref": result.ref}
+        if result.warnings and _wants_warnings(options):
+            from croze.progress.rawjson import warning_value
+
+            values["buildx.build.warnings"] = [warning_value(w) for w in result.warnings]
         text = json.dumps(dict(sorted(values.items())), indent=2)
-        write_atomically(Path(options.metadata_file), text.encode())
+        with _written(options.metadata_file, "metadata file"):
+            write_atomically(Path(options.metadata_file), text.encode())
+
+
+@contextlib.contextmanager
+def _written(path: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NotWritten(f"writing {what}: open {path}: {reason}") from error
+
+
+def _wants_warnings(options: BuildOptions) -> bool:
+    asked = bool_or_none(os.environ.get("BUILDX_METADATA_WARNINGS", ""))
+    return bool(asked) and not call_name(options.call)
 
 
 _CONTEXTS = "unsupported frontend capability moby.buildkit.frontend.contexts"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from croze.client import plan as plans
 from croze.errors import InvalidRequest
+from croze.session.directories import make_directory
 from croze.session.hostdir import HostDirProvider, Target
 from croze.session.provide_auth import AuthProvider
 from croze.session.provide_content import ContentProvider
@@ -115,7 +116,7 @@ def _stores(plan: plans.SolvePlan) -> dict[str, Path]:
         if isinstance(export.to, plans.ToLayout):
             if EXPORT_STORE in stores:
                 raise InvalidRequest(f'oci store key "{EXPORT_STORE}" already exists')
-            export.to.path.mkdir(parents=True, exist_ok=True)
+            make_directory(export.to.path, 0o755)
             stores[EXPORT_STORE] = export.to.path
     return stores
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
+from croze.session.directories import make_directory
 
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -61,7 +62,7 @@ def _annotations(descriptor: Descriptor) -> dict[str, str]:
 
 def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[str] = ()) -> None:
     """Enter an image under a tag or under names; others of the same name go."""
-    layout.mkdir(parents=True, exist_ok=True)
+    make_directory(layout, 0o755)
     with _locked(layout):
         _write(layout / "oci-layout", {"imageLayoutVersion": "1.0.0"})
         index = _index(layout / "index.json")

@@ -5,6 +5,7 @@ Rules and messages: buildx `commands/build.go`, `build/opt.go` (toSolveOpt). No 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from croze.client.flags_output import Output, parse_outputs
 from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,8 @@ def _exports(
     if options.iidfile and any(output.type in ("local", "tar") for output in given):
         raise InvalidRequest("local and tar exporters are incompatible with image ID file")
     exports = outputs.create_exports(given, push=options.push, load=options.load)
-    if not exports and builder.default_load and not call_name(options.call):
+    wants_image = builder.default_load and not call_name(options.call)
+    if not exports and wants_image and not _no_default_load():
         exports = [Export("docker", {}, ToDocker())]
     outputs.check_delete(exports, local_delete)
     annotations = flags_image.parse_annotations(options.annotations)
@@ -224,6 +228,14 @@ def _exports(
         if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
             export.attrs["buildinfo-attrs"] = args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
     return [export for export in exports if export.type != "cacheonly"]
+
+
+def _no_default_load() -> bool:
+    text = os.environ.get("BUILDX_NO_DEFAULT_LOAD")
+    wanted = bool_or_none(text) if text is not None else False
+    if wanted is None:
+        log.warning("invalid non-bool value for BUILDX_NO_DEFAULT_LOAD: %s", text)
+    return bool(wanted)
 
 
 def _kept(export: Export) -> Export:
@@ -316,7 +328,7 @@ def _multi_platform(plan: SolvePlan, builder: Builder) -> bool:
 
 def _platforms(values: Sequence[str]) -> str:
     """Platforms in normal form, each once."""
-    wanted = [part for text in values for part in text.split(",") if part]
+    wanted = [part for text in values for part in text.split(",")]
     if not wanted:
         return ""
     from croze.image import platform as platforms

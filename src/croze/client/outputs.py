@@ -112,10 +112,11 @@ def check_delete(exports: Sequence[Export], allowed: bool) -> None:
 
 def name_images(exports: Sequence[Export], tags: Sequence[str]) -> None:
     """Images go by the build's tags; what is pushed must have one."""
+    names = ",".join(check_tag(tag) for tag in tags)
     if tags:
         for export in exports:
             if export.type in ("image", "oci", "docker"):
-                export.attrs["name"] = ",".join(check_tag(tag) for tag in tags)
+                export.attrs["name"] = names
         return
     for export in exports:
         if (
@@ -130,7 +131,7 @@ def check_tag(tag: str) -> str:
     from croze.image import reference
 
     try:
-        reference.parse(tag)
+        reference.check(tag)
     except InvalidRequest as error:
         raise error.wrap(f"invalid tag {quoted(tag)}") from None
     return tag

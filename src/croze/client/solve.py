@@ -26,6 +26,7 @@ from croze.client.cache_reset import reset, wants_reset
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToLayout
 from croze.grpc_errors import from_rpc_error
+from croze.session.directories import make_directory
 from croze.session.serve import LentSession, lend, new_id
 
 log = logging.getLogger(__name__)
@@ -193,7 +194,7 @@ def _prepare_caches(plan: SolvePlan) -> None:
         _need(entry, "registry", "ref", "exporter")
         if entry.type == "local":
             wants_reset(entry.attrs)
-            Path(entry.attrs["dest"]).mkdir(parents=True, exist_ok=True)
+            make_directory(Path(entry.attrs["dest"]), 0o755)
     for entry in plan.cache_from:
         _need(entry, "local", "src", "importer")
         _need(entry, "registry", "ref", "importer")

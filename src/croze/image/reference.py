@@ -92,6 +92,16 @@ def parse(text: str) -> Reference:
     return _parse_full(f"{domain}/{rest}", domain)
 
 
+def check(text: str) -> None:
+    """See that it is a reference, without normalising it: as short as a user may write a tag.
+
+    Raises `InvalidRequest`, in the distribution project's words for its `Parse`.
+    """
+    if not text:
+        raise InvalidRequest("repository name must have at least one component")
+    _parse_full(text, "")
+
+
 def _parse_full(text: str, domain: str) -> Reference:
     found = _REFERENCE.match(text)
     if found is None:

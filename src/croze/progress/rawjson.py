@@ -41,7 +41,7 @@ def encode(status: control_pb2.StatusResponse) -> str:
         vertexes=[_vertex(v) for v in status.vertexes],
         statuses=[_status(s) for s in status.statuses],
         logs=[_log(log) for log in status.logs],
-        warnings=[_warning(w) for w in status.warnings],
+        warnings=[warning_value(w) for w in status.warnings],
     )
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.translate(_ESCAPES)
@@ -109,7 +109,7 @@ def _log(log: control_pb2.VertexLog) -> Object:
     }
 
 
-def _warning(warning: control_pb2.VertexWarning) -> Object:
+def warning_value(warning: control_pb2.VertexWarning) -> Object:
     found = _filled(
         vertex=warning.vertex,
         level=warning.level,

@@ -28,6 +28,7 @@ from typing import Self
 
 from croze.session.bridge import fresh_name
 from croze.session.contract import Session
+from croze.session.directories import make_directory
 from croze.session.provider import Handler
 
 HEADER = "x-croze-host-dirs"
@@ -198,5 +199,5 @@ class HostDirProvider:
             return Target(self._dirs[name]) if name in self._dirs else None
         target = self._targets.get(int(name))
         if target is not None:
-            target.path.mkdir(0o700, parents=True, exist_ok=True)
+            make_directory(target.path, 0o700)
         return target

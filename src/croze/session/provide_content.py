@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,11 @@ from croze.aio.threads import in_thread
 from croze.api import content_pb2
 from croze.grpc_errors import Context
 from croze.session.content import CHUNK_BYTES, STORE_HEADER
+from croze.session.directories import make_directory
 from croze.session.provider import Handler, metadata_of, stream, unary, unary_stream
 
+BLOB_MODE = 0o444
+"""Less the umask, as containerd leaves blobs."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
@@ -176,9 +178,10 @@ class _Ingest:
     @classmethod
     def start(cls, store: Path, ref: str) -> _Ingest:
         folder = store / "ingest"
-        folder.mkdir(parents=True, exist_ok=True)
-        fd, name = tempfile.mkstemp(dir=folder)
-        return cls(store, ref, fd, Path(name))
+        make_directory(folder, 0o755)
+        path = folder / os.urandom(8).hex()
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, BLOB_MODE)
+        return cls(store, ref, fd, path)
 
     def status(self) -> content_pb2.Status:
         return content_pb2.Status(
@@ -212,8 +215,7 @@ class _Ingest:
         if self.expected and actual != self.expected:
             raise errors.Corrupted(f"unexpected commit digest {actual}, expected {self.expected}")
         target = _blob(self.store, actual)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.fchmod(self.fd, 0o644)
+        make_directory(target.parent, 0o755)
         os.fsync(self.fd)
         os.rename(self.temporary, target)
         return actual

@@ -17,6 +17,7 @@ from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2, wire_pb2
 from croze.fs.transfer import Receiver
 from croze.grpc_errors import Context
+from croze.session.directories import make_directory
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, raw_stream
 from croze.session.transfer import receive_tree
@@ -118,7 +119,7 @@ async def _receive_file(
 
 
 async def _receive_dir(target: DirTarget, messages: AsyncIterator[bytes], context: Context) -> None:
-    target.path.mkdir(0o700, parents=True, exist_ok=True)
+    make_directory(target.path, 0o700)
     receiver = Receiver(
         os.fspath(target.path),
         merge=not target.delete_extra,

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from croze.aio.threads import in_thread, opened
 from croze.errors import CrozeError, NotFound
@@ -247,7 +247,7 @@ class HttpSources:
         asked = dict(headers) | {"If-None-Match": ", ".join(known)}
         try:
             async with self._http().head(
-                options.url, headers=asked, allow_redirects=True
+                _asked_url(options, asked), headers=asked, allow_redirects=True
             ) as response:
                 if response.status not in (200, 304):
                     return None
@@ -267,7 +267,8 @@ class HttpSources:
         self, options: HttpOptions, identity: str, headers: Mapping[str, str]
     ) -> HttpFile:
         try:
-            async with self._http().get(options.url, headers=headers) as response:
+            url = _asked_url(options, headers)
+            async with self._http().get(url, headers=headers) as response:
                 if not 200 <= response.status < 300:
                     text = f"invalid response status {response.status}"
                     raise failures.UnexpectedStatus(text, response.status)
@@ -372,6 +373,14 @@ def _identity(options: HttpOptions) -> str:
             ]
         )
     )
+
+
+def _asked_url(options: HttpOptions, headers: Mapping[str, str]) -> str:
+    """The URL as it is asked for: an `Authorization` goes over a user and password in it."""
+    if all(name.lower() != "authorization" for name in headers):
+        return options.url
+    parts = urlsplit(options.url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:
