@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
-ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility", "rpc", "files"}
+ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility", "rpc", "files", "gotypes"}
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
     "session fs image llb api attest telemetry"
@@ -17,6 +17,7 @@ BELOW_DAEMON = (
 MAY_IMPORT: dict[str, set[str]] = {
     "aio": set(),
     "api": set(),
+    "gotypes": set(),
     "rpc": set(),
     "files": set(),
     "telemetry": {"api"},

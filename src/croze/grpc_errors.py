@@ -30,6 +30,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from croze import errors
 from croze.api import errdefs_pb2, ops_pb2
+from croze.gotypes.strings import shown
 from croze.rpc.channels import HEADERS_LIMIT_BYTES
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,8 @@ def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status
     if (plain and code is not grpc.StatusCode.CANCELLED) or isinstance(known, errors.ExitError):
         details.append(_encode_own_code(known))
         code = grpc.StatusCode.UNKNOWN if plain else code
-    return _fitting(status_pb2.Status(code=code.value[0], message=str(known), details=details))
+    message = shown(str(known))
+    return _fitting(status_pb2.Status(code=code.value[0], message=message, details=details))
 
 
 def _fitting(status: status_pb2.Status) -> status_pb2.Status:
@@ -187,7 +189,8 @@ def _any(name: str, value: dict[str, object]) -> any_pb2.Any:
 
 def source_info(detail: errors.SourceDetail) -> ops_pb2.SourceInfo:
     """`pb.SourceInfo` of a detail; also what a warning carries."""
-    info = ops_pb2.SourceInfo(filename=detail.filename, data=detail.data, language=detail.language)
+    name = shown(detail.filename)
+    info = ops_pb2.SourceInfo(filename=name, data=detail.data, language=detail.language)
     if detail.definition:
         info.definition.ParseFromString(detail.definition)
     return info

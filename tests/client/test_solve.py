@@ -16,6 +16,7 @@ import pytest
 
 from croze import errors
 from croze.api import control_pb2, worker_pb2
+from croze.api.attrs import of_attrs
 from croze.client.build import BuildResult, build_async, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
@@ -172,7 +173,7 @@ async def test_the_request(daemon: Daemon) -> None:
         result = await client.solve(plan, statuses.append)
     request = daemon.requests[0]
     assert result.ref == request.Ref == "ref1"
-    assert dict(request.FrontendAttrs) == {
+    assert of_attrs(request.FrontendAttrs) == {
         "target": "t",
         "cache-imports": '[{"Type":"registry","Attrs":{"ref":"r"}}]',
     }

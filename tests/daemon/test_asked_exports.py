@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from croze.api import control_pb2
+from croze.api.attrs import to_attrs
 from croze.daemon.build import asked_exports
 
 EPOCH = "build-arg:SOURCE_DATE_EPOCH"
@@ -25,11 +26,15 @@ def test_the_epoch_is_every_exporters(
 ) -> None:
     build = {} if given is None else {EPOCH: given}
     request = control_pb2.SolveRequest(
-        FrontendAttrs=build,
-        Exporters=[control_pb2.Exporter(Type=kind, Attrs=attrs) for kind in ("oci", "local")],
+        FrontendAttrs=to_attrs(build),
+        Exporters=[
+            control_pb2.Exporter(Type=kind, Attrs=to_attrs(attrs)) for kind in ("oci", "local")
+        ],
     )
     assert asked_exports(request) == [("oci", found), ("local", found)]
     old = control_pb2.SolveRequest(
-        FrontendAttrs=build, ExporterDeprecated="tar", ExporterAttrsDeprecated=attrs
+        FrontendAttrs=to_attrs(build),
+        ExporterDeprecated="tar",
+        ExporterAttrsDeprecated=to_attrs(attrs),
     )
     assert asked_exports(old) == [("tar", found)]

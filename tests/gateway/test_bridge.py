@@ -99,10 +99,10 @@ async def test_files_are_read_inside_the_root_only(tmp_path: Path) -> None:
             await ref.read_file("pipe")
         with pytest.raises(InvalidRequest, match="invalid range"):
             await ref.read_file("secret", offset=-1)
-        assert [e.path for e in await ref.read_dir("d")] == ["a.py", "b.txt", "sub"]
-        assert [e.path for e in await ref.read_dir("/d", "*.txt")] == ["b.txt"]
+        assert [e.path for e in await ref.read_dir("d")] == [b"a.py", b"b.txt", b"sub"]
+        assert [e.path for e in await ref.read_dir("/d", "*.txt")] == [b"b.txt"]
         stat = await ref.stat_file("up")
-        assert (stat.path, stat.size, stat.mode & 0o777) == ("secret", 6, 0o644)
+        assert (stat.path, stat.size, stat.mode & 0o777) == (b"secret", 6, 0o644)
         with pytest.raises(NotFound, match="lstat nothing: no such file or directory"):
             await ref.stat_file("nothing")
         with pytest.raises(NotFound):

@@ -13,6 +13,7 @@ import pytest
 
 from croze.api import gateway_pb2 as pb
 from croze.api import gateway_pb2_grpc, ops_pb2
+from croze.api.attrs import to_attrs
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.gateway.bridge import Bridge
 from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
@@ -82,11 +83,11 @@ async def test_solve_read_and_return(tmp_path: Path) -> None:
         ref = solved.result.ref
         assert getattr(ref, "def") == ctx
         assert solved.ref == ""
-        read = pb.ReadFileRequest(Ref=ref.id, FilePath="f", Range=pb.FileRange(Offset=1, Length=2))
+        read = pb.ReadFileRequest(Ref=ref.id, FilePath=b"f", Range=pb.FileRange(Offset=1, Length=2))
         assert (await c.stub.ReadFile(read, metadata=METADATA)).Data == b"el"
         listed = await c.stub.ReadDir(pb.ReadDirRequest(Ref=ref.id), metadata=METADATA)
-        assert "f" in [e.path for e in listed.entries]
-        stat = await c.stub.StatFile(pb.StatFileRequest(Ref=ref.id, Path="f"), metadata=METADATA)
+        assert b"f" in [e.path for e in listed.entries]
+        stat = await c.stub.StatFile(pb.StatFileRequest(Ref=ref.id, Path=b"f"), metadata=METADATA)
         assert stat.stat.size == 5
         await c.stub.Evaluate(pb.EvaluateRequest(Ref=ref.id), metadata=METADATA)
 
@@ -128,7 +129,7 @@ async def test_a_frontend_runs_on_the_daemon_s_side(tmp_path: Path) -> None:
     async with client(world, tmp_path) as c:
         request = pb.SolveRequest(
             Frontend="echo",
-            FrontendOpt={"target": "x"},
+            FrontendOpt=to_attrs({"target": "x"}),
             allowResultReturn=True,
             allowResultArrayRef=True,
         )

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from croze.api import control_pb2
+from croze.api.attrs import to_attrs
 from croze.errors import InvalidRequest
 from croze.history.filters import duration_ns, fields, select
 from tests.history.conftest import record
@@ -15,10 +16,10 @@ from tests.history.conftest import record
 def builds() -> list[control_pb2.BuildHistoryRecord]:
     now = int(time.time())
     ok = record("ok", created_s=now - 7200, took_s=90)
-    ok.FrontendAttrs["vcs:source"] = "https://example.com/app.git"
+    ok.FrontendAttrs.extend(to_attrs({"vcs:source": "https://example.com/app.git"}))
     bad = record("bad", created_s=now - 600, took_s=1)
     bad.error.message = "exit code: 1"
-    bad.FrontendAttrs["context"] = "https://example.com/lib.git#main:sub"
+    bad.FrontendAttrs.extend(to_attrs({"context": "https://example.com/lib.git#main:sub"}))
     gone = record("gone", created_s=now - 60, took_s=2)
     gone.error.message = "failed to solve: context canceled"
     running = control_pb2.BuildHistoryRecord(Ref="running")

@@ -8,6 +8,7 @@ import pytest
 
 from croze import errors
 from croze.api import exporter_pb2 as pb
+from croze.api.attrs import of_attrs, to_attrs
 from croze.grpc_errors import Context
 from croze.session.exporters import finalize_export, find_exporters
 from croze.session.provide_upload import UploadProvider
@@ -34,7 +35,7 @@ class Exporters:
     ) -> pb.FindExportersResponse:
         self.found = request
         return pb.FindExportersResponse(
-            exporters=[pb.ExporterRequest(Type="oci", Attrs={"compression": "zstd"})]
+            exporters=[pb.ExporterRequest(Type="oci", Attrs=to_attrs({"compression": "zstd"}))]
         )
 
     async def _finalize(
@@ -51,7 +52,7 @@ async def test_a_client_adds_exporters(lending: Lend) -> None:
     async with lending([client]) as session:
         (found,) = await find_exporters(session, {"k": b"v"}, ["ref"])
         await finalize_export(session, {"containerimage.digest": "sha256:1"})
-    assert (found.Type, dict(found.Attrs)) == ("oci", {"compression": "zstd"})
+    assert (found.Type, of_attrs(found.Attrs)) == ("oci", {"compression": "zstd"})
     assert client.found == pb.FindExportersRequest(metadata={"k": b"v"}, refs=["ref"])
     assert client.response == {"containerimage.digest": "sha256:1"}
 

@@ -6,6 +6,7 @@ Names and numbers are the wire contract of `moby.buildkit.v1`; see README.md in 
 """
 
 from collections import abc as abc
+from croze.api import attr_pb2 as attr_pb2
 from croze.api import ops_pb2 as ops_pb2
 from croze.api import policy_pb2 as policy_pb2
 from croze.api import worker_pb2 as worker_pb2
@@ -182,46 +183,6 @@ class SolveRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     @typing.final
-    class ExporterAttrsDeprecatedEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @typing.final
-    class FrontendAttrsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @typing.final
     class FrontendInputsEntry(message.Message):
         DESCRIPTOR: descriptor.Descriptor
 
@@ -271,9 +232,9 @@ class SolveRequest(message.Message):
     @builtins.property
     def Definition(self) -> ops_pb2.Definition: ...
     @builtins.property
-    def ExporterAttrsDeprecated(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def ExporterAttrsDeprecated(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     @builtins.property
-    def FrontendAttrs(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def FrontendAttrs(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     @builtins.property
     def Cache(self) -> CacheOptions: ...
     @builtins.property
@@ -290,10 +251,10 @@ class SolveRequest(message.Message):
         Ref: builtins.str = ...,
         Definition: ops_pb2.Definition | None = ...,
         ExporterDeprecated: builtins.str = ...,
-        ExporterAttrsDeprecated: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        ExporterAttrsDeprecated: abc.Iterable[attr_pb2.Attr] | None = ...,
         Session: builtins.str = ...,
         Frontend: builtins.str = ...,
-        FrontendAttrs: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        FrontendAttrs: abc.Iterable[attr_pb2.Attr] | None = ...,
         Cache: CacheOptions | None = ...,
         Entitlements: abc.Iterable[builtins.str] | None = ...,
         FrontendInputs: abc.Mapping[builtins.str, ops_pb2.Definition] | None = ...,
@@ -368,36 +329,16 @@ class CacheOptions(message.Message):
 class CacheOptionsEntry(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
-    @typing.final
-    class AttrsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     TYPE_FIELD_NUMBER: builtins.int
     ATTRS_FIELD_NUMBER: builtins.int
     Type: builtins.str
     @builtins.property
-    def Attrs(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def Attrs(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     def __init__(
         self,
         *,
         Type: builtins.str = ...,
-        Attrs: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        Attrs: abc.Iterable[attr_pb2.Attr] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
@@ -778,26 +719,6 @@ class BuildHistoryRecord(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     @typing.final
-    class FrontendAttrsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @typing.final
     class ExporterResponseEntry(message.Message):
         DESCRIPTOR: descriptor.Descriptor
 
@@ -866,7 +787,7 @@ class BuildHistoryRecord(message.Message):
     numCompletedSteps: builtins.int
     numWarnings: builtins.int
     @builtins.property
-    def FrontendAttrs(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def FrontendAttrs(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     @builtins.property
     def Exporters(self) -> containers.RepeatedCompositeFieldContainer[Exporter]: ...
     @builtins.property
@@ -892,7 +813,7 @@ class BuildHistoryRecord(message.Message):
         *,
         Ref: builtins.str = ...,
         Frontend: builtins.str = ...,
-        FrontendAttrs: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        FrontendAttrs: abc.Iterable[attr_pb2.Attr] | None = ...,
         Exporters: abc.Iterable[Exporter] | None = ...,
         error: status_pb2.Status | None = ...,
         CreatedAt: timestamp_pb2.Timestamp | None = ...,
@@ -1053,36 +974,16 @@ class BuildResultInfo(message.Message):
 class Exporter(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
-    @typing.final
-    class AttrsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     TYPE_FIELD_NUMBER: builtins.int
     ATTRS_FIELD_NUMBER: builtins.int
     Type: builtins.str
     @builtins.property
-    def Attrs(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def Attrs(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     def __init__(
         self,
         *,
         Type: builtins.str = ...,
-        Attrs: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        Attrs: abc.Iterable[attr_pb2.Attr] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...

@@ -6,6 +6,7 @@ Names and numbers are the wire contract of `moby.exporter.v1`; see README.md in 
 """
 
 from collections import abc as abc
+from croze.api import attr_pb2 as attr_pb2
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf.internal import containers as containers
@@ -84,36 +85,16 @@ class FindExportersResponse(message.Message):
 class ExporterRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
-    @typing.final
-    class AttrsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     TYPE_FIELD_NUMBER: builtins.int
     ATTRS_FIELD_NUMBER: builtins.int
     Type: builtins.str
     @builtins.property
-    def Attrs(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def Attrs(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     def __init__(
         self,
         *,
         Type: builtins.str = ...,
-        Attrs: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        Attrs: abc.Iterable[attr_pb2.Attr] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...

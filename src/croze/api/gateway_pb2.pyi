@@ -6,6 +6,7 @@ Names and numbers are the wire contract of `moby.buildkit.v1.frontend`; see READ
 """
 
 from collections import abc as abc
+from croze.api import attr_pb2 as attr_pb2
 from croze.api import caps_pb2 as caps_pb2
 from croze.api import ops_pb2 as ops_pb2
 from croze.api import policy_pb2 as policy_pb2
@@ -804,26 +805,6 @@ class SolveRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     @typing.final
-    class FrontendOptEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @typing.final
     class FrontendInputsEntry(message.Message):
         DESCRIPTOR: descriptor.Descriptor
 
@@ -864,7 +845,7 @@ class SolveRequest(message.Message):
     @builtins.property
     def Definition(self) -> ops_pb2.Definition: ...
     @builtins.property
-    def FrontendOpt(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def FrontendOpt(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     @builtins.property
     def CacheImports(self) -> containers.RepeatedCompositeFieldContainer[CacheOptionsEntry]: ...
     @builtins.property
@@ -876,7 +857,7 @@ class SolveRequest(message.Message):
         *,
         Definition: ops_pb2.Definition | None = ...,
         Frontend: builtins.str = ...,
-        FrontendOpt: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        FrontendOpt: abc.Iterable[attr_pb2.Attr] | None = ...,
         allowResultReturn: builtins.bool = ...,
         allowResultArrayRef: builtins.bool = ...,
         Final: builtins.bool = ...,
@@ -896,36 +877,16 @@ class SolveRequest(message.Message):
 class CacheOptionsEntry(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
-    @typing.final
-    class AttrsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     TYPE_FIELD_NUMBER: builtins.int
     ATTRS_FIELD_NUMBER: builtins.int
     Type: builtins.str
     @builtins.property
-    def Attrs(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def Attrs(self) -> containers.RepeatedCompositeFieldContainer[attr_pb2.Attr]: ...
     def __init__(
         self,
         *,
         Type: builtins.str = ...,
-        Attrs: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        Attrs: abc.Iterable[attr_pb2.Attr] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
@@ -963,7 +924,7 @@ class ReadFileRequest(message.Message):
     RANGE_FIELD_NUMBER: builtins.int
     MOUNTINDEX_FIELD_NUMBER: builtins.int
     Ref: builtins.str
-    FilePath: builtins.str
+    FilePath: builtins.bytes
     MountIndex: builtins.int
     @builtins.property
     def Range(self) -> FileRange: ...
@@ -971,7 +932,7 @@ class ReadFileRequest(message.Message):
         self,
         *,
         Ref: builtins.str = ...,
-        FilePath: builtins.str = ...,
+        FilePath: builtins.bytes = ...,
         Range: FileRange | None = ...,
         MountIndex: builtins.int = ...,
     ) -> None: ...
@@ -1027,15 +988,15 @@ class ReadDirRequest(message.Message):
     INCLUDEPATTERN_FIELD_NUMBER: builtins.int
     MOUNTINDEX_FIELD_NUMBER: builtins.int
     Ref: builtins.str
-    DirPath: builtins.str
-    IncludePattern: builtins.str
+    DirPath: builtins.bytes
+    IncludePattern: builtins.bytes
     MountIndex: builtins.int
     def __init__(
         self,
         *,
         Ref: builtins.str = ...,
-        DirPath: builtins.str = ...,
-        IncludePattern: builtins.str = ...,
+        DirPath: builtins.bytes = ...,
+        IncludePattern: builtins.bytes = ...,
         MountIndex: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -1070,13 +1031,13 @@ class StatFileRequest(message.Message):
     PATH_FIELD_NUMBER: builtins.int
     MOUNTINDEX_FIELD_NUMBER: builtins.int
     Ref: builtins.str
-    Path: builtins.str
+    Path: builtins.bytes
     MountIndex: builtins.int
     def __init__(
         self,
         *,
         Ref: builtins.str = ...,
-        Path: builtins.str = ...,
+        Path: builtins.bytes = ...,
         MountIndex: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015

@@ -3,6 +3,8 @@
 isort:skip_file
 One file's metadata in a file transfer.
 Names and numbers are the wire contract of `fsutil.types`; see README.md in this folder.
+There, names and keys are strings, which Go fills with whatever bytes a file's name has; Python
+refuses such strings, so they are `bytes` here. The map is spelled out for the same reason.
 """
 
 from collections import abc as abc
@@ -25,17 +27,17 @@ class Stat(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     @typing.final
-    class XattrsEntry(message.Message):
+    class Xattr(message.Message):
         DESCRIPTOR: descriptor.Descriptor
 
         KEY_FIELD_NUMBER: builtins.int
         VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
+        key: builtins.bytes
         value: builtins.bytes
         def __init__(
             self,
             *,
-            key: builtins.str = ...,
+            key: builtins.bytes = ...,
             value: builtins.bytes = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -54,30 +56,30 @@ class Stat(message.Message):
     DEVMAJOR_FIELD_NUMBER: builtins.int
     DEVMINOR_FIELD_NUMBER: builtins.int
     XATTRS_FIELD_NUMBER: builtins.int
-    path: builtins.str
+    path: builtins.bytes
     mode: builtins.int
     uid: builtins.int
     gid: builtins.int
     size: builtins.int
     modTime: builtins.int
-    linkname: builtins.str
+    linkname: builtins.bytes
     devmajor: builtins.int
     devminor: builtins.int
     @builtins.property
-    def xattrs(self) -> containers.ScalarMap[builtins.str, builtins.bytes]: ...
+    def xattrs(self) -> containers.RepeatedCompositeFieldContainer[Stat.Xattr]: ...
     def __init__(
         self,
         *,
-        path: builtins.str = ...,
+        path: builtins.bytes = ...,
         mode: builtins.int = ...,
         uid: builtins.int = ...,
         gid: builtins.int = ...,
         size: builtins.int = ...,
         modTime: builtins.int = ...,
-        linkname: builtins.str = ...,
+        linkname: builtins.bytes = ...,
         devmajor: builtins.int = ...,
         devminor: builtins.int = ...,
-        xattrs: abc.Mapping[builtins.str, builtins.bytes] | None = ...,
+        xattrs: abc.Iterable[Stat.Xattr] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...

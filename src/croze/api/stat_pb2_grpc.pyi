@@ -3,6 +3,8 @@
 isort:skip_file
 One file's metadata in a file transfer.
 Names and numbers are the wire contract of `fsutil.types`; see README.md in this folder.
+There, names and keys are strings, which Go fills with whatever bytes a file's name has; Python
+refuses such strings, so they are `bytes` here. The map is spelled out for the same reason.
 """
 
 from collections import abc as _abc

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from croze.client import flags_csv
 from croze.errors import InvalidRequest
+from croze.quote import quote
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def _parse(text: str) -> Cache:
         else:
             attrs[key.lower()] = value
     if not type:
-        raise InvalidRequest(f"type required for {flags_csv.quoted(text)}")
+        raise InvalidRequest(f"type required for {quote(text)}")
     return Cache(type, attrs)
 
 

@@ -90,9 +90,3 @@ def bool_or_none(text: str) -> bool | None:
 
 def is_true(attrs: Mapping[str, str], key: str) -> bool:
     return attrs.get(key, "") in _TRUE
-
-
-def quoted(text: str) -> str:
-    """Text in double quotes, as in Go's messages."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped.replace(chr(9), chr(92) + "t")}"'

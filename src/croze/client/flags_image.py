@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from croze.client import flags_csv
 from croze.errors import InvalidRequest
+from croze.quote import quote
 
 _TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?")
 _MANIFEST = ("manifest", "manifest-descriptor")
@@ -72,7 +73,7 @@ def parse_annotations(values: Iterable[str]) -> dict[str, str]:
             continue
         key, equals, value = text.partition("=")
         if not equals:
-            raise InvalidRequest(f"invalid annotation {flags_csv.quoted(text)}, expected key=value")
+            raise InvalidRequest(f"invalid annotation {quote(text)}, expected key=value")
         types, colon, name = key.partition(":")
         if not colon:
             found[f"annotation.{types}"] = value
@@ -86,12 +87,12 @@ def _where(text: str) -> str:
     matched = _TYPE.fullmatch(text)
     if matched is None:
         raise InvalidRequest(
-            f"invalid annotation type {flags_csv.quoted(text)}, "
+            f"invalid annotation type {quote(text)}, "
             "expected type and optional platform in square brackets"
         )
     type, platform = matched[1], matched[2]
     if type not in (*_MANIFEST, *_INDEX):
-        raise InvalidRequest(f"unknown annotation type {flags_csv.quoted(type)}")
+        raise InvalidRequest(f"unknown annotation type {quote(type)}")
     if platform is None:
         return f"-{type}"
     from croze.image import platform as platforms
@@ -99,5 +100,5 @@ def _where(text: str) -> str:
     try:
         parsed = platforms.parse(platform)
     except InvalidRequest as error:
-        raise error.wrap(f"invalid platform {flags_csv.quoted(platform)}") from None
+        raise error.wrap(f"invalid platform {quote(platform)}") from None
     return f"-{type}[{platforms.format_all(parsed)}]" if type in _MANIFEST else f"-{type}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from croze.client.flags_csv import quoted
 from croze.errors import InvalidRequest
+from croze.quote import quote
 
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
@@ -117,7 +117,7 @@ NETWORK_MODES = ("", "default", "none", "host")
 def check_network(mode: str) -> None:
     if mode not in NETWORK_MODES:
         raise InvalidRequest(
-            f"network mode {quoted(mode)} not supported by buildkit - you can define a custom "
+            f"network mode {quote(mode)} not supported by buildkit - you can define a custom "
             "network for your builder using the network driver-opt in buildx create"
         )
 
@@ -140,9 +140,9 @@ def parse_resources(values: Iterable[str]) -> dict[str, str]:
         key, equals, value = text.partition("=")
         key, value = key.strip(), value.strip()
         if not equals:
-            raise InvalidRequest(f"invalid resource {quoted(text)}, expected key=value")
+            raise InvalidRequest(f"invalid resource {quote(text)}, expected key=value")
         if key not in _RESOURCES:
-            raise InvalidRequest(f"unknown resource {quoted(key)}")
+            raise InvalidRequest(f"unknown resource {quote(key)}")
         found[_RESOURCES[key]] = _resource(key, value)
     return {key: value for key, value in found.items() if value not in ("", "0")}
 
@@ -158,7 +158,7 @@ def _resource(key: str, value: str) -> str:
         reason = (
             str(error)
             if isinstance(error, InvalidRequest)
-            else f"strconv.ParseInt: parsing {quoted(value)}: invalid syntax"
+            else f"strconv.ParseInt: parsing {quote(value)}: invalid syntax"
         )
-        message = f"invalid value {quoted(value)} for resource {key}: {reason}"
+        message = f"invalid value {quote(value)} for resource {key}: {reason}"
         raise InvalidRequest(message) from None

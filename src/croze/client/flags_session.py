@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from croze.client import flags_csv
 from croze.errors import InvalidRequest
+from croze.quote import quote
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def _parse_secret(text: str) -> Secret:
         match key.lower():
             case "type":
                 if value not in ("file", "env"):
-                    raise InvalidRequest(f"unsupported secret type {flags_csv.quoted(value)}")
+                    raise InvalidRequest(f"unsupported secret type {quote(value)}")
                 type = value
             case "source" | "src":
                 found["src"] = value

@@ -20,11 +20,12 @@ from croze.client import (
     outputs,
     source_policy,
 )
-from croze.client.flags_csv import bool_or_none, pairs, quoted
+from croze.client.flags_csv import bool_or_none, pairs
 from croze.client.flags_output import Output, parse_outputs
 from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
+from croze.quote import quote
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +186,7 @@ def _no_default_attests() -> bool:
     if wanted is None:
         raise InvalidRequest(
             "invalid BUILDX_NO_DEFAULT_ATTESTATIONS: strconv.ParseBool: "
-            f"parsing {quoted(text)}: invalid syntax"
+            f"parsing {quote(text)}: invalid syntax"
         )
     return wanted
 

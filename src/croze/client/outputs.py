@@ -9,11 +9,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from croze.client.flags_csv import bool_or_none, is_true, quoted
+from croze.client.flags_csv import bool_or_none, is_true
 from croze.client.flags_output import Output
 from croze.client.flags_session import LOCAL_DELETE
 from croze.client.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
 from croze.errors import InvalidRequest
+from croze.quote import quote
 
 STDOUT = 1
 
@@ -67,7 +68,7 @@ def _create(output: Output) -> Export:
 def _directory(output: Output) -> ToDir:
     mode = output.attrs.get("mode", "").strip().lower()
     if mode not in ("", "copy", "delete"):
-        raise InvalidRequest(f"invalid local exporter mode {quoted(output.attrs['mode'])}")
+        raise InvalidRequest(f"invalid local exporter mode {quote(output.attrs['mode'])}")
     return ToDir(_dir_path(output), delete_extra=mode == "delete")
 
 
@@ -105,7 +106,7 @@ def check_delete(exports: Sequence[Export], allowed: bool) -> None:
             continue
         if working not in export.to.path.resolve().parents:
             raise InvalidRequest(
-                f"local output mode=delete for destination {quoted(str(export.to.path))} "
+                f"local output mode=delete for destination {quote(str(export.to.path))} "
                 f"requires --allow={LOCAL_DELETE}"
             )
 
@@ -133,5 +134,5 @@ def check_tag(tag: str) -> str:
     try:
         reference.check(tag)
     except InvalidRequest as error:
-        raise error.wrap(f"invalid tag {quoted(tag)}") from None
+        raise error.wrap(f"invalid tag {quote(tag)}") from None
     return tag

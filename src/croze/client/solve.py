@@ -20,6 +20,7 @@ import grpc.aio
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.api import control_pb2, ops_pb2, policy_pb2
+from croze.api.attrs import to_attrs
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
@@ -153,16 +154,16 @@ def _request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.SolveReq
     if plan.frontend and plan.cache_from:
         entries = [{"Type": entry.type, "Attrs": entry.attrs} for entry in plan.cache_from]
         attrs["cache-imports"] = json.dumps(entries, separators=(",", ":"))
-    exporters = [control_pb2.Exporter(Type=e.type, Attrs=e.attrs) for e in plan.exports]
+    exporters = [control_pb2.Exporter(Type=e.type, Attrs=to_attrs(e.attrs)) for e in plan.exports]
     request = control_pb2.SolveRequest(
         Ref=ref,
         Exporters=exporters,
         # for daemons from before several exporters could be asked for
         ExporterDeprecated=exporters[0].Type if exporters else "",
-        ExporterAttrsDeprecated=dict(exporters[0].Attrs) if exporters else {},
+        ExporterAttrsDeprecated=exporters[0].Attrs if exporters else [],
         Session=session_id,
         Frontend=plan.frontend,
-        FrontendAttrs=attrs,
+        FrontendAttrs=to_attrs(attrs),
         FrontendInputs={
             k: ops_pb2.Definition.FromString(v) for k, v in plan.frontend_inputs.items()
         },
@@ -181,7 +182,7 @@ def _request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.SolveReq
 
 
 def _entry(entry: CacheEntry) -> control_pb2.CacheOptionsEntry:
-    return control_pb2.CacheOptionsEntry(Type=entry.type, Attrs=entry.attrs)
+    return control_pb2.CacheOptionsEntry(Type=entry.type, Attrs=to_attrs(entry.attrs))
 
 
 # -- local caches and layouts ----------------------------------------------------------------

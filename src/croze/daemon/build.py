@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from croze.api import control_pb2, ops_pb2
+from croze.api.attrs import of_attrs
 from croze.daemon import caches
 from croze.daemon.build_sources import (
     build_sources,
@@ -102,7 +103,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
 def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequence[str]:
     """Of platforms that are not those that were asked for."""
     return platform_warnings(
-        request.FrontendAttrs,
+        of_attrs(request.FrontendAttrs),
         [one.platform for one in source.results if one.ref is not None or one.config],
         multi_platform=source.multi_platform,
     )
@@ -116,10 +117,10 @@ def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[Wa
 def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str, str]]]:
     """Types and attributes of the request's exporters, also in the form that older clients use.
     A build argument SOURCE_DATE_EPOCH that is a time is theirs too, whatever the frontend."""
-    asked = [(e.Type, dict(e.Attrs)) for e in request.Exporters]
+    asked = [(e.Type, of_attrs(e.Attrs)) for e in request.Exporters]
     if not asked and request.ExporterDeprecated:
-        asked = [(request.ExporterDeprecated, dict(request.ExporterAttrsDeprecated))]
-    epoch = request.FrontendAttrs.get("build-arg:SOURCE_DATE_EPOCH")
+        asked = [(request.ExporterDeprecated, of_attrs(request.ExporterAttrsDeprecated))]
+    epoch = of_attrs(request.FrontendAttrs).get("build-arg:SOURCE_DATE_EPOCH")
     if epoch is not None and is_epoch(epoch):
         for _, attrs in asked:
             attrs.setdefault("source-date-epoch", epoch)
@@ -135,7 +136,7 @@ async def session_exports(
     session = await engine.sessions.get(request.Session)
     refs = [ref.id for ref in result.by_key().values() if ref is not None]
     found = await find_exporters(session, result.metadata, refs)
-    return opened(engine, [(e.Type, dict(e.Attrs)) for e in found], first_id=first_id)
+    return opened(engine, [(e.Type, of_attrs(e.Attrs)) for e in found], first_id=first_id)
 
 
 def opened(
@@ -160,7 +161,7 @@ async def solved(
             SolveRequest(
                 definition=definition,
                 frontend=request.Frontend,
-                opts=dict(request.FrontendAttrs),
+                opts=of_attrs(request.FrontendAttrs),
                 inputs=frontend_inputs(request),
                 caches=caches.wanted_imports(request.Cache),
             )

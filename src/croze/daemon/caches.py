@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from croze.api import control_pb2
+from croze.api.attrs import of_attrs
 from croze.errors import CrozeError
 from croze.export.contract import InlineCache
 from croze.export.described import platform_entries
@@ -25,7 +26,7 @@ from croze.store.groups import first_error
 
 def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
     """The request's, also in the form that older clients use. Raises `InvalidRequest`."""
-    entries = [(entry.Type, dict(entry.Attrs)) for entry in cache.Exports]
+    entries = [(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Exports]
     if not entries and cache.ExportRefDeprecated:
         attrs = {**cache.ExportAttrsDeprecated, "ref": cache.ExportRefDeprecated}
         entries = [("registry", attrs)]
@@ -34,7 +35,7 @@ def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
 
 def wanted_imports(cache: control_pb2.CacheOptions) -> list[CacheImport]:
     """The request's, also in the form that older clients use."""
-    found = [CacheImport(entry.Type, dict(entry.Attrs)) for entry in cache.Imports]
+    found = [CacheImport(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Imports]
     found += [CacheImport("registry", {"ref": ref}) for ref in cache.ImportRefsDeprecated]
     return found
 

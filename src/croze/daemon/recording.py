@@ -13,6 +13,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.aio.threads import in_thread
 from croze.api import control_pb2
+from croze.api.attrs import of_attrs, to_attrs
 from croze.daemon import failure
 from croze.daemon.observing import Telemetry
 from croze.daemon.status import responses
@@ -140,7 +141,7 @@ async def recording(
 def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:
     """What is known of a build before it starts. The built-in Dockerfile frontend has one name
     however it was asked for."""
-    attrs = dict(request.FrontendAttrs)
+    attrs = of_attrs(request.FrontendAttrs)
     frontend = request.Frontend
     own = not any(
         key == f"context:{_DOCKERFILE}" or key.startswith(f"context:{_DOCKERFILE}::")
@@ -154,7 +155,7 @@ def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistor
         kind, given = request.ExporterDeprecated, request.ExporterAttrsDeprecated
         exporters = [control_pb2.Exporter(Type=kind, Attrs=given)]
     return control_pb2.BuildHistoryRecord(
-        Ref=request.Ref, Frontend=frontend, FrontendAttrs=attrs, Exporters=exporters
+        Ref=request.Ref, Frontend=frontend, FrontendAttrs=to_attrs(attrs), Exporters=exporters
     )
 
 

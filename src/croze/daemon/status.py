@@ -8,7 +8,9 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from croze.api import control_pb2, ops_pb2
-from croze.errors import Range, SourceDetail
+from croze.errors import Range
+from croze.gotypes.strings import shown, to_bytes
+from croze.grpc_errors import source_info
 from croze.status import (
     ProgressGroup,
     StatusEvent,
@@ -64,11 +66,11 @@ def vertex(event: VertexState) -> control_pb2.Vertex:
     return control_pb2.Vertex(
         digest=event.digest,
         inputs=event.inputs,
-        name=event.name,
+        name=shown(event.name),
         cached=event.cached,
         started=timestamp(event.started),
         completed=timestamp(event.completed),
-        error=event.error,
+        error=shown(event.error),
         progressGroup=progress_group(event.progress_group),
     )
 
@@ -76,14 +78,14 @@ def vertex(event: VertexState) -> control_pb2.Vertex:
 def progress_group(group: ProgressGroup | None) -> ops_pb2.ProgressGroup | None:
     if group is None:
         return None
-    return ops_pb2.ProgressGroup(id=group.id, name=group.name, weak=group.weak)
+    return ops_pb2.ProgressGroup(id=group.id, name=shown(group.name), weak=group.weak)
 
 
 def status(event: VertexStatus) -> control_pb2.VertexStatus:
     return control_pb2.VertexStatus(
-        ID=event.id,
+        ID=shown(event.id),
         vertex=event.vertex,
-        name=event.name,
+        name=shown(event.name),
         current=event.current,
         total=event.total,
         timestamp=timestamp(event.timestamp),
@@ -96,21 +98,12 @@ def warning(event: VertexWarning) -> control_pb2.VertexWarning:
     return control_pb2.VertexWarning(
         vertex=event.vertex,
         level=event.level,
-        short=event.short.encode(),
-        detail=[line.encode() for line in event.detail],
+        short=to_bytes(event.short),
+        detail=[to_bytes(line) for line in event.detail],
         url=event.url,
-        info=source_info(event.source),
+        info=source_info(event.source) if event.source is not None else None,
         ranges=[source_range(r) for r in event.ranges],
     )
-
-
-def source_info(source: SourceDetail | None) -> ops_pb2.SourceInfo | None:
-    if source is None:
-        return None
-    info = ops_pb2.SourceInfo(filename=source.filename, data=source.data, language=source.language)
-    if source.definition:
-        info.definition.ParseFromString(source.definition)
-    return info
 
 
 def source_range(place: Range) -> ops_pb2.Range:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from croze.api import control_pb2, why_pb2, why_pb2_grpc
+from croze.api.attrs import of_attrs
 from croze.daemon.engine import Engine
 from croze.daemon.status import timestamp
 from croze.errors import NotFound
+from croze.gotypes.strings import shown
 from croze.grpc_errors import Context, unary
 from croze.why import text
 from croze.why.reasons import Explained, Reason
@@ -79,7 +81,7 @@ def _reason(reason: Reason) -> why_pb2.Reason:
 
 def build_info(engine: Engine, request: control_pb2.SolveRequest) -> BuildInfo:
     """What a solve request is of."""
-    attrs = dict(request.FrontendAttrs)
+    attrs = {k: shown(v) for k, v in of_attrs(request.FrontendAttrs).items()}
     session = engine.sessions.current(request.Session)
     shared_key = session.shared_key if session is not None else ""
     file = attrs.get("filename") or "Dockerfile"

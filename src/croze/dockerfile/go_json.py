@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
 from croze.errors import Range
+from croze.gotypes.strings import shown
 
 JsonValue = object
-_BROKEN = re.compile("[\ud800-\udfff]")
 _ESCAPES = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 )
@@ -22,7 +21,7 @@ _ESCAPES = str.maketrans(
 def dump(value: JsonValue) -> bytes:
     """Indented text; bytes as base64. Empty lists and objects stay on one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    return _BROKEN.sub("\ufffd", text.translate(_ESCAPES)).encode()
+    return shown(text.translate(_ESCAPES)).encode()
 
 
 def message(value: Message) -> dict[str, JsonValue]:

@@ -7,9 +7,8 @@ import math
 import re
 from typing import NoReturn
 
+from croze.gotypes.strings import shown
 from croze.quote import quote_char
-
-_BROKEN = re.compile("[\ud800-\udfff]")
 
 
 class NotStrings(ValueError):
@@ -34,7 +33,7 @@ def string_array(text: str) -> tuple[str, ...] | None:
         return None
     if not all(isinstance(item, str) for item in value):
         raise NotStrings
-    return tuple(_BROKEN.sub("\ufffd", item) for item in value)
+    return tuple(shown(item) for item in value)
 
 
 def _refuse(name: str) -> NoReturn:

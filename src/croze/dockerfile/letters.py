@@ -3,21 +3,19 @@ UTF-8 becomes U+FFFD."""
 
 from __future__ import annotations
 
-import re
-
-_BROKEN = re.compile("[\ud800-\udfff]")
+from croze.gotypes.strings import shown
 
 
 def to_upper(text: str) -> str:
     if text.isascii():
         return text.upper()
-    return _BROKEN.sub("\ufffd", "".join(_single(c.upper(), c) for c in text))
+    return shown("".join(_single(c.upper(), c) for c in text))
 
 
 def to_lower(text: str) -> str:
     if text.isascii():
         return text.lower()
-    return _BROKEN.sub("\ufffd", "".join(_single(c.lower(), c) for c in text))
+    return shown("".join(_single(c.lower(), c) for c in text))
 
 
 def _single(mapped: str, char: str) -> str:

@@ -10,11 +10,11 @@ from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.space import SPACE, is_space
 from croze.dockerfile.syntax_tree import Node
+from croze.gotypes.strings import shown
 from croze.quote import quote
 
 _SPACES = re.compile(r"[\t\v\f\r ]+")
 _BYTE_SPACES = re.compile(r"[\t\n\v\f\r \x85\xa0]+")
-_BROKEN = re.compile("[\ud800-\udfff]")
 _MAX_TRIGGERS = 20
 """ONBUILD in ONBUILD is refused later, with a better message."""
 
@@ -120,7 +120,7 @@ class _FlagReader:
 
 def split_words(text: str, escape: str) -> list[str]:
     """Words at spaces outside quotes; quotes and escapes are kept for later."""
-    reader = _WordReader(_BROKEN.sub("\ufffd", text), escape)
+    reader = _WordReader(shown(text), escape)
     return [word for word in iter(reader.word, None) if word]
 
 

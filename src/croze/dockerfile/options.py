@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
 from croze.dockerfile.json_form import kind, syntax_error
+from croze.dockerfile.letters import to_lower
 from croze.dockerfile.lint import LintConfig, parse_check
 from croze.dockerfile.numbers import parse_bool, parse_int
 from croze.dockerfile.resource_options import parse_resources, parse_ulimits
@@ -190,7 +191,7 @@ def _parse_extra_hosts(text: str) -> list[tuple[str, str]]:
 
 
 def _parse_host(text: str) -> tuple[str, str]:
-    name, equals, address = text.lower().partition("=")
+    name, equals, address = to_lower(text).partition("=")
     if not equals:
         raise InvalidRequest(f"failed to parse additional hosts: invalid key-value pair {text}")
     try:

@@ -14,9 +14,9 @@ from unicodedata import category
 from croze.dockerfile import shell_pattern
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.space import SPACE, is_space
+from croze.gotypes.strings import shown
 from croze.quote import quote
 
-_BROKEN = re.compile("[\ud800-\udfff]")
 _PIECES = re.compile(f"[{SPACE}]+|[^{SPACE}]+")
 _RUNS = {escape: re.compile(f"[^$<'\"{re.escape(escape)}]+") for escape in ("\\", "`")}
 _SPECIAL_PARAMETERS = "@*#?-$!0"
@@ -57,7 +57,7 @@ class ShellLex:
 
     def attempt(self, word: str, env: Mapping[str, str]) -> Expansion:
         """The same for those who report names whether or not the word is right."""
-        text = _BROKEN.sub("\ufffd", word).removeprefix("\ufeff")
+        text = shown(word).removeprefix("\ufeff")
         if self._is_plain(text):
             return Expansion(text, _split(text))
         reader = _Reader(self, text, env)

@@ -131,8 +131,6 @@ class Copier:
         self._copy_children(directory, path, included, excluded)
         if wanted:
             self._set_attributes(source, target, st)
-        elif directory.made:
-            self._set_time(target, st)
 
     def _make_parents(self) -> None:
         for parent in self._parents:

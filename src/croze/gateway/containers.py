@@ -20,6 +20,7 @@ from croze.aio.threads import finish, in_thread
 from croze.api import gateway_pb2, ops_pb2, stat_pb2
 from croze.errors import AlreadyExists, Canceled, CrozeError, InvalidRequest, NotFound
 from croze.gateway import files
+from croze.gotypes.strings import from_bytes
 from croze.llb.execop import default_path
 from croze.ops import secrets as step_secrets
 from croze.ops.exec import DEFAULT_HOSTNAME, NETWORKS, is_insecure
@@ -98,16 +99,16 @@ class Containers:
     async def read_file(self, request: gateway_pb2.ReadFileRequest) -> bytes:
         root = await self.get(request.Ref).folder(request.MountIndex)
         offset, length = files.range_of(request)
-        return await in_thread(files.read_below, root, request.FilePath, offset, length)
+        return await in_thread(files.read_below, root, from_bytes(request.FilePath), offset, length)
 
     async def read_dir(self, request: gateway_pb2.ReadDirRequest) -> list[stat_pb2.Stat]:
         root = await self.get(request.Ref).folder(request.MountIndex)
-        include = request.IncludePattern
-        return await in_thread(files.list_below, root, request.DirPath, include)
+        path, include = from_bytes(request.DirPath), from_bytes(request.IncludePattern)
+        return await in_thread(files.list_below, root, path, include)
 
     async def stat_file(self, request: gateway_pb2.StatFileRequest) -> stat_pb2.Stat:
         root = await self.get(request.Ref).folder(request.MountIndex)
-        return await in_thread(files.stat_below, root, request.Path)
+        return await in_thread(files.stat_below, root, from_bytes(request.Path))
 
 
 class GatewayContainer:

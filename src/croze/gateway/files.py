@@ -14,9 +14,10 @@ from pathlib import Path
 from croze.aio.threads import in_thread
 from croze.api import gateway_pb2, stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.fs.entry import Entry, go_mode, lstat_entry
+from croze.fs.entry import Entry, lstat_entry
 from croze.fs.root import open_beneath, resolve
 from croze.fs.walk import WalkOptions, walk
+from croze.session.transfer import to_stat
 from croze.store.contract import ImmutableRef
 
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -107,22 +108,6 @@ def stat_below(root: Path, path: str) -> stat_pb2.Stat:
         return to_stat(lstat_entry(found, name))
     except OSError as err:
         raise _path_error("lstat", path, err) from err
-
-
-def to_stat(entry: Entry) -> stat_pb2.Stat:
-    """An entry as it goes over the wire; time in nanoseconds."""
-    return stat_pb2.Stat(
-        path=entry.path,
-        mode=go_mode(entry.mode),
-        uid=entry.uid,
-        gid=entry.gid,
-        size=entry.size,
-        modTime=entry.mtime_ns,
-        linkname=entry.linkname,
-        devmajor=entry.devmajor,
-        devminor=entry.devminor,
-        xattrs=entry.xattrs,
-    )
 
 
 def _missing(verb: str, path: str) -> NotFound:

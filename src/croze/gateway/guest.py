@@ -28,7 +28,9 @@ from dataclasses import dataclass, field
 
 from croze import llb
 from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2, stat_pb2
+from croze.api.attrs import to_attrs
 from croze.errors import CrozeError
+from croze.gotypes.strings import to_bytes
 from croze.grpc_errors import to_status, translated
 from croze.rpc import channels
 from croze.session import bridge
@@ -44,17 +46,19 @@ class Ref:
     id: str
 
     async def read_file(self, path: str) -> bytes:
-        request = gateway_pb2.ReadFileRequest(Ref=self.id, FilePath=path)
+        request = gateway_pb2.ReadFileRequest(Ref=self.id, FilePath=to_bytes(path))
         with translated():
             return (await self.gateway.stub.ReadFile(request)).Data
 
     async def read_dir(self, path: str, include: str = "") -> list[stat_pb2.Stat]:
-        request = gateway_pb2.ReadDirRequest(Ref=self.id, DirPath=path, IncludePattern=include)
+        request = gateway_pb2.ReadDirRequest(
+            Ref=self.id, DirPath=to_bytes(path), IncludePattern=to_bytes(include)
+        )
         with translated():
             return list((await self.gateway.stub.ReadDir(request)).entries)
 
     async def stat_file(self, path: str) -> stat_pb2.Stat:
-        request = gateway_pb2.StatFileRequest(Ref=self.id, Path=path)
+        request = gateway_pb2.StatFileRequest(Ref=self.id, Path=to_bytes(path))
         with translated():
             return (await self.gateway.stub.StatFile(request)).stat
 
@@ -106,7 +110,9 @@ class Gateway:
 
     async def frontend(self, name: str, opts: Mapping[str, str]) -> Result:
         """The result of another frontend, such as `dockerfile.v0`."""
-        found = await self._solve(gateway_pb2.SolveRequest(Frontend=name, FrontendOpt=opts))
+        found = await self._solve(
+            gateway_pb2.SolveRequest(Frontend=name, FrontendOpt=to_attrs(opts))
+        )
         metadata = dict(found.metadata)
         if found.WhichOneof("result") == "refs":
             refs = {key: Ref(self, ref.id) for key, ref in found.refs.refs.items()}

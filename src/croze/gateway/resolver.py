@@ -10,6 +10,7 @@ from croze.errors import CrozeError, Range, SourceDetail
 from croze.gateway.bridge import Bridge
 from croze.gateway.contract import FrontendRequest
 from croze.gateway.results import BridgeRef
+from croze.gotypes.strings import from_bytes
 from croze.image.platform import Platform
 from croze.solver.failures import fresh_copy
 from croze.sources.facts import Wanted
@@ -53,7 +54,7 @@ class BridgeResolver:
         return await self._ref(definition).read_file(path, length=limit_bytes)
 
     async def list_dir(self, definition: ops_pb2.Definition, path: str) -> Sequence[str]:
-        return [entry.path for entry in await self._ref(definition).read_dir(path)]
+        return [from_bytes(entry.path) for entry in await self._ref(definition).read_dir(path)]
 
     async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
         return self._request.inputs

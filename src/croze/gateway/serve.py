@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from croze.aio.threads import finish
 from croze.api import gateway_pb2, ops_pb2
+from croze.api.attrs import of_attrs
 from croze.dockerfile.resolver import OciStore
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gateway import caps, files, source_meta
@@ -20,6 +21,7 @@ from croze.gateway.contract import SolveRequest
 from croze.gateway.imports import CacheImport
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.wire import result_message, result_of
+from croze.gotypes.strings import from_bytes
 from croze.grpc_errors import from_status, own_range, source_detail
 from croze.store.contract import ImmutableRef
 
@@ -77,11 +79,11 @@ class ServedBuild:
             SolveRequest(
                 definition=request.Definition if request.HasField("Definition") else None,
                 frontend=request.Frontend,
-                opts=dict(request.FrontendOpt),
+                opts=of_attrs(request.FrontendOpt),
                 inputs=dict(request.FrontendInputs),
                 evaluate=request.Evaluate,
                 policies=list(request.SourcePolicies),
-                caches=[CacheImport(e.Type, dict(e.Attrs)) for e in request.CacheImports],
+                caches=[CacheImport(e.Type, of_attrs(e.Attrs)) for e in request.CacheImports],
             )
         )
         if result.refs and not request.allowResultReturn:
@@ -107,16 +109,17 @@ class ServedBuild:
     async def read_file(self, request: gateway_pb2.ReadFileRequest) -> gateway_pb2.ReadFileResponse:
         offset, length = files.range_of(request)
         ref = self._need(request.Ref)
-        data = await ref.read_file(request.FilePath, offset=offset, length=length)
+        data = await ref.read_file(from_bytes(request.FilePath), offset=offset, length=length)
         return gateway_pb2.ReadFileResponse(Data=data)
 
     async def read_dir(self, request: gateway_pb2.ReadDirRequest) -> gateway_pb2.ReadDirResponse:
-        entries = await self._need(request.Ref).read_dir(request.DirPath, request.IncludePattern)
+        path, include = from_bytes(request.DirPath), from_bytes(request.IncludePattern)
+        entries = await self._need(request.Ref).read_dir(path, include)
         return gateway_pb2.ReadDirResponse(entries=entries)
 
     async def stat_file(self, request: gateway_pb2.StatFileRequest) -> gateway_pb2.StatFileResponse:
         return gateway_pb2.StatFileResponse(
-            stat=await self._need(request.Ref).stat_file(request.Path)
+            stat=await self._need(request.Ref).stat_file(from_bytes(request.Path))
         )
 
     async def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from croze.api import control_pb2
+from croze.api.attrs import of_attrs
 from croze.errors import InvalidRequest
 from croze.llb.giturl import parse_git_url
 from croze.store import filters as containerd
@@ -155,7 +156,7 @@ def _shown(record: Record) -> containerd.Fields:
     return {
         "ref": record.Ref or None,
         "status": status(record),
-        "repository": _repository(record.FrontendAttrs),
+        "repository": _repository(of_attrs(record.FrontendAttrs)),
     }
 
 

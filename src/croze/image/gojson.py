@@ -1,15 +1,18 @@
-"""JSON byte for byte as Go's `encoding/json` writes it, since digests are made of those bytes.
+r"""JSON byte for byte as Go's `encoding/json` writes it, since digests are made of those bytes.
 
 Compact or indented by two spaces; map keys sorted, struct fields in their order; `<`, `>`, `&` and
-the two Unicode line separators escaped.
+the two Unicode line separators escaped; `\ufffd` for each byte that is not UTF-8.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
 import msgspec
+
+from croze.gotypes.strings import ESCAPED
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _ESCAPES = {
@@ -22,24 +25,33 @@ _ESCAPES = {
 _SPECIAL = re.compile(b"|".join(re.escape(key) for key in _ESCAPES))
 
 
+def _encode(value: object) -> bytes:
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(value, order="deterministic")
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+        return ESCAPED.sub(r"\\ufffd", text).encode()
+
+
 def _escape(data: bytes) -> bytes:
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], data)
 
 
 def marshal(value: object) -> bytes:
     """Compact JSON. Structs, dicts, lists, strings, numbers, booleans and None."""
-    return _escape(_ENCODER.encode(value))
+    return _escape(_encode(value))
 
 
 def marshal_indent(value: object) -> bytes:
     """JSON indented by two spaces, without a newline at the end."""
-    return _escape(msgspec.json.format(_ENCODER.encode(value), indent=2))
+    return _escape(msgspec.json.format(_encode(value), indent=2))
 
 
 def marshal_raw(members: Mapping[str, bytes]) -> bytes:
     """An object of values that are JSON already: keys sorted, values as they are but compact."""
     inner = (
-        _ENCODER.encode(key) + b":" + msgspec.json.format(members[key], indent=-1)
+        _encode(key) + b":" + msgspec.json.format(members[key], indent=-1)
         for key in sorted(members)
     )
     return _escape(b"{" + b",".join(inner) + b"}")

@@ -9,6 +9,7 @@ from typing import Final, TypedDict
 import msgspec
 
 from croze.api import ops_pb2
+from croze.gotypes.strings import shown
 from croze.image.platform import Platform
 from croze.llb.sourcemap import SourceLocation
 from croze.status import ProgressGroup
@@ -77,13 +78,13 @@ class Metadata(msgspec.Struct, frozen=True):
         """Lay this over what the message says already."""
         if self.ignore_cache:
             message.ignore_cache = True
-        message.description.update(self.description)
+        message.description.update({k: shown(v) for k, v in self.description.items()})
         if self.export_cache is not None:
             message.export_cache.Value = self.export_cache
         message.caps.update(dict.fromkeys(self.caps, True))
         if (group := self.progress_group) is not None:
             message.progress_group.CopyFrom(
-                ops_pb2.ProgressGroup(id=group.id, name=group.name, weak=group.weak)
+                ops_pb2.ProgressGroup(id=group.id, name=shown(group.name), weak=group.weak)
             )
         if self.resources is not None:
             message.linux_resources.CopyFrom(self.resources.message())

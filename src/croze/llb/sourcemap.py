@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from croze.api import ops_pb2
 from croze.errors import Position, Range
+from croze.gotypes.strings import shown
 from croze.llb.marshal import op_blobs
 
 
@@ -26,7 +27,7 @@ class SourceMap:
 
     def info(self) -> ops_pb2.SourceInfo:
         return ops_pb2.SourceInfo(
-            filename=self.filename,
+            filename=shown(self.filename),
             data=self.data,
             language=self.language,
             definition=self.definition,

@@ -13,6 +13,7 @@ from urllib.parse import quote_plus, unquote_plus
 from croze import errors
 from croze.api import wire_pb2
 from croze.api.filesync_pb2_grpc import FileSyncStub
+from croze.gotypes.strings import to_bytes
 from croze.grpc_errors import translated, write_to
 from croze.session.contract import Session
 from croze.session.transfer import OnBytes, Sink, receive_tree
@@ -59,14 +60,14 @@ def encode(key: str, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Values as headers: URL-encoded, and marked so, if any of them is not ASCII."""
     if all(value.isascii() for value in values):
         return tuple((key, value) for value in values)
-    return (*((key, quote_plus(value)) for value in values), (key + ENCODED, "1"))
+    return (*((key, quote_plus(to_bytes(value))) for value in values), (key + ENCODED, "1"))
 
 
 def decode(key: str, metadata: dict[str, list[str]]) -> tuple[str, ...]:
     values = metadata.get(key, [])
     marks = metadata.get(key + ENCODED, [""])
     if marks[0].lower() in ("1", "t", "true"):
-        return tuple(unquote_plus(value) for value in values)
+        return tuple(unquote_plus(value, errors="surrogateescape") for value in values)
     return tuple(values)
 
 

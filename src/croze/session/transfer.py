@@ -20,6 +20,7 @@ from croze import errors
 from croze.aio.threads import in_thread
 from croze.api import stat_pb2, wire_pb2
 from croze.fs.entry import Entry, go_mode, unix_mode
+from croze.gotypes.strings import from_bytes, to_bytes
 from croze.grpc_errors import root_cause
 
 BATCH_ENTRIES = 256
@@ -69,36 +70,33 @@ class Sink(Protocol[T_co]):
 
 def to_stat(entry: Entry) -> stat_pb2.Stat:
     return stat_pb2.Stat(
-        path=_text(entry.path),
+        path=to_bytes(entry.path),
         mode=go_mode(entry.mode),
         uid=entry.uid,
         gid=entry.gid,
         size=entry.size,
         modTime=entry.mtime_ns,
-        linkname=_text(entry.linkname),
+        linkname=to_bytes(entry.linkname),
         devmajor=entry.devmajor,
         devminor=entry.devminor,
-        xattrs=entry.xattrs,
+        xattrs=[
+            stat_pb2.Stat.Xattr(key=to_bytes(k), value=v) for k, v in sorted(entry.xattrs.items())
+        ],
     )
-
-
-def _text(path: str) -> str:
-    """Protobuf carries UTF-8 only; other bytes of a name can't be sent as they are."""
-    return path if path.isascii() else path.encode(errors="replace").decode()
 
 
 def to_entry(stat: stat_pb2.Stat) -> Entry:
     return Entry(
-        stat.path,
+        from_bytes(stat.path),
         unix_mode(stat.mode),
         stat.uid,
         stat.gid,
         stat.size,
         stat.modTime,
-        stat.linkname,
+        from_bytes(stat.linkname),
         stat.devmajor,
         stat.devminor,
-        dict(stat.xattrs),
+        {from_bytes(x.key): x.value for x in stat.xattrs},
     )
 
 
@@ -202,7 +200,7 @@ class _Sending:
             if packet.type == kinds.PACKET_REQ:
                 self._wanted.put_nowait(packet.ID)
             elif packet.type == kinds.PACKET_ERR:
-                message = packet.data.decode(errors="replace")
+                message = from_bytes(packet.data)
                 raise errors.CrozeError(f"error from receiver: {message}")
             elif packet.type == kinds.PACKET_FIN:
                 self._wanted.put_nowait(None)
@@ -236,7 +234,7 @@ def _joined(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
 
 
 def _error_packet(error: Exception) -> wire_pb2.Packet:
-    return wire_pb2.Packet(type=wire_pb2.Packet.PACKET_ERR, data=str(error).encode())
+    return wire_pb2.Packet(type=wire_pb2.Packet.PACKET_ERR, data=to_bytes(str(error)))
 
 
 # -- receiving -------------------------------------------------------------------------------
@@ -333,7 +331,7 @@ class _Receiving(Generic[T]):
                     self._on_data(packet)
                 case wire_pb2.Packet.PACKET_ERR:
                     self._peer_failed = True
-                    message = packet.data.decode(errors="replace")
+                    message = from_bytes(packet.data)
                     raise errors.CrozeError(f"error from sender: {message}")
         return wanted
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import email.utils
 import re
+import string
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -42,8 +43,9 @@ class HttpOptions:
 
     @property
     def shown(self) -> str:
-        """The URL without a password in it."""
-        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:xxxxx@", self.url)
+        """The URL as messages have it: without a password, and in ASCII."""
+        hidden = re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:xxxxx@", self.url)
+        return quote(hidden, safe=string.punctuation)
 
 
 @dataclass(frozen=True)

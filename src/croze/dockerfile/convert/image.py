@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-
-import msgspec
 
 from croze.errors import InvalidRequest
 from croze.image import config as image_config
@@ -16,7 +13,6 @@ from croze.image.platform import Platform
 from croze.llb.execop import default_path
 
 _COMMENT = "buildkit.dockerfile.v0"
-_BROKEN = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -156,18 +152,4 @@ def _format_epoch(epoch: int) -> str:
 
 def config_json(config: ImageConfig) -> bytes:
     """The config's JSON. Bytes that are not UTF-8 become replacement characters."""
-    try:
-        return image_config.marshal(config)
-    except UnicodeEncodeError:
-        plain = _mended(msgspec.to_builtins(config))
-        return image_config.marshal(msgspec.convert(plain, ImageConfig))
-
-
-def _mended(value: object) -> object:
-    if isinstance(value, str):
-        return _BROKEN.sub("\ufffd", value)
-    if isinstance(value, dict):
-        return {_mended(k): _mended(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_mended(item) for item in value]
-    return value
+    return image_config.marshal(config)

@@ -1,0 +1,32 @@
+"""Go's strings: bytes that are mostly UTF-8. Here they are `str` with surrogate escapes.
+
+The whole of Croze keeps names, patterns and the text of files so, like `os.fsdecode`. It becomes
+bytes again where somebody takes bytes (`to_bytes`: file names, packets, headers, digests), and
+U+FFFD for each byte where somebody takes only UTF-8 (`shown`: protobuf's strings, messages), as
+Go's encoders put it. `str.encode` fails on such text, on purpose: one of these two is meant.
+"""
+
+from __future__ import annotations
+
+import re
+
+ESCAPED = re.compile("[\ud800-\udfff]")
+"""A byte that is not part of UTF-8 text."""
+
+
+def from_bytes(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def to_bytes(text: str) -> bytes:
+    """The bytes that `from_bytes` read."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def shown(text: str) -> str:
+    """Valid text: U+FFFD for each byte that is not UTF-8."""
+    return text if text.isascii() else ESCAPED.sub("\ufffd", text)
+
+
+def is_utf8(text: str) -> bool:
+    return text.isascii() or ESCAPED.search(text) is None
