@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import string
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
 
 from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
+from croze.gotypes.strings import to_bytes
 from croze.grpc_errors import from_rpc_error
 from croze.rpc import channels
 from croze.session import bridge, manager
@@ -109,9 +112,14 @@ def _headers(
     return (
         (manager.HEADER_ID, id),
         (manager.HEADER_NAME, name),
-        (manager.HEADER_SHARED_KEY, shared_key),
+        (manager.HEADER_SHARED_KEY, _printable(shared_key)),
         *((manager.HEADER_METHOD, method) for method in (*methods, manager.HEALTH_CHECK)),
     )
+
+
+def _printable(text: str) -> str:
+    """A header takes printable ASCII only; a directory's name, of which the key is made, is any."""
+    return quote(to_bytes(text), safe=string.punctuation + " ")
 
 
 class _Call:
