@@ -113,8 +113,24 @@ class PolicyDetail:
     messages: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class MissingMaterial:
+    """Something that a build used and provenance can't name by digest, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MaterialsDetail:
+    """What is missing in provenance that should be complete."""
+
+    missing: tuple[MissingMaterial, ...]
+
+
 Detail = (
-    CompatibilityDetail
+    MaterialsDetail
+    | CompatibilityDetail
     | PolicyDetail
     | SourceDetail
     | VertexDetail

@@ -173,6 +173,9 @@ def _encode(detail: errors.Detail) -> any_pb2.Any:
             return _any("Subrequest", {"name": detail.name})
         case errors.CompatibilityDetail(version, feature):
             return _any("CompatibilityFeature", {"version": version, "feature": feature})
+        case errors.MaterialsDetail(missing):
+            listed = [{"name": each.name, "reason": each.reason} for each in missing]
+            return _any("ProvenanceMaterialsIncomplete", {"incomplete": listed} if listed else {})
         case errors.SourceDetail():
             return _any("Source", _source_json(detail))
         case errors.SolveDetail():
@@ -301,11 +304,23 @@ def _decode(detail: any_pb2.Any) -> errors.Detail | None:
         case "CompatibilityFeature":
             version, feature = value.get("version", 0), value.get("feature", "")
             return errors.CompatibilityDetail(int(str(version)), str(feature))
+        case "ProvenanceMaterialsIncomplete":
+            return _decode_materials(value.get("incomplete"))
         case "Source":
             return _decode_source(detail.value)
         case "Solve":
             return _decode_solve(detail.value)
     return None
+
+
+def _decode_materials(listed: object) -> errors.MaterialsDetail:
+    given = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return errors.MaterialsDetail(
+        tuple(
+            errors.MissingMaterial(str(each.get("name", "")), str(each.get("reason", "")))
+            for each in given
+        )
+    )
 
 
 def _decode_source(value: bytes) -> errors.SourceDetail | None:

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from croze.aio.threads import in_thread
-from croze.export.attestations import package_url
 from croze.export.patch import LayerFacts, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
 from croze.image import config as configs
 from croze.image import manifest as manifests
 from croze.image.config import ImageConfig, RootFS
 from croze.image.platform import Platform
+from croze.image.purl import package_url
 
 DATA = Path(__file__).parent.parent / "golden" / "data" / "export"
 EPOCH_S = 1_600_000_050

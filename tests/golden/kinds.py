@@ -13,6 +13,7 @@ from tests.golden import (
     dockerfile_cases,
     ignore_rules,
     layer_tars,
+    provenance_cases,
     tree_digests,
     trees,
     words,
@@ -28,10 +29,11 @@ _KINDS: tuple[Callable[[Path], Iterator[Case]], ...] = (
     cache_keys.cases,
     cache_exports.cases,
     layer_tars.cases,
+    provenance_cases.cases,
 )
 
 
-_UNKNOWN = {"bake": "cmd.json", "provenance": "statement"}
+_UNKNOWN = {"bake": "cmd.json"}
 """Kinds that later versions check, and a file that each of their cases has."""
 
 

@@ -23,9 +23,23 @@ def test_equals_buildkit(case: Case) -> None:
     assert run(case) == []
 
 
+@pytest.mark.parametrize("case", list(find_cases(DATA / "export")), ids=lambda case: case.title)
+def test_export_equals_buildkit(case: Case) -> None:
+    assert run(case) == []
+
+
 def run_cli(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.golden", str(folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_provenance_is_compared(tmp_path: Path) -> None:
+    shutil.copytree(DATA / "export" / "provenance", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "simple" / "v1-max" / "statement.json"
+    path.write_text(path.read_text().replace('"frontend":"dockerfile.v0"', '"frontend":"other"'))
+    done = run_cli(tmp_path / "simple" / "v1-max")
+    assert done.returncode == 1
+    assert 'request.frontend: want "other"' in done.stdout
 
 
 def test_runner_passes_on_equal_cases(tmp_path: Path) -> None:

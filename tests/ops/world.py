@@ -23,6 +23,7 @@ from croze.session.contract import SessionManager
 from croze.solver.memory_keys import MemoryKeys
 from croze.solver.solver import Job, Solver
 from croze.sources.contract import SourceContext, SourceKey, SourceRequest
+from croze.sources.materials import LocalMaterial, Used
 from croze.status import VertexLog, VertexState
 from croze.store.contract import ImmutableRef
 from croze.store.open import Store, open_store
@@ -51,6 +52,9 @@ class TreeSource:
                 )
             )
         return await mutable.commit()
+
+    def used(self, pin: str) -> Used:
+        return Used(LocalMaterial(self._path.name))
 
 
 @dataclass

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from croze.api import control_pb2, ops_pb2
-from croze.api.attrs import of_attrs
+from croze.api.attrs import of_attrs, to_attrs
+from croze.attest.provenance import BuildFacts
 from croze.daemon import caches
+from croze.daemon.attests import Attests
 from croze.daemon.build_sources import (
     build_sources,
     compatibility_version,
@@ -20,15 +23,18 @@ from croze.daemon.caches import BuildCaches
 from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.platform_check import platform_warnings
+from croze.daemon.provenance import BuildProvenance
 from croze.daemon.recording import recording
 from croze.daemon.results import export_source
 from croze.daemon.why_service import build_info
+from croze.dockerfile.frontend import LANGUAGE_VERSION
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
 from croze.export.options import is_epoch
 from croze.gateway.bridge import Bridge, evaluate, open_bridge
-from croze.gateway.contract import SolveRequest
+from croze.gateway.contract import EXTERNAL_FRONTEND, SolveRequest
+from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
 from croze.gateway.results import BridgeResult
 from croze.ops.load import LoadOptions
 from croze.session.exporters import finalize_export, find_exporters
@@ -46,6 +52,7 @@ class WantedExport:
 
 async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, str]:
     """Solve and export. Bad requests are refused before anything is built."""
+    request = with_own_frontend(request)
     if not request.Ref:
         raise InvalidRequest("a solve needs a ref")
     compatibility = compatibility_version(request)
@@ -56,6 +63,8 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     cache_exports = caches.wanted_exports(request.Cache)
     sessions = (request.Session,) if request.Session else ()
     options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
+    attests = Attests.of(of_attrs(request.FrontendAttrs))
+    facts = BuildFacts(datetime.now(UTC), compatibility, LANGUAGE_VERSION, engine.provenance_env)
     async with (
         recording(engine.history, engine.telemetry, request) as record,
         engine.solver.job(request.Ref, sessions=sessions) as job,
@@ -70,12 +79,14 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
                 load_options=options,
                 policies=source_policies(request),
                 verifier=source_verifier(engine.sessions, request),
+                root=root_request(request),
             ) as bridge,
             engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
             solved(engine, bridge, request) as result,
         ):
             await evaluate(result)
-            source = await export_source(result, sessions)
+            provenance = BuildProvenance.of(engine, job, result, facts)
+            source = provenance.attach(await export_source(result, sessions), attests.provenance)
             wanted += await session_exports(engine, request, result, first_id=len(wanted))
             warnings = warnings_of(request, source)
             for text in () if wanted else warnings:
@@ -85,9 +96,12 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             def inline(ctx: OpContext) -> InlineCache | None:
                 return build_caches.inline(result, ctx)
 
-            answers = await export_all(
-                job, request.Session, wanted, source, warnings, inline, compatibility
-            )
+            try:
+                answers = await export_all(
+                    job, request.Session, wanted, source, warnings, inline, compatibility
+                )
+            finally:
+                await provenance.record(record, attests.builder_id)
             answers += await build_caches.export(result)
             record.result(result.metadata, answers)
             response = text_metadata(result.metadata)
@@ -98,6 +112,29 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
         # Who was told that the build is done may pull the plug.
         engine.keys.flush()
         return response
+
+
+def with_own_frontend(request: control_pb2.SolveRequest) -> control_pb2.SolveRequest:
+    """The built-in Dockerfile frontend has one name however it is asked for."""
+    attrs, name = of_attrs(request.FrontendAttrs), DOCKERFILE
+    replaced = any(k == f"context:{name}" or k.startswith(f"context:{name}::") for k in attrs)
+    if request.Frontend != EXTERNAL_FRONTEND or attrs.get("source") != name or replaced:
+        return request
+    own = control_pb2.SolveRequest()
+    own.CopyFrom(request)
+    own.Frontend = name
+    del attrs["source"], own.FrontendAttrs[:]
+    own.FrontendAttrs.extend(to_attrs(attrs))
+    return own
+
+
+def root_request(request: control_pb2.SolveRequest) -> SolveRequest:
+    """What the client asked, as provenance tells it."""
+    return SolveRequest(
+        frontend=request.Frontend,
+        opts=of_attrs(request.FrontendAttrs),
+        inputs=frontend_inputs(request),
+    )
 
 
 def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequence[str]:

@@ -9,6 +9,7 @@ from croze.api import control_pb2, control_pb2_grpc
 from croze.daemon import build, workers
 from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
+from croze.dockerfile.frontend import LANGUAGE_VERSION
 from croze.grpc_errors import Context, aborting, unary
 from croze.store.contract import PrunePolicy, UsageRecord
 
@@ -70,7 +71,9 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def Info(
         self, request: control_pb2.InfoRequest, context: Context
     ) -> control_pb2.InfoResponse:
-        return control_pb2.InfoResponse(buildkitVersion=workers.buildkit_version())
+        version = workers.buildkit_version()
+        version.dockerfileVersion = LANGUAGE_VERSION
+        return control_pb2.InfoResponse(buildkitVersion=version)
 
     @unary
     async def DiskUsage(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from croze.api import ops_pb2
+from croze.attest.builder_facts import read_facts
 from croze.daemon import workers
 from croze.daemon.activity import Activity
 from croze.daemon.caches import opener
@@ -88,6 +89,8 @@ class Engine:
     recorder: Recorder
     history: BuildHistory
     telemetry: Telemetry
+    provenance_env: Mapping[str, object] = field(default_factory=dict)
+    """What provenance says of the builder besides."""
     activity: Activity = field(default_factory=Activity)
     """Builds and sessions."""
     builds: Activity = field(default_factory=Activity)
@@ -153,6 +156,7 @@ async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]
             recorder=recorder,
             history=history,
             telemetry=telemetry,
+            provenance_env=read_facts(settings.provenance_dir),
         )
 
 

@@ -34,7 +34,6 @@ REFUSED_SNAPSHOTTERS = {
 INERT = {
     "worker.containerd": _CONTAINERD,
     "worker.oci.stargzSnapshotter": "there is no stargz snapshotter",
-    "provenanceEnvDir": "crozed makes no provenance",
     "cache": "there is no signed cache",
 }
 """Tables and keys of BuildKit's that may stand there and do nothing."""

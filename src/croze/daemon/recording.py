@@ -13,10 +13,10 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.aio.threads import in_thread
 from croze.api import control_pb2
-from croze.api.attrs import of_attrs, to_attrs
 from croze.daemon import failure
 from croze.daemon.observing import Telemetry
 from croze.daemon.status import responses
+from croze.export.attestations import PAYLOAD_TYPE, PREDICATE_TYPE
 from croze.history import logs
 from croze.history.history import BuildHistory, Finalizer
 from croze.image.descriptor import Descriptor
@@ -29,7 +29,6 @@ from croze.telemetry.spans import CURRENT, root
 
 TRACE_DELAY_S = 3.0
 _DESCRIPTOR_KEY = "containerimage.descriptor"
-_DOCKERFILE = "dockerfile.v0"
 
 
 class Recording:
@@ -65,6 +64,15 @@ class Recording:
                     base64.b64decode(answer[_DESCRIPTOR_KEY]), type=Descriptor
                 )
                 self._add_result(number, wire_descriptor(made))
+
+    async def attest(self, key: str, kind: str, data: bytes, *, single: bool) -> None:
+        """An attestation of one result, by its key."""
+        if self._hidden:
+            return
+        made = await put(self._history.store.blobs, data, PAYLOAD_TYPE)
+        made.annotations[PREDICATE_TYPE] = kind
+        result = self._record.Result if single else self._record.Results[key]
+        result.Attestations.append(made)
 
     def _add_result(self, number: int, made: control_pb2.Descriptor) -> None:
         result = self._record.Result
@@ -139,23 +147,16 @@ async def recording(
 
 
 def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:
-    """What is known of a build before it starts. The built-in Dockerfile frontend has one name
-    however it was asked for."""
-    attrs = of_attrs(request.FrontendAttrs)
-    frontend = request.Frontend
-    own = not any(
-        key == f"context:{_DOCKERFILE}" or key.startswith(f"context:{_DOCKERFILE}::")
-        for key in attrs
-    )
-    if frontend == "gateway.v0" and attrs.get("source") == _DOCKERFILE and own:
-        frontend = _DOCKERFILE
-        del attrs["source"]
+    """What is known of a build before it starts."""
     exporters = [control_pb2.Exporter(Type=e.Type, Attrs=e.Attrs) for e in request.Exporters]
     if not exporters and request.ExporterDeprecated:
         kind, given = request.ExporterDeprecated, request.ExporterAttrsDeprecated
         exporters = [control_pb2.Exporter(Type=kind, Attrs=given)]
     return control_pb2.BuildHistoryRecord(
-        Ref=request.Ref, Frontend=frontend, FrontendAttrs=to_attrs(attrs), Exporters=exporters
+        Ref=request.Ref,
+        Frontend=request.Frontend,
+        FrontendAttrs=request.FrontendAttrs,
+        Exporters=exporters,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from croze.api import gateway_pb2
 from croze.errors import InvalidRequest
@@ -10,6 +10,7 @@ from croze.export.bundles import from_frontend
 from croze.export.contract import Attestation, ExportSource, NamedSubject, PlatformResult
 from croze.export.described import CONFIG_KEY, config_platform, platform_entries, platform_value
 from croze.gateway.results import BridgeAttestation, BridgeResult
+from croze.image.platform import Platform
 
 
 async def export_source(result: BridgeResult, sessions: Sequence[str]) -> ExportSource:
@@ -17,13 +18,8 @@ async def export_source(result: BridgeResult, sessions: Sequence[str]) -> Export
     whose refs and platforms don't fit together."""
     refs = result.by_key()
     many = result.refs is not None
-    entries = platform_entries(result.metadata)
-    if many and entries is None and len(refs) > 1:
-        raise InvalidRequest("unable to export multiple refs, missing platforms mapping")
-    if entries is None:
-        entries = dict.fromkeys(refs, config_platform(result.metadata))
     results = []
-    for id, platform in entries.items():
+    for id, platform in result_platforms(result).items():
         if many and id not in refs:
             raise InvalidRequest(f"failed to find ref for ID {id}")
         ref = refs[id] if many else refs[""]
@@ -39,6 +35,17 @@ async def export_source(result: BridgeResult, sessions: Sequence[str]) -> Export
             )
         )
     return ExportSource(results, many, result.metadata)
+
+
+def result_platforms(result: BridgeResult) -> Mapping[str, Platform]:
+    """What platforms a result is for, by key. Raises `InvalidRequest` when that is not said."""
+    entries = platform_entries(result.metadata)
+    if entries is not None:
+        return entries
+    refs = result.by_key()
+    if len(refs) > 1:
+        raise InvalidRequest("unable to export multiple refs, missing platforms mapping")
+    return dict.fromkeys(refs, config_platform(result.metadata))
 
 
 def _attached(result: BridgeResult, id: str) -> Sequence[BridgeAttestation]:

@@ -33,6 +33,8 @@ class Settings:
     idle_timeout_s: float
     ready_fd: int | None
     workers: int
+    provenance_dir: Path
+    """Where the administrator says what provenance tells of the builder besides."""
     warnings: tuple[str, ...] = ()
     """Sentences for the log: what was given and has no effect, or won't have for long."""
 
@@ -66,6 +68,9 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
         idle_timeout_s=float(_last(given, "idle-timeout") or 0),
         ready_fd=int(fd) if (fd := _last(given, "ready-fd")) else None,
         workers=int(_last(given, "file-workers") or min(4, os.cpu_count() or 1)),
+        provenance_dir=Path(
+            config.provenance_env_dir or Path(places.config).parent / "provenance.d"
+        ),
         warnings=(*config.warnings, *_flag_warnings(given), *_file_warnings(given, path)),
     )
 

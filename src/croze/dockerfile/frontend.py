@@ -35,6 +35,8 @@ from croze.image.platform import Platform
 from croze.llb.definition import head
 from croze.llb.sourcemap import SourceMap
 
+LANGUAGE_VERSION: Final = "1.26.0-dev"
+"""Of the Dockerfile frontend that this one is like."""
 CONFIG_KEY: Final = "containerimage.config"
 BASE_CONFIG_KEY: Final = "containerimage.base.config"
 EPOCH_KEY: Final = "source.date.epoch"

@@ -6,7 +6,6 @@ Source: in-toto Statement v1; BuildKit `docs/attestations/attestation-storage.md
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -16,9 +15,8 @@ from croze.export.bundles import read_below
 from croze.export.contract import Attestation, NamedSubject, PlatformResult
 from croze.image import config as configs
 from croze.image import descriptor as media
-from croze.image import gojson, reference
+from croze.image import gojson
 from croze.image import manifest as manifests
-from croze.image import platform as platforms
 from croze.image.config import ImageConfig, RootFS
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import EMPTY_CONFIG, Manifest
@@ -31,7 +29,8 @@ ARTIFACT_TYPE = "application/vnd.docker.attestation.manifest.v1+json"
 UNKNOWN = Platform("unknown", "unknown")
 """The platform of an attestation manifest's entry in the index."""
 
-_PREDICATE = "in-toto.io/predicate-type"
+PREDICATE_TYPE = "in-toto.io/predicate-type"
+"""The annotation of a statement's descriptor."""
 
 
 class _Statement(msgspec.Struct, frozen=True):
@@ -52,29 +51,10 @@ def wanted(result: PlatformResult, *, inline: bool) -> list[Attestation]:
     ]
 
 
-def package_url(name: str, platform: Platform | None) -> str:
-    """`pkg:docker/<familiar name>@<tag>?platform=…` (package-url `docker` type)."""
-    ref = reference.parse(name)
-    qualifiers = {}
-    if ref.digest:
-        qualifiers["digest"] = ref.digest
-    else:
-        ref = ref.tagged()
-    if platform is not None:
-        qualifiers["platform"] = platforms.format(platforms.normalize(platform))
-    path = "/".join(quote_plus(part) for part in ref.familiar_name.split("/"))
-    version = f"@{quote(ref.tag, safe=':')}" if ref.tag else ""
-    pairs = "&".join(f"{key}={quote(value, safe=':')}" for key, value in qualifiers.items())
-    return f"pkg:docker/{path}{version}" + (f"?{pairs}" if pairs else "")
-
-
-def digest_set(digest: str) -> dict[str, str]:
-    algorithm, _, value = digest.partition(":")
-    return {algorithm: value}
-
-
 async def read_predicate(attestation: Attestation, sessions: Sequence[str]) -> bytes:
     """Its JSON. A file is read from its ref, never from outside of it."""
+    if attestation.produce is not None:
+        return await attestation.produce()
     if attestation.ref is None:
         return attestation.content
     async with attestation.ref.mounted(readonly=True, sessions=sessions) as root:
@@ -141,7 +121,7 @@ async def _write_statement(blobs: BlobStore, kind: str, value: object) -> Descri
     data = gojson.marshal(value)
     await blobs.put(data)
     return msgspec.structs.replace(
-        manifests.describe(data, PAYLOAD_TYPE), annotations={_PREDICATE: kind}
+        manifests.describe(data, PAYLOAD_TYPE), annotations={PREDICATE_TYPE: kind}
     )
 
 

@@ -32,6 +32,7 @@ from croze.image.annotations import AnnotationKey, Annotations, parse_key, selec
 from croze.image.config import ImageConfig
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
+from croze.image.purl import digest_set, package_url
 from croze.status import step
 from croze.store.contract import ImmutableRef, LayerBlob, Lease
 
@@ -285,8 +286,8 @@ class Writer:
         names = [name for name in self.options.name.split(",") if name]
         subjects = [
             NamedSubject(
-                attestations.package_url(name, platform),
-                attestations.digest_set(image.manifest.digest),
+                package_url(name, platform),
+                digest_set(image.manifest.digest),
             )
             for name in names
         ]

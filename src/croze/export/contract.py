@@ -33,6 +33,8 @@ class Attestation:
 
     predicate_type: str
     content: bytes = b""
+    produce: Callable[[], Awaitable[bytes]] | None = None
+    """Makes the content when it is asked for: once the result's layers are there, if it has any."""
     ref: ImmutableRef | None = None
     path: str = ""
     metadata: Mapping[str, bytes] = field(default_factory=dict)

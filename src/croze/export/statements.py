@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
-from croze.export.attestations import digest_set, statement
+from croze.export.attestations import statement
 from croze.export.contract import Attestation, NamedSubject
 from croze.export.trees import StaticFile
 from croze.fs.walk import walk
 from croze.image import gojson
+from croze.image.purl import digest_set
 
 _DEFAULT_NAMES = {
     "https://slsa.dev/provenance/v1": "provenance.json",

@@ -11,19 +11,22 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from typing import TypeVar
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2
 from croze.dockerfile.resolver import OciStore, ReplacedImage, ResolvedImage
-from croze.errors import Canceled, CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
+from croze.errors import CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
 from croze.gateway import source_meta, verify, wire
 from croze.gateway.containers import Containers
 from croze.gateway.contract import BridgeServices, FrontendRequest, SolveRequest
 from croze.gateway.imports import CacheImports
 from croze.gateway.once import Once
+from croze.gateway.owned import OwnedRefs
 from croze.gateway.policy import SourcePolicies, normalized
 from croze.gateway.results import BridgeRef, BridgeResult
+from croze.gateway.scopes import Scope
 from croze.gateway.verify import Verifier
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -34,6 +37,7 @@ from croze.solver.solver import Job, SolvedResult
 from croze.sources.attestation_chain import AttestationChain
 from croze.sources.facts import SourceFacts, Wanted
 from croze.sources.images import ResolvedConfig
+from croze.sources.materials import ImageMaterial
 from croze.status import VertexWarning
 from croze.store.contract import ImmutableRef
 
@@ -51,8 +55,10 @@ class Bridge:
         load_options: LoadOptions,
         policies: SourcePolicies,
         verifier: Verifier | None = None,
+        root: SolveRequest | None = None,
     ) -> None:
         self.services = services
+        self.scope = Scope(services.producers, root=root)
         self.job = job
         self.session = session
         self._load_options = load_options
@@ -60,9 +66,8 @@ class Bridge:
         self._verifier = verifier
         self.imports = CacheImports(job, session, services.caches)
         self._failed_steps = FailedSteps()
-        self._refs: list[BridgeRef] = []
+        self._refs = OwnedRefs()
         self._images: dict[tuple[object, ...], Once[ResolvedImage]] = {}
-        self._closed = False
 
     @property
     def sessions(self) -> Sequence[str]:
@@ -80,23 +85,25 @@ class Bridge:
         elif request.frontend:
             result = await self._run_frontend(request)
         else:
-            result = BridgeResult()
+            return BridgeResult()
         if request.evaluate:
             await evaluate(result)
+        for ref in result.all_refs():
+            ref.scope.tell(ref)
         return result
 
     def make_ref(
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
     ) -> BridgeRef:
-        if self._closed:
-            raise Canceled()
+        """A part of a result, or something to look into."""
         ref = BridgeRef(self, definition, policies)
-        self._refs.append(ref)
+        self._refs.add(ref)
+        self.scope.refs.append(ref)
         return ref
 
     def definitions(self) -> list[ops_pb2.Definition]:
         """All that refs were made of so far."""
-        return [ref.definition for ref in self._refs]
+        return [ref.definition for ref in self._refs.all]
 
     async def build(
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
@@ -197,7 +204,10 @@ class Bridge:
                 return await self._ask_image(ref, platform, mode, log_name, oci_store)
 
             once = self._images[key] = Once(ask)
-        return await once.get()
+        found = await once.get()
+        local = oci_store is not None
+        self.scope.images.append(ImageMaterial(ref, platform, found.digest, local))
+        return found
 
     async def _decide_image(
         self, ref: str, oci_store: OciStore | None, platform: Platform | None
@@ -289,18 +299,18 @@ class Bridge:
 
     async def close(self) -> None:
         """Release all refs."""
-        self._closed = True
+        self.scope.forget()
         await self._failed_steps.release()
-        refs, self._refs = self._refs, []
-        for ref in refs:
-            await ref.release()
+        await self._refs.close()
 
     async def _run_frontend(self, request: SolveRequest) -> BridgeResult:
         frontend = self.services.frontends.get(request.frontend)
         if frontend is None:
             raise InvalidRequest(f"invalid frontend: {request.frontend}")
         asked = FrontendRequest(request.opts, request.inputs, self.session)
-        return await frontend.build(asked, self)
+        inner = copy(self)
+        inner.scope = self.scope.within(request)
+        return await frontend.build(asked, inner)
 
     async def _ask_image(
         self,
@@ -371,10 +381,12 @@ async def open_bridge(
     load_options: LoadOptions | None = None,
     policies: Sequence[policy_pb2.Policy] = (),
     verifier: Verifier | None = None,
+    root: SolveRequest | None = None,
 ) -> AsyncIterator[Bridge]:
-    """A bridge for one build. Inside, results may be used; leaving releases them."""
+    """A bridge for one build. Inside, results may be used; leaving releases them. `root` is what
+    the client asked of the daemon, for provenance."""
     options = load_options or LoadOptions(caps=services.llb_caps)
-    bridge = Bridge(services, job, session, options, SourcePolicies(policies), verifier)
+    bridge = Bridge(services, job, session, options, SourcePolicies(policies), verifier, root)
     try:
         yield bridge
     finally:

@@ -128,6 +128,7 @@ LLB_ENABLED: Final = frozenset(
         "diffop",
         "passthroughop",
         "exporter.image.annotations",
+        "exporter.image.attestations",
         "exporter.multiple",
         "exporter.sourcedateepoch",
         "gc.freespacefilter",
@@ -139,7 +140,6 @@ LLB_MISSING: Final = frozenset(
         "cache.gha",
         "cache.s3",
         "cache.azblob",
-        "exporter.image.attestations",
     }
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from croze.api import ops_pb2, policy_pb2, worker_pb2
+from croze.attest.producers import Producers
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.imports import CacheImport, CacheOpener
 from croze.gateway.results import BridgeResult
@@ -100,6 +101,7 @@ class BridgeServices:
     planner: Planner | None = None
     caches: CacheOpener | None = None
     """For imports; without it nothing is found in them."""
+    producers: Producers = field(default_factory=Producers)
     ops: OpServices | None = None
     """For containers; without it there are none."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from croze.api import ops_pb2, policy_pb2, stat_pb2
+from croze.attest.capture import Capture
+from croze.attest.walk import capture_of
 from croze.errors import Canceled, CrozeError
 from croze.gateway import blame, files
 from croze.gateway.once import Once
@@ -32,6 +34,8 @@ class BridgeRef:
         self.definition = definition
         self._policies = tuple(policies)
         self._bridge = bridge
+        self.scope = bridge.scope
+        """The request that it was made for."""
         self._solved = Once(self._solve)
         self._released = False
 
@@ -39,6 +43,16 @@ class BridgeRef:
         """Solve now, unless it was. The handle stays the bridge's. Errors carry the lines of the
         source that the definition says they come from."""
         return await self._solved.get()
+
+    @property
+    def solved(self) -> SolvedResult | None:
+        """What was evaluated, if it was."""
+        return self._solved.value
+
+    def used(self) -> Capture | None:
+        """What it was made of; None if it was not evaluated. Only while the job is open."""
+        solved = self._solved.value
+        return capture_of(self._bridge.job.vertices(solved.edge)) if solved is not None else None
 
     async def ref(self) -> ImmutableRef | None:
         """The filesystem, None for an empty one; the handle stays the bridge's."""

@@ -12,6 +12,7 @@ from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
 from croze.sources.contract import BuildSources, Source, SourceContext, SourceRequest
+from croze.sources.materials import Used
 
 CACHE_TYPE = "buildkit.source.v0"
 PRIVATE_PREFIX = "session:"
@@ -37,6 +38,10 @@ class SourceOp:
     @property
     def identifier(self) -> str:
         return self._request.identifier
+
+    def used(self) -> Used | None:
+        """The source as a material, once it is known what it is."""
+        return self._open().used(self.pin) if self.pin else None
 
     def _open(self) -> Source:
         if self._source is None:

@@ -55,6 +55,21 @@ def chain_of(graph: Graph, edge: Edge) -> Chain:
     return Chain(tuple(walk.records), walk.places[top])
 
 
+def stored_below(graph: Graph, edge: Edge) -> Iterator[tuple[Edge, StoredResult]]:
+    """The newest result that is kept of `edge` and of each below it, inputs first."""
+    for below in _inputs_first(graph, graph.edge(edge)):
+        if below.vertex.vertex.export_cache is not False:
+            stored = _newest(graph, below)
+            if stored is not None:
+                yield below.edge, stored
+
+
+def _newest(graph: Graph, edge: ActiveEdge) -> StoredResult | None:
+    keys, results = graph.keys, graph.results
+    stored = [r for key in own_keys(edge) for r in keys.results(key) if results.exists(r.id)]
+    return max(stored, key=lambda r: (r.created_at, r.id), default=None)
+
+
 class _Walk:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -136,9 +151,7 @@ class _Walk:
         vertex = edge.vertex.vertex
         if vertex.export_cache is False or not vertex.inputs:
             return None
-        keys, results = self._graph.keys, self._graph.results
-        stored = [r for key in own_keys(edge) for r in keys.results(key) if results.exists(r.id)]
-        return max(stored, key=lambda r: (r.created_at, r.id), default=None)
+        return _newest(self._graph, edge)
 
 
 def _inputs_first(graph: Graph, top: ActiveEdge) -> Iterator[ActiveEdge]:

@@ -25,7 +25,7 @@ from typing import Self, TypeVar
 
 from croze.errors import AlreadyExists, Canceled, CrozeError, NotFound
 from croze.solver.caches import CacheSource
-from croze.solver.chain import Chain, chain_of
+from croze.solver.chain import Chain, chain_of, stored_below
 from croze.solver.contract import (
     Edge,
     KeyStore,
@@ -33,6 +33,7 @@ from croze.solver.contract import (
     OpContext,
     OpResolver,
     ResultStore,
+    StoredResult,
     Vertex,
 )
 from croze.solver.edge import ActiveEdge
@@ -249,6 +250,11 @@ class Job:
         """The cache records of `edge` and of all below it; only while the job is open and after
         `build`."""
         return chain_of(self._graph, edge)
+
+    def stored(self, edge: Edge) -> Iterator[tuple[Edge, StoredResult]]:
+        """What is kept of `edge` and of all below it, inputs first; only while the job is open and
+        after `build`."""
+        return stored_below(self._graph, edge)
 
     def emit(self, event: StatusEvent) -> None:
         """Put something into the status as it is (a frontend's warning)."""

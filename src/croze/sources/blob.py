@@ -20,6 +20,7 @@ from croze.sources.content import LentProvider, Provider
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
 from croze.sources.http_options import number
 from croze.sources.images import Images
+from croze.sources.materials import BlobMaterial, Used
 from croze.store.contract import ImmutableRef, RecordType, RefStore
 
 REGISTRY_SCHEME = "docker-image+blob"
@@ -42,6 +43,8 @@ class BlobOptions:
     record_type: RecordType = "regular"
     store: str = ""
     session: str = ""
+    local: bool = False
+    """Of a client's OCI layout."""
 
 
 class _Key(msgspec.Struct, rename="pascal"):
@@ -82,6 +85,7 @@ def parse_options(request: SourceRequest) -> BlobOptions:
         _RECORD_TYPES[record_type],
         store,
         attrs.get("oci.session", ""),
+        local=scheme == LAYOUT_SCHEME,
     )
 
 
@@ -111,6 +115,10 @@ class BlobSource:
         except BaseException:
             await asyncio.shield(ref.release())
             raise
+
+    def used(self, pin: str) -> Used:
+        """See `Source.used`."""
+        return Used(BlobMaterial(str(self._options.ref), pin, self._options.local))
 
 
 async def bring_blob(

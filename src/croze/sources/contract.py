@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from croze.image.platform import Platform
+from croze.sources.materials import Used
 from croze.sources.resolutions import Answers, Held
 from croze.status import Progress
 from croze.store.contract import ImmutableRef
@@ -71,6 +72,9 @@ class Source(Protocol):
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """The content, lazily where the source can. None is an empty filesystem. The handle is
         the caller's. Called after `key`."""
+
+    def used(self, pin: str) -> Used:
+        """The source as a material; `pin` is that of its key."""
 
 
 class SourceFactory(Protocol):

@@ -38,6 +38,7 @@ class Bundle:
     """A blob that holds a repository, instead of the remote. `store` and `session` are of a
     client's content store; without `store` it is in a registry."""
 
+    locator: str
     ref: Reference
     store: str = ""
     session: str = ""
@@ -148,9 +149,9 @@ def _bundle(attrs: Mapping[str, str]) -> Bundle | None:
             'expected "sha256"'
         )
     if scheme == _BLOB_SCHEMES[0]:
-        return Bundle(ref)
+        return Bundle(locator, ref)
     store = attrs.get("oci.store", "") or body.partition("@")[0]
-    return Bundle(ref, store, attrs.get("oci.session", ""))
+    return Bundle(locator, ref, store, attrs.get("oci.session", ""))
 
 
 def _check_bundles(options: GitOptions) -> None:

@@ -36,6 +36,7 @@ from croze.sources.http_options import (
     http_key,
     parse_options,
 )
+from croze.sources.materials import HttpMaterial, Used
 from croze.sources.signatures import pgp
 from croze.store.contract import ImmutableRef, RefStore
 
@@ -107,6 +108,10 @@ class HttpSource:
         """See `Source.key`."""
         found = await self.describe(ctx)
         return SourceKey(http_key(self._options, found), pin=found.digest)
+
+    def used(self, pin: str) -> Used:
+        """See `Source.used`."""
+        return Used(HttpMaterial(self._options.url, pin))
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""

@@ -23,6 +23,7 @@ from croze.sources.content import LentProvider, Provider
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
 from croze.sources.images import Images, Mode, parse_mode
 from croze.sources.manifests import PulledImage, pull_manifests
+from croze.sources.materials import ImageMaterial, Used
 from croze.status import step
 from croze.store.contract import ImmutableRef, LazyLayer, RecordType, RefStore
 
@@ -48,6 +49,8 @@ class ImageOptions:
     checksum: str = ""
     session: str = ""
     store: str = ""
+    local: bool = False
+    """Of a client's OCI layout."""
 
 
 class _ManifestKey(msgspec.Struct, rename="pascal", omit_defaults=True):
@@ -106,6 +109,7 @@ def parse_options(request: SourceRequest) -> ImageOptions:
             layer_limit=_layer_limit(attrs.get("oci.layerlimit")),
             session=attrs.get("oci.session", ""),
             store=attrs.get("oci.store", ""),
+            local=True,
         )
     record_type = attrs.get("image.recordtype", "")
     if record_type not in _RECORD_TYPES:
@@ -157,6 +161,11 @@ class ImageSource:
         """See `Source.snapshot`."""
         layers = self._layers(await self._resolved(ctx), ctx)
         return await self._refs.from_layers(layers, record_type=self._options.record_type)
+
+    def used(self, pin: str) -> Used:
+        """See `Source.used`."""
+        options = self._options
+        return Used(ImageMaterial(str(options.ref), options.platform, pin, options.local))
 
     def _layers(self, image: PulledImage, ctx: SourceContext) -> list[LazyLayer]:
         fetcher = self._provider().fetcher(ctx.progress)

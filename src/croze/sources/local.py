@@ -30,6 +30,7 @@ from croze.session.filesync import DirRequest, receive_dir
 from croze.session.hostdir import HostDir, open_dir
 from croze.session.metadata_only import MetadataSink
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.materials import LocalMaterial, Used
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
@@ -142,6 +143,10 @@ class LocalSource:
             raise CrozeError("could not access local files without session")
         key = local_key(self._options, session)
         return SourceKey(key, pin=key.removeprefix(f"session:{self._options.name}:"))
+
+    def used(self, pin: str) -> Used:
+        """See `Source.used`."""
+        return Used(LocalMaterial(self._options.name))
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""

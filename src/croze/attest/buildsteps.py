@@ -1,0 +1,114 @@
+"""A definition as `mode=max` tells it: numbered steps instead of digests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from croze.api import ops_pb2
+from croze.errors import InvalidRequest
+from croze.llb.marshal import digest_bytes, op_blobs
+from croze.ops import gojson
+
+Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bytes | None
+
+_PRIVATE_ATTRS = ("local.session", "local.unique")
+_FILE_ACTIONS = frozenset({"copy", "mkfile", "mkdir", "rm"})
+_EXACT = 1 << 53
+
+
+@dataclass(frozen=True)
+class BuildSteps:
+    """`definition`: steps, inputs first, ending with the one that only points at the result.
+    `numbers`: of ops, by digest."""
+
+    definition: list[dict[str, object]] = field(default_factory=list)
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def members(self) -> dict[str, object]:
+        """As they stand in the JSON of a build config or a source file, in order."""
+        mapping = {digest: f"step{self.numbers[digest]}" for digest in sorted(self.numbers)}
+        pairs = {"llbDefinition": self.definition, "digestMapping": mapping}
+        return {key: value for key, value in pairs.items() if value}
+
+
+def build_steps(definition: ops_pb2.Definition | None) -> BuildSteps:
+    """Raises `InvalidRequest` for what is no definition."""
+    blobs = op_blobs(definition) if definition is not None else []
+    if not blobs:
+        return BuildSteps()
+    ops = {digest_bytes(data): ops_pb2.Op.FromString(data) for data in blobs}
+    last = digest_bytes(blobs[-1])
+    if ops[last].WhichOneof("op") is not None:
+        raise InvalidRequest(f"invalid last vertex: {ops[last].WhichOneof('op')}")
+    if len(ops[last].inputs) != 1:
+        raise InvalidRequest(f"invalid last vertex inputs: {len(ops[last].inputs)}")
+    numbers = {digest: number for number, digest in enumerate(_inputs_first(ops, last))}
+    return BuildSteps([_step(ops[digest], numbers, n) for digest, n in numbers.items()], numbers)
+
+
+def _inputs_first(ops: Mapping[str, ops_pb2.Op], last: str) -> list[str]:
+    order: dict[str, None] = {}
+    stack = [(last, False)]
+    while stack:
+        digest, ready = stack.pop()
+        if ready:
+            order[digest] = None
+        elif digest not in order:
+            if digest not in ops:
+                raise InvalidRequest(f"failed to find input {digest}")
+            stack.append((digest, True))
+            stack.extend((i.digest, False) for i in reversed(ops[digest].inputs))
+    return list(order)
+
+
+def _step(op: ops_pb2.Op, numbers: Mapping[str, int], number: int) -> dict[str, object]:
+    inputs = [f"step{numbers[each.digest]}:{each.index}" for each in op.inputs]
+    step: dict[str, object] = {"id": f"step{number}", "op": op_json(op)}
+    return step | {"inputs": inputs} if inputs else step
+
+
+def op_json(op: ops_pb2.Op) -> dict[str, object]:
+    """An op without its inputs, as Go marshals it. A local source's session is left out."""
+    found = ops_pb2.Op()
+    found.CopyFrom(op)
+    del found.inputs[:]
+    for key in _PRIVATE_ATTRS if found.HasField("source") else ():
+        found.source.attrs.pop(key, None)
+    members = gojson.message(found)
+    inner = members.pop("Op", {})
+    if found.HasField("file"):
+        inner["file"]["actions"] = [_action_json(action) for action in found.file.actions]
+    return {"Op": inner, **members}
+
+
+def _action_json(action: ops_pb2.FileAction) -> dict[str, object]:
+    """Its indexes stand there even if they are 0."""
+    name = action.WhichOneof("action")
+    chosen = gojson.message(action).get("Action", {}) if name in _FILE_ACTIONS else {}
+    return {
+        "input": action.input,
+        "secondaryInput": action.secondaryInput,
+        "output": action.output,
+        "Action": chosen,
+    }
+
+
+def in_order(value: object) -> msgspec.Raw:
+    """JSON whose members keep their order."""
+    return msgspec.Raw(gojson.encode(value))
+
+
+def through_map(value: object) -> object:
+    """As it comes out of Go's `map[string]any`: large numbers are floats, and rounded."""
+    if isinstance(value, dict):
+        return {key: through_map(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [through_map(each) for each in value]
+    if isinstance(value, int) and abs(value) > _EXACT:
+        return int(Decimal(repr(float(value))))
+    return value

@@ -1,0 +1,50 @@
+"""Which layers steps have, where that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from croze.attest.provenance import Layers
+from croze.errors import CrozeError
+from croze.image import descriptor as media
+from croze.image.descriptor import Descriptor
+from croze.ops.results import ref_of
+from croze.solver.contract import Edge, ResultStore, StoredResult
+
+_INTERNAL = (media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION)
+_ORIGIN_PREFIX = "containerd.io/distribution.source."
+
+
+async def known_layers(results: ResultStore, stored: Sequence[tuple[Edge, StoredResult]]) -> Layers:
+    """Of those results whose blobs are all there or can be fetched; makes none."""
+    found: dict[tuple[str, int], Sequence[Sequence[Descriptor]]] = {}
+    for edge, each in stored:
+        chain = await _chain(results, each)
+        if chain:
+            vertex = edge.vertex
+            found[vertex.llb_digest or vertex.digest, edge.index] = [chain]
+    return found
+
+
+async def _chain(results: ResultStore, stored: StoredResult) -> list[Descriptor]:
+    try:
+        result = await results.load(stored.id)
+    except CrozeError:
+        return []  # gone since the build looked
+    try:
+        ref = ref_of(result)
+        layers = ref.known_layers() if ref is not None else None
+        return [_shown(layer.descriptor) for layer in layers or ()]
+    finally:
+        await result.release()
+
+
+def _shown(layer: Descriptor) -> Descriptor:
+    notes = {
+        key: value
+        for key, value in layer.annotations.items()
+        if key not in _INTERNAL and not key.startswith(_ORIGIN_PREFIX)
+    }
+    return msgspec.structs.replace(layer, annotations=notes)

@@ -1,0 +1,270 @@
+"""Provenance of one result, from what was captured and what the request wants of it."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from croze.api import ops_pb2
+from croze.attest.buildsteps import BuildSteps, build_steps
+from croze.attest.capture import Described
+from croze.attest.predicate import V02, V1, Predicate, ResolvedDependency
+from croze.attest.requests import VCS, Asked, Local, Named, commit_digest
+from croze.errors import CrozeError, InvalidRequest, MaterialsDetail, MissingMaterial
+from croze.files.redact import redact
+from croze.image import gojson
+from croze.image import platform as platforms
+from croze.image.descriptor import Descriptor
+from croze.image.purl import ImageType, digest_set, package_url
+from croze.ops import gojson as message_json
+from croze.sources.materials import BlobMaterial, GitMaterial, ImageMaterial
+from croze.store.attributes import parse_bool
+
+_LOCAL = "local_source"
+_DOCKERFILE = "dockerfile.v0"
+_ID_LETTERS = string.ascii_lowercase + string.digits
+_ID_LENGTH = 25
+_MODES = {"min": "min", "max": "max", "full": "max"}
+_VERSIONS = {"v1": V1, "v0.2": V02}
+
+Layers = Mapping[tuple[str, int], Sequence[Sequence[Descriptor]]]
+"""Layer chains by op digest and output index."""
+
+
+@dataclass(frozen=True)
+class ProvenanceOptions:
+    """`attest:provenance`."""
+
+    mode: str = "max"
+    predicate_type: str = V1
+    builder_id: str = ""
+    reproducible: bool = False
+    inline_only: bool = False
+    filename: str = "provenance.json"
+    complete_materials: bool = False
+
+
+def parse_options(attrs: Mapping[str, str]) -> ProvenanceOptions:
+    """Raises `InvalidRequest`."""
+    mode, version = attrs.get("mode", "max"), attrs.get("version", "v1")
+    if mode not in _MODES:
+        raise InvalidRequest(f'invalid mode "{mode}"')
+    if not version:
+        raise InvalidRequest("provenance SLSA version cannot be empty")
+    if version not in _VERSIONS:
+        raise InvalidRequest(f"invalid provenance SLSA version: {version}")
+    return ProvenanceOptions(
+        mode=_MODES[mode],
+        predicate_type=_VERSIONS[version],
+        builder_id=attrs.get("builder-id", ""),
+        reproducible=_flag(attrs, "reproducible"),
+        inline_only=attrs.get("inline-only", "") in _TRUE,
+        filename=attrs.get("filename", "provenance.json"),
+        complete_materials=_flag(attrs, "complete-materials"),
+    )
+
+
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+
+
+def _flag(attrs: Mapping[str, str], key: str) -> bool:
+    if key not in attrs:
+        return False
+    try:
+        return parse_bool(key, attrs[key])
+    except InvalidRequest as err:
+        raise err.wrap(f'failed to parse {key} flag "{attrs[key]}"') from None
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """What is the same for all results of a build. `custom`: what the administrator has said of
+    the builder."""
+
+    started: datetime
+    compatibility: int
+    dockerfile_version: str
+    custom: Mapping[str, object] = field(default_factory=dict)
+    invocation_id: str = field(default_factory=lambda: new_id())
+
+
+def new_id() -> str:
+    """As BuildKit makes ids."""
+    return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
+
+
+@dataclass(frozen=True)
+class Account:
+    """One result: how it came to be. `asked` and `root`: None where nobody asked a frontend."""
+
+    used: Described
+    definition: ops_pb2.Definition
+    asked: Asked | None = None
+    root: Asked | None = None
+
+    def check(self, options: ProvenanceOptions) -> None:
+        """Raises when the options want all materials and they are not known."""
+        if options.complete_materials and not self.used.complete:
+            raise incomplete(self.used)
+
+    def predicate(
+        self,
+        facts: BuildFacts,
+        options: ProvenanceOptions,
+        layers: Layers,
+        finished: datetime,
+    ) -> Predicate:
+        """Raises `InvalidRequest` for a definition that is none."""
+        told = self._base(facts, options, finished)
+        if options.mode == "min":
+            return told.min()
+        steps = build_steps(self.definition)
+        metadata = {**told.metadata, **_source(self.definition, steps), **_layers(layers, steps)}
+        return replace(told, build_config=steps.members(), metadata=metadata)
+
+    def _base(self, facts: BuildFacts, options: ProvenanceOptions, finished: datetime) -> Predicate:
+        used = self.used
+        asked = (self.asked or Asked("", {})).told(used, self.root if self.asked else None)
+        assert asked.request is not None
+        args = dict(asked.request.args)
+        vcs = {
+            key.removeprefix(VCS): redact(args[key]) if key == f"{VCS}source" else args[key]
+            for key in sorted(args)
+            if key.startswith(VCS) and args[key]
+        }
+        request = msgspec.structs.replace(
+            asked.request,
+            args={key: value for key, value in args.items() if not key.startswith(VCS)},
+            secrets=_named(used.secrets),
+            ssh=_named(used.ssh),
+            locals=tuple(Local(each.name) for each in used.locals),
+            compatibility_version=facts.compatibility,
+        )
+        source = asked.config_source
+        assert source is not msgspec.UNSET
+        return Predicate(
+            materials=tuple(materials(used)),
+            config_source=source,
+            request=request,
+            builder_id=options.builder_id,
+            environment=self._environment(facts, request.frontend),
+            metadata={"vcs": vcs} if vcs else {},
+            invocation_id=facts.invocation_id,
+            started=timestamp(facts.started),
+            finished=timestamp(finished),
+            hermetic=used.complete and not used.network,
+            request_complete=bool(request.frontend),
+            materials_complete=used.complete,
+            reproducible=options.reproducible,
+        )
+
+    def _environment(self, facts: BuildFacts, frontend: str) -> Mapping[str, object]:
+        here = platforms.format(platforms.default_platform())
+        found: dict[str, object] = {"builderPlatform": here}
+        if frontend == _DOCKERFILE and facts.dockerfile_version:
+            found["dockerfileVersion"] = facts.dockerfile_version
+        return {**found, **facts.custom}
+
+
+def incomplete(used: Described) -> CrozeError:
+    """What of a result's materials is not known."""
+    lines = [
+        "provenance materials are incomplete",
+        "",
+        "The build requested complete provenance materials, but not all dependencies could be "
+        "captured.",
+    ]
+    names = [each.name for each in used.locals]
+    if names:
+        lines += ["", "Uncaptured local sources:"]
+    for name in names:
+        lines += [f"  - {name or '<unnamed>'}", f"    reason: {_LOCAL}"]
+    missing = tuple(MissingMaterial(name, _LOCAL) for name in names)
+    return CrozeError("\n".join(lines), MaterialsDetail(missing))
+
+
+def marshalled(predicate: Predicate, kind: str) -> bytes:
+    """The predicate's JSON, compact."""
+    return gojson.marshal(predicate.v02() if kind == V02 else predicate.v1())
+
+
+def _named(ids: Mapping[str, bool]) -> tuple[Named, ...]:
+    return tuple(Named(id, optional) for id, optional in ids.items())
+
+
+def timestamp(when: datetime) -> str:
+    """RFC 3339 with as many decimals as it has."""
+    text = when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
+    return f"{text}Z"
+
+
+def materials(used: Described) -> list[ResolvedDependency]:
+    """All that has a digest, as package URLs and addresses."""
+    found = [_image(each) for each in used.images]
+    found += [_blob(each) for each in used.blobs]
+    for git in used.git:
+        found += _git(git)
+    found += [ResolvedDependency(each.url, digest_set(each.digest)) for each in used.http]
+    return found
+
+
+def _image(image: ImageMaterial) -> ResolvedDependency:
+    uri = package_url(image.ref, image.platform, type=_type(local=image.local))
+    return ResolvedDependency(uri, digest_set(image.digest) if image.digest else {})
+
+
+def _type(*, local: bool) -> ImageType:
+    return "oci" if local else "docker"
+
+
+def _blob(blob: BlobMaterial) -> ResolvedDependency:
+    uri = package_url(blob.ref, type=_type(local=blob.local), more={"ref_type": "blob"})
+    return ResolvedDependency(uri, digest_set(blob.digest))
+
+
+def _git(git: GitMaterial) -> list[ResolvedDependency]:
+    found = [ResolvedDependency(git.url, commit_digest(git.commit))]
+    scheme, _, body = git.bundle.partition("://")
+    name, _, digest = body.rpartition("@")
+    if name and digest:
+        kind = _type(local=scheme == "oci-layout+blob")
+        uri = package_url(name, type=kind, more={"ref_type": "bundle", "vcs_url": git.url})
+        found.append(ResolvedDependency(uri, digest_set(digest)))
+    return found
+
+
+def _source(definition: ops_pb2.Definition, steps: BuildSteps) -> dict[str, object]:
+    """The files that the definition comes from, and which lines of them each step."""
+    if not definition.Source.infos:
+        return {}
+    infos = []
+    for info in definition.Source.infos:
+        given = {"filename": info.filename, "language": info.language, "data": info.data}
+        inner = build_steps(info.definition if info.HasField("definition") else None)
+        infos.append({key: value for key, value in given.items() if value} | inner.members())
+    known = definition.Source.locations
+    places = {
+        f"step{number}": message_json.message(known[digest])
+        for digest, number in steps.numbers.items()
+        if digest in known
+    }
+    places = {key: places[key] for key in sorted(places)}
+    return {"source": ({"locations": places} if places else {}) | {"infos": infos}}
+
+
+def _layers(layers: Layers, steps: BuildSteps) -> dict[str, object]:
+    found = {
+        f"step{steps.numbers[digest]}:{index}": [[_descriptor(d) for d in c] for c in chains]
+        for (digest, index), chains in layers.items()
+        if digest in steps.numbers
+    }
+    return {"layers": {key: found[key] for key in sorted(found)}} if found else {}
+
+
+def _descriptor(layer: Descriptor) -> object:
+    return msgspec.to_builtins(layer)

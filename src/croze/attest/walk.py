@@ -1,0 +1,52 @@
+"""From the vertices of a solved edge to what its result was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from croze.api import ops_pb2
+from croze.attest.capture import Capture
+from croze.ops.load import LoadedOp
+from croze.ops.source import SourceOp
+from croze.solver.contract import Op, Vertex
+
+
+def capture_of(vertices: Iterable[tuple[Vertex, Op | None]]) -> Capture:
+    """All that stands below a result, as `Job.vertices` tells it."""
+    capture = Capture()
+    for vertex, op in vertices:
+        if isinstance(op, SourceOp):
+            _add_source(capture, op)
+        elif isinstance(vertex.op, LoadedOp):
+            _add_op(capture, vertex.op.op)
+    return capture
+
+
+def _add_source(capture: Capture, op: SourceOp) -> None:
+    used = op.used()
+    if used is None:
+        return
+    capture.add(used.material)
+    for id in used.secrets:
+        capture.add_secret(id, optional=True)
+    for id in used.ssh:
+        capture.add_ssh(id, optional=True)
+
+
+def _add_op(capture: Capture, op: ops_pb2.Op) -> None:
+    match op.WhichOneof("op"):
+        case "exec":
+            _add_exec(capture, op.exec)
+        case "build":
+            capture.incomplete = True  # what the nested build used is not known here
+
+
+def _add_exec(capture: Capture, op: ops_pb2.ExecOp) -> None:
+    for mount in op.mounts:
+        if mount.mountType == ops_pb2.SECRET:
+            capture.add_secret(mount.secretOpt.ID, optional=mount.secretOpt.optional)
+        elif mount.mountType == ops_pb2.SSH:
+            capture.add_ssh(mount.SSHOpt.ID, optional=mount.SSHOpt.optional)
+    for env in op.secretenv:
+        capture.add_secret(env.ID, optional=env.optional)
+    capture.network |= op.network != ops_pb2.NONE

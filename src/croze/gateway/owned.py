@@ -1,0 +1,36 @@
+"""The refs that a bridge answers for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.errors import Canceled
+
+if TYPE_CHECKING:
+    from croze.gateway.results import BridgeRef
+
+
+class OwnedRefs:
+    """All that were made through one bridge, by whatever frontend."""
+
+    def __init__(self) -> None:
+        self._refs: list[BridgeRef] = []
+        self._closed = False
+
+    @property
+    def all(self) -> Sequence[BridgeRef]:
+        return self._refs
+
+    def add(self, ref: BridgeRef) -> None:
+        """Raises `Canceled` when the build is over."""
+        if self._closed:
+            raise Canceled()
+        self._refs.append(ref)
+
+    async def close(self) -> None:
+        """Release all."""
+        self._closed = True
+        refs, self._refs = self._refs, []
+        for ref in refs:
+            await ref.release()

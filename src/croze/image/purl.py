@@ -1,0 +1,44 @@
+"""Package URLs of images (purl-spec, types `docker` and `oci`), encoded as packageurl-go does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+from urllib.parse import quote, quote_plus
+
+from croze.image import platform as platforms
+from croze.image import reference
+from croze.image.platform import Platform
+
+ImageType: TypeAlias = Literal["docker", "oci"]
+
+_VALUE_SAFE = "$&+:=@"
+
+
+def package_url(
+    name: str,
+    platform: Platform | None = None,
+    *,
+    type: ImageType = "docker",
+    more: Mapping[str, str] | None = None,
+) -> str:
+    """`pkg:docker/<familiar name>@<tag>?platform=…`; `more` are further qualifiers."""
+    ref = reference.parse(name)
+    qualifiers = {}
+    if ref.digest:
+        qualifiers["digest"] = ref.digest
+    else:
+        ref = ref.tagged()
+    if platform is not None:
+        qualifiers["platform"] = platforms.format(platforms.normalize(platform))
+    qualifiers |= more or {}
+    path = "/".join(quote_plus(part) for part in ref.familiar_name.split("/"))
+    version = f"@{quote(ref.tag, safe=_VALUE_SAFE)}" if ref.tag else ""
+    pairs = "&".join(f"{k}={quote(v, safe=_VALUE_SAFE)}" for k, v in qualifiers.items())
+    return f"pkg:{type}/{path}{version}" + (f"?{pairs}" if pairs else "")
+
+
+def digest_set(digest: str) -> dict[str, str]:
+    """`sha256:…` as in-toto has it."""
+    algorithm, _, value = digest.partition(":")
+    return {algorithm: value}
