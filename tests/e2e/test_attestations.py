@@ -1,0 +1,145 @@
+"""What leaves a build besides its result: provenance, attached and recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.sandbox import Sandbox
+
+DOCKERFILE = """
+FROM base AS one
+RUN --network=none echo one > /made
+FROM scratch
+COPY --from=one /made /
+COPY given /
+"""
+MAX = "--attest=type=provenance,mode=max"
+
+
+def base(busybox: Path) -> list[str]:
+    return ["--build-context", f"base=oci-layout://{busybox}:latest"]
+
+
+@pytest.fixture
+def context(sandbox: Sandbox) -> Path:
+    return sandbox.context("app", {"Dockerfile": DOCKERFILE, "given": "1"})
+
+
+def statements(layout: Path) -> list[dict[str, Any]]:
+    """All of an image, which they must be about."""
+    (entry,) = _read(layout, _index(layout)["manifests"][0]["digest"])["manifests"][1:]
+    (image, _) = _read(layout, _index(layout)["manifests"][0]["digest"])["manifests"]
+    assert entry["annotations"] == {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": image["digest"],
+    }
+    found = [_read(layout, each["digest"]) for each in _read(layout, entry["digest"])["layers"]]
+    for each in found:
+        for subject in each["subject"]:
+            assert subject["digest"] == {"sha256": image["digest"].partition(":")[2]}
+    return found
+
+
+def _index(layout: Path) -> dict[str, Any]:
+    return dict(json.loads((layout / "index.json").read_bytes()))
+
+
+def _read(layout: Path, digest: str) -> dict[str, Any]:
+    return dict(json.loads((layout / "blobs" / digest.replace(":", "/")).read_bytes()))
+
+
+def test_what_was_cached_is_told_as_what_ran(
+    sandbox: Sandbox, busybox: Path, context: Path
+) -> None:
+    told = []
+    for number in range(2):
+        out = sandbox.path / f"out{number}"
+        output = f"type=oci,tar=false,dest={out},name=example.com/app:1"
+        done = sandbox.croze(
+            "build",
+            *base(busybox),
+            "--progress=plain",
+            MAX,
+            "-o",
+            output,
+            "--build-arg",
+            "A=b",
+            context,
+        )
+        assert ("CACHED" in done.stderr) == bool(number)
+        (statement,) = statements(out)
+        assert [s["name"] for s in statement["subject"]] == [
+            "pkg:docker/example.com/app@1?platform=linux%2Famd64"
+        ]
+        told.append(statement["predicate"])
+    for predicate in told:
+        del predicate["runDetails"]["metadata"]["invocationId"]
+        del predicate["runDetails"]["metadata"]["startedOn"]
+        del predicate["runDetails"]["metadata"]["finishedOn"]
+        # Ops with the client's session in them, which is another one.
+        del predicate["buildDefinition"]["internalParameters"]["buildConfig"]
+        source = predicate["runDetails"]["metadata"]["buildkit_metadata"]["source"]
+        del source["infos"][0]["digestMapping"]
+    assert told[0] == told[1]
+    definition = told[0]["buildDefinition"]
+    (material,) = definition["resolvedDependencies"]
+    digest = json.loads((busybox / "index.json").read_bytes())["manifests"][0]["digest"]
+    assert material["digest"] == {"sha256": digest.partition(":")[2]}
+    assert material["uri"].startswith("pkg:oci/")
+    request = definition["externalParameters"]["request"]
+    assert request["args"]["build-arg:A"] == "b"
+    assert [local["name"] for local in request["locals"]] == ["context", "dockerfile"]
+    metadata = told[0]["runDetails"]["metadata"]
+    assert metadata["buildkit_metadata"]["layers"]
+    assert metadata["buildkit_completeness"] == {"request": True, "resolvedDependencies": False}
+
+
+def test_the_least_that_is_told(sandbox: Sandbox, busybox: Path, context: Path) -> None:
+    out = sandbox.path / "out"
+    flags = [
+        "--provenance=mode=min,version=v0.2,builder-id=https://example.com/b,reproducible=true"
+    ]
+    output = f"type=oci,tar=false,dest={out}"
+    sandbox.croze("build", *base(busybox), *flags, "--build-arg=A=b", "-o", output, context)
+    (statement,) = statements(out)
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v0.2"
+    assert statement["subject"] == []
+    predicate = statement["predicate"]
+    assert predicate["builder"] == {"id": "https://example.com/b"}
+    assert "build-arg:A" not in predicate["invocation"]["parameters"].get("args", {})
+    assert predicate["metadata"]["completeness"]["parameters"] is False
+    assert predicate["metadata"]["reproducible"] is True
+    assert "buildConfig" not in predicate
+
+
+def test_beside_files(sandbox: Sandbox, busybox: Path, context: Path) -> None:
+    out = sandbox.path / "out"
+    output = f"type=local,dest={out},attestation-prefix=about."
+    flags = ["--provenance=mode=max,filename=how.json"]
+    sandbox.croze("build", *base(busybox), *flags, "-o", output, context)
+    assert sorted(p.name for p in out.iterdir()) == ["about.how.json", "given", "made"]
+    statement = json.loads((out / "about.how.json").read_bytes())
+    assert sorted(subject["name"] for subject in statement["subject"]) == ["given", "made"]
+    sandbox.croze("build", *base(busybox), "--provenance=inline-only=true", "-o", output, context)
+
+
+@pytest.mark.parametrize(
+    ("flag", "error"),
+    [
+        ("--provenance=mode=some", 'invalid mode "some"'),
+        ("--provenance=version=v7", "invalid provenance SLSA version: v7"),
+        ("--provenance=reproducible=x", 'failed to parse reproducible flag "x"'),
+        ("--provenance=complete-materials=true", "provenance materials are incomplete"),
+        ("--attest=type=other", 'unknown attestation type "other"'),
+    ],
+)
+def test_what_can_not_be_told(
+    sandbox: Sandbox, busybox: Path, context: Path, flag: str, error: str
+) -> None:
+    done = sandbox.croze("build", *base(busybox), flag, context, check=False)
+    assert done.code == 1
+    assert error in done.stderr
