@@ -219,7 +219,7 @@ async def _check_manifest(folder: Path, want: dict[str, Any], made: bytes) -> li
     index = json.loads((folder / "image-index.json").read_bytes())
     manifest = json.loads((folder / "attestation-manifest.json").read_bytes())
     target = _descriptor(index["manifests"][0])
-    with temporary_directory() as root:
+    with temporary_directory("golden-") as root:
         trash = Trash(Path(root))
         blobs = DiskBlobStore(Path(root), trash)
         trash.close()
