@@ -16,6 +16,7 @@ from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client.plan import SolvePlan
 from croze.client.solve import SolveResult, solve
+from croze.client.unreachable import clearer
 from croze.grpc_errors import translated
 from croze.rpc.channels import Options, open_channel
 
@@ -66,14 +67,18 @@ def _credentials(tls: Tls) -> grpc.ChannelCredentials:
 @asynccontextmanager
 async def connect(address: str, tls: Tls | None = None) -> AsyncIterator[Client]:
     """A client of the daemon at `unix://…` or `tcp://…`. Nothing is sent before the first call;
-    a daemon that is not there makes calls fail with `errors.Unavailable`."""
+    a daemon that is not there makes calls fail with `errors.Unavailable`, and one that is not for
+    this user with `errors.PermissionDenied`."""
     target, extra = _target(address)
     options = (*_OPTIONS, *extra)
     if tls is not None and tls.server_name:
         options = (*options, ("grpc.ssl_target_name_override", tls.server_name))
     credentials = _credentials(tls) if tls is not None else None
     async with open_channel(target, options, credentials=credentials) as channel:
-        yield Client(channel)
+        try:
+            yield Client(channel)
+        except errors.Unavailable as error:
+            raise clearer(error, address) from None
 
 
 class Client:

@@ -70,8 +70,11 @@ def _add_port(server: grpc.aio.Server, address: str) -> None:
 def _unix(server: grpc.aio.Server, path: Path, config: Grpc) -> Iterator[None]:
     if config.tls.cert:
         log.warning("TLS is disabled for unix://%s", path)
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    _remove_dead(path)
+    try:
+        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        _remove_dead(path)
+    except OSError as error:
+        raise InvalidRequest(_no_place(path, error)) from error
     old = os.umask(0o177)
     try:
         _add_port(server, f"unix:{path}")
@@ -88,6 +91,13 @@ def _unix(server: grpc.aio.Server, path: Path, config: Grpc) -> Iterator[None]:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_ino == inode:
                 path.unlink()
+
+
+def _no_place(path: Path, error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    unset = isinstance(error, PermissionError) and not os.environ.get("XDG_RUNTIME_DIR")
+    advice = "set XDG_RUNTIME_DIR, or name another" if unset else "name another"
+    return f"cannot listen at unix://{path}: {reason}: {advice} address with --addr"
 
 
 def _remove_dead(path: Path) -> None:

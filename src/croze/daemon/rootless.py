@@ -40,13 +40,23 @@ def become_root_of_a_namespace(argv: Sequence[str]) -> None:
 
 def complete_environment(environ: MutableMapping[str, str]) -> None:
     """What tells where a user's files go; inside the namespace nobody knows who the user was."""
-    user = pwd.getpwuid(os.getuid())
+    user = _user()
     if environ.get("USER", "") in ("", "root"):
         environ["USER"] = user.pw_name
     environ.setdefault("HOME", user.pw_dir)
     runtime = f"/run/user/{user.pw_uid}"
     if not environ.get("XDG_RUNTIME_DIR") and os.access(runtime, os.W_OK):
         environ["XDG_RUNTIME_DIR"] = runtime
+
+
+def _user() -> pwd.struct_passwd:
+    """Who we are. Raises `Unsupported` for nobody whom the machine knows."""
+    try:
+        return pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise Unsupported(
+            f"an ordinary user's daemon needs a line in /etc/passwd, and uid {os.getuid()} has none"
+        ) from None
 
 
 def enter_user_namespace() -> None:
@@ -111,7 +121,7 @@ def _tool(name: str) -> str:
 
 def subordinate_ids(path: str) -> Sequence[tuple[int, int]]:
     """(first, count) of this user's ranges in the file. Raises `Unsupported` if there are none."""
-    user = pwd.getpwuid(os.getuid())
+    user = _user()
     found = list(_ranges(Path(path), {user.pw_name, str(user.pw_uid)}))
     if not found:
         raise Unsupported(

@@ -13,13 +13,15 @@ import time
 from pathlib import Path
 
 from croze.drivers import places
-from croze.errors import PermissionDenied, Unavailable
+from croze.errors import PermissionDenied, Unavailable, Unsupported
 from croze.files.own import locked, own_dir
 from croze.files.peers import is_own_or_roots, peer_of
 
 START_TIMEOUT_S = 30.0
 IDLE_TIMEOUT_S = 600
 LOOK_EVERY_S = 0.05
+PROGRAM = "crozed"
+"""How the daemon begins its last word."""
 
 
 def address_from_environment() -> str | None:
@@ -45,9 +47,13 @@ def answers(path: str) -> bool:
 def ensure_daemon() -> tuple[str, bool]:
     """The address of the user's daemon, and whether this call started it.
 
+    A `crozed` that already runs with its default state, or with the user's, is taken as it is.
     Safe to call from several processes at once. Raises `Unavailable` with the end of the daemon's
     log when it doesn't come up, and `PermissionDenied` when somebody else has its place.
     """
+    if found := _listed(places.default_daemon_state()):
+        return found, False
+    _check_user()
     folder = own_dir(places.runtime_dir())
     path = places.daemon_socket()
     if answers(path):
@@ -55,6 +61,21 @@ def ensure_daemon() -> tuple[str, bool]:
     own_dir(places.state_dir())
     with locked(f"{folder}/start.lock"):
         return _attach_or_start(path)
+
+
+def _check_user() -> None:
+    """Raises `Unsupported` for a user who can't have a daemon of their own."""
+    if os.getuid() == 0:
+        return
+    import pwd
+
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise Unsupported(
+            f"uid {os.getuid()} has no line in /etc/passwd, which a daemon of its own needs: "
+            "name another daemon with --builder or BUILDKIT_HOST"
+        ) from None
 
 
 def _attach_or_start(path: str) -> tuple[str, bool]:
@@ -83,8 +104,15 @@ def _running(path: str) -> str:
     """The address of a daemon of our state that answers; empty if there is none."""
     if answers(path):
         return f"unix://{path}"
+    return _listed(places.state_dir())
+
+
+def _listed(state: str) -> str:
+    """The address of a running daemon with that state; empty if there is none."""
+    if not state:
+        return ""
     with contextlib.suppress(OSError):
-        for address in Path(places.daemon_addresses()).read_text("utf-8").splitlines():
+        for address in Path(places.daemon_addresses(state)).read_text("utf-8").splitlines():
             scheme, _, rest = address.partition("://")
             if scheme == "unix" and answers(rest):
                 return address
@@ -141,5 +169,8 @@ def _wait_ready(ready: int, process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
     log = Path(places.daemon_log())
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+    lines = log.read_text(errors="replace").splitlines()
+    if lines and lines[-1].startswith(f"{PROGRAM}: "):
+        raise Unavailable(f"the daemon did not start: {lines[-1].removeprefix(f'{PROGRAM}: ')}")
+    tail = "\n".join(lines[-5:])
     raise Unavailable(f"the daemon did not start; the end of {log} says:\n{tail}")

@@ -49,6 +49,17 @@ def state_dir() -> str:
     return f"{data}/croze"
 
 
+def default_daemon_state() -> str:
+    """The state of a `crozed` that somebody started by hand, or systemd: BuildKit's place. Empty
+    where this user's places were chosen: then nobody else's daemon is meant."""
+    if os.environ.get("CROZE_ROOT") or os.environ.get("CROZE_RUNTIME_DIR"):
+        return ""
+    if os.getuid() == 0:
+        return "/var/lib/buildkit"
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return f"{data}/buildkit"
+
+
 def daemon_socket() -> str:
     """Where the user's own daemon listens."""
     return runtime_dir() + "/crozed.sock"
@@ -59,9 +70,9 @@ def warm_socket() -> str:
     return runtime_dir() + "/warm.sock"
 
 
-def daemon_addresses() -> str:
-    """Where the daemon of the user's state says at which addresses it listens."""
-    return state_dir() + "/crozed.addresses"
+def daemon_addresses(state: str) -> str:
+    """Where the daemon of a state says at which addresses it listens."""
+    return state + "/crozed.addresses"
 
 
 def daemon_log() -> str:

@@ -23,7 +23,10 @@ def find_runtime(binary: str = "") -> str:
     for name in names:
         if found := shutil.which(name, path=path):
             return found
-    raise Unsupported(f"failed to find {' or '.join(names)} binary")
+    raise Unsupported(
+        f"failed to find {' or '.join(names)} binary: containers are started with crun or runc "
+        "(Debian: apt-get install crun)"
+    )
 
 
 class SealedCopy:

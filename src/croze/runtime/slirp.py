@@ -27,6 +27,21 @@ READY_S = 10.0
 _PATH = ":/usr/local/bin:/usr/bin:/bin"
 
 
+TUN = "/dev/net/tun"
+
+
+def _check_tun() -> None:
+    """slirp4netns makes its device with this one; a container's /dev seldom has it."""
+    try:
+        os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Unsupported(
+            f"the network mode slirp4netns needs {TUN}: {reason}: load the module tun "
+            f"(modprobe tun), or give this container the device (--device {TUN})"
+        ) from None
+
+
 class SlirpNetwork:
     """See `NetworkProvider`. `close` it at the end; with a killed daemon it goes by itself, as the
     process leaves when we close its pipe and the namespace was mounted for us alone."""
@@ -34,10 +49,11 @@ class SlirpNetwork:
     shares_host = False
 
     def __init__(self, folder: Path) -> None:
-        """Raises `Unsupported` when there is no slirp4netns."""
+        """Raises `Unsupported` when there is no slirp4netns, or nothing that it can work with."""
         found = shutil.which("slirp4netns", path=os.environ.get("PATH", "") + _PATH)
         if found is None:
             raise Unsupported("the network mode slirp4netns needs slirp4netns, which is not there")
+        _check_tun()
         self._program = found
         self._file = folder / "netns"
         self._making = asyncio.Lock()

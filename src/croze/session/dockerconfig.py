@@ -43,7 +43,11 @@ class AuthConfig:
 
 
 def config_dir() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    if chosen := os.environ.get("DOCKER_CONFIG"):
+        return Path(chosen)
+    home = os.path.expanduser("~")
+    # A user without HOME whom /etc/passwd doesn't know is at home nowhere.
+    return Path("/" if home == "~" else home, ".docker")
 
 
 def buildx_dir() -> Path:

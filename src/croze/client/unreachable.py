@@ -1,0 +1,55 @@
+"""Why a daemon can't be reached, in plain words in place of gRPC's."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+
+from croze import errors
+
+_NOT_CONNECTED = ("failed to connect to all addresses", "errors resolving ")
+"""How grpc begins its account of a connection that never came about."""
+
+
+def clearer(error: errors.Unavailable, address: str) -> errors.CrozeError:
+    """The error of a call to the daemon at `address`, reworded if there was no connection."""
+    if not any(text in str(error) for text in _NOT_CONNECTED):
+        return error
+    scheme, _, path = address.partition("://")
+    if scheme == "unix":
+        return _socket(address, path)
+    found = re.findall(r"(?:error:|host: |UNKNOWN: )([^:\[\]]+)", str(error))
+    reason = str(found[-1]).strip().lower() if found else "no connection"
+    return errors.Unavailable(f"cannot connect to the daemon at {address}: {reason}")
+
+
+def _socket(address: str, path: str) -> errors.CrozeError:
+    """Look what it is that is not there, or not for us."""
+    if not os.path.exists(path) and _may_look(path):
+        return errors.Unavailable(f"there is no daemon at {address}: is crozed running there?")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except PermissionError:
+            return errors.PermissionDenied(
+                f"the daemon at {address} is not for this user: permission denied "
+                "(crozed --group names a group that may use it)"
+            )
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            return errors.Unavailable(
+                f"no daemon listens at {address}: {reason}: is crozed running there?"
+            )
+    return errors.Unavailable(f"the daemon at {address} answers nothing")
+
+
+def _may_look(path: str) -> bool:
+    """Whether a path that is not there is really not there."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
