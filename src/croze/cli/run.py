@@ -30,7 +30,7 @@ def flags() -> Flags:
     made.switch("-i", "--interactive", help="Keep standard input open")
     made.text("--network", help="default, host or none")
     made.text("--platform", help="Choose the platform of a multi-platform image")
-    made.switch("--rm", help="Remove the container when it ends, as is always done", hidden=True)
+    made.without_effect("--rm", value=False)
     made.switch("-t", "--tty", help="Allocate a terminal")
     made.text("-u", "--user", help="Name or id, optionally with group: user:group")
     made.text("-w", "--workdir", help="Working directory inside the container")
