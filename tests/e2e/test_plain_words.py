@@ -85,7 +85,7 @@ def test_a_socket_of_somebody_else(sandbox: Sandbox, shared: Path) -> None:
     sandbox.path.chmod(0o755)
     for folder in (sandbox.path, *sandbox.path.parents):
         folder.chmod(folder.stat().st_mode | 0o011)
-    with ordinary_user() as user, user_sandbox(user, shared) as theirs:
+    with ordinary_user("croze-words") as user, user_sandbox(user, shared) as theirs:
         found = elsewhere(theirs, sandbox.address, "du")
     assert found == (
         f"the daemon at {sandbox.address} is not for this user: permission denied "
@@ -130,7 +130,7 @@ def test_such_a_uid_can_use_another_daemon(shared: Path, sandbox: Sandbox) -> No
 
 
 def test_no_place_for_the_default_socket(shared: Path) -> None:
-    with ordinary_user() as user, user_sandbox(user, shared) as theirs:
+    with ordinary_user("croze-words") as user, user_sandbox(user, shared) as theirs:
         env = {**theirs.env, "XDG_RUNTIME_DIR": "", "HOME": str(theirs.path)}
         words = [*theirs.prefix, *map(str, theirs.python), "-m", "croze.daemon"]
         done = execute(words, env, check=False)
