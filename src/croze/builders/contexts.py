@@ -1,0 +1,149 @@
+"""Docker contexts: the engines that the Docker CLI knows, each an implicit builder of its name.
+
+Source: docker/cli `cli/context/store`: `contexts/meta/SHA256(name)/meta.json` below the CLI's
+configuration, certificates below `contexts/tls/SHA256(name)/docker/`. `DOCKER_HOST`,
+`DOCKER_CONTEXT` and `currentContext` in `config.json` choose, in this order; without them it is
+`default`, the engine of the environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.errors import InvalidRequest, NotFound
+
+DEFAULT = "default"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Files in PEM form; `verify` off takes any server certificate."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True)
+class DockerContext:
+    """An engine by name. `host` is an address as `DOCKER_HOST` has it."""
+
+    name: str
+    host: str
+    tls: TlsFiles | None = None
+
+
+class Contexts:
+    """The contexts of one CLI configuration. `chosen` and `host` are the `--context` and `--host`
+    flags of the Docker CLI, which come before the environment."""
+
+    def __init__(self, config_dir: Path, *, chosen: str = "", host: str = "") -> None:
+        self._directory = config_dir
+        self._chosen = chosen
+        self._host = host
+
+    @property
+    def current(self) -> str:
+        """The name of the context in force. A host that is given overrides any context."""
+        if self._chosen:
+            return self._chosen
+        if self._host or os.environ.get("DOCKER_HOST"):
+            return DEFAULT
+        return os.environ.get("DOCKER_CONTEXT") or self._configured() or DEFAULT
+
+    @property
+    def current_endpoint(self) -> str:
+        """What buildx keys the chosen builder by: the host for `default`, else the name."""
+        name = self.current
+        return self._default().host if name == DEFAULT else name
+
+    def names(self) -> list[str]:
+        """All contexts, `default` first, the others by name."""
+        found = (self._read(path).name for path in self._meta_files())
+        return [DEFAULT, *sorted(name for name in found if name != DEFAULT)]
+
+    def find(self, name: str) -> DockerContext | None:
+        if name == DEFAULT:
+            return self._default()
+        path = self._meta / _hashed(name) / "meta.json"
+        return self._read(path) if path.is_file() else None
+
+    def get(self, name: str) -> DockerContext:
+        """Raises `NotFound`."""
+        found = self.find(name)
+        if found is None:
+            raise NotFound(
+                f'context "{name}": context not found: open {self._meta / _hashed(name)}'
+                "/meta.json: no such file or directory"
+            )
+        return found
+
+    @property
+    def _meta(self) -> Path:
+        return self._directory / "contexts" / "meta"
+
+    def _meta_files(self) -> list[Path]:
+        return sorted(self._meta.glob("*/meta.json"))
+
+    def _configured(self) -> str:
+        path = self._directory / "config.json"
+        try:
+            return _text(_object(path, path.read_bytes()), "currentContext")
+        except FileNotFoundError:
+            return ""
+
+    def _default(self) -> DockerContext:
+        host = self._host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+        verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
+        if not (verify or os.environ.get("DOCKER_TLS")):
+            return DockerContext(DEFAULT, host)
+        folder = Path(os.environ.get("DOCKER_CERT_PATH") or self._directory)
+        return DockerContext(DEFAULT, host, _certificates(folder, verify=verify))
+
+    def _read(self, path: Path) -> DockerContext:
+        meta = _object(path, path.read_bytes())
+        name = _text(meta, "Name")
+        endpoints = meta.get("Endpoints")
+        engine = endpoints.get("docker") if isinstance(endpoints, dict) else None
+        if not isinstance(engine, dict):
+            raise InvalidRequest(f"{path}: Endpoints: context {name!r} has no docker endpoint")
+        tls = self._directory / "contexts" / "tls" / _hashed(name) / "docker"
+        verify = engine.get("SkipTLSVerify") is not True
+        return DockerContext(
+            name,
+            _text(engine, "Host") or DEFAULT_HOST,
+            _certificates(tls, verify=verify) if tls.is_dir() else None,
+        )
+
+
+def _certificates(folder: Path, *, verify: bool) -> TlsFiles:
+    def there(name: str) -> Path | None:
+        path = folder / name
+        return path if path.is_file() else None
+
+    return TlsFiles(there("ca.pem"), there("cert.pem"), there("key.pem"), verify)
+
+
+def _hashed(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _object(path: Path, data: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise InvalidRequest(f"{path}: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{path}: line 1: an object was expected")
+    return value
+
+
+def _text(value: dict[str, object], key: str) -> str:
+    found = value.get(key)
+    return found if isinstance(found, str) else ""

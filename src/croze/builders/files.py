@@ -1,0 +1,270 @@
+"""The files of builders below `~/.docker/buildx`, and the lock that buildx takes on them.
+
+    instances/NAME          a builder (`model.Builder`, JSON)
+    current                 {"Key": endpoint, "Name": builder, "Global": bool}
+    defaults/HASH           the default builder of an endpoint; HASH is the first 20 hex digits of
+                            the endpoint's SHA-256
+    activity/NAME           when it last built (RFC 3339, UTC)
+    refs/NAME/NODE/ID       builds, removed with their builder or node
+    .lock                   flock, exclusive, around every transaction
+
+Source: docker/buildx `store/store.go`, `localstate/`. Run as root by `sudo` in a user's own
+directory, files stay the user's, as buildx leaves them.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from croze.builders.model import Builder, Node, checked_name
+from croze.errors import InvalidRequest, NotFound
+from croze.image import gojson
+
+_DIRECTORIES = ("instances", "defaults", "activity")
+
+
+class Current(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
+    """The chosen builder: for one endpoint, or (`global_`) whatever the endpoint."""
+
+    key: str = ""
+    name: str = ""
+    global_: bool = msgspec.field(default=False, name="Global")
+
+
+class BuilderFiles:
+    """One directory of builders. Changes happen inside `transaction`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._owner = _sudo_user(directory)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Alone with the files, other processes (and buildx) kept out until the end."""
+        for name in _DIRECTORIES:
+            self._make_directory(self.directory / name)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        lock = os.open(self.directory / ".lock", flags, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Transaction(self)
+        finally:
+            os.close(lock)
+
+    def _make_directory(self, path: Path) -> None:
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._give(folder)
+
+    def _give(self, path: Path) -> None:
+        if self._owner is not None:
+            os.chown(path, *self._owner, follow_symlinks=False)
+
+    def write(self, relative: str, data: bytes) -> None:
+        """All of it or nothing: a reader never sees half a file."""
+        path = self.directory / relative
+        handle, temporary = tempfile.mkstemp(prefix=f".tmp-{path.name}", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            self._give(Path(temporary))
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+class Transaction:
+    """What can be read and changed while the lock is held."""
+
+    def __init__(self, files: BuilderFiles) -> None:
+        self._files = files
+        self._directory = files.directory
+
+    def builder(self, name: str) -> Builder | None:
+        """A stored builder; None when there is none. Raises `InvalidRequest` for a name that can't
+        be one, and for a file that holds something else."""
+        path = self._directory / "instances" / checked_name(name)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return _read(path, data, Builder)
+
+    def builders(self) -> list[Builder]:
+        """All stored builders, by name."""
+        names = sorted(path.name for path in (self._directory / "instances").iterdir())
+        found = (self.builder(name) for name in names if not name.startswith(".tmp-"))
+        return [builder for builder in found if builder is not None]
+
+    def save(self, builder: Builder) -> None:
+        name = checked_name(builder.name)
+        self.touch(name)
+        self._files.write(f"instances/{name}", encode(builder))
+
+    def remove(self, name: str) -> None:
+        """A builder and all that is kept for it. Nothing happens when there is none."""
+        name = checked_name(name)
+        self.forget_builds(name)
+        for folder in ("activity", "instances"):
+            (self._directory / folder / name).unlink(missing_ok=True)
+
+    def forget_builds(self, builder: str, node: str = "") -> None:
+        """The references to builds of a builder, or of one node of it."""
+        folder = self._directory / "refs" / checked_name(builder)
+        if node:
+            folder /= checked_name(node)
+        _remove_files(folder)
+
+    def touch(self, name: str) -> None:
+        """Say that the builder is used now."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._files.write(f"activity/{checked_name(name)}", now.encode("ascii"))
+
+    def last_activity(self, name: str) -> datetime | None:
+        path = self._directory / "activity" / name
+        try:
+            text = path.read_text("ascii")
+        except FileNotFoundError:
+            return None
+        try:
+            return datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            raise InvalidRequest(f"{path}: line 1: {text!r} is no time (RFC 3339)") from None
+
+    def set_current(self, endpoint: str, name: str, *, anywhere: bool, default: bool) -> None:
+        """Choose a builder for an endpoint; `anywhere`, for all; `default`, until changed back."""
+        chosen = Current(key=endpoint, name=name, global_=anywhere)
+        self._files.write("current", gojson.marshal(chosen))
+        if default:
+            self._files.write(_default_file(endpoint), name.encode())
+        else:
+            (self._directory / _default_file(endpoint)).unlink(missing_ok=True)
+
+    def current(self, endpoint: str) -> Builder | None:
+        """The chosen builder of an endpoint, None for the endpoint's own."""
+        chosen = self._chosen()
+        if chosen.name and (chosen.global_ or chosen.key == endpoint):
+            found = self._known(chosen.name)
+            if found is not None or not chosen.global_:
+                return found
+        try:
+            name = (self._directory / _default_file(endpoint)).read_text("utf-8")
+        except FileNotFoundError:
+            self._reset(endpoint, chosen)
+            return None
+        self.set_current(endpoint, name, anywhere=False, default=True)
+        return self._known(name)
+
+    def _known(self, name: str) -> Builder | None:
+        return self.builder(name) if name else None
+
+    def _reset(self, endpoint: str, chosen: Current) -> None:
+        """The last choice was another endpoint's: it no longer holds when that comes back."""
+        if chosen != Current(key=endpoint):
+            self._files.write("current", gojson.marshal(Current(key=endpoint)))
+
+    def _chosen(self) -> Current:
+        path = self._directory / "current"
+        try:
+            return _read(path, path.read_bytes(), Current)
+        except FileNotFoundError:
+            return Current()
+
+
+def encode(builder: Builder) -> bytes:
+    """The JSON that buildx reads."""
+    return gojson.marshal(
+        {
+            "Name": builder.name,
+            "Driver": builder.driver,
+            "Nodes": None if builder.nodes is None else [_plain(node) for node in builder.nodes],
+            "Dynamic": builder.dynamic,
+        }
+    )
+
+
+def _plain(node: Node) -> dict[str, object]:
+    files = node.files
+    return {
+        "Name": node.name,
+        "Endpoint": node.endpoint,
+        "Platforms": node.platforms,
+        "DriverOpts": node.driver_opts,
+        "Flags": node.flags,
+        "Files": None
+        if files is None
+        else {name: base64.b64encode(data).decode() for name, data in files.items()},
+    }
+
+
+_Stored = TypeVar("_Stored", Builder, Current)
+
+
+def _read(path: Path, data: bytes, kind: type[_Stored]) -> _Stored:
+    """Raises `InvalidRequest` with file, line and key."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"{path}: line {_line_of(data, str(error))}: {error}") from None
+
+
+def _line_of(data: bytes, message: str) -> int:
+    """Where the trouble is: the byte or the key that the decoder names, else the first line."""
+    if at := re.search(r"byte (\d+)", message):
+        return data.count(b"\n", 0, int(at[1])) + 1
+    for name in re.findall(r"`\.?([\w.\[\]$]+)`", message):
+        key = str(name).rpartition(".")[2].partition("[")[0]
+        if (found := data.find(f'"{key}"'.encode())) >= 0:
+            return data.count(b"\n", 0, found) + 1
+    return 1
+
+
+def _default_file(endpoint: str) -> str:
+    return f"defaults/{hashlib.sha256(endpoint.encode()).hexdigest()[:20]}"
+
+
+def _remove_files(folder: Path) -> None:
+    """A small tree of plain files: references to builds."""
+    for directory, folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            os.unlink(os.path.join(directory, name))
+        for name in folders:
+            path = os.path.join(directory, name)
+            os.unlink(path) if os.path.islink(path) else os.rmdir(path)
+    with contextlib.suppress(FileNotFoundError):
+        folder.rmdir()
+
+
+def _sudo_user(directory: Path) -> tuple[int, int] | None:
+    """The user and group that called `sudo` with their own home directory kept, if `directory` is
+    in it; else None."""
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if "SUDO_COMMAND" not in os.environ or not (uid.isdecimal() and gid.isdecimal()):
+        return None
+    try:
+        home = pwd.getpwuid(int(uid)).pw_dir
+    except KeyError:
+        return None
+    ours = os.path.expanduser("~") == home and Path(home) in directory.parents
+    return (int(uid), int(gid)) if ours else None
+
+
+def not_found(name: str) -> NotFound:
+    return NotFound(f'no builder "{name}" found')

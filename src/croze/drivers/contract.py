@@ -1,0 +1,49 @@
+"""What a driver is: it brings the daemon of one node into being, and dials it.
+
+A driver is made for a node (`drivers.make.driver`) and holds no connection until it is asked to
+dial. `boot`, `stop` and `remove` may be called in any state and any number of times; each leaves
+the state that its name says. All raise `errors.CrozeError`; `status` raises only when not even the
+place where the daemon would run can be asked.
+
+    async with driver.dial() as client:
+        await client.info()
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from croze.client.connect import Client
+
+
+class Status(StrEnum):
+    """Of a node's daemon, in buildx's words."""
+
+    INACTIVE = "inactive"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class Driver(Protocol):
+    """The daemon of one node."""
+
+    async def status(self) -> Status:
+        """Looks, changes nothing. A daemon that can't be reached is `INACTIVE`."""
+
+    async def boot(self) -> None:
+        """Bring it up if it isn't, and wait until it answers (20 s at most)."""
+
+    async def stop(self) -> None:
+        """End the daemon, keeping its state. Nothing for daemons that aren't ours."""
+
+    async def remove(self, *, state: bool, daemon: bool) -> None:
+        """Take away the daemon (if `daemon`) and what it stored (if `state`), as far as they are
+        the driver's own."""
+
+    def dial(self) -> AbstractAsyncContextManager[Client]:
+        """A connection to the daemon, which must be running."""

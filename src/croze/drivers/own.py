@@ -1,0 +1,61 @@
+"""`croze`: the user's own `crozed`, started on demand and gone when idle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from croze.builders.model import Node
+from croze.drivers import local, places
+from croze.drivers.contract import Status
+
+if TYPE_CHECKING:
+    from croze.client.connect import Client
+
+NAME = "croze"
+"""Of the driver, and of the builder that everybody has."""
+
+
+def own_node() -> Node:
+    """The one node of the user's own builder."""
+    return Node(name=NAME, endpoint=f"unix://{places.daemon_socket()}")
+
+
+class OwnDriver:
+    """See `Driver`."""
+
+    async def status(self) -> Status:
+        return Status.RUNNING if local.answers(places.daemon_socket()) else Status.INACTIVE
+
+    async def boot(self) -> None:
+        local.ensure_daemon()
+
+    async def stop(self) -> None:
+        """Ask the daemon to end: builds that run are cancelled, state is kept."""
+        if pid := _listener(places.daemon_socket()):
+            os.kill(pid, signal.SIGTERM)
+
+    async def remove(self, *, state: bool, daemon: bool) -> None:
+        """The user's own builder stays: it is there for everybody, always."""
+
+    @asynccontextmanager
+    async def dial(self) -> AsyncIterator[Client]:
+        from croze.client.connect import connect
+
+        async with connect(f"unix://{places.daemon_socket()}") as client:
+            yield client
+
+
+def _listener(path: str) -> int:
+    """The process that listens at a socket; 0 when none does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if probe.connect_ex(path) != 0:
+            return 0
+        peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid, uid, _ = struct.unpack("3i", peer)
+        return int(pid) if uid in (os.getuid(), 0) else 0

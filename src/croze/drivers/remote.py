@@ -1,0 +1,133 @@
+"""`remote`: a daemon that somebody else runs, at `unix://`, `tcp://`, or behind a command.
+
+Driver options: `cacert`, `cert`, `key` (absolute paths), `servername`; any of them turns TLS on.
+`default-load=true` makes a build without output load its image.
+
+Source: docker/buildx `driver/remote`, docs of the remote driver.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from croze.builders.model import Node
+from croze.drivers.commands import command_for, process_streams
+from croze.drivers.contract import Status
+from croze.drivers.tunnel import tunnel
+from croze.errors import CrozeError, InvalidRequest, Unavailable
+
+if TYPE_CHECKING:
+    from croze.client.connect import Client, Tls
+
+SCHEMES = ("docker-container", "kube-pod", "npipe", "ssh", "tcp", "unix")
+BOOT_TIMEOUT_S = 20.0
+_PATHS = ("cacert", "cert", "key")
+
+
+def check_endpoint(endpoint: str) -> str:
+    """The endpoint, if its scheme is one of a remote daemon. Raises `InvalidRequest`."""
+    scheme = urlsplit(endpoint).scheme
+    if scheme not in SCHEMES:
+        raise InvalidRequest(f"unrecognized url scheme {scheme}")
+    return endpoint
+
+
+class RemoteDriver:
+    """See `Driver`. Raises `InvalidRequest` for a node that a remote driver can't serve."""
+
+    def __init__(self, node: Node) -> None:
+        if node.files:
+            raise InvalidRequest("setting config file is not supported for remote driver")
+        if node.flags:
+            raise InvalidRequest("setting buildkit flags is not supported for remote driver")
+        self._endpoint = node.endpoint
+        self.default_load = False
+        self._tls_options = self._read(node.driver_opts or {})
+
+    def _read(self, options: Mapping[str, str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, value in options.items():
+            if key in _PATHS:
+                if not os.path.isabs(value):
+                    raise InvalidRequest(f"non-absolute path '{value}' provided for {key}")
+                found[key] = value
+            elif key == "servername":
+                found[key] = value
+            elif key == "default-load":
+                self.default_load = _boolean(value)
+            else:
+                raise InvalidRequest(f"invalid driver option {key} for remote driver")
+        if found:
+            missing = [] if found.get("cacert") else ["cacert"]
+            missing += [
+                lacking
+                for given, lacking in (("cert", "key"), ("key", "cert"))
+                if found.get(given) and not found.get(lacking)
+            ]
+            if missing:
+                raise InvalidRequest(f"tls enabled, but missing keys {', '.join(missing)}")
+        return found
+
+    def _tls(self) -> Tls | None:
+        from croze.client.connect import Tls
+
+        options = self._tls_options
+        if not options:
+            return None
+
+        def path(key: str) -> Path | None:
+            return Path(options[key]) if options.get(key) else None
+
+        host = urlsplit(self._endpoint).hostname or ""
+        name = options.get("servername") or host
+        return Tls(path("cacert"), path("cert"), path("key"), name)
+
+    async def status(self) -> Status:
+        try:
+            async with self.dial() as client:
+                await client.workers()
+        except CrozeError:
+            return Status.INACTIVE
+        return Status.RUNNING
+
+    async def boot(self) -> None:
+        async with self.dial() as client:
+            await client.wait_ready(BOOT_TIMEOUT_S)
+
+    async def stop(self) -> None:
+        """Somebody else's to stop."""
+
+    async def remove(self, *, state: bool, daemon: bool) -> None:
+        """Somebody else's to remove."""
+
+    @asynccontextmanager
+    async def dial(self) -> AsyncIterator[Client]:
+        from croze.client.connect import connect
+
+        check_endpoint(self._endpoint)
+        command = command_for(self._endpoint)
+        if command is None:
+            async with connect(self._endpoint, self._tls()) as client:
+                yield client
+            return
+        async with tunnel(lambda: process_streams(command)) as opened:
+            try:
+                async with connect(opened.address, self._tls()) as client:
+                    yield client
+            except Unavailable as error:
+                raise (opened.error or error) from None
+
+
+_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
+_FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
+
+
+def _boolean(text: str) -> bool:
+    if text not in _TRUE | _FALSE:
+        raise InvalidRequest(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    return text in _TRUE

@@ -1,0 +1,81 @@
+"""A socket of our own before a connection that gRPC can't dial: a process, an upgraded request.
+
+gRPC dials sockets. This one lies in a directory that nobody else can enter, and each connection to
+it opens the real one once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from croze.errors import CrozeError
+
+CHUNK_BYTES = 64 * 1024
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+"""What the far end says, and what it is told."""
+
+
+class Tunnel:
+    """An open tunnel. `error` is why the far end could not be reached, for a caller whose gRPC
+    call only knows that its connection was closed."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.error: CrozeError | None = None
+
+
+@asynccontextmanager
+async def tunnel(
+    connect: Callable[[], AbstractAsyncContextManager[Streams]],
+) -> AsyncIterator[Tunnel]:
+    """`connect` opens the far end, for each connection anew. On exit all of them are closed."""
+    with tempfile.TemporaryDirectory(prefix="croze-dial-") as folder:
+        path = str(Path(folder) / "daemon.sock")
+        opened = Tunnel(f"unix://{path}")
+        carriers: set[asyncio.Task[None]] = set()
+
+        async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            carriers.add(task)
+            try:
+                async with connect() as far:
+                    await _carry((reader, writer), far)
+            except CrozeError as error:
+                opened.error = error
+            finally:
+                writer.close()
+                carriers.discard(task)
+
+        server = await asyncio.start_unix_server(accepted, path)
+        try:
+            yield opened
+        finally:
+            server.close()
+            for task in carriers:
+                task.cancel()
+            if carriers:
+                await asyncio.wait(carriers)
+
+
+async def _carry(near: Streams, far: Streams) -> None:
+    """Both ways, until the far end has said all, or the near one is gone."""
+    async with asyncio.TaskGroup() as group:
+        upwards = group.create_task(_pump(near[0], far[1]))
+        await _pump(far[0], near[1])
+        upwards.cancel()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(CHUNK_BYTES):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
