@@ -53,11 +53,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "attest": {"solver", "ops", "sources", "store", "dockerfile", "llb", "image", "api"},
     "dockerfile": {"llb", "image", "api", "fs"},
     "client": {"session", "llb", "api", "progress", "image", "fs"},
-    "drivers": {"client"},
+    "builders": {"image", "files"},
+    "drivers": {"client", "builders", "files", "fs", "image", "api"},
     "bake": set(),
     "progress": {"api"},
     "daemon": set(BELOW_DAEMON.split()),
-    "cli": {"client", "bake", "drivers", "progress"},
+    "cli": {"client", "bake", "builders", "drivers", "image", "progress", "api"},
     "web": {"client"},
 }
 

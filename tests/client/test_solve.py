@@ -336,7 +336,7 @@ async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) 
             iidfile=str(tmp_path / "iid"),
             metadata_file=str(tmp_path / "meta"),
         ),
-        address=daemon.address,
+        dial=lambda: connect(daemon.address),
         progress="plain",
         out=out,
     )

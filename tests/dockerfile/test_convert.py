@@ -11,10 +11,10 @@ from croze.api import ops_pb2
 from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.convert import Conversion, convert
 from croze.dockerfile.convert.chmod import Chmod, parse_chmod
-from croze.dockerfile.convert.go_text import duration_text
 from croze.dockerfile.location import locations
 from croze.dockerfile.options import parse_options
 from croze.errors import CrozeError
+from croze.gotypes.duration import format_duration
 from tests.golden.stub_resolver import StubResolver
 
 
@@ -126,4 +126,4 @@ def test_bad_modes(text: str, message: str) -> None:
     ],
 )
 def test_durations(ns: int, text: str) -> None:
-    assert duration_text(ns) == text
+    assert format_duration(ns) == text

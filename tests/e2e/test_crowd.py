@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from croze.client.build import build_async
+from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.test_backlog import resident_kb
@@ -33,7 +34,7 @@ async def build_all(sandbox: Sandbox, layout: str, context: Path, salt: str) -> 
                 build_contexts=[f"base={layout}"],
                 outputs=["type=cacheonly"],
             ),
-            address=sandbox.address,
+            dial=lambda: connect(sandbox.address),
         )
 
     async with asyncio.timeout(80), asyncio.TaskGroup() as group:

@@ -159,3 +159,31 @@ def test_the_same_image(
     our_config, our_layers = image(ours)
     assert config(our_config) == config(their_config)
     assert our_layers == their_layers
+
+
+def test_croze_builds_in_the_engine(docker_host: str, sandbox: Sandbox) -> None:
+    """The `docker` driver: the engine's builder, behind its own socket."""
+    env = {"DOCKER_HOST": docker_host}
+    context = sandbox.context("engine", {"Dockerfile": "FROM base\nRUN echo hi > /hi\n"})
+    listed = sandbox.croze("ls", env=env).stdout
+    assert re.search(r"^default +docker", listed, re.MULTILINE)
+    assert re.search(r"default +\\_ default +running", listed)
+    built = ("--builder", "default", "build", "--network", "host", context)
+    sandbox.croze(*built, "-t", "made-by-croze", env=env)
+    images = subprocess.run(
+        ["docker", "-H", docker_host, "images", "-q", "made-by-croze"],
+        capture_output=True,
+        check=True,
+    )
+    assert images.stdout.strip()
+    out = sandbox.path / "engine-out"
+    sandbox.croze(*built, "-o", out, env=env)
+    assert (out / "hi").read_text() == "hi\n"
+
+
+def test_an_engine_that_is_not_there(sandbox: Sandbox) -> None:
+    context = sandbox.context("engine", {"Dockerfile": "FROM scratch\n"})
+    env = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+    failed = sandbox.croze("--builder", "default", "build", context, env=env, check=False)
+    assert failed.code == 1
+    assert "Cannot connect to the Docker daemon at unix:///nonexistent/docker.sock" in failed.stderr

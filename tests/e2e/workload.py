@@ -91,7 +91,7 @@ class Workload:
                     outputs=[output or self._output(out)],
                     provenance="false",
                 ),
-                address=self._address,
+                dial=lambda: connect(self._address),
             )
 
     def _output(self, out: str) -> str:

@@ -99,9 +99,9 @@ def _settled(builder: Builder, nodes: tuple[Node, ...], node: Node, endpoint: st
     taken = {platforms.format(one) for one in node.platforms or ()}
 
     def without_taken(one: Node) -> Node:
-        if one.name == node.name or one.platforms is None:
+        if one.name == node.name:
             return one
-        kept = tuple(p for p in one.platforms if platforms.format(p) not in taken)
+        kept = tuple(p for p in one.platforms or () if platforms.format(p) not in taken)
         return msgspec.structs.replace(one, platforms=kept)
 
     return msgspec.structs.replace(builder, nodes=tuple(map(without_taken, nodes)))

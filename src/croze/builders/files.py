@@ -14,14 +14,11 @@ directory, files stay the user's, as buildx leaves them.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import fcntl
 import hashlib
 import os
 import pwd
 import re
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +26,10 @@ from typing import TypeVar
 
 import msgspec
 
-from croze.builders.model import Builder, Node, checked_name
+from croze.builders.model import Builder, checked_name
 from croze.errors import InvalidRequest, NotFound
+from croze.files.atomic import write_atomically
+from croze.files.own import locked
 from croze.image import gojson
 
 _DIRECTORIES = ("instances", "defaults", "activity")
@@ -56,13 +55,8 @@ class BuilderFiles:
         """Alone with the files, other processes (and buildx) kept out until the end."""
         for name in _DIRECTORIES:
             self._make_directory(self.directory / name)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        lock = os.open(self.directory / ".lock", flags, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(str(self.directory / ".lock")):
             yield Transaction(self)
-        finally:
-            os.close(lock)
 
     def _make_directory(self, path: Path) -> None:
         missing = [p for p in (path, *path.parents) if not p.exists()]
@@ -77,17 +71,8 @@ class BuilderFiles:
     def write(self, relative: str, data: bytes) -> None:
         """All of it or nothing: a reader never sees half a file."""
         path = self.directory / relative
-        handle, temporary = tempfile.mkstemp(prefix=f".tmp-{path.name}", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            self._give(Path(temporary))
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(path, data, 0o600)
+        self._give(path)
 
 
 class Transaction:
@@ -110,13 +95,13 @@ class Transaction:
     def builders(self) -> list[Builder]:
         """All stored builders, by name."""
         names = sorted(path.name for path in (self._directory / "instances").iterdir())
-        found = (self.builder(name) for name in names if not name.startswith(".tmp-"))
+        found = (self.builder(name) for name in names if not name.startswith("."))
         return [builder for builder in found if builder is not None]
 
     def save(self, builder: Builder) -> None:
         name = checked_name(builder.name)
         self.touch(name)
-        self._files.write(f"instances/{name}", encode(builder))
+        self._files.write(f"instances/{name}", gojson.marshal(builder))
 
     def remove(self, name: str) -> None:
         """A builder and all that is kept for it. Nothing happens when there is none."""
@@ -188,32 +173,6 @@ class Transaction:
             return Current()
 
 
-def encode(builder: Builder) -> bytes:
-    """The JSON that buildx reads."""
-    return gojson.marshal(
-        {
-            "Name": builder.name,
-            "Driver": builder.driver,
-            "Nodes": None if builder.nodes is None else [_plain(node) for node in builder.nodes],
-            "Dynamic": builder.dynamic,
-        }
-    )
-
-
-def _plain(node: Node) -> dict[str, object]:
-    files = node.files
-    return {
-        "Name": node.name,
-        "Endpoint": node.endpoint,
-        "Platforms": node.platforms,
-        "DriverOpts": node.driver_opts,
-        "Flags": node.flags,
-        "Files": None
-        if files is None
-        else {name: base64.b64encode(data).decode() for name, data in files.items()},
-    }
-
-
 _Stored = TypeVar("_Stored", Builder, Current)
 
 
@@ -227,6 +186,8 @@ def _read(path: Path, data: bytes, kind: type[_Stored]) -> _Stored:
 
 def _line_of(data: bytes, message: str) -> int:
     """Where the trouble is: the byte or the key that the decoder names, else the first line."""
+    if "truncated" in message:
+        return data.count(b"\n") + 1
     if at := re.search(r"byte (\d+)", message):
         return data.count(b"\n", 0, int(at[1])) + 1
     for name in re.findall(r"`\.?([\w.\[\]$]+)`", message):

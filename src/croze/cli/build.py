@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.call import Call, Findings, answer, parse_call
-from croze.cli.daemon import address
+from croze.cli.daemon import reach
 from croze.cli.flags import Flags, UsageError, default_platform
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _add_legacy(made: Flags) -> None:
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
     from croze.client.build import NotWritten, build
-    from croze.client.options import crozed
+    from croze.client.options import crozed, engine
     from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
@@ -104,7 +104,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     call = parse_call(read.call)
     mode = progress_mode(read)
-    where = address(common.builder, debug=common.debug)
+    there = reach(common, platforms=read.platform)
     interrupt_on_sigterm()
 
     def warn(display: Display) -> None:
@@ -114,7 +114,13 @@ def run(argv: Sequence[str], common: Common) -> int:
 
     wanted = options(read, call)
     try:
-        result = build(wanted, address=where, builder=crozed(), progress=mode, on_close=warn)
+        result = build(
+            wanted,
+            dial=there.dial,
+            builder=engine() if there.in_engine else crozed(),
+            progress=mode,
+            on_close=warn,
+        )
     except NotWritten:
         raise
     except CrozeError as error:

@@ -12,10 +12,11 @@ from croze.builders.contexts import Contexts
 from croze.builders.files import BuilderFiles, Transaction
 from croze.builders.model import Builder
 from croze.cli.flags import Flags, UsageError
-from croze.session.dockerconfig import buildx_dir, config_dir
+from croze.files.docker_config import buildx_dir, config_dir
+from croze.gotypes.duration import DurationError, parse_duration
 
 if TYPE_CHECKING:
-    from croze.cli.main import Common
+    from croze.cli.common import Common
 
 STATUS_TIMEOUT = "20s"
 
@@ -57,12 +58,9 @@ def add_timeout(flags: Flags) -> None:
 
 def timeout_s(text: str, command: str) -> float:
     """Raises `UsageError`."""
-    from croze.cli.prune import seconds
-
     try:
-        return seconds(text)
-    except UsageError:
+        return parse_duration(text) / 1e9
+    except DurationError as error:
         raise UsageError(
-            f'invalid argument "{text}" for "--timeout" flag: time: invalid duration "{text}"',
-            command,
+            f'invalid argument "{text}" for "--timeout" flag: {error}', command
         ) from None

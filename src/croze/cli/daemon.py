@@ -4,35 +4,98 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.client.connect import Client
+    from croze.client.connect import Client, Dial
+    from croze.drivers.contract import Driver
 
 T = TypeVar("T")
 
 
-def address(named: str, *, debug: bool) -> str:
-    """Where the daemon is; the user's own is started when nobody named one."""
+@dataclass(frozen=True)
+class Reach:
+    """How to reach a daemon, and whether it is the builder inside a Docker engine."""
+
+    dial: Dial
+    in_engine: bool = False
+
+
+def dialler(common: Common) -> Dial:
+    """How a command reaches the daemon it works with: see `reach`."""
+    return reach(common).dial
+
+
+def reach(common: Common, platforms: Sequence[str] = ()) -> Reach:
+    """The daemon of the builder or address that `--builder` names, of `CROZE_HOST` or
+    `BUILDKIT_HOST`, of the builder chosen with `use`, or the user's own, which is started. Of
+    several nodes it is the first with all `platforms`.
+
+    Raises `CrozeError` for a builder that is not there or can't be dialled.
+    """
+    from croze.client.connect import connect
     from croze.drivers import local
 
-    chosen = named or local.address_from_environment()
-    if chosen:
-        return chosen
+    named = common.builder or local.address_from_environment() or ""
+    if ":" in named:
+        return Reach(lambda: connect(named))
+    if not named and not (buildx_dir() / "current").exists():
+        return Reach(lambda: _own(debug=common.debug))
+    return _of_builder(named, platforms, debug=common.debug)
+
+
+@asynccontextmanager
+async def _own(*, debug: bool) -> AsyncIterator[Client]:
+    """The user's own daemon, started if it isn't there."""
+    from croze.client.connect import connect
+    from croze.drivers import local
+
     found, started = local.ensure_daemon()
     if started and debug:
         print(f"started the daemon at {found}", file=sys.stderr)
-    return found
+    async with connect(found) as client:
+        yield client
+
+
+def _of_builder(name: str, platforms: Sequence[str], *, debug: bool) -> Reach:
+    from croze.builders import choose
+    from croze.builders.model import parse_platforms
+    from croze.cli.builder import known
+    from croze.drivers import make
+
+    with known() as here:
+        builder = here.builder(name)
+        if here.stored.builder(builder.name) is not None:
+            here.stored.touch(builder.name)
+    if builder.driver == choose.OWN:
+        return Reach(lambda: _own(debug=debug))
+    node = choose.node_for(builder, parse_platforms(tuple(platforms)))
+    driver = make.driver(builder, node, here.contexts)
+    return Reach(_booted(driver), in_engine=builder.driver == "docker")
+
+
+def _booted(driver: Driver) -> Dial:
+    @asynccontextmanager
+    async def dial() -> AsyncIterator[Client]:
+        await driver.boot()
+        async with driver.dial() as client:
+            yield client
+
+    return dial
 
 
 def with_client(common: Common, use: Callable[[Client], Awaitable[T]]) -> T:
     """Run `use` with a connected client."""
-    from croze.client.connect import connect
+    dial = dialler(common)
 
     async def connected() -> T:
-        async with connect(address(common.builder, debug=common.debug)) as client:
+        async with dial() as client:
             return await use(client)
 
     return asyncio.run(connected())

@@ -118,7 +118,7 @@ class Flags(argparse.ArgumentParser):
         """Resolve `--switch=value`: plain arguments, and the switches that are turned off."""
         plain: list[str] = []
         off: list[str] = []
-        for word in arguments:
+        for word in self._joined(arguments):
             name, equals, value = word.partition("=")
             if not equals or name not in self.switches:
                 plain.append(word)
@@ -134,6 +134,19 @@ class Flags(argparse.ArgumentParser):
                     self.prog,
                 )
         return plain, off
+
+    def _joined(self, arguments: Sequence[str]) -> list[str]:
+        """With the value of a flag in the flag's own word: it may begin with a dash."""
+        takers = self.names_with_value()
+        joined: list[str] = []
+        rest = iter(arguments)
+        for word in rest:
+            if word == "--":
+                return [*joined, word, *rest]
+            if word in takers and (value := next(rest, None)) is not None:
+                word += f"={value}" if word.startswith("--") else value
+            joined.append(word)
+        return joined
 
     def _all_names(self, name: str) -> str:
         """As pflag calls a flag: `-q, --quiet`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.build import PROGRESS, interrupt_on_sigterm
 from croze.cli.common import take_common
-from croze.cli.daemon import address
+from croze.cli.daemon import dialler
 from croze.cli.flags import Flags, UsageError
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def build(argv: Sequence[str], common: Common) -> int:
         read.no_cache,
         read.metadata_file,
     )
-    where = address(common.builder, debug=common.debug)
+    dial = dialler(common)
     interrupt_on_sigterm()
-    asyncio.run(llb.build(request, address=where, progress=read.progress or "auto"))
+    asyncio.run(llb.build(request, dial=dial, progress=read.progress or "auto"))
     return 0
 
 
@@ -100,6 +100,6 @@ def _convert(context: str, file: str, target: str, args: Sequence[str], common: 
     options = BuildOptions(
         context=context, dockerfile=file, target=target, build_args=args, call="convertllb"
     )
-    where = address(common.builder, debug=common.debug)
-    result = run_build(options, address=where, builder=crozed(), progress="quiet")
+    dial = dialler(common)
+    result = run_build(options, dial=dial, builder=crozed(), progress="quiet")
     return result.response["result.json"]

@@ -26,6 +26,17 @@ def size(value: float) -> str:
     return f"{value:.4g}{_SIZES[step]}"
 
 
+_BINARY_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def binary_size(value: float) -> str:
+    """Powers of 1024 with four significant digits, as go-units prints them: `1.5GiB`."""
+    step = 0
+    while value >= 1024 and step < len(_BINARY_SIZES) - 1:
+        value, step = value / 1024, step + 1
+    return f"{value:.4g}{_BINARY_SIZES[step]}"
+
+
 _AGES = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"), (52, "week"), (0, "year"))
 
 

@@ -23,7 +23,7 @@ from croze.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.client.connect import Client
+    from croze.client.connect import Client, Dial
     from croze.progress.display import Display
 
 DIGEST = "containerimage.digest"
@@ -73,7 +73,7 @@ def _decoded(key: str, value: str) -> object:
 async def build_async(
     options: BuildOptions,
     *,
-    address: str,
+    dial: Dial,
     builder: Builder | None = None,
     progress: str = "quiet",
     out: BinaryIO | None = None,
@@ -82,19 +82,18 @@ async def build_async(
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
 ) -> BuildResult:
-    """Build on the daemon at `address`; cancel the task to cancel the build.
+    """Build on the daemon that `dial` reaches; cancel the task to cancel the build.
 
     `progress` is drawn on `out` (standard error); `on_status` sees the status besides; `on_close`
     is called when the display has ended, however the build did. Raises `errors.CrozeError`.
     Writes `iidfile` and `metadata_file` if the options name them.
     """
-    from croze.client.connect import connect
     from croze.progress.display import make_display
 
     display = make_display(
         progress, out or sys.stderr.buffer, text_desc=text_desc, tty_desc=tty_desc
     )
-    async with connect(address) as client:
+    async with dial() as client:
         return await run_build(
             client, options, display, builder=builder, on_status=on_status, on_close=on_close
         )
@@ -137,7 +136,7 @@ async def run_build(
 def build(
     options: BuildOptions,
     *,
-    address: str,
+    dial: Dial,
     builder: Builder | None = None,
     progress: str = "quiet",
     out: BinaryIO | None = None,
@@ -152,7 +151,7 @@ def build(
     return asyncio.run(
         build_async(
             options,
-            address=address,
+            dial=dial,
             builder=builder,
             progress=progress,
             out=out,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,9 @@ from croze.rpc.channels import Options, open_channel
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub
+
+Dial = Callable[[], "AbstractAsyncContextManager[Client]"]
+"""Opens a connection to one daemon, as a driver or an address has it; closed on exit."""
 
 UsageRecord = control_pb2.UsageRecord
 """A row of `du`, as the daemon sends it."""

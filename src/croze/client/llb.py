@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from croze.api import ops_pb2
 from croze.client import source_policy
 from croze.client.build import decoded_metadata
-from croze.client.connect import connect
+from croze.client.connect import Dial
 from croze.client.flags_csv import pairs
 from croze.client.flags_output import parse_outputs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
@@ -97,14 +97,14 @@ def make_plan(build: DefinitionBuild) -> SolvePlan:
     )
 
 
-async def build(request: DefinitionBuild, *, address: str, progress: str) -> dict[str, str]:
-    """Build on the daemon at `address`; the exporters' response."""
+async def build(request: DefinitionBuild, *, dial: Dial, progress: str) -> dict[str, str]:
+    """Build on the daemon that `dial` reaches; the exporters' response."""
     from croze.progress.display import make_display, running
 
     plan = make_plan(request)
     display = make_display(progress, sys.stderr.buffer)
     try:
-        async with connect(address) as client, running(display):
+        async with dial() as client, running(display):
             response = (await client.solve(plan, display.update)).exporter_response
         if request.metadata_file:
             text = json.dumps(decoded_metadata(response), indent=2)

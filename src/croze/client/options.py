@@ -80,6 +80,9 @@ class Builder:
 
     keeps_images: bool = False
     """It has an image store of its own, into which `--load` goes."""
+    moby: bool = False
+    """It is the one inside a Docker engine, which knows images by an exporter of its own and looks
+    among its images before it asks a registry."""
     default_load: bool = False
     """Without an output, the result is loaded."""
     many_nodes: bool = False
@@ -99,6 +102,19 @@ def crozed() -> Builder:
         keeps_images=True,
         default_load=True,
         host_gateway="127.0.0.1",
+        proxy=DockerConfig.load().proxy_args(),
+    )
+
+
+def engine() -> Builder:
+    """The builder inside a Docker engine: it keeps images, and has no place for attestations."""
+    from croze.session.dockerconfig import DockerConfig
+
+    return Builder(
+        keeps_images=True,
+        moby=True,
+        default_load=True,
+        attestations=False,
         proxy=DockerConfig.load().proxy_args(),
     )
 
@@ -228,6 +244,8 @@ def _exports(
     for export in exports:
         if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
             export.attrs["buildinfo-attrs"] = args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
+    if builder.moby:
+        exports = [_in_engine(export) for export in exports]
     return [export for export in exports if export.type != "cacheonly"]
 
 
@@ -242,6 +260,11 @@ def _no_default_load() -> bool:
 def _kept(export: Export) -> Export:
     """A load into the builder's own image store."""
     return Export("image", export.attrs) if isinstance(export.to, ToDocker) else export
+
+
+def _in_engine(export: Export) -> Export:
+    """An image in a Docker engine's own store."""
+    return Export("moby", export.attrs, export.to) if export.type == "image" else export
 
 
 def _check_lists(exports: Sequence[Export], options: BuildOptions) -> None:
@@ -310,7 +333,7 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None
     found = {
         "target": options.target or None,
         "cgroup-parent": options.cgroup_parent or None,
-        "image-resolve-mode": "pull" if options.pull else None,
+        "image-resolve-mode": "pull" if options.pull else "local" if builder.moby else None,
         "no-cache": no_cache,
         "platform": _platforms(options.platforms) or None,
         "multi-platform": "true" if _multi_platform(plan, builder) else None,
@@ -344,7 +367,7 @@ def _platforms(values: Sequence[str]) -> str:
 
 def _node_id() -> str:
     """Tells this machine's contexts from others'; kept in the configuration directory."""
-    from croze.session.dockerconfig import buildx_dir
+    from croze.files.docker_config import buildx_dir
 
     path = buildx_dir() / ".buildNodeID"
     try:

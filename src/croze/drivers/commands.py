@@ -45,7 +45,7 @@ def command_for(endpoint: str) -> list[str] | None:
 def _ssh(url: SplitResult) -> list[str]:
     if url.password is not None:
         raise InvalidRequest("plain-text password is not supported")
-    if not url.hostname:
+    if not url.hostname or url.hostname.startswith("-"):
         raise InvalidRequest("no host specified")
     if url.query:
         raise InvalidRequest(f'extra query after the host: "{url.query}"')

@@ -12,6 +12,8 @@ from croze.errors import CrozeError, Unsupported
 
 NAMES = ("docker", "docker-container", "kubernetes", "remote")
 """That a user may name, sorted as buildx lists them."""
+INSTANCES = tuple(name for name in NAMES if name != "docker")
+"""Those that a builder can be made of."""
 
 
 def driver(builder: Builder, node: Node, contexts: Contexts) -> Driver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from croze.builders.contexts import Contexts
 from croze.builders.model import Builder, Node
 from croze.drivers.contract import Driver, Status
 from croze.drivers.make import driver
-from croze.errors import CrozeError
+from croze.errors import CrozeError, Unsupported
 from croze.image.platform import Platform
 
 if TYPE_CHECKING:
@@ -69,4 +70,5 @@ async def _load(builder: Builder, node: Node, contexts: Contexts, timeout_s: flo
 async def _ask(state: NodeState, its_driver: Driver) -> None:
     async with its_driver.dial() as client:
         state.workers = await client.workers()
-        state.version = (await client.info()).version
+        with contextlib.suppress(Unsupported):  # of a daemon before BuildKit 0.11
+            state.version = (await client.info()).version

@@ -5,25 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from croze.builders.model import Node
 from croze.drivers import local, places
 from croze.drivers.contract import Status
+from croze.files.peers import is_own_or_roots, peer_of
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
-
-NAME = "croze"
-"""Of the driver, and of the builder that everybody has."""
-
-
-def own_node() -> Node:
-    """The one node of the user's own builder."""
-    return Node(name=NAME, endpoint=f"unix://{places.daemon_socket()}")
 
 
 class OwnDriver:
@@ -52,10 +43,8 @@ class OwnDriver:
 
 
 def _listener(path: str) -> int:
-    """The process that listens at a socket; 0 when none does."""
+    """The process that listens at a socket, if it is this user's or root's; else 0."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        if probe.connect_ex(path) != 0:
+        if probe.connect_ex(path) != 0 or not is_own_or_roots(probe):
             return 0
-        peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid, uid, _ = struct.unpack("3i", peer)
-        return int(pid) if uid in (os.getuid(), 0) else 0
+        return peer_of(probe).pid

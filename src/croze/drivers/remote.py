@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from croze.builders.model import Node
 from croze.drivers.commands import command_for, process_streams
 from croze.drivers.contract import Status
-from croze.drivers.tunnel import tunnel
+from croze.drivers.tunnel import Tunnel, tunnel
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
@@ -96,8 +96,9 @@ class RemoteDriver:
         return Status.RUNNING
 
     async def boot(self) -> None:
-        async with self.dial() as client:
-            await client.wait_ready(BOOT_TIMEOUT_S)
+        async with self._open() as (client, opened):
+            ready = client.wait_ready(BOOT_TIMEOUT_S)
+            await (ready if opened is None else opened.guarded(ready))
 
     async def stop(self) -> None:
         """Somebody else's to stop."""
@@ -107,18 +108,23 @@ class RemoteDriver:
 
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Client]:
+        async with self._open() as (client, _):
+            yield client
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[tuple[Client, Tunnel | None]]:
         from croze.client.connect import connect
 
         check_endpoint(self._endpoint)
         command = command_for(self._endpoint)
         if command is None:
             async with connect(self._endpoint, self._tls()) as client:
-                yield client
+                yield client, None
             return
         async with tunnel(lambda: process_streams(command)) as opened:
             try:
                 async with connect(opened.address, self._tls()) as client:
-                    yield client
+                    yield client, opened
             except Unavailable as error:
                 raise (opened.error or error) from None
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from croze.errors import CrozeError
+from croze.fs.remove import temporary_directory
 
+T = TypeVar("T")
 CHUNK_BYTES = 64 * 1024
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -28,6 +30,27 @@ class Tunnel:
     def __init__(self, address: str) -> None:
         self.address = address
         self.error: CrozeError | None = None
+        self._failed = asyncio.Event()
+
+    def fail(self, error: CrozeError) -> None:
+        self.error = error
+        self._failed.set()
+
+    async def guarded(self, call: Coroutine[None, None, T]) -> T:
+        """What `call` gives, which may wait long for an answer; or, at once, the reason why there
+        will be none. Raises `CrozeError`."""
+        async with asyncio.TaskGroup() as group:
+            failed = group.create_task(self._failed.wait())
+            calling = group.create_task(_outcome(call))
+            await asyncio.wait((failed, calling), return_when=asyncio.FIRST_COMPLETED)
+            failed.cancel()
+            calling.cancel()
+        if self.error is not None:
+            raise self.error
+        result = calling.result()
+        if isinstance(result, CrozeError):
+            raise result
+        return result
 
 
 @asynccontextmanager
@@ -35,7 +58,7 @@ async def tunnel(
     connect: Callable[[], AbstractAsyncContextManager[Streams]],
 ) -> AsyncIterator[Tunnel]:
     """`connect` opens the far end, for each connection anew. On exit all of them are closed."""
-    with tempfile.TemporaryDirectory(prefix="croze-dial-") as folder:
+    with temporary_directory("croze-dial-") as folder:
         path = str(Path(folder) / "daemon.sock")
         opened = Tunnel(f"unix://{path}")
         carriers: set[asyncio.Task[None]] = set()
@@ -48,7 +71,7 @@ async def tunnel(
                 async with connect() as far:
                     await _carry((reader, writer), far)
             except CrozeError as error:
-                opened.error = error
+                opened.fail(error)
             finally:
                 writer.close()
                 carriers.discard(task)
@@ -62,6 +85,13 @@ async def tunnel(
                 task.cancel()
             if carriers:
                 await asyncio.wait(carriers)
+
+
+async def _outcome(call: Coroutine[None, None, T]) -> T | CrozeError:
+    try:
+        return await call
+    except CrozeError as error:
+        return error
 
 
 async def _carry(near: Streams, far: Streams) -> None:

@@ -1,4 +1,4 @@
-"""Go's types and their text forms, where BuildKit's users and digests see them.
+"""Values as Go's standard library reads and writes them, where users or other tools see its texts.
 
-What is here is plain functions on plain values.
+What may go in: one module a Go type or package, plain functions, no I/O.
 """

@@ -13,9 +13,9 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from croze.errors import CrozeError
+from croze.files.docker_config import config_dir
 
 HUB_HOST = "registry-1.docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
@@ -40,19 +40,6 @@ class AuthConfig:
     def user(self) -> str:
         """The user name that goes with `secret`: none with an identity token."""
         return "" if self.identity_token else self.username
-
-
-def config_dir() -> Path:
-    if chosen := os.environ.get("DOCKER_CONFIG"):
-        return Path(chosen)
-    home = os.path.expanduser("~")
-    # A user without HOME whom /etc/passwd doesn't know is at home nowhere.
-    return Path("/" if home == "~" else home, ".docker")
-
-
-def buildx_dir() -> Path:
-    """Where buildx keeps its state."""
-    return Path(os.environ.get("BUILDX_CONFIG") or config_dir() / "buildx")
 
 
 class DockerConfig:

@@ -25,10 +25,11 @@ from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import auth_pb2
 from croze.files.atomic import write_atomically
+from croze.files.docker_config import config_dir
 from croze.files.own import locked
 from croze.grpc_errors import Context
 from croze.session import ed25519
-from croze.session.dockerconfig import AuthConfig, DockerConfig, config_dir
+from croze.session.dockerconfig import AuthConfig, DockerConfig
 from croze.session.provider import Handler, unary
 
 DEFAULT_EXPIRY_S = 60

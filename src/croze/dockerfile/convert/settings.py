@@ -9,7 +9,7 @@ from croze.dockerfile import lint_rules
 from croze.dockerfile.convert.args import NON_ENV_ARGS
 from croze.dockerfile.convert.build import Build
 from croze.dockerfile.convert.checks import check_once, check_secret_name, check_variables
-from croze.dockerfile.convert.go_text import duration_text, list_text, quoted_list_text
+from croze.dockerfile.convert.go_text import list_text, quoted_list_text
 from croze.dockerfile.convert.outline import ArgInfo
 from croze.dockerfile.convert.stage import StageState
 from croze.dockerfile.instructions import (
@@ -33,6 +33,7 @@ from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.numbers import parse_int
 from croze.errors import CrozeError
+from croze.gotypes.duration import format_duration
 from croze.image.config import Healthcheck as ImageHealthcheck
 
 _NAMED_SIGNALS = """ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT
@@ -139,10 +140,10 @@ def dispatch_healthcheck(
         retries=config.retries,
     )
     text = (
-        f"{{Test:{list_text(config.test)} Interval:{duration_text(config.interval_ns)}"
-        f" Timeout:{duration_text(config.timeout_ns)}"
-        f" StartPeriod:{duration_text(config.start_period_ns)}"
-        f" StartInterval:{duration_text(config.start_interval_ns)} Retries:{config.retries}}}"
+        f"{{Test:{list_text(config.test)} Interval:{format_duration(config.interval_ns)}"
+        f" Timeout:{format_duration(config.timeout_ns)}"
+        f" StartPeriod:{format_duration(config.start_period_ns)}"
+        f" StartInterval:{format_duration(config.start_interval_ns)} Retries:{config.retries}}}"
     )
     _commit(build, stage, "HEALTHCHECK", text)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from croze.dockerfile.instructions.duration import parse_duration_ns
 from croze.dockerfile.instructions.flags import parse_flags
 from croze.dockerfile.instructions.header import at_least_one, header
 from croze.dockerfile.instructions.values import Healthcheck, HealthcheckConfig
 from croze.dockerfile.letters import to_upper
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import Node
+from croze.gotypes.duration import DurationError, parse_duration
 from croze.quote import quote
 
 _FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
@@ -52,7 +52,10 @@ def _test(kind: str, node: Node) -> tuple[str, ...]:
 
 
 def _duration(name: str, text: str) -> int:
-    duration = parse_duration_ns(text) if text else 0
+    try:
+        duration = parse_duration(text) if text else 0
+    except DurationError as error:
+        raise DockerfileError(str(error)) from None
     if duration and duration < _MIN_NS:
         raise DockerfileError(f"Interval {quote(name)} cannot be less than 1ms")
     return duration

@@ -1,0 +1,74 @@
+"""A builder and its nodes as `ls --format json` prints them: a line of JSON, keys sorted.
+
+Source: docker/buildx `builder/node.go`, `commands/ls.go`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from croze.builders.model import Builder
+from croze.drivers.nodes import NodeState
+from croze.image import gojson
+from croze.image import platform as platforms
+
+if TYPE_CHECKING:
+    from croze.api import worker_pb2
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def line(
+    builder: Builder, states: Sequence[NodeState], current: bool, last_activity: datetime | None
+) -> str:
+    at = NEVER if last_activity is None else last_activity.strftime("%Y-%m-%dT%H:%M:%SZ")
+    value = {
+        "Name": builder.name,
+        "Driver": builder.driver,
+        "LastActivity": at,
+        "Dynamic": builder.dynamic,
+        "Nodes": [_node(state) for state in states],
+        "Current": current,
+    }
+    return gojson.marshal(value).decode()
+
+
+def _node(state: NodeState) -> dict[str, object]:
+    """Members that say nothing are left out, but for the two that name the node."""
+    node, first = state.node, state.workers[0] if state.workers else None
+    detected = (platforms.format(p) for p in state.detected_platforms)
+    fixed = (platforms.format(p) for p in state.fixed_platforms)
+    members: dict[str, object] = {
+        "Flags": list(node.flags or ()),
+        "DriverOpts": node.driver_opts,
+        "Files": {
+            name: base64.b64encode(data).decode() for name, data in (node.files or {}).items()
+        },
+        "Status": "error" if state.error else state.status,
+        "Version": state.version,
+        "Err": state.error,
+        "IDs": sorted(worker.ID for worker in state.workers),
+        "Platforms": list(dict.fromkeys((*fixed, *detected))),
+        "GCPolicy": [] if first is None else [_rule(rule) for rule in first.GCPolicy],
+        "Labels": {} if first is None else _labels(first.Labels),
+    }
+    said = {key: value for key, value in members.items() if value}
+    return {"Name": node.name, "Endpoint": node.endpoint, **said}
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    return dict(labels)
+
+
+def _rule(rule: worker_pb2.GCPolicy) -> dict[str, object]:
+    return {
+        "all": rule.all,
+        "filter": list(rule.filters) or None,
+        "keepDuration": rule.keepDuration,
+        "reservedSpace": rule.reservedSpace,
+        "maxUsedSpace": rule.maxUsedSpace,
+        "minFreeSpace": rule.minFreeSpace,
+    }

@@ -1,0 +1,162 @@
+"""`croze inspect`: everything about a builder and its nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from croze.builders.model import Builder, format_in_groups
+from croze.cli.builder import add_timeout, known, named, timeout_s
+from croze.cli.flags import Flags, UsageError
+from croze.cli.table import binary_size
+from croze.drivers.contract import Status
+from croze.drivers.nodes import NodeState, load
+from croze.gotypes.duration import format_duration
+from croze.quote import quote
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from croze.api import worker_pb2
+    from croze.builders.contexts import Contexts
+    from croze.cli.common import Common
+
+COMMAND = "croze inspect"
+Row = tuple[str, ...]
+"""Cells of a line; a line of one cell, or none, does not count for the width of columns."""
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "Inspect current builder instance", "[NAME]")
+    flags.switch("--bootstrap", help="Ensure builder has booted before inspecting")
+    add_timeout(flags)
+    flags.add_argument("name", metavar="NAME", nargs="*")
+    read = flags.read(argv, common)
+    if len(read.name) > 1:
+        raise UsageError(f"'{COMMAND}' requires at most 1 argument", COMMAND)
+    limit_s = timeout_s(read.timeout, COMMAND)
+    with known() as here:
+        builder = here.builder(named(read.name[0] if read.name else None, common))
+        last_activity = here.stored.last_activity(builder.name)
+    states = asyncio.run(_states(builder, here.contexts, limit_s, boot=read.bootstrap))
+    print(tabbed(_rows(builder, states, last_activity)))
+    return 0
+
+
+async def _states(
+    builder: Builder, contexts: Contexts, limit_s: float, *, boot: bool
+) -> list[NodeState]:
+    states = await load(builder, contexts, limit_s)
+    idle = [s for s in states if s.driver is not None and s.status is not Status.RUNNING]
+    if not boot or not idle:
+        return states
+    for state in idle:
+        if state.driver is not None:
+            await state.driver.boot()
+    return await load(builder, contexts, limit_s)
+
+
+def _rows(
+    builder: Builder, states: Sequence[NodeState], last_activity: datetime | None
+) -> Iterator[Row]:
+    yield ("Name:", builder.name)
+    yield ("Driver:", builder.driver)
+    if last_activity is not None:
+        yield ("Last Activity:", f"{last_activity:%Y-%m-%d %H:%M:%S} +0000 UTC")
+    yield ()
+    yield ("Nodes:",)
+    for number, state in enumerate(states):
+        if number:
+            yield ()
+        yield from _node(state)
+
+
+def _node(state: NodeState) -> Iterator[Row]:
+    node = state.node
+    yield ("Name:", node.name)
+    yield ("Endpoint:", node.endpoint)
+    if node.driver_opts:
+        options = (f"{key}={quote(value)}" for key, value in node.driver_opts.items())
+        yield ("Driver Options:", " ".join(options))
+    if state.error:
+        yield ("Error:", state.error)
+        return
+    yield ("Status:", state.status or "")
+    if node.flags:
+        yield ("BuildKit daemon flags:", " ".join(node.flags))
+    if state.version:
+        yield ("BuildKit version:", state.version)
+    if shown := format_in_groups(state.fixed_platforms, state.detected_platforms):
+        yield ("Platforms:", ", ".join(shown))
+    if state.workers:
+        yield from _worker(state.workers[0])
+    for name, data in (node.files or {}).items():
+        yield (f"File#{name}:",)
+        for line in data.decode(errors="replace").split("\n"):
+            yield ("", f"> {line}")
+
+
+def _worker(worker: worker_pb2.WorkerRecord) -> Iterator[Row]:
+    if worker.Labels:
+        yield ("Labels:",)
+        for key, value in sorted(worker.Labels.items()):
+            yield ("", f"{key}:", value)
+    if worker.CDIDevices:
+        yield ("Devices:",)
+        for device in worker.CDIDevices:
+            yield from _device(device)
+    for number, rule in enumerate(worker.GCPolicy):
+        yield (f"GC Policy rule#{number}:",)
+        yield from _rule(rule)
+
+
+def _device(device: worker_pb2.CDIDevice) -> Iterator[Row]:
+    yield ("", "Name:", device.Name)
+    if device.OnDemand:
+        yield ("", "On-Demand:", "true")
+    else:
+        yield ("", "Automatically allowed:", str(device.AutoAllow).lower())
+    if device.Annotations:
+        yield ("", "Annotations:")
+        for key, value in sorted(device.Annotations.items()):
+            yield ("", "", f"{key}:", value)
+
+
+def _rule(rule: worker_pb2.GCPolicy) -> Iterator[Row]:
+    yield ("", "All:", str(rule.all).lower())
+    if rule.filters:
+        yield ("", "Filters:", " ".join(rule.filters))
+    if rule.keepDuration:
+        yield ("", "Keep Duration:", format_duration(rule.keepDuration))
+    sizes = (
+        ("Reserved Space:", rule.reservedSpace),
+        ("Max Used Space:", rule.maxUsedSpace),
+        ("Min Free Space:", rule.minFreeSpace),
+    )
+    for name, value in sizes:
+        if value > 0:
+            yield ("", name, binary_size(value))
+
+
+def tabbed(rows: Iterator[Row]) -> str:
+    """Columns as Go's tabwriter makes them (padding 1): a column is as wide as its widest cell
+    among neighbouring lines that have it, and a line's last cell counts for none."""
+    lines = [list(row) for row in rows]
+    _align(lines, 0, len(lines), 0)
+    return "\n".join("".join(line) for line in lines)
+
+
+def _align(lines: list[list[str]], start: int, end: int, column: int) -> None:
+    at = start
+    while at < end:
+        if len(lines[at]) - 1 <= column:
+            at += 1
+            continue
+        block = at
+        while at < end and len(lines[at]) - 1 > column:
+            at += 1
+        width = max(len(line[column]) for line in lines[block:at]) + 1
+        for line in lines[block:at]:
+            line[column] = line[column].ljust(width)
+        _align(lines, block, at, column + 1)

@@ -1,0 +1,100 @@
+"""`croze rm`: remove builders, their daemons and what those stored."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.builders import choose
+from croze.cli.builder import Known, add_timeout, known, named, timeout_s
+from croze.cli.flags import Flags
+from croze.drivers import make
+from croze.drivers.contract import Status
+from croze.drivers.nodes import load
+from croze.errors import CrozeError, InvalidRequest
+
+if TYPE_CHECKING:
+    from croze.builders.model import Builder
+    from croze.cli.common import Common
+
+COMMAND = "croze rm"
+ALL_WARNING = "WARNING! This will remove all builders that are not in running state. "
+SURE = "Are you sure you want to continue? [y/N] "
+
+
+def flags() -> Flags:
+    made = Flags(COMMAND, "Remove one or more builder instances", "[OPTIONS] [NAME...]")
+    made.switch("--all-inactive", help="Remove all inactive builders")
+    made.switch("-f", "--force", help="Do not prompt for confirmation")
+    made.switch("--keep-daemon", help="Keep the BuildKit daemon running")
+    made.switch("--keep-state", help="Keep BuildKit state")
+    add_timeout(made)
+    made.add_argument("names", metavar="NAME", nargs="*")
+    return made
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """Says of each builder whether it went; 1 when one did not."""
+    read = flags().read(argv, common)
+    limit_s = timeout_s(read.timeout, COMMAND)
+    if read.all_inactive:
+        if read.names:
+            raise InvalidRequest("cannot specify builder name when --all-inactive is set")
+        return _remove_inactive(read, limit_s)
+    names = read.names or [named(None, common)]
+    with known() as here:
+        gone = [_say(name, here, read, limit_s) for name in names]
+    if not all(gone):
+        raise CrozeError("failed to remove one or more builders")
+    return 0
+
+
+def _remove_inactive(read: Namespace, limit_s: float) -> int:
+    if not read.force:
+        print(ALL_WARNING + SURE, end="", flush=True)
+        if sys.stdin.readline().strip().lower() != "y":
+            return 0
+    with known() as here:
+        for builder in here.stored.builders():
+            states = asyncio.run(load(builder, here.contexts, limit_s))
+            if not any(state.status is Status.RUNNING for state in states):
+                _say(builder.name, here, read, limit_s)
+    return 0
+
+
+def _say(name: str, here: Known, read: Namespace, limit_s: float) -> bool:
+    try:
+        _remove(name, here, read, limit_s)
+    except (CrozeError, TimeoutError) as error:
+        why = str(error) or "context deadline exceeded"
+        print(f"failed to remove {name}: {why}", file=sys.stderr)
+        return False
+    print(f"{name} removed", file=sys.stderr)
+    return True
+
+
+def _remove(name: str, here: Known, read: Namespace, limit_s: float) -> None:
+    builder = here.builder(name)
+    if here.stored.builder(builder.name) is None:
+        if builder.driver == choose.OWN:
+            raise InvalidRequest("this builder is always there; `croze stop` ends its daemon")
+        raise InvalidRequest(
+            "context builder cannot be removed, "
+            f"run `docker context rm {builder.name}` to remove this context"
+        )
+    try:
+        if not read.keep_daemon:
+            asyncio.run(_remove_nodes(builder, here, read, limit_s))
+    finally:
+        here.stored.remove(builder.name)
+
+
+async def _remove_nodes(builder: Builder, here: Known, read: Namespace, limit_s: float) -> None:
+    async with asyncio.timeout(limit_s or None):
+        for node in builder.members:
+            driver = make.driver(builder, node, here.contexts)
+            await driver.stop()
+            await driver.remove(state=not read.keep_state, daemon=True)

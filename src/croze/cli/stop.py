@@ -1,0 +1,35 @@
+"""`croze stop`: end a builder's daemons, keeping what they stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.builder import known, named
+from croze.cli.flags import Flags, UsageError
+from croze.drivers import make
+
+if TYPE_CHECKING:
+    from croze.builders.contexts import Contexts
+    from croze.builders.model import Builder
+    from croze.cli.common import Common
+
+COMMAND = "croze stop"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "Stop builder instance", "[NAME]")
+    flags.add_argument("name", metavar="NAME", nargs="*")
+    read = flags.read(argv, common)
+    if len(read.name) > 1:
+        raise UsageError(f"'{COMMAND}' requires at most 1 argument", COMMAND)
+    with known() as here:
+        builder = here.builder(named(read.name[0] if read.name else None, common))
+    asyncio.run(_stop(builder, here.contexts))
+    return 0
+
+
+async def _stop(builder: Builder, contexts: Contexts) -> None:
+    for node in builder.members:
+        await make.driver(builder, node, contexts).stop()

@@ -1,0 +1,77 @@
+"""Durations such as `1m30s`, as Go's `time` package reads and writes them."""
+
+from __future__ import annotations
+
+import re
+
+from croze.quote import quote
+
+_UNITS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_SECOND = 10**9
+_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
+
+
+class DurationError(ValueError):
+    """A text that is no duration. The message is Go's."""
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds. Raises `DurationError`."""
+    invalid = DurationError(f"time: invalid duration {quote(text)}")
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    if rest == "0":
+        return 0
+    if not rest:
+        raise invalid
+    total = 0
+    while rest:
+        part = _PART.match(rest)
+        if part is None or not (part[1] or part[2]):
+            raise invalid
+        rest = rest[part.end() :]
+        if not part[3]:
+            raise DurationError(f"time: missing unit in duration {quote(text)}")
+        if part[3] not in _UNITS:
+            raise DurationError(f"time: unknown unit {quote(part[3])} in duration {quote(text)}")
+        total += _ns(part[1], part[2] or "", _UNITS[part[3]])
+        if total >= 1 << 63:
+            raise invalid
+    return -total if text.startswith("-") else total
+
+
+def _ns(whole: str, fraction: str, unit: int) -> int:
+    fraction = fraction[:20]
+    scaled: int = int(fraction or "0") * unit // 10 ** len(fraction)
+    return int(whole[:40] or "0") * unit + scaled
+
+
+def format_duration(ns: int) -> str:
+    """`1m30s`, `1.5s`, `0s`."""
+    if ns < 0:
+        return "-" + format_duration(-ns)
+    if ns == 0:
+        return "0s"
+    if ns < _SECOND:
+        unit = "ns" if ns < 10**3 else "µs" if ns < 10**6 else "ms"
+        return _decimal(ns, _UNITS[unit]) + unit
+    minutes, rest = divmod(ns, 60 * _SECOND)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h{minutes}m" if hours else (f"{minutes}m" if minutes else "")
+    return text + _decimal(rest, _SECOND) + "s"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, fraction = divmod(value, unit)
+    if not fraction:
+        return str(whole)
+    digits = str(fraction).rjust(len(str(unit)) - 1, "0").rstrip("0")
+    return f"{whole}.{digits}"

@@ -1,0 +1,175 @@
+"""Builders: the same arguments to buildx and to croze, on the same files and daemon."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+
+from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute
+
+pytestmark = [pytest.mark.e2e, pytest.mark.root]
+SUITE = "sid"
+
+
+def buildx(sandbox: Sandbox, *words: str) -> Done:
+    return execute([BUILDX[SUITE], *words], sandbox.env, check=False)
+
+
+def files(sandbox: Sandbox) -> dict[str, str]:
+    """What is kept of builders, times aside."""
+    folder = sandbox.path / ".docker/buildx"
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): "" if path.parent.name == "activity" else path.read_text()
+        for path in found
+        if path.name != ".lock"
+    }
+
+
+def said(done: Done, name: str) -> tuple[int, list[str]]:
+    """Exit code and lines, without the program's name and what only one of them adds."""
+    text = done.output.replace(f"'{name} ", "'X ")
+    lines = [
+        re.sub(r": open .*: no such file.*|: no such builder", "", x) for x in text.split("\n")
+    ]
+    return done.code, [
+        line for line in lines if line and not line.startswith(("See ", "Usage", "Run "))
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "create --driver remote --name two {address}",
+        "create --name two {address}",
+        "create --driver remote --name two --node n --platform linux/arm64,linux/amd64 {address}",
+        "create --driver remote --name one --append --node second --use tcp://127.0.0.1:1",
+        "create --driver remote --name one tcp://127.0.0.1:1",
+        "create --driver remote --name one --append {address}",
+        "create --driver remote --name default {address}",
+        "create --driver remote --name two --driver-opt key=/k {address}",
+        "create --driver remote --name two --driver-opt cacert=relative {address}",
+        "create --driver remote --name two --driver-opt nope=1 {address}",
+        "create --driver remote --name two --driver-opt nope {address}",
+        "create --driver remote --name two http://nowhere",
+        "create --driver remote --name two",
+        "create --driver remote --name 2wo {address}",
+        "create --driver nope --name two {address}",
+        "create --driver remote --name two --buildkitd-flags --debug {address}",
+        "create --append",
+        "create --leave",
+        "create --leave --name one",
+        "create --leave --name one --node one0",
+        "create --leave --name nope --node one0",
+        "use one",
+        "use --global one",
+        "use --default one",
+        "use nope",
+        "use default",
+        "rm nope",
+        "rm one",
+        "stop one",
+        "stop nope",
+        "inspect nope",
+    ],
+)
+def test_the_same_words_and_files(sandbox: Sandbox, command: str) -> None:
+    words = command.format(address=sandbox.address).split()
+
+    def fresh() -> None:
+        for name in ("one", "two"):
+            buildx(sandbox, "rm", name)
+        (sandbox.path / ".docker/buildx/current").unlink(missing_ok=True)
+        create = ("create", "--driver", "remote", "--name", "one", sandbox.address)
+        assert buildx(sandbox, *create).code == 0
+
+    fresh()
+    theirs = said(buildx(sandbox, *words), "buildx")
+    left_by_them = files(sandbox)
+    fresh()
+    ours = said(sandbox.croze(*words, check=False), "croze")
+    assert ours == theirs
+    assert files(sandbox) == left_by_them
+
+
+def test_inspect_says_the_same(sandbox: Sandbox) -> None:
+    sandbox.buildx(SUITE, "ls")
+    theirs = buildx(sandbox, "inspect", "croze").stdout
+    ours = sandbox.croze("inspect", "croze").stdout
+    assert [line.rstrip() for line in ours.splitlines()] == [
+        line.rstrip() for line in theirs.splitlines()
+    ]
+
+
+def test_ls_says_the_same_of_a_stored_builder(sandbox: Sandbox) -> None:
+    sandbox.buildx(SUITE, "use", "croze")
+
+    def of_croze(text: str) -> list[list[str]]:
+        lines = text.splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("croze*"))
+        return [re.split(r" {2,}", line.strip()) for line in lines[start : start + 2]]
+
+    assert of_croze(sandbox.croze("ls").stdout) == of_croze(buildx(sandbox, "ls").stdout)
+
+    def as_json(text: str) -> dict[str, object]:
+        found: dict[str, object] = next(
+            value for value in map(json.loads, text.splitlines()) if value["Name"] == "croze"
+        )
+        return {key: value for key, value in found.items() if key != "LastActivity"}
+
+    format_ = ("ls", "--format", "json")
+    assert as_json(sandbox.croze(*format_).stdout) == as_json(buildx(sandbox, *format_).stdout)
+
+
+def test_a_chosen_builder_builds(sandbox: Sandbox) -> None:
+    context = sandbox.context("chosen", {"Dockerfile": "FROM scratch\nCOPY a /a\n", "a": "1"})
+    sandbox.buildx(SUITE, "use", "croze")
+    out = sandbox.path / "chosen-out"
+    sandbox.croze("build", "-o", out, context, env={"CROZE_RUNTIME_DIR": "/nonexistent/run"})
+    assert (out / "a").read_text() == "1"
+
+
+CARRIER = """\
+#!{python}
+import os, select, socket, sys
+open({told!r}, "a").write(" ".join(sys.argv[1:]) + chr(10))
+daemon = socket.socket(socket.AF_UNIX)
+daemon.connect({socket!r})
+ends = {{0: lambda data: daemon.sendall(data), daemon.fileno(): lambda data: os.write(1, data)}}
+while True:
+    for fd in select.select(list(ends), [], [])[0]:
+        data = os.read(fd, 65536)
+        if not data:
+            sys.exit()
+        ends[fd](data)
+"""
+
+
+def test_a_daemon_behind_a_command(sandbox: Sandbox) -> None:
+    """What `ssh HOST buildctl dial-stdio` would carry, carried by a program of that name."""
+    programs, told = sandbox.path / "programs", sandbox.path / "told"
+    programs.mkdir()
+    ssh = programs / "ssh"
+    socket = str(sandbox.socket)
+    ssh.write_text(CARRIER.format(python=sys.executable, told=str(told), socket=socket))
+    ssh.chmod(0o755)
+    env = {"PATH": f"{programs}:{sandbox.env['PATH']}"}
+    context = sandbox.context("far", {"Dockerfile": "FROM scratch\nCOPY a /a\n", "a": "1"})
+    sandbox.croze("create", "--driver", "remote", "--name", "far", "ssh://me@host:22/s", env=env)
+    out = sandbox.path / "far-out"
+    sandbox.croze("build", "--builder", "far", "-o", out, context, env=env)
+    assert (out / "a").read_text() == "1"
+    words = "-l me -p 22 -- host buildctl --addr unix:///s dial-stdio"
+    assert set(told.read_text().splitlines()) == {words}
+
+
+def test_a_command_that_fails_is_told(sandbox: Sandbox) -> None:
+    context = sandbox.context("gone", {"Dockerfile": "FROM scratch\n"})
+    sandbox.croze("create", "--driver", "remote", "--name", "far", "docker-container://gone")
+    env = {"PATH": "/nonexistent"}
+    failed = sandbox.croze("build", "--builder", "far", context, env=env, check=False)
+    assert failed.code == 1
+    assert "could not run docker: No such file or directory" in failed.stderr
