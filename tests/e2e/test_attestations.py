@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.sandbox import Sandbox
+from tests.e2e.sandbox import Sandbox, registry
 
 DOCKERFILE = """
 FROM base AS one
@@ -143,3 +143,63 @@ def test_what_can_not_be_told(
     done = sandbox.croze("build", *base(busybox), flag, context, check=False)
     assert done.code == 1
     assert error in done.stderr
+
+
+SCANNER = """
+FROM base
+COPY scan /
+CMD ["sh", "/scan"]
+"""
+SCAN = r"""
+cd "$BUILDKIT_SCAN_DESTINATION"
+for source in "$BUILDKIT_SCAN_SOURCE" "$BUILDKIT_SCAN_SOURCE_EXTRAS"/*; do
+  [ -d "$source" ] || continue
+  name=$(basename "$source")
+  files= comma=
+  for file in $(cd "$source" && find . -type f | grep -v /bin/ | sort); do
+    files="$files$comma{\"SPDXID\": \"SPDXRef-$comma$name\", \"fileName\": \"$file\"}" comma=,
+  done
+  echo "{\"_type\": \"https://in-toto.io/Statement/v1\",
+    \"predicateType\": \"https://spdx.dev/Document\",
+    \"predicate\": {\"spdxVersion\": \"SPDX-2.3\", \"name\": \"$name $BUILDKIT_SCAN_WORDS\",
+    \"files\": [$files]}}" > "$name.spdx.json"
+done
+"""
+SCANNED = """
+ARG BUILDKIT_SBOM_SCAN_CONTEXT=true
+FROM base AS one
+ARG BUILDKIT_SBOM_SCAN_STAGE=true
+RUN echo one > /made
+FROM scratch
+ARG BUILDKIT_SBOM_SCAN_CONTEXT
+COPY --from=one /made /
+COPY given /
+"""
+
+
+def test_an_image_scans(sandbox: Sandbox, busybox: Path, tmp_path: Path) -> None:
+    files = {"Dockerfile": SCANNED, "given": "1", "unused": "2"}
+    context = sandbox.context("scanned", files)
+    scanner = sandbox.context("scanner", {"Dockerfile": SCANNER, "scan": SCAN})
+    with registry(tmp_path / "registry") as host:
+        name = f"{host}/scanner:1"
+        sandbox.croze("build", *base(busybox), "-t", name, "--push", scanner)
+        out = sandbox.path / "out"
+        output = f"type=oci,tar=false,dest={out},name=app:1"
+        flags = [f"--sbom=generator={name},WORDS=said", "--provenance=mode=max"]
+        sandbox.croze("build", *base(busybox), *flags, "-o", output, context)
+    core, *rest = statements(out)
+    *extras, provenance = rest
+    assert core["predicate"]["name"] == "sbom said"
+    named = {each["fileName"]: each.get("comment", "") for each in core["predicate"]["files"]}
+    assert sorted(named) == ["./given", "./made"]
+    image = _read(out, _read(out, _index(out)["manifests"][0]["digest"])["manifests"][0]["digest"])
+    layers = [f"layerID: {layer['digest']}" for layer in image["layers"]]
+    assert [named["./made"], named["./given"]] == layers
+    assert sorted(each["predicate"]["name"] for each in extras) == [
+        "sbom-context said",
+        "sbom-one said",
+    ]
+    assert provenance["predicateType"] == "https://slsa.dev/provenance/v1"
+    dependencies = provenance["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert any("scanner" in each["uri"] for each in dependencies)

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from croze.attest.provenance import ProvenanceOptions, parse_options
-from croze.dockerfile.options import parse_attestations
+from croze.attest.scanner import ScanTarget
+from croze.daemon.results import result_platforms
+from croze.dockerfile.options import parse_attestations, parse_sbom
+from croze.gateway.bridge import Bridge, evaluate
+from croze.gateway.results import BridgeResult
+from croze.gateway.sboms import Generator, has_sbom, scanned
 
 
 @dataclass(frozen=True)
@@ -14,13 +19,36 @@ class Attests:
     """None for those that are not wanted. `builder_id`: what the builder is called."""
 
     provenance: ProvenanceOptions | None = None
+    sbom: Generator | None = None
+    ignore_cache: bool = False
+    """For SBOMs that no frontend makes."""
 
     @classmethod
     def of(cls, attrs: Mapping[str, str]) -> Attests:
         """Read a request's frontend attributes. Raises `InvalidRequest`."""
         found = parse_attestations(attrs)
         given = found.get("provenance")
-        return cls(parse_options(given) if given is not None else None)
+        sbom = parse_sbom(attrs)
+        mode = attrs.get("image-resolve-mode", "")
+        return cls(
+            parse_options(given) if given is not None else None,
+            Generator(sbom.generator, sbom.parameters, mode) if sbom is not None else None,
+            ignore_cache=attrs.get("no-cache") == "",
+        )
+
+    async def scanned(self, bridge: Bridge, result: BridgeResult) -> BridgeResult:
+        """An evaluated result with the SBOM that is wanted, unless a frontend has made one."""
+        if self.sbom is None or has_sbom(result):
+            return result
+        targets = {}
+        for key in result_platforms(result):
+            ref = result.refs[key] if result.refs is not None else result.ref
+            if ref is not None:
+                targets[key] = ScanTarget(ref.definition, ignore_cache=self.ignore_cache)
+        platform = bridge.services.platforms[0]
+        found = await scanned(bridge.apart(), result, self.sbom, platform, targets)
+        await evaluate(found)
+        return found
 
     @property
     def builder_id(self) -> str:

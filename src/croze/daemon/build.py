@@ -85,8 +85,9 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             solved(engine, bridge, request) as result,
         ):
             await evaluate(result)
-            provenance = BuildProvenance.of(engine, job, result, facts)
-            source = provenance.attach(await export_source(result, sessions), attests.provenance)
+            told = BuildProvenance.of(engine, job, result, facts)
+            result = await attests.scanned(bridge, result)
+            source = told.attach(await export_source(result, sessions), attests.provenance)
             wanted += await session_exports(engine, request, result, first_id=len(wanted))
             warnings = warnings_of(request, source)
             for text in () if wanted else warnings:
@@ -101,7 +102,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
                     job, request.Session, wanted, source, warnings, inline, compatibility
                 )
             finally:
-                await provenance.record(record, attests.builder_id)
+                await told.record(record, attests.builder_id)
             answers += await build_caches.export(result)
             record.result(result.metadata, answers)
             response = text_metadata(result.metadata)

@@ -21,7 +21,7 @@ from croze.dockerfile.lint import LintWarning, WarnSink, format_short
 from croze.dockerfile.llb_json import convert_llb_reply
 from croze.dockerfile.location import Ranges, fill_source, with_location, without_places
 from croze.dockerfile.options import parse_options
-from croze.dockerfile.resolver import FrontendResult, Resolver, ScanTarget
+from croze.dockerfile.resolver import FrontendResult, Resolver, Scan
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,
@@ -269,9 +269,11 @@ def _assemble(results: Sequence[_PlatformResult], *, multi: bool) -> FrontendRes
     return FrontendResult(definitions, metadata)
 
 
-def _scans(results: Sequence[_PlatformResult]) -> dict[str, ScanTarget]:
+def _scans(results: Sequence[_PlatformResult]) -> dict[str, Scan]:
     return {
-        result.key: ScanTarget(found.state, found.sbom_extras, found.ignore_cache)
+        result.key: Scan(
+            {name: state.marshal() for name, state in found.sbom_extras.items()}, found.ignore_cache
+        )
         for result in results
         for found in [result.conversion]
     }

@@ -109,7 +109,7 @@ def parse_options(
     network = _parse_network(raw.get("force-network-mode", ""))
     multi = _parse_multi(raw, len(targets) > 1)
     imports = parse_cache_imports(raw)
-    sbom = _parse_sbom(raw)
+    sbom = parse_sbom(raw)
     return Options(
         raw=raw,
         target=raw.get("target", ""),
@@ -258,7 +258,8 @@ def _bad_imports(text: str, wrong: str) -> InvalidRequest:
     return InvalidRequest(f"failed to unmarshal cache-imports ({quote(text)}): {wrong}")
 
 
-def _parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
+def parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
+    """The SBOM that a request wants, if any. Raises `InvalidRequest`."""
     attrs = parse_attestations(raw).get("sbom")
     if attrs is None:
         return None

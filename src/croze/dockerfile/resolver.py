@@ -13,7 +13,6 @@ from typing import Protocol
 from croze.api import ops_pb2
 from croze.errors import Detail, Range, SourceDetail, Unsupported
 from croze.image.platform import Platform
-from croze.llb.state import State
 
 
 @dataclass(frozen=True)
@@ -106,12 +105,11 @@ class Resolver(Protocol):
 
 
 @dataclass(frozen=True)
-class ScanTarget:
-    """What one platform's SBOM is about: the result, and what else was used, by stage name or
-    `context`. With `ignore_cache` the scan is to run again."""
+class Scan:
+    """What one platform's SBOM is about besides the result, by stage name or `context`. With
+    `ignore_cache` the scan is to run again."""
 
-    core: State
-    extras: Mapping[str, State]
+    extras: Mapping[str, ops_pb2.Definition]
     ignore_cache: bool
 
 
@@ -125,4 +123,4 @@ class FrontendResult:
 
     definitions: Mapping[str, ops_pb2.Definition]
     metadata: Mapping[str, bytes]
-    scans: Mapping[str, ScanTarget] = field(default_factory=dict)
+    scans: Mapping[str, Scan] = field(default_factory=dict)

@@ -38,7 +38,7 @@ async def from_frontend(given: Sequence[Attestation], sessions: Sequence[str]) -
     for each in given:
         _check(each)
         found += await _unbundled(each, sessions) if each.bundle else [each]
-    return [a for a in found if _is_core(a)] + [a for a in found if not _is_core(a)]
+    return [a for a in found if is_core(a)] + [a for a in found if not is_core(a)]
 
 
 def _check(attestation: Attestation) -> None:
@@ -54,9 +54,11 @@ def _check(attestation: Attestation) -> None:
         raise InvalidRequest("frontend may not set provenance attestations")
 
 
-def _is_core(attestation: Attestation) -> bool:
+def is_core(attestation: Attestation) -> bool:
+    """It is the SBOM of the result itself, not of what was used for it."""
     name = attestation.metadata.get(_SBOM_CORE)
-    return name is not None and attestation.path.partition(".")[0].encode() == name
+    stem = os.path.basename(attestation.path).partition(".")[0]
+    return name is not None and stem.encode() == name
 
 
 async def _unbundled(bundle: Attestation, sessions: Sequence[str]) -> list[Attestation]:

@@ -19,10 +19,12 @@ from croze.export.contract import (
     NamedSubject,
     PlatformResult,
 )
+from croze.export.layer_files import LayerFiles
 from croze.export.options import CommitOptions, settle, source_epoch
 from croze.export.parallel import all_of
 from croze.export.patch import LayerFacts, checked, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
+from croze.export.supplement import supplemented
 from croze.image import config as configs
 from croze.image import descriptor as media
 from croze.image import gojson
@@ -291,8 +293,13 @@ class Writer:
             )
             for name in names
         ]
+        sessions = self.ctx.sessions
+        if image.result.ref is not None:
+            chain = [layer.digest for layer in image.layers]
+            layers = LayerFiles(self.services, image.result.ref, chain, sessions)
+            noted = [await supplemented(each, layers, sessions) for each in noted]
         statements = [
-            (each.predicate_type, await attestations.statement(each, subjects, self.ctx.sessions))
+            (each.predicate_type, await attestations.statement(each, subjects, sessions))
             for each in noted
         ]
         entry, blobs = await attestations.write_manifest(

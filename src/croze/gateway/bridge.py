@@ -101,6 +101,12 @@ class Bridge:
         self.scope.refs.append(ref)
         return ref
 
+    def apart(self) -> Bridge:
+        """The same for what is no part of what the client asked, nor of its provenance."""
+        other = copy(self)
+        other.scope = Scope(self.services.producers)
+        return other
+
     def definitions(self) -> list[ops_pb2.Definition]:
         """All that refs were made of so far."""
         return [ref.definition for ref in self._refs.all]

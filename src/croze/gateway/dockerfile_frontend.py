@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from croze.api import ops_pb2
+from croze.attest.scanner import ScanTarget
 from croze.dockerfile import frontend
 from croze.dockerfile.frontend import Syntax
-from croze.dockerfile.options import parse_cache_imports
+from croze.dockerfile.options import parse_cache_imports, parse_sbom
 from croze.dockerfile.resolver import FrontendResult
 from croze.errors import InvalidRequest
 from croze.gateway.bridge import Bridge
@@ -21,6 +22,7 @@ from croze.gateway.contract import EXTERNAL_FRONTEND, FrontendRequest, SolveRequ
 from croze.gateway.imports import CacheImport
 from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeRef, BridgeResult
+from croze.gateway.sboms import Generator, scanned
 from croze.image import reference
 
 NAME: Final = "dockerfile.v0"
@@ -53,7 +55,9 @@ class DockerfileFrontend:
             return None
 
         found = await frontend.build(request.opts, resolver, forward=forward)
-        return external[0] if external else _result(bridge, found)
+        if external:
+            return external[0]
+        return await _with_sboms(bridge, request, found, _result(bridge, found))
 
 
 def own_frontend(image: str) -> tuple[bool, bool]:
@@ -82,6 +86,22 @@ def _result(bridge: Bridge, found: FrontendResult) -> BridgeResult:
     if refs.keys() <= {""}:
         return BridgeResult(ref=refs.get(""), metadata=found.metadata)
     return BridgeResult(refs=refs, metadata=found.metadata)
+
+
+async def _with_sboms(
+    bridge: Bridge, request: FrontendRequest, found: FrontendResult, result: BridgeResult
+) -> BridgeResult:
+    asked = parse_sbom(request.opts)
+    if asked is None or not found.scans:
+        return result
+    only = found.definitions.get("")
+    targets = {
+        key: ScanTarget(only or found.definitions[key], scan.extras, scan.ignore_cache)
+        for key, scan in found.scans.items()
+    }
+    mode = request.opts.get("image-resolve-mode", "")
+    generator = Generator(asked.generator, asked.parameters, mode)
+    return await scanned(bridge, result, generator, bridge.services.platforms[0], targets)
 
 
 def _ref(bridge: Bridge, definition: ops_pb2.Definition) -> BridgeRef | None:
