@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.sandbox import Done, Sandbox
+from tests.e2e.sandbox import CROZE, Done, Sandbox
 from tests.e2e.test_build import base
+from tests.e2e.test_crowd import until
 
 APP = """\
 FROM base AS build
@@ -81,15 +83,16 @@ def kinds(reasons: list[dict[str, Any]]) -> list[str]:
 
 def test_files_that_changed_are_named(app: App) -> None:
     first = app.build()
-    assert "cache miss" not in first.output
+    assert "croze why" not in first.output
     assert {kind for r in app.why().values() for kind in kinds(r)} <= {"new", "parent"}
     (app.path / "src/a").write_text("changed\n")
     (app.path / "src/sub/new").write_text("new\n")
     (app.path / "src/sub/c").unlink()
     second = app.build()
-    warned = "cache miss: [build 2/4] COPY src ./: 3 files changed: src/a, src/sub/c (removed), "
-    assert f"{warned}src/sub/new (added)\n" in second.stderr
-    assert second.stderr.count(" - cache miss") == 1, second.stderr
+    told = "3 files changed: src/a, src/sub/c (removed), src/sub/new (added) (croze why)"
+    line = f"4 of 6 steps ran, from [build 2/4] COPY src ./: {told}"
+    assert second.stderr.splitlines()[-1] == line
+    assert "warning" not in second.stderr
     found = app.why()
     assert list(found) == [COPY, RUN, TAKE, LAST]
     (files,) = found[COPY]
@@ -111,7 +114,7 @@ def test_permissions_are_told_from_content(app: App) -> None:
     (app.path / "src/a").chmod(0o600)
     (app.path / "src/b").write_text("other\n")
     (app.path / "src/b").chmod(0o600)
-    assert "2 files changed: src/a (permissions), src/b\n" in app.build().stderr
+    assert "2 files changed: src/a (permissions), src/b (croze why)\n" in app.build().stderr
     assert app.why()[COPY][0]["files"] == [
         {"path": "src/a", "kind": "mode"},
         {"path": "src/b", "kind": "changed"},
@@ -144,13 +147,14 @@ def test_text_for_people(app: App) -> None:
 def test_a_build_argument(app: App) -> None:
     app.build()
     done = app.build("--build-arg=VERSION=2")
-    warned = "cache miss: [build 3/4] RUN echo 2 > /version && cat a b > /both: "
-    assert f"{warned}build argument VERSION: 1 → 2\n" in done.stderr
+    line = "[build 3/4] RUN echo 2 > /version && cat a b > /both"
+    told = "build argument VERSION: 1 → 2 (croze why)"
+    assert f"1 of 6 steps ran, from {line}: {told}" == done.stderr.splitlines()[-1]
     found = app.why()
     (reasons,) = found.values()
     assert reasons == [{"kind": "argument", "subject": "VERSION", "old": "1", "new": "2"}]
-    quiet = app.build("--build-arg=VERSION=3", "--build-arg=CROZE_WHY=0")
-    assert "cache miss" not in quiet.stderr
+    words = [*base(app.busybox), "--quiet", "--build-arg=VERSION=3"]
+    assert app.sandbox.croze("build", *words, app.path).stderr == ""
 
 
 def test_an_environment_variable(app: App) -> None:
@@ -164,8 +168,7 @@ def test_an_environment_variable(app: App) -> None:
 def test_an_instruction(app: App) -> None:
     app.build()
     app.edit("RUN wc -l /both", "RUN wc -c /both")
-    done = app.build()
-    assert "cache miss" not in done.stderr, "who edits a line knows"
+    app.build()
     (reasons,) = app.why().values()
     old, new = "RUN wc -l /both > /lines", "RUN wc -c /both > /lines"
     assert reasons == [{"kind": "instruction", "old": old, "new": new}]
@@ -193,7 +196,7 @@ def test_mounts_and_secrets(app: App) -> None:
 
 def test_no_cache_and_what_was_pruned(lone: App) -> None:
     lone.build()
-    assert "cache miss" not in lone.build("--no-cache").stderr
+    assert "croze why" not in lone.build("--no-cache").stderr
     assert {kind for r in lone.why().values() for kind in kinds(r)} == {"no-cache"}
     lone.build()
     lone.sandbox.croze("prune", "--force", "--all")
@@ -242,12 +245,75 @@ def test_failed_builds_are_explained_too(app: App) -> None:
     assert reasons[0]["kind"] == "instruction"
 
 
-def test_stock_buildx_shows_the_warning(app: App) -> None:
-    app.build(client="sid")
-    (app.path / "src/a").write_text("changed for buildx\n")
-    done = app.build(client="sid")
-    assert "1 warning found" in done.stderr
+def test_misses_are_warnings_if_that_is_wanted(lone: App) -> None:
+    lone.build(client="sid")
+    (lone.path / "src/a").write_text("changed for buildx\n")
+    assert "warning" not in lone.build(client="sid").stderr
+    lone.sandbox.stop()
+    config = lone.sandbox.path / "crozed.toml"
+    config.write_text("[why]\nwarnings = true\n")
+    lone.sandbox.start("--config", str(config))
+    (lone.path / "src/a").write_text("changed once more\n")
+    done = lone.build(client="sid")
+    assert "1 warning found (use docker --debug to expand)" in done.stderr
     assert f" - cache miss: {COPY}: 1 file changed: src/a\n" in done.stderr
+    (lone.path / "src/a").write_text("for croze\n")
+    assert "1 warning found (use croze --debug to expand)" in lone.build().stderr
+    (lone.path / "src/a").write_text("and again\n")
+    assert "cache miss" not in lone.build("--build-arg=CROZE_WHY=0").stderr
+    lone.edit("wc -l", "wc -c")
+    assert "cache miss" not in lone.build().stderr, "who edits a line knows"
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_the_nearest_state_that_would_have_hit(app: App, cached: bool) -> None:
+    app.build()
+    (app.path / "src/b").write_text("edited\n")
+    app.build()
+    (app.path / "src/b").write_text("2\n")
+    if cached:
+        app.build()
+        assert app.why() == {}
+    (app.path / "src/a").write_text(f"the one edit {cached}\n")
+    app.build()
+    assert app.why()[COPY][0]["files"] == [{"path": "src/a", "kind": "changed"}]
+
+
+@pytest.mark.parametrize("needs", ["", "secret"])
+def test_what_failed_never_had_a_result(app: App, needs: str) -> None:
+    line = f"RUN --mount=type=secret,id=key,required={'true' if needs else 'false'} test -n x"
+    line += "" if needs else " -a -e /none"
+    app.edit("RUN wc -l /both > /lines", line)
+    name = f"[stage-1 2/3] {line}"
+    for _ in range(2):
+        app.build(check=False)
+    assert kinds(app.why()[name]) == ["failed"]
+    assert "it failed the last time" in app.sandbox.croze("why").stdout
+    assert app.plan()[name]["reasons"] == [{"kind": "failed"}]
+    if needs:
+        key = app.path.parent / "key"
+        key.write_text("k")
+        app.build(f"--secret=id=key,src={key}")
+        assert kinds(app.why()[name]) == ["failed"]
+
+
+def test_an_owner_that_nobody_is(app: App) -> None:
+    app.edit("COPY --from=build /both /both", "COPY --from=build --chown=nobody-here /both /both")
+    for _ in range(2):
+        app.build(check=False)
+    assert {kind for reasons in app.why().values() for kind in kinds(reasons)} <= {"new", "failed"}
+
+
+def test_what_was_stopped_never_had_a_result(app: App) -> None:
+    app.edit("RUN wc -l /both > /lines", "RUN echo up && sleep 1000")
+    words: list[str | Path] = [CROZE, "build", *base(app.busybox), "--progress=plain", app.path]
+    with subprocess.Popen(words, env=app.sandbox.env, stderr=subprocess.PIPE) as client:
+        until(client, b" up\n")
+        client.send_signal(signal.SIGINT)
+        client.communicate(timeout=60)
+    name = "[stage-1 2/3] RUN echo up && sleep 1000"
+    assert kinds(app.why()[name]) == ["parent"]
+    assert app.plan()[name]["reasons"] == [{"kind": "stopped"}]
 
 
 def test_a_plan_comes_true(lone: App) -> None:

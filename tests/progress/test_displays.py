@@ -269,7 +269,7 @@ def test_the_summary_of_warnings() -> None:
     out = StringIO()
     print_warnings(found, out)
     assert out.getvalue() == (
-        "\n \x1b[33m1 warning found (use docker --debug to expand):\n\x1b[0m - careful\n"
+        "\n \x1b[33m1 warning found (use croze --debug to expand):\n\x1b[0m - careful\n"
     )
     found.add(warning("b", "other").warnings)
     out = StringIO()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from croze.solver.contract import Edge, OpContext, Result, Vertex
 from croze.solver.observe import Outcome, VertexFacts
@@ -151,10 +151,14 @@ async def test_a_forecast_comes_true_on_long_chains() -> None:
 class Listener:
     def __init__(self) -> None:
         self.heard: list[VertexFacts] = []
+        self.gone: list[str] = []
 
     def missed(self, facts: VertexFacts, ctx: OpContext) -> None:
         assert ctx.vertex is facts.vertex
         self.heard.append(facts)
+
+    def lost(self, results: Sequence[str]) -> None:
+        self.gone += results
 
 
 async def test_the_observer_hears_of_misses_and_the_job_of_all() -> None:
@@ -163,7 +167,6 @@ async def test_the_observer_hears_of_misses_and_the_job_of_all() -> None:
         await build(solver, copied(5))
         assert [f.vertex.name for f in listener.heard] == ["base", "context", "copy"]
         copy = listener.heard[-1]
-        assert copy.outcome is RAN
         assert copy.inputs[1].content == sha("content 5")
         assert all(item.result is not None for item in copy.inputs)
         listener.heard.clear()
@@ -173,3 +176,21 @@ async def test_the_observer_hears_of_misses_and_the_job_of_all() -> None:
             await built.release()
         assert found == {"base": Outcome.UNUSED, "context": RAN, "copy": CACHED}
         assert [f.vertex.name for f in listener.heard] == ["context"]
+
+
+async def test_the_observer_hears_what_is_lost_and_the_job_what_is_stored() -> None:
+    world, listener = World(), Listener()
+    async with Solver(world.keys, world.results, world.resolve, observer=listener) as solver:
+        for number in range(2):
+            async with solver.job(f"job {number}") as job:
+                await (await job.build(Edge(copied(5)))).release()
+                stored = {f.vertex.name: f.stored for f in job.facts()}
+        assert all(len(found) == 1 for found in stored.values()), "found or not needed"
+        (gone,) = stored["copy"]
+        del world.results.values[gone]
+        await solver.forget_lost()
+        assert listener.gone == [gone]
+        (gone,) = stored["base"]
+        del world.results.values[gone]
+        await build(solver, copied(5))
+        assert gone in listener.gone, "what is found to be gone is told, too"

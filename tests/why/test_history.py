@@ -27,7 +27,8 @@ def test_newest_first_and_only_so_many(tmp_path: Path) -> None:
     assert latest.ref == "other5"
     found = history.find("ref4")
     assert found is not None
-    assert found.steps == made("ref4").steps
+    assert found.ref == "ref4"
+    assert [step.name for step in found.steps] == [step.name for step in made("").steps]
     assert history.find("ref1") is None
     assert history.find("ref") is not None, "a beginning will do"
     history.close()
@@ -68,5 +69,5 @@ def test_damage_is_no_failure(tmp_path: Path) -> None:
     history.close()
     assert (tmp_path / "why.db").stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(tmp_path / "why.db") as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 import pytest
 
@@ -10,9 +11,11 @@ from croze.api import ops_pb2
 from croze.fs.changed import Changes, FileChange
 from croze.fs.checksum import Query
 from croze.why import text
-from croze.why.reasons import Reason, explain
+from croze.why.explainer import explain
+from croze.why.reasons import Reason
 from croze.why.record import Build, Step, StepInput, place_of
 
+_NUMBERS = count()
 ONE = Changes((FileChange("a", "changed"),), 1, 5)
 
 
@@ -29,9 +32,12 @@ def step(
     identity: str = "",
     pin: str = "",
     ignore_cache: bool = False,
+    result: str | None = None,
 ) -> Step:
     where, number, words = place_of(name, 0)
     data = (op or ops_pb2.Op()).SerializeToString()
+    if result is None:
+        result = f"result {next(_NUMBERS)}" if outcome in ("ran", "cached") else ""
     made = identity or f"{name}{data.hex()}{pin}{[(i.step, i.content) for i in inputs]}"
     return Step(
         name=name,
@@ -49,6 +55,7 @@ def step(
         ignore_cache=ignore_cache,
         identity=made.encode(),
         inputs=inputs,
+        results=(result,) if result else (),
     )
 
 
@@ -74,7 +81,11 @@ def build(*steps: Step, ref: str = "now", args: tuple[str, ...] = ()) -> Build:
 
 def why(now: Build, *earlier: Build) -> tuple[Reason, ...]:
     """Of the last step."""
-    return explain(now.steps[-1], now, earlier, compare).reasons
+    return explain(now.steps[-1], now, earlier, compare, nothing_gone).reasons
+
+
+def nothing_gone(results: Sequence[str], at_us: int) -> bool:
+    return False
 
 
 def test_nothing_on_record() -> None:
@@ -105,7 +116,7 @@ def test_the_nearest_line_is_compared() -> None:
     moved = step("[3/3] RUN make", run("A=1"))
     now = build(step("[2/3] RUN new", run(args="new")), moved)
     assert why(now, same) == (Reason("environment", "A", "2", "1"),)
-    new = explain(now.steps[0], now, [same], compare)
+    new = explain(now.steps[0], now, [same], compare, nothing_gone)
     assert new.reasons == (Reason("new"),), "a line that moved is not the old text of another"
 
 
@@ -122,7 +133,9 @@ def test_the_newest_record_that_has_the_line_counts() -> None:
         build(step(line, run("A=2")), ref="middle"),
         build(step(line, run("A=3")), ref="oldest"),
     ]
-    found = explain(step(line, run("A=1")), build(step(line, run("A=1"))), past, compare)
+    found = explain(
+        step(line, run("A=1")), build(step(line, run("A=1"))), past, compare, nothing_gone
+    )
     assert found.compared_ref == "middle"
 
 
@@ -166,7 +179,9 @@ def test_parents_and_what_was_pruned() -> None:
     old = build(step(first, run(args="1")), step(second, run(), StepInput(0)))
     now = build(step(first, run("A=1", args="1")), step(second, run(), StepInput(0), identity="x"))
     assert why(now, old) == (Reason("parent", first),)
-    found_again = build(step(first, run(args="1"), outcome="cached"), old.steps[1])
+    found_again = build(
+        step(first, run(args="1"), outcome="cached"), step(second, run(), StepInput(0))
+    )
     assert why(found_again, old) == (Reason("pruned"),)
     no_cache = build(step(second, run(), ignore_cache=True))
     assert why(no_cache, old) == (Reason("no-cache"),)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63roze/api/why.proto\x12\x08\x63roze.v1\x1a\x1fgoogle/protobuf/timestamp.proto\",\n\x0e\x45xplainRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\r\"\x9b\x01\n\x0f\x45xplainResponse\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x08\x12\x1d\n\x05steps\x18\x06 \x03(\x0b\x32\x0e.croze.v1.Step\"\x9d\x01\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\r\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12!\n\x07reasons\x18\x04 \x03(\x0b\x32\x10.croze.v1.Reason\x12\x14\n\x0c\x63ompared_ref\x18\x05 \x01(\t\x12/\n\x0b\x63ompared_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x96\x01\n\x06Reason\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0b\n\x03old\x18\x03 \x01(\t\x12\x0b\n\x03new\x18\x04 \x01(\t\x12\x1d\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x0e.croze.v1.File\x12\x12\n\nfile_count\x18\x06 \x01(\x04\x12\x12\n\nfile_total\x18\x07 \x01(\x04\x12\x0c\n\x04text\x18\x08 \x03(\t\"\"\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t2E\n\x03Why\x12>\n\x07\x45xplain\x12\x18.croze.v1.ExplainRequest\x1a\x19.croze.v1.ExplainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63roze/api/why.proto\x12\x08\x63roze.v1\x1a\x1fgoogle/protobuf/timestamp.proto\",\n\x0e\x45xplainRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\r\"\xac\x01\n\x0f\x45xplainResponse\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x08\x12\x1d\n\x05steps\x18\x06 \x03(\x0b\x32\x0e.croze.v1.Step\x12\x0f\n\x07summary\x18\x07 \x01(\t\"\x9d\x01\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\r\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12!\n\x07reasons\x18\x04 \x03(\x0b\x32\x10.croze.v1.Reason\x12\x14\n\x0c\x63ompared_ref\x18\x05 \x01(\t\x12/\n\x0b\x63ompared_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x96\x01\n\x06Reason\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0b\n\x03old\x18\x03 \x01(\t\x12\x0b\n\x03new\x18\x04 \x01(\t\x12\x1d\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x0e.croze.v1.File\x12\x12\n\nfile_count\x18\x06 \x01(\x04\x12\x12\n\nfile_total\x18\x07 \x01(\x04\x12\x0c\n\x04text\x18\x08 \x03(\t\"\"\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t2E\n\x03Why\x12>\n\x07\x45xplain\x12\x18.croze.v1.ExplainRequest\x1a\x19.croze.v1.ExplainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINREQUEST']._serialized_start=66
   _globals['_EXPLAINREQUEST']._serialized_end=110
   _globals['_EXPLAINRESPONSE']._serialized_start=113
-  _globals['_EXPLAINRESPONSE']._serialized_end=268
-  _globals['_STEP']._serialized_start=271
-  _globals['_STEP']._serialized_end=428
-  _globals['_REASON']._serialized_start=431
-  _globals['_REASON']._serialized_end=581
-  _globals['_FILE']._serialized_start=583
-  _globals['_FILE']._serialized_end=617
-  _globals['_WHY']._serialized_start=619
-  _globals['_WHY']._serialized_end=688
+  _globals['_EXPLAINRESPONSE']._serialized_end=285
+  _globals['_STEP']._serialized_start=288
+  _globals['_STEP']._serialized_end=445
+  _globals['_REASON']._serialized_start=448
+  _globals['_REASON']._serialized_end=598
+  _globals['_FILE']._serialized_start=600
+  _globals['_FILE']._serialized_end=634
+  _globals['_WHY']._serialized_start=636
+  _globals['_WHY']._serialized_end=705
 # @@protoc_insertion_point(module_scope)

@@ -51,10 +51,15 @@ class ExplainResponse(message.Message):
     CREATED_AT_FIELD_NUMBER: builtins.int
     FAILED_FIELD_NUMBER: builtins.int
     STEPS_FIELD_NUMBER: builtins.int
+    SUMMARY_FIELD_NUMBER: builtins.int
     ref: builtins.str
     file: builtins.str
     target: builtins.str
     failed: builtins.bool
+    summary: builtins.str
+    """How many steps ran, and what the first of them was for, in one line; empty where there was
+    nothing to compare with (a first build, one that was not to use the cache).
+    """
     @builtins.property
     def created_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
@@ -70,10 +75,11 @@ class ExplainResponse(message.Message):
         created_at: timestamp_pb2.Timestamp | None = ...,
         failed: builtins.bool = ...,
         steps: abc.Iterable[Step] | None = ...,
+        summary: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "failed", b"failed", "file", b"file", "ref", b"ref", "steps", b"steps", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "failed", b"failed", "file", b"file", "ref", b"ref", "steps", b"steps", "summary", b"summary", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -92,7 +98,7 @@ class Step(message.Message):
     line: builtins.int
     """Of the Dockerfile; 0 if not known."""
     outcome: builtins.str
-    """`cached`, `ran`, `failed` or `unused`."""
+    """`cached`, `ran`, `failed`, `running` (it was stopped) or `unused`."""
     compared_ref: builtins.str
     """The build with the nearest earlier record of the same line; empty if there is none."""
     @builtins.property
@@ -129,7 +135,8 @@ class Reason(message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     kind: builtins.str
     """`files`, `argument`, `environment`, `instruction`, `base`, `source`, `mount`, `secret`, `ssh`,
-    `option`, `platform`, `no-cache`, `pruned`, `parent`, `new` or `uncacheable`.
+    `option`, `platform`, `no-cache`, `pruned`, `failed`, `stopped`, `shared`, `parent`, `new` or
+    `uncacheable`.
     """
     subject: builtins.str
     """What changed: a variable's name, where files are, the step that missed first."""

@@ -110,7 +110,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     def warn(display: Display) -> None:
         """After a failed build, too."""
         if mode != "quiet":
-            print_warnings(display.warnings, sys.stderr, debug=common.debug)
+            print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     wanted = options(read, call)
     try:
@@ -120,16 +120,24 @@ def run(argv: Sequence[str], common: Common) -> int:
             builder=engine() if there.in_engine else crozed(),
             progress=mode,
             on_close=warn,
+            explain=mode in ("auto", "plain", "tty") and not call.name,
         )
     except NotWritten:
         raise
     except CrozeError as error:
         raise error.wrap("failed to build") from error
+    if result.missed:
+        print(f"{result.missed} (croze why)", file=sys.stderr)
     if call.name:
         return print_answer(call, result, dockerfile_name(read))
     if read.quiet:
         print(result.image_id)
     return 0
+
+
+def tool() -> str:
+    """The command that takes `--debug`: Docker's, if it has started us as its plugin."""
+    return "docker" if os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") else "croze"
 
 
 def print_answer(call: Call, result: BuildResult, shown_file: str) -> int:

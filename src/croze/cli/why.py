@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from croze.client.why import Explanation, Step
 
 _REF = re.compile(r"[a-z0-9]{6,}")
-MISSED = ("ran", "failed")
+MISSED = ("ran", "failed", "running")
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -109,10 +109,14 @@ def step_lines(step: Step, *, failed: bool) -> Iterator[str]:
         yield "in the cache"
     elif step.outcome not in MISSED:
         yield "not reached" if failed else "not needed: what follows was in the cache"
+    elif not step.reasons:
+        yield "nothing is on record that says why"
     for reason in step.reasons:
         yield from reason.text
     if step.outcome == "failed":
         yield "the step failed"
+    if step.outcome == "running":
+        yield "the step was stopped before it was done"
 
 
 def as_json(found: Explanation, steps: Sequence[Step]) -> dict[str, object]:

@@ -38,6 +38,8 @@ class BuildResult:
     response: dict[str, str] = field(default_factory=dict)
     """The exporters' response, as the daemon gave it."""
     warnings: tuple[control_pb2.VertexWarning, ...] = ()
+    missed: str = ""
+    """How many steps missed the cache and why, in one line, if that was to be asked."""
 
     @property
     def digest(self) -> str:
@@ -81,11 +83,13 @@ async def build_async(
     tty_desc: str = "",
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
+    explain: bool = False,
 ) -> BuildResult:
     """Build on the daemon that `dial` reaches; cancel the task to cancel the build.
 
     `progress` is drawn on `out` (standard error); `on_status` sees the status besides; `on_close`
-    is called when the display has ended, however the build did. Raises `errors.CrozeError`.
+    is called when the display has ended, however the build did. With `explain` the daemon is
+    asked why steps missed the cache. Raises `errors.CrozeError`.
     Writes `iidfile` and `metadata_file` if the options name them.
     """
     from croze.progress.display import make_display
@@ -95,7 +99,13 @@ async def build_async(
     )
     async with dial() as client:
         return await run_build(
-            client, options, display, builder=builder, on_status=on_status, on_close=on_close
+            client,
+            options,
+            display,
+            builder=builder,
+            on_status=on_status,
+            on_close=on_close,
+            explain=explain,
         )
 
 
@@ -107,11 +117,16 @@ async def run_build(
     builder: Builder | None = None,
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
+    explain: bool = False,
 ) -> BuildResult:
     """Build with a client and a display of one's own. The display is closed at the end."""
     from croze.progress.display import running
 
+    ran = False
+
     def show(status: control_pb2.StatusResponse) -> None:
+        nonlocal ran
+        ran = ran or any(v.HasField("completed") and step_ran(v) for v in status.vertexes)
         display.update(status)
         if on_status is not None:
             on_status(status)
@@ -128,7 +143,8 @@ async def run_build(
         plan.close()
         if on_close is not None:
             on_close(display)
-    result = BuildResult(solved.ref, solved.exporter_response, tuple(display.warnings))
+    missed = await why_missed(client, solved.ref) if ran and explain else ""
+    result = BuildResult(solved.ref, solved.exporter_response, tuple(display.warnings), missed)
     _write_files(options, result)
     return result
 
@@ -144,6 +160,7 @@ def build(
     tty_desc: str = "",
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
+    explain: bool = False,
 ) -> BuildResult:
     """`build_async`, run to its end."""
     import asyncio
@@ -159,8 +176,24 @@ def build(
             tty_desc=tty_desc,
             on_status=on_status,
             on_close=on_close,
+            explain=explain,
         )
     )
+
+
+def step_ran(vertex: control_pb2.Vertex) -> bool:
+    """Whether it is a step of the user's that the cache did not have."""
+    return bool(vertex.inputs) and not vertex.cached and vertex.name.startswith("[")
+
+
+async def why_missed(client: Client, ref: str) -> str:
+    """What the daemon knows; nothing from one that keeps no records."""
+    from croze.client.why import explain
+
+    try:
+        return (await explain(client.channel, ref, files=3)).summary
+    except CrozeError:
+        return ""
 
 
 class NotWritten(CrozeError):

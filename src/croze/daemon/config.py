@@ -141,7 +141,7 @@ class Why(msgspec.Struct, frozen=True, rename="camel"):
     """`[why]`: records of past builds, Croze's own. `warnings`: of steps that miss the cache;
     `builds`: how many are remembered of each Dockerfile, 0 for none."""
 
-    warnings: bool = True
+    warnings: bool = False
     builds: int = 20
 
 

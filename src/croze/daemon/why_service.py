@@ -12,7 +12,8 @@ from croze.errors import NotFound
 from croze.gotypes.strings import shown
 from croze.grpc_errors import Context, unary
 from croze.why import text
-from croze.why.reasons import Explained, Reason
+from croze.why.explainer import Explained
+from croze.why.reasons import Reason
 from croze.why.record import Build, Step
 from croze.why.recorder import LISTED_FILES, BuildInfo, scope_of
 
@@ -48,6 +49,7 @@ def response(build: Build, explained: list[Explained]) -> why_pb2.ExplainRespons
         created_at=timestamp(_moment(build.created_us)),
         failed=build.failed,
         steps=[_step(s, reasons.get(s.digest)) for s in build.steps if not s.internal],
+        summary=text.summary(build, explained),
     )
 
 

@@ -52,13 +52,17 @@ def _key(warning: control_pb2.VertexWarning) -> tuple[object, ...]:
 
 
 def print_warnings(
-    warnings: Collection[control_pb2.VertexWarning], out: TextIO, *, debug: bool = False
+    warnings: Collection[control_pb2.VertexWarning],
+    out: TextIO,
+    *,
+    debug: bool = False,
+    tool: str = "croze",
 ) -> None:
-    """The summary; with `debug` all that is known of each."""
+    """The summary; with `debug`, a flag of `tool`, all that is known of each."""
     if not len(warnings):
         return
     count = "1 warning found" if len(warnings) == 1 else f"{len(warnings)} warnings found"
-    hint = "" if debug else " (use docker --debug to expand)"
+    hint = "" if debug else f" (use {tool} --debug to expand)"
     out.write(f"\n {YELLOW}{count}{hint}:\n{RESET}")
     for warning in warnings:
         out.write(f" - {warning.short.decode(errors='replace')}\n")

@@ -134,6 +134,13 @@ class Graph:
             loop = asyncio.get_running_loop()
             self._flush_timer = loop.call_later(_FLUSH_AFTER_S, self._flush)
 
+    def forget_results(self, ids: Sequence[str]) -> None:
+        """Results are gone: so are the keys that only led to them."""
+        for id in ids:
+            self.keys.release_result(id)
+        if ids and self.observer is not None:
+            self.observer.lost(ids)
+
     def _flush(self) -> None:
         self._flush_timer = None
         try:

@@ -5,6 +5,7 @@ The solver only says what it saw; it keeps nothing and compares nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +26,8 @@ class Outcome(Enum):
     RAN = "ran"
     """The cache had nothing, or was not to be asked: the op ran, or runs."""
     FAILED = "failed"
+    RUNNING = "running"
+    """Its op runs. Of a build that has ended: it was stopped before it was done."""
     UNUSED = "unused"
     """Nobody needed its result: what stands on it was found, or the build ended before."""
     UNKNOWN = "unknown"
@@ -51,6 +54,8 @@ class VertexFacts:
     inputs: tuple[InputFacts, ...]
     outcome: Outcome
     op: Op | None = None
+    stored: tuple[str, ...] = ()
+    """Ids of the results that the daemon's cache has for it now."""
 
 
 class Observer(Protocol):
@@ -59,6 +64,9 @@ class Observer(Protocol):
     def missed(self, facts: VertexFacts, ctx: OpContext) -> None:
         """The cache had nothing for a vertex whose inputs are all there: its op starts now. Called
         in the event loop; must be quick and must not raise."""
+
+    def lost(self, results: Sequence[str]) -> None:
+        """The cache has forgotten results, by id: they were removed. Likewise."""
 
 
 def facts_of(active: ActiveVertex) -> VertexFacts:
@@ -76,7 +84,16 @@ def facts_of(active: ActiveVertex) -> VertexFacts:
                 made.result if made is not None else None,
             )
         )
-    return VertexFacts(vertex, maps, tuple(inputs), _outcome(active), active.op)
+    return VertexFacts(
+        vertex, maps, tuple(inputs), _outcome(active), active.op, tuple(_stored(active))
+    )
+
+
+def _stored(active: ActiveVertex) -> Iterator[str]:
+    keys, results = active.graph.keys, active.graph.results
+    for edge in active.edges.values():
+        for key in dict.fromkeys((*edge.keys, *edge.result_keys)):
+            yield from (one.id for one in keys.results(key) if results.exists(one.id))
 
 
 def _outcome(active: ActiveVertex) -> Outcome:
@@ -86,4 +103,4 @@ def _outcome(active: ActiveVertex) -> Outcome:
         return Outcome.FAILED
     if any(edge.result is not None for edge in active.edges.values()):
         return Outcome.CACHED
-    return Outcome.RAN if active.executing else Outcome.UNUSED
+    return Outcome.RUNNING if active.started else Outcome.UNUSED

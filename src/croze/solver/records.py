@@ -50,7 +50,7 @@ class Records:
                 if source.results.exists(stored.id):
                     self._found[stored.id] = Record(stored, key, source, source is local)
                 elif source is local:
-                    self._edge.graph.keys.release_result(stored.id)
+                    self._edge.graph.forget_results([stored.id])
 
     async def load_best(self) -> tuple[Result, str]:
         """The newest result, our own before imported ones, and the key that it has. It counts as
@@ -75,7 +75,7 @@ class Records:
         if isinstance(error, NotFound):
             for record in failed:
                 if record.own:
-                    self._edge.graph.keys.release_result(record.stored.id)
+                    self._edge.graph.forget_results([record.stored.id])
 
 
 def _worth(record: Record) -> tuple[bool, datetime, str]:

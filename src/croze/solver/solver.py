@@ -139,12 +139,11 @@ class Solver:
     async def forget_lost(self) -> None:
         """Results were removed: forget the keys that led to them. A key that leads nowhere would
         have inputs made one after the other, in the hope that their contents lead further."""
-        keys, results = self._graph.keys, self._graph.results
-        for number, id in enumerate(keys.result_ids()):
-            if not results.exists(id):
-                keys.release_result(id)
-            if number % _TURN == 0:
-                await asyncio.sleep(0)
+        results, ids = self._graph.results, self._graph.keys.result_ids()
+        for start in range(0, len(ids), _TURN):
+            turn = ids[start : start + _TURN]
+            self._graph.forget_results([id for id in turn if not results.exists(id)])
+            await asyncio.sleep(0)
         self._graph.saved()
 
     def _forget(self, id: str) -> None:

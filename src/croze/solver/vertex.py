@@ -45,6 +45,7 @@ class ActiveVertex:
         "reporter",
         "results",
         "signature",
+        "started",
         "vertex",
     )
 
@@ -66,6 +67,8 @@ class ActiveVertex:
         self.signature: Signature = ()
         self.forced = vertex.ignore_cache
         """Whether `results` rest on a forced run."""
+        self.started = False
+        """Whether the op ever began to run, to whatever end."""
         self._identity: Signature = ()
         self.map_work = Work(graph.spawn, self._ask_map, self._got_map)
         self.nested: NestedMember | None = None
@@ -236,10 +239,6 @@ class ActiveVertex:
                 self.graph.observer.missed(facts_of(self), self.context)
         self._exec_work.want(edge)
 
-    @property
-    def executing(self) -> bool:
-        return self._exec_work is not None and self._exec_work.running
-
     def runs_for(self, edge: ActiveEdge) -> bool:
         return self._exec_work is not None and edge in self._exec_work.users
 
@@ -250,6 +249,7 @@ class ActiveVertex:
 
     async def _execute(self) -> Sequence[Result]:
         assert self.op is not None
+        self.started = True
         inputs = [self.graph.edge(e).clone_result() for e in self.vertex.inputs]
         self.reporter.start()
         try:

@@ -43,6 +43,10 @@ MIGRATIONS: Final[Sequence[str]] = (
     CREATE TABLE lists (build INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (build, name))
         WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE lost (result TEXT PRIMARY KEY, at_us INTEGER NOT NULL, build INTEGER NOT NULL)
+        WITHOUT ROWID;
+    """,
 )
 """In order; `PRAGMA user_version` counts those that were applied."""
 
@@ -172,6 +176,21 @@ class History:
         )
         return _decode(rows[0][0]) if rows and ref else None
 
+    def lost(self, results: Sequence[str], at_us: int) -> None:
+        """Results of steps were removed from the cache."""
+        with self._writing() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO lost SELECT ?, ?, COALESCE(MAX(number), 0) FROM builds",
+                [(result, at_us) for result in results],
+            )
+
+    def gone(self, results: Sequence[str], at_us: int = 0) -> bool:
+        """Whether all of them had been removed at a time; 0: by now."""
+        return all(self._lost_before(result, at_us or 1 << 62) for result in results)
+
+    def _lost_before(self, result: str, at_us: int) -> bool:
+        return bool(self._read("SELECT 1 FROM lost WHERE result = ? AND at_us < ?", result, at_us))
+
     @contextlib.contextmanager
     def holding(self) -> Iterator[set[str]]:
         """Names of lists added to the set are kept while inside, although no record names them
@@ -205,6 +224,8 @@ class History:
         ).rowcount
         if dropped:
             db.execute("DELETE FROM lists WHERE build NOT IN (SELECT number FROM builds)")
+            # What went before all builds that are left were recorded is nobody's any more.
+            db.execute("DELETE FROM lost WHERE build + 1 < (SELECT MIN(number) FROM builds)")
         return bool(dropped)
 
     @contextlib.contextmanager

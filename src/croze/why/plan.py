@@ -21,7 +21,8 @@ from croze.solver.observe import Outcome
 from croze.solver.probe import Expected
 from croze.solver.solver import Job
 from croze.why import text
-from croze.why.reasons import NEW, PARENT, Explainer, Reason
+from croze.why.explainer import Explainer
+from croze.why.reasons import NEW, PARENT, Reason
 from croze.why.record import Build, Step, make_steps
 from croze.why.recorder import (
     LISTED_FILES,
@@ -112,7 +113,8 @@ def _tell(
     recorder: Recorder, build: Build, expected: Iterable[Expected], platform: str
 ) -> Iterable[tuple[str, Planned]]:
     compare = comparer(recorder.history.lists, LISTED_FILES)
-    explainer = Explainer(build, recorder.history.earlier(build.scope), compare)
+    history = recorder.history
+    explainer = Explainer(build, history.earlier(build.scope), compare, history.gone)
     steps = {step.digest: step for step in build.steps}
     for one in expected:
         step = steps.get(one.facts.vertex.digest)

@@ -1,8 +1,8 @@
-"""Why a step missed the cache: the step beside the nearest earlier record of the same line."""
+"""Why two steps of the same line have different cache keys, as far as two records tell."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,9 @@ BASE: Final = "base"
 NO_CACHE: Final = "no-cache"
 PARENT: Final = "parent"
 PRUNED: Final = "pruned"
+FAILED: Final = "failed"
+STOPPED: Final = "stopped"
+SHARED: Final = "shared"
 NEW: Final = "new"
 UNCACHEABLE: Final = "uncacheable"
 
@@ -31,9 +34,9 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that made a step miss.
 
     `kind`: `files`, `argument`, `environment`, `instruction`, `base`, `source`, `mount`, `secret`,
-    `ssh`, `option`, `platform`, `no-cache`, `pruned`, `parent`, `new` or `uncacheable`. `subject`
-    names what changed, from `old` to `new`; for `files` it is where they are, for `parent` the
-    step that missed first.
+    `ssh`, `option`, `platform`, `no-cache`, `pruned`, `failed`, `stopped`, `shared`, `parent`,
+    `new` or `uncacheable`. `subject` names what changed, from `old` to `new`; for `files` it is
+    where they are, for `parent` the step that missed first, for `shared` the other build.
     """
 
     kind: str
@@ -45,17 +48,8 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     total: int = msgspec.field(default=0, name="fileTotal")
 
 
-class Explained(msgspec.Struct, frozen=True):
-    """A step that missed, and the build it was compared with."""
-
-    step: Step
-    reasons: tuple[Reason, ...]
-    compared_ref: str = ""
-    compared_us: int = 0
-
-
 @dataclass(frozen=True)
-class _Pair:
+class Pair:
     """A step now and then, each with its build."""
 
     step: Step
@@ -63,94 +57,141 @@ class _Pair:
     old: Step
     old_build: Build
 
+    def below(self, before: StepInput, after: StepInput) -> Pair:
+        """What an input of each of them is."""
+        return Pair(
+            self.build.steps[after.step],
+            self.build,
+            self.old_build.steps[before.step],
+            self.old_build,
+        )
 
-def explain(step: Step, build: Build, earlier: Iterable[Build], compare: CompareFiles) -> Explained:
-    """One step; for several see `Explainer`."""
-    return Explainer(build, earlier, compare).explain(step)
+
+class Contents:
+    """What results held when somebody asked. Who found a result by definition did not ask: what
+    was said of the same result before is true of it still."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, str, bytes], StepInput] = {}
+
+    def learn(self, build: Build) -> None:
+        """Remember all that a build knew."""
+        for step in build.steps:
+            for item in step.inputs:
+                if item.content:
+                    for key in self._keys(item, build):
+                        self._known.setdefault(key, item)
+
+    def complete(self, item: StepInput, build: Build) -> StepInput:
+        """The input with its content, if that is known."""
+        if item.content or not item.queries:
+            return item
+        for key in self._keys(item, build):
+            if (known := self._known.get(key)) is not None:
+                return msgspec.structs.replace(item, content=known.content, files=known.files)
+        return item
+
+    @staticmethod
+    def _keys(item: StepInput, build: Build) -> Iterator[tuple[str, int, str, bytes]]:
+        queries = msgspec.json.encode(item.queries)
+        for result in build.steps[item.step].results:
+            yield result, item.output, item.selector, queries
 
 
-class Explainer:
-    """Explains steps of one build. `earlier`: builds of the same scope, newest first; read only as
-    far as is needed."""
+class Comparison:
+    """Compares steps of one build with earlier ones."""
 
-    def __init__(self, build: Build, earlier: Iterable[Build], compare: CompareFiles) -> None:
-        self._build = build
-        self._texts = {step.text for step in build.steps}
-        self._unread = iter(earlier)
-        self._read: list[_Past] = []
+    def __init__(self, compare: CompareFiles) -> None:
+        self.contents = Contents()
         self._compare = compare
 
-    def explain(self, step: Step) -> Explained:
-        if step.ignore_cache:
-            return Explained(step, (Reason(NO_CACHE),))
-        for past in self._past():
-            old = nearest(step, past.lines(step), self._texts)
-            if old is not None:
-                pair = _Pair(step, self._build, old, past.build)
-                reasons = tuple(_reasons(pair, self._compare)) or tuple(_unchanged(pair))
-                return Explained(step, reasons, past.build.ref, past.build.created_us)
-        return Explained(step, tuple(_parents(step, self._build)) or (Reason(NEW),))
+    def same(self, pair: Pair) -> bool:
+        """Whether two steps did the same to the same, as far as both builds know."""
+        seen: set[tuple[str, str]] = set()
+        stack = [pair]
+        while stack:
+            one = stack.pop()
+            step, old = one.step, one.old
+            if step.identity == old.identity or (step.digest, old.digest) in seen:
+                continue
+            seen.add((step.digest, old.digest))
+            if (step.op, len(step.inputs)) != (old.op, len(old.inputs)):
+                return False
+            if not step.inputs and step.pin != old.pin:
+                return False
+            for before, after in self._inputs(one):
+                if not (before.content and after.content):
+                    stack.append(one.below(before, after))
+                elif before.content != after.content:
+                    return False
+        return True
 
-    def _past(self) -> Iterator[_Past]:
-        yield from self._read
-        for build in self._unread:
-            if related(self._build, build):
-                self._read.append(_Past(build))
-                yield self._read[-1]
+    def reasons(self, pair: Pair) -> tuple[Reason, ...]:
+        """All that differs, each once."""
+        return tuple(dict.fromkeys(self._reasons(pair)))
+
+    def _reasons(self, pair: Pair) -> Iterator[Reason]:
+        step, old = pair.step, pair.old
+        if step.identity == old.identity:
+            return
+        yield from _own(pair)
+        if len(step.inputs) != len(old.inputs):
+            if step.text == old.text:
+                yield Reason(INSTRUCTION, "what it takes from other stages")
+            return
+        # What is copied says more than what it is copied onto.
+        for before, after in sorted(self._inputs(pair), key=lambda p: not p[1].content):
+            yield from self._input(pair, before, after)
+
+    def _inputs(self, pair: Pair) -> list[tuple[StepInput, StepInput]]:
+        complete = self.contents.complete
+        return [
+            (complete(before, pair.old_build), complete(after, pair.build))
+            for before, after in zip(pair.old.inputs, pair.step.inputs, strict=True)
+        ]
+
+    def _input(self, pair: Pair, before: StepInput, after: StepInput) -> Iterator[Reason]:
+        lower = pair.below(before, after)
+        below, below_old = lower.step, lower.old
+        if before.content and after.content:
+            if before.content != after.content:
+                yield self._files(before, after, below)
+                yield from parent(below)
+        elif below.is_local:
+            yield Reason(UNCACHEABLE, origin(below))
+        elif self.same(lower):
+            return
+        elif below.kind == "source" and below_old.kind == "source":
+            yield _source(below_old, below)
+        elif below.internal:
+            return
+        elif missed(below) or not same_line(below, below_old):
+            yield Reason(PARENT, below.name)
+        else:
+            # It was found, but it is not what it was: what it differs in is the reason.
+            yield from self._reasons(lower)
+
+    def _files(self, before: StepInput, after: StepInput, below: Step) -> Reason:
+        changes = None
+        same = msgspec.json.encode(before.queries) == msgspec.json.encode(after.queries)
+        if before.files and after.files and same:
+            changes = self._compare(before.files, after.files, after.queries)
+        if changes is None or not changes.count:
+            return Reason(FILES, origin(below), before.content, after.content)
+        return Reason(
+            FILES, origin(below), "", "", changes.files, count=changes.count, total=changes.total
+        )
 
 
-class _Past:
-    """An earlier build, its lines by stage."""
-
-    def __init__(self, build: Build) -> None:
-        self.build = build
-        self._lines: dict[tuple[str, str], list[Step]] = {}
-        for step in build.steps:
-            if step.key and not step.internal:
-                self._lines.setdefault((step.where, step.kind), []).append(step)
-
-    def lines(self, step: Step) -> Sequence[Step]:
-        """Those that may be the same as `step`."""
-        return self._lines.get((step.where, step.kind), ())
+def same_line(step: Step, old: Step) -> bool:
+    """Whether a step is what became of an earlier one."""
+    if (step.where, step.kind) != (old.where, old.kind):
+        return False
+    place = (step.number, step.instruction) == (old.number, old.instruction)
+    return place or step.text == old.text
 
 
-def related(build: Build, past: Build) -> bool:
-    """Whether two builds of a scope can be of the same Dockerfile: contexts in folders of the same
-    name share a scope."""
-    texts = {step.text for step in past.steps if not step.internal}
-    own = {step.text for step in build.steps if not step.internal}
-    return bool(texts & own) or min(len(texts), len(own)) <= 2
-
-
-def nearest(step: Step, place: Sequence[Step], texts: set[str]) -> Step | None:
-    """The record of the same line among those of the same stage: the same text, or else the same
-    number and instruction. `texts`: what the build now has; a line that only moved is not another
-    one."""
-    same = [s for s in place if s.text == step.text]
-    if same:
-        return min(same, key=lambda s: abs(s.number - step.number))
-    for old in place:
-        if old.number == step.number and old.instruction == step.instruction:
-            return None if old.text in texts else old
-    return None
-
-
-def _reasons(pair: _Pair, compare: CompareFiles) -> Iterator[Reason]:
-    step, old = pair.step, pair.old
-    if step.identity == old.identity:
-        return
-    yield from _own(pair)
-    if len(step.inputs) != len(old.inputs):
-        if step.text == old.text:
-            yield Reason(INSTRUCTION, "what it takes from other stages")
-        return
-    # What is copied says more than what it is copied onto.
-    pairs = list(zip(old.inputs, step.inputs, strict=True))
-    for before, after in sorted(pairs, key=lambda p: not p[1].content):
-        yield from _input(pair, before, after, compare)
-
-
-def _own(pair: _Pair) -> Iterator[Reason]:
+def _own(pair: Pair) -> Iterator[Reason]:
     """What differs in the step itself."""
     rewritten = pair.step.text != pair.old.text
     if rewritten and pair.step.kind != "source":
@@ -185,59 +226,6 @@ def _split(step: Step) -> tuple[str, str]:
     return name.removeprefix("docker.io/library/").removeprefix("docker.io/"), digest or step.pin
 
 
-def _input(
-    pair: _Pair, before: StepInput, after: StepInput, compare: CompareFiles
-) -> Iterator[Reason]:
-    below, below_old = pair.build.steps[after.step], pair.old_build.steps[before.step]
-    if before.content and after.content:
-        if before.content != after.content:
-            yield _files(before, after, below, compare)
-            yield from _parent(below)
-    elif below.is_local:
-        yield Reason(UNCACHEABLE, origin(below))
-    elif _same(_Pair(below, pair.build, below_old, pair.old_build)):
-        return
-    elif below.kind == "source" and below_old.kind == "source":
-        yield _source(below_old, below)
-    elif below.internal:
-        return
-    else:
-        yield Reason(PARENT, below.name)
-
-
-def _same(pair: _Pair) -> bool:
-    """Whether two steps did the same to the same, as far as both builds know."""
-    seen: set[tuple[str, str]] = set()
-    stack = [(pair.step, pair.old)]
-    while stack:
-        step, old = stack.pop()
-        if step.identity == old.identity or (step.digest, old.digest) in seen:
-            continue
-        seen.add((step.digest, old.digest))
-        if (step.op, len(step.inputs)) != (old.op, len(old.inputs)):
-            return False
-        if not step.inputs and step.pin != old.pin:
-            return False
-        for before, after in zip(old.inputs, step.inputs, strict=True):
-            if not (before.content and after.content):
-                stack.append((pair.build.steps[after.step], pair.old_build.steps[before.step]))
-            elif before.content != after.content:
-                return False
-    return True
-
-
-def _files(before: StepInput, after: StepInput, below: Step, compare: CompareFiles) -> Reason:
-    changes = None
-    same = msgspec.json.encode(before.queries) == msgspec.json.encode(after.queries)
-    if before.files and after.files and same:
-        changes = compare(before.files, after.files, after.queries)
-    if changes is None:
-        return Reason(FILES, origin(below), before.content, after.content)
-    return Reason(
-        FILES, origin(below), "", "", changes.files, count=changes.count, total=changes.total
-    )
-
-
 def origin(below: Step) -> str:
     """Where files come from, in words."""
     if below.is_local:
@@ -246,18 +234,14 @@ def origin(below: Step) -> str:
     return below.name
 
 
-def _parent(below: Step) -> Iterator[Reason]:
+def parent(below: Step) -> Iterator[Reason]:
+    """What stands on a step that ran anew."""
     if missed(below) and below.kind != "source":
         yield Reason(PARENT, below.name)
 
 
-def _parents(step: Step, build: Build) -> Iterator[Reason]:
+def parents(step: Step, build: Build) -> Iterator[Reason]:
+    """Steps that ran anew, and whose content has no say."""
     for item in step.inputs:
         if not item.content:
-            yield from _parent(build.steps[item.step])
-
-
-def _unchanged(pair: _Pair) -> Iterator[Reason]:
-    """Nothing differs: a step below ran again, or the result is gone."""
-    found = list(_parents(pair.step, pair.build))
-    yield from found or [Reason(PRUNED)]
+            yield from parent(build.steps[item.step])

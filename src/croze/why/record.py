@@ -63,6 +63,8 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     ignore_cache: bool
     identity: bytes
     inputs: tuple[StepInput, ...] = ()
+    results: tuple[str, ...] = ()
+    """Ids of what the cache had for it when the build was over."""
 
     @property
     def internal(self) -> bool:
@@ -154,6 +156,7 @@ def _step(
         ignore_cache=vertex.ignore_cache,
         identity=_identity(op, pin, inputs, steps),
         inputs=inputs,
+        results=facts.stored,
     )
 
 
@@ -208,4 +211,7 @@ def _identity(op: bytes, pin: str, inputs: Sequence[StepInput], steps: Sequence[
 
 
 def missed(step: Step) -> bool:
-    return step.outcome in (Outcome.RAN.value, Outcome.FAILED.value)
+    return step.outcome in _MISSED
+
+
+_MISSED: Final = frozenset((Outcome.RAN.value, Outcome.FAILED.value, Outcome.RUNNING.value))

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from typing import Final
 
 from croze.aio.threads import in_thread, start_in_thread
@@ -26,8 +25,9 @@ from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.why import text
+from croze.why.explainer import Explained, Explainer, explain
 from croze.why.history import FileLists, History
-from croze.why.reasons import Explained, Explainer, Reason, explain
+from croze.why.reasons import Reason
 from croze.why.record import Build, Files, make_steps, missed
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,6 @@ _MOST_WARNINGS: Final = 8
 _LATER_S: Final = 0.1
 _FEW: Final = 100
 """Steps that are recorded in no time."""
-_LOOK_BACK: Final = 3
-"""How many builds a warning is looked for in."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,6 @@ class Watch:
         self._describe = describe
         self._held = held
         self._missed: dict[str, None] = {}
-        self._earlier: list[Build] | None = None
         self._warnings: list[asyncio.Future[Explained | None]] = []
 
     @cached_property
@@ -100,6 +97,7 @@ class Watch:
         if self._warnings:
             await asyncio.wait(self._warnings)
         facts, origins = list(self._job.facts()), list(definitions)
+        _ = self.info  # the session that it is asked of is still there
         files = self._keep(facts)
 
         def record() -> None:
@@ -139,20 +137,18 @@ class Watch:
             return
         if len(self._warnings) >= _MOST_WARNINGS:
             return
-        if self._earlier is None:
-            self._earlier = list(islice(self._history.earlier(self.info.scope), _LOOK_BACK))
-        if self._earlier:
-            self._start_warning(vertex, list(definitions()))
+        self._start_warning(vertex, list(definitions()))
 
     def _start_warning(self, vertex: Vertex, definitions: Sequence[ops_pb2.Definition]) -> None:
-        now, earlier = list(self._job.facts()), self._earlier or []
+        now, history = list(self._job.facts()), self._history
         files = self._keep(now)
 
         def find() -> Explained | None:
             build = self._build(now, definitions, files)
             for step in build.steps:
                 if step.digest == vertex.digest and not step.internal:
-                    return explain(step, build, earlier, comparer(self._history.lists))
+                    earlier = history.earlier(build.scope)
+                    return explain(step, build, earlier, comparer(history.lists), history.gone)
             return None
 
         future = start_in_thread(find)
@@ -226,6 +222,14 @@ class Recorder:
                     watched.watch.missed(facts, watched.definitions)
                 except Exception:
                     log.exception("a miss could not be noted")
+
+    def lost(self, results: Sequence[str]) -> None:
+        """See `observe.Observer`."""
+        if self._enabled:
+            try:
+                self.history.lost(results, time.time_ns() // 1000)
+            except sqlite3.Error as error:
+                log.warning("lost results could not be noted: %s", error)
 
     @asynccontextmanager
     async def watching(
@@ -320,7 +324,8 @@ class Recorder:
         if build is None:
             return None
         earlier = self.history.earlier(build.scope, before=build.ref)
-        explainer = Explainer(build, earlier, comparer(self.history.lists, limit))
+        compare = comparer(self.history.lists, limit)
+        explainer = Explainer(build, earlier, compare, self.history.gone)
         return build, [
             explainer.explain(step) for step in build.steps if missed(step) and not step.internal
         ]

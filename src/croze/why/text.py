@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from croze.why.explainer import Explained
 from croze.why.reasons import Reason
+from croze.why.record import Build
 
 SHOWN_FILES: Final = 3
 _SIGNS: Final = {"added": "A", "removed": "D", "changed": "M", "mode": "P"}
 _LONGEST: Final = 72
 _FIXED: Final = {
     "no-cache": "the cache was not to be used",
-    "pruned": "nothing changed: its result was removed from the cache",
-    "new": "no earlier build of this line is on record",
+    "failed": "nothing changed: it failed the last time",
+    "stopped": "nothing changed: it was stopped the last time, before it was done",
+    "new": "no earlier result of this line is on record",
 }
 
 
@@ -22,12 +25,32 @@ def short(reasons: Sequence[Reason]) -> str:
     return "; ".join(dict.fromkeys(_short(reason) for reason in reasons))
 
 
+def summary(build: Build, explained: Sequence[Explained]) -> str:
+    """How many steps ran, and why the first did that something is known of; empty if nothing is."""
+    told = (
+        one
+        for one in explained
+        if one.compared_ref and any(reason.kind != "parent" for reason in one.reasons)
+    )
+    if (first := next(told, None)) is None:
+        return ""
+    steps = sum(not step.internal for step in build.steps)
+    name = clip(first.step.name, 60)
+    return f"{len(explained)} of {steps} steps ran, from {name}: {clip(short(first.reasons), 120)}"
+
+
 def _short(reason: Reason) -> str:
     if reason.kind in _FIXED:
         return _FIXED[reason.kind]
     match reason.kind:
         case "files":
             return _short_files(reason)
+        case "pruned" if reason.subject:
+            return f"its {reason.subject} were removed from the cache"
+        case "pruned":
+            return "nothing changed: its result was removed from the cache"
+        case "shared":
+            return f"ran once for this build and for {reason.subject}"
         case "parent":
             return f"follows {place(reason.subject)}"
         case "uncacheable":
@@ -115,4 +138,4 @@ def clip(text: str, length: int = _LONGEST) -> str:
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
-__all__ = ["clip", "full", "place", "short", "title"]
+__all__ = ["clip", "full", "place", "short", "summary", "title"]

@@ -1,0 +1,154 @@
+"""Why a step missed the cache: the step beside the nearest earlier record that would have hit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from croze.solver.observe import Outcome
+from croze.why.reasons import (
+    FAILED,
+    FILES,
+    NEW,
+    NO_CACHE,
+    PRUNED,
+    SHARED,
+    STOPPED,
+    CompareFiles,
+    Comparison,
+    Pair,
+    Reason,
+    parents,
+)
+from croze.why.record import Build, Step
+
+Gone = Callable[[Sequence[str], int], bool]
+"""Whether all these results had been removed at a time (microseconds; 0: by now)."""
+
+_UNLISTED = 1 << 20
+"""How far away files are that nobody can name any more."""
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """A step that missed, and the build it was compared with."""
+
+    step: Step
+    reasons: tuple[Reason, ...]
+    compared_ref: str = ""
+    compared_us: int = 0
+
+
+def explain(
+    step: Step, build: Build, earlier: Iterable[Build], compare: CompareFiles, gone: Gone
+) -> Explained:
+    """One step; for several see `Explainer`."""
+    return Explainer(build, earlier, compare, gone).explain(step)
+
+
+class Explainer:
+    """Explains steps of one build. `earlier`: builds of the same scope, newest first."""
+
+    def __init__(
+        self, build: Build, earlier: Iterable[Build], compare: CompareFiles, gone: Gone
+    ) -> None:
+        self._build = build
+        self._texts = {step.text for step in build.steps}
+        self._compared = Comparison(compare)
+        self._gone = gone
+        self._past: list[_Past] = []
+        self._compared.contents.learn(build)
+        for past in earlier:
+            if related(build, past):
+                self._past.append(_Past(past))
+                self._compared.contents.learn(past)
+
+    def explain(self, step: Step) -> Explained:
+        """What of the step was no longer as in a build whose result it could have had."""
+        if step.ignore_cache:
+            return Explained(step, (Reason(NO_CACHE),))
+        pairs = list(self._pairs(step))
+        for pair in pairs:
+            if _tried(pair.old) and self._compared.same(pair):
+                return _explained(pair, self._unchanged(pair))
+        had = [pair for pair in pairs if pair.old.results]
+        alive = [p for p in had if not self._gone(p.old.results, self._build.created_us)]
+        if alive:
+            return self._nearest(alive)
+        if had:
+            return _explained(had[0], (Reason(PRUNED, "earlier results"),))
+        return Explained(step, tuple(parents(step, self._build)) or (Reason(NEW),))
+
+    def _pairs(self, step: Step) -> Iterator[Pair]:
+        """The step beside its line in each earlier build."""
+        for past in self._past:
+            old = nearest(step, past.lines(step), self._texts)
+            if old is not None:
+                yield Pair(step, self._build, old, past.build)
+
+    def _unchanged(self, pair: Pair) -> tuple[Reason, ...]:
+        """The very same was tried before: what became of that?"""
+        if set(pair.old.results) & set(pair.step.results):
+            return (Reason(SHARED, pair.old_build.ref),)
+        if not pair.old.results:
+            failed = pair.old.outcome == Outcome.FAILED.value
+            return (Reason(FAILED if failed else STOPPED),)
+        return tuple(parents(pair.step, pair.build)) or (Reason(PRUNED),)
+
+    def _nearest(self, pairs: Sequence[Pair]) -> Explained:
+        """The one that least differs from; of equals the newest."""
+        found: dict[bytes, tuple[Pair, tuple[Reason, ...]]] = {}
+        for pair in pairs:
+            if pair.old.identity not in found:
+                found[pair.old.identity] = pair, self._compared.reasons(pair)
+        return _explained(*min(found.values(), key=lambda one: _distance(*one)))
+
+
+def _explained(pair: Pair, reasons: tuple[Reason, ...]) -> Explained:
+    return Explained(pair.step, reasons, pair.old_build.ref, pair.old_build.created_us)
+
+
+def _tried(old: Step) -> bool:
+    """Whether there was a result of it, or an attempt at one."""
+    return bool(old.results) or old.outcome in (Outcome.FAILED.value, Outcome.RUNNING.value)
+
+
+def _distance(pair: Pair, reasons: Sequence[Reason]) -> tuple[bool, int, int]:
+    files = [r.count or _UNLISTED for r in reasons if r.kind == FILES]
+    return pair.step.text != pair.old.text, len(reasons) - len(files), sum(files)
+
+
+class _Past:
+    """An earlier build, its lines by stage."""
+
+    def __init__(self, build: Build) -> None:
+        self.build = build
+        self._lines: dict[tuple[str, str], list[Step]] = {}
+        for step in build.steps:
+            if step.key and not step.internal:
+                self._lines.setdefault((step.where, step.kind), []).append(step)
+
+    def lines(self, step: Step) -> Sequence[Step]:
+        """Those that may be the same as `step`."""
+        return self._lines.get((step.where, step.kind), ())
+
+
+def related(build: Build, past: Build) -> bool:
+    """Whether two builds of a scope can be of the same Dockerfile: contexts in folders of the same
+    name share a scope."""
+    texts = {step.text for step in past.steps if not step.internal}
+    own = {step.text for step in build.steps if not step.internal}
+    return bool(texts & own) or min(len(texts), len(own)) <= 2
+
+
+def nearest(step: Step, place: Sequence[Step], texts: set[str]) -> Step | None:
+    """The record of the same line among those of the same stage: the same text, or else the same
+    number and instruction. `texts`: what the build now has; a line that only moved is not another
+    one."""
+    same = [s for s in place if s.text == step.text]
+    if same:
+        return min(same, key=lambda s: abs(s.number - step.number))
+    for old in place:
+        if old.number == step.number and old.instruction == step.instruction:
+            return None if old.text in texts else old
+    return None

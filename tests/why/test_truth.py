@@ -1,0 +1,467 @@
+"""Random builds of random Dockerfiles on the real solver: what `why` says is true.
+
+The world keeps its own ledger of what was tried with what, and with what end; every reason is
+checked against that. Files, steps and caches are numbers; graphs, edits, failures, cancellations,
+reverts, lost results and forced builds are hypothesis's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from croze.api import ops_pb2
+from croze.errors import CrozeError
+from croze.fs.changed import Changes, FileChange
+from croze.fs.checksum import Query
+from croze.image.platform import default_platform
+from croze.ops.content import ContentKey
+from croze.ops.load import LoadedOp
+from croze.solver.contract import CacheMap, Edge, InputKeying, OpContext, Result, Vertex
+from croze.solver.memory_keys import MemoryKeys
+from croze.solver.observe import VertexFacts
+from croze.solver.solver import Job, Solver
+from croze.why.explainer import Explained, Explainer
+from croze.why.history import History
+from croze.why.record import Build, make_steps, missed
+from tests.solver.arithmetic import Number, Results, sha
+
+FILES = 3
+Tree = tuple[int, ...]
+State = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a Dockerfile: what it stands on, and what may be edited."""
+
+    kind: str
+    """`RUN`, `COPY` some files of the context, or `FROM` (COPY --from, of what a step made)."""
+    below: int
+    """The line that it stands on; -1 for nothing."""
+    other: int = -1
+    files: frozenset[int] = frozenset()
+    narrow: bool = False
+    """Makes the same whatever it stands on."""
+    text: int = 0
+    value: int = 0
+    """Of an environment variable."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that a user can edit, and go back to."""
+
+    lines: tuple[Line, ...]
+    tree: Tree = (0,) * FILES
+
+
+@dataclass
+class Try:
+    """One attempt at a line."""
+
+    line: int
+    state: State
+    source: Source
+    end: str
+    result: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user does before a build; numbers select, modulo what there is."""
+
+    act: str
+    what: int
+    back: int | None = None
+    """First go back to an earlier source."""
+    stops: int | None = None
+    """The line where this build fails or is cancelled, if it gets there."""
+    fails: bool = False
+    target: int | None = None
+    """The line that is built; the last one otherwise."""
+
+
+ACTS = ("file", "file", "value", "text", "prune", "prune all", "forced", "again")
+SOME = st.one_of(st.none(), st.none(), st.integers(0, 11))
+WISHES = st.lists(
+    st.builds(Wish, st.sampled_from(ACTS), st.integers(0, 11), SOME, SOME, st.booleans(), SOME),
+    min_size=3,
+    max_size=10,
+)
+
+
+@st.composite
+def dockerfiles(draw: st.DrawFn) -> Source:
+    lines: list[Line] = []
+    for number in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(("RUN", "COPY", "FROM") if number else ("RUN", "COPY")))
+        lines.append(
+            Line(
+                kind,
+                draw(st.integers(max(-1, number - 2), number - 1)),
+                draw(st.integers(0, number - 1)) if kind == "FROM" else -1,
+                draw(st.frozensets(st.integers(0, FILES - 1), min_size=1)),
+                draw(st.booleans()) and draw(st.booleans()),
+            )
+        )
+    return Source(tuple(lines))
+
+
+class TreeKey(ContentKey):
+    """The content of a number, or of some files of the context."""
+
+    def __init__(self, files: Iterable[int], world: World) -> None:
+        self.queries = tuple(Query(str(f)) for f in sorted(files)) or (Query(),)
+        self._files, self._world = tuple(sorted(files)), world
+
+    async def __call__(self, result: Result, ctx: OpContext) -> str:
+        assert isinstance(result, Number)
+        tree = self._world.trees.get(result.id)
+        held = [tree[f] for f in self._files] if tree is not None else [result.value]
+        return sha(f"content {held}")
+
+
+@dataclass
+class World:
+    """Outside the solver: runs lines, and writes down what came of it."""
+
+    history: History
+    stops: int = -1
+    fails: bool = False
+    source: Source = field(default_factory=lambda: Source(()))
+    results: Results = field(default_factory=Results)
+    trees: dict[str, Tree] = field(default_factory=dict)
+    ledger: list[Try] = field(default_factory=list)
+    values: dict[State, int] = field(default_factory=dict)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    builds: int = 0
+    clock: int = 1
+
+    # What is built
+
+    def graph(self, *, forced: bool) -> list[Vertex]:
+        """The context, and a vertex for each line."""
+        op = ops_pb2.Op()
+        op.source.identifier = "local://context"
+        vertices = [_vertex("[internal] load build context", op, (), f"context {self.builds}")]
+        count = len(self.source.lines)
+        for number, line in enumerate(self.source.lines):
+            op = ops_pb2.Op()
+            op.exec.meta.args.append(f"{line.kind} {line.text}")
+            op.exec.meta.env.append(f"V={line.value}")
+            inputs = [vertices[line.below + 1]] if line.below >= 0 else []
+            inputs += [vertices[0]] if line.kind == "COPY" else []
+            inputs += [vertices[line.other + 1]] if line.kind == "FROM" else []
+            if not inputs:
+                inputs = [vertices[0]]
+            name = f"[{number + 1}/{count}] {line.kind} {number} {line.text}"
+            vertices.append(_vertex(name, op, inputs, f"line {number}", forced=forced))
+        return vertices
+
+    def number(self, vertex: Vertex) -> int:
+        return -1 if vertex.name.startswith("[internal]") else int(vertex.name[1]) - 1
+
+    def content_input(self, number: int) -> int:
+        """Which input counts by content; the context always does."""
+        line = self.source.lines[number]
+        if line.kind == "RUN":
+            return 0 if line.below < 0 else -1
+        return 1 if line.below >= 0 else 0
+
+    def files_of(self, number: int) -> frozenset[int]:
+        line = self.source.lines[number]
+        if line.kind == "FROM":
+            return frozenset()
+        return line.files if line.kind == "COPY" or line.below < 0 else frozenset()
+
+    def state(self, number: int) -> State:
+        """All that a line's result hangs on: equal states have one result."""
+        line = self.source.lines[number]
+        parts: list[object] = [number, line.kind, line.text, line.value]
+        if line.below >= 0:
+            parts.append(self.state(line.below))
+        if line.kind == "FROM":
+            parts.append(self.value(line.other))
+        parts.append(tuple(self.source.tree[f] for f in sorted(self.files_of(number))))
+        return tuple(parts)
+
+    def value(self, number: int) -> int:
+        line = self.source.lines[number]
+        made = number if line.narrow else self.state(number)
+        return int(hashlib.sha256(repr(made).encode()).hexdigest()[:12], 16)
+
+    # The solver's side
+
+    def resolve(self, vertex: Vertex) -> LineOp:
+        return LineOp(self, vertex)
+
+    def missed(self, facts: VertexFacts, ctx: OpContext) -> None:
+        pass
+
+    def lost(self, results: Sequence[str]) -> None:
+        self.history.lost(results, self.tick())
+
+    def tick(self) -> int:
+        self.clock += 1
+        return self.clock
+
+
+def _vertex(
+    name: str, op: ops_pb2.Op, inputs: Iterable[Vertex], salt: str, *, forced: bool = False
+) -> Vertex:
+    data = op.SerializeToString()
+    edges = tuple(Edge(v) for v in inputs)
+    digest = sha(f"{salt} {data.hex()} {[e.vertex.digest for e in edges]} {forced}")
+    loaded = LoadedOp(op, data, default_platform())
+    return Vertex(digest, loaded, edges, name, ignore_cache=forced)
+
+
+class LineOp:
+    """An op of the world."""
+
+    def __init__(self, world: World, vertex: Vertex) -> None:
+        self._world, self._vertex = world, vertex
+        self._number = world.number(vertex)
+
+    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+        world, number = self._world, self._number
+        if number < 0:
+            return CacheMap(f"random:{self._vertex.digest}")
+        by_content = world.content_input(number)
+        keyings = [
+            InputKeying("", TreeKey(world.files_of(number), world)) if i == by_content
+            else InputKeying()
+            for i in range(len(self._vertex.inputs))
+        ]  # fmt: skip
+        assert isinstance(self._vertex.op, LoadedOp)
+        return CacheMap(sha(f"{number} {self._vertex.op.data.hex()}"), tuple(keyings))
+
+    async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
+        world, number = self._world, self._number
+        if number < 0:
+            made = world.results.make(0)
+            world.trees[made.id] = world.source.tree
+            return [made]
+        attempt = Try(number, world.state(number), world.source, "stopped")
+        world.ledger.append(attempt)
+        if world.stops == number and world.fails:
+            attempt.end = "failed"
+            raise CrozeError("no luck")
+        if world.stops == number:
+            world.reached.set()
+            await asyncio.Event().wait()
+        made = world.results.make(world.value(number))
+        attempt.end, attempt.result = "made", made.id
+        return [made]
+
+
+async def build(world: World, solver: Solver, target: int, *, forced: bool) -> Build:
+    """Build up to a line, record it as the recorder does, and check every word of it."""
+    world.builds += 1
+    world.reached.clear()
+    vertices = world.graph(forced=forced)
+    before, alive = list(world.ledger), set(world.results.values)
+    async with solver.job(f"job {world.builds}") as job, asyncio.TaskGroup() as group:
+        running = group.create_task(one_build(job, vertices[target + 1]))
+        stopped = group.create_task(world.reached.wait())
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        stopped.cancel()
+        await asyncio.wait({running})
+        facts = list(job.facts())
+        # The newest of its kind, as a daemon's clock would have it.
+        created = world.tick()
+        steps = make_steps(facts, {}, lists(world, facts))
+        made = Build(f"ref{world.builds}", "s", "Dockerfile", "", created, steps=steps)
+        world.history.add(made)
+    explainer = Explainer(
+        made, world.history.earlier("s", before=made.ref), compare, world.history.gone
+    )
+    for step in made.steps:
+        if missed(step) and not step.internal:
+            Truth(world, made, before, alive).check(explainer.explain(step))
+    ran = {t.line for t in world.ledger[len(before) :]}
+    assert ran == {int(s.name[1]) - 1 for s in made.steps if missed(s) and not s.internal}
+    return made
+
+
+async def one_build(job: Job, vertex: Vertex) -> None:
+    try:
+        built = await job.build(Edge(vertex))
+    except CrozeError:
+        return
+    await built.release()
+
+
+def lists(world: World, facts: Iterable[VertexFacts]) -> dict[tuple[str, int], str]:
+    """The files that inputs held, by content of the result."""
+    found = {}
+    for one in facts:
+        for number, item in enumerate(one.inputs):
+            if item.content and item.result is not None:
+                tree = world.trees.get(item.result.id)
+                assert isinstance(item.result, Number)
+                held = tree if tree is not None else (item.result.value,)
+                found[one.vertex.digest, number] = json.dumps(held)
+    return found
+
+
+def compare(old: str, new: str, queries: Sequence[Query]) -> Changes:
+    before, after = json.loads(old), json.loads(new)
+    paths = [int(q.path) for q in queries if q.path.isdigit()] or [0]
+    names = [str(p) for p in paths if before[p] != after[p]]
+    files = tuple(FileChange(name, "changed") for name in names)
+    return Changes(files, len(names), len(paths))
+
+
+class Truth:
+    """Checks what is said of the steps of one build. `tries` and `alive`: all attempts before it,
+    and the results that there were when it began."""
+
+    def __init__(self, world: World, build: Build, tries: Sequence[Try], alive: set[str]) -> None:
+        self._world, self._build = world, build
+        self._tries, self._alive = tries, alive
+
+    def check(self, said: Explained) -> None:
+        line = int(said.step.name[1]) - 1
+        state = self._world.state(line)
+        mine = [t for t in self._tries if t.line == line]
+        same = [t for t in mine if t.state == state]
+        had = [t for t in mine if t.end == "made"]
+        live = [t for t in had if t.result in self._alive]
+        told = f"{said.step.name}: {said.reasons}"
+        assert said.reasons, told
+        for reason in said.reasons:
+            assert reason.kind in CHECKS or reason.kind in ("pruned", "failed", "stopped", "new"), (
+                told
+            )
+            match reason.kind:
+                case "pruned" if reason.subject:
+                    assert had, told
+                    assert not live, told
+                case "pruned":
+                    assert any(t.end == "made" for t in same), told
+                    assert not any(t in live for t in same), told
+                case "failed" | "stopped":
+                    assert same, told
+                    assert same[-1].end == reason.kind, told
+                case "new":
+                    assert not had, told
+                case "parent":
+                    below = next(s for s in self._build.steps if s.name == reason.subject)
+                    assert missed(below), told
+                case "no-cache":
+                    assert said.step.ignore_cache
+        changes = {r.kind for r in said.reasons} & {"files", "environment", "instruction"}
+        if changes:
+            assert live, told
+            self._check_changes(line, said, live)
+
+    def _check_changes(self, line: int, said: Explained, live: Sequence[Try]) -> None:
+        """What is said to have changed is all that differs from one try whose result is there, as
+        far down as steps were found; and from no such try less differs."""
+        told, parents = frozenset[Change](), False
+        for reason in said.reasons:
+            if reason.kind == "parent":
+                parents = True
+            elif reason.subject == "the build context":
+                assert reason.files, said
+                told |= {("file", f.path) for f in reason.files}
+            else:
+                told |= {("from" if reason.kind == "files" else reason.kind, "")}
+        possible = [changes for old in live for changes in self._changes(line, old)]
+        if parents:
+            assert any(told <= changes for changes in possible), f"{said}: {possible}"
+            return
+        assert told in possible, f"{said}: {possible}"
+        if {kind for kind, _ in told} == {"file"}:
+            only = [c for c in possible if {kind for kind, _ in c} <= {"file"}]
+            assert len(told) == min(map(len, only)), f"{said}: {only}"
+
+    def _changes(self, line: int, old: Try) -> list[frozenset[Change]]:
+        """All that differs between a line now and then, through all that it stands on. What was
+        copied from a step is another thing, or what the step was made of is."""
+        if line < 0:
+            return [frozenset()]
+        here, there = self._world.source, old.source
+        one, two = here.lines[line], there.lines[line]
+        files = sorted(self._world.files_of(line))
+        own = {("file", str(f)) for f in files if here.tree[f] != there.tree[f]}
+        own |= {("instruction", "")} if one.text != two.text else set()
+        own |= {("environment", "")} if one.value != two.value else set()
+        found = [frozenset(own | below) for below in self._changes(one.below, old)]
+        then = World(self._world.history, source=there)
+        if one.kind != "FROM" or self._world.value(one.other) == then.value(one.other):
+            return found
+        copied = [frozenset({("from", "")}), *self._changes(one.other, old)]
+        return [frozenset(changes | more) for changes in found for more in copied]
+
+
+Change = tuple[str, str]
+
+
+CHECKS = {"files", "environment", "instruction", "parent", "no-cache"}
+
+
+def act(world: World, wish: Wish, past: list[Source]) -> int:
+    """Do one thing; which line is wanted."""
+    if wish.back is not None:
+        world.source = past[wish.back % len(past)]
+    source, lines = world.source, world.source.lines
+    match wish.act:
+        case "file":
+            tree = list(source.tree)
+            tree[wish.what % FILES] += 1
+            world.source = replace(source, tree=tuple(tree))
+        case "value" | "text":
+            at = wish.what % len(lines)
+            new = replace(lines[at], **{wish.act: getattr(lines[at], wish.act) + 1})
+            world.source = replace(source, lines=(*lines[:at], new, *lines[at + 1 :]))
+        case "prune":
+            ids = sorted(world.results.values)
+            for id in ids[wish.what :: 3]:
+                del world.results.values[id]
+        case "prune all":
+            world.results.values.clear()
+    world.stops = -2 if wish.stops is None else wish.stops % len(lines)
+    world.fails = wish.fails
+    return len(lines) - 1 if wish.target is None else wish.target % len(lines)
+
+
+async def scenario(root: Path, first: Source, wishes: Sequence[Wish]) -> None:
+    world = World(History(root), source=first)
+    past = [first]
+    async with Solver(
+        MemoryKeys(), world.results, world.resolve, linger_s=0.0, observer=world
+    ) as solver:
+        try:
+            for wish in [Wish("again", 0), *wishes]:
+                target = act(world, wish, past)
+                await solver.forget_lost()
+                past.append(world.source)
+                await build(world, solver, target, forced=wish.act == "forced")
+        finally:
+            world.history.close()
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(first=dockerfiles(), wishes=WISHES)
+def test_what_is_said_is_true(
+    tmp_path_factory: pytest.TempPathFactory, first: Source, wishes: list[Wish]
+) -> None:
+    asyncio.run(scenario(tmp_path_factory.mktemp("why"), first, wishes))
