@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import images
+from tests.e2e.peers import World, opened_world
 from tests.e2e.sandbox import Sandbox, registry
 
 
@@ -68,3 +69,12 @@ def local_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry on loopback for the whole run: `host:port`."""
     with registry(tmp_path_factory.mktemp("registry") / "r") as host:
         yield host
+
+
+@pytest.fixture(scope="module")
+def world(
+    desk: Sandbox, busybox: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Everybody who builds the same: clients of the file's daemon, and a real `buildkitd`'s."""
+    with opened_world(desk, busybox, tmp_path_factory.mktemp("peer")) as made:
+        yield made

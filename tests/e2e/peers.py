@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.sandbox import BUILDX, execute, select_pause
+from tests.e2e.sandbox import BUILDX, CROZE, Sandbox, execute, select_pause
+from tests.e2e.test_build import base
 
+RECORDS = Path(__file__).with_name("peer")
 START_TIMEOUT_S = 30
 EPOCH_S = 1_000_000_000
 """The time of every file that a test makes; what is newer was made by the build."""
@@ -154,3 +156,64 @@ def entry(layer: tarfile.TarFile, member: tarfile.TarInfo) -> list[object]:
     mode, owner = oct(member.mode), f"{member.uid}:{member.gid}"
     kind = member.type.decode()
     return [member.name, kind, mode, owner, member.linkname, digest, moment, xattrs]
+
+
+@dataclass(frozen=True)
+class World:
+    """Who builds: stock buildx and croze on crozed, and stock buildx on buildkitd, if there is."""
+
+    ours: Sequence[Client]
+    theirs: Client | None
+    base: Sequence[str]
+
+
+@contextlib.contextmanager
+def opened_world(desk: Sandbox, busybox: Path, folder: Path) -> Iterator[World]:
+    env = {**desk.env, "SOURCE_DATE_EPOCH": "0"}
+    ours = [Client("croze", (str(CROZE),), env), buildx("ours", desk.address, env)]
+    binary = buildkitd_binary()
+    if binary is None:
+        yield World(ours, None, base(busybox))
+        return
+    with buildkitd(binary, folder / "b") as address:
+        yield World(ours, buildx("theirs", address, env), base(busybox))
+
+
+def write(folder: Path, files: dict[bytes, bytes]) -> str:
+    """A context, its files as old as each other."""
+    root = os.fsencode(folder)
+    for name, content in files.items():
+        target = os.path.join(root, name)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "wb") as file:
+            file.write(content)
+    age(root)
+    return str(folder)
+
+
+def age(root: bytes) -> None:
+    for directory, folders, files in os.walk(root, topdown=False):
+        for name in (*files, *folders):
+            path = os.path.join(directory, name)
+            os.utime(path, (EPOCH_S, EPOCH_S), follow_symlinks=False)
+    os.utime(root, (EPOCH_S, EPOCH_S))
+
+
+def check(
+    world: World, record: str, case: str, folder: Path, *words: str, stdin: bytes | None = None
+) -> None:
+    """All of ours make what BuildKit made (`peer/RECORD.json`), and makes where it is at hand.
+    `CROZE_RECORD=1` writes the file anew."""
+    file = RECORDS / f"{record}.json"
+    recorded = json.loads(file.read_text()) if file.exists() else {}
+    args = (*world.base, *words)
+    if world.theirs is not None:
+        found = world.theirs.build(folder, *args, stdin=stdin).as_json()
+        if os.environ.get("CROZE_RECORD"):
+            recorded[case] = found
+            text = json.dumps(recorded, indent=1, sort_keys=True)
+            file.write_text(text + "\n")
+        assert found == recorded[case]
+    for client in world.ours:
+        made = client.build(folder, *args, stdin=stdin)
+        assert made.as_json() == recorded[case], f"{client.name}:\n{made.log}"

@@ -9,24 +9,20 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import json
 import lzma
 import os
 import random
 import subprocess
 import tarfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.e2e import peers
-from tests.e2e.peers import EPOCH_S, Client, Outcome
-from tests.e2e.sandbox import CROZE, Sandbox
+from tests.e2e.peers import EPOCH_S, Outcome, World, age, check, write
+from tests.e2e.sandbox import Sandbox
 from tests.e2e.test_build import base
 
-RECORDED = Path(__file__).with_name("peer") / "bytes.json"
 SEED = int(os.environ.get("CROZE_SEED", "1"))
 ROUNDS = int(os.environ.get("CROZE_FUZZ", "1")) * 2
 
@@ -105,49 +101,6 @@ NAMES = (
 )
 
 
-@dataclass(frozen=True)
-class World:
-    """Who builds: stock buildx and croze on crozed, and stock buildx on buildkitd, if there is."""
-
-    ours: Sequence[Client]
-    theirs: Client | None
-    base: Sequence[str]
-
-
-@pytest.fixture(scope="module")
-def world(
-    desk: Sandbox, busybox: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
-    env = {**desk.env, "SOURCE_DATE_EPOCH": "0"}
-    ours = [Client("croze", (str(CROZE),), env), peers.buildx("ours", desk.address, env)]
-    binary = peers.buildkitd_binary()
-    if binary is None:
-        yield World(ours, None, base(busybox))
-        return
-    with peers.buildkitd(binary, tmp_path_factory.mktemp("peer") / "b") as address:
-        yield World(ours, peers.buildx("theirs", address, env), base(busybox))
-
-
-def write(folder: Path, files: dict[bytes, bytes]) -> str:
-    """A context, its files as old as each other."""
-    root = os.fsencode(folder)
-    for name, content in files.items():
-        target = os.path.join(root, name)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "wb") as file:
-            file.write(content)
-    age(root)
-    return str(folder)
-
-
-def age(root: bytes) -> None:
-    for directory, folders, files in os.walk(root, topdown=False):
-        for name in (*files, *folders):
-            path = os.path.join(directory, name)
-            os.utime(path, (EPOCH_S, EPOCH_S), follow_symlinks=False)
-    os.utime(root, (EPOCH_S, EPOCH_S))
-
-
 def strange(folder: Path, dockerfile: bytes) -> str:
     """A context with names that are hard to bear."""
     files = dict.fromkeys(NAMES, b"x") | {b"d\xfe/e/\x80": b"y", b"Dockerfile": FROM + dockerfile}
@@ -161,49 +114,33 @@ def strange(folder: Path, dockerfile: bytes) -> str:
     return str(folder)
 
 
-def check(world: World, case: str, folder: Path, *words: str, stdin: bytes | None = None) -> None:
-    """All of ours make what BuildKit made, and makes."""
-    recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
-    args = (*world.base, *words)
-    if world.theirs is not None:
-        found = world.theirs.build(folder, *args, stdin=stdin).as_json()
-        if os.environ.get("CROZE_RECORD"):
-            recorded[case] = found
-            text = json.dumps(recorded, indent=1, sort_keys=True)
-            RECORDED.write_text(text + "\n")
-        assert found == recorded[case]
-    for client in world.ours:
-        made = client.build(folder, *args, stdin=stdin)
-        assert made.as_json() == recorded[case], f"{client.name}:\n{made.log}"
-
-
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_dockerfiles(world: World, tmp_path: Path, name: str) -> None:
     files = {b"Dockerfile": FROM + DOCKERFILES[name] + b"\n", b"f": b"1", b"f\xe9": b"2"}
-    check(world, f"dockerfile {name}", tmp_path, write(tmp_path / "c", files))
+    check(world, "bytes", f"dockerfile {name}", tmp_path, write(tmp_path / "c", files))
 
 
 @pytest.mark.parametrize("name", FLAGS)
 def test_flags(world: World, tmp_path: Path, name: str) -> None:
     dockerfile, flags = FLAGS[name]
     context = write(tmp_path / "c", {b"Dockerfile": FROM + dockerfile + b"\n"})
-    check(world, f"flag {name}", tmp_path, *map(os.fsdecode, flags), context)
+    check(world, "bytes", f"flag {name}", tmp_path, *map(os.fsdecode, flags), context)
 
 
 @pytest.mark.parametrize("name", COPIES)
 def test_names(world: World, tmp_path: Path, name: str) -> None:
-    check(world, f"names {name}", tmp_path, strange(tmp_path / "c", COPIES[name] + b"\n"))
+    check(world, "bytes", f"names {name}", tmp_path, strange(tmp_path / "c", COPIES[name] + b"\n"))
 
 
 def test_ignored_names(world: World, tmp_path: Path) -> None:
     files = {b"Dockerfile": FROM + b"COPY . /w/\n", b"g\xe9": b"1", b"h": b"2"}
     context = write(tmp_path / "c", {**files, b".dockerignore": b"g\xe9\nDockerfile\n"})
-    check(world, "dockerignore", tmp_path, context)
+    check(world, "bytes", "dockerignore", tmp_path, context)
 
 
 @pytest.mark.parametrize("name", STDIN)
 def test_dockerfiles_on_stdin(world: World, tmp_path: Path, name: str) -> None:
-    check(world, f"stdin {name}", tmp_path, "-", stdin=STDIN[name])
+    check(world, "bytes", f"stdin {name}", tmp_path, "-", stdin=STDIN[name])
 
 
 def archive() -> bytes:
@@ -228,23 +165,23 @@ def test_archives_on_stdin(
 ) -> None:
     packed = pack(archive())
     assert isinstance(packed, bytes)
-    check(world, f"archive {request.node.callspec.id}", tmp_path, "-", stdin=packed)
+    check(world, "bytes", f"archive {request.node.callspec.id}", tmp_path, "-", stdin=packed)
 
 
 def test_edits(world: World, tmp_path: Path) -> None:
     """Files come, go and change their names; the note on the cache miss names them."""
     context = strange(tmp_path / "c", b"COPY . /w/\nRUN ls /w\n")
     root = os.fsencode(context)
-    check(world, "edit 0", tmp_path, context)
+    check(world, "bytes", "edit 0", tmp_path, context)
     os.unlink(root + b"/n\xff1")
-    check(world, "edit removed", tmp_path, context)
+    check(world, "bytes", "edit removed", tmp_path, context)
     with open(root + b"/new\xf0", "wb") as file:
         file.write(b"1")
     age(root)
-    check(world, "edit added", tmp_path, context)
+    check(world, "bytes", "edit added", tmp_path, context)
     os.rename(root + b"/d\xfe", root + b"/d\xfd")
     age(root)
-    check(world, "edit renamed", tmp_path, context)
+    check(world, "bytes", "edit renamed", tmp_path, context)
 
 
 def test_directories_of_any_name(desk: Sandbox, busybox: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import stat
 import subprocess
 import tarfile
@@ -314,12 +315,47 @@ def test_garbage(target: Target) -> None:
 def test_added_archives_take_the_given_owner(target: Target) -> None:
     blob = target.root / "a.tar"
     up = link(str(target.outside))
-    blob.write_bytes(archive(("d", DIR), ("d/.wh.x", {}, b"kept"), ("l", up), ("l/in", {}, b"1")))
+    blob.write_bytes(archive(("d", DIR), ("d/.wh.x", {}, b"kept"), ("l", up)))
     assert unpack(str(blob), str(target.dest), "/deep/er/", Owner(7, 8), 10**18)
     assert (target.dest / "deep/er/d/.wh.x").stat().st_uid == 7
     assert (target.dest / "deep/er").stat().st_gid == 8
-    assert Path(f"{target.dest}/deep/er{target.outside}/in").read_text() == "1"
     assert target.untouched()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "open /l/in: no such file or directory"),
+        (DIR, "mkdir /l/in: no such file or directory"),
+        (link("x"), "symlink x /l/in: no such file or directory"),
+        (hardlink("f"), "link /f /l/in: no such file or directory"),
+        ({"type": tarfile.FIFOTYPE}, "no such file or directory"),
+    ],
+)
+def test_nothing_is_added_below_a_link_that_leads_nowhere(
+    target: Target, fields: dict[str, Any], said: str
+) -> None:
+    """Not even below a link to what is there outside; BuildKit's words."""
+    for leads in ("nowhere", str(target.outside), "../outside"):
+        blob = target.root / "a.tar"
+        blob.write_bytes(archive(("f", {}, b"1"), ("l", link(leads)), ("l/in", fields)))
+        with pytest.raises(CrozeError, match=f"^{re.escape(said)}$"):
+            unpack(str(blob), str(target.dest), f"/{leads.count('/')}")
+        assert target.untouched()
+
+
+def test_a_link_that_leads_nowhere_is_no_missing_parent(target: Target) -> None:
+    blob = target.root / "a.tar"
+    blob.write_bytes(archive(("l", link("nowhere")), ("l/deep/in", {}, b"1")))
+    with pytest.raises(CrozeError, match=r"^mkdir /l: file exists$"):
+        unpack(str(blob), str(target.dest), "/")
+
+
+def test_an_added_file_may_take_a_directory_s_place(target: Target) -> None:
+    blob = target.root / "a.tar"
+    blob.write_bytes(archive(("f", DIR), ("f/x", {}, b"1"), ("f", {}, b"2")))
+    assert unpack(str(blob), str(target.dest), "/")
+    assert (target.dest / "f").read_bytes() == b"2"
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "uncompressed"])

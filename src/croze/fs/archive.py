@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from croze.errors import Corrupted
+from croze.errors import Corrupted, CrozeError
 from croze.fs.compress import READ_ERRORS, open_reader
 from croze.fs.edit import make_dirs
 from croze.fs.extract import Extractor
-from croze.fs.failures import explained
+from croze.fs.failures import TooManyLinks, explain, explained
 from croze.fs.owner import Owner
+from croze.fs.paths import rooted
 from croze.fs.root import resolve
-from croze.fs.tarread import TarReader
+from croze.fs.tarread import Member, TarReader
 
 _NO_ARCHIVE: tuple[type[Exception], ...] = (*READ_ERRORS, Corrupted)
 
@@ -44,18 +46,72 @@ def unpack_at(
     make_dirs(target, 0o755, owner, timestamp_ns)
     with open(archive_path, "rb") as file:
         reader = TarReader(open_reader(file))
-        extractor = Extractor(target, reader, owner=owner)
+        extractor = _AddExtractor(target, reader, owner=owner)
         try:
             for member in reader:
-                placed = extractor.place(member)
-                if placed is not None:
-                    extractor.create(member, *placed)
+                extractor.add(member)
         except READ_ERRORS as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise Corrupted(str(error)) from error
         extractor.finish()
     return True
+
+
+class _AddExtractor(Extractor):
+    """Puts members where a process in a chroot of the target would: a link that leads nowhere is
+    there, so it is no missing parent, and nothing can be made below it. Layers differ in this.
+
+    Errors name the system call and the path in the archive.
+    """
+
+    def add(self, member: Member) -> None:
+        try:
+            placed = self.place(member)
+            if placed is not None:
+                self.create(member, *placed)
+        except TooManyLinks:
+            raise _refused(member, errno.ELOOP) from None
+        except OSError as error:
+            raise _refused(member, error.errno or errno.EIO) from error
+
+    def _make_parent(self, above: str) -> str:
+        try:
+            os.lstat(resolve(self.root, above, follow_last=False))
+        except FileNotFoundError:
+            self._make_all(above)
+        except NotADirectoryError:
+            pass  # what is to be made below it will say so
+        host = resolve(self.root, above)
+        if os.path.isdir(host):
+            self._parents[above] = host
+        return host
+
+    def _make_all(self, path: str) -> None:
+        host = resolve(self.root, path)
+        if os.path.isdir(host):
+            return
+        self._make_all(path[: path.rfind("/")] or "/")
+        made = resolve(self.root, path, follow_last=False)
+        try:
+            os.mkdir(made, 0o755)
+        except OSError as error:
+            raise explain(OSError(error.errno, "", path), "mkdir") from error
+        os.chmod(made, 0o755)
+
+
+_CALLS = {"5": "mkdir", "0": "open"}
+
+
+def _refused(member: Member, number: int) -> CrozeError:
+    path = rooted(member.name)
+    if member.flag in _CALLS:
+        return explain(OSError(number, "", path), _CALLS[member.flag])
+    if member.flag == "2":
+        return explain(OSError(number, "", path), f"symlink {member.linkname}")
+    if member.flag == "1":
+        return explain(OSError(number, "", path), f"link {rooted(member.linkname)}")
+    return CrozeError(os.strerror(number).lower())
 
 
 def is_archive(path: str) -> bool:

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 
 from croze.errors import Corrupted
 from croze.fs.entry import OVERLAY_XATTRS
@@ -224,9 +225,10 @@ class Extractor:
     def finish(self) -> None:
         """Set the times of directories, now that nothing is put in them any more."""
         for path, mtime_ns in self._dir_times.items():
-            target = resolve(self.root, path)
-            if _is_dir(target):
-                os.utime(target, ns=_times(mtime_ns))
+            with suppress(NotADirectoryError):  # something else came in a directory's place
+                target = resolve(self.root, path)
+                if _is_dir(target):
+                    os.utime(target, ns=_times(mtime_ns))
 
 
 def set_opaque(directory: str) -> None:

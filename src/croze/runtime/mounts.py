@@ -151,14 +151,20 @@ def _remove(bundle: Path) -> None:
 
 class Stubs:
     """Remembers which mount points are missing before a container runs, and removes after it
-    those that are there and empty. `recursive` covers their missing parents too."""
+    those that are there and empty. `recursive` covers their missing parents too.
+
+    The parents are made here: they stay in the layer when a step puts something into them, and a
+    runtime may give them a mode of its own (crun: 01755).
+    """
 
     def __init__(self, rootfs: Path, dests: Sequence[str], *, recursive: bool) -> None:
         self._rootfs = rootfs
         self._missing: list[str] = []
         for dest in (*SANDBOX_STUBS, *dests):
             with contextlib.suppress(OSError):
-                self._note(resolve_below(str(rootfs), dest), recursive)
+                path = resolve_below(str(rootfs), dest)
+                self._note(path, recursive)
+                _make_dirs(rootfs, os.path.dirname(path))
 
     def _note(self, path: str, recursive: bool) -> None:
         while path != "/" and not os.path.lexists(f"{self._rootfs}{path}"):
@@ -179,6 +185,22 @@ class Stubs:
                 _remove_stub(fd, name)
             finally:
                 os.close(fd)
+
+
+def _make_dirs(rootfs: Path, path: str) -> None:
+    """Make missing directories of a path without links. Raises OSError, as on a read-only root."""
+    if path == "/":
+        return
+    above, name = os.path.split(path)
+    _make_dirs(rootfs, above)
+    parent_fd = open_beneath(str(rootfs), above, os.O_PATH | os.O_DIRECTORY)
+    try:
+        os.mkdir(name, 0o755, dir_fd=parent_fd)
+        os.chmod(name, 0o755, dir_fd=parent_fd)  # whatever the umask
+    except FileExistsError:
+        pass
+    finally:
+        os.close(parent_fd)
 
 
 def _remove_stub(parent_fd: int, name: str) -> None:
