@@ -73,7 +73,7 @@ def croze(folder: Path) -> Iterator[Peer]:
     sandbox.start()
     warm = subprocess.Popen([sys.executable, "-m", "croze.cli.warm"], env=sandbox.env, cwd="/")
     try:
-        wait_for(sandbox.runtime / "warm.sock", warm)
+        wait_for(sandbox.runtime / "warm-*.sock", warm)
         yield Croze(sandbox)
     finally:
         warm.terminate()
@@ -82,12 +82,13 @@ def croze(folder: Path) -> Iterator[Peer]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the process answers on the socket."""
+    """Until the process answers on a socket of that name, which may be a pattern."""
     deadline = time.monotonic() + 30
     while True:
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(path)) == 0:
-                return
+        for found in path.parent.glob(path.name):
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(str(found)) == 0:
+                    return
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"nobody answers on {path}")
         time.sleep(0.05)

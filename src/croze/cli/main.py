@@ -102,6 +102,15 @@ def run(argv: Sequence[str]) -> int:
     return guarded(name, words[1:], common)
 
 
+def command_of(argv: Sequence[str]) -> str:
+    """The full name of the command that a command line runs; empty if it is none."""
+    try:
+        _, words = split_common(argv)
+    except LookupError:
+        return ""
+    return ALIASES.get(words[0], words[0]) if words else ""
+
+
 def guarded(name: str, words: Sequence[str], common: Common) -> int:
     """Run a command; errors become messages and exit codes."""
     from croze.errors import Canceled, CrozeError

@@ -3,38 +3,41 @@
 Importing what a build needs (grpc, protobuf, asyncio) costs more than a cached build. So this
 module imports next to nothing: it asks the user's warm process (`croze.cli.warm`) to run the
 command, handing over arguments, environment, working directory and standard streams, and then only
-relays signals and the exit code. Without a warm process it runs the command itself.
+relays signals and the exit code. Without a warm process it runs the command itself; so it does
+where the command would not be the same in the warm process.
+
+A warm process serves one installation in one place (`croze.cli.surroundings`), and its socket is
+named for both. Its directory must be this user's alone, and so must be who listens: the whole
+environment is sent there.
 
 `socket`, `signal`, `json` and `struct` are left out on purpose: each would double the time this
 file takes.
 
 Protocol, over a Unix stream socket: the request is one frame (4 bytes big-endian length, then
-NUL-separated fields) with the three standard streams attached as SCM_RIGHTS to its first byte. The
-answer is `A` when the command was taken on, then `X<code>;` when it is over. While it runs, each
-byte from here is the number of a signal to pass on.
+NUL-separated fields) with the three standard streams and the working directory attached as
+SCM_RIGHTS to its first byte. The answers are a letter, a number, and `;`. `A<pid>` when the command
+was taken on by that process; `T0` when it has stopped and waits for SIGCONT; `X<code>` when it is
+over. While it runs, each byte from here is the number of a signal to pass on.
 """
 
 import os
 import sys
 
-from croze.drivers.places import warm_socket
+from croze.cli.surroundings import installation, means_the_same_elsewhere, short_name, surroundings
+from croze.drivers.places import runtime_dir, warm_socket
+from croze.files.own import is_own_dir
+from croze.files.peers import is_own, peer_of
 
-PROTOCOL = b"croze-warm-1"
+PROTOCOL = b"croze-warm-2"
 SCM_RIGHTS = 1
+PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGTSTP")
 
 
-def build_stamp() -> bytes:
-    """Names this very installation: a warm process of another one must not serve us."""
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return f"{sys.executable}:{here}".encode()
-
-
-def encode_request(argv: "list[str]") -> bytes:
-    """The request frame: protocol, stamp, directory, umask, then arguments and environment."""
+def encode_request(argv: "list[str]", installed: bytes) -> bytes:
+    """The request frame: protocol, installation, umask, then arguments and environment."""
     umask = os.umask(0o077)
     os.umask(umask)
-    head = [PROTOCOL, build_stamp(), os.fsencode(os.getcwd()), str(umask).encode()]
-    head.append(str(len(argv)).encode())
+    head = [PROTOCOL, installed, str(umask).encode(), str(len(argv)).encode()]
     fields = head + [os.fsencode(a) for a in argv]
     fields += [key + b"=" + value for key, value in os.environb.items()]
     body = b"\0".join(fields)
@@ -45,23 +48,56 @@ def run_warm(argv: "list[str]") -> "int | None":
     """The exit code of the command run by the warm process, or None if there is none to do it."""
     import _socket
 
+    if not means_the_same_elsewhere(argv) or in_background():
+        return None
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
-        connection.connect(warm_socket())
-        streams = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
-        frame = encode_request(argv)
+        installed = installation()
+        path = warm_socket(short_name(installed + surroundings()))
+        if not is_own_dir(runtime_dir()):
+            return None
+        connection.connect(path)
+        if not is_own(connection) or not is_beside_us(peer_of(connection).pid):
+            return None
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY)
+        streams = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, here))
+        frame = encode_request(argv, installed)
         sent = connection.sendmsg([frame], [(_socket.SOL_SOCKET, SCM_RIGHTS, streams)])
+        os.close(here)
         while sent < len(frame):
             sent += connection.send(frame[sent:])
-        if connection.recv(1) != b"A":
-            return None
+        letter, pid = read_answer(connection)
     except OSError:
-        connection.close()
         return None
-    return relay(connection)
+    return relay(connection, pid) if letter == "A" else None
 
 
-def relay(connection: "object") -> int:
+def in_background() -> bool:
+    """Whether reading from the terminal would stop this process: it would not stop another."""
+    try:
+        return os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp()
+    except OSError:
+        return False  # not this session's terminal
+
+
+def is_beside_us(pid: int) -> bool:
+    """Whether that process may be looked into from here (a sandbox forbids it), and has our mount
+    namespace. Raises `OSError` if it may not."""
+    return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+
+
+def read_answer(connection: "object") -> "tuple[str, int]":
+    """The next answer's letter and number; no letter at the end."""
+    answer = b""
+    while not answer.endswith(b";"):
+        data: bytes = connection.recv(1)  # type: ignore[attr-defined]
+        if not data:
+            return "", 0
+        answer += data
+    return chr(answer[0]), int(answer[1:-1])
+
+
+def relay(connection: "object", pid: int) -> int:
     """Pass signals on until the exit code comes."""
     import _signal  # type: ignore[import-not-found]  # no stubs
 
@@ -69,43 +105,55 @@ def relay(connection: "object") -> int:
 
     def forward(number: int, _frame: object) -> None:
         nonlocal passed_on
-        passed_on = number
+        if number not in (_signal.SIGWINCH, _signal.SIGTSTP):
+            passed_on = number
         try:
             connection.send(bytes([number]))  # type: ignore[attr-defined]
         except OSError:
             os._exit(128 + number)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH"):
-        _signal.signal(getattr(_signal, name), forward)
-    answer = b""
-    while not answer.endswith(b";"):
-        data: bytes = connection.recv(64)  # type: ignore[attr-defined]
-        if not data and passed_on:
+    def stop() -> None:
+        """Stop as the shell expects it, until it lets us go on."""
+        _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
+        os.kill(os.getpid(), _signal.SIGTSTP)
+        _signal.signal(_signal.SIGTSTP, forward)
+        os.kill(pid, _signal.SIGCONT)
+
+    for number in (getattr(_signal, name) for name in PASSED_ON):
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, forward)
+    while True:
+        letter, code = read_answer(connection)
+        if letter == "T":
+            stop()
+        elif letter:
+            return code
+        elif passed_on:
             return 128 + passed_on  # what it died of
-        if not data:
+        else:
             print("croze: the process that ran this command ended early", file=sys.stderr)
             return 1
-        answer += data
-    return int(answer[1:-1])
 
 
 def main() -> int:
     """Entry point of the `croze` command."""
     argv = sys.argv[1:]
-    if os.environ.get("CROZE_NO_WARM") != "1":
+    may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")
+    if may_be_warm:
         code = run_warm(argv)
         if code is not None:
             sys.stderr.flush()
             os._exit(code)  # nothing is open that would have to be taken down
-    from croze.cli.main import run
+    from croze.cli.main import command_of, run
 
+    environ = dict(os.environ)
     code = run(argv)
-    if os.environ.get("CROZE_NO_WARM") != "1" and argv[:1] in (["build"], ["b"]):
-        start_warm()
+    if may_be_warm and command_of(argv) == "build":
+        start_warm(environ)
     return code
 
 
-def start_warm() -> None:
+def start_warm(environ: "dict[str, str]") -> None:
     """Leave a warm process behind for the next time. One that runs already stays."""
     import subprocess
 
@@ -115,6 +163,7 @@ def start_warm() -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
+        env=environ,
         start_new_session=True,
     ).returncode = 0
 

@@ -7,6 +7,8 @@ import os
 
 LONGEST_RUNTIME_DIR = 80
 """A socket's path has room for 107 bytes."""
+WARM_PREFIX = "warm-"
+"""What the names of warm processes' sockets begin with."""
 
 
 def runtime_dir() -> str:
@@ -65,9 +67,9 @@ def daemon_socket() -> str:
     return runtime_dir() + "/crozed.sock"
 
 
-def warm_socket() -> str:
-    """Where the user's warm process listens."""
-    return runtime_dir() + "/warm.sock"
+def warm_socket(name: str) -> str:
+    """Where the user's warm process of that name listens."""
+    return f"{runtime_dir()}/{WARM_PREFIX}{name}.sock"
 
 
 def daemon_addresses(state: str) -> str:

@@ -1,0 +1,95 @@
+"""What a process is in and may do: what a command must have in common with the process that runs it
+on its behalf. Read from /proc (proc(5)), of this process or of another.
+
+Imports nothing but `os` and `sys`: start-up time counts.
+"""
+
+import os
+import sys
+
+NAMESPACES = (
+    *("cgroup", "ipc", "mnt", "net", "pid", "pid_for_children"),
+    *("time", "time_for_children", "user", "uts"),
+)
+FILES = ("cgroup", "limits", "oom_score_adj")
+FILES_OF_SOME_KERNELS = ("personality", "attr/current", "loginuid")
+STATUS = (
+    *(b"Uid", b"Gid", b"Groups", b"SigBlk", b"SigIgn"),
+    *(b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb"),
+    *(b"NoNewPrivs", b"Seccomp", b"Seccomp_filters", b"Cpus_allowed", b"Mems_allowed"),
+)
+NICE, RT_PRIORITY, POLICY = 16, 37, 38
+"""Of the fields behind the name in /proc/PID/stat."""
+
+READ_AT_START = (b"LD_", b"PYTHON", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"GRPC_", b"OPENSSL_")
+"""Variables that only count when a process starts, by the beginnings of their names."""
+
+ONE_PROCESS_PATHS = ("/dev/fd/", "/dev/tty", "/proc/self", "/proc/thread-self")
+"""Paths that mean something else in every process."""
+
+
+def surroundings(pid: str = "self") -> bytes:
+    """Namespaces, root, cgroups, limits, ids, privileges, signals that are ignored, priorities.
+
+    Raises `OSError` when the process is gone, or not to be looked into. What /proc does not tell
+    (I/O priority, securebits) and what is handed over (directory, umask) is left out.
+    """
+    at = f"/proc/{pid}/"
+    found = [os.fsencode(os.readlink(f"{at}ns/{name}")) for name in NAMESPACES]
+    found.append(_root(at))
+    found += [_read(at + name) for name in FILES]
+    for name in FILES_OF_SOME_KERNELS:
+        try:
+            found.append(_read(at + name))
+        except OSError as error:
+            found.append(str(error.errno).encode())
+    for line in _read(at + "status").splitlines():
+        if line.partition(b":")[0] in STATUS:
+            found.append(line)
+    stat = _read(at + "stat").rpartition(b") ")[2].split()
+    found += [stat[NICE], stat[RT_PRIORITY], stat[POLICY]]
+    return b"\0".join(found)
+
+
+def installation() -> bytes:
+    """This very installation, and what its interpreter was started with."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    found = [os.fsencode(sys.executable), os.fsencode(here)]
+    found += sorted(
+        name + b"=" + value for name, value in os.environb.items() if name.startswith(READ_AT_START)
+    )
+    return b"\n".join(found)
+
+
+def short_name(data: bytes) -> str:
+    """Sixteen letters that stand for the bytes, the same in every process."""
+    return f"{int.from_bytes(data, 'big') % (2**61 - 1):016x}"
+
+
+def means_the_same_elsewhere(argv: "list[str]") -> bool:
+    """Whether the words name the same files in another process."""
+    return not any(path in word for word in argv for path in ONE_PROCESS_PATHS)
+
+
+def _root(at: str) -> bytes:
+    """Which directory of which mount is the root."""
+    fd = os.open(f"{at}root", os.O_PATH | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        for line in _read(f"/proc/self/fdinfo/{fd}").splitlines():
+            if line.startswith(b"mnt_id:"):
+                return b"%d %d %b" % (found.st_dev, found.st_ino, line)
+    finally:
+        os.close(fd)
+    raise OSError("no mnt_id in fdinfo")
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b""
+        while more := os.read(fd, 65536):
+            data += more
+        return data
+    finally:
+        os.close(fd)

@@ -1,0 +1,187 @@
+"""A forked child of the warm process: becomes the caller's process, and runs one command.
+
+It does so only for its own user, and where its own surroundings (`croze.cli.surroundings`) are
+those of the caller, whom the kernel names: a caller in a sandbox, a container or under other limits
+must not get out of them by way of this process.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import NoReturn
+
+from croze.cli.surroundings import installation, surroundings
+from croze.cli.thin import PROTOCOL
+from croze.files.peers import is_own, peer_of
+
+REQUEST_TIMEOUT_S = 5.0
+LARGEST_REQUEST_BYTES = 16 << 20
+HANDED_OVER = 4
+"""Three streams and the directory."""
+
+INSTALLATION = installation()
+"""As it was when this process started; `preload_all` adds to the environment."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command, as its caller would have run it."""
+
+    argv: list[str]
+    umask: int
+    environ: dict[bytes, bytes]
+    streams: tuple[int, int, int]
+    directory: int
+
+
+class BadRequest(Exception):
+    """Not from our thin start, or from another installation's, or from another place."""
+
+
+def check_caller(connection: socket.socket) -> None:
+    """Raises `BadRequest` unless it is our user's, in our surroundings; `OSError` when it may not
+    be looked into."""
+    if not is_own(connection):
+        raise BadRequest("from another user")
+    if surroundings(str(peer_of(connection).pid)) != surroundings():
+        raise BadRequest("from somewhere else")
+
+
+def read_request(connection: socket.socket) -> Request:
+    """Read one request frame and the file descriptors that come with it."""
+    size = socket.CMSG_SPACE(HANDED_OVER * 4)
+    data, ancillary, _flags, _address = connection.recvmsg(65536, size, socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    try:
+        return _parse(_read_rest(connection, data), fds)
+    except (BadRequest, ValueError, IndexError) as error:
+        for fd in fds:
+            os.close(fd)
+        raise BadRequest(str(error)) from error
+
+
+def _read_rest(connection: socket.socket, data: bytes) -> bytes:
+    if len(data) < 4:
+        raise BadRequest("short request")
+    size = int.from_bytes(data[:4], "big")
+    if size > LARGEST_REQUEST_BYTES:
+        raise BadRequest("request too large")
+    body = bytearray(data[4:])
+    while len(body) < size:
+        more = connection.recv(65536)
+        if not more:
+            raise BadRequest("request cut off")
+        body += more
+    return bytes(body)
+
+
+def _parse(body: bytes, fds: array.array[int]) -> Request:
+    fields = body.split(b"\0")
+    if fields[0] != PROTOCOL or fields[1] != INSTALLATION or len(fds) != HANDED_OVER:
+        raise BadRequest("not of this installation")
+    count = int(fields[3])
+    pairs = (field.partition(b"=") for field in fields[4 + count :])
+    return Request(
+        argv=[os.fsdecode(a) for a in fields[4 : 4 + count]],
+        umask=int(fields[2]),
+        environ={key: value for key, _, value in pairs if key},
+        streams=(fds[0], fds[1], fds[2]),
+        directory=fds[3],
+    )
+
+
+def become(request: Request) -> None:
+    """Turn this forked child into the process that the caller would have been."""
+    for number, fd in enumerate(request.streams):
+        os.dup2(fd, number)
+    os.fchdir(request.directory)
+    for fd in (*request.streams, request.directory):
+        if fd > 2:
+            os.close(fd)
+    os.umask(request.umask)
+    os.environb.clear()
+    os.environb.update(request.environ)
+    # As `croze.client` sets it: grpc reads it when the first channel is made, which is later.
+    os.environb.setdefault(b"GRPC_VERBOSITY", b"NONE")
+    time.tzset()
+    sys.stdin = os.fdopen(0, "r", closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    sys.argv = ["croze", *request.argv]
+
+
+def run_request() -> int:
+    """Run the command, in the process that became the caller's."""
+    from croze.cli.main import run
+
+    try:
+        return run(sys.argv[1:])
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+
+
+def serve(connection: socket.socket) -> None:
+    """In a child: one caller's command, from the request to the exit code."""
+    connection.settimeout(REQUEST_TIMEOUT_S)
+    try:
+        check_caller(connection)
+        become(read_request(connection))
+    except (BadRequest, OSError):
+        return  # the caller runs the command itself
+    connection.settimeout(None)
+    connection.sendall(f"A{os.getpid()};".encode())
+    threading.Thread(target=relay_signals, args=(connection,), daemon=True).start()
+    code = 1
+    try:
+        code = run_request()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        connection.sendall(f"X{code};".encode())
+
+
+def relay_signals(connection: socket.socket) -> None:
+    """Give this process the signals its caller gets; a vanished caller interrupts it.
+
+    The caller stops once we have said that we do, and lets us go on."""
+    numbers = b"\0"
+    while numbers:
+        try:
+            numbers = connection.recv(16)
+        except OSError:
+            numbers = b""
+        for number in numbers or [signal.SIGINT]:
+            if number == signal.SIGTSTP:
+                # The shell that SIGTSTP would stop us for is another session's.
+                connection.sendall(b"T0;")
+                number = signal.SIGSTOP
+            os.kill(os.getpid(), number)
+
+
+def child(orders: socket.socket) -> NoReturn:
+    """A forked child: gets ready, waits for its one caller, and ends with the command."""
+    from croze.cli import preload
+
+    code = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        preload.rehearse()
+        _, fds, _, _ = socket.recv_fds(orders, 1, 1)
+        if fds:
+            serve(socket.socket(fileno=fds[0]))
+        code = 0
+    finally:
+        os._exit(code)

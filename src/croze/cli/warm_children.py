@@ -1,0 +1,102 @@
+"""The children of the warm process, as it sees them: one waits, the others run commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from dataclasses import dataclass
+
+from croze.cli.warm_child import child
+from croze.files.peers import peer_of
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A child that waits, and our end of its socket pair."""
+
+    pid: int
+    orders: socket.socket
+
+
+@dataclass
+class Busy:
+    """A child that runs a command, and a pidfd of its caller (-1 once that has ended)."""
+
+    pid: int
+    orders: socket.socket
+    caller: int
+
+    def go_on(self) -> None:
+        """The caller has ended: nobody else would let the child go on."""
+        self._forget_caller()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        self.orders.close()
+        self._forget_caller()
+
+    def _forget_caller(self) -> None:
+        if self.caller >= 0:
+            os.close(self.caller)
+            self.caller = -1
+
+
+class Children:
+    """The forked children, each known by our end of a socket pair: it is at its end when the child
+    has ended, as the child's is when we have."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._busy: dict[int, Busy] = {}
+        self._spare: Spare | None = None
+
+    def fds(self) -> list[int]:
+        """Readable when a child or its caller has ended."""
+        callers = [busy.caller for busy in self._busy.values() if busy.caller >= 0]
+        return [*self._busy, *callers]
+
+    def make_spare(self) -> None:
+        """Fork the child that takes the next caller."""
+        if self._spare is not None:
+            return
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            for busy in self._busy.values():
+                busy.close()
+            self._listener.close()
+            ours.close()
+            child(theirs)
+        theirs.close()
+        self._spare = Spare(pid, ours)
+
+    def hand_over(self, connection: socket.socket) -> None:
+        """Give a caller to the spare child."""
+        self.make_spare()
+        assert self._spare is not None
+        spare, self._spare = self._spare, None
+        try:
+            caller = os.pidfd_open(peer_of(connection).pid)
+        except OSError:
+            caller = -1  # it has gone
+        busy = Busy(spare.pid, spare.orders, caller)
+        try:
+            socket.send_fds(spare.orders, [b"\0"], [connection.fileno()])
+        except OSError:
+            busy.close()  # it died; the caller runs the command itself
+        else:
+            self._busy[spare.orders.fileno()] = busy
+
+    def ended(self, fd: int) -> None:
+        """Forget a child, and have the next one ready; or see to it that a child whose caller has
+        ended does not stay stopped."""
+        if fd in self._busy:
+            self._busy.pop(fd).close()
+            self.make_spare()
+            return
+        for busy in self._busy.values():
+            if busy.caller == fd:
+                busy.go_on()
