@@ -1,0 +1,302 @@
+"""The warm process and callers that are not where it is: under other limits, in a sandbox, in
+another place, of another installation; and those that lie about it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import CROZE, REPO, Sandbox, execute, select_pause
+from tests.e2e.test_build import base
+from tests.e2e.test_warm import WARM, answers, warm_sockets
+from tests.e2e.test_warm import warm as warm
+
+PIDS = Path("/sys/fs/cgroup/pids")
+
+
+def children(pid: int) -> list[int]:
+    try:
+        words = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in words.split()]
+
+
+def stdin_of(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/0")
+    except OSError:
+        return ""
+
+
+def has_loaded_grpc(pid: int) -> bool:
+    try:
+        return "cygrpc" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
+def family(pid: int) -> Iterator[int]:
+    yield pid
+    for child in children(pid):
+        yield from family(child)
+
+
+@contextlib.contextmanager
+def reading(
+    sandbox: Sandbox, prefix: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A `croze build -` that waits for its standard input."""
+    command = [*prefix, str(CROZE), "build", "-"]
+    with subprocess.Popen(
+        command,
+        env={**sandbox.env, **WARM, **(env or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as process:
+        yield process
+        for pid in list(family(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def runner(process: subprocess.Popen[bytes], warm: subprocess.Popen[bytes]) -> int:
+    """The child of the warm process that runs it; 0 when it runs by itself."""
+    ours = f"pipe:[{os.fstat(process.stdin.fileno()).st_ino}]" if process.stdin else ""
+    while True:
+        for child in children(warm.pid):
+            if stdin_of(child) == ours:
+                return child
+        if any(has_loaded_grpc(pid) for pid in family(process.pid)):
+            return 0
+        assert process.poll() is None
+        select_pause()
+
+
+def test_the_same_place_is_served(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    for prefix in ([], ["sh", "-c", 'umask 077; cd /tmp; exec "$@"', "sh"], ["setsid", "-w"]):
+        with reading(sandbox, prefix) as process:
+            assert runner(process, warm)
+
+
+ELSEWHERE = {
+    "mounts": ["unshare", "--mount"],
+    "network": ["unshare", "--net"],
+    "host name": ["unshare", "--uts"],
+    "ipc": ["unshare", "--ipc"],
+    "cgroup namespace": ["unshare", "--cgroup"],
+    "processes": ["unshare", "--pid", "--fork", "--mount-proc"],
+    "user namespace": ["unshare", "--user", "--map-root-user"],
+    "open files": ["prlimit", "--nofile=512"],
+    "niceness": ["nice", "-n", "3"],
+    "scheduling": ["chrt", "--batch", "0"],
+    "out of memory": ["choom", "-n", "300", "--"],
+    "processors": ["taskset", "1"],
+    "privileges": ["setpriv", "--no-new-privs"],
+    "capabilities": ["setpriv", "--bounding-set=-sys_boot"],
+    "groups": ["setpriv", "--groups=4321"],
+    "real user": ["setpriv", "--ruid=4321"],
+    "personality": ["setarch", "-R"],
+    "hangup": ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"],
+    "interpreter": ["env", "PYTHONHASHSEED=1"],
+    "libraries": ["env", "LD_LIBRARY_PATH=/nowhere"],
+}
+
+
+def test_another_place_is_not(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    for what, prefix in ELSEWHERE.items():
+        with reading(sandbox, prefix) as process:
+            assert runner(process, warm) == 0, what
+
+
+def test_another_cgroup_is_not(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    if not (PIDS / "cgroup.procs").exists():
+        pytest.skip("needs the pids controller of cgroup v1")
+    folder = PIDS / f"croze-test-{os.getpid()}"
+    folder.mkdir()
+    try:
+        script = f'echo $$ > {folder}/cgroup.procs; exec "$@"'
+        with reading(sandbox, ["sh", "-c", script, "sh"]) as process:
+            assert runner(process, warm) == 0
+    finally:
+        while (folder / "cgroup.procs").read_text():
+            select_pause()
+        folder.rmdir()
+
+
+def test_it_builds_the_directory_that_its_caller_sees(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes]
+) -> None:
+    files = {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "outer"}
+    context = sandbox.context("c", files)
+    script = f'mount -t tmpfs none {context}; cp {context}2/* {context}; exec "$@"'  # in its own
+    sandbox.context("c2", {**files, "a": "inner"})
+    out = sandbox.path / "out"
+    words: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        CROZE,
+        "build",
+        "-o",
+        out,
+        context,
+    ]
+    execute(words, {**sandbox.env, **WARM})
+    assert (out / "a").read_text() == "inner"
+
+
+def test_the_directory_itself_and_not_its_name(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes]
+) -> None:
+    files = {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "first"}
+    context = sandbox.context("c", files)
+    script = f'mv {context} {context}-gone; cp -r {context}2 {context}; exec "$@"'
+    sandbox.context("c2", {**files, "a": "second"})
+    out = sandbox.path / "out"
+    words = ["sh", "-c", script, "sh", str(CROZE), "build", "-o", str(out), "."]
+    execute(words, {**sandbox.env, **WARM}, cwd=context)
+    assert (out / "a").read_text() == "first"
+
+
+def test_a_pipe_of_the_shell(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], busybox: Path
+) -> None:
+    """`<(…)` is a path that only the caller has."""
+    run = "RUN --mount=type=secret,id=s test $(cat /run/secrets/s) = hush"
+    context = sandbox.context("c", {"Dockerfile": f"FROM base\n{run}\n"})
+    script = '"$@" --secret id=s,src=<(echo hush)'
+    words: list[str | Path] = [
+        "bash",
+        "-c",
+        script,
+        "bash",
+        CROZE,
+        "build",
+        *base(busybox),
+        context,
+    ]
+    execute(words, {**sandbox.env, **WARM})
+
+
+LIAR = """\
+import array, os, socket, sys
+from croze.cli.surroundings import installation
+from croze.cli.thin import encode_request
+sock = socket.socket(socket.AF_UNIX)
+sock.connect(sys.argv[1])
+fds = array.array("i", [0, 1, 2, os.open("/", os.O_RDONLY)])
+request = encode_request(["--help"], installation())
+try:
+    sock.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    print("answer", sock.recv(64))
+except ConnectionError:
+    print("answer b''")
+"""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "answer"),
+    [
+        ([], "answer b'A"),
+        (["unshare", "--mount"], "answer b''"),
+        (["setpriv", "--no-new-privs"], "answer b''"),
+        (["setpriv", "--reuid=4321", "--clear-groups"], "answer b''"),
+    ],
+)
+def test_a_caller_that_lies(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], prefix: list[str], answer: str
+) -> None:
+    """A process in a sandbox knows the protocol, too."""
+    (path,) = warm_sockets(sandbox)
+    for folder in (path.parent, path):  # let it in, so that more than the modes is tried
+        folder.chmod(0o777)
+    for folder in (sandbox.path, *sandbox.path.parents[:-1]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    words = [*prefix, sys.executable, "-c", LIAR, str(path)]
+    assert answer in execute(words, sandbox.env).stdout
+
+
+def wait_until(what: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+    while not what():
+        assert process is None or process.poll() is None
+        select_pause()
+
+
+def stop_warm(sandbox: Sandbox) -> None:
+    """Warm processes leave with their sockets."""
+    for path in warm_sockets(sandbox):
+        os.rename(path, f"{path}-old")
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(f"{path}-old")
+        os.unlink(f"{path}-old")
+
+
+def test_each_installation_has_its_own(sandbox: Sandbox) -> None:
+    other = sandbox.path / "other"
+    shutil.copytree(REPO / "src/croze", other / "croze")
+    context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    env = {**sandbox.env, **WARM}
+    execute([CROZE, "build", context], env)
+    wait_until(lambda: len(warm_sockets(sandbox)) == 1)
+    command = [sys.executable, "-m", "croze.cli.thin", "--builder", sandbox.address]
+    execute([*command, "build", context], {**env, "PYTHONPATH": str(other)})
+    wait_until(lambda: len(warm_sockets(sandbox)) == 2)
+    wait_until(lambda: answers(sandbox))
+    stop_warm(sandbox)
+
+
+def test_no_warm_process_is_left_when_not_wanted(sandbox: Sandbox) -> None:
+    context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    execute([CROZE, "build", context], {**sandbox.env, "CROZE_NO_WARM": "1"})
+    execute([CROZE, "--builder", sandbox.address, "du"], {**sandbox.env, **WARM})
+    assert not [pid for pid in sandbox.leftovers() if "croze.cli.warm" in pid]
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[0]
+
+
+def stopped(sandbox: Sandbox, process: subprocess.Popen[bytes]) -> None:
+    os.kill(process.pid, signal.SIGTSTP)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    assert os.WSTOPSIG(status) == signal.SIGTSTP
+
+
+def test_stopped_by_the_terminal(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    """Control-Z stops both, and `fg` lets both go on."""
+    with reading(sandbox) as process:
+        child = runner(process, warm)
+        for _ in range(2):
+            stopped(sandbox, process)
+            wait_until(lambda: state(child) == "T")
+            os.kill(process.pid, signal.SIGCONT)
+            wait_until(lambda: state(child) != "T")
+        assert process.stdin is not None
+        process.stdin.close()
+        wait_until(lambda: child not in children(warm.pid), warm)
+        assert process.wait(20) == 1
+
+
+def test_killed_while_stopped(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    """What runs the command does not stay behind, stopped for ever."""
+    with reading(sandbox) as process:
+        child = runner(process, warm)
+        stopped(sandbox, process)
+        os.kill(process.pid, signal.SIGKILL)
+        wait_until(lambda: child not in children(warm.pid), warm)
