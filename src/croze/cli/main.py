@@ -105,8 +105,8 @@ def run(argv: Sequence[str]) -> int:
 def command_of(argv: Sequence[str]) -> str:
     """The full name of the command that a command line runs; empty if it is none."""
     try:
-        _, words = split_common(argv)
-    except LookupError:
+        words = take_common(argv, Common(), "croze")
+    except UsageError:
         return ""
     return ALIASES.get(words[0], words[0]) if words else ""
 

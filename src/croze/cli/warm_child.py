@@ -24,6 +24,8 @@ from croze.files.peers import is_own, peer_of
 
 REQUEST_TIMEOUT_S = 5.0
 LARGEST_REQUEST_BYTES = 16 << 20
+GRACE_S = 2.0
+"""For a command whose caller has vanished."""
 HANDED_OVER = 4
 """Three streams and the directory."""
 
@@ -153,9 +155,8 @@ def serve(connection: socket.socket) -> None:
 
 
 def relay_signals(connection: socket.socket) -> None:
-    """Give this process the signals its caller gets; a vanished caller interrupts it.
-
-    The caller stops once we have said that we do, and lets us go on."""
+    """Give this process the signals its caller gets. The caller stops once we have said that we
+    do, and lets us go on. If it vanishes, so does this process: interrupted, and soon ended."""
     numbers = b"\0"
     while numbers:
         try:
@@ -168,6 +169,8 @@ def relay_signals(connection: socket.socket) -> None:
                 connection.sendall(b"T0;")
                 number = signal.SIGSTOP
             os.kill(os.getpid(), number)
+    time.sleep(GRACE_S)
+    os._exit(128 + signal.SIGINT)
 
 
 def child(orders: socket.socket) -> NoReturn:
