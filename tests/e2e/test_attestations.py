@@ -203,3 +203,41 @@ def test_an_image_scans(sandbox: Sandbox, busybox: Path, tmp_path: Path) -> None
     assert provenance["predicateType"] == "https://slsa.dev/provenance/v1"
     dependencies = provenance["predicate"]["buildDefinition"]["resolvedDependencies"]
     assert any("scanner" in each["uri"] for each in dependencies)
+
+
+def test_the_record_and_the_metadata_file(sandbox: Sandbox, busybox: Path, context: Path) -> None:
+    """Whatever a build asked for, its record tells all; ours and stock buildx read it."""
+    metadata = sandbox.path / "metadata.json"
+    flags = ["--metadata-file", str(metadata), "--build-arg=A=b", "-o", "type=cacheonly"]
+    key = "buildx.build.provenance"
+    for mode in ("min", "max"):
+        env = {"BUILDX_METADATA_PROVENANCE": mode}
+        shown = []
+        sandbox.croze("build", *base(busybox), *flags, context, env=env)
+        shown.append(json.loads(metadata.read_bytes()))
+        sandbox.extra_env.update(env)
+        sandbox.buildx("sid", "build", *base(busybox), *flags, str(context))
+        shown.append(json.loads(metadata.read_bytes()))
+        ours, stock = (each[key] for each in shown)
+        assert sorted(ours) == sorted(stock)
+        assert ours["materials"] == stock["materials"]
+        assert ours["invocation"]["environment"] == stock["invocation"]["environment"]
+        assert ("buildConfig" in ours) == (mode == "max")
+    sandbox.croze(
+        "build", *base(busybox), *flags, context, env={"BUILDX_METADATA_PROVENANCE": "disabled"}
+    )
+    assert key not in json.loads(metadata.read_bytes())
+
+    listed = sandbox.buildx("sid", "history", "ls", "--no-trunc", "--format", "{{.Ref}}").stdout
+    ref = listed.split()[0]
+    for kind in ("https://slsa.dev/provenance/v1", "provenance"):
+        out = sandbox.buildx("sid", "history", "inspect", "attachment", "--type", kind, ref).stdout
+        predicate = json.loads(out)
+        args = predicate["buildDefinition"]["externalParameters"]["request"]["args"]
+        assert args["build-arg:A"] == "b"
+    inspected = json.loads(
+        sandbox.buildx("sid", "history", "inspect", "--format", "json", ref).stdout
+    )
+    assert [m["URI"] for m in inspected["Materials"]] == [
+        each["uri"] for each in predicate["buildDefinition"]["resolvedDependencies"]
+    ]

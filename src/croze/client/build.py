@@ -137,6 +137,7 @@ async def run_build(
     try:
         async with running(display):
             solved = await client.solve(plan, show)
+            told = await _provenance(client, options, solved.ref, show)
     except CrozeError as error:
         raise clearer(error) from None
     finally:
@@ -145,8 +146,27 @@ async def run_build(
             on_close(display)
     missed = await why_missed(client, solved.ref) if ran and explain else ""
     result = BuildResult(solved.ref, solved.exporter_response, tuple(display.warnings), missed)
-    _write_files(options, result)
+    _write_files(options, result, told)
     return result
+
+
+async def _provenance(
+    client: Client,
+    options: BuildOptions,
+    ref: str,
+    show: Callable[[control_pb2.StatusResponse], None],
+) -> dict[str, object]:
+    """What goes into the metadata file of how the result came to be."""
+    if not options.metadata_file or call_name(options.call):
+        return {}
+    from croze.client import provenance
+    from croze.progress.own import own_step
+
+    mode = provenance.metadata_mode()
+    if mode == "disabled":
+        return {}
+    with own_step("resolving provenance for metadata file", show):
+        return await provenance.recorded(client.channel, ref, mode)
 
 
 def build(
@@ -200,7 +220,7 @@ class NotWritten(CrozeError):
     """The build is done, but a file that should tell of it could not be written."""
 
 
-def _write_files(options: BuildOptions, result: BuildResult) -> None:
+def _write_files(options: BuildOptions, result: BuildResult, provenance: dict[str, object]) -> None:
     """As buildx writes them: the umask counts for one, not for the other."""
     if options.iidfile:
         with _written(options.iidfile, "image ID file"):
@@ -208,7 +228,7 @@ def _write_files(options: BuildOptions, result: BuildResult) -> None:
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(result.image_id)
     if options.metadata_file:
-        values = result.metadata | {"buildx.build.ref": result.ref}
+        values = result.metadata | {"buildx.build.ref": result.ref} | provenance
         if result.warnings and _wants_warnings(options):
             from croze.progress.rawjson import warning_value
 

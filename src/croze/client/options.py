@@ -190,19 +190,23 @@ def _set_attests(plan: SolvePlan, options: BuildOptions, builder: Builder) -> No
     for type, attrs in attests.items():
         if attrs is not None:
             plan.frontend_attrs[f"attest:{type}"] = attrs
-    if "provenance" not in attests and builder.attestations and not _no_default_attests():
+    if (
+        "provenance" not in attests
+        and builder.attestations
+        and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS")
+    ):
         plan.frontend_attrs["attest:provenance"] = "mode=min,inline-only=true"
 
 
-def _no_default_attests() -> bool:
-    text = os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")
+def _switch(name: str) -> bool:
+    """A variable that switches a default off."""
+    text = os.environ.get(name)
     if text is None:
         return False
     wanted = bool_or_none(text)
     if wanted is None:
         raise InvalidRequest(
-            "invalid BUILDX_NO_DEFAULT_ATTESTATIONS: strconv.ParseBool: "
-            f"parsing {quote(text)}: invalid syntax"
+            f"invalid {name}: strconv.ParseBool: parsing {quote(text)}: invalid syntax"
         )
     return wanted
 
@@ -244,6 +248,10 @@ def _exports(
     for export in exports:
         if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
             export.attrs["buildinfo-attrs"] = args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
+    if builder.attestations and _switch("BUILDX_NO_DEFAULT_OCI_ARTIFACT"):
+        for export in exports:
+            if export.type in ("image", "oci"):
+                export.attrs.setdefault("oci-artifact", "false")
     if builder.moby:
         exports = [_in_engine(export) for export in exports]
     return [export for export in exports if export.type != "cacheonly"]

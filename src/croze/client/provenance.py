@@ -1,0 +1,131 @@
+"""What the daemon's record says of how a build came to be, for the metadata file.
+
+Source: buildx `build/provenance.go`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+import grpc.aio
+import msgspec
+
+from croze.api import content_pb2, control_pb2
+from croze.api.content_pb2_grpc import ContentStub
+from croze.api.control_pb2_grpc import ControlStub
+from croze.client.flags_csv import bool_or_none
+from croze.errors import Unsupported
+from croze.grpc_errors import translated
+
+Mode = Literal["min", "max", "disabled"]
+
+KEY = "buildx.build.provenance"
+_V1 = "https://slsa.dev/provenance/v1"
+_PREFIX = "https://slsa.dev/provenance/"
+_PREDICATE_TYPE = "in-toto.io/predicate-type"
+_IN_TOTO = "application/vnd.in-toto+json"
+_BUILD_TYPE = "https://mobyproject.org/buildkit@v1"
+_MAX = ("buildConfig", "metadata")
+
+
+def metadata_mode() -> Mode:
+    """`BUILDX_METADATA_PROVENANCE`; what is none of its values is as if it were not there."""
+    text = os.environ.get("BUILDX_METADATA_PROVENANCE", "")
+    if text == "max":
+        return "max"
+    return "disabled" if text == "disabled" or bool_or_none(text) is False else "min"
+
+
+async def recorded(channel: grpc.aio.Channel, ref: str, mode: Mode) -> dict[str, object]:
+    """Entries of the metadata file, one for each platform; none from a daemon without a history."""
+    found: dict[str, object] = {}
+    if mode == "disabled":
+        return found
+    request = control_pb2.BuildHistoryRequest(Ref=ref, EarlyExit=True)
+    try:
+        with translated():
+            async for event in ControlStub(channel).ListenBuildHistory(request):
+                for key, info in _results(event.record).items():
+                    told = await _told(channel, info, mode)
+                    if told is not None:
+                        found[key] = told
+    except Unsupported:
+        return {}
+    return found
+
+
+def _results(
+    record: control_pb2.BuildHistoryRecord,
+) -> Mapping[str, control_pb2.BuildResultInfo]:
+    if record.Results:
+        return {f"{KEY}/{key}": info for key, info in record.Results.items()}
+    return {KEY: record.Result} if record.HasField("Result") else {}
+
+
+async def _told(channel: grpc.aio.Channel, info: control_pb2.BuildResultInfo, mode: Mode) -> object:
+    for each in info.Attestations:
+        kind = each.annotations.get(_PREDICATE_TYPE, "")
+        if each.media_type == _IN_TOTO and kind.startswith(_PREFIX):
+            data = await _read(channel, each.digest)
+            predicate = msgspec.json.decode(data, type=dict[str, object])
+            return _shown(predicate if kind != _V1 else v02_of(predicate), mode)
+    return None
+
+
+async def _read(channel: grpc.aio.Channel, digest: str) -> bytes:
+    request = content_pb2.ReadContentRequest(digest=digest)
+    with translated():
+        return b"".join([part.data async for part in ContentStub(channel).Read(request)])
+
+
+def _shown(predicate: Mapping[str, object], mode: Mode) -> object:
+    return {k: v for k, v in predicate.items() if mode == "max" or k not in _MAX}
+
+
+def v02_of(predicate: Mapping[str, object]) -> dict[str, object]:
+    """A v1 predicate in the words of v0.2."""
+    definition, details = _inner(predicate, "buildDefinition"), _inner(predicate, "runDetails")
+    external = _inner(definition, "externalParameters")
+    internal = _inner(definition, "internalParameters")
+    source = _inner(external, "configSource")
+    environment = {k: v for k, v in internal.items() if k != "buildConfig"}
+    environment["platform"] = environment.pop("builderPlatform", "")
+    found: dict[str, object] = {
+        "builder": {"id": _inner(details, "builder").get("id", "")},
+        "buildType": _BUILD_TYPE,
+    }
+    if definition.get("resolvedDependencies"):
+        found["materials"] = definition["resolvedDependencies"]
+    found["invocation"] = {
+        "configSource": {("entryPoint" if k == "path" else k): v for k, v in source.items()},
+        "parameters": external.get("request", {}),
+        "environment": environment,
+    }
+    if "buildConfig" in internal:
+        found["buildConfig"] = internal["buildConfig"]
+    return found | {"metadata": _metadata(_inner(details, "metadata"))}
+
+
+def _metadata(told: Mapping[str, object]) -> dict[str, object]:
+    complete = _inner(told, "buildkit_completeness")
+    renamed = {
+        "buildInvocationID": told.get("invocationId"),
+        "buildStartedOn": told.get("startedOn"),
+        "buildFinishedOn": told.get("finishedOn"),
+        "completeness": {
+            "parameters": complete.get("request", False),
+            "environment": True,
+            "materials": complete.get("resolvedDependencies", False),
+        },
+        "reproducible": told.get("buildkit_reproducible", False),
+        f"{_BUILD_TYPE}#metadata": told.get("buildkit_metadata", {}),
+        f"{_BUILD_TYPE}#hermetic": told.get("buildkit_hermetic"),
+    }
+    return {key: value for key, value in renamed.items() if value is not None}
+
+
+def _inner(value: Mapping[str, object], key: str) -> Mapping[str, object]:
+    inner = value.get(key)
+    return inner if isinstance(inner, dict) else {}

@@ -1,0 +1,25 @@
+"""Steps of the client's own, among those of the daemon."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from croze.api import control_pb2
+
+
+@contextmanager
+def own_step(name: str, show: Callable[[control_pb2.StatusResponse], None]) -> Iterator[None]:
+    """Show what is done inside as a step; a failure is shown with it."""
+    vertex = control_pb2.Vertex(digest=f"sha256:{secrets.token_hex(32)}", name=name)
+    vertex.started.GetCurrentTime()
+    show(control_pb2.StatusResponse(vertexes=[vertex]))
+    try:
+        yield
+    except BaseException as error:
+        vertex.error = str(error)
+        raise
+    finally:
+        vertex.completed.GetCurrentTime()
+        show(control_pb2.StatusResponse(vertexes=[vertex]))
