@@ -137,7 +137,7 @@ async def run_build(
     try:
         async with running(display):
             solved = await client.solve(plan, show)
-            told = await _provenance(client, options, solved.ref, show)
+            told = await _provenance(client, options, solved.ref, display.update)
     except CrozeError as error:
         raise clearer(error) from None
     finally:
@@ -163,10 +163,11 @@ async def _provenance(
     from croze.progress.own import own_step
 
     mode = provenance.metadata_mode()
-    if mode == "disabled":
+    records = await provenance.recorded(client.channel, ref) if mode != "disabled" else []
+    if not records:
         return {}
     with own_step("resolving provenance for metadata file", show):
-        return await provenance.recorded(client.channel, ref, mode)
+        return await provenance.entries(client.channel, records, mode)
 
 
 def build(

@@ -6,7 +6,7 @@ Source: buildx `build/provenance.go`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import grpc.aio
@@ -38,21 +38,27 @@ def metadata_mode() -> Mode:
     return "disabled" if text == "disabled" or bool_or_none(text) is False else "min"
 
 
-async def recorded(channel: grpc.aio.Channel, ref: str, mode: Mode) -> dict[str, object]:
-    """Entries of the metadata file, one for each platform; none from a daemon without a history."""
-    found: dict[str, object] = {}
-    if mode == "disabled":
-        return found
+async def recorded(channel: grpc.aio.Channel, ref: str) -> list[control_pb2.BuildHistoryRecord]:
+    """What the daemon has recorded of a build; none from a daemon without a history."""
     request = control_pb2.BuildHistoryRequest(Ref=ref, EarlyExit=True)
     try:
         with translated():
-            async for event in ControlStub(channel).ListenBuildHistory(request):
-                for key, info in _results(event.record).items():
-                    told = await _told(channel, info, mode)
-                    if told is not None:
-                        found[key] = told
+            events = ControlStub(channel).ListenBuildHistory(request)
+            return [event.record async for event in events]
     except Unsupported:
-        return {}
+        return []
+
+
+async def entries(
+    channel: grpc.aio.Channel, records: Sequence[control_pb2.BuildHistoryRecord], mode: Mode
+) -> dict[str, object]:
+    """Entries of the metadata file, one for each platform."""
+    found: dict[str, object] = {}
+    for record in records:
+        for key, info in _results(record).items():
+            told = await _told(channel, info, mode)
+            if told is not None:
+                found[key] = told
     return found
 
 
