@@ -214,3 +214,27 @@ def test_buildx_opens_a_shell(
         terminal.send("exit 3\r")
         terminal.expect("exit code: 3")
         terminal.send("exit\r")
+
+
+def test_a_version_of_the_dockerfiles_frontend_is_run(sandbox: Sandbox, images: Registry) -> None:
+    """Not the built-in one: here the image of that name is another language's."""
+    copy = ["skopeo", "--insecure-policy", "copy", "--src-tls-verify=false"]
+    ours = [f"docker://{images.frontend('pack')}", f"docker://{images.host}/docker/dockerfile:1.4"]
+    execute([*copy, "--dest-tls-verify=false", *ours], {"PATH": "/usr/bin:/bin"})
+    inspect = ["skopeo", "inspect", "--tls-verify=false", "--format={{.Digest}}", ours[1]]
+    digest = execute(inspect, {"PATH": "/usr/bin:/bin"}).stdout.strip()
+    config = sandbox.path / "crozed.toml"
+    config.write_text(f'[registry."docker.io"]\nmirrors = ["{images.host}"]\n')
+    sandbox.stop()
+    sandbox.start("--config", str(config))
+    for name in ("docker/dockerfile:1.4", f"docker/dockerfile:1@{digest}"):
+        text = PACKFILE.format(frontend=name, base=images.base)
+        context = sandbox.context("pinned", {"Packfile": text, "hello.txt": "hello\n"})
+        words = ["build", "-f", str(context / "Packfile"), "--progress=plain", str(context)]
+        assert f"[internal] frontend {name}" in sandbox.croze(*words).stderr
+    (context / "Packfile").write_text("# syntax=docker/dockerfile:1.3\nFROM scratch\n")
+    gone = sandbox.croze(*words, check=False)
+    assert gone.code == 1
+    assert "docker.io/docker/dockerfile:1.3" in gone.stderr
+    (context / "Packfile").write_text("# syntax=docker/dockerfile:1\nFROM scratch\nCOPY . /\n")
+    assert "[internal] frontend" not in sandbox.croze(*words).stderr

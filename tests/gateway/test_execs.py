@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from croze.api import gateway_pb2 as pb
+from croze.api import ops_pb2
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
-from croze.gateway.containers import Wait
+from croze.gateway.containers import Wait, process_of
 from croze.gateway.execs import ExecCall, Processes, signal_number
 from croze.grpc_errors import from_status, root_cause
 from croze.runtime.contract import Stdio
@@ -200,3 +201,19 @@ def test_names_of_signals() -> None:
     assert signal_number("SIGTERM") == signal_number("TERM") == 15
     with pytest.raises(InvalidRequest, match="Unknown signal SIGNAL"):
         signal_number("SIGNAL")
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        ops_pb2.Meta(hostname="h"),
+        ops_pb2.Meta(cgroupParent="c"),
+        ops_pb2.Meta(ulimit=[ops_pb2.Ulimit(Name="nofile")]),
+        ops_pb2.Meta(extraHosts=[ops_pb2.HostIP(Host="h", IP="127.0.0.1")]),
+        ops_pb2.Meta(validExitCodes=[1]),
+    ],
+)
+def test_what_only_a_container_has_is_refused_for_a_process(meta: ops_pb2.Meta) -> None:
+    (field, _), *_ = meta.ListFields()
+    with pytest.raises(InvalidRequest, match=f"{field.name} can't be set for a process"):
+        process_of(pb.InitMessage(ContainerID="c", Meta=meta), (), ops_pb2.Platform(OS="linux"))

@@ -230,3 +230,24 @@ async def test_a_client_that_leaves_stops_the_wait() -> None:
             pass
         with pytest.raises(asyncio.CancelledError):
             await served.result()
+
+
+async def test_the_final_solve_of_an_old_frontend_is_its_result(tmp_path: Path) -> None:
+    world = World({"ctx": tmp_path})
+    async with client(world, tmp_path) as c:
+        request = pb.SolveRequest(
+            Definition=local("ctx"), Final=True, ExporterAttr=b'{"image.name": "eA=="}'
+        )
+        answer = await c.stub.Solve(request, metadata=METADATA)
+        result = await c.served.result()
+        assert result.ref is not None
+        assert result.ref.id == answer.ref
+        assert result.metadata == {"image.name": b"x"}
+
+
+async def test_attributes_of_a_final_solve_are_read_or_refused(tmp_path: Path) -> None:
+    async with client(World({"ctx": tmp_path}), tmp_path) as c:
+        request = pb.SolveRequest(Definition=local("ctx"), Final=True, ExporterAttr=b"no JSON")
+        with pytest.raises(InvalidRequest, match="exporter attributes"), translated():
+            await c.stub.Solve(request, metadata=METADATA)
+        assert not c.served.returned

@@ -28,7 +28,7 @@ from croze.daemon.recording import recording
 from croze.daemon.results import export_source
 from croze.daemon.why_service import build_info
 from croze.dockerfile.frontend import LANGUAGE_VERSION
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, Unsupported
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
 from croze.export.options import is_epoch
@@ -55,6 +55,8 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     request = with_own_frontend(request)
     if not request.Ref:
         raise InvalidRequest("a solve needs a ref")
+    if request.ProxyNetwork:
+        raise Unsupported("crozed can't send a build's requests through a proxy of its own")
     compatibility = compatibility_version(request)
     granted = Entitlements.granted(
         request.Entitlements, engine.settings.entitlements, engine.worker.devices

@@ -27,9 +27,9 @@ from croze.store.groups import first_error
 def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
     """The request's, also in the form that older clients use. Raises `InvalidRequest`."""
     entries = [(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Exports]
-    if not entries and cache.ExportRefDeprecated:
+    if cache.ExportRefDeprecated:
         attrs = {**cache.ExportAttrsDeprecated, "ref": cache.ExportRefDeprecated}
-        entries = [("registry", attrs)]
+        entries.append(("registry", attrs))
     return parse_exports(entries)
 
 

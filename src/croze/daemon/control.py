@@ -12,6 +12,7 @@ from croze.daemon.status import responses, timestamp
 from croze.dockerfile.frontend import LANGUAGE_VERSION
 from croze.grpc_errors import Context, aborting, unary
 from croze.store.contract import PrunePolicy, UsageRecord
+from croze.store.filters import parse
 
 CLOCK_HEADER = "buildkit-current-timestamp"
 
@@ -65,7 +66,9 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def ListWorkers(
         self, request: control_pb2.ListWorkersRequest, context: Context
     ) -> control_pb2.ListWorkersResponse:
-        return control_pb2.ListWorkersResponse(record=[self._engine.worker.record()])
+        matches, worker = parse(tuple(request.filter)), self._engine.worker.record()
+        found = [worker] if matches(workers.fields(worker)) else []
+        return control_pb2.ListWorkersResponse(record=found)
 
     @unary
     async def Info(
@@ -79,7 +82,9 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def DiskUsage(
         self, request: control_pb2.DiskUsageRequest, context: Context
     ) -> control_pb2.DiskUsageResponse:
-        records = await self._engine.store.refs.disk_usage(tuple(request.filter))
+        records = await self._engine.store.refs.disk_usage(
+            tuple(request.filter), unused_s=request.ageLimit / 1e9
+        )
         return control_pb2.DiskUsageResponse(record=[usage(record) for record in records])
 
     async def Prune(

@@ -17,6 +17,7 @@ from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.runtime.cdi import Devices
 from croze.store.contract import PrunePolicy
+from croze.store.filters import Fields
 
 LABEL_PREFIX = "org.mobyproject.buildkit.worker."
 
@@ -58,6 +59,11 @@ class Worker:
                 for d in self.devices.all()
             ],
         )
+
+
+def fields(record: worker_pb2.WorkerRecord) -> Fields:
+    """What filters can ask about a worker."""
+    return {"id": record.ID, **{f"labels.{key}": value for key, value in record.Labels.items()}}
 
 
 def policy_message(policy: PrunePolicy) -> worker_pb2.GCPolicy:

@@ -137,7 +137,7 @@ class GatewayContainer:
         self, init: gateway_pb2.InitMessage, secret_env: Sequence[str], stdio: Stdio
     ) -> Wait:
         """Start the main process, or one more beside it."""
-        process = _process(init, secret_env, self._platform)
+        process = process_of(init, secret_env, self._platform)
         async with self._lock:
             self._check_open()
             running = self._running
@@ -262,10 +262,18 @@ def _host(entry: ops_pb2.HostIP) -> tuple[str, str]:
         raise InvalidRequest(f"failed to parse IP {entry.IP}") from None
 
 
-def _process(
+_PROCESS_FIELDS = frozenset({"args", "env", "cwd", "user", "removeMountStubsRecursive"})
+"""Those of `Meta` that a process can have of its own; the rest is its container's."""
+
+
+def process_of(
     init: gateway_pb2.InitMessage, secret_env: Sequence[str], platform: ops_pb2.Platform
 ) -> Process:
+    """What is to run. Raises `InvalidRequest`."""
     meta = init.Meta
+    for field, _ in meta.ListFields():
+        if field.name not in _PROCESS_FIELDS:
+            raise InvalidRequest(f"{field.name} can't be set for a process of a container")
     env = list(meta.env)
     if not any(pair.startswith("PATH=") for pair in env):
         env.append(f"PATH={default_path(platform.OS)}")

@@ -1,7 +1,8 @@
 """The Dockerfile frontend, built in: `dockerfile.v0`.
 
-A `# syntax=` line that names the Dockerfile's own frontend image is answered here, any tag of it,
-with no image pulled; one that names something else goes to `gateway.v0`.
+A `# syntax=` line that names the newest of the Dockerfile's own frontend, whichever that is
+(`docker/dockerfile:1`), is answered here, with no image pulled. One that names a version, a digest,
+or something else means that very image: `gateway.v0` runs it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.sboms import Generator, scanned
 from croze.image import reference
+from croze.image.reference import Reference
 
 NAME: Final = "dockerfile.v0"
 PLAN: Final = "frontend.plan"
@@ -31,7 +33,9 @@ PLAN: Final = "frontend.plan"
 _OWN_IMAGES: Final = frozenset(
     {"docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"}
 )
-_LABS: Final = "-labs"
+_FLOATING: Final = frozenset({"latest", "1", "master"})
+"""Tags that are moved to every new version."""
+_LABS: Final = "labs"
 
 
 class DockerfileFrontend:
@@ -46,7 +50,7 @@ class DockerfileFrontend:
         external: list[BridgeResult] = []
 
         async def forward(syntax: Syntax) -> FrontendResult | None:
-            own, labs = own_frontend(syntax.image)
+            own, labs = own_frontend(syntax.image, request.opts)
             if not own:
                 external.append(await _run_external(bridge, request, syntax))
                 return FrontendResult({}, {})
@@ -60,16 +64,26 @@ class DockerfileFrontend:
         return await _with_sboms(bridge, request, found, _result(bridge, found))
 
 
-def own_frontend(image: str) -> tuple[bool, bool]:
-    """Whether `image` is the Dockerfile's frontend, and whether with what is still in the labs."""
+def own_frontend(image: str, opts: Mapping[str, str]) -> tuple[bool, bool]:
+    """Whether `image` is the newest of the Dockerfile's frontend, and whether with what is still in
+    the labs. It is not where the build has a named context in its place."""
     if image == NAME:
         return True, False
     try:
         parsed = reference.parse(image)
     except InvalidRequest:
         return False, False
-    tag = parsed.tag or ""
-    return parsed.name in _OWN_IMAGES, tag == "labs" or tag.endswith(_LABS)
+    if parsed.name not in _OWN_IMAGES or parsed.digest or _is_replaced(parsed, opts):
+        return False, False
+    version, dash, variant = (parsed.tag or "latest").partition("-")
+    labs = _LABS in (version, variant)
+    own = version in (*_FLOATING, _LABS) and (labs or not dash)
+    return own, own and labs
+
+
+def _is_replaced(image: Reference, opts: Mapping[str, str]) -> bool:
+    name = f"context:{image.familiar().removesuffix(':latest')}"
+    return any(key == name or key.startswith(f"{name}::") for key in opts)
 
 
 async def _run_external(bridge: Bridge, request: FrontendRequest, syntax: Syntax) -> BridgeResult:

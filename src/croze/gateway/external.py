@@ -71,7 +71,7 @@ class ExternalFrontend:
         if not source:
             raise InvalidRequest("no source specified for gateway")
         self._check_allowed(source)
-        if own_frontend(source)[0]:
+        if own_frontend(source, request.opts)[0]:
             return await self._dockerfile.build(request, bridge)
         ops = bridge.services.ops
         if ops is None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
 
 from croze.aio.threads import finish
 from croze.api import gateway_pb2, ops_pb2
@@ -27,6 +30,15 @@ from croze.store.contract import ImmutableRef
 
 _RESOLVER_LAYOUT = 1
 """`ResolveImageConfigRequest.ResolverType` for an OCI layout."""
+
+
+def final_metadata(request: gateway_pb2.SolveRequest, result: BridgeResult) -> Mapping[str, bytes]:
+    """What an old frontend adds to its result: JSON with base64, as Go writes bytes."""
+    try:
+        added = msgspec.json.decode(request.ExporterAttr, type=dict[str, bytes])
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"invalid exporter attributes: {error}") from None
+    return {**added, **result.metadata}
 
 
 class ServedBuild:
@@ -91,6 +103,9 @@ class ServedBuild:
         for ref in result.all_refs():
             self._refs[ref.id] = ref
         message = result_message(result, ref_arrays=request.allowResultArrayRef)
+        if request.Final and not self._result.done():
+            # What frontends did before there was `Return`.
+            self._result.set_result(replace(result, metadata=final_metadata(request, result)))
         response = gateway_pb2.SolveResponse(result=message)
         if not request.allowResultReturn and result.ref is not None:
             response.ref = result.ref.id

@@ -328,7 +328,10 @@ class RefStore(Protocol):
     def lease(self) -> AbstractAsyncContextManager[Lease]:
         """Holds blobs against prune while an export is under way."""
 
-    async def disk_usage(self, filters: Sequence[str] = ()) -> Sequence[UsageRecord]: ...
+    async def disk_usage(
+        self, filters: Sequence[str] = (), *, unused_s: float = 0
+    ) -> Sequence[UsageRecord]:
+        """Those that match, and were not used for as long. Raises `InvalidRequest`."""
 
     def prune(self, policies: Sequence[PrunePolicy]) -> AsyncIterator[UsageRecord]:
         """Delete what the policies allow, least valuable first, yielding what goes."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from croze.errors import InvalidRequest
 
 Fields = Mapping[str, str | None]
-"""What a record shows to filters: a field is present if its value is not None."""
+"""What something shows to filters: a field is present if its value is not None. Of deeper fields
+(`labels.a.b`) only their first name counts, unless they are there in full."""
 
 _SPACE = re.compile(r"\s*")
 _FIELD = re.compile(r"[A-Za-z0-9_]+")
@@ -30,10 +31,12 @@ class Term:
     field: str
     operator: str = ""
     value: str = ""
+    path: str = ""
+    """The whole of a deeper field."""
 
     def matches(self, fields: Fields) -> bool:
         """Whether the condition holds. An absent field is like an empty one, but never equal."""
-        found = fields.get(self.field)
+        found = fields.get(self.path, fields.get(self.field))
         if self.operator == "==":
             return found == self.value
         if self.operator == "!=":
@@ -80,11 +83,11 @@ class _Parser:
         return self._text[self._at :].lstrip()
 
     def _term(self) -> Term:
-        field = self._field()
+        field = path = self._field()
         while self._take(re.compile(r"\.")) is not None:
-            self._field()  # deeper fields are not known to any record
+            path += f".{self._field()}"
         if self._rest()[:1] in ("", ","):
-            return Term(field)
+            return Term(field, path=path)
         at = self._at
         operator = self._take(_OPERATOR)
         if operator is None:
@@ -92,7 +95,7 @@ class _Parser:
         if operator not in ("==", "!=", "~="):
             self._at = at
             raise self._error(f'unsupported operator "{operator}"')
-        return Term(field, operator, self._value(any_quotes=operator == "~="))
+        return Term(field, operator, self._value(any_quotes=operator == "~="), path)
 
     def _field(self) -> str:
         if (quoted := self._quoted(any_quotes=False)) is not None:

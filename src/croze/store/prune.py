@@ -97,12 +97,16 @@ def _diff_ids(core: Core, record: Record) -> Sequence[str]:
 
 
 async def disk_usage(
-    core: Core, filters: Sequence[str], shared: IsShared | None
+    core: Core, filters: Sequence[str], unused_s: float, shared: IsShared | None
 ) -> Sequence[UsageRecord]:
     """See `RefStore.disk_usage`."""
-    matches = parse(filters)
-    found = [c.usage for c in await usage_records(core, shared)]
-    return [u for u in found if matches(fields(u))]
+    matches, cutoff = parse(filters), time.time() - unused_s
+    found = await usage_records(core, shared)
+    return [
+        c.usage
+        for c in found
+        if matches(fields(c.usage)) and not (unused_s > 0 and c.last_used > cutoff)
+    ]
 
 
 async def prune(

@@ -173,9 +173,11 @@ class DiskRefStore:
         """See `RefStore.lease`."""
         return self._leases.lease()
 
-    async def disk_usage(self, filters: Sequence[str] = ()) -> Sequence[UsageRecord]:
+    async def disk_usage(
+        self, filters: Sequence[str] = (), *, unused_s: float = 0
+    ) -> Sequence[UsageRecord]:
         """See `RefStore.disk_usage`."""
-        return await disk_usage(self._core, filters, self._shared)
+        return await disk_usage(self._core, filters, unused_s, self._shared)
 
     async def prune(self, policies: Sequence[PrunePolicy]) -> AsyncIterator[UsageRecord]:
         """See `RefStore.prune`. Blobs that nothing holds any more go at the end."""

@@ -1,0 +1,86 @@
+"""Requests as other clients may send them: what they ask for is done, or refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from croze.api import control_pb2
+from croze.api.control_pb2_grpc import ControlStub
+from croze.client.connect import Client, connect
+from croze.errors import CrozeError, InvalidRequest
+from croze.grpc_errors import translated
+from tests.e2e.sandbox import Sandbox
+from tests.e2e.test_build import base
+
+T = TypeVar("T")
+HOUR_NS = 3600 * 10**9
+HOST = "labels.org.mobyproject.buildkit.worker"
+
+
+def ask(desk: Sandbox, question: Callable[[Client], Coroutine[None, None, T]]) -> T:
+    async def run() -> T:
+        async with connect(desk.address) as client:
+            return await question(client)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ([], 1),
+        ([f"{HOST}.executor==oci"], 1),
+        (['labels."org.mobyproject.buildkit.worker.executor"==oci'], 1),
+        ([f"{HOST}.executor==containerd"], 0),
+        ([f"{HOST}.executor==containerd", f"{HOST}.snapshotter"], 1),
+        (["labels.nosuch"], 0),
+        (["labels"], 0),
+        (["id~=^[0-9a-z]+$"], 1),
+        (["id==x"], 0),
+    ],
+)
+def test_workers_are_filtered(desk: Sandbox, filters: Sequence[str], found: int) -> None:
+    assert len(ask(desk, lambda client: client.workers(filters))) == found
+
+
+def test_a_bad_filter_of_workers_is_refused(desk: Sandbox) -> None:
+    with pytest.raises(InvalidRequest, match="parse error"):
+        ask(desk, lambda client: client.workers(["=="]))
+
+
+def test_a_proxied_network_is_refused(desk: Sandbox) -> None:
+    async def solve(client: Client) -> None:
+        with translated():
+            request = control_pb2.SolveRequest(Ref="proxied", ProxyNetwork=True)
+            await ControlStub(client.channel).Solve(request)
+
+    with pytest.raises(CrozeError, match="through a proxy of its own"):
+        ask(desk, solve)
+
+
+def test_what_is_new_is_no_older_than_an_hour(sandbox: Sandbox, busybox: Path) -> None:
+    """`du` by age, and what `prune` keeps: everything that a build has just made."""
+    files = {"Dockerfile": "FROM base\nCOPY f /\nRUN --mount=type=cache,target=/c id\n", "f": "1"}
+    context = sandbox.context("new", files)
+    for _ in range(2):  # used for the first time, and again
+        sandbox.croze("build", *base(busybox), context)
+        assert "0B" in sandbox.croze("prune", "--force", "--all", "--filter=until=1h").stdout
+
+        async def by_age(client: Client) -> tuple[int, int]:
+            counts = []
+            for age in (HOUR_NS, 0):
+                request = control_pb2.DiskUsageRequest(ageLimit=age)
+                answer = await ControlStub(client.channel).DiskUsage(request)
+                counts.append(len(answer.record))
+            return counts[0], counts[1]
+
+        old, everything = ask(sandbox, by_age)
+        assert old == 0
+        assert everything >= 6
+        for record in ask(sandbox, lambda client: client.disk_usage()):
+            assert record.HasField("LastUsedAt"), record
