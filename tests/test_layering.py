@@ -9,7 +9,17 @@ import pytest
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
-ANYWHERE = {"errors", "status", "grpc_errors", "quote", "compatibility", "rpc", "files", "gotypes"}
+ANYWHERE = {
+    "errors",
+    "status",
+    "grpc_errors",
+    "quote",
+    "compatibility",
+    "rpc",
+    "files",
+    "gotypes",
+    "http",
+}
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
     "session fs image llb api attest telemetry"
@@ -20,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gotypes": set(),
     "rpc": set(),
     "files": set(),
+    "http": set(),
     "telemetry": {"api"},
     "llb": {"api", "image"},
     "image": set(),

@@ -10,14 +10,14 @@ import os
 import sys
 import tarfile
 import tempfile
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from croze.client.plan import LocalDir, SolvePlan
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.files.redact import redact
 from croze.fs.remove import try_remove_tree
 
 HEADER_BYTES = 1024
@@ -279,9 +279,12 @@ def _spelled(folder: str, name: str) -> str:
 
 
 def _fetch(url: str) -> bytes:
+    from croze.http.client import fetch
+
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            text: bytes = answer.read(16 << 20)
-            return text
-    except OSError as error:
-        raise NotFound(f"failed to load dockerfile {url}: {error}") from None
+        answer = fetch(url)
+    except CrozeError as error:
+        raise error.wrap(f"failed to load dockerfile {redact(url)}") from None
+    if not 200 <= answer.status < 300:
+        raise NotFound(f"failed to load dockerfile {redact(url)}: {answer.status} {answer.reason}")
+    return answer.body

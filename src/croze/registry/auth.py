@@ -9,16 +9,18 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import msgspec
 
 from croze.errors import CrozeError
+from croze.http.daemon import HttpClient
+from croze.http.lazy import aiohttp
 from croze.registry import failures
 from croze.registry.credentials import Credentials, Login, Token
 from croze.registry.hosts import Endpoint
-from croze.registry.lazy import aiohttp
 
 _CLIENT_ID = "buildkit-client"
 _DEFAULT_LIFETIME_S = 60
@@ -52,7 +54,7 @@ def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
 class Authorizer:
     """Remembers what each host asked for, and tokens until shortly before they run out."""
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
+    def __init__(self, http: HttpClient) -> None:
         self._http = http
         self._challenges: dict[str, Challenge] = {}
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
@@ -137,7 +139,9 @@ class Authorizer:
         query += [("scope", scope) for scope in scopes]
         basic = _basic(login)
         headers = {"Authorization": basic} if basic else {}
-        request = self._http.get(realm, params=query, headers=headers, ssl=endpoint.ssl)
+        joint = "&" if "?" in realm else "?"
+        url = f"{realm}{joint}{urlencode(query)}" if query else realm
+        request = self._http.send("GET", url, headers=headers, ssl=endpoint.ssl)
         return await _read_token("GET", realm, request)
 
     async def _post(
@@ -154,14 +158,15 @@ class Authorizer:
             }
         else:
             form |= {"grant_type": "refresh_token", "refresh_token": login.secret}
-        return await _read_token("POST", realm, self._http.post(realm, data=form, ssl=endpoint.ssl))
+        request = self._http.send("POST", realm, body=form, ssl=endpoint.ssl)
+        return await _read_token("POST", realm, request)
 
 
 async def _read_token(
-    method: str, realm: str, request: aiohttp.client._RequestContextManager
+    method: str, realm: str, request: Coroutine[None, None, aiohttp.ClientResponse]
 ) -> Token:
     try:
-        async with request as response:
+        async with await request as response:
             if not 200 <= response.status < 400:
                 raise await failures.unexpected(response)
             answer = msgspec.json.decode(await response.read(), type=_TokenAnswer)

@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
+from croze.http.lazy import aiohttp
 from croze.image.reference import Reference
 from croze.registry.credentials import Credentials
 from croze.registry.hosts import Endpoint, RegistryConfig, endpoints
-from croze.registry.lazy import aiohttp
 from croze.registry.transport import Body, Request, Retry, Transport
 
 

@@ -7,7 +7,7 @@ import json
 import ssl
 
 from croze.errors import CrozeError, NotFound, PermissionDenied, Unavailable
-from croze.registry.lazy import aiohttp
+from croze.http.lazy import aiohttp
 
 
 class UnexpectedStatus(CrozeError):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from croze.aio.threads import in_thread
 from croze.errors import Corrupted, CrozeError, NotFound
+from croze.http.lazy import aiohttp
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
@@ -13,7 +14,6 @@ from croze.image.reference import check_digest
 from croze.registry import failures
 from croze.registry.client import Repository
 from croze.registry.hosts import Endpoint
-from croze.registry.lazy import aiohttp
 
 MAX_MANIFEST_BYTES = 8 << 20
 _WRITE_BYTES = 1 << 20

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from croze.aio.threads import chunks
 from croze.errors import CrozeError, InvalidRequest
+from croze.http.lazy import aiohttp
+from croze.http.redirects import same_origin
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
@@ -16,7 +19,6 @@ from croze.registry import failures
 from croze.registry.client import Repository
 from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
-from croze.registry.lazy import aiohttp
 
 _CHUNK_BYTES = 1 << 20
 _DENIED = "push access denied, repository does not exist or may require authorization"
@@ -104,10 +106,19 @@ async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
         return True
 
 
+@dataclass(frozen=True)
+class Location:
+    """Where a registry wants a blob."""
+
+    url: str
+    same_origin: bool
+    """As the registry that said so, whose credentials go along."""
+
+
 async def _start(
     repo: Repository, endpoint: Endpoint, descriptor: Descriptor, mount_from: str
-) -> str | None:
-    """The location to upload to; None when the registry could link the blob."""
+) -> Location | None:
+    """Where to upload to; None when the registry could link the blob."""
     if mount_from and mount_from != repo.ref.path:
         query = urlencode({"mount": descriptor.digest, "from": mount_from})
         try:
@@ -119,7 +130,7 @@ async def _start(
 
 async def _post(
     repo: Repository, endpoint: Endpoint, query: str, also_pull_from: str
-) -> str | None:
+) -> Location | None:
     url = repo.url(endpoint, f"blobs/uploads/{query}")
     async with repo.send(
         endpoint, "POST", url, push=True, also_pull_from=also_pull_from
@@ -128,24 +139,27 @@ async def _post(
             return None
         if response.status not in (200, 202, 204):
             raise await failures.unexpected(response)
-        return urljoin(str(response.url), response.headers.get("Location", ""))
+        asked = str(response.url)
+        found = urljoin(asked, response.headers.get("Location", ""))
+        return Location(found, same_origin(asked, found))
 
 
 async def _upload(
     repo: Repository,
     endpoint: Endpoint,
-    location: str,
+    location: Location,
     descriptor: Descriptor,
     path: Path,
     counter: Callable[[int], None] | None,
 ) -> None:
-    """One PUT with the whole body. Another host gets no credentials of ours."""
-    joint = "&" if urlsplit(location).query else "?"
-    url = f"{location}{joint}{urlencode({'digest': descriptor.digest})}"
+    """One PUT with the whole body. Another origin gets no credentials of ours."""
+    parts = urlsplit(location.url)
+    joint = "&" if parts.query else "?"
+    url = f"{location.url}{joint}{urlencode({'digest': descriptor.digest})}"
     target = repo
-    if urlsplit(location).netloc != endpoint.host:
+    if not location.same_origin:
         target = Repository(repo.registry, repo.ref, Anonymous(), repo.insecure)
-        endpoint = Endpoint(urlsplit(location).scheme, urlsplit(location).netloc)
+        endpoint = Endpoint(parts.scheme, parts.netloc)
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Length": str(descriptor.size),

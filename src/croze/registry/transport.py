@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import TypeVar
 
-from yarl import URL
-
 from croze.errors import CrozeError
+from croze.http.daemon import HttpClient
+from croze.http.lazy import aiohttp
 from croze.registry import failures
-from croze.registry.agent import USER_AGENT
 from croze.registry.auth import Authorizer
 from croze.registry.credentials import Credentials
 from croze.registry.hosts import Endpoint
-from croze.registry.lazy import aiohttp
 
 T = TypeVar("T")
 Body = Callable[[], AsyncIterator[bytes]] | bytes | None
@@ -55,15 +53,7 @@ class Transport:
 
     def __init__(self, retry: Retry | None = None) -> None:
         self.retry = retry or Retry()
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=16, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=30, sock_read=self.retry.stalled_s
-            ),
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-            auto_decompress=False,
-            trust_env=True,
-        )
+        self._http = HttpClient(read_s=self.retry.stalled_s, per_host=16)
         self._auth = Authorizer(self._http)
         self._plain: set[str] = set()
 
@@ -132,13 +122,13 @@ class Transport:
             headers["Authorization"] = authorization
         body = request.body() if callable(request.body) else request.body
         try:
-            return await self._http.request(
+            return await self._http.send(
                 request.method,
-                URL(request.url, encoded=True),
+                request.url,
                 headers=headers,
-                data=body,
+                body=body,
                 ssl=endpoint.ssl,
-                allow_redirects=request.method in ("GET", "HEAD"),
+                redirects=request.method in ("GET", "HEAD"),
             )
         except (aiohttp.ClientError, OSError) as err:
             failure = failures.failed(request.method, request.url, err)

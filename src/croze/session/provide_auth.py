@@ -13,9 +13,7 @@ import hmac
 import json
 import os
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +25,9 @@ from croze.api import auth_pb2
 from croze.files.atomic import write_atomically
 from croze.files.docker_config import config_dir
 from croze.files.own import locked
+from croze.files.redact import redact
 from croze.grpc_errors import Context
+from croze.http.client import Answer, basic, fetch
 from croze.session import ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
 from croze.session.provider import Handler, unary
@@ -35,7 +35,6 @@ from croze.session.provider import Handler, unary
 DEFAULT_EXPIRY_S = 60
 CACHE_S = 4 * 60 + 50
 """Some helpers hand out passwords that end after five minutes."""
-TIMEOUT_S = 60
 ANSWER_BYTES = 1 << 20
 
 
@@ -89,7 +88,9 @@ class AuthProvider:
             return await abandonable(fetch_token, wanted, auth)
         except _Refused as error:
             raise errors.PermissionDenied(f"{prefix}: {error}") from None
-        except (OSError, ValueError) as error:
+        except errors.CrozeError as error:
+            raise error.wrap(prefix) from None
+        except ValueError as error:
             raise errors.Unavailable(f"{prefix}: {error}") from None
 
     async def _authority(
@@ -178,8 +179,7 @@ def _post(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse
         form |= {"grant_type": "password", "username": auth.user, "password": auth.secret}
     else:
         form |= {"grant_type": "refresh_token", "refresh_token": auth.secret}
-    data = urllib.parse.urlencode(form).encode()
-    return _answer(urllib.request.Request(wanted.realm, data=data, method="POST"))
+    return _answer("POST", wanted.realm, fetch(wanted.realm, form=form, limit_bytes=ANSWER_BYTES))
 
 
 def _get(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
@@ -187,22 +187,17 @@ def _get(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
     if wanted.service:
         query.append(("service", wanted.service))
     separator = "&" if "?" in wanted.realm else "?"
-    request = urllib.request.Request(wanted.realm + separator + urllib.parse.urlencode(query))
-    if auth.secret:
-        pair = base64.b64encode(f"{auth.user}:{auth.secret}".encode()).decode()
-        request.add_header("Authorization", f"Basic {pair}")
-    return _answer(request)
+    url = wanted.realm + separator + urllib.parse.urlencode(query)
+    headers = basic(auth.user, auth.secret) if auth.secret else {}
+    return _answer("GET", wanted.realm, fetch(url, headers=headers, limit_bytes=ANSWER_BYTES))
 
 
-def _answer(request: urllib.request.Request) -> auth_pb2.FetchTokenResponse:
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
-            values = json.loads(response.read(ANSWER_BYTES))
-    except urllib.error.HTTPError as error:
-        with error:
-            url = request.full_url.partition("?")[0]
-            raise _Refused(request.get_method(), url, error.code, error.reason) from None
-    token = values.get("access_token") or values.get("token")
+def _answer(method: str, realm: str, answer: Answer) -> auth_pb2.FetchTokenResponse:
+    if not 200 <= answer.status < 300:
+        url = redact(realm).partition("?")[0]
+        raise _Refused(method, url, answer.status, answer.reason)
+    values = json.loads(answer.body)
+    token = values.get("access_token") or values.get("token") if isinstance(values, dict) else None
     if not isinstance(token, str):
         raise ValueError("authorization server did not include a token in the response")
     return auth_pb2.FetchTokenResponse(

@@ -13,15 +13,15 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from croze.aio.threads import in_thread, opened
 from croze.errors import CrozeError, NotFound
+from croze.http.daemon import HttpClient
+from croze.http.lazy import aiohttp
 from croze.image import gojson
 from croze.image.manifest import digest_of
 from croze.registry import failures
-from croze.registry.agent import USER_AGENT
-from croze.registry.lazy import aiohttp
 from croze.registry.transport import Retry, with_retries
 from croze.session import upload
 from croze.session.contract import Session, SessionManager
@@ -158,7 +158,7 @@ class HttpSources:
         self._retry = retry or Retry()
         self._sessions = sessions
         self._locks = Locks()
-        self._client: aiohttp.ClientSession | None = None
+        self._client: HttpClient | None = None
 
     def open(self, request: SourceRequest) -> Source:
         return self.open_http(request)
@@ -205,14 +205,10 @@ class HttpSources:
                 lambda text: ctx.progress.log(2, text.encode()),
             )
 
-    def _http(self) -> aiohttp.ClientSession:
+    def _http(self) -> HttpClient:
         if self._client is None:
-            self._client = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120),
-                # As Go's client asks: a body that comes compressed is wanted as it was before.
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
-                trust_env=True,
-            )
+            # As Go's client asks: a body that comes compressed is wanted as it was before.
+            self._client = HttpClient(accept_encoding="gzip")
         return self._client
 
     async def _headers(self, options: HttpOptions, ctx: SourceContext) -> dict[str, str]:
@@ -251,9 +247,8 @@ class HttpSources:
         """Ask with HEAD first: some servers don't understand If-None-Match on GET."""
         asked = dict(headers) | {"If-None-Match": ", ".join(known)}
         try:
-            async with self._http().head(
-                _asked_url(options, asked), headers=asked, allow_redirects=True
-            ) as response:
+            answer = self._http().send("HEAD", options.url, headers=asked)
+            async with await answer as response:
                 if response.status not in (200, 304):
                     return None
                 etag = _etag(response)
@@ -272,8 +267,8 @@ class HttpSources:
         self, options: HttpOptions, identity: str, headers: Mapping[str, str]
     ) -> HttpFile:
         try:
-            url = _asked_url(options, headers)
-            async with self._http().get(url, headers=headers) as response:
+            answer = self._http().send("GET", options.url, headers=headers)
+            async with await answer as response:
                 if not 200 <= response.status < 300:
                     text = f"invalid response status {response.status}"
                     raise failures.UnexpectedStatus(text, response.status)
@@ -378,14 +373,6 @@ def _identity(options: HttpOptions) -> str:
             ]
         )
     )
-
-
-def _asked_url(options: HttpOptions, headers: Mapping[str, str]) -> str:
-    """The URL as it is asked for: an `Authorization` goes over a user and password in it."""
-    if all(name.lower() != "authorization" for name in headers):
-        return options.url
-    parts = urlsplit(options.url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:

@@ -17,7 +17,11 @@ from google.protobuf.message import Message
 
 from croze.aio.threads import in_thread
 from croze.errors import Unavailable
+from croze.files.redact import redact
 from croze.grpc_errors import translated
+from croze.http.daemon import HttpClient
+from croze.http.lazy import aiohttp
+from croze.http.redirects import RedirectRefused
 from croze.rpc.channels import open_channel
 from croze.telemetry.environment import Target
 
@@ -75,8 +79,6 @@ class HttpSender:
         self._target = target
 
     async def send(self, request: Message) -> None:
-        import aiohttp
-
         data = request.SerializeToString()
         headers = {"Content-Type": "application/x-protobuf", **self._target.headers}
         if self._target.compress:
@@ -84,16 +86,17 @@ class HttpSender:
             data = await in_thread(gzip.compress, data)
         ca_file = self._target.ca_file
         tls = ssl.create_default_context(cafile=ca_file) if ca_file else True
-        timeout = aiohttp.ClientTimeout(total=self._target.timeout_s)
+        endpoint = self._target.endpoint
+        client = HttpClient(total_s=self._target.timeout_s)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.post(self._target.endpoint, data=data, headers=headers, ssl=tls) as answer,
-            ):
+            sent = client.send("POST", endpoint, body=data, headers=headers, ssl=tls)
+            async with await sent as answer:
                 if answer.status >= 300:
-                    raise Unavailable(f"{self._target.endpoint}: {answer.status} {answer.reason}")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"{self._target.endpoint}: {error}") from error
+                    raise Unavailable(f"{redact(endpoint)}: {answer.status} {answer.reason}")
+        except (aiohttp.ClientError, TimeoutError, RedirectRefused) as error:
+            raise Unavailable(f"{redact(endpoint)}: {error}") from error
+        finally:
+            await client.close()
 
     async def close(self) -> None:
         """Nothing is kept open."""

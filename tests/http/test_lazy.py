@@ -9,7 +9,7 @@ CODE = """
 import sys
 import croze.daemon.server
 assert "aiohttp.client" not in sys.modules
-from croze.registry.lazy import aiohttp
+from croze.http.lazy import aiohttp
 assert issubclass(aiohttp.ClientConnectorError, OSError)
 assert "aiohttp.client" in sys.modules
 """

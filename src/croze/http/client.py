@@ -1,0 +1,110 @@
+"""The client's HTTP client: one request, one small answer. Blocks.
+
+A daemon or a registry may name what is asked, so it speaks http and https, and nothing of what
+`urllib.request` opens besides.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import urllib.error
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urlencode
+from urllib.request import (  # noqa: TID251 - with http and https alone
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
+
+from croze.errors import CrozeError, Unavailable
+from croze.files.redact import redact
+from croze.http.proxies import proxy_for
+from croze.http.redirects import (
+    MOST_REDIRECTS,
+    RedirectRefused,
+    Step,
+    check_url,
+    is_redirect,
+    next_step,
+)
+
+TIMEOUT_S = 60
+LARGEST_ANSWER_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, whatever its status."""
+
+    status: int
+    reason: str
+    body: bytes
+
+
+def fetch(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None,
+    limit_bytes: int = LARGEST_ANSWER_BYTES,
+    timeout_s: float = TIMEOUT_S,
+) -> Answer:
+    """GET, or POST of a form. Raises `Unavailable` when there is no answer, `RedirectRefused` for
+    an address that is not of the web or a redirect out of https, and `CrozeError` for an answer of
+    more than `limit_bytes`."""
+    data = None if form is None else urlencode(form).encode()
+    method = "GET" if form is None else "POST"
+    step = Step(method, url, dict(headers or {}), data is not None)
+    try:
+        for _ in range(MOST_REDIRECTS + 1):
+            with _open(step, data if step.has_body else None, timeout_s) as response:
+                location = response.headers.get("Location", "")
+                if not is_redirect(response.status, location):
+                    return _answer(response, url, limit_bytes)
+            step = next_step(step, response.status, location)
+    except urllib.error.URLError as error:
+        raise Unavailable(f'{method.capitalize()} "{redact(url)}": {error.reason}') from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f'{method.capitalize()} "{redact(url)}": {error}') from None
+    raise RedirectRefused(f"stopped after {MOST_REDIRECTS} redirects")
+
+
+def _open(step: Step, data: bytes | None, timeout_s: float) -> http.client.HTTPResponse:
+    parts = check_url(step.url)
+    proxy = proxy_for(step.url)
+    opener = OpenerDirector()
+    handlers = (
+        ProxyHandler({parts.scheme: proxy} if proxy else {}),
+        HTTPHandler(),
+        HTTPSHandler(),
+    )
+    for handler in handlers:
+        opener.add_handler(handler)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
+    request = Request(bare.geturl(), data, {**_login(parts), **step.headers}, method=step.method)
+    response = opener.open(request, timeout=timeout_s)
+    assert isinstance(response, http.client.HTTPResponse)
+    return response
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    if not parts.username:
+        return {}
+    return basic(unquote(parts.username), unquote(parts.password or ""))
+
+
+def basic(user: str, secret: str) -> dict[str, str]:
+    """The header that says who asks."""
+    pair = base64.b64encode(f"{user}:{secret}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def _answer(response: http.client.HTTPResponse, url: str, limit_bytes: int) -> Answer:
+    body = response.read(limit_bytes + 1)
+    if len(body) > limit_bytes:
+        raise CrozeError(f"the answer from {redact(url)} is larger than {limit_bytes} bytes")
+    return Answer(response.status, response.reason, body)

@@ -1,0 +1,94 @@
+"""The daemon's HTTP client: connections are kept, bodies are streams.
+
+Made inside the event loop.
+"""
+
+from __future__ import annotations
+
+import ssl as tls
+from collections.abc import AsyncIterator, Mapping
+
+from croze.http.agent import USER_AGENT
+from croze.http.lazy import aiohttp
+from croze.http.redirects import MOST_REDIRECTS, RedirectRefused, Step, check_url, next_step
+from croze.http.redirects import is_redirect as leads_on
+
+Body = AsyncIterator[bytes] | bytes | Mapping[str, str] | None
+"""A mapping is a form."""
+
+
+class HttpClient:
+    """Close it at the end. Requests raise `aiohttp.ClientError`, `OSError`, and `RedirectRefused`
+    for addresses that are not of the web."""
+
+    def __init__(
+        self,
+        *,
+        accept_encoding: str = "identity",
+        total_s: float | None = None,
+        connect_s: float = 30,
+        read_s: float = 120,
+        per_host: int = 0,
+    ) -> None:
+        """`read_s` is how long nothing may come. What comes encoded is decoded if that was asked
+        for. `per_host` limits connections; 0 is no limit."""
+        self._session = aiohttp.ClientSession(  # noqa: TID251 - trusts nothing
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=per_host, keepalive_timeout=60),
+            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s, sock_read=read_s),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": accept_encoding},
+            auto_decompress=accept_encoding != "identity",
+            # Nothing of the machine's own goes along with what is asked for a client: aiohttp's
+            # "trust" would add passwords from ~/.netrc, a jar what other builds were told.
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        """Idempotent."""
+        await self._session.close()
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        ssl: tls.SSLContext | bool = True,
+        redirects: bool = True,
+    ) -> aiohttp.ClientResponse:
+        """The answer, to be entered or released. Credentials in the URL count where the headers
+        have none. A body that is a stream is sent once: no redirect is followed with it."""
+        step = Step(method, url, dict(headers or {}), body is not None)
+        for _ in range(MOST_REDIRECTS + 1):
+            response = await self._once(step, body if step.has_body else None, ssl)
+            location = response.headers.get("Location", "")
+            if not redirects or not leads_on(response.status, location):
+                return response
+            try:
+                step = next_step(step, response.status, location, may_downgrade=True)
+            finally:
+                response.release()
+        raise RedirectRefused(f"stopped after {MOST_REDIRECTS} redirects")
+
+    async def _once(
+        self, step: Step, body: Body, ssl: tls.SSLContext | bool
+    ) -> aiohttp.ClientResponse:
+        from yarl import URL
+
+        from croze.http.proxies import proxy_for
+
+        check_url(step.url)
+        # What is encoded already may be signed as it is.
+        url = URL(step.url, encoded=all("!" <= c <= "~" for c in step.url))
+        if any(name.lower() == "authorization" for name in step.headers):
+            url = url.with_user(None)
+        return await self._session.request(
+            step.method,
+            url,
+            headers=step.headers,
+            data=body,
+            ssl=ssl,
+            proxy=proxy_for(step.url),
+            allow_redirects=False,
+        )
