@@ -1,0 +1,223 @@
+"""A template on a value: text.
+
+Source: Go `text/template`: what is evaluated when, and how names are looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from croze.gotypes.template.functions import FUNCTIONS
+from croze.gotypes.template.lexer import TemplateError, Text
+from croze.gotypes.template.parser import (
+    Block,
+    Command,
+    Jump,
+    Node,
+    Operand,
+    Pipeline,
+    parse,
+)
+from croze.gotypes.template.values import Fields, is_true, shown
+
+__all__ = ["Fields", "TemplateError", "render"]
+
+MOST_CHARACTERS = 64 * 1024 * 1024
+_NOTHING = object()
+
+
+class _Break(Exception):
+    """Leaves a range."""
+
+
+class _Continue(Exception):
+    """Goes on to a range's next value."""
+
+
+def render(text: str, value: object) -> str:
+    """The template's text for a value. Raises `TemplateError`."""
+    evaluation = _Evaluation(value)
+    evaluation.walk(parse(text), value)
+    return "".join(evaluation.out)
+
+
+class _Evaluation:
+    """One rendering: what is printed so far, and the variables in sight."""
+
+    def __init__(self, value: object) -> None:
+        self.out: list[str] = []
+        self._length = 0
+        self._variables: list[tuple[str, object]] = [("$", value)]
+
+    def walk(self, nodes: Sequence[Node], dot: object) -> None:
+        for node in nodes:
+            match node:
+                case Text(text):
+                    self._print(text)
+                case Pipeline():
+                    result = self.pipeline(node, dot)
+                    if not node.names:
+                        self._print(shown(result))
+                case Block(kind="range"):
+                    self._scoped(self._range, node, dot)
+                case Block():
+                    self._scoped(self._choose, node, dot)
+                case Jump(kind):
+                    raise _Break if kind == "break" else _Continue
+
+    def _print(self, text: str) -> None:
+        self._length += len(text)
+        if self._length > MOST_CHARACTERS:
+            raise TemplateError("template: the result is too long")
+        self.out.append(text)
+
+    def _scoped(self, act: Callable[[Block, object], None], block: Block, dot: object) -> None:
+        """Variables that a block declares are gone after it."""
+        mark = len(self._variables)
+        try:
+            act(block, dot)
+        finally:
+            del self._variables[mark:]
+
+    def _choose(self, block: Block, dot: object) -> None:
+        value = self.pipeline(block.pipeline, dot)
+        if is_true(value):
+            self.walk(block.body, value if block.kind == "with" else dot)
+        else:
+            self.walk(block.otherwise, dot)
+
+    def _range(self, block: Block, dot: object) -> None:
+        pipeline = block.pipeline
+        bare = Pipeline(pipeline.commands, line=pipeline.line)
+        items = list(_items(self.pipeline(bare, dot), pipeline.line))
+        if not items:
+            self.walk(block.otherwise, dot)
+        mark = len(self._variables)
+        for key, value in items:
+            del self._variables[mark:]
+            if pipeline.names:
+                values = (value,) if len(pipeline.names) == 1 else (key, value)
+                for name, one in zip(pipeline.names, values, strict=True):
+                    self._set(name, one, declares=pipeline.declares)
+            try:
+                self.walk(block.body, value)
+            except _Break:
+                break
+            except _Continue:
+                continue
+
+    def pipeline(self, pipeline: Pipeline, dot: object) -> object:
+        """The value of the last command."""
+        value: object = _NOTHING
+        try:
+            for command in pipeline.commands:
+                value = self._command(command, dot, value)
+        except TemplateError as error:
+            if str(error).startswith("template: "):
+                raise
+            raise TemplateError(f'template: :{pipeline.line}: executing "": {error}') from None
+        for name in pipeline.names:
+            self._set(name, value, declares=pipeline.declares)
+        return value
+
+    def _set(self, name: str, value: object, *, declares: bool) -> None:
+        if declares:
+            self._variables.append((name, value))
+            return
+        for at in range(len(self._variables) - 1, -1, -1):
+            if self._variables[at][0] == name:
+                self._variables[at] = (name, value)
+                return
+        raise TemplateError(f'undefined variable "{name}"')
+
+    def _command(self, command: Command, dot: object, given: object) -> object:
+        first, *rest = command.operands
+        last = [] if given is _NOTHING else [given]
+        if first.kind == "function":
+            return _fields(self._call(str(first.base), rest, dot, last), first.fields)
+        if rest or last:
+            raise TemplateError(f"can't give argument to non-function {_name(first)}")
+        return self._operand(first, dot)
+
+    def _call(
+        self, name: str, operands: Sequence[Operand], dot: object, last: list[object]
+    ) -> object:
+        if name in ("and", "or"):
+            return self._decide(name, operands, dot, last)
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise TemplateError(f'function "{name}" not defined')
+        values = [self._operand(operand, dot) for operand in operands]
+        try:
+            return function(*values, *last)
+        except TypeError:
+            count = len(values) + len(last)
+            raise TemplateError(f"wrong number of args for {name}: got {count}") from None
+
+    def _decide(
+        self, name: str, operands: Sequence[Operand], dot: object, last: list[object]
+    ) -> object:
+        value: object = None
+        for operand in operands:
+            value = self._operand(operand, dot)
+            if is_true(value) == (name == "or"):
+                return value
+        return last[0] if last else value
+
+    def _operand(self, operand: Operand, dot: object) -> object:
+        match operand.kind:
+            case "dot":
+                value = dot
+            case "constant":
+                value = operand.base
+            case "variable":
+                value = self._variable(str(operand.base))
+            case "function":
+                value = self._call(str(operand.base), (), dot, [])
+            case _:
+                assert isinstance(operand.base, Pipeline)
+                value = self.pipeline(operand.base, dot)
+        return _fields(value, operand.fields)
+
+    def _variable(self, name: str) -> object:
+        for known, value in reversed(self._variables):
+            if known == name:
+                return value
+        raise TemplateError(f'undefined variable "{name}"')
+
+
+def _fields(value: object, names: Sequence[str]) -> object:
+    """Raises `TemplateError` for a field that a struct has not, or of what has none; a map gives
+    nothing."""
+    for name in names:
+        if isinstance(value, Fields):
+            if name not in value:
+                raise TemplateError(f"can't evaluate field {name} in type {value.type_name}")
+            value = value[name]
+        elif isinstance(value, Mapping):
+            value = value.get(name)
+        elif value is None:
+            raise TemplateError(f"nil pointer evaluating interface {{}}.{name}")
+        else:
+            raise TemplateError(f"can't evaluate field {name} in type {type(value).__name__}")
+    return value
+
+
+def _items(value: object, line: int) -> Iterator[tuple[object, object]]:
+    if value is None:
+        return iter(())
+    if isinstance(value, Mapping) and not isinstance(value, Fields):
+        return ((key, value[key]) for key in sorted(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return ((number, number) for number in range(value))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return enumerate(value)
+    raise TemplateError(
+        f'template: :{line}: executing "": range can\'t iterate over {shown(value)}'
+    )
+
+
+def _name(operand: Operand) -> str:
+    if operand.fields:
+        return "." + ".".join(operand.fields)
+    return "." if operand.kind == "dot" else str(operand.base)

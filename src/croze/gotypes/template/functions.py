@@ -1,0 +1,149 @@
+"""The functions of templates: Go's own, and those that the Docker CLI adds.
+
+Source: Go `text/template` (functions), docker/cli `templates/templates.go`.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote_plus
+
+import msgspec
+
+from croze.gotypes.template.lexer import TemplateError
+from croze.gotypes.template.printf import printf
+from croze.gotypes.template.values import Fields, equal, is_true, order, shown
+
+Function = Callable[..., object]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TemplateError(f"wrong type for value; expected string; got {_type(value)}")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TemplateError(f"wrong type for value; expected int; got {_type(value)}")
+    return value
+
+
+def _type(value: object) -> str:
+    names = ((bool, "bool"), (int, "int"), (float, "float64"), (str, "string"))
+    return next((name for kind, name in names if isinstance(value, kind)), "interface {}")
+
+
+def _index(value: object, *keys: object) -> object:
+    for key in keys:
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, Sequence):
+            at = _whole(key)
+            if not 0 <= at < len(value):
+                raise TemplateError(f"error calling index: index out of range: {at}")
+            value = value[at]
+        else:
+            raise TemplateError(f"error calling index: can't index item of type {_type(value)}")
+    return value
+
+
+def _slice(value: object, *bounds: object) -> object:
+    if not isinstance(value, str | list | tuple):
+        raise TemplateError(f"error calling slice: can't slice item of type {_type(value)}")
+    start = _whole(bounds[0]) if bounds else 0
+    end = _whole(bounds[1]) if len(bounds) > 1 else len(value)
+    if not 0 <= start <= end <= len(value):
+        raise TemplateError(f"error calling slice: index out of range: {end}")
+    return value[start:end]
+
+
+def _len(value: object) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, Mapping | Sequence):
+        return len(value)
+    raise TemplateError(f"error calling len: len of type {_type(value)}")
+
+
+def _eq(first: object, *others: object) -> bool:
+    if not others:
+        raise TemplateError("error calling eq: missing argument for comparison")
+    return any(equal(first, other) for other in others)
+
+
+def _print(*values: object) -> str:
+    """Spaces between values of which neither is a text."""
+    out: list[str] = []
+    for at, value in enumerate(values):
+        if at and not isinstance(value, str) and not isinstance(values[at - 1], str):
+            out.append(" ")
+        out.append(shown(value, top=False))
+    return "".join(out)
+
+
+def _println(*values: object) -> str:
+    return " ".join(shown(value, top=False) for value in values) + "\n"
+
+
+def _json(value: object) -> str:
+    """Compact, with `<`, `>` and `&` as they are; a map's keys in order, a struct's as they stand."""
+    return msgspec.json.encode(_in_order(value)).decode()
+
+
+def _in_order(value: object) -> object:
+    if isinstance(value, Mapping):
+        keys = value if isinstance(value, Fields) else sorted(value)
+        return {key: _in_order(value[key]) for key in keys}
+    if isinstance(value, list | tuple):
+        return [_in_order(one) for one in value]
+    return value
+
+
+def _pad(text: object, before: object, after: object) -> str:
+    """Spaces around a text that is not empty."""
+    inner = _text(text)
+    return " " * _whole(before) + inner + " " * _whole(after) if inner else ""
+
+
+def _truncate(text: object, length: object) -> str:
+    return _text(text)[: _whole(length)]
+
+
+def _title(text: object) -> str:
+    return " ".join(word[:1].upper() + word[1:] for word in _text(text).split(" "))
+
+
+def _join(items: object, by: object) -> str:
+    if not isinstance(items, list | tuple):
+        raise TemplateError(f"wrong type for value; expected []string; got {_type(items)}")
+    return _text(by).join(_text(item) for item in items)
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "eq": _eq,
+    "ne": lambda one, other: not equal(one, other),
+    "lt": lambda one, other: order(one, other) < 0,
+    "le": lambda one, other: order(one, other) <= 0,
+    "gt": lambda one, other: order(one, other) > 0,
+    "ge": lambda one, other: order(one, other) >= 0,
+    "not": lambda value: not is_true(value),
+    "len": _len,
+    "index": _index,
+    "slice": _slice,
+    "print": _print,
+    "println": _println,
+    "printf": lambda text, *values: printf(_text(text), values),
+    "html": lambda *values: html.escape(_print(*values)).replace("&#x27;", "&#39;"),
+    "urlquery": lambda *values: quote_plus(_print(*values)),
+    "json": _json,
+    "split": lambda text, by: _text(text).split(_text(by)),
+    "join": _join,
+    "title": _title,
+    "lower": lambda text: _text(text).lower(),
+    "upper": lambda text: _text(text).upper(),
+    "pad": _pad,
+    "truncate": _truncate,
+}
+"""By name. `and` and `or` are the evaluator's: they stop at the first value that decides."""

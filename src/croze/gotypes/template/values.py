@@ -1,0 +1,72 @@
+"""Values of templates: how Go prints them, what is true, what is equal, what comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from croze.gotypes.template.lexer import TemplateError
+
+NO_VALUE = "<no value>"
+
+
+class Fields(dict[str, object]):
+    """A struct: names and values in order, always true, printed as `{a b}`. `type_name` is what
+    Go would call it in an error. A plain dict is a map."""
+
+    def __init__(self, values: Mapping[str, object], type_name: str = "struct") -> None:
+        super().__init__(values)
+        self.type_name = type_name
+
+
+def is_true(value: object) -> bool:
+    """Not false, zero, nil or empty."""
+    return True if isinstance(value, Fields) else bool(value)
+
+
+def shown(value: object, *, top: bool = True) -> str:
+    """As Go's `print` shows it."""
+    if value is None:
+        return NO_VALUE if top else "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, Fields):
+        return "{" + " ".join(shown(one, top=False) for one in value.values()) + "}"
+    if isinstance(value, Mapping):
+        members = (f"{key}:{shown(value[key], top=False)}" for key in sorted(value))
+        return f"map[{' '.join(members)}]"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{' '.join(shown(one, top=False) for one in value)}]"
+    return str(value)
+
+
+def _float(value: float) -> str:
+    text = repr(value)
+    if "e" in text or abs(value) >= 1e21:
+        mantissa, _, exponent = f"{value:e}".partition("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{mantissa}e{exponent}"
+    return text.removesuffix(".0")
+
+
+def order(one: object, other: object) -> int:
+    """Negative, zero or positive. Raises `TemplateError` for kinds that have no order."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        raise TemplateError("invalid type for comparison")
+    if isinstance(one, str) and isinstance(other, str):
+        return (one > other) - (one < other)
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return (one > other) - (one < other)
+    raise TemplateError("incompatible types for comparison")
+
+
+def equal(one: object, other: object) -> bool:
+    """Raises `TemplateError` for values of different kinds."""
+    if one is None or other is None:
+        return one is other
+    if isinstance(one, bool) != isinstance(other, bool) or isinstance(one, str) != isinstance(
+        other, str
+    ):
+        raise TemplateError("incompatible types for comparison")
+    return bool(one == other)
