@@ -83,8 +83,14 @@ def test_rendered(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{.Nope}}", "can't evaluate field Nope in type *main.Data"),
-        ("{{.Inner.Nope}}", "can't evaluate field Nope in type Inner"),
+        (
+            "{{.Nope}}",
+            'template: :1:2: executing "" at <.Nope>: can\'t evaluate field Nope in type *main',
+        ),
+        (
+            "{{.Inner.Nope}}",
+            ':1:8: executing "" at <.Inner.Nope>: can\'t evaluate field Nope in type Inner',
+        ),
         ("{{nope}}", 'function "nope" not defined'),
         ("{{$x}}", 'undefined variable "$x"'),
         ("{{", "unclosed action"),

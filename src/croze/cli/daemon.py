@@ -90,12 +90,29 @@ def _booted(driver: Driver) -> Dial:
     return dial
 
 
-def with_client(common: Common, use: Callable[[Client], Awaitable[T]]) -> T:
-    """Run `use` with a connected client."""
+def with_client(
+    common: Common, use: Callable[[Client], Awaitable[T]], *, timeout_s: float = 0
+) -> T:
+    """Run `use` with a connected client. With a `timeout_s`, a daemon that has not answered by then
+    is given up: raises `Unavailable`."""
     dial = dialler(common)
 
     async def connected() -> T:
         async with dial() as client:
+            if timeout_s:
+                await _answer(client, timeout_s)
             return await use(client)
 
     return asyncio.run(connected())
+
+
+async def _answer(client: Client, timeout_s: float) -> None:
+    from croze.errors import Unavailable, Unsupported
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            await client.info()
+    except Unsupported:
+        return  # an answer, too: of a daemon before BuildKit 0.11
+    except TimeoutError:
+        raise Unavailable(f"the daemon has not answered within {timeout_s:g} s") from None

@@ -1,62 +1,127 @@
-"""`croze du`, with buildx's columns."""
+"""`croze du`: what the cache takes on disk, as buildx shows it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli.builder import add_timeout, timeout_s
+from croze.cli.cache_filters import parse_filters
 from croze.cli.daemon import with_client
-from croze.cli.flags import Flags
-from croze.cli.table import age, size, table
+from croze.cli.flags import Flags, UsageError
+from croze.cli.format import formatted, is_table
+from croze.cli.table import age, size
+from croze.errors import InvalidRequest
+from croze.gotypes.tabwriter import align
+from croze.gotypes.template import Fields
+from croze.gotypes.template.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.connect import Client, UsageRecord
 
-HEADER = ("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED")
+COMMAND = "croze du"
+TABLE = "table {{.ID}}\t{{.Reclaimable}}\t{{.Size}}\t{{.LastUsedAt}}"
+PRETTY = """\
+ID:           {{.ID}}
+{{- if .Parents }}
+Parents:
+{{- range .Parents }}
+ - {{.}}
+{{- end }}
+{{- end }}
+Created at:   {{.CreatedAt}}
+Mutable:      {{.Mutable}}
+Reclaimable:  {{.Reclaimable}}
+Shared:       {{.Shared}}
+Size:         {{.Size}}
+{{- if .Description}}
+Description:  {{ .Description }}
+{{- end }}
+Usage count:  {{.UsageCount}}
+{{- if .LastUsedAt}}
+Last used:    {{ .LastUsedAt }}
+{{- end }}
+{{- if .Type}}
+Type:         {{ .Type }}
+{{- end }}
+"""
+HEADERS = {
+    "ID": "ID",
+    "Parents": "PARENTS",
+    "CreatedAt": "CREATED AT",
+    "Mutable": "MUTABLE",
+    "Reclaimable": "RECLAIMABLE",
+    "Shared": "SHARED",
+    "Size": "SIZE",
+    "Description": "DESCRIPTION",
+    "UsageCount": "USAGE COUNT",
+    "LastUsedAt": "LAST ACCESSED",
+    "Type": "TYPE",
+}
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """What the cache takes on disk, record by record."""
-    flags = Flags("croze du", "Disk usage", "[OPTIONS]")
-    flags.texts("--filter", help="Provide filter values (type=regular, id=..., ...)")
-    flags.switch("--verbose", help="Say everything about each record")
+    flags = Flags(COMMAND, "Disk usage", "[OPTIONS]")
+    flags.texts("--filter", help="Provide filter values")
+    flags.text("--format", help="Format the output")
+    add_timeout(flags)
+    flags.switch("--verbose", help='Shorthand for "--format=pretty"')
+    flags.add_argument("extra", nargs="*", metavar="")
     read = flags.read(argv, common)
+    if read.extra:
+        raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
+    format = chosen(read.format, verbose=read.verbose)
+    wanted = parse_filters(read.filter)
 
     async def ask(client: Client) -> list[UsageRecord]:
-        return await client.disk_usage(filters(read.filter))
+        return await client.disk_usage(wanted.filters)
 
-    records = with_client(common, ask)
-    records.sort(key=lambda record: record.Size, reverse=True)
-    if read.verbose:
-        for record in records:
-            print(details(record) + "\n")
-    else:
-        print(table(HEADER, (row(record) for record in records)))
-    print(totals(records))
+    records = with_client(common, ask, timeout_s=timeout_s(read.timeout, COMMAND))
+    records.sort(key=lambda record: (record.Size, record.ID))
+    items = [fields(record, marked=is_table(format)) for record in records]
+    print(formatted(format, items, HEADERS, _json))
+    if format in (TABLE, PRETTY) and not read.filter:
+        print(totals(records))
     return 0
 
 
-def filters(given: Iterable[str]) -> list[str]:
-    """`key=value` as the daemon's filter language has it: `key==value`."""
-    terms = []
-    for text in given:
-        key, equals, value = text.partition("=")
-        if equals and not value.startswith(("=", "~")):
-            text = f"{key}=={value}"
-        terms.append(text)
-    return [",".join(terms)] if terms else []
+def chosen(format: str, *, verbose: bool) -> str:
+    """Raises `InvalidRequest` for two at once."""
+    if format and verbose:
+        raise InvalidRequest("--format and --verbose cannot be used together")
+    if format in ("", "table"):
+        return PRETTY if verbose else TABLE
+    return PRETTY if format == "pretty" else format
 
 
-def row(record: UsageRecord) -> tuple[str, ...]:
-    """One line of the table. `*` marks records that still change."""
-    return (
-        record.ID + ("*" if record.Mutable else ""),
-        "false" if record.InUse else "true",
-        size(record.Size),
-        last_used(record),
+def fields(record: UsageRecord, *, marked: bool) -> Fields:
+    """A record for templates. `marked`: a star at what still changes, and at what is shared."""
+    return Fields(
+        {
+            "ID": record.ID + ("*" if marked and record.Mutable else ""),
+            "Parents": list(record.Parents),
+            "CreatedAt": created(record),
+            "Mutable": record.Mutable,
+            "Reclaimable": not record.InUse,
+            "Shared": record.Shared,
+            "Size": size(record.Size) + ("*" if marked and record.Shared else ""),
+            "Description": record.Description,
+            "UsageCount": record.UsageCount,
+            "LastUsedAt": last_used(record),
+            "Type": record.RecordType,
+        },
+        "*commands.diskusageContext",
     )
+
+
+def created(record: UsageRecord) -> str:
+    """As Go prints a time: `2026-01-31 12:00:00.123456789 +0000 UTC`."""
+    stamp = record.CreatedAt
+    second = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(stamp.seconds))
+    fraction = f".{stamp.nanos:09d}".rstrip("0").rstrip(".") if stamp.nanos else ""
+    return f"{second}{fraction} +0000 UTC"
 
 
 def last_used(record: UsageRecord) -> str:
@@ -65,23 +130,8 @@ def last_used(record: UsageRecord) -> str:
     return age(time.time() - record.LastUsedAt.ToSeconds())
 
 
-def details(record: UsageRecord) -> str:
-    """Everything about a record."""
-    created = record.CreatedAt.ToDatetime().isoformat(sep=" ", timespec="seconds")
-    rows = [
-        ("ID", record.ID),
-        ("Parents", ",".join(record.Parents)),
-        ("Created at", f"{created} UTC"),
-        ("Mutable", str(record.Mutable).lower()),
-        ("Reclaimable", str(not record.InUse).lower()),
-        ("Shared", str(record.Shared).lower()),
-        ("Size", size(record.Size)),
-        ("Description", record.Description),
-        ("Usage count", str(record.UsageCount)),
-        ("Last used", last_used(record)),
-        ("Type", record.RecordType),
-    ]
-    return "\n".join(f"{key + ':':<16}{value}" for key, value in rows if value)
+def _json(item: Fields) -> str:
+    return str(FUNCTIONS["json"]({**item, "Parents": item["Parents"] or None}))
 
 
 def totals(records: Sequence[UsageRecord]) -> str:
@@ -91,4 +141,8 @@ def totals(records: Sequence[UsageRecord]) -> str:
     total = sum(r.Size for r in records)
     rows = [("Shared", shared), ("Private", total - shared)] if shared else []
     rows += [("Reclaimable", reclaimable), ("Total", total)]
-    return "\n".join(f"{key + ':':<16}{size(value)}" for key, value in rows)
+    return aligned_by_tabs("\n".join(f"{key}:\t{size(value)}" for key, value in rows))
+
+
+def aligned_by_tabs(text: str) -> str:
+    return align(text, min_width=1, tab_width=8, padding=1, pad="\t")

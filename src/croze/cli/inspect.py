@@ -13,6 +13,7 @@ from croze.cli.table import binary_size
 from croze.drivers.contract import Status
 from croze.drivers.nodes import NodeState, load
 from croze.gotypes.duration import format_duration
+from croze.gotypes.tabwriter import align
 from croze.quote import quote
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 COMMAND = "croze inspect"
 Row = tuple[str, ...]
-"""Cells of a line; a line of one cell, or none, does not count for the width of columns."""
+"""Cells of a line; the last one does not count for the width of its column."""
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -40,7 +41,8 @@ def run(argv: Sequence[str], common: Common) -> int:
         builder = here.builder(named(read.name[0] if read.name else None, common))
         last_activity = here.stored.last_activity(builder.name)
     states = asyncio.run(_states(builder, here.contexts, limit_s, boot=read.bootstrap))
-    print(tabbed(_rows(builder, states, last_activity)))
+    rows = _rows(builder, states, last_activity)
+    print(align("\n".join("\t".join(row) for row in rows)))
     return 0
 
 
@@ -137,26 +139,3 @@ def _rule(rule: worker_pb2.GCPolicy) -> Iterator[Row]:
     for name, value in sizes:
         if value > 0:
             yield ("", name, binary_size(value))
-
-
-def tabbed(rows: Iterator[Row]) -> str:
-    """Columns as Go's tabwriter makes them (padding 1): a column is as wide as its widest cell
-    among neighbouring lines that have it, and a line's last cell counts for none."""
-    lines = [list(row) for row in rows]
-    _align(lines, 0, len(lines), 0)
-    return "\n".join("".join(line) for line in lines)
-
-
-def _align(lines: list[list[str]], start: int, end: int, column: int) -> None:
-    at = start
-    while at < end:
-        if len(lines[at]) - 1 <= column:
-            at += 1
-            continue
-        block = at
-        while at < end and len(lines[at]) - 1 > column:
-            at += 1
-        width = max(len(line[column]) for line in lines[block:at]) + 1
-        for line in lines[block:at]:
-            line[column] = line[column].ljust(width)
-        _align(lines, block, at, column + 1)

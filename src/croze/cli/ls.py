@@ -13,9 +13,10 @@ from croze.builders.model import Builder, format_in_groups
 from croze.builders.platforms import shortened
 from croze.cli.builder import add_timeout, known, timeout_s
 from croze.cli.flags import Flags, UsageError
-from croze.cli.table import table
+from croze.cli.format import formatted, is_table
 from croze.drivers.nodes import NodeState, load
-from croze.errors import Unsupported
+from croze.gotypes.template import Fields
+from croze.gotypes.template.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
     from croze.cli.common import Common
 
 COMMAND = "croze ls"
-HEADER = ("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS")
+TABLE = "table {{.Name}}\t{{.DriverEndpoint}}\t{{.Status}}\t{{.Buildkit}}\t{{.Platforms}}"
+HEADERS = {
+    "Name": "NAME/NODE",
+    "DriverEndpoint": "DRIVER/ENDPOINT",
+    "LastActivity": "LAST ACTIVITY",
+    "Status": "STATUS",
+    "Buildkit": "BUILDKIT",
+    "Platforms": "PLATFORMS",
+}
 INDENT = r" \_ "
 MOST_PLATFORMS = 4
 
@@ -76,21 +85,49 @@ def _show(listed: Sequence[Listed], format: str, *, trunc: bool) -> None:
         for one in listed:
             print(line(one.builder, one.states, one.current, one.last_activity))
         return
-    if format != "table":
-        raise Unsupported(f"format {format!r}: only table and json are there")
-    print(table(HEADER, (row for one in listed for row in rows(one, trunc=trunc))))
-    _complain(listed)
+    format = TABLE if format == "table" else format
+    table = is_table(format)
+    items = [row for one in listed for row in rows(one, table=table, trunc=trunc)]
+    print(formatted(format, items, HEADERS, _json))
+    if table:
+        _complain(listed)
 
 
-def rows(one: Listed, *, trunc: bool) -> Iterator[tuple[str, ...]]:
-    """The builder's line, and one for each node."""
-    yield (one.builder.name + ("*" if one.current else ""), one.builder.driver, "", "", "")
+def rows(one: Listed, *, table: bool, trunc: bool) -> Iterator[Fields]:
+    """The builder's line, and one for each node. In a table nodes are indented, the current builder
+    has a star, and platforms are shortened if `trunc`."""
+    builder = one.builder
+    at = one.last_activity
+    yield _fields(
+        builder,
+        Name=builder.name + ("*" if one.current and table else ""),
+        DriverEndpoint=builder.driver,
+        LastActivity="" if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}",
+    )
+    indent = INDENT if table else ""
     for state in one.states:
         platforms = format_in_groups(state.fixed_platforms, state.detected_platforms)
-        shown = shortened(platforms, MOST_PLATFORMS) if trunc else ", ".join(platforms)
-        node = state.node
-        status = "error" if state.error else state.status or ""
-        yield (INDENT + node.name, INDENT + node.endpoint, status, state.version, shown)
+        yield _fields(
+            builder,
+            Name=indent + state.node.name,
+            DriverEndpoint=indent + state.node.endpoint,
+            Status="error" if state.error else str(state.status or ""),
+            Buildkit=state.version,
+            Platforms=shortened(platforms, MOST_PLATFORMS)
+            if table and trunc
+            else ", ".join(platforms),
+            Error=state.error,
+        )
+
+
+def _json(item: Fields) -> str:
+    return str(FUNCTIONS["json"](dict(item)))
+
+
+def _fields(builder: Builder, **values: str) -> Fields:
+    known = Fields({"Name": builder.name, "Driver": builder.driver}, "*commands.lsBuilder")
+    empty = dict.fromkeys((*HEADERS, "Error"), "")
+    return Fields({**empty, **values, "Builder": known}, "*commands.lsContext")
 
 
 def _complain(listed: Sequence[Listed]) -> None:

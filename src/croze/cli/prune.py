@@ -6,76 +6,133 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli.builder import add_timeout, timeout_s
+from croze.cli.cache_filters import parse_filters
 from croze.cli.daemon import with_client
-from croze.cli.du import HEADER, filters, row
+from croze.cli.du import aligned_by_tabs, created, last_used
 from croze.cli.flags import Flags, UsageError
-from croze.cli.table import size, table
+from croze.cli.table import size
+from croze.errors import CrozeError
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.connect import Client, UsageRecord
 
+COMMAND = "croze prune"
+
+
+def flags() -> Flags:
+    made = Flags(COMMAND, "Remove build cache", "[OPTIONS]")
+    made.switch("-a", "--all", help="Include internal/frontend images")
+    made.texts("--filter", help='Provide filter values (e.g. "until=24h")')
+    made.switch("-f", "--force", help="Do not prompt for confirmation")
+    made.text("--max-used-space", help="Maximum disk space to keep", metavar="bytes")
+    made.text("--min-free-space", help="Disk space to leave free", metavar="bytes")
+    made.text("--reserved-space", help="Disk space always allowed", metavar="bytes")
+    made.alias("--keep-storage", of="reserved_space")
+    add_timeout(made)
+    made.switch("--verbose", help="Provide a more verbose output")
+    made.add_argument("extra", nargs="*", metavar="")
+    return made
+
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """Asks first, unless told not to."""
-    flags = Flags("croze prune", "Remove build cache", "[OPTIONS]")
-    flags.switch("-a", "--all", help="Include internal and frontend records")
-    flags.texts("--filter", help='Provide filter values (e.g. "until=24h")')
-    flags.switch("-f", "--force", help="Do not prompt for confirmation")
-    flags.text("--max-used-space", help="Maximum disk space to keep", metavar="bytes")
-    flags.text("--min-free-space", help="Disk space to leave free", metavar="bytes")
-    flags.text("--reserved-space", help="Disk space always allowed", metavar="bytes")
-    read = flags.read(argv, common)
+    """Asks first, unless told not to; shows each record as it goes."""
+    read = flags().read(argv, common)
+    if read.extra:
+        raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
+    if any(word.partition("=")[0] == "--keep-storage" for word in argv):
+        print(
+            "Flag --keep-storage has been deprecated, keep-storage flag has been changed to "
+            "reserved-space",
+            file=sys.stderr,
+        )
+    wanted = parse_filters(read.filter)
+    limit_s = timeout_s(read.timeout, COMMAND)
+    limits = [
+        _limit(flag, getattr(read, flag))
+        for flag in ("reserved_space", "max_used_space", "min_free_space")
+    ]
     if not read.force and not confirmed(read.all):
         return 0
-    until = [f.removeprefix("until=") for f in read.filter if f.startswith("until=")]
-    terms = [f for f in read.filter if not f.startswith("until=")]
 
-    async def prune(client: Client) -> list[UsageRecord]:
-        from croze.client.flags_run import parse_bytes
-
-        def limit(text: str) -> int:
-            return parse_bytes(text) if text else 0
-
+    async def prune(client: Client) -> int:
+        total, shown = 0, _Shown(verbose=read.verbose)
         gone = client.prune(
-            filters(terms),
+            wanted.filters,
             all=read.all,
-            keep_duration_s=seconds(until[-1]) if until else 0,
-            reserved_space=limit(read.reserved_space),
-            max_used_space=limit(read.max_used_space),
-            min_free_space=limit(read.min_free_space),
+            keep_duration_s=wanted.unused_for_s,
+            reserved_space=limits[0],
+            max_used_space=limits[1],
+            min_free_space=limits[2],
         )
-        return [record async for record in gone]
+        async for record in gone:
+            total += record.Size
+            shown.add(record)
+        return total
 
-    records = with_client(common, prune)
-    if records:
-        print(table(HEADER, (row(record) for record in records)))
-    print(f"Total:\t{size(sum(record.Size for record in records))}")
+    total = with_client(common, prune, timeout_s=limit_s)
+    print(aligned_by_tabs(f"Total:\t{size(total)}"))
     return 0
+
+
+def _limit(flag: str, text: str) -> int:
+    """Bytes; 0 for no limit. Raises `UsageError`."""
+    from croze.client.flags_run import parse_bytes
+
+    try:
+        return parse_bytes(text) if text else 0
+    except CrozeError as error:
+        name = f"--{flag.replace('_', '-')}"
+        raise UsageError(f'invalid argument "{text}" for "{name}" flag: {error}', COMMAND) from None
+
+
+class _Shown:
+    """Prints records as they come."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+        self._begun = False
+
+    def add(self, record: UsageRecord) -> None:
+        if self._verbose:
+            print(details(record), flush=True)
+            return
+        if not self._begun:
+            self._begun = True
+            print(aligned_by_tabs("\t".join(("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED"))))
+        print(row(record), flush=True)
+
+
+def row(record: UsageRecord) -> str:
+    """One line. `*` marks records that still change, and sizes that are shared."""
+    name = record.ID + ("*" if record.Mutable else "")
+    idle = "false" if record.InUse else "true"
+    taken = size(record.Size) + ("*" if record.Shared else "")
+    return aligned_by_tabs(f"{name:<40}\t{idle:<5}\t{taken:<10}\t{last_used(record)}")
+
+
+def details(record: UsageRecord) -> str:
+    """Everything about a record, and an empty line."""
+    rows = [
+        ("ID", record.ID),
+        ("Parent", ",".join(record.Parents)),
+        ("Created at", created(record)),
+        ("Mutable", str(record.Mutable).lower()),
+        ("Reclaimable", str(not record.InUse).lower()),
+        ("Shared", str(record.Shared).lower()),
+        ("Size", size(record.Size)),
+        ("Description", record.Description),
+        ("Usage count", str(record.UsageCount)),
+        ("Last used", last_used(record)),
+        ("Type", record.RecordType),
+    ]
+    return aligned_by_tabs("".join(f"{key}:\t{value}\n" for key, value in rows if value))
 
 
 def confirmed(everything: bool) -> bool:
     """Ask on the terminal; without one the answer is no."""
     what = "all" if everything else "all dangling"
-    print(
-        f"WARNING! This will remove {what} build cache. Are you sure you want to continue? [y/N] "
-    )
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(text: str) -> float:
-    """Of a duration such as `24h` or `1h30m`."""
-    total, number = 0.0, ""
-    for letter in text:
-        if letter.isdigit() or letter == ".":
-            number += letter
-        elif letter in _UNITS and number:
-            total, number = total + float(number) * _UNITS[letter], ""
-        else:
-            raise UsageError(f"invalid duration {text!r}", "croze prune")
-    if number:
-        raise UsageError(f"missing unit in duration {text!r}", "croze prune")
-    return total
+    question = f"WARNING! This will remove {what} build cache. Are you sure you want to continue?"
+    print(f"{question} [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() == "y"

@@ -18,7 +18,7 @@ from croze.gotypes.template.parser import (
     Pipeline,
     parse,
 )
-from croze.gotypes.template.values import Fields, is_true, shown
+from croze.gotypes.template.values import Fields, is_true, shown, type_name
 
 __all__ = ["Fields", "TemplateError", "render"]
 
@@ -112,6 +112,9 @@ class _Evaluation:
         try:
             for command in pipeline.commands:
                 value = self._command(command, dot, value)
+        except _Refused as error:
+            where = f"template: :{pipeline.line}:{error.column}"
+            raise TemplateError(f'{where}: executing "" at {error}') from None
         except TemplateError as error:
             if str(error).startswith("template: "):
                 raise
@@ -134,9 +137,9 @@ class _Evaluation:
         first, *rest = command.operands
         last = [] if given is _NOTHING else [given]
         if first.kind == "function":
-            return _fields(self._call(str(first.base), rest, dot, last), first.fields)
+            return _fields(self._call(str(first.base), rest, dot, last), first)
         if rest or last:
-            raise TemplateError(f"can't give argument to non-function {_name(first)}")
+            raise TemplateError(f"can't give argument to non-function {first.text}")
         return self._operand(first, dot)
 
     def _call(
@@ -177,7 +180,7 @@ class _Evaluation:
             case _:
                 assert isinstance(operand.base, Pipeline)
                 value = self.pipeline(operand.base, dot)
-        return _fields(value, operand.fields)
+        return _fields(value, operand)
 
     def _variable(self, name: str) -> object:
         for known, value in reversed(self._variables):
@@ -186,21 +189,35 @@ class _Evaluation:
         raise TemplateError(f'undefined variable "{name}"')
 
 
-def _fields(value: object, names: Sequence[str]) -> object:
-    """Raises `TemplateError` for a field that a struct has not, or of what has none; a map gives
+class _Refused(TemplateError):
+    """A field that can't be had, with its column."""
+
+    def __init__(self, column: int, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+def _fields(value: object, operand: Operand) -> object:
+    """Raises `_Refused` for a field that a struct has not, or of what has none; a map gives
     nothing."""
-    for name in names:
+    for name, column in operand.fields:
         if isinstance(value, Fields):
             if name not in value:
-                raise TemplateError(f"can't evaluate field {name} in type {value.type_name}")
+                raise _Refused(column, f"<{operand.text}>: {_no_field(name, value.type_name)}")
             value = value[name]
         elif isinstance(value, Mapping):
             value = value.get(name)
         elif value is None:
-            raise TemplateError(f"nil pointer evaluating interface {{}}.{name}")
+            raise _Refused(
+                column, f"<{operand.text}>: nil pointer evaluating interface {{}}.{name}"
+            )
         else:
-            raise TemplateError(f"can't evaluate field {name} in type {type(value).__name__}")
+            raise _Refused(column, f"<{operand.text}>: {_no_field(name, type_name(value))}")
     return value
+
+
+def _no_field(name: str, type_name: str) -> str:
+    return f"can't evaluate field {name} in type {type_name}"
 
 
 def _items(value: object, line: int) -> Iterator[tuple[object, object]]:
@@ -215,9 +232,3 @@ def _items(value: object, line: int) -> Iterator[tuple[object, object]]:
     raise TemplateError(
         f'template: :{line}: executing "": range can\'t iterate over {shown(value)}'
     )
-
-
-def _name(operand: Operand) -> str:
-    if operand.fields:
-        return "." + ".".join(operand.fields)
-    return "." if operand.kind == "dot" else str(operand.base)

@@ -13,26 +13,21 @@ import msgspec
 
 from croze.gotypes.template.lexer import TemplateError
 from croze.gotypes.template.printf import printf
-from croze.gotypes.template.values import Fields, equal, is_true, order, shown
+from croze.gotypes.template.values import Fields, equal, is_true, order, shown, type_name
 
 Function = Callable[..., object]
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TemplateError(f"wrong type for value; expected string; got {_type(value)}")
+        raise TemplateError(f"wrong type for value; expected string; got {type_name(value)}")
     return value
 
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TemplateError(f"wrong type for value; expected int; got {_type(value)}")
+        raise TemplateError(f"wrong type for value; expected int; got {type_name(value)}")
     return value
-
-
-def _type(value: object) -> str:
-    names = ((bool, "bool"), (int, "int"), (float, "float64"), (str, "string"))
-    return next((name for kind, name in names if isinstance(value, kind)), "interface {}")
 
 
 def _index(value: object, *keys: object) -> object:
@@ -45,13 +40,13 @@ def _index(value: object, *keys: object) -> object:
                 raise TemplateError(f"error calling index: index out of range: {at}")
             value = value[at]
         else:
-            raise TemplateError(f"error calling index: can't index item of type {_type(value)}")
+            raise TemplateError(f"error calling index: can't index item of type {type_name(value)}")
     return value
 
 
 def _slice(value: object, *bounds: object) -> object:
     if not isinstance(value, str | list | tuple):
-        raise TemplateError(f"error calling slice: can't slice item of type {_type(value)}")
+        raise TemplateError(f"error calling slice: can't slice item of type {type_name(value)}")
     start = _whole(bounds[0]) if bounds else 0
     end = _whole(bounds[1]) if len(bounds) > 1 else len(value)
     if not 0 <= start <= end <= len(value):
@@ -64,7 +59,7 @@ def _len(value: object) -> int:
         return len(value.encode())
     if isinstance(value, Mapping | Sequence):
         return len(value)
-    raise TemplateError(f"error calling len: len of type {_type(value)}")
+    raise TemplateError(f"error calling len: len of type {type_name(value)}")
 
 
 def _eq(first: object, *others: object) -> bool:
@@ -88,7 +83,7 @@ def _println(*values: object) -> str:
 
 
 def _json(value: object) -> str:
-    """Compact, with `<`, `>` and `&` as they are; a map's keys in order, a struct's as they stand."""
+    """Compact, `<`, `>` and `&` as they are; a map's keys in order, a struct's as they stand."""
     return msgspec.json.encode(_in_order(value)).decode()
 
 
@@ -117,7 +112,7 @@ def _title(text: object) -> str:
 
 def _join(items: object, by: object) -> str:
     if not isinstance(items, list | tuple):
-        raise TemplateError(f"wrong type for value; expected []string; got {_type(items)}")
+        raise TemplateError(f"wrong type for value; expected []string; got {type_name(items)}")
     return _text(by).join(_text(item) for item in items)
 
 

@@ -16,11 +16,12 @@ class TemplateError(Exception):
 
 class Word(NamedTuple):
     """One word of an action. `kind` is field, variable, string, char, number, name, or the mark
-    itself; `spaced`: white space stands before it, which parts arguments."""
+    itself; `spaced`: white space stands before it, which parts arguments. Columns count from 0."""
 
     kind: str
     text: str
     spaced: bool
+    column: int
 
 
 class Text(NamedTuple):
@@ -100,7 +101,8 @@ def _words(text: str, at: int, line: int) -> tuple[tuple[Word, ...], int, bool]:
             spaced = True
             continue
         kind = found[0] if found.lastgroup == "mark" else found.lastgroup
-        words.append(Word(kind, found[0], spaced))
+        column = found.start() - (text.rfind("\n", 0, found.start()) + 1)
+        words.append(Word(kind, found[0], spaced, column))
         spaced = False
 
 

@@ -8,10 +8,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from croze.gotypes.template.lexer import Action, TemplateError, Text, Word, error, parts
 
 Constant = str | int | float | bool | None
+
+
+class Field(NamedTuple):
+    """The name of a field, and the column it stands in."""
+
+    name: str
+    column: int
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,13 @@ class Operand:
 
     kind: str  # dot, variable, function, constant, pipeline
     base: Constant | Pipeline = None
-    fields: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As it was written, for messages."""
+        base = "" if self.kind == "dot" else str(self.base)
+        return base + "".join(f".{field.name}" for field in self.fields) or "."
 
 
 @dataclass(frozen=True)
@@ -183,7 +197,7 @@ def _operand(cursor: _Cursor) -> Operand:
         case ".":
             found = Operand("dot")
         case "field":
-            found = Operand("dot", fields=(word.text[1:],))
+            found = Operand("dot", fields=(Field(word.text[1:], word.column),))
         case "variable":
             found = Operand("variable", word.text)
         case "(":
@@ -204,7 +218,8 @@ def _with_fields(operand: Operand, cursor: _Cursor) -> Operand:
     """`.A.B` right behind it, with no space between."""
     fields = list(operand.fields)
     while (word := cursor.peek()) is not None and word.kind == "field" and not word.spaced:
-        fields.append(cursor.take().text[1:])
+        cursor.take()
+        fields.append(Field(word.text[1:], word.column))
     return Operand(operand.kind, operand.base, tuple(fields))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from croze.gotypes.template.values import shown
+from croze.gotypes.template.values import shown, type_name
 from croze.quote import quote
 
 _VERB = re.compile(
@@ -31,7 +31,7 @@ def printf(text: str, values: Sequence[object]) -> str:
             out.append(_padded(verb, _one(verb, rest.pop(0))))
     out.append(text[at:])
     if rest:
-        extra = ", ".join(f"{_type(value)}={shown(value, top=False)}" for value in rest)
+        extra = ", ".join(f"{type_name(value)}={shown(value, top=False)}" for value in rest)
         out.append(f"%!(EXTRA {extra})")
     return "".join(out)
 
@@ -68,9 +68,4 @@ def _one(verb: re.Match[str], value: object) -> str:
         return format(value, f".{digits or 6}{letter}" if letter != "g" or digits else "g")
     if isinstance(value, str) and letter in "xX":
         return format(int.from_bytes(value.encode()), letter).rjust(2 * len(value.encode()), "0")
-    return f"%!{letter}({_type(value)}={shown(value, top=False)})"
-
-
-def _type(value: object) -> str:
-    names = ((bool, "bool"), (int, "int"), (float, "float64"), (str, "string"))
-    return next((name for kind, name in names if isinstance(value, kind)), "<nil>")
+    return f"%!{letter}({type_name(value)}={shown(value, top=False)})"

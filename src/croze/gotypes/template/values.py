@@ -18,6 +18,23 @@ class Fields(dict[str, object]):
         self.type_name = type_name
 
 
+_TYPES = (
+    (bool, "bool"),
+    (int, "int"),
+    (float, "float64"),
+    (str, "string"),
+    (list, "[]interface {}"),
+    (Mapping, "map[string]interface {}"),
+)
+
+
+def type_name(value: object) -> str:
+    """What Go would call it."""
+    if isinstance(value, Fields):
+        return value.type_name
+    return next((name for kind, name in _TYPES if isinstance(value, kind)), "<nil>")
+
+
 def is_true(value: object) -> bool:
     """Not false, zero, nil or empty."""
     return True if isinstance(value, Fields) else bool(value)

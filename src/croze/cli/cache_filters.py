@@ -1,0 +1,67 @@
+"""`--filter` of `du` and `prune`: which records of the cache.
+
+Source: docker/buildx `commands/prune.go`: `key=value` is equality for the daemon, but `id=` a
+pattern; `key!=value` and `key~=value` are passed on; `until` (or `unused-for`) is an age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from croze.errors import InvalidRequest
+from croze.gotypes.duration import DurationError, parse_duration
+from croze.quote import quote
+
+_AGES = ("until", "unused-for")
+
+
+@dataclass(frozen=True)
+class CacheFilter:
+    """`terms` as the daemon's filter language has them; `unused_for_s` 0 for any age."""
+
+    terms: tuple[str, ...] = ()
+    unused_for_s: float = 0
+
+    @property
+    def filters(self) -> list[str]:
+        """As the Control service takes them."""
+        return [",".join(self.terms)]
+
+
+def parse_filters(given: Iterable[str]) -> CacheFilter:
+    """Raises `InvalidRequest`."""
+    found: dict[str, list[str]] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidRequest(
+                f'invalid argument "{text}" for "--filter" flag: bad format of filter '
+                "(expected name=value)"
+            )
+        values = found.setdefault(key.strip().lower(), [])
+        if value.strip() not in values:
+            values.append(value.strip())
+    if all(key in found for key in _AGES):
+        raise InvalidRequest('conflicting filters "until" and "unused-for"')
+    for key, values in found.items():
+        if len(values) > 1:
+            raise InvalidRequest(f"{quote(key)} filter expects only one value")
+    terms = (_term(key, values[0]) for key, values in found.items() if key not in _AGES)
+    ages = [_age_s(key, values[0]) for key, values in found.items() if key in _AGES]
+    return CacheFilter(tuple(terms), ages[0] if ages else 0)
+
+
+def _term(key: str, value: str) -> str:
+    if key == "id":
+        return f"{key}~={value}"
+    return f"{key}={value}" if key.endswith(("!", "~")) else f"{key}=={value}"
+
+
+def _age_s(key: str, value: str) -> float:
+    try:
+        return parse_duration(value) / 1e9
+    except DurationError as error:
+        raise InvalidRequest(
+            f"{quote(key)} filter expects a duration (e.g., '24h'): {error}"
+        ) from None
