@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client.connect import Client, connect
+from croze.client.lending import Lending
+from croze.client.options import BuildOptions, crozed, make_plan
+from croze.client.solve import prepare_caches, solve_request
 from croze.errors import CrozeError, InvalidRequest
 from croze.grpc_errors import translated
+from croze.session.serve import lend
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.test_build import base
+
+if TYPE_CHECKING:
+    from croze.api.control_pb2_grpc import ControlAsyncStub
 
 T = TypeVar("T")
 HOUR_NS = 3600 * 10**9
@@ -54,13 +62,12 @@ def test_a_bad_filter_of_workers_is_refused(desk: Sandbox) -> None:
 
 
 def test_a_proxied_network_is_refused(desk: Sandbox) -> None:
-    async def solve(client: Client) -> None:
-        with translated():
-            request = control_pb2.SolveRequest(Ref="proxied", ProxyNetwork=True)
-            await ControlStub(client.channel).Solve(request)
+    async def proxied(client: Client) -> None:
+        request = control_pb2.SolveRequest(Ref="proxied", ProxyNetwork=True)
+        await solve(ControlStub(client.channel), request)
 
     with pytest.raises(CrozeError, match="through a proxy of its own"):
-        ask(desk, solve)
+        ask(desk, proxied)
 
 
 def test_what_is_new_is_no_older_than_an_hour(sandbox: Sandbox, busybox: Path) -> None:
@@ -84,3 +91,43 @@ def test_what_is_new_is_no_older_than_an_hour(sandbox: Sandbox, busybox: Path) -
         assert everything >= 6
         for record in ask(sandbox, lambda client: client.disk_usage()):
             assert record.HasField("LastUsedAt"), record
+
+
+def test_a_cache_waits_for_the_session_that_lends_it(sandbox: Sandbox, busybox: Path) -> None:
+    """Request and session come by two calls, in any order."""
+    context = sandbox.context("late", {"Dockerfile": "FROM base\nRUN echo 1 > /f\n"})
+    cache = sandbox.path / "cache"
+    sandbox.croze("build", *base(busybox), f"--cache-to=type=local,dest={cache}", context)
+    sandbox.croze("prune", "--force", "--all")
+    wanted = BuildOptions(
+        context=str(context),
+        build_contexts=[base(busybox)[1]],
+        cache_from=[f"type=local,src={cache}"],
+        outputs=["type=cacheonly"],
+    )
+
+    async def build(client: Client) -> set[str]:
+        """What was in the cache."""
+        plan = make_plan(wanted, crozed())
+        prepare_caches(plan)
+        lending, control, found = Lending(plan), ControlStub(client.channel), set[str]()
+        lent = lend(client.channel, lending.providers, id="late-session")
+        opened = False
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            stack.callback(lending.close)
+            solving = group.create_task(solve(control, solve_request(plan, "late", "late-session")))
+            async for status in control.Status(control_pb2.StatusRequest(Ref="late")):
+                asked = any(v.name.startswith("importing cache") for v in status.vertexes)
+                if asked and not opened:
+                    opened = True
+                    await stack.enter_async_context(lent)
+                found |= {v.name for v in status.vertexes if v.cached}
+            await solving
+        return found
+
+    assert ask(sandbox, build) == {"[1/2] RUN echo 1 > /f"}
+
+
+async def solve(control: ControlAsyncStub, request: control_pb2.SolveRequest) -> None:
+    with translated():
+        await control.Solve(request)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 
 import grpc
 import grpc.aio
@@ -225,3 +227,41 @@ async def test_a_client_that_comes_back_is_taken_for_the_same(daemon: Daemon) ->
                 with pytest.raises(errors.Unavailable):
                     await ask(first, "hello")
     assert first is not second
+
+
+async def test_a_session_is_found_whatever_else_goes_on(daemon: Daemon, lending: Lend) -> None:
+    """Many who wait for sessions of their own, and some who only look, while others come."""
+    sessions = daemon.sessions
+    async with (
+        lending([Echo()]) as here,
+        open_channel(daemon.address) as channel,
+        asyncio.TaskGroup() as group,
+        AsyncExitStack() as stack,
+    ):
+        for number in range(8):
+            group.create_task(sessions.get(f"late{number}"))
+        await asyncio.sleep(0)
+        for number in range(8):
+            lent = lend(channel, [Echo()], id=f"late{number}")
+            looks = [group.create_task(sessions.get(here.id, timeout_s=0)) for _ in range(4)]
+            await stack.enter_async_context(lent)
+            assert {(await look).id for look in looks} == {here.id}
+
+
+async def test_a_daemon_that_was_held_up_still_waits(daemon: Daemon) -> None:
+    async with asyncio.TaskGroup() as group, open_channel(daemon.address) as channel:
+        waiting = group.create_task(daemon.sessions.get("late", timeout_s=0.5))
+        await asyncio.sleep(0)
+        threading.Event().wait(1)  # the loop has no turn meanwhile
+        async with lend(channel, [Echo()], id="late"):
+            assert (await waiting).id == "late"
+
+
+async def test_sessions_that_are_gone_hold_up_nobody(daemon: Daemon, lending: Lend) -> None:
+    async with lending([Echo()]) as one:
+
+        async def use(session: Session) -> str:
+            return session.id
+
+        async with asyncio.timeout(2):
+            assert await daemon.sessions.first(["gone", "x:gone", one.id], use) == one.id

@@ -52,11 +52,11 @@ async def solve(
     Cancelling the task cancels the build; the last of its status is still reported.
     """
     ref = plan.ref or new_id()
-    _prepare_caches(plan)
+    prepare_caches(plan)
     lending = Lending(plan)
     try:
         async with lend(channel, lending.providers, shared_key=plan.shared_key) as session:
-            request = _request(plan, ref, session.id)
+            request = solve_request(plan, ref, session.id)
             response = await _solve_and_follow(channel, request, session, on_status)
     finally:
         lending.close()
@@ -149,7 +149,7 @@ def trace_headers() -> tuple[tuple[str, str], ...]:
 # -- the request -----------------------------------------------------------------------------
 
 
-def _request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.SolveRequest:
+def solve_request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.SolveRequest:
     attrs = dict(plan.frontend_attrs)
     if plan.frontend and plan.cache_from:
         entries = [{"Type": entry.type, "Attrs": entry.attrs} for entry in plan.cache_from]
@@ -188,7 +188,7 @@ def _entry(entry: CacheEntry) -> control_pb2.CacheOptionsEntry:
 # -- local caches and layouts ----------------------------------------------------------------
 
 
-def _prepare_caches(plan: SolvePlan) -> None:
+def prepare_caches(plan: SolvePlan) -> None:
     """Check what caches need; a local import that isn't there is left out."""
     for entry in plan.cache_to:
         _need(entry, "local", "dest", "exporter")

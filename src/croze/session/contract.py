@@ -51,4 +51,5 @@ class SessionManager(Protocol):
     def current(self, id: str) -> Session | None: ...
 
     async def first(self, ids: Sequence[str], use: Callable[[Session], Awaitable[T]]) -> T:
-        """Try `use` on each session in turn until one answers; the last error is raised."""
+        """Try `use` on each session in turn until one answers, those that are open before those
+        that may be about to; the last error is raised."""

@@ -257,16 +257,14 @@ async def _in_session(
     others: Sequence[str],
     use: Callable[[Session], Awaitable[T]],
 ) -> T:
-    """Ask the session that was named, or the asking build's own if it is gone."""
-    if session:
-        try:
-            found = await access.sessions.get(session, timeout_s=0 if others else 5)
-        except NotFound:
-            if session in others or not others:
-                raise
-        else:
-            return await use(found)
-    return await access.sessions.first(others, use)
+    """Ask the session that was named, or the asking build's own if it is gone. One of these may be
+    about to open; any other has gone if it is not there."""
+    sessions = access.sessions
+    if session and (session in others or not others):
+        return await use(await sessions.get(session))
+    if session and (found := sessions.current(session)) is not None:
+        return await use(found)
+    return await sessions.first(others, use)
 
 
 def verified(data: bytes, digest: str) -> bytes:
