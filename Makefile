@@ -13,6 +13,13 @@ demo: setup  ## build examples/hello with live progress, then run the image
 test: setup-test  ## every test: unit, golden, conformance, end to end
 	@scripts/test.sh
 
+test-lowest:  ## the unit tests on the lowest versions that pyproject.toml allows
+	@scripts/lowest.sh -m "not e2e and not root"
+
+test-bare:  ## `make demo` on bare systems, Debian 12 and 13 (root)
+	@scripts/install.sh bare
+	@for suite in bookworm trixie; do scripts/bare.sh $$suite make demo || exit 1; done
+
 check: $(STAMP)  ## the gate: ruff, mypy, layering, unit tests (under three minutes)
 	@scripts/check.sh
 
@@ -44,4 +51,4 @@ format: $(STAMP)  ## format the code
 clean:  ## remove the environment and everything that was made
 	@rm -rf .venv .cache
 
-.PHONY: help demo test check setup setup-test install uninstall proto lock format clean
+.PHONY: help demo test test-lowest test-bare check setup setup-test install uninstall proto lock format clean

@@ -3,6 +3,7 @@
 #   install.sh python          the locked environment in .venv
 #   install.sh runtime         the OCI runtime, from Debian packages
 #   install.sh test            registries, clients and peers that the tests drive
+#   install.sh bare            what makes bare systems
 #   install.sh prefix PREFIX   croze and crozed in PREFIX/bin, with an environment in PREFIX/lib/croze
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -101,8 +102,11 @@ case "${1:-}" in
     command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
     for suite in trixie sid; do unpack_from_suite "$suite" docker-buildx; done
     ;;
+  bare)
+    apt_install mmdebstrap
+    ;;
   *)
-    sed -n '2,7s/^# //p' "$0" >&2
+    sed -n '2,8s/^# //p' "$0" >&2
     exit 2
     ;;
 esac

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,15 @@ def test_nothing_generated_is_stale_or_missing(generated: Path) -> None:
     kept = {path.name: path.read_bytes() for path in API.glob("*_pb2*")}
     assert made.keys() == kept.keys()
     assert [name for name in made if made[name] != kept[name]] == []
+
+
+def test_older_libraries_than_what_is_generated_needs_are_not_allowed() -> None:
+    """Both refuse at the first import: the lower bounds go with `make proto`."""
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    bounds = dict(text.split(">=") for text in project["dependencies"])
+    messages = (API / "control_pb2.py").read_text(encoding="utf-8")
+    found = re.search(r"Domain\.PUBLIC,\s+(\d+),\s+(\d+),\s+(\d+)", messages)
+    assert found is not None
+    assert bounds["protobuf"] == ".".join(found.groups())
+    services = (API / "control_pb2_grpc.py").read_text(encoding="utf-8")
+    assert f"GRPC_GENERATED_VERSION = '{bounds['grpcio']}'" in services

@@ -120,6 +120,8 @@ def _is_tls(err: Exception) -> bool:
 
 def _again(err: Exception) -> bool:
     """Broken connections and time-outs; not what can't get better by itself."""
+    if isinstance(err, aiohttp.ClientConnectorCertificateError):
+        return False
     if isinstance(err, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
         return isinstance(err, aiohttp.ClientConnectorError) and (
             err.os_error.errno in (errno.ECONNRESET, errno.ETIMEDOUT)
