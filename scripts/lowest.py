@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print, as exact requirements, the lowest versions that a project allows, and the test tools as locked.
+"""Print the lowest versions that a project allows, and its test tools as they are locked.
 
 usage: lowest.py PYPROJECT LOCK
 """

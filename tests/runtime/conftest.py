@@ -77,8 +77,10 @@ def executor(
         state_dir=tmp_path / "state", binary=request.param, private_mounts=own_mounts
     )
     yield OciExecutor(config)
-    left = [str(p) for name in ("bundle", "run") for p in (tmp_path / "state" / name).rglob("*")]
-    assert left == []
+    state = tmp_path / "state"
+    left = [p.relative_to(state) for name in ("bundle", "run") for p in (state / name).rglob("*")]
+    # What crun 1.19 and later keep of seccomp profiles is one for all containers.
+    assert [str(path) for path in left if path.parts[1] != ".cache"] == []
 
 
 @pytest.fixture

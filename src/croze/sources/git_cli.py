@@ -20,7 +20,8 @@ _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _NETWORK = ("ls-remote", "fetch", "submodule")
 _FLAKY = re.compile(
     "returned error: (?:429|5..)|Connection (?:reset|timed out)|early EOF|RPC failed|hung up|"
-    "unexpected disconnect|Operation timed out|Empty reply from server|transfer closed"
+    "unexpected disconnect|Operation timed out|Empty reply from server|transfer closed|"
+    "end of response with .* bytes missing"
 )
 _FOR_GOOD = re.compile("not found|does not appear to be a git repository|[Pp]ermission denied")
 _NO_DEPTH = ("--depth", "shallow")
