@@ -87,12 +87,10 @@ class _Build:
         resolver = _Resolver(self.dockerfile, "dockerfile", "Dockerfile", images=told.images)
         built = await frontend.build(self.args, resolver)
         (definition,) = built.definitions.values()
-        account = Account(
-            _used(definition, resolver).described(),
-            definition,
-            Asked("dockerfile.v0", self.args),
-            Asked("", self.root_args),
-        )
+        used = _used(definition, resolver).described()
+        asked = Asked("dockerfile.v0", self.args)
+        request = asked.told(used, Asked("", self.root_args)).request
+        account = Account(used, definition, asked, request.root if request else None)
         version, _, mode = variant.partition("-")
         options = parse_options(
             {"mode": mode.partition("-")[0], "version": "v0.2" if version == "v02" else "v1"}

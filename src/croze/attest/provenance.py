@@ -14,7 +14,7 @@ from croze.api import ops_pb2
 from croze.attest.buildsteps import BuildSteps, build_steps
 from croze.attest.capture import Described
 from croze.attest.predicate import V02, V1, Predicate, ResolvedDependency
-from croze.attest.requests import VCS, Asked, Local, Named, commit_digest
+from croze.attest.requests import VCS, Asked, Local, Named, RequestProvenance, commit_digest
 from croze.errors import CrozeError, InvalidRequest, MaterialsDetail, MissingMaterial
 from croze.files.redact import redact
 from croze.image import gojson
@@ -100,12 +100,13 @@ def new_id() -> str:
 
 @dataclass(frozen=True)
 class Account:
-    """One result: how it came to be. `asked` and `root`: None where nobody asked a frontend."""
+    """One result: how it came to be. `asked`: None where nobody asked a frontend; `root`: what the
+    client asked, if that is another request."""
 
     used: Described
     definition: ops_pb2.Definition
     asked: Asked | None = None
-    root: Asked | None = None
+    root: RequestProvenance | None = None
 
     def check(self, options: ProvenanceOptions) -> None:
         """Raises when the options want all materials and they are not known."""
@@ -129,7 +130,7 @@ class Account:
 
     def _base(self, facts: BuildFacts, options: ProvenanceOptions, finished: datetime) -> Predicate:
         used = self.used
-        asked = (self.asked or Asked("", {})).told(used, self.root if self.asked else None)
+        asked = (self.asked or Asked("", {})).told(used)
         assert asked.request is not None
         args = dict(asked.request.args)
         vcs = {
@@ -143,6 +144,7 @@ class Account:
             secrets=_named(used.secrets),
             ssh=_named(used.ssh),
             locals=tuple(Local(each.name) for each in used.locals),
+            root=self.root,
             compatibility_version=facts.compatibility,
         )
         source = asked.config_source

@@ -75,6 +75,12 @@ class RequestProvenance(msgspec.Struct, frozen=True, omit_defaults=True):
     )
     request: Parameters | None = None
 
+    @property
+    def says(self) -> bool:
+        """More than where the instructions came from."""
+        request = self.request
+        return request is not None and bool(request.frontend or request.args or request.inputs)
+
     def alone(self) -> RequestProvenance:
         """Without the client's request that led to it."""
         if self.request is None:
@@ -117,11 +123,11 @@ class Asked:
         args = dict(self.args)
         source = _config_source(args, used)
         request = Parameters(frontend=self.frontend, args=args, inputs=self.inputs)
-        if root is not None and (root.frontend or root.args or root.inputs):
-            first = root.told(used)
-            if first != RequestProvenance(source, request):
-                request = msgspec.structs.replace(request, root=first)
-        return RequestProvenance(source, request)
+        told = RequestProvenance(source, request)
+        first = root.told(used) if root is not None else None
+        if first is None or first == told or not first.says:
+            return told
+        return RequestProvenance(source, msgspec.structs.replace(request, root=first))
 
 
 def _config_source(args: dict[str, str], used: Described) -> ConfigSource:

@@ -6,7 +6,8 @@ import re
 
 MASK = "xxxxx"
 
-_USER = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)@")
+_USER = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)@(?![a-z0-9]+:[0-9a-f]{32,})")
+"""What stands before a digest is the name of an image."""
 _IN_TEXT = re.compile(r"\b((?:https?|ssh|git|ftps?|git\+\w+|ssh\+git)://)([^/?#\s'\"<>`]+)@", re.I)
 
 

@@ -29,13 +29,15 @@ def _account(
 ) -> Account:
     """Other results of the request are its materials' users as well, but not other platforms'."""
     capture = ref.used() or Capture()
+    told = ref.scope.told(capture.described())
     for other in ref.scope.all_refs():
         used = other.used() if other.id not in results else None
         if used is not None:
             capture.merge(used)
     for image in _relevant(list(ref.scope.all_images()), key, wanted):
         capture.add(image)
-    return Account(capture.described(), ref.definition, ref.scope.asked, ref.scope.root)
+    root = told.request.root if told is not None and told.request is not None else None
+    return Account(capture.described(), ref.definition, ref.scope.asked, root)
 
 
 def _relevant(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from croze.api import ops_pb2
-from croze.attest.capture import Capture
+from croze.attest.capture import Capture, Described
 from croze.attest.producers import Producers
 from croze.attest.requests import Asked, RequestProvenance
 from croze.llb.definition import head
@@ -62,22 +62,21 @@ class Scope:
         """The request, if a frontend was asked."""
         return self._asked(self._request) if self._request is not None else None
 
-    @property
-    def root(self) -> Asked | None:
-        """The client's own request."""
-        known = self._root is not None and _says(self._root)
-        return self._asked(self._root) if self._root is not None and known else None
+    def told(self, used: Described) -> RequestProvenance | None:
+        """The request, and the client's own if that is another one, for something that was made of
+        what was `used`."""
+        asked, root = self.asked, None
+        if self._root is not None and _says(self._root):
+            root = self._asked(self._root)
+        return asked.told(used, root) if asked is not None else None
 
     def tell(self, ref: BridgeRef) -> None:
         """Let others who take the ref's definition as an input know who made it, until `forget`."""
-        asked = self.asked
-        name = head(ref.definition) if asked is not None else ""
-        if asked is None or not name:
-            return
-        used = (ref.used() or Capture()).described()
-        told = (name, asked.told(used, self.root))
-        self._producers.add(*told)
-        self._told.append(told)
+        name = head(ref.definition) if self._request is not None else ""
+        told = self.told((ref.used() or Capture()).described()) if name else None
+        if told is not None:
+            self._producers.add(name, told)
+            self._told.append((name, told))
 
     def forget(self) -> None:
         """Nobody can take what was made here any more."""
