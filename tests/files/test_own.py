@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from croze.errors import PermissionDenied
-from croze.files.own import is_own_dir, locked, open_lock, own_dir
+from croze.files.locks import locked, open_lock
+from croze.files.own import is_own_dir, own_dir
 
 SOMEBODY = 4321
 

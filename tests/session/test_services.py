@@ -425,8 +425,7 @@ async def test_a_directory_by_handle(lending: Lend, tree: Path, tmp_path: Path) 
 async def test_a_stranger_gets_no_handle(
     lending: Lend, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    monkeypatch.setattr(hostdir, "_peer_uid", lambda sock: 4712)
+    monkeypatch.setattr(hostdir, "is_own_or_roots", lambda sock: False)
     async with lending([hostdir.HostDirProvider({"context": tree})]) as session:
         assert await hostdir.open_dir(session, "context") is None
 

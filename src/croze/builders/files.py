@@ -29,7 +29,7 @@ import msgspec
 from croze.builders.model import Builder, checked_name
 from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
-from croze.files.own import locked
+from croze.files.locks import locked
 from croze.image import gojson
 
 _DIRECTORIES = ("instances", "defaults", "activity")

@@ -25,7 +25,8 @@ from croze.cli.surroundings import short_name, surroundings
 from croze.cli.warm_child import INSTALLATION
 from croze.cli.warm_children import Children
 from croze.drivers.places import WARM_PREFIX, runtime_dir, warm_socket
-from croze.files.own import locked, own_dir
+from croze.files.locks import locked
+from croze.files.own import own_dir
 
 IDLE_TIMEOUT_S = 900.0
 LOOK_EVERY_S = 60.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.client.plan import SolvePlan
 from croze.client.solve import SolveResult, solve
 from croze.client.unreachable import clearer
+from croze.files.peers import has_our_root
 from croze.grpc_errors import translated
 from croze.rpc.channels import Options, open_channel
 
@@ -79,16 +81,28 @@ async def connect(address: str, tls: Tls | None = None) -> AsyncIterator[Client]
     credentials = _credentials(tls) if tls is not None else None
     async with open_channel(target, options, credentials=credentials) as channel:
         try:
-            yield Client(channel)
+            yield Client(channel, address)
         except errors.Unavailable as error:
             raise clearer(error, address) from None
+
+
+def is_beside_us(address: str) -> bool:
+    """Whether a process of this user's or root's, below our root, listens there: then the daemon
+    may be one that directories can be lent to, by descriptor."""
+    scheme, _, path = address.partition("://")
+    if scheme != "unix":
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) == 0 and has_our_root(probe)
 
 
 class Client:
     """The Control service. All methods raise `errors.CrozeError`."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, address: str = "") -> None:
         self.channel = channel
+        self._address = address
 
     def _stub(self) -> ControlAsyncStub:
         return ControlStub(self.channel)
@@ -99,7 +113,7 @@ class Client:
         on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     ) -> SolveResult:
         """Lend a session, solve, and follow the status. Cancel the task to cancel the build."""
-        return await solve(self.channel, plan, on_status)
+        return await solve(self.channel, plan, on_status, beside_us=is_beside_us(self._address))
 
     async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:
         """Until the daemon answers; its version."""

@@ -33,7 +33,7 @@ EXPORT_STORE = "export"
 class Lending:
     """The providers of one solve. Close it when the session is over."""
 
-    def __init__(self, plan: plans.SolvePlan) -> None:
+    def __init__(self, plan: plans.SolvePlan, *, beside_us: bool = False) -> None:
         dirs = {name: _resolved(local) for name, local in plan.local_dirs.items()}
         targets = {
             id: target
@@ -44,11 +44,10 @@ class Lending:
         self.providers: list[Provider] = [
             SecretsProvider([SecretSource(s.id, s.path, s.env, s.value) for s in plan.secrets]),
             self._ssh,
-            HostDirProvider(
-                {name: lent.path for name, lent in dirs.items() if not lent.exclude},
-                _host_targets(targets),
-            ),
         ]
+        if beside_us:
+            lent = {name: local.path for name, local in dirs.items() if not local.exclude}
+            self.providers.append(HostDirProvider(lent, _host_targets(targets)))
         if plan.docker_auth:
             self.providers.append(AuthProvider())
         if dirs:

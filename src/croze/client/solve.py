@@ -45,15 +45,20 @@ class SolveResult:
 
 
 async def solve(
-    channel: grpc.aio.Channel, plan: SolvePlan, on_status: OnStatus | None = None
+    channel: grpc.aio.Channel,
+    plan: SolvePlan,
+    on_status: OnStatus | None = None,
+    *,
+    beside_us: bool = False,
 ) -> SolveResult:
     """Raises `errors.CrozeError`, worded `failed to solve: …`, with the details the daemon gave.
 
-    Cancelling the task cancels the build; the last of its status is still reported.
+    Cancelling the task cancels the build; the last of its status is still reported. To a daemon
+    `beside_us` directories are offered by descriptor.
     """
     ref = plan.ref or new_id()
     prepare_caches(plan)
-    lending = Lending(plan)
+    lending = Lending(plan, beside_us=beside_us)
     try:
         async with lend(channel, lending.providers, shared_key=plan.shared_key) as session:
             request = solve_request(plan, ref, session.id)

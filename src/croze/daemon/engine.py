@@ -22,6 +22,7 @@ from croze.daemon.gc import GarbageCollector
 from croze.daemon.keys import snapshotter_named
 from croze.daemon.networks import network_mode, networks
 from croze.daemon.observing import Telemetry, measuring
+from croze.daemon.outside import Outside
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
@@ -97,12 +98,12 @@ class Engine:
 
 
 @asynccontextmanager
-async def running(settings: Settings, pool: WorkerPool) -> AsyncIterator[Engine]:
+async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> AsyncIterator[Engine]:
     """Open everything; on the way out, close it in the opposite order."""
     config = settings.config
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(measuring(os.environ))
-        content = await _open_content(settings, pool, stack)
+        content = await _open_content(settings, pool, outside, stack)
         sources = _open_sources(content, pool, stack)
         executor = await _open_executor(settings, stack)
 
@@ -170,7 +171,9 @@ class _Content:
     images: Images
 
 
-async def _open_content(settings: Settings, pool: WorkerPool, stack: AsyncExitStack) -> _Content:
+async def _open_content(
+    settings: Settings, pool: WorkerPool, outside: Outside, stack: AsyncExitStack
+) -> _Content:
     late: list[Images] = []
 
     # What the store needs of images is only asked for once they are there.
@@ -184,7 +187,7 @@ async def _open_content(settings: Settings, pool: WorkerPool, stack: AsyncExitSt
         fetchers=fetcher,
     )
     stack.push_async_callback(store.close)
-    sessions = Sessions()
+    sessions = Sessions(outside.dial)
     registry = RegistryClient(
         registry_configs(settings.config.registry),
         max_concurrency=settings.config.system.max_registry_concurrency,

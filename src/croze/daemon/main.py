@@ -88,6 +88,9 @@ def explain(error: Exception) -> int:
 
 def run(settings: Settings) -> int:
     """Set up what must be there before threads and event loop are, then serve."""
+    from croze.daemon.outside import Outside
+
+    outside = Outside.start()
     from croze.daemon.server import serve
     from croze.fs.pool import WorkerPool
 
@@ -99,7 +102,7 @@ def run(settings: Settings) -> int:
     # The workers start first: they must not inherit what grpc opens.
     pool = WorkerPool(settings.workers)
     pool.start()
-    asyncio.run(serve(settings, pool))
+    asyncio.run(serve(settings, pool, outside))
     return 0
 
 

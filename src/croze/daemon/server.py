@@ -26,6 +26,7 @@ from croze.daemon.control import ControlService
 from croze.daemon.engine import Engine, running
 from croze.daemon.images_service import EngineService
 from croze.daemon.listen import listening
+from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
 from croze.daemon.trace_service import collecting, trace_handler
 from croze.daemon.why_service import WhyService
@@ -47,11 +48,11 @@ OPTIONS = (
 )
 
 
-async def serve(settings: Settings, pool: WorkerPool) -> None:
+async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
     """Run until a signal or, if so set, until idle; then until no build is under way any more."""
     stop = Stop()
     with stop.on_signals():
-        async with pool, running(settings, pool) as engine, asyncio.TaskGroup() as group:
+        async with pool, running(settings, pool, outside) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
             async with (
                 listening(server, settings.addresses, settings.config.grpc, settings.root),

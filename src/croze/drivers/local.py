@@ -14,7 +14,8 @@ from pathlib import Path
 
 from croze.drivers import places
 from croze.errors import PermissionDenied, Unavailable, Unsupported
-from croze.files.own import locked, own_dir
+from croze.files.locks import locked
+from croze.files.own import own_dir
 from croze.files.peers import is_own_or_roots, peer_of
 
 START_TIMEOUT_S = 30.0

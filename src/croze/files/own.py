@@ -1,13 +1,14 @@
-"""Directories and locks that are one user's, made or verified: never taken on trust.
+"""Directories that are one user's, made or verified: never taken on trust.
 
 A path that this user expects may have been made by somebody else, to read or lead astray what goes
 there. Imports nothing but `os`: start-up time counts.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+
+TYPE_CHECKING = False  # `typing` takes longer than all that is here
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 OTHERS = 0o077
 WRITABLE_BY_OTHERS = 0o022
@@ -61,35 +62,9 @@ def _check_ancestors(path: str) -> None:
         folder = parent
 
 
-def _refuse(path: str, why: str) -> NoReturn:
+def _refuse(path: str, why: str) -> "NoReturn":
     from croze.errors import PermissionDenied
 
     raise PermissionDenied(
         f"directory {path} {why}: remove it or make it yours alone, or name another one"
     )
-
-
-def open_lock(path: str) -> int:
-    """A descriptor of a lock file in a directory of one's own, made if it is not there.
-
-    Nothing that is in the file is touched, and a link is not followed. Raises `OSError`.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    fd = os.open(path, flags, 0o600)
-    if os.fstat(fd).st_mode >> 12 != 8:
-        os.close(fd)
-        raise PermissionError(f"{path} is no regular file")
-    return fd
-
-
-@contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Hold the lock, among processes, inside. Waits for it. Raises `OSError`."""
-    import fcntl
-
-    fd = open_lock(path)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

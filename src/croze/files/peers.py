@@ -6,27 +6,32 @@ counts.
 
 import os
 import sys
-from typing import NamedTuple, Protocol
+
+TYPE_CHECKING = False  # `typing` takes longer than all that is here
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    class HasOptions(Protocol):
+        """A socket, of `socket` or of `_socket`."""
+
+        def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
+
 
 SO_PEERPIDFD = 77
 """Linux 6.5; Python has no name for it."""
 
 
-class HasOptions(Protocol):
-    """A socket, of `socket` or of `_socket`."""
-
-    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
-
-
-class Peer(NamedTuple):
+class Peer:
     """A process, as this one's namespaces know it. `pid` is 0 for one that they don't."""
 
-    pid: int
-    uid: int
-    gid: int
+    __slots__ = ("gid", "pid", "uid")
+
+    def __init__(self, pid: int, uid: int, gid: int) -> None:
+        self.pid, self.uid, self.gid = pid, uid, gid
 
 
-def peer_of(sock: HasOptions) -> Peer:
+def peer_of(sock: "HasOptions") -> Peer:
     """Who made the other end of a connected Unix socket. Raises `OSError`."""
     import _socket
 
@@ -35,26 +40,36 @@ def peer_of(sock: HasOptions) -> Peer:
     return Peer(*words)
 
 
-def is_own(sock: HasOptions) -> bool:
+def is_own(sock: "HasOptions") -> bool:
     """Whether the other end is this very user's."""
     return peer_of(sock).uid == os.geteuid()
 
 
-def is_own_or_roots(sock: HasOptions) -> bool:
+def is_own_or_roots(sock: "HasOptions") -> bool:
     """Whether the other end is this user's or root's, who may do all that this user may."""
     return peer_of(sock).uid in (0, os.geteuid())
 
 
-def sees_our_files(sock: HasOptions) -> bool:
+def sees_our_files(sock: "HasOptions") -> bool:
     """Whether the other end is this user's or root's, and has our mount namespace and root: a
     directory handed to it opens nothing that it can't reach by name."""
+    return _has_our(sock, _mounts_and_root)
+
+
+def has_our_root(sock: "HasOptions") -> bool:
+    """The same, without regard to the mount namespace: such a process may have kept one that sees
+    our files before it left for its own, as Croze's daemon does."""
+    return _has_our(sock, _root)
+
+
+def _has_our(sock: "HasOptions", place: "Callable[[str], tuple[str | int, ...]]") -> bool:
     peer = peer_of(sock)
     if peer.pid <= 0 or peer.uid not in (0, os.geteuid()):
         return False
     try:
         alive = _pidfd(sock, peer.pid)
         try:
-            same = _place(str(peer.pid)) == _place("self")
+            same = place(str(peer.pid)) == place("self")
             # Were it gone, its number could be another process's by now.
             return same and not _is_over(alive)
         finally:
@@ -63,7 +78,7 @@ def sees_our_files(sock: HasOptions) -> bool:
         return False
 
 
-def _pidfd(sock: HasOptions, pid: int) -> int:
+def _pidfd(sock: "HasOptions", pid: int) -> int:
     import _socket
 
     try:
@@ -80,6 +95,10 @@ def _is_over(pidfd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _place(pid: str) -> tuple[str, int, int]:
+def _root(pid: str) -> "tuple[str | int, ...]":
     root = os.stat(f"/proc/{pid}/root/")
-    return os.readlink(f"/proc/{pid}/ns/mnt"), root.st_dev, root.st_ino
+    return root.st_dev, root.st_ino
+
+
+def _mounts_and_root(pid: str) -> "tuple[str | int, ...]":
+    return os.readlink(f"/proc/{pid}/ns/mnt"), *_root(pid)

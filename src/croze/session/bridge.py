@@ -12,10 +12,11 @@ import asyncio
 import os
 import secrets
 import socket
-import struct
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+from croze.files.peers import peer_of
 
 CHUNK_BYTES = 256 * 1024
 GATHER_BYTES = 32 * 1024
@@ -51,7 +52,7 @@ class Accepted:
             await _readable(self._listener)
             # Not `loop.sock_accept`: cancelled at the wrong moment it loses the connection.
             sock, _ = self._listener.accept()
-            if peer_pid(sock) == os.getpid():
+            if peer_of(sock).pid == os.getpid():
                 sock.setblocking(False)
                 self._sock = sock
             else:
@@ -89,10 +90,16 @@ def accepting(name: str) -> Iterator[Accepted]:
         accepted.close()
 
 
-def peer_pid(sock: socket.socket) -> int:
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid: int = struct.unpack("3i", credentials)[0]
-    return pid
+async def connect_packets(name: str) -> socket.socket:
+    """Connect to an abstract socket of packets. Raises `OSError`."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.setblocking(False)
+        sock.connect(f"\0{name}")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def connect(name: str, own_name: str = "") -> socket.socket:

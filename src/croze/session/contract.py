@@ -7,12 +7,17 @@ gRPC methods it serves.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import grpc.aio
 
 T = TypeVar("T")
+
+Dial = Callable[[str], Awaitable[socket.socket]]
+"""Connects to an abstract socket (SOCK_SEQPACKET) of a client on this machine, from the mount
+namespace that the daemon was started in. Raises `OSError`."""
 
 
 class Session(Protocol):
@@ -30,6 +35,9 @@ class Session(Protocol):
 
     def header(self, name: str) -> str:
         """What the client said of itself under this lower-case name; empty if nothing."""
+
+    async def dial(self, name: str) -> socket.socket:
+        """See `Dial`."""
 
     def serves(self, method: str) -> bool:
         """`method` is a full gRPC path such as `/moby.filesync.v1.FileSync/DiffCopy`."""

@@ -1,11 +1,15 @@
 """Lend a directory by handle to a daemon on the same host, both ends. Croze's own.
 
 When it opens the session, the client names an abstract Unix socket and a token in a header. The
-daemon connects, shows the token, asks for a directory and is handed it open. That it can connect
-proves that both are on one host and in one network namespace; that the client has the directory
-open proves the client may read it. A daemon may be able to read more below it than the client can,
-so it takes the offer only from its own user or from root. Whatever goes wrong, the caller falls
-back to a transfer, which also tells what is wrong with a directory.
+daemon connects, shows the token, asks for a directory and is handed it open.
+
+Each end asks the kernel who the other is. From an open directory one can climb to the root that it
+is below: so the client hands it only to its own user or root, and only to a process in its own
+mount namespace and with its own root, which sees all that anyway. (The daemon has a mount namespace
+of its own, and a process outside that connects for it.) That the client has the directory open
+proves the client may read it, but a daemon may be able to read more below it: so it takes the offer
+only from its own user or from root. Whatever goes wrong, the caller falls back to a transfer, which
+also tells what is wrong with a directory.
 
 Each direction is one packet. The question: the token, `d` or `t`, and the name of a local source or
 the index of an exporter. The answer: one of the letters below, with the directory attached.
@@ -18,7 +22,6 @@ import hmac
 import os
 import secrets
 import socket
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from croze.files.peers import is_own_or_roots, sees_our_files
 from croze.session.bridge import fresh_name
 from croze.session.contract import Session
 from croze.session.directories import make_directory
@@ -84,9 +88,9 @@ async def _ask(session: Session, question: str) -> HostDir | None:
     name, _, token = session.header(HEADER).partition(" ")
     if not token:
         return None
-    with suppress(OSError, ValueError), _packets() as sock:
-        sock.connect(f"\0{name}")
-        if _peer_uid(sock) not in (0, os.geteuid()):
+    with suppress(OSError, ValueError), await session.dial(name) as sock:
+        sock.setblocking(False)
+        if not is_own_or_roots(sock):
             return None
         sock.send(bytes.fromhex(token) + question.encode())
         async with asyncio.timeout(TIMEOUT_S):
@@ -109,12 +113,6 @@ def _packets() -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.setblocking(False)
     return sock
-
-
-def _peer_uid(sock: socket.socket) -> int:
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid
 
 
 # -- the client's end ------------------------------------------------------------------------
@@ -145,7 +143,8 @@ class HostDirProvider:
 
     @contextmanager
     def announced(self) -> Iterator[Mapping[str, str]]:
-        """Answer on a socket, in the running loop; the header that tells where."""
+        """Answer on a socket, in the running loop, those who see our files already; the header that
+        tells where."""
         loop, name, token = (
             asyncio.get_running_loop(),
             fresh_name(),
@@ -156,6 +155,9 @@ class HostDirProvider:
         def accept() -> None:
             with suppress(OSError):
                 sock = listener.accept()[0]
+                if not sees_our_files(sock):
+                    sock.close()
+                    return
                 sock.setblocking(False)
                 asking.add(sock)
                 loop.add_reader(sock, answer, sock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -79,8 +80,9 @@ class Headers:
 class OpenSession:
     """One client's open session: what `contract.Session` promises."""
 
-    def __init__(self, headers: Headers, channel: grpc.aio.Channel) -> None:
+    def __init__(self, headers: Headers, channel: grpc.aio.Channel, dial: contract.Dial) -> None:
         self._headers = headers
+        self._dial = dial
         self._methods = frozenset(m.lower() for m in headers.all(HEADER_METHOD))
         self._channel = channel
         self._closed = asyncio.Event()
@@ -111,6 +113,9 @@ class OpenSession:
     def header(self, name: str) -> str:
         return self._headers.first(name)
 
+    async def dial(self, name: str) -> socket.socket:
+        return await self._dial(name)
+
     def serves(self, method: str) -> bool:
         return method.lower() in self._methods
 
@@ -124,7 +129,9 @@ class OpenSession:
 class Sessions:
     """All sessions that are open now: what `contract.SessionManager` promises."""
 
-    def __init__(self) -> None:
+    def __init__(self, dial: contract.Dial | None = None) -> None:
+        """Without `dial` this process makes the connections."""
+        self._dial = dial or bridge.connect_packets
         self._open: dict[str, OpenSession] = {}
         self._arrived = asyncio.Event()
         """Set, and replaced, with every session that opens."""
@@ -197,7 +204,7 @@ class Sessions:
         with bridge.accepting(name) as accepted:
             channel = channels.open_channel(f"unix-abstract:{name}", channels.LOCAL)
             try:
-                yield OpenSession(headers, channel), accepted
+                yield OpenSession(headers, channel, self._dial), accepted
             finally:
                 accepted.close()
                 # The socket is gone, so calls in flight fail with UNAVAILABLE by themselves;

@@ -24,7 +24,7 @@ from croze.aio.threads import abandonable, in_thread
 from croze.api import auth_pb2
 from croze.files.atomic import write_atomically
 from croze.files.docker_config import config_dir
-from croze.files.own import locked
+from croze.files.locks import locked
 from croze.files.redact import redact
 from croze.grpc_errors import Context
 from croze.http.client import Answer, basic, fetch

@@ -1,0 +1,80 @@
+"""A small process of the daemon's that stays in the mount namespace that the daemon was started in.
+
+The daemon itself leaves for one of its own. Clients on the same machine lend it directories
+(`croze.session.hostdir`), but only to a process that has the very files before it that they have:
+in a mount namespace of its own, a daemon could be any container's. So this process makes the
+connections, of which the kernel remembers who made them, and hands them over.
+
+It is forked before anything is opened, and ends with the daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from contextlib import suppress
+from typing import NoReturn
+
+from croze.aio.threads import in_thread
+
+CONNECTED, FAILED = b"y", b"n"
+LARGEST_NAME_BYTES = 256
+
+
+class Outside:
+    """The daemon's end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._lock = threading.Lock()
+
+    @classmethod
+    def start(cls) -> Outside:
+        """Fork. To be called before there are threads."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            ours.close()
+            _run(theirs)
+        theirs.close()
+        return cls(ours)
+
+    async def dial(self, name: str) -> socket.socket:
+        """See `session.contract.Dial`."""
+        return await in_thread(self._dial, name)
+
+    def _dial(self, name: str) -> socket.socket:
+        with self._lock:
+            self._sock.send(name.encode())
+            answer, fds, _, _ = socket.recv_fds(self._sock, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        if answer != CONNECTED:
+            raise ConnectionRefusedError(f"could not connect to {name}")
+        return socket.socket(fileno=fds[0])
+
+
+def _run(orders: socket.socket) -> NoReturn:
+    """In the process itself, until the daemon's end is closed."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        # What the daemon was given, such as sockets and pipes that others wait on, is the daemon's.
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            if fd > 2 and fd != orders.fileno():
+                with suppress(OSError):
+                    os.close(fd)
+        while name := orders.recv(LARGEST_NAME_BYTES):
+            _connect(orders, name)
+    finally:
+        os._exit(0)
+
+
+def _connect(orders: socket.socket, name: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(b"\0" + name)
+        except (OSError, ValueError):
+            orders.send(FAILED)
+        else:
+            socket.send_fds(orders, [CONNECTED], [sock.fileno()])
