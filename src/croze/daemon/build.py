@@ -104,7 +104,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
                     job, request.Session, wanted, source, warnings, inline, compatibility
                 )
             finally:
-                await told.record(record, attests.builder_id)
+                told.record(record, attests.builder_id)
             answers += await build_caches.export(result)
             record.result(result.metadata, answers)
             response = text_metadata(result.metadata)

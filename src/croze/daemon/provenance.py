@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Self
-
-import msgspec
 
 from croze.attest.layers import known_layers
 from croze.attest.provenance import (
     Account,
     BuildFacts,
-    Layers,
     ProvenanceOptions,
     marshalled,
 )
@@ -23,7 +21,7 @@ from croze.daemon.results import result_platforms
 from croze.export.contract import Attestation, ExportSource, PlatformResult
 from croze.gateway.accounts import accounts
 from croze.gateway.results import BridgeRef, BridgeResult
-from croze.solver.contract import ResultStore
+from croze.solver.contract import Edge, ResultStore, StoredResult
 from croze.solver.solver import Job
 
 
@@ -60,7 +58,8 @@ class BuildProvenance:
             return result
 
         async def produce() -> bytes:
-            return await self.predicate(key, options)
+            stored = self._stored(key) if options.mode == "max" else ()
+            return await self._predicate(key, options, stored)
 
         inline_only = str(options.inline_only).lower().encode()
         made = Attestation(
@@ -71,25 +70,31 @@ class BuildProvenance:
         )
         return replace(result, attestations=(*result.attestations, made))
 
-    async def predicate(self, key: str, options: ProvenanceOptions) -> bytes:
-        """The JSON of one result's predicate, by its key. The first one ends the build's time."""
-        self._finished = self._finished or datetime.now(UTC)
-        layers = await self._layers(key) if options.mode == "max" else {}
-        told = self.accounts[key].predicate(self.facts, options, layers, self._finished)
+    async def _predicate(
+        self, key: str, options: ProvenanceOptions, stored: Sequence[tuple[Edge, StoredResult]]
+    ) -> bytes:
+        """The JSON of one result's predicate, by its key."""
+        layers = await known_layers(self.results, stored)
+        told = self.accounts[key].predicate(self.facts, options, layers, self._end())
         return marshalled(told, options.predicate_type)
 
-    async def _layers(self, key: str) -> Layers:
-        solved = self._ref(key).solved
-        if solved is None:
-            return {}
-        return await known_layers(self.results, list(self.job.stored(solved.edge)))
+    def _end(self) -> datetime:
+        """When the build was over: when that was first asked."""
+        self._finished = self._finished or datetime.now(UTC)
+        return self._finished
 
-    async def record(self, record: Recording, builder_id: str) -> None:
-        """Let the build's record have all that can be said, whatever was asked for."""
+    def _stored(self, key: str) -> Sequence[tuple[Edge, StoredResult]]:
+        solved = self._ref(key).solved
+        return list(self.job.stored(solved.edge)) if solved is not None else ()
+
+    def record(self, record: Recording, builder_id: str) -> None:
+        """Let the build's record have all that can be said, whatever was asked for. It is written
+        when the build has been answered; what hangs on the job is looked up now."""
         options = ProvenanceOptions(builder_id=builder_id)
+        self._end()
         for key in self.accounts:
-            data = msgspec.json.format(await self.predicate(key, options), indent=2)
-            await record.attest(key, options.predicate_type, data, single=self.result.refs is None)
+            told = partial(self._predicate, key, options, self._stored(key))
+            record.attest(key, options.predicate_type, told, single=self.result.refs is None)
 
     def _ref(self, key: str) -> BridgeRef:
         ref = self.result.by_key()[key]

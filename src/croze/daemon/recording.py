@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,6 +18,7 @@ from croze.api import control_pb2
 from croze.daemon import failure
 from croze.daemon.observing import Telemetry
 from croze.daemon.status import responses
+from croze.errors import CrozeError
 from croze.export.attestations import PAYLOAD_TYPE, PREDICATE_TYPE
 from croze.history import logs
 from croze.history.history import BuildHistory, Finalizer
@@ -27,8 +30,20 @@ from croze.telemetry import stubs
 from croze.telemetry.build import JOB_VALUE, BuildTrace
 from croze.telemetry.spans import CURRENT, root
 
+log = logging.getLogger(__name__)
+
 TRACE_DELAY_S = 3.0
 _DESCRIPTOR_KEY = "containerimage.descriptor"
+
+
+@dataclass(frozen=True)
+class _Attested:
+    """What is to be told of one result."""
+
+    key: str
+    kind: str
+    told: Callable[[], Awaitable[bytes]]
+    single: bool
 
 
 class Recording:
@@ -44,6 +59,7 @@ class Recording:
         self._job: Job | None = None
         self._error: status_pb2.Status | None = None
         self._hidden = request.Internal
+        self._attested: list[_Attested] = []
 
     def begin(self, job: Job) -> None:
         """The build is on its way."""
@@ -65,14 +81,25 @@ class Recording:
                 )
                 self._add_result(number, wire_descriptor(made))
 
-    async def attest(self, key: str, kind: str, data: bytes, *, single: bool) -> None:
-        """An attestation of one result, by its key."""
-        if self._hidden:
-            return
-        made = await put(self._history.store.blobs, data, PAYLOAD_TYPE)
-        made.annotations[PREDICATE_TYPE] = kind
-        result = self._record.Result if single else self._record.Results[key]
-        result.Attestations.append(made)
+    def attest(
+        self, key: str, kind: str, told: Callable[[], Awaitable[bytes]], *, single: bool
+    ) -> None:
+        """An attestation of one result, by its key; made when the build has been answered."""
+        if not self._hidden:
+            self._attested.append(_Attested(key, kind, told, single))
+
+    async def _add_attestations(self, blobs: DiskBlobStore) -> None:
+        for each in self._attested:
+            try:
+                data = msgspec.json.format(await each.told(), indent=2)
+            except CrozeError as error:
+                log.warning("no provenance in the record of %s: %s", self._record.Ref, error)
+                continue
+            made = await put(blobs, data, PAYLOAD_TYPE)
+            made.annotations[PREDICATE_TYPE] = each.kind
+            record = self._record
+            result = record.Result if each.single else record.Results[each.key]
+            result.Attestations.append(made)
 
     def _add_result(self, number: int, made: control_pb2.Descriptor) -> None:
         result = self._record.Result
@@ -94,6 +121,7 @@ class Recording:
     async def _complete(self, job: Job) -> control_pb2.BuildHistoryRecord:
         blobs, record = self._history.store.blobs, self._record
         record.logs.CopyFrom(await self._write_log(job, blobs))
+        await self._add_attestations(blobs)
         if self._error is not None:
             data = self._error.SerializeToString()
             record.externalError.CopyFrom(await put(blobs, data, failure.MEDIA_TYPE))
