@@ -16,9 +16,11 @@ test: setup-test  ## every test: unit, golden, conformance, end to end
 test-lowest:  ## the unit tests on the lowest versions that pyproject.toml allows
 	@scripts/lowest.sh -m "not e2e and not root"
 
-test-bare:  ## `make demo` on bare systems, Debian 12 and 13 (root)
+test-bare:  ## `make demo install` on bare systems, Debian 12 and 13 (root)
 	@scripts/install.sh bare
-	@for suite in bookworm trixie; do scripts/bare.sh $$suite make demo || exit 1; done
+	@for suite in bookworm trixie; do \
+	  scripts/bare.sh $$suite sh -c 'make demo install && croze images' || exit 1; \
+	done
 
 check: $(STAMP)  ## the gate: ruff, mypy, layering, unit tests (under three minutes)
 	@scripts/check.sh

@@ -165,7 +165,7 @@ def at_home(sandbox: Sandbox, script: str) -> Done:
     unset = ("CROZE_ROOT", "CROZE_RUNTIME_DIR")
     env = {name: value for name, value in sandbox.env.items() if name not in unset}
     env["PATH"] = f"{CROZE.parent}:{env['PATH']}"
-    covers = "; ".join(f"mount -t tmpfs none {place}" for place in HIDDEN)
+    covers = "; ".join(f"mount -t tmpfs -o mode=755 none {place}" for place in HIDDEN)
     namespace = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"]
     return execute([*namespace, "-euc", f"{covers}; {script}"], env, check=False)
 
