@@ -14,7 +14,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_examples(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples(example: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     found: dict[str, object] = {}
     exec(compile(example, str(DOCUMENT), "exec"), found)
     states = [each for each in found.values() if isinstance(each, llb.State)]
