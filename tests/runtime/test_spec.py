@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from croze.errors import InvalidRequest
 from croze.fs.owner import ExecUser
-from croze.runtime import oci_spec, seccomp
+from croze.runtime import config_file, oci_spec, seccomp
+from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
+from croze.runtime.errors import StartError
 from croze.runtime.host import Host
 from croze.runtime.network import DnsConfig, hosts_file, resolv_conf
 from croze.runtime.oci_spec import Namespace, OciMount, Placement
@@ -97,11 +101,58 @@ def test_there_is_no_run_and_a_small_shm() -> None:
         ("", "/buildkit/x1"),
         ("foo", "/foo/buildkit/x1"),
         ("/foo/", "/foo/buildkit/x1"),
-        ("user.slice:croze:", "user.slice:croze:x1"),
+        ("user.slice:croze:", "/user.slice:croze:x1"),
+        ("/", "/buildkit/x1"),
+        (".", "/buildkit/x1"),
+        ("..", "/buildkit/x1"),
+        ("a/../../../../tmp/evil", "/tmp/evil/buildkit/x1"),
+        ("../../tmp/evil.slice:x:", "/tmp/evil.slice:x:x1"),
+        ("a/../../../evil.slice:", "/evil.slice:x1"),
     ],
 )
 def test_cgroup_paths(parent: str, path: str) -> None:
-    assert config(cgroup_parent=parent)["linux"]["cgroupsPath"] == path
+    made = config(cgroup_parent=CgroupParent.parse(parent))
+    assert made["linux"]["cgroupsPath"] == path
+
+
+@pytest.mark.parametrize("parent", ["a//b", "x.slice::", ":x.slice:", "a\0b", "\0x.slice:a:"])
+def test_what_names_no_cgroup(parent: str) -> None:
+    with pytest.raises(InvalidRequest, match="invalid cgroup parent"):
+        CgroupParent.parse(parent)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (Process(["/bin/sh", "-c", "a\0b"]), "exec /bin/sh: invalid argument"),
+        (Process(["/bin/sh"], ["A=b\0c"]), "exec /bin/sh: invalid argument"),
+        (Process(["a\0"]), "exec a\0: invalid argument"),
+        (Process(["sh"], cwd="/\0"), "process.cwd: invalid argument"),
+    ],
+)
+def test_zero_bytes_reach_no_runtime(tmp_path: Path, asked: Process, told: str) -> None:
+    placement = oci_spec.Placement(id="x1", rootfs="/r", user=ExecUser())
+    made = oci_spec.config_json(ContainerSpec(root=()), asked, placement, V2)
+    with pytest.raises(StartError) as caught:
+        config_file.write(tmp_path / "config.json", made)
+    assert str(caught.value) == told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ContainerSpec(root=(), hostname="a\0"),
+        ContainerSpec(root=(), ulimits=[Ulimit("nofile\0", 1, 1)]),
+        ContainerSpec(root=(), annotations={"a\0": ""}),
+        ContainerSpec(root=(), resources=Resources(cpuset_cpus="0\0")),
+    ],
+)
+def test_zero_bytes_anywhere(tmp_path: Path, spec: ContainerSpec) -> None:
+    placement = oci_spec.Placement(id="x1", rootfs="/r", user=ExecUser())
+    made = oci_spec.config_json(spec, Process(["sh"]), placement, V2)
+    with pytest.raises(StartError, match="invalid argument"):
+        config_file.write(tmp_path / "config.json", made)
 
 
 def test_insecure_is_privileged() -> None:

@@ -46,6 +46,7 @@ from croze.registry.hosts import RegistryConfig
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
+from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
@@ -364,7 +365,7 @@ async def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
             state_dir=state_dir,
             networks=await networks(config.worker.oci, state_dir, stack),
             binary=config.worker.oci.binary,
-            cgroup_parent=config.worker.oci.default_cgroup_parent,
+            cgroup_parent=CgroupParent.parse(config.worker.oci.default_cgroup_parent),
             dns=DnsConfig(
                 nameservers=tuple(dns.nameservers),
                 options=tuple(dns.options),

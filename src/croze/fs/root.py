@@ -46,6 +46,7 @@ def resolve_below(
     on_link: Callable[[str, str], None] | None = None,
 ) -> str:
     """Like `resolve`, as an absolute path inside the root."""
+    _check(path)
     prefix = root.rstrip("/")
     current = ""
     links = 0
@@ -71,6 +72,12 @@ def resolve_below(
     return current or "/"
 
 
+def _check(path: str) -> None:
+    """No file has a zero byte in its name, and C would read only what is before it."""
+    if "\0" in path:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+
+
 def _readlink(path: str) -> str | None:
     """The link's target; None if the path is no link or does not exist."""
     try:
@@ -90,6 +97,7 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
+    _check(os.fsdecode(path))
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     fd = _libc.syscall(
         ctypes.c_long(_SYS_OPENAT2),

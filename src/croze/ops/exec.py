@@ -28,6 +28,7 @@ from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
 from croze.quote import quote
 from croze.runtime.cdi import ContainerEdits, edits
+from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import (
     ContainerMount,
     ContainerSpec,
@@ -184,7 +185,7 @@ class ExecOp:
             insecure=is_insecure(self._exec.security),
             extra_hosts=[_host(h) for h in meta.extraHosts],
             ulimits=[Ulimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
-            cgroup_parent=meta.cgroupParent,
+            cgroup_parent=CgroupParent.parse(meta.cgroupParent),
             resources=self._resources,
             devices=self._devices(),
             remove_mount_stubs=meta.removeMountStubsRecursive,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
+from croze.runtime.cgroup_parent import CgroupParent
 
 ROOT = "/"
 EMPTY = -1
@@ -32,6 +33,7 @@ def _exec(op: ops_pb2.Op) -> str:
         return "invalid exec op with no mounts"
     if all(m.dest != ROOT for m in op.exec.mounts):
         return "invalid exec op with no rootfs"
+    CgroupParent.parse(op.exec.meta.cgroupParent)
     return ""
 
 

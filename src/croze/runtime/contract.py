@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from croze.runtime.backlog import Backlog
 from croze.runtime.cdi import ContainerEdits
+from croze.runtime.cgroup_parent import CgroupParent
 from croze.store.contract import Mount
 
 NetworkMode = Literal["sandbox", "host", "none"]
@@ -73,7 +74,7 @@ class ContainerSpec:
     extra_hosts: Sequence[tuple[str, str]] = ()
     """(host name, IP address)"""
     ulimits: Sequence[Ulimit] = ()
-    cgroup_parent: str = ""
+    cgroup_parent: CgroupParent = field(default_factory=CgroupParent)
     resources: Resources = field(default_factory=Resources)
     remove_mount_stubs: bool = True
     """Remove the empty files and directories that had to be made as mount points."""

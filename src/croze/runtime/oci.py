@@ -26,9 +26,10 @@ from croze.aio.threads import finish, in_thread, start_in_thread
 from croze.errors import CrozeError, InvalidRequest, ResourceExhausted
 from croze.fs.owner import lookup
 from croze.fs.remove import try_remove_tree
+from croze.runtime import config_file, oci_spec, restrict, seccomp, sweep
 from croze.runtime import host as host_facts
-from croze.runtime import oci_spec, restrict, seccomp, sweep
 from croze.runtime.binary import SealedCopy, find_runtime
+from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.cgroups import oom_kills, stir
 from croze.runtime.complaint import Complaint
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
@@ -59,7 +60,7 @@ class OciConfig:
 
     state_dir: Path
     binary: str = ""
-    cgroup_parent: str = ""
+    cgroup_parent: CgroupParent = field(default_factory=CgroupParent)
     networks: Mapping[NetworkMode, NetworkProvider] = field(default_factory=default_networks)
     dns: DnsConfig = field(default_factory=DnsConfig)
     private_mounts: bool = False
@@ -182,7 +183,7 @@ class OciContainer:
         files = {kind: self.bundle.path / f"{name}.{kind}" for kind in ("json", "pid", "log")}
         user = await in_thread(lookup, str(self.bundle.rootfs), process.user)
         spec = oci_spec.process_json(process, user, self.spec, self._executor.host)
-        files["json"].write_text(json.dumps(spec), "utf-8")
+        config_file.write(files["json"], {"process": spec}, "process")
         argv = self._executor.command(
             files["log"],
             "exec",
@@ -326,7 +327,12 @@ class OciExecutor:
             shares_host = provider.shares_host
             bundle = await self._enter_bundle(stack, id)
             container = OciContainer(self, id, bundle, spec)
-            stubs = await in_thread(self._prepare, container, process, network, shares_host)
+            try:
+                stubs = await in_thread(self._prepare, container, process, network, shares_host)
+            except StartError as error:
+                # As a runtime would: who reads the step's output learns why there is none.
+                stdio.stderr(f"{error}\n".encode())
+                raise
             stack.push_async_callback(in_thread, stubs.remove)
             self._containers[id] = container
             stack.callback(self._containers.pop, id)
@@ -363,7 +369,7 @@ class OciExecutor:
             bpf=self._bpf,
         )
         config = self._confined(oci_spec.config_json(spec, process, placement, self.host), spec)
-        (bundle.path / "config.json").write_text(json.dumps(config), "utf-8")
+        config_file.write(bundle.path / "config.json", config)
         return stubs
 
     def _confined(self, config: oci_spec.Json, spec: ContainerSpec) -> oci_spec.Json:
@@ -393,7 +399,7 @@ class OciExecutor:
     def _remove_state(self, id: str) -> None:
         """What `delete` does, for a container that the runtime left half made."""
         sweep.kill_init(self._bundles / id)
-        sweep.remove_cgroup(oci_spec.cgroups_path(id, self.config.cgroup_parent))
+        sweep.remove_cgroup(self.config.cgroup_parent.path(id))
         try_remove_tree(self._runtime_root / id)
 
     async def sweep(self) -> None:
@@ -404,7 +410,7 @@ class OciExecutor:
             if self.knows(id):
                 await self.delete(id)
             await in_thread(sweep.remove_bundle, self._bundles / id)
-            path = oci_spec.cgroups_path(id, self.config.cgroup_parent)
+            path = self.config.cgroup_parent.path(id)
             await in_thread(sweep.remove_cgroup, path)
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from croze.fs.owner import ExecUser
 from croze.runtime import cdi_edits, seccomp
+from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
 from croze.runtime.host import Host
 
@@ -39,7 +39,6 @@ MASKED_PATHS = (
     "/proc/scsi",
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-CGROUP_NAME = "buildkit"
 CRUN_BPF_ANNOTATION = "run.oci.seccomp_bpf_data"
 RUNTIME_ANNOTATIONS = "run.oci."
 
@@ -118,18 +117,11 @@ class Placement:
     network: Namespace = field(default_factory=Namespace)
     hosts_file: str = ""
     resolv_file: str = ""
-    default_cgroup_parent: str = ""
+    default_cgroup_parent: CgroupParent = field(default_factory=CgroupParent)
     trace_socket: str = ""
     """Of the daemon's collector of spans; empty for none."""
     bpf: str = ""
     """The seccomp filter compiled and base64 encoded, for crun; empty to let the runtime do it."""
-
-
-def cgroups_path(id: str, parent: str) -> str:
-    """`/buildkit/ID`, below `parent`; a systemd slice (`x.slice:prefix:`) is taken as it is."""
-    if ".slice" in parent and parent.endswith(":"):
-        return parent + id
-    return str(PurePosixPath("/", parent.lstrip("/"), CGROUP_NAME, id))
 
 
 def rlimits(ulimits: Iterable[Ulimit], host: Host) -> list[Json]:
@@ -245,10 +237,10 @@ def all_mounts(spec: ContainerSpec, placement: Placement, host: Host) -> list[Oc
 
 
 def _linux(spec: ContainerSpec, placement: Placement, host: Host) -> Json:
-    parent = spec.cgroup_parent or placement.default_cgroup_parent
+    parent = spec.cgroup_parent if spec.cgroup_parent.text else placement.default_cgroup_parent
     out: Json = {
         "namespaces": _namespaces(placement.network, host),
-        "cgroupsPath": cgroups_path(placement.id, parent),
+        "cgroupsPath": parent.path(placement.id),
         "resources": _resources(spec.resources, spec.insecure),
         "maskedPaths": [] if spec.insecure else list(MASKED_PATHS),
         "readonlyPaths": [] if spec.insecure else list(READONLY_PATHS),

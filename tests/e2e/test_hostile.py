@@ -1,0 +1,76 @@
+"""What a client may send that no client of ours does: raw definitions, and cancellations at bad
+instants. The daemon must neither leave its place on the machine nor lose what others have built."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from croze import llb
+from tests.e2e.sandbox import CROZE, Sandbox
+from tests.e2e.test_build import base
+
+
+@pytest.mark.parametrize("form", ["{}", "{}.slice:x:"])
+def test_a_cgroup_parent_stays_in_the_cgroups(
+    desk: Sandbox, busybox: Path, tmp_path: Path, form: str
+) -> None:
+    """With crun, root made directories and files wherever it said."""
+    outside = tmp_path / "outside"
+    parent = form.format("a" + "/.." * 20 + str(outside))
+    context = desk.context("cgroup", {"Dockerfile": "FROM base\nRUN cat /proc/self/cgroup\n"})
+    flags = ["--cgroup-parent", parent, "--no-cache", "--progress", "plain"]
+    done = desk.croze("build", *base(busybox), *flags, context)
+    assert f":{form.format(outside)}" in done.output
+    assert not list(tmp_path.glob("outside*"))
+
+
+@pytest.mark.parametrize(
+    ("parent", "told"), [("a//b", "it has an empty part"), ("a\0b", "invalid argument")]
+)
+def test_a_raw_cgroup_parent_is_checked(desk: Sandbox, parent: str, told: str) -> None:
+    definition = llb.scratch().cgroup_parent(parent).run(["/x"]).root.marshal()
+    done = desk.croze("llb", "build", stdin=definition.SerializeToString(), check=False)
+    assert done.code == 1
+    assert "failed to load LLB: invalid cgroup parent" in done.stderr
+    assert told in done.stderr
+
+
+def test_a_zero_byte_cuts_no_command(desk: Sandbox, busybox: Path) -> None:
+    context = desk.context("zero", {"Dockerfile": "FROM base\nRUN echo one\0 > /o\n"})
+    flags = ["--progress", "plain"]
+    done = desk.croze("build", *base(busybox), *flags, context, check=False)
+    assert done.code == 1
+    assert "exec /bin/sh: invalid argument" in done.stderr
+    assert "did not complete successfully: exit code: 1" in done.stderr
+
+
+MOUNTS = " ".join(f"--mount=type=bind,from=files,source=/d{n},target=/m{n}" for n in range(8))
+FILES = f"""FROM base AS files
+RUN for d in 0 1 2 3 4 5 6 7; do mkdir -p /d$d/sub; for f in 1 2 3 4; do >/d$d/sub/$f; done; done
+FROM base
+ARG ROUND
+RUN {MOUNTS} echo $ROUND; test $(find /m? -type f | wc -l) = 32; sleep $ROUND
+"""
+
+
+def test_builds_cancelled_at_any_instant_lose_nothing(desk: Sandbox, busybox: Path) -> None:
+    context = desk.context("cancelled", {"Dockerfile": FILES})
+    words = ["build", *base(busybox), "--progress", "plain", str(context)]
+    desk.croze(*words, "--build-arg", "ROUND=0")
+    for round in range(1, 9):
+        with subprocess.Popen(
+            [CROZE, *words, "--build-arg", f"ROUND=10{round}"],
+            env=desk.env,
+            stderr=subprocess.PIPE,
+        ) as build:
+            assert build.stderr is not None
+            for line in build.stderr:
+                if b"] RUN --mount" in line:
+                    break
+            build.send_signal(signal.SIGINT)
+            assert build.wait(timeout=30) == 130
+    desk.croze(*words, "--build-arg", "ROUND=0", "--no-cache-filter", "stage-1")
