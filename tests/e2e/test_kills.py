@@ -81,8 +81,8 @@ async def _round(killed: Sandbox, work: Workload, after_s: float) -> list[str]:
 
 def _left_behind(killed: Sandbox) -> list[str]:
     """Containers and mounts that the start should have swept."""
-    bundles = killed.root / "executor/bundle"
-    found = [str(entry) for entry in bundles.iterdir()] if bundles.exists() else []
+    pids = killed.root / "executor/pid"
+    found = [str(entry) for entry in pids.iterdir()] if pids.exists() else []
     mounts = Path(f"/proc/{killed.daemon.pid}/mounts") if killed.daemon else Path(os.devnull)
     found += [line for line in mounts.read_text().splitlines() if f"{killed.root}/mnt/" in line]
     return found

@@ -175,7 +175,7 @@ def test_containers_do_not_outlive_a_killed_daemon(own: Sandbox, readable_busybo
     words = [*own.prefix, *map(str, own.python), "-m", "croze.cli.thin", "build"]
     words += ["--build-context", f"busybox=oci-layout://{readable_busybox}", str(context)]
     with subprocess.Popen(words, env=own.env, stderr=subprocess.PIPE) as client:
-        pid = wait_for(lambda: first_process(own.root / "executor/bundle"))
+        pid = wait_for(lambda: first_process(own.root / "executor/pid"))
         assert own.stop(signal.SIGKILL) == -signal.SIGKILL
         client.communicate(timeout=20)
     wait_for(lambda: not Path(f"/proc/{pid}").exists())
@@ -183,9 +183,9 @@ def test_containers_do_not_outlive_a_killed_daemon(own: Sandbox, readable_busybo
     build(own, readable_busybox)
 
 
-def first_process(bundles: Path) -> int:
+def first_process(pids: Path) -> int:
     """The pid of a container's first process; 0 before there is one."""
-    texts = [file.read_text() for file in bundles.glob("*/pid")]
+    texts = [file.read_text() for file in pids.glob("*")]
     return int(next(filter(None, texts), "0"))
 
 

@@ -227,7 +227,7 @@ async def test_cancel_stops_the_step(world: World) -> None:
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(build())
-        while not list((world.services.scratch_dir.parent / "run/bundle").glob("*/pid")):
+        while not list((world.services.scratch_dir.parent / "run/pid").glob("*")):
             await asyncio.sleep(0.005)
         begin = time.monotonic()
         task.cancel()

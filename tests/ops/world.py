@@ -150,5 +150,5 @@ async def make_world(
         solver = Solver(MemoryKeys(), RefResults(store.refs), Resolver(services), linger_s=0.0)
         await stack.enter_async_context(solver)
         yield World(store, services, solver, sources.trees, list(ids))
-    assert list((root / "run/bundle").iterdir()) == []
+    assert [p for name in ("bundle", "pid") for p in (root / "run" / name).iterdir()] == []
     assert [p.name for p in (root / "scratch").glob("*")] in ([], ["empty"])

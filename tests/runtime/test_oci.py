@@ -237,11 +237,11 @@ async def test_sweep_removes_what_a_killed_daemon_left(
     config = oci_spec.config_json(spec(), shell("sleep 1000"), placement, executor.host)
     (bundle / "config.json").write_text(json.dumps(config))
     argv = executor.command(bundle / "log", "run", "--bundle", str(bundle))
-    argv += ["--detach", "--pid-file", str(bundle / "pid"), "left"]
+    argv += ["--detach", "--pid-file", str(executor.pids / "left"), "left"]
     quiet = subprocess.DEVNULL
     run = functools.partial(subprocess.run, argv, check=True, stdin=quiet, stdout=quiet)
     await in_thread(run, close_fds=False)
-    pid = int((bundle / "pid").read_text())
+    pid = int((executor.pids / "left").read_text())
     await executor.sweep()
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
     assert not bundle.exists()

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.root, root_only]
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Iterator[Path]:
+def file(tmp_path: Path) -> Iterator[Path]:
     """Of a process that is the first of its own pid namespace, with no cgroup of its own."""
     words = ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", "echo; read x"]
     pipe = subprocess.PIPE
@@ -24,17 +24,18 @@ def bundle(tmp_path: Path) -> Iterator[Path]:
         assert outer.stdout is not None
         outer.stdout.readline()
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
-        (tmp_path / "pid").write_text(children.read_text().strip())
-        yield tmp_path
+        made = tmp_path / "victim"
+        made.write_text(children.read_text().strip())
+        yield made
         outer.communicate(b"\n")
 
 
-def test_the_pid_file_is_younger_than_the_process(bundle: Path) -> None:
-    assert init_pid(bundle) == int((bundle / "pid").read_text())
-    os.utime(bundle / "pid", (1, 1))
-    assert init_pid(bundle) == 0
+def test_the_pid_file_is_younger_than_the_process(file: Path) -> None:
+    assert init_pid(file) == int(file.read_text())
+    os.utime(file, (1, 1))
+    assert init_pid(file) == 0
 
 
 def test_a_process_that_is_no_containers(tmp_path: Path) -> None:
-    (tmp_path / "pid").write_text(str(os.getpid()))
-    assert init_pid(tmp_path) == 0
+    (tmp_path / "victim").write_text(str(os.getpid()))
+    assert init_pid(tmp_path / "victim") == 0

@@ -27,7 +27,7 @@ from croze.store.mount import enter_private_namespace
 enter_private_namespace()
 state, rootfs = Path(sys.argv[1]), sys.argv[2]
 executor = OciExecutor(OciConfig(state, private_mounts=True))
-watchdog = Watchdog(state / "bundle")
+watchdog = Watchdog(executor.pids)
 spec = ContainerSpec(root=[Mount("bind", rootfs)], network="host")
 say = lambda data: print(data.decode(), end="", flush=True)
 process = Process(args=["/bin/sh", "-c", "echo up; sleep 1000"], env=["PATH=/bin"])
@@ -43,12 +43,12 @@ def test_containers_die_with_the_daemon(tmp_path: Path, rootfs: Path) -> None:
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as daemon:
         assert daemon.stdout is not None
         assert daemon.stdout.readline() == b"up\n"
-        bundle = state / "bundle/victim"
-        while not init_pid(bundle):  # written a moment after the process runs
+        file = state / "pid/victim"
+        while not init_pid(file):  # written a moment after the process runs
             time.sleep(0.01)
         daemon.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 10
-    while init_pid(bundle):
+    while init_pid(file):
         assert time.monotonic() < deadline, "the container is still there"
         time.sleep(0.01)
 

@@ -223,7 +223,7 @@ def _open_sources(content: _Content, pool: WorkerPool, stack: AsyncExitStack) ->
 
 async def _open_executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
     executor = await _executor(settings, stack)
-    stack.callback(Watchdog(executor.config.state_dir / "bundle").close)
+    stack.callback(Watchdog(executor.pids).close)
     await executor.sweep()
     return executor
 
@@ -339,7 +339,7 @@ def _expiry(limits: HistoryLimits | None) -> Expiry:
 
 
 def _folder(path: Path) -> Path:
-    path.mkdir(mode=0o711, parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 

@@ -19,6 +19,7 @@ import grpc.aio
 from croze.daemon.config import Grpc
 from croze.daemon.sockets import (
     bind_tcp,
+    make_way,
     passed_sockets,
     split_host,
     tls_context,
@@ -71,7 +72,7 @@ def _unix(server: grpc.aio.Server, path: Path, config: Grpc) -> Iterator[None]:
     if config.tls.cert:
         log.warning("TLS is disabled for unix://%s", path)
     try:
-        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        make_way(path.parent)
         _remove_dead(path)
     except OSError as error:
         raise InvalidRequest(_no_place(path, error)) from error

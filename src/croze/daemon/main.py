@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from croze import __version__
-from croze.daemon.places import default_places
+from croze.daemon.places import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Asked, Settings, help_text, settings
 from croze.errors import CrozeError, PermissionDenied
@@ -94,10 +94,10 @@ def run(settings: Settings) -> int:
     from croze.daemon.server import serve
     from croze.fs.pool import WorkerPool
 
-    os.umask(0o022)
+    os.umask(0o077)  # what an image's files are like, those who make them say
     for warning in settings.warnings:
         log.warning("%s", warning)
-    settings.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    own_state_dir(settings.root)
     take_private_mounts()
     # The workers start first: they must not inherit what grpc opens.
     pool = WorkerPool(settings.workers)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from croze.errors import InvalidRequest
+from croze.files.own import own_dir
 from croze.fs.userns import in_user_namespace
+
+_LOCKS = ("lock", "buildkitd.lock")
+"""What tells a state directory: ours, and BuildKit's, which may be in the same place."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,20 @@ def user_places(environ: Mapping[str, str]) -> Places:
         address=f"unix://{runtime}/buildkit/buildkitd.sock" if runtime else system.address,
         config=str(Path(config, "buildkit/buildkitd.toml")) if config else system.config,
     )
+
+
+def own_state_dir(root: Path) -> None:
+    """Make the state directory, or close it to other users: it holds everybody's layers, logs and
+    build arguments. Raises `InvalidRequest` for a directory with something else in it, which others
+    may need, and `PermissionDenied` for one that isn't ours."""
+    place = os.path.realpath(root)
+    if os.path.isdir(place):
+        names = os.listdir(place)
+        if names and not any(name in names for name in _LOCKS):
+            raise InvalidRequest(
+                f"{root} holds files that are not a daemon's state: name an empty directory as root"
+            )
+    own_dir(place)
 
 
 def _first(environ: Mapping[str, str], name: str, otherwise: str) -> str:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import ssl
+from pathlib import Path
 
 from croze.daemon.config import Tls
 from croze.errors import InvalidRequest
@@ -22,6 +23,14 @@ def split_host(address: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or int(port) > 65535:
         raise InvalidRequest(f"cannot listen on tcp://{address}: use HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def make_way(folder: Path) -> None:
+    """Make a socket's directory, which those pass through who may use the socket."""
+    if not folder.exists():
+        make_way(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o711)
 
 
 def bind_tcp(address: str) -> socket.socket:

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from croze.api import otlp_pb2
+from croze.daemon.sockets import make_way
 from croze.errors import InvalidRequest
 from croze.grpc_errors import Context
 from croze.rpc.channels import make_server
@@ -43,7 +44,7 @@ def trace_handler(traces: Traces) -> grpc.GenericRpcHandler[object, object]:
 async def collecting(traces: Traces, path: Path) -> AsyncIterator[None]:
     """Serve this service alone on a socket that is lent to containers. Raises `InvalidRequest`
     if it can't be had."""
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    make_way(path.parent)
     path.unlink(missing_ok=True)
     server = make_server()
     server.add_generic_rpc_handlers((trace_handler(traces),))

@@ -58,6 +58,7 @@ class _Worker:
                 [sys.executable, "-P", "-m", "croze.fs.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                umask=0o022,  # what they make is in images, not the daemon's own
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         ours.setblocking(False)

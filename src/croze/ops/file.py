@@ -141,7 +141,8 @@ class FileOp:
     def _nothing(self) -> Path:
         """An empty directory."""
         path = self._services.scratch_dir / "empty"
-        path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o755)  # it is copied as any other
         return path
 
 

@@ -25,6 +25,7 @@ class EtcFiles:
         if extra_hosts or hostname != DEFAULT_HOSTNAME:
             path = bundle / "hosts"
             path.write_text(hosts_file(hostname, extra_hosts), "utf-8")
+            path.chmod(0o644)
         else:
             path = self._folder / "hosts"
             if not path.exists():

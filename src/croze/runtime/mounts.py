@@ -44,7 +44,7 @@ def mount_tmpfs(folder: Path) -> None:
     this process and its children see it, so nothing has to be cleared away."""
     flags = store_mount.MS_NOSUID | store_mount.MS_NODEV | store_mount.MS_NOEXEC
     try:
-        store_mount.raw_mount("tmpfs", folder, "tmpfs", flags, "mode=0711")
+        store_mount.raw_mount("tmpfs", folder, "tmpfs", flags, "mode=0700")
     except CrozeError as error:
         log.debug("no tmpfs on %s: %s", folder, error)
 
@@ -57,7 +57,7 @@ class Bundle:
         self.rootfs = path / "rootfs"
         self._mounted: list[Path] = []
         self._sources: dict[tuple[Mount, ...], Path] = {}
-        path.mkdir(mode=0o711, parents=True)
+        path.mkdir(mode=0o700, parents=True)
 
     def mount_root(self, mounts: Sequence[Mount]) -> None:
         """Make the root filesystem available at `rootfs`."""
@@ -101,7 +101,7 @@ class Bundle:
 
     def _point(self, *, directory: bool) -> Path:
         folder = self.path / "m"
-        folder.mkdir(mode=0o711, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         point = folder / str(len(os.listdir(folder)))
         if directory:
             point.mkdir()

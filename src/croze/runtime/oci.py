@@ -4,7 +4,9 @@ One process is started for a container, the runtime itself in the foreground; it
 of its own, so that a step's output has nothing but the step's output. The container's first process
 is known by the pid file, and killing that kills all of it.
 
-State: `STATE/bundle/ID` while a container is there, `STATE/run` is the runtime's own.
+State, while a container is there: `STATE/pid/ID`, on disk, by which it is found and killed when the
+daemon is gone; `STATE/bundle/ID`, and `STATE/run`, which is the runtime's own, in memory if the
+daemon's mounts are its own: what they hold (secrets in a step's environment) reaches no disk.
 """
 
 from __future__ import annotations
@@ -89,6 +91,10 @@ class OciContainer:
         self._complaint = Complaint()
 
     @property
+    def _pid_file(self) -> Path:
+        return self._executor.pids / self.id
+
+    @property
     def _log_file(self) -> Path:
         return self.bundle.path / "log.json"
 
@@ -99,7 +105,7 @@ class OciContainer:
             "--bundle",
             str(self.bundle.path),
             "--pid-file",
-            str(self.bundle.path / "pid"),
+            str(self._pid_file),
             self.id,
         )
         self._process = process
@@ -130,7 +136,7 @@ class OciContainer:
 
     def init_pid(self) -> int:
         """The pid of the container's first process; 0 before it is there."""
-        return _read_pid(self.bundle.path / "pid")
+        return _read_pid(self._pid_file)
 
     async def kill(self, signal: int) -> None:
         """Signal the container's first process."""
@@ -261,10 +267,14 @@ class OciExecutor:
         self._copy = SealedCopy(self.binary) if self._is_crun else None
         self._bundles = config.state_dir / "bundle"
         self._runtime_root = config.state_dir / "run"
-        for folder in (self._bundles, self._runtime_root):
-            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.pids = config.state_dir / "pid"
+        for folder in (self._bundles, self._runtime_root, self.pids):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if config.private_mounts:
-            mount_tmpfs(self._runtime_root)
+            for left in self._bundles.iterdir():  # hidden below, it would never be found
+                sweep.remove_bundle(left)
+            for folder in (self._bundles, self._runtime_root):
+                mount_tmpfs(folder)
         self._bpf = self._compile_filter()
         self._containers: dict[str, OciContainer] = {}
         self._etc = EtcFiles(config.state_dir, config.dns)
@@ -326,6 +336,7 @@ class OciExecutor:
             network = await stack.enter_async_context(provider.open(id, spec.hostname))
             shares_host = provider.shares_host
             bundle = await self._enter_bundle(stack, id)
+            stack.callback((self.pids / id).unlink, missing_ok=True)
             container = OciContainer(self, id, bundle, spec)
             try:
                 stubs = await in_thread(self._prepare, container, process, network, shares_host)
@@ -398,18 +409,19 @@ class OciExecutor:
 
     def _remove_state(self, id: str) -> None:
         """What `delete` does, for a container that the runtime left half made."""
-        sweep.kill_init(self._bundles / id)
+        sweep.kill_init(self.pids / id)
         sweep.remove_cgroup(self.config.cgroup_parent.path(id))
         try_remove_tree(self._runtime_root / id)
 
     async def sweep(self) -> None:
         """See `Executor`."""
-        for id in sweep.leftovers(self._bundles, self._runtime_root):
+        for id in sweep.leftovers(self.pids, self._bundles, self._runtime_root):
             log.debug("removing container %s of an earlier run", id)
-            await in_thread(sweep.kill_init, self._bundles / id)
+            await in_thread(sweep.kill_init, self.pids / id)
             if self.knows(id):
                 await self.delete(id)
             await in_thread(sweep.remove_bundle, self._bundles / id)
+            (self.pids / id).unlink(missing_ok=True)
             path = self.config.cgroup_parent.path(id)
             await in_thread(sweep.remove_cgroup, path)
 

@@ -194,7 +194,8 @@ class ChildProcess:
 def _popen(
     argv: Sequence[str], stdin: int, stdout: int, stderr: int, *, cwd: str | None = None
 ) -> subprocess.Popen[bytes]:
-    """All descriptors of ours are close-on-exec, so that none needs closing in the child."""
+    """All descriptors of ours are close-on-exec, so that none needs closing in the child. What an
+    OCI runtime makes in a container, such as mount points, has modes as anywhere; ours has not."""
     return subprocess.Popen(
         argv,
         stdin=stdin,
@@ -203,4 +204,5 @@ def _popen(
         cwd=cwd,
         start_new_session=True,
         close_fds=False,
+        umask=0o022,
     )

@@ -1,4 +1,4 @@
-"""What a killed daemon left: found by its bundle directories and the runtime's state, then killed
+"""What a killed daemon left: found by its pid files, bundles and the runtime's state, then killed
 and removed. Plain functions that block; used at start and by the watchdog."""
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ BOOT_TIME_SLACK_S = 1.0
 MOUNTINFO = Path("/proc/self/mountinfo")
 
 
-def leftovers(bundles: Path, runtime_root: Path) -> list[str]:
-    """Ids of containers with anything on disk."""
+def leftovers(*folders: Path) -> list[str]:
+    """Ids of containers that something is named after."""
     names: set[str] = set()
-    for folder in (bundles, runtime_root):
+    for folder in folders:
         with contextlib.suppress(FileNotFoundError):
-            names.update(e.name for e in os.scandir(folder) if e.is_dir())
+            names.update(os.listdir(folder))
     return sorted(n for n in names if not n.startswith("."))
 
 
-def init_pid(bundle: Path) -> int:
-    """The first process of the bundle's container if it is alive, else 0. A pid that was given to
-    another process since is told by its not being pid 1 of a namespace, in the container's cgroup;
-    or, as a rootless container has no cgroup of its own, by its having started later."""
+def init_pid(file: Path) -> int:
+    """The first process of the container that the pid file is named after, if it is alive, else 0.
+    A pid that was given to another process since is told by its not being pid 1 of a namespace, in
+    the container's cgroup; or, as a rootless container has no cgroup of its own, by its having
+    started later."""
     try:
-        pid = int((bundle / "pid").read_text("ascii"))
+        pid = int(file.read_text("ascii"))
         status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
         cgroup = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace")
     except (OSError, ValueError):
         return 0
     nspid = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
-    ours = bundle.name in cgroup or _started_before(pid, bundle / "pid")
+    ours = file.name in cgroup or _started_before(pid, file)
     return pid if nspid.split()[-1:] == ["1"] and ours else 0
 
 
@@ -54,10 +55,10 @@ def _started_before(pid: int, file: Path) -> bool:
         return False
 
 
-def kill_init(bundle: Path, patience_s: float = 5.0) -> None:
+def kill_init(file: Path, patience_s: float = 5.0) -> None:
     """Kill the container's first process, and so all of it, and wait for its end."""
     deadline = time.monotonic() + patience_s
-    while (pid := init_pid(bundle)) and time.monotonic() < deadline:
+    while (pid := init_pid(file)) and time.monotonic() < deadline:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
@@ -80,8 +81,7 @@ def remove_bundle(bundle: Path) -> None:
 
     for point in mounts_below(bundle):
         unmount(point)
-    if not mounts_below(bundle):
-        try_remove_tree(bundle)
+    try_remove_tree(bundle)
 
 
 def remove_cgroup(path: str, root: Path = CGROUP_ROOT) -> None:

@@ -20,7 +20,7 @@ ROUND_S = 0.05
 
 _SCRIPT = r"""
 import os, signal, sys, time
-bundles = sys.argv[1]
+pids = sys.argv[1]
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -36,11 +36,11 @@ def first(pid, name):
         boot = next(l for l in read("/proc/stat").splitlines() if l.startswith("btime"))
         ticks = int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
         started = int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
-        return started <= os.stat(f"{bundles}/{name}/pid").st_mtime + SLACK_S
+        return started <= os.stat(f"{pids}/{name}").st_mtime + SLACK_S
     except (OSError, ValueError, IndexError, StopIteration):
         return False
 def init(name):
-    text = read(f"{bundles}/{name}/pid").strip()
+    text = read(f"{pids}/{name}").strip()
     if not text.isdigit():
         return 0
     status = read(f"/proc/{text}/status").splitlines()
@@ -51,7 +51,7 @@ while os.read(0, 1):
     pass
 for _ in range(ROUNDS):
     try:
-        names = os.listdir(bundles)
+        names = os.listdir(pids)
     except OSError:
         break
     if not names:
@@ -70,13 +70,14 @@ for _ in range(ROUNDS):
 class Watchdog:
     """Start it once in the daemon, before containers are; `close` ends it in an orderly stop."""
 
-    def __init__(self, bundles: Path) -> None:
+    def __init__(self, pids: Path) -> None:
+        """`pids`: where the containers' pid files are, named after them."""
         script = _SCRIPT.replace("ROUND_S", str(ROUND_S)).replace("ROUNDS", str(ROUNDS))
         script = script.replace("SLACK_S", str(BOOT_TIME_SLACK_S))
         read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", script, str(bundles)],
+                [sys.executable, "-I", "-S", "-c", script, str(pids)],
                 stdin=read_end,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -199,7 +199,7 @@ class DiskBlobStore:
 
 
 def _publish(path: Path, target: Path) -> None:
-    os.chmod(path, 0o644)
+    os.chmod(path, 0o600)
     _sync_file(path)
     os.rename(path, target)
     sync_dir(target.parent)

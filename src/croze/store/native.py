@@ -11,7 +11,7 @@ from croze.fs.pool import Pool
 from croze.fs.usage import usage
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
-from croze.store.snapshots import SnapshotTable
+from croze.store.snapshots import SnapshotTable, make_root
 from croze.store.trees import copy_tree
 
 
@@ -34,7 +34,7 @@ class NativeSnapshotter:
             path = self._table.add(key, lowers, directory=True, committed=False)
             try:
                 path.mkdir(mode=0o700)
-                (path / "fs").mkdir(mode=0o755)
+                make_root(path / "fs")
                 if source is not None:
                     await self._pool.run(copy_tree, os.fspath(source), os.fspath(path / "fs"))
             except BaseException:

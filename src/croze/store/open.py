@@ -91,7 +91,7 @@ async def open_store(
     work there.
     """
     with disk_errors("failed to open the store"):
-        root.mkdir(parents=True, exist_ok=True, mode=0o711)
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ExitStack() as undo:
             lock = RootLock(root)
             undo.callback(lock.release)

@@ -20,7 +20,7 @@ from croze.fs.userns import in_user_namespace
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.mount import join_lowers, mount, unmount
-from croze.store.snapshots import Snapshot, SnapshotTable
+from croze.store.snapshots import Snapshot, SnapshotTable, make_root
 
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
 """Off, so that a layer directory means the same in any stack: the kernel then neither marks new
@@ -45,7 +45,8 @@ class OverlaySnapshotter:
         self._options = tuple(options)
         if not table.exists(EMPTY):
             path = table.add(EMPTY, (), directory=True, committed=True)
-            (path / "fs").mkdir(parents=True)
+            path.mkdir(mode=0o700)
+            make_root(path / "fs")
 
     async def prepare(self, key: str, parent: str | None) -> None:
         """See `Snapshotter.prepare`."""
@@ -54,7 +55,7 @@ class OverlaySnapshotter:
             path = self._table.add(key, lowers, directory=True, committed=False)
             try:
                 path.mkdir(mode=0o700)
-                (path / "fs").mkdir(mode=0o755)
+                make_root(path / "fs")
                 if lowers:
                     (path / "work").mkdir(mode=0o700)
                     self._copy_root(lowers, path / "fs")

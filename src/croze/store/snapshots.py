@@ -32,6 +32,12 @@ class Snapshot:
         return self.lowers if self.number is None else (*self.lowers, self.key)
 
 
+def make_root(path: Path) -> None:
+    """An image's root directory, as all the world has it, whatever the umask."""
+    path.mkdir()
+    path.chmod(0o755)
+
+
 class SnapshotTable:
     """The rows in memory and in the database, and the directories `snapshots/<number>/`."""
 
