@@ -52,7 +52,7 @@ def stopped(tmp_path: Path) -> Sandbox:
         (["--config", "/proc"], "failed to load config from /proc: Is a directory"),
         (["--group", "nogrp"], "group: unknown group nogrp"),
         (["--nope"], "flag provided but not defined: -nope"),
-        (["--root", "/proc/none"], "No such file or directory: '/proc/none'"),
+        (["--root", "/proc/none"], "directory /proc/none can't be used: no such file"),
         (["--allow-insecure-entitlement", "x"], "invalid entitlement : x"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from croze.errors import InvalidRequest
-from croze.files.own import own_dir
+from croze.files.own import OTHERS, own_dir
 from croze.fs.userns import in_user_namespace
 
 _LOCKS = ("lock", "buildkitd.lock")
@@ -49,7 +49,7 @@ def own_state_dir(root: Path) -> None:
     build arguments. Raises `InvalidRequest` for a directory with something else in it, which others
     may need, and `PermissionDenied` for one that isn't ours."""
     place = os.path.realpath(root)
-    if os.path.isdir(place):
+    if os.path.isdir(place) and os.stat(place).st_mode & OTHERS:
         names = os.listdir(place)
         if names and not any(name in names for name in _LOCKS):
             raise InvalidRequest(
