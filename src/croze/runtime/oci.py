@@ -83,12 +83,18 @@ class OciContainer:
         self.id = id
         self.bundle = bundle
         self.spec = spec
+        self.stubs: Stubs | None = None
         self._executor = executor
         self._main: ChildProcess | None = None
         self._process = Process(args=())
         self._killed = False
         self._oom_kills = oom_kills()
         self._complaint = Complaint()
+
+    def remove_stubs(self) -> None:
+        """Take away the mount points that were made for it, once it has ended."""
+        if self.stubs is not None:
+            self.stubs.remove()
 
     @property
     def _pid_file(self) -> Path:
@@ -338,13 +344,13 @@ class OciExecutor:
             bundle = await self._enter_bundle(stack, id)
             stack.callback((self.pids / id).unlink, missing_ok=True)
             container = OciContainer(self, id, bundle, spec)
+            stack.push_async_callback(in_thread, container.remove_stubs)
             try:
-                stubs = await in_thread(self._prepare, container, process, network, shares_host)
+                await in_thread(self._prepare, container, process, network, shares_host)
             except StartError as error:
                 # As a runtime would: who reads the step's output learns why there is none.
                 stdio.stderr(f"{error}\n".encode())
                 raise
-            stack.push_async_callback(in_thread, stubs.remove)
             self._containers[id] = container
             stack.callback(self._containers.pop, id)
             stack.push_async_callback(lambda: finish(container.close()))
@@ -358,13 +364,15 @@ class OciExecutor:
 
     def _prepare(
         self, container: OciContainer, process: Process, network: Namespace, shares_host: bool
-    ) -> Stubs:
+    ) -> None:
         """Everything on disk that the runtime needs: in a thread."""
         spec, bundle = container.spec, container.bundle
         bundle.mount_root(spec.root)
         user = lookup(str(bundle.rootfs), process.user)
         mounts = [oci for mount in spec.mounts for oci in bundle.add(mount)]
-        stubs = Stubs(bundle.rootfs, [m.dest for m in mounts], recursive=spec.remove_mount_stubs)
+        container.stubs = Stubs(
+            bundle.rootfs, [m.dest for m in mounts], recursive=spec.remove_mount_stubs
+        )
         make_workdir(bundle.rootfs, process.cwd, user)
         trace = self.config.trace_socket
         placement = Placement(
@@ -381,7 +389,6 @@ class OciExecutor:
         )
         config = self._confined(oci_spec.config_json(spec, process, placement, self.host), spec)
         config_file.write(bundle.path / "config.json", config)
-        return stubs
 
     def _confined(self, config: oci_spec.Json, spec: ContainerSpec) -> oci_spec.Json:
         """As the daemon's own means and settings have it."""
