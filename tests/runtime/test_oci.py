@@ -236,7 +236,7 @@ async def test_sweep_removes_what_a_killed_daemon_left(
     placement = oci_spec.Placement(id="left", rootfs=str(rootfs), user=ExecUser())
     config = oci_spec.config_json(spec(), shell("sleep 1000"), placement, executor.host)
     (bundle / "config.json").write_text(json.dumps(config))
-    argv = executor.command(bundle / "log", "run", "--bundle", str(bundle))
+    argv = executor.program.command(bundle / "log", "run", "--bundle", str(bundle))
     argv += ["--detach", "--pid-file", str(executor.pids / "left"), "left"]
     quiet = subprocess.DEVNULL
     run = functools.partial(subprocess.run, argv, check=True, stdin=quiet, stdout=quiet)

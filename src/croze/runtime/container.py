@@ -1,0 +1,218 @@
+"""A container that an OCI runtime runs: its first process, those that join it, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from croze.aio.threads import in_thread
+from croze.errors import CrozeError, ResourceExhausted
+from croze.fs.owner import lookup
+from croze.runtime import config_file, oci_spec
+from croze.runtime.cgroups import oom_kills
+from croze.runtime.complaint import Complaint
+from croze.runtime.contract import ContainerSpec, Process, Stdio
+from croze.runtime.errors import StartError
+from croze.runtime.host import Host
+from croze.runtime.mounts import Bundle, Stubs
+from croze.runtime.process import ChildProcess
+from croze.runtime.program import RuntimeProgram
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.01
+KILL_PATIENCE_S = 5.0
+_SIGKILL = signal.SIGKILL
+
+
+class OciContainer:
+    """A started container; made by `OciExecutor.start`."""
+
+    def __init__(
+        self, program: RuntimeProgram, host: Host, id: str, bundle: Bundle, spec: ContainerSpec
+    ) -> None:
+        self.id = id
+        self.bundle = bundle
+        self.spec = spec
+        self.stubs: Stubs | None = None
+        self._program = program
+        self._host = host
+        self._main: ChildProcess | None = None
+        self._process = Process(args=())
+        self._killed = False
+        self._oom_kills = oom_kills()
+        self._complaint = Complaint()
+
+    def remove_stubs(self) -> None:
+        """Take away the mount points that were made for it, once it has ended."""
+        if self.stubs is not None:
+            self.stubs.remove()
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._program.pids / self.id
+
+    @property
+    def _log_file(self) -> Path:
+        return self.bundle.path / "log.json"
+
+    def launch(self, process: Process, stdio: Stdio) -> None:
+        argv = self._program.command(
+            self._log_file,
+            "run",
+            "--bundle",
+            str(self.bundle.path),
+            "--pid-file",
+            str(self._pid_file),
+            self.id,
+        )
+        self._process = process
+        stdio = self._complaint.overhear(stdio)
+        self._main = self._program.spawn(argv, process.tty, stdio, self.bundle.path)
+        if stdio.signals is not None:
+            self._main.accompany(self._pass_on(stdio.signals))
+
+    async def _pass_on(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            await self.kill(number)
+
+    async def wait(self) -> int:
+        """See `Container`. Raises `StartError` when the process was never started."""
+        assert self._main is not None
+        code = await self._main.wait()
+        if code and not self.init_pid():
+            raise StartError(_last_error(self._log_file))
+        if code and self._complaint.text:
+            raise StartError(self._complaint.text)
+        if code == 128 + signal.SIGKILL and not self._killed and oom_kills() > self._oom_kills:
+            # The cgroup that would say it is gone with the container. The machine's own count
+            # tells it from a process that was killed otherwise.
+            limit = self.spec.resources.memory
+            reason = f"memory limit of {limit} bytes reached" if limit else "killed by the kernel"
+            raise ResourceExhausted(f"out of memory: {reason}")
+        return code
+
+    def init_pid(self) -> int:
+        """The pid of the container's first process; 0 before it is there."""
+        return _read_pid(self._pid_file)
+
+    async def kill(self, signal: int) -> None:
+        """Signal the container's first process."""
+        if (pid := await self._started()) and self._running:
+            with contextlib.suppress(ProcessLookupError):
+                self._killed = self._killed or signal == _SIGKILL
+                os.kill(pid, signal)
+
+    @property
+    def _running(self) -> bool:
+        return self._main is not None and self._main.running
+
+    async def _started(self) -> int:
+        """Wait until the first process is there; 0 when it never will be."""
+        while not (pid := self.init_pid()) and self._running:
+            await asyncio.sleep(POLL_S)
+        return pid
+
+    async def stop(self) -> None:
+        """Kill all of it, now, and wait for its end."""
+        self._killed = True
+        if self._main is None:
+            return
+        deadline = asyncio.get_running_loop().time() + KILL_PATIENCE_S
+        while self._main.running:
+            if pid := self.init_pid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if asyncio.get_running_loop().time() > deadline:
+                log.warning("container %s does not end, killing its runtime", self.id)
+                self._main.signal(signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._main.ended(), POLL_S)
+
+    async def close(self) -> None:
+        """End it if it still runs and let the runtime forget it."""
+        try:
+            await self.stop()
+        finally:
+            if self._main is not None:
+                await self._main.close()
+            if self._program.knows(self.id):
+                await self._program.delete(self.id)
+
+    async def exec(self, process: Process, stdio: Stdio) -> int:
+        """See `Container`."""
+        if not await self._started():
+            raise CrozeError(f"container {self.id} has stopped")
+        name = f"exec-{secrets.token_hex(6)}"
+        files = {kind: self.bundle.path / f"{name}.{kind}" for kind in ("json", "pid", "log")}
+        user = await in_thread(lookup, str(self.bundle.rootfs), process.user)
+        spec = oci_spec.process_json(process, user, self.spec, self._host)
+        config_file.write(files["json"], {"process": spec}, "process")
+        argv = self._program.command(
+            files["log"],
+            "exec",
+            "--process",
+            str(files["json"]),
+            "--pid-file",
+            str(files["pid"]),
+            self.id,
+        )
+        try:
+            return await self._run_exec(argv, stdio, process.tty, files)
+        finally:
+            for file in files.values():
+                file.unlink(missing_ok=True)
+
+    async def _run_exec(
+        self, argv: Sequence[str], stdio: Stdio, tty: bool, files: Mapping[str, Path]
+    ) -> int:
+        child = self._program.spawn(argv, tty, stdio, self.bundle.path)
+        if stdio.signals is not None:
+            child.accompany(_signal_all(stdio.signals, child, files["pid"]))
+        try:
+            code = await child.wait()
+        finally:
+            if child.running:
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(int(files["pid"].read_text("ascii")), signal.SIGKILL)
+            await child.close()
+        if code and not files["pid"].exists():
+            raise StartError(_last_error(files["log"]))
+        return code
+
+
+async def _signal_all(signals: AsyncIterator[int], child: ChildProcess, pid_file: Path) -> None:
+    """Pass signals on to the process that `child` runs in a container."""
+    async for number in signals:
+        while child.running and not (pid := _read_pid(pid_file)):
+            await asyncio.sleep(POLL_S)
+        if child.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _read_pid(path: Path) -> int:
+    """The pid in a runtime's pid file; 0 before it is there."""
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _last_error(path: Path) -> str:
+    """The last error in a runtime's JSON log (crun and runc write the same fields)."""
+    found = "the container did not start"
+    with contextlib.suppress(OSError):
+        for line in path.read_text("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if entry.get("level") in ("error", "fatal"):
+                    found = str(entry.get("msg", ""))
+    return found
