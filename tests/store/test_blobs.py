@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +42,35 @@ async def test_deleted_files_are_gone_in_the_end(tmp_path: Path, trash: Trash) -
     blobs.delete(HELLO)
     await trash.empty()
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_blob_deleted_as_it_is_published(tmp_path: Path, trash: Trash, turns: int) -> None:
+    """What is said to be here is here, however soon the collector comes."""
+    blobs = DiskBlobStore(tmp_path, trash)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(blobs.put(b"x"))
+        while not (known := blobs.digests()) and not task.done():
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert blobs.idle_s(known[0]) < 60, "it would be collected at once"
+        blobs.delete(known[0])
+    assert not blobs.has(task.result())
+
+
+async def test_a_cancelled_writer_leaves_a_store_that_knows_what_it_has(
+    tmp_path: Path, trash: Trash
+) -> None:
+    blobs = DiskBlobStore(tmp_path, trash)
+    for turns in range(8):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(blobs.put(f"{turns}".encode()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+    assert {p.name for p in (tmp_path / "blobs/sha256").iterdir()} == {
+        digest.removeprefix("sha256:") for digest in blobs.digests()
+    }
+    assert not list((tmp_path / "ingest").iterdir())

@@ -168,14 +168,16 @@ class DiskBlobStore:
         target = self._file(digest)
         if digest not in self._sizes:
             await finish(self._rename(path, target, digest, size))
-        self._sizes[digest] = size
-        self._used_at[digest] = time.monotonic()
+        else:
+            self._used_at[digest] = time.monotonic()
 
     async def _rename(self, path: Path, target: Path, digest: str, size: int) -> None:
-        """What has its name is known to be here, though nobody waits for it any more."""
+        """What has its name is known to be here, though nobody waits for it any more. Known once,
+        at once: the collector may come before whoever waits goes on."""
         with disk_errors(f"failed to write blob {digest}"):
             await in_thread(_publish, path, target)
         self._sizes[digest] = size
+        self._used_at[digest] = time.monotonic()
 
     def delete(self, digest: str) -> None:
         """Idempotent."""
