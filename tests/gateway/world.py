@@ -116,7 +116,7 @@ class Results:
     def exists(self, id: str) -> bool:
         return True
 
-    async def load(self, id: str) -> RefResult:
+    async def load(self, id: str, *, uses: bool = True) -> RefResult:
         return RefResult(cast(ImmutableRef, DirRef(self._world, Path(id))))
 
 

@@ -103,7 +103,7 @@ class Results:
     def exists(self, id: str) -> bool:
         return id in self.values
 
-    async def load(self, id: str) -> Result:
+    async def load(self, id: str, *, uses: bool = True) -> Result:
         if self.unloadable is not None:
             raise self.unloadable
         if id not in self.values or id in self.broken:

@@ -156,9 +156,10 @@ async def test_merged_refs_hold_their_parts(store: Store) -> None:
 async def test_usage_survives_a_restart(opener: Opener) -> None:
     async with opener() as store:
         ref = await make_ref(store.refs, None, {"a": "1"})
+        await ref.release()
         for _ in range(3):
             await (await store.refs.get(ref.id)).release()
-        await ref.release()
+            await (await store.refs.get(ref.id, uses=False)).release()
         (before,) = await store.refs.disk_usage()
     async with opener() as store:
         assert await store.refs.disk_usage() == [before]
@@ -201,8 +202,10 @@ async def test_a_directory_used_again_counts_on(store: Store) -> None:
     for uses in (1, 2, 3):
         view = await ref.commit(retain=True)
         (usage,) = await store.refs.disk_usage()
-        assert (usage.id, usage.usage_count) == (view.id, uses)
-        await view.release()
+        assert (usage.id, usage.usage_count) == (view.id, uses - 1)
+        again = await store.refs.get(view.id)
+        for handle in (view.clone(), view, again):
+            await handle.release()
         (usage,) = await store.refs.disk_usage()
         assert (usage.id, usage.usage_count) == (ref.id, uses)
         ref = await store.refs.get_mutable(ref.id)

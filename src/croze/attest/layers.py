@@ -30,7 +30,7 @@ async def known_layers(results: ResultStore, stored: Sequence[tuple[Edge, Stored
 
 async def _chain(results: ResultStore, stored: StoredResult) -> list[Descriptor]:
     try:
-        result = await results.load(stored.id)
+        result = await results.load(stored.id, uses=False)
     except CrozeError:
         return []  # gone since the build looked
     try:

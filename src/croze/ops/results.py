@@ -50,9 +50,9 @@ class RefResults:
     def exists(self, id: str) -> bool:
         return id == SCRATCH_ID or self._refs.exists(id)
 
-    async def load(self, id: str) -> RefResult:
+    async def load(self, id: str, *, uses: bool = True) -> RefResult:
         if id == SCRATCH_ID:
             return RefResult(None)
         if not self._refs.exists(id):
             raise NotFound(f"ref {id} not found")
-        return RefResult(await self._refs.get(id))
+        return RefResult(await self._refs.get(id, uses=uses))

@@ -148,8 +148,9 @@ class ResultStore(Protocol):
 
     def exists(self, id: str) -> bool: ...
 
-    async def load(self, id: str) -> Result:
-        """Raises `errors.NotFound` when it is gone."""
+    async def load(self, id: str, *, uses: bool = True) -> Result:
+        """Raises `errors.NotFound` when it is gone. Without `uses` it is only looked at, which is
+        no reason to keep it."""
 
 
 @dataclass(frozen=True)

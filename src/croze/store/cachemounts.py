@@ -81,7 +81,6 @@ class CacheMounts:
             while (ref := await self._acquire(name, key, base, sharing, description)) is None:
                 await key.freed.wait()
             try:
-                self._core.table.used(ref.record)
                 async with AsyncExitStack() as stack:
                     handle = CacheHandle(self._core, ref.record, stack)
                     stack.push_async_callback(handle.release)

@@ -282,8 +282,9 @@ class RefStore(Protocol):
     ) -> MutableRef:
         """A writable state over `parent` (empty for None). The caller keeps its own handle."""
 
-    async def get(self, id: str) -> ImmutableRef:
-        """Raises `NotFound` if the record, or a record under it, is gone."""
+    async def get(self, id: str, *, uses: bool = True) -> ImmutableRef:
+        """Raises `NotFound` if the record, or a record under it, is gone. Without `uses` it is only
+        looked at: what was used least, and least lately, goes first."""
 
     async def get_mutable(self, id: str) -> MutableRef:
         """An idle mutable record (a local source's directory). Raises `NotFound`, or

@@ -21,11 +21,13 @@ from croze.store.unpack import unlazy
 class Handle:
     """See `Ref`."""
 
-    def __init__(self, core: Core, record: Record) -> None:
+    def __init__(self, core: Core, record: Record, *, uses: bool = True) -> None:
         self._core = core
         self._record = record
         self._released = False
+        self._uses = uses
         record.handles += 1
+        record.users += uses
 
     @property
     def id(self) -> str:
@@ -85,13 +87,17 @@ class Handle:
         """See `Ref.release`. Idempotent."""
         if self._released:
             return
-        self._released = True
-        self._record.handles -= 1
-        if not self._record.handles:
-            self._core.table.touched(self._record)
+        self._let_go()
+        if self._uses and not self._record.users:
+            self._core.table.used(self._record)
         data = self._record.data
         if data.mutable and not data.retained and not self._core.table.held(self._record):
             await self._core.delete([self._record])
+
+    def _let_go(self) -> None:
+        self._released = True
+        self._record.handles -= 1
+        self._record.users -= self._uses
 
 
 class ImmutableHandle(Handle):
@@ -99,7 +105,7 @@ class ImmutableHandle(Handle):
 
     def clone(self) -> Self:
         """A second handle, to be released too."""
-        return type(self)(self._core, self.record)
+        return type(self)(self._core, self.record, uses=False)
 
     @property
     def lazy(self) -> bool:
@@ -156,7 +162,5 @@ class MutableHandle(Handle):
     def _swap(self, record: Record) -> ImmutableHandle:
         """The mutable handle is spent, in the same moment as the new one begins."""
         handle = ImmutableHandle(self._core, record)
-        self._record.handles -= 1
-        self._released = True
-        self._core.table.used(record)
+        self._let_go()
         return handle

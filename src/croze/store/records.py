@@ -73,6 +73,8 @@ class Record:
     snapshot_size: int | None = None
     """Bytes, once measured."""
     handles: int = 0
+    users: int = 0
+    """Of the handles those that make up a use, which ends with the last of them."""
     children: int = 0
     fetcher: BlobFetcher | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -261,20 +263,13 @@ class RecordTable:
         return self._db.restore_ballast()
 
     def used(self, record: Record) -> None:
-        """Count a use, now; see `touched`."""
-        self._stamp(record, 1)
-
-    def touched(self, record: Record) -> None:
         """A use has ended, now. Written with others a little later. Twins are one directory: what
         is used of one is used of the other."""
-        self._stamp(record, 0)
-
-    def _stamp(self, record: Record, uses: int) -> None:
         if record.gone:
             return
         twin = self.twin_of(record)
         both = (record, twin) if twin is not None else (record,)
-        now, count = time.time_ns(), max(r.usage_count for r in both) + uses
+        now, count = time.time_ns(), max(r.usage_count for r in both) + 1
         for one in both:
             one.last_used_ns, one.usage_count = now, count
             self._write_later(one)

@@ -99,15 +99,14 @@ class DiskRefStore:
         await finalize(self._core, record)
         return record
 
-    async def get(self, id: str) -> ImmutableHandle:
+    async def get(self, id: str, *, uses: bool = True) -> ImmutableHandle:
         """See `RefStore.get`."""
         record = self._core.table.get(id)
         if record.data.mutable:
             raise NotFound(f"ref {id} is mutable")
-        return self._give(record)
+        return ImmutableHandle(self._core, record, uses=uses)
 
     def _give(self, record: Record) -> ImmutableHandle:
-        self._core.table.used(record)
         return ImmutableHandle(self._core, record)
 
     async def get_mutable(self, id: str) -> MutableRef:

@@ -11,7 +11,7 @@ def retain(core: Core, record: Record) -> Record:
     """A new read-only record over a mutable one, which stays."""
     core.table.change(record, retained=True)
     data = record.data
-    return core.table.add(
+    twin = core.table.add(
         RecordData(
             id=new_id(),
             parents=data.parents,
@@ -21,6 +21,8 @@ def retain(core: Core, record: Record) -> Record:
             description=data.description,
         )
     )
+    twin.usage_count = record.usage_count
+    return twin
 
 
 async def take(core: Core, id: str) -> Record:
@@ -49,7 +51,8 @@ async def finalize(core: Core, record: Record) -> None:
             return
         await core.snapshots.commit(core.snapshot(record))
         side = core.side_dir(record)
-        core.table.change(record, twin="")
+        # It is a layer like others now, and goes with them.
+        core.table.change(record, twin="", record_type="regular")
         core.table.remove([below])
         if side.exists():
             side.rename(core.side_dir(record))
