@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -131,3 +132,21 @@ def test_a_cache_waits_for_the_session_that_lends_it(sandbox: Sandbox, busybox: 
 async def solve(control: ControlAsyncStub, request: control_pb2.SolveRequest) -> None:
     with translated():
         await control.Solve(request)
+
+
+def test_names_that_are_none_are_refused_shown_and_removed(sandbox: Sandbox, busybox: Path) -> None:
+    """An image of the name `*`, which was once written, is shown and can be removed."""
+    context = sandbox.context("named", {"Dockerfile": "FROM base\n"})
+    sandbox.croze("build", *base(busybox), "-o", "type=image,name=*", context)
+    sandbox.croze("build", *base(busybox), "-t", "good:1", context)
+    assert "*" not in sandbox.croze("images").stdout
+    sandbox.stop()
+    with closing(sqlite3.connect(sandbox.root / "store.db")) as db, db:
+        db.execute("INSERT INTO images SELECT '*', data FROM images")
+    sandbox.start()
+    lines = sandbox.croze("images").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["*", "<none>"], ["good", "1"]]
+    sandbox.croze("rmi", "*", "good:1")
+    assert len(sandbox.croze("images").stdout.splitlines()) == 1
+    missing = sandbox.croze("rmi", "*", check=False)
+    assert (missing.code, "invalid reference format" in missing.stderr) == (1, True)

@@ -274,6 +274,21 @@ async def test_a_name_from_the_frontend(workshop: Workshop) -> None:
     assert answer["image.name"] == "x.io/given:1"
 
 
+@pytest.mark.parametrize("metadata", [{}, {"image.name": b""}])
+async def test_no_name_from_the_frontend_is_none(
+    workshop: Workshop, metadata: dict[str, bytes]
+) -> None:
+    answer = await export(workshop, "image", {"name": "*"}, single(None, rows=0, metadata=metadata))
+    assert answer["image.name"] == "*"
+    assert workshop.store.images.list() == []
+
+
+@pytest.mark.parametrize("name", ["UPPER:x", "a b", "x.io/a:1,*b"])
+async def test_what_is_no_name_is_refused(workshop: Workshop, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="invalid image name"):
+        await export(workshop, "image", {"name": name}, single(None, rows=0))
+
+
 @pytest.mark.parametrize(
     ("attrs", "message"),
     [

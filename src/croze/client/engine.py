@@ -10,7 +10,7 @@ import grpc.aio
 
 from croze.api import engine_pb2
 from croze.api.engine_pb2_grpc import EngineStub
-from croze.errors import Unsupported
+from croze.errors import InvalidRequest, Unsupported
 from croze.grpc_errors import from_rpc_error
 from croze.image.reference import parse
 
@@ -69,10 +69,16 @@ class EngineClient:
 
 
 def stored_image(image: engine_pb2.Image) -> StoredImage:
-    name = parse(image.name)
+    """A row of the store. One with a name that is none, from before these were refused, is shown by
+    that name."""
+    try:
+        name = parse(image.name)
+        repository, tag = name.familiar_name, name.tag
+    except InvalidRequest:
+        repository, tag = image.name, ""
     return StoredImage(
-        repository=name.familiar_name,
-        tag=name.tag,
+        repository=repository,
+        tag=tag,
         digest=image.digest,
         platforms=tuple(image.platforms),
         updated_at=image.updated_at.ToSeconds(),

@@ -60,10 +60,14 @@ class EngineService(engine_pb2_grpc.EngineServicer):
 
 
 def find_image(engine: Engine, name: str) -> ImageRecord:
-    """The image by any way of writing its name. Raises `NotFound`."""
+    """The image by any way of writing its name, or exactly as it is in the store. Raises
+    `NotFound`, and `InvalidRequest` for what is no name."""
+    images = engine.store.images
+    if any(name == record.name for record in images.list()):
+        return images.get(name)
     normal = reference.normalize(name)
     try:
-        return engine.store.images.get(normal)
+        return images.get(normal)
     except NotFound:
         raise NotFound(f"no such image: {name}") from None
 

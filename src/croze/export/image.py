@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
@@ -15,6 +16,9 @@ from croze.export.parallel import all_of
 from croze.image import reference
 from croze.status import step
 from croze.store.attributes import parse_bool
+
+FROM_FRONTEND: Final = "*"
+"""The name that asks for the one in the result's metadata."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ class ImageExporter:
         """The names, and whether each also gets its `@digest` form."""
         options = self._options
         text = options.commit.name
-        if text == "*":
-            text = source.metadata.get("image.name", b"*").decode()
+        if text == FROM_FRONTEND:
+            text = source.metadata.get("image.name", text.encode()).decode() or text
         names = [name for name in text.split(",") if name]
         canonical = options.name_canonical
         if options.dangling_prefix and not (options.dangling_empty_only and names):
@@ -103,15 +107,17 @@ class ImageExporter:
 
     async def _store(self, delivery: Delivery, names: Iterable[str], canonical: bool) -> None:
         """Blobs before names: a name always has all that it names."""
-        names = list(names)
+        # A name that was to come from the frontend, and did not.
+        names = [name for name in names if name != FROM_FRONTEND]
         if names and not self._options.allow_incomplete:
             await delivery.bring_all()
         root = delivery.committed.root
         for name in names:
             async with step(delivery.ctx.progress, f"naming to {name}"):
-                self._services.images.set(_stored_name(name), root)
+                full = _full_name(name)
+                self._services.images.set(full, root)
                 if canonical and "@" not in name:
-                    self._services.images.set(_stored_name(f"{name}@{root.digest}"), root)
+                    self._services.images.set(_full_name(f"{name}@{root.digest}"), root)
 
     async def _unpack(self, delivery: Delivery) -> None:
         await all_of(
@@ -121,8 +127,8 @@ class ImageExporter:
         )
 
 
-def _stored_name(name: str) -> str:
+def _full_name(name: str) -> str:
     try:
         return reference.normalize(name)
-    except CrozeError:
-        return name
+    except CrozeError as error:
+        raise error.wrap(f"invalid image name {name}") from None

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
-from croze.errors import NotFound
+from croze.errors import InvalidRequest, NotFound
+from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import ImageRecord
@@ -44,8 +45,11 @@ class DiskImageStore:
             self._rows[str(name)] = msgspec.msgpack.decode(data, type=_Row)
 
     def set(self, name: str, target: Descriptor, labels: Mapping[str, str] | None = None) -> None:
-        """See `ImageStore.set`. Raises `NotFound` if the target's blob is not in the store."""
+        """See `ImageStore.set`. Raises `NotFound` if the target's blob is not in the store, and
+        `InvalidRequest` for what is not the full name of an image."""
         self._blobs.path(target.digest)
+        if reference.normalize(name) != name:
+            raise InvalidRequest(f"not the full name of an image: {name}")
         row = _Row(target, time.time_ns(), dict(labels or {}))
         data = msgspec.msgpack.encode(row)
         self._db.write("INSERT OR REPLACE INTO images VALUES (?, ?)", name, data)
