@@ -30,6 +30,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from croze import errors
 from croze.api import errdefs_pb2, ops_pb2
+from croze.files.redact import redact_text
 from croze.gotypes.strings import shown
 from croze.rpc.channels import HEADERS_LIMIT_BYTES
 
@@ -141,7 +142,7 @@ def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status
     if (plain and code is not grpc.StatusCode.CANCELLED) or isinstance(known, errors.ExitError):
         details.append(_encode_own_code(known))
         code = grpc.StatusCode.UNKNOWN if plain else code
-    message = shown(str(known))
+    message = redact_text(shown(str(known)))
     return _fitting(status_pb2.Status(code=code.value[0], message=message, details=details))
 
 

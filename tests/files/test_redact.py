@@ -18,6 +18,7 @@ CASES = {
     "ssh://git@host.tld/x.git": "ssh://xxxxx@host.tld/x.git",
     "git@github.com:moby/buildkit.git": "git@github.com:moby/buildkit.git",
     "./a@b": "./a@b",
+    "see https://a:b@c": "see https://a:b@c",
     f"oci-layout://id:latest@sha256:{'a' * 64}": f"oci-layout://id:latest@sha256:{'a' * 64}",
 }
 

@@ -166,5 +166,5 @@ def test_remotes() -> None:
     assert remote("git://github.com/a/b.git#main:x") == "https://github.com/a/b.git"
     assert remote("git://h/a", "git@h:a") == "git@h:a"
     assert remote("git://h/a", "ssh://git@h/a") == "ssh://git@h/a"
-    assert GitOptions("https://u:secret@h/a").shown == "https://u:xxxxx@h/a"
+    assert GitOptions("https://u:secret@h/a").shown == "https://xxxxx:xxxxx@h/a"
     assert parse_options(SourceRequest("git://h/a#b:../../x", {})).subdir == "x"

@@ -153,7 +153,9 @@ async def test_what_goes_wrong(workshop: Workshop, sources: HttpSources, site: S
         with pytest.raises(CrozeError, match="invalid response status 404"):
             await source(sources, f"http://{host}/missing").key(ctx, 0)
     port = free_port()
-    with pytest.raises(Unavailable, match=r'Get "http://u:xxxxx@.*: connect: connection refused'):
+    with pytest.raises(
+        Unavailable, match=r'Get "http://xxxxx:xxxxx@.*: connect: connection refused'
+    ):
         await source(sources, f"http://u:secret@127.0.0.1:{port}/x").key(ctx, 0)
     with pytest.raises(InvalidRequest, match=r'invalid value for http\.perm "rwx"'):
         source(sources, "http://x/y", {"perm": "rwx"})

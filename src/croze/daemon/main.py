@@ -15,6 +15,7 @@ from croze.daemon.places import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Asked, Settings, help_text, settings
 from croze.errors import CrozeError, PermissionDenied
+from croze.files.redact import redact_text
 from croze.fs.userns import in_user_namespace
 
 log = logging.getLogger("croze")
@@ -23,24 +24,31 @@ LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL", "PANIC": "CRITICAL"}
 """logrus's names that Python has others for."""
 
 
+class TextLines(logging.Formatter):
+    """A line of text for each record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_text(super().format(record))
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line, with logrus's keys, which BuildKit's log readers expect."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
             "level": record.levelname.lower(),
-            "msg": record.getMessage(),
+            "msg": redact_text(record.getMessage()),
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
         }
         if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
+            entry["error"] = redact_text(self.formatException(record.exc_info))
         return json.dumps(entry)
 
 
 def set_up_logging(settings: Settings) -> None:
     """Log to stderr, in the format and at the level of the settings."""
     handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    text = TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonLines() if settings.config.log.format == "json" else text)
     root = logging.getLogger()
     root.addHandler(handler)

@@ -15,11 +15,14 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.aio.threads import in_thread
 from croze.api import control_pb2
+from croze.api.attr_pb2 import Attr
+from croze.api.attrs import of_attrs, to_attrs
 from croze.daemon import failure
 from croze.daemon.observing import Telemetry
 from croze.daemon.status import responses
 from croze.errors import CrozeError
 from croze.export.attestations import PAYLOAD_TYPE, PREDICATE_TYPE
+from croze.files.redact import redact_text
 from croze.history import logs
 from croze.history.history import BuildHistory, Finalizer
 from croze.image.descriptor import Descriptor
@@ -176,16 +179,21 @@ async def recording(
 
 def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:
     """What is known of a build before it starts."""
-    exporters = [control_pb2.Exporter(Type=e.Type, Attrs=e.Attrs) for e in request.Exporters]
+    exporters = [control_pb2.Exporter(Type=e.Type, Attrs=_safe(e.Attrs)) for e in request.Exporters]
     if not exporters and request.ExporterDeprecated:
         kind, given = request.ExporterDeprecated, request.ExporterAttrsDeprecated
-        exporters = [control_pb2.Exporter(Type=kind, Attrs=given)]
+        exporters = [control_pb2.Exporter(Type=kind, Attrs=_safe(given))]
     return control_pb2.BuildHistoryRecord(
         Ref=request.Ref,
         Frontend=request.Frontend,
-        FrontendAttrs=request.FrontendAttrs,
+        FrontendAttrs=_safe(request.FrontendAttrs),
         Exporters=exporters,
     )
+
+
+def _safe(attrs: Sequence[Attr]) -> list[Attr]:
+    """Records are kept, and shown to whoever may use the daemon."""
+    return to_attrs({key: redact_text(value) for key, value in of_attrs(attrs).items()})
 
 
 async def put(blobs: DiskBlobStore, data: bytes, media_type: str) -> control_pb2.Descriptor:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError, InvalidRequest, Unsupported, VertexDetail
+from croze.files.redact import redact_text
 from croze.grpc_errors import root_cause
 from croze.image.platform import Platform, default_platform, normalize
 from croze.llb.marshal import digest_bytes, marshal_op
@@ -215,7 +216,7 @@ def _vertex(
         llb_digest=node.digest if ignore else "",
         op=_loaded(node, default),
         inputs=inputs,
-        name=name,
+        name=redact_text(name),
         ignore_cache=ignore,
         export_cache=metadata.export_cache.Value if metadata.HasField("export_cache") else None,
         description=description,

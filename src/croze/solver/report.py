@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from croze.errors import Range, SourceDetail
+from croze.files.redact import redact_text
 from croze.solver.contract import Vertex
 from croze.status import (
     ProgressGroup,
@@ -131,7 +132,7 @@ class VertexReporter:
         self._change(replace(self.state, started=now(), completed=None, cached=cached, error=""))
 
     def complete(self, *, error: str = "") -> None:
-        self._change(replace(self.state, completed=now(), error=error))
+        self._change(replace(self.state, completed=now(), error=redact_text(error)))
 
     def log(self, stream: int, data: bytes) -> None:
         self.append(VertexLog(self._digest, stream, data, now()))

@@ -158,7 +158,7 @@ class GitSources:
         async with self._client(options, ctx) as git:
             ref = options.ref or await _default_branch(git, options)
             try:
-                out = await git.run("ls-remote", "--", options.remote, ref, f"{ref}^{{}}")
+                out = await git.run("ls-remote", "--", options.shown, ref, f"{ref}^{{}}")
             except GitFailed as err:
                 raise err.wrap(f"failed to fetch remote {options.shown}") from err
         return choose(ref, out)
@@ -177,7 +177,7 @@ class GitSources:
         self, options: GitOptions, found: GitCommit, ctx: SourceContext
     ) -> ImmutableRef:
         """The checkout, made unless an earlier one is here."""
-        name = f"{options.remote}#{git_key(options, found)}"
+        name = f"{options.kept_name}#{git_key(options, found)}"
         name += "(writable)" if _writable(ctx) else ""
         async with self._locks.hold(name):
             for id in self._refs.find(**{_SNAPSHOT: name}):
@@ -236,7 +236,7 @@ class GitSources:
             if sha256 is None:
                 bundle = await self._bundle(options, ctx)
                 sha256 = await git_bundle.is_sha256(git, bundle)
-            repo = await self._repository(options.remote, options.shown)
+            repo = await self._repository(options.kept_name, options.shown)
             try:
                 async with repo.mounted(readonly=False) as root:
                     bare = git.within(git_dir=str(root))
@@ -283,7 +283,7 @@ class GitSources:
                 hosts = os.path.join(folder, "known_hosts")
                 await in_thread(Path(hosts).write_text, options.known_hosts)
             yield Git(
-                config=await self._authorization(options, ctx),
+                config=[*await self._authorization(options, ctx), *options.stands_for],
                 ssh_socket=socket,
                 known_hosts=hosts,
                 log=lambda data: ctx.progress.log(2, data),
@@ -356,7 +356,7 @@ def _scope(remote: str) -> str:
 
 async def _default_branch(git: Git, options: GitOptions) -> str:
     try:
-        out = await git.run("ls-remote", "--symref", "--", options.remote, "HEAD")
+        out = await git.run("ls-remote", "--symref", "--", options.shown, "HEAD")
     except GitFailed as err:
         raise err.wrap(f"error fetching default branch for repository {options.shown}") from err
     found = _DEFAULT_BRANCH.search(out)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from croze.errors import CrozeError, Unavailable
+from croze.files.redact import redact_text
 from croze.registry.transport import Retry, with_retries
 
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -107,10 +108,11 @@ class Git:
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.shield(process.wait())
             raise
-        if self.log is not None and told:
-            self.log(told)
+        said = redact_text(told.decode("utf-8", "surrogateescape"))
+        if self.log is not None and said:
+            self.log(said.encode("utf-8", "surrogateescape"))
         if process.returncode:
-            raise GitFailed(told.decode("utf-8", "replace"), process.returncode)
+            raise GitFailed(said, process.returncode)
         return out
 
     def _environment(self) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ async def prepare(git: Git, options: GitOptions, *, sha256: bool) -> None:
         return
     kind = ["--object-format=sha256"] if sha256 else []
     await git.run("-c", "init.defaultBranch=master", "init", "--bare", *kind)
-    await git.run("remote", "add", "origin", options.remote)
+    await git.run("remote", "add", "origin", options.shown)
 
 
 async def _has(git: Git, object: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.files.redact import redact
 from croze.image import reference
 from croze.image.reference import Reference
 from croze.sources.contract import SourceRequest
@@ -66,8 +69,26 @@ class GitOptions:
 
     @property
     def shown(self) -> str:
-        """The remote without a password in it."""
-        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:xxxxx@", self.remote)
+        """The remote without user and password in it: as it is shown, and as git is told it. What
+        it stands for goes to git by its environment alone (`stands_for`)."""
+        return redact(self.remote)
+
+    @property
+    def stands_for(self) -> list[tuple[str, str]]:
+        """git's configuration that makes `shown` mean the remote, and all else of its host for the
+        same user, such as submodules."""
+        if self.shown == self.remote:
+            return []
+        real, told = (urlsplit(url) for url in (self.remote, self.shown))
+        scheme = real.scheme
+        return [(f"url.{scheme}://{real.netloc}/.insteadOf", f"{scheme}://{told.netloc}/")]
+
+    @property
+    def kept_name(self) -> str:
+        """What the remote is called in what is kept: nobody can read a password from it."""
+        if self.shown == self.remote:
+            return self.remote
+        return f"{self.shown} {hashlib.sha256(self.remote.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)

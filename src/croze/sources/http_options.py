@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.files.redact import redact
 from croze.image import gojson
 from croze.image.manifest import digest_of
 from croze.image.reference import check_digest
@@ -43,9 +44,8 @@ class HttpOptions:
 
     @property
     def shown(self) -> str:
-        """The URL as messages have it: without a password, and in ASCII."""
-        hidden = re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:xxxxx@", self.url)
-        return quote(hidden, safe=string.punctuation)
+        """The URL as messages have it: without user and password, and in ASCII."""
+        return quote(redact(self.url), safe=string.punctuation)
 
 
 @dataclass(frozen=True)
