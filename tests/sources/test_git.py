@@ -81,6 +81,30 @@ async def test_a_clone(workshop: Workshop, sources: GitSources, remote: Remote) 
     assert key == f"{commit}.git#refs/heads/main"
 
 
+async def test_a_clone_knows_what_was_asked_for(
+    workshop: Workshop, sources: GitSources, remote: Remote
+) -> None:
+    """As a branch and as a tag, so that `git describe --tags` says the same as with BuildKit."""
+    commit = remote.commit({"a": "1"})
+    remote.git("tag", "light")
+    remote.git("tag", "-a", "-m", "t", "heavy")
+    expected = {
+        "": ["refs/heads/main", "refs/tags/main"],
+        "#light": ["refs/heads/light", "refs/tags/light"],
+        "#heavy": ["refs/tags/heavy"],
+        f"#{commit}": [],
+    }
+    for fragment, names in expected.items():
+        found = source(sources, remote, fragment, {"keepgitdir": "true"})
+        ref = await found.snapshot(workshop.source_context())
+        assert ref is not None
+        async with ref.mounted(readonly=True) as root:
+            git = Git(git_dir=str(root / ".git"), work_tree=str(root))
+            listed = await git.run("for-each-ref", "--format=%(refname)")
+        await ref.release()
+        assert listed.split() == names
+
+
 async def test_submodules(
     workshop: Workshop, sources: GitSources, remote: Remote, server: tuple[Path, str]
 ) -> None:
@@ -92,6 +116,10 @@ async def test_submodules(
     ctx = workshop.source_context()
     with_module = await files(await source(sources, remote).snapshot(ctx))
     assert set(with_module) == {"a", ".gitmodules", "mod/m"}
+    said = b"".join(workshop.progress.logs).decode()
+    assert "ref: refs/heads/main\tHEAD\n" in said
+    assert f"{remote.git('rev-parse', 'HEAD')}\trefs/heads/main\n" in said
+    assert "Submodule path 'mod': checked out '" in said
     skipping = source(sources, remote, "", {"skipsubmodules": "true"})
     assert set(await files(await skipping.snapshot(ctx))) == {"a", ".gitmodules"}
     allow = ("-c", "protocol.file.allow=always")

@@ -23,7 +23,7 @@ async def check_out(
     place, object = target, found.object
     try:
         if options.keep_git_dir and not options.subdir:
-            used = await _clone(git, target, found.ref, object, options.shown)
+            used = await _clone(git, target, _asked(options, found), object, options.shown)
         else:
             if options.subdir:
                 place = tempfile.mkdtemp(prefix="checkout", dir=target)
@@ -50,14 +50,37 @@ async def _clone(git: Git, target: str, ref: str, object: str, shown: str) -> Gi
     await clone.run("remote", "add", "origin", f"file://{git.git_dir}")
     name = f"refs/buildkit/{secrets.token_hex(12)}"
     await git.run("update-ref", name, object)
-    wanted = name if is_commit(ref) else f"{name}:{ref}"
-    await clone.run("fetch", "-u", "--depth=1", "--", "origin", wanted)
+    annotated = (await git.run("cat-file", "-t", object)).strip() == "tag"
+    wanted = [f"{name}:{own}" for own in _own_names(ref, annotated=annotated)] or [name]
+    await clone.run("fetch", "-u", "--depth=1", "--", "origin", *wanted)
     await git.run("update-ref", "-d", name)
     await clone.run("checkout", "FETCH_HEAD")
     await clone.run("remote", "set-url", "origin", shown)
     await clone.run("reflog", "expire", "--all", "--expire=now")
     _remove(os.path.join(target, ".git", "FETCH_HEAD"))
     return clone
+
+
+def _asked(options: GitOptions, found: GitCommit) -> str:
+    return options.ref or found.ref.removeprefix("refs/heads/")
+
+
+def _own_names(ref: str, *, annotated: bool) -> list[str]:
+    """What the clone calls what was asked for as `ref`: a branch, also where it is a tag without a
+    message, and a tag. (BuildKit keeps all that it has fetched as tags, and git follows those.)"""
+    if is_commit(ref):
+        return []
+    tag = ref if ref.startswith("refs/tags/") else f"refs/tags/{ref}"
+    if annotated:
+        return [tag]
+    return list(dict.fromkeys((_local_name(ref), tag)))
+
+
+def _local_name(ref: str) -> str:
+    """Where git fetches to when it is told a short name."""
+    if ref.startswith("refs/"):
+        return ref
+    return f"refs/{ref}" if ref.startswith(("heads/", "tags/", "remotes/")) else f"refs/heads/{ref}"
 
 
 def _remove(path: str) -> None:

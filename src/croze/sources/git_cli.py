@@ -15,10 +15,13 @@ from dataclasses import dataclass, field, replace
 
 from croze.errors import CrozeError, Unavailable
 from croze.files.redact import redact_text
+from croze.gotypes.strings import from_bytes, to_bytes
 from croze.registry.transport import Retry, with_retries
 
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _NETWORK = ("ls-remote", "fetch", "submodule")
+_ANSWERS = {"ls-remote", "submodule", "init"}
+"""Commands whose standard output is for the user, too; that of others may be any file."""
 _FLAKY = re.compile(
     "returned error: (?:429|5..)|Connection (?:reset|timed out)|early EOF|RPC failed|hung up|"
     "unexpected disconnect|Operation timed out|Empty reply from server|transfer closed|"
@@ -40,7 +43,7 @@ class GitFailed(CrozeError):
 @dataclass(frozen=True)
 class Git:
     """How git is run. `config` is given by environment, so that secrets show in no process list.
-    `log` gets what git writes to standard error."""
+    `log` gets what git writes to standard error, and of some commands what they answer."""
 
     git_dir: str = ""
     work_tree: str = ""
@@ -108,9 +111,11 @@ class Git:
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.shield(process.wait())
             raise
-        said = redact_text(told.decode("utf-8", "surrogateescape"))
-        if self.log is not None and said:
-            self.log(said.encode("utf-8", "surrogateescape"))
+        said = redact_text(from_bytes(told))
+        if self.log is not None:
+            answer = redact_text(from_bytes(out)) if _ANSWERS.intersection(args[:3]) else ""
+            if said or answer:
+                self.log(to_bytes(said + answer))
         if process.returncode:
             raise GitFailed(said, process.returncode)
         return out
