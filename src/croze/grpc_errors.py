@@ -5,9 +5,9 @@ BuildKit's typed errors (`util/grpcerrors`, `solver/errdefs`): an `Any` whose ty
 `github.com/moby/buildkit/errdefs.<Name>+json` and whose value is JSON. `Solve` is proto-JSON, the
 others use the field names of the `.proto`.
 
-BuildKit reports nearly every failed build as `UNKNOWN`, and its clients put any other code in
-front of the message. So `plain=True` (what `Control.Solve` wants) sends `UNKNOWN`, and the real
-code in a detail of our own that other clients ignore.
+BuildKit reports nearly every error as `UNKNOWN`, and its clients put any other code in front of the
+message. So the services of the daemon send `UNKNOWN`, and the real code in a detail of our own that
+other clients ignore (`plain`, the default).
 """
 
 from __future__ import annotations
@@ -367,7 +367,7 @@ def _decode_solve(value: bytes) -> errors.SolveDetail | None:
 # -- for servicers and clients --------------------------------------------------------------
 
 
-async def abort(context: Context, error: BaseException, *, plain: bool = False) -> None:
+async def abort(context: Context, error: BaseException, *, plain: bool = True) -> None:
     """End a call with the status of `error`. Always raises."""
     status = to_status(error, plain=plain)
     trailer = ((DETAILS_KEY, status.SerializeToString()),) if status.details else ()
@@ -375,9 +375,13 @@ async def abort(context: Context, error: BaseException, *, plain: bool = False) 
 
 
 @asynccontextmanager
-async def aborting(context: Context, *, plain: bool = False) -> AsyncIterator[None]:
+async def aborting(context: Context, *, plain: bool = True) -> AsyncIterator[None]:
     """Inside a servicer's method: any error ends the call with its status. A cancellation that
-    comes from the peer goes on; one from within is reported as `CANCELLED`."""
+    comes from the peer goes on; one from within is reported as `CANCELLED`.
+
+    With `plain` the code is `UNKNOWN`, as BuildKit's own services have it for nearly all; without
+    where peers look at the code: the services of containerd, and those of a session.
+    """
     try:
         yield
     except (grpc.aio.AbortError, GeneratorExit):
@@ -404,10 +408,22 @@ def unary(
     method: Callable[[S, Q, Context], Awaitable[R]],
 ) -> Callable[[S, Q, Context], Awaitable[R]]:
     """Decorator of a servicer's method with one answer: `aborting` around it."""
+    return _unary(method, plain=True)
 
+
+def coded_unary(
+    method: Callable[[S, Q, Context], Awaitable[R]],
+) -> Callable[[S, Q, Context], Awaitable[R]]:
+    """`unary` for peers that look at the code."""
+    return _unary(method, plain=False)
+
+
+def _unary(
+    method: Callable[[S, Q, Context], Awaitable[R]], *, plain: bool
+) -> Callable[[S, Q, Context], Awaitable[R]]:
     @functools.wraps(method)
     async def call(self: S, request: Q, context: Context) -> R:
-        async with aborting(context):
+        async with aborting(context, plain=plain):
             return await method(self, request, context)
         raise AssertionError("aborting always raises")
 

@@ -27,7 +27,7 @@ class Shapes:
 
     async def one(self, request: bytes, context: Context) -> bytes:
         self.seen.append(CURRENT.get())
-        async with aborting(context):
+        async with aborting(context, plain=False):
             if not request:
                 raise NotFound("nothing")
         return request

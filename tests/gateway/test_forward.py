@@ -110,6 +110,31 @@ async def test_solve_read_and_return(tmp_path: Path) -> None:
     assert world.ran == ["ctx"]
 
 
+async def test_errors_have_no_code_that_clients_would_print(tmp_path: Path) -> None:
+    """BuildKit's are `UNKNOWN`; what they are is in a detail that our own client reads."""
+    async with client(World({"ctx": tmp_path}), tmp_path) as c:
+        asked = pb.SolveRequest(Definition=local("ctx"), allowResultReturn=True)
+        ref = (await c.stub.Solve(asked, metadata=METADATA)).result.refDeprecated
+        read = pb.ReadFileRequest(Ref=ref, FilePath=b"nope")
+        image = pb.ResolveImageConfigRequest(Ref="BAD::")
+        for call in (
+            c.stub.ReadFile(read, metadata=METADATA),
+            c.stub.ReadFile(pb.ReadFileRequest(Ref=ref, FilePath=b"/"), metadata=METADATA),
+            c.stub.ReadDir(pb.ReadDirRequest(Ref="zz"), metadata=METADATA),
+            c.stub.StatFile(pb.StatFileRequest(Ref=ref, Path=b"x"), metadata=METADATA),
+            c.stub.ResolveImageConfig(image, metadata=METADATA),
+            c.stub.ReleaseContainer(pb.ReleaseContainerRequest(ContainerID="x"), metadata=METADATA),
+            c.stub.Ping(pb.PingRequest()),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await call
+            assert failed.value.code() is grpc.StatusCode.UNKNOWN, failed.value.details()
+        with pytest.raises(NotFound, match=r"^open nope: no such file"), translated():
+            await c.stub.ReadFile(read, metadata=METADATA)
+        await c.stub.Return(pb.ReturnRequest(), metadata=METADATA)
+        await c.served.result()
+
+
 async def test_old_clients_get_ids(tmp_path: Path) -> None:
     world = World({"ctx": tmp_path})
     async with client(world, tmp_path) as c:

@@ -11,7 +11,7 @@ from croze.aio.threads import in_thread
 from croze.api import content_pb2, content_pb2_grpc
 from croze.daemon.status import timestamp
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.grpc_errors import Context, aborting, unary
+from croze.grpc_errors import Context, aborting, coded_unary
 from croze.store.blobs import DiskBlobStore
 
 CHUNK_BYTES = 1 << 20
@@ -25,7 +25,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
     def __init__(self, blobs: DiskBlobStore) -> None:
         self._blobs = blobs
 
-    @unary
+    @coded_unary
     async def Info(
         self, request: content_pb2.InfoRequest, context: Context
     ) -> content_pb2.InfoResponse:
@@ -41,7 +41,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
     async def List(
         self, request: content_pb2.ListContentRequest, context: Context
     ) -> AsyncIterator[content_pb2.ListContentResponse]:
-        async with aborting(context):
+        async with aborting(context, plain=False):
             digests = self._blobs.digests()
             for at in range(0, len(digests), _LISTED_AT_ONCE):
                 part = digests[at : at + _LISTED_AT_ONCE]
@@ -51,7 +51,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
     async def Read(
         self, request: content_pb2.ReadContentRequest, context: Context
     ) -> AsyncIterator[content_pb2.ReadContentResponse]:
-        async with aborting(context):
+        async with aborting(context, plain=False):
             total = self._blobs.size(request.digest)
             if not 0 <= request.offset <= total:
                 raise InvalidRequest(f"read past object length {total} bytes")
@@ -64,37 +64,37 @@ class ContentService(content_pb2_grpc.ContentServicer):
                     yield content_pb2.ReadContentResponse(offset=at, data=data)
                     at += len(data)
 
-    @unary
+    @coded_unary
     async def ListStatuses(
         self, request: content_pb2.ListStatusesRequest, context: Context
     ) -> content_pb2.ListStatusesResponse:
         return content_pb2.ListStatusesResponse()
 
-    @unary
+    @coded_unary
     async def Status(
         self, request: content_pb2.StatusRequest, context: Context
     ) -> content_pb2.StatusResponse:
         raise NotFound(f"ingest {request.ref} not found")
 
-    @unary
+    @coded_unary
     async def Update(
         self, request: content_pb2.UpdateRequest, context: Context
     ) -> content_pb2.UpdateResponse:
         raise CrozeError(_READ_ONLY)
 
-    @unary
+    @coded_unary
     async def Delete(
         self, request: content_pb2.DeleteContentRequest, context: Context
     ) -> empty_pb2.Empty:
         raise CrozeError(_READ_ONLY)
 
-    @unary
+    @coded_unary
     async def Abort(self, request: content_pb2.AbortRequest, context: Context) -> empty_pb2.Empty:
         raise CrozeError(_READ_ONLY)
 
     async def Write(
         self, request_iterator: AsyncIterator[content_pb2.WriteContentRequest], context: Context
     ) -> AsyncIterator[content_pb2.WriteContentResponse]:
-        async with aborting(context):
+        async with aborting(context, plain=False):
             raise CrozeError(_READ_ONLY)
             yield content_pb2.WriteContentResponse()

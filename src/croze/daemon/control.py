@@ -26,8 +26,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def Solve(
         self, request: control_pb2.SolveRequest, context: Context
     ) -> control_pb2.SolveResponse:
-        # `plain`: BuildKit's build errors carry no code, and its clients print one if there is.
-        async with aborting(context, plain=True):
+        async with aborting(context):
             with self._engine.activity.one(), self._engine.builds.one():
                 response = await build.run(self._engine, request)
             self._engine.gc.nudge()

@@ -37,7 +37,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
     async def RemoveImage(
         self, request: engine_pb2.RemoveImageRequest, context: Context
     ) -> engine_pb2.RemoveImageResponse:
-        async with aborting(context, plain=True):
+        async with aborting(context):
             self._engine.store.images.delete(find_image(self._engine, request.name).name)
             return engine_pb2.RemoveImageResponse()
         raise AssertionError("aborting always raises")
@@ -51,7 +51,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
     async def Run(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
     ) -> None:
-        async with aborting(context, plain=True):
+        async with aborting(context):
             outgoing = run_image.Outgoing()
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:

@@ -1,13 +1,15 @@
-"""Where in the user's files a failed vertex comes from."""
+"""What an error is about: the lines of the user's files, the image that was asked for."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError, SourceDetail, VertexDetail
 from croze.grpc_errors import source_detail
+from croze.solver.failures import fresh_copy
 
 
 def sources(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceDetail]:
@@ -47,3 +49,14 @@ def _readers(definition: ops_pb2.Definition, digest: str) -> list[str]:
         elif any(i.digest == digest for i in op.inputs):
             found.append(name)
     return found if download else []
+
+
+@contextmanager
+def resolving(ref: str) -> Iterator[None]:
+    """Errors say which image it was about."""
+    try:
+        yield
+    except CrozeError as error:
+        # A copy: whoever asks the same question gets the same error.
+        failure = fresh_copy(error).wrap(f"failed to resolve source metadata for {ref}")
+        raise failure from error.__cause__

@@ -18,7 +18,7 @@ from typing import TypeVar
 from croze.api import gateway_pb2, ops_pb2, policy_pb2
 from croze.dockerfile.resolver import OciStore, ReplacedImage, ResolvedImage
 from croze.errors import CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
-from croze.gateway import source_meta, verify, wire
+from croze.gateway import blame, source_meta, verify, wire
 from croze.gateway.containers import Containers
 from croze.gateway.contract import BridgeServices, FrontendRequest, SolveRequest
 from croze.gateway.imports import CacheImports
@@ -187,10 +187,11 @@ class Bridge:
         oci_store: OciStore | None = None,
     ) -> ResolvedImage:
         """An image's digest and config, if policies allow it."""
-        ref = await self._decide_image(ref, oci_store, platform)
-        return await self.ask_image(
-            ref, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
-        )
+        with blame.resolving(ref):
+            decided = await self._decide_image(ref, oci_store, platform)
+            return await self.ask_image(
+                decided, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
+            )
 
     async def ask_image(
         self,

@@ -65,7 +65,7 @@ class Containers:
     def get(self, id: str) -> GatewayContainer:
         found = self._open.get(id)
         if found is None:
-            raise NotFound(f'container "{id}" previously released or not created')
+            raise NotFound(f"container details for {id} not found")
         return found
 
     def check(self, id: str) -> None:

@@ -93,13 +93,13 @@ class BridgeService(gateway_pb2_grpc.LLBBridgeServicer):
     async def Solve(
         self, request: gateway_pb2.SolveRequest, context: Context
     ) -> gateway_pb2.SolveResponse:
-        async with aborting(context, plain=True):
+        async with aborting(context):
             return await (await self._build(context, "Solve")).solve(request)
 
     async def Evaluate(
         self, request: gateway_pb2.EvaluateRequest, context: Context
     ) -> gateway_pb2.EvaluateResponse:
-        async with aborting(context, plain=True):
+        async with aborting(context):
             return await (await self._build(context, "Evaluate")).evaluate(request)
 
     async def ReadFile(

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from croze.api import ops_pb2
 from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
-from croze.errors import CrozeError, Range, SourceDetail
+from croze.errors import Range, SourceDetail
 from croze.gateway.bridge import Bridge
 from croze.gateway.contract import FrontendRequest
 from croze.gateway.results import BridgeRef
 from croze.gotypes.strings import from_bytes
 from croze.image.platform import Platform
-from croze.solver.failures import fresh_copy
 from croze.sources.facts import Wanted
 
 
@@ -33,14 +32,9 @@ class BridgeResolver:
         log_name: str,
         oci_store: OciStore | None = None,
     ) -> ResolvedImage:
-        try:
-            return await self._bridge.resolve_image(
-                ref, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
-            )
-        except CrozeError as error:
-            # A copy: whoever asks the same question gets the same error.
-            failure = fresh_copy(error).wrap(f"failed to resolve source metadata for {ref}")
-            raise failure from error.__cause__
+        return await self._bridge.resolve_image(
+            ref, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
+        )
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
         facts = await self._bridge.source_facts(

@@ -17,7 +17,7 @@ from croze.api import gateway_pb2, ops_pb2
 from croze.api.attrs import of_attrs
 from croze.dockerfile.resolver import OciStore
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.gateway import caps, files, source_meta
+from croze.gateway import blame, caps, files, source_meta
 from croze.gateway.bridge import Bridge
 from croze.gateway.containers import Containers
 from croze.gateway.contract import SolveRequest
@@ -146,18 +146,19 @@ class ServedBuild:
     ) -> gateway_pb2.ResolveImageConfigResponse:
         is_layout = request.ResolverType == _RESOLVER_LAYOUT
         scheme = source_meta.LAYOUT if is_layout else source_meta.IMAGE
-        decided = await self._bridge.decide(
-            ops_pb2.SourceOp(identifier=f"{scheme}://{request.Ref}"),
-            list(request.SourcePolicies),
-            platform=request.Platform if request.HasField("Platform") else None,
-        )
-        found = await self._bridge.ask_image(
-            decided.identifier.partition("://")[2],
-            platform=source_meta.platform_in(request),
-            mode=request.ResolveMode,
-            log_name=request.LogName,
-            oci_store=OciStore(request.SessionID, request.StoreID) if is_layout else None,
-        )
+        with blame.resolving(request.Ref):
+            decided = await self._bridge.decide(
+                ops_pb2.SourceOp(identifier=f"{scheme}://{request.Ref}"),
+                list(request.SourcePolicies),
+                platform=request.Platform if request.HasField("Platform") else None,
+            )
+            found = await self._bridge.ask_image(
+                decided.identifier.partition("://")[2],
+                platform=source_meta.platform_in(request),
+                mode=request.ResolveMode,
+                log_name=request.LogName,
+                oci_store=OciStore(request.SessionID, request.StoreID) if is_layout else None,
+            )
         return gateway_pb2.ResolveImageConfigResponse(
             Digest=found.digest, Config=found.config, Ref=found.ref
         )
@@ -213,7 +214,8 @@ class ServedBuild:
             return None
         ref = self._refs.get(id)
         if ref is None:
-            raise NotFound(f"no such ref: {id}")
+            known = " ".join(sorted(self._refs))
+            raise NotFound(f"no such ref: {id}, all [{known}]")
         return ref
 
     def _need(self, id: str) -> BridgeRef:

@@ -53,7 +53,7 @@ def unary(call: Callable[[Q, Context], Awaitable[R]], request: type[Q]) -> Handl
 
     def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
         async def handle(message: Q, context: Context) -> R:
-            async with aborting(context):
+            async with aborting(context, plain=False):
                 _check_peer(context, peer)
                 return await call(message, context)
             raise AssertionError("aborting always raises")
@@ -74,7 +74,7 @@ def stream(
 
     def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
         async def handle(messages: AsyncIterator[Q], context: Context) -> None:
-            async with aborting(context):
+            async with aborting(context, plain=False):
                 _check_peer(context, peer)
                 await call(messages, context)
 
@@ -92,7 +92,7 @@ def raw_stream(call: Callable[[AsyncIterator[bytes], Context], Awaitable[None]])
 
     def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
         async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
-            async with aborting(context):
+            async with aborting(context, plain=False):
                 _check_peer(context, peer)
                 await call(messages, context)
 
@@ -106,7 +106,7 @@ def unary_stream(call: Callable[[Q, Context], Awaitable[None]], request: type[Q]
 
     def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
         async def handle(message: Q, context: Context) -> None:
-            async with aborting(context):
+            async with aborting(context, plain=False):
                 _check_peer(context, peer)
                 await call(message, context)
 

@@ -104,7 +104,8 @@ def _lift(place: str, subdir: str, target: str) -> None:
             mode = os.lstat(path).st_mode
         except FileNotFoundError as err:
             raise NotFound(
-                f'invalid subdir {subdir}: failed to lstat "{walked}": no such file or directory'
+                f'invalid subdir {subdir}: failed to lstat "{walked}":'
+                f" statat {walked}: no such file or directory"
             ) from err
         if not stat.S_ISDIR(mode):
             raise InvalidRequest(
