@@ -93,7 +93,8 @@ class ActiveEdge:
         """Keys of `result`; unlike `keys` also those of a forced run."""
         self.forced = False
         """The result was made on purpose although the cache may have one, or rests on such a
-        result: what the cache has under its keys is not what was asked for."""
+        result. Nobody finds anything by the keys of the first; by those of the others they do, as
+        in BuildKit: only what reads a forced result itself runs again for sure."""
         self.error: CrozeError | None = None
         self.changed: list[ActiveInput] = []
         self.inputs: tuple[ActiveInput, ...] = ()
@@ -412,7 +413,7 @@ class ActiveEdge:
     def _finish(self, result: Result, keys: tuple[str, ...]) -> None:
         self.result = result
         self.result_keys = keys
-        if not self.forced:
+        if not self.vertex.vertex.ignore_cache:
             for key in keys:
                 self.add_key(key)
         self._set_level(COMPLETE)
