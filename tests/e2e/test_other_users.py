@@ -1,168 +1,198 @@
-"""A second user of the machine, beside a daemon: nothing of its state can be read, while what it
-puts into images has the modes that it always had."""
+"""Another user of the machine who lies in wait where this user's sockets and locks will be."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
+import signal
 import subprocess
-import tarfile
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from croze.fs.remove import remove_tree
-from tests.e2e.sandbox import CROZE, Sandbox, execute
-from tests.e2e.test_build import base
+from tests.e2e.sandbox import Done, Sandbox, execute
+from tests.e2e.users import ordinary_user, shared_python, user_sandbox
 
-SECRET = "the-secret-of-this-test"
-NOBODY = 65534
-SEEN = 'while IFS= read -r path; do [ -r "$path" ] || [ -x "$path" ] && echo "$path"; done; true'
+THIEF = """\
+import os, select, socket, sys
+folder, precious, *names = sys.argv[1:]
+os.mkdir(folder)
+os.chmod(folder, 0o777)
+os.symlink(precious, f"{folder}/start.lock")
+os.symlink(precious, f"{folder}/warm.lock")
+listeners = []
+for name in names:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(f"{folder}/{name}")
+    os.chmod(f"{folder}/{name}", 0o777)
+    sock.listen()
+    listeners.append(sock)
+print("ready", flush=True)
+while True:
+    for sock in select.select(listeners, [], [])[0]:
+        connection, _ = sock.accept()
+        connection.settimeout(5)
+        try:
+            data = connection.recv(65536)
+        except OSError:
+            data = b""
+        print("got", len(data), flush=True)
+"""
+NAME = """\
+from croze.cli.surroundings import installation, short_name, surroundings
+print(short_name(installation() + surroundings()))
+"""
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Path]:
+    with shared_python() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def victim() -> Iterator[pwd.struct_passwd]:
+    with ordinary_user("croze-victim") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def thief() -> Iterator[pwd.struct_passwd]:
+    with ordinary_user("croze-thief") as made:
+        yield made
 
 
 @pytest.fixture
-def open_sandbox(busybox: Path) -> Iterator[Sandbox]:
-    """Where everybody may pass, with a state directory that an earlier version has made."""
-    folder = Path(tempfile.mkdtemp(prefix="open-"))
-    folder.chmod(0o755)
-    made = Sandbox(folder)
-    made.root.mkdir()
-    made.root.chmod(0o755)
-    (made.root / "lock").touch()
-    made.start()
-    try:
+def own(victim: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
+    with user_sandbox(victim, shared) as made:
         yield made
-        if made.daemon is not None:
-            assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
-        remove_tree(folder)
 
 
-def state(sandbox: Sandbox, view: Path = Path("/")) -> list[Path]:
-    """The state directory and all that is in it, as `view` has it."""
-    root = view / sandbox.root.relative_to("/")
-    return [root, *root.rglob("*")]
+def run(own: Sandbox, *words: str | Path, home: Path | str, **env: str) -> Done:
+    """A command of the victim's, with nothing said about where sockets go."""
+    dropped = ("CROZE_RUNTIME_DIR", "XDG_RUNTIME_DIR")
+    kept = {key: value for key, value in own.env.items() if key not in dropped}
+    command = [*own.prefix, *own.python, *words]
+    every = {**kept, "HOME": str(home), "CROZE_NO_WARM": "0", **env}
+    return execute(command, every, cwd=Path("/"), check=False)
 
 
-def seen_by_others(paths: list[Path]) -> list[str]:
-    """Which of them another user can read, or enter."""
-    done = subprocess.run(
-        ["/bin/sh", "-c", SEEN],
-        input="\n".join(map(str, paths)).encode(),
-        user=NOBODY,
-        group=NOBODY,
-        extra_groups=[],
-        cwd="/",
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout.decode().splitlines()
-
-
-def test_the_state_directory_is_closed(open_sandbox: Sandbox, busybox: Path) -> None:
-    script = "FROM base\nARG HIDDEN\nRUN echo $HIDDEN > /f\n"
-    steps = "RUN --mount=type=secret,id=s,env=S --mount=type=secret,id=s echo up; sleep 100\n"
-    context = open_sandbox.context("closed", {"Dockerfile": script + steps})
-    words: list[str | Path] = [
-        CROZE,
-        "build",
-        *base(busybox),
-        "--progress",
-        "plain",
-        "--secret",
-        "id=s,env=S",
-    ]
-    words += ["--build-arg", "HIDDEN=argument", str(context)]
-    env = {**open_sandbox.env, "S": SECRET}
-    with subprocess.Popen(words, env=env, stderr=subprocess.PIPE) as build:
-        assert build.stderr is not None
-        next(line for line in build.stderr if line.endswith(b" up\n"))
+@contextlib.contextmanager
+def lying_in_wait(
+    own: Sandbox, thief: pwd.struct_passwd, folder: Path, precious: Path, names: Sequence[str]
+) -> Iterator[list[str]]:
+    """What the thief got, once it is over."""
+    prefix = [f"--reuid={thief.pw_uid}", f"--regid={thief.pw_gid}", "--init-groups"]
+    words = ["setpriv", *prefix, *map(str, own.python), "-c", THIEF, str(folder), str(precious)]
+    got: list[str] = []
+    with subprocess.Popen(
+        [*words, *names], stdout=subprocess.PIPE, env=own.env, text=True
+    ) as lurks:
+        assert lurks.stdout is not None
         try:
-            check_bundle(open_sandbox)
-            assert seen_by_others(state(open_sandbox)) == []
+            assert lurks.stdout.readline() == "ready\n"
+            yield got
         finally:
-            build.terminate()
-            build.communicate(timeout=30)
-    done = state(open_sandbox)
-    assert len(done) > 20
-    assert seen_by_others(done) == []
-    assert {path for path in done if SECRET.encode() in content(path)} == set()
+            lurks.kill()
+            got += lurks.stdout.read().splitlines()
+            remove_tree(folder)
 
 
-def check_bundle(sandbox: Sandbox) -> None:
-    """What the step runs with is in memory, where only the daemon and its children see it."""
-    assert sandbox.daemon is not None
-    inside = Path(f"/proc/{sandbox.daemon.pid}/root")
-    (config,) = (p for p in state(sandbox, inside) if p.match("bundle/*/config.json"))
-    assert SECRET.encode() in content(config)
-    assert config.stat().st_mode & 0o777 == 0o600
-    on_disk = state(sandbox)
-    assert "config.json" not in {p.name for p in on_disk}
-    assert {p for p in on_disk if SECRET.encode() in content(p)} == set()
+def warm_name(own: Sandbox, home: Path | str) -> str:
+    """A thief may guess right."""
+    return f"warm-{run(own, '-c', NAME, home=home).stdout.strip()}.sock"
 
 
-def content(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+def test_a_place_that_is_taken(
+    own: Sandbox, victim: pwd.struct_passwd, thief: pwd.struct_passwd
+) -> None:
+    """Neither environment, nor streams, nor contexts go there, and no file is emptied."""
+    precious = own.path / "precious"
+    precious.write_text("precious")
+    os.chown(precious, victim.pw_uid, victim.pw_gid)
+    context = own.context("c", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    folder = Path(f"/tmp/croze-{victim.pw_uid}")
+    names = ["crozed.sock", warm_name(own, "/nonexistent")]
+    with lying_in_wait(own, thief, folder, precious, names) as got:
+        for words in (["build", str(context)], ["du"]):
+            done = run(own, "-m", "croze.cli.thin", *words, home="/nonexistent")
+            assert done.code == 1, done.output
+            assert f"belongs to another user (uid {thief.pw_uid})" in done.output
+            assert "Traceback" not in done.output
+    assert [line for line in got if line != "got 0"] == []
+    assert precious.read_text() == "precious"
+    assert own.wait_no_leftovers() == []
 
 
-def test_a_directory_with_other_things_is_not_closed(open_sandbox: Sandbox, tmp_path: Path) -> None:
-    """`--root /var/lib` would take it away from everybody else."""
-    shared = tmp_path / "shared"
-    (shared / "other").mkdir(parents=True)
-    shared.chmod(0o755)
-    flags = ["--root", str(shared), "--addr", f"unix://{tmp_path}/x.sock"]
-    words: list[str | Path] = [CROZE.with_name("crozed"), *flags]
-    done = execute(words, open_sandbox.env, check=False)
-    assert done.code == 1
-    assert "holds files that are not a daemon's state" in done.stderr
-    assert shared.stat().st_mode & 0o777 == 0o755
+def test_a_better_place_than_everybodys(
+    own: Sandbox, victim: pwd.struct_passwd, thief: pwd.struct_passwd
+) -> None:
+    """Who has a home does not care what is in /tmp."""
+    precious = own.path / "precious"
+    precious.write_text("precious")
+    home = own.path / "home"
+    home.mkdir()
+    os.chown(home, victim.pw_uid, victim.pw_gid)
+    context = own.context("c", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    folder = Path(f"/tmp/croze-{victim.pw_uid}")
+    names = ["crozed.sock", warm_name(own, home)]
+    with lying_in_wait(own, thief, folder, precious, names) as got:
+        done = run(
+            own, "-m", "croze.cli.thin", "build", "-q", context, home=home, CROZE_NO_WARM="1"
+        )
+        assert done.code == 0, done.output
+    assert got == []
+    sockets = home / ".local/state/croze/run"
+    assert sockets.stat().st_mode & 0o777 == 0o700
+    os.kill(int((own.root / "crozed.pid").read_text()), signal.SIGTERM)
+    assert own.wait_no_leftovers() == []
 
 
-MODES = """
-FROM scratch AS nothing
-FROM scratch AS made
-WORKDIR /w/x
-COPY f /c/d/f
-COPY --from=nothing / /empty
-FROM base
-WORKDIR /a/b
-RUN umask > /umask; mkdir /m; touch /t
-RUN --mount=type=tmpfs,target=/mp/deep touch /mp/kept
-RUN --mount=type=cache,target=/cache ls -ld /cache > /cache-mode
-COPY --from=made / /z/
-ADD a.tar /ad/
-USER 1000:1000
-RUN cat /etc/hosts /etc/resolv.conf > /tmp/read
-WORKDIR /own/dir
-"""
-EXPECTED = {
-    **dict.fromkeys(("a", "a/b", "m", "z", "z/w", "z/w/x", "z/c", "z/c/d", "z/empty"), 0o755),
-    **dict.fromkeys(("own", "own/dir", "ad", "ad/in"), 0o755),
-    **dict.fromkeys(("t", "umask", "mp/kept", "z/c/d/f", "tmp/read", "ad/in/file"), 0o644),
-}
+def test_a_false_daemon_in_an_open_directory(
+    own: Sandbox, victim: pwd.struct_passwd, thief: pwd.struct_passwd
+) -> None:
+    """A directory that was chosen badly is refused, too."""
+    folder = Path(f"/tmp/croze-open-{os.getpid()}")
+    with lying_in_wait(own, thief, folder, own.path / "precious", ["crozed.sock"]) as got:
+        os.chown(folder, victim.pw_uid, victim.pw_gid)
+        done = run(own, "-m", "croze.cli.thin", "du", home="/", CROZE_RUNTIME_DIR=str(folder))
+        assert done.code == 1
+        assert "can be written to by others" in done.output
+        # Closed again, with what was put there while it was open.
+        folder.chmod(0o700)
+        done = run(own, "-m", "croze.cli.thin", "du", home="/", CROZE_RUNTIME_DIR=str(folder))
+        assert done.code == 1
+        assert f"is another user's (uid {thief.pw_uid})" in done.output
+    assert [line for line in got if line != "got 0"] == []
 
 
-def test_modes_in_images_are_what_they_were(desk: Sandbox, busybox: Path, tmp_path: Path) -> None:
-    """The daemon's umask closes its own files, not those that it makes for others."""
-    context = desk.context("modes", {"Dockerfile": MODES, "f": "x", "in/file": "x"})
-    os.chmod(context / "f", 0o644)
-    with tarfile.open(context / "a.tar", "w") as tar:
-        member = tarfile.TarInfo("in/file")
-        member.mode = 0o644
-        tar.addfile(member)
-    out = tmp_path / "out.tar"
-    flags = ["--add-host", "peer:10.0.0.7", "-o", f"type=tar,dest={out}"]
-    desk.croze("build", *base(busybox), *flags, context)
-    with tarfile.open(out) as tar:
-        modes = {m.name.rstrip("/"): m.mode for m in tar}
-        said = {name: tar.extractfile(name) for name in ("umask", "cache-mode")}
-        texts = {name: file.read().decode() for name, file in said.items() if file is not None}
-    assert {name: oct(modes[name]) for name in EXPECTED} == {n: oct(m) for n, m in EXPECTED.items()}
-    assert texts["umask"] == "0022\n"
-    assert texts["cache-mode"].startswith("drwxr-xr-x")
+def test_what_the_client_keeps_is_its_users_alone(own: Sandbox, victim: pwd.struct_passwd) -> None:
+    """Made with their mode, whatever the umask: never open for a moment."""
+    code = """if True:
+        import os
+        os.umask(0)
+        made = {}
+        real = os.open
+        def watched(path, flags, mode=0o777, **more):
+            fd = real(path, flags, mode, **more)
+            made[os.path.basename(os.fspath(path))] = os.fstat(fd).st_mode & 0o777
+            return fd
+        os.open = watched
+        from croze.client.options import _node_id
+        from croze.session.provide_auth import host_secret
+        host_secret("h"), _node_id()
+        print(sorted(f"{name[:14]} {mode:o}" for name, mode in made.items() if "." in name[:1]))
+    """
+    home = own.path / "home"
+    home.mkdir()
+    os.chown(home, victim.pw_uid, victim.pw_gid)
+    keep = {"DOCKER_CONFIG": str(home / ".docker"), "BUILDX_CONFIG": str(home / ".docker/buildx")}
+    done = run(own, "-c", code, home=home, **keep)
+    assert done.code == 0, done.output
+    modes = {line.split()[-1].strip("'],\n[") for line in done.stdout.split(",")}
+    assert modes == {"600"}, done.stdout
+    for name in (".token_seed", "buildx/.buildNodeID"):
+        assert (home / ".docker" / name).stat().st_mode & 0o777 == 0o600
