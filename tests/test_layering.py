@@ -22,7 +22,7 @@ ANYWHERE = {
 }
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
-    "session fs image llb api attest telemetry"
+    "session fs image llb api attest sbom telemetry"
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "aio": set(),
@@ -68,6 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drivers": {"client", "builders", "files", "fs", "image", "api"},
     "bake": set(),
     "progress": {"api"},
+    "sbom": {"fs"},
     "daemon": set(BELOW_DAEMON.split()),
     "cli": {"client", "bake", "builders", "drivers", "image", "progress", "api"},
     "web": {"client"},

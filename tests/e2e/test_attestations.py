@@ -242,3 +242,57 @@ def test_the_record_and_the_metadata_file(sandbox: Sandbox, busybox: Path, conte
     assert [m["URI"] for m in inspected["Materials"]] == [
         each["uri"] for each in predicate["buildDefinition"]["resolvedDependencies"]
     ]
+
+
+INSTALLED = """
+FROM base AS tools
+ARG BUILDKIT_SBOM_SCAN_STAGE=true
+COPY tool.json /t/node_modules/tool/package.json
+FROM base
+COPY status /var/lib/dpkg/status.d/base
+COPY app.json /a/node_modules/app/package.json
+COPY --from=tools /t/node_modules/tool/package.json /made-with
+"""
+
+
+def test_the_daemon_looks_itself(sandbox: Sandbox, busybox: Path) -> None:
+    """No image is pulled for it, and nothing needs the network."""
+    files = {
+        "Dockerfile": INSTALLED,
+        "status": "Package: base\nVersion: 1\n",
+        "app.json": '{"name": "app", "version": "2"}',
+        "tool.json": '{"name": "tool", "version": "3"}',
+    }
+    context = sandbox.context("installed", files)
+    out, folder = sandbox.path / "out", sandbox.path / "files"
+    flags = ["--sbom=generator=croze", "--build-arg=SOURCE_DATE_EPOCH=1700000000"]
+    outputs = [
+        *("-o", f"type=oci,tar=false,dest={out},name=app:1"),
+        *("-o", f"type=local,dest={folder}"),
+    ]
+    sandbox.croze("build", *base(busybox), *flags, *outputs, context)
+    core, extra = statements(out)
+    assert core["predicate"]["creationInfo"]["created"] == "2023-11-14T22:13:20Z"
+    packages = {p["name"]: p for p in core["predicate"]["packages"]}
+    assert sorted(packages) == ["app", "base", "sbom"]
+    image = _read(out, _read(out, _index(out)["manifests"][0]["digest"])["manifests"][0]["digest"])
+    layers = [f"layerID: {layer['digest']}" for layer in image["layers"]]
+    assert [packages["base"]["comment"], packages["app"]["comment"]] == layers[1:3]
+    assert "tool" in [p["name"] for p in extra["predicate"]["packages"]]
+    beside = json.loads((folder / "sbom.spdx.json").read_bytes())
+    assert beside["predicateType"] == "https://spdx.dev/Document"
+    assert {p["name"] for p in beside["predicate"]["packages"]} == set(packages)
+    assert (folder / "sbom-tools.spdx.json").exists()
+    wrong = sandbox.croze(
+        "build", *base(busybox), "--sbom=generator=croze,depth=2", context, check=False
+    )
+    assert "the sbom generator croze has no parameter depth" in wrong.stderr
+
+
+def test_stock_buildx_asks_the_daemon_to_look(sandbox: Sandbox, busybox: Path) -> None:
+    context = sandbox.context("plain", {"Dockerfile": "FROM base\n"})
+    out = sandbox.path / "out"
+    flags = ["--sbom=generator=croze", "-o", f"type=oci,tar=false,dest={out}"]
+    sandbox.buildx("sid", "build", *base(busybox), *flags, str(context))
+    (core,) = statements(out)
+    assert core["predicate"]["spdxVersion"] == "SPDX-2.3"

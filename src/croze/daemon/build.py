@@ -26,6 +26,7 @@ from croze.daemon.platform_check import platform_warnings
 from croze.daemon.provenance import BuildProvenance
 from croze.daemon.recording import recording
 from croze.daemon.results import export_source
+from croze.daemon.sboms import with_own_sboms
 from croze.daemon.why_service import build_info
 from croze.dockerfile.frontend import LANGUAGE_VERSION
 from croze.errors import InvalidRequest, Unsupported
@@ -89,7 +90,9 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             await evaluate(result)
             told = BuildProvenance.of(engine, job, result, facts)
             result = await attests.scanned(bridge, result)
-            source = told.attach(await export_source(result, sessions), attests.provenance)
+            exported = await export_source(result, sessions)
+            exported = with_own_sboms(exported, engine.export_services.pool, sessions)
+            source = told.attach(exported, attests.provenance)
             wanted += await session_exports(engine, request, result, first_id=len(wanted))
             warnings = warnings_of(request, source)
             for text in () if wanted else warnings:

@@ -27,6 +27,8 @@ from croze.llb.options import LinuxResources
 from croze.llb.source import ResolveMode
 from croze.quote import quote
 
+BUILTIN_GENERATOR = "croze"
+"""In place of a scanner's image: the daemon looks itself."""
 _DEFAULT_SBOM_GENERATOR = "docker/buildkit-syft-scanner:stable-1"
 _ATTESTATIONS = ("sbom", "provenance")
 _ENTRY_TYPE = "moby_buildkit_v1.CacheOptionsEntry"
@@ -264,6 +266,8 @@ def parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
     if attrs is None:
         return None
     generator = attrs.pop("generator")
+    if generator == BUILTIN_GENERATOR:
+        return SbomOptions(generator, attrs)
     try:
         ref = reference.parse(generator).tagged()
     except CrozeError as err:

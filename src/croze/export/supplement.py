@@ -20,6 +20,7 @@ SPDX = "https://spdx.dev/Document"
 OWN_GENERATOR = "Tool: croze-sbom"
 """Whose packages name the files that they were found by."""
 
+_EVIDENT = "evident-by:"
 _TOOL = f"Tool: croze-{__version__}"
 
 
@@ -70,14 +71,12 @@ async def _placed(file: dict[str, object], layers: LayerFiles) -> dict[str, obje
 
 
 def _owners(document: Mapping[str, object]) -> dict[str, str]:
-    """The file that is known of a package, by the package's id, where it is one only."""
-    found: dict[str, str] = {}
-    several: set[str] = set()
-    for each in _objects(document.get("relationships")):
-        package, file = str(each.get("spdxElementId")), str(each.get("relatedSpdxElement"))
-        if each.get("relationshipType") == "CONTAINS" and found.setdefault(package, file) != file:
-            several.add(package)
-    return {package: file for package, file in found.items() if package not in several}
+    """The file that a package was found by, by the package's id."""
+    return {
+        str(each.get("spdxElementId")): str(each.get("relatedSpdxElement"))
+        for each in _objects(document.get("relationships"))
+        if str(each.get("comment")).startswith(_EVIDENT)
+    }
 
 
 def _commented(package: dict[str, object], comment: str) -> dict[str, object]:

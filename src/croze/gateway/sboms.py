@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from croze.api import gateway_pb2
@@ -15,10 +15,15 @@ from croze.attest.scanner import (
     Scanner,
     ScanTarget,
 )
+from croze.dockerfile.options import BUILTIN_GENERATOR
+from croze.errors import InvalidRequest
 from croze.gateway.bridge import Bridge
 from croze.gateway.results import BridgeAttestation, BridgeResult
 from croze.image import config as configs
 from croze.image.platform import Platform
+
+GENERATOR_KEY = "generator"
+"""Of an attestation whose ref is what is to be told of."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +44,55 @@ async def scanned(
 ) -> BridgeResult:
     """The result with an SBOM for each target, by the result's keys; made when it is looked at.
     The scanner runs on `platform`."""
+    targets = {key: each for key, each in targets.items() if getattr(each.core, "def")}
     if not targets:
         return result
-    scanner = await _scanner(bridge, generator, platform)
-    attestations: dict[str, Sequence[BridgeAttestation]] = dict(result.attestations)
-    for key, target in targets.items():
-        made = BridgeAttestation(
-            kind=gateway_pb2.Bundle,
-            predicate_type=SPDX,
-            ref=bridge.make_ref(scanner.scan(key, target)),
-            metadata={REASON: SBOM_REASON, CORE_KEY: CORE.encode()},
-        )
-        attestations[key] = (*attestations.get(key, ()), made)
+    if generator.image == BUILTIN_GENERATOR:
+        made = {key: _looked_into(bridge, generator, target) for key, target in targets.items()}
+    else:
+        scanner = await _scanner(bridge, generator, platform)
+        made = {key: [_bundle(bridge, scanner, key, each)] for key, each in targets.items()}
+    attestations = {
+        key: (*result.attestations.get(key, ()), *made.get(key, ()))
+        for key in (*result.attestations, *made)
+    }
     return replace(result, attestations=attestations)
+
+
+def _bundle(bridge: Bridge, scanner: Scanner, key: str, target: ScanTarget) -> BridgeAttestation:
+    return BridgeAttestation(
+        kind=gateway_pb2.Bundle,
+        predicate_type=SPDX,
+        ref=bridge.make_ref(scanner.scan(key, target)),
+        metadata={REASON: SBOM_REASON, CORE_KEY: CORE.encode()},
+    )
+
+
+def _looked_into(
+    bridge: Bridge, generator: Generator, target: ScanTarget
+) -> list[BridgeAttestation]:
+    """The files themselves: the daemon looks into them when the result is exported."""
+    unknown = [key for key in generator.parameters if key != "type"]
+    if unknown:
+        raise InvalidRequest(
+            f"the sbom generator {BUILTIN_GENERATOR} has no parameter {unknown[0]}"
+        )
+    named = {CORE: target.core} | {f"{CORE}-{key}": each for key, each in target.extras.items()}
+    return [
+        BridgeAttestation(
+            kind=gateway_pb2.InToto,
+            predicate_type=SPDX,
+            path=f"{name}.spdx.json",
+            ref=bridge.make_ref(definition),
+            metadata={
+                REASON: SBOM_REASON,
+                CORE_KEY: CORE.encode(),
+                GENERATOR_KEY: BUILTIN_GENERATOR.encode(),
+            },
+        )
+        for name, definition in named.items()
+        if getattr(definition, "def")
+    ]
 
 
 async def _scanner(bridge: Bridge, generator: Generator, platform: Platform) -> Scanner:

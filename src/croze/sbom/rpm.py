@@ -1,0 +1,121 @@
+"""rpm's packages, of its SQLite database (rpm 4.16 and later; header format: rpm's docs/manual)."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+
+from croze.sbom.found import Distribution, Package, purl
+from croze.sbom.tree import Tree
+
+DATABASES = ("var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite")
+_MAX_DATABASE_BYTES = 512 << 20
+_MAX_ENTRIES = 1 << 16
+_ENTRY = struct.Struct(">4I")
+_INT32, _STRING, _STRINGS, _I18N = 4, 6, 8, 9
+_NAME, _VERSION, _RELEASE, _EPOCH = 1000, 1001, 1002, 1003
+_VENDOR, _LICENSE, _ARCH = 1011, 1014, 1022
+_DIR_INDEXES, _BASE_NAMES, _DIR_NAMES = 1116, 1117, 1118
+
+Value = str | list[str] | list[int]
+
+
+def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Package]:
+    """A database that can't be read has none."""
+    with tempfile.NamedTemporaryFile(prefix="croze-rpm-") as copy:
+        copy.write(tree.read(path, _MAX_DATABASE_BYTES))
+        copy.flush()
+        try:
+            uri = f"file:{copy.name}?mode=ro&immutable=1"
+            with closing(sqlite3.connect(uri, uri=True)) as database:
+                rows = database.execute("SELECT blob FROM Packages").fetchall()
+        except sqlite3.Error:
+            return
+    for (data,) in rows:
+        header = parse_header(data) if isinstance(data, bytes) else {}
+        if isinstance(header.get(_NAME), str) and header[_NAME] != "gpg-pubkey":
+            yield _package(tree, path, header, distribution)
+
+
+def parse_header(data: bytes) -> dict[int, Value]:
+    """The tags of a header blob; what is broken is left out."""
+    try:
+        count, size = struct.unpack_from(">2I", data)
+    except struct.error:
+        return {}
+    start = 8 + 16 * count
+    if count > _MAX_ENTRIES or start + size > len(data):
+        return {}
+    store = data[start : start + size]
+    found: dict[int, Value] = {}
+    for number in range(count):
+        tag, kind, offset, length = _ENTRY.unpack_from(data, 8 + 16 * number)
+        value = _value(store, kind, offset, length)
+        if value is not None:
+            found[tag] = value
+    return found
+
+
+def _value(store: bytes, kind: int, offset: int, count: int) -> Value | None:
+    if kind == _INT32 and offset + 4 * count <= len(store):
+        return list(struct.unpack_from(f">{count}I", store, offset))
+    if kind in (_STRING, _I18N):
+        return _string(store, offset)[0]
+    if kind == _STRINGS and count <= len(store):
+        texts = []
+        for _ in range(count):
+            text, offset = _string(store, offset)
+            texts.append(text)
+        return texts
+    return None
+
+
+def _string(store: bytes, offset: int) -> tuple[str, int]:
+    end = store.find(b"\0", offset)
+    end = len(store) if end < 0 else end
+    return store[offset:end].decode("utf-8", "replace"), end + 1
+
+
+def _package(
+    tree: Tree, path: str, header: dict[int, Value], distribution: Distribution
+) -> Package:
+    name, version = _text(header, _NAME), _text(header, _VERSION)
+    release, epoch = _text(header, _RELEASE), header.get(_EPOCH)
+    full = f"{version}-{release}" if release else version
+    qualifiers = {
+        "arch": _text(header, _ARCH),
+        "epoch": str(epoch[0]) if isinstance(epoch, list) and epoch and epoch[0] else "",
+        "distro": distribution.named,
+    }
+    return Package(
+        kind="rpm",
+        name=name,
+        version=full,
+        purl=purl("rpm", distribution.id, name, full, qualifiers),
+        source=path,
+        evidence=_evidence(tree, header),
+        license=_text(header, _LICENSE),
+        supplier=_text(header, _VENDOR),
+    )
+
+
+def _text(header: dict[int, Value], tag: int) -> str:
+    value = header.get(tag)
+    return value if isinstance(value, str) else ""
+
+
+def _evidence(tree: Tree, header: dict[int, Value]) -> str:
+    """The first of its files that is there."""
+    names, folders = header.get(_BASE_NAMES), header.get(_DIR_NAMES)
+    indexes = header.get(_DIR_INDEXES)
+    if not (isinstance(names, list) and isinstance(folders, list) and isinstance(indexes, list)):
+        return ""
+    for name, index in zip(names, indexes, strict=False):
+        if isinstance(index, int) and index < len(folders):
+            path = f"{folders[index]}{name}".lstrip("/")
+            if tree.exists(path):
+                return path
+    return ""

@@ -1,0 +1,119 @@
+"""SPDX 2.3 in JSON (spdx.github.io/spdx-spec/v2.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from datetime import UTC, datetime
+
+import msgspec
+
+from croze import __version__
+from croze.sbom.found import Package
+from croze.sbom.scan import Evidence, Inventory
+
+CREATOR = f"Tool: croze-sbom-{__version__}"
+EVIDENT = "evident-by: indicates the package's existence is evident by the given file"
+_NAMESPACE = "https://spdx.org/spdxdocs/croze"
+_UNKNOWN = "NOASSERTION"
+_ROOT = "SPDXRef-DocumentRoot"
+
+
+def document(name: str, inventory: Inventory, created: datetime) -> bytes:
+    """About what `name` holds. The same inventory at the same time gives the same bytes."""
+    packages = [(_id("Package", p.purl, p.evidence), p) for p in inventory.packages]
+    files = {each.path: _id("File", each.path) for each in inventory.files}
+    seen = msgspec.json.encode(inventory)
+    unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{created}{hashlib.sha256(seen).hexdigest()}")
+    relations = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", _ROOT)]
+    relations += [_relation(_ROOT, "CONTAINS", id) for id, _ in packages]
+    relations += [
+        _relation(id, "OTHER", files[package.evidence]) | {"comment": EVIDENT}
+        for id, package in packages
+        if package.evidence in files
+    ]
+    return msgspec.json.encode(
+        {
+            "spdxVersion": "SPDX-2.3",
+            "dataLicense": "CC0-1.0",
+            "SPDXID": "SPDXRef-DOCUMENT",
+            "name": name,
+            "documentNamespace": f"{_NAMESPACE}/{name}-{unique}",
+            "creationInfo": {
+                "creators": [CREATOR],
+                "created": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            },
+            "packages": [_root(name), *(_package(id, package) for id, package in packages)],
+            "files": [_file(files[each.path], each) for each in inventory.files],
+            "relationships": relations,
+        }
+    )
+
+
+def _id(kind: str, *what: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", what[0])[:60].strip("-")
+    digest = hashlib.sha256("\0".join(what).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"SPDXRef-{kind}-{readable}-{digest}"
+
+
+def _relation(one: str, type: str, other: str) -> dict[str, str]:
+    return {"spdxElementId": one, "relationshipType": type, "relatedSpdxElement": other}
+
+
+def _root(name: str) -> dict[str, object]:
+    return {
+        "SPDXID": _ROOT,
+        "name": name,
+        "downloadLocation": _UNKNOWN,
+        "filesAnalyzed": False,
+        "primaryPackagePurpose": "CONTAINER",
+    }
+
+
+def _package(id: str, package: Package) -> dict[str, object]:
+    found: dict[str, object] = {
+        "SPDXID": id,
+        "name": package.name,
+        "downloadLocation": _UNKNOWN,
+        "filesAnalyzed": False,
+        "licenseConcluded": _UNKNOWN,
+        "licenseDeclared": _UNKNOWN,
+        "copyrightText": _UNKNOWN,
+        "sourceInfo": f"found in /{package.source}",
+        "externalRefs": [
+            {
+                "referenceCategory": "PACKAGE-MANAGER",
+                "referenceType": "purl",
+                "referenceLocator": package.purl,
+            }
+        ],
+    }
+    if package.version:
+        found["versionInfo"] = package.version
+    if package.license:
+        found["licenseComments"] = f"The package declares: {package.license}"
+    if package.supplier:
+        found["supplier"] = _supplier(package.supplier)
+    return found
+
+
+def _supplier(text: str) -> str:
+    """`Name <mail>` as SPDX has it."""
+    name, _, mail = text.partition("<")
+    mail = mail.rstrip(" >")
+    return f"Organization: {name.strip()}" + (f" ({mail})" if mail else "")
+
+
+def _file(id: str, file: Evidence) -> dict[str, object]:
+    return {
+        "SPDXID": id,
+        "fileName": f"./{file.path}",
+        "checksums": [
+            {"algorithm": "SHA1", "checksumValue": file.sha1},
+            {"algorithm": "SHA256", "checksumValue": file.sha256},
+        ],
+        "licenseConcluded": _UNKNOWN,
+        "licenseInfoInFiles": [_UNKNOWN],
+        "copyrightText": _UNKNOWN,
+    }
