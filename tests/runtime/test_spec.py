@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +214,63 @@ def test_the_filter_is_compiled() -> None:
     assert len(program) > 1000
     assert len(program) % 8 == 0
     base64.b64encode(program)
+
+
+def verdict(program: bytes, arch: int, number: int) -> int:
+    """What a seccomp filter returns for a call, as the kernel evaluates it (`linux/filter.h`)."""
+    data = {0: number, 4: arch, **dict.fromkeys(range(8, 64, 4), 0)}
+    steps = list(struct.iter_unpack("=HBBI", program))
+    at = value = 0
+    while True:
+        code, yes, no, operand = steps[at]
+        at += 1
+        match code:
+            case 0x20:
+                value = data[operand]
+            case 0x06:
+                return int(operand)
+            case 0x05:
+                at += operand
+            case 0x54:
+                value &= operand
+            case 0x15 | 0x25 | 0x35 | 0x45:
+                held = {
+                    0x15: value == operand,
+                    0x25: value > operand,
+                    0x35: value >= operand,
+                    0x45: bool(value & operand),
+                }[code]
+                at += yes if held else no
+            case _:
+                raise AssertionError(hex(code))
+
+
+X86_64, I386 = 0xC000003E, 0x40000003
+X32 = 0x40000000
+ALLOWED, EPERM, ENOSYS = seccomp.ALLOW, seccomp.ERRNO | 1, seccomp.ERRNO | 38
+
+
+@pytest.mark.parametrize(
+    ("arch", "number", "told"),
+    [
+        (X86_64, 0, ALLOWED),  # read
+        (X86_64, 165, EPERM),  # mount
+        (X86_64, 435, ENOSYS),  # clone3, by a rule of the profile
+        *((X86_64, number, ENOSYS) for number in (457, 461, 470, 511, 1000, X32 - 1)),
+        (I386, 3, ALLOWED),  # read
+        (I386, 21, EPERM),  # mount
+        *((I386, number, ENOSYS) for number in (457, 470, 1000, 0xFFFFFFFF)),
+        (X86_64, X32 | 1, ALLOWED),  # write
+        (X86_64, X32 | 165, EPERM),  # mount
+        (X86_64, X32 | 600, ENOSYS),
+    ],
+)
+def test_calls_newer_than_the_profile_are_not_there(arch: int, number: int, told: int) -> None:
+    """As with runc: a C library gets around ENOSYS, not around EPERM."""
+    program = seccomp.compile_bpf("amd64", frozenset(oci_spec.DEFAULT_CAPABILITIES), "6.1")
+    if program is None or os.uname().machine != "x86_64":
+        pytest.skip("needs libseccomp on x86_64")
+    assert hex(verdict(program, arch, number)) == hex(told)
 
 
 def test_the_specification_is_json() -> None:

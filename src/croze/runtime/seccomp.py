@@ -6,15 +6,21 @@ capability or a kernel version is there. Everything else fails with `default_err
 
 `oci_filter` gives the OCI runtime-spec form (`config-linux.md`, "Seccomp"). Translating that to
 BPF costs a runtime 15 ms for every container; `compile_bpf` does it once, with the same libseccomp.
+
+A call newer than every call in the profile fails with ENOSYS, as with runc: "not there" is what a
+C library knows to get around, and "not permitted" is not. libseccomp has no rule for that, so
+instructions of our own come first (seccomp(2), and `linux/filter.h`).
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
+import struct
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -23,6 +29,12 @@ ALLOW = 0x7FFF0000
 ERRNO = 0x00050000
 UNKNOWN_SYSCALL = -1
 COMPARE = {"ne": 1, "lt": 2, "le": 3, "eq": 4, "ge": 5, "gt": 6, "masked_eq": 7}
+
+_LOAD, _EQUAL, _GREATER, _AT_LEAST, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
+_NUMBER, _ARCH = 0, 4
+"""Offsets in `struct seccomp_data`."""
+_X32_BIT = 0x40000000
+_X86_64 = 0xC000003E
 
 Group = Mapping[str, Any]
 
@@ -103,7 +115,9 @@ def _library() -> ctypes.CDLL | None:
     lib.seccomp_arch_add.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     lib.seccomp_arch_resolve_name.restype = ctypes.c_uint32
     lib.seccomp_arch_resolve_name.argtypes = [ctypes.c_char_p]
+    lib.seccomp_arch_native.restype = ctypes.c_uint32
     lib.seccomp_syscall_resolve_name.argtypes = [ctypes.c_char_p]
+    lib.seccomp_syscall_resolve_name_arch.argtypes = [ctypes.c_uint32, ctypes.c_char_p]
     lib.seccomp_rule_add_array.argtypes = [
         ctypes.c_void_p,
         ctypes.c_uint32,
@@ -128,6 +142,37 @@ def _add_group(lib: ctypes.CDLL, context: int, group: Group) -> None:
             raise OSError(-code, f"seccomp rule {name}: {os.strerror(-code)}")
 
 
+def _unknown(lib: ctypes.CDLL, tokens: Sequence[int], names: Set[str]) -> bytes:
+    """Instructions that refuse, for each architecture, what is above the last of `names`."""
+    program = b""
+    for token in tokens:
+        numbers = (lib.seccomp_syscall_resolve_name_arch(token, n.encode()) for n in names)
+        last = max((number for number in numbers if number >= 0), default=-1)
+        if last >= 0:
+            program += _above(token, last)
+    return program
+
+
+def _above(token: int, last: int) -> bytes:
+    """ENOSYS for calls above `last`. To the kernel x32 is x86_64 with a bit in the number."""
+    x32 = bool(last & _X32_BIT)
+    range_check = [] if token != _X86_64 and not x32 else [(_AT_LEAST, *_x32_jumps(x32), _X32_BIT)]
+    check = [
+        (_LOAD, 0, 0, _NUMBER),
+        *range_check,
+        (_GREATER, 0, 1, last),
+        (_RETURN, 0, 0, ERRNO | errno.ENOSYS),
+    ]
+    arch = _X86_64 if x32 else token
+    steps = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 0, len(check), arch), *check]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+
+
+def _x32_jumps(wanted: bool) -> tuple[int, int]:
+    """Go on, or past the rest of the check."""
+    return (0, 2) if wanted else (2, 0)
+
+
 def _export(lib: ctypes.CDLL, context: int) -> bytes:
     with tempfile.TemporaryFile() as file:
         if code := lib.seccomp_export_bpf(context, file.fileno()):
@@ -144,11 +189,15 @@ def compile_bpf(arch: str, caps: frozenset[str], kernel: str) -> bytes | None:
     profile = _profile()
     context = lib.seccomp_init(ERRNO | profile["default_errno"])
     try:
-        for name in profile["architectures"].get(arch, ())[1:]:
-            lib.seccomp_arch_add(context, lib.seccomp_arch_resolve_name(name.encode()))
-        for group in groups(arch, caps, kernel):
+        others = profile["architectures"].get(arch, ())[1:]
+        tokens = [lib.seccomp_arch_resolve_name(name.encode()) for name in others]
+        for token in tokens:
+            lib.seccomp_arch_add(context, token)
+        held = list(groups(arch, caps, kernel))
+        for group in held:
             _add_group(lib, context, group)
-        return _export(lib, context)
+        names = {name for group in held for name in group["names"]}
+        return _unknown(lib, [lib.seccomp_arch_native(), *tokens], names) + _export(lib, context)
     except OSError:
         return None
     finally:
