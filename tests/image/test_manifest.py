@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from croze.errors import InvalidRequest, Unsupported
@@ -8,6 +10,8 @@ from croze.image import manifest, platform
 from croze.image.annotations import parse_attrs, parse_key, select
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
+
+NONE, SMALL, ARM, AMD = ("sha256:" + digit * 64 for digit in "1234")
 
 
 def entry(where: str | None, digest: str) -> Descriptor:
@@ -19,8 +23,12 @@ def entry(where: str | None, digest: str) -> Descriptor:
 def test_manifest_bytes() -> None:
     value = Manifest(
         media_type=media.OCI_MANIFEST,
-        config=Descriptor(media.OCI_CONFIG, "sha256:c", 3),
-        layers=(Descriptor(media.OCI_LAYER_GZIP, "sha256:l", 4, annotations={"b": "1", "a": "2"}),),
+        config=Descriptor(media.OCI_CONFIG, "sha256:" + "c" * 64, 3),
+        layers=(
+            Descriptor(
+                media.OCI_LAYER_GZIP, "sha256:" + "1" * 64, 4, annotations={"b": "1", "a": "2"}
+            ),
+        ),
     )
     data = manifest.marshal(value)
     assert data.startswith(b'{\n  "schemaVersion": 2,\n  "mediaType": "application/vnd.oci.image.')
@@ -32,14 +40,14 @@ def test_manifest_bytes() -> None:
 def test_candidates_are_ranked_and_filtered() -> None:
     index = Index(
         manifests=(
-            entry(None, "none"),
-            entry("linux/386", "small"),
-            entry("linux/arm64", "arm"),
-            entry("linux/amd64", "amd"),
+            entry(None, NONE),
+            entry("linux/386", SMALL),
+            entry("linux/arm64", ARM),
+            entry("linux/amd64", AMD),
         )
     )
     found = manifest.candidates(index, platform.only(platform.parse("linux/amd64")))
-    assert [each.digest for each in found] == ["amd", "small", "none"]
+    assert [each.digest for each in found] == [AMD, SMALL, NONE]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +61,32 @@ def test_candidates_are_ranked_and_filtered() -> None:
 )
 def test_media_types_are_seen_in_the_bytes(data: bytes, kind: str) -> None:
     assert manifest.detect_media_type(data) == kind
+
+
+HOSTILE = [
+    "",
+    "sha256:",
+    "sha256:../../../../etc/passwd",
+    "sha256:" + "a" * 63 + "/",
+    "sha256:" + "a" * 64 + "\n",
+    "sha256:" + "A" * 64,
+    "../" * 20 + "etc:passwd",
+    "sha256:" + "a" * 64 + "/../x",
+    "md5:" + "a" * 32,
+]
+
+
+@pytest.mark.parametrize("digest", HOSTILE)
+def test_a_digest_is_one(digest: str) -> None:
+    """It becomes part of URLs and paths: whoever gives a descriptor can't lead astray."""
+    with pytest.raises(InvalidRequest, match="digest"):
+        Descriptor(media.OCI_LAYER, digest, 1)
+    text = json.dumps({"config": {"mediaType": "x", "digest": digest, "size": 1}, "layers": []})
+    with pytest.raises(InvalidRequest, match="digest"):
+        manifest.parse_manifest(text.encode())
+    text = json.dumps({"manifests": [{"mediaType": "x", "digest": digest, "size": 1}]})
+    with pytest.raises(InvalidRequest, match="digest"):
+        manifest.parse_index(text.encode())
 
 
 def test_what_could_be_two_things_is_refused() -> None:

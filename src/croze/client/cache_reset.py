@@ -8,6 +8,7 @@ from pathlib import Path
 
 from croze.client.flags_csv import bool_or_none
 from croze.errors import InvalidRequest
+from croze.image.reference import check_digest
 
 
 def wants_reset(attrs: dict[str, str]) -> bool:
@@ -23,7 +24,7 @@ def wants_reset(attrs: dict[str, str]) -> bool:
 
 def reset(layout: Path) -> None:
     """Delete the blobs that nothing in the layout's `index.json` names, at any depth. Raises
-    `OSError` or `ValueError`, before anything is deleted, if that can't be told."""
+    `OSError`, `ValueError` or `InvalidRequest` if that can't be told: nothing is deleted then."""
     named = set(_named(layout, json.loads((layout / "index.json").read_bytes())))
     for blob in layout.glob("blobs/*/*"):
         if f"{blob.parent.name}:{blob.name}" not in named:
@@ -39,5 +40,5 @@ def _named(layout: Path, value: object) -> Iterator[str]:
         digest, kind = str(descriptor["digest"]), str(descriptor.get("mediaType", ""))
         yield digest
         if "manifest" in kind or "index" in kind:
-            path = layout / "blobs" / digest.replace(":", "/")
+            path = layout / "blobs" / check_digest(digest).replace(":", "/")
             yield from _named(layout, json.loads(path.read_bytes()))

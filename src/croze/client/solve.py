@@ -233,7 +233,7 @@ def _reset_caches(plan: SolvePlan) -> None:
         if entry.type == "local" and wants_reset(entry.attrs):
             try:
                 reset(Path(entry.attrs["dest"]))
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, errors.InvalidRequest) as error:
                 log.warning("failed to reset cache store: %s", error)
 
 

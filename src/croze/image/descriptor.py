@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from croze.image.platform import Platform
+from croze.image.reference import check_digest
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -40,3 +41,8 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     """Base64 of the blob itself, for tiny ones."""
     platform: Platform | None = None
     artifact_type: str | None = None
+
+    def __post_init__(self) -> None:
+        """Whoever says it (a registry, a cache, a client's layout): the digest becomes part of URLs
+        and paths. Raises `InvalidRequest`."""
+        check_digest(self.digest)
