@@ -63,6 +63,13 @@ def test_help_offers_nothing_without_effect(desk: Sandbox) -> None:
         assert name not in text
 
 
+def test_help_of_a_command(desk: Sandbox) -> None:
+    for name in ("build", "du", "llb", "run"):
+        told = desk.croze("help", name).stdout
+        assert told == desk.croze(name, "--help").stdout
+        assert told.lower().startswith(f"usage: croze {name} ")
+
+
 @pytest.mark.parametrize(
     "words",
     [

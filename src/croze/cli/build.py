@@ -104,7 +104,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     call = parse_call(read.call)
     mode = progress_mode(read)
-    there = reach(common, platforms=read.platform)
+    there = reach(common, platforms=read.platform or default_platform())
     interrupt_on_sigterm()
 
     def warn(display: Display) -> None:
@@ -117,7 +117,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         result = build(
             wanted,
             dial=there.dial,
-            builder=engine() if there.in_engine else crozed(),
+            builder=engine() if there.in_engine else crozed(sure=there.own),
             progress=mode,
             on_close=warn,
             explain=mode in ("auto", "plain", "tty") and not call.name,

@@ -21,10 +21,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reach:
-    """How to reach a daemon, and whether it is the builder inside a Docker engine."""
+    """How to reach a daemon, and what is known of it."""
 
     dial: Dial
     in_engine: bool = False
+    """It is the builder inside a Docker engine."""
+    own: bool = False
+    """It is the user's own `crozed`."""
 
 
 def dialler(common: Common) -> Dial:
@@ -46,7 +49,7 @@ def reach(common: Common, platforms: Sequence[str] = ()) -> Reach:
     if ":" in named:
         return Reach(lambda: connect(named))
     if not named and not (buildx_dir() / "current").exists():
-        return Reach(lambda: _own(debug=common.debug))
+        return Reach(lambda: _own(debug=common.debug), own=True)
     return _of_builder(named, platforms, debug=common.debug)
 
 
@@ -74,7 +77,7 @@ def _of_builder(name: str, platforms: Sequence[str], *, debug: bool) -> Reach:
         if here.stored.builder(builder.name) is not None:
             here.stored.touch(builder.name)
     if builder.driver == choose.OWN:
-        return Reach(lambda: _own(debug=debug))
+        return Reach(lambda: _own(debug=debug), own=True)
     node = choose.node_for(builder, parse_platforms(tuple(platforms)))
     driver = make.driver(builder, node, here.contexts)
     return Reach(_booted(driver), in_engine=builder.driver == "docker")

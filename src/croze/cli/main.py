@@ -83,6 +83,8 @@ def run(argv: Sequence[str]) -> int:
         words = take_common(argv, common, "croze")
     except UsageError as error:
         return usage(str(error), error.command)
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0

@@ -17,8 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.client.flags_csv import bool_or_none
-from croze.client.options import Builder, BuildOptions, call_name, make_plan
-from croze.errors import CrozeError
+from croze.client.options import (
+    Builder,
+    BuildOptions,
+    buildkitd,
+    call_name,
+    make_plan,
+    warn_of_no_output,
+)
+from croze.errors import CrozeError, Unsupported
 from croze.files.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -133,7 +140,7 @@ async def run_build(
 
     if options.iidfile:
         Path(options.iidfile).unlink(missing_ok=True)
-    plan = make_plan(options, builder)
+    plan = make_plan(options, await met(client, builder, options))
     try:
         async with running(display):
             solved = await client.solve(plan, show)
@@ -148,6 +155,19 @@ async def run_build(
     result = BuildResult(solved.ref, solved.exporter_response, tuple(display.warnings), missed)
     _write_files(options, result, told)
     return result
+
+
+async def met(client: Client, builder: Builder | None, options: BuildOptions) -> Builder | None:
+    """The builder as it turns out to be: what is dialled by address may be a BuildKit."""
+    if builder is None or builder.sure:
+        return builder
+    try:
+        if (await client.info()).package == "croze":
+            return builder
+    except Unsupported:
+        pass  # a BuildKit of before 2022
+    warn_of_no_output(options)
+    return buildkitd(builder)
 
 
 async def _provenance(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from croze.client import (
@@ -91,9 +91,11 @@ class Builder:
     attestations: bool = True
     proxy: Mapping[str, str] = field(default_factory=dict)
     """Proxy build arguments, such as the Docker CLI's configuration has."""
+    sure: bool = True
+    """Whether it is known to be such a builder; else the daemon is asked."""
 
 
-def crozed() -> Builder:
+def crozed(*, sure: bool = True) -> Builder:
     """A `crozed` on this machine: it keeps images itself, and its steps share the host's
     network."""
     from croze.session.dockerconfig import DockerConfig
@@ -103,7 +105,24 @@ def crozed() -> Builder:
         default_load=True,
         host_gateway="127.0.0.1",
         proxy=DockerConfig.load().proxy_args(),
+        sure=sure,
     )
+
+
+def buildkitd(like: Builder) -> Builder:
+    """A `buildkitd`: it keeps nothing but its cache, so that a load is a load into Docker."""
+    return replace(like, keeps_images=False, default_load=False, host_gateway="", sure=True)
+
+
+def warn_of_no_output(options: BuildOptions) -> None:
+    """buildx's warning for a builder that leaves a result nowhere by itself."""
+    asked = options.outputs or options.push or options.load or call_name(options.call)
+    if not asked and not _no_default_load():
+        log.warning(
+            "No output specified with remote driver. Build result will only remain in the build "
+            "cache. To push result image into registry use --push or to load image into docker "
+            "use --load"
+        )
 
 
 def engine() -> Builder:

@@ -1,0 +1,55 @@
+"""A daemon that is dialled by its address may be a BuildKit: it keeps no images."""
+
+from __future__ import annotations
+
+import pytest
+
+from croze.api import worker_pb2
+from croze.client.build import met
+from croze.client.connect import Client
+from croze.client.options import Builder, BuildOptions, crozed, make_plan
+from croze.errors import Unsupported
+from croze.rpc.channels import open_channel
+
+
+class Daemon(Client):
+    """One that only says what it is; an empty name is one from before that could be asked."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(open_channel("unix:/nowhere"))
+        self.package = package
+
+    async def info(self) -> worker_pb2.BuildkitVersion:
+        if not self.package:
+            raise Unsupported("unknown method Info")
+        return worker_pb2.BuildkitVersion(package=self.package)
+
+
+async def exports(package: str, options: BuildOptions, *, sure: bool = False) -> list[str]:
+    found = await met(Daemon(package), crozed(sure=sure), options)
+    assert isinstance(found, Builder)
+    plan = make_plan(options, found)
+    plan.close()
+    return [export.type for export in plan.exports]
+
+
+@pytest.mark.parametrize("package", ["github.com/moby/buildkit", ""])
+async def test_a_buildkit(
+    package: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await exports(package, BuildOptions()) == []
+    assert "No output specified with remote driver." in caplog.text
+    caplog.clear()
+    assert await exports(package, BuildOptions(load=True)) == ["docker"]
+    assert await exports(package, BuildOptions(outputs=["type=cacheonly"])) == []
+    assert await exports(package, BuildOptions(call="outline")) == []
+    monkeypatch.setenv("BUILDX_NO_DEFAULT_LOAD", "1")
+    assert await exports(package, BuildOptions()) == []
+    assert caplog.text == ""
+
+
+async def test_a_crozed(caplog: pytest.LogCaptureFixture) -> None:
+    for options in (BuildOptions(), BuildOptions(load=True)):
+        assert await exports("croze", options) == ["image"]
+        assert await exports("github.com/moby/buildkit", options, sure=True) == ["image"]
+    assert caplog.text == ""
