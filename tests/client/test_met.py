@@ -8,7 +8,8 @@ from croze.api import worker_pb2
 from croze.client.build import met
 from croze.client.connect import Client
 from croze.client.options import Builder, BuildOptions, crozed, make_plan
-from croze.errors import Unsupported
+from croze.client.unreachable import clearer
+from croze.errors import Unavailable, Unsupported
 from croze.rpc.channels import open_channel
 
 
@@ -53,3 +54,11 @@ async def test_a_crozed(caplog: pytest.LogCaptureFixture) -> None:
         assert await exports("croze", options) == ["image"]
         assert await exports("github.com/moby/buildkit", options, sure=True) == ["image"]
     assert caplog.text == ""
+
+
+def test_whose_connection_failed() -> None:
+    """The daemon's own troubles are not taken for ours."""
+    text = "failed to connect to all addresses; last error: unix:/run/other.sock: refused"
+    error = Unavailable(text)
+    assert clearer(error, "unix:///run/crozed.sock") is error
+    assert str(clearer(error, "unix:///run/other.sock")).startswith("there is no daemon at unix://")

@@ -14,9 +14,11 @@ _NOT_CONNECTED = ("failed to connect to all addresses", "errors resolving ")
 
 def clearer(error: errors.Unavailable, address: str) -> errors.CrozeError:
     """The error of a call to the daemon at `address`, reworded if there was no connection."""
-    if not any(text in str(error) for text in _NOT_CONNECTED):
-        return error
     scheme, _, path = address.partition("://")
+    # The daemon has connections of its own, and may tell of one of those.
+    ours = f"unix:{path}" if scheme == "unix" else f":{path.rpartition(':')[2]}"
+    if ours not in str(error) or not any(text in str(error) for text in _NOT_CONNECTED):
+        return error
     if scheme == "unix":
         return _socket(address, path)
     found = re.findall(r"(?:error:|host: |UNKNOWN: )([^:\[\]]+)", str(error))
