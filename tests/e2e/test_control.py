@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, closing
@@ -150,3 +151,52 @@ def test_names_that_are_none_are_refused_shown_and_removed(sandbox: Sandbox, bus
     assert len(sandbox.croze("images").stdout.splitlines()) == 1
     missing = sandbox.croze("rmi", "*", check=False)
     assert (missing.code, "invalid reference format" in missing.stderr) == (1, True)
+
+
+Row = tuple[str, bool, str, int]
+"""Type, mutable, description, number of uses."""
+
+
+def rows(sandbox: Sandbox) -> list[Row]:
+    found = ask(sandbox, lambda client: client.disk_usage())
+    assert not any(record.InUse for record in found)
+    return sorted((r.RecordType, r.Mutable, r.Description, r.UsageCount) for r in found)
+
+
+def local(name: str, *uses: int) -> list[Row]:
+    return [("source.local", True, f"local source for {name}", count) for count in uses]
+
+
+@pytest.mark.parametrize("uses", [1, 2, 3])
+def test_records_are_buildkits(sandbox: Sandbox, busybox: Path, uses: int) -> None:
+    """Which there are after a build with the stock client, and how often they were used: what
+    `buildkitd` has after the same builds, but that it calls the last step's record mutable until
+    something is built on it. A context is read twice, for its `.dockerignore` too."""
+    text = "FROM base\nCOPY --from=more x /x\nCOPY f /f\nRUN id\n"
+    context = sandbox.context("app", {"Dockerfile": text, "f": "f"})
+    more = sandbox.context("more", {"x": "x" * (2 << 20)})
+    flags = [*base(busybox), f"--build-context=more={more}", "--output=type=cacheonly"]
+    for number in range(uses):
+        done = sandbox.buildx("sid", "build", "--progress=plain", *flags, context)
+        sent = re.findall(r"transferring more: (\S+)", done.stderr)
+        assert any("MB" in size for size in sent) == (number == 0), sent
+        # What a collection for want of space makes of it: all is too new to go.
+        assert ask(sandbox, collect) == []
+    pulled = base(busybox)[1].partition("@")[2]
+    assert rows(sandbox) == sorted(
+        [
+            *local("dockerfile", uses),
+            *local("context", uses, uses),
+            *local("more", uses, uses),
+            ("regular", False, "mount / from exec /bin/sh -c id", uses),
+            ("regular", False, "[stage-0 1/4] COPY --from=more x /x", 1),
+            ("regular", False, "[stage-0 2/4] COPY f /f", 1),
+            ("regular", False, f"pulled from docker.io/library/base@{pulled}", 1),
+        ]
+    )
+
+
+async def collect(client: Client) -> list[str]:
+    """As the first of the default policies does it, where hardly anything may be kept."""
+    gone = client.prune(["type==source.local"], keep_duration_s=48 * 3600, max_used_space=1)
+    return [record.Description async for record in gone]

@@ -182,7 +182,9 @@ def test_parents_and_what_was_pruned() -> None:
     found_again = build(
         step(first, run(args="1"), outcome="cached"), step(second, run(), StepInput(0))
     )
-    assert why(found_again, old) == (Reason("pruned"),)
+    assert why(found_again, old) == (), "it should be there: nobody knows"
+    gone = explain(found_again.steps[-1], found_again, [old], compare, lambda results, at_us: True)
+    assert gone.reasons == (Reason("pruned"),)
     no_cache = build(step(second, run(), ignore_cache=True))
     assert why(no_cache, old) == (Reason("no-cache"),)
 
@@ -201,3 +203,25 @@ def test_names() -> None:
     assert (
         text.place("[context base] OCI load from client") == "[context base] OCI load from client"
     )
+
+
+def test_a_step_that_ran_once_for_two_builds() -> None:
+    old = build(step("[1/1] RUN make", run(), result="r"), ref="other")
+    now = build(step("[1/1] RUN make", run(), result="r"))
+    assert why(now, old) == (Reason("shared", "other"),)
+    assert "ran once for this build and for other" in text.short(why(now, old))
+
+
+def test_content_is_known_of_a_result_that_was_found_by_definition() -> None:
+    """Between a build that asked for the content and this one, one needed not ask."""
+    op, queries = ops_pb2.Op(), (Query("f"),)
+    op.file.actions.add()
+
+    def copied(content: str, files: str, made: str, ref: str) -> Build:
+        made_by = step("[build 1/1] RUN make", run(), result=made)
+        item = StepInput(0, content=content, queries=queries, files=files)
+        return build(made_by, step("[1/1] COPY f /", op, item, kind="file"), ref=ref)
+
+    asked, found = copied("1", "l1", "r1", "asked"), copied("", "", "r1", "found")
+    reasons = why(copied("2", "l2", "r2", "now"), found, asked)
+    assert reasons[0] == Reason("files", "[build 1/1] RUN make", files=ONE.files, count=1, total=5)

@@ -148,7 +148,7 @@ class World:
 
     # What is built
 
-    def graph(self, *, forced: bool) -> list[Vertex]:
+    def graph(self, *, forced: int | None) -> list[Vertex]:
         """The context, and a vertex for each line."""
         op = ops_pb2.Op()
         op.source.identifier = "local://context"
@@ -164,7 +164,7 @@ class World:
             if not inputs:
                 inputs = [vertices[0]]
             name = f"[{number + 1}/{count}] {line.kind} {number} {line.text}"
-            vertices.append(_vertex(name, op, inputs, f"line {number}", forced=forced))
+            vertices.append(_vertex(name, op, inputs, f"line {number}", forced=number == forced))
         return vertices
 
     def number(self, vertex: Vertex) -> int:
@@ -264,7 +264,7 @@ class LineOp:
         return [made]
 
 
-async def build(world: World, solver: Solver, target: int, *, forced: bool) -> Build:
+async def build(world: World, solver: Solver, target: int, *, forced: int | None) -> Build:
     """Build up to a line, record it as the recorder does, and check every word of it."""
     world.builds += 1
     world.reached.clear()
@@ -448,7 +448,8 @@ async def scenario(root: Path, first: Source, wishes: Sequence[Wish]) -> None:
                 target = act(world, wish, past)
                 await solver.forget_lost()
                 past.append(world.source)
-                await build(world, solver, target, forced=wish.act == "forced")
+                at = wish.what % len(first.lines) if wish.act == "forced" else None
+                await build(world, solver, target, forced=at)
         finally:
             world.history.close()
 

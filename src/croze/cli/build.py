@@ -120,7 +120,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             builder=engine() if there.in_engine else crozed(sure=there.own),
             progress=mode,
             on_close=warn,
-            explain=mode in ("auto", "plain", "tty") and not call.name,
+            explain=resolved(mode) in ("plain", "tty") and not call.name,
         )
     except NotWritten:
         raise
@@ -133,6 +133,13 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.quiet:
         print(result.image_id)
     return 0
+
+
+def resolved(mode: str) -> str:
+    """The kind of progress that is shown, whoever chose it."""
+    from croze.progress.display import resolve_mode
+
+    return resolve_mode(mode, is_terminal=sys.stderr.isatty())
 
 
 def tool() -> str:

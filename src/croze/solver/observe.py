@@ -55,7 +55,7 @@ class VertexFacts:
     outcome: Outcome
     op: Op | None = None
     stored: tuple[str, ...] = ()
-    """Ids of the results that the daemon's cache has for it now."""
+    """Ids of the results that the daemon's cache has for it now, its own first."""
 
 
 class Observer(Protocol):
@@ -85,12 +85,19 @@ def facts_of(active: ActiveVertex) -> VertexFacts:
             )
         )
     return VertexFacts(
-        vertex, maps, tuple(inputs), _outcome(active), active.op, tuple(_stored(active))
+        vertex,
+        maps,
+        tuple(inputs),
+        _outcome(active),
+        active.op,
+        tuple(dict.fromkeys(_stored(active))),
     )
 
 
 def _stored(active: ActiveVertex) -> Iterator[str]:
     keys, results = active.graph.keys, active.graph.results
+    own = (edge.result.id for edge in active.edges.values() if edge.result is not None)
+    yield from (id for id in own if results.exists(id))
     for edge in active.edges.values():
         for key in dict.fromkeys((*edge.keys, *edge.result_keys)):
             yield from (one.id for one in keys.results(key) if results.exists(one.id))

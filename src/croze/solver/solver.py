@@ -280,7 +280,7 @@ class Job:
 
     def facts(self) -> Iterator[VertexFacts]:
         """What became of all vertices so far, inputs first. Only while the job is open."""
-        return (facts_of(active) for active in self._loaded.values())
+        return (facts_of(active) for active in tuple(self._loaded.values()))
 
     async def probe(self, edge: Edge, world: ProbeWorld) -> Forecast:
         """Say what building `edge` would find in the cache; nothing runs but the sources that

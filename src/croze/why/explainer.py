@@ -21,7 +21,7 @@ from croze.why.reasons import (
     Reason,
     parents,
 )
-from croze.why.record import Build, Step
+from croze.why.record import Build, Step, missed
 
 Gone = Callable[[Sequence[str], int], bool]
 """Whether all these results had been removed at a time (microseconds; 0: by now)."""
@@ -88,12 +88,18 @@ class Explainer:
 
     def _unchanged(self, pair: Pair) -> tuple[Reason, ...]:
         """The very same was tried before: what became of that?"""
-        if set(pair.old.results) & set(pair.step.results):
-            return (Reason(SHARED, pair.old_build.ref),)
-        if not pair.old.results:
-            failed = pair.old.outcome == Outcome.FAILED.value
+        step, old = pair.step, pair.old
+        if not old.results:
+            failed = old.outcome == Outcome.FAILED.value
             return (Reason(FAILED if failed else STOPPED),)
-        return tuple(parents(pair.step, pair.build)) or (Reason(PRUNED),)
+        if found := tuple(parents(step, pair.build)):
+            return found
+        if missed(old) and old.results[0] in step.results[:1]:
+            return (Reason(SHARED, pair.old_build.ref),)
+        if self._gone(old.results, pair.build.created_us):
+            return (Reason(PRUNED),)
+        # What was made anew on purpose has all that stands on it made anew, whatever it holds.
+        return tuple(parents(step, pair.build, by_content=True))
 
     def _nearest(self, pairs: Sequence[Pair]) -> Explained:
         """The one that least differs from; of equals the newest."""

@@ -118,7 +118,6 @@ class History:
         self._keep_builds = keep_builds
         self._lock = threading.Lock()
         self._pending: dict[int, set[str]] = {}
-        self._compressor = zstandard.ZstdCompressor(level=1)
         path = root / "why.db"
         try:
             self._connection = _open(path)
@@ -130,10 +129,9 @@ class History:
 
     def add(self, build: Build) -> None:
         """Remember a build; older ones of its scope give way."""
-        plain = _encoder.encode(build)
+        data = zstandard.ZstdCompressor(level=1).compress(_encoder.encode(build))
         lists = {item.files for step in build.steps for item in step.inputs if item.files}
         with self._writing() as db:
-            data = self._compressor.compress(plain)
             cursor = db.execute(
                 "INSERT INTO builds (ref, scope, data) VALUES (?, ?, ?)",
                 (build.ref, build.scope, data),

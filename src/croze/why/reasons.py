@@ -240,8 +240,8 @@ def parent(below: Step) -> Iterator[Reason]:
         yield Reason(PARENT, below.name)
 
 
-def parents(step: Step, build: Build) -> Iterator[Reason]:
-    """Steps that ran anew, and whose content has no say."""
+def parents(step: Step, build: Build, *, by_content: bool = False) -> Iterator[Reason]:
+    """Steps that ran anew, and whose content has no say; or also those where it has."""
     for item in step.inputs:
-        if not item.content:
+        if by_content or not item.content:
             yield from parent(build.steps[item.step])

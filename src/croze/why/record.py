@@ -64,7 +64,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     identity: bytes
     inputs: tuple[StepInput, ...] = ()
     results: tuple[str, ...] = ()
-    """Ids of what the cache had for it when the build was over."""
+    """Ids of what the cache had for it when the build was over; what the build used first."""
 
     @property
     def internal(self) -> bool:

@@ -39,6 +39,8 @@ _OBVIOUS: Final = frozenset({"instruction", "no-cache", "new", "parent", "uncach
 _WARNING_LEVEL: Final = 1
 _MOST_WARNINGS: Final = 8
 """Of one build."""
+_TURN: Final = 200
+"""Steps that are looked at before others get their turn on the event loop."""
 _LATER_S: Final = 0.1
 _FEW: Final = 100
 """Steps that are recorded in no time."""
@@ -96,7 +98,11 @@ class Watch:
         of how many steps."""
         if self._warnings:
             await asyncio.wait(self._warnings)
-        facts, origins = list(self._job.facts()), list(definitions)
+        origins, facts = list(definitions), list[VertexFacts]()
+        for one in self._job.facts():
+            facts.append(one)
+            if len(facts) % _TURN == 0:
+                await asyncio.sleep(0)
         _ = self.info  # the session that it is asked of is still there
         files = self._keep(facts)
 
