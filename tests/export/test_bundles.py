@@ -45,10 +45,10 @@ def write(folder: Path, name: str, **values: object) -> None:
 async def test_a_bundle_is_taken_apart(tmp_path: Path, ref: ImmutableRef) -> None:
     write(tmp_path, "b.json", predicateType="two", predicate=None, subject=None)
     subject = {"name": "_", "digest": {"sha256": "ab"}}
-    write(tmp_path, "a.json", predicateType="one", predicate={"k": [1]}, subject=[subject])
+    write(tmp_path, "a.json", predicateType="one", predicate={"k": [1], "a": 2}, subject=[subject])
     bundle = Attestation("", ref=ref, path="/", bundle=True, metadata={"reason": b"sbom"})
     one, two = await from_frontend([bundle], ())
-    assert (one.predicate_type, one.content, one.path) == ("one", b'{"k": [1]}', "/a.json")
+    assert (one.predicate_type, one.content, one.path) == ("one", b'{"a":2,"k":[1]}', "/a.json")
     assert list(one.subjects) == [NamedSubject("_", {"sha256": "ab"})]
     assert (two.content, list(two.subjects)) == (b"null", [None])
     assert (one.bundle, one.metadata) == (False, {"reason": b"sbom"})

@@ -9,6 +9,8 @@ import os
 import shutil
 import stat
 import tarfile
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,42 @@ async def test_attestations_are_files(workshop: Workshop, tmp_path: Path, kind: 
     assert [subject["name"] for subject in statement["subject"]] == ["a"]
     assert statement["predicate"] == {"x": 1}
     assert stat.S_IMODE((out / "pre.provenance.json").stat().st_mode) == 0o600
+    await ref.release()
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_an_attestation_goes_over_a_file_of_its_name(
+    workshop: Workshop, tmp_path: Path, kind: str
+) -> None:
+    ref = await make_ref(workshop, {"a": "one", "b": "two"})
+    source = single(ref, attestations=(Attestation("x", b"{}", path="a"),))
+    async with workshop.client(*targets(kind, tmp_path / "out")) as session:
+        await export(workshop, "local", {}, source, session.id)
+    found = tree(tmp_path / "out")
+    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+        await export(workshop, "tar", {}, source, session.id)
+    packed = tar_files((tmp_path / "out.tar").read_bytes())
+    assert set(found) == set(packed) == {"a", "b"}
+    assert found["b"] == "two"
+    for text in (found["a"], packed["a"]):
+        assert json.loads(text)["predicateType"] == "x"
+    await ref.release()
+
+
+async def test_attestations_in_a_tarball(workshop: Workshop, tmp_path: Path) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    told = (Attestation("https://slsa.dev/provenance/v1", b"{}"),)
+    refs = {AMD: ref, ARM: ref}
+    before = int(time.time())
+    for split, name in (("true", "provenance.json"), ("false", "provenance.linux_amd64.json")):
+        async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+            source = several(refs)
+            results = [replace(each, attestations=told) for each in source.results]
+            source = replace(source, results=results)
+            await export(workshop, "tar", {"platform-split": split}, source, session.id)
+        with tarfile.open(tmp_path / "out.tar") as archive:
+            member = archive.getmember(f"linux_amd64/{name}")
+            assert (member.mode, member.mtime >= before) == (0o600, True)
     await ref.release()
 
 

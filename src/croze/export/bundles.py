@@ -14,6 +14,7 @@ import msgspec
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, ResourceExhausted
 from croze.export.contract import Attestation, NamedSubject
+from croze.image import gojson
 
 MAX_BYTES = 40 << 20
 PROVENANCE = "https://slsa.dev/provenance/"
@@ -32,8 +33,8 @@ class _Statement(msgspec.Struct):
 
 
 async def from_frontend(given: Sequence[Attestation], sessions: Sequence[str]) -> list[Attestation]:
-    """Single statements, the main SBOM first. Raises `InvalidRequest` for what only the daemon may
-    say, or what can't be read."""
+    """Single statements, the main SBOM first; members of what was bundled are sorted. Raises
+    `InvalidRequest` for what only the daemon may say, or what can't be read."""
     found: list[Attestation] = []
     for each in given:
         _check(each)
@@ -91,7 +92,7 @@ def _single(bundle: Attestation, name: str, data: bytes) -> Attestation:
         bundle,
         bundle=False,
         predicate_type=kind,
-        content=bytes(statement.predicate),
+        content=gojson.marshal(msgspec.json.decode(statement.predicate)),
         ref=None,
         path=os.path.join(bundle.path, name),
         subjects=subjects or (None,),

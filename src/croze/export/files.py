@@ -101,7 +101,7 @@ async def mounted(
         trees = []
         for result in source.results:
             root = await _root(stack, result, ctx)
-            named = source.multi_platform and not split
+            named = source.multi_platform and not options.split(source)
             files = await attestation_files(
                 attestations.wanted(result, inline=False),
                 root,
@@ -204,8 +204,9 @@ class TarExporter:
         """A worker process writes the tar into a pipe, we pass it on."""
         epoch = trees[0].epoch
         seconds = int(epoch.timestamp()) if epoch is not None else None
+        now = int(time.time()) if seconds is None else seconds
         files = [
-            (f"{tree.folder}/{each.name}".lstrip("/"), each.data)
+            (f"{tree.folder}/{each.name}".lstrip("/"), each.data, each.mode, now)
             for tree in trees
             for each in tree.files
         ]

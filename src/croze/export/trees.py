@@ -89,11 +89,11 @@ class Merged:
         return self._mtime_ns if part.mtime_ns is None else part.mtime_ns
 
     def _streams(self, part: Part) -> Iterable[Iterator[_Item]]:
-        sources: list[Source] = [part.tree]
+        """Small files go over those of the tree."""
+        names = {each.name for each in part.files}
+        yield (i for i in self._stream(part, part.tree) if names.isdisjoint(_below(part, i)))
         if part.files:
-            sources.append(_Static(part.files, self._time_of(part)))
-        for source in sources:
-            yield self._stream(part, source)
+            yield self._stream(part, _Static(part.files, self._time_of(part)))
         if part.folder:
             top = Entry(part.folder, stat.S_IFDIR | 0o755, 0, 0, 0, part.mtime_ns or 0)
             yield iter([(_order(part.folder), part.label, part.tree, -1, top)])
@@ -110,6 +110,12 @@ class Merged:
 
 
 _Item = tuple[tuple[bytes, ...], str, Source, int, Entry]
+
+
+def _below(part: Part, item: _Item) -> tuple[str]:
+    """The path of an item in the part's own tree."""
+    path = item[4].path
+    return (path.removeprefix(f"{part.folder}/") if part.folder else path,)
 
 
 def _order(path: str) -> tuple[bytes, ...]:

@@ -210,10 +210,11 @@ def write_trees(
     *,
     epoch: int | None = None,
     xattrs: bool = True,
-    files: Sequence[tuple[str, bytes]] = (),
+    files: Sequence[tuple[str, bytes, int, int]] = (),
 ) -> None:
     """Like `write_tree` for several trees `(name, root)`, each in a directory of its name (empty:
-    at the top). `files` are added to the front, e.g. attestations."""
+    at the top). `files` (name, data, mode, time in seconds) are added to the front, e.g.
+    attestations; they go over those of the trees."""
     with explained("write tar"), open(out_path, "wb", buffering=1 << 20) as out:
         for data in tree_chunks(trees, epoch=epoch, xattrs=xattrs, files=files):
             out.write(data)
@@ -224,17 +225,20 @@ def tree_chunks(
     *,
     epoch: int | None = None,
     xattrs: bool = True,
-    files: Sequence[tuple[str, bytes]] = (),
+    files: Sequence[tuple[str, bytes, int, int]] = (),
 ) -> Iterator[bytes]:
     """The bytes that `write_trees` writes, in pieces of any size."""
-    now = epoch or 0
-    for name, data in files:
-        yield encode(name, REGULAR, 0o644, size=len(data), mtime_s=now) + data + padding(len(data))
+    now, given = epoch or 0, {name for name, *_ in files}
+    for name, data, mode, mtime_s in files:
+        yield encode(name, REGULAR, mode, size=len(data), mtime_s=mtime_s)
+        yield data + padding(len(data))
     for name, root in sorted(trees):
         if name:
             yield encode(name + "/", DIRECTORY, 0o755, mtime_s=now)
         prefix = name + "/" if name else ""
         for entry in walk(root):
+            if prefix + entry.path in given:
+                continue
             yield _entry_header(entry, prefix, epoch, xattrs=xattrs)
             if entry.is_file and not entry.linkname and entry.size:
                 yield from _file_pieces(f"{root}/{entry.path}", entry.size)
