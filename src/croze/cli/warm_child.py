@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from croze.cli.surroundings import installation, surroundings
 from croze.cli.thin import PROTOCOL
-from croze.files.peers import is_own, peer_of
+from croze.files.peers import is_own, looked_into
 
 REQUEST_TIMEOUT_S = 5.0
 LARGEST_REQUEST_BYTES = 16 << 20
@@ -53,7 +53,7 @@ def check_caller(connection: socket.socket) -> None:
     be looked into."""
     if not is_own(connection):
         raise BadRequest("from another user")
-    if surroundings(str(peer_of(connection).pid)) != surroundings():
+    if looked_into(connection, surroundings) != surroundings():
         raise BadRequest("from somewhere else")
 
 

@@ -94,7 +94,11 @@ def is_beside_us(address: str) -> bool:
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(path) == 0 and has_our_root(probe)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return has_our_root(probe)
 
 
 class Client:

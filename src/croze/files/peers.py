@@ -10,7 +10,9 @@ import sys
 TYPE_CHECKING = False  # `typing` takes longer than all that is here
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
+    from typing import Protocol, TypeVar
+
+    T = TypeVar("T")
 
     class HasOptions(Protocol):
         """A socket, of `socket` or of `_socket`."""
@@ -63,27 +65,42 @@ def has_our_root(sock: "HasOptions") -> bool:
 
 
 def _has_our(sock: "HasOptions", place: "Callable[[str], tuple[str | int, ...]]") -> bool:
-    peer = peer_of(sock)
-    if peer.pid <= 0 or peer.uid not in (0, os.geteuid()):
+    if peer_of(sock).uid not in (0, os.geteuid()):
         return False
     try:
-        alive = _pidfd(sock, peer.pid)
-        try:
-            same = place(str(peer.pid)) == place("self")
-            # Were it gone, its number could be another process's by now.
-            return same and not _is_over(alive)
-        finally:
-            os.close(alive)
+        return looked_into(sock, place) == place("self")
     except OSError:
         return False
+
+
+def looked_into(sock: "HasOptions", look: "Callable[[str], T]") -> "T":
+    """What `look` finds of the process at the other end, by its number in /proc.
+
+    Raises `OSError` when it may not look, and when the process is gone: its number could be
+    another's by now, at the wish of who made the connection.
+    """
+    pid = peer_of(sock).pid
+    if pid <= 0:
+        raise ProcessLookupError("the process is in no namespace of ours")
+    alive = _pidfd(sock, pid)
+    try:
+        found = look(str(pid))
+        if _is_over(alive):
+            raise ProcessLookupError("the process has ended")
+        return found
+    finally:
+        os.close(alive)
 
 
 def _pidfd(sock: "HasOptions", pid: int) -> int:
     import _socket
+    import errno
 
     try:
         return int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, SO_PEERPIDFD, 4), sys.byteorder)
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
+            raise
         return os.pidfd_open(pid)
 
 
