@@ -54,11 +54,13 @@ class BuilderFiles:
     def transaction(self) -> Iterator[Transaction]:
         """Alone with the files, other processes (and buildx) kept out until the end."""
         for name in _DIRECTORIES:
-            self._make_directory(self.directory / name)
+            self.make_directory(name)
         with locked(str(self.directory / ".lock")):
             yield Transaction(self)
 
-    def _make_directory(self, path: Path) -> None:
+    def make_directory(self, relative: str) -> None:
+        """With the parents that lack, for the user alone."""
+        path = self.directory / relative
         missing = [p for p in (path, *path.parents) if not p.exists()]
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -68,10 +70,10 @@ class BuilderFiles:
         if self._owner is not None:
             os.chown(path, *self._owner, follow_symlinks=False)
 
-    def write(self, relative: str, data: bytes) -> None:
+    def write(self, relative: str, data: bytes, mode: int = 0o600) -> None:
         """All of it or nothing: a reader never sees half a file."""
         path = self.directory / relative
-        write_atomically(path, data, 0o600)
+        write_atomically(path, data, mode)
         self._give(path)
 
 

@@ -113,6 +113,10 @@ def run(argv: Sequence[str], common: Common) -> int:
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     wanted = options(read, call)
+    if not call.name:
+        from croze.cli.remember import remembered
+
+        wanted = remembered(wanted, there)
     try:
         result = build(
             wanted,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from croze.drivers.contract import Driver
 
 T = TypeVar("T")
+OWN = "croze"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Reach:
     """How to reach a daemon, and what is known of it."""
 
     dial: Dial
+    builder: str = OWN
+    node: str = OWN
+    """Under these names its builds are remembered."""
     in_engine: bool = False
     """It is the builder inside a Docker engine."""
     own: bool = False
@@ -46,11 +50,16 @@ def reach(common: Common, platforms: Sequence[str] = ()) -> Reach:
     from croze.drivers import local
 
     named = common.builder or local.address_from_environment() or ""
-    if ":" in named:
+    if is_address(named):
         return Reach(lambda: connect(named))
     if not named and not (buildx_dir() / "current").exists():
         return Reach(lambda: _own(debug=common.debug), own=True)
     return _of_builder(named, platforms, debug=common.debug)
+
+
+def is_address(builder: str) -> bool:
+    """Whether `--builder` names no builder but where a daemon listens."""
+    return ":" in builder
 
 
 @asynccontextmanager
@@ -80,10 +89,12 @@ def _of_builder(name: str, platforms: Sequence[str], *, debug: bool) -> Reach:
         return Reach(lambda: _own(debug=debug), own=True)
     node = choose.node_for(builder, parse_platforms(tuple(platforms)))
     driver = make.driver(builder, node, here.contexts)
-    return Reach(_booted(driver), in_engine=builder.driver == "docker")
+    return Reach(booted(driver), builder.name, node.name, in_engine=builder.driver == "docker")
 
 
-def _booted(driver: Driver) -> Dial:
+def booted(driver: Driver) -> Dial:
+    """Dials after the daemon has been brought up."""
+
     @asynccontextmanager
     async def dial() -> AsyncIterator[Client]:
         await driver.boot()

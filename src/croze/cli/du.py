@@ -81,7 +81,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     records = with_client(common, ask, timeout_s=timeout_s(read.timeout, COMMAND))
     records.sort(key=lambda record: (record.Size, record.ID))
     items = [fields(record, marked=is_table(format)) for record in records]
-    print(formatted(format, items, HEADERS, _json))
+    if format == "json":
+        print("\n".join(map(_json, items)))
+    else:
+        print(formatted(format, items, HEADERS))
     if format in (TABLE, PRETTY) and not read.filter:
         print(totals(records))
     return 0

@@ -1,21 +1,21 @@
 """`--format`: a table, JSON, or a template, as Docker's tools read it.
 
 `table` alone is a command's own columns; `table {{.A}}\\t{{.B}}` are chosen ones under their
-headers; `json` is a line an item; anything else is a template for each item, on a line of its own.
+headers; `json` is a line an item, which each command writes; anything else is a template for each
+item, on a line of its own.
 
 Source: docker/cli `cli/command/formatter`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from croze.errors import InvalidRequest
 from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields, TemplateError, render
 
 TABLE = "table"
-JSON = "json"
 _MIN_WIDTH = 10
 _PADDING = 3
 
@@ -29,14 +29,11 @@ def formatted(
     format: str,
     items: Iterable[Fields],
     headers: Mapping[str, str],
-    as_json: Callable[[Fields], str],
 ) -> str:
-    """The text to print, without the last line's end. `headers` names the columns by field;
-    `as_json` is an item's line of JSON. Raises `InvalidRequest` for what is no template."""
+    """The text to print, without the last line's end. `headers` names the columns by field.
+    Raises `InvalidRequest` for what is no template."""
     template = format.removeprefix(TABLE).strip() if is_table(format) else format
     template = template.replace("\\t", "\t").replace("\\n", "\n")
-    if template == JSON:
-        return "\n".join(as_json(item) for item in items)
     lines = [_rendered(template, item) for item in items]
     if not is_table(format):
         return "\n".join(lines)

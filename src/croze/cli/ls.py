@@ -16,7 +16,6 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_table
 from croze.drivers.nodes import NodeState, load
 from croze.gotypes.template import Fields
-from croze.gotypes.template.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,7 +87,7 @@ def _show(listed: Sequence[Listed], format: str, *, trunc: bool) -> None:
     format = TABLE if format == "table" else format
     table = is_table(format)
     items = [row for one in listed for row in rows(one, table=table, trunc=trunc)]
-    print(formatted(format, items, HEADERS, _json))
+    print(formatted(format, items, HEADERS))
     if table:
         _complain(listed)
 
@@ -118,10 +117,6 @@ def rows(one: Listed, *, table: bool, trunc: bool) -> Iterator[Fields]:
             else ", ".join(platforms),
             Error=state.error,
         )
-
-
-def _json(item: Fields) -> str:
-    return str(FUNCTIONS["json"](dict(item)))
 
 
 def _fields(builder: Builder, **values: str) -> Fields:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rm": ("rm", "Remove one or more builder instances"),
     "du": ("du", "Disk usage"),
     "prune": ("prune", "Remove build cache"),
+    "history": ("history.group", "Commands to work on build records"),
     "why": ("why", "Show why the steps of a build missed the cache"),
     "llb": ("llb", "Build and show LLB definitions"),
     "debug": ("debug", "Look into the daemon and its store"),

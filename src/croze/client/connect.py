@@ -170,7 +170,3 @@ class Client:
         with translated():
             async for event in self._stub().ListenBuildHistory(request):
                 yield event
-
-    async def update_history(self, request: control_pb2.UpdateBuildHistoryRequest) -> None:
-        with translated():
-            await self._stub().UpdateBuildHistory(request)

@@ -28,7 +28,8 @@ from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToLayout
 from croze.grpc_errors import from_rpc_error
 from croze.session.directories import make_directory
-from croze.session.serve import LentSession, lend, new_id
+from croze.session.serve import LentSession, lend
+from croze.session.serve import new_id as new_id
 
 log = logging.getLogger(__name__)
 

@@ -48,6 +48,12 @@ def marshal_indent(value: object) -> bytes:
     return _escape(msgspec.json.format(_encode(value), indent=2))
 
 
+def marshal_indent_as_is(value: object) -> bytes:
+    """Like `marshal_indent`, with the members of dicts in the order they stand in: for a struct
+    that has no class here."""
+    return _escape(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
 def marshal_raw(members: Mapping[str, bytes]) -> bytes:
     """An object of values that are JSON already: keys sorted, values as they are but compact."""
     inner = (

@@ -1,0 +1,92 @@
+"""What buildx remembers of a build on this machine: `refs/BUILDER/NODE/ID`.
+
+The daemon's record knows no paths of the client's; with these, `history` can name a build by the
+directory and Dockerfile that it was made from.
+
+Source: docker/buildx `localstate/localstate.go`, `util/history/name.go`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from croze.builders.files import BuilderFiles
+from croze.image import gojson
+
+GROUPS = "__group__"
+
+
+class LocalState(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+    """`local_path` is the context, absolute or remote, `-` for standard input; `dockerfile_path`
+    absolute, or relative to a remote context; `group_ref` the Bake call that a build is of."""
+
+    target: str = ""
+    local_path: str = ""
+    dockerfile_path: str = ""
+    group_ref: str = ""
+
+
+def save(files: BuilderFiles, builder: str, node: str, ref: str, state: LocalState) -> None:
+    """Written whole; no lock is needed, since nobody changes it."""
+    members = {
+        "Target": state.target,
+        "LocalPath": state.local_path,
+        "DockerfilePath": state.dockerfile_path,
+    }
+    if state.group_ref:
+        members["GroupRef"] = state.group_ref
+    files.make_directory(f"refs/{builder}/{node}")
+    files.write(f"refs/{builder}/{node}/{ref}", gojson.marshal(members), 0o644)
+
+
+def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | None:
+    """None for a build of another machine, and for a file that holds something else."""
+    if any("/" in part or part in ("", ".", "..") for part in (builder, node, ref)):
+        return None
+    try:
+        data = (directory / "refs" / builder / node / ref).read_bytes()
+        return msgspec.json.decode(data, type=LocalState)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def build_name(attrs: Mapping[str, str], state: LocalState | None) -> str:
+    """What a build is called in lists: its directory, Dockerfile and target, as short as tells."""
+    if attrs.get("build-arg:BUILDKIT_BUILD_NAME"):
+        return attrs["build-arg:BUILDKIT_BUILD_NAME"]
+    name = attrs.get("context", "") or _inner_dir(attrs, "context") or _of_files(attrs, state)
+    target = attrs.get("target", "")
+    if target:
+        return f"{name} ({target})" if name else target
+    return name or attrs.get("vcs:source", "") or attrs.get("input:context", "")
+
+
+def _inner_dir(attrs: Mapping[str, str], what: str) -> str:
+    """The directory within its repository, unless it is the top."""
+    found = attrs.get(f"vcs:localdir:{what}", "")
+    return "" if found == "." else found
+
+
+def _of_files(attrs: Mapping[str, str], state: LocalState | None) -> str:
+    dockerfile = attrs.get("filename", "")
+    dockerfile = "" if dockerfile == "Dockerfile" else dockerfile
+    if folder := _inner_dir(attrs, "dockerfile"):
+        dockerfile = os.path.normpath(os.path.join(folder, dockerfile))
+    context = ""
+    if state is not None and "://" not in state.local_path:
+        context = "" if state.local_path == "-" else state.local_path
+        if state.dockerfile_path not in ("", "-", "Dockerfile"):
+            dockerfile = state.dockerfile_path
+    plain = not dockerfile or dockerfile.endswith("/Dockerfile")
+    dockerfile = dockerfile.removesuffix("/Dockerfile")
+    if dockerfile.startswith(context) and len(dockerfile) > len(context):
+        return dockerfile[context.rfind("/") + 1 :]
+    path = dockerfile or context
+    folder, slash, last = path.rpartition("/")
+    if plain or not path:
+        return last
+    return os.path.join(os.path.basename(folder if slash else path), last)

@@ -1,0 +1,1 @@
+"""`croze history`: one module a command, as buildx has them."""

@@ -1,0 +1,248 @@
+"""A build's record as a value: what `inspect` prints, in any format.
+
+Source: docker/buildx `commands/history/inspect.go`: names and order of members, which frontend
+attribute becomes which of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from croze.api.attrs import of_attrs
+from croze.builders.localstate import LocalState, build_name
+from croze.cli.history.attachments import attachments, materials
+from croze.cli.history.failure import Failure, failure
+from croze.cli.history.words import rfc3339
+from croze.client import history
+from croze.client.flags_csv import bool_or_none, fields
+from croze.errors import CrozeError
+from croze.gotypes.strings import shown
+from croze.gotypes.template import Fields
+from croze.image import gojson
+from croze.image import platform as platforms
+
+if TYPE_CHECKING:
+    from croze.cli.nodes import Node
+
+Pairs = list[dict[str, str]]
+
+CONFIG = {
+    "force-network-mode": "Network",
+    "add-hosts": "ExtraHosts",
+    "hostname": "Hostname",
+    "cgroup-parent": "CgroupParent",
+    "image-resolve-mode": "ImageResolveMode",
+    "multi-platform": "MultiPlatform",
+    "no-cache": "NoCache",
+    "shm-size": "ShmSize",
+    "ulimit": "Ulimit",
+    "memory": "Memory",
+    "memswap": "MemorySwap",
+    "cpushares": "CPUShares",
+    "cpuperiod": "CPUPeriod",
+    "cpuquota": "CPUQuota",
+    "cpusetcpus": "CPUSetCPUs",
+    "cpusetmems": "CPUSetMems",
+}
+ARGUMENTS = {
+    "BUILDKIT_CACHE_MOUNT_NS": "CacheMountNS",
+    "BUILDKIT_DOCKERFILE_CHECK": "DockerfileCheckConfig",
+    "SOURCE_DATE_EPOCH": "SourceDateEpoch",
+    "SANDBOX_HOSTNAME": "SandboxHostname",
+}
+_ORDER = [*CONFIG.values(), *ARGUMENTS.values()]
+_ORDER.insert(_ORDER.index("NoCache") + 1, "NoCacheFilter")
+_FAMILIES = ("vcs:", "build-arg:", "label:", "context:", "attest:")
+
+
+@dataclass(frozen=True)
+class About:
+    """`members` are buildx's, by name, those that say nothing left out; `failure` is told apart."""
+
+    members: Mapping[str, object]
+    failure: Failure | None
+    full_ref: str
+
+    def json(self) -> str:
+        return gojson.marshal_indent_as_is(self._ordered()).decode()
+
+    def fields(self) -> Fields:
+        """For templates: a member that is left out is empty."""
+        empty: dict[str, object] = dict.fromkeys(MEMBERS, "")
+        config = self.members["Config"]
+        assert isinstance(config, dict)
+        whole = {**dict.fromkeys((*_ORDER, "RestRaw"), ""), **config}
+        return Fields({**empty, **self.members, "Config": Fields(whole)}, "history.inspectOutput")
+
+    def _ordered(self) -> dict[str, object]:
+        return {name: self.members[name] for name in MEMBERS if name in self.members}
+
+
+MEMBERS = (
+    *("Name", "Ref", "Context", "Dockerfile", "VCSRepository", "VCSRevision", "Target", "Platform"),
+    *("KeepGitDir", "NamedContexts", "StartedAt", "CompletedAt", "Duration", "Status", "Error"),
+    *("NumCompletedSteps", "NumTotalSteps", "NumCachedSteps", "BuildArgs", "Labels", "Config"),
+    *("Materials", "Attachments", "Errors"),
+)
+
+
+async def describe(record: history.Record, node: Node, now_s: float) -> About:
+    """Everything that the record and its attachments tell. Raises `CrozeError`."""
+    channel = node.client.channel
+    state = node.local_state(record.Ref)
+    attrs = {key: shown(value) for key, value in of_attrs(record.FrontendAttrs).items()}
+    attrs.pop("frontend.caps", None)
+    kept = await attachments(channel, record)
+    failed = await failure(channel, record)
+    errors: list[str] = []
+    members = {
+        "Name": build_name(attrs, state),
+        "Ref": record.Ref,
+        **_places(attrs, state),
+        **_source(attrs, errors),
+        **_times(record, now_s, failed),
+        "Error": None if failed is None else failed.members(),
+        "BuildArgs": _pairs(attrs, "build-arg:", without=(*ARGUMENTS, *_SAID)),
+        "Labels": _pairs(attrs, "label:"),
+        "Config": _config(attrs, errors),
+        "Materials": [
+            {"URI": uri, "Digests": digests} for uri, digests in await materials(channel, kept)
+        ],
+        "Attachments": [
+            _without_empty({"Digest": one.digest, "Platform": one.platform, "Type": one.type})
+            for one in kept
+        ],
+        "Errors": errors,
+    }
+    steps = {
+        "NumCompletedSteps": record.numCompletedSteps,
+        "NumTotalSteps": record.numTotalSteps,
+        "NumCachedSteps": record.numCachedSteps,
+    }
+    said = {**_without_empty(members), "Config": members["Config"], **steps}
+    return About(said, failed, node.full_ref(record.Ref))
+
+
+_SAID = ("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "BUILDKIT_MULTI_PLATFORM")
+
+
+def _without_empty(members: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value}
+
+
+def _places(attrs: dict[str, str], state: LocalState | None) -> dict[str, object]:
+    """Context and Dockerfile, relative to the working directory if they are below it."""
+    context, dockerfile = "", ""
+    if state is not None:
+        context, dockerfile = state.local_path, state.dockerfile_path
+        if dockerfile not in ("", "-"):
+            dockerfile = _below(context, dockerfile)
+        if context:
+            context = _below(os.getcwd(), context)
+    local = bool(context) or "context" not in attrs
+    if not context:
+        context = attrs.pop("context", "")
+    if not dockerfile and "filename" in attrs:
+        dockerfile = os.path.join(attrs.get("vcs:localdir:dockerfile", ""), attrs["filename"])
+    attrs.pop("filename", None)
+    found: dict[str, object] = {"Context": context, "Dockerfile": dockerfile}
+    if local or "context" not in attrs:
+        found["VCSRepository"] = attrs.get("vcs:source", "")
+        found["VCSRevision"] = attrs.get("vcs:revision", "")
+    return found
+
+
+def _below(folder: str, path: str) -> str:
+    if not os.path.isabs(path) or not os.path.isabs(folder):
+        return path
+    relative = os.path.relpath(path, folder)
+    return path if relative.startswith("../") else relative
+
+
+def _source(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
+    return {
+        "Target": attrs.pop("target", ""),
+        "Platform": _read(attrs, "platform", _platforms, errors),
+        "KeepGitDir": _read(attrs, f"build-arg:{_SAID[0]}", _boolean, errors),
+        "NamedContexts": _pairs(attrs, "context:"),
+    }
+
+
+def _times(record: history.Record, now_s: float, failed: Failure | None) -> dict[str, object]:
+    done = record.HasField("CompletedAt")
+    status = "completed" if done else "running"
+    if failed is not None and failed.status:
+        status = failed.status
+    return {
+        "StartedAt": rfc3339(record.CreatedAt),
+        "CompletedAt": rfc3339(record.CompletedAt) if done else "",
+        "Duration": _duration_ns(record, now_s),
+        "Status": status,
+    }
+
+
+def _duration_ns(record: history.Record, now_s: float) -> int:
+    if not record.HasField("CompletedAt"):
+        return int(history.duration_s(record, now_s) * 1e9)
+    end, start = record.CompletedAt, record.CreatedAt
+    return (end.seconds - start.seconds) * 10**9 + end.nanos - start.nanos
+
+
+def _config(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if f"build-arg:{_SAID[1]}" in attrs:
+        found["MultiPlatform"] = _read(attrs, f"build-arg:{_SAID[1]}", _boolean, errors)
+    no_cache = attrs.pop("no-cache", None)
+    found["NoCache"] = no_cache == ""
+    found["NoCacheFilter"] = no_cache.split(",") if no_cache else None
+    for key, name in CONFIG.items():
+        if key == "multi-platform" and key in attrs:
+            found[name] = _read(attrs, key, _boolean, errors)
+        elif key == "add-hosts":
+            found[name] = _read(attrs, key, fields, errors)
+        elif key in attrs:
+            found[name] = attrs.pop(key)
+    for argument, name in ARGUMENTS.items():
+        found[name] = attrs.pop(f"build-arg:{argument}", "")
+    rest = [
+        {"Name": key, "Value": value}
+        for key, value in sorted(attrs.items())
+        if not key.startswith(_FAMILIES)
+    ]
+    ordered = {name: found[name] for name in _ORDER if found.get(name)}
+    return {**ordered, "RestRaw": rest} if rest else ordered
+
+
+def _read(
+    attrs: dict[str, str], key: str, read: Callable[[str], object], errors: list[str]
+) -> object:
+    """An attribute's value; one that can't be read is told of."""
+    text = attrs.pop(key, None)
+    if text is None:
+        return None
+    try:
+        return read(text)
+    except (CrozeError, ValueError) as error:
+        errors.append(f"failed to parse {text}: ({error})")
+        return None
+
+
+def _platforms(text: str) -> list[str]:
+    parsed = (platforms.parse(word) for word in text.split(","))
+    return [platforms.format_all(platforms.normalize(one)) for one in parsed]
+
+
+def _boolean(text: str) -> bool:
+    found = bool_or_none(text)
+    if found is None:
+        raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    return found
+
+
+def _pairs(attrs: Mapping[str, str], prefix: str, without: tuple[str, ...] = ()) -> Pairs:
+    names = sorted(key.removeprefix(prefix) for key in attrs if key.startswith(prefix))
+    pairs = ((name, attrs[prefix + name]) for name in names if name not in without)
+    return [{"Name": name, "Value": value} if value else {"Name": name} for name, value in pairs]

@@ -1,0 +1,63 @@
+"""`croze history inspect attachment`: one thing that is kept with a record, as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import Flags, UsageError
+from croze.cli.history.attachments import attachments
+from croze.cli.history.find import found
+from croze.cli.nodes import connected
+from croze.client import history
+from croze.errors import NotFound
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze history inspect attachment"
+TYPES = {
+    "index": ("application/vnd.oci.image.index.v1+json",),
+    "manifest": ("application/vnd.oci.image.manifest.v1+json",),
+    "image": ("application/vnd.oci.image.config.v1+json",),
+    "provenance": ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2"),
+    "sbom": ("https://spdx.dev/Document",),
+}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "Inspect a build record attachment", "[OPTIONS] [REF [DIGEST]]")
+    flags.text("--platform", help="Platform of attachment")
+    flags.text("--type", help="Type of attachment")
+    flags.add_argument("words", metavar="REF [DIGEST]", nargs="*")
+    read = flags.read(argv, common)
+    if len(read.words) > 2:
+        raise UsageError(f"accepts at most 2 arg(s), received {len(read.words)}", COMMAND)
+    ref, digest = (*read.words, "", "")[:2]
+    if digest and not _DIGEST.match(digest):
+        raise UsageError(f'invalid digest "{digest}": invalid checksum digest format', COMMAND)
+    if not (digest or read.platform or read.type):
+        raise UsageError("at least one of --type, --platform or DIGEST must be specified", COMMAND)
+    asyncio.run(_show(common, ref, digest, read.platform, read.type))
+    return 0
+
+
+async def _show(common: Common, ref: str, digest: str, platform: str, kind: str) -> None:
+    async with connected(common) as nodes:
+        record, node, _ = await found(nodes, ref)
+        channel = node.client.channel
+        wanted = TYPES.get(kind, (kind,))
+        if not digest:
+            for one in await attachments(channel, record):
+                if (not platform or one.platform == platform) and (not kind or one.type in wanted):
+                    digest = one.digest
+                    break
+            else:
+                raise NotFound(f'no matching attachment found for ref "{ref}"')
+        async for part in history.blob(channel, digest):
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()

@@ -1,0 +1,129 @@
+"""What is kept with a record: manifests, configs, attestations.
+
+Source: docker/buildx `commands/history/inspect.go` for which count, and their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from croze.client import history
+from croze.errors import CrozeError
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    from croze.api import control_pb2
+
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+PREDICATE_TYPE = "in-toto.io/predicate-type"
+SLSA = "https://slsa.dev/provenance/"
+MOST_BYTES = 64 * 1024 * 1024
+
+
+class _Descriptor(msgspec.Struct, frozen=True, rename={"media_type": "mediaType"}):
+    media_type: str
+    digest: str
+    annotations: dict[str, str] | None = None
+    platform: Platform | None = None
+
+
+class _Index(msgspec.Struct, frozen=True):
+    manifests: tuple[_Descriptor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """`platform` is empty for what is of the whole build; `type` a predicate's or a media type."""
+
+    digest: str
+    platform: str
+    type: str
+
+
+async def attachments(channel: grpc.aio.Channel, record: history.Record) -> list[Attachment]:
+    """All of a record, sorted by platform and type."""
+    found: list[Attachment] = []
+    results: dict[str, control_pb2.BuildResultInfo] = {
+        platforms.format_all(platforms.parse(key)): info for key, info in record.Results.items()
+    }
+    if record.HasField("Result"):
+        results[""] = record.Result
+    for platform, info in results.items():
+        for told in info.Attestations:
+            kind = told.annotations.get(PREDICATE_TYPE, told.media_type)
+            found.append(Attachment(told.digest, platform, kind))
+        for result in info.Results.values():
+            top = _Descriptor(result.media_type, result.digest, dict(result.annotations))
+            found += [one async for one in _walk(channel, top, platform)]
+    return sorted(found, key=lambda one: (one.platform, one.type))
+
+
+async def _walk(
+    channel: grpc.aio.Channel, descriptor: _Descriptor, platform: str
+) -> AsyncIterator[Attachment]:
+    """What the daemon still has of a result: it may live in a registry only."""
+    annotations = descriptor.annotations or {}
+    is_index = descriptor.media_type in INDEXES
+    try:
+        data = await read(channel, descriptor.digest)
+    except CrozeError:
+        return
+    if annotations.get("vnd.docker.reference.type") != "attestation-manifest":
+        kind = annotations.get(PREDICATE_TYPE, descriptor.media_type)
+        yield Attachment(descriptor.digest, platform, kind)
+    if not is_index:
+        return
+    try:
+        index = msgspec.json.decode(data, type=_Index)
+    except msgspec.MsgspecError:
+        return
+    for child in index.manifests:
+        its = platform if child.platform is None else platforms.format_all(child.platform)
+        async for one in _walk(channel, child, its):
+            yield one
+
+
+async def read(channel: grpc.aio.Channel, digest: str) -> bytes:
+    """A small blob whole. Raises `CrozeError`, for one that is too large to be small, too."""
+    parts: list[bytes] = []
+    async for part in history.blob(channel, digest):
+        parts.append(part)
+        if sum(map(len, parts)) > MOST_BYTES:
+            raise CrozeError(f"blob {digest} is larger than {MOST_BYTES} bytes")
+    return b"".join(parts)
+
+
+async def materials(
+    channel: grpc.aio.Channel, found: list[Attachment]
+) -> list[tuple[str, list[str]]]:
+    """What the first provenance says the build was made of: URIs and digests."""
+    told = next((one for one in found if one.type.startswith(SLSA)), None)
+    if told is None:
+        return []
+    try:
+        predicate = msgspec.json.decode(await read(channel, told.digest), type=dict[str, object])
+    except msgspec.MsgspecError as error:
+        raise CrozeError(f"failed to unmarshal provenance {told.digest}: {error}") from None
+    definition = predicate.get("buildDefinition")
+    v1 = definition.get("resolvedDependencies") if isinstance(definition, dict) else None
+    return [_material(one) for one in _list(v1 or predicate.get("materials"))]
+
+
+def _list(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _material(value: Mapping[str, object]) -> tuple[str, list[str]]:
+    digests = value.get("digest")
+    known = digests.items() if isinstance(digests, dict) else ()
+    return str(value.get("uri", "")), [f"{kind}:{text}" for kind, text in known]

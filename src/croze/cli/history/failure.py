@@ -1,0 +1,95 @@
+"""Why a recorded build failed: its error, the lines of the file, the last of the step's log."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+
+import grpc.aio
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze.cli.history.attachments import read
+from croze.client import history
+from croze.errors import CrozeError, SourceDetail, VertexDetail
+from croze.grpc_errors import from_status
+from croze.progress.errors import excerpt
+
+LAST_LINES = 16
+_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`code` is gRPC's; `sources` the excerpt; `step` the name of what failed, `log` its last
+    lines."""
+
+    code: int
+    message: str
+    sources: str
+    step: str
+    log: tuple[str, ...]
+
+    @property
+    def status(self) -> str:
+        """Empty when the daemon recorded details and no error."""
+        if not self.code:
+            return ""
+        return "canceled" if _NAMES.get(self.code) == "CANCELLED" else "failed"
+
+    @property
+    def code_name(self) -> str:
+        """As Go has it: `InvalidArgument`."""
+        name = _NAMES.get(self.code, f"CODE({self.code})")
+        return (
+            "Canceled" if name == "CANCELLED" else name.replace("_", " ").title().replace(" ", "")
+        )
+
+    def members(self) -> dict[str, object]:
+        """Of `inspect`'s JSON."""
+        told: dict[str, object] = {
+            "Code": self.code,
+            "Message": self.message,
+            "Name": self.step,
+            "Logs": list(self.log),
+            "Sources": base64.b64encode(self.sources.encode()).decode("ascii"),
+        }
+        return {name: value for name, value in told.items() if value}
+
+
+async def failure(channel: grpc.aio.Channel, record: history.Record) -> Failure | None:
+    """None for a build that did not fail. Raises `CrozeError`."""
+    if not record.HasField("error") and not record.HasField("externalError"):
+        return None
+    sources, step = "", ""
+    log: tuple[str, ...] = ()
+    if record.HasField("externalError"):
+        error = await _details(channel, record.externalError.digest)
+        found = (detail for detail in error.details if isinstance(detail, SourceDetail))
+        sources = "".join(f"{excerpt(detail)}\n" for detail in found)
+        vertex = next((d for d in error.details if isinstance(d, VertexDetail)), None)
+        if vertex is not None:
+            step, log = await _log(channel, record.Ref, vertex.digest)
+    return Failure(record.error.code, record.error.message, sources, step, log)
+
+
+async def _details(channel: grpc.aio.Channel, digest: str) -> CrozeError:
+    status = status_pb2.Status()
+    try:
+        status.ParseFromString(await read(channel, digest))
+    except DecodeError as error:
+        raise CrozeError(f"failed to unmarshal external error {digest}: {error}") from None
+    return from_status(status)
+
+
+async def _log(channel: grpc.aio.Channel, ref: str, digest: str) -> tuple[str, tuple[str, ...]]:
+    """A step's name and the last lines of what it said."""
+    name, said = "", b""
+    async for response in history.status(channel, ref):
+        name = next((v.name for v in response.vertexes if v.digest == digest), name)
+        for log in response.logs:
+            if log.vertex == digest:
+                said = (said + log.msg)[-LAST_LINES * 4096 :]
+    lines = [line for line in re.split(r"\n", said.decode(errors="replace")) if line]
+    return name, tuple(lines[-LAST_LINES:])

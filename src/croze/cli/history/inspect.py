@@ -1,0 +1,55 @@
+"""`croze history inspect`: everything about a build."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.common import take_common
+from croze.cli.flags import Flags, UsageError
+from croze.cli.history import attachment
+from croze.cli.history.about import About, describe
+from croze.cli.history.find import found
+from croze.cli.history.pretty import pretty
+from croze.cli.nodes import connected
+from croze.errors import InvalidRequest
+from croze.gotypes.template import TemplateError, render
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze history inspect"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    words = take_common(argv, common, COMMAND)
+    if words[:1] == ["attachment"]:
+        return attachment.run(words[1:], common)
+    flags = Flags(COMMAND, "Inspect a build record", "[OPTIONS] [REF]")
+    flags.text("--format", help="Format the output", default="pretty")
+    flags.add_argument("ref", metavar="REF", nargs="*")
+    read = flags.read(words, common)
+    if len(read.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
+    ref = read.ref[0] if read.ref else ""
+    about = asyncio.run(_ask(common, ref))
+    print(_shown(about, read.format, with_ref=not ref, debug=common.debug))
+    return 0
+
+
+async def _ask(common: Common, ref: str) -> About:
+    async with connected(common) as nodes:
+        record, node, now_s = await found(nodes, ref)
+        return await describe(record, node, now_s)
+
+
+def _shown(about: About, format: str, *, with_ref: bool, debug: bool) -> str:
+    if format == "json":
+        return about.json()
+    if format == "pretty":
+        return pretty(about, with_ref=with_ref, debug=debug)
+    try:
+        return render(format, about.fields())
+    except TemplateError as error:
+        raise InvalidRequest(f"failed to execute format template: {error}") from None

@@ -1,0 +1,45 @@
+"""`croze history logs`: what a build said, and what it says while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import Flags, UsageError
+from croze.cli.history.find import found
+from croze.cli.nodes import connected
+from croze.client import history
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze history logs"
+PROGRESS = ("auto", "none", "plain", "quiet", "rawjson", "tty")
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "Print the logs of a build record", "[OPTIONS] [REF]")
+    about = "Set type of progress output (plain, rawjson, tty)"
+    flags.text("--progress", help=about, default="plain")
+    flags.add_argument("ref", metavar="REF", nargs="*")
+    read = flags.read(argv, common)
+    if len(read.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
+    if read.progress not in PROGRESS:
+        raise UsageError(f"invalid progress mode {read.progress}", COMMAND)
+    mode = "plain" if read.progress == "auto" else read.progress
+    asyncio.run(_show(common, read.ref[0] if read.ref else "", mode))
+    return 0
+
+
+async def _show(common: Common, ref: str, mode: str) -> None:
+    from croze.progress.display import make_display, running
+
+    async with connected(common) as nodes:
+        record, node, _ = await found(nodes, ref)
+        display = make_display(mode, sys.stderr.buffer)
+        async with running(display):
+            async for response in history.status(node.client.channel, record.Ref):
+                display.update(response)

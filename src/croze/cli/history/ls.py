@@ -1,0 +1,131 @@
+"""`croze history ls`: past builds and those that run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from croze.api.attrs import of_attrs
+from croze.builders.localstate import build_name
+from croze.cli.flags import Flags, UsageError
+from croze.cli.format import formatted, is_table
+from croze.cli.history.repository import remote_url
+from croze.cli.history.words import go_seconds, rfc3339
+from croze.cli.nodes import Node, connected
+from croze.cli.table import age
+from croze.client import history
+from croze.gotypes.template import Fields
+from croze.gotypes.template.functions import FUNCTIONS
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze history ls"
+TABLE = "table {{.Ref}}\t{{.Name}}\t{{.Status}}\t{{.CreatedAt}}\t{{.Duration}}\t{{.Link}}"
+HEADERS = {
+    "Ref": "BUILD ID",
+    "Name": "NAME",
+    "Status": "STATUS",
+    "CreatedAt": "CREATED AT",
+    "Duration": "DURATION",
+    "Link": "",
+}
+NAME_WIDTH = 36
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record, the node that has it, and the node's clock."""
+
+    record: history.Record
+    node: Node
+    now_s: float
+
+    @property
+    def running(self) -> bool:
+        return not self.record.HasField("CompletedAt")
+
+    @property
+    def name(self) -> str:
+        attrs = of_attrs(self.record.FrontendAttrs)
+        return build_name(attrs, self.node.local_state(self.record.Ref))
+
+    @property
+    def status(self) -> str:
+        if self.running:
+            return "Running"
+        return "Error" if self.record.HasField("error") else "Completed"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "List build records", "[OPTIONS]")
+    flags.texts("--filter", help='Provide filter values (e.g., "status=error")')
+    flags.text("--format", help="Format the output", default="table")
+    flags.switch("--local", help="List records for current repository only")
+    flags.switch("--no-trunc", help="Don't truncate output")
+    flags.add_argument("extra", nargs="*", metavar="")
+    read = flags.read(argv, common)
+    if read.extra:
+        raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
+    filters = [f"repository={remote_url()}"] if read.local else []
+    rows = asyncio.run(_ask(common, [*filters, *read.filter]))
+    format = TABLE if read.format == "table" else read.format
+    if format == "json":
+        text = "\n".join(map(_json, rows))
+    else:
+        items = [_fields(row, format, read.no_trunc) for row in rows]
+        text = formatted(format, items, HEADERS)
+    if text:
+        print(text)
+    return 0
+
+
+async def _ask(common: Common, filters: Sequence[str]) -> list[Row]:
+    rows: list[Row] = []
+    async with connected(common) as nodes:
+        for node in nodes:
+            listed = await history.records(node.client.channel, filters=filters)
+            rows += [Row(record, node, listed.now_s) for record in listed.records]
+    return sorted(rows, key=lambda row: (row.running, history.created_s(row.record)), reverse=True)
+
+
+def _fields(row: Row, format: str, whole: bool) -> Fields:
+    name = row.name
+    if is_table(format) and not whole and len(name) > NAME_WIDTH:
+        name = ".." + name[-(NAME_WIDTH - 2) :]
+    took = go_seconds(history.duration_s(row.record, row.now_s))
+    return Fields(
+        {
+            "Ref": row.record.Ref,
+            "FullRef": row.node.full_ref(row.record.Ref),
+            "Name": name,
+            "Status": row.status,
+            "CreatedAt": age(time.time() - history.created_s(row.record)),
+            "Duration": took + ("+" if row.running else ""),
+            "Link": "" if is_table(format) else _link(row),
+        },
+        "*history.lsContext",
+    )
+
+
+def _link(row: Row) -> str:
+    return f"docker-desktop://dashboard/build/{row.node.full_ref(row.record.Ref)}"
+
+
+def _json(row: Row) -> str:
+    record = row.record
+    members: dict[str, object] = {
+        "cached_steps": record.numCachedSteps,
+        "completed_steps": record.numCompletedSteps,
+        "created_at": rfc3339(record.CreatedAt),
+        "name": row.name,
+        "ref": row.node.full_ref(record.Ref),
+        "status": row.status,
+        "total_steps": record.numTotalSteps,
+    }
+    if not row.running:
+        members["completed_at"] = rfc3339(record.CompletedAt)
+    return str(FUNCTIONS["json"](members))

@@ -1,0 +1,25 @@
+"""The git repository that the working directory is in."""
+
+from __future__ import annotations
+
+import subprocess
+
+from croze.errors import InvalidRequest
+
+
+def remote_url() -> str:
+    """Of the branch's upstream, of `origin`, or of the only remote. Raises `InvalidRequest`."""
+    upstream = _git("config", "--get", f"branch.{_git('symbolic-ref', '--short', 'HEAD')}.remote")
+    for name in (upstream, "origin", *_git("remote").split()):
+        if name and (found := _git("remote", "get-url", name)):
+            return found
+    raise InvalidRequest("could not find git repository for local filter")
+
+
+def _git(*words: str) -> str:
+    """What git says; nothing when it fails."""
+    try:
+        done = subprocess.run(("git", *words), capture_output=True, check=False)
+    except OSError:
+        raise InvalidRequest("git was not found in the system") from None
+    return done.stdout.decode(errors="surrogateescape").strip() if done.returncode == 0 else ""

@@ -1,0 +1,30 @@
+"""Paths of a build that only this machine knows, kept for `history` as buildx keeps them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from croze.builders.files import BuilderFiles
+from croze.builders.localstate import LocalState, save
+from croze.client.inputs import is_remote
+from croze.client.solve import new_id
+from croze.files.docker_config import buildx_dir
+
+if TYPE_CHECKING:
+    from croze.cli.daemon import Reach
+    from croze.client.options import BuildOptions
+
+
+def remembered(options: BuildOptions, there: Reach) -> BuildOptions:
+    """The build under a reference of its own, whose paths have been written down."""
+    options = replace(options, ref=options.ref or new_id())
+    context, dockerfile = options.context, options.dockerfile
+    if not is_remote(context) and context != "-":
+        context = os.path.abspath(context)
+        if dockerfile not in ("", "-"):
+            dockerfile = os.path.abspath(dockerfile)
+    state = LocalState(options.target, context, dockerfile)
+    save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state)
+    return options

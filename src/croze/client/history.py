@@ -1,0 +1,174 @@
+"""Records of past builds, asked of a daemon.
+
+Source: docker/buildx `commands/history/utils.go` for references, filters and their words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from croze.api import content_pb2, control_pb2
+from croze.api.content_pb2_grpc import ContentStub
+from croze.api.control_pb2_grpc import ControlStub
+from croze.errors import InvalidRequest, NotFound
+from croze.gotypes.duration import DurationError, parse_duration
+from croze.grpc_errors import translated
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+LIMIT = 50
+CLOCK_HEADER = "buildkit-current-timestamp"
+_VALUE_KEYS = ("ref", "repository", "status")
+_TIME_KEYS = ("startedAt", "completedAt", "duration")
+_SIGNS = ("!=", "=", "<=", "<", ">=", ">")
+
+Record = control_pb2.BuildHistoryRecord
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Records, the newest first, and the daemon's clock, by which running builds are timed."""
+
+    records: Sequence[Record]
+    now_s: float = 0
+
+
+async def records(
+    channel: grpc.aio.Channel,
+    ref: str = "",
+    filters: Sequence[str] = (),
+    *,
+    limit: int = LIMIT,
+    completed: bool = False,
+) -> Listed:
+    """Those of a reference, or all (0: without a limit) that match. Raises `CrozeError`."""
+    request = control_pb2.BuildHistoryRequest(
+        Ref=ref, EarlyExit=True, Limit=limit, Filter=_line(filters)
+    )
+    found: list[Record] = []
+    with translated():
+        call = ControlStub(channel).ListenBuildHistory(request)
+        now = _clock(await call.initial_metadata())
+        async for event in call:
+            running = event.type != control_pb2.COMPLETE
+            gone = event.type == control_pb2.DELETED or not event.HasField("record")
+            if not gone and not (completed and running):
+                found.append(event.record)
+    found.sort(key=created_s, reverse=True)
+    return Listed(found, now)
+
+
+async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:
+    """The record of a reference, of `^2` (the last but two) or, empty, the last; and the daemon's
+    clock. Raises `NotFound` and `InvalidRequest`."""
+    if not ref.startswith("^"):
+        listed = await records(channel, ref)
+        if not listed.records:
+            raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
+        return listed.records[0], listed.now_s
+    try:
+        offset = int(ref[1:])
+    except ValueError:
+        raise InvalidRequest(
+            f'invalid offset "{ref}": strconv.Atoi: parsing "{ref[1:]}": invalid syntax'
+        ) from None
+    listed = await records(channel)
+    if not 0 <= offset < len(listed.records):
+        left = offset - len(listed.records)
+        raise NotFound(
+            f"no completed build found with offset {left}" if left > 0 else "no records found"
+        )
+    return listed.records[offset], listed.now_s
+
+
+async def delete(channel: grpc.aio.Channel, ref: str) -> None:
+    """Raises `NotFound`."""
+    with translated():
+        request = control_pb2.UpdateBuildHistoryRequest(Ref=ref, Delete=True)
+        await ControlStub(channel).UpdateBuildHistory(request)
+
+
+async def status(channel: grpc.aio.Channel, ref: str) -> AsyncIterator[control_pb2.StatusResponse]:
+    """All that a build said, and what it says from now on if it runs."""
+    with translated():
+        async for response in ControlStub(channel).Status(control_pb2.StatusRequest(Ref=ref)):
+            yield response
+
+
+async def blob(channel: grpc.aio.Channel, digest: str) -> AsyncIterator[bytes]:
+    """Of the daemon's records and their attachments, part by part. Raises `NotFound`."""
+    with translated():
+        async for part in ContentStub(channel).Read(content_pb2.ReadContentRequest(digest=digest)):
+            yield part.data
+
+
+def created_s(record: Record) -> float:
+    return record.CreatedAt.seconds + record.CreatedAt.nanos / 1e9
+
+
+def duration_s(record: Record, now_s: float) -> float:
+    """How long it took, or has been running."""
+    end = record.CompletedAt
+    stop = end.seconds + end.nanos / 1e9 if record.HasField("CompletedAt") else now_s
+    return max(0.0, stop - created_s(record))
+
+
+def _clock(metadata: object) -> float:
+    for key, value in metadata if isinstance(metadata, Sequence) else ():
+        if key == CLOCK_HEADER and isinstance(value, str):
+            return datetime.fromisoformat(_microseconds(value)).timestamp()
+    return 0.0
+
+
+def _microseconds(text: str) -> str:
+    """Python reads six digits of a fraction, Go writes nine."""
+    head, dot, tail = text.partition(".")
+    if not dot:
+        return text.replace("Z", "+00:00")
+    digits = "".join(c for c in tail if c.isdigit()) if tail.endswith("Z") else tail.split("+")[0]
+    return f"{head}.{digits[:6]:0<6}+00:00"
+
+
+def _line(filters: Sequence[str]) -> list[str]:
+    """As the daemon has them: one line of CSV, all of which must hold."""
+    terms = [_term(text) for text in filters]
+    quoted = ('"' + t.replace('"', '""') + '"' if '"' in t or "," in t else t for t in terms)
+    return [",".join(quoted)] if terms else []
+
+
+def _term(text: str) -> str:
+    """Raises `InvalidRequest`."""
+    sign = next((sign for sign in _SIGNS if sign in text), "")
+    key, _, value = text.partition(sign) if sign else (text, "", "")
+    if not sign:
+        raise InvalidRequest(f'invalid filter "{text}"')
+    if key in _VALUE_KEYS:
+        if sign not in ("=", "!="):
+            raise InvalidRequest(f'invalid separator for "{text}", expected = or !=')
+        if sign == "=":
+            sign = "==" if key == "status" else "~="
+        return f"{key}{sign}{value}"
+    if key not in _TIME_KEYS:
+        raise InvalidRequest(f'unsupported filter "{text}"')
+    if sign in ("=", "!="):
+        raise InvalidRequest(f'invalid separator for "{text}", expected <=, <, >= or >')
+    _check_time(key, value)
+    return f"{key}{sign}{value}"
+
+
+def _check_time(key: str, value: str) -> None:
+    try:
+        parse_duration(value)
+    except DurationError:
+        if key == "duration":
+            raise InvalidRequest(f"invalid duration {value}") from None
+        try:
+            moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise InvalidRequest(f"invalid time {value}") from None
