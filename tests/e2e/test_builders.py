@@ -32,7 +32,7 @@ def files(sandbox: Sandbox) -> dict[str, str]:
 def said(done: Done, name: str) -> tuple[int, list[str]]:
     """Exit code and lines, without the program's name and what only one of them adds."""
     text = re.sub(rf"(docker-{name}: )?'(docker-)?{name} ", "'X ", done.output)
-    text = re.sub(r"(About )?[\w ]+ ago", "ago", text)
+    text = re.sub(r" {2,}", "  ", re.sub(r"(About )?[\w ]+ ago", "ago", text))
     lines = [
         re.sub(r": open .*: no such file.*|: no such builder", "", x) for x in text.split("\n")
     ]

@@ -28,6 +28,7 @@ def said(done: Done) -> tuple[int, list[str]]:
         done.output,
     )
     text = re.sub(r"(Less than a|About an?|\d+) \w+ ago +", "ago ", text)
+    text = re.sub(r" {2,}", "  ", text)
     lines = [line.rstrip() for line in text.split("\n") if line.strip()]
     quiet = ("See ", "Usage", "Run ", "View build", "Enable --debug")
     return done.code, [line for line in lines if not line.startswith(quiet)]

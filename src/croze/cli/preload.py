@@ -13,6 +13,7 @@ MODULES = (
     "ctypes",
     "croze.api.engine_pb2_grpc",
     "croze.api.errdefs_pb2",
+    "croze.cli.remember",
     "croze.client.build",
     "croze.client.connect",
     "croze.client.options",

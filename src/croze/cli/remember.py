@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save
-from croze.client.inputs import is_remote
 from croze.client.solve import new_id
 from croze.files.docker_config import buildx_dir
 
@@ -21,7 +20,7 @@ def remembered(options: BuildOptions, there: Reach) -> BuildOptions:
     """The build under a reference of its own, whose paths have been written down."""
     options = replace(options, ref=options.ref or new_id())
     context, dockerfile = options.context, options.dockerfile
-    if not is_remote(context) and context != "-":
+    if os.path.isdir(context):
         context = os.path.abspath(context)
         if dockerfile not in ("", "-"):
             dockerfile = os.path.abspath(dockerfile)
