@@ -156,6 +156,25 @@ def test_without_a_tun_device(client: Sandbox) -> None:
     )
 
 
+def test_in_a_plain_chroot(client: Sandbox) -> None:
+    """This machine again, below a directory that is no mount."""
+    root = client.path / "chroot"
+    script = [f"mkdir {root}", f"cd {root}"]
+    for path in Path("/").iterdir():
+        if path.is_symlink():
+            script.append(f"ln -s {path.readlink()} {path.name}")
+        elif path.is_dir():
+            script.append(f"mkdir {path.name} && mount --bind {path} {path.name}")
+    command = f"{sys.executable} -m croze.daemon --root {client.root} --addr {client.address}"
+    script.append(f"exec chroot {root} {command}")
+    done = execute(["unshare", "-m", "bash", "-euc", "\n".join(script)], client.env, check=False)
+    assert done.code == 1
+    assert done.stderr == (
+        "crozed: / is not a mount point, as in a plain chroot, and containers can't be started "
+        "there: mount the root on itself before (mount --bind DIR DIR; chroot DIR)\n"
+    )
+
+
 HIDDEN = ("/run", "/var/lib")
 """Where root's default places are: covered, so that the machine's own stay as they are."""
 

@@ -134,11 +134,19 @@ def enter_private_namespace() -> None:
     """Give this process its own mount namespace that still sees the host's later mounts.
 
     Call it before any thread is started: a namespace belongs to the calling thread. Raises
-    `PermissionDenied` where the process may not.
+    `PermissionDenied` where the process may not, and `Unsupported` where `/` is no mount.
     """
     if _libc.unshare(CLONE_NEWNS) != 0:
         raise _fail("failed to unshare the mount namespace")
-    raw_mount("none", "/", "", MS_REC | MS_SLAVE)
+    try:
+        raw_mount("none", "/", "", MS_REC | MS_SLAVE)
+    except CrozeError as error:
+        if ctypes.get_errno() != errno.EINVAL:
+            raise
+        raise Unsupported(
+            "/ is not a mount point, as in a plain chroot, and containers can't be started there: "
+            "mount the root on itself before (mount --bind DIR DIR; chroot DIR)"
+        ) from error
 
 
 def split_options(options: Sequence[str]) -> tuple[int, list[str]]:
