@@ -139,6 +139,12 @@ def test_the_default_platform(desk: Sandbox) -> None:
         assert wanted in desk.croze("images").stdout
 
 
+def test_attestations_are_no_platform_of_an_image(desk: Sandbox) -> None:
+    context = desk.context("attested", FILES)
+    desk.croze("build", "-q", "--provenance=true", "-t", "attested", context)
+    assert "unknown" not in desk.croze("images").stdout
+
+
 def test_no_default_load(desk: Sandbox) -> None:
     context = desk.context("unloaded", FILES)
     build: list[str | Path] = ["build", "-q", "-t", "unloaded", context]

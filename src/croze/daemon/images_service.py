@@ -78,14 +78,16 @@ def describe(record: ImageRecord, blobs: BlobStore) -> engine_pb2.Image:
     names: list[str] = []
     for platform, manifest in present_manifests(record.target, blobs):
         sizes.update((blob.digest, blob.size) for blob in present_blobs(manifest))
-        names.append(platforms.format(platform) if platform else "")
+        # Attestations stand beside the images as those of an unknown platform.
+        if platform and platform.os != "unknown":
+            names.append(platforms.format(platform))
     return engine_pb2.Image(
         name=record.name,
         digest=record.target.digest,
         media_type=record.target.media_type,
         size=sum(size for digest, size in sizes.items() if blobs.has(digest)),
         updated_at=timestamp(record.updated_at),
-        platforms=[name for name in names if name],
+        platforms=names,
     )
 
 
