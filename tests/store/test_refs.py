@@ -8,7 +8,8 @@ import os
 import pytest
 
 from croze.errors import AlreadyExists, InvalidRequest, NotFound
-from croze.store.contract import Sharing
+from croze.fs.checksum import Query, checksum
+from croze.store.contract import PrunePolicy, Sharing
 from croze.store.open import Store
 from tests.store.conftest import Opener
 from tests.store.trees import make_ref, names_of, read_tree, tree_of, write_tree
@@ -133,6 +134,29 @@ async def test_building_on_a_retained_ref_makes_it_stand_alone(store: Store) -> 
     assert await tree_of(child) == {"a": "1", "b": "2"}
     await view.release()
     await child.release()
+
+
+async def test_side_files_stay_where_they_are(opener: Opener) -> None:
+    """Whoever computes checksums of a ref notes them there, while others build on it."""
+    async with opener() as store:
+        ref = await store.refs.new(None)
+        async with ref.mounted(readonly=False) as root:
+            write_tree(root, {"a": "1"})
+        view = await ref.commit(retain=True)
+        async with view.mounted(readonly=True) as root:
+            notes = view.side_file("checksums")
+            child = await make_ref(store.refs, view, {"b": "2"})
+            assert checksum(str(root), str(notes), [Query("a")])
+        assert view.side_file("checksums") == notes
+        assert notes.exists()
+        await child.release()
+        await view.release()
+    async with opener() as store:
+        again = await store.refs.get(view.id)
+        assert again.side_file("checksums").exists()
+        await again.release()
+        assert [gone.id async for gone in store.refs.prune([PrunePolicy(all=True)])]
+        assert list((store.root / "side").iterdir()) == []
 
 
 async def test_one_daemon_a_root(opener: Opener) -> None:

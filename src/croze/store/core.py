@@ -115,7 +115,7 @@ class Core:
     def side_dir(self, record: Record) -> Path:
         """Where derived data of a record's content is. A read-only record over a mutable one
         shares its."""
-        return self.root / "side" / (record.data.twin or record.id)
+        return self.root / "side" / (record.data.side or record.data.twin or record.id)
 
     def new_mount_path(self) -> Path:
         """An empty directory to mount on; give it back to `free_mount_paths`."""

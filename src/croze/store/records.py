@@ -50,6 +50,9 @@ class RecordData(msgspec.Struct, omit_defaults=True):
     """A mutable record that outlives its handles (cache mount, local source)."""
     twin: str = ""
     """On a read-only record over a retained mutable one: the id of that."""
+    side: str = ""
+    """Where its side files are, if not under the id: on a record that was a twin. They are never
+    moved, as somebody may be at work on them."""
     record_type: RecordType = "regular"
     description: str = ""
     created_ns: int = 0

@@ -83,6 +83,7 @@ async def _try_remove(core: Core, key: str) -> bool:
 def _sweep_side_files(core: Core) -> None:
     directory = core.root / "side"
     directory.mkdir(exist_ok=True)
+    known = {core.side_dir(record).name for record in core.table.all()}
     for entry in os.scandir(directory):
-        if entry.name not in core.table:
+        if entry.name not in known:
             core.trash.discard(Path(entry.path))

@@ -50,9 +50,6 @@ async def finalize(core: Core, record: Record) -> None:
         if below is None:
             return
         await core.snapshots.commit(core.snapshot(record))
-        side = core.side_dir(record)
         # It is a layer like others now, and goes with them.
-        core.table.change(record, twin="", record_type="regular")
+        core.table.change(record, twin="", side=below.id, record_type="regular")
         core.table.remove([below])
-        if side.exists():
-            side.rename(core.side_dir(record))
