@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import msgspec
 
 from croze.sbom.scan import scan
 from croze.sbom.spdx import document
-from tests.sbom.trees import make_tree
+from tests.sbom.trees import elf, go_info, make_tree
 
 PURLS = {
     "pkg:deb/fedora/libc6@2.36-9%2Bdeb12u10?arch=amd64&distro=fedora-40": (
@@ -76,3 +78,28 @@ def validated(data: bytes, folder: Path) -> str:
     tool = [sys.executable, "-m", "spdx_tools.spdx.clitools.pyspdxtools", "-i", str(path)]
     done = subprocess.run(tool, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
+
+
+def test_what_a_database_makes_up_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "var/lib/rpm/rpmdb.sqlite"
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "CREATE VIEW Packages AS WITH RECURSIVE n(blob) AS "
+            "(SELECT 1 UNION ALL SELECT blob + 1 FROM n) SELECT blob FROM n"
+        )
+        database.commit()
+    assert scan(str(tmp_path)).packages == ()
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    program = os.path.join(os.fsencode(tmp_path), b"root", b"p\xff")
+    os.makedirs(os.path.dirname(program))
+    Path(os.fsdecode(program)).write_bytes(elf({".go.buildinfo": go_info()}))
+    os.chmod(program, 0o755)
+    manifest = tmp_path / "root/node_modules/a/package.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"name": "\\ud800", "version": "1"}')
+    made = document("sbom", scan(str(tmp_path / "root")), datetime(2024, 1, 1, tzinfo=UTC))
+    assert b"./p\xef\xbf\xbd" in made
+    assert validated(made, tmp_path) == ""

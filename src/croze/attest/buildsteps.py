@@ -11,12 +11,14 @@ import msgspec
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
+from croze.files.redact import redact
 from croze.llb.marshal import digest_bytes, op_blobs
 from croze.ops import gojson
 
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bytes | None
 
 _PRIVATE_ATTRS = ("local.session", "local.unique")
+_FULL_URL = "git.fullurl"
 _FILE_ACTIONS = frozenset({"copy", "mkfile", "mkdir", "rm"})
 _EXACT = 1 << 53
 
@@ -77,13 +79,22 @@ def op_json(op: ops_pb2.Op) -> dict[str, object]:
     found = ops_pb2.Op()
     found.CopyFrom(op)
     del found.inputs[:]
-    for key in _PRIVATE_ATTRS if found.HasField("source") else ():
-        found.source.attrs.pop(key, None)
+    if found.HasField("source"):
+        _hide(found.source)
     members = gojson.message(found)
     inner = members.pop("Op", {})
     if found.HasField("file"):
         inner["file"]["actions"] = [_action_json(action) for action in found.file.actions]
     return {"Op": inner, **members}
+
+
+def _hide(source: ops_pb2.SourceOp) -> None:
+    """What is no fact of the build, and credentials: provenance is for anyone to read."""
+    for key in _PRIVATE_ATTRS:
+        source.attrs.pop(key, None)
+    source.identifier = redact(source.identifier)
+    if _FULL_URL in source.attrs:
+        source.attrs[_FULL_URL] = redact(source.attrs[_FULL_URL])
 
 
 def _action_json(action: ops_pb2.FileAction) -> dict[str, object]:

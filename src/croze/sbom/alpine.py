@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from croze.sbom.found import Distribution, Package, purl
-from croze.sbom.tree import Tree
+from croze.sbom.tree import FILES_TRIED, Tree
 
 DATABASES = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 
@@ -14,12 +14,15 @@ def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Pack
     for block in tree.text(path).split("\n\n"):
         fields: dict[str, str] = {}
         folder = evidence = ""
+        tries = FILES_TRIED
         for line in block.splitlines():
             key, value = line[:1], line[2:]
             if key == "F":
                 folder = value
-            elif key == "R" and not evidence and tree.exists(f"{folder}/{value}"):
-                evidence = f"{folder}/{value}".lstrip("/")
+            elif key == "R" and not evidence and tries:
+                tries -= 1
+                path_of_file = f"{folder}/{value}".lstrip("/")
+                evidence = path_of_file if tree.exists(path_of_file) else ""
             fields.setdefault(key, value)
         if "P" in fields and "V" in fields:
             yield _package(path, fields, evidence, distribution)

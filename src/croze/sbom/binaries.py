@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Iterator
 
+from croze.gotypes.strings import shown
 from croze.sbom import elf
 from croze.sbom.found import Package, purl
 from croze.sbom.tree import Tree
@@ -81,6 +82,6 @@ def _rust(path: str, data: bytes) -> Iterator[Package]:
         return
     for each in listed if isinstance(listed, list) else ():
         if isinstance(each, dict) and each.get("kind", "runtime") == "runtime":
-            name, version = str(each.get("name", "")), str(each.get("version", ""))
+            name, version = shown(str(each.get("name", ""))), shown(str(each.get("version", "")))
             if name:
                 yield Package("cargo", name, version, purl("cargo", "", name, version), path, path)

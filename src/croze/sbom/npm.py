@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 
+from croze.gotypes.strings import shown
 from croze.sbom.found import Package, purl
 from croze.sbom.tree import Tree
-
-_MANIFEST = re.compile(r"(?:.*/)?node_modules/(?:@[^/]+/)?[^/@]+/package\.json\Z")
 
 
 def is_manifest(path: str) -> bool:
     """Of an installed package, not of a directory within one."""
-    return _MANIFEST.match(path) is not None
+    if not path.endswith("/package.json"):
+        return False
+    *_, above, scope, _, _ = ("", "", *path.split("/"))
+    return scope == "node_modules" or (above == "node_modules" and scope.startswith("@"))
 
 
 def packages(tree: Tree, path: str) -> Iterator[Package]:
@@ -24,8 +25,8 @@ def packages(tree: Tree, path: str) -> Iterator[Package]:
         return
     if not isinstance(manifest, dict):
         return
-    name, version, license = (manifest.get(key) for key in ("name", "version", "license"))
-    if isinstance(name, str) and isinstance(version, str) and name and version:
+    name, version, license = (_text(manifest.get(key)) for key in ("name", "version", "license"))
+    if name and version:
         scope, _, last = name.rpartition("/")
         yield Package(
             kind="npm",
@@ -34,5 +35,9 @@ def packages(tree: Tree, path: str) -> Iterator[Package]:
             purl=purl("npm", scope, last, version),
             source=path,
             evidence=path,
-            license=license if isinstance(license, str) else "",
+            license=license,
         )
+
+
+def _text(value: object) -> str:
+    return shown(value) if isinstance(value, str) else ""

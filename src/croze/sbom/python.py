@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from croze.sbom.found import Package, purl
 from croze.sbom.tree import Tree, paragraphs
 
-_METADATA = re.compile(r"(?:.*/)?[^/]+(?:\.dist-info/METADATA|\.egg-info(?:/PKG-INFO)?)\Z")
-
 
 def is_metadata(path: str) -> bool:
-    return _METADATA.match(path) is not None
+    return path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO", ".egg-info"))
 
 
 def packages(tree: Tree, path: str) -> Iterator[Package]:

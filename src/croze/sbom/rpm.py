@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 import struct
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
 from croze.sbom.found import Distribution, Package, purl
-from croze.sbom.tree import Tree
+from croze.sbom.tree import FILES_TRIED, Tree
 
 DATABASES = ("var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite")
 _MAX_DATABASE_BYTES = 512 << 20
+_MAX_SECONDS = 20.0
 _MAX_ENTRIES = 1 << 16
 _ENTRY = struct.Struct(">4I")
 _INT32, _STRING, _STRINGS, _I18N = 4, 6, 8, 9
@@ -26,18 +28,28 @@ Value = str | list[str] | list[int]
 def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Package]:
     """A database that can't be read has none."""
     with tempfile.NamedTemporaryFile(prefix="croze-rpm-") as copy:
-        copy.write(tree.read(path, _MAX_DATABASE_BYTES))
-        copy.flush()
-        try:
-            uri = f"file:{copy.name}?mode=ro&immutable=1"
-            with closing(sqlite3.connect(uri, uri=True)) as database:
-                rows = database.execute("SELECT blob FROM Packages").fetchall()
-        except sqlite3.Error:
-            return
+        tree.copy(path, copy.fileno(), _MAX_DATABASE_BYTES)
+        rows = _rows(copy.name)
     for (data,) in rows:
         header = parse_header(data) if isinstance(data, bytes) else {}
         if isinstance(header.get(_NAME), str) and header[_NAME] != "gpg-pubkey":
             yield _package(tree, path, header, distribution)
+
+
+def _rows(path: str) -> list[tuple[object]]:
+    """Only of a real table, and not for ever: the schema is anyone's, too."""
+    end = time.monotonic() + _MAX_SECONDS
+    kind = "SELECT 1 FROM sqlite_master WHERE name = 'Packages' AND type = 'table'"
+    try:
+        uri = f"file:{path}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            database.execute("PRAGMA trusted_schema = OFF")
+            database.set_progress_handler(lambda: time.monotonic() > end, 1000)
+            if database.execute(kind).fetchone() is None:
+                return []
+            return database.execute("SELECT blob FROM Packages").fetchall()
+    except sqlite3.Error:
+        return []
 
 
 def parse_header(data: bytes) -> dict[int, Value]:
@@ -113,7 +125,7 @@ def _evidence(tree: Tree, header: dict[int, Value]) -> str:
     indexes = header.get(_DIR_INDEXES)
     if not (isinstance(names, list) and isinstance(folders, list) and isinstance(indexes, list)):
         return ""
-    for name, index in zip(names, indexes, strict=False):
+    for name, index in zip(names[:FILES_TRIED], indexes, strict=False):
         if isinstance(index, int) and index < len(folders):
             path = f"{folders[index]}{name}".lstrip("/")
             if tree.exists(path):

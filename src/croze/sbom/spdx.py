@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from croze import __version__
+from croze.gotypes.strings import shown
 from croze.sbom.found import Package
 from croze.sbom.scan import Evidence, Inventory
 
@@ -24,8 +25,8 @@ def document(name: str, inventory: Inventory, created: datetime) -> bytes:
     """About what `name` holds. The same inventory at the same time gives the same bytes."""
     packages = [(_id("Package", p.purl, p.evidence), p) for p in inventory.packages]
     files = {each.path: _id("File", each.path) for each in inventory.files}
-    seen = msgspec.json.encode(inventory)
-    unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{created}{hashlib.sha256(seen).hexdigest()}")
+    seen = hashlib.sha256("".join(id for id, _ in packages).encode()).hexdigest()
+    unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{created}{seen}")
     relations = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", _ROOT)]
     relations += [_relation(_ROOT, "CONTAINS", id) for id, _ in packages]
     relations += [
@@ -80,7 +81,7 @@ def _package(id: str, package: Package) -> dict[str, object]:
         "licenseConcluded": _UNKNOWN,
         "licenseDeclared": _UNKNOWN,
         "copyrightText": _UNKNOWN,
-        "sourceInfo": f"found in /{package.source}",
+        "sourceInfo": f"found in /{shown(package.source)}",
         "externalRefs": [
             {
                 "referenceCategory": "PACKAGE-MANAGER",
@@ -100,15 +101,16 @@ def _package(id: str, package: Package) -> dict[str, object]:
 
 def _supplier(text: str) -> str:
     """`Name <mail>` as SPDX has it."""
-    name, _, mail = text.partition("<")
-    mail = mail.rstrip(" >")
-    return f"Organization: {name.strip()}" + (f" ({mail})" if mail else "")
+    name, _, mail = (part.strip(" >") for part in text.partition("<"))
+    if not name:
+        return f"Organization: {mail}"
+    return f"Organization: {name}" + (f" ({mail})" if mail else "")
 
 
 def _file(id: str, file: Evidence) -> dict[str, object]:
     return {
         "SPDXID": id,
-        "fileName": f"./{file.path}",
+        "fileName": f"./{shown(file.path)}",
         "checksums": [
             {"algorithm": "SHA1", "checksumValue": file.sha1},
             {"algorithm": "SHA256", "checksumValue": file.sha256},

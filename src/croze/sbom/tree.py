@@ -10,6 +10,8 @@ from croze.errors import CrozeError
 from croze.fs.root import open_beneath
 
 MAX_TEXT_BYTES = 64 << 20
+FILES_TRIED = 32
+"""Of a package, to see which layer it is from: some may be gone."""
 
 
 class Tree:
@@ -36,6 +38,15 @@ class Tree:
             return b""
         with os.fdopen(fd, "rb") as file:
             return file.read(limit)
+
+    def copy(self, path: str, target: int, limit: int) -> None:
+        """A file's bytes, `limit` at most, to a descriptor."""
+        fd = self.open(path)
+        if fd is not None:
+            with os.fdopen(fd, "rb") as file, os.fdopen(os.dup(target), "wb") as out:
+                while limit > 0 and (piece := file.read(min(limit, 1 << 20))):
+                    out.write(piece)
+                    limit -= len(piece)
 
     def text(self, path: str) -> str:
         return self.read(path).decode("utf-8", "replace")
