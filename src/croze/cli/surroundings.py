@@ -14,10 +14,13 @@ NAMESPACES = (
 FILES = ("cgroup", "limits", "oom_score_adj")
 FILES_OF_SOME_KERNELS = ("personality", "attr/current", "loginuid")
 STATUS = (
-    *(b"Uid", b"Gid", b"Groups", b"SigBlk", b"SigIgn"),
+    *(b"Uid", b"Gid", b"Groups"),
     *(b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb"),
     *(b"NoNewPrivs", b"Seccomp", b"Seccomp_filters", b"Cpus_allowed", b"Mems_allowed"),
 )
+SIGNALS = (b"SigBlk", b"SigIgn")
+SIGNALS_OF_LIBC = 0b111 << 31
+"""Numbers 32 to 34: `posix_spawn` leaves them ignored, and no program uses them."""
 NICE, RT_PRIORITY, POLICY = 16, 37, 38
 """Of the fields behind the name in /proc/PID/stat."""
 
@@ -44,8 +47,11 @@ def surroundings(pid: str = "self") -> bytes:
         except OSError as error:
             found.append(str(error.errno).encode())
     for line in _read(at + "status").splitlines():
-        if line.partition(b":")[0] in STATUS:
+        key, _, value = line.partition(b":")
+        if key in STATUS:
             found.append(line)
+        elif key in SIGNALS:
+            found.append(b"%x" % (int(value, 16) & ~SIGNALS_OF_LIBC))
     stat = _read(at + "stat").rpartition(b") ")[2].split()
     found += [stat[NICE], stat[RT_PRIORITY], stat[POLICY]]
     return b"\0".join(found)
