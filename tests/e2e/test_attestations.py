@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.sandbox import Sandbox, registry
+from tests.e2e.sandbox import Sandbox, execute, registry
 
 DOCKERFILE = """
 FROM base AS one
@@ -296,3 +296,26 @@ def test_stock_buildx_asks_the_daemon_to_look(sandbox: Sandbox, busybox: Path) -
     sandbox.buildx("sid", "build", *base(busybox), *flags, str(context))
     (core,) = statements(out)
     assert core["predicate"]["spdxVersion"] == "SPDX-2.3"
+
+
+def test_others_read_what_is_attested(sandbox: Sandbox, busybox: Path, tmp_path: Path) -> None:
+    """By default an image is attested: our own store and run, a later FROM, skopeo and umoci."""
+    sandbox.extra_env["BUILDX_NO_DEFAULT_ATTESTATIONS"] = "0"
+    app = sandbox.context("runs", {"Dockerfile": "FROM base\nRUN echo hello > /said\n"})
+    sandbox.croze("build", *base(busybox), "-t", "app", app)
+    assert sandbox.croze("run", "app", "cat", "/said").stdout == "hello\n"
+    with registry(tmp_path / "registry") as host:
+        name = f"{host}/app:1"
+        sandbox.croze("build", *base(busybox), "-t", name, "--push", app)
+        raw = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"]
+        index = json.loads(execute(raw, sandbox.env).stdout)
+        assert len(index["manifests"]) == 2
+        later = sandbox.context("later", {"Dockerfile": f"FROM {name}\nRUN cat /said\n"})
+        sandbox.croze("build", "-o", "type=cacheonly", later)
+        copied = sandbox.path / "copied"
+        copy = ["skopeo", "--insecure-policy", "copy", "--src-tls-verify=false"]
+        execute([*copy, f"docker://{name}", f"oci:{copied}:app"], sandbox.env)
+        execute([*copy, "--all", f"docker://{name}", f"oci:{copied}:all"], sandbox.env)
+    bundle = sandbox.path / "bundle"
+    execute(["umoci", "unpack", "--image", f"{copied}:app", str(bundle)], sandbox.env)
+    assert (bundle / "rootfs/said").read_text() == "hello\n"
