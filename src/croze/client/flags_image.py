@@ -5,6 +5,7 @@ Grammar: buildx `util/buildflags/{attests,export}.go`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 
@@ -15,6 +16,37 @@ from croze.quote import quote
 _TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?")
 _MANIFEST = ("manifest", "manifest-descriptor")
 _INDEX = ("index", "index-descriptor")
+
+
+def wanted_attests(
+    attests: Iterable[str], provenance: str, sbom: str, *, supported: bool
+) -> dict[str, str]:
+    """`--attest`, `--provenance` and `--sbom` as frontend attributes. Without a word of it there is
+    the least provenance, where the builder can attach it."""
+    shorthands = (shorthand("provenance", provenance), shorthand("sbom", sbom))
+    found = parse_attests([*attests, *filter(None, shorthands)])
+    wanted = {f"attest:{type}": attrs for type, attrs in found.items() if attrs is not None}
+    if supported and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS") and "provenance" not in found:
+        wanted["attest:provenance"] = "mode=min,inline-only=true"
+    return wanted
+
+
+def plain_manifests() -> bool:
+    """Attestations are not to be OCI artifacts, unless an output says otherwise."""
+    return _switch("BUILDX_NO_DEFAULT_OCI_ARTIFACT")
+
+
+def _switch(name: str) -> bool:
+    """A variable that switches a default off."""
+    text = os.environ.get(name)
+    if text is None:
+        return False
+    wanted = flags_csv.bool_or_none(text)
+    if wanted is None:
+        raise InvalidRequest(
+            f"invalid {name}: strconv.ParseBool: parsing {quote(text)}: invalid syntax"
+        )
+    return wanted
 
 
 def shorthand(type: str, text: str) -> str:

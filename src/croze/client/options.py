@@ -16,6 +16,7 @@ from croze.client import (
     flags_image,
     flags_run,
     flags_session,
+    git_info,
     inputs,
     outputs,
     source_policy,
@@ -25,7 +26,6 @@ from croze.client.flags_output import Output, parse_outputs
 from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
-from croze.quote import quote
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,11 @@ def _fill(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
         args["SOURCE_DATE_EPOCH"] = os.environ["SOURCE_DATE_EPOCH"]
     plan.frontend_attrs.update(options.frontend_attrs)
     _set_frontend(plan, args)
-    _set_attests(plan, options, builder)
+    plan.frontend_attrs.update(
+        flags_image.wanted_attests(
+            options.attests, options.provenance, options.sbom, supported=builder.attestations
+        )
+    )
     _set_call(plan, options)
     allowed = flags_session.parse_allow(options.allow)
     plan.entitlements = list(allowed.entitlements)
@@ -200,36 +204,6 @@ def _set_frontend(plan: SolvePlan, args: Mapping[str, str]) -> None:
         plan.frontend_attrs["cmdline"] = syntax
 
 
-def _set_attests(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
-    shorthands = (
-        flags_image.shorthand("provenance", options.provenance),
-        flags_image.shorthand("sbom", options.sbom),
-    )
-    attests = flags_image.parse_attests([*options.attests, *filter(None, shorthands)])
-    for type, attrs in attests.items():
-        if attrs is not None:
-            plan.frontend_attrs[f"attest:{type}"] = attrs
-    if (
-        "provenance" not in attests
-        and builder.attestations
-        and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS")
-    ):
-        plan.frontend_attrs["attest:provenance"] = "mode=min,inline-only=true"
-
-
-def _switch(name: str) -> bool:
-    """A variable that switches a default off."""
-    text = os.environ.get(name)
-    if text is None:
-        return False
-    wanted = bool_or_none(text)
-    if wanted is None:
-        raise InvalidRequest(
-            f"invalid {name}: strconv.ParseBool: parsing {quote(text)}: invalid syntax"
-        )
-    return wanted
-
-
 def _set_call(plan: SolvePlan, options: BuildOptions) -> None:
     """A subrequest instead of a build."""
     name = call_name(options.call)
@@ -267,7 +241,7 @@ def _exports(
     for export in exports:
         if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
             export.attrs["buildinfo-attrs"] = args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
-    if builder.attestations and _switch("BUILDX_NO_DEFAULT_OCI_ARTIFACT"):
+    if builder.attestations and flags_image.plain_manifests():
         for export in exports:
             if export.type in ("image", "oci"):
                 export.attrs.setdefault("oci-artifact", "false")
@@ -333,6 +307,9 @@ def _lend(plan: SolvePlan, options: BuildOptions) -> None:
         ),
         plan,
     )
+    folders = {name: folder.path for name, folder in plan.local_dirs.items()}
+    known = git_info.git_attributes(options.context, options.dockerfile, folders)
+    plan.frontend_attrs.update(known)
     node = _node_id()
     if plan.shared_key:
         plan.shared_key += f":{node}"
