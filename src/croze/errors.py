@@ -149,6 +149,10 @@ class CrozeError(Exception):
         super().__init__(message)
         self.details: list[Detail] = list(details)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copied and pickled as it is, however it is made."""
+        return _revived, (type(self), self.args, self.__dict__)
+
     def with_detail(self, *details: Detail) -> Self:
         """Attach details unless an equal one is there; returns the same error."""
         self.details.extend(d for d in details if d not in self.details)
@@ -158,6 +162,15 @@ class CrozeError(Exception):
         """Prefix the message with `prefix: `; returns the same error."""
         self.args = (f"{prefix}: {self}", *self.args[1:])
         return self
+
+
+def _revived(
+    cls: type[CrozeError], args: tuple[object, ...], state: dict[str, object]
+) -> CrozeError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidRequest(CrozeError):

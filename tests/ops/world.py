@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from croze.fs.copy import CopyRequest, copy
-from croze.fs.pool import WorkerPool
 from croze.llb.state import State
 from croze.ops.content import ContentDigests
 from croze.ops.failed import FAILED_STEPS, FailedSteps
@@ -27,6 +26,7 @@ from croze.sources.materials import LocalMaterial, Used
 from croze.status import VertexLog, VertexState
 from croze.store.contract import ImmutableRef
 from croze.store.open import Store, open_store
+from croze.workers.pool import WorkerPool
 
 
 class TreeSource:

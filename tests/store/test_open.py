@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from croze.errors import InvalidRequest
-from croze.fs.pool import WorkerPool
 from croze.store.contract import Compression, PrunePolicy
 from croze.store.open import open_store
+from croze.workers.pool import WorkerPool
 from tests.store.conftest import Opener, root_only
 from tests.store.pools import ThreadPool
 from tests.store.sources import Sources

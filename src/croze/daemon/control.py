@@ -13,6 +13,7 @@ from croze.dockerfile.frontend import LANGUAGE_VERSION
 from croze.grpc_errors import Context, aborting, unary
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.filters import parse
+from croze.workers.shares import sharing
 
 CLOCK_HEADER = "buildkit-current-timestamp"
 
@@ -27,7 +28,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.SolveRequest, context: Context
     ) -> control_pb2.SolveResponse:
         async with aborting(context):
-            with self._engine.activity.one(), self._engine.builds.one():
+            with (
+                self._engine.activity.one(),
+                self._engine.builds.one(),
+                sharing(request.Ref),
+            ):
                 response = await build.run(self._engine, request)
             self._engine.gc.nudge()
             return control_pb2.SolveResponse(ExporterResponse=response)

@@ -27,7 +27,6 @@ from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
 from croze.export.contract import ExportServices
-from croze.fs.pool import WorkerPool
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.contract import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.forward import GatewayForwarder
@@ -68,6 +67,11 @@ from croze.store.open import Store, open_store
 from croze.why.history import History
 from croze.why.plan import Part, plan
 from croze.why.recorder import Recorder
+from croze.workers.pool import Conversations, WorkerPool
+
+READERS = 32
+"""How many Dockerfiles are read at once. Each waits for base images and contexts meanwhile."""
+FRONTEND_WORK = ("croze.dockerfile.asking",)
 
 
 @dataclass
@@ -104,6 +108,8 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
     config = settings.config
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(measuring(os.environ))
+        readers = WorkerPool(READERS, spare=1, modules=FRONTEND_WORK)
+        await stack.enter_async_context(readers)
         content = await _open_content(settings, pool, outside, stack)
         sources = _open_sources(content, pool, stack)
         executor = await _open_executor(settings, stack)
@@ -149,7 +155,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             executor=executor,
             keys=keys,
             solver=solver,
-            bridges=_bridges(config, content, sources, services, worker, recorder),
+            bridges=_bridges(config, content, sources, services, worker, recorder, readers),
             forwarder=forwarder,
             export_services=_export_services(content, pool),
             cache_services=_cache_services(content, results),
@@ -278,6 +284,7 @@ def _bridges(
     services: OpServices,
     worker: Worker,
     recorder: Recorder,
+    readers: Conversations,
 ) -> BridgeServices:
     async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
         request = SourceRequest(source.identifier, dict(source.attrs))
@@ -300,7 +307,7 @@ def _bridges(
         return await plan(recorder, job, [Part(*part) for part in parts])
 
     return BridgeServices(
-        frontends=_frontends(config),
+        frontends=_frontends(config, readers),
         images=content.images,
         platforms=worker.platforms,
         worker=worker.record,
@@ -343,9 +350,10 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _frontends(config: Config) -> Mapping[str, Frontend]:
+def _frontends(config: Config, readers: Conversations) -> Mapping[str, Frontend]:
     gateway = config.frontend.get(EXTERNAL_FRONTEND)
     return builtin_frontends(
+        readers,
         disabled=[name for name, settings in config.frontend.items() if not settings.enabled],
         allowed_repositories=gateway.allowed_repositories if gateway else (),
     )

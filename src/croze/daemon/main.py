@@ -100,7 +100,7 @@ def run(settings: Settings) -> int:
 
     outside = Outside.start()
     from croze.daemon.server import serve
-    from croze.fs.pool import WorkerPool
+    from croze.workers.pool import WorkerPool
 
     os.umask(0o077)  # what an image's files are like, those who make them say
     for warning in settings.warnings:

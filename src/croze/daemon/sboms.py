@@ -11,10 +11,10 @@ from croze.dockerfile.options import BUILTIN_GENERATOR
 from croze.errors import CrozeError
 from croze.export.contract import Attestation, ExportSource, PlatformResult
 from croze.export.options import source_epoch
-from croze.fs.pool import Pool
 from croze.gateway.sboms import GENERATOR_KEY
 from croze.sbom.scan import scan
 from croze.sbom.spdx import document
+from croze.workers.pool import Pool
 
 
 def with_own_sboms(source: ExportSource, pool: Pool, sessions: Sequence[str]) -> ExportSource:

@@ -30,9 +30,9 @@ from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
 from croze.daemon.trace_service import collecting, trace_handler
 from croze.daemon.why_service import WhyService
-from croze.fs.pool import WorkerPool
 from croze.rpc import channels
 from croze.session.health import health_handler
+from croze.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from croze.dockerfile.location import DockerfileError, Ranges, line_ranges
 from croze.dockerfile.space import SPACE
 
 _KNOWN = ("syntax", "escape", "check")
-_DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*([^\n]+?)[\t\n\f\r ]*\Z")
+_BLANK = "\t\n\f\r "
+_KEY = re.compile(rf"([a-zA-Z][a-zA-Z0-9]*)[{_BLANK}]*=")
 BOM = b"\xef\xbb\xbf"
 
 
@@ -42,17 +43,24 @@ class DirectiveScanner:
         self.line += 1
         if self.done:
             return None
-        match = text.startswith(self.prefix) and _DIRECTIVE.match(
-            text.removeprefix(self.prefix).lstrip(SPACE)
-        )
-        if not match or match[1].lower() not in _KNOWN:
+        key, value = _key_and_value(text, self.prefix)
+        if key not in _KNOWN or not value:
             self.done = True
             return None
-        key = match[1].lower()
         if key in self._seen:
             raise DockerfileError(f"only one {key} parser directive can be used")
         self._seen.add(key)
-        return Directive(key, match[2], match[2].partition(" ")[0], line_ranges(self.line))
+        return Directive(key, value, value.partition(" ")[0], line_ranges(self.line))
+
+
+def _key_and_value(text: str, prefix: str) -> tuple[str, str]:
+    """Both empty if the line is none of that form. Of blanks alone the last is the value."""
+    match = text.startswith(prefix) and _KEY.match(text.removeprefix(prefix).lstrip(SPACE))
+    if not match:
+        return "", ""
+    rest = match.string[match.end() :]
+    value = rest.strip(_BLANK) or rest[-1:]
+    return (match[1].lower(), value) if "\n" not in value else ("", "")
 
 
 def scan_directives(text: str, *, prefix: str = "#", first_line: int = 0) -> list[Directive]:

@@ -8,7 +8,7 @@ from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.shell import ShellLex
 from croze.dockerfile.syntax_tree import Heredoc
 
-_MARK = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)\Z")
+_MARK = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*+([^<]*+)\Z")
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 _MAX_FD = 2**64 - 1
 _UNQUOTED = ShellLex("\\", skip_unset=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar
 
 from croze import compatibility
-from croze.fs.pool import Pool
 from croze.image.platform import Platform
 from croze.registry.client import Registry
 from croze.session.contract import SessionManager
 from croze.status import Progress
 from croze.store.contract import BlobStore, ImageStore, ImmutableRef, RefStore
+from croze.workers.pool import Pool
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,17 +7,18 @@ or something else means that very image: `gateway.v0` runs it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from croze.api import ops_pb2
 from croze.attest.scanner import ScanTarget
-from croze.dockerfile import frontend
+from croze.dockerfile import asking
+from croze.dockerfile.asking import Facts, Forwarded
 from croze.dockerfile.frontend import Syntax
 from croze.dockerfile.options import parse_cache_imports, parse_sbom
 from croze.dockerfile.resolver import FrontendResult
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, ResourceExhausted
 from croze.gateway.bridge import Bridge
 from croze.gateway.contract import EXTERNAL_FRONTEND, FrontendRequest, SolveRequest
 from croze.gateway.imports import CacheImport
@@ -26,6 +27,7 @@ from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.sboms import Generator, scanned
 from croze.image import reference
 from croze.image.reference import Reference
+from croze.workers.pool import Conversations, TooMuchWork
 
 NAME: Final = "dockerfile.v0"
 PLAN: Final = "frontend.plan"
@@ -39,29 +41,47 @@ _LABS: Final = "labs"
 
 
 class DockerfileFrontend:
-    """See `bridge.Frontend`."""
+    """See `bridge.Frontend`. It works in a worker of `workers`, as a Dockerfile may be made to take
+    long; without them it does so here."""
+
+    def __init__(self, workers: Conversations | None = None) -> None:
+        self._workers = workers
 
     async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
         if request.opts.get("requestid") == PLAN:
             opts = {key: value for key, value in request.opts.items() if key != "requestid"}
             return await bridge.plan(await self.build(replace(request, opts=opts), bridge))
         bridge.imports.want(CacheImport(e.type, e.attrs) for e in parse_cache_imports(request.opts))
-        resolver = BridgeResolver(bridge, request)
         external: list[BridgeResult] = []
 
-        async def forward(syntax: Syntax) -> FrontendResult | None:
+        async def forward(syntax: Syntax) -> Forwarded:
             own, labs = own_frontend(syntax.image, request.opts)
             if not own:
                 external.append(await _run_external(bridge, request, syntax))
-                return FrontendResult({}, {})
-            if labs:
-                return await frontend.build(request.opts, resolver, labs=True)
-            return None
+            return Forwarded(own, labs)
 
-        found = await frontend.build(request.opts, resolver, forward=forward)
-        if external:
+        found = await self._convert(request, bridge, forward)
+        if external or found is None:
             return external[0]
         return await _with_sboms(bridge, request, found, _result(bridge, found))
+
+    async def _convert(
+        self,
+        request: FrontendRequest,
+        bridge: Bridge,
+        forward: Callable[[Syntax], Awaitable[Forwarded]],
+    ) -> FrontendResult | None:
+        services, opts = bridge.services, dict(request.opts)
+        answer = asking.answering(BridgeResolver(bridge, request), forward)
+        facts = Facts(
+            dict(request.inputs), list(services.platforms), services.llb_caps, request.session
+        )
+        if self._workers is None:
+            return await asking.build(answer, opts, facts)
+        try:
+            return await self._workers.converse(answer, asking.CPU_S, asking.build, opts, facts)
+        except TooMuchWork as error:
+            raise ResourceExhausted(f"failed to read dockerfile: {error}") from None
 
 
 def own_frontend(image: str, opts: Mapping[str, str]) -> tuple[bool, bool]:

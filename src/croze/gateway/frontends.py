@@ -8,14 +8,18 @@ from croze.gateway import dockerfile_frontend
 from croze.gateway.contract import EXTERNAL_FRONTEND, Frontend
 from croze.gateway.dockerfile_frontend import DockerfileFrontend
 from croze.gateway.external import ExternalFrontend
+from croze.workers.pool import Conversations
 
 
 def builtin_frontends(
-    *, disabled: Collection[str] = (), allowed_repositories: Sequence[str] = ()
+    workers: Conversations | None = None,
+    *,
+    disabled: Collection[str] = (),
+    allowed_repositories: Sequence[str] = (),
 ) -> Mapping[str, Frontend]:
     """Frontends by the name that requests use. `allowed_repositories`: what external frontends may
-    come from; empty for anything."""
-    dockerfile = DockerfileFrontend()
+    come from; empty for anything. `workers`: for the Dockerfile's."""
+    dockerfile = DockerfileFrontend(workers)
     frontends: dict[str, Frontend] = {
         dockerfile_frontend.NAME: dockerfile,
         EXTERNAL_FRONTEND: ExternalFrontend(dockerfile, allowed_repositories),

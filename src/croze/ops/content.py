@@ -13,11 +13,11 @@ from typing import ParamSpec, TypeVar
 
 from croze.errors import CrozeError, NotFound
 from croze.fs.checksum import Query, checksum
-from croze.fs.pool import Pool
 from croze.ops.digests import digest, joined
 from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
 from croze.store.contract import ImmutableRef
+from croze.workers.pool import Pool
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from croze.api import ops_pb2
-from croze.fs.pool import Pool
 from croze.image.platform import Platform, default_platform
 from croze.ops.content import ContentDigests
 from croze.ops.logs import LogLimits
@@ -20,6 +19,7 @@ from croze.session.contract import SessionManager
 from croze.solver.contract import OpContext, Result
 from croze.sources.contract import SourceFactory
 from croze.store.contract import RefStore
+from croze.workers.pool import Pool
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -19,7 +19,6 @@ import msgspec
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs import links
 from croze.fs.match import PatternMatcher
-from croze.fs.pool import Pool
 from croze.fs.sync import SyncOptions, sync
 from croze.fs.transfer import Receiver
 from croze.fs.walk import WalkOptions
@@ -33,6 +32,7 @@ from croze.sources.contract import Source, SourceContext, SourceKey, SourceReque
 from croze.sources.materials import LocalMaterial, Used
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
+from croze.workers.pool import Pool
 
 SCHEME = "local"
 CHECKSUMS = "checksums"

@@ -12,11 +12,11 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from croze.errors import NotFound
-from croze.fs.pool import Pool
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, Mount, Snapshotter
 from croze.store.records import Record, RecordTable
 from croze.store.trash import Trash
+from croze.workers.pool import Pool
 
 STACKABLE = "-stackable"
 """Suffix of the key of a snapshot that stands in for another in stacks."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import Unsupported
-from croze.fs.pool import Pool
 from croze.fs.usage import usage
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.snapshots import SnapshotTable, make_root
 from croze.store.trees import copy_tree
+from croze.workers.pool import Pool
 
 
 class NativeSnapshotter:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from croze.errors import InvalidRequest, NotFound, Unsupported
-from croze.fs.pool import Pool
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, SnapshotterName
 from croze.store.core import Core, Fetchers, LayerSnapshotter
@@ -28,6 +27,7 @@ from croze.store.snapshots import SnapshotTable
 from croze.store.sweep import sweep, sweep_mounts
 from croze.store.trash import Trash
 from croze.store.verify import verify
+from croze.workers.pool import Pool
 
 log = logging.getLogger(__name__)
 

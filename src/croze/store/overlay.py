@@ -13,7 +13,6 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import CrozeError
-from croze.fs.pool import Pool
 from croze.fs.remove import temporary_directory
 from croze.fs.usage import usage
 from croze.fs.userns import in_user_namespace
@@ -21,6 +20,7 @@ from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.mount import join_lowers, mount, unmount
 from croze.store.snapshots import Snapshot, SnapshotTable, make_root
+from croze.workers.pool import Pool
 
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
 """Off, so that a layer directory means the same in any stack: the kernel then neither marks new

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
 from croze.errors import InvalidRequest, NotFound, VertexDetail
+from croze.workers.pool import Ask
 
 
 class Awkward(Exception):
@@ -39,3 +41,17 @@ def announce_and_hang(path: str) -> None:
     with open(path, "w") as out:
         out.write(str(os.getpid()))
     signal.pause()
+
+
+async def ask_all(ask: Ask, questions: list[object]) -> list[object]:
+    return list(await asyncio.gather(*map(ask, questions)))
+
+
+async def ask_pid(ask: Ask) -> int:
+    await ask(1)
+    return os.getpid()
+
+
+async def compute_for_ever(ask: Ask) -> None:
+    while True:
+        pass

@@ -1,0 +1,205 @@
+"""The frontend away from the daemon: what it asks its `Resolver` goes to the daemon as questions.
+
+`build` is what runs in a worker; `answer` is the other end, with the real resolver. A Dockerfile
+can't hold up the daemon by what it takes to read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from croze.api import ops_pb2
+from croze.dockerfile import frontend
+from croze.dockerfile.frontend import Syntax
+from croze.dockerfile.resolver import (
+    FrontendResult,
+    OciStore,
+    ResolvedImage,
+    Resolver,
+    SourceMeta,
+)
+from croze.errors import Range, SourceDetail
+from croze.image.platform import Platform
+
+Ask = Callable[[object], Awaitable[object]]
+T = TypeVar("T")
+CPU_S: Final = 30
+"""How long the frontend may compute for one request, in seconds. The largest of Dockerfiles takes
+one or two."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the frontend may know without asking."""
+
+    inputs: Mapping[str, ops_pb2.Definition]
+    platforms: Sequence[Platform]
+    caps: frozenset[str]
+    session: str
+
+
+@dataclass(frozen=True)
+class ImageAsked:
+    ref: str
+    platform: Platform | None
+    mode: str
+    log_name: str
+    oci_store: OciStore | None
+
+
+@dataclass(frozen=True)
+class MetaAsked:
+    source: ops_pb2.SourceOp
+    log_name: str
+
+
+@dataclass(frozen=True)
+class FileAsked:
+    definition: ops_pb2.Definition
+    path: str
+    limit_bytes: int | None
+
+
+@dataclass(frozen=True)
+class NamesAsked:
+    definition: ops_pb2.Definition
+    path: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    vertex: str
+    short: str
+    level: int
+    detail: Sequence[str]
+    url: str
+    source: SourceDetail | None
+    ranges: Sequence[Range]
+
+
+@dataclass(frozen=True)
+class ForwardAsked:
+    syntax: Syntax
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """Who has answered: `here` is this very frontend, perhaps with what is still in the labs."""
+
+    here: bool
+    labs: bool = False
+
+
+class AskingResolver:
+    """See `resolver.Resolver`."""
+
+    def __init__(self, ask: Ask, facts: Facts) -> None:
+        self._ask = ask
+        self._facts = facts
+
+    async def _get(self, question: object, kind: type[T]) -> T:
+        answer = await self._ask(question)
+        assert isinstance(answer, kind)
+        return answer
+
+    async def resolve_image(
+        self,
+        ref: str,
+        *,
+        platform: Platform | None,
+        mode: str,
+        log_name: str,
+        oci_store: OciStore | None = None,
+    ) -> ResolvedImage:
+        return await self._get(ImageAsked(ref, platform, mode, log_name, oci_store), ResolvedImage)
+
+    async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
+        return await self._get(MetaAsked(source, log_name), SourceMeta)
+
+    async def read_file(
+        self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None
+    ) -> bytes:
+        return await self._get(FileAsked(definition, path, limit_bytes), bytes)
+
+    async def list_dir(self, definition: ops_pb2.Definition, path: str) -> Sequence[str]:
+        return [str(name) for name in await self._get(NamesAsked(definition, path), list)]
+
+    async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
+        return self._facts.inputs
+
+    def worker_platforms(self) -> Sequence[Platform]:
+        return self._facts.platforms
+
+    def has_cap(self, id: str) -> bool:
+        return id in self._facts.caps
+
+    @property
+    def session(self) -> str:
+        return self._facts.session
+
+    async def warn(
+        self,
+        vertex: str,
+        short: str,
+        *,
+        level: int = 1,
+        detail: Sequence[str] = (),
+        url: str = "",
+        source: SourceDetail | None = None,
+        ranges: Sequence[Range] = (),
+    ) -> None:
+        await self._ask(Warned(vertex, short, level, tuple(detail), url, source, tuple(ranges)))
+
+
+async def build(ask: Ask, opts: Mapping[str, str], facts: Facts) -> FrontendResult | None:
+    """`frontend.build`, in a worker. None if another frontend has answered."""
+    resolver = AskingResolver(ask, facts)
+    elsewhere = False
+
+    async def forward(syntax: Syntax) -> FrontendResult | None:
+        nonlocal elsewhere
+        said = await ask(ForwardAsked(syntax))
+        assert isinstance(said, Forwarded)
+        if not said.here:
+            elsewhere = True
+            return FrontendResult({}, {})
+        return await frontend.build(opts, resolver, labs=True) if said.labs else None
+
+    found = await frontend.build(opts, resolver, forward=forward)
+    return None if elsewhere else found
+
+
+def answering(resolver: Resolver, forward: Callable[[Syntax], Awaitable[Forwarded]]) -> Ask:
+    """What the daemon says to the questions."""
+
+    async def answer(question: object) -> object:
+        match question:
+            case ImageAsked(ref, platform, mode, log_name, oci_store):
+                return await resolver.resolve_image(
+                    ref, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
+                )
+            case MetaAsked(source, log_name):
+                return await resolver.source_meta(source, log_name=log_name)
+            case FileAsked(definition, path, limit_bytes):
+                data = await resolver.read_file(definition, path, limit_bytes=limit_bytes)
+                return bytes(data)
+            case NamesAsked(definition, path):
+                return list(await resolver.list_dir(definition, path))
+            case Warned():
+                await resolver.warn(
+                    question.vertex,
+                    question.short,
+                    level=question.level,
+                    detail=question.detail,
+                    url=question.url,
+                    source=question.source,
+                    ranges=question.ranges,
+                )
+                return None
+            case ForwardAsked(syntax):
+                return await forward(syntax)
+        raise AssertionError(f"the frontend does not ask this: {question}")
+
+    return answer

@@ -1,0 +1,163 @@
+"""The inside of a worker: `python -m croze.workers.inside FD MODULE…` serves calls until FD closes.
+
+The modules are loaded first, so that calls find them warm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import importlib
+import itertools
+import math
+import os
+import pickle
+import resource
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+
+from croze.errors import CrozeError, ResourceExhausted
+from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
+
+_PR_SET_PDEATHSIG = 1
+_MEMORY_BYTES = 2 << 30
+"""Of a conversation, whose work is text: more is an attack or a mistake."""
+
+
+def main() -> None:
+    # The terminal's Ctrl-C is for the daemon, which decides what happens to us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.umask(0)
+    # A daemon that was killed may end the connection at any byte: there is nobody to tell.
+    with (
+        contextlib.suppress(ConnectionError),
+        socket.socket(fileno=int(sys.argv[1])) as sock,
+        asyncio.Runner() as runner,
+    ):
+        for name in sys.argv[2:]:
+            importlib.import_module(name)
+        link = Link(sock)
+        runner.get_loop()
+        while (message := link.receive()) is not None:
+            if isinstance(message, Call):  # an answer may come too late to be heard
+                link.send(_serve(message, link, runner))
+
+
+class Link:
+    """Our end of the connection."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._stream = sock.makefile("rb")
+
+    def receive(self) -> Message | None:
+        """The next message; None when the daemon is gone."""
+        head = self._stream.read(LENGTH.size)
+        if len(head) < LENGTH.size:
+            return None
+        return unpack(self._stream.read(LENGTH.unpack(head)[0]))
+
+    def buffered(self) -> bool:
+        """Whether a part of a message is here already, unseen by those who watch the socket."""
+        self.sock.setblocking(False)
+        try:
+            return bool(self._stream.peek(1))
+        except (BlockingIOError, ValueError):
+            return False
+        finally:
+            self.sock.setblocking(True)
+
+    def send(self, frame: bytes) -> None:
+        self.sock.sendall(frame)
+
+
+class Asking:
+    """Sends the questions of a conversation, and gives out the answers."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._ids = itertools.count()
+        self._waiting: dict[int, asyncio.Future[object]] = {}
+
+    async def ask(self, question: object) -> object:
+        """Raises what the daemon's answer raised."""
+        id = next(self._ids)
+        future = self._waiting[id] = asyncio.get_running_loop().create_future()
+        self._link.send(pack(Asked(id, question)))
+        try:
+            return await future
+        finally:
+            del self._waiting[id]
+
+    def on_readable(self) -> None:
+        """An answer is there, or several, or the daemon has gone."""
+        while True:
+            message = self._link.receive()
+            if message is None:
+                os._exit(0)
+            assert isinstance(message, Answered)
+            future = self._waiting.get(message.id)
+            if future is not None and not future.done():
+                if message.error is not None:
+                    future.set_exception(message.error)
+                else:
+                    future.set_result(message.value)
+            if not self._link.buffered():
+                return
+
+
+def _serve(call: Call, link: Link, runner: asyncio.Runner) -> bytes:
+    try:
+        if not call.conversation:
+            return pack(Ended(call.function(*call.args, **call.kwargs)))
+        _limit(call.cpu_s)
+        return pack(Ended(runner.run(_converse(call, link))))
+    except MemoryError:
+        return pack(Ended(error=ResourceExhausted("it needs too much memory")))
+    except Exception as error:
+        return _pack_error(error)
+
+
+async def _converse(call: Call, link: Link) -> object:
+    asking = Asking(link)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(link.sock, asking.on_readable)
+    function: Callable[..., Awaitable[object]] = call.function
+    try:
+        return await function(asking.ask, *call.args, **call.kwargs)
+    finally:
+        loop.remove_reader(link.sock)
+
+
+def _limit(cpu_s: int) -> None:
+    """From now on. The kernel kills who goes beyond; waiting is not counted."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    if cpu_s:
+        wanted = math.ceil(used.ru_utime + used.ru_stime) + cpu_s
+        resource.setrlimit(resource.RLIMIT_CPU, (_at_most(wanted, most), most))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_at_most(_MEMORY_BYTES, most), most))
+
+
+def _at_most(wanted: int, most: int) -> int:
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+
+
+def _pack_error(error: Exception) -> bytes:
+    error.add_note("In a worker process:\n" + traceback.format_exc())
+    try:
+        frame = pack(Ended(error=error))
+        pickle.loads(frame[LENGTH.size :])  # some errors can be written but not read back
+    except Exception:
+        frame = pack(Ended(error=CrozeError(f"{type(error).__name__}: {error}")))
+    return frame
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""What the daemon and a worker say to each other: frames of a length and a pickle.
+
+A worker runs our own code, so its pickles are as good as the daemon's.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+LENGTH = struct.Struct(">Q")
+
+
+@dataclass(frozen=True)
+class Call:
+    """Run a function, or hold a conversation with one, which then gets somebody to ask."""
+
+    function: Callable[..., Any]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+    conversation: bool = False
+    cpu_s: int = 0
+    """How much it may compute, in seconds; 0 for any amount. It dies of more."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the function returned or raised."""
+
+    value: object = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question of the function in between."""
+
+    id: int
+    question: object
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the daemon says to it."""
+
+    id: int
+    value: object = None
+    error: BaseException | None = None
+
+
+Message: TypeAlias = Call | Ended | Asked | Answered
+
+
+def pack(message: Message) -> bytes:
+    """The frame. Raises what `pickle` does."""
+    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return LENGTH.pack(len(data)) + data
+
+
+def unpack(data: bytes | bytearray) -> Message:
+    message = pickle.loads(data)
+    assert isinstance(message, Call | Ended | Asked | Answered)
+    return message

@@ -1,0 +1,266 @@
+"""Pools of warm worker processes.
+
+Each worker is a fresh interpreter (`python -m croze.workers.inside`) that has the modules of its
+work loaded and talks over a socket pair. Nothing is shared with the daemon, so its threads, locks
+and gRPC state don't matter.
+
+Cancellation. A task that is cancelled in `run` or `converse` kills its worker at once and a new one
+takes its place: the function stops wherever it is. So a cancelled call may leave its target half
+written, never half written *later*: when `CancelledError` comes out, nothing touches the files any
+more. What runs here leaves no temporary files outside the paths it was given; the caller throws
+its half-made target away, as after any error. Only `fs.index.Index.save` and the notes of `fs.sync`
+replace files that are kept, and they do so by rename.
+
+Start a pool from the main thread (workers die with the thread that started them), and after the
+daemon has its own mount namespace (they see the mounts of the namespace they start in). A
+descriptor of the daemon is `/proc/<daemon's pid>/fd/N` in a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
+
+from croze.errors import CrozeError
+from croze.grpc_errors import root_cause
+from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
+from croze.workers.shares import Shares
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Ask = Callable[[object], Awaitable[object]]
+"""Puts a question to the daemon, from inside a conversation."""
+FILE_WORK = ("croze.fs.preload",)
+
+
+class Pool(Protocol):
+    """What rooms need of a `WorkerPool`; tests run the functions where they are."""
+
+    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a module-level function with picklable arguments."""
+
+
+class Conversations(Protocol):
+    """The other half of a `WorkerPool`."""
+
+    async def converse(
+        self,
+        answer: Ask,
+        cpu_s: int,
+        function: Callable[Concatenate[Ask, P], Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """See `WorkerPool.converse`."""
+
+
+class WorkerDied(CrozeError):
+    """A worker process went away in the middle of a call (killed, out of memory)."""
+
+
+class TooMuchWork(CrozeError):
+    """A conversation computed longer than it may."""
+
+
+class _Worker:
+    """One process and our end of its socket."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
+            self.process = subprocess.Popen(
+                [*program, *modules],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                umask=0o022,  # what they make is in images, not the daemon's own
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        ours.setblocking(False)
+        self.socket = ours
+        self._writing = asyncio.Lock()
+        self.torn = False
+        """A message may have been sent in part."""
+
+    async def send(self, frame: bytes) -> None:
+        async with self._writing:
+            await asyncio.get_running_loop().sock_sendall(self.socket, frame)
+
+    async def receive(self) -> Message:
+        """Raises ConnectionResetError if the process is gone."""
+        (size,) = LENGTH.unpack(await self._read(LENGTH.size))
+        return unpack(await self._read(size))
+
+    async def _read(self, size: int) -> bytearray:
+        loop = asyncio.get_running_loop()
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            count = await loop.sock_recv_into(self.socket, view)
+            if not count:
+                raise ConnectionResetError
+            view = view[count:]
+        return data
+
+    def stop(self) -> int:
+        """Kill and reap; what it ended with. A killed process is gone for sure, whatever it was
+        doing."""
+        self.socket.close()
+        self.process.kill()
+        return self.process.wait()
+
+
+class WorkerPool:
+    """About `size` calls at once (see `shares`), each in a process of its own; `spare` of them are
+    kept for the next. Use as `async with`, or `start` and `close`."""
+
+    def __init__(
+        self, size: int = 2, *, spare: int | None = None, modules: Sequence[str] = FILE_WORK
+    ) -> None:
+        size = max(1, size)
+        self._spare = size if spare is None else spare
+        self._modules = modules
+        self._idle: deque[_Worker] = deque()
+        self._workers: set[_Worker] = set()
+        self._shares = Shares(size, 4 * size)
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the workers, without waiting until they are warm. Needs no event loop."""
+        while len(self._workers) < self._spare:
+            self._add()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a module-level function in a worker. Its errors are raised here with their details.
+
+        Raises WorkerDied if the process is killed. On cancellation the work has stopped when this
+        returns (see the module's docstring).
+        """
+        value = await self._hold(Call(function, args, kwargs), None)
+        return value  # type: ignore[return-value]
+
+    async def converse(
+        self,
+        answer: Ask,
+        cpu_s: int,
+        function: Callable[Concatenate[Ask, P], Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """The same with an asynchronous function that may ask in between: what it asks, `answer`
+        says here, several at a time. `CrozeError`s of an answer are raised to the function, others
+        end all.
+
+        Raises TooMuchWork when it computes for more than `cpu_s` seconds.
+        """
+        value = await self._hold(Call(function, args, kwargs, True, cpu_s), answer)
+        return value  # type: ignore[return-value]
+
+    async def _hold(self, call: Call, answer: Ask | None) -> object:
+        frame = pack(call)
+        async with self._shares.slot():
+            if self._closed:
+                raise CrozeError("the worker pool is closed")
+            worker = self._take()
+            ended: Ended | None = None
+            try:
+                await worker.send(frame)
+                ended = await (_conversation(worker, answer) if answer else _result(worker))
+            except (ConnectionError, EOFError) as error:
+                raise _death(self._discard(worker), call) from error
+            finally:
+                self._give_back(worker, healthy=ended is not None and not worker.torn)
+        if ended.error is not None:
+            raise ended.error
+        return ended.value
+
+    def _add(self) -> None:
+        worker = _Worker(self._modules)
+        self._workers.add(worker)
+        self._idle.append(worker)
+
+    def _take(self) -> _Worker:
+        while True:
+            if not self._idle:
+                self._add()
+            worker = self._idle.popleft()
+            if worker.process.poll() is None:
+                return worker
+            self._discard(worker)
+
+    def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
+        if healthy and not self._closed and len(self._idle) < self._spare:
+            self._idle.append(worker)
+            return
+        self._discard(worker)
+        if not self._closed:
+            self.start()
+
+    def _discard(self, worker: _Worker) -> int:
+        self._workers.discard(worker)
+        return worker.stop()
+
+    async def close(self) -> None:
+        """Kill all workers; calls under way fail with WorkerDied. Nothing is left."""
+        self._closed = True
+        self._idle.clear()
+        for worker in list(self._workers):
+            worker.process.kill()
+        for worker in list(self._workers):
+            self._discard(worker)
+
+
+async def _result(worker: _Worker) -> Ended:
+    message = await worker.receive()
+    assert isinstance(message, Ended)
+    return message
+
+
+async def _conversation(worker: _Worker, answer: Ask) -> Ended:
+    """Answer until it ends. Answers under way that it no longer waits for are cancelled."""
+
+    async def reply(asked: Asked) -> None:
+        try:
+            said = Answered(asked.id, await answer(asked.question))
+        except CrozeError as error:
+            said = Answered(asked.id, error=error)
+        await worker.send(pack(said))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            replies: set[asyncio.Task[None]] = set()
+            while isinstance(message := await worker.receive(), Asked):
+                task = group.create_task(reply(message))
+                replies.add(task)
+                task.add_done_callback(replies.discard)
+            worker.torn = bool(replies)
+            for task in replies:
+                task.cancel()
+    except BaseExceptionGroup as errors:
+        raise root_cause(errors) from None
+    assert isinstance(message, Ended)
+    return message
+
+
+def _death(code: int, call: Call) -> CrozeError:
+    name = getattr(call.function, "__qualname__", repr(call.function))
+    if code == -signal.SIGXCPU:
+        return TooMuchWork(f"it took more than {call.cpu_s} seconds to compute")
+    return WorkerDied(f"a worker process died while it ran {name}")

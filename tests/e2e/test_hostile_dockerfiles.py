@@ -1,0 +1,83 @@
+"""Dockerfiles that mean harm: the daemon goes on, answers others, and ends when it is told to."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import CROZE, Sandbox, select_pause
+from tests.e2e.test_build import base
+
+LINE = 60_000
+BUSY = "FROM base\nENV x=" + "a" * LINE + "\n" + "ENV y=${x//a/b}\n" * 3000
+"""Minutes of work."""
+
+
+def processes(sandbox: Sandbox) -> set[str]:
+    """Of the daemon: those that read Dockerfiles."""
+    assert sandbox.daemon is not None
+    children = Path(f"/proc/{sandbox.daemon.pid}/task/{sandbox.daemon.pid}/children")
+    return {
+        child
+        for child in children.read_text().split()
+        if b"croze.dockerfile" in Path(f"/proc/{child}/cmdline").read_bytes()
+    }
+
+
+def computed(pids: set[str]) -> int:
+    """Ticks of processor time."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split() for pid in pids]
+    return sum(int(each[11]) for each in fields)
+
+
+def start(sandbox: Sandbox, busybox: Path, context: Path) -> subprocess.Popen[bytes]:
+    """A build, far enough that its Dockerfile is being read."""
+    before = computed(processes(sandbox))
+    words: list[str | Path] = [CROZE, "build", "--progress=plain", *base(busybox), context]
+    building = subprocess.Popen(words, env=sandbox.env, stderr=subprocess.PIPE)
+    while computed(processes(sandbox)) < before + 50:
+        assert building.poll() is None
+        select_pause()
+    return building
+
+
+def test_others_are_answered_and_a_cancelled_build_stops(sandbox: Sandbox, busybox: Path) -> None:
+    building = start(sandbox, busybox, sandbox.context("busy", {"Dockerfile": BUSY}))
+    reading = processes(sandbox)
+    assert sandbox.croze("du").code == 0
+    other = sandbox.context("other", {"Dockerfile": "FROM base\nRUN true\n"})
+    sandbox.croze("build", *base(busybox), other)
+    assert building.poll() is None, "it is still being read"
+    building.send_signal(signal.SIGINT)
+    building.communicate(timeout=20)
+    while reading & processes(sandbox) and computed(reading & processes(sandbox)) > 100:
+        select_pause()
+
+
+def test_a_daemon_that_is_told_to_ends(sandbox: Sandbox, busybox: Path) -> None:
+    building = start(sandbox, busybox, sandbox.context("busy", {"Dockerfile": BUSY}))
+    assert sandbox.daemon is not None
+    sandbox.daemon.send_signal(signal.SIGTERM)
+    building.send_signal(signal.SIGINT)
+    assert sandbox.daemon.wait(timeout=20) == 0
+    sandbox.daemon = None
+    building.communicate(timeout=20)
+
+
+DOUBLING = "FROM base\nENV x=" + "a" * 1000 + "\n" + "ENV x=$x$x$x$x$x$x$x$x\n" * 20
+QUICK = {
+    "a directive of spaces": ("#syntax=x" + " " * LINE + "y\nFROM base\n", ""),
+    "a text that grows": (DOUBLING, "it needs too much memory"),
+}
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_it_ends_soon(desk: Sandbox, busybox: Path, name: str) -> None:
+    text, message = QUICK[name]
+    context = desk.context(name.replace(" ", "-"), {"Dockerfile": text})
+    done = desk.croze("build", "--progress=plain", *base(busybox), context, check=False)
+    assert message in done.stderr
+    assert (done.code != 0) == bool(message or "syntax" in text), done.stderr

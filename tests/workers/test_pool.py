@@ -1,0 +1,183 @@
+"""The worker pool: results, errors, death and cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from croze.aio.threads import in_thread
+from croze.errors import ExitError, InvalidRequest, NotFound, VertexDetail
+from croze.fs.usage import usage
+from croze.workers.pool import TooMuchWork, WorkerDied, WorkerPool
+from croze.workers.shares import Shares, sharing
+from tests.workers import calls
+
+
+async def test_runs_functions_elsewhere(tmp_path: Path) -> None:
+    async with WorkerPool(2) as pool:
+        pids = await asyncio.gather(*[pool.run(os.getpid) for _ in range(8)])
+        assert os.getpid() not in pids
+        assert len(set(pids)) <= 2
+        assert (await pool.run(usage, str(tmp_path))).inodes == 1
+        data = b"x" * 3_000_000
+        assert await pool.run(calls.echo, data) == data
+
+
+async def test_errors_travel_with_their_details() -> None:
+    async with WorkerPool(1) as pool:
+        with pytest.raises(NotFound, match="no such thing") as caught:
+            await pool.run(calls.fail, "no such thing")
+        assert caught.value.details == [VertexDetail("sha256:0")]
+        with pytest.raises(ValueError, match="invalid literal"):
+            await pool.run(int, "x")
+        assert await pool.run(int, "7") == 7
+
+
+async def test_a_dead_worker_is_replaced() -> None:
+    async with WorkerPool(1) as pool:
+        first = await pool.run(os.getpid)
+        with pytest.raises(WorkerDied, match=r"while it ran .*kill"):
+            await pool.run(calls.kill_self)
+        second = await pool.run(os.getpid)
+        assert first != second
+        os.kill(second, signal.SIGKILL)
+        await in_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
+        assert await pool.run(os.getpid) != second
+
+
+async def test_cancelling_stops_the_work_at_once(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with WorkerPool(1) as pool:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(pool.run(calls.announce_and_hang, str(fifo)))
+            pid = int(await in_thread(fifo.read_text))
+            task.cancel()
+        assert task.cancelled()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        assert await pool.run(os.getpid) != pid
+
+
+async def test_close_leaves_nothing() -> None:
+    pool = WorkerPool(2)
+    pool.start()
+    pids = set(await asyncio.gather(pool.run(os.getpid), pool.run(os.getpid)))
+    await pool.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    with pytest.raises(Exception, match="pool is closed"):
+        await pool.run(os.getpid)
+
+
+async def test_unreadable_errors_become_plain_ones() -> None:
+    async with WorkerPool(1) as pool:
+        with pytest.raises(Exception, match=r"Awkward: gone wrong"):
+            await pool.run(calls.fail_awkwardly)
+        with pytest.raises(InvalidRequest, match="bad"):
+            await pool.run(calls.fail_kindly)
+
+
+# -- conversations ----------------------------------------------------------------------------
+
+
+async def double(question: object) -> object:
+    assert isinstance(question, int)
+    if question < 0:
+        raise ExitError("no", 7, VertexDetail("sha256:1"))
+    return question * 2
+
+
+async def test_a_conversation() -> None:
+    async with WorkerPool(1) as pool:
+        assert await pool.converse(double, 9, calls.ask_all, [1, 2, 3]) == [2, 4, 6]
+        assert await pool.converse(double, 9, calls.ask_all, list(range(3000))) is not None
+        assert await pool.run(os.getpid) == await pool.converse(double, 9, calls.ask_pid)
+
+
+async def test_errors_cross_a_conversation_as_they_are() -> None:
+    async with WorkerPool(1) as pool:
+        with pytest.raises(ExitError) as caught:
+            await pool.converse(double, 9, calls.ask_all, [1, -1])
+        assert caught.value.exit_code == 7
+        assert caught.value.details == [VertexDetail("sha256:1")]
+        with pytest.raises(AssertionError):
+            await pool.converse(double, 9, calls.ask_all, ["x"])
+
+
+async def test_who_computes_for_too_long_is_stopped() -> None:
+    async with WorkerPool(1) as pool:
+        with pytest.raises(TooMuchWork, match="more than 1 seconds"):
+            await pool.converse(double, 1, calls.compute_for_ever)
+        assert await pool.run(int, "7") == 7
+
+
+async def test_a_cancelled_conversation_stops_at_once() -> None:
+    asked = asyncio.Event()
+
+    async def never(question: object) -> object:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    async with WorkerPool(1) as pool, asyncio.TaskGroup() as group:
+        pid = await pool.run(os.getpid)
+        task = group.create_task(pool.converse(never, 9, calls.ask_all, [1]))
+        await asked.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+# -- shares -----------------------------------------------------------------------------------
+
+
+async def test_one_share_holds_up_no_other(tmp_path: Path) -> None:
+    """All workers hang for one build; another build's call is made, and a third's."""
+    async with WorkerPool(2) as pool, asyncio.TaskGroup() as group:
+        with sharing("greedy"):
+            fifos = [tmp_path / str(n) for n in range(5)]
+            for fifo in fifos:
+                os.mkfifo(fifo)
+            hanging = [
+                group.create_task(pool.run(calls.announce_and_hang, str(fifo))) for fifo in fifos
+            ]
+        for fifo in fifos[:2]:
+            await in_thread(fifo.read_text)
+        for name in ("modest", "another"):
+            with sharing(name):
+                assert await pool.run(int, "7") == 7
+        for task in hanging:
+            task.cancel()
+
+
+async def test_slots_go_to_who_has_least() -> None:
+    shares = Shares(2, 2)
+    order: list[str] = []
+    begun, enough = asyncio.Event(), asyncio.Event()
+
+    async def work(name: str, *, hold: bool = False) -> None:
+        with sharing(name):
+            async with shares.slot():
+                order.append(name)
+                begun.set()
+                if hold:
+                    await enough.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work("a", hold=True))
+        first = group.create_task(work("a", hold=True))
+        await begun.wait()
+        waiting = [group.create_task(work(name)) for name in ("a", "a", "b")]
+        await asyncio.wait(waiting, timeout=0)
+        waiting[1].cancel()
+        first.cancel()
+        await asyncio.wait(waiting)
+        enough.set()
+    assert order == ["a", "a", "b", "a"]
