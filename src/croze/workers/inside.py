@@ -24,7 +24,7 @@ from croze.errors import CrozeError, ResourceExhausted
 from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
 
 _PR_SET_PDEATHSIG = 1
-_MEMORY_BYTES = 2 << 30
+_MEMORY_BYTES = 1 << 30
 """Of a conversation, whose work is text: more is an attack or a mistake."""
 
 
