@@ -3,8 +3,10 @@ instants. The daemon must neither leave its place on the machine nor lose what o
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -72,5 +74,39 @@ def test_builds_cancelled_at_any_instant_lose_nothing(desk: Sandbox, busybox: Pa
                 if b"] RUN --mount" in line:
                     break
             build.send_signal(signal.SIGINT)
-            assert build.wait(timeout=30) == 130
+            said = build.stderr.read().decode()
+            assert build.wait(timeout=30) == 130, said
     desk.croze(*words, "--build-arg", "ROUND=0", "--no-cache-filter", "stage-1")
+
+
+def interrupted(build: subprocess.Popen[bytes], sign: bytes) -> str:
+    """What it says when it is interrupted once it has said `sign`. It must end soon."""
+    assert build.stderr is not None
+    next(line for line in build.stderr if sign in line)
+    build.send_signal(signal.SIGINT)
+    assert build.wait(timeout=20) == 130
+    return build.stderr.read().decode()
+
+
+def test_an_interrupted_command_waits_for_no_pipe(desk: Sandbox, tmp_path: Path) -> None:
+    """Neither for the rest of an archive, nor for who reads the result, nor for a reader at all."""
+    pipe = subprocess.PIPE
+    words: list[str | Path] = [CROZE, "build", "--progress", "plain"]
+    files: dict[str, str | bytes] = {"Dockerfile": "FROM scratch\nCOPY big /\n"}
+    files["big"] = bytes(1 << 22)
+    context = desk.context("piped", files)
+    with tarfile.open(tmp_path / "c.tar", "w") as tar:
+        tar.add(context, ".")
+    archive = (tmp_path / "c.tar").read_bytes()
+    with subprocess.Popen([*words, "-"], env=desk.env, stdin=pipe, stderr=pipe) as build:
+        assert build.stdin is not None
+        build.stdin.write(archive[: len(archive) // 2])
+        build.stdin.flush()
+        assert "context canceled" in interrupted(build, b"load remote build context")
+    words += ["-o", "type=tar,dest=-", str(context)]
+    with subprocess.Popen(words, env=desk.env, stdout=pipe, stderr=pipe) as build:
+        assert "context canceled" in interrupted(build, b"sending tarball")
+    os.mkfifo(tmp_path / "fifo")
+    words[words.index("type=tar,dest=-")] = f"type=tar,dest={tmp_path}/fifo"
+    with subprocess.Popen(words, env=desk.env, stderr=pipe) as build:
+        assert "context canceled" in interrupted(build, b"sending tarball")

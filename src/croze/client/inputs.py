@@ -113,7 +113,10 @@ class _Loader:
             raise InvalidRequest(
                 "invalid argument: can't use stdin for both build context and dockerfile"
             )
-        file = io.BufferedReader(_Raw(self._stdin()), HEADER_BYTES * 8)
+        stdin = self._stdin()
+        # Raw: a read that waits holds the lock of a buffer, which the end of the process wants.
+        raw = getattr(stdin, "raw", stdin)
+        file = io.BufferedReader(_Raw(raw), HEADER_BYTES * 8)
         header = file.peek(HEADER_BYTES)
         if not header:
             return
