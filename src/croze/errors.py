@@ -218,3 +218,9 @@ class ExitError(CrozeError):
     def __init__(self, message: str, exit_code: int, *details: Detail) -> None:
         super().__init__(message, *details)
         self.exit_code = exit_code
+
+
+def os_message(error: OSError) -> str:
+    """`open Dockerfile: no such file or directory`, near enough to what Go prints."""
+    text = (error.strerror or str(error)).lower() if error.errno else str(error)
+    return f"{error.filename}: {text}" if error.filename else text

@@ -118,16 +118,10 @@ def as_croze_error(error: BaseException) -> errors.CrozeError:
     if isinstance(error, asyncio.CancelledError):
         return errors.Canceled()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return errors.ResourceExhausted(_os_message(error))
+        return errors.ResourceExhausted(errors.os_message(error))
     if isinstance(error, OSError):
-        return errors.CrozeError(_os_message(error))
+        return errors.CrozeError(errors.os_message(error))
     return errors.CrozeError(str(error) or type(error).__name__)
-
-
-def _os_message(error: OSError) -> str:
-    """`open Dockerfile: no such file or directory`, near enough to what Go prints."""
-    text = (error.strerror or str(error)).lower() if error.errno else str(error)
-    return f"{error.filename}: {text}" if error.filename else text
 
 
 def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status:

@@ -136,3 +136,15 @@ def test_commands_work_as_written(document: Path, tmp_path: Path, busybox: Path)
     assert len(ran) == len(wanted), stderr
     wrong = [documents.difference(*pair) for pair in zip(wanted, ran, strict=True)]
     assert not any(wrong), "\n".join([*filter(None, wrong), stderr])
+
+
+def test_a_broken_toolchain_is_made_anew(tmp_path: Path) -> None:
+    """What an older `make demo` left has no loader where a release has moved it below /usr."""
+    tree = tmp_path / "toolchain"
+    (tree / "etc").mkdir(parents=True)
+    (tree / "etc/toolchain").write_text("busybox, tcc, musl\n")
+    make = [REPO / "examples/hello/make-toolchain.sh", tree]
+    first = subprocess.run(make, check=True, capture_output=True, text=True)
+    assert first.stdout == f"downloading a shell and a C compiler from Debian into {tree}\n"
+    assert list((tree / "lib64").resolve().glob("ld-linux*"))
+    assert subprocess.run(make, check=True, capture_output=True).stdout == b""

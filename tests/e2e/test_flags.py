@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,25 @@ def test_files_that_cannot_be_written(desk: Sandbox, flag: str, what: str) -> No
     done = desk.croze("build", "--progress=quiet", flag, "/nope/x", context, check=False)
     message = f"writing {what}: open /nope/x: no such file or directory"
     assert (done.code, done.stderr) == (1, f"ERROR: {message}\n")
+
+
+def test_other_files_that_are_not_as_wanted(desk: Sandbox, tmp_path: Path) -> None:
+    """In plain words, not in Python's."""
+    program = "import sys; from croze import llb; s = llb.scratch().file(llb.mkfile('/a', 'b'))"
+    program += "; sys.stdout.buffer.write(s.marshal().SerializeToString())"
+    definition = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    for words, message in (
+        (["dump", "/nope"], "/nope: no such file or directory"),
+        (
+            ["build", "--metadata-file", "/nope/x"],
+            "writing metadata file: open /nope/x: no such file or directory",
+        ),
+    ):
+        done = desk.croze("llb", *words, stdin=definition.stdout, check=False)
+        assert (done.code, done.stderr.splitlines()[-1]) == (1, f"ERROR: {message}")
+    context = desk.context("files", FILES)
+    done = desk.croze("build", "--iidfile", tmp_path, context, check=False)
+    assert done.stderr == f"ERROR: writing image ID file: open {tmp_path}: is a directory\n"
 
 
 def modes(top: Path) -> dict[str, str]:

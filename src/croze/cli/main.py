@@ -116,7 +116,7 @@ def command_of(argv: Sequence[str]) -> str:
 
 def guarded(name: str, words: Sequence[str], common: Common) -> int:
     """Run a command; errors become messages and exit codes."""
-    from croze.errors import Canceled, CrozeError
+    from croze.errors import Canceled, CrozeError, os_message
 
     _show_warnings()
     try:
@@ -135,7 +135,7 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
     except OSError as error:
         if common.debug:
             raise
-        return say(str(error), 1)
+        return say(os_message(error), 1)
 
 
 def _show_warnings() -> None:

@@ -139,7 +139,8 @@ async def run_build(
             on_status(status)
 
     if options.iidfile:
-        Path(options.iidfile).unlink(missing_ok=True)
+        with written(options.iidfile, "image ID file"):
+            Path(options.iidfile).unlink(missing_ok=True)
     plan = make_plan(options, await met(client, builder, options))
     try:
         async with running(display):
@@ -244,7 +245,7 @@ class NotWritten(CrozeError):
 def _write_files(options: BuildOptions, result: BuildResult, provenance: dict[str, object]) -> None:
     """As buildx writes them: the umask counts for one, not for the other."""
     if options.iidfile:
-        with _written(options.iidfile, "image ID file"):
+        with written(options.iidfile, "image ID file"):
             fd = os.open(options.iidfile, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(result.image_id)
@@ -255,12 +256,13 @@ def _write_files(options: BuildOptions, result: BuildResult, provenance: dict[st
 
             values["buildx.build.warnings"] = [warning_value(w) for w in result.warnings]
         text = json.dumps(dict(sorted(values.items())), indent=2)
-        with _written(options.metadata_file, "metadata file"):
+        with written(options.metadata_file, "metadata file"):
             write_atomically(Path(options.metadata_file), text.encode())
 
 
 @contextlib.contextmanager
-def _written(path: str, what: str) -> Iterator[None]:
+def written(path: str, what: str) -> Iterator[None]:
+    """Tell which file it was that could not be written. Raises `NotWritten`."""
     try:
         yield
     except OSError as error:

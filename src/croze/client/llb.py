@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
 from croze.client import source_policy
-from croze.client.build import decoded_metadata
+from croze.client.build import decoded_metadata, written
 from croze.client.connect import Dial
 from croze.client.flags_csv import pairs
 from croze.client.flags_output import parse_outputs
@@ -108,7 +108,8 @@ async def build(request: DefinitionBuild, *, dial: Dial, progress: str) -> dict[
             response = (await client.solve(plan, display.update)).exporter_response
         if request.metadata_file:
             text = json.dumps(decoded_metadata(response), indent=2)
-            write_atomically(Path(request.metadata_file), text.encode())
+            with written(request.metadata_file, "metadata file"):
+                write_atomically(Path(request.metadata_file), text.encode())
         return response
     finally:
         plan.close()

@@ -14,7 +14,7 @@ from croze import __version__
 from croze.daemon.places import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Asked, Settings, help_text, settings
-from croze.errors import CrozeError, PermissionDenied
+from croze.errors import CrozeError, PermissionDenied, os_message
 from croze.files.redact import redact_text
 from croze.fs.userns import in_user_namespace
 
@@ -90,7 +90,8 @@ def explain(error: Exception) -> int:
     cause = root_cause(error)
     if not isinstance(cause, CrozeError | OSError):
         raise error
-    print(f"{program()}: {cause}", file=sys.stderr)
+    text = os_message(cause) if isinstance(cause, OSError) else cause
+    print(f"{program()}: {text}", file=sys.stderr)
     return 1
 
 
