@@ -93,7 +93,7 @@ def test_a_socket_of_somebody_else(sandbox: Sandbox, shared: Path) -> None:
     )
 
 
-def nobody(shared: Path, *words: str, **env: str) -> Done:
+def nobody(shared: Path, *words: str, stdin: bytes | None = None, **env: str) -> Done:
     """Run as a uid that /etc/passwd doesn't know."""
     python = shared / "python/bin" / f"python3.{sys.version_info.minor}"
     program = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", str(python), "-m"]
@@ -105,7 +105,7 @@ def nobody(shared: Path, *words: str, **env: str) -> Done:
         "CROZE_NO_WARM": "1",
         **env,
     }
-    return execute([*program, *words], settings, cwd=Path("/"), check=False)
+    return execute([*program, *words], settings, cwd=Path("/"), stdin=stdin, check=False)
 
 
 def test_a_uid_without_a_passwd_entry(shared: Path) -> None:
@@ -125,8 +125,17 @@ def test_such_a_uid_can_use_another_daemon(shared: Path, sandbox: Sandbox) -> No
     subprocess.run(["chmod", "-R", "a+rwX", sandbox.runtime], check=True)
     for folder in (sandbox.path, *sandbox.path.parents):
         folder.chmod(folder.stat().st_mode | 0o011)
-    done = nobody(shared, "croze", "du", BUILDKIT_HOST=sandbox.address)
-    assert done.code == 0, done.output
+    context = str(shared / "repo/examples/hello/src")
+    build = ["build", "-q", "-f", "-", context]
+    hidden = sandbox.path / "hidden"
+    hidden.mkdir(mode=0o700)
+    for home in ("", str(hidden)):
+        env = {"BUILDKIT_HOST": sandbox.address} | ({"HOME": home} if home else {})
+        done = nobody(shared, "croze", *build, stdin=b"FROM scratch\nCOPY main.c /\n", **env)
+        assert done.code == 0, done.output
+        assert done.stdout.startswith("sha256:")
+        warning = f"WARNING: Error loading config file: open {home}/.docker/config.json: "
+        assert done.stderr == (f"{warning}permission denied\n" if home else "")
 
 
 def test_no_place_for_the_default_socket(shared: Path) -> None:

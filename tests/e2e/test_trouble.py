@@ -159,7 +159,9 @@ def test_full_disk(sandbox: Sandbox, busybox: Path) -> None:
     sandbox.stop()
     sandbox.root.rename(sandbox.path / "old-root")
     sandbox.root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", sandbox.root], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", sandbox.root], check=True
+    )
     try:
         sandbox.start()
         dockerfile = "FROM base\nRUN dd if=/dev/zero of=/big bs=1M count=64\n"

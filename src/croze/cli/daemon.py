@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -52,7 +53,7 @@ def reach(common: Common, platforms: Sequence[str] = ()) -> Reach:
     named = common.builder or local.address_from_environment() or ""
     if is_address(named):
         return Reach(lambda: connect(named))
-    if not named and not (buildx_dir() / "current").exists():
+    if not named and not os.path.exists(buildx_dir() / "current"):
         return Reach(lambda: _own(debug=common.debug), own=True)
     return _of_builder(named, platforms, debug=common.debug)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,5 +26,6 @@ def remembered(options: BuildOptions, there: Reach) -> BuildOptions:
         if dockerfile not in ("", "-"):
             dockerfile = os.path.abspath(dockerfile)
     state = LocalState(options.target, context, dockerfile)
-    save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state)
+    with suppress(OSError):  # a home that can't be written to: `history` knows no paths then
+        save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state)
     return options

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import os
 import subprocess
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ HUB_HOST = "registry-1.docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
 TOKEN_USER = "<token>"
 NOT_FOUND = "credentials not found in native keychain"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class DockerConfig:
             values = loaded if isinstance(loaded, dict) else {}
         except FileNotFoundError:
             pass
+        except PermissionError:  # another user's home, as under sudo: Docker goes on, too
+            log.warning("Error loading config file: open %s: permission denied", path)
         except (OSError, ValueError) as error:
             raise CrozeError(f"loading config file: {path}: {error}") from None
         return cls({**values, **_from_env()})
