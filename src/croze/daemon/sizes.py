@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from croze.errors import InvalidRequest
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
-_SIZE = re.compile(r"(\d+\.?\d*|\.\d+) ?(b?|[kmgtp](?:i?b)?)", re.IGNORECASE)
-_SPAN = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?(b?|[kmgtp](?:i?b)?)", re.IGNORECASE)
+_SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _SPAN_SECONDS = {
     "ns": 1e-9,
     "us": 1e-6,

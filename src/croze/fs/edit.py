@@ -133,7 +133,7 @@ def resolve_wildcards(root: str, path: str, follow: bool) -> list[str]:
             f"{match.rstrip('/')}/{name}"
             for match in matches
             for name in _children(root.rstrip("/") + match, first=i == 0)
-            if level.fullmatch(name)
+            if level.matches(name)
         ]
     return matches
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from croze.errors import InvalidRequest
-from croze.fs.glob import BadPattern, compile_glob
+from croze.fs.glob import BadPattern, fits_so_far
 from croze.fs.paths import GO_SPACE, clean
 
 MatchState = tuple[bool, ...]
@@ -136,23 +136,8 @@ def _parse(text: str) -> Pattern | None:
         if text == "!":
             raise InvalidRequest('illegal exclusion pattern: "!"')
         text = text[1:]
-    _refuse_bad(text)
+    fits_so_far(text, ".")  # raises where BuildKit does
     return Pattern(text, exclusion)
-
-
-_CHUNK = re.compile(r"(\**)((?:\\.|\[(?:\\.|[^]\\])*\\?|[^*\\[]|\\\Z)*)", re.DOTALL)
-
-
-def _refuse_bad(pattern: str) -> None:
-    """Raise BadPattern where Go's `filepath.Match(pattern, ".")` does: it gives up at the first
-    piece between stars that doesn't match, and what is wrong behind that goes unnoticed."""
-    name = "."
-    for chunk in _CHUNK.finditer(pattern):
-        if not chunk[2]:
-            return
-        if not compile_glob(chunk[2]).fullmatch(name):
-            return
-        name = ""
 
 
 def _fuse(patterns: Sequence[Pattern]) -> list[_Segment]:

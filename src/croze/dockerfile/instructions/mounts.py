@@ -24,7 +24,7 @@ _BOOLS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
-_NUMBER = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"\+?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _UNITS = "kmgtp"
 
 
