@@ -47,6 +47,8 @@ class ProvenanceOptions:
     inline_only: bool = False
     filename: str = "provenance.json"
     complete_materials: bool = False
+    usage: bool = False
+    """How busy the machine was, with `max` or not."""
 
 
 def parse_options(attrs: Mapping[str, str]) -> ProvenanceOptions:
@@ -66,6 +68,7 @@ def parse_options(attrs: Mapping[str, str]) -> ProvenanceOptions:
         inline_only=attrs.get("inline-only", "") in _TRUE,
         filename=attrs.get("filename", "provenance.json"),
         complete_materials=_flag(attrs, "complete-materials"),
+        usage=attrs.get("capture-usage", "") in _TRUE,
     )
 
 
@@ -119,13 +122,19 @@ class Account:
         options: ProvenanceOptions,
         layers: Layers,
         finished: datetime,
+        usage: Sequence[Mapping[str, object]] = (),
     ) -> Predicate:
-        """Raises `InvalidRequest` for a definition that is none."""
+        """`usage`: samples of the machine. Raises `InvalidRequest` for what is no definition."""
         told = self._base(facts, options, finished)
+        samples: dict[str, object] = {"sysUsage": list(usage)} if usage else {}
         if options.mode == "min":
-            return told.min()
+            return replace(told.min(), metadata={**told.metadata, **samples})
         steps = build_steps(self.definition)
-        metadata = {**told.metadata, **_source(self.definition, steps), **_layers(layers, steps)}
+        metadata = {
+            **told.metadata,
+            **_source(self.definition, steps),
+            **_layers(layers, steps),
+        } | samples
         return replace(told, build_config=steps.members(), metadata=metadata)
 
     def _base(self, facts: BuildFacts, options: ProvenanceOptions, finished: datetime) -> Predicate:

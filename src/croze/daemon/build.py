@@ -88,7 +88,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             solved(engine, bridge, request) as result,
         ):
             await evaluate(result)
-            told = BuildProvenance.of(engine, job, result, facts)
+            told = BuildProvenance.of(engine, job, result, facts, record.usage)
             result = await attests.scanned(bridge, result)
             exported = await export_source(result, sessions)
             exported = with_own_sboms(exported, engine.export_services.pool, sessions)

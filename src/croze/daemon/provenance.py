@@ -23,6 +23,7 @@ from croze.gateway.accounts import accounts
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.solver.contract import Edge, ResultStore, StoredResult
 from croze.solver.solver import Job
+from croze.telemetry.machine import MachineUsage
 
 
 @dataclass
@@ -34,13 +35,21 @@ class BuildProvenance:
     facts: BuildFacts
     result: BridgeResult
     accounts: Mapping[str, Account]
+    usage: MachineUsage
     _finished: datetime | None = None
 
     @classmethod
-    def of(cls, engine: Engine, job: Job, result: BridgeResult, facts: BuildFacts) -> Self:
+    def of(
+        cls,
+        engine: Engine,
+        job: Job,
+        result: BridgeResult,
+        facts: BuildFacts,
+        usage: MachineUsage,
+    ) -> Self:
         """Of an evaluated result."""
         told = accounts(result, result_platforms(result))
-        return cls(job, engine.cache_services.results, facts, result, told)
+        return cls(job, engine.cache_services.results, facts, result, told, usage)
 
     def attach(self, source: ExportSource, options: ProvenanceOptions | None) -> ExportSource:
         """The result with an attestation for each platform, if it is to have any. Raises when what
@@ -75,7 +84,8 @@ class BuildProvenance:
     ) -> bytes:
         """The JSON of one result's predicate, by its key."""
         layers = await known_layers(self.results, stored)
-        told = self.accounts[key].predicate(self.facts, options, layers, self._end())
+        usage = self.usage.samples() if options.usage else ()
+        told = self.accounts[key].predicate(self.facts, options, layers, self._end(), usage)
         return marshalled(told, options.predicate_type)
 
     def _end(self) -> datetime:
@@ -90,7 +100,7 @@ class BuildProvenance:
     def record(self, record: Recording, builder_id: str) -> None:
         """Let the build's record have all that can be said, whatever was asked for. It is written
         when the build has been answered; what hangs on the job is looked up now."""
-        options = ProvenanceOptions(builder_id=builder_id)
+        options = ProvenanceOptions(builder_id=builder_id, usage=True)
         self._end()
         for key in self.accounts:
             told = partial(self._predicate, key, options, self._stored(key))

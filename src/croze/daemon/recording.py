@@ -31,6 +31,7 @@ from croze.status import StatusEvent
 from croze.store.blobs import DiskBlobStore
 from croze.telemetry import stubs
 from croze.telemetry.build import JOB_VALUE, BuildTrace
+from croze.telemetry.machine import MachineUsage
 from croze.telemetry.spans import CURRENT, root
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,13 @@ class Recording:
         self._error: status_pb2.Status | None = None
         self._hidden = request.Internal
         self._attested: list[_Attested] = []
+        self.usage = MachineUsage()
+        """Of the machine, while the build runs."""
 
     def begin(self, job: Job) -> None:
         """The build is on its way."""
         self._job = job
+        self.usage.start()
         job.set_value(JOB_VALUE, self._trace)
         if not self._hidden:
             self._telemetry.traces.want(self._trace.parent.trace_id)
@@ -112,6 +116,7 @@ class Recording:
 
     def end(self, error: BaseException | None) -> None:
         """The build is over."""
+        self.usage.stop()
         if self._job is None or self._hidden:
             return
         record = self._record
