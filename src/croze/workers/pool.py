@@ -39,6 +39,8 @@ R = TypeVar("R")
 Ask = Callable[[object], Awaitable[object]]
 """Puts a question to the daemon, from inside a conversation."""
 FILE_WORK = ("croze.fs.preload",)
+KEPT = 8
+"""Of the workers that a crowd of builds has needed, those that wait for the next."""
 
 
 class Pool(Protocol):
@@ -120,8 +122,8 @@ class _Worker:
 
 
 class WorkerPool:
-    """About `size` calls at once (see `shares`), each in a process of its own; `spare` of them are
-    kept for the next. Use as `async with`, or `start` and `close`."""
+    """About `size` calls at once (see `shares`), each in a process of its own; `spare` of them
+    begin at once. Use as `async with`, or `start` and `close`."""
 
     def __init__(
         self, size: int = 2, *, spare: int | None = None, modules: Sequence[str] = FILE_WORK
@@ -206,7 +208,7 @@ class WorkerPool:
             self._discard(worker)
 
     def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
-        if healthy and not self._closed and len(self._idle) < self._spare:
+        if healthy and not self._closed and len(self._idle) < max(self._spare, KEPT):
             self._idle.append(worker)
             return
         self._discard(worker)
