@@ -65,6 +65,13 @@ def prepare_app(folder: Path) -> str:
     return ""
 
 
+def prepare_stock_client(folder: Path) -> str:
+    """The stock client uses the user's own daemon, too."""
+    prepare_app(folder)
+    address = "unix:///run/croze/crozed.sock"
+    return f"docker buildx create --driver remote --name own --use {address} >/dev/null"
+
+
 def prepare_readme(folder: Path) -> str:
     """The repository, after `make demo`."""
     prepare_app(folder)
@@ -94,7 +101,12 @@ def prepare_why(folder: Path) -> str:
     return "croze build -q . >/dev/null; echo changed >>src/a.c; echo new >src/new.c"
 
 
-PREPARE = {"README.md": prepare_readme, "llb.md": prepare_llb, "why.md": prepare_why}
+PREPARE = {
+    "attestations.md": prepare_stock_client,
+    "README.md": prepare_readme,
+    "llb.md": prepare_llb,
+    "why.md": prepare_why,
+}
 
 
 def targets() -> set[str]:
