@@ -19,7 +19,7 @@ OWN = "croze"
 
 def by_name(name: str, stored: Transaction, contexts: Contexts) -> Builder:
     """Raises `NotFound`."""
-    if "://" in name:
+    if ":" in name:
         return Builder(name, "remote", (Node(name=name, endpoint=name),))
     found = _stored(name, stored) or of_context(name, contexts)
     if found is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
+    from croze.builders.model import Builder, Node
     from croze.cli.common import Common
     from croze.client.connect import Client, Dial
     from croze.drivers.contract import Driver
@@ -76,7 +77,15 @@ async def _own(*, debug: bool) -> AsyncIterator[Client]:
         yield client
 
 
-def _of_builder(name: str, platforms: Sequence[str], *, debug: bool) -> Reach:
+def driver_of(common: Common, platforms: Sequence[str] = ()) -> Driver:
+    """The driver of the node that a command works with. Raises `CrozeError`."""
+    from croze.drivers import local
+
+    return _chosen(common.builder or local.address_from_environment() or "", platforms)[2]
+
+
+def _chosen(name: str, platforms: Sequence[str]) -> tuple[Builder, Node, Driver]:
+    """The builder of that name, or the one in force; its node for the platforms, and its driver."""
     from croze.builders import choose
     from croze.builders.model import parse_platforms
     from croze.cli.builder import known
@@ -84,12 +93,16 @@ def _of_builder(name: str, platforms: Sequence[str], *, debug: bool) -> Reach:
 
     with known() as here:
         builder = here.builder(name)
-        if here.stored.builder(builder.name) is not None:
+        if not is_address(name) and here.stored.builder(builder.name) is not None:
             here.stored.touch(builder.name)
-    if builder.driver == choose.OWN:
-        return Reach(lambda: _own(debug=debug), own=True)
     node = choose.node_for(builder, parse_platforms(tuple(platforms)))
-    driver = make.driver(builder, node, here.contexts)
+    return builder, node, make.driver(builder, node, here.contexts)
+
+
+def _of_builder(name: str, platforms: Sequence[str], *, debug: bool) -> Reach:
+    builder, node, driver = _chosen(name, platforms)
+    if builder.driver == OWN:
+        return Reach(lambda: _own(debug=debug), own=True)
     return Reach(booted(driver), builder.name, node.name, in_engine=builder.driver == "docker")
 
 

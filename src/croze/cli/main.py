@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from croze.cli import plugin
 from croze.cli.common import Common, UsageError, take_common
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "Show why the steps of a build missed the cache"),
     "llb": ("llb", "Build and show LLB definitions"),
     "debug": ("debug", "Look into the daemon and its store"),
+    "dial-stdio": ("dial_stdio", "Proxy current stdio streams to builder instance"),
     "version": ("version", "Show version information"),
+}
+HIDDEN: dict[str, tuple[str, str]] = {
+    "install": ("install", "Install buildx as a 'docker builder' alias"),
+    "uninstall": ("uninstall", "Uninstall the 'docker builder' alias"),
 }
 ALIASES = {"b": "build"}
 
@@ -81,9 +87,12 @@ def run(argv: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
     common = Common()
     try:
-        words = take_common(argv, common, "croze")
+        words = take_common(plugin.own_words(argv), common, "croze")
     except UsageError as error:
         return usage(str(error), error.command)
+    if words[:1] == [plugin.METADATA]:
+        print(plugin.metadata())
+        return 0
     if words[:1] == ["help"] and len(words) > 1:
         words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
@@ -96,7 +105,7 @@ def run(argv: Sequence[str]) -> int:
 
         return usage(unknown_flag(words[0]), "croze")
     name = ALIASES.get(words[0], words[0])
-    if name not in COMMANDS:
+    if name not in COMMANDS and name not in HIDDEN:
         import difflib
 
         close = difflib.get_close_matches(name, COMMANDS, 1)
@@ -108,7 +117,7 @@ def run(argv: Sequence[str]) -> int:
 def command_of(argv: Sequence[str]) -> str:
     """The full name of the command that a command line runs; empty if it is none."""
     try:
-        words = take_common(argv, Common(), "croze")
+        words = take_common(plugin.own_words(argv), Common(), "croze")
     except UsageError:
         return ""
     return ALIASES.get(words[0], words[0]) if words else ""
@@ -120,7 +129,7 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
 
     _show_warnings()
     try:
-        command: Command = importlib.import_module(f"croze.cli.{COMMANDS[name][0]}")
+        command: Command = importlib.import_module(f"croze.cli.{(COMMANDS | HIDDEN)[name][0]}")
         return command.run(words, common)
     except UsageError as error:
         return usage(str(error), error.command)

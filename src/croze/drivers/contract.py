@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
+    from croze.drivers.tunnel import Streams
 
 
 class Status(StrEnum):
@@ -46,4 +47,7 @@ class Driver(Protocol):
         the driver's own."""
 
     def dial(self) -> AbstractAsyncContextManager[Client]:
-        """A connection to the daemon, which must be running."""
+        """A client of the daemon, which must be running."""
+
+    def streams(self) -> AbstractAsyncContextManager[Streams]:
+        """A fresh connection to the running daemon, over which HTTP/2 is spoken."""

@@ -10,7 +10,7 @@ from croze.builders.contexts import DockerContext
 from croze.builders.model import Node
 from croze.drivers.contract import Status
 from croze.drivers.engine import engine_streams, upgraded
-from croze.drivers.tunnel import tunnel
+from croze.drivers.tunnel import Streams, tunnel
 from croze.errors import InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
@@ -48,9 +48,14 @@ class DockerDriver:
     async def dial(self) -> AsyncIterator[Client]:
         from croze.client.connect import connect
 
-        async with tunnel(lambda: upgraded(self._context, "/grpc", "h2c")) as opened:
+        async with tunnel(self.streams) as opened:
             try:
-                async with connect(opened.address) as client:
+                async with connect(opened.address, far=True) as client:
                     yield client
             except Unavailable as error:
                 raise (opened.error or error) from None
+
+    @asynccontextmanager
+    async def streams(self) -> AsyncIterator[Streams]:
+        async with upgraded(self._context, "/grpc", "h2c") as opened:
+            yield opened

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from croze.drivers import local, places
 from croze.drivers.contract import Status
+from croze.drivers.sockets import socket_streams
+from croze.drivers.tunnel import Streams
 from croze.files.peers import is_own_or_roots, peer_of
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ class OwnDriver:
 
         async with connect(f"unix://{places.daemon_socket()}") as client:
             yield client
+
+    @asynccontextmanager
+    async def streams(self) -> AsyncIterator[Streams]:
+        async with socket_streams(f"unix://{places.daemon_socket()}") as opened:
+            yield opened
 
 
 def _listener(path: str) -> int:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from croze.builders.model import Node
 from croze.drivers.commands import command_for, process_streams
 from croze.drivers.contract import Status
-from croze.drivers.tunnel import Tunnel, tunnel
+from croze.drivers.sockets import socket_streams
+from croze.drivers.tunnel import Streams, Tunnel, tunnel
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
@@ -121,12 +122,23 @@ class RemoteDriver:
             async with connect(self._endpoint, self._tls()) as client:
                 yield client, None
             return
-        async with tunnel(lambda: process_streams(command)) as opened:
+        async with tunnel(self.streams) as opened:
             try:
-                async with connect(opened.address, self._tls()) as client:
+                async with connect(opened.address, self._tls(), far=True) as client:
                     yield client, opened
             except Unavailable as error:
                 raise (opened.error or error) from None
+
+    @asynccontextmanager
+    async def streams(self) -> AsyncIterator[Streams]:
+        command = command_for(check_endpoint(self._endpoint))
+        carried = (
+            socket_streams(self._endpoint, self._tls())
+            if command is None
+            else process_streams(command)
+        )
+        async with carried as opened:
+            yield opened
 
 
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))

@@ -69,9 +69,11 @@ async def tunnel(
             carriers.add(task)
             try:
                 async with connect() as far:
-                    await _carry((reader, writer), far)
+                    await carry((reader, writer), far)
             except CrozeError as error:
                 opened.fail(error)
+            except asyncio.CancelledError:
+                pass  # the tunnel is closed; asyncio would log the cancellation of a server's task
             finally:
                 writer.close()
                 carriers.discard(task)
@@ -81,7 +83,7 @@ async def tunnel(
             yield opened
         finally:
             server.close()
-            for task in carriers:
+            for task in tuple(carriers):
                 task.cancel()
             if carriers:
                 await asyncio.wait(carriers)
@@ -94,7 +96,7 @@ async def _outcome(call: Coroutine[None, None, T]) -> T | CrozeError:
         return error
 
 
-async def _carry(near: Streams, far: Streams) -> None:
+async def carry(near: Streams, far: Streams) -> None:
     """Both ways, until the far end has said all, or the near one is gone."""
     async with asyncio.TaskGroup() as group:
         upwards = group.create_task(_pump(near[0], far[1]))

@@ -1,0 +1,47 @@
+"""`croze dial-stdio`: a connection to the builder's daemon on standard input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.daemon import driver_of
+from croze.cli.flags import Flags, UsageError, default_platform
+from croze.drivers.tunnel import Streams, carry
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+    from croze.drivers.contract import Driver
+
+COMMAND = "croze dial-stdio"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """Until the daemon has said all, or nobody listens to it any more."""
+    flags = Flags(COMMAND, "Proxy current stdio streams to builder instance", "[OPTIONS]")
+    flags.texts("--platform", help="Target platform: this is used for node selection")
+    flags.add_argument("extra", nargs="*", metavar="")
+    read = flags.read(argv, common)
+    if read.extra:
+        raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
+    asyncio.run(_proxy(driver_of(common, read.platform or default_platform())))
+    return 0
+
+
+async def _proxy(driver: Driver) -> None:
+    await driver.boot()
+    async with driver.streams() as far:
+        await carry(await _stdio(), far)
+
+
+async def _stdio() -> Streams:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await loop.connect_read_pipe(lambda: protocol, sys.stdin.buffer)
+    transport, writing = await loop.connect_write_pipe(
+        lambda: asyncio.streams.FlowControlMixin(loop), sys.stdout.buffer
+    )
+    return reader, asyncio.StreamWriter(transport, writing, reader, loop)

@@ -1,0 +1,86 @@
+"""Croze in the place of Docker's own plugin, called by the real Docker CLI."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import CROZE, Sandbox, execute
+
+pytestmark = [pytest.mark.e2e, pytest.mark.root]
+
+
+@pytest.fixture
+def docker(sandbox: Sandbox) -> Sandbox:
+    """`docker buildx` means Croze there."""
+    plugins = sandbox.path / ".docker/cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-buildx").symlink_to(CROZE)
+    return sandbox
+
+
+def test_docker_builds_with_it(docker: Sandbox) -> None:
+    context = docker.context("plugin", {"Dockerfile": "FROM scratch\nCOPY a /a\n", "a": "1"})
+    out = docker.path / "out"
+    execute(["docker", "buildx", "build", "-o", out, context], docker.env)
+    assert (out / "a").read_text() == "1"
+    listed = execute(["docker", "buildx", "ls"], docker.env).stdout
+    assert listed.splitlines()[1].split()[0] == "croze*"
+
+
+def test_dockers_flags_are_its_flags(docker: Sandbox) -> None:
+    endpoint = "host=tcp://127.0.0.1:1"
+    execute(["docker", "context", "create", "far", "--docker", endpoint], docker.env)
+    chosen = execute(["docker", "--context", "far", "buildx", "ls"], docker.env)
+    assert "far" in chosen.stdout
+    assert "Cannot connect to the Docker daemon at tcp://127.0.0.1:1" in chosen.stderr
+    host = execute(["docker", "-H", "tcp://127.0.0.1:2", "buildx", "ls"], docker.env)
+    assert "Cannot connect to the Docker daemon at tcp://127.0.0.1:2" in host.stderr
+
+
+def test_it_says_who_it_is(sandbox: Sandbox) -> None:
+    told = json.loads(sandbox.croze("docker-cli-plugin-metadata").stdout)
+    assert told["SchemaVersion"] == "0.1.0"
+    assert told["Vendor"] == "Croze"
+
+
+def test_install_is_an_alias_and_keeps_the_rest(sandbox: Sandbox) -> None:
+    config = sandbox.path / ".docker/config.json"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text('{"auths": {"h": {}}, "aliases": {"x": "y"}}')
+    sandbox.croze("install")
+    assert json.loads(config.read_text()) == {
+        "auths": {"h": {}},
+        "aliases": {"x": "y", "builder": "buildx"},
+    }
+    sandbox.croze("uninstall")
+    assert json.loads(config.read_text()) == {"auths": {"h": {}}, "aliases": {"x": "y"}}
+    config.write_text("{")
+    failed = sandbox.croze("install", check=False)
+    assert failed.code == 1
+    assert f"{config}: " in failed.stderr
+    assert config.read_text() == "{"
+
+
+def test_a_daemon_is_reached_through_standard_streams(sandbox: Sandbox, tmp_path: Path) -> None:
+    """What a program named `ssh` carries here is what `croze dial-stdio` carries."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\nexec {CROZE} --builder {sandbox.address} dial-stdio\n")
+    ssh.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{sandbox.env['PATH']}"}
+    context = sandbox.context("far", {"Dockerfile": "FROM scratch\nCOPY a /a\n", "a": "1"})
+    sandbox.croze("create", "--driver", "remote", "--name", "far", "ssh://host", env=env)
+    out = sandbox.path / "far-out"
+    sandbox.croze("build", "--builder", "far", "-o", out, context, env=env)
+    assert (out / "a").read_text() == "1"
+
+
+def test_dial_stdio_ends_with_its_caller(sandbox: Sandbox) -> None:
+    words = [CROZE, "--builder", sandbox.address, "dial-stdio"]
+    done = subprocess.run(
+        [str(word) for word in words], env=sandbox.env, input=b"", capture_output=True, timeout=30
+    )
+    assert done.returncode == 0
