@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -22,6 +23,7 @@ async def known_layers(results: ResultStore, stored: Sequence[tuple[Edge, Stored
     found: dict[tuple[str, int], Sequence[Sequence[Descriptor]]] = {}
     for edge, each in stored:
         chain = await _chain(results, each)
+        await asyncio.sleep(0)
         if chain:
             vertex = edge.vertex
             found[vertex.llb_digest or vertex.digest, edge.index] = [chain]

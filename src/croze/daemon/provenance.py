@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
+from croze.aio.threads import in_thread
 from croze.attest.layers import known_layers
 from croze.attest.provenance import (
     Account,
@@ -85,8 +86,13 @@ class BuildProvenance:
         """The JSON of one result's predicate, by its key."""
         layers = await known_layers(self.results, stored)
         usage = self.usage.samples() if options.usage else ()
-        told = self.accounts[key].predicate(self.facts, options, layers, self._end(), usage)
-        return marshalled(told, options.predicate_type)
+        account, end = self.accounts[key], self._end()
+
+        def told() -> bytes:
+            predicate = account.predicate(self.facts, options, layers, end, usage)
+            return marshalled(predicate, options.predicate_type)
+
+        return await in_thread(told)
 
     def _end(self) -> datetime:
         """When the build was over: when that was first asked."""

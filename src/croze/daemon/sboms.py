@@ -12,8 +12,7 @@ from croze.errors import CrozeError
 from croze.export.contract import Attestation, ExportSource, PlatformResult
 from croze.export.options import source_epoch
 from croze.gateway.sboms import GENERATOR_KEY
-from croze.sbom.scan import scan
-from croze.sbom.spdx import document
+from croze.sbom.spdx import describe
 from croze.workers.pool import Pool
 
 
@@ -56,7 +55,6 @@ class _Once:
         ref = self._attestation.ref
         if ref is None:
             raise CrozeError("attestation does not have available content")
-        async with ref.mounted(readonly=True, sessions=self._sessions) as root:
-            inventory = await self._pool.run(scan, str(root))
         name = self._attestation.path.partition(".")[0]
-        return document(name, inventory, self._created)
+        async with ref.mounted(readonly=True, sessions=self._sessions) as root:
+            return await self._pool.run(describe, str(root), name, self._created)

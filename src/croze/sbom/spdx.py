@@ -12,13 +12,18 @@ import msgspec
 from croze import __version__
 from croze.gotypes.strings import shown
 from croze.sbom.found import Package
-from croze.sbom.scan import Evidence, Inventory
+from croze.sbom.scan import Evidence, Inventory, scan
 
 CREATOR = f"Tool: croze-sbom-{__version__}"
 EVIDENT = "evident-by: indicates the package's existence is evident by the given file"
 _NAMESPACE = "https://spdx.org/spdxdocs/croze"
 _UNKNOWN = "NOASSERTION"
 _ROOT = "SPDXRef-DocumentRoot"
+
+
+def describe(root: str, name: str, created: datetime) -> bytes:
+    """The document of what is below `root`. Runs in a worker process."""
+    return document(name, scan(root), created)
 
 
 def document(name: str, inventory: Inventory, created: datetime) -> bytes:
