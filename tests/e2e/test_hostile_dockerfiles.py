@@ -70,6 +70,10 @@ def test_a_daemon_that_is_told_to_ends(sandbox: Sandbox, busybox: Path) -> None:
 DOUBLING = "FROM base\nENV x=" + "a" * 1000 + "\n" + "ENV x=$x$x$x$x$x$x$x$x\n" * 20
 QUICK = {
     "a directive of spaces": ("#syntax=x" + " " * LINE + "y\nFROM base\n", ""),
+    "a long pattern": (
+        f"FROM base\nENV x={'a' * LINE}\nENV y=${{x/{'a' * 12_000}b/z}}\n",
+        "",
+    ),
     "a text that grows": (DOUBLING, "it needs too much memory"),
 }
 

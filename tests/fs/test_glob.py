@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from croze.fs import glob
+from croze.fs.match import PatternMatcher
 
 ANSWERS = json.loads(Path(__file__).with_name("glob_go.json").read_bytes())
 HOSTILE = ["*a" * 120 + "b", "*" * 5000 + "b", "[^x]*" * 100 + "b", "?*" * 127 + "ab", "*?" * 127]
@@ -58,3 +60,27 @@ def test_each_place_of_a_name_is_looked_at_once(
 ) -> None:
     for length in (255, 510, 4096):
         assert counted(pattern, "a" * length, monkeypatch) <= 2 * length + 2
+
+
+def names() -> Iterator[str]:
+    for number in range(10_000):
+        yield "/".join(["a" * 30] * 6) + f"/aaaaaaaa{number}"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "*a" * 100 + "b",
+        "**/" * 100 + "b",
+        "**/a*" * 40 + "b",
+        "|a*" * 100 + "b",
+        "a|" + "**/*a|" * 50 + "b",
+        "a{1,500}" * 3 + "b",
+        "**a**a**a**a**a**a**a**b",
+    ],
+)
+@pytest.mark.timeout(60)
+def test_ten_thousand_files_and_a_hostile_pattern(pattern: str) -> None:
+    """Whatever backtracks does not get beyond the first."""
+    matcher = PatternMatcher([pattern, "!" + pattern])
+    assert sum(1 for name in names() if matcher.matches_or_parent(name)) >= 0

@@ -10,12 +10,12 @@ tuples and one regular expression, however many patterns there are.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from croze.errors import InvalidRequest
 from croze.fs.glob import BadPattern, fits_so_far
 from croze.fs.paths import GO_SPACE, clean
+from croze.gotypes.regexp import BadExpression, Expression
 
 MatchState = tuple[bool, ...]
 """What a directory's look-up hands down to its children: which segments matched."""
@@ -70,7 +70,15 @@ class PatternMatcher:
 class _Segment:
     """Neighbouring patterns of one kind, as one test."""
 
-    __slots__ = ("_broken", "_exact", "_prefixes", "_regexes", "_search", "_suffixes", "exclusion")
+    __slots__ = (
+        "_broken",
+        "_exact",
+        "_expressions",
+        "_prefixes",
+        "_regexes",
+        "_suffixes",
+        "exclusion",
+    )
 
     def __init__(self, exclusion: bool) -> None:
         self.exclusion = exclusion
@@ -78,7 +86,7 @@ class _Segment:
         self._prefixes: tuple[str, ...] = ()
         self._suffixes: tuple[str, ...] = ()
         self._regexes: list[str] = []
-        self._search: re.Pattern[str] | None = None
+        self._expressions: list[Expression] | None = None
         self._broken = False
 
     def add(self, pattern: str) -> None:
@@ -96,12 +104,12 @@ class _Segment:
 
     def _add_regex(self, regex: str) -> None:
         try:
-            re.compile(regex, re.ASCII)
-        except (re.error, RecursionError, OverflowError):
+            Expression(regex)
+        except BadExpression:
             self._broken = True
             return
-        self._regexes.append(f"(?:{regex})")
-        self._search = None
+        self._regexes.append(regex)
+        self._expressions = None
 
     @property
     def broken(self) -> bool:
@@ -115,15 +123,25 @@ class _Segment:
         if self._suffixes and path.endswith(self._suffixes):
             return True
         if self._regexes:
-            if self._search is None:
-                self._search = re.compile("|".join(self._regexes), re.ASCII)
-            return self._search.search(path) is not None
+            if self._expressions is None:
+                self._expressions = list(_united(self._regexes))
+            return any(expression.search(path) for expression in self._expressions)
         if self._broken:
             raise BadPattern
         return False
 
     def match_any(self, paths: Sequence[str]) -> bool:
         return any(self.match(path) for path in paths)
+
+
+def _united(regexes: Sequence[str]) -> Iterator[Expression]:
+    """All of them in one expression, or in a few if that is too large."""
+    try:
+        yield Expression("|".join(f"(?:{regex})" for regex in regexes))
+    except BadExpression:
+        half = len(regexes) // 2
+        yield from _united(regexes[:half])
+        yield from _united(regexes[half:])
 
 
 def _parse(text: str) -> Pattern | None:
@@ -164,135 +182,38 @@ def _parents(path: str) -> list[str]:
 
 
 _ESCAPE = frozenset(".+()$")
-_CLASS_ESCAPE = frozenset("[&~|")
-_GO_ESCAPES = {
-    "d": r"\d", "D": r"\D", "w": r"\w", "W": r"\W", "b": r"\b", "B": r"\B", "A": r"\A",
-    "z": r"\Z", "a": r"\a", "f": r"\f", "t": r"\t", "n": r"\n", "r": r"\r", "v": r"\v",
-    "s": "[\\t\\n\\f\\r ]", "S": "[^\\t\\n\\f\\r ]",
-}  # fmt: skip
-
-
-_NOT_IN_CLASS = "bBAz"
-_INVALID = "(?P<"
-"""Not an expression, so that matching fails."""
-_FINAL_BACKSLASH = r"\$"
-"""It takes the mark of the end, which comes next, for a dollar sign."""
-_STAR = "[^/]*"
-_STARS = "(?:.*/)?"
-_REST = ".*"
 
 
 def _translate(pattern: str) -> tuple[str, str]:
     """What kind of test a pattern needs (exact, prefix, suffix, regex) and the expression."""
-    out: list[str] = []
+    out = ["^"]
     kind = "exact"
-    in_class = odd = False
+    pattern = pattern.removeprefix("\ufeff")  # a byte order mark is not seen
     i = 0
     while i < len(pattern):
-        char = pattern[i]
-        first = i == 0
+        char, first = pattern[i], i == 0
         i += 1
-        if char == "*":
-            odd = odd or in_class
-            if pattern[i : i + 1] != "*":
-                out.append("\\" + _STAR if in_class else _STAR)
-                in_class = False  # its own bracket closes the class
-                kind = "regex"
-                continue
+        if char == "*" and pattern[i : i + 1] == "*":
             i += 1
             i += pattern[i : i + 1] == "/"
             text, kind = _double_star(kind, last=i >= len(pattern))
             out.append(text)
             if first:
                 kind = "suffix"
-        elif char == "?":
-            odd = odd or in_class
-            out.append("\\[^/]" if in_class else "[^/]")
-            in_class = False
+        elif char in "*?":
+            out.append("[^/]*" if char == "*" else "[^/]")
             kind = "regex"
         elif char == "\\" and i < len(pattern):
-            out.append(_go_escape(pattern[i], in_class))
+            out.append(char + pattern[i])
             i += 1
             kind = "regex"
-            if out[-1] == _INVALID:
-                return kind, _INVALID
-        elif char == "]" and in_class and out[-1] in ("[", "[^"):
-            out.append("\\]")  # right behind the bracket it is an ordinary character
-            kind = "regex"
-        elif char in "[]":
-            out.append("\\[" if in_class and char == "[" else char)
-            in_class = char == "[" or (in_class and char != "]")
-            kind = "regex"
-        elif in_class and (out[-1], char) == ("[", "^"):
-            out[-1] = "[^"
-        elif in_class and out[-1] == char == "-":
-            out.append("\\-")  # alike, but no set operator of Python's
-        elif char == "\\":
-            out.append(_FINAL_BACKSLASH)
         else:
-            odd = odd or char in "|{"
-            escaped = char in _ESCAPE or (in_class and char in _CLASS_ESCAPE)
-            out.append("\\" + char if escaped else char)
-    if not odd:
-        out = _without_retries(out)
-    end = "" if out[-1:] == [_FINAL_BACKSLASH] else r"\Z"
-    return kind, "^" + "".join(out) + end
-
-
-def _without_retries(parts: Sequence[str]) -> list[str]:
-    """The same language, matched without trying every way to share out a path among the stars.
-
-    Between two stars the first place that fits is as good as any later one, so it is final
-    (`(?>`). So it is between two `**` where the text between ends a folder's name: later places
-    are all still in reach.
-    """
-    out: list[str] = []
-    for mark, chunk in _chunks(parts, (_STARS, _REST)):
-        chunk, more = _single_stars(chunk), mark != "" and chunk[-1:] == ["/"]
-        if out and out[-1] == _STARS:
-            if mark == _STARS and not chunk:
-                continue
-            if more:
-                out[-1:] = [f"(?>(?:.*?/)??{''.join(chunk)})", mark]
-                continue
-        out += [*chunk, mark]
-    return out
-
-
-def _single_stars(parts: Sequence[str]) -> list[str]:
-    out: list[str] = []
-    for mark, chunk in _chunks(parts, (_STAR,)):
-        if mark and out:
-            out[-1:] = [f"(?>[^/]*?{''.join(chunk)})", mark]
-        else:
-            out += [*chunk, mark]
-    return out[:-1]
-
-
-def _chunks(parts: Sequence[str], marks: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """What comes before each mark, and at last, with no mark, the rest."""
-    chunk: list[str] = []
-    for part in parts:
-        if part in marks:
-            yield part, chunk
-            chunk = []
-        else:
-            chunk.append(part)
-    yield "", chunk
+            out.append("\\" + char if char in _ESCAPE else char)
+            kind = "regex" if char in "[]" else kind
+    return kind, "".join([*out, "$"])
 
 
 def _double_star(kind: str, *, last: bool) -> tuple[str, str]:
     if not last:
-        return _STARS, "regex"
-    return ("", "prefix") if kind == "exact" else (_REST, "regex")
-
-
-def _go_escape(char: str, in_class: bool) -> str:
-    """A backslash and `char` as Go's regular expressions read it."""
-    if char in (_NOT_IN_CLASS if in_class else ""):
-        return _INVALID
-    if char in _GO_ESCAPES:
-        return _GO_ESCAPES[char].strip("[]" if in_class and char == "s" else "")
-    if char.isascii() and not char.isalnum():
-        return re.escape(char)
-    return _INVALID
+        return "(.*/)?", "regex"
+    return ("", "prefix") if kind == "exact" else (".*", "regex")

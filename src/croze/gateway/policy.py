@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from croze.api import ops_pb2, policy_pb2
 from croze.errors import CrozeError, InvalidRequest, PermissionDenied
+from croze.gotypes.regexp import BadExpression, Expression, Found
 from croze.image import reference
 from croze.sources import git_options
 from croze.sources.contract import SourceRequest
@@ -108,7 +109,7 @@ def _matches(selector: policy_pb2.Selector, identifier: str, attrs: Mapping[str,
         case policy_pb2.EXACT:
             return False
         case policy_pb2.REGEX:
-            return _pattern(selector).search(identifier) is not None
+            return _pattern(selector).search(identifier)
         case policy_pb2.WILDCARD:
             return _pattern(selector).fullmatch(identifier) is not None
     raise InvalidRequest(f"unknown match type: {selector.match_type}")
@@ -122,7 +123,7 @@ def _holds(constraint: policy_pb2.AttrConstraint, attrs: Mapping[str, str]) -> b
         case policy_pb2.NOTEQUAL:
             return value != constraint.value
         case policy_pb2.MATCHES:
-            return _compiled(constraint.value).search(value) is not None
+            return _compiled(constraint.value).search(value)
     raise InvalidRequest(f"unknown attr condition: {constraint.condition}")
 
 
@@ -149,34 +150,31 @@ def _format(selector: policy_pb2.Selector, identifier: str, target: str) -> str:
         case policy_pb2.WILDCARD:
             found = _pattern(selector).fullmatch(identifier)
             return _expand(found, target) if found else identifier
-    return _pattern(selector).sub(lambda found: _expand(found, target), identifier)
+    return _pattern(selector).replace(identifier, lambda found: _expand(found, target))
 
 
-def _expand(found: re.Match[str], template: str) -> str:
+def _expand(found: Found, template: str) -> str:
     """Go's `Regexp.Expand`: a group that isn't there is empty."""
 
     def value(reference: re.Match[str]) -> str:
         if reference[1]:
             return "$"
         name = reference[2] or reference[3]
-        try:
-            return found[int(name) if name.isdigit() else name] or ""
-        except IndexError:
-            return ""
+        return found[int(name) if name.isdigit() else name]
 
     return _REFERENCE.sub(value, template)
 
 
-def _pattern(selector: policy_pb2.Selector) -> re.Pattern[str]:
+def _pattern(selector: policy_pb2.Selector) -> Expression:
     if selector.match_type == policy_pb2.REGEX:
         return _compiled(selector.identifier)
     if "**" in selector.identifier:
         raise InvalidRequest('invalid wildcard: "**"')
-    return re.compile(re.escape(selector.identifier).replace(r"\*", "(.*)"))
+    return Expression("(.*)".join(re.escape(part) for part in selector.identifier.split("*")))
 
 
-def _compiled(text: str) -> re.Pattern[str]:
+def _compiled(text: str) -> Expression:
     try:
-        return re.compile(text)
-    except re.error as error:
+        return Expression(text)
+    except BadExpression as error:
         raise InvalidRequest(f'invalid regex "{text}": {error}') from None

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from croze.errors import InvalidRequest
+from croze.gotypes.regexp import BadExpression, Expression
 
 Fields = Mapping[str, str | None]
 """What something shows to filters: a field is present if its value is not None. Of deeper fields
@@ -47,9 +49,14 @@ class Term:
 
     def _searches(self, text: str) -> bool:
         try:
-            return re.search(self.value, text) is not None
-        except re.error:
+            return _expression(self.value).search(text)
+        except BadExpression:
             return False
+
+
+@lru_cache(maxsize=16)
+def _expression(text: str) -> Expression:
+    return Expression(text)
 
 
 def parse(filters: Sequence[str]) -> Callable[[Fields], bool]:
