@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import random
@@ -182,6 +183,20 @@ def test_edits(world: World, tmp_path: Path) -> None:
     os.rename(root + b"/d\xfe", root + b"/d\xfd")
     age(root)
     check(world, "bytes", "edit renamed", tmp_path, context)
+
+
+def test_reasons_name_any_file(desk: Sandbox, busybox: Path, tmp_path: Path) -> None:
+    context = write(tmp_path / "c", {b"Dockerfile": FROM + b"COPY . /w/\n", b"n\xff": b"1"})
+    build = ["build", *base(busybox), context]
+    desk.croze(*build)
+    os.rename(os.fsencode(context) + b"/n\xff", os.fsencode(context) + b"/n\xfe")
+    planned = desk.croze(*build, "--call=plan,format=json").stdout
+    assert json.dumps("n\\xfe") in planned
+    desk.croze(*build)
+    why = desk.croze("why").stdout
+    assert "n\\xfe" in why
+    assert "n\\xff" in why
+    assert json.loads(desk.croze("why", "--format=json").stdout)
 
 
 def test_directories_of_any_name(desk: Sandbox, busybox: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs, to_attrs
-from croze.gotypes.strings import from_bytes, is_utf8, shown, to_bytes
+from croze.gotypes.strings import escaped, from_bytes, is_utf8, shown, to_bytes
 from croze.image import gojson
 from croze.session.filesync import DirRequest
 
@@ -24,6 +24,10 @@ def test_each_other_byte_is_shown_as_one_replacement() -> None:
     assert shown(text) == "caf\ufffd \ufffd\ufffd \ufffd\ufffd\ufffd é"
     assert not is_utf8(text)
     assert is_utf8(shown(text))
+
+
+def test_escapes_tell_names_apart() -> None:
+    assert escaped(from_bytes(b"n\xff\xc3\xa9")) == "n\\xffé"
 
 
 def test_json_writes_the_escape_for_a_byte_and_the_character_for_itself() -> None:

@@ -13,13 +13,15 @@ import msgspec
 
 from croze.fs.checksum import Query, _key_path, _Listing, _Lookup
 from croze.fs.index import DIR, Index, Node, Scanner
+from croze.gotypes.strings import escaped
 
 Kind = Literal["added", "removed", "changed", "mode"]
 _MODE: Final = 4
 
 
 class FileChange(msgspec.Struct, frozen=True, order=True):
-    """One file. `mode`: only its permissions (or type) differ, as far as was noted."""
+    """One file, its name in valid text. `mode`: only its permissions (or type) differ, as far as
+    was noted."""
 
     path: str
     kind: Kind
@@ -100,7 +102,7 @@ def _compare(old: dict[str, Node], new: dict[str, Node]) -> Iterator[FileChange]
 
 
 def _named(path: str, node: Node) -> str:
-    return f"{path}/" if node.kind == DIR else path
+    return escaped(f"{path}/" if node.kind == DIR else path)
 
 
 def _how(old: Node, new: Node) -> Kind:
