@@ -49,7 +49,7 @@ class BuildProvenance:
         usage: MachineUsage,
     ) -> Self:
         """Of an evaluated result."""
-        told = accounts(result, result_platforms(result))
+        told = accounts(job, result, result_platforms(result))
         return cls(job, engine.cache_services.results, facts, result, told, usage)
 
     def attach(self, source: ExportSource, options: ProvenanceOptions | None) -> ExportSource:

@@ -6,34 +6,41 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from croze.attest.capture import Capture
 from croze.attest.provenance import Account
+from croze.attest.walk import capture_of
 from croze.gateway.results import BridgeRef, BridgeResult
+from croze.gateway.scopes import Scope
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.solver.solver import Job
 from croze.sources.materials import ImageMaterial
 
 
-def accounts(result: BridgeResult, wanted: Mapping[str, Platform]) -> Mapping[str, Account]:
+def accounts(
+    job: Job, result: BridgeResult, wanted: Mapping[str, Platform]
+) -> Mapping[str, Account]:
     """Of all refs of an evaluated result, by their keys; `wanted` are the platforms of the keys.
     Only while the job is open."""
     own = {ref.id for ref in result.all_refs()}
     several = wanted if result.refs is not None else {}
+    scopes = {ref.scope for ref in result.by_key().values() if ref is not None}
+    besides = {scope: _besides(job, scope, own) for scope in scopes}
     return {
-        key: _account(ref, key, own, several)
+        key: _account(ref, key, besides[ref.scope], several)
         for key, ref in result.by_key().items()
         if ref is not None
     }
 
 
-def _account(
-    ref: BridgeRef, key: str, results: set[str], wanted: Mapping[str, Platform]
-) -> Account:
-    """Other results of the request are its materials' users as well, but not other platforms'."""
+def _besides(job: Job, scope: Scope, results: set[str]) -> Capture:
+    """What else a request had made, on the way to its results."""
+    others = (ref.solved for ref in scope.all_refs() if ref.id not in results)
+    return capture_of(job.vertices(solved.edge for solved in others if solved is not None))
+
+
+def _account(ref: BridgeRef, key: str, besides: Capture, wanted: Mapping[str, Platform]) -> Account:
     capture = ref.used() or Capture()
     told = ref.scope.told(capture.described())
-    for other in ref.scope.all_refs():
-        used = other.used() if other.id not in results else None
-        if used is not None:
-            capture.merge(used)
+    capture.merge(besides)
     for image in _relevant(list(ref.scope.all_images()), key, wanted):
         capture.add(image)
     root = told.request.root if told is not None and told.request is not None else None

@@ -52,7 +52,7 @@ class BridgeRef:
     def used(self) -> Capture | None:
         """What it was made of; None if it was not evaluated. Only while the job is open."""
         solved = self._solved.value
-        return capture_of(self._bridge.job.vertices(solved.edge)) if solved is not None else None
+        return capture_of(self._bridge.job.vertices([solved.edge])) if solved is not None else None
 
     async def ref(self) -> ImmutableRef | None:
         """The filesystem, None for an empty one; the handle stays the bridge's."""

@@ -263,10 +263,11 @@ class Job:
         """All status from the start, in batches, until the job is over. Any number of readers."""
         return self.log.read()
 
-    def vertices(self, edge: Edge) -> Iterator[tuple[Vertex, Op | None]]:
-        """`edge`'s vertex and all below it, inputs first, with their ops where these were needed;
-        for provenance. Only while the job is open and after `build`."""
-        stack, seen, order = [edge.vertex], {edge.vertex.digest}, []
+    def vertices(self, edges: Iterable[Edge]) -> Iterator[tuple[Vertex, Op | None]]:
+        """The edges' vertices and all below them, once each, inputs first, with their ops where
+        these were needed; for provenance. Only while the job is open and after `build`."""
+        stack = [edge.vertex for edge in edges]
+        seen, order = {vertex.digest for vertex in stack}, []
         while stack:
             vertex = stack.pop()
             order.append(vertex)
