@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"session", "llb", "api", "progress", "image", "fs"},
     "builders": {"image", "files"},
     "drivers": {"client", "builders", "files", "fs", "image", "api"},
-    "bake": set(),
+    "bake": {"image", "llb"},
     "progress": {"api"},
     "sbom": {"fs"},
     "daemon": set(BELOW_DAEMON.split()),

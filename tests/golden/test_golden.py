@@ -92,10 +92,19 @@ def test_cache_equals_buildkit(case: Case) -> None:
     assert run(case) == []
 
 
-def test_bake_projects_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "case").mkdir()
-    for name in ("cmd.json", "want.json", "broken.json"):
-        (tmp_path / "case" / name).write_text("[")
+@pytest.mark.parametrize("case", list(find_cases(DATA / "bake")), ids=lambda case: case.title)
+def test_equals_buildx(case: Case) -> None:
+    assert run(case) == []
+
+
+def test_runner_shows_what_a_bake_project_differs_in(tmp_path: Path) -> None:
+    case = tmp_path / "target-annotations"
+    shutil.copytree(DATA / "bake" / "target-annotations", case)
+    (case / "words.json").write_text("[")  # in a project, JSON of any name is its own
+    want = json.loads((case / "want.json").read_bytes())
+    want["stderr"] = ["ERROR: nothing"]
+    (case / "want.json").write_text(json.dumps(want))
     done = run_cli(tmp_path)
-    assert "NOT CHECKED: 1 bake cases" in done.stdout
-    assert done.stdout.endswith("\n0 passed, 0 failed\n")
+    assert "UNEQUAL bake target-annotations" in done.stdout
+    assert "stderr" in done.stdout
+    assert done.stdout.endswith("\n0 passed, 1 failed\n")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Command -> (module below croze.cli, one-line help): the help must not import the command.
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "Start a build"),
+    "bake": ("bake", "Build from a file"),
     "run": ("run", "Run an image of the local store in a container"),
     "images": ("images", "List the images of the local store"),
     "rmi": ("rmi", "Remove images from the local store"),
@@ -42,7 +43,7 @@ HIDDEN: dict[str, tuple[str, str]] = {
     "install": ("install", "Install buildx as a 'docker builder' alias"),
     "uninstall": ("uninstall", "Uninstall the 'docker builder' alias"),
 }
-ALIASES = {"b": "build"}
+ALIASES = {"b": "build", "f": "bake"}
 
 HELP = """\
 Usage:  croze [OPTIONS] COMMAND

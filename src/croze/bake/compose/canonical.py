@@ -1,0 +1,172 @@
+"""Short forms of compose files become long ones, and relative paths become those of the project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from croze.bake.compose.data import Data, Mapping
+from croze.bake.compose.merge import plain_text
+from croze.quote import quote
+
+_GO_TYPES = {int: "int", float: "float64", bool: "bool", list: "[]interface {}", str: "string"}
+_REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
+
+
+class CanonicalError(Exception):
+    """A short form that is none."""
+
+
+def canonical(model: Data) -> Data:
+    if not isinstance(model, dict):
+        return model
+    services = model.get("services")
+    if isinstance(services, dict):
+        services = {name: _service(name, each) for name, each in services.items()}
+        model = {**model, "services": services}
+    secrets = model.get("secrets")
+    if isinstance(secrets, dict):
+        model = {**model, "secrets": {name: _secret(name, each) for name, each in secrets.items()}}
+    return model
+
+
+def _type_name(value: Data) -> str:
+    return "<nil>" if value is None else _GO_TYPES.get(type(value), "map[string]interface {}")
+
+
+def _service(name: str, service: Data) -> Data:
+    if not isinstance(service, dict):
+        return service
+    found = dict(service)
+    if "build" in found:
+        found["build"] = _build(f"services.{name}.build", found["build"])
+    if isinstance(found.get("env_file"), str):
+        found["env_file"] = [found["env_file"]]
+    if isinstance(found.get("env_file"), list):
+        found["env_file"] = [_env_file(each) for each in _list(found["env_file"])]
+    return found
+
+
+def _env_file(entry: Data) -> Data:
+    if isinstance(entry, str):
+        return {"path": entry, "required": True}
+    return {"required": True, **entry} if isinstance(entry, dict) else entry
+
+
+def _build(where: str, build: Data) -> Data:
+    if isinstance(build, str):
+        return {"context": build}
+    if not isinstance(build, dict):
+        raise CanonicalError(f"{where}: invalid type {_type_name(build)} for build")
+    found = dict(build)
+    if isinstance(found.get("secrets"), list):
+        secrets = _list(found["secrets"])
+        found["secrets"] = [{"source": e} if isinstance(e, str) else e for e in secrets]
+    for key in ("provenance", "sbom"):
+        if isinstance(found.get(key), bool):
+            found[key] = plain_text(found[key])
+    if "additional_contexts" in found:
+        found["additional_contexts"] = _pairs(found["additional_contexts"])
+    if "ssh" in found:
+        found["ssh"] = _ssh(f"{where}.ssh", found["ssh"])
+    limits = found.get("ulimits")
+    if isinstance(limits, dict):
+        found["ulimits"] = dict(limits)
+    return found
+
+
+def _list(value: Data) -> list[Data]:
+    return value if isinstance(value, list) else []
+
+
+def _pairs(value: Data) -> Data:
+    if not isinstance(value, list):
+        return value
+    found: Mapping = {}
+    for each in value:
+        if not isinstance(each, str):
+            raise CanonicalError(f"invalid type {_type_name(each)} for key value pair")
+        key, equals, text = each.partition("=")
+        if not equals:
+            raise CanonicalError(f"invalid value {each}, expected key=value")
+        found[key] = text
+    return found
+
+
+def _ssh(where: str, value: Data) -> Data:
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list):
+        raise CanonicalError(f"{where}: invalid type {_type_name(value)} for ssh")
+    found: Mapping = {}
+    for each in value:
+        if not isinstance(each, str):
+            raise CanonicalError(f"invalid ssh key type {_type_name(each)}")
+        id_, equals, path = each.partition("=")
+        if not equals and id_ != "default":
+            raise CanonicalError(f"invalid ssh key {quote(each)}")
+        found[id_] = path if equals else None
+    return found
+
+
+def _secret(name: str, secret: Data) -> Data:
+    """`external: {name: x}` is `external: true` and a name."""
+    if not isinstance(secret, dict):
+        return secret
+    external = secret.get("external")
+    if isinstance(external, dict):
+        return {
+            **secret,
+            "external": True,
+            **({"name": external["name"]} if "name" in external else {}),
+        }
+    if isinstance(external, str):
+        return {**secret, "external": external.lower() in ("true", "y", "yes", "on")}
+    return secret
+
+
+def resolve_paths(model: Mapping, directory: str, home: Callable[[], str]) -> None:
+    """Make paths those that they are relative to the directory."""
+    services = model.get("services")
+    for service in services.values() if isinstance(services, dict) else ():
+        if isinstance(service, dict):
+            _resolve_service(service, directory, home)
+    secrets = model.get("secrets")
+    for secret in secrets.values() if isinstance(secrets, dict) else ():
+        if isinstance(secret, dict) and isinstance(secret.get("file"), str):
+            secret["file"] = _resolved(str(secret["file"]), directory, home)
+
+
+def _resolve_service(service: Mapping, directory: str, home: Callable[[], str]) -> None:
+    for entry in _list(service.get("env_file")):
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+            entry["path"] = _resolved(str(entry["path"]), directory, home)
+    build = service.get("build")
+    if not isinstance(build, dict):
+        return
+    if isinstance(build.get("context"), str):
+        build["context"] = _context(str(build["context"]), directory, home)
+    contexts = build.get("additional_contexts")
+    if isinstance(contexts, dict):
+        for name, each in contexts.items():
+            if isinstance(each, str):
+                contexts[name] = _context(each, directory, home)
+    keys = build.get("ssh")
+    if isinstance(keys, dict):
+        for name, each in keys.items():
+            if isinstance(each, str):
+                keys[name] = _resolved(each, directory, home)
+
+
+def _context(path: str, directory: str, home: Callable[[], str]) -> str:
+    if "://" in path or path.startswith(("service:", *_REMOTE)):
+        return path
+    return _resolved(path, directory, home)
+
+
+def _resolved(path: str, directory: str, home: Callable[[], str]) -> str:
+    if path == "~" or path.startswith("~/"):
+        path = home() + path[1:]
+    if not path or os.path.isabs(path):
+        return os.path.normpath(path) if path else path
+    return os.path.normpath(os.path.join(directory, path))

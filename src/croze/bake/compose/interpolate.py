@@ -1,0 +1,138 @@
+"""`$VAR` and `${VAR:-default}` in the texts of compose files.
+
+Source: the compose specification (12-interpolation.md); messages are compose-go's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from croze.bake.compose.data import Data, Path
+
+Lookup = Callable[[str], str | None]
+Warn = Callable[[str], None]
+
+_DOLLAR: Final = re.compile(
+    r"\$(?:(?P<escaped>\$)|(?P<named>[_a-zA-Z][_a-zA-Z0-9]*)|(?P<braced>\{))"
+)
+_NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_OPERATOR: Final = re.compile(r":?[-+?]")
+_DEEPEST: Final = 40
+
+
+class InterpolationError(Exception):
+    """A text cannot be interpolated; the message names the place."""
+
+
+class _InvalidError(Exception):
+    pass
+
+
+class _MissingError(Exception):
+    pass
+
+
+class Interpolation:
+    """Replaces variables by what the look-up knows, and tells of those it does not."""
+
+    def __init__(self, lookup: Lookup, warn: Warn) -> None:
+        self.lookup = lookup
+        self.warn = warn
+
+    def text(self, given: str, depth: int = 0) -> str:
+        if "$" not in given:
+            return given
+        if depth > _DEEPEST:
+            raise _InvalidError(given)
+        out: list[str] = []
+        at = 0
+        while (match := _DOLLAR.search(given, at)) is not None:
+            out.append(given[at : match.start()])
+            at = match.end()
+            if match["escaped"]:
+                out.append("$")
+            elif match["named"]:
+                out.append(self.variable(match["named"]))
+            else:
+                replaced, at = self.braced(given, at, depth)
+                out.append(replaced)
+        return "".join(out) + given[at:]
+
+    def variable(self, name: str) -> str:
+        value = self.lookup(name)
+        if value is None:
+            self.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
+        return value or ""
+
+    def braced(self, given: str, start: int, depth: int) -> tuple[str, int]:
+        """What stands in braces that open before `start`, and where the text goes on."""
+        name_match = _NAME.match(given, start)
+        if name_match is None:
+            raise _InvalidError(given)
+        name, at = name_match.group(), name_match.end()
+        if given[at : at + 1] == "}":
+            return self.variable(name), at + 1
+        operator_match = _OPERATOR.match(given, at)
+        if operator_match is None:
+            raise _InvalidError(given)
+        end = _closing(given, operator_match.end())
+        operand = given[operator_match.end() : end]
+        return self.apply(name, operator_match.group(), operand, depth), end + 1
+
+    def apply(self, name: str, operator: str, operand: str, depth: int) -> str:
+        value = self.lookup(name)
+        present = value is not None and not (operator[0] == ":" and value == "")
+        match operator[-1]:
+            case "-":
+                return (value or "") if present else self.text(operand, depth + 1)
+            case "+":
+                return self.text(operand, depth + 1) if present else (value or "")
+        if not present:
+            reason = self.text(operand, depth + 1)
+            detail = f"required variable {name} is missing a value"
+            raise _MissingError(f"{detail}: {reason}" if reason else detail)
+        return value or ""
+
+    def data(self, given: Data, path: Path = ()) -> Data:
+        """All texts below a place; InterpolationError for the first that makes no sense."""
+        if isinstance(given, str):
+            return self._at(given, path)
+        if isinstance(given, dict):
+            return {key: self.data(given[key], (*path, key)) for key in given}
+        if isinstance(given, list):
+            return [self.data(each, (*path, "[]")) for each in given]
+        return given
+
+    def _at(self, given: str, path: Path) -> str:
+        where = ".".join(path)
+        try:
+            return self.text(given)
+        except _InvalidError as error:
+            raise InterpolationError(
+                f"invalid interpolation format for {where}.\n"
+                f"You may need to escape any $ with another $.\n{error}"
+            ) from None
+        except _MissingError as error:
+            raise InterpolationError(f"error while interpolating {where}: {error}") from None
+
+
+def _closing(given: str, start: int) -> int:
+    """Where the brace that opens before `start` is closed, on the same line."""
+    opened = 1
+    last = -1
+    for at in range(start, len(given)):
+        char = given[at]
+        if char == "\n":
+            break
+        if char == "{":
+            opened += 1
+        elif char == "}":
+            opened -= 1
+            last = at
+            if not opened:
+                return at
+    if last < 0:
+        raise _InvalidError(given)
+    return last

@@ -1,0 +1,145 @@
+"""One compose file over another: what is replaced, joined, or appended."""
+
+from __future__ import annotations
+
+from croze.bake.compose.data import Data, Mapping, Path
+
+_SEQUENCES = (
+    ("services", "*", "build", "args"),
+    ("services", "*", "build", "additional_contexts"),
+    ("services", "*", "build", "labels"),
+    ("services", "*", "env_file"),
+    ("services", "*", "environment"),
+    ("services", "*", "labels"),
+)
+_HOSTS = (("services", "*", "build", "extra_hosts"), ("services", "*", "extra_hosts"))
+_REPLACED = (("services", "*", "command"), ("services", "*", "entrypoint"))
+_BUILD = ("services", "*", "build")
+_UNIQUE = (
+    ("services", "*", "build", "args"),
+    ("services", "*", "build", "additional_contexts"),
+    ("services", "*", "build", "tags"),
+    ("services", "*", "build", "labels"),
+    ("services", "*", "environment"),
+)
+
+
+class MergeError(Exception):
+    """Two files do not fit together."""
+
+
+def fits(path: Path, pattern: tuple[str, ...]) -> bool:
+    return len(path) == len(pattern) and all(
+        part in ("*", name) for part, name in zip(pattern, path, strict=True)
+    )
+
+
+def merge(base: Data, over: Data, path: Path = ()) -> Data:
+    """The data with the other over it."""
+    if any(fits(path, each) for each in _SEQUENCES):
+        return [*as_sequence(base), *as_sequence(over)]
+    if any(fits(path, each) for each in _HOSTS):
+        known = as_sequence(base)
+        return [*known, *(each for each in as_sequence(over) if each not in known)]
+    if any(fits(path, each) for each in _REPLACED):
+        return over
+    if fits(path, _BUILD):
+        return _mappings(_as_build(base), _as_build(over), path)
+    if over is None:
+        return base
+    if isinstance(base, dict):
+        if not isinstance(over, dict):
+            raise MergeError(f"cannot override {'.'.join(path)}")
+        return _mappings(base, over, path)
+    if isinstance(base, list):
+        if not isinstance(over, list):
+            raise MergeError(f"cannot override {'.'.join(path)}")
+        return [*base, *over]
+    return over
+
+
+def _mappings(base: Mapping, over: Mapping, path: Path) -> Mapping:
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = merge(merged[key], value, (*path, key)) if key in merged else value
+    return merged
+
+
+def _as_build(build: Data) -> Mapping:
+    if isinstance(build, str):
+        return {"context": build}
+    return build if isinstance(build, dict) else {}
+
+
+def as_sequence(value: Data) -> list[Data]:
+    """A mapping as a list of `key=value`, sorted."""
+    if isinstance(value, dict):
+        found: list[str] = []
+        for key, each in value.items():
+            if each is None:
+                found.append(key)
+            elif isinstance(each, list):
+                found.extend(f"{key}={plain_text(item)}" for item in each)
+            else:
+                found.append(f"{key}={plain_text(each)}")
+        return [*sorted(found)]
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, str) else []
+
+
+def plain_text(value: Data) -> str:
+    """A scalar as Go's %v prints it."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return _float_text(value)
+    return str(value)
+
+
+def _float_text(value: float) -> str:
+    if value in (float("inf"), float("-inf")):
+        return "+Inf" if value > 0 else "-Inf"
+    digits = repr(value)
+    magnitude = abs(value)
+    if value and (magnitude < 1e-4 or magnitude >= 1e21):
+        mantissa, _, exponent = digits.partition("e")
+        if not exponent:
+            mantissa, _, exponent = f"{value:e}".partition("e")
+        number = int(exponent)
+        return f"{mantissa.removesuffix('.0')}e{'-' if number < 0 else '+'}{abs(number):02d}"
+    return f"{value:f}".rstrip("0").rstrip(".") if "e" in digits else digits.removesuffix(".0")
+
+
+def unique(value: Data, path: Path = ()) -> Data:
+    """The data with lists of `key=value` that name each key once; the last counts."""
+    if isinstance(value, dict):
+        return {key: unique(each, (*path, key)) for key, each in value.items()}
+    if isinstance(value, list) and any(fits(path, each) for each in _UNIQUE):
+        found: dict[str, Data] = {}
+        for each in value:
+            key = each.partition("=")[0] if isinstance(each, str) else repr(each)
+            found[key] = each
+        return list(found.values())
+    return value
+
+
+def removed(value: Data, paths: list[Path]) -> Data:
+    """The data without what stands at the paths."""
+    for path in paths:
+        value = _without(value, path)
+    return value
+
+
+def _without(value: Data, path: Path) -> Data:
+    if not path:
+        return None
+    first, rest = path[0], path[1:]
+    if isinstance(value, dict) and first in value:
+        if not rest:
+            return {key: each for key, each in value.items() if key != first}
+        return {**value, first: _without(value[first], rest)}
+    return value

@@ -1,0 +1,237 @@
+"""Compose files to one model: documents, includes, extends, merges, paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from croze.bake.compose.canonical import CanonicalError, canonical, resolve_paths
+from croze.bake.compose.data import Data, Document, YamlError, load_documents
+from croze.bake.compose.data import Mapping as Model
+from croze.bake.compose.dotenv import DotenvError, parse_dotenv
+from croze.bake.compose.interpolate import Interpolation, InterpolationError
+from croze.bake.compose.merge import MergeError, merge, removed, unique
+from croze.bake.world import File, World
+from croze.quote import quote
+
+_MOST_FILES = 1000
+
+
+class ComposeError(Exception):
+    """A compose file makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a file's content comes from and what it may use."""
+
+    directory: str
+    environment: Mapping[str, str]
+    included: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Loader:
+    """Loads files; `warn` hears of variables that are not set."""
+
+    world: World
+    warn: Callable[[str], None]
+    files_read: int = 0
+    bases: dict[str, Model] = field(default_factory=dict)
+
+    def load(self, files: Sequence[File], source: Source) -> Model:
+        """The merged model of all files; ComposeError with what is wrong."""
+        try:
+            model: Model = {}
+            for file in files:
+                model = self._file(file, source, model)
+            resolve_paths(model, source.directory, self.world.home)
+            return model
+        except (YamlError, InterpolationError, MergeError, CanonicalError, DotenvError) as error:
+            raise ComposeError(str(error)) from None
+
+    def _read(self, path: str) -> bytes:
+        self.files_read += 1
+        if self.files_read > _MOST_FILES:
+            raise ComposeError("compose files refer to too many others")
+        try:
+            return self.world.read(path)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ComposeError(f"open {path}: {reason}") from None
+
+    def _documents(self, file: File) -> list[Document]:
+        text = file.data.decode("utf-8", "replace")
+        try:
+            return list(load_documents(text))
+        except YamlError as error:
+            raise YamlError(f"failed to parse {file.name}: {error}") from None
+
+    def _file(self, file: File, source: Source, model: Model) -> Model:
+        for document in self._documents(file):
+            data = self._interpolated(document, source)
+            model = self._include(data, file, source, model)
+            model = _as_model(removed(model, document.removed))
+            self._extend_all(data, file.name, source)
+            model = _as_model(canonical(unique(merge(model, data))))
+            model = _as_model(unique(model))
+        return model
+
+    def _interpolated(self, document: Document, source: Source) -> Model:
+        if not isinstance(document.data, dict):
+            raise ComposeError("top-level object must be a mapping")
+        interpolation = Interpolation(source.environment.get, self.warn)
+        return {key: interpolation.data(each, (key,)) for key, each in document.data.items()}
+
+    def _include(self, data: Model, file: File, source: Source, model: Model) -> Model:
+        included = data.pop("include", None)
+        if included is None:
+            return model
+        if not isinstance(included, list):
+            raise ComposeError(f"`include` must be a list, got {included}")
+        for each in included:
+            entry: Data = {"path": each} if isinstance(each, str) else each
+            if isinstance(entry, dict):
+                model = self._include_one(entry, file, source, model)
+        return model
+
+    def _include_one(self, entry: Model, file: File, source: Source, model: Model) -> Model:
+        paths = [os.path.join(source.directory, each) for each in _texts(entry.get("path"))]
+        if not paths:
+            return model
+        chain = (*source.included, file.name)
+        if paths[0] in chain:
+            steps = "\n include ".join((*chain[1:], paths[0]))
+            raise ComposeError(f"include cycle detected:\n{chain[0]}\n include {steps}")
+        project = entry.get("project_directory")
+        if isinstance(project, str) and project:
+            directory = os.path.join(source.directory, project)
+        else:
+            directory = os.path.dirname(paths[0])
+        environment = self._include_environment(entry, directory, source)
+        inner = Source(directory, environment, chain)
+        files = [File(path, self._read(path)) for path in paths]
+        imported = self.load(files, inner)
+        for key in ("services", "secrets"):
+            model = _import(model, imported, key)
+        return model
+
+    def _include_environment(
+        self, entry: Model, directory: str, source: Source
+    ) -> Mapping[str, str]:
+        paths = [os.path.join(source.directory, each) for each in _texts(entry.get("env_file"))]
+        if not paths:
+            path = os.path.join(directory, ".env")
+            try:
+                texts = [self.world.read(path)]
+            except OSError:
+                return source.environment
+        else:
+            texts = [self._read(path) for path in paths if path != "/dev/null"]
+        found: dict[str, str] = {}
+        for text in texts:
+            decoded = text.decode("utf-8", "replace")
+            found.update(parse_dotenv(decoded, source.environment.get, self.warn))
+        return {**found, **source.environment}
+
+    def _extend_all(self, data: Model, name: str, source: Source) -> None:
+        services = data.get("services")
+        if services is None:
+            return
+        if not isinstance(services, dict):
+            raise ComposeError("services must be a mapping")
+        for service in list(services):
+            services[service] = self._extended(service, services, name, source, ())
+
+    def _extended(
+        self, name: str, services: Model, file: str, source: Source, chain: tuple[str, ...]
+    ) -> Data:
+        """A service over the one that it extends."""
+        service = services[name]
+        if service is None:
+            return None
+        if not isinstance(service, dict):
+            raise ComposeError(f"services.{name} must be a mapping")
+        extends = service.get("extends")
+        if extends is None:
+            return service
+        here = f"{name} in {file}"
+        if here in chain:
+            steps = "\n  extends ".join((*chain[1:], here))
+            raise ComposeError(f"Circular reference:\n  {chain[0]}\n  extends {steps}")
+        base_name, base_file = _reference(name, extends)
+        base_services, base_source = services, source
+        if base_file is not None:
+            base_services = self._base(name, base_name, file, base_file, source)
+            file = base_file
+        elif base_name not in services:
+            missing = f"service {quote(base_name)} not found"
+            raise ComposeError(f"cannot extend service {quote(name)} in {file}: {missing}")
+        base = self._extended(base_name, base_services, file, base_source, (*chain, here))
+        if base is None:
+            return service
+        merged = _as_model(merge(base, service, ("services", name)))
+        merged.pop("extends", None)
+        services[name] = merged
+        return merged
+
+    def _base(self, name: str, base: str, file: str, path: str, source: Source) -> Model:
+        """The services of a file that one extends from."""
+        full = os.path.join(source.directory, path)
+        known = self.bases.get(full)
+        if known is None:
+            loaded: Model = {}
+            base_file = File(full, self._read(full))
+            for document in self._documents(base_file):
+                data = self._interpolated(document, source)
+                loaded = _as_model(canonical(unique(merge(loaded, data))))
+            where = f"cannot extend service {quote(name)} in {full}"
+            services = loaded.get("services")
+            if services is None:
+                raise ComposeError(f"{where}: no services section")
+            if not isinstance(services, dict):
+                raise ComposeError(f"{where}: services must be a mapping")
+            directory = os.path.relpath(os.path.dirname(full) or ".", source.directory or ".")
+            resolve_paths(loaded, directory, self.world.home)
+            known = _as_model(loaded["services"])
+            self.bases[full] = known
+        if base not in known:
+            missing = f"service {quote(base)} not found in {path}"
+            raise ComposeError(f"cannot extend service {quote(name)} in {file}: {missing}")
+        return dict(known)
+
+
+def _reference(name: str, extends: Data) -> tuple[str, str | None]:
+    """The service that one extends, and the file it is in if it is another one."""
+    if isinstance(extends, str):
+        return extends, None
+    service = extends.get("service") if isinstance(extends, dict) else None
+    file = extends.get("file") if isinstance(extends, dict) else None
+    if not isinstance(service, str):
+        raise ComposeError(f"extends.{name}.service is required")
+    return service, file if isinstance(file, str) else None
+
+
+def _import(model: Model, imported: Model, key: str) -> Model:
+    """What an included file defines; what is there already must be the same."""
+    found = imported.get(key)
+    if not isinstance(found, dict):
+        return model
+    known = model.get(key)
+    merged = dict(known) if isinstance(known, dict) else {}
+    for name, each in found.items():
+        if name in merged and merged[name] != each:
+            raise ComposeError(f"{key}.{name} conflicts with imported resource")
+        merged[name] = each
+    return {**model, key: merged}
+
+
+def _texts(value: Data) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _as_model(value: Data) -> Model:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,192 @@
+"""Compose files to groups and targets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from croze.bake.compose.data import Data
+from croze.bake.compose.data import Mapping as Model
+from croze.bake.compose.dotenv import DotenvError, parse_dotenv
+from croze.bake.compose.merge import plain_text
+from croze.bake.compose.model import ComposeError, Loader, Source
+from croze.bake.compose.schema import first_problem
+from croze.bake.compose.targets import make_target, pairs
+from croze.bake.definition.matrix import check_name
+from croze.bake.definition.read import Definition, file_directory
+from croze.bake.errors import BakeError
+from croze.bake.target import Group
+from croze.bake.world import File, Settings, World
+from croze.quote import quote
+
+_PROJECT_NAME = "COMPOSE_PROJECT_NAME"
+_SERVICE_KEYS = ("image", "build", "environment", "env_file")
+
+__all__ = ["ComposeError", "is_compose", "read_compose"]
+
+
+def is_compose(file: File, settings: Settings, world: World) -> bool:
+    """Whether this is a compose file; ComposeError if it may have been one, but makes no sense."""
+    name = file.name.lower()
+    if name.endswith((".json", ".hcl")):
+        return False
+    environment = compose_environment(settings, world)
+    try:
+        # A file by itself need not be complete: another one may complete it.
+        _load([File("", file.data)], environment, world)
+    except ComposeError as error:
+        if name.endswith((".yml", ".yaml")):
+            raise BakeError(str(error)) from None
+        raise
+    return True
+
+
+def compose_environment(settings: Settings, world: World) -> dict[str, str]:
+    """Variables for interpolation: the environment, what `.env` adds to it, and `--var`."""
+    found = dict(world.environment)
+    path = os.path.join(world.directory, ".env")
+    try:
+        text = world.read(path)
+    except OSError:
+        text = b""
+    try:
+        added = parse_dotenv(text.decode("utf-8", "replace"), found.get, world.warn)
+    except DotenvError as error:
+        raise BakeError(str(error)) from None
+    return {**added, **found, **settings.variables}
+
+
+def _load(files: Sequence[File], environment: Mapping[str, str], world: World) -> Model:
+    """The services and secrets of the files, as far as builds need them."""
+    variables = {**environment, _PROJECT_NAME: environment.get(_PROJECT_NAME) or "bake"}
+    model = Loader(world, world.warn).load(files, Source("", variables))
+    found: Model = {}
+    services = model.get("services")
+    if isinstance(services, dict):
+        found["services"] = {name: _service(each) for name, each in services.items()}
+    if "secrets" in model:
+        found["secrets"] = model["secrets"]
+    if not found:
+        raise ComposeError("empty compose file")
+    problem = first_problem(found)
+    if problem is not None:
+        raise ComposeError(problem)
+    return found
+
+
+def _service(service: Data) -> Data:
+    if service is None:
+        return {}
+    if not isinstance(service, dict):
+        return service
+    return {key: service[key] for key in _SERVICE_KEYS if key in service}
+
+
+def read_compose(files: Sequence[File], settings: Settings, world: World, into: Definition) -> None:
+    """Add the targets of the files, and a group of all of them."""
+    environment = compose_environment(settings, world)
+    try:
+        model = _load(files, environment, world)
+        services = _mapping(model.get("services"))
+        _check(services)
+        _add_targets(services, _mapping(model.get("secrets")), environment, world, into)
+    except ComposeError as error:
+        raise BakeError(f"failed to parse compose file: {error}") from None
+    except BakeError as error:
+        raise error.wrap("failed to parse compose file") from None
+    if settings.file_relative_paths:
+        _set_bases(file_directory(files[0].name), into)
+
+
+def _mapping(value: Data) -> Model:
+    return value if isinstance(value, dict) else {}
+
+
+def _check(services: Model) -> None:
+    """What only a whole project can be wrong about."""
+    for name in sorted(services):
+        service = _mapping(services[name])
+        build = service.get("build")
+        if build is None and not service.get("image"):
+            detail = "has neither an image nor a build context specified: invalid compose project"
+            raise ComposeError(f"service {quote(name)} {detail}")
+        details = _mapping(build)
+        if details.get("dockerfile_inline") and details.get("dockerfile"):
+            detail = "declares mutualy exclusive dockerfile and dockerfile_inline"
+            raise ComposeError(f"service {quote(name)} {detail}: invalid compose project")
+        for added, value in _mapping(details.get("additional_contexts")).items():
+            text = plain_text(value)
+            if text.startswith("service:"):
+                _check_link(name, added, text.removeprefix("service:"), services)
+
+
+def _check_link(name: str, added: str, other: str, services: Model) -> None:
+    linked = services.get(other)
+    known = f"service {quote(other)} as additional contexts {added}"
+    if linked is None:
+        raise ComposeError(f"service {quote(name)} declares unknown {known}")
+    if _mapping(linked).get("build") is None:
+        raise ComposeError(f"service {quote(name)} declares non-buildable {known}")
+
+
+def _add_targets(
+    services: Model,
+    secrets: Model,
+    environment: Mapping[str, str],
+    world: World,
+    into: Definition,
+) -> None:
+    if not services:
+        return
+    group = Group("default")
+    for name in sorted(services):
+        service = _mapping(services[name])
+        build = service.get("build")
+        if not isinstance(build, dict):
+            continue
+        target_name = name.replace(".", "_")
+        try:
+            check_name(target_name)
+        except BakeError as error:
+            raise error.wrap(f"invalid service name {quote(target_name)}") from None
+        variables = _variables(service, environment, world)
+        group.targets.append(target_name)
+        into.targets.append(
+            make_target(target_name, service, build, secrets, environment, variables)
+        )
+    into.groups.append(group)
+
+
+def _variables(
+    service: Model, environment: Mapping[str, str], world: World
+) -> dict[str, str | None]:
+    """The service's own environment: its files, and what it says itself."""
+    found: dict[str, str | None] = {}
+    entries = service.get("env_file")
+    for entry in entries if isinstance(entries, list) else ():
+        path = plain_text(_mapping(entry).get("path", ""))
+        try:
+            text = world.read(path)
+        except OSError as error:
+            if _mapping(entry).get("required") is False:
+                continue
+            reason = (error.strerror or str(error)).lower()
+            raise ComposeError(f"env file {path} not found: stat {path}: {reason}") from None
+        try:
+            found.update(parse_dotenv(text.decode("utf-8", "replace"), environment.get, world.warn))
+        except DotenvError as error:
+            raise ComposeError(f"failed to read {path}: {error}") from None
+    for name, value in pairs(service.get("environment")).items():
+        found[name] = environment.get(name) if value is None else value
+    return found
+
+
+def _set_bases(base: str, into: Definition) -> None:
+    """Paths of compose files are relative to the first of them."""
+    if not base:
+        return
+    for target in into.targets:
+        target.bases.default = base
+        if target.context is not None:
+            target.bases.context = base
+        target.bases.contexts = dict.fromkeys(target.contexts or (), base)

@@ -1,0 +1,219 @@
+"""The part of the compose schema that concerns builds, and which of several problems is told.
+
+Source of the types: compose-spec.json.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from croze.bake.compose.data import Data, Path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    where: Path
+    what: str
+    weight: int
+
+
+class Schema:
+    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+        raise NotImplementedError
+
+
+def _kind(value: Data) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "integer" if value.is_integer() else "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+    return "object"
+
+
+def _named(kinds: tuple[str, ...]) -> str:
+    names = sorted("mapping" if each == "object" and len(kinds) == 1 else each for each in kinds)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _wrong_type(value: Data, where: Path, kinds: tuple[str, ...]) -> Problem | None:
+    kind = _kind(value)
+    if kind in kinds or (kind == "integer" and "number" in kinds):
+        return None
+    return Problem(where, f"must be a {_named(kinds)}", len(where))
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(Schema):
+    kinds: tuple[str, ...]
+
+    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+        found = _wrong_type(value, where, self.kinds)
+        if found is not None:
+            yield found
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Schema):
+    item: Schema
+    unique: bool = False
+
+    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+        found = _wrong_type(value, where, ("array",))
+        if found is not None:
+            yield found
+        if not isinstance(value, list):
+            return
+        seen: dict[str, int] = {}
+        for index, each in enumerate(value):
+            yield from self.item.problems(each, (*where, str(index)))
+            first = seen.setdefault(repr(each), index)
+            if self.unique and first != index:
+                yield Problem(where, f"items at {first} and {index} are equal", len(where))
+
+
+@dataclass(frozen=True, slots=True)
+class Members(Schema):
+    """A mapping: known members, then members by pattern, and nothing else."""
+
+    known: Mapping[str, Schema] = field(default_factory=dict)
+    patterns: Mapping[str, Schema] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    closed: bool = True
+
+    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+        found = _wrong_type(value, where, ("object",))
+        if found is not None:
+            yield found
+        if not isinstance(value, dict):
+            return
+        missing = [name for name in self.required if name not in value]
+        if missing:
+            noun = "property" if len(missing) == 1 else "properties"
+            names = ", ".join(f"'{name}'" for name in missing)
+            yield Problem(where, f"missing {noun} {names}", len(where))
+        extra: list[str] = []
+        for name, each in value.items():
+            schemas = [self.known[name]] if name in self.known else []
+            schemas += [s for pattern, s in self.patterns.items() if re.search(pattern, name)]
+            if not schemas and self.closed:
+                extra.append(name)
+            for schema in schemas:
+                yield from schema.problems(each, (*where, name))
+        if extra:
+            names = ", ".join(f"'{name}'" for name in extra)
+            yield Problem(where, f"additional properties {names} not allowed", len(where) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Schema):
+    choices: tuple[Schema, ...]
+
+    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+        found = [list(each.problems(value, where)) for each in self.choices]
+        if all(found):
+            for each in found:
+                yield from each
+
+
+@dataclass(frozen=True, slots=True)
+class Anything(Schema):
+    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+        return iter(())
+
+
+_TEXT = Scalar(("string",))
+_TEXTS = Items(_TEXT)
+_UNIQUE_TEXTS = Items(_TEXT, unique=True)
+_FLAG = Scalar(("boolean", "string"))
+_NUMBER = Scalar(("integer", "string"))
+_EXTENSION: Mapping[str, Schema] = {"^x-": Anything()}
+_PAIRS = OneOf(
+    (
+        Members(patterns={".+": Scalar(("string", "number", "boolean", "null"))}),
+        _UNIQUE_TEXTS,
+    )
+)
+_HOSTS = OneOf((Members(patterns={".+": OneOf((_TEXT, _TEXTS))}), _UNIQUE_TEXTS))
+_LIMIT = OneOf((_NUMBER, Members({"hard": _NUMBER, "soft": _NUMBER}, _EXTENSION, ("soft", "hard"))))
+_GRANT = OneOf(
+    (
+        _TEXT,
+        Members(
+            {
+                **dict.fromkeys(("source", "target", "uid", "gid"), _TEXT),
+                "mode": Scalar(("number", "string")),
+            },
+            _EXTENSION,
+        ),
+    )
+)
+_BUILD_MEMBERS: Mapping[str, Schema] = {
+    **dict.fromkeys(
+        ("context", "dockerfile", "dockerfile_inline", "network", "target", "isolation"), _TEXT
+    ),
+    **dict.fromkeys(("entitlements", "cache_from", "cache_to", "tags", "platforms"), _TEXTS),
+    **dict.fromkeys(("args", "ssh", "labels", "additional_contexts"), _PAIRS),
+    **dict.fromkeys(("no_cache", "pull", "privileged", "provenance", "sbom"), _FLAG),
+    "no_cache_filter": OneOf((_TEXT, _UNIQUE_TEXTS)),
+    "shm_size": _NUMBER,
+    "extra_hosts": _HOSTS,
+    "secrets": Items(_GRANT),
+    "ulimits": Members(patterns={"^[a-z]+$": _LIMIT}, closed=False),
+}
+_ENV_FILE = OneOf(
+    (
+        _TEXT,
+        Items(
+            OneOf(
+                (
+                    _TEXT,
+                    Members({"path": _TEXT, "format": _TEXT, "required": _FLAG}, {}, ("path",)),
+                )
+            )
+        ),
+    )
+)
+_SERVICE = Members(
+    {
+        "image": _TEXT,
+        "build": OneOf((_TEXT, Members(_BUILD_MEMBERS, _EXTENSION))),
+        "environment": _PAIRS,
+        "env_file": _ENV_FILE,
+    },
+    _EXTENSION,
+)
+_SECRET = Members(
+    {
+        **dict.fromkeys(("name", "environment", "file", "driver", "template_driver"), _TEXT),
+        "external": Scalar(("boolean", "string", "object")),
+        "labels": _PAIRS,
+        "driver_opts": Members(patterns={"^.+$": Scalar(("string", "number"))}, closed=False),
+    },
+    _EXTENSION,
+)
+_PROJECT = Members(
+    {
+        "services": Members(patterns={"^[a-zA-Z0-9._-]+$": _SERVICE}),
+        "secrets": Members(patterns={"^[a-zA-Z0-9._-]+$": _SECRET}),
+    }
+)
+
+
+def first_problem(project: Data) -> str | None:
+    """The most specific problem, in words; None if there is none."""
+    best: Problem | None = None
+    for each in _PROJECT.problems(project, ()):
+        if best is None or each.weight > best.weight:
+            best = each
+    return None if best is None else f"{'.'.join(best.where)} {best.what}"

@@ -1,0 +1,261 @@
+"""Services to targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from croze.bake.compose.data import Data
+from croze.bake.compose.data import Mapping as Model
+from croze.bake.compose.merge import plain_text
+from croze.bake.compose.model import ComposeError
+from croze.bake.errors import BakeError
+from croze.bake.options.entries import (
+    ATTESTS,
+    CACHES,
+    OUTPUTS,
+    SECRETS,
+    SSH,
+    Attest,
+    E,
+    Secret,
+    Ssh,
+    canonical_attest,
+)
+from croze.bake.options.sizes import bytes_text, parse_bytes
+from croze.bake.target import Target
+
+_LIMITS = frozenset(
+    [
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ]
+)
+
+
+def make_target(
+    name: str,
+    service: Model,
+    build: Model,
+    secrets: Model,
+    environment: Mapping[str, str],
+    variables: Mapping[str, str | None],
+) -> Target:
+    """The target for a service; `variables` are those of the service itself."""
+    target = Target(name)
+    target.context = _text(build.get("context"))
+    target.dockerfile = _text(build.get("dockerfile"))
+    target.dockerfile_inline = _text(build.get("dockerfile_inline"))
+    target.target = _text(build.get("target"))
+    target.network = _text(build.get("network"))
+    contexts = build.get("additional_contexts")
+    if isinstance(contexts, dict):
+        target.contexts = named_contexts({k: plain_text(v) for k, v in contexts.items()})
+    target.args = _args(build.get("args"), environment, variables)
+    target.labels = {k: v or "" for k, v in pairs(build.get("labels")).items()}
+    target.tags = texts(build.get("tags"))
+    target.platforms = texts(build.get("platforms"))
+    target.cache_from = _entries(CACHES.from_texts, build.get("cache_from"))
+    target.cache_to = _entries(CACHES.from_texts, build.get("cache_to"))
+    target.no_cache = _flag(build.get("no_cache")) or None
+    target.pull = _flag(build.get("pull")) or None
+    size = build.get("shm_size")
+    if size is not None and (found := parse_bytes(plain_text(size))) > 0:
+        target.shm_size = bytes_text(found)
+    target.ulimits = _limits(build.get("ulimits"))
+    target.extra_hosts = _hosts(build.get("extra_hosts"))
+    target.ssh = _ssh(build.get("ssh"))
+    target.secret = _secrets(build.get("secrets"), secrets)
+    target.attest = _attests(build)
+    _extend(target, build.get("x-bake"))
+    image = _text(service.get("image"))
+    if not target.tags and image:
+        target.tags = [image]
+    return target
+
+
+def _text(value: Data) -> str | None:
+    return None if value is None or value == "" else plain_text(value)
+
+
+def texts(value: Data) -> list[str] | None:
+    if isinstance(value, list):
+        return [plain_text(each) for each in value]
+    return None
+
+
+def pairs(value: Data) -> dict[str, str | None]:
+    """Names and values of a mapping or of a list of `name=value`; none for a name alone."""
+    if isinstance(value, dict):
+        return {k: None if v is None else plain_text(v) for k, v in value.items()}
+    found: dict[str, str | None] = {}
+    for each in value if isinstance(value, list) else ():
+        name, equals, text = plain_text(each).partition("=")
+        found[name] = text if equals else None
+    return found
+
+
+def _args(
+    value: Data, environment: Mapping[str, str], variables: Mapping[str, str | None]
+) -> dict[str, str | None] | None:
+    found: dict[str, str | None] = {}
+    for name, given in sorted(pairs(value).items()):
+        text = given
+        if text is None:
+            text = variables.get(name)
+        if text is None:
+            text = environment.get(name)
+        if text is not None:
+            found[name] = text
+    return found or None
+
+
+def _entries(read: Callable[[Sequence[str]], list[E]], value: Data) -> list[E] | None:
+    return read(texts(value) or []) or None
+
+
+def _flag(value: Data) -> bool:
+    if isinstance(value, str):
+        return value.lower() in ("true", "y", "yes", "on")
+    return value is True
+
+
+def _limits(value: Data) -> list[str] | None:
+    if not isinstance(value, dict):
+        return None
+    found: list[str] = []
+    for name in sorted(value):
+        limit = value[name]
+        # A single number is a field of its own, which the original does not look at here.
+        soft, hard = 0, 0
+        if isinstance(limit, dict):
+            soft, hard = _number(limit.get("soft")), _number(limit.get("hard"))
+        if name not in _LIMITS:
+            raise ComposeError(f"invalid ulimit type: {name}")
+        if hard not in (-1,) and soft > hard:
+            raise ComposeError(
+                f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+            )
+        found.append(f"{name}={soft}:{hard}")
+    return found
+
+
+def _number(value: Data) -> int:
+    try:
+        return int(plain_text(value))
+    except ValueError:
+        raise ComposeError(f"invalid number {plain_text(value)}") from None
+
+
+def _hosts(value: Data) -> dict[str, str | None]:
+    found: dict[str, list[str]] = {}
+    if isinstance(value, dict):
+        for host, each in value.items():
+            found[host] = texts(each) or [plain_text(each)]
+    for each in value if isinstance(value, list) else ():
+        text = plain_text(each)
+        separator = "=" if "=" in text else ":"
+        host, there, address = text.partition(separator)
+        if not there:
+            raise ComposeError(f"invalid additional host, missing IP: {text}")
+        found.setdefault(host, []).extend(address.split(","))
+    for host in found:
+        if not host or ":" in host or "=" in host:
+            raise ComposeError(f"bad host name '{host}'")
+    return {host: ",".join(map(_bare, addresses)) for host, addresses in found.items()}
+
+
+def _bare(address: str) -> str:
+    in_brackets = len(address) > 2 and address.startswith("[") and address.endswith("]")
+    return address[1:-1] if in_brackets else address
+
+
+def _ssh(value: Data) -> list[Ssh] | None:
+    if not isinstance(value, dict):
+        return None
+    found = [Ssh(id_, (plain_text(path),) if path else ()) for id_, path in value.items()]
+    return sorted(found, key=lambda each: (each.id, each.paths))
+
+
+def _secrets(value: Data, known: Model) -> list[Secret] | None:
+    found: list[Secret] = []
+    for each in value if isinstance(value, list) else ():
+        source = plain_text(each.get("source", "")) if isinstance(each, dict) else plain_text(each)
+        declared = known.get(source)
+        details = declared if isinstance(declared, dict) else {}
+        if details.get("external") is True:
+            raise ComposeError(f"unsupported external secret {plain_text(details.get('name', ''))}")
+        file, variable = _text(details.get("file")), _text(details.get("environment"))
+        found.append(Secret(source, file or "", variable or ""))
+    return found or None
+
+
+def _attests(build: Model) -> list[Attest] | None:
+    given: list[str] = []
+    for kind in ("sbom", "provenance"):
+        text = _text(build.get(kind))
+        if text is not None:
+            given.append(canonical_attest(kind, text))
+    return ATTESTS.from_texts(given) or None
+
+
+def named_contexts(contexts: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in contexts.items():
+        prefix, colon, service = value.partition(":")
+        linked = colon and prefix in ("service", "target")
+        found[name] = f"target:{service.replace('.', '_')}" if linked else value
+    return found
+
+
+def _extend(target: Target, extension: Data) -> None:
+    """`x-bake`: options that compose does not have, or other values for those it has."""
+    if not isinstance(extension, dict):
+        return
+
+    def given(key: str) -> list[str]:
+        value = extension.get(key)
+        if isinstance(value, str):
+            return value.split()
+        return [plain_text(each) for each in value] if isinstance(value, list) else []
+
+    if given("tags"):
+        target.tags = list(dict.fromkeys([*(target.tags or ()), *given("tags")]))
+    if given("cache-from"):
+        target.cache_from = CACHES.merged(target.cache_from, CACHES.from_texts(given("cache-from")))
+    if given("cache-to"):
+        target.cache_to = CACHES.merged(target.cache_to, CACHES.from_texts(given("cache-to")))
+    if given("secret"):
+        target.secret = SECRETS.merged(target.secret, SECRETS.from_texts(given("secret")))
+    if given("ssh"):
+        merged = SSH.merged(target.ssh, SSH.from_texts(given("ssh")))
+        target.ssh = sorted(merged or (), key=lambda each: (each.id, each.paths))
+    if given("platforms"):
+        target.platforms = list(dict.fromkeys([*(target.platforms or ()), *given("platforms")]))
+    if given("output"):
+        target.output = OUTPUTS.merged(target.output, OUTPUTS.from_texts(given("output")))
+    if given("no-cache-filter"):
+        target.no_cache_filter = list(dict.fromkeys(given("no-cache-filter")))
+    for key in ("pull", "no-cache"):
+        flag = extension.get(key)
+        if isinstance(flag, bool):
+            setattr(target, key.replace("-", "_"), flag)
+        elif flag is not None:
+            raise BakeError(f"x-bake: {key} must be true or false")
+    contexts = extension.get("contexts")
+    if isinstance(contexts, dict):
+        added = named_contexts({k: plain_text(v) for k, v in contexts.items()})
+        target.contexts = {**added, **(target.contexts or {})}

@@ -1,0 +1,162 @@
+"""Target and group blocks: evaluated attribute by attribute, as others refer to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from croze.bake.definition.attributes import group_value, read_attribute, target_value
+from croze.bake.definition.matrix import check_name, name_of, scopes_of
+from croze.bake.definition.resolver import Resolver
+from croze.bake.errors import BakeError
+from croze.bake.hcl.content import AnyBlock, Content, Schema
+from croze.bake.hcl.scope import Scope
+from croze.bake.hcl.source import Diagnostic, HclError
+from croze.bake.hcl.syntax import Attr, Expression, Variable
+from croze.bake.target import ATTRIBUTES, Group, Target
+from croze.bake.values.types import MAP_OF_STRING
+from croze.bake.values.value import Value, map_value, object_value
+
+_GROUP = Schema({"description": False, "targets": True})
+_TARGET = Schema(dict.fromkeys(ATTRIBUTES, False))
+_SCHEMAS: Mapping[str, Schema] = {"group": _GROUP, "target": _TARGET}
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One target or group that a block is, and how far it has been evaluated."""
+
+    scope: Scope
+    held: Target | Group
+    name: str
+    done: set[str] = field(default_factory=set)
+    started: set[str] = field(default_factory=set)
+
+
+class Blocks(Resolver):
+    """The resolver that knows blocks, too: `target.name.attribute` is a name like any other."""
+
+    def start(self) -> None:
+        """From here on `target` and `group` are names of blocks."""
+        self._instances: dict[AnyBlock, list[Instance]] = {}
+        self._by_name: dict[str, dict[str, list[AnyBlock]]] = {}
+        self._contents: dict[AnyBlock, Content] = {}
+        self._values: dict[str, dict[str, Value]] = {"target": {}, "group": {}}
+        self._named: dict[AnyBlock, list[str]] = {}
+
+    def set_names(self, named: Mapping[str, dict[str, list[AnyBlock]]]) -> None:
+        self._by_name = dict(named)
+
+    def load_variable(self, variable: Variable, scope: Scope, expression: Expression) -> None:
+        if variable.name not in _SCHEMAS or (
+            variable.name in scope.variables and (scope is not self.scope)
+        ):
+            super().load_variable(variable, scope, expression)
+            return
+        kind = variable.name
+        if not variable.steps:
+            raise BakeError(f"cannot access {kind} as a variable")
+        first = variable.steps[0]
+        if not isinstance(first, Attr):
+            raise BakeError(f"cannot traverse {kind} without attribute")
+        second = variable.steps[1] if len(variable.steps) > 1 else None
+        only = second.name if isinstance(second, Attr) else None
+        for block in self._by_name.get(kind, {}).get(first.name, ()):
+            self.resolve(block, only)
+
+    def instances(self, block: AnyBlock) -> list[Instance]:
+        """The targets or groups that a block is, not evaluated yet."""
+        known = self._instances.get(block)
+        if known is not None:
+            return known
+        scopes = scopes_of(block, self.scope, self.load)
+        label = block.labels[0]
+        known = [Instance(each, _empty(block), label) for each in scopes]
+        self._instances[block] = known
+        return known
+
+    def names(self, block: AnyBlock) -> list[str]:
+        """What the targets or groups of the block are called."""
+        self._announce(block.type)
+        found: list[str] = []
+        for instance in self.instances(block):
+            check_name(block.labels[0])
+            name = name_of(block, instance.scope, self.load)
+            check_name(name)
+            instance.held.name = name
+            instance.name = name
+            found.append(name)
+        for index, name in enumerate(found):
+            if name in found[:index]:
+                raise BakeError(f'duplicate name "{name}"')
+        return found
+
+    def _announce(self, kind: str) -> None:
+        if kind not in self.variables:
+            self.variables[kind] = map_value({}, MAP_OF_STRING)
+
+    def _content(self, block: AnyBlock) -> Content:
+        content = self._contents.get(block)
+        if content is None:
+            found: list[Diagnostic] = []
+            content = block.body.content(_SCHEMAS[block.type], found)
+            if found:
+                raise HclError(found)
+            self._contents[block] = content
+        return content
+
+    def resolve(self, block: AnyBlock, only: str | None = None) -> None:
+        """Evaluate one attribute of a block, or all that are left."""
+        self._announce(block.type)
+        for instance in self.instances(block):
+            if only is not None:
+                if only in instance.done:
+                    return
+                if only in instance.started:
+                    where = f"{block.type}.{instance.name}.{only}"
+                    raise BakeError(f"reference cycle not allowed for {where}")
+                instance.started.add(only)
+            self._evaluate(block, instance, only)
+
+    def _evaluate(self, block: AnyBlock, instance: Instance, only: str | None) -> None:
+        attributes = self._content(block).attributes
+        if only is None:
+            wanted = {name: each for name, each in attributes.items() if name not in instance.done}
+        else:
+            wanted = {name: each for name, each in attributes.items() if name == only}
+        for each in wanted.values():
+            self.load(each.expression, instance.scope)
+        found: list[Diagnostic] = []
+        for name, each in wanted.items():
+            value = read_attribute(name, each.expression, instance.scope, found)
+            if value is not None:
+                setattr(instance.held, ATTRIBUTES.get(name, name), value)
+        if found:
+            raise HclError(found)
+        instance.done.update(wanted)
+        if only is not None:
+            instance.done.add(only)
+        self._publish(block.type, instance)
+
+    def _publish(self, kind: str, instance: Instance) -> None:
+        """Let expressions see the block as it is now."""
+        held = instance.held
+        shown = target_value(held, ATTRIBUTES) if isinstance(held, Target) else group_value(held)
+        self._values[kind][instance.name] = shown
+        self.variables[kind] = object_value(self._values[kind])
+
+
+def _empty(block: AnyBlock) -> Target | Group:
+    label = block.labels[0]
+    return Target(label) if block.type == "target" else Group(label)
+
+
+def blocks_by_name(
+    blocks: Iterable[AnyBlock], names: Mapping[AnyBlock, list[str]]
+) -> dict[str, dict[str, list[AnyBlock]]]:
+    """Blocks by type and by the names of what they are."""
+    found: dict[str, dict[str, list[AnyBlock]]] = {"target": {}, "group": {}}
+    for block in blocks:
+        for name in names[block]:
+            found[block.type].setdefault(name, []).append(block)
+    return found

@@ -1,0 +1,145 @@
+"""Variable and function blocks, before anything in them is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from croze.bake.hcl.content import AnyBlock, AnyBody, Schema
+from croze.bake.hcl.evaluate import Evaluator
+from croze.bake.hcl.json_syntax import JsonString
+from croze.bake.hcl.scope import Scope
+from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.syntax import Attribute, Expression
+from croze.bake.hcl.type_constraints import type_constraint
+from croze.bake.values.convert import ConversionError, convert
+from croze.bake.values.types import DYNAMIC, STRING, Type
+
+_TOP = Schema(blocks={"variable": ("name",), "function": ("name",)})
+_VARIABLE = Schema({"type": False, "default": False, "description": False}, {"validation": ()})
+_FUNCTION = Schema({"params": False, "variadic_params": False, "result": False})
+_VALIDATION = Schema({"condition": False, "error_message": False})
+_CONSTANT = Scope({}, {}, constant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    condition: Expression | None
+    error_message: Expression | None
+    where: Range
+
+
+@dataclass(slots=True)
+class VariableBlock:
+    name: str
+    type: Expression | None
+    default: Attribute | None
+    description: str
+    validations: list[Validation]
+    missing_range: Range
+    constraint: Type | None = None
+    """The type, once it has been read and if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionBlock:
+    name: str
+    params: Attribute | None
+    variadic: Attribute | None
+    result: Attribute | None
+    name_range: Range
+
+
+@dataclass(slots=True)
+class Declarations:
+    variables: dict[str, VariableBlock] = field(default_factory=dict)
+    functions: dict[str, FunctionBlock] = field(default_factory=dict)
+
+
+def read_declarations(
+    bodies: Sequence[AnyBody], reserved: frozenset[str], found: list[Diagnostic]
+) -> Declarations:
+    """The variables and functions of all files; of two with one name the later counts."""
+    declared = Declarations()
+    for body in bodies:
+        for block in body.content(_TOP, found).blocks:
+            name = block.labels[0]
+            if block.type == "variable":
+                variable = _variable(block, found)
+                if name not in reserved:
+                    declared.variables[name] = variable
+            else:
+                function = _function(block, found)
+                if name not in reserved:
+                    declared.functions[name] = function
+    return declared
+
+
+def _variable(block: AnyBlock, found: list[Diagnostic]) -> VariableBlock:
+    content = block.body.content(_VARIABLE, found)
+    type_ = content.attributes.get("type")
+    validations = [_validation(each.body, found) for each in content.blocks]
+    return VariableBlock(
+        block.labels[0],
+        None if type_ is None else type_.expression,
+        content.attributes.get("default"),
+        _description(content.attributes.get("description"), found),
+        validations,
+        block.body.missing_range,
+    )
+
+
+def _validation(body: AnyBody, found: list[Diagnostic]) -> Validation:
+    attributes = body.content(_VALIDATION, found).attributes
+    condition, message = attributes.get("condition"), attributes.get("error_message")
+    return Validation(
+        None if condition is None else condition.expression,
+        None if message is None else message.expression,
+        body.missing_range,
+    )
+
+
+def _description(attribute: Attribute | None, found: list[Diagnostic]) -> str:
+    if attribute is None:
+        return ""
+    expression = attribute.expression
+    if isinstance(expression, JsonString):
+        return expression.text
+    value = Evaluator(found).evaluate(expression, _CONSTANT)
+    try:
+        converted = convert(value, STRING)
+        if not converted.is_known:
+            raise ConversionError("value must be known")
+        if converted.is_null:
+            raise ConversionError("null value is not allowed")
+    except ConversionError as error:
+        detail = f"Unsuitable value: {error}"
+        found.append(Diagnostic("Unsuitable value type", detail, expression.start_range))
+        return ""
+    return converted.text
+
+
+def _function(block: AnyBlock, found: list[Diagnostic]) -> FunctionBlock:
+    attributes = block.body.content(_FUNCTION, found).attributes
+    return FunctionBlock(
+        block.labels[0],
+        attributes.get("params"),
+        attributes.get("variadic_params"),
+        attributes.get("result"),
+        block.label_ranges[0],
+    )
+
+
+def read_constraint(variable: VariableBlock, found: list[Diagnostic]) -> Type:
+    """The type that a variable says it has; the dynamic one if it says nothing."""
+    if variable.type is None:
+        return DYNAMIC
+    problems: list[Diagnostic] = []
+    constraint = type_constraint(variable.type, problems)
+    if problems:
+        ignored: list[Diagnostic] = []
+        value = Evaluator(ignored).evaluate(variable.type, _CONSTANT)
+        if not ignored and value.is_null:
+            return DYNAMIC
+        found.extend(problems)
+    return constraint

@@ -1,0 +1,252 @@
+"""What a definition wants that it has not been granted: privileges, devices, files, agents.
+
+A definition may come from somebody else. What it asks for beyond the working directory and ordinary
+builds, whoever runs it must allow.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from croze.bake.errors import BakeError
+from croze.bake.options.fields import fields
+from croze.bake.overrides import Granted
+from croze.bake.paths import is_remote
+from croze.bake.requests import BuildRequest
+from croze.quote import quote
+
+_DELETE = "buildx.local.delete"
+_MODES = ("", "copy", "delete")
+_BUILDABLE = ("target:", "docker-image:")
+
+
+@dataclass(slots=True)
+class Privileges:
+    """Privileges that are granted, or that are wanted."""
+
+    network_host: bool = False
+    security_insecure: bool = False
+    all_devices: bool = False
+    devices: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    write: list[str] = field(default_factory=list)
+    ssh: bool = False
+    delete: bool = False
+
+    def grant(self, granted: Granted) -> None:
+        self.network_host |= granted.network_host
+        self.security_insecure |= granted.security_insecure
+        self.read += granted.read
+        self.write += granted.write
+
+
+def parse_allow(given: Iterable[str]) -> Privileges:
+    """`--allow`"""
+    allowed = Privileges()
+    for text in given:
+        key, equals, value = text.partition("=")
+        if text == "network.host":
+            allowed.network_host = True
+        elif text == "security.insecure":
+            allowed.security_insecure = True
+        elif text == "ssh":
+            allowed.ssh = True
+        elif text == _DELETE:
+            allowed.delete = True
+        elif key == "device":
+            _allow_device(allowed, value)
+        elif key in ("fs", "fs.read", "fs.write"):
+            if key != "fs.write":
+                allowed.read.append(value)
+            if key != "fs.read":
+                allowed.write.append(value)
+        elif key == _DELETE and equals:
+            raise BakeError(f"{_DELETE} does not accept a value")
+        elif key not in ("image", "image.push", "image.load"):
+            raise BakeError(f"unknown entitlement key {quote(key)}")
+    return allowed
+
+
+def _allow_device(allowed: Privileges, value: str) -> None:
+    if not value:
+        allowed.all_devices = True
+        allowed.devices = []
+        return
+    allowed.devices.append(_device(value))
+
+
+def _device(value: str) -> str:
+    try:
+        return fields(value)[0]
+    except BakeError as error:
+        raise error.wrap(f"failed to parse device entitlement {quote(value)}") from None
+
+
+def missing(
+    allowed: Privileges, requests: Mapping[str, BuildRequest], existing: Callable[[str], str]
+) -> Privileges:
+    """What the requests want beyond what is allowed.
+
+    `existing` resolves a path as far as it exists: its links followed, the rest left off.
+    """
+    wanted = Privileges()
+    read: dict[str, None] = {}
+    write: dict[str, None] = {}
+    for request in requests.values():
+        for entitlement in request.entitlements:
+            _want(wanted, allowed, entitlement)
+        read.update(dict.fromkeys(_local_paths(request)))
+        read.update(dict.fromkeys(each.src for each in request.secrets if each.src))
+        read.update(dict.fromkeys(path for each in request.ssh for path in each.paths))
+        read.update(dict.fromkeys(_cache_paths(request, "src")))
+        write.update(dict.fromkeys(_cache_paths(request, "dest")))
+        write.update(dict.fromkeys(_output_paths(request)))
+        wanted.ssh |= not allowed.ssh and any(not each.paths for each in request.ssh)
+        wanted.delete |= not allowed.delete and _deletes(request)
+    wanted.read = _outside(allowed.read, read, existing)
+    wanted.write = _outside(allowed.write, write, existing)
+    return wanted
+
+
+def _want(wanted: Privileges, allowed: Privileges, entitlement: str) -> None:
+    key, _, value = entitlement.partition("=")
+    if key == "device" and not value:
+        wanted.all_devices |= not allowed.all_devices
+    elif key == "device":
+        # As in the original, a device that was allowed by name is asked for again.
+        device = _device(value)
+        if device not in wanted.devices and not _allows(allowed, device):
+            wanted.devices.append(device)
+    elif entitlement == "network.host":
+        wanted.network_host |= not allowed.network_host
+    elif entitlement == "security.insecure":
+        wanted.security_insecure |= not allowed.security_insecure
+
+
+def _allows(allowed: Privileges, device: str) -> bool:
+    return allowed.all_devices or device in allowed.devices
+
+
+def _local_paths(request: BuildRequest) -> list[str]:
+    found: list[str] = []
+    if not request.context_of:
+        found = [p for p in (request.context, request.dockerfile) if _is_local(p)]
+    elif request.context.startswith("cwd://"):
+        found = [request.context.removeprefix("cwd://")]
+    for name, value in request.contexts.items():
+        if name not in request.contexts_of and _is_local(value):
+            found.append(value)
+    return found
+
+
+def _is_local(path: str) -> bool:
+    return not is_remote(path) and not path.startswith(_BUILDABLE)
+
+
+def _cache_paths(request: BuildRequest, key: str) -> list[str]:
+    caches = request.cache_from if key == "src" else request.cache_to
+    return [each.attrs[key] for each in caches if each.type == "local" and key in each.attrs]
+
+
+def _output_paths(request: BuildRequest) -> list[str]:
+    local = ("local", "tar", "oci", "docker")
+    return [o.dest for o in request.outputs if o.type in local and o.dest and o.dest != "-"]
+
+
+def _deletes(request: BuildRequest) -> bool:
+    for output in request.outputs:
+        mode = output.attrs.get("mode", "").strip().lower()
+        if output.type == "local" and mode not in _MODES:
+            raise BakeError(f"invalid local exporter mode {quote(output.attrs['mode'])}")
+        if output.type == "local" and mode == "delete":
+            return True
+    return False
+
+
+def _outside(
+    allowed: Sequence[str], paths: Iterable[str], existing: Callable[[str], str]
+) -> list[str]:
+    """The paths that are below none of those allowed."""
+    if "*" in allowed:
+        return []
+    roots = [_real(each, existing) for each in allowed]
+    resolved = sorted({os.path.normpath(existing(each)) for each in paths}, key=len)
+    kept: list[str] = []
+    for path in resolved:
+        if not any(path.startswith(f"{parent}/") for parent in kept):
+            kept.append(path)
+    return sorted(path for path in kept if not any(_is_within(path, root) for root in roots))
+
+
+def _real(path: str, existing: Callable[[str], str]) -> str:
+    """The path with its links followed, as far as there are any, and the rest as it is."""
+    full = os.path.abspath(path)
+    found = existing(full)
+    if found == full or os.path.lexists(full):
+        return found
+    depth = 0
+    head = full
+    while not os.path.lexists(head):
+        head = os.path.dirname(head)
+        depth += 1
+    return os.path.join(found, *full.split("/")[-depth:])
+
+
+def _is_within(path: str, root: str) -> bool:
+    return path == root or root == "/" or path.startswith(root.rstrip("/") + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask for: a line each, and the flags that grant it. Files count only if checked."""
+
+    lines: tuple[str, ...]
+    flags: tuple[str, ...]
+    file_lines: tuple[str, ...]
+    file_flags: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.lines and not self.file_lines
+
+    @property
+    def all_flags(self) -> str:
+        return " ".join(f"--allow={each}" for each in (*self.flags, *self.file_flags))
+
+
+def question(wanted: Privileges, directory: str) -> Question:
+    """The wanted privileges in words."""
+    lines: list[tuple[str, str]] = []
+    if wanted.network_host:
+        lines.append(("Running build containers that can access host network", "network.host"))
+    if wanted.security_insecure:
+        text = "Running privileged containers that can make system changes"
+        lines.append((text, "security.insecure"))
+    if wanted.all_devices:
+        lines.append(("Access to CDI devices", "device"))
+    else:
+        lines += [(f"Access to device {each}", f"device={each}") for each in wanted.devices]
+    if wanted.delete:
+        lines.append(("Deleting stale files from local output destinations", _DELETE))
+    files = [("Forwarding default SSH agent socket", "ssh")] if wanted.ssh else []
+    both = set(wanted.read) & set(wanted.write)
+    for kind, key, paths in (
+        ("Read and write access", "fs", sorted(both)),
+        ("Read access", "fs.read", [each for each in wanted.read if each not in both]),
+        ("Write access", "fs.write", [each for each in wanted.write if each not in both]),
+    ):
+        shown = [_relative(each, directory) for each in paths]
+        files += [(f"{kind} to path {each}", f"{key}={each}") for each in shown]
+    return Question(
+        tuple(f" - {text}" for text, _ in lines),
+        tuple(flag for _, flag in lines),
+        tuple(f" - {text}" for text, _ in files),
+        tuple(flag for _, flag in files),
+    )
+
+
+def _relative(path: str, directory: str) -> str:
+    relative = os.path.relpath(path, directory)
+    return path if relative.startswith("../..") else relative

@@ -1,0 +1,221 @@
+"""What a body holds, according to a schema: the same for native files, for JSON, and for several
+files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject
+from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.syntax import Attribute, Block, Body, Expression, Literal
+from croze.quote import quote
+
+_JSON_TYPE = "Incorrect JSON value type"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Attributes and whether they must be there; block types and the names of their labels."""
+
+    attributes: Mapping[str, bool] = field(default_factory=dict)
+    blocks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class AnyBody(Protocol):
+    """A body in either syntax. Problems are added to `found`."""
+
+    @property
+    def missing_range(self) -> Range:
+        """Where messages say that something is missing."""
+        ...
+
+    def content(self, schema: Schema, found: list[Diagnostic]) -> Content: ...
+
+    def just_attributes(
+        self, hidden: frozenset[str], found: list[Diagnostic]
+    ) -> dict[str, Attribute]:
+        """All attributes but the hidden names; blocks that stand there are ignored."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class AnyBlock:
+    type: str
+    labels: list[str]
+    body: AnyBody
+    definition_range: Range
+    label_ranges: list[Range]
+
+
+@dataclass(slots=True)
+class Content:
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    blocks: list[AnyBlock] = field(default_factory=list)
+
+
+def _missing(name: str, where: Range) -> Diagnostic:
+    detail = f"The argument {quote(name)} is required, but no definition was found."
+    return Diagnostic("Missing required argument", detail, where)
+
+
+@dataclass(frozen=True, slots=True)
+class NativeBody:
+    body: Body
+
+    @property
+    def missing_range(self) -> Range:
+        return self.body.missing_range
+
+    def content(self, schema: Schema, found: list[Diagnostic]) -> Content:
+        content = Content()
+        for name in schema.attributes:
+            if name in self.body.attributes:
+                content.attributes[name] = self.body.attributes[name]
+            elif schema.attributes[name]:
+                found.append(_missing(name, self.missing_range))
+        for block in self.body.blocks:
+            labels = schema.blocks.get(block.type)
+            if labels is not None and _labels_fit(block, labels, found):
+                content.blocks.append(_any_block(block))
+        return content
+
+    def just_attributes(
+        self, hidden: frozenset[str], found: list[Diagnostic]
+    ) -> dict[str, Attribute]:
+        attributes = self.body.attributes
+        return {name: each for name, each in attributes.items() if name not in hidden}
+
+
+def _any_block(block: Block) -> AnyBlock:
+    body = NativeBody(block.body)
+    return AnyBlock(block.type, block.labels, body, block.definition_range, block.label_ranges)
+
+
+def _labels_fit(block: Block, labels: Sequence[str], found: list[Diagnostic]) -> bool:
+    given, wanted = len(block.labels), len(labels)
+    if given > wanted:
+        if wanted:
+            detail = (
+                f"Only {wanted} labels ({', '.join(labels)}) are expected for {block.type} blocks."
+            )
+        else:
+            detail = f"No labels are expected for {block.type} blocks."
+        summary = f"Extraneous label for {block.type}"
+        found.append(Diagnostic(summary, detail, block.label_ranges[wanted]))
+    elif given < wanted:
+        detail = f"All {block.type} blocks must have {wanted} labels ({', '.join(labels)})."
+        summary = f"Missing {labels[given]} for {block.type}"
+        found.append(Diagnostic(summary, detail, block.open_range))
+    return given == wanted
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    value: Expression
+
+    @property
+    def missing_range(self) -> Range:
+        if isinstance(self.value, JsonObject):
+            return self.value.close_range
+        return self.value.start_range
+
+    def content(self, schema: Schema, found: list[Diagnostic]) -> Content:
+        content = Content()
+        for member in _members(self.value, "", found):
+            name = member.name
+            if name in schema.attributes:
+                known = content.attributes.get(name)
+                if known is not None:
+                    detail = f"The argument {quote(name)} was already set at {known.range}."
+                    found.append(Diagnostic("Duplicate argument", detail, member.name_range))
+                else:
+                    content.attributes[name] = _attribute(member)
+            elif name in schema.blocks:
+                _unpack(member, schema.blocks[name], content.blocks, found)
+        for name, required in schema.attributes.items():
+            if required and name not in content.attributes:
+                found.append(_missing(name, self.missing_range))
+        return content
+
+    def just_attributes(
+        self, hidden: frozenset[str], found: list[Diagnostic]
+    ) -> dict[str, Attribute]:
+        attributes: dict[str, Attribute] = {}
+        if not isinstance(self.value, JsonObject):
+            detail = "A JSON object is required here, setting the arguments for this block."
+            found.append(Diagnostic(_JSON_TYPE, detail, self.value.start_range))
+            return attributes
+        for member in self.value.members:
+            if member.name == "//" or member.name in hidden:
+                continue
+            if member.name in attributes:
+                known = attributes[member.name]
+                detail = f"The argument {quote(member.name)} was already set at {known.range}."
+                found.append(
+                    Diagnostic("Duplicate attribute definition", detail, member.name_range)
+                )
+            else:
+                attributes[member.name] = _attribute(member)
+        return attributes
+
+
+def _attribute(member: JsonMember) -> Attribute:
+    return Attribute(member.name, member.value, member.range, member.name_range)
+
+
+def _is_null(value: Expression) -> bool:
+    return isinstance(value, Literal) and value.value.is_null
+
+
+def _members(value: Expression, label: str, found: list[Diagnostic]) -> list[JsonMember]:
+    """The members of an object, or of all objects in an array."""
+    purpose = (
+        f"specify {label} labels for this block" if label else "define arguments and child blocks"
+    )
+    if isinstance(value, JsonObject):
+        return value.members
+    if isinstance(value, JsonArray):
+        members: list[JsonMember] = []
+        for each in value.items:
+            if isinstance(each, JsonObject):
+                members.extend(each.members)
+            else:
+                detail = f"A JSON object is required here, to {purpose}."
+                found.append(Diagnostic(_JSON_TYPE, detail, each.start_range))
+        return members
+    if not _is_null(value):
+        detail = f"Either a JSON object or JSON array of objects is required here, to {purpose}."
+        found.append(Diagnostic(_JSON_TYPE, detail, value.start_range))
+    return []
+
+
+def _unpack(
+    member: JsonMember, labels: Sequence[str], blocks: list[AnyBlock], found: list[Diagnostic]
+) -> None:
+    """The blocks that a member stands for: its members' names are the labels."""
+    rows: list[tuple[list[str], list[Range], Expression]] = [([], [], member.value)]
+    for label in labels:
+        deeper: list[tuple[list[str], list[Range], Expression]] = []
+        for names, ranges, value in rows:
+            members = _members(value, label, found)
+            if not members:
+                detail = "At least one object property is required, whose name represents the "
+                detail += f"{member.name} block's {label}."
+                found.append(Diagnostic("Missing block label", detail, value.start_range))
+            for each in members:
+                deeper.append(([*names, each.name], [*ranges, each.name_range], each.value))
+        rows = deeper
+    for names, ranges, value in rows:
+        if isinstance(value, JsonObject | JsonArray):
+            bodies = [value] if isinstance(value, JsonObject) else value.items
+            for body in bodies:
+                block = AnyBlock(member.name, names, JsonBody(body), value.open_range, ranges)
+                blocks.append(block)
+        elif not _is_null(value):
+            detail = (
+                "Either a JSON object or a JSON array is required, representing the contents of "
+            )
+            detail += f"one or more {quote(member.name)} blocks."
+            found.append(Diagnostic(_JSON_TYPE, detail, value.start_range))

@@ -1,0 +1,22 @@
+"""What the parts of the evaluator need of the whole."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from croze.bake.hcl.scope import Scope
+from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.syntax import Expression
+from croze.bake.values.value import Value
+
+
+class Evaluation(Protocol):
+    """One evaluation: where problems go, and how to get at the value of a subexpression."""
+
+    found: list[Diagnostic]
+
+    def error(self, summary: str, detail: str, subject: Range) -> Value:
+        """Tell of a problem; returns the unknown value that stands for the missing one."""
+        ...
+
+    def evaluate(self, node: Expression, scope: Scope) -> Value: ...

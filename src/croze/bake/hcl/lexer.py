@@ -1,0 +1,245 @@
+"""HCL text to tokens.
+
+The lexer knows a stack of modes: plain tokens, the inside of a quoted template, the inside of a
+heredoc. `${` and `%{` open plain tokens inside a template, and the brace that balances them leads
+back. Source: HCL's native syntax specification (hclsyntax/spec.md), which is thin on what is
+invalid; there the reference scanner is the authority.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from croze.bake.hcl import tokens as t
+from croze.bake.hcl.graphemes import clusters
+from croze.bake.hcl.source import START, Pos
+from croze.bake.hcl.tokens import Token
+
+_PLAIN: Final = re.compile(
+    r"""
+      (?P<space>[ \t]+)
+    | (?P<newline>\r?\n)
+    | (?P<ident>[A-Za-z_][A-Za-z0-9_-]*)
+    | (?P<number>[0-9](?:(?:[0-9.]|[eE][+-]?[0-9])*(?:[0-9]|[eE][+-]?[0-9]))?)
+    | (?P<comment>(?:\#|//)[^\n]*\n?)
+    | (?P<heredoc><<-?[^\W\d][\w-]*\r?\n)
+    | (?P<closing>~\})
+    | (?P<symbol>==|!=|>=|<=|&&|\|\||::|\.\.\.|=>|[][().,*/%+\-=<>!?:&|~^;`'{}"])
+    """,
+    re.VERBOSE,
+)
+_QUOTED: Final = re.compile(
+    r"""
+      (?P<text>\$\$\{~? | %%\{~? | \$(?=[^{]) | %(?=[^{])
+        | (?:\\[^\r\n\udc80-\udcff] | [^$%"\\\r\n\udc80-\udcff])+)
+    | (?P<open>[$%]\{~?)
+    | (?P<quote>")
+    | (?P<newline>[\r\n]+)
+    """,
+    re.VERBOSE,
+)
+_HEREDOC: Final = re.compile(
+    r"""
+      (?P<open>[$%]\{~?)
+    | (?P<line>(?:\$\$\{~? | %%\{~? | \$(?=[^{]) | %(?=[^{]) | [^$%\r\n\udc80-\udcff]*)\r?\n)
+    | (?P<text>\$\$\{~? | %%\{~? | \$(?=[^{]) | %(?=[^{]) | [^$%\r\n\udc80-\udcff]+)
+    """,
+    re.VERBOSE,
+)
+_BARE_MODE: Final = "bare"
+_PLAIN_MODE: Final = "plain"
+_QUOTED_MODE: Final = "quoted"
+_HEREDOC_MODE: Final = "heredoc"
+
+
+class _Heredoc:
+    def __init__(self, marker: str) -> None:
+        self.marker = marker
+        self.at_line_start = True
+
+
+class _Lexer:
+    def __init__(self, text: str, filename: str, start: Pos, mode: str) -> None:
+        self.text = text
+        self.filename = filename
+        self.place = start
+        self.origin = start.offset
+        self.at = 0
+        self.tokens: list[Token] = []
+        self.modes = [mode]
+        self.braces = 0
+        self.closing_braces: list[int] = []
+        self.heredocs: list[_Heredoc] = []
+        self.last_comment_end = text.rfind("*/")
+
+    def run(self) -> list[Token]:
+        steps = {
+            _PLAIN_MODE: self.plain,
+            _QUOTED_MODE: self.quoted,
+            _HEREDOC_MODE: self.heredoc,
+            _BARE_MODE: self.heredoc,
+        }
+        size = len(self.text)
+        while self.at < size:
+            steps[self.modes[-1]]()
+        self.emit(t.EOF, size)
+        return self.tokens
+
+    def emit(self, kind: str, end: int) -> None:
+        """Add the token that goes from here to `end` (only ASCII blanks lie before `here`)."""
+        at = self.at
+        place = self.place
+        column = place.column + at + self.origin - place.offset
+        start = Pos(place.line, column, at + self.origin)
+        piece = self.text[at:end]
+        line = place.line
+        if "\n" not in piece and piece.isascii():
+            column += end - at
+        else:
+            for cluster in clusters(piece):
+                if cluster in ("\n", "\r\n"):
+                    line, column = line + 1, 1
+                else:
+                    column += 1
+        self.place = Pos(line, column, end + self.origin)
+        self.tokens.append(Token(kind, piece, self.filename, start, self.place))
+        self.at = end
+
+    def plain(self) -> None:
+        text, at = self.text, self.at
+        if text[at] == "/" and text.startswith("/*", at) and self.last_comment_end >= at + 2:
+            self.emit(t.COMMENT, text.index("*/", at + 2) + 2)
+            return
+        match = _PLAIN.match(text, at)
+        if match is None:
+            self.other_character()
+            return
+        group, end = match.lastgroup, match.end()
+        if group == "space":
+            self.at = end
+        elif group == "symbol":
+            self.symbol(match.group(), end)
+        elif group == "ident":
+            self.emit(t.IDENT, _identifier_end(text, end))
+        elif group == "number":
+            self.emit(t.NUMBER, end)
+        elif group == "newline":
+            self.emit(t.NEWLINE, end)
+        elif group == "comment":
+            self.emit(t.COMMENT, end)
+        elif group == "heredoc":
+            self.open_heredoc(match.group(), end)
+        else:
+            self.close_sequence(end)
+
+    def other_character(self) -> None:
+        char = self.text[self.at]
+        if char.isidentifier():
+            self.emit(t.IDENT, _identifier_end(self.text, self.at + 1))
+        else:
+            self.emit(_unusable(char), self.at + 1)
+
+    def symbol(self, symbol: str, end: int) -> None:
+        if symbol == '"':
+            self.emit(t.OPEN_QUOTE, end)
+            self.modes.append(_QUOTED_MODE)
+        elif symbol == "{":
+            self.emit("{", end)
+            self.braces += 1
+        elif symbol == "}" and self.closing_braces and self.closing_braces[-1] == self.braces:
+            self.close_sequence(end)
+        elif symbol == "}":
+            self.emit("}", end)
+            self.braces -= 1
+        else:
+            self.emit(symbol, end)
+
+    def close_sequence(self, end: int) -> None:
+        self.emit(t.SEQUENCE_END, end)
+        if self.closing_braces and self.closing_braces[-1] == self.braces:
+            self.closing_braces.pop()
+            self.modes.pop()
+        self.braces -= 1
+
+    def open_sequence(self, end: int) -> None:
+        self.emit(t.INTERPOLATION if self.text[self.at] == "$" else t.CONTROL, end)
+        self.braces += 1
+        self.closing_braces.append(self.braces)
+        if self.heredocs:
+            self.heredocs[-1].at_line_start = False
+        self.modes.append(_PLAIN_MODE)
+
+    def open_heredoc(self, opening: str, end: int) -> None:
+        marker = opening[2:].removeprefix("-").rstrip("\r\n")
+        self.emit(t.OPEN_HEREDOC, end)
+        self.heredocs.append(_Heredoc(marker))
+        self.modes.append(_HEREDOC_MODE)
+
+    def quoted(self) -> None:
+        match = _QUOTED.match(self.text, self.at)
+        if match is None:
+            self.stray()
+        elif match.lastgroup == "open":
+            self.open_sequence(match.end())
+        elif match.lastgroup == "quote":
+            self.emit(t.CLOSE_QUOTE, match.end())
+            self.modes.pop()
+        else:
+            self.emit(t.QUOTED if match.lastgroup == "text" else t.QUOTED_NEWLINE, match.end())
+
+    def stray(self) -> None:
+        """A character no template can hold, or a `$` or `%` that ends the file."""
+        if self.text[self.at] in "$%":
+            self.emit(t.INVALID, len(self.text))
+        else:
+            self.emit(_unusable(self.text[self.at]), self.at + 1)
+
+    def heredoc(self) -> None:
+        """A line of a heredoc, or of a template that is a whole text."""
+        match = _HEREDOC.match(self.text, self.at)
+        bare = self.modes[-1] == _BARE_MODE
+        if match is None:
+            if "\udc80" <= self.text[self.at] <= "\udcff":
+                self.emit(t.BAD_UTF8, self.at + 1)
+            else:
+                self.emit(t.TEXT if bare else t.INVALID, len(self.text))
+        elif match.lastgroup == "open":
+            self.open_sequence(match.end())
+        elif bare:
+            self.emit(t.TEXT, match.end())
+        else:
+            self.heredoc_text(match.group(), match.end(), match.lastgroup == "line")
+
+    def heredoc_text(self, piece: str, end: int, ends_line: bool) -> None:
+        heredoc = self.heredocs[-1]
+        if ends_line and heredoc.at_line_start and piece.strip() == heredoc.marker:
+            newline = 2 if piece.endswith("\r\n") else 1
+            self.emit(t.CLOSE_HEREDOC, end - newline)
+            self.emit(t.NEWLINE, end)
+            self.heredocs.pop()
+            self.modes.pop()
+            return
+        heredoc.at_line_start = ends_line
+        self.emit(t.TEXT, end)
+
+
+def _identifier_end(text: str, at: int) -> int:
+    size = len(text)
+    while at < size and (text[at] in "-_" or ("a" + text[at]).isidentifier()):
+        at += 1
+    return at
+
+
+def _unusable(char: str) -> str:
+    return t.BAD_UTF8 if "\udc80" <= char <= "\udcff" else t.INVALID
+
+
+def tokenize(text: str, filename: str, start: Pos = START) -> list[Token]:
+    """The tokens of a file or an expression; the last is always the end of the file."""
+    return _Lexer(text, filename, start, _PLAIN_MODE).run()
+
+
+def tokenize_template(text: str, filename: str, start: Pos = START) -> list[Token]:
+    """The tokens of a text that is a template from end to end, as strings in JSON are."""
+    return _Lexer(text, filename, start, _BARE_MODE).run()

@@ -1,0 +1,94 @@
+"""Positions in source text, and the diagnostics that point at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+
+class Pos(NamedTuple):
+    """A place in a file: line and column count from one (columns are grapheme clusters), offset
+    from zero."""
+
+    line: int = 1
+    column: int = 1
+    offset: int = 0
+
+
+START: Final = Pos()
+
+
+class Range(NamedTuple):
+    """A span of a file; `end` is just behind its last character."""
+
+    filename: str
+    start: Pos
+    end: Pos
+
+    def __str__(self) -> str:
+        start, end = self.start, self.end
+        if start.line == end.line:
+            return f"{self.filename}:{start.line},{start.column}-{end.column}"
+        return f"{self.filename}:{start.line},{start.column}-{end.line},{end.column}"
+
+    def to(self, other: Range) -> Range:
+        """The span from the start of this one to the end of the other."""
+        return Range(self.filename, self.start, other.end)
+
+    def at_start(self) -> Range:
+        return Range(self.filename, self.start, self.start)
+
+    def at_end(self) -> Range:
+        return Range(self.filename, self.end, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem: a short summary, a sentence or more of detail, and where it is."""
+
+    summary: str
+    detail: str
+    subject: Range | None = None
+
+    def __str__(self) -> str:
+        where = "<nil>" if self.subject is None else str(self.subject)
+        return f"{where}: {self.summary}; {self.detail}"
+
+
+class HclError(Exception):
+    """One or more diagnostics; reads as the first of them and says how many others there are."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        text = str(self.diagnostics[0])
+        if len(self.diagnostics) > 1:
+            text += f", and {len(self.diagnostics) - 1} other diagnostic(s)"
+        super().__init__(text)
+
+    @property
+    def subject(self) -> Range | None:
+        """Where the first problem that has a place is."""
+        return next((each.subject for each in self.diagnostics if each.subject), None)
+
+
+def suggestion(given: str, names: Iterable[str]) -> str:
+    """The first of the names that is less than three edits from the given one, or nothing."""
+    return next((name for name in names if _distance_below(given, name, 3)), "")
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """` Did you mean "x"?`, or nothing."""
+    found = suggestion(given, names)
+    return f' Did you mean "{found}"?' if found else ""
+
+
+def _distance_below(left: str, right: str, limit: int) -> bool:
+    if abs(len(left) - len(right)) >= limit:
+        return False
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(right, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1] < limit

@@ -1,0 +1,325 @@
+"""The syntax tree of native HCL: plain data; `evaluate` gives it meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.values.value import Value
+
+
+class Expression:
+    """Anything that has a value. Messages about the value point at `start_range`."""
+
+    __slots__ = ()
+    range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.range
+
+
+@dataclass(slots=True)
+class Attr:
+    """`.name`"""
+
+    name: str
+    range: Range
+
+
+@dataclass(slots=True)
+class Index:
+    """`[key]` with a literal key, or `.0`"""
+
+    key: Value
+    range: Range
+
+
+Step = Attr | Index
+
+
+@dataclass(slots=True)
+class Literal(Expression):
+    value: Value
+    range: Range
+
+
+@dataclass(slots=True)
+class Variable(Expression):
+    """A name and the literal steps behind it."""
+
+    name: str
+    name_range: Range
+    range: Range
+    steps: list[Step] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Relative(Expression):
+    """Literal steps behind an expression."""
+
+    source: Expression
+    steps: list[Step]
+    range: Range
+
+
+@dataclass(slots=True)
+class Lookup(Expression):
+    """`collection[key]` with a key that is computed."""
+
+    collection: Expression
+    key: Expression
+    range: Range
+    open_range: Range
+    bracket_range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.open_range
+
+
+@dataclass(slots=True)
+class Call(Expression):
+    name: str
+    args: list[Expression]
+    expand_last: bool
+    name_range: Range
+    open_range: Range
+    close_range: Range
+
+    @property
+    def range(self) -> Range:  # type: ignore[override]
+        return self.name_range.to(self.close_range)
+
+    @property
+    def start_range(self) -> Range:
+        return self.name_range.to(self.open_range)
+
+    @property
+    def args_range(self) -> Range:
+        return self.open_range.to(self.close_range)
+
+
+@dataclass(slots=True)
+class Conditional(Expression):
+    condition: Expression
+    when_true: Expression
+    when_false: Expression
+    range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.condition.start_range
+
+
+@dataclass(slots=True)
+class Tuple(Expression):
+    items: list[Expression]
+    range: Range
+    open_range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.open_range
+
+
+@dataclass(slots=True)
+class ObjectKey(Expression):
+    """A key of an object: a bare name is a string there, unless in parentheses."""
+
+    wrapped: Expression
+    computed: bool
+
+    @property
+    def range(self) -> Range:  # type: ignore[override]
+        return self.wrapped.range
+
+    @property
+    def start_range(self) -> Range:
+        return self.wrapped.start_range
+
+
+@dataclass(slots=True)
+class Object(Expression):
+    items: list[tuple[ObjectKey, Expression]]
+    range: Range
+    open_range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.open_range
+
+
+@dataclass(slots=True)
+class For(Expression):
+    """Makes an object if there is a key, else a tuple."""
+
+    key_name: str
+    value_name: str
+    collection: Expression
+    key: Expression | None
+    value: Expression
+    condition: Expression | None
+    group: bool
+    range: Range
+    open_range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.open_range
+
+
+@dataclass(slots=True, eq=False)
+class Item(Expression):
+    """What a splat stands for while it looks at one element."""
+
+    range: Range
+
+
+@dataclass(slots=True)
+class Splat(Expression):
+    source: Expression
+    each: Expression
+    item: Item
+    range: Range
+    marker_range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.marker_range
+
+
+@dataclass(slots=True)
+class Parentheses(Expression):
+    inner: Expression
+    range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.inner.start_range
+
+
+@dataclass(slots=True)
+class Binary(Expression):
+    operator: str
+    left: Expression
+    right: Expression
+
+    @property
+    def range(self) -> Range:  # type: ignore[override]
+        return _leftmost(self).range.to(self.right.range)
+
+    @property
+    def start_range(self) -> Range:
+        return _leftmost(self).start_range
+
+
+@dataclass(slots=True)
+class Unary(Expression):
+    operator: str
+    operand: Expression
+    range: Range
+    symbol_range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.symbol_range
+
+
+@dataclass(slots=True)
+class Template(Expression):
+    parts: list[Expression]
+    range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.parts[0].start_range
+
+    @property
+    def is_literal(self) -> bool:
+        return len(self.parts) == 1 and isinstance(self.parts[0], Literal)
+
+
+@dataclass(slots=True)
+class Join(Expression):
+    """The texts a `%{for}` gives, one behind the other."""
+
+    loop: For
+
+    @property
+    def range(self) -> Range:  # type: ignore[override]
+        return self.loop.range
+
+    @property
+    def start_range(self) -> Range:
+        return self.loop.start_range
+
+
+@dataclass(slots=True)
+class Wrapped(Expression):
+    """A template that is one interpolation and nothing else: it keeps the type."""
+
+    inner: Expression
+    range: Range
+
+
+@dataclass(slots=True)
+class Broken(Expression):
+    """What stands where there was a syntax error."""
+
+    found: list[Diagnostic]
+    range: Range
+
+
+@dataclass(slots=True)
+class Attribute:
+    name: str
+    expression: Expression
+    range: Range
+    name_range: Range
+
+
+@dataclass(slots=True)
+class Block:
+    type: str
+    labels: list[str]
+    body: Body
+    type_range: Range
+    label_ranges: list[Range]
+    open_range: Range
+
+    @property
+    def definition_range(self) -> Range:
+        """The block's header: its type and labels."""
+        return self.type_range.to(self.label_ranges[-1] if self.label_ranges else self.type_range)
+
+
+@dataclass(slots=True)
+class Body:
+    attributes: dict[str, Attribute]
+    blocks: list[Block]
+    range: Range
+
+    @property
+    def missing_range(self) -> Range:
+        """Where messages say that something is missing."""
+        return self.range.at_start()
+
+
+def _leftmost(expression: Binary) -> Expression:
+    found: Expression = expression
+    while isinstance(found, Binary):
+        found = found.left
+    return found
+
+
+def keyword(expression: Expression) -> str:
+    """The name that an expression is, if it is nothing but a name."""
+    if isinstance(expression, ObjectKey):
+        return "" if expression.computed else keyword(expression.wrapped)
+    if isinstance(expression, Literal):
+        raw = expression.value.raw
+        if raw is None:
+            return "null"
+        return ("true" if raw else "false") if isinstance(raw, bool) else ""
+    return expression.name if isinstance(expression, Variable) and not expression.steps else ""

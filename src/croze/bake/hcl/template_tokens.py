@@ -1,0 +1,118 @@
+"""Templates between tokens and tree: texts, interpolations and directives in a flat row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from croze.bake.hcl.graphemes import clusters, count
+from croze.bake.hcl.source import Pos, Range
+from croze.bake.hcl.syntax import Expression
+
+
+@dataclass(slots=True)
+class TextPiece:
+    text: str
+    range: Range
+
+
+@dataclass(slots=True)
+class InterpolationPiece:
+    expression: Expression
+    range: Range
+
+
+@dataclass(slots=True)
+class IfPiece:
+    condition: Expression
+    range: Range
+
+
+@dataclass(slots=True)
+class ForPiece:
+    key_name: str
+    value_name: str
+    collection: Expression
+    range: Range
+
+
+@dataclass(slots=True)
+class EndPiece:
+    """`else`, `endif` or `endfor`, or the end of the template."""
+
+    name: Literal["else", "endif", "endfor", ""]
+    range: Range
+
+
+Piece = TextPiece | InterpolationPiece | IfPiece | ForPiece | EndPiece
+
+# What Go's unicode.IsSpace takes for white space.
+SPACE: Final = (
+    "\t\n\v\f\r "
+    "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+def flush(pieces: list[Piece]) -> None:
+    """Take the indentation that all lines share away (a heredoc opened with `<<-`)."""
+    adjust: list[TextPiece] = []
+    smallest: int | None = None
+    at_line_start = True
+    for piece in pieces:
+        if at_line_start:
+            at_line_start = False
+            if isinstance(piece, EndPiece) and not piece.name:
+                break
+            spaces = _indentation(piece)
+            if spaces is not None:
+                if isinstance(piece, TextPiece):
+                    adjust.append(piece)
+                smallest = spaces if smallest is None else min(smallest, spaces)
+        if isinstance(piece, TextPiece) and piece.text.endswith("\n"):
+            at_line_start = True
+    for each in adjust:
+        _unindent(each, smallest or 0)
+
+
+def _indentation(piece: Piece) -> int | None:
+    """How many characters of white space a line begins with; None for a blank line."""
+    if not isinstance(piece, TextPiece):
+        return 0
+    trimmed = piece.text.lstrip(SPACE)
+    if not trimmed and piece.text.endswith("\n"):
+        return None
+    return count(piece.text[: len(piece.text) - len(trimmed)])
+
+
+def _unindent(piece: TextPiece, spaces: int) -> None:
+    cut = 0
+    for index, cluster in enumerate(clusters(piece.text)):
+        if index == spaces:
+            break
+        cut += len(cluster)
+    piece.text = piece.text[cut:]
+    start = piece.range.start
+    moved = Pos(start.line, start.column + spaces, start.offset + cut)
+    piece.range = Range(piece.range.filename, moved, piece.range.end)
+
+
+def meld(pieces: list[Piece]) -> list[Piece]:
+    """The pieces with neighbouring texts made one."""
+    out: list[Piece] = []
+    texts: list[str] = []
+    for piece in pieces:
+        last = out[-1] if out else None
+        if isinstance(piece, TextPiece) and isinstance(last, TextPiece):
+            texts.append(piece.text)
+            last.range = last.range.to(piece.range)
+            continue
+        _settle(last, texts)
+        out.append(piece)
+    _settle(out[-1] if out else None, texts)
+    return out
+
+
+def _settle(last: Piece | None, texts: list[str]) -> None:
+    if isinstance(last, TextPiece) and texts:
+        last.text += "".join(texts)
+        texts.clear()

@@ -1,0 +1,154 @@
+"""Types as they are written: `list(string)`, `object({ a = optional(number) })`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from croze.bake.hcl.bodies import parse_expression
+from croze.bake.hcl.json_syntax import JsonString
+from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.syntax import Call, Expression, Object, ObjectKey, Tuple, keyword
+from croze.bake.values.types import (
+    BOOL,
+    DYNAMIC,
+    NUMBER,
+    STRING,
+    Type,
+    list_of,
+    map_of,
+    object_of,
+    set_of,
+    tuple_of,
+)
+from croze.quote import quote
+
+_PRIMITIVE: Final = {"bool": BOOL, "string": STRING, "number": NUMBER}
+_COLLECTIONS: Final = {"list": list_of, "set": set_of, "map": map_of}
+_ARGUMENT: Final = {
+    **dict.fromkeys(("list", "map", "set"), "specifying the element type"),
+    "object": "specifying the attribute types and values as a map",
+    "tuple": "specifying the element types as a list",
+}
+
+
+def static(expression: Expression) -> Expression:
+    """The expression itself; for a string of a JSON file, the expression that its text is."""
+    if not isinstance(expression, JsonString):
+        return expression
+    found: list[Diagnostic] = []
+    where = expression.range
+    parsed = parse_expression(expression.text, where.filename, where.start, found)
+    return expression if found else parsed
+
+
+def static_keyword(expression: Expression) -> str:
+    return keyword(static(expression))
+
+
+def type_constraint(expression: Expression, found: list[Diagnostic]) -> Type:
+    """The type; the dynamic one with a diagnostic if it is none."""
+    return _Reader(found).read(expression)
+
+
+class _Reader:
+    def __init__(self, found: list[Diagnostic]) -> None:
+        self.found = found
+
+    def fail(self, detail: str, subject: Range) -> Type:
+        self.found.append(Diagnostic("Invalid type specification", detail, subject))
+        return DYNAMIC
+
+    def read(self, given: Expression) -> Type:
+        expression = static(given)
+        name = keyword(expression)
+        if name in _PRIMITIVE:
+            return _PRIMITIVE[name]
+        if name == "any":
+            return DYNAMIC
+        if name in _ARGUMENT:
+            return self.needs_argument(name, given.range)
+        if name:
+            detail = f"The keyword {quote(name)} is not a valid type specification."
+            return self.fail(detail, given.range)
+        if not isinstance(expression, Call):
+            detail = (
+                "A type specification is either a primitive type keyword (bool, number, "
+                "string) or a "
+            )
+            detail += "complex type constructor call, like list(string)."
+            return self.fail(detail, given.range)
+        return self.call(expression, given.range)
+
+    def needs_argument(self, name: str, subject: Range) -> Type:
+        detail = f"The {name} type constructor requires one argument {_ARGUMENT[name]}."
+        return self.fail(detail, subject)
+
+    def call(self, call: Call, whole: Range) -> Type:
+        name, args = call.name, call.args
+        if name in _PRIMITIVE or name == "any":
+            kind = "Type constraint" if name == "any" else "Primitive type"
+            detail = f"{kind} keyword {quote(name)} does not expect arguments."
+            return self.fail(detail, call.args_range)
+        if len(args) != 1 and name in _ARGUMENT:
+            extra = args[1].range.to(args[-1].range) if len(args) > 1 else call.args_range
+            return self.needs_argument(name, extra)
+        if name in _COLLECTIONS:
+            return _COLLECTIONS[name](self.read(args[0]))
+        if name == "object":
+            return self.object(args[0])
+        if name == "tuple":
+            return self.tuple(args[0])
+        if name == "optional":
+            detail = (
+                f"Keyword {quote(name)} is valid only as a modifier for object type attributes."
+            )
+            return self.fail(detail, call.name_range)
+        return self.fail(f"Keyword {quote(name)} is not a valid type constructor.", whole)
+
+    def tuple(self, argument: Expression) -> Type:
+        if not isinstance(argument, Tuple):
+            detail = "Tuple type constructor requires a list of element types."
+            return self.fail(detail, argument.range)
+        return tuple_of([self.read(each) for each in argument.items])
+
+    def object(self, argument: Expression) -> Type:
+        if not isinstance(argument, Object):
+            detail = (
+                "Object type constructor requires a map whose keys are attribute names and whose "
+            )
+            detail += "values are the corresponding attribute types."
+            return self.fail(detail, argument.range)
+        attributes: dict[str, Type] = {}
+        optional: set[str] = set()
+        for key, value in argument.items:
+            name = self.attribute_name(key, attributes)
+            if not name:
+                continue
+            if isinstance(value, Call) and value.name == "optional":
+                inner = self.optional(value)
+                if inner is None:
+                    continue
+                optional.add(name)
+                value = inner
+            attributes[name] = self.read(value)
+        return object_of(attributes, frozenset(optional))
+
+    def attribute_name(self, key: ObjectKey, known: dict[str, Type]) -> str:
+        name = keyword(key)
+        if not name:
+            self.fail("Object constructor map keys must be attribute names.", key.range)
+        elif name in known:
+            self.fail("Object constructor map keys must be unique.", key.range)
+            return ""
+        return name
+
+    def optional(self, call: Call) -> Expression | None:
+        """The type in `optional(type)`; None if it is not there."""
+        if not call.args:
+            detail = "Optional attribute modifier requires the attribute type as its argument."
+            self.fail(detail, call.args_range)
+            return None
+        if len(call.args) > 1:
+            detail = "Optional attribute modifier expects only one argument: the attribute type."
+            self.fail(detail, call.args_range)
+        return call.args[0]

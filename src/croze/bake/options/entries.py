@@ -1,0 +1,352 @@
+"""Options that come in lists: caches, outputs, attestations, secrets and ssh agents.
+
+Each is written as comma-separated fields or as an object. `Kind` says how one kind is read, and
+every list knows how to join with another one and to drop what is there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
+
+from croze.bake.errors import BakeError
+from croze.bake.options.fields import fields, parse_bool
+from croze.bake.values import json, mismatch
+from croze.bake.values.convert import ConversionError, convert
+from croze.bake.values.types import (
+    LIST_OF_STRING,
+    MAP_OF_STRING,
+    STRING,
+    Type,
+    list_of,
+    object_of,
+)
+from croze.bake.values.value import (
+    Value,
+    list_value,
+    map_value,
+    object_value,
+    string,
+)
+from croze.quote import quote
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    type: str
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+    def plain(self) -> Mapping[str, object]:
+        return {**self.attrs, "type": self.type}
+
+    def value(self) -> Value:
+        return _texts({**self.attrs, "type": self.type})
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    type: str
+    attrs: Mapping[str, str] = field(default_factory=dict)
+    dest: str = ""
+
+    def plain(self) -> Mapping[str, object]:
+        return {**self.attrs, "type": self.type} | ({"dest": self.dest} if self.dest else {})
+
+    def value(self) -> Value:
+        return _texts({**self.attrs, "type": self.type, "dest": self.dest})
+
+    def with_attr(self, key: str, value: str) -> Output:
+        return replace(self, attrs={**self.attrs, key: value})
+
+
+@dataclass(frozen=True, slots=True)
+class Attest:
+    type: str
+    disabled: bool = False
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+    def plain(self) -> Mapping[str, object]:
+        return {**self.attrs, "type": self.type} | ({"disabled": True} if self.disabled else {})
+
+    def value(self) -> Value:
+        disabled = {"disabled": "true"} if self.disabled else {}
+        return _texts({**self.attrs, "type": self.type, **disabled})
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    id: str = ""
+    src: str = ""
+    env: str = ""
+
+    def plain(self) -> Mapping[str, object]:
+        found = {"id": self.id, "src": self.src, "env": self.env}
+        return {key: text for key, text in found.items() if text}
+
+    def value(self) -> Value:
+        return object_value(
+            {"id": string(self.id), "src": string(self.src), "env": string(self.env)}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    id: str = ""
+    paths: tuple[str, ...] = ()
+
+    def plain(self) -> Mapping[str, object]:
+        found: dict[str, object] = {"id": self.id} if self.id else {}
+        return found | ({"paths": list(self.paths)} if self.paths else {})
+
+    def value(self) -> Value:
+        paths = list_value([string(each) for each in self.paths], STRING)
+        return object_value({"id": string(self.id), "paths": paths})
+
+
+class Entry(Protocol):
+    def plain(self) -> Mapping[str, object]:
+        """What is printed: plain data."""
+        ...
+
+    def value(self) -> Value:
+        """What expressions see."""
+        ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def _texts(pairs: Mapping[str, str]) -> Value:
+    return map_value({key: string(text) for key, text in pairs.items()}, STRING)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[E]):
+    """One kind of entry: how a text and an object are read, and what makes two of them the same."""
+
+    element: Type
+    from_text: Callable[[str], Sequence[E]]
+    from_object: Callable[[Value], E]
+    distinct: Callable[[Sequence[E]], list[E]]
+
+    def from_texts(self, texts: Sequence[str]) -> list[E]:
+        return [entry for text in texts if text for entry in self.from_text(text)]
+
+    def from_value(self, value: Value) -> list[E]:
+        """The entries of a list; ConversionError or BakeError if it is none. Empty texts are left
+        out."""
+        if value.kind not in ("tuple", "list"):
+            raise ConversionError(mismatch.message(value.type, list_of(self.element)))
+        entries: list[E] = []
+        for each in value.items:
+            if not each.is_known or each.raw == "":
+                continue
+            if each.kind == "string" and not each.is_null:
+                entries.extend(self.from_text(each.text))
+            else:
+                entries.append(self.from_object(each))
+        return entries
+
+    def merged(self, first: list[E] | None, second: list[E] | None) -> list[E] | None:
+        """Both lists as one; what is there twice counts once."""
+        if first is None or second is None:
+            return first if second is None else second
+        return self.distinct([*first, *second])
+
+
+def _attrs(value: Value) -> dict[str, str]:
+    """The members of an object as texts; unknown ones are left out."""
+    converted = convert(value, MAP_OF_STRING)
+    if converted.is_null:
+        return {}
+    known = {name: each for name, each in converted.fields.items() if each.is_known}
+    for each in known.values():
+        if each.is_null:
+            raise ConversionError("null value is not allowed")
+    return {name: each.text for name, each in known.items()}
+
+
+def _pairs(text: str) -> list[tuple[str, str, str]]:
+    """Key, value, and the whole of each `key=value` field."""
+    found: list[tuple[str, str, str]] = []
+    for each in fields(text):
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise BakeError(f"invalid value {each}")
+        found.append((key, value, each))
+    return found
+
+
+def _cache_from_text(text: str) -> list[CacheEntry]:
+    if "=" not in text:
+        return [CacheEntry("registry", {"ref": each}) for each in fields(text)]
+    type_, attrs = "", dict[str, str]()
+    for key, value, _ in _pairs(text):
+        if key.lower() == "type":
+            type_ = value
+        else:
+            attrs[key.lower()] = value
+    if not type_:
+        raise BakeError(f"type required for {quote(text)}")
+    return [CacheEntry(type_, attrs)]
+
+
+def _cache_from_object(value: Value) -> CacheEntry:
+    attrs = _attrs(value)
+    type_ = attrs.pop("type", "")
+    if not type_:
+        raise BakeError(f"type required for {quote(json.to_json(value))}")
+    return CacheEntry(type_, attrs)
+
+
+def _output_from_text(text: str) -> list[Output]:
+    found = fields(text)
+    if found == [text] and not text.startswith("type="):
+        return [Output("tar", {}, "-") if text == "-" else Output("local", {}, text)]
+    type_, dest, attrs = "", "", dict[str, str]()
+    for raw_key, value, _ in _pairs(text):
+        key = raw_key.lower().strip()
+        if key == "type":
+            type_ = value
+        elif key == "dest":
+            dest = value
+        else:
+            attrs[key] = value
+    return [_checked(Output(type_, attrs, dest))]
+
+
+def _output_from_object(value: Value) -> Output:
+    attrs = _attrs(value)
+    type_, dest = attrs.pop("type", ""), attrs.pop("dest", "")
+    return _checked(Output(type_, attrs, dest))
+
+
+def _checked(output: Output) -> Output:
+    if not output.type:
+        raise BakeError("type is required for output")
+    return output
+
+
+def _disabled(text: str) -> bool:
+    found = parse_bool(text)
+    if found is None:
+        raise BakeError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
+    return found
+
+
+def _attest_from_text(text: str) -> list[Attest]:
+    type_, disabled, attrs = "", False, dict[str, str]()
+    for key, value, whole in _pairs(text):
+        match key.lower().strip():
+            case "type":
+                type_ = value
+            case "disabled":
+                try:
+                    disabled = _disabled(value)
+                except BakeError as error:
+                    raise error.wrap(f"invalid value {whole}") from None
+            case _:
+                attrs[key] = value
+    if not type_:
+        raise BakeError("attestation type not specified")
+    return [Attest(type_, disabled, attrs)]
+
+
+def _attest_from_object(value: Value) -> Attest:
+    attrs = _attrs(value)
+    type_ = attrs.pop("type", "")
+    disabled = _disabled(attrs.pop("disabled")) if "disabled" in attrs else False
+    return Attest(type_, disabled, attrs)
+
+
+def _secret_from_text(text: str) -> list[Secret]:
+    try:
+        parts = fields(text)
+    except BakeError as error:
+        raise error.wrap("failed to parse csv secret") from None
+    found = {"type": "", "id": "", "src": "", "env": ""}
+    for part in parts:
+        raw_key, equals, value = part.partition("=")
+        key = raw_key.lower()
+        if not equals:
+            raise BakeError(f"invalid field '{part}' must be a key=value pair")
+        if key == "type" and value not in ("file", "env"):
+            raise BakeError(f"unsupported secret type {quote(value)}")
+        key = "src" if key == "source" else key
+        if key not in found:
+            raise BakeError(f"unexpected key '{key}' in '{part}'")
+        found[key] = value
+    secret = Secret(found["id"], found["src"], found["env"])
+    if found["type"] == "env" and not secret.env:
+        secret = Secret(secret.id, "", secret.src)
+    return [secret]
+
+
+_SECRET_TYPE = object_of(
+    {"id": STRING, "src": STRING, "env": STRING}, frozenset(("id", "src", "env"))
+)
+_SSH_TYPE = object_of({"id": STRING, "paths": LIST_OF_STRING}, frozenset(("id", "paths")))
+
+
+def _member(value: Value, name: str) -> str:
+    found = value.fields.get(name)
+    return "" if found is None or not isinstance(found.raw, str) else found.raw
+
+
+def _secret_from_object(value: Value) -> Secret:
+    found = convert(value, _SECRET_TYPE)
+    return Secret(_member(found, "id"), _member(found, "src"), _member(found, "env"))
+
+
+def _ssh_from_text(text: str) -> list[Ssh]:
+    id_, equals, paths = text.partition("=")
+    return [Ssh(id_, tuple(paths.split(",")) if equals else ())]
+
+
+def _ssh_from_object(value: Value) -> Ssh:
+    found = convert(value, _SSH_TYPE)
+    paths = found.fields.get("paths")
+    known = paths.items if paths is not None else ()
+    if any(each.is_null for each in known):
+        raise ConversionError("null value is not allowed")
+    return Ssh(_member(found, "id"), tuple(each.text for each in known))
+
+
+def _unique(entries: Sequence[E]) -> list[E]:
+    """Each entry once. Which of two stays, and where, is the original's way of removing them."""
+    found = list(entries)
+    for i in range(len(found) - 2, -1, -1):
+        for j in range(i + 1, len(found)):
+            if found[i] == found[j]:
+                found[j] = found[-1]
+                found.pop()
+                break
+    return found
+
+
+def _unique_attests(entries: Sequence[Attest]) -> list[Attest]:
+    return list({each.type: each for each in entries}.values())
+
+
+def _unique_secrets(entries: Sequence[Secret]) -> list[Secret]:
+    return list({each.id: each for each in entries}.values())
+
+
+def _unique_ssh(entries: Sequence[Ssh]) -> list[Ssh]:
+    return list({each.id: each for each in entries}.values())
+
+
+CACHES = Kind(MAP_OF_STRING, _cache_from_text, _cache_from_object, _unique)
+OUTPUTS = Kind(MAP_OF_STRING, _output_from_text, _output_from_object, _unique)
+ATTESTS = Kind(MAP_OF_STRING, _attest_from_text, _attest_from_object, _unique_attests)
+SECRETS = Kind(_SECRET_TYPE, _secret_from_text, _secret_from_object, _unique_secrets)
+SSH = Kind(_SSH_TYPE, _ssh_from_text, _ssh_from_object, _unique_ssh)
+
+
+def canonical_attest(kind: str, text: str) -> str:
+    """`true`, `false` or options as a whole attestation."""
+    enabled = parse_bool(text)
+    if enabled is None:
+        return f"type={kind},{text}"
+    return f"type={kind},disabled={'false' if enabled else 'true'}"

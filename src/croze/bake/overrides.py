@@ -1,0 +1,327 @@
+"""`--set`: values for fields of targets, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from croze.bake import glob
+from croze.bake.errors import BakeError
+from croze.bake.options.entries import (
+    ATTESTS,
+    CACHES,
+    OUTPUTS,
+    SECRETS,
+    SSH,
+    CacheEntry,
+    E,
+    Output,
+    Secret,
+)
+from croze.bake.options.fields import parse_bool
+from croze.bake.options.policy import parse_policy
+from croze.bake.options.resources import Resources
+from croze.bake.target import Target
+from croze.quote import quote
+
+_GATHERED = frozenset(
+    [
+        "output",
+        "cache-to",
+        "cache-from",
+        "tags",
+        "platform",
+        "secrets",
+        "ssh",
+        "attest",
+        "entitlements",
+        "network",
+        "annotations",
+        "policy",
+    ]
+)
+_NAMED = frozenset(("args", "contexts", "labels", "extra-hosts", "resources", "secret"))
+
+
+@dataclass(slots=True)
+class Override:
+    """What was given for one key: the last value, or all of them for keys that gather."""
+
+    value: str = ""
+    values: list[str] = field(default_factory=list)
+    append: bool = False
+
+
+@dataclass(slots=True)
+class Granted:
+    """What the command line itself asks for, it need not allow as well."""
+
+    read: list[str] = field(default_factory=list)
+    write: list[str] = field(default_factory=list)
+    network_host: bool = False
+    security_insecure: bool = False
+
+
+Overrides = dict[str, dict[str, Override]]
+"""By target and by key (with the name behind it, as in `args.NAME`)."""
+
+
+def parse_overrides(
+    given: Iterable[str], names: Sequence[str], environment: Mapping[str, str]
+) -> Overrides:
+    """`pattern.key[.name][+]=value`, for each target whose name fits the pattern."""
+    found: Overrides = {}
+    known = frozenset(names)
+    for text in given:
+        raw_key, equals, value = text.partition("=")
+        appends = raw_key.endswith("+")
+        full_key = raw_key.removesuffix("+")
+        keys = full_key.split(".", 2)
+        if len(keys) < 2:
+            raise BakeError(f"invalid override key {full_key}, expected target.name")
+        if not equals and keys[1] != "args":
+            raise BakeError(f"invalid override {text}, expected target.name=value")
+        for name in _expand(keys[0], names, known):
+            override = _read(keys, raw_key, value if equals else None, appends, environment)
+            if override is not None:
+                _add(found.setdefault(name, {}), keys[1:], override)
+            else:
+                found.setdefault(name, {})
+    return found
+
+
+def _expand(pattern: str, names: Sequence[str], known: frozenset[str]) -> Sequence[str]:
+    if pattern in known:
+        return [pattern]
+    try:
+        compiled = glob.compile_pattern(pattern)
+    except glob.BadPatternError as error:
+        raise BakeError(f"could not match targets with '{pattern}': {error}") from None
+    found = [name for name in names if glob.matches(compiled, name)]
+    if not found:
+        raise BakeError(f"could not find any target matching '{pattern}'")
+    return found
+
+
+def _read(
+    keys: list[str],
+    raw_key: str,
+    value: str | None,
+    appends: bool,
+    environment: Mapping[str, str],
+) -> Override | None:
+    """One override; None for an argument that takes its value from where it has none."""
+    key = keys[1]
+    if key in _GATHERED:
+        return Override("", [] if value is None else [value], appends)
+    if key in ("resources", "secret"):
+        if len(keys) != 3:
+            raise BakeError(f"invalid key {raw_key}, {key} requires name")
+        if appends:
+            raise BakeError(f"invalid key {raw_key}, {key} does not support append")
+    if key == "args":
+        if len(keys) != 3:
+            raise BakeError(f"invalid key {raw_key}, args requires name")
+        if value is None:
+            return Override(environment[keys[2]]) if keys[2] in environment else None
+    if key == "contexts" and len(keys) != 3:
+        raise BakeError(f"invalid key {raw_key}, contexts requires name")
+    # As in the original, keys that do not gather do not append either.
+    return Override(value or "")
+
+
+def _add(known: dict[str, Override], keys: list[str], override: Override) -> None:
+    full = ".".join(keys)
+    before = known.get(full)
+    if before is not None and keys[0] in _GATHERED:
+        override.values = [*before.values, *override.values]
+    known[full] = override
+
+
+def apply_overrides(target: Target, overrides: Mapping[str, Override], granted: Granted) -> None:
+    """Change the target as the overrides say."""
+    secrets: dict[str, Override] = {}
+    allowed: set[str] = set()
+    for full, override in overrides.items():
+        key, dot, name = full.partition(".")
+        if key in _NAMED and not dot:
+            example = {"extra-hosts": "<hostname>=<ip>", "secret": "<id>=<value>"}
+            shape = example.get(key, "<name>=<value>")
+            raise BakeError(f"invalid format for {key}, expecting {key}.{shape}")
+        if key == "secret":
+            secrets[name] = override
+        elif key == "secrets":
+            found = _entries(SECRETS.from_texts, override.values)
+            allowed.update(each.id for each in found)
+            target.secret = SECRETS.merged(target.secret, found) if override.append else found
+        elif key in _NAMED:
+            _set_named(target, key, name, override.value)
+        else:
+            _set(target, key, override, granted)
+    for id_, override in secrets.items():
+        _replace_secret(target, id_, override.value)
+        allowed.add(id_)
+    granted.read += [each.src for each in target.secret or () if each.id in allowed and each.src]
+
+
+def _entries(read: Callable[[Sequence[str]], list[E]], values: Sequence[str]) -> list[E]:
+    try:
+        return read(values)
+    except BakeError as error:
+        raise error.wrap("invalid value for outputs") from None
+
+
+def _set_named(target: Target, key: str, name: str, value: str) -> None:
+    match key:
+        case "args":
+            target.args = {**(target.args or {}), name: value}
+        case "labels":
+            target.labels = {**(target.labels or {}), name: value}
+        case "extra-hosts":
+            target.extra_hosts = {**(target.extra_hosts or {}), name: value}
+        case "contexts":
+            target.contexts = {**(target.contexts or {}), name: value}
+        case "resources":
+            target.resources = (target.resources or Resources()).with_field(name, value)
+
+
+def _set(target: Target, key: str, override: Override, granted: Granted) -> None:
+    value = override.value
+    match key:
+        case "context":
+            target.context = value
+        case "dockerfile":
+            target.dockerfile = value
+        case "target":
+            target.target = value
+        case "call":
+            target.call = value
+        case "shm-size":
+            target.shm_size = value
+        case "network":
+            target.network = value
+        case "no-cache":
+            target.no_cache = _bool(key, value)
+        case "pull":
+            target.pull = _bool(key, value)
+        case "push":
+            target.output = _pushed(target.output, _bool(key, value))
+        case "load":
+            if _bool(key, value):
+                target.output = _loaded(target.output)
+        case _:
+            _set_list(target, key, override, granted)
+
+
+def _set_list(target: Target, key: str, override: Override, granted: Granted) -> None:
+    values, append = override.values, override.append
+    match key:
+        case "tags":
+            target.tags = _joined(target.tags, values, append)
+        case "platform":
+            target.platforms = _joined(target.platforms, values, append)
+        case "no-cache-filter":
+            target.no_cache_filter = _joined(target.no_cache_filter, values, append)
+        case "ulimits":
+            target.ulimits = _joined(target.ulimits, values, append)
+        case "annotations":
+            target.annotations = _joined(target.annotations, values, True)
+        case "entitlements":
+            target.entitlements = _joined(target.entitlements, values, True)
+            granted.network_host |= "network.host" in values
+            granted.security_insecure |= "security.insecure" in values
+        case "attest":
+            try:
+                attests = ATTESTS.from_texts(values)
+            except BakeError as error:
+                raise error.wrap("invalid value for attest") from None
+            target.attest = ATTESTS.merged(target.attest, attests)
+        case "policy":
+            before = (target.policy or []) if append else []
+            target.policy = [*before, *(parse_policy(each) for each in values)]
+        case _:
+            _set_entries(target, key, override, granted)
+
+
+def _joined(before: list[str] | None, values: Sequence[str], append: bool) -> list[str]:
+    return [*(before or ()), *values] if append else list(values)
+
+
+def _set_entries(target: Target, key: str, override: Override, granted: Granted) -> None:
+    values, append = override.values, override.append
+    match key:
+        case "cache-from":
+            caches = CACHES.from_texts(values)
+            target.cache_from = CACHES.merged(target.cache_from, caches) if append else caches
+            granted.read += _local(target.cache_from or (), "src")
+        case "cache-to":
+            caches = CACHES.from_texts(values)
+            target.cache_to = CACHES.merged(target.cache_to, caches) if append else caches
+            granted.write += _local(target.cache_to or (), "dest")
+        case "ssh":
+            agents = _entries(SSH.from_texts, values)
+            target.ssh = SSH.merged(target.ssh, agents) if append else agents
+            granted.read += [path for each in target.ssh or () for path in each.paths]
+        case "output":
+            outputs = _entries(OUTPUTS.from_texts, values)
+            target.output = OUTPUTS.merged(target.output, outputs) if append else outputs
+            granted.write += [each.dest for each in target.output or () if each.dest]
+        case _:
+            raise BakeError(f"unknown key: {key}")
+
+
+def _local(caches: Iterable[CacheEntry], key: str) -> list[str]:
+    return [each.attrs[key] for each in caches if each.type == "local" and key in each.attrs]
+
+
+def _bool(key: str, value: str) -> bool:
+    found = parse_bool(value)
+    if found is None:
+        raise BakeError(f"invalid value {value} for boolean key {key}")
+    return found
+
+
+def _replace_secret(target: Target, id_: str, value: str) -> None:
+    """A declared secret takes its content from elsewhere."""
+    if not id_:
+        raise BakeError("invalid format for secret, expecting secret.<id>=<value>")
+    known = target.secret or []
+    if all(each.id != id_ for each in known):
+        raise BakeError(f"secret {quote(id_)} must be declared before it can be overridden")
+    (given,) = SECRETS.from_text(value)
+    if given.id and given.id != id_:
+        detail = f"does not match declared secret {quote(id_)}"
+        raise BakeError(f"secret override id {quote(given.id)} {detail}")
+    target.secret = [
+        Secret(id_, given.src, given.env) if each.id == id_ else each for each in known
+    ]
+
+
+def _pushed(outputs: list[Output] | None, push: bool) -> list[Output]:
+    found = list(outputs or ())
+    if push:
+        # Anything but a load to the docker store is taken for the one place to go.
+        found = [each.with_attr("push", "true") if each.type == "image" else each for each in found]
+        if all(each.type == "docker" for each in found):
+            found.append(Output("image", {"push": "true"}))
+        return found
+    kept: list[Output] = []
+    while found:
+        first = found.pop(0)
+        if first.type == "registry":
+            # The last takes the place of what is removed, as in the original.
+            if found:
+                found.insert(0, found.pop())
+            continue
+        kept.append(first.with_attr("push", "false") if first.type == "image" else first)
+    return kept
+
+
+def _loaded(outputs: list[Output] | None) -> list[Output]:
+    found = list(outputs or ())
+    for each in found:
+        if each.type == "docker" and not each.dest:
+            return found
+        if each.type not in ("docker", "image", "registry", "oci"):
+            return found
+    return [*found, Output("docker")]

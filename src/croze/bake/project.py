@@ -1,0 +1,90 @@
+"""All files of a project to one definition, whatever language each is in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from croze.bake import paths
+from croze.bake.compose.project import ComposeError, is_compose, read_compose
+from croze.bake.definition.read import Definition, read_definition
+from croze.bake.errors import BakeError, with_excerpt
+from croze.bake.functions.library import standard_library
+from croze.bake.hcl.bodies import parse_file
+from croze.bake.hcl.content import AnyBody, JsonBody, NativeBody
+from croze.bake.hcl.json_parser import parse_json_file
+from croze.bake.hcl.source import HclError
+from croze.bake.values.value import TooLargeError
+from croze.bake.world import File, Settings, World
+
+# A variable may need another one, and that one the next: as many levels as files have variables.
+_DEEPEST = 100_000
+
+
+def load_definition(files: Sequence[File], settings: Settings, world: World) -> Definition:
+    """Read and evaluate all files. BakeError if something is wrong, with the lines that are."""
+    data = {each.name: each.data for each in files}
+    definition = Definition()
+    try:
+        with _deep_recursion():
+            _load(files, settings, world, definition)
+    except HclError as error:
+        raise with_excerpt(error, data) from None
+    except TooLargeError as error:
+        raise BakeError(str(error)) from None
+    except RecursionError:
+        raise BakeError("the definitions depend on one another too deeply") from None
+    if settings.file_relative_paths:
+        paths.rebase(definition)
+    return definition
+
+
+def _load(files: Sequence[File], settings: Settings, world: World, definition: Definition) -> None:
+    compose: list[File] = []
+    bodies: list[AnyBody] = []
+    for file in files:
+        try:
+            if is_compose(file, settings, world):
+                compose.append(file)
+                continue
+            problem = None
+        except ComposeError as error:
+            problem = error
+        bodies.append(_parse(file, problem))
+    if compose:
+        read_compose(compose, settings, world, definition)
+    if bodies:
+        functions = standard_library(world)
+        read_definition(bodies, settings, world.environment, functions, definition)
+
+
+def _parse(file: File, compose_problem: ComposeError | None) -> AnyBody:
+    """A file in native syntax or JSON; without an ending it may be either."""
+    text = file.data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    if file.name.endswith(".json"):
+        return JsonBody(parse_json_file(text, file.name))
+    if file.name.endswith(".hcl"):
+        return NativeBody(parse_file(text, file.name))
+    try:
+        return NativeBody(parse_file(text, f"{file.name}.hcl"))
+    except HclError as error:
+        try:
+            return JsonBody(parse_json_file(text, f"{file.name}.json"))
+        except HclError:
+            pass
+        if compose_problem is None:
+            raise
+        why = f"parsing yaml: {compose_problem}, parsing hcl: {error}"
+        raise BakeError(f"failed to parse {file.name}: {why}") from None
+
+
+@contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Let chains of references be longer than the interpreter expects calls to be deep."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -1,0 +1,194 @@
+"""Which targets a command is about: patterns, groups, inheritance, overrides and links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from croze.bake import glob
+from croze.bake.definition.read import Definition
+from croze.bake.errors import BakeError
+from croze.bake.options.entries import Output
+from croze.bake.overrides import Granted, Overrides, apply_overrides, parse_overrides
+from croze.bake.paths import rebased
+from croze.bake.target import Group, Target
+from croze.bake.world import World
+from croze.quote import quote
+
+_LINK = "target:"
+
+_MOST_POLICIES = 1000
+
+
+@dataclass(slots=True)
+class Selection:
+    """What is built: targets by name, and the groups that led to them."""
+
+    targets: dict[str, Target] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    granted: Granted = field(default_factory=Granted)
+
+
+def select_targets(
+    definition: Definition, names: Sequence[str], overrides: Iterable[str], world: World
+) -> Selection:
+    """Resolve the named targets and groups, and all targets that these link to."""
+    selector = _Selector(definition)
+    wanted = dict.fromkeys(
+        each for name in names for each in selector.matching(name.replace(".", "_"))
+    )
+    every_target = [each.name for each in definition.targets]
+    selector.overrides = parse_overrides(overrides, every_target, world.environment)
+    selection = selector.selection
+    for name in wanted:
+        targets, groups = selector.members(name)
+        for target in targets:
+            if target not in selection.targets:
+                selection.targets[target] = selector.resolved(target)
+        for group in groups:
+            selection.groups[group] = selector.groups[group]
+    selector.add_default(list(wanted))
+    for name in list(selection.targets):
+        selector.link(name, selection.targets[name], [])
+    return selection
+
+
+class _Selector:
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.groups: dict[str, Group] = {}
+        for group in definition.groups:
+            self.groups.setdefault(group.name, group)
+        self.targets: dict[str, Target] = {}
+        for target in definition.targets:
+            self.targets.setdefault(target.name, target)
+        self.overrides: Overrides = {}
+        self.selection = Selection()
+        self._linked: set[str] = set()
+
+    def matching(self, name: str) -> list[str]:
+        if not glob.has_wildcard(name):
+            return [name]
+        found: list[str] = []
+        try:
+            pattern = glob.compile_pattern(name)
+            known = [each.name for each in self.definition.groups]
+            known += [each.name for each in self.definition.targets]
+            found = [each for each in known if glob.matches(pattern, each)]
+        except glob.BadPatternError:
+            pass
+        if not found:
+            raise BakeError(f"could not find any target matching {quote(name)}")
+        return found
+
+    def members(self, name: str) -> tuple[list[str], list[str]]:
+        """The targets that a name stands for, and the groups on the way to them.
+
+        As in the original, a group in a group counts for a target if it has no members, or is
+        among its own.
+        """
+        targets: dict[str, None] = {}
+        groups: dict[str, None] = {}
+        inside: set[str] = set()
+        waiting: list[tuple[str, bool]] = [(name, False)]
+        while waiting:
+            each, leaving = waiting.pop()
+            if leaving:
+                inside.discard(each)
+            elif (
+                each not in self.groups
+                or each in inside
+                or (not self.groups[each].targets and each != name)
+            ):
+                targets[each] = None
+            elif each not in groups:
+                inside.add(each)
+                waiting.append((each, True))
+                waiting.extend((member, False) for member in reversed(self.groups[each].targets))
+            groups.update(dict.fromkeys([each] if each in self.groups else []))
+        return list(targets), list(groups)
+
+    def resolved(self, name: str) -> Target:
+        """The target with all it inherits and all that overrides it."""
+        target = self._inherited(name, {}).copy()
+        target.inherits = None
+        if target.context is None:
+            base = target.bases.default if target.bases.use_default else None
+            target.context = "." if base is None else rebased(base, ".")
+        target.dockerfile = target.dockerfile or "Dockerfile"
+        return target
+
+    def _inherited(self, name: str, visited: dict[str, Target | None]) -> Target:
+        """Ancestors first. A target that inherits from itself gets nothing from that."""
+        found = self.targets.get(name)
+        if found is None:
+            raise BakeError(f"failed to find target {name}")
+        visited[name] = None
+        inherited = Target()
+        for parent in found.inherits or ():
+            ancestor = visited[parent] if parent in visited else self._inherited(parent, visited)
+            if ancestor is not None:
+                inherited.merge(ancestor)
+        merged = Target()
+        merged.merge(inherited)
+        merged.merge(found)
+        merged.name = found.name
+        merged.inherits = None  # or it would double where a target is inherited twice
+        if len(merged.policy or ()) > _MOST_POLICIES:
+            raise BakeError(f"target {name} has more than {_MOST_POLICIES} policies")
+        apply_overrides(merged, self.overrides.get(name, {}), self.selection.granted)
+        merged.normalize()
+        visited[name] = merged
+        return merged
+
+    def add_default(self, names: list[str]) -> None:
+        """What was asked for is the group `default`, unless that was what was asked for."""
+        groups = self.selection.groups
+        for name in names:
+            if name == "default" and "default" in groups:
+                continue
+            known = groups.get("default", Group("default"))
+            groups["default"] = Group("default", [*known.targets, name], known.description)
+        if "default" in groups:
+            known = groups["default"]
+            ordered = sorted(dict.fromkeys(known.targets))
+            groups["default"] = Group("default", ordered, known.description)
+
+    def link(self, name: str, target: Target, path: list[str]) -> None:
+        """Resolve the targets whose results this one uses as contexts."""
+        path = [*path, name]
+        for value in (target.contexts or {}).values():
+            if not value.startswith(_LINK):
+                continue
+            other = value.removeprefix(_LINK)
+            if other == name:
+                raise BakeError(f"target {other} cannot link to itself")
+            if other in path:
+                raise BakeError(f"infinite loop from {name} to {other}")
+            linked = self.selection.targets.get(other)
+            if linked is None:
+                linked = self.resolved(other)
+                linked.output = [Output("cacheonly")]
+                linked.linked = True
+                self.selection.targets[other] = linked
+            if other not in self._linked:
+                self.link(other, linked, path)
+                self._linked.add(other)
+            _inherit_entitlements(target, linked)
+            _check_platforms(name, target, other, linked)
+
+
+def _inherit_entitlements(target: Target, linked: Target) -> None:
+    added = [each for each in linked.entitlements or () if each not in (target.entitlements or ())]
+    if added:
+        target.entitlements = [*(target.entitlements or ()), *added]
+
+
+def _check_platforms(name: str, target: Target, other: str, linked: Target) -> None:
+    own, theirs = target.platforms or (), linked.platforms or ()
+    if len(own) > 1 and len(theirs) > 1 and not set(own) <= set(theirs):
+        raise BakeError(
+            f"target {other} can't be used by {name} because its platforms "
+            f"[{' '.join(own)}] are not a "
+            f"subset of [{' '.join(theirs)}]"
+        )

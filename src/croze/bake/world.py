@@ -1,0 +1,49 @@
+"""What evaluation asks of its caller: the environment, the clock, files that others name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from croze.bake.functions.surroundings import Surroundings
+
+
+class World(Surroundings, Protocol):
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables; none if looking them up is turned off."""
+        ...
+
+    @property
+    def directory(self) -> str:
+        """The working directory, absolute: what relative paths in compose files are relative to."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Something that the user should know of, though it stops nothing."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """A file that a definition names. OSError with its usual message if it cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A definition, by the name it was asked for with (`-` for standard input)."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says about evaluation.
+
+    `builtins` are variables that files cannot define; `variables` override those that files do.
+    """
+
+    builtins: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    file_relative_paths: bool = False

@@ -1,0 +1,175 @@
+"""`croze bake`: targets from Bake and compose files, printed, listed or built."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from croze.bake.entitlements import missing, parse_allow
+from croze.bake.errors import BakeError
+from croze.bake.options.entries import canonical_attest
+from croze.bake.options.policy import Policy, parse_policy
+from croze.bake.printing import as_json, plain_selection
+from croze.bake.project import load_definition
+from croze.bake.requests import make_requests
+from croze.bake.select import Selection, select_targets
+from croze.bake.world import Settings
+from croze.cli.bake_files import file_relative_paths, names_from_environment, read_local_files
+from croze.cli.bake_list import parse_list, print_list
+from croze.cli.bake_options import options_of
+from croze.cli.bake_privileges import ask
+from croze.cli.bake_world import LocalWorld, existing_path
+from croze.cli.call import parse_call
+from croze.cli.flags import Flags, UsageError
+from croze.image import platform as platforms
+from croze.quote import quote
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+    from croze.client.options import BuildOptions
+
+
+@functools.cache
+def flags() -> Flags:
+    """The flags, in buildx's order."""
+    made = Flags("croze bake", "Build from a file", "[OPTIONS] [TARGET...]")
+    made.texts("--allow", help="Allow build to access specified resources")
+    made.text("--call", help='Set method for evaluating build ("check", "outline", "targets")')
+    made.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
+    made.texts("-f", "--file", help="Build definition file")
+    made.text("--list", help="List targets or variables")
+    made.switch("--list-targets", help="", hidden=True)
+    made.switch("--list-variables", help="", hidden=True)
+    made.switch("--load", help='Shorthand for "--set=*.output=type=docker". Conditional.')
+    made.text("--metadata-file", help="Write build result metadata to a file")
+    made.choice("--no-cache", help="Do not use cache when building the image")
+    made.texts("--policy", help="Global policy evaluation options")
+    made.switch("--print", help="Print the options without building")
+    made.text("--progress", help="Set type of progress output")
+    made.text("--provenance", help='Shorthand for "--set=*.attest=type=provenance"')
+    made.choice("--pull", help="Always attempt to pull all referenced images")
+    made.switch("--push", help='Shorthand for "--set=*.output=type=registry". Conditional.')
+    made.text("--sbom", help='Shorthand for "--set=*.attest=type=sbom"')
+    made.texts("--set", help='Override target value (e.g., "targetpattern.key=value")')
+    made.texts("--var", help='Set a variable value (e.g., "name=value")')
+    made.add_argument("targets", metavar="TARGET", nargs="*")
+    return made
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    read = _read(argv, common)
+    call = parse_call(read.call)
+    overrides = _overrides(read, call.name)
+    policies, policy_off = _policies(read.policy)
+    allowed = parse_allow(read.allow)
+    listed = read.list or ("targets" if read.list_targets else "")
+    listed = listed or ("variables" if read.list_variables else "")
+    if read.print and listed:
+        raise BakeError("--print and --list are mutually exclusive")
+    files = read_local_files(read.file or names_from_environment())
+    if not files:
+        raise BakeError("couldn't find a bake definition")
+    world = LocalWorld()
+    definition = load_definition(files, _settings(read), world)
+    if listed:
+        print_list(parse_list(listed), definition)
+        return 0
+    names = read.targets or ["default"]
+    selection = select_targets(definition, names, [*overrides, *policies], world)
+    _finish(selection, policy_off)
+    requests = make_requests(selection)
+    builds = {name: options_of(request) for name, request in requests.items()}
+    _check(builds)
+    if read.print:
+        print(as_json(plain_selection(selection)))
+        return 0
+    allowed.grant(selection.granted)
+    allowed.read.append(os.getcwd())
+    allowed.write.append(os.getcwd())
+    wanted = missing(allowed, requests, existing_path)
+    ask(wanted, remote=False, may_ask=read.progress != "rawjson")
+    raise BakeError("building targets is not supported yet: use --print, and croze build")
+
+
+def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
+    try:
+        return flags().read(argv, common)
+    except UsageError as error:
+        raise BakeError(str(error)) from None
+
+
+def _check(builds: Mapping[str, BuildOptions]) -> None:
+    from croze.client.checks import check_options
+
+    for name in sorted(builds):
+        check_options(builds[name])
+
+
+def _settings(read: argparse.Namespace) -> Settings:
+    builtins = {
+        "BAKE_CMD_CONTEXT": "cwd://",
+        "BAKE_LOCAL_PLATFORM": platforms.format(platforms.default_platform()),
+    }
+    return Settings(builtins, _variables(read.var), file_relative_paths())
+
+
+def _variables(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        if not text:
+            continue
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BakeError(f"invalid variable {quote(text)}, expected key=value")
+        if not name:
+            raise BakeError(f"invalid variable {quote(text)}, key is empty")
+        found[name] = value
+    return found
+
+
+def _overrides(read: argparse.Namespace, call: str) -> list[str]:
+    """What the shorthand flags stand for, after what is set in so many words."""
+    found = list(read.set)
+    if read.push:
+        found.append("*.push=true")
+    if read.load:
+        found.append("*.load=true")
+    if call:
+        found.append(f"*.call={call}")
+    for flag, key in ((read.no_cache, "no-cache"), (read.pull, "pull")):
+        if flag is not None:
+            found.append(f"*.{key}={'true' if flag else 'false'}")
+    for kind in ("sbom", "provenance"):
+        text = getattr(read, kind)
+        if text:
+            found.append(f"*.attest={canonical_attest(kind, text)}")
+    return found
+
+
+def _policies(given: Sequence[str]) -> tuple[list[str], bool]:
+    """Policies for all targets as overrides, and whether they are turned off altogether."""
+    parsed = [parse_policy(text) for text in given]
+    for policy in parsed:
+        where = "define policy files in the bake definition"
+        if policy.files:
+            raise BakeError(f"--policy does not accept filename; {where}")
+        if policy.reset:
+            where = "define policy composition in the bake definition"
+            raise BakeError(f"--policy does not accept reset; {where}")
+        if policy.disabled:
+            if policy.strict is not None or policy.log_level is not None or len(parsed) > 1:
+                raise BakeError("disabled policy cannot be combined with other policy flags")
+            return [], True
+    return [f"*.policy+={text}" for text in given], False
+
+
+def _finish(selection: Selection, policy_off: bool) -> None:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    for target in selection.targets.values():
+        if policy_off:
+            target.policy = [Policy(disabled=True)]
+        if epoch and "SOURCE_DATE_EPOCH" not in (target.args or {}):
+            target.args = {**(target.args or {}), "SOURCE_DATE_EPOCH": epoch}

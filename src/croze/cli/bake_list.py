@@ -1,0 +1,63 @@
+"""`croze bake --list`: targets or variables, as a table or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from croze.bake.definition.read import Definition
+from croze.bake.errors import BakeError
+from croze.bake.options.fields import fields
+from croze.bake.printing import (
+    as_json,
+    list_targets,
+    list_variables,
+    target_rows,
+    variable_rows,
+)
+from croze.gotypes.tabwriter import align
+from croze.quote import quote
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    type: str
+    format: str
+
+
+def parse_list(text: str) -> ListRequest:
+    found = fields(text)
+    type_, format_ = "", ""
+    if found == [text] and not text.startswith("type="):
+        type_ = text
+    else:
+        for field in found:
+            raw_key, equals, value = field.partition("=")
+            key = raw_key.lower().strip()
+            if not equals:
+                raise BakeError(f"invalid value {field}")
+            if key == "type":
+                type_ = value
+            elif key == "format":
+                format_ = value
+            else:
+                raise BakeError(f"unexpected key '{key}' in '{field}'")
+    if type_ not in ("targets", "variables"):
+        raise BakeError(f"invalid list type {quote(type_)}")
+    if format_ not in ("", "table", "json"):
+        raise BakeError(f"invalid list format {quote(format_)}")
+    return ListRequest(type_, format_ or "table")
+
+
+def print_list(request: ListRequest, definition: Definition) -> None:
+    if request.type == "targets":
+        entries = list_targets(definition)
+        rows = target_rows(entries)
+    else:
+        entries = list_variables(definition)
+        rows = variable_rows(definition)
+    print(as_json(entries) if request.format == "json" else _table(rows))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return align("\n".join("\t".join(row) for row in rows), min_width=1, pad="\t")

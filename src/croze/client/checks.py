@@ -1,0 +1,45 @@
+"""What can be told to be wrong with a build before anything is asked of a daemon."""
+
+from __future__ import annotations
+
+from croze.client import flags_image, flags_run, flags_session, outputs
+from croze.client.flags_output import Output
+from croze.client.options import BuildOptions
+from croze.errors import CrozeError
+
+
+def check_options(options: BuildOptions) -> None:
+    """Raises what making a plan and lending it would: for secrets and keys that are not there, for
+    outputs that lead nowhere, for limits that are none. Nothing is kept open."""
+    _check_secrets(options)
+    _check_ssh(options)
+    outputs.create_exports(
+        [each for each in options.outputs if isinstance(each, Output)],
+        push=options.push,
+        load=options.load,
+    )
+    flags_image.parse_annotations(options.annotations)
+    flags_run.parse_ulimits(options.ulimits)
+    flags_run.parse_resources(options.resources)
+
+
+def _check_secrets(options: BuildOptions) -> None:
+    secrets = flags_session.parse_secrets(options.secrets)
+    if secrets:
+        from croze.session.provide_secrets import SecretSource, SecretsProvider
+
+        SecretsProvider([SecretSource(s.id, s.src, s.env) for s in secrets])
+
+
+def _check_ssh(options: BuildOptions) -> None:
+    agents = flags_session.parse_ssh(options.ssh)
+    if not agents:
+        return
+    from croze.session.provide_ssh import AgentSource, SshProvider
+
+    for agent in agents:
+        try:
+            SshProvider([AgentSource(agent.id, agent.paths)]).close()
+        except CrozeError as error:
+            shown = f"{{{agent.id} [{' '.join(agent.paths)}] false}}"
+            raise error.wrap(f"failed to convert agent config {shown}") from None

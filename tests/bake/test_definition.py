@@ -1,0 +1,98 @@
+"""What files together mean: variables, merging, `--set`, links, listing."""
+
+from __future__ import annotations
+
+import pytest
+
+from croze.bake.errors import BakeError
+from tests.bake.world import FakeWorld, printed, select
+
+VARIABLE = 'variable "V" {\n  type = list(number)\n  default = [1]\n}\n'
+SHOWS = 'target "default" {\n  args = { x = jsonencode(V) }\n}\n'
+
+
+def shown(**given: str) -> object:
+    world = FakeWorld(environment=given)
+    found = printed(VARIABLE + SHOWS, world=world)["target"]["default"]["args"]
+    assert isinstance(found, dict)
+    return found["x"]
+
+
+def test_variables_from_the_environment_are_of_their_type() -> None:
+    assert shown() == "[1]"
+    assert shown(V="2,3") == "[2,3]"
+    assert shown(V_JSON="[4]") == "[4]"
+    with pytest.raises(BakeError, match="failed to convert"):
+        shown(V="a,b")
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    world = FakeWorld(environment={"V": "2"})
+    found = printed(VARIABLE + SHOWS, variables={"V": "9"}, world=world)
+    assert found["target"]["default"]["args"] == {"x": "[9]"}
+
+
+def test_later_files_add_to_earlier_ones() -> None:
+    files = {
+        "a.hcl": 'target "app" {\n args = { a = 1, b = 1 }\n tags = ["x"]\n}\n',
+        "b.json": '{"target": {"app": {"args": {"b": "2"}, "tags": ["y"]}}}',
+        "compose.yaml": "services:\n  web:\n    build: ./web\n",
+    }
+    found = printed(files, ["app", "web"])["target"]
+    assert found["app"]["args"] == {"a": "1", "b": "2"}
+    assert found["app"]["tags"] == ["y"]
+    assert found["web"]["context"] == "web"
+
+
+def test_set_with_patterns_and_appending() -> None:
+    text = (
+        'target "ab" { tags = ["x"] }\ntarget "ac" {}\ngroup "default" { targets = ["ab", "ac"] }'
+    )
+    found = printed(text, sets=["a*.tags+=y", "ac.args.K=v", "*.platform=linux/arm64"])["target"]
+    assert found["ab"]["tags"] == ["x", "y"]
+    assert found["ac"]["args"] == {"K": "v"}
+    assert found["ab"]["platforms"] == ["linux/arm64"]
+    with pytest.raises(BakeError, match="could not find any target matching 'z'"):
+        printed(text, sets=["z.tags=y"])
+
+
+def test_only_what_is_asked_for_is_built_and_what_it_links_to() -> None:
+    text = 'target "a" { contexts = { base = "target:b" } }\ntarget "b" {}\ntarget "c" {}\n'
+    selection = select({"docker-bake.hcl": text}, ["a"])
+    assert sorted(selection.targets) == ["a", "b"]
+    assert selection.targets["b"].linked
+    assert not selection.targets["a"].linked
+
+
+def test_an_error_has_the_lines_it_is_about() -> None:
+    with pytest.raises(BakeError) as caught:
+        printed('target "default" {\n  tags = [nope]\n}\n')
+    [detail] = caught.value.details
+    assert getattr(detail, "filename", "") == "docker-bake.hcl"
+
+
+def test_a_matrix_makes_a_group_of_its_targets() -> None:
+    text = 'target "t" {\n matrix = { v = ["1.0", "2"] }\n name = "t${replace(v, ".", "-")}"\n}\n'
+    found = printed(text, ["t"])
+    assert found["group"]["t"]["targets"] == ["t1-0", "t2"]
+    assert sorted(found["target"]) == ["t1-0", "t2"]
+
+
+def test_a_matrix_without_bounds_is_refused() -> None:
+    axes = ", ".join(f"a{n} = range(0, 1000)" for n in range(3))
+    with pytest.raises(BakeError):
+        printed(f'target "t" {{\n matrix = {{ {axes} }}\n name = "t${{a0}}"\n}}\n', ["t"])
+
+
+def test_groups_that_double_at_each_level_are_resolved_at_once() -> None:
+    levels = 60
+    groups = [f'group "g{n}" {{ targets = ["g{n + 1}", "g{n + 1}"] }}' for n in range(levels)]
+    text = "\n".join([*groups, f'target "g{levels}" {{}}', ""])
+    assert list(printed(text, ["g0"])["target"]) == [f"g{levels}"]
+
+
+def test_targets_that_inherit_twice_at_each_level_are_resolved_at_once() -> None:
+    levels = 40
+    targets = [f'target "t{n}" {{ inherits = ["t{n + 1}", "t{n + 1}"] }}' for n in range(levels)]
+    text = "\n".join([*targets, f'target "t{levels}" {{ args = {{ x = 1 }} }}', ""])
+    assert printed(text, ["t0"])["target"]["t0"]["args"] == {"x": "1"}
