@@ -214,6 +214,12 @@ async def test_sources_are_asked_for_metadata(tmp_path: Path) -> None:
         await c.stub.ResolveSourceMeta(
             pb.ResolveSourceMetaRequest(Source=layout), metadata=METADATA
         )
+        # A policy may put one of these in an image's place, which clients find out so.
+        local = ops_pb2.SourceOp(identifier="local://folder")
+        answer = await c.stub.ResolveSourceMeta(
+            pb.ResolveSourceMetaRequest(Source=local), metadata=METADATA
+        )
+        assert answer == pb.ResolveSourceMetaResponse(Source=local)
     assert world.calls == [f"{BUSYBOX} local ['client']", f"l@sha256:{'2' * 64} store s2"]
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from croze.gateway.bridge import Bridge
 
 IMAGE, LAYOUT = "docker-image", "oci-layout"
+_SILENT = frozenset({"local", f"{IMAGE}+blob", f"{LAYOUT}+blob"})
+"""Of these nothing is known but what a policy has put into their place."""
 _ALGORITHMS = {
     gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA256: "sha256",
     gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA384: "sha384",
@@ -32,6 +34,8 @@ async def resolve(
     scheme = request.Source.identifier.partition("://")[0]
     if scheme in (IMAGE, LAYOUT):
         return await _image(bridge, request, scheme)
+    if scheme in _SILENT:
+        return gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
     facts = await bridge.source_facts(request.Source, _wanted(request), log_name=request.LogName)
     response = gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
     if facts.git is not None:
