@@ -9,7 +9,7 @@ import pytest
 from croze.api import control_pb2
 from croze.api.attrs import to_attrs
 from croze.errors import InvalidRequest
-from croze.history.filters import duration_ns, fields, select
+from croze.history.filters import fields, select
 from tests.history.conftest import record
 
 
@@ -84,11 +84,3 @@ def test_csv() -> None:
     assert fields('a,"b,""c""",d') == ["a", 'b,"c"', "d"]
     assert fields("a,,b,") == ["a", "", "b", ""]
     assert fields("") == []
-
-
-def test_durations() -> None:
-    assert duration_ns("1h2m3.5s") == 3723_500_000_000
-    assert duration_ns("-1ms") == -1_000_000
-    assert duration_ns("0") == 0
-    assert duration_ns("1") is None
-    assert duration_ns("s") is None

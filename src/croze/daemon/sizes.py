@@ -10,20 +10,10 @@ import re
 from dataclasses import dataclass
 
 from croze.errors import InvalidRequest
+from croze.gotypes.duration import DurationError, parse_duration
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?(b?|[kmgtp](?:i?b)?)", re.IGNORECASE)
-_SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_SPAN_SECONDS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
 _UNKNOWN_DISK_BYTES = 2 * 10**9
 
 
@@ -103,13 +93,12 @@ class Duration:
         """From a number of seconds, or Go's text such as `1h30m`. Raises `InvalidRequest`."""
         text = str(value)
         digits = text.lstrip("+-")
-        sign = -1.0 if text.startswith("-") else 1.0
         if not text or digits.isdigit():
-            return cls(sign * float(digits or 0))
-        spans = _SPAN.findall(digits)
-        if not spans or "".join(number + unit for number, unit in spans) != digits:
-            raise InvalidRequest(f"invalid duration {text}")
-        return cls(sign * sum(float(number) * _SPAN_SECONDS[unit] for number, unit in spans))
+            return cls(float(digits or 0) * (-1 if text.startswith("-") else 1))
+        try:
+            return cls(parse_duration(text) / 1e9)
+        except DurationError:
+            raise InvalidRequest(f"invalid duration {text}") from None
 
 
 @dataclass(frozen=True)

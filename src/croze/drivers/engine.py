@@ -6,6 +6,7 @@ Source: Docker Engine API (`/grpc`, upgrade to h2c); docker/cli `cli/connhelper`
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,11 +14,11 @@ from urllib.parse import urlsplit
 
 from croze.builders.contexts import DockerContext, TlsFiles
 from croze.drivers.commands import process_streams
+from croze.drivers.sockets import open_socket
 from croze.drivers.tunnel import Streams
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 
 HEAD_LIMIT_BYTES = 64 * 1024
-CONNECT_TIMEOUT_S = 20.0
 
 
 @asynccontextmanager
@@ -39,22 +40,15 @@ async def engine_streams(context: DockerContext) -> AsyncIterator[Streams]:
 
 
 async def _dialled(context: DockerContext) -> Streams:
-    url = urlsplit(context.host)
+    secure = None if context.tls is None else _ssl_context(context.tls)
+    host = re.sub(r"^https?://", "tcp://", context.host)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            if url.scheme == "unix":
-                return await asyncio.open_unix_connection(url.path)
-            if url.scheme in ("tcp", "http", "https"):
-                secure = None if context.tls is None else _ssl_context(context.tls)
-                port = url.port or (2375 if secure is None else 2376)
-                return await asyncio.open_connection(url.hostname, port, ssl=secure)
-    except (OSError, TimeoutError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "timed out"
+        return await open_socket(host, secure, port=2375 if secure is None else 2376)
+    except Unavailable as error:
         raise Unavailable(
             f"Cannot connect to the Docker daemon at {context.host}. "
-            f"Is the docker daemon running? ({reason})"
+            f"Is the docker daemon running? ({error})"
         ) from None
-    raise InvalidRequest(f"unsupported docker endpoint {context.host} of context {context.name}")
 
 
 def _ssl_context(files: TlsFiles) -> ssl.SSLContext:

@@ -21,28 +21,38 @@ CONNECT_TIMEOUT_S = 20.0
 @asynccontextmanager
 async def socket_streams(address: str, tls: Tls | None = None) -> AsyncIterator[Streams]:
     """Of `unix://…` or `tcp://…`. Raises `Unavailable` and `InvalidRequest`."""
+    secure, name = (None, "") if tls is None else (_context(tls), tls.server_name)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            reader, writer = await _opened(address, tls)
-    except (OSError, TimeoutError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "timed out"
-        raise Unavailable(f"could not dial {address}: {reason}") from None
+        reader, writer = await open_socket(address, secure, server_name=name)
+    except Unavailable as error:
+        raise Unavailable(f"could not dial {address}: {error}") from None
     try:
         yield reader, writer
     finally:
         writer.close()
 
 
-async def _opened(address: str, tls: Tls | None) -> Streams:
+async def open_socket(
+    address: str, secure: ssl.SSLContext | None, *, port: int = 0, server_name: str = ""
+) -> Streams:
+    """A connection to `unix://…` or `tcp://…` (`port` where the address names none). Raises
+    `Unavailable` with the reason alone, and `InvalidRequest` for another kind of address."""
     url = urlsplit(address)
-    if url.scheme == "unix":
-        return await asyncio.open_unix_connection(url.path)
-    if url.scheme == "tcp":
-        secure = None if tls is None else _context(tls)
-        name = tls.server_name or None if tls is not None else None
-        return await asyncio.open_connection(
-            url.hostname, url.port, ssl=secure, server_hostname=name
-        )
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            if url.scheme == "unix":
+                return await asyncio.open_unix_connection(url.path)
+            if url.scheme == "tcp":
+                name = server_name or url.hostname
+                return await asyncio.open_connection(
+                    url.hostname,
+                    url.port or port,
+                    ssl=secure,
+                    server_hostname=None if secure is None else name,
+                )
+    except (OSError, TimeoutError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "timed out"
+        raise Unavailable(reason) from None
     raise InvalidRequest(f"address {address} must be unix:// or tcp://")
 
 

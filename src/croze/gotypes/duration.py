@@ -17,6 +17,7 @@ _UNITS = {
     "h": 3600 * 10**9,
 }
 _SECOND = 10**9
+_MOST = (1 << 63) - 1
 _PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 
 
@@ -49,9 +50,13 @@ def parse_duration(text: str) -> int:
 
 
 def _ns(whole: str, fraction: str, unit: int) -> int:
-    fraction = fraction[:20]
-    scaled: int = int(fraction or "0") * unit // 10 ** len(fraction)
-    return int(whole[:40] or "0") * unit + scaled
+    """A fraction counts as Go's floats have it, as many digits of it as 63 bits hold."""
+    value, scale = 0, 1.0
+    for digit in fraction[:20]:
+        if value > _MOST // 10 or value * 10 + int(digit) > _MOST + 1:
+            break
+        value, scale = value * 10 + int(digit), scale * 10
+    return int(whole[:40] or "0") * unit + int(float(value) * (unit / scale))
 
 
 def format_duration(ns: int) -> str:

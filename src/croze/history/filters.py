@@ -16,6 +16,7 @@ from datetime import datetime
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs
 from croze.errors import InvalidRequest
+from croze.gotypes.duration import DurationError, parse_duration
 from croze.llb.giturl import parse_git_url
 from croze.store import filters as containerd
 
@@ -110,9 +111,10 @@ def _value(record: Record, key: str) -> int:
 
 def _moment_s(value: str) -> int:
     """A time, or so long ago."""
-    ago = duration_ns(value)
-    if ago is not None:
-        return int(time.time() - ago / 1e9)
+    try:
+        return int(time.time() - parse_duration(value) / 1e9)
+    except DurationError:
+        pass  # then it is a time
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -123,33 +125,10 @@ def _moment_s(value: str) -> int:
 
 
 def _duration_ns(value: str) -> int:
-    found = duration_ns(value)
-    if found is None:
-        raise InvalidRequest(f"invalid duration {value}")
-    return found
-
-
-_DURATION = re.compile(r"([+-]?)((?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0)")
-_SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_SPAN_NS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "μs": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3600 * 10**9,
-}
-
-
-def duration_ns(value: str) -> int | None:
-    """Nanoseconds of Go's text for durations (`time.ParseDuration`); None if it is not one."""
-    match = _DURATION.fullmatch(value)
-    if match is None:
-        return None
-    total = sum(round(float(n) * _SPAN_NS[unit]) for n, unit in _SPAN.findall(match.group(2)))
-    return -total if match.group(1) == "-" else total
+    try:
+        return parse_duration(value)
+    except DurationError:
+        raise InvalidRequest(f"invalid duration {value}") from None
 
 
 def _shown(record: Record) -> containerd.Fields:
