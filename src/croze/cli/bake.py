@@ -91,7 +91,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     allowed.write.append(os.getcwd())
     wanted = missing(allowed, requests, existing_path)
     ask(wanted, remote=False, may_ask=read.progress != "rawjson")
-    raise BakeError("building targets is not supported yet: use --print, and croze build")
+    from croze.cli.bake_build import Wanted, build
+
+    return build(Wanted(selection, requests, builds, call), read, common)
 
 
 def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:

@@ -103,7 +103,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.context is None:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     call = parse_call(read.call)
-    mode = progress_mode(read)
+    mode = progress_mode(read.progress, quiet=read.quiet)
     there = reach(common, platforms=read.platform or default_platform())
     interrupt_on_sigterm()
 
@@ -180,17 +180,17 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
 
 
-def progress_mode(read: argparse.Namespace) -> str:
+def progress_mode(progress: str, *, quiet: bool = False, command: str = "croze build") -> str:
     """What `--progress` and `--quiet` say; `none` is buildx's other word for quiet."""
-    if read.quiet:
-        if read.progress not in ("", "auto", "quiet"):
-            message = f"progress={read.progress} and quiet cannot be used together"
-            raise UsageError(message, "croze build")
+    if quiet:
+        if progress not in ("", "auto", "quiet"):
+            message = f"progress={progress} and quiet cannot be used together"
+            raise UsageError(message, command)
         return "quiet"
-    mode = str(read.progress)
+    mode = progress
     mode = "quiet" if mode == "none" else mode or "auto"
     if mode not in PROGRESS:
-        raise UsageError(f"invalid progress mode {mode}: use {', '.join(PROGRESS)}", "croze build")
+        raise UsageError(f"invalid progress mode {mode}: use {', '.join(PROGRESS)}", command)
     return mode
 
 

@@ -180,6 +180,13 @@ async def _provenance(
     """What goes into the metadata file of how the result came to be."""
     if not options.metadata_file or call_name(options.call):
         return {}
+    return await recorded_provenance(client, ref, show)
+
+
+async def recorded_provenance(
+    client: Client, ref: str, show: Callable[[control_pb2.StatusResponse], None]
+) -> dict[str, object]:
+    """What the daemon's record of a build says of how its result came to be."""
     from croze.client import provenance
     from croze.progress.own import own_step
 

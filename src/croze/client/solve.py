@@ -24,6 +24,7 @@ from croze.api.attrs import to_attrs
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
+from croze.client.held import OnResult, solve_held
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToLayout
 from croze.grpc_errors import from_rpc_error
@@ -51,11 +52,13 @@ async def solve(
     on_status: OnStatus | None = None,
     *,
     beside_us: bool = False,
+    on_result: OnResult | None = None,
 ) -> SolveResult:
     """Raises `errors.CrozeError`, worded `failed to solve: …`, with the details the daemon gave.
 
     Cancelling the task cancels the build; the last of its status is still reported. To a daemon
-    `beside_us` directories are offered by descriptor.
+    `beside_us` directories are offered by descriptor. With `on_result` the build is held until that
+    has ended.
     """
     ref = plan.ref or new_id()
     prepare_caches(plan)
@@ -63,7 +66,7 @@ async def solve(
     try:
         async with lend(channel, lending.providers, shared_key=plan.shared_key) as session:
             request = solve_request(plan, ref, session.id)
-            response = await _solve_and_follow(channel, request, session, on_status)
+            response = await _solve_and_follow(channel, request, session, on_status, on_result)
     finally:
         lending.close()
     await in_thread(_update_indexes, plan, response)
@@ -76,6 +79,7 @@ async def _solve_and_follow(
     request: control_pb2.SolveRequest,
     session: LentSession,
     on_status: OnStatus | None,
+    on_result: OnResult | None,
 ) -> dict[str, str]:
     following = _Following(channel, request.Ref, on_status or (lambda _: None))
     failed: BaseException | None = None
@@ -83,7 +87,10 @@ async def _solve_and_follow(
     async with asyncio.TaskGroup() as group:
         task = group.create_task(following.run())
         try:
-            answer = await ControlStub(channel).Solve(request, metadata=trace_headers())
+            if on_result is None:
+                answer = await ControlStub(channel).Solve(request, metadata=trace_headers())
+            else:
+                answer = await solve_held(channel, request, on_result, trace_headers())
             response = dict(answer.ExporterResponse)
         except BaseException as error:  # raised below: not to come out as a group
             failed = error

@@ -1,0 +1,133 @@
+"""`croze bake`: all targets of a definition, built together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.e2e.sandbox import Sandbox
+
+LINKED = """
+group "default" {
+  targets = ["app", "other"]
+}
+target "base" {
+  dockerfile-inline = <<EOT
+FROM scratch
+COPY word /base
+ENV FROM=base
+EOT
+}
+target "app" {
+  contexts = { base = "target:base" }
+  dockerfile-inline = "FROM base\\nCOPY word /app\\n"
+  output = ["type=local,dest=out/app"]
+}
+target "other" {
+  dockerfile-inline = "FROM scratch\\nCOPY word /other\\n"
+  output = ["type=local,dest=out/other"]
+}
+"""
+
+
+def project(desk: Sandbox, name: str, text: str, **files: str) -> Path:
+    return desk.context(name, {"docker-bake.hcl": text, "word": "a word\n", **files})
+
+
+def test_targets_are_built_together_on_one_another(desk: Sandbox) -> None:
+    folder = project(desk, "linked", LINKED)
+    done = desk.croze("bake", "--progress=plain", "--metadata-file=meta.json", cwd=folder)
+    assert (folder / "out/app/base").read_text() == "a word\n"
+    assert (folder / "out/app/app").read_text() == "a word\n"
+    assert (folder / "out/other/other").read_text() == "a word\n"
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["app", "other"]
+    assert "[app " in done.stderr
+    assert "[base " in done.stderr
+    assert "[other " in done.stderr
+    metadata = json.loads((folder / "meta.json").read_text())
+    assert sorted(metadata) == ["app", "base", "other"]
+    assert all(each["buildx.build.ref"] for each in metadata.values())
+
+
+def test_a_linked_target_gives_its_configuration_too(desk: Sandbox) -> None:
+    text = LINKED.replace('output = ["type=local,dest=out/app"]', 'tags = ["linked:app"]')
+    folder = project(desk, "configured", text)
+    desk.croze("bake", "app", "--metadata-file=meta.json", cwd=folder)
+    assert json.loads((folder / "meta.json").read_text())["app"]["image.name"]
+    assert "linked" in desk.croze("images").stdout
+
+
+def test_the_first_failure_ends_the_rest_and_is_named(desk: Sandbox) -> None:
+    text = """
+group "default" { targets = ["bad", "good"] }
+target "bad" { dockerfile-inline = "FROM scratch\\nCOPY missing /\\n" }
+target "good" { dockerfile-inline = "FROM scratch\\nCOPY word /\\n" }
+"""
+    done = desk.croze("bake", cwd=project(desk, "failing", text), check=False)
+    assert done.code == 1
+    assert "ERROR: target bad: failed to solve: " in done.stderr
+
+
+def test_one_target_has_no_prefix(desk: Sandbox) -> None:
+    text = 'target "default" { dockerfile-inline = "FROM scratch\\nCOPY missing /\\n" }\n'
+    done = desk.croze("bake", cwd=project(desk, "single", text), check=False)
+    assert "ERROR: failed to solve: " in done.stderr
+
+
+def test_a_matrix_with_patterns(desk: Sandbox) -> None:
+    text = """
+target "m" {
+  matrix = { v = ["1", "2", "3"] }
+  name = "m${v}"
+  args = { V = v }
+  dockerfile-inline = "FROM scratch\\nARG V\\nCOPY <<X /v\\n$V\\nX\\n"
+  output = ["type=local,dest=out/${v}"]
+}
+"""
+    folder = project(desk, "matrix", text)
+    desk.croze("bake", "m*", "--set=m2.args.V=two", cwd=folder)
+    found = {p.parent.name: p.read_text() for p in (folder / "out").glob("*/v")}
+    assert found == {"1": "1\n", "2": "two\n", "3": "3\n"}
+
+
+def test_checks_of_all_targets(desk: Sandbox) -> None:
+    text = """
+group "default" { targets = ["a", "b"] }
+target "a" {
+  description = "The first"
+  dockerfile-inline = "FROM scratch\\ncopy word /\\nCOPY word /a\\n"
+}
+target "b" { dockerfile-inline = "FROM scratch\\nCOPY word /\\n" }
+"""
+    folder = project(desk, "checked", text)
+    done = desk.croze("bake", "--check", cwd=folder, check=False)
+    assert done.code == 1
+    assert done.stdout.startswith("a\nThe first\n\n")
+    assert "ConsistentInstructionCasing" in done.stdout
+    assert "\n\nb\n\nCheck complete, no warnings found.\n" in done.stdout
+    told = desk.croze("bake", "--call=outline,format=json", cwd=folder)
+    assert sorted(json.loads(told.stdout)["target"]["a"]) == ["build", "outline"]
+
+
+def test_what_a_definition_wants_must_be_granted(desk: Sandbox, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    text = f"""
+target "default" {{
+  dockerfile-inline = "FROM scratch\\nCOPY word /\\n"
+  output = ["type=local,dest={outside}"]
+}}
+"""
+    folder = project(desk, "outside", text)
+    refused = desk.croze("bake", cwd=folder, check=False)
+    assert "ERROR: additional privileges requested" in refused.stderr
+    assert not outside.exists()
+    desk.croze("bake", f"--allow=fs.write={tmp_path}", cwd=folder)
+    assert (outside / "word").exists()
+
+
+def test_a_compose_file(desk: Sandbox) -> None:
+    compose = "services:\n  web:\n    image: web:latest\n    build:\n      context: .\n"
+    files = {"compose.yaml": compose, "Dockerfile": "FROM scratch\nCOPY word /\n", "word": "w"}
+    folder = desk.context("compose", files)
+    desk.croze("bake", "--load", cwd=folder)
+    assert "web" in desk.croze("images").stdout
