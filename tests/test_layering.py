@@ -67,11 +67,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"session", "llb", "api", "progress", "image", "fs"},
     "builders": {"image", "files"},
     "drivers": {"client", "builders", "files", "fs", "image", "api"},
+    "imagetools": {"client", "registry", "session", "image", "fs"},
     "bake": {"image", "llb"},
     "progress": {"api"},
     "sbom": {"fs"},
     "daemon": set(BELOW_DAEMON.split()),
-    "cli": {"client", "bake", "builders", "drivers", "image", "progress", "api"},
+    "cli": {"client", "imagetools", "bake", "builders", "drivers", "image", "progress", "api"},
     "web": {"client"},
 }
 

@@ -280,7 +280,7 @@ def test_a_layout_as_a_context(context: Path, tmp_path: Path) -> None:
     ],
 )
 def test_layout_references(text: str, parts: tuple[str, str, str]) -> None:
-    assert inputs.parse_layout(text) == parts
+    assert ociindex.parse(text) == parts
 
 
 def test_the_index_of_a_layout(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "du": ("du", "Disk usage"),
     "prune": ("prune", "Remove build cache"),
     "history": ("history.group", "Commands to work on build records"),
+    "imagetools": ("imagetools.group", "Commands to work on images in registry"),
     "why": ("why", "Show why the steps of a build missed the cache"),
     "llb": ("llb", "Build and show LLB definitions"),
     "debug": ("debug", "Look into the daemon and its store"),
@@ -71,7 +72,7 @@ class Command(Protocol):
 
 def help_text() -> str:
     """What `croze --help` prints."""
-    rows = (f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items())
+    rows = (f"  {name:<11} {about}" for name, (_, about) in COMMANDS.items())
     return HELP.format(commands="\n".join(rows))
 
 

@@ -204,7 +204,7 @@ class _Loader:
     def _layout(self, value: str) -> str:
         from croze.client import ociindex
 
-        path, tag, digest = parse_layout(value)
+        path, tag, digest = ociindex.parse(value)
         if not digest:
             try:
                 digest = ociindex.resolve(Path(path), tag)
@@ -254,20 +254,6 @@ def is_archive(header: bytes) -> bool:
     except tarfile.HeaderError:
         return False
     return True
-
-
-def parse_layout(value: str) -> tuple[str, str, str]:
-    """Path, tag and digest of an `oci-layout://` reference; `latest` if it has neither."""
-    import re
-
-    path, tag, digest = value.removeprefix("oci-layout://"), "", ""
-    head, at, tail = path.rpartition("@")
-    if at and re.fullmatch(r"[A-Za-z][\w+.-]*:[0-9a-fA-F]{32,}", tail):
-        path, digest = head, tail
-    head, colon, tail = path.rpartition(":")
-    if colon and re.fullmatch(r"\w[\w.-]{0,127}", tail):
-        path, tag = head, tail
-    return path, tag or ("" if digest else "latest"), digest
 
 
 def _spelled(folder: str, name: str) -> str:

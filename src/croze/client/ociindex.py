@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,27 +23,47 @@ REF_NAME = "org.opencontainers.image.ref.name"
 Descriptor = dict[str, object]
 
 
+def parse(value: str) -> tuple[str, str, str]:
+    """Path, tag and digest of an `oci-layout://` reference; `latest` if it has neither."""
+    path, tag, digest = value.removeprefix("oci-layout://"), "", ""
+    head, at, tail = path.rpartition("@")
+    if at and re.fullmatch(r"[A-Za-z][\w+.-]*:[0-9a-fA-F]{32,}", tail):
+        path, digest = head, tail
+    head, colon, tail = path.rpartition(":")
+    if colon and re.fullmatch(r"\w[\w.-]{0,127}", tail):
+        path, tag = head, tail
+    return path, tag or ("" if digest else "latest"), digest
+
+
 def resolve(layout: Path, tag: str) -> str:
     """The digest a name or tag stands for; if there is but one image, that one's."""
-    manifests = _manifests(layout)
-    for annotation in (IMAGE_NAME, REF_NAME):
-        for descriptor in manifests:
-            if _annotations(descriptor).get(annotation) == tag:
-                return str(descriptor["digest"])
-    if len(manifests) == 1:
-        return str(manifests[0]["digest"])
+    found = find(layout, tag)
+    if found is not None:
+        return found
+    entries = manifests(layout)
+    if len(entries) == 1:
+        return str(entries[0]["digest"])
     raise NotFound("failed to resolve digest")
 
 
 def find(layout: Path, tag: str) -> str | None:
     """The digest that goes by this very name or tag."""
-    for descriptor in _manifests(layout):
-        if tag in (_annotations(descriptor).get(k) for k in (IMAGE_NAME, REF_NAME)):
-            return str(descriptor["digest"])
+    found = descriptor(layout, tag)
+    return None if found is None else str(found["digest"])
+
+
+def descriptor(layout: Path, tag: str) -> Descriptor | None:
+    """What goes by this very name, or else by this tag."""
+    entries = manifests(layout)
+    for annotation in (IMAGE_NAME, REF_NAME):
+        for entry in entries:
+            if _annotations(entry).get(annotation) == tag:
+                return entry
     return None
 
 
-def _manifests(layout: Path) -> list[Descriptor]:
+def manifests(layout: Path) -> list[Descriptor]:
+    """All entries of the index. Raises `NotFound` and `InvalidRequest`."""
     path = layout / "index.json"
     try:
         index = json.loads(path.read_bytes())
@@ -72,7 +93,7 @@ def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[
         for image, reference in wanted:
             manifests[:] = [d for d in manifests if not _goes_by(d, image, reference)]
             manifests.append(_named(descriptor, image, reference))
-        if not wanted:
+        if not wanted and descriptor not in manifests:
             manifests.append(descriptor)
         _write(layout / "index.json", index)
 

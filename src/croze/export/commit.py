@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from croze.aio.parallel import all_of
 from croze.errors import InvalidRequest, NotFound
 from croze.export import attestations, layers
 from croze.export.contract import (
@@ -21,7 +22,6 @@ from croze.export.contract import (
 )
 from croze.export.layer_files import LayerFiles
 from croze.export.options import CommitOptions, settle, source_epoch
-from croze.export.parallel import all_of
 from croze.export.patch import LayerFacts, checked, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
 from croze.export.supplement import supplemented

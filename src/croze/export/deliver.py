@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.export.commit import Committed
 from croze.export.contract import ExportContext, ExportServices
 from croze.export.layers import source_repository
-from croze.export.parallel import all_of
 from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.reference import Reference

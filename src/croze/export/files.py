@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from croze.aio.parallel import all_of
 from croze.errors import InvalidRequest
 from croze.export import attestations
 from croze.export.contract import ExportContext, ExportServices, ExportSource, PlatformResult
 from croze.export.options import Epoch, parse_epoch, source_epoch
-from croze.export.parallel import all_of
 from croze.export.place import place_tree
 from croze.export.statements import attestation_files
 from croze.export.trees import Merged, Part, StaticFile

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
 from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit
-from croze.export.parallel import all_of
 from croze.image import reference
 from croze.status import step
 from croze.store.attributes import parse_bool

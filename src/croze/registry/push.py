@@ -19,6 +19,7 @@ from croze.registry import failures
 from croze.registry.client import Repository
 from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
+from croze.registry.pull import ACCEPT
 
 _CHUNK_BYTES = 1 << 20
 _DENIED = "push access denied, repository does not exist or may require authorization"
@@ -98,7 +99,9 @@ def _check_digest(response: aiohttp.ClientResponse, expected: str) -> None:
 
 async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
     url = repo.url(endpoint, path)
-    async with repo.send(endpoint, "HEAD", url, push=True) as response:
+    # Registries deny that they have a manifest whose type the client doesn't accept.
+    headers = {"Accept": ACCEPT}
+    async with repo.send(endpoint, "HEAD", url, headers=headers, push=True) as response:
         if response.status == 404:
             return False
         if response.status > 299:

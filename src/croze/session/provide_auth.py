@@ -6,13 +6,11 @@ reach the daemon. `BUILDKIT_NO_CLIENT_TOKEN` turns that off.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import os
-import time
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +28,10 @@ from croze.grpc_errors import Context
 from croze.http.client import Answer, basic, fetch
 from croze.session import ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
+from croze.session.logins import Logins
 from croze.session.provider import Handler, unary
 
 DEFAULT_EXPIRY_S = 60
-CACHE_S = 4 * 60 + 50
-"""Some helpers hand out passwords that end after five minutes."""
 ANSWER_BYTES = 1 << 20
 
 
@@ -42,9 +39,7 @@ class AuthProvider:
     service = "moby.filesync.v1.Auth"
 
     def __init__(self, config: DockerConfig | None = None) -> None:
-        self._config = config
-        self._known: dict[str, tuple[float, AuthConfig]] = {}
-        self._lock = asyncio.Lock()
+        self._logins = Logins(config)
 
     def methods(self) -> Mapping[str, Handler]:
         return {
@@ -54,30 +49,16 @@ class AuthProvider:
             "VerifyTokenAuthority": unary(self._verify, auth_pb2.VerifyTokenAuthorityRequest),
         }
 
-    async def _auth_for(self, host: str) -> AuthConfig:
-        """Helper programs run one at a time, and not again for a while."""
-        async with self._lock:
-            fetched, auth = self._known.get(host, (-CACHE_S, AuthConfig()))
-            if time.monotonic() - fetched >= CACHE_S:
-                auth = await abandonable(self._ask, host)
-                self._known[host] = (time.monotonic(), auth)
-            return auth
-
-    def _ask(self, host: str) -> AuthConfig:
-        if self._config is None:
-            self._config = DockerConfig.load()
-        return self._config.auth_for(host)
-
     async def _credentials(
         self, request: auth_pb2.CredentialsRequest, context: Context
     ) -> auth_pb2.CredentialsResponse:
-        auth = await self._auth_for(request.Host)
+        auth = await self._logins.auth_for(request.Host)
         return auth_pb2.CredentialsResponse(Username=auth.user, Secret=auth.secret)
 
     async def _fetch_token(
         self, request: auth_pb2.FetchTokenRequest, context: Context
     ) -> auth_pb2.FetchTokenResponse:
-        auth = await self._auth_for(request.Host)
+        auth = await self._logins.auth_for(request.Host)
         if auth.registry_token:
             return auth_pb2.FetchTokenResponse(
                 Token=auth.registry_token, ExpiresIn=DEFAULT_EXPIRY_S
@@ -111,7 +92,7 @@ class AuthProvider:
         """A key that stands for this user's credentials of a host, at one daemon."""
         if os.environ.get("BUILDKIT_NO_CLIENT_TOKEN", "").lower() in ("1", "t", "true"):
             raise errors.Unavailable("client side tokens disabled")
-        auth = await self._auth_for(host)
+        auth = await self._logins.auth_for(host)
         secret = await abandonable(host_secret, host) if auth.secret else b""
         return hmac.new(salt, secret, hashlib.sha256).digest()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from croze.gotypes.template.functions import FUNCTIONS
+from croze.gotypes.template.functions import FUNCTIONS, Function
 from croze.gotypes.template.lexer import TemplateError, Text
 from croze.gotypes.template.parser import (
     Block,
@@ -34,9 +34,10 @@ class _Continue(Exception):
     """Goes on to a range's next value."""
 
 
-def render(text: str, value: object) -> str:
-    """The template's text for a value. Raises `TemplateError`."""
-    evaluation = _Evaluation(value)
+def render(text: str, value: object, functions: Mapping[str, Function] | None = None) -> str:
+    """The template's text for a value. `functions` come before those that are always there.
+    Raises `TemplateError`."""
+    evaluation = _Evaluation(value, {**FUNCTIONS, **(functions or {})})
     evaluation.walk(parse(text), value)
     return "".join(evaluation.out)
 
@@ -44,8 +45,9 @@ def render(text: str, value: object) -> str:
 class _Evaluation:
     """One rendering: what is printed so far, and the variables in sight."""
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: object, functions: Mapping[str, Function]) -> None:
         self.out: list[str] = []
+        self._functions = functions
         self._length = 0
         self._variables: list[tuple[str, object]] = [("$", value)]
 
@@ -147,7 +149,7 @@ class _Evaluation:
     ) -> object:
         if name in ("and", "or"):
             return self._decide(name, operands, dot, last)
-        function = FUNCTIONS.get(name)
+        function = self._functions.get(name)
         if function is None:
             raise TemplateError(f'function "{name}" not defined')
         values = [self._operand(operand, dot) for operand in operands]

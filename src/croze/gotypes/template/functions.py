@@ -84,15 +84,18 @@ def _println(*values: object) -> str:
 
 def _json(value: object) -> str:
     """Compact, `<`, `>` and `&` as they are; a map's keys in order, a struct's as they stand."""
-    return msgspec.json.encode(_in_order(value)).decode()
+    return msgspec.json.encode(in_order(value)).decode()
 
 
-def _in_order(value: object) -> object:
+def in_order(value: object) -> object:
+    """As JSON has it: a map's keys in order, a struct's members as they stand."""
+    if isinstance(value, Fields) and value.members is not None:
+        return {key: in_order(one) for key, one in value.members.items()}
     if isinstance(value, Mapping):
         keys = value if isinstance(value, Fields) else sorted(value)
-        return {key: _in_order(value[key]) for key in keys}
+        return {key: in_order(value[key]) for key in keys}
     if isinstance(value, list | tuple):
-        return [_in_order(one) for one in value]
+        return [in_order(one) for one in value]
     return value
 
 

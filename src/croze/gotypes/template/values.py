@@ -11,11 +11,18 @@ NO_VALUE = "<no value>"
 
 class Fields(dict[str, object]):
     """A struct: names and values in order, always true, printed as `{a b}`. `type_name` is what
-    Go would call it in an error. A plain dict is a map."""
+    Go would call it in an error; `members` is its JSON, where that has other names. A plain dict
+    is a map."""
 
-    def __init__(self, values: Mapping[str, object], type_name: str = "struct") -> None:
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        type_name: str = "struct",
+        members: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(values)
         self.type_name = type_name
+        self.members = members
 
 
 _TYPES = (

@@ -1,0 +1,1 @@
+"""`croze imagetools COMMAND`: images in registries and OCI layouts."""

@@ -1,0 +1,147 @@
+"""`croze imagetools create`: a new image out of others, without a build."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import Flags
+from croze.cli.imagetools.builder_files import builder_files
+from croze.client.flags_image import parse_annotations
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.files.atomic import write_atomically
+from croze.image import gojson
+from croze.image import platform as platforms
+from croze.image.annotations import AnnotationKey, parse_key
+from croze.image.descriptor import Descriptor
+from croze.image.platform import Platform
+from croze.imagetools import create, sources
+from croze.imagetools import location as locations
+from croze.imagetools.create import Made, Request
+from croze.imagetools.location import Location
+from croze.imagetools.places import Places, opened
+from croze.progress.display import make_display, running
+from croze.progress.own import own_step
+from croze.quote import quote
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze imagetools create"
+NONE = "none"
+"""A mode of progress that others call quiet."""
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    read = _flags().read(argv, common)
+    if not read.sources and not read.file:
+        raise InvalidRequest("no sources specified")
+    if not read.dry_run and not read.tag:
+        raise InvalidRequest("can't push with no tags specified, please set --tag or --dry-run")
+    request = _request(read)
+    mode = "quiet" if read.progress == NONE else read.progress
+    made = asyncio.run(_create(request, common, mode, dry_run=read.dry_run))
+    if read.dry_run:
+        sys.stdout.buffer.write(made.image.data + b"\n")
+        sys.stdout.buffer.flush()
+    elif read.metadata_file:
+        _write_metadata(Path(read.metadata_file), made.image.descriptor, request.targets)
+    return 0
+
+
+def _flags() -> Flags:
+    flags = Flags(COMMAND, "Create a new image based on source images", "[OPTIONS] [SOURCE...]")
+    flags.texts("--annotation", help="Add annotation to the image")
+    flags.switch("--append", help="Append to existing manifest")
+    flags.switch("--dry-run", help="Show final image instead of pushing")
+    flags.texts("-f", "--file", help="Read source descriptor from file")
+    flags.text("--metadata-file", help="Write create result metadata to a file")
+    flags.texts("-p", "--platform", help="Filter specified platforms of target image")
+    flags.switch(
+        "--prefer-index",
+        help="When only a single source is specified, prefer outputting an image index or manifest "
+        "list instead of performing a carbon copy (default true)",
+    )
+    flags.set_defaults(prefer_index=True)
+    flags.text(
+        "--progress",
+        help='Set type of progress output ("auto", "none", "plain", "rawjson", "tty")',
+        default="auto",
+    )
+    flags.texts("-t", "--tag", help="Set reference for new image")
+    flags.add_argument("sources", nargs="*", metavar="SOURCE")
+    return flags
+
+
+def _request(read: argparse.Namespace) -> Request:
+    words = [*map(_file, read.file), *read.sources]
+    targets = [locations.parse(text) for text in read.tag]
+    if read.append and targets:
+        words.insert(0, read.tag[0])
+    parsed = [sources.parse(word) for word in words]
+    wanted = _platforms(read.platform)
+    return Request(parsed, targets, _annotations(read.annotation), wanted, read.prefer_index)
+
+
+def _file(name: str) -> str:
+    try:
+        return Path(name).read_text(errors="replace")
+    except OSError as error:
+        raise NotFound(f"open {name}: {(error.strerror or '').lower()}") from None
+
+
+def _platforms(texts: Sequence[str]) -> list[Platform]:
+    found = []
+    for word in (word for text in texts for word in text.split(",")):
+        try:
+            found.append(platforms.parse(word))
+        except InvalidRequest as error:
+            raise error.wrap(f"invalid platform {quote(word)}") from None
+    return found
+
+
+def _annotations(texts: Sequence[str]) -> dict[AnnotationKey, str]:
+    try:
+        attrs = parse_annotations(texts)
+    except InvalidRequest as error:
+        raise error.wrap("failed to parse annotations") from None
+    found: dict[AnnotationKey, str] = {}
+    for name, value in attrs.items():
+        key = parse_key(name)
+        if key is not None:
+            untyped = name.startswith("annotation.")
+            found[replace(key, type="") if untyped else key] = value
+    return found
+
+
+async def _create(request: Request, common: Common, mode: str, *, dry_run: bool) -> Made:
+    async with opened(builder_files(common)) as places:
+        made = await create.make(request, places)
+        if not dry_run:
+            await _publish(made, request.targets, places, mode)
+        return made
+
+
+async def _publish(made: Made, targets: Sequence[Location], places: Places, mode: str) -> None:
+    async with running(make_display(mode, sys.stderr.buffer)) as display:
+
+        def step(name: str) -> AbstractContextManager[Callable[[str], None]]:
+            return own_step(f"[internal] {name}", display.update)
+
+        await create.publish(made, targets, places, step)
+
+
+def _write_metadata(path: Path, descriptor: Descriptor, targets: Sequence[Location]) -> None:
+    """Names of buildx's metadata for builds."""
+    names = sorted({target.name for target in targets})
+    value = {"containerimage.descriptor": descriptor, "image.name": ",".join(names)}
+    try:
+        write_atomically(path, gojson.marshal_indent(value))
+    except OSError as error:
+        raise CrozeError(f"failed to write metadata file: {error}") from None

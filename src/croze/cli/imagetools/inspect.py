@@ -1,0 +1,94 @@
+"""`croze imagetools inspect`: what an image in a registry or an OCI layout is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import Flags, UsageError
+from croze.cli.imagetools import shown
+from croze.cli.imagetools.builder_files import builder_files
+from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.template import TemplateError, render
+from croze.image.descriptor import INDEX_TYPES, Descriptor
+from croze.image.manifest import Index, parse_index
+from croze.imagetools import contents
+from croze.imagetools import location as locations
+from croze.imagetools.contents import PlatformImage
+from croze.imagetools.contract import Place
+from croze.imagetools.places import opened
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze imagetools inspect"
+_MANIFEST_ALONE = re.compile(r"\s*\{\{\s*\.Manifest\s*\}\}\s*")
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "Show details of an image in the registry", "[OPTIONS] NAME")
+    flags.text("--format", help='Format the output using the given Go template ("{{.Manifest}}")')
+    flags.switch("--raw", help="Show original, unformatted JSON manifest")
+    flags.add_argument("names", nargs="*", metavar="NAME")
+    read = flags.read(argv, common)
+    if len(read.names) != 1:
+        raise UsageError(f"'{COMMAND}' requires 1 argument", COMMAND)
+    if read.format and read.raw:
+        raise InvalidRequest("format and raw cannot be used together")
+    out = asyncio.run(_inspect(common, read.names[0], read.format, raw=read.raw))
+    sys.stdout.buffer.write(out)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+async def _inspect(common: Common, name: str, format: str, *, raw: bool) -> bytes:
+    location = locations.parse(name)
+    async with opened(builder_files(common)) as places:
+        place = places.source(location)
+        root = await place.resolve()
+        data = await place.read(root)
+        if raw:
+            return data
+        index = parse_index(data) if root.media_type in INDEX_TYPES else None
+        if not format or _MANIFEST_ALONE.fullmatch(format):
+            return shown.summary(location, root, index).encode()
+        return (await _formatted(place, name, format, root, index)).encode()
+
+
+async def _formatted(
+    place: Place, name: str, format: str, root: Descriptor, index: Index | None
+) -> str:
+    images = await contents.platform_images(place, root)
+    value = shown.template_value(
+        name,
+        root,
+        index,
+        {text: image.config for text, image in images.items()},
+        sbom=await _attested(place, images, contents.SPDX, "SBOM" in format),
+        provenance=await _attested(place, images, contents.PROVENANCE, "Provenance" in format),
+    )
+    try:
+        return render(format, value, {"json": shown.json})
+    except TemplateError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+async def _attested(
+    place: Place, images: Mapping[str, PlatformImage], type: str, asked: bool
+) -> dict[str, list[object]]:
+    """Predicates by platform: none for a template that does not ask. Of a single image, what can't
+    be read is as what is not there, as buildx has it."""
+    if not asked:
+        return {}
+    try:
+        found = {
+            text: await contents.predicates(place, image, type) for text, image in images.items()
+        }
+    except CrozeError:
+        if len(images) > 1:
+            raise
+        return {}
+    return {text: predicates for text, predicates in found.items() if predicates}

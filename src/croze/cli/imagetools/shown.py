@@ -1,0 +1,222 @@
+"""An image as `inspect` shows it: a summary, or a value that templates see as buildx's.
+
+Sources: buildx `util/imagetools/printers.go`; the Go types of the OCI image-spec for names, order
+and what is left out of JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from croze.gotypes.tabwriter import align
+from croze.gotypes.template import Fields
+from croze.gotypes.template.functions import in_order
+from croze.image import gojson
+from croze.image import platform as platforms
+from croze.image.config import History, ImageConfig, RunConfig
+from croze.image.descriptor import Descriptor
+from croze.image.manifest import Index
+from croze.image.platform import Platform
+from croze.imagetools.location import Location
+
+_INDENT = "  "
+
+
+def summary(location: Location, root: Descriptor, index: Index | None) -> str:
+    """Name, type and digest, and the manifests of an index."""
+    head = f"Name:\t{location}\nMediaType:\t{root.media_type}\nDigest:\t{root.digest}\n"
+    text = align(head)
+    if index is not None:
+        text += align("\t\nManifests:\t\n") + _entries(location, index.manifests)
+    return text
+
+
+def _entries(location: Location, entries: Sequence[Descriptor]) -> str:
+    """Columns end where annotations come: those have columns of their own."""
+    out: list[str] = []
+    lines: list[str] = []
+    for at, entry in enumerate(entries):
+        lines += ["\t\n"] if at else []
+        lines += _entry(location, entry)
+        if entry.platform is not None and entry.annotations:
+            out.append(align("".join(lines)))
+            lines = []
+            rows = (f"{_INDENT * 2}{k}:\t{v}\n" for k, v in sorted(entry.annotations.items()))
+            out.append(align("".join(rows)))
+    return "".join(out) + align("".join(lines))
+
+
+def _entry(location: Location, entry: Descriptor) -> list[str]:
+    rows = [
+        ("Name", str(location.with_digest(entry.digest))),
+        ("MediaType", entry.media_type),
+    ]
+    platform = entry.platform
+    if platform is not None:
+        rows.append(("Platform", platforms.format(platform)))
+        if platform.os_version:
+            rows.append(("OSVersion", platform.os_version))
+        if platform.os_features:
+            rows.append(("OSFeatures", ", ".join(platform.os_features)))
+        if entry.urls:
+            rows.append(("URLs", ", ".join(entry.urls)))
+        if entry.annotations:
+            rows.append(("Annotations", ""))
+    return [f"{_INDENT}{name}:\t{value}\n" for name, value in rows]
+
+
+def json(value: object) -> str:
+    """The template function, which indents."""
+    return gojson.marshal_indent_as_is(in_order(value)).decode()
+
+
+def template_value(
+    name: str,
+    root: Descriptor,
+    index: Index | None,
+    images: Mapping[str, ImageConfig],
+    *,
+    sbom: Mapping[str, Sequence[object]],
+    provenance: Mapping[str, Sequence[object]],
+) -> Fields:
+    """With several platforms, all but name and manifest are maps by platform."""
+    manifest = _descriptor(root) if index is None else _index(root, index)
+    by_platform: dict[str, object] = {text: _image(one) for text, one in images.items()}
+    sboms = {text: _sbom(found) for text, found in sbom.items()}
+    provenances = {text: _provenance(found) for text, found in provenance.items()}
+    several = len(images) > 1
+    image = by_platform if several else next(iter(by_platform.values()), None)
+    members: dict[str, object] = {"name": name, "manifest": manifest}
+    if image is not None:
+        members["image"] = image
+    return Fields(
+        {
+            "Name": name,
+            "Manifest": manifest,
+            "Image": image,
+            "SBOM": sboms if several else next(iter(sboms.values()), _sbom(())),
+            "Provenance": (
+                provenances if several else next(iter(provenances.values()), _provenance(()))
+            ),
+        },
+        "imagetools.tplInputs" if several else "imagetools.tplInput",
+        members,
+    )
+
+
+def _sbom(found: Sequence[object]) -> Fields:
+    """The first document, and others."""
+    first, others = (found[0] if found else None), list(found[1:])
+    return _struct(
+        "imagetools.sbomStub",
+        ("SPDX", "", first),
+        ("AdditionalSPDXs", "", others),
+    )
+
+
+def _provenance(found: Sequence[object]) -> Fields:
+    return _struct("imagetools.provenanceStub", ("SLSA", "", found[-1] if found else None))
+
+
+def _struct(type_name: str, *fields: tuple[str, str, object], always: Sequence[str] = ()) -> Fields:
+    """Of name, name in JSON (the same if empty) and value. Empty values are left out of the JSON
+    unless they are `always` there."""
+    return Fields(
+        {name: value for name, _, value in fields},
+        type_name,
+        {
+            json_name or name: value
+            for name, json_name, value in fields
+            if name in always or value or isinstance(value, Fields)
+        },
+    )
+
+
+def _index(root: Descriptor, index: Index) -> Fields:
+    media_type = index.media_type if isinstance(index.media_type, str) else ""
+    annotations = index.annotations if isinstance(index.annotations, dict) else {}
+    return _struct(
+        "struct",
+        ("SchemaVersion", "schemaVersion", index.schema_version),
+        ("MediaType", "mediaType", media_type),
+        ("Digest", "digest", root.digest),
+        ("Size", "size", root.size),
+        ("Manifests", "manifests", [_descriptor(one) for one in index.manifests]),
+        ("Annotations", "annotations", annotations),
+        always=("SchemaVersion", "Digest", "Size", "Manifests"),
+    )
+
+
+def _descriptor(one: Descriptor) -> Fields:
+    return _struct(
+        "v1.Descriptor",
+        ("MediaType", "mediaType", one.media_type),
+        ("Digest", "digest", one.digest),
+        ("Size", "size", one.size),
+        ("URLs", "urls", list(one.urls)),
+        ("Annotations", "annotations", one.annotations),
+        ("Data", "data", one.data or ""),
+        ("Platform", "platform", _platform(one.platform) if one.platform else None),
+        ("ArtifactType", "artifactType", one.artifact_type or ""),
+        always=("MediaType", "Digest", "Size"),
+    )
+
+
+def _platform(one: Platform) -> Fields:
+    return _struct("*v1.Platform", *_platform_fields(one), always=("Architecture", "OS"))
+
+
+def _platform_fields(one: Platform) -> tuple[tuple[str, str, object], ...]:
+    return (
+        ("Architecture", "architecture", one.architecture),
+        ("OS", "os", one.os),
+        ("OSVersion", "os.version", one.os_version),
+        ("OSFeatures", "os.features", list(one.os_features)),
+        ("Variant", "variant", one.variant),
+    )
+
+
+def _image(one: ImageConfig) -> Fields:
+    rootfs = _struct(
+        "v1.RootFS",
+        ("Type", "type", one.rootfs.type),
+        ("DiffIDs", "diff_ids", None if one.rootfs.diff_ids is None else list(one.diff_ids)),
+        always=("Type", "DiffIDs"),
+    )
+    return _struct(
+        "*v1.Image",
+        ("Created", "created", one.created),
+        ("Author", "author", one.author),
+        *_platform_fields(one.platform),
+        ("Config", "config", _run_config(one.config)),
+        ("RootFS", "rootfs", rootfs),
+        ("History", "history", [_history(entry) for entry in one.history]),
+        always=("Architecture", "OS"),
+    )
+
+
+def _run_config(one: RunConfig) -> Fields:
+    return _struct(
+        "v1.ImageConfig",
+        ("User", "", one.user),
+        ("ExposedPorts", "", one.exposed_ports),
+        ("Env", "", list(one.env)),
+        ("Entrypoint", "", list(one.entrypoint)),
+        ("Cmd", "", list(one.cmd)),
+        ("Volumes", "", one.volumes),
+        ("WorkingDir", "", one.working_dir),
+        ("Labels", "", one.labels),
+        ("StopSignal", "", one.stop_signal),
+        ("ArgsEscaped", "", one.args_escaped),
+    )
+
+
+def _history(one: History) -> Fields:
+    return _struct(
+        "v1.History",
+        ("Created", "created", one.created),
+        ("CreatedBy", "created_by", one.created_by),
+        ("Author", "author", one.author),
+        ("Comment", "comment", one.comment),
+        ("EmptyLayer", "empty_layer", one.empty_layer),
+    )

@@ -1,0 +1,102 @@
+"""What belongs to an image: its platforms' configs, what is attested of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from croze.aio.parallel import all_of
+from croze.errors import InvalidRequest
+from croze.image import config as configs
+from croze.image import descriptor as media
+from croze.image import manifest as manifests
+from croze.image import platform as platforms
+from croze.image.config import ImageConfig
+from croze.image.descriptor import Descriptor
+from croze.image.manifest import Manifest
+from croze.imagetools.contract import Place
+
+SPDX = "https://spdx.dev/Document"
+PROVENANCE = "https://slsa.dev/provenance/"
+
+_REFERENCES = ("com.docker.reference.digest", "vnd.docker.reference.digest")
+_PREDICATE_TYPE = "in-toto.io/predicate-type"
+_IN_TOTO = "application/vnd.in-toto+json"
+_SIGNED = re.compile(r"application/vnd\.in-toto\..*\+dsse")
+_DEEPEST = 32
+
+
+@dataclass
+class PlatformImage:
+    """One platform's image. `attestations` are the manifests that hold what is attested."""
+
+    config: ImageConfig
+    attestations: list[Manifest] = field(default_factory=list)
+
+
+@dataclass
+class _Found:
+    images: dict[str, tuple[str, Manifest]] = field(default_factory=dict)
+    """Digest and manifest by platform."""
+    attestations: dict[str, list[Manifest]] = field(default_factory=dict)
+    """By the digest that they are about."""
+
+
+async def platform_images(place: Place, root: Descriptor) -> dict[str, PlatformImage]:
+    """All images below a manifest or an index, by platform, in order."""
+    found = _Found()
+    await _walk(place, root, found, 0)
+
+    async def load(text: str) -> PlatformImage:
+        digest, manifest = found.images[text]
+        config = configs.parse(await place.read(manifest.config))
+        return PlatformImage(config, found.attestations.get(digest, []))
+
+    names = sorted(found.images)
+    return dict(zip(names, await all_of(load(name) for name in names), strict=True))
+
+
+async def _walk(place: Place, entry: Descriptor, found: _Found, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise InvalidRequest(f"index {entry.digest} is nested more than {_DEEPEST} deep")
+    if entry.media_type in media.INDEX_TYPES:
+        children = manifests.parse_index(await place.read(entry)).manifests
+        await all_of(_walk(place, child, found, depth + 1) for child in children)
+    elif entry.media_type in media.MANIFEST_TYPES:
+        manifest = manifests.parse_manifest(await place.read(entry))
+        subject = next((entry.annotations[k] for k in _REFERENCES if k in entry.annotations), "")
+        if subject:
+            found.attestations.setdefault(subject, []).append(manifest)
+            return
+        platform = entry.platform
+        if platform is None:
+            platform = configs.parse(await place.read(manifest.config)).platform
+        text = platforms.format(platforms.normalize(platform))
+        found.images[text] = (entry.digest, manifest)
+
+
+async def predicates(place: Place, image: PlatformImage, type: str) -> list[object]:
+    """What is attested of an image: predicates whose type begins with `type`."""
+    layers = [
+        layer
+        for manifest in image.attestations
+        for layer in manifest.layers or ()
+        if layer.annotations.get(_PREDICATE_TYPE, "").startswith(type)
+        and (layer.media_type == _IN_TOTO or _SIGNED.match(layer.media_type))
+    ]
+    statements: Sequence[bytes] = await all_of(place.read(layer) for layer in layers)
+    return [_predicate(layer, data) for layer, data in zip(layers, statements, strict=True)]
+
+
+def _predicate(layer: Descriptor, data: bytes) -> object:
+    try:
+        statement = json.loads(data)
+        if _SIGNED.match(layer.media_type):
+            statement = json.loads(base64.b64decode(statement["payload"], validate=True))
+        return statement.get("predicate")
+    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
+        raise InvalidRequest(f"invalid statement {layer.digest}: {error}") from None

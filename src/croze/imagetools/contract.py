@@ -1,0 +1,53 @@
+"""What can be done with a place that holds images. `registry_place` and `layout_place` do it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from croze.image.descriptor import Descriptor
+from croze.imagetools.location import Location
+
+LARGEST_READ_BYTES = 256 << 20
+"""Of one blob that is read into memory: an attestation may be large."""
+
+
+class Place(Protocol):
+    """One location. All bytes that come out of it have been checked against their digests."""
+
+    @property
+    def location(self) -> Location: ...
+
+    async def resolve(self) -> Descriptor:
+        """What the location names now. Raises `NotFound`."""
+
+    async def read(self, descriptor: Descriptor) -> bytes:
+        """A manifest, a config or an attestation. Raises `NotFound` and `Corrupted`."""
+
+    async def bring(self, descriptor: Descriptor, folder: Path) -> Path:
+        """A blob as a file, which may lie in `folder`. Raises `NotFound` and `Corrupted`."""
+
+    async def referrers(self, digest: str) -> Sequence[Descriptor]:
+        """Manifests that refer to one, such as signatures and attestations."""
+
+    async def put_blob(
+        self, descriptor: Descriptor, source: Location, bring: Callable[[], Awaitable[Path]]
+    ) -> None:
+        """Take a blob in unless it is here. `bring` is called only if its bytes must move."""
+
+    async def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
+        """Take a manifest in, whose parts are here, under its digest alone."""
+
+    async def put_referrer(self, subject: str, descriptor: Descriptor) -> None:
+        """Make a manifest that was put found by what it refers to."""
+
+    async def publish(self, descriptor: Descriptor, data: bytes) -> None:
+        """Take a manifest in under the location's name."""
+
+
+def check_target(location: Location, digest: str) -> str | None:
+    """Why an image can't be put at a location: it names another digest. None if it can."""
+    if location.digest and location.digest != digest:
+        return f"target {location} requested digest {location.digest} but produced {digest}"
+    return None

@@ -1,0 +1,142 @@
+"""A new image out of others: resolved, put together, copied to its repositories, published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from croze.aio.parallel import all_of
+from croze.errors import CrozeError, InvalidRequest
+from croze.image import config as configs
+from croze.image import descriptor as media
+from croze.image import manifest as manifests
+from croze.image import platform as platforms
+from croze.image.annotations import AnnotationKey
+from croze.image.descriptor import Descriptor
+from croze.image.platform import Platform
+from croze.imagetools import combine, sources
+from croze.imagetools.combine import Image, Part
+from croze.imagetools.contract import Place, check_target
+from croze.imagetools.copying import Copier
+from croze.imagetools.location import Location
+from croze.imagetools.places import Places
+from croze.imagetools.sources import PartialPlatform, Source, Wanted
+
+Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
+"""Shows a step of that name while it lasts; what it gives shows a line of the step's log."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make. `annotations` and `platforms` are as the user chose them, or empty."""
+
+    sources: Sequence[Source]
+    targets: Sequence[Location]
+    annotations: Mapping[AnnotationKey, str]
+    platforms: Sequence[Platform]
+    prefer_index: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """An image that is not published yet, and where its manifests are."""
+
+    image: Image
+    places: Sequence[Place]
+
+
+async def make(request: Request, places: Places) -> Made:
+    """Nothing is written. Raises `CrozeError` for sources that are not there or don't fit."""
+    located = sources.located(list(request.sources), list(request.targets))
+    found = [places.source(location) for location, _ in located]
+    parts = await all_of(
+        _part(place, wanted) for place, (_, wanted) in zip(found, located, strict=True)
+    )
+    image = combine.combine(parts, request.annotations, prefer_index=request.prefer_index)
+    image = combine.chosen(image, request.platforms)
+    return Made(await _with_attestations(image, found), found)
+
+
+async def _part(place: Place, wanted: Wanted) -> Part:
+    known = await place.resolve()
+    descriptor = sources.merged(known, wanted)
+    data = await place.read(descriptor)
+    if len(data) != descriptor.size:
+        descriptor = msgspec.structs.replace(descriptor, size=len(data))
+    if not descriptor.media_type:
+        kind = manifests.detect_media_type(data)
+        descriptor = msgspec.structs.replace(descriptor, media_type=kind)
+    manifests.check_supported(descriptor.media_type)
+    if descriptor.media_type in media.MANIFEST_TYPES:
+        platform = await _platform(place, data, wanted.platform)
+        descriptor = msgspec.structs.replace(descriptor, platform=platform)
+    return Part(descriptor, data)
+
+
+async def _platform(place: Place, data: bytes, wanted: PartialPlatform | None) -> Platform:
+    asked = wanted or PartialPlatform()
+    if asked.os and asked.architecture:
+        return asked.completed(Platform("", ""))
+    config = configs.parse(await place.read(manifests.parse_manifest(data).config))
+    return asked.completed(platforms.normalize(config.platform))
+
+
+async def _with_attestations(image: Image, found: Sequence[Place]) -> Image:
+    """With attestations that the index lacks and their places know to refer to its manifests."""
+
+    async def look(entry: Descriptor) -> tuple[str, Descriptor | None]:
+        known = await found[image.source_of(entry)].referrers(entry.digest)
+        fitting = (one for one in known if one.artifact_type == combine.ATTESTATION_ARTIFACT)
+        return entry.digest, next(fitting, None)
+
+    looked = await all_of(look(entry) for entry in combine.without_attestation(image))
+    return combine.with_attestations(
+        image, {subject: one for subject, one in looked if one is not None}
+    )
+
+
+async def publish(made: Made, targets: Sequence[Location], places: Places, step: Step) -> None:
+    """Bring the image to its targets, each repository's parts once. Raises `CrozeError`, before
+    anything moves for a target that names another digest."""
+    by_repository: dict[str, list[Location]] = {}
+    for target in targets:
+        why = check_target(target, made.image.descriptor.digest)
+        if why is not None:
+            raise InvalidRequest(why)
+        by_repository.setdefault(target.name, []).append(target)
+    await all_of(
+        _publish(made, name, names, places, step, places.folder / str(at))
+        for at, (name, names) in enumerate(by_repository.items())
+    )
+
+
+async def _publish(
+    made: Made, name: str, names: Sequence[Location], places: Places, step: Step, folder: Path
+) -> None:
+    folder.mkdir()
+    image = made.image
+    with step(f"pushing {name}") as log:
+        copier = Copier(places.target(names[0]), folder)
+
+        async def copy(entry: Descriptor) -> None:
+            source = made.places[image.source_of(entry)]
+            log(f"copying {entry.digest} from {source.location} to {name}\n")
+            try:
+                await copier.copy(source, entry)
+            except CrozeError as error:
+                where = f"copy {entry.digest} from {source.location} to {names[0]}"
+                raise error.wrap(where) from error
+
+        await all_of(copy(entry) for entry in image.entries)
+        for target in names:
+            digest = image.descriptor.digest
+            log(f"pushing {digest} to {target}\n")
+            try:
+                await places.target(target).publish(image.descriptor, image.data)
+            except CrozeError as error:
+                raise error.wrap(f"publish {digest} to {target}") from error
+        await copier.finish()

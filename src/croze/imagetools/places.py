@@ -1,0 +1,140 @@
+"""The places of one command: its connections, logins and registries' settings."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.fs.remove import temporary_directory
+from croze.imagetools.contract import Place
+from croze.imagetools.layout_place import LayoutPlace
+from croze.imagetools.location import LayoutLocation, Location
+from croze.imagetools.registry_place import RegistryPlace
+from croze.registry.client import Registry
+from croze.registry.credentials import Login, Token
+from croze.registry.hosts import RegistryConfig
+from croze.session.logins import Logins
+
+CONFIG_FILE = "buildkitd.toml"
+_DAEMONS_FOLDER = "/etc/buildkit/"
+
+
+class Places:
+    """Made inside the event loop. `folder` is for blobs on their way."""
+
+    def __init__(self, configs: Mapping[str, RegistryConfig], folder: Path) -> None:
+        self.folder = folder
+        # Two clients: a blob that is sent holds one of the few transfers to a host until it has
+        # come, and may come from that same host.
+        self._from = Registry(configs)
+        self._to = Registry(configs)
+        self._credentials = DockerLogins()
+
+    def source(self, location: Location) -> Place:
+        return self._place(location, self._from)
+
+    def target(self, location: Location) -> Place:
+        return self._place(location, self._to)
+
+    def _place(self, location: Location, registry: Registry) -> Place:
+        if isinstance(location, LayoutLocation):
+            return LayoutPlace(location)
+        return RegistryPlace(location, registry, self._credentials)
+
+    async def close(self) -> None:
+        await self._from.close()
+        await self._to.close()
+
+
+@asynccontextmanager
+async def opened(builder_files: Mapping[str, bytes]) -> AsyncIterator[Places]:
+    """Closed at the end. `builder_files` are what the builder's daemon was configured with."""
+    with temporary_directory(prefix="croze-imagetools-") as name:
+        folder = Path(name)
+        blobs = folder / "blobs"
+        blobs.mkdir()
+        places = Places(registries(builder_files, folder / "config"), blobs)
+        try:
+            yield places
+        finally:
+            await places.close()
+
+
+class DockerLogins:
+    """`registry.credentials.Credentials` out of the Docker CLI's configuration. A token that the
+    configuration holds for a registry is used as it is."""
+
+    def __init__(self) -> None:
+        self._logins = Logins()
+
+    async def authority(self, host: str) -> str:
+        return (await self._logins.auth_for(host)).registry_token
+
+    async def login(self, host: str) -> Login:
+        found = await self._logins.auth_for(host)
+        return Login(found.user, found.secret)
+
+    async def token(
+        self, host: str, realm: str, service: str, scopes: Sequence[str]
+    ) -> Token | None:
+        found = (await self._logins.auth_for(host)).registry_token
+        return Token(found) if found else None
+
+
+class _KeyPair(msgspec.Struct):
+    key: str = ""
+    cert: str = ""
+
+
+class _Registry(msgspec.Struct):
+    mirrors: tuple[str, ...] = ()
+    http: bool | None = None
+    insecure: bool | None = None
+    ca: tuple[str, ...] = ()
+    keypair: tuple[_KeyPair, ...] = ()
+
+
+class _Config(msgspec.Struct):
+    registry: dict[str, _Registry] = {}
+
+
+def registries(files: Mapping[str, bytes], folder: Path) -> dict[str, RegistryConfig]:
+    """What a builder's daemon is told of registries holds here too. Certificates that are kept
+    with the builder are written to `folder`. Raises `InvalidRequest`."""
+    try:
+        text = files.get(CONFIG_FILE, b"").decode()
+        config = msgspec.convert(tomllib.loads(text), _Config)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise InvalidRequest(f"failed to parse {CONFIG_FILE} of the builder: {error}") from None
+    kept = {name: _written(name, data, folder) for name, data in files.items()}
+    return {host: _of(found, kept) for host, found in config.registry.items()}
+
+
+def _of(found: _Registry, kept: Mapping[str, Path]) -> RegistryConfig:
+    def path(name: str) -> str:
+        return str(kept.get(name.removeprefix(_DAEMONS_FOLDER), ""))
+
+    pairs = [(path(one.key), path(one.cert)) for one in found.keypair]
+    return RegistryConfig(
+        mirrors=found.mirrors,
+        http=found.http,
+        insecure=found.insecure,
+        ca=tuple(filter(None, map(path, found.ca))),
+        keypairs=tuple(pair for pair in pairs if all(pair)),
+    )
+
+
+def _written(name: str, data: bytes, folder: Path) -> Path:
+    """Raises `InvalidRequest` for a name that leads out of the folder."""
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or name.startswith("/"):
+        raise InvalidRequest(f"invalid file name {name} of the builder")
+    path = folder.joinpath(*parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path

@@ -1,0 +1,134 @@
+"""What an image is made of: digests, references and descriptors, as a user names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.image.descriptor import Descriptor
+from croze.image.platform import Platform
+from croze.image.reference import check_digest
+from croze.imagetools import location as locations
+from croze.imagetools.location import Location
+from croze.quote import quote
+
+
+class Wanted(msgspec.Struct, frozen=True, rename="camel"):
+    """What a user says of a manifest. Empty where nothing was said: the place knows."""
+
+    schema_version: int = 0
+    media_type: str = ""
+    digest: str = ""
+    size: int = 0
+    annotations: dict[str, str] = {}
+    platform: PartialPlatform | None = None
+    artifact_type: str | None = None
+
+
+class PartialPlatform(msgspec.Struct, frozen=True):
+    """Of which the image's config says what is missing."""
+
+    architecture: str = ""
+    os: str = ""
+    os_version: str = msgspec.field(default="", name="os.version")
+    os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
+    variant: str = ""
+
+    def completed(self, known: Platform) -> Platform:
+        """With what the config says."""
+        variant = self.variant or ("" if self.architecture else known.variant)
+        return Platform(
+            self.architecture or known.architecture,
+            self.os or known.os,
+            self.os_version,
+            self.os_features,
+            variant,
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a manifest is, and what is said of it besides."""
+
+    text: str
+    location: Location | None
+    wanted: Wanted
+
+
+def parse(text: str) -> Source:
+    """Raises `InvalidRequest`."""
+    try:
+        return _parse(text)
+    except InvalidRequest as error:
+        raise error.wrap(
+            f"failed to parse source {quote(text)}, valid sources are digests, references and "
+            "descriptors"
+        ) from None
+
+
+def _parse(text: str) -> Source:
+    try:
+        return Source(text, None, Wanted(digest=check_digest(text)))
+    except InvalidRequest:
+        if text.startswith("sha256"):
+            raise
+    try:
+        return Source(text, locations.parse(text), Wanted())
+    except InvalidRequest:
+        if not text.startswith("{"):
+            raise
+    return Source(text, None, _wanted(text))
+
+
+def _wanted(text: str) -> Wanted:
+    try:
+        found = msgspec.json.decode(text, type=Wanted)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(str(error)) from None
+    if found.schema_version:
+        raise InvalidRequest(
+            "expected an OCI content descriptor, got a manifest or index "
+            f"(schemaVersion {found.schema_version})"
+        )
+    if not found.digest:
+        raise InvalidRequest("invalid descriptor: digest is required")
+    try:
+        check_digest(found.digest)
+    except InvalidRequest as error:
+        raise error.wrap("invalid descriptor digest") from None
+    return found
+
+
+def located(sources: list[Source], targets: list[Location]) -> list[tuple[Location, Wanted]]:
+    """Sources without a repository are of the only one that is named. Raises `InvalidRequest`."""
+    named = [one.location for one in sources if one.location is not None]
+    repositories = {one.name for one in (*targets, *named)}
+    if not repositories:
+        raise InvalidRequest("no repositories specified, please set a reference in tag or source")
+    only = next(iter((*named, *targets))) if len(repositories) == 1 else None
+    return [(one.location or _inferred(one, only), one.wanted) for one in sources]
+
+
+def _inferred(source: Source, only: Location | None) -> Location:
+    if only is None:
+        raise InvalidRequest(
+            "multiple repositories specified, cannot infer repository for " + quote(source.text)
+        )
+    return locations.of_repository(only, source.wanted.digest)
+
+
+def merged(known: Descriptor, wanted: Wanted) -> Descriptor:
+    """What a place knows of a manifest, and what the user says. Annotations and platform are
+    replaced as a whole. Raises `InvalidRequest` for another size."""
+    if wanted.size and wanted.size != known.size:
+        raise InvalidRequest(
+            f"invalid size mismatch for {known.digest}, {wanted.size} != {known.size}"
+        )
+    return msgspec.structs.replace(
+        known,
+        media_type=wanted.media_type or known.media_type,
+        annotations=wanted.annotations or known.annotations,
+        artifact_type=wanted.artifact_type or known.artifact_type,
+    )
