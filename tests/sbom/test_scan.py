@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from croze.errors import ResourceExhausted
 from croze.sbom.scan import scan
 from croze.sbom.spdx import document
 from tests.sbom.trees import elf, go_info, make_tree
@@ -103,3 +105,10 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     made = document("sbom", scan(str(tmp_path / "root")), datetime(2024, 1, 1, tzinfo=UTC))
     assert b"./p\xef\xbf\xbd" in made
     assert validated(made, tmp_path) == ""
+
+
+def test_packages_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("croze.sbom.scan.MAX_PACKAGES", 3)
+    make_tree(tmp_path)
+    with pytest.raises(ResourceExhausted, match="more than 3 packages, the last of "):
+        scan(str(tmp_path))

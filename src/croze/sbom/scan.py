@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from croze.errors import ResourceExhausted
 from croze.fs.walk import walk_stats
 from croze.sbom import alpine, binaries, debian, npm, python, rpm
 from croze.sbom.found import Distribution, Package
@@ -16,6 +17,8 @@ from croze.sbom.tree import Tree
 
 _RELEASES = ("etc/os-release", "usr/lib/os-release")
 _EXECUTABLE = 0o111
+MAX_PACKAGES = 100_000
+"""Somebody else may have made the tree to fill our memory."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -32,13 +35,16 @@ class Inventory(msgspec.Struct, frozen=True):
 
 
 def scan(root: str) -> Inventory:
-    """All packages below `root`, each once, sorted. Runs in a worker process."""
+    """All packages below `root`, each once, sorted. Raises `ResourceExhausted`. Runs in a worker
+    process."""
     tree = Tree(root)
     distribution = read_distribution(tree)
     found: dict[tuple[str, str], Package] = {}
     for path, mode in _files(root):
         for package in _packages(tree, path, mode, distribution):
             found.setdefault((package.purl, package.evidence or package.source), package)
+            if len(found) > MAX_PACKAGES:
+                raise ResourceExhausted(f"more than {MAX_PACKAGES} packages, the last of {path}")
     packages = sorted(found.values(), key=lambda p: (p.kind, p.name, p.version, p.evidence))
     paths = sorted({package.evidence for package in packages if package.evidence})
     files = [evidence for path in paths if (evidence := _digests(tree, path)) is not None]
