@@ -101,7 +101,14 @@ def prepare_why(folder: Path) -> str:
     return "croze build -q . >/dev/null; echo changed >>src/a.c; echo new >src/new.c"
 
 
+def prepare_client(folder: Path) -> str:
+    """An image in a registry."""
+    prepare_app(folder)
+    return "croze build -q --push -t localhost:5000/app . >/dev/null"
+
+
 PREPARE = {
+    "client.md": prepare_client,
     "attestations.md": prepare_stock_client,
     "README.md": prepare_readme,
     "llb.md": prepare_llb,
