@@ -33,9 +33,8 @@ UsageRecord = control_pb2.UsageRecord
 """A row of `du`, as the daemon sends it."""
 
 _OPTIONS: Options = (("grpc.initial_reconnect_backoff_ms", 50),)
-_QUICK: Options = (("grpc.min_reconnect_backoff_ms", 50),)
-"""How long a connection may take before the next attempt: a daemon's own socket answers at once,
-or somebody has just taken its place. What is far, or behind a command, gets gRPC's 20 s."""
+"""How soon after a refusal the next attempt comes. How long an attempt may take is gRPC's (20 s): a
+busy daemon and one behind a command need their time to answer."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +70,12 @@ def _credentials(tls: Tls) -> grpc.ChannelCredentials:
 
 
 @asynccontextmanager
-async def connect(
-    address: str, tls: Tls | None = None, *, far: bool = False
-) -> AsyncIterator[Client]:
-    """A client of the daemon at `unix://…` or `tcp://…`; `far`: the socket is a tunnel's, and the
-    daemon may take its time. Nothing is sent before the first call; a daemon that is not there
-    makes calls fail with `errors.Unavailable`, and one that is not for this user with
-    `errors.PermissionDenied`."""
+async def connect(address: str, tls: Tls | None = None) -> AsyncIterator[Client]:
+    """A client of the daemon at `unix://…` or `tcp://…`. Nothing is sent before the first call;
+    a daemon that is not there makes calls fail with `errors.Unavailable`, and one that is not for
+    this user with `errors.PermissionDenied`."""
     target, extra = _target(address)
-    near = address.startswith("unix") and not far
-    options = (*_OPTIONS, *(_QUICK if near else ()), *extra)
+    options = (*_OPTIONS, *extra)
     if tls is not None and tls.server_name:
         options = (*options, ("grpc.ssl_target_name_override", tls.server_name))
     credentials = _credentials(tls) if tls is not None else None

@@ -50,7 +50,7 @@ class DockerDriver:
 
         async with tunnel(self.streams) as opened:
             try:
-                async with connect(opened.address, far=True) as client:
+                async with connect(opened.address) as client:
                     yield client
             except Unavailable as error:
                 raise (opened.error or error) from None

@@ -124,7 +124,7 @@ class RemoteDriver:
             return
         async with tunnel(self.streams) as opened:
             try:
-                async with connect(opened.address, self._tls(), far=True) as client:
+                async with connect(opened.address, self._tls()) as client:
                     yield client, opened
             except Unavailable as error:
                 raise (opened.error or error) from None

@@ -1,0 +1,58 @@
+"""Dialling a daemon that takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import grpc
+
+from croze.api import control_pb2, worker_pb2
+from croze.client.connect import connect
+from croze.rpc.channels import make_server
+
+SILENCE_S = 0.3
+"""Longer than gRPC gives a connection at the least, when it is told to be quick."""
+
+
+async def version(request: object, context: object) -> control_pb2.InfoResponse:
+    return control_pb2.InfoResponse(buildkitVersion=worker_pb2.BuildkitVersion(version="v1"))
+
+
+INFO = grpc.unary_unary_rpc_method_handler(
+    version,
+    request_deserializer=control_pb2.InfoRequest.FromString,
+    response_serializer=control_pb2.InfoResponse.SerializeToString,
+)
+
+
+async def test_a_busy_daemon_is_waited_for(tmp_path: Path) -> None:
+    """Its socket takes connections at once; it says nothing on them for a while."""
+    server = make_server()
+    service = grpc.method_handlers_generic_handler("moby.buildkit.v1.Control", {"Info": INFO})
+    server.add_generic_rpc_handlers((service,))
+    server.add_insecure_port(f"unix:{tmp_path}/daemon.sock")
+    await server.start()
+    accepted = 0
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        await asyncio.sleep(SILENCE_S)
+        far = await asyncio.open_unix_connection(f"{tmp_path}/daemon.sock")
+        await asyncio.gather(_pump(reader, far[1]), _pump(far[0], writer))
+
+    front = await asyncio.start_unix_server(hold, tmp_path / "front.sock")
+    async with connect(f"unix://{tmp_path}/front.sock") as client:
+        assert (await client.info()).version == "v1"
+    assert accepted == 1
+    front.close()
+    await server.stop(None)
+    await front.wait_closed()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
