@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 _ESCAPES = str.maketrans(
@@ -43,34 +44,36 @@ def _default(value: object) -> object:
 def message(msg: Message) -> dict[str, Any]:
     """The message as an ordered dict of what its JSON has."""
     out: dict[str, Any] = {}
-    for field in msg.DESCRIPTOR.fields:
+    for field, value in sorted(msg.ListFields(), key=_declared):
         oneof = field.containing_oneof
         if oneof is not None:
-            if field.name == msg.WhichOneof(oneof.name):
-                out[oneof.name.capitalize()] = _choice(msg, field.name)
-        elif (value := _field(msg, field.name)) is not None:
-            out[field.name] = value
+            out[oneof.name.capitalize()] = _choice(field.name, value)
+        else:
+            out[field.name] = _value(value)
     return out
 
 
-def _choice(msg: Message, chosen: str) -> dict[str, Any]:
+def _declared(item: tuple[FieldDescriptor, Any]) -> int:
+    """Its place in the declaration, which need not be that of its number."""
+    return item[0].index
+
+
+def _choice(chosen: str, value: object) -> dict[str, Any]:
     """The member of a `oneof` that is set."""
-    value = getattr(msg, chosen)
     if isinstance(value, Message):
         return {chosen: message(value)}
     return {_JSON_NAMES.get(chosen, chosen): value} if value else {}
 
 
-def _field(msg: Message, name: str) -> Any:
-    """The field's value, None where it is left out."""
-    value = getattr(msg, name)
-    if isinstance(value, Message):
-        return message(value) if msg.HasField(name) else None
-    if isinstance(value, Mapping):
-        return {k: _item(value[k]) for k in sorted(value)} or None
+def _value(value: Any) -> Any:
+    """Of a field that says something: what says nothing is not listed."""
     if isinstance(value, str | bytes | bool | int):
-        return value or None
-    return [_item(v) for v in value] or None
+        return value
+    if isinstance(value, Message):
+        return message(value)
+    if isinstance(value, Mapping):
+        return {k: _item(value[k]) for k in sorted(value)}
+    return [_item(v) for v in value]
 
 
 def _item(value: object) -> Any:
