@@ -1,6 +1,6 @@
 """Expressions and small files with what buildx made of them: the value, or the error.
 
-`expressions.json` and `files.json` are recordings. An expression stands in
+The JSON files here are recordings. An expression stands in
 `args = { A = jsonencode(…) }`, on the third line.
 """
 
@@ -37,11 +37,22 @@ def test_expressions(case: dict[str, Any]) -> None:
     assert got == wanted
 
 
+@pytest.mark.parametrize("case", recorded("compose_files.json"), ids=lambda c: c["file"])
+def test_compose_files(case: dict[str, Any]) -> None:
+    assert outcome({"compose.yaml": case["file"]}) == told(case)
+
+
 @pytest.mark.parametrize("case", recorded("files.json"), ids=lambda c: c["file"][:60])
 def test_files(case: dict[str, Any]) -> None:
-    got: dict[str, object] = {}
+    assert outcome({"docker-bake.hcl": case["file"]}) == told(case)
+
+
+def outcome(files: dict[str, str]) -> dict[str, object]:
     try:
-        got["value"] = printed(case["file"], checked=True)
+        return {"value": printed(files, checked=True)}
     except CrozeError as error:
-        got["error"] = str(error)
-    assert got == {key: case[key] for key in ("value", "error") if key in case}
+        return {"error": str(error)}
+
+
+def told(case: dict[str, Any]) -> dict[str, Any]:
+    return {key: case[key] for key in ("value", "error") if key in case}

@@ -88,7 +88,7 @@ def _plain(held: object) -> object:
 
 def plain_group(group: Group) -> dict[str, object]:
     described: dict[str, object] = {"description": group.description} if group.description else {}
-    return described | {"targets": group.targets}
+    return described | {"targets": group.targets if group.has_list else None}
 
 
 def plain_selection(selection: Selection) -> dict[str, object]:

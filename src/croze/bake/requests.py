@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import Attest, CacheEntry, Output, Secret, Ssh
@@ -95,6 +95,7 @@ def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
         for key, value in contexts.items()
     }
     target.context = context
+    target.output = target.output and [_with_destination(each) for each in target.output]
     return BuildRequest(
         name=name,
         context=context,
@@ -128,6 +129,12 @@ def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
         context_of=context_of,
         contexts_of=contexts_of,
     )
+
+
+def _with_destination(output: Output) -> Output:
+    """A file that has no name goes to standard output; an image for Docker does not."""
+    is_file = output.type == "tar" or (output.type == "oci" and output.attrs.get("tar") != "false")
+    return replace(output, dest="-") if is_file and not output.dest else output
 
 
 def _clean(path: str) -> str:

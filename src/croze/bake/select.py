@@ -153,6 +153,7 @@ class _Selector:
             known = groups["default"]
             ordered = sorted(dict.fromkeys(known.targets))
             groups["default"] = Group("default", ordered, known.description)
+            groups["default"].has_list = known.has_list
 
     def link(self, name: str, target: Target, path: list[str]) -> None:
         """Resolve the targets whose results this one uses as contexts."""

@@ -47,6 +47,8 @@ class Group:
     name: str
     targets: list[str] = field(default_factory=list)
     description: str = ""
+    has_list: bool = True
+    """Whether there is a list of targets at all: a compose file without builds makes none."""
 
 
 @dataclass(slots=True)

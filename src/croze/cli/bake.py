@@ -12,6 +12,7 @@ from croze.bake.entitlements import missing, parse_allow
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import canonical_attest
 from croze.bake.options.policy import Policy, parse_policy
+from croze.bake.paths import is_remote
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
@@ -24,6 +25,7 @@ from croze.cli.bake_privileges import ask
 from croze.cli.bake_world import LocalWorld, existing_path
 from croze.cli.call import parse_call
 from croze.cli.flags import Flags, UsageError
+from croze.files.redact import redact
 from croze.image import platform as platforms
 from croze.quote import quote
 
@@ -69,6 +71,11 @@ def run(argv: Sequence[str], common: Common) -> int:
     listed = listed or ("variables" if read.list_variables else "")
     if read.print and listed:
         raise BakeError("--print and --list are mutually exclusive")
+    if read.targets and is_remote(read.targets[0]):
+        raise BakeError(
+            f"reading a definition from {redact(read.targets[0])} is not supported: "
+            "get the files, and run croze bake among them"
+        )
     files = read_local_files(read.file or names_from_environment())
     if not files:
         raise BakeError("couldn't find a bake definition")

@@ -69,7 +69,20 @@ def load_documents(text: str) -> Iterator[Document]:
 def _message(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark
     problem = _WORDS.get(error.problem or "", error.problem or "")
-    return f"yaml: {problem}" if mark is None else f"yaml: line {mark.line + 1}: {problem}"
+    if mark is None:
+        return f"yaml: {problem}"
+    if not error.context:
+        return f"yaml: line {mark.line + 1}: {problem}"
+    begun = error.context_mark or mark
+    where = f"{_place(begun)}: "
+    if (begun.line, begun.column) != (mark.line, mark.column):
+        where += f"{_place(mark)}: "
+    return f"yaml: {error.context} at {where}{problem}"
+
+
+def _place(mark: yaml.Mark) -> str:
+    line = f"line {mark.line + 1}"
+    return f"{line}, column {mark.column + 1}" if mark.column else line
 
 
 class _Builder:
@@ -120,7 +133,8 @@ class _Builder:
                 raise YamlError(f"non-string key {where}: {key or 'a mapping'}")
             if key in lines:
                 first = lines[key]
-                raise YamlError(f'line {line}: mapping key "{key}" already defined at line {first}')
+                twice = f'mapping key "{key}" already defined at line {first}'
+                raise YamlError(f"yaml: construct errors:\n  line 1: line {line}: {twice}")
             lines[key] = line
             if key_node.tag == "tag:yaml.org,2002:merge":
                 merged = self.merge(value_node, path, depth)

@@ -22,6 +22,10 @@ class ComposeError(Exception):
     """A compose file makes no sense."""
 
 
+class WholeMessageError(ComposeError):
+    """One whose message is shown as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a file's content comes from and what it may use."""

@@ -9,7 +9,7 @@ from croze.bake.compose.data import Data
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.merge import plain_text
-from croze.bake.compose.model import ComposeError, Loader, Source
+from croze.bake.compose.model import ComposeError, Loader, Source, WholeMessageError
 from croze.bake.compose.schema import first_problem
 from croze.bake.compose.targets import make_target, pairs
 from croze.bake.definition.matrix import check_name
@@ -88,8 +88,10 @@ def read_compose(files: Sequence[File], settings: Settings, world: World, into: 
     try:
         model = _load(files, environment, world)
         services = _mapping(model.get("services"))
-        _check(services)
+        _check(services, _mapping(model.get("secrets")))
         _add_targets(services, _mapping(model.get("secrets")), environment, world, into)
+    except WholeMessageError as error:
+        raise BakeError(str(error)) from None
     except ComposeError as error:
         raise BakeError(f"failed to parse compose file: {error}") from None
     except BakeError as error:
@@ -102,7 +104,7 @@ def _mapping(value: Data) -> Model:
     return value if isinstance(value, dict) else {}
 
 
-def _check(services: Model) -> None:
+def _check(services: Model, secrets: Model) -> None:
     """What only a whole project can be wrong about."""
     for name in sorted(services):
         service = _mapping(services[name])
@@ -114,10 +116,20 @@ def _check(services: Model) -> None:
         if details.get("dockerfile_inline") and details.get("dockerfile"):
             detail = "declares mutualy exclusive dockerfile and dockerfile_inline"
             raise ComposeError(f"service {quote(name)} {detail}: invalid compose project")
+        for each in _under(details.get("secrets"), "source"):
+            if each not in secrets:
+                refers = f"refers to undefined build secret {each}: invalid compose project"
+                raise ComposeError(f"service {quote(name)} {refers}")
         for added, value in _mapping(details.get("additional_contexts")).items():
             text = plain_text(value)
             if text.startswith("service:"):
                 _check_link(name, added, text.removeprefix("service:"), services)
+
+
+def _under(entries: Data, key: str) -> list[str]:
+    """What the entries of a list have under a key."""
+    known = entries if isinstance(entries, list) else []
+    return [plain_text(each[key]) for each in known if isinstance(each, dict) and key in each]
 
 
 def _check_link(name: str, added: str, other: str, services: Model) -> None:
@@ -154,6 +166,7 @@ def _add_targets(
         into.targets.append(
             make_target(target_name, service, build, secrets, environment, variables)
         )
+    group.has_list = bool(group.targets)
     into.groups.append(group)
 
 
@@ -171,7 +184,8 @@ def _variables(
             if _mapping(entry).get("required") is False:
                 continue
             reason = (error.strerror or str(error)).lower()
-            raise ComposeError(f"env file {path} not found: stat {path}: {reason}") from None
+            message = f"env file {path} not found: stat {path}: {reason}"
+            raise WholeMessageError(message) from None
         try:
             found.update(parse_dotenv(text.decode("utf-8", "replace"), environment.get, world.warn))
         except DotenvError as error:

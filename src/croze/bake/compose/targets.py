@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from croze.bake.compose.data import Data
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.merge import plain_text
-from croze.bake.compose.model import ComposeError
+from croze.bake.compose.model import ComposeError, WholeMessageError
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import (
     ATTESTS,
@@ -72,11 +72,9 @@ def make_target(
     target.cache_to = _entries(CACHES.from_texts, build.get("cache_to"))
     target.no_cache = _flag(build.get("no_cache")) or None
     target.pull = _flag(build.get("pull")) or None
-    size = build.get("shm_size")
-    if size is not None and (found := parse_bytes(plain_text(size))) > 0:
-        target.shm_size = bytes_text(found)
+    target.shm_size = _size(name, build.get("shm_size"))
     target.ulimits = _limits(build.get("ulimits"))
-    target.extra_hosts = _hosts(build.get("extra_hosts"))
+    target.extra_hosts = _hosts(name, build.get("extra_hosts"))
     target.ssh = _ssh(build.get("ssh"))
     target.secret = _secrets(build.get("secrets"), secrets)
     target.attest = _attests(build)
@@ -85,6 +83,17 @@ def make_target(
     if not target.tags and image:
         target.tags = [image]
     return target
+
+
+def _size(service: str, value: Data) -> str | None:
+    if value is None:
+        return None
+    text = plain_text(value)
+    try:
+        size = parse_bytes(text)
+    except BakeError:
+        raise _undecodable(service, "shm_size", f"invalid size: '{text}'") from None
+    return bytes_text(size) if size > 0 else None
 
 
 def _text(value: Data) -> str | None:
@@ -160,7 +169,12 @@ def _number(value: Data) -> int:
         raise ComposeError(f"invalid number {plain_text(value)}") from None
 
 
-def _hosts(value: Data) -> dict[str, str | None]:
+def _undecodable(service: str, key: str, problem: str) -> WholeMessageError:
+    where = f"'services[{service}].build.{key}'"
+    return WholeMessageError(f"decoding failed due to the following error(s):\n\n{where} {problem}")
+
+
+def _hosts(service: str, value: Data) -> dict[str, str | None]:
     found: dict[str, list[str]] = {}
     if isinstance(value, dict):
         for host, each in value.items():
@@ -170,7 +184,9 @@ def _hosts(value: Data) -> dict[str, str | None]:
         separator = "=" if "=" in text else ":"
         host, there, address = text.partition(separator)
         if not there:
-            raise ComposeError(f"invalid additional host, missing IP: {text}")
+            raise _undecodable(
+                service, "extra_hosts", f"invalid additional host, missing IP: {text}"
+            )
         found.setdefault(host, []).extend(address.split(","))
     for host in found:
         if not host or ":" in host or "=" in host:
@@ -230,7 +246,9 @@ def _extend(target: Target, extension: Data) -> None:
         value = extension.get(key)
         if isinstance(value, str):
             return value.split()
-        return [plain_text(each) for each in value] if isinstance(value, list) else []
+        if isinstance(value, list):
+            return [plain_text(each) for each in value]
+        return [] if value is None or isinstance(value, dict) else [plain_text(value)]
 
     if given("tags"):
         target.tags = list(dict.fromkeys([*(target.tags or ()), *given("tags")]))
