@@ -71,7 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bake": {"image", "llb"},
     "progress": {"api"},
     "sbom": {"fs"},
-    "daemon": set(BELOW_DAEMON.split()),
+    "engineapi": {"store", "session", "export", "registry", "image", "api"},
+    "daemon": {*BELOW_DAEMON.split(), "engineapi"},
     "cli": {"client", "imagetools", "bake", "builders", "drivers", "image", "progress", "api"},
     "web": {"client"},
 }

@@ -133,6 +133,7 @@ FLAGS = (
     Flag("trace", "the same as --log-level=trace", level("trace"), True, hidden=True),
     Flag("root", "path to state directory", text("root")),
     Flag("addr", "listening address: unix://, tcp:// or fd:// (repeatable)", each("grpc.address")),
+    Flag("docker-api", "serve Docker's API there, too: unix:///path/docker.sock"),
     Flag("log-format", "json or text", text("log.format")),
     Flag("log-level", "trace, debug, info, warn…", text("log.level"), env="BUILDKITD_LOG_LEVEL"),
     Flag("group", "group (name or gid) owning Unix sockets", group),

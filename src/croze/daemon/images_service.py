@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from croze.api import engine_pb2, engine_pb2_grpc
 from croze.daemon import run_image
@@ -11,13 +11,10 @@ from croze.daemon.engine import Engine
 from croze.daemon.status import timestamp
 from croze.errors import NotFound
 from croze.grpc_errors import Context, aborting, unary
-from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image import reference
-from croze.image.descriptor import INDEX_TYPES, Descriptor
-from croze.image.manifest import Manifest
-from croze.image.platform import Platform
 from croze.store.contract import BlobStore, ImageRecord
+from croze.store.present import present_blobs, present_manifests
 
 
 class EngineService(engine_pb2_grpc.EngineServicer):
@@ -89,22 +86,3 @@ def describe(record: ImageRecord, blobs: BlobStore) -> engine_pb2.Image:
         updated_at=timestamp(record.updated_at),
         platforms=names,
     )
-
-
-def present_blobs(manifest: Manifest) -> tuple[Descriptor, ...]:
-    """Config and layers."""
-    return (*((manifest.config,) if manifest.config else ()), *(manifest.layers or ()))
-
-
-def present_manifests(
-    target: Descriptor, blobs: BlobStore
-) -> Iterator[tuple[Platform | None, Manifest]]:
-    """The manifests below a target that are in the store, each with its platform if known."""
-    if not blobs.has(target.digest):
-        return
-    data = blobs.read(target.digest)
-    if target.media_type not in INDEX_TYPES:
-        yield target.platform, manifests.parse_manifest(data)
-        return
-    for entry in manifests.parse_index(data).manifests:
-        yield from present_manifests(entry, blobs)

@@ -9,14 +9,14 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
 import grpc.aio
 
 from croze.daemon.config import Grpc
+from croze.daemon.inner import InnerPort, add_port
 from croze.daemon.sockets import (
     bind_tcp,
     make_way,
@@ -32,16 +32,15 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def listening(
-    server: grpc.aio.Server, addresses: Sequence[str], config: Grpc, root: Path
+    server: grpc.aio.Server, addresses: Sequence[str], config: Grpc, inner: InnerPort
 ) -> AsyncIterator[None]:
     """Bind everything; the socket files are gone afterwards. Start the server inside.
 
-    Raises `InvalidRequest` for an address that can't be used. `root` is the daemon's own folder.
+    Raises `InvalidRequest` for an address that can't be used.
     """
     context = tls_context(config.tls)
     async with contextlib.AsyncExitStack() as stack:
-        relays = Relays(server, root / "relay")
-        stack.callback(relays.close)
+        relays = Relays(inner)
         for address in addresses:
             scheme, _, rest = address.partition("://")
             if not scheme or "://" not in address:
@@ -59,26 +58,26 @@ async def listening(
         yield
 
 
-def _add_port(server: grpc.aio.Server, address: str) -> None:
-    """Raises `InvalidRequest` when the address can't be had."""
-    try:
-        server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise InvalidRequest(f"cannot listen on {address}") from error
-
-
 @contextlib.contextmanager
 def _unix(server: grpc.aio.Server, path: Path, config: Grpc) -> Iterator[None]:
     if config.tls.cert:
         log.warning("TLS is disabled for unix://%s", path)
+    with own_socket(path, config, lambda: add_port(server, f"unix:{path}"), "--addr"):
+        yield
+
+
+@contextlib.contextmanager
+def own_socket(path: Path, config: Grpc, bind: Callable[[], None], flag: str) -> Iterator[None]:
+    """A socket file of ours, made by `bind`, for the user and the group of the configuration. It is
+    gone afterwards. Raises `InvalidRequest`, which tells of the flag that names the place."""
     try:
         make_way(path.parent)
         _remove_dead(path)
     except OSError as error:
-        raise InvalidRequest(_no_place(path, error)) from error
+        raise InvalidRequest(_no_place(path, error, flag)) from error
     old = os.umask(0o177)
     try:
-        _add_port(server, f"unix:{path}")
+        bind()
     finally:
         os.umask(old)
     os.chmod(path, 0o660)
@@ -94,11 +93,11 @@ def _unix(server: grpc.aio.Server, path: Path, config: Grpc) -> Iterator[None]:
                 path.unlink()
 
 
-def _no_place(path: Path, error: OSError) -> str:
+def _no_place(path: Path, error: OSError, flag: str) -> str:
     reason = (error.strerror or str(error)).lower()
     unset = isinstance(error, PermissionError) and not os.environ.get("XDG_RUNTIME_DIR")
     advice = "set XDG_RUNTIME_DIR, or name another" if unset else "name another"
-    return f"cannot listen at unix://{path}: {reason}: {advice} address with --addr"
+    return f"cannot listen at unix://{path}: {reason}: {advice} address with {flag}"
 
 
 def _remove_dead(path: Path) -> None:
@@ -124,7 +123,7 @@ async def _tcp(
     warn_of_strangers(f"tcp://{address}", context)
     host, port = split_host(address)
     if context is None and host != "0.0.0.0":
-        _add_port(server, f"[{host or '::'}]:{port}" if ":" in host or not host else address)
+        add_port(server, f"[{host or '::'}]:{port}" if ":" in host or not host else address)
         return
     # grpc takes 0.0.0.0 for every address, those of IPv6, too.
     bound = bind_tcp(address)
@@ -148,17 +147,12 @@ async def _passed(
 
 
 class Relays:
-    """Connections that grpc can't take itself are pumped to a socket of its own: those of a
-    listening socket that was passed to us, and TLS, where grpc's server refuses clients that
-    don't name a protocol in the handshake, as buildx's remote driver doesn't.
+    """Connections that grpc can't take itself are pumped to its inner port: those of a listening
+    socket that was passed to us, and TLS, where grpc's server refuses clients that don't name a
+    protocol in the handshake, as buildx's remote driver doesn't."""
 
-    The inner socket is in `folder`, which is for this user alone: it skips what the outer checks.
-    """
-
-    def __init__(self, server: grpc.aio.Server, folder: Path) -> None:
-        self._server = server
-        self._folder = folder
-        self._fd = -1
+    def __init__(self, inner: InnerPort) -> None:
+        self._inner = inner
 
     async def relay(
         self, outer: socket.socket, context: ssl.SSLContext | None = None
@@ -166,31 +160,13 @@ class Relays:
         """A server to enter: it pumps each connection of `outer` while it is open."""
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            back_reader, back_writer = await asyncio.open_unix_connection(self._inner())
+            back_reader, back_writer = await asyncio.open_unix_connection(self._inner.path)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pump(reader, back_writer))
                 group.create_task(_pump(back_reader, writer))
 
-        self._open()
+        self._inner.open()
         return await asyncio.start_server(connect, sock=outer, ssl=context)
-
-    def _inner(self) -> str:
-        # By the folder's descriptor: a socket's path may have no more than 107 bytes.
-        return f"/proc/self/fd/{self._fd}/grpc.sock"
-
-    def _open(self) -> None:
-        if self._fd >= 0:
-            return
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        (self._folder / "grpc.sock").unlink(missing_ok=True)
-        self._fd = os.open(self._folder, os.O_PATH | os.O_CLOEXEC)
-        _add_port(self._server, f"unix:{self._inner()}")
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            (self._folder / "grpc.sock").unlink(missing_ok=True)
-            os.close(self._fd)
-            self._folder.rmdir()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -23,8 +23,10 @@ from croze.api import (
 )
 from croze.daemon.content_service import ContentService
 from croze.daemon.control import ControlService
+from croze.daemon.docker_api import docker_api
 from croze.daemon.engine import Engine, running
 from croze.daemon.images_service import EngineService
+from croze.daemon.inner import inner_port
 from croze.daemon.listen import listening
 from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
@@ -55,7 +57,9 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
         async with pool, running(settings, pool, outside) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
             async with (
-                listening(server, settings.addresses, settings.config.grpc, settings.root),
+                inner_port(server, settings.root / "relay") as inner,
+                listening(server, settings.addresses, settings.config.grpc, inner),
+                docker_api(engine, inner),
                 collecting(engine.telemetry.traces, settings.trace_socket),
                 debug_address(engine, settings.config.grpc.debug_address),
             ):
@@ -185,7 +189,7 @@ def announced(settings: Settings) -> Iterator[None]:
             os.write(settings.ready_fd, b"1")
             os.close(settings.ready_fd)
     notify_systemd(b"READY=1")
-    for address in settings.addresses:
+    for address in filter(None, (*settings.addresses, settings.docker_api)):
         log.info("running server on %s", address)
     try:
         yield

@@ -35,6 +35,8 @@ class Settings:
     workers: int
     provenance_dir: Path
     """Where the administrator says what provenance tells of the builder besides."""
+    docker_api: str = ""
+    """Where Docker's own API is served: `unix://`, or empty for nowhere."""
     warnings: tuple[str, ...] = ()
     """Sentences for the log: what was given and has no effect, or won't have for long."""
 
@@ -71,8 +73,21 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
         provenance_dir=Path(
             config.provenance_env_dir or Path(places.config).parent / "provenance.d"
         ),
+        docker_api=_docker_api(_last(given, "docker-api")),
         warnings=(*config.warnings, *_flag_warnings(given), *_file_warnings(given, path)),
     )
+
+
+def _docker_api(address: str) -> str:
+    scheme, found, path = address.partition("://")
+    if scheme == "tcp":
+        raise Unsupported(
+            f"--docker-api {address} is not supported: whoever reaches it is root here, and there "
+            "is no mutual TLS for it yet: use unix:///path/docker.sock"
+        )
+    if address and not (found and scheme == "unix" and path.startswith("/")):
+        raise InvalidRequest(f"--docker-api {address}: use unix:///path/docker.sock")
+    return address
 
 
 def _lent(config: Config) -> frozenset[str]:

@@ -7,8 +7,15 @@ from collections.abc import Mapping
 from croze.errors import NotFound
 from croze.export import archive, files, image
 from croze.export.contract import Exporter, ExportServices
+from croze.image.reference import DANGLING
 
-TYPES = ("image", "oci", "docker", "local", "tar")
+TYPES = ("image", "moby", "oci", "docker", "local", "tar")
+MOBY = {
+    "dangling-name-prefix": DANGLING,
+    "danging-name-empty-only": "true",
+    "store": "true",
+}
+"""What a Docker engine adds to an image that goes to its own store."""
 
 
 def open_exporter(kind: str, attrs: Mapping[str, str], services: ExportServices) -> Exporter:
@@ -16,6 +23,8 @@ def open_exporter(kind: str, attrs: Mapping[str, str], services: ExportServices)
     match kind:
         case "image":
             return image.ImageExporter(image.parse_options(attrs), services)
+        case "moby":
+            return image.ImageExporter(image.parse_options({**MOBY, **attrs}), services)
         case "oci":
             return archive.ArchiveExporter(archive.parse_options("oci", attrs), services)
         case "docker":

@@ -13,6 +13,8 @@ from croze.errors import InvalidRequest
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
+DANGLING = "moby-dangling"
+"""The repository of images without a name in a Docker engine's store: `moby-dangling@sha256:…`."""
 
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"

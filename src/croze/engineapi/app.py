@@ -1,0 +1,100 @@
+"""The routes, and what all of them have in common: versions, errors, and words for what is not
+served."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from croze.engineapi import containers, hijack, images, system
+from croze.engineapi.answers import Handler, check_version, error, of_error
+from croze.engineapi.contract import Services
+from croze.errors import CrozeError
+
+log = logging.getLogger(__name__)
+
+Serve = Callable[[web.Request, Services], Awaitable[web.StreamResponse]]
+
+ROUTES: tuple[tuple[str, str, Serve], ...] = (
+    ("GET", "/_ping", system.ping),
+    ("HEAD", "/_ping", system.ping),
+    ("GET", "/version", system.version),
+    ("GET", "/info", system.info),
+    ("POST", "/grpc", hijack.grpc),
+    ("POST", "/session", hijack.session),
+    ("GET", "/containers/json", containers.list_containers),
+    ("GET", "/containers/{name}/json", containers.inspect),
+    ("GET", "/images/json", images.list_images),
+    ("GET", "/images/{name:.+}/json", images.inspect),
+    ("GET", "/images/{name:.+}/history", images.history),
+    ("POST", "/images/{name:.+}/tag", images.tag),
+    ("DELETE", "/images/{name:.+}", images.remove),
+)
+VERSION = r"/v{version:[0-9]+(?:\.[0-9]+)*}"
+SHUTDOWN_S = 1.0
+
+
+def application(services: Services) -> web.Application:
+    """All that is served, with and without a version in front of the path."""
+    # Nothing is read whole into memory but bodies of a few bytes.
+    app = web.Application(middlewares=[_common(services)])
+    for method, path, serve in ROUTES:
+        for prefix in ("", VERSION):
+            app.router.add_route(method, prefix + path, _bound(serve, services))
+    app.router.add_route("*", VERSION + "{path:/.*}", _not_served)
+    app.router.add_route("*", "/{path:.*}", _not_served)
+    return app
+
+
+def _bound(serve: Serve, services: Services) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await serve(request, services)
+
+    return handler
+
+
+async def _not_served(request: web.Request) -> web.StreamResponse:
+    path = "/" + request.match_info["path"].lstrip("/")
+    return error(
+        f"{request.method} {path} of Docker's API is not served here: croze builds and keeps "
+        "images, and serves what that needs",
+        501,
+    )
+
+
+def _common(services: Services) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with services.in_use():
+            try:
+                if version := request.match_info.get("version"):
+                    check_version(version)
+                return await handler(request)
+            except CrozeError as raised:
+                return of_error(raised)
+            except web.HTTPException as raised:
+                return error(raised.reason, raised.status)
+            except (OSError, asyncio.CancelledError):
+                raise  # the client has gone
+            except Exception:
+                log.exception("%s %s", request.method, request.path)
+                return error("internal error: see the daemon's log", 500)
+
+    return middleware
+
+
+@asynccontextmanager
+async def serving(sock: socket.socket, services: Services) -> AsyncIterator[None]:
+    """Serve on a bound socket, inside."""
+    runner = web.AppRunner(application(services), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, sock).start()
+        yield
+    finally:
+        await runner.cleanup()

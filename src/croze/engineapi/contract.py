@@ -1,0 +1,39 @@
+"""What the API stands on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.image.platform import Platform
+from croze.session.manager import Sessions
+from croze.store.contract import BlobStore, ImageStore, RefStore
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the daemon says of itself."""
+
+    id: str
+    root: Path
+    snapshotter: str
+    platforms: Sequence[Platform]
+    debug: bool
+
+
+@dataclass(frozen=True)
+class Services:
+    """A running daemon, as far as the API needs it."""
+
+    machine: Machine
+    blobs: BlobStore
+    images: ImageStore
+    refs: RefStore
+    sessions: Sessions
+    grpc: Callable[[], Awaitable[socket.socket]]
+    """A fresh connection to the daemon's own gRPC server. Raises `OSError` once that is gone."""
+    in_use: Callable[[], AbstractContextManager[None]]
+    """While inside, a daemon that was started on demand stays."""

@@ -1,0 +1,119 @@
+"""Connections that stop being HTTP: the client asks for another protocol, and gets the stream.
+
+Source: Docker Engine API, `/grpc` and `/session`: a POST with `Upgrade: h2c`, answered by 101.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiohttp import web
+
+from croze.engineapi.contract import Services
+from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.session import bridge
+from croze.session.manager import HEADER_ID, Headers
+
+log = logging.getLogger(__name__)
+
+
+class Taken(web.Response):
+    """Stands for an answer that was given on the stream itself."""
+
+    def __init__(self) -> None:
+        super().__init__(status=101)
+        self.force_close()
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """There is nothing to send."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """There is nothing to send."""
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """Takes a connection over; the HTTP server hears of its end only."""
+
+    def __init__(self, reader: asyncio.StreamReader, http: asyncio.Protocol) -> None:
+        super().__init__(reader)
+        self._http = http
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._http.connection_lost(exc)
+
+
+class Hijacked:
+    """The stream after the 101: what `bridge.Connection` promises."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> bytes:
+        return await self._reader.read(bridge.CHUNK_BYTES)
+
+    async def write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def hijack(request: web.Request) -> Hijacked:
+    """Answer 101 and take the stream. Raises `ConnectionResetError` if the client has gone."""
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the client has gone")
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = _Protocol(reader, request.protocol)
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    asked = request.headers["Upgrade"]
+    head = f"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: {asked}\r\n\r\n"
+    writer.write(head.encode("latin-1"))
+    return Hijacked(reader, writer)
+
+
+def check_upgrade(request: web.Request) -> None:
+    """Raises `InvalidRequest` unless HTTP/2 is asked for."""
+    if request.headers.get("Upgrade", "").lower() != "h2c":
+        raise InvalidRequest("no upgrade to h2c was asked for in the request")
+
+
+async def grpc(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /grpc`: the daemon's own gRPC server."""
+    check_upgrade(request)
+    try:
+        sock = await services.grpc()
+    except OSError as error:
+        raise Unavailable("the daemon is about to stop") from error
+    with sock:
+        stream = hijack(request)
+        try:
+            await bridge.both(stream, sock)
+        except OSError as error:
+            log.debug("a connection to /grpc broke: %s", error)
+        finally:
+            stream.close()
+    return Taken()
+
+
+async def session(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /session`: a client lends what a build needs."""
+    check_upgrade(request)
+    headers = Headers.of(request.headers.items())
+    if not headers.first(HEADER_ID):
+        raise InvalidRequest("session without an id")
+    stream = hijack(request)
+    try:
+        await services.sessions.serve(headers, stream)
+    except (CrozeError, OSError) as error:
+        log.warning("session %s: %s", headers.first(HEADER_ID), error)
+    finally:
+        stream.close()
+    return Taken()

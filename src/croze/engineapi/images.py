@@ -1,0 +1,153 @@
+"""Images: list, inspect, history, tag, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+
+from croze.engineapi import filters
+from croze.engineapi.answers import HEADERS, at_least, json
+from croze.engineapi.contract import Services
+from croze.engineapi.names import Image, find, record_of
+from croze.engineapi.views import View, view
+from croze.errors import AlreadyExists, InvalidRequest, Unsupported
+from croze.image import gojson, reference
+from croze.image.config import History, format_time, parse_time
+
+NOT_SERVED = {"manifests": "the manifests of an image", "shared-size": "sizes that images share"}
+
+
+async def list_images(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /images/json`."""
+    refuse(request, NOT_SERVED)
+    asked = filters.parse(request.query.get("filters", ""))
+    if "filter" in request.query:
+        asked.setdefault("reference", []).append(request.query["filter"])
+    images = filters.chosen(services, asked)
+    rows = [(view(image, services), image) for image in images]
+    rows.sort(key=lambda row: row[0].created_s, reverse=True)
+    return json([_summary(found, image, request) for found, image in rows])
+
+
+def _summary(found: View, image: Image, request: web.Request) -> Mapping[str, object]:
+    summary: dict[str, object] = {
+        "Containers": -1,
+        "Created": found.created_s,
+        "Id": image.id,
+        "Labels": dict(found.config.config.labels) or None,
+        "ParentId": "",
+        "RepoDigests": image.digests,
+        "RepoTags": image.tags,
+        "SharedSize": -1,
+        "Size": found.size,
+    }
+    return summary if at_least(request, "1.44") else {**summary, "VirtualSize": found.size}
+
+
+async def inspect(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /images/{name}/json`."""
+    refuse(request, {"manifests": NOT_SERVED["manifests"], "platform": "one platform of an image"})
+    image = find(services.images, services.blobs, request.match_info["name"])
+    found = view(image, services)
+    config = found.config
+    about: dict[str, object] = {
+        "Id": image.id,
+        "RepoTags": image.tags,
+        "RepoDigests": image.digests,
+        "Parent": "",
+        "Comment": config.history[-1].comment if config.history else "",
+        "Created": config.created or "",
+        "DockerVersion": "",
+        "Author": config.author,
+        "Config": msgspec.json.decode(gojson.marshal(config.config)),
+        "Architecture": config.architecture,
+        "Os": config.os,
+        "Size": found.size,
+        "GraphDriver": {"Data": None, "Name": services.machine.snapshotter},
+        "RootFS": {"Type": config.rootfs.type or "layers", "Layers": list(config.diff_ids)},
+        "Metadata": {"LastTagTime": format_time(image.tagged_at)},
+    }
+    if config.variant:
+        about["Variant"] = config.variant
+    return json(about if at_least(request, "1.44") else {**about, "VirtualSize": found.size})
+
+
+async def history(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /images/{name}/history`, the newest first."""
+    refuse(request, {"platform": "one platform of an image"})
+    image = find(services.images, services.blobs, request.match_info["name"])
+    found = view(image, services)
+    layers = iter(found.layers)
+    rows = [
+        _history_row(entry, 0 if entry.empty_layer else next(layers, 0))
+        for entry in found.config.history
+    ]
+    rows.reverse()
+    if rows:
+        rows[0].update({"Id": image.id, "Tags": image.tags or None})
+    return json(rows)
+
+
+def _history_row(entry: History, size: int) -> dict[str, object]:
+    return {
+        "Comment": entry.comment,
+        "Created": int(parse_time(entry.created).timestamp()) if entry.created else 0,
+        "CreatedBy": entry.created_by,
+        "Id": "<missing>",
+        "Size": size,
+        "Tags": None,
+    }
+
+
+async def tag(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /images/{name}/tag`."""
+    image = find(services.images, services.blobs, request.match_info["name"])
+    name = reference.parse(request.query.get("repo", ""))
+    if name.digest:
+        raise InvalidRequest("refusing to create a tag with a digest reference")
+    if text := request.query.get("tag"):
+        name = reference.parse(f"{name.name}:{text}")
+    services.images.set(str(name.tagged()), image.target)
+    return web.Response(status=201, headers=HEADERS)
+
+
+async def remove(request: web.Request, services: Services) -> web.StreamResponse:
+    """`DELETE /images/{name}`. By id or by its last tag the whole image goes; its bytes with the
+    next garbage collection, unless something else needs them. There are no parents to keep."""
+    refuse(request, {"platforms": "removing some platforms of an image"})
+    text = request.match_info["name"]
+    image = find(services.images, services.blobs, text)
+    named = record_of(services.images, text)
+    force = flag(request, "force")
+    if named is not None and len(image.records) > 1:
+        services.images.delete(named.name)
+        return json([{"Untagged": reference.familiar(named.name)}])
+    repositories = {reference.parse(record.name).name for record in image.records}
+    if named is None and len(repositories) > 1 and not force:
+        raise AlreadyExists(
+            f"conflict: unable to delete {_short(image)} (must be forced) - image is referenced in "
+            "multiple repositories"
+        )
+    for record in image.records:
+        services.images.delete(record.name)
+    untagged = [{"Untagged": name} for name in (*image.tags, *image.digests)]
+    return json([*untagged, {"Deleted": image.id}])
+
+
+def _short(image: Image) -> str:
+    return image.id.partition(":")[2][:12]
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """Whether a parameter is set, as Docker reads it."""
+    value = request.query.get(name, "").strip().lower()
+    return value not in ("", "0", "no", "false", "none")
+
+
+def refuse(request: web.Request, refused: Mapping[str, str]) -> None:
+    """Raises `Unsupported` if one of these parameters is set; by name, with what it asks for."""
+    for name, what in refused.items():
+        if flag(request, name):
+            raise Unsupported(f"{name}={request.query[name]} is not served here: {what}")

@@ -1,0 +1,101 @@
+"""What the engine says of itself: `_ping`, `version`, `info`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from croze import __version__
+from croze.engineapi.answers import API_VERSION, HEADERS, MIN_API_VERSION, json
+from croze.engineapi.contract import Services
+from croze.engineapi.names import find_all
+
+PING = {
+    "Builder-Version": "2",
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    "Pragma": "no-cache",
+    "Swarm": "inactive",
+}
+"""Builder 2 is BuildKit: clients build through `/grpc`."""
+
+
+async def ping(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET` and `HEAD /_ping`."""
+    text = "" if request.method == "HEAD" else "OK"
+    return web.Response(text=text, headers={**HEADERS, **PING})
+
+
+async def version(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /version`."""
+    about = {
+        "ApiVersion": API_VERSION,
+        "MinAPIVersion": MIN_API_VERSION,
+        "Arch": _arch(services),
+        "Os": "linux",
+        "KernelVersion": platform.release(),
+    }
+    component = {"Name": "Engine", "Version": __version__, "Details": about}
+    return json(
+        {
+            "Platform": {"Name": "Croze"},
+            "Components": [component],
+            "Version": __version__,
+            "GitCommit": "",
+            "GoVersion": "",
+            "BuildTime": "",
+            **about,
+        }
+    )
+
+
+async def info(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /info`. There are no containers but those of builds, which are not listed."""
+    machine = services.machine
+    return json(
+        {
+            "ID": machine.id,
+            "Containers": 0,
+            "ContainersRunning": 0,
+            "ContainersPaused": 0,
+            "ContainersStopped": 0,
+            "Images": len(find_all(services.images)),
+            "Driver": machine.snapshotter,
+            # This is how clients tell that images have the digests of their manifests for ids.
+            "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+            "Plugins": {"Volume": [], "Network": [], "Authorization": None, "Log": []},
+            "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "KernelVersion": platform.release(),
+            "OperatingSystem": _os_release("PRETTY_NAME", "linux"),
+            "OSVersion": _os_release("VERSION_ID", ""),
+            "OSType": "linux",
+            "Architecture": platform.machine(),
+            "NCPU": os.cpu_count() or 1,
+            "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "DockerRootDir": str(machine.root),
+            "Name": socket.gethostname(),
+            "ServerVersion": __version__,
+            "Debug": machine.debug,
+            "ExperimentalBuild": False,
+            "IndexServerAddress": "https://index.docker.io/v1/",
+            "RegistryConfig": {"IndexConfigs": {}, "InsecureRegistryCIDRs": [], "Mirrors": []},
+            "Swarm": {"LocalNodeState": "inactive"},
+            "Labels": [],
+            "SecurityOptions": [],
+            "Warnings": None,
+        }
+    )
+
+
+def _arch(services: Services) -> str:
+    return services.machine.platforms[0].architecture
+
+
+def _os_release(key: str, otherwise: str) -> str:
+    try:
+        return platform.freedesktop_os_release().get(key, otherwise)
+    except OSError:
+        return otherwise

@@ -1,0 +1,221 @@
+"""Docker's own API: unmodified clients of a Docker engine build on `crozed`, and handle images."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute, select_pause
+
+DOCKER = ("docker", "/usr/bin/docker")
+"""The one on PATH and Debian's."""
+
+
+class Engine:
+    """A daemon with Docker's API on a socket, and clients that are told of it."""
+
+    def __init__(self, sandbox: Sandbox, path: Path) -> None:
+        self.sandbox = sandbox
+        self.path = path
+        plugins = sandbox.path / ".docker/cli-plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "docker-buildx").symlink_to(BUILDX["trixie"])
+        self.env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
+
+    def docker(self, *words: str | Path, client: str = "docker", check: bool = True) -> Done:
+        return execute([client, *words], self.env, check=check)
+
+    def ask(self, method: str, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = http.client.HTTPConnection("docker")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.path))
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        with connection.sock:
+            return answer, answer.read()
+
+    def json(self, path: str, method: str = "GET") -> object:
+        return json.loads(self.ask(method, path)[1])
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    sandbox = Sandbox(tmp_path_factory.mktemp("engine"))
+    path = sandbox.path / "docker.sock"
+    sandbox.start("--docker-api", f"unix://{path}", "--oci-worker-net=host")
+    try:
+        yield Engine(sandbox, path)
+        assert sandbox.stop() == 0, sandbox.log_text()
+        assert not path.exists()
+        assert sandbox.wait_no_leftovers() == []
+        assert "Traceback" not in sandbox.log_text(), sandbox.log_text()
+    finally:
+        if sandbox.daemon is not None:
+            sandbox.daemon.kill()
+            sandbox.daemon.wait()
+
+
+@pytest.fixture(scope="module")
+def context(engine: Engine) -> Path:
+    busybox = Path("/bin/busybox").read_bytes()
+    lines = ["FROM scratch", "COPY --chmod=755 busybox /bin/sh", "LABEL made=here"]
+    lines += ['RUN ["/bin/sh", "-c", "echo hi > /hi"]', "COPY f /f", 'CMD ["/bin/sh"]', ""]
+    files: dict[str, str | bytes] = {"Dockerfile": "\n".join(lines), "f": "f\n", "busybox": busybox}
+    return engine.sandbox.context("api", files)
+
+
+def test_the_socket_is_for_its_group_alone(engine: Engine) -> None:
+    assert stat.S_IMODE(engine.path.stat().st_mode) == 0o660
+
+
+def test_docker_build(engine: Engine, context: Path) -> None:
+    engine.docker("build", "-t", "by-docker", context)
+    assert "by-docker " in engine.sandbox.croze("images").stdout
+
+
+def test_buildx_in_a_context_of_docker(engine: Engine, context: Path) -> None:
+    env = {k: v for k, v in engine.env.items() if k != "DOCKER_HOST"}
+    host = f"host=unix://{engine.path}"
+    execute(["docker", "context", "create", "there", "--docker", host], env)
+    execute(["docker", "context", "use", "there"], env)
+    there: list[str | Path] = [BUILDX["trixie"], "--builder", "there"]
+    listed = execute([BUILDX["trixie"], "inspect", "there"], env).stdout
+    assert listed.split("Driver:")[1].split()[0] == "docker"
+    assert "running" in listed
+    out = engine.sandbox.path / "out"
+    execute([*there, "build", "-o", out, context], env)
+    assert (out / "f").read_text() == "f\n"
+    id_file = engine.sandbox.path / "iid"
+    execute([*there, "build", "-t", "from-buildx", "--iidfile", id_file, context], env)
+    id = engine.docker("images", "-q", "--no-trunc", "from-buildx").stdout.strip()
+    shown = ("inspect", "--format", "{{.Id}}", id_file.read_text())
+    assert engine.docker(*shown).stdout.strip() == id
+
+
+@pytest.mark.parametrize("client", DOCKER)
+def test_images_by_name_and_id(engine: Engine, context: Path, client: str) -> None:
+    engine.docker("build", "-t", "one:1", "--label", "only=here", context)
+    listed = ("images", "--format", "{{.Repository}}:{{.Tag}}")
+    for chosen in ("reference=one", "reference=o*:1", "label=only", "label=only=here"):
+        found = engine.docker(*listed, "--filter", chosen, client=client).stdout.split()
+        assert found == ["one:1"], chosen
+    assert engine.docker(*listed, "-f", "label=only=there", client=client).stdout == ""
+    engine.docker("tag", "one:1", "two", client=client)
+    id = engine.docker("images", "-q", "two", client=client).stdout.strip()
+    assert id == engine.docker("images", "-q", "one:1", client=client).stdout.strip()
+    shown = engine.docker("inspect", id, "--format", "{{.RepoTags}} {{.Config.Cmd}}", client=client)
+    assert shown.stdout.split() == ["[one:1", "two:latest]", "[/bin/sh]"]
+    rows = engine.docker("history", "two", "--format", "{{.CreatedBy}}", client=client).stdout
+    assert any(row.startswith("CMD [") for row in rows.splitlines())
+    conflict = engine.docker("rmi", id, client=client, check=False)
+    assert conflict.code == 1
+    assert "(must be forced) - image is referenced in multiple repositories" in conflict.stderr
+    assert engine.docker("rmi", "two", client=client).stdout == "Untagged: two:latest\n"
+    assert "Deleted: sha256:" in engine.docker("rmi", id, client=client).stdout
+    gone = engine.docker("rmi", "one:1", client=client, check=False)
+    assert gone.code == 1
+    assert "No such image: one:1" in gone.stderr
+
+
+def test_a_build_without_a_name_is_dangling(engine: Engine, context: Path) -> None:
+    engine.docker("build", "--label", "nameless=yes", context)
+    nameless = ("images", "-q", "--filter", "label=nameless", "--filter")
+    id = engine.docker(*nameless, "dangling=true").stdout.strip()
+    assert id
+    assert not engine.docker(*nameless, "dangling=false").stdout
+    assert engine.docker("rmi", id).stdout.startswith("Deleted: sha256:")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/images/none/json", 404, "No such image: none:latest"),
+        ("/images/NONE/json", 400, "repository name (library/NONE) must be lowercase"),
+        ("/images/json?filters={", 400, "invalid filters"),
+        ('/images/json?filters={"x":["y"]}', 400, "invalid filter 'x'"),
+        ("/images/json?manifests=1", 501, "manifests=1 is not served here"),
+        ("/images/search?term=a", 501, "GET /images/search of Docker's API is not served"),
+    ],
+)
+def test_mistakes_about_images(engine: Engine, path: str, status: int, words: str) -> None:
+    answer, body = engine.ask("GET", path)
+    assert answer.status == status
+    assert words in json.loads(body)["message"]
+
+
+def test_a_build_that_fails_says_why(engine: Engine) -> None:
+    context = engine.sandbox.context("bad", {"Dockerfile": "FROM scratch\nCOPY nothing /\n"})
+    failed = engine.docker("build", context, check=False)
+    assert failed.code == 1
+    assert '"/nothing": not found' in failed.stderr
+
+
+def test_an_aborted_client_leaves_nothing(engine: Engine, context: Path) -> None:
+    slow = (context / "Dockerfile").read_text().replace("echo hi > /hi", "while :; do :; done")
+    where = engine.sandbox.context("slow", {"Dockerfile": slow, "f": ""})
+    (where / "busybox").write_bytes((context / "busybox").read_bytes())
+    words = ["docker", "build", "--progress=plain", "."]
+    with subprocess.Popen(words, env=engine.env, cwd=where, stderr=subprocess.PIPE) as client:
+        assert client.stderr is not None
+        for line in client.stderr:
+            if b"while :" in line:
+                break
+        client.kill()
+    bundles = engine.sandbox.root / "executor"
+    for _ in range(400):
+        if not [p for p in engine.sandbox.leftovers() if "while :" in p or "/bundle" in p]:
+            break
+        select_pause()
+    else:
+        pytest.fail(f"{engine.sandbox.leftovers()} {list(bundles.iterdir())}")
+
+
+def test_versions(engine: Engine) -> None:
+    answer, body = engine.ask("GET", "/_ping")
+    assert (answer.status, body) == (200, b"OK")
+    assert answer.headers["Builder-Version"] == "2"
+    current = answer.headers["Api-Version"]
+    answer, body = engine.ask("HEAD", "/_ping")
+    assert (answer.status, body) == (200, b"")
+    for version in ("1.24", current):
+        assert engine.ask("GET", f"/v{version}/version")[0].status == 200
+    answer, body = engine.ask("GET", "/v1.12/info")
+    assert answer.status == 400
+    assert b"client version 1.12 is too old. Minimum supported API version is 1.24" in body
+    answer, body = engine.ask("GET", "/v9.1/info")
+    assert (answer.status, "too new" in json.loads(body)["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("client", DOCKER)
+def test_docker_version_and_info(engine: Engine, client: str) -> None:
+    assert "Croze" in engine.docker("version", client=client).stdout
+    assert f"Docker Root Dir: {engine.sandbox.root}" in engine.docker("info", client=client).stdout
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1.41"])
+def test_what_is_not_served_is_refused_by_name(engine: Engine, prefix: str) -> None:
+    answer, body = engine.ask("POST", f"{prefix}/containers/create")
+    assert answer.status == 501
+    assert json.loads(body)["message"].startswith("POST /containers/create of Docker's API is not")
+
+
+def test_grpc_without_an_upgrade(engine: Engine) -> None:
+    for path in ("/grpc", "/session"):
+        answer, body = engine.ask("POST", path)
+        assert answer.status == 400
+        assert "no upgrade" in json.loads(body)["message"]
+
+
+def test_tcp_is_refused(engine: Engine) -> None:
+    words = ["--docker-api", "tcp://127.0.0.1:0", "--root", str(engine.sandbox.path / "other")]
+    python = str(engine.sandbox.python[0])
+    refused = execute([python, "-m", "croze.daemon", *words], engine.env, check=False)
+    assert refused.code == 1
+    assert "--docker-api tcp://127.0.0.1:0 is not supported: whoever reaches it" in refused.stderr
