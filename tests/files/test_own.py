@@ -45,10 +45,20 @@ def test_one_of_ours_is_closed(tmp_path: Path) -> None:
 def test_what_others_may_write_to_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.mkdir()
-    path.chmod(0o777)
+    path.chmod(0o1777)
+    (path / "somebodys").write_text("")
     with pytest.raises(PermissionDenied, match="can be written to by others"):
         own_dir(str(path))
-    assert mode_of(path) == 0o777
+    assert mode_of(path) == 0o1777
+
+
+def test_a_fresh_file_system_is_closed(tmp_path: Path) -> None:
+    """A tmpfs is everybody's when it is mounted; nobody has put anything there yet."""
+    path = tmp_path / "run"
+    path.mkdir()
+    path.chmod(0o1777)
+    own_dir(str(path))
+    assert mode_of(path) == 0o700
 
 
 def test_what_others_may_replace_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ STICKY = 0o1000
 def own_dir(path: str) -> str:
     """Make the directory, for its user alone, or see that it is so; returns the path.
 
-    One that is there must be a real directory of this user's that nobody else can write to, below
-    none in which somebody else could put another in its place. It is closed to others if it isn't
-    yet. Raises `PermissionDenied`, which says what to do.
+    One that is there must be a real directory of this user's that nobody else can write to (or
+    has written to, if it is empty, as a fresh file system is), below none in which somebody else
+    could put another in its place. It is closed to others if it isn't yet. Raises
+    `PermissionDenied`, which says what to do.
     """
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -31,10 +32,11 @@ def own_dir(path: str) -> str:
         found = os.fstat(fd)
         if found.st_uid != os.geteuid():
             _refuse(path, f"belongs to another user (uid {found.st_uid})")
-        if found.st_mode & WRITABLE_BY_OTHERS:
-            _refuse(path, "can be written to by others")
         if found.st_mode & OTHERS:
             os.fchmod(fd, 0o700)
+        if found.st_mode & WRITABLE_BY_OTHERS and os.listdir(fd):
+            os.fchmod(fd, found.st_mode & 0o7777)
+            _refuse(path, "can be written to by others")
     finally:
         os.close(fd)
     _check_ancestors(path)
