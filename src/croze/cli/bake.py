@@ -12,20 +12,19 @@ from croze.bake.entitlements import missing, parse_allow
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import canonical_attest
 from croze.bake.options.policy import Policy, parse_policy
-from croze.bake.paths import is_remote
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
 from croze.bake.select import Selection, select_targets
-from croze.bake.world import Settings
+from croze.bake.world import File, Settings
 from croze.cli.bake_files import file_relative_paths, names_from_environment, read_local_files
 from croze.cli.bake_list import parse_list, print_list
 from croze.cli.bake_options import options_of
 from croze.cli.bake_privileges import ask
+from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_secrets
 from croze.cli.bake_world import LocalWorld, existing_path
 from croze.cli.call import parse_call
 from croze.cli.flags import Flags, UsageError
-from croze.files.redact import redact
 from croze.image import platform as platforms
 from croze.quote import quote
 
@@ -71,23 +70,21 @@ def run(argv: Sequence[str], common: Common) -> int:
     listed = listed or ("variables" if read.list_variables else "")
     if read.print and listed:
         raise BakeError("--print and --list are mutually exclusive")
-    if read.targets and is_remote(read.targets[0]):
-        raise BakeError(
-            f"reading a definition from {redact(read.targets[0])} is not supported: "
-            "get the files, and run croze bake among them"
-        )
-    files = read_local_files(read.file or names_from_environment())
+    words = read_words(read.targets)
+    files = _files(words, read, common)
     if not files:
         raise BakeError("couldn't find a bake definition")
     world = LocalWorld()
-    definition = load_definition(files, _settings(read), world)
+    definition = load_definition(files, _settings(read, words), world)
     if listed:
         print_list(parse_list(listed), definition)
         return 0
-    names = read.targets or ["default"]
-    selection = select_targets(definition, names, [*overrides, *policies], world)
+    selection = select_targets(definition, words.targets, [*overrides, *policies], world)
     _finish(selection, policy_off)
-    requests = make_requests(selection)
+    requests = {
+        name: with_git_secrets(request, words.url)
+        for name, request in make_requests(selection, _tree(words.url)).items()
+    }
     builds = {name: options_of(request) for name, request in requests.items()}
     _check(builds)
     if read.print:
@@ -97,7 +94,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     allowed.read.append(os.getcwd())
     allowed.write.append(os.getcwd())
     wanted = missing(allowed, requests, existing_path)
-    ask(wanted, remote=False, may_ask=read.progress != "rawjson")
+    ask(wanted, remote=bool(words.url), may_ask=read.progress != "rawjson")
     from croze.cli.bake_build import Wanted, build
 
     return build(Wanted(selection, requests, builds, call), read, common)
@@ -117,9 +114,26 @@ def _check(builds: Mapping[str, BuildOptions]) -> None:
         check_options(builds[name])
 
 
-def _settings(read: argparse.Namespace) -> Settings:
+def _files(words: Words, read: argparse.Namespace, common: Common) -> list[File]:
+    names = read.file or names_from_environment()
+    if not words.url:
+        return read_local_files([name.removeprefix(HERE) for name in names])
+    there = [name for name in names if not name.startswith(HERE)]
+    files = read_remote(words.url, there, read.progress, common)
+    here = [name.removeprefix(HERE) for name in names if name.startswith(HERE)]
+    return files + (read_local_files(here) if here else [])
+
+
+def _tree(url: str) -> str | None:
+    """The address of the files that targets' contexts are among, if these are not here."""
+    from croze.client.inputs import is_git
+
+    return url if url and is_git(url) else None
+
+
+def _settings(read: argparse.Namespace, words: Words) -> Settings:
     builtins = {
-        "BAKE_CMD_CONTEXT": "cwd://",
+        "BAKE_CMD_CONTEXT": words.command_context,
         "BAKE_LOCAL_PLATFORM": platforms.format(platforms.default_platform()),
     }
     return Settings(builtins, _variables(read.var), file_relative_paths())

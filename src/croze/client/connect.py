@@ -15,7 +15,7 @@ import grpc.aio
 from croze import errors
 from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.client.held import OnResult
+from croze.client.held import Work
 from croze.client.plan import SolvePlan
 from croze.client.solve import SolveResult, solve
 from croze.client.unreachable import clearer
@@ -116,13 +116,13 @@ class Client:
         plan: SolvePlan,
         on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
         *,
-        on_result: OnResult | None = None,
+        work: Work | None = None,
     ) -> SolveResult:
         """Lend a session, solve, and follow the status. Cancel the task to cancel the build.
 
-        `on_result` is given what the frontend answers, and the build waits for its end."""
+        `work` is given what the frontend answers, and the build waits for its end."""
         beside_us = is_beside_us(self._address)
-        return await solve(self.channel, plan, on_status, beside_us=beside_us, on_result=on_result)
+        return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
 
     async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:
         """Until the daemon answers; its version."""

@@ -1,4 +1,4 @@
-"""A build whose frontend is called from here, so that others can be built on what it answers.
+"""A build of which a part is done here: to build others on its result, or to read its files.
 
 The daemon keeps such a build, and the session with it, until this side returns the result. Source
 of the calls and their order: BuildKit `client/build.go` and `frontend/gateway/grpcclient`.
@@ -7,34 +7,84 @@ of the calls and their order: BuildKit `client/build.go` and `frontend/gateway/g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import grpc
 import grpc.aio
 
 from croze import errors
-from croze.api import control_pb2, gateway_pb2
+from croze.api import control_pb2, gateway_pb2, ops_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.gateway_pb2_grpc import LLBBridgeStub
-from croze.grpc_errors import status_of
-
-OnResult = Callable[[gateway_pb2.Result], Awaitable[None]]
-"""Given what the frontend answered; the build ends, and exports, when this has."""
+from croze.grpc_errors import to_status, translated
 
 _BUILD_ID = "buildkit-controlapi-buildid"
+
+
+class Bridge:
+    """What the daemon does for the client's part of one build. Raises `errors.CrozeError`."""
+
+    def __init__(self, channel: grpc.aio.Channel, request: control_pb2.SolveRequest) -> None:
+        self._request = request
+        self._stub = LLBBridgeStub(channel)
+        self._metadata = ((_BUILD_ID, request.Ref),)
+
+    async def ask_frontend(self) -> gateway_pb2.Result:
+        """What the build's own frontend answers to its attributes."""
+        request = self._request
+        ask = gateway_pb2.SolveRequest(
+            Frontend=request.Frontend,
+            FrontendOpt=request.FrontendAttrs,
+            FrontendInputs=request.FrontendInputs,
+            CacheImports=[
+                gateway_pb2.CacheOptionsEntry(Type=each.Type, Attrs=each.Attrs)
+                for each in request.Cache.Imports
+            ],
+        )
+        return await self._solve(ask)
+
+    async def solve(self, definition: ops_pb2.Definition) -> gateway_pb2.Result:
+        return await self._solve(gateway_pb2.SolveRequest(Definition=definition))
+
+    async def _solve(self, ask: gateway_pb2.SolveRequest) -> gateway_pb2.Result:
+        ask.allowResultReturn = True
+        ask.allowResultArrayRef = True
+        ask.Evaluate = True
+        with translated():
+            return (await self._stub.Solve(ask, metadata=self._metadata)).result
+
+    async def size(self, ref: str, path: str) -> int:
+        """Of a file of a result, in bytes."""
+        ask = gateway_pb2.StatFileRequest(Ref=ref, Path=path.encode())
+        with translated():
+            return (await self._stub.StatFile(ask, metadata=self._metadata)).stat.size
+
+    async def read(self, ref: str, path: str) -> bytes:
+        ask = gateway_pb2.ReadFileRequest(Ref=ref, FilePath=path.encode())
+        with translated():
+            return (await self._stub.ReadFile(ask, metadata=self._metadata)).Data
+
+    async def end(self, ending: gateway_pb2.ReturnRequest) -> None:
+        with translated():
+            await self._stub.Return(ending, metadata=self._metadata)
+
+
+Work = Callable[[Bridge], Awaitable[gateway_pb2.Result]]
+"""The client's part of a build; the build ends, and exports what it gives, when this has ended."""
 
 
 async def solve_held(
     channel: grpc.aio.Channel,
     request: control_pb2.SolveRequest,
-    on_result: OnResult,
+    work: Work,
     metadata: tuple[tuple[str, str], ...],
 ) -> control_pb2.SolveResponse:
     """Like Control's Solve. Raises what that raises."""
     failed: BaseException | None = None
     answer = control_pb2.SolveResponse()
     async with asyncio.TaskGroup() as group:
-        driving = group.create_task(_drive(channel, request, on_result))
+        driving = group.create_task(_drive(Bridge(channel, request), work))
         try:
             answer = await ControlStub(channel).Solve(_without_frontend(request), metadata=metadata)
         except BaseException as error:  # raised below: not to come out as a group
@@ -53,34 +103,14 @@ def _without_frontend(request: control_pb2.SolveRequest) -> control_pb2.SolveReq
     return own
 
 
-async def _drive(
-    channel: grpc.aio.Channel, request: control_pb2.SolveRequest, on_result: OnResult
-) -> None:
-    bridge = LLBBridgeStub(channel)
-    metadata = ((_BUILD_ID, request.Ref),)
-    ask = gateway_pb2.SolveRequest(
-        Frontend=request.Frontend,
-        FrontendOpt=request.FrontendAttrs,
-        FrontendInputs=request.FrontendInputs,
-        CacheImports=[
-            gateway_pb2.CacheOptionsEntry(Type=each.Type, Attrs=each.Attrs)
-            for each in request.Cache.Imports
-        ],
-        allowResultReturn=True,
-        allowResultArrayRef=True,
-        Evaluate=True,
-    )
+async def _drive(bridge: Bridge, work: Work) -> None:
     ending = gateway_pb2.ReturnRequest()
     try:
-        answer = await bridge.Solve(ask, metadata=metadata)
-        await on_result(answer.result)
-        ending.result.CopyFrom(answer.result)
-    except grpc.aio.AioRpcError as error:
-        ending.error.CopyFrom(status_of(error))
-    try:
-        await bridge.Return(ending, metadata=metadata)
-    except grpc.aio.AioRpcError:
-        return  # the build itself has failed: Control's Solve tells why
+        ending.result.CopyFrom(await work(bridge))
+    except errors.CrozeError as error:
+        ending.error.CopyFrom(to_status(error))
+    with contextlib.suppress(errors.CrozeError):
+        await bridge.end(ending)  # if the build has failed, Control's Solve tells why
 
 
 def inputs_of(

@@ -24,7 +24,7 @@ from croze.api.attrs import to_attrs
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
-from croze.client.held import OnResult, solve_held
+from croze.client.held import Work, solve_held
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToLayout
 from croze.grpc_errors import from_rpc_error
@@ -52,12 +52,12 @@ async def solve(
     on_status: OnStatus | None = None,
     *,
     beside_us: bool = False,
-    on_result: OnResult | None = None,
+    work: Work | None = None,
 ) -> SolveResult:
     """Raises `errors.CrozeError`, worded `failed to solve: …`, with the details the daemon gave.
 
     Cancelling the task cancels the build; the last of its status is still reported. To a daemon
-    `beside_us` directories are offered by descriptor. With `on_result` the build is held until that
+    `beside_us` directories are offered by descriptor. With `work` the build is held until that
     has ended.
     """
     ref = plan.ref or new_id()
@@ -66,7 +66,7 @@ async def solve(
     try:
         async with lend(channel, lending.providers, shared_key=plan.shared_key) as session:
             request = solve_request(plan, ref, session.id)
-            response = await _solve_and_follow(channel, request, session, on_status, on_result)
+            response = await _solve_and_follow(channel, request, session, on_status, work)
     finally:
         lending.close()
     await in_thread(_update_indexes, plan, response)
@@ -79,7 +79,7 @@ async def _solve_and_follow(
     request: control_pb2.SolveRequest,
     session: LentSession,
     on_status: OnStatus | None,
-    on_result: OnResult | None,
+    work: Work | None,
 ) -> dict[str, str]:
     following = _Following(channel, request.Ref, on_status or (lambda _: None))
     failed: BaseException | None = None
@@ -87,10 +87,10 @@ async def _solve_and_follow(
     async with asyncio.TaskGroup() as group:
         task = group.create_task(following.run())
         try:
-            if on_result is None:
+            if work is None:
                 answer = await ControlStub(channel).Solve(request, metadata=trace_headers())
             else:
-                answer = await solve_held(channel, request, on_result, trace_headers())
+                answer = await solve_held(channel, request, work, trace_headers())
             response = dict(answer.ExporterResponse)
         except BaseException as error:  # raised below: not to come out as a group
             failed = error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from croze.api import control_pb2, gateway_pb2
 from croze.client.build import BuildResult, clearer, recorded_provenance
-from croze.client.held import OnResult, inputs_of
+from croze.client.held import Bridge, Work, inputs_of
 from croze.client.options import Builder, BuildOptions, make_plan
 from croze.client.plan import SolvePlan
 from croze.errors import CrozeError, InvalidRequest
@@ -118,7 +118,7 @@ class _Targets:
         for target, attrs in links.items():
             _link(plan, target, attrs, await self._answers[target].result())
         held = self._hold(name) if name in self._awaited else None
-        solved = await self._client.solve(plan, show, on_result=held)
+        solved = await self._client.solve(plan, show, work=held)
         for target in links:
             self._answers[target].release(name)
         told: dict[str, object] = {}
@@ -126,10 +126,15 @@ class _Targets:
             told = await recorded_provenance(self._client, solved.ref, show)
         return TargetResult(BuildResult(solved.ref, solved.exporter_response), told)
 
-    def _hold(self, name: str) -> OnResult:
+    def _hold(self, name: str) -> Work:
         users = {user for user, links in self._links.items() if name in links}
-        answer = self._answers[name]
-        return lambda result: answer.hold(result, users)
+
+        async def work(bridge: Bridge) -> gateway_pb2.Result:
+            result = await bridge.ask_frontend()
+            await self._answers[name].hold(result, users)
+            return result
+
+        return work
 
     def _shows(self, name: str) -> Show:
         if len(self._plans) == 1:
