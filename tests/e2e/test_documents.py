@@ -73,8 +73,9 @@ def prepare_stock_client(folder: Path) -> str:
 
 
 def prepare_readme(folder: Path) -> str:
-    """The repository, after `make demo`."""
+    """The repository, after `make demo`, and a Bake file."""
     prepare_app(folder)
+    (folder / "docker-bake.hcl").write_text('target "default" { tags = ["app"] }\n')
     shutil.copytree(REPO / "examples", folder / "examples")
     make = folder / "examples/hello/make-toolchain.sh"
     subprocess.run([make, folder / ".cache/toolchain"], check=True, capture_output=True)

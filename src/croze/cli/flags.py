@@ -25,9 +25,8 @@ class Flags(argparse.ArgumentParser):
         super().__init__(
             prog=command,
             description=about,
-            usage=f"{command} {usage}",
+            usage=f"{command} {usage}".rstrip(),
             allow_abbrev=False,
-            formatter_class=Help,
         )
         self.switches: set[str] = set()
         self._given: Sequence[str] = ()
@@ -93,6 +92,14 @@ class Flags(argparse.ArgumentParser):
             self.add_argument(name, help=argparse.SUPPRESS, action="store_true", default=None)
         if warning:
             self._warnings[name] = warning
+
+    def format_help(self) -> str:
+        """As Docker's tools show it: flags by their long names, columns as wide as it takes."""
+        rows = sorted(filter(None, map(_row, self._actions)))
+        width = max(len(shown) for _, shown, _ in rows) + 3
+        options = (f"{shown:<{width}}{about}".rstrip() for _, shown, about in rows)
+        lines = [f"Usage:  {self.usage}", "", self.description or "", "", "Options:", *options]
+        return "\n".join(lines) + "\n"
 
     def read(self, arguments: Sequence[str], common: Common) -> argparse.Namespace:
         """Parse; options of every command go into `common`. Raises `UsageError`; exits for
@@ -168,6 +175,20 @@ class Flags(argparse.ArgumentParser):
         raise UsageError(message, self.prog)
 
 
+def _row(action: argparse.Action) -> tuple[str, str, str] | None:
+    """A flag's long name, how it is shown, and what it is for; None for what is not shown."""
+    if not action.option_strings or action.help is argparse.SUPPRESS:
+        return None
+    short = next((name for name in action.option_strings if not name.startswith("--")), "")
+    long = next((name for name in action.option_strings if name.startswith("--")), short)
+    kind = f" {action.metavar}" if action.metavar and action.nargs != 0 else ""
+    start = f"  {short}, " if short and short != long else "      "
+    about = "Show this message" if long == "--help" else action.help or ""
+    plain = isinstance(action.default, str) and action.default not in ("", argparse.SUPPRESS)
+    default = f' (default "{action.default}")' if plain and "(default" not in about else ""
+    return long.lstrip("-"), f"{start}{long}{kind}", about + default
+
+
 def unknown_flag(word: str) -> str:
     """pflag's words for a flag that nobody knows."""
     if word.startswith("--"):
@@ -185,10 +206,3 @@ def _csv(text: str) -> list[str]:
     from croze.client.flags_csv import fields
 
     return fields(text) if text else []
-
-
-class Help(argparse.HelpFormatter):
-    """Wider columns; one line for flag and text where they fit."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=100)
