@@ -49,7 +49,7 @@ class Engine:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     sandbox = Sandbox(tmp_path_factory.mktemp("engine"))
     path = sandbox.path / "docker.sock"
-    sandbox.start("--docker-api", f"unix://{path}", "--oci-worker-net=host")
+    sandbox.start("--docker-api", f"unix://{path}", "--allow-insecure-entitlement=network.host")
     try:
         yield Engine(sandbox, path)
         assert sandbox.stop() == 0, sandbox.log_text()
@@ -75,9 +75,20 @@ def test_the_socket_is_for_its_group_alone(engine: Engine) -> None:
     assert stat.S_IMODE(engine.path.stat().st_mode) == 0o660
 
 
-def test_docker_build(engine: Engine, context: Path) -> None:
-    engine.docker("build", "-t", "by-docker", context)
-    assert "by-docker " in engine.sandbox.croze("images").stdout
+@pytest.mark.parametrize("client", DOCKER)
+def test_docker_build(engine: Engine, context: Path, client: str) -> None:
+    """Debian's asks the engine to build (`POST /build`), the other one's buildx builds by gRPC."""
+    name = f"by{client.replace('/', '-')}"
+    build = ("build", "--label", f"client={name}", "--network=host")
+    built = engine.docker(
+        *build, "--progress=plain", "-t", name, "-t", f"{name}:2", context, client=client
+    )
+    assert "naming to " in built.stderr
+    ids = engine.docker("images", "-q", "--no-trunc", name, client=client).stdout.split()
+    assert len(ids) == 2
+    assert f"{name} " in engine.sandbox.croze("images").stdout
+    quiet = engine.docker(*build, "-q", context, client=client).stdout.strip()
+    assert engine.docker("inspect", "-f", "{{.Id}}", quiet).stdout.strip() == ids[0]
 
 
 def test_buildx_in_a_context_of_docker(engine: Engine, context: Path) -> None:
@@ -150,24 +161,26 @@ def test_mistakes_about_images(engine: Engine, path: str, status: int, words: st
     assert words in json.loads(body)["message"]
 
 
-def test_a_build_that_fails_says_why(engine: Engine) -> None:
+@pytest.mark.parametrize("client", DOCKER)
+def test_a_build_that_fails_says_why(engine: Engine, client: str) -> None:
     context = engine.sandbox.context("bad", {"Dockerfile": "FROM scratch\nCOPY nothing /\n"})
-    failed = engine.docker("build", context, check=False)
+    failed = engine.docker("build", "--network=host", context, client=client, check=False)
     assert failed.code == 1
     assert '"/nothing": not found' in failed.stderr
 
 
-def test_an_aborted_client_leaves_nothing(engine: Engine, context: Path) -> None:
+@pytest.mark.parametrize("client", DOCKER)
+def test_an_aborted_client_leaves_nothing(engine: Engine, context: Path, client: str) -> None:
     slow = (context / "Dockerfile").read_text().replace("echo hi > /hi", "while :; do :; done")
     where = engine.sandbox.context("slow", {"Dockerfile": slow, "f": ""})
     (where / "busybox").write_bytes((context / "busybox").read_bytes())
-    words = ["docker", "build", "--progress=plain", "."]
-    with subprocess.Popen(words, env=engine.env, cwd=where, stderr=subprocess.PIPE) as client:
-        assert client.stderr is not None
-        for line in client.stderr:
+    words = [client, "build", "--progress=plain", "."]
+    with subprocess.Popen(words, env=engine.env, cwd=where, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
             if b"while :" in line:
                 break
-        client.kill()
+        process.kill()
     bundles = engine.sandbox.root / "executor"
     for _ in range(400):
         if not [p for p in engine.sandbox.leftovers() if "while :" in p or "/bundle" in p]:

@@ -38,7 +38,8 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
         images=engine.store.images,
         refs=engine.store.refs,
         sessions=engine.sessions,
-        grpc=inner.connect,
+        connect=inner.connect,
+        channel=inner.channel,
         in_use=engine.activity.one,
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:

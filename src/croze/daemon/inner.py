@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc.aio
 
 from croze.errors import InvalidRequest
+from croze.rpc import channels
 
 
 class InnerPort:
@@ -49,6 +50,10 @@ class InnerPort:
             sock.close()
             raise
         return sock
+
+    def channel(self) -> grpc.aio.Channel:
+        """For calls of our own; to be closed."""
+        return channels.open_channel(f"unix:{self.path}", channels.LOCAL)
 
     def close(self) -> None:
         if self._fd >= 0:

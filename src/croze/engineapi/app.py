@@ -3,7 +3,6 @@ served."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from croze.engineapi import containers, hijack, images, system
+from croze.engineapi import build, containers, hijack, images, system
 from croze.engineapi.answers import Handler, check_version, error, of_error
 from croze.engineapi.contract import Services
 from croze.errors import CrozeError
@@ -27,6 +26,7 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("GET", "/info", system.info),
     ("POST", "/grpc", hijack.grpc),
     ("POST", "/session", hijack.session),
+    ("POST", "/build", build.build),
     ("GET", "/containers/json", containers.list_containers),
     ("GET", "/containers/{name}/json", containers.inspect),
     ("GET", "/images/json", images.list_images),
@@ -79,8 +79,9 @@ def _common(services: Services) -> Callable[..., Awaitable[web.StreamResponse]]:
                 return of_error(raised)
             except web.HTTPException as raised:
                 return error(raised.reason, raised.status)
-            except (OSError, asyncio.CancelledError):
-                raise  # the client has gone
+            except ConnectionError as raised:
+                log.debug("%s %s: %s", request.method, request.path, raised)
+                return hijack.Taken()
             except Exception:
                 log.exception("%s %s", request.method, request.path)
                 return error("internal error: see the daemon's log", 500)
@@ -91,7 +92,12 @@ def _common(services: Services) -> Callable[..., Awaitable[web.StreamResponse]]:
 @asynccontextmanager
 async def serving(sock: socket.socket, services: Services) -> AsyncIterator[None]:
     """Serve on a bound socket, inside."""
-    runner = web.AppRunner(application(services), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(
+        application(services),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        handler_cancellation=True,  # nothing is built for a client that has gone
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, sock).start()

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc.aio
+
 from croze.image.platform import Platform
 from croze.session.manager import Sessions
 from croze.store.contract import BlobStore, ImageStore, RefStore
@@ -33,7 +35,9 @@ class Services:
     images: ImageStore
     refs: RefStore
     sessions: Sessions
-    grpc: Callable[[], Awaitable[socket.socket]]
+    connect: Callable[[], Awaitable[socket.socket]]
     """A fresh connection to the daemon's own gRPC server. Raises `OSError` once that is gone."""
+    channel: Callable[[], grpc.aio.Channel]
+    """The same, for calls; to be closed."""
     in_use: Callable[[], AbstractContextManager[None]]
     """While inside, a daemon that was started on demand stays."""

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Taken(web.Response):
-    """Stands for an answer that was given on the stream itself."""
+    """Stands for an answer that was given on the stream itself, or that nobody waits for."""
 
     def __init__(self) -> None:
         super().__init__(status=101)
@@ -89,7 +89,7 @@ async def grpc(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /grpc`: the daemon's own gRPC server."""
     check_upgrade(request)
     try:
-        sock = await services.grpc()
+        sock = await services.connect()
     except OSError as error:
         raise Unavailable("the daemon is about to stop") from error
     with sock:

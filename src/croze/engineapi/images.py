@@ -11,8 +11,9 @@ from croze.engineapi import filters
 from croze.engineapi.answers import HEADERS, at_least, json
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image, find, record_of
+from croze.engineapi.query import flag, refuse
 from croze.engineapi.views import View, view
-from croze.errors import AlreadyExists, InvalidRequest, Unsupported
+from croze.errors import AlreadyExists, InvalidRequest
 from croze.image import gojson, reference
 from croze.image.config import History, format_time, parse_time
 
@@ -138,16 +139,3 @@ async def remove(request: web.Request, services: Services) -> web.StreamResponse
 
 def _short(image: Image) -> str:
     return image.id.partition(":")[2][:12]
-
-
-def flag(request: web.Request, name: str) -> bool:
-    """Whether a parameter is set, as Docker reads it."""
-    value = request.query.get(name, "").strip().lower()
-    return value not in ("", "0", "no", "false", "none")
-
-
-def refuse(request: web.Request, refused: Mapping[str, str]) -> None:
-    """Raises `Unsupported` if one of these parameters is set; by name, with what it asks for."""
-    for name, what in refused.items():
-        if flag(request, name):
-            raise Unsupported(f"{name}={request.query[name]} is not served here: {what}")

@@ -1,0 +1,37 @@
+"""Parameters of any request, as Docker reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aiohttp import web
+
+from croze.errors import Unsupported
+
+
+class Query:
+    """All parameters; a name may come more than once."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._pairs = tuple(pairs)
+
+    def all(self, name: str) -> list[str]:
+        """The values that are not empty."""
+        return [value for key, value in self._pairs if key == name and value]
+
+    def first(self, name: str) -> str:
+        """Empty if there is none."""
+        return next(iter(self.all(name)), "")
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """Whether a parameter is set, as Docker reads it."""
+    value = request.query.get(name, "").strip().lower()
+    return value not in ("", "0", "no", "false", "none")
+
+
+def refuse(request: web.Request, refused: Mapping[str, str]) -> None:
+    """Raises `Unsupported` if one of these parameters is set; by name, with what it asks for."""
+    for name, what in refused.items():
+        if flag(request, name):
+            raise Unsupported(f"{name}={request.query[name]} is not served here: {what}")
