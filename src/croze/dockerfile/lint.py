@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from croze.dockerfile.directives import DirectiveScanner
 from croze.dockerfile.lint_rules import Rule
 from croze.dockerfile.location import DockerfileError, Ranges
+from croze.dockerfile.suggest import Comparisons
 from croze.quote import quote
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
@@ -66,6 +67,7 @@ class Linter:
     sink: WarnSink | None = None
     found: list[str] = field(default_factory=list)
     """Names of the rules that fired, in order."""
+    comparisons: Comparisons = field(default_factory=Comparisons)
 
     def run(self, rule: Rule, location: Ranges, *args: str) -> None:
         """Report that `rule` is broken at `location`; `args` go into the rule's message."""

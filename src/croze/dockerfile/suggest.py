@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _MAX_DISTANCE = 3
 """A name must be nearer than this."""
+
+
+class Comparisons:
+    """How much names may be compared for one build, in letters. Whoever has thousands of unknown
+    names and thousands of known ones does without the last suggestions."""
+
+    def __init__(self, letters: int = 200_000) -> None:
+        self._left = letters
+
+    def suggest(self, value: str, options: Collection[str]) -> str:
+        """See `suggest`; upper and lower case differ."""
+        if self._left <= 0:
+            return ""
+        self._left -= sum(map(len, options))
+        return suggest(value, options, case_sensitive=True)
 
 
 def suggest(value: str, options: Iterable[str], *, case_sensitive: bool) -> str:
@@ -46,12 +61,17 @@ def _match_case(text: str, like: str) -> str:
 
 
 def _distance(a: str, b: str, limit: int) -> int:
-    """Levenshtein distance; any number >= limit once it can't be less."""
+    """Levenshtein distance; `limit` where it is not less. Only what lies so near to the diagonal
+    of the table that it can be less is computed."""
     if abs(len(a) - len(b)) >= limit:
         return limit
-    row = list(range(len(b) + 1))
+    row = [min(j, limit) for j in range(len(b) + 1)]
     for i, x in enumerate(a, 1):
-        previous, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (x != y))
+        first, last = max(1, i - limit + 1), min(len(b), i + limit - 1)
+        previous, row[first - 1] = row[first - 1], min(i, limit) if first == 1 else limit
+        for j in range(first, last + 1):
+            cost = min(row[j] + 1, row[j - 1] + 1, previous + (x != b[j - 1]), limit)
+            previous, row[j] = row[j], cost
+        if min(row[first - 1 : last + 1]) >= limit:
+            return limit
     return row[-1]

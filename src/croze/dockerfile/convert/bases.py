@@ -46,7 +46,7 @@ async def resolve_stages(build: Build, target: StageState) -> dict[StageState, N
             triggers = _triggers(stage)
             if triggers:
                 found_more |= _add_triggers(build, stage, triggers)
-                stage.image.on_build = ()
+                stage.image.on_build = []
         if not found_more:
             return needed
 

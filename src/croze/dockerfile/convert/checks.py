@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 
 from croze.dockerfile import lint_rules
 from croze.dockerfile.convert.args import NON_ENV_ARGS, meta_args
-from croze.dockerfile.instructions import Arg, ArgPair, Instruction, Stage
+from croze.dockerfile.instructions import Arg, Instruction, Stage
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import Ranges
 from croze.dockerfile.shell import Expansion, ShellLex
-from croze.dockerfile.suggest import suggest
 from croze.errors import CrozeError
 from croze.fs.match import PatternMatcher
 from croze.image import platform as platforms
@@ -80,11 +79,12 @@ def check_default_bases(
 
 
 def check_from_args(
-    known: Iterable[str], unmatched: Iterable[str], location: Ranges, lint: Linter
+    known: Sequence[Collection[str]], unmatched: Iterable[str], location: Ranges, lint: Linter
 ) -> None:
-    names = sorted(set(known))
-    for name in sorted(set(unmatched).difference(names)):
-        near = suggest(name, names, case_sensitive=True)
+    missing = [name for name in unmatched if not any(name in names for names in known)]
+    for name in sorted(missing):
+        names = sorted(set[str]().union(*known))
+        near = lint.comparisons.suggest(name, names)
         lint.run(lint_rules.UNDEFINED_ARG_IN_FROM, location, name, near)
 
 
@@ -118,18 +118,15 @@ def check_base_platform(
 
 def check_variables(
     unmatched: Iterable[str],
-    build_args: Sequence[ArgPair],
+    declared: Set[str],
     env: Mapping[str, str],
     location: Ranges,
     lint: Linter,
 ) -> None:
     """Variables that are used but nowhere declared."""
-    names = set(unmatched)
-    if not names:
-        return
-    names -= {arg.key for arg in build_args} | NON_ENV_ARGS
-    for name in sorted(names):
-        near = suggest(name, env, case_sensitive=True)
+    names = {name for name in unmatched if name not in declared}
+    for name in sorted(names - NON_ENV_ARGS):
+        near = lint.comparisons.suggest(name, env)
         lint.run(lint_rules.UNDEFINED_VAR, location, name, near)
 
 

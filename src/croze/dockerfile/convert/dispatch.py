@@ -154,7 +154,7 @@ def _expand(build: Build, stage: StageState, instruction: Instruction, lint: Lin
     def expander(lex: ShellLex, word: str) -> str:
         env = stage.state.env
         found = lex.attempt(word, env)
-        check_variables(found.unmatched, stage.build_args, env, instruction.location, lint)
+        check_variables(found.unmatched, stage.declared, env, instruction.location, lint)
         if found.error is not None:
             raise found.error
         return found.result

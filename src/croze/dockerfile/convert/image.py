@@ -33,7 +33,7 @@ class WorkingImage:
     stop_signal: str = ""
     args_escaped: bool = False
     healthcheck: Healthcheck | None = None
-    on_build: tuple[str, ...] = ()
+    on_build: list[str] = field(default_factory=list)
     shell: tuple[str, ...] = ()
     rootfs: RootFS = field(default_factory=RootFS)
     history: list[History] = field(default_factory=list)
@@ -51,7 +51,7 @@ class WorkingImage:
             volumes=set(self.volumes),
             labels=dict(self.labels),
             history=list(self.history),
-            on_build=(),
+            on_build=[],
         )
 
     def ensure_path(self, os: str) -> None:
@@ -91,7 +91,7 @@ class WorkingImage:
                 stop_signal=self.stop_signal,
                 args_escaped=self.args_escaped,
                 healthcheck=self.healthcheck,
-                on_build=self.on_build,
+                on_build=tuple(self.on_build),
                 shell=self.shell,
             ),
             rootfs=self.rootfs,
@@ -116,7 +116,7 @@ def working_image(config: ImageConfig) -> WorkingImage:
         stop_signal=run.stop_signal,
         args_escaped=run.args_escaped,
         healthcheck=run.healthcheck,
-        on_build=run.on_build,
+        on_build=list(run.on_build),
         shell=run.shell,
         rootfs=config.rootfs,
         history=list(config.history),

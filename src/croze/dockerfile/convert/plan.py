@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from croze.dockerfile.convert.build import Build
@@ -39,7 +39,7 @@ def add_stages(build: Build, stages: Sequence[Stage]) -> None:
 
 def _add_stage(build: Build, stage: Stage, number: int) -> None:
     lint = build.lint.for_comments(stage.comments)
-    known = {*build.global_infos, *build.global_args}
+    known = (build.global_infos, build.global_args)
     base = build.lex.attempt(stage.base, build.global_args)
     check_from_args(known, base.unmatched, stage.location, lint)
     if base.error is not None:
@@ -71,7 +71,7 @@ def _add_stage(build: Build, stage: Stage, number: int) -> None:
 
 
 def _stage_platform(
-    build: Build, stage: Stage, known: Iterable[str], lint: Linter
+    build: Build, stage: Stage, known: Sequence[Collection[str]], lint: Linter
 ) -> tuple[Platform, frozenset[str]]:
     """The platform of a FROM, and the arguments that it was made of."""
     args = build.global_args

@@ -73,6 +73,7 @@ def dispatch_arg(build: Build, stage: StageState, arg: Arg, lint: Linter) -> Non
             stage.outline.args[pair.key] = info
         stage.outline.used.add(pair.key)
         stage.build_args.append(pair)
+        stage.declared.add(pair.key)
         texts.append(pair.key if pair.value is None else f"{pair.key}={pair.value}")
     _commit(build, stage, "ARG", *texts)
 
@@ -90,7 +91,7 @@ def _arg_value(
         return replace(pair, value=inherited), inherited is not None
     env = stage.state.env
     found = build.lex.attempt(pair.value, env)
-    check_variables(found.unmatched, stage.build_args, env, arg.location, lint)
+    check_variables(found.unmatched, stage.declared, env, arg.location, lint)
     if found.error is not None:
         raise found.error
     return replace(pair, value=found.result), False
@@ -181,7 +182,7 @@ def dispatch_shell(build: Build, stage: StageState, shell: Shell) -> None:
 
 
 def dispatch_onbuild(stage: StageState, onbuild: Onbuild) -> None:
-    stage.image.on_build = (*stage.image.on_build, onbuild.expression)
+    stage.image.on_build.append(onbuild.expression)
 
 
 def dispatch_maintainer(build: Build, stage: StageState, maintainer: Maintainer) -> None:

@@ -47,6 +47,8 @@ class StageState:
     deps: dict[StageState, Instruction] = field(default_factory=dict)
     """Stages that files come from, with (the last of) the instructions that say so."""
     build_args: list[ArgPair] = field(default_factory=list)
+    declared: set[str] = field(default_factory=set)
+    """The names among `build_args`."""
     commands: list[Command] = field(default_factory=list)
     context_paths: set[str] = field(default_factory=set)
     """What it uses of the main context."""
@@ -75,6 +77,7 @@ class StageState:
         self.paths = base.paths
         self.workdir_set = base.workdir_set
         self.build_args.extend(base.build_args)
+        self.declared |= base.declared
 
     def needed_paths(self) -> list[str]:
         """The paths that others use of it, for the transfer of a local directory."""
