@@ -22,6 +22,7 @@ from croze.grpc_errors import to_status, translated
 from croze.rpc.channels import make_server, open_channel
 from croze.solver.solver import Job
 from croze.status import VertexWarning
+from croze.workers.shares import sharing
 from tests.gateway.test_bridge import Echo
 from tests.gateway.world import World, local
 
@@ -161,6 +162,26 @@ async def test_a_frontend_runs_on_the_daemon_s_side(tmp_path: Path) -> None:
         solved = await c.stub.Solve(request, metadata=METADATA)
         assert dict(solved.result.metadata) == {"target": b"x", "session": b"client"}
         assert solved.result.ref.id == ""
+
+
+async def test_what_a_frontend_asks_for_is_work_of_its_build(tmp_path: Path) -> None:
+    """The server is older than the build."""
+    world = World({"one": tmp_path, "two": tmp_path})
+    forwarder = GatewayForwarder(wait_s=0)
+    async with serving(forwarder, tmp_path) as stub:
+        for name in ("one", "two"):
+            with sharing(name):
+                async with (
+                    world.bridge() as (bridge, _),
+                    forwarder.serving("build", bridge, {}),
+                ):
+                    request = pb.SolveRequest(
+                        Definition=local(name), allowResultReturn=True, allowResultArrayRef=True
+                    )
+                    solved = await stub.Solve(request, metadata=METADATA)
+                    evaluate = pb.EvaluateRequest(Ref=solved.result.ref.id)
+                    await stub.Evaluate(evaluate, metadata=METADATA)
+    assert world.shares == ["one", "two"]
 
 
 async def test_errors_come_back_and_forth(tmp_path: Path) -> None:

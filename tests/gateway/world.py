@@ -23,6 +23,7 @@ from croze.solver.solver import Job, Solver
 from croze.sources.facts import SourceFacts, Wanted
 from croze.sources.images import ResolvedConfig
 from croze.store.contract import ImmutableRef
+from croze.workers.shares import current_share
 
 AMD64 = Platform("amd64", "linux")
 
@@ -62,6 +63,8 @@ class World:
     images: dict[str, bytes] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    shares: list[str] = field(default_factory=list)
+    """Whose work it was, what has run."""
     handles: int = 0
 
     @asynccontextmanager
@@ -100,6 +103,7 @@ class LocalOp:
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         self._world.ran.append(self._name)
+        self._world.shares.append(current_share())
         if self._name not in self._world.dirs:
             raise CrozeError(f"no local directory {self._name}")
         ref = DirRef(self._world, self._world.dirs[self._name])

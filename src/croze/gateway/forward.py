@@ -13,6 +13,7 @@ from croze.gateway.bridge import Bridge
 from croze.gateway.execs import ExecCall
 from croze.gateway.serve import ServedBuild
 from croze.grpc_errors import Context, aborting
+from croze.workers.shares import sharing
 
 BUILD_ID_KEY = "buildkit-controlapi-buildid"
 
@@ -81,118 +82,116 @@ class BridgeService(gateway_pb2_grpc.LLBBridgeServicer):
     async def Ping(
         self, request: gateway_pb2.PingRequest, context: Context
     ) -> gateway_pb2.PongResponse:
-        async with aborting(context):
-            return (await self._build(context, "Ping")).ping()
+        async with self._build(context, "Ping") as build:
+            return build.ping()
 
     async def Inputs(
         self, request: gateway_pb2.InputsRequest, context: Context
     ) -> gateway_pb2.InputsResponse:
-        async with aborting(context):
-            return (await self._build(context, "Inputs")).inputs()
+        async with self._build(context, "Inputs") as build:
+            return build.inputs()
 
     async def Solve(
         self, request: gateway_pb2.SolveRequest, context: Context
     ) -> gateway_pb2.SolveResponse:
-        async with aborting(context):
-            return await (await self._build(context, "Solve")).solve(request)
+        async with self._build(context, "Solve") as build:
+            return await build.solve(request)
 
     async def Evaluate(
         self, request: gateway_pb2.EvaluateRequest, context: Context
     ) -> gateway_pb2.EvaluateResponse:
-        async with aborting(context):
-            return await (await self._build(context, "Evaluate")).evaluate(request)
+        async with self._build(context, "Evaluate") as build:
+            return await build.evaluate(request)
 
     async def ReadFile(
         self, request: gateway_pb2.ReadFileRequest, context: Context
     ) -> gateway_pb2.ReadFileResponse:
-        async with aborting(context):
-            return await (await self._build(context, "ReadFile")).read_file(request)
+        async with self._build(context, "ReadFile") as build:
+            return await build.read_file(request)
 
     async def ReadDir(
         self, request: gateway_pb2.ReadDirRequest, context: Context
     ) -> gateway_pb2.ReadDirResponse:
-        async with aborting(context):
-            return await (await self._build(context, "ReadDir")).read_dir(request)
+        async with self._build(context, "ReadDir") as build:
+            return await build.read_dir(request)
 
     async def StatFile(
         self, request: gateway_pb2.StatFileRequest, context: Context
     ) -> gateway_pb2.StatFileResponse:
-        async with aborting(context):
-            return await (await self._build(context, "StatFile")).stat_file(request)
+        async with self._build(context, "StatFile") as build:
+            return await build.stat_file(request)
 
     async def ResolveImageConfig(
         self, request: gateway_pb2.ResolveImageConfigRequest, context: Context
     ) -> gateway_pb2.ResolveImageConfigResponse:
-        async with aborting(context):
-            build = await self._build(context, "ResolveImageConfig")
+        async with self._build(context, "ResolveImageConfig") as build:
             return await build.resolve_image_config(request)
 
     async def ResolveSourceMeta(
         self, request: gateway_pb2.ResolveSourceMetaRequest, context: Context
     ) -> gateway_pb2.ResolveSourceMetaResponse:
-        async with aborting(context):
-            build = await self._build(context, "ResolveSourceMeta")
+        async with self._build(context, "ResolveSourceMeta") as build:
             return await build.resolve_source_meta(request)
 
     async def Warn(
         self, request: gateway_pb2.WarnRequest, context: Context
     ) -> gateway_pb2.WarnResponse:
-        async with aborting(context):
-            return (await self._build(context, "Warn")).warn(request)
+        async with self._build(context, "Warn") as build:
+            return build.warn(request)
 
     async def Return(
         self, request: gateway_pb2.ReturnRequest, context: Context
     ) -> gateway_pb2.ReturnResponse:
-        async with aborting(context):
-            return (await self._build(context, "Return")).give_back(request)
+        async with self._build(context, "Return") as build:
+            return build.give_back(request)
 
     async def NewContainer(
         self, request: gateway_pb2.NewContainerRequest, context: Context
     ) -> gateway_pb2.NewContainerResponse:
-        async with aborting(context):
-            return await (await self._build(context, "NewContainer")).new_container(request)
+        async with self._build(context, "NewContainer") as build:
+            return await build.new_container(request)
 
     async def ReleaseContainer(
         self, request: gateway_pb2.ReleaseContainerRequest, context: Context
     ) -> gateway_pb2.ReleaseContainerResponse:
-        async with aborting(context):
-            build = await self._build(context, "ReleaseContainer")
+        async with self._build(context, "ReleaseContainer") as build:
             await build.containers.release(request.ContainerID)
             return gateway_pb2.ReleaseContainerResponse()
 
     async def ExecProcess(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: AsyncIterator[gateway_pb2.ExecMessage], context: Context
     ) -> None:
-        async with aborting(context):
-            build = await self._build(context, "ExecProcess")
+        async with self._build(context, "ExecProcess") as build:
             await ExecCall(build.containers).serve(request_iterator, context.write)
 
     async def ReadFileContainer(
         self, request: gateway_pb2.ReadFileRequest, context: Context
     ) -> gateway_pb2.ReadFileResponse:
-        async with aborting(context):
-            build = await self._build(context, "ReadFileContainer")
+        async with self._build(context, "ReadFileContainer") as build:
             return gateway_pb2.ReadFileResponse(Data=await build.containers.read_file(request))
 
     async def ReadDirContainer(
         self, request: gateway_pb2.ReadDirRequest, context: Context
     ) -> gateway_pb2.ReadDirResponse:
-        async with aborting(context):
-            build = await self._build(context, "ReadDirContainer")
+        async with self._build(context, "ReadDirContainer") as build:
             return gateway_pb2.ReadDirResponse(entries=await build.containers.read_dir(request))
 
     async def StatFileContainer(
         self, request: gateway_pb2.StatFileRequest, context: Context
     ) -> gateway_pb2.StatFileResponse:
-        async with aborting(context):
-            build = await self._build(context, "StatFileContainer")
+        async with self._build(context, "StatFileContainer") as build:
             return gateway_pb2.StatFileResponse(stat=await build.containers.stat_file(request))
 
-    async def _build(self, context: Context, method: str) -> ServedBuild:
-        try:
-            return await self._find(context)
-        except CrozeError as err:
-            raise err.wrap(f"forwarding {method}") from None
+    @asynccontextmanager
+    async def _build(self, context: Context, method: str) -> AsyncIterator[ServedBuild]:
+        """The call's build, whose work is done inside and whose errors end the call."""
+        async with aborting(context):
+            try:
+                build = await self._find(context)
+            except CrozeError as err:
+                raise err.wrap(f"forwarding {method}") from None
+            with sharing(build.share):
+                yield build
 
 
 def build_id(context: Context) -> str:

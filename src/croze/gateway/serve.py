@@ -27,6 +27,7 @@ from croze.gateway.wire import result_message, result_of
 from croze.gotypes.strings import from_bytes
 from croze.grpc_errors import from_status, own_range, source_detail
 from croze.store.contract import ImmutableRef
+from croze.workers.shares import current_share
 
 _RESOLVER_LAYOUT = 1
 """`ResolveImageConfigRequest.ResolverType` for an OCI layout."""
@@ -42,11 +43,16 @@ def final_metadata(request: gateway_pb2.SolveRequest, result: BridgeResult) -> M
 
 
 class ServedBuild:
-    """Ids of refs are known to one build only."""
+    """Ids of refs are known to one build only.
+
+    `share`: what its frontend asks for is work of the build that it was made for, though it comes
+    in calls of their own (`workers.shares`).
+    """
 
     def __init__(self, bridge: Bridge, inputs: Mapping[str, ops_pb2.Definition]) -> None:
         self._bridge = bridge
         self._inputs = inputs
+        self.share = current_share()
         self._refs: dict[str, BridgeRef] = {}
         self._containers: Containers | None = None
         bridge.keep_failed_steps()

@@ -25,6 +25,11 @@ def sharing(name: str) -> Iterator[None]:
         _SHARE.reset(token)
 
 
+def current_share() -> str:
+    """Whose work this is."""
+    return _SHARE.get()
+
+
 class Shares:
     """`size` at once, or one of each share beyond that, up to `most`."""
 
