@@ -85,6 +85,8 @@ def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
         contexts, contexts_of = _remote_contexts(contexts, remote)
     if dockerfile.startswith(_CWD):
         dockerfile = os.path.abspath(_clean(dockerfile.removeprefix(_CWD)))
+    elif remote is not None and context.startswith(_CWD):
+        _refuse_dockerfile_here(context.removeprefix(_CWD), dockerfile)
     if context.startswith(_CWD):
         context = _clean(context.removeprefix(_CWD))
     here = not is_remote(context) and not context_of
@@ -129,6 +131,14 @@ def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
         context_of=context_of,
         contexts_of=contexts_of,
     )
+
+
+def _refuse_dockerfile_here(context: str, dockerfile: str) -> None:
+    """A file of that name here is not the definition's, which it could be taken for."""
+    if not is_remote(dockerfile) and os.path.exists(os.path.join(_clean(context), dockerfile)):
+        raise BakeError(
+            "reading a dockerfile for a remote build invocation is currently not supported"
+        )
 
 
 def _with_destination(output: Output) -> Output:

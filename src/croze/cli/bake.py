@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from croze.cli.bake_options import options_of
 from croze.cli.bake_privileges import ask
 from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_secrets
 from croze.cli.bake_world import LocalWorld, existing_path
+from croze.cli.build import progress_mode
 from croze.cli.call import parse_call
 from croze.cli.flags import Flags, UsageError
 from croze.image import platform as platforms
@@ -31,6 +33,9 @@ from croze.quote import quote
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.options import BuildOptions
+
+
+_LISTED = ("targets", "variables")
 
 
 @functools.cache
@@ -42,8 +47,8 @@ def flags() -> Flags:
     made.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
     made.texts("-f", "--file", help="Build definition file")
     made.text("--list", help="List targets or variables")
-    made.switch("--list-targets", help="", hidden=True)
-    made.switch("--list-variables", help="", hidden=True)
+    for listed in _LISTED:
+        made.choice(f"--list-{listed}", help="", hidden=True)
     made.switch("--load", help='Shorthand for "--set=*.output=type=docker". Conditional.')
     made.text("--metadata-file", help="Write build result metadata to a file")
     made.choice("--no-cache", help="Do not use cache when building the image")
@@ -66,8 +71,8 @@ def run(argv: Sequence[str], common: Common) -> int:
     overrides = _overrides(read, call.name)
     policies, policy_off = _policies(read.policy)
     allowed = parse_allow(read.allow)
-    listed = read.list or ("targets" if read.list_targets else "")
-    listed = listed or ("variables" if read.list_variables else "")
+    listed = _listed(read)
+    progress_mode(read.progress, command="croze bake")
     if read.print and listed:
         raise BakeError("--print and --list are mutually exclusive")
     words = read_words(read.targets)
@@ -98,6 +103,18 @@ def run(argv: Sequence[str], common: Common) -> int:
     from croze.cli.bake_build import Wanted, build
 
     return build(Wanted(selection, requests, builds, call), read, common)
+
+
+def _listed(read: argparse.Namespace) -> str:
+    """What is to be listed, by the flag for it or by the old ones."""
+    found = str(read.list)
+    for listed in _LISTED:
+        wanted = getattr(read, f"list_{listed}")
+        if wanted is not None:
+            advice = f"list-{listed} is deprecated, use list={listed} instead"
+            print(f"Flag --list-{listed} has been deprecated, {advice}", file=sys.stderr)
+            found = found or (listed if wanted else "")
+    return found
 
 
 def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:

@@ -43,10 +43,11 @@ class Flags(argparse.ArgumentParser):
         self.switches.update(names)
         self.add_argument(*names, action="store_true", help=argparse.SUPPRESS if hidden else help)
 
-    def choice(self, *names: str, help: str) -> None:
+    def choice(self, *names: str, help: str, hidden: bool = False) -> None:
         """A switch of which it counts whether it was given; None if it wasn't."""
         self.switches.update(names)
-        self.add_argument(*names, action="store_true", help=help, default=None)
+        shown = argparse.SUPPRESS if hidden else help
+        self.add_argument(*names, action="store_true", help=shown, default=None)
 
     def text(self, *names: str, help: str, metavar: str = "string", default: str = "") -> None:
         """A flag with one value; given twice, the last counts."""
