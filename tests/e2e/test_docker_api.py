@@ -135,6 +135,23 @@ def test_images_by_name_and_id(engine: Engine, context: Path, client: str) -> No
     assert "No such image: one:1" in gone.stderr
 
 
+def test_saved_images_are_read_by_others(engine: Engine, context: Path, tmp_path: Path) -> None:
+    engine.docker("build", "-t", "saved:1", "-t", "saved:2", "--label", "saved=1", context)
+    engine.docker("build", "-t", "other", "--label", "saved=2", context)
+    archive = tmp_path / "images.tar"
+    engine.docker("save", "-o", archive, "saved:1", "saved:2", "other", client="/usr/bin/docker")
+    for kind, name in (("docker-archive", "saved:2"), ("docker-archive", "other:latest")):
+        read = ["skopeo", "inspect", "--config", f"{kind}:{archive}:{name}"]
+        assert json.loads(execute(read, engine.env).stdout)["config"]["Labels"]["made"] == "here"
+    layout = tmp_path / "layout"
+    source = "docker-daemon:other:latest"
+    copy = ["skopeo", "--insecure-policy", "copy", "--src-daemon-host", engine.env["DOCKER_HOST"]]
+    execute([*copy, source, f"oci:{layout}:x"], engine.env)
+    assert (layout / "index.json").exists()
+    missing = engine.docker("save", "-o", archive, "nothing-there", check=False)
+    assert "No such image: nothing-there:latest" in missing.stderr
+
+
 def test_a_build_without_a_name_is_dangling(engine: Engine, context: Path) -> None:
     engine.docker("build", "--label", "nameless=yes", context)
     nameless = ("images", "-q", "--filter", "label=nameless", "--filter")
@@ -197,11 +214,11 @@ def test_versions(engine: Engine) -> None:
     current = answer.headers["Api-Version"]
     answer, body = engine.ask("HEAD", "/_ping")
     assert (answer.status, body) == (200, b"")
-    for version in ("1.24", current):
+    for version in ("1.22", "1.24", current):
         assert engine.ask("GET", f"/v{version}/version")[0].status == 200
     answer, body = engine.ask("GET", "/v1.12/info")
     assert answer.status == 400
-    assert b"client version 1.12 is too old. Minimum supported API version is 1.24" in body
+    assert b"client version 1.12 is too old. Minimum supported API version is 1.22" in body
     answer, body = engine.ask("GET", "/v9.1/info")
     assert (answer.status, "too new" in json.loads(body)["message"]) == (400, True)
 

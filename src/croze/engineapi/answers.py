@@ -20,7 +20,8 @@ from croze.errors import (
 )
 
 API_VERSION = "1.46"
-MIN_API_VERSION = "1.24"
+MIN_API_VERSION = "1.22"
+"""What skopeo has spoken for years."""
 HEADERS = {
     "Api-Version": API_VERSION,
     "Docker-Experimental": "false",

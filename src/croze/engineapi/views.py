@@ -20,6 +20,7 @@ class View:
     """Sizes are those of the blobs that are here, as they are stored."""
 
     config: ImageConfig
+    manifest: Manifest | None
     created_s: int
     size: int
     layers: tuple[int, ...]
@@ -39,6 +40,7 @@ def view(image: Image, services: Services) -> View:
     layers = (manifest.layers or ()) if manifest is not None else ()
     return View(
         config=config,
+        manifest=manifest,
         created_s=int(created),
         size=sum(size for digest, size in sizes.items() if services.blobs.has(digest)),
         layers=tuple(layer.size for layer in layers),

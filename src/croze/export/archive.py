@@ -25,12 +25,14 @@ from croze.image import descriptor as media
 from croze.image import gojson, reference
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
+from croze.image.manifest import Manifest
 from croze.registry import push
 from croze.session.content import LentStore
 from croze.session.contract import Session
 from croze.session.filesend import file_writer
 from croze.status import step
 from croze.store.attributes import parse_bool
+from croze.store.contract import BlobStore
 
 Variant = Literal["oci", "docker"]
 
@@ -49,7 +51,7 @@ class ArchiveOptions:
     """Of the result, as a frontend would give it."""
 
 
-class _DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
+class DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
     """An entry of `manifest.json`; field order as Docker writes it."""
 
     config: str
@@ -129,7 +131,10 @@ class ArchiveExporter:
         names: Sequence[str],
         answer: Mapping[str, str],
     ) -> None:
-        members = self._members(committed, names)
+        entries = self._all(committed)
+        images = [(committed.root, names)]
+        docker = [self._docker_image(*images[0])] if self._options.variant == "docker" else None
+        members = layout_members(self._services.blobs, entries, images, docker)
         try:
             async with (
                 file_writer(session, int(ctx.id or 0), answer) as file,
@@ -140,19 +145,6 @@ class ArchiveExporter:
         except AlreadyExists:
             pass  # the client has this very image
 
-    def _members(self, committed: Committed, names: Sequence[str]) -> list[Member]:
-        blobs = self._services.blobs
-        found = blob_members(
-            {each.digest: (blobs.path(each.digest), each.size) for each in self._all(committed)}
-        )
-        index = _Index(2, media.OCI_INDEX, _entries(committed.root, names))
-        found.append(Member("index.json", 0o644, gojson.marshal(index)))
-        found.append(Member("oci-layout", 0o444, b'{"imageLayoutVersion":"1.0.0"}'))
-        if self._options.variant == "docker":
-            image = self._docker_image(committed.root, names)
-            found.append(Member("manifest.json", 0o644, gojson.marshal([image])))
-        return found
-
     def _all(self, committed: Committed) -> list[Descriptor]:
         parents, blobs = push.closure(committed.root, self._services.blobs)
         found = [*parents, *blobs]
@@ -161,11 +153,9 @@ class ArchiveExporter:
             raise CrozeError(f"content {missing[0].digest}: not found")
         return found
 
-    def _docker_image(self, root: Descriptor, names: Sequence[str]) -> _DockerImage:
+    def _docker_image(self, root: Descriptor, names: Sequence[str]) -> DockerImage:
         parsed = manifests.parse_manifest(self._services.blobs.read(root.digest))
-        tags = tuple(reference.familiar(name) for name in names)
-        layers = tuple(blob_path(layer.digest) for layer in parsed.layers or ())
-        return _DockerImage(blob_path(parsed.config.digest), tags or None, layers)
+        return docker_image(parsed, names)
 
     async def _copy(self, session: Session, committed: Committed) -> None:
         """Into the client's directory, blob by blob; children before what names them."""
@@ -174,6 +164,30 @@ class ArchiveExporter:
         for each in [*blobs, *parents]:
             path = self._services.blobs.path(each.digest)
             await store.write(each.digest, each.size, chunks(path, _CHUNK_BYTES))
+
+
+def layout_members(
+    blobs: BlobStore,
+    entries: Sequence[Descriptor],
+    images: Sequence[tuple[Descriptor, Sequence[str]]],
+    docker: Sequence[DockerImage] | None = None,
+) -> list[Member]:
+    """An OCI layout of blobs that are all here: roots with their names, and Docker's list of
+    images beside, if there is one."""
+    found = blob_members({each.digest: (blobs.path(each.digest), each.size) for each in entries})
+    roots = tuple(entry for root, names in images for entry in _entries(root, names))
+    found.append(Member("index.json", 0o644, gojson.marshal(_Index(2, media.OCI_INDEX, roots))))
+    found.append(Member("oci-layout", 0o444, b'{"imageLayoutVersion":"1.0.0"}'))
+    if docker is not None:
+        found.append(Member("manifest.json", 0o644, gojson.marshal(list(docker))))
+    return found
+
+
+def docker_image(manifest: Manifest, names: Sequence[str]) -> DockerImage:
+    """An image's entry in Docker's list."""
+    tags = tuple(reference.familiar(name) for name in names)
+    layers = tuple(blob_path(layer.digest) for layer in manifest.layers or ())
+    return DockerImage(blob_path(manifest.config.digest), tags or None, layers)
 
 
 def _names(text: str, source: ExportSource) -> list[str]:
