@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import stat
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute, select_pause
 
 DOCKER = ("docker", "/usr/bin/docker")
@@ -32,17 +34,19 @@ class Engine:
     def docker(self, *words: str | Path, client: str = "docker", check: bool = True) -> Done:
         return execute([client, *words], self.env, check=check)
 
-    def ask(self, method: str, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
-        connection = http.client.HTTPConnection("docker")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(self.path))
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        with connection.sock:
-            return answer, answer.read()
+    def ask(self, method: str, path: str) -> tuple[http.client.HTTPResponse, bytes]:
+        return ask(self.path, method, path)
 
-    def json(self, path: str, method: str = "GET") -> object:
-        return json.loads(self.ask(method, path)[1])
+
+def ask(at: Path, method: str, path: str) -> tuple[http.client.HTTPResponse, bytes]:
+    """A request to an engine's socket."""
+    connection = http.client.HTTPConnection("docker")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(at))
+    with connection.sock:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer, answer.read()
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +253,76 @@ def test_tcp_is_refused(engine: Engine) -> None:
     refused = execute([python, "-m", "croze.daemon", *words], engine.env, check=False)
     assert refused.code == 1
     assert "--docker-api tcp://127.0.0.1:0 is not supported: whoever reaches it" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with own_dockerd(tmp_path_factory.mktemp("dockerd")) as host:
+        yield Path(host.removeprefix("unix://"))
+
+
+OWN = frozenset({"Id", "RepoDigests", "Created", "Size", "VirtualSize", "Metadata", "GraphDriver"})
+"""Ids, times, places and sizes: each store has its own."""
+OLD = frozenset({"Container", "ContainerConfig", "DockerVersion"})
+"""What images have no more since Docker 26."""
+
+
+def test_answers_as_debians_dockerd(engine: Engine, dockerd: Path, context: Path) -> None:
+    """The same build on both by the same client: field by field the same, and the same errors."""
+    env = {**engine.env, "DOCKER_HOST": f"unix://{dockerd}"}
+    for each in (engine.env, env):
+        execute(["docker", "build", "--network=host", "-t", "same", context], each)
+    for path in (
+        "/v1.41/images/same/json",
+        "/v1.41/images/json?filters={%22reference%22:[%22same%22]}",
+    ):
+        ours, theirs = (json.loads(ask(at, "GET", path)[1]) for at in (engine.path, dockerd))
+        if isinstance(ours, list):
+            (ours,), (theirs,) = ours, theirs
+        kept = theirs.keys() - OLD
+        assert kept <= ours.keys()
+        assert ours.keys() - theirs.keys() <= {"Variant"}
+        for key in kept - OWN:
+            assert _plain(ours[key]) == _plain(theirs[key]), key
+        for key in kept & OWN:
+            assert _alike(ours[key], theirs[key]), key
+    path = "/v1.41/images/same/history"
+    ours, theirs = (json.loads(ask(at, "GET", path)[1]) for at in (engine.path, dockerd))
+    assert [row["Tags"] for row in ours] == [row["Tags"] for row in theirs]
+    assert [row.keys() for row in ours] == [row.keys() for row in theirs]
+    assert [row["Size"] > 0 for row in ours] == [row["Size"] > 0 for row in theirs]
+    for method, path in (
+        ("GET", "/v1.41/images/none/json"),
+        ("GET", "/v1.41/images/NONE/json"),
+        ("DELETE", "/v1.41/images/none:1"),
+        ("GET", "/v1.41/images/none/history"),
+        ("POST", "/v1.41/images/none/tag?repo=x"),
+        ("POST", "/v1.41/images/same/tag?repo=A"),
+        ("GET", "/v1.41/images/json?filters={%22x%22:[%22y%22]}"),
+        ("GET", "/v1.41/containers/none/json"),
+    ):
+        (our, our_body), (their, their_body) = (
+            ask(at, method, path) for at in (engine.path, dockerd)
+        )
+        ours, theirs = json.loads(our_body)["message"], json.loads(their_body)["message"]
+        # Docker 20 said some of it twice, and less of names; it took a bad tag for its own mistake.
+        assert theirs.lower().endswith(re.sub(r"\(\S+\) ", "", ours).lower())
+        assert our.status == (400 if their.status == 500 else their.status)
+    for path in ("/v1.41/version", "/v1.41/info"):
+        ours, theirs = (json.loads(ask(at, "GET", path)[1]) for at in (engine.path, dockerd))
+        for key in ours.keys() & theirs.keys():
+            assert _alike(ours[key], theirs[key]), key
+
+
+def _alike(ours: object, theirs: object) -> bool:
+    return type(ours) is type(theirs) or None in (ours, theirs)
+
+
+def _plain(value: object) -> object:
+    """Without what is empty: Docker writes all of a container's settings beside an image's. Layers
+    hold the times at which they were made: only their number is the same."""
+    if isinstance(value, dict) and "Layers" in value:
+        return {**value, "Layers": len(value["Layers"])}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v not in (None, "", False, [], {})}
+    return value

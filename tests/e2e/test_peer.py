@@ -11,14 +11,14 @@ import re
 import shutil
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.sandbox import BUILDX, Sandbox, execute, select_pause
+from tests.e2e.dockerd import own_dockerd
+from tests.e2e.sandbox import BUILDX, Sandbox, execute
 from tests.e2e.test_build import base
 
 PEER = Path(__file__).with_name("peer")
@@ -29,33 +29,12 @@ pytestmark = pytest.mark.skipif(shutil.which("dockerd") is None, reason="no dock
 def docker_host(tmp_path_factory: pytest.TempPathFactory, busybox: Path) -> Iterator[str]:
     """A dockerd of our own that knows the image `base`."""
     folder = tmp_path_factory.mktemp("dockerd")
-    host = f"unix://{folder}/socket"
-    words: list[str | Path] = [
-        "dockerd",
-        "--data-root",
-        folder / "root",
-        "--exec-root",
-        folder / "exec",
-        "-H",
-        host,
-    ]
-    words += ["--pidfile", folder / "pid", "--iptables=false", "--ip6tables=false"]
-    with open(folder / "log", "wb") as log:
-        daemon = subprocess.Popen([*words, "--bridge=none"], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 60
-        while subprocess.run(["docker", "-H", host, "version"], capture_output=True).returncode:
-            assert daemon.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            select_pause()
+    with own_dockerd(folder) as host:
         archive = folder / "base.tar"
         copy = ["skopeo", "--insecure-policy", "copy", f"oci:{busybox}:latest"]
         subprocess.run([*copy, f"docker-archive:{archive}:base:latest"], check=True)
         subprocess.run(["docker", "-H", host, "load", "-i", archive], check=True)
         yield host
-    finally:
-        daemon.terminate()
-        daemon.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
