@@ -100,6 +100,20 @@ class Layout:
             "platform": {"architecture": "unknown", "os": "unknown"},
         }
 
+    def referrer(self, subject: Json, artifact_type: str) -> None:
+        """What refers to a manifest and is known by that alone."""
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": artifact_type,
+            "config": self.blob("application/vnd.oci.empty.v1+json", b"{}"),
+            "layers": [self.blob("text/plain", artifact_type.encode())],
+            "subject": {k: subject[k] for k in ("mediaType", "digest", "size")},
+        }
+        entry = self.blob(OCI_MANIFEST, json.dumps(manifest).encode())
+        told = {"io.containerd.manifest.subject": subject["digest"]}
+        self.tags.append({**entry, "artifactType": artifact_type, "annotations": told})
+
     def index(self, *entries: Json, docker: bool = False) -> Json:
         kind = DOCKER[OCI_INDEX] if docker else OCI_INDEX
         index = {"schemaVersion": 2, "mediaType": kind, "manifests": entries}
@@ -382,3 +396,38 @@ def test_a_layout_that_lies_is_refused(shop: Shop, tmp_path: Path) -> None:
     manifest.write_bytes(b"{}")
     refused = shop.croze("inspect", str(layout))
     assert (refused.code, f"of content {image['digest']}" in refused.stderr) == (1, True)
+
+
+SIGNATURE = "application/vnd.dev.cosign.artifact.sig.v1+json"
+ATTESTATION = "application/vnd.docker.attestation.manifest.v1+json"
+
+
+def test_signatures_go_along(shop: Shop, tmp_path: Path) -> None:
+    """Debian's registry keeps no lists of what refers to a manifest: a tag stands for them."""
+    layout = Layout(tmp_path / "signed")
+    image = layout.image("linux/amd64", "signed")
+    for artifact_type in (SIGNATURE, ATTESTATION, "application/vnd.other"):
+        layout.referrer(image, artifact_type)
+    layout.tag("latest", image)
+    carbon_copy = ("create", "--prefer-index=false")
+    shop.croze(*carbon_copy, "-t", "HOST/signed:1", str(layout), check=True)
+    shop.croze(*carbon_copy, "-t", "HOST/signed:2", "HOST/signed:1", check=True)
+    tag = str(image["digest"]).replace(":", "-")
+    listed = shop.buildx("inspect", "--raw", f"HOST/signed:{tag}", check=True)
+    found = {one["artifactType"]: one for one in json.loads(listed.stdout)["manifests"]}
+    assert set(found) == {SIGNATURE, ATTESTATION}
+    assert not any("annotations" in one for one in found.values())
+    made = shop.croze("create", "--dry-run", "HOST/signed:1", check=True)
+    first, attestation = json.loads(made.stdout)["manifests"]
+    assert first["digest"] == image["digest"]
+    assert attestation["digest"] == found[ATTESTATION]["digest"]
+    assert attestation["annotations"] == {
+        "vnd.docker.reference.digest": image["digest"],
+        "vnd.docker.reference.type": "attestation-manifest",
+    }
+    back = tmp_path / "back"
+    shop.croze(*carbon_copy, "-t", f"oci-layout://{back}", "HOST/signed:1", check=True)
+    entries = json.loads((back / "index.json").read_bytes())["manifests"]
+    subjects = {one["digest"] for one in entries if "io.containerd.manifest.subject" in str(one)}
+    assert subjects == {one["digest"] for one in found.values()}
+    assert all((back / "blobs/sha256" / digest[7:]).exists() for digest in subjects)

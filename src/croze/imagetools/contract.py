@@ -6,11 +6,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from croze.image.descriptor import Descriptor
 from croze.imagetools.location import Location
 
 LARGEST_READ_BYTES = 256 << 20
 """Of one blob that is read into memory: an attestation may be large."""
+
+
+SUBJECT = "io.containerd.manifest.subject"
+"""Annotation of an entry of a layout's `index.json` that is no image of its own: what it refers
+to."""
+
+
+def without_subject(descriptor: Descriptor) -> Descriptor:
+    """As it is known outside of a layout."""
+    kept = {k: v for k, v in descriptor.annotations.items() if k != SUBJECT}
+    return msgspec.structs.replace(descriptor, annotations=kept)
 
 
 class Place(Protocol):

@@ -20,13 +20,10 @@ from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.image.reference import check_digest
-from croze.imagetools.contract import LARGEST_READ_BYTES
+from croze.imagetools.combine import REFERENCE_DIGEST
+from croze.imagetools.contract import LARGEST_READ_BYTES, SUBJECT
 from croze.imagetools.location import LayoutLocation, Location
 from croze.session.directories import make_directory
-
-SUBJECT = "io.containerd.manifest.subject"
-"""Annotation of an entry of `index.json` that is no image of its own: what it refers to."""
-REFERENCE_DIGEST = "vnd.docker.reference.digest"
 
 _CHUNK_BYTES = 1 << 20
 

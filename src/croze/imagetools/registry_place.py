@@ -10,12 +10,12 @@ from croze.aio.threads import opened
 from croze.errors import Corrupted, InvalidRequest
 from croze.image import descriptor as media
 from croze.image.descriptor import Descriptor
-from croze.imagetools.contract import LARGEST_READ_BYTES
+from croze.imagetools.contract import LARGEST_READ_BYTES, without_subject
 from croze.imagetools.location import Location, RegistryLocation
 from croze.registry import pull, push
 from croze.registry.client import Registry, Repository
 from croze.registry.credentials import Credentials
-from croze.registry.referrers import referrers
+from croze.registry.referrers import announce, referrers
 
 _SMALL = media.MANIFEST_TYPES | media.INDEX_TYPES | {media.OCI_CONFIG, media.DOCKER_CONFIG}
 
@@ -72,7 +72,7 @@ class RegistryPlace:
         await push.push_manifest(self._repo, data, descriptor.media_type, force=False)
 
     async def put_referrer(self, subject: str, descriptor: Descriptor) -> None:
-        """The registry knows by itself."""
+        await announce(self._repo, subject, without_subject(descriptor))
 
     async def publish(self, descriptor: Descriptor, data: bytes) -> None:
         tag = self._repo.ref.tag

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from croze.errors import CrozeError, NotFound
+from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
-from croze.registry import failures, pull
+from croze.image.manifest import Index
+from croze.registry import failures, pull, push
 from croze.registry.client import Repository
 
 
@@ -14,7 +16,7 @@ async def referrers(repo: Repository, digest: str) -> tuple[Descriptor, ...]:
     fine."""
     error: CrozeError | None = None
     for endpoint in repo.endpoints():
-        for path in (f"referrers/{digest}", f"manifests/{digest.replace(':', '-')}"):
+        for path in (f"referrers/{digest}", f"manifests/{_tag(digest)}"):
             try:
                 data = await pull.get_small(repo, endpoint, path)
                 return manifests.parse_index(data).manifests
@@ -28,3 +30,31 @@ async def referrers(repo: Repository, digest: str) -> tuple[Descriptor, ...]:
     if error is not None:
         raise error.wrap(f"fetching referrers for attestation manifest {digest}")
     return ()
+
+
+async def announce(repo: Repository, digest: str, referrer: Descriptor) -> None:
+    """Have a manifest, pushed before, found by what it refers to. Registries that keep lists know
+    by themselves; in others the tag that stands for the list gets it. Who does so for one subject
+    at the same time overwrites the other, as the specification has it."""
+    endpoint = repo.endpoints(push=True)[0]
+    try:
+        await pull.get_small(repo, endpoint, f"referrers/{digest}")
+        return
+    except failures.UnexpectedStatus as err:
+        if err.status >= 500:
+            raise
+    except NotFound:
+        pass
+    try:
+        data = await pull.get_small(repo, endpoint, f"manifests/{_tag(digest)}")
+        known = manifests.parse_index(data).manifests
+    except NotFound:
+        known = ()
+    if any(one.digest == referrer.digest for one in known):
+        return
+    index = Index(media_type=media.OCI_INDEX, manifests=(*known, referrer))
+    await push.push_manifest(repo, manifests.marshal(index), media.OCI_INDEX, tag=_tag(digest))
+
+
+def _tag(digest: str) -> str:
+    return digest.replace(":", "-")
