@@ -231,8 +231,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    """Debian's `docker-registry` on loopback; yields `host:port`."""
+def registry(folder: Path, auth: str = "") -> Iterator[str]:
+    """Debian's `docker-registry` on loopback; yields `host:port`. `auth` is YAML."""
     binary = shutil.which("docker-registry")
     assert binary, "docker-registry is not installed: make setup-test"
     port = free_port()
@@ -241,7 +241,7 @@ def registry(folder: Path) -> Iterator[str]:
     config.write_text(
         "version: 0.1\nlog: {level: error}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
     )
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen([binary, "serve", str(config)], stdout=log, stderr=log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute, registry
+from tests.registry.servers import HTPASSWD
 
 pytestmark = pytest.mark.e2e
 SUITE = "sid"
@@ -431,3 +433,39 @@ def test_signatures_go_along(shop: Shop, tmp_path: Path) -> None:
     subjects = {one["digest"] for one in entries if "io.containerd.manifest.subject" in str(one)}
     assert subjects == {one["digest"] for one in found.values()}
     assert all((back / "blobs/sha256" / digest[7:]).exists() for digest in subjects)
+
+
+def test_bad_places_to_write(shop: Shop) -> None:
+    for words, problem in (
+        (("-t", "", "HOST/a:single"), "ERROR: invalid reference format"),
+        (("-t", "oci-layout:///proc/nope/x", "HOST/a:single"), "write /proc/nope"),
+        (
+            ("--metadata-file", "/nope/x", "-t", "HOST/same:2", "HOST/a:multi"),
+            "ERROR: invalid output path: stat /nope: no such file or directory",
+        ),
+    ):
+        refused = shop.croze("create", *words)
+        assert refused.code == 1
+        assert problem in refused.stderr
+        assert "Errno" not in refused.stderr
+
+
+def test_a_registry_that_wants_a_login(shop: Shop, tmp_path: Path) -> None:
+    """The login is of the Docker CLI's configuration; a wrong one fails in buildx's words."""
+    config = shop.sandbox.path / ".docker/config.json"
+    htpasswd = tmp_path / "htpasswd"
+    htpasswd.write_text(HTPASSWD)
+    auth = f"auth: {{htpasswd: {{realm: test, path: '{htpasswd}'}}}}\n"
+    try:
+        with registry(tmp_path / "closed", auth) as closed:
+            for secret in ("", "wrong", "secret"):
+                login = base64.b64encode(f"user:{secret}".encode()).decode()
+                auths = {closed: {"auth": login}} if secret else {}
+                config.write_text(json.dumps({"auths": auths}))
+                pushed = shop.croze("create", "-t", f"{closed}/a:1", "HOST/a:single")
+                assert pushed.code == (0 if secret == "secret" else 1)
+                words = ("inspect", f"{closed}/a:1")
+                if secret:  # without a login, newer buildx says what this registry says
+                    assert said(shop.croze(*words)) == said(shop.buildx(*words))
+    finally:
+        config.unlink(missing_ok=True)

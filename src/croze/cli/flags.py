@@ -157,7 +157,7 @@ class Flags(argparse.ArgumentParser):
             if word == "--":
                 return [*joined, word, *rest]
             if word in takers and (value := next(rest, None)) is not None:
-                word += f"={value}" if word.startswith("--") else value
+                word += f"={value}"  # after a short flag too: it may be empty or begin with "="
             joined.append(word)
         return joined
 

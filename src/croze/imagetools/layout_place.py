@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ParamSpec
 
 import msgspec
 
 from croze.aio.threads import in_thread
 from croze.client import ociindex
-from croze.errors import Corrupted, InvalidRequest, NotFound
+from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -25,6 +26,7 @@ from croze.imagetools.contract import LARGEST_READ_BYTES, SUBJECT
 from croze.imagetools.location import LayoutLocation, Location
 from croze.session.directories import make_directory
 
+P = ParamSpec("P")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -112,7 +114,7 @@ class LayoutPlace:
         if target.is_file():
             return
         path = await bring()
-        await in_thread(self._take, descriptor, path, target)
+        await in_thread(_written, self._take, descriptor, path, target)
 
     def _take(self, descriptor: Descriptor, path: Path, target: Path) -> None:
         make_directory(target.parent, 0o755)
@@ -129,7 +131,7 @@ class LayoutPlace:
             raise
 
     async def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
-        await in_thread(self._put, descriptor, data)
+        await in_thread(_written, self._put, descriptor, data)
 
     def _put(self, descriptor: Descriptor, data: bytes) -> None:
         target = self._blob(descriptor.digest)
@@ -139,7 +141,7 @@ class LayoutPlace:
 
     async def put_referrer(self, subject: str, descriptor: Descriptor) -> None:
         """Entered into the index unless an image there holds it."""
-        await in_thread(self._put_referrer, subject, descriptor)
+        await in_thread(_written, self._put_referrer, subject, descriptor)
 
     def _put_referrer(self, subject: str, descriptor: Descriptor) -> None:
         entries = [_descriptor(one) for one in ociindex.manifests(self._root)]
@@ -150,7 +152,7 @@ class LayoutPlace:
         ociindex.put(self._root, _builtins(marked))
 
     async def publish(self, descriptor: Descriptor, data: bytes) -> None:
-        await in_thread(self._publish, descriptor, data)
+        await in_thread(_written, self._publish, descriptor, data)
 
     def _publish(self, descriptor: Descriptor, data: bytes) -> None:
         self._put(descriptor, data)
@@ -159,6 +161,13 @@ class LayoutPlace:
     def _blob(self, digest: str) -> Path:
         algorithm, _, value = check_digest(digest).partition(":")
         return self._root / "blobs" / algorithm / value
+
+
+def _written(write: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    try:
+        write(*args, **kwargs)
+    except OSError as error:
+        raise CrozeError(f"write {error.filename}: {(error.strerror or '').lower()}") from None
 
 
 def _descriptor(entry: dict[str, object]) -> Descriptor:

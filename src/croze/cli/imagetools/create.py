@@ -144,4 +144,5 @@ def _write_metadata(path: Path, descriptor: Descriptor, targets: Sequence[Locati
     try:
         write_atomically(path, gojson.marshal_indent(value))
     except OSError as error:
-        raise CrozeError(f"failed to write metadata file: {error}") from None
+        reason = f"stat {path.parent}: {(error.strerror or '').lower()}"
+        raise CrozeError(f"invalid output path: {reason}") from None
