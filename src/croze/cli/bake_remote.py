@@ -58,9 +58,11 @@ def read_remote(url: str, names: Sequence[str], progress: str, common: Common) -
 
 def with_git_secrets(request: BuildRequest, url: str) -> BuildRequest:
     """With the tokens for the definition's host, if the target's context is there as well."""
+    if not url or not is_remote(request.context):
+        return request
     from croze.client.remote_files import git_host, git_secrets
 
-    if not url or not is_remote(request.context) or git_host(request.context) != git_host(url):
+    if git_host(request.context) != git_host(url):
         return request
     found = tuple(Secret(each.id, env=each.env) for each in git_secrets(url))
     return replace(request, secrets=(*request.secrets, *found))
