@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ def own_step(
     try:
         yield log
     except BaseException as error:
-        vertex.error = str(error)
+        cancelled = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
+        vertex.error = "context canceled" if cancelled else str(error)
         raise
     finally:
         vertex.completed.GetCurrentTime()
