@@ -3,16 +3,20 @@ instants. The daemon must neither leave its place on the machine nor lose what o
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import sys
 import tarfile
+import termios
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from croze import llb
-from tests.e2e.sandbox import CROZE, Sandbox
+from tests.e2e.sandbox import CROZE, Sandbox, select_pause
 from tests.e2e.test_build import base
 
 
@@ -110,3 +114,23 @@ def test_an_interrupted_command_waits_for_no_pipe(desk: Sandbox, tmp_path: Path)
     words[words.index("type=tar,dest=-")] = f"type=tar,dest={tmp_path}/fifo"
     with subprocess.Popen(words, env=desk.env, stderr=pipe) as build:
         assert "context canceled" in interrupted(build, b"sending tarball")
+
+
+def unread(pipe: IO[bytes]) -> int:
+    """How much of what was written to it nobody has taken."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+@pytest.mark.parametrize("words", [["-"], ["-f", "-", "."]])
+def test_an_interrupted_command_waits_for_no_dockerfile(desk: Sandbox, words: list[str]) -> None:
+    """The rest of which is to come from a pipe whose other end says nothing more."""
+    command: list[str | Path] = [CROZE, "build", "--progress", "plain", *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=desk.env, stdin=pipe, stderr=pipe) as build:
+        assert build.stdin is not None
+        build.stdin.write(b"FROM scratch\n")
+        build.stdin.flush()
+        while unread(build.stdin):
+            select_pause()
+        build.send_signal(signal.SIGINT)
+        assert build.wait(timeout=20) == 130

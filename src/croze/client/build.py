@@ -22,7 +22,7 @@ from croze.client.options import (
     BuildOptions,
     buildkitd,
     call_name,
-    make_plan,
+    planned,
     warn_of_no_output,
 )
 from croze.errors import CrozeError, Unsupported
@@ -141,7 +141,7 @@ async def run_build(
     if options.iidfile:
         with written(options.iidfile, "image ID file"):
             Path(options.iidfile).unlink(missing_ok=True)
-    plan = make_plan(options, await met(client, builder, options))
+    plan = await planned(options, await met(client, builder, options))
     try:
         async with running(display):
             solved = await client.solve(plan, show)

@@ -38,15 +38,25 @@ def _connection(host: str) -> http.client.HTTPConnection:
 
 
 class ImageLoad:
-    """An archive being loaded: what `provide_targets.Output` promises."""
+    """An archive being loaded: what `provide_targets.Output` promises.
+
+    The engine is called with the first bytes: it may be a host that does not answer, and who
+    interrupts the command shall not wait for it.
+    """
 
     waits = True
 
     def __init__(self, context: str = "") -> None:
         if context not in ("", "default"):
             raise InvalidRequest(f"docker context {context} is not supported")
-        host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
-        self._connection = _connection(host)
+        self._host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+        self._connection = _connection(self._host)
+        self._begun = self._aborted = False
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
         try:
             self._connection.putrequest("POST", PATH)
             self._connection.putheader("Content-Type", "application/x-tar")
@@ -55,14 +65,19 @@ class ImageLoad:
         except OSError as error:
             self._connection.close()
             raise Unavailable(
-                f"Cannot connect to the Docker daemon at {host}. "
+                f"Cannot connect to the Docker daemon at {self._host}. "
                 f"Is the docker daemon running? ({error.strerror})"
             ) from None
+        if self._aborted:  # meanwhile: nobody will
+            self._connection.close()
+            raise Unavailable("the image is no longer wanted")
 
     def write(self, data: bytes, /) -> None:
+        self._begin()
         self._connection.send(b"%x\r\n%b\r\n" % (len(data), data))
 
     def commit(self) -> None:
+        self._begin()
         try:
             self._connection.send(b"0\r\n\r\n")
             answer = self._connection.getresponse()
@@ -71,6 +86,7 @@ class ImageLoad:
             self._connection.close()
 
     def abort(self) -> None:
+        self._aborted = True
         if self._connection.sock is not None:
             with contextlib.suppress(OSError):
                 self._connection.sock.shutdown(socket.SHUT_RDWR)  # ends a write that waits

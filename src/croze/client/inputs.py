@@ -82,6 +82,11 @@ def load(inputs: Inputs, plan: SolvePlan) -> None:
         plan.frontend_attrs["frontend.caps"] = ",".join(sorted(loader.caps.union(given)))
 
 
+def reads_stdin(context: str, dockerfile: str) -> bool:
+    """Whether `load` waits for who writes to standard input."""
+    return "-" in (context, dockerfile)
+
+
 class _Loader:
     def __init__(self, inputs: Inputs, plan: SolvePlan) -> None:
         self.inputs = inputs
@@ -105,18 +110,17 @@ class _Loader:
             message = f'unable to prepare context: path "{context}" not found'
             raise InvalidRequest(message)
 
-    def _stdin(self) -> BinaryIO:
-        return self.inputs.stdin or sys.stdin.buffer
+    def _stdin(self) -> io.BufferedReader:
+        stdin = self.inputs.stdin or sys.stdin.buffer
+        # Raw: a read that waits holds the lock of a buffer, which the end of the process wants.
+        return io.BufferedReader(_Raw(getattr(stdin, "raw", stdin)), HEADER_BYTES * 8)
 
     def _from_stdin(self) -> None:
         if self.inputs.dockerfile == "-":
             raise InvalidRequest(
                 "invalid argument: can't use stdin for both build context and dockerfile"
             )
-        stdin = self._stdin()
-        # Raw: a read that waits holds the lock of a buffer, which the end of the process wants.
-        raw = getattr(stdin, "raw", stdin)
-        file = io.BufferedReader(_Raw(raw), HEADER_BYTES * 8)
+        file = self._stdin()
         header = file.peek(HEADER_BYTES)
         if not header:
             return

@@ -5,12 +5,14 @@ Rules and messages: buildx `commands/build.go`, `build/opt.go` (toSolveOpt). No 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+from croze.aio.threads import abandonable
 from croze.client import (
     flags_cache,
     flags_image,
@@ -148,6 +150,25 @@ def make_plan(options: BuildOptions, builder: Builder | None = None) -> SolvePla
         plan.close()
         raise
     return plan
+
+
+async def planned(options: BuildOptions, builder: Builder | None = None) -> SolvePlan:
+    """`make_plan`; a cancellation need not wait for who writes to standard input."""
+    if not inputs.reads_stdin(options.context, options.dockerfile):
+        return make_plan(options, builder)
+    left = False
+
+    def make() -> SolvePlan:
+        plan = make_plan(options, builder)
+        if left:
+            plan.close()
+        return plan
+
+    try:
+        return await abandonable(make)
+    except asyncio.CancelledError:
+        left = True
+        raise
 
 
 def _fill(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:

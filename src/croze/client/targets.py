@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from croze.api import control_pb2, gateway_pb2
 from croze.client.build import BuildResult, clearer, recorded_provenance
 from croze.client.held import Bridge, Work, inputs_of
-from croze.client.options import Builder, BuildOptions, make_plan
+from croze.client.options import Builder, BuildOptions, planned
 from croze.client.plan import SolvePlan
 from croze.errors import CrozeError, InvalidRequest
 
@@ -59,7 +59,7 @@ async def build_targets(
     try:
         for name, options in builds.items():
             try:
-                plans[name] = make_plan(options, builder)
+                plans[name] = await planned(options, builder)
             except CrozeError as error:
                 raise _named(error, name, builds) from None
         async with running(display):
