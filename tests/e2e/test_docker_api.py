@@ -8,6 +8,7 @@ import re
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,8 @@ def test_a_build_without_a_name_is_dangling(engine: Engine, context: Path) -> No
         ("/images/json?filters={", 400, "invalid filters"),
         ('/images/json?filters={"x":["y"]}', 400, "invalid filter 'x'"),
         ("/images/json?manifests=1", 501, "manifests=1 is not served here"),
+        (f"/v1.{'9' * 5000}/info", 501, "is not served"),
+        ("/v999999999.1/info", 400, "is too new"),
         ("/images/search?term=a", 501, "GET /images/search of Docker's API is not served"),
     ],
 )
@@ -245,6 +248,38 @@ def test_grpc_without_an_upgrade(engine: Engine) -> None:
         answer, body = engine.ask("POST", path)
         assert answer.status == 400
         assert "no upgrade" in json.loads(body)["message"]
+
+
+def test_clients_that_vanish_and_nonsense_leave_nothing(engine: Engine) -> None:
+    assert engine.sandbox.daemon is not None
+    open_files = Path(f"/proc/{engine.sandbox.daemon.pid}/fd")
+    engine.ask("GET", "/_ping")
+    before = len(list(open_files.iterdir()))
+    clients = []
+    for number in range(50):
+        uuid = f"X-Docker-Expose-Session-Uuid: vanishes{number}"
+        for path, after in (("/grpc", b""), ("/session", b"nonsense" * 100)):
+            clients.append(_upgraded(engine.path, path, uuid))
+            clients[-1].sendall(after)
+    with socket.socket(socket.AF_UNIX) as nonsense:
+        nonsense.connect(str(engine.path))
+        nonsense.sendall(b"POST /grpc HTTP/1.1\r\nX: " + b"a" * 20000 + b"\r\n\r\n")
+        assert nonsense.recv(100).startswith(b"HTTP/1.0 400 ")
+    for client in clients:
+        client.close()
+    deadline = time.monotonic() + 20
+    while len(list(open_files.iterdir())) > before + 3:
+        assert time.monotonic() < deadline, f"{before} {len(list(open_files.iterdir()))}"
+        select_pause()
+
+
+def _upgraded(at: Path, path: str, header: str) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(at))
+    head = [f"POST {path} HTTP/1.1", "Host: d", "Connection: Upgrade", "Upgrade: h2c", header]
+    client.sendall("\r\n".join([*head, "", ""]).encode())
+    assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+    return client
 
 
 def test_tcp_is_refused(engine: Engine) -> None:

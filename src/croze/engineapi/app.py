@@ -37,8 +37,11 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("POST", "/images/{name:.+}/tag", images.tag),
     ("DELETE", "/images/{name:.+}", images.remove),
 )
-VERSION = r"/v{version:[0-9]+(?:\.[0-9]+)*}"
+VERSION = r"/v{version:[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}}"
 SHUTDOWN_S = 1.0
+_malformed = logging.getLogger(f"{__name__}.malformed")
+"""aiohttp's complaints are of what is no HTTP: its client is told so. Ours are caught here."""
+_malformed.setLevel(logging.CRITICAL)
 
 
 def application(services: Services) -> web.Application:
@@ -98,6 +101,7 @@ async def serving(sock: socket.socket, services: Services) -> AsyncIterator[None
         application(services),
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
+        logger=_malformed,
         handler_cancellation=True,  # nothing is built for a client that has gone
     )
     await runner.setup()
