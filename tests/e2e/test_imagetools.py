@@ -6,13 +6,15 @@ import base64
 import hashlib
 import json
 import re
+import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute, registry
+from tests.e2e.sandbox import BUILDX, CROZE, Done, Sandbox, execute, registry
 from tests.registry.servers import HTPASSWD
 
 pytestmark = pytest.mark.e2e
@@ -469,3 +471,30 @@ def test_a_registry_that_wants_a_login(shop: Shop, tmp_path: Path) -> None:
                     assert said(shop.croze(*words)) == said(shop.buildx(*words))
     finally:
         config.unlink(missing_ok=True)
+
+
+def test_a_copy_that_is_ended_leaves_nothing(shop: Shop, tmp_path: Path) -> None:
+    """SIGTERM, while a registry that answers nothing is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        folder = tmp_path / "tmp"
+        folder.mkdir()
+        target = f"127.0.0.1:{deaf.getsockname()[1]}/a:1"
+        words = ("imagetools", "create", "-t", target, f"{shop.host}/a:single")
+        process = subprocess.Popen(
+            [CROZE, *words],
+            env={**shop.sandbox.env, "TMPDIR": str(folder)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            deaf.settimeout(30)
+            asked, _ = deaf.accept()
+            with asked:
+                assert list(folder.iterdir())
+                process.terminate()
+                _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert errors.endswith("ERROR: context canceled\n")
+    assert list(folder.iterdir()) == []

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
 from croze.cli.imagetools.builder_files import builder_files
 from croze.client.flags_image import parse_annotations
@@ -46,6 +47,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise InvalidRequest("can't push with no tags specified, please set --tag or --dry-run")
     request = _request(read)
     mode = "quiet" if read.progress == NONE else read.progress
+    interrupt_on_sigterm()
     made = asyncio.run(_create(request, common, mode, dry_run=read.dry_run))
     if read.dry_run:
         sys.stdout.buffer.write(made.image.data + b"\n")
