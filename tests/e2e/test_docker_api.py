@@ -157,6 +157,44 @@ def test_saved_images_are_read_by_others(engine: Engine, context: Path, tmp_path
     assert "No such image: nothing-there:latest" in missing.stderr
 
 
+def test_what_is_saved_can_be_loaded(
+    engine: Engine, dockerd: Path, context: Path, tmp_path: Path
+) -> None:
+    engine.docker("build", "-t", "moved:1", "--label", "moved=yes", context)
+    id = engine.docker("inspect", "-f", "{{.Id}}", "moved:1").stdout
+    layout, old = tmp_path / "layout.tar", tmp_path / "old.tar"
+    engine.docker("save", "-o", layout, "moved:1")
+    engine.docker("rmi", "moved:1")
+    assert engine.docker("load", "-i", layout).stdout == "Loaded image: moved:1\n"
+    assert engine.docker("inspect", "-f", "{{.Id}}", "moved:1").stdout == id
+    # Docker's own form, from an engine that knows no other.
+    there = {**engine.env, "DOCKER_HOST": f"unix://{dockerd}"}
+    execute(["docker", "load", "-i", layout], there)
+    execute(["docker", "tag", "moved:1", "again:1"], there)
+    execute(["docker", "save", "-o", old, "again:1"], there)
+    assert engine.docker("load", "-i", old).stdout == "Loaded image: again:1\n"
+    shown = engine.docker("inspect", "-f", "{{.Config.Labels.moved}}", "again:1").stdout
+    assert shown == "yes\n"
+    # What was loaded is built on.
+    text = 'FROM again:1\nRUN ["/bin/sh", "-c", ": < /hi && : < /f"]\n'
+    engine.docker("build", "--network=host", engine.sandbox.context("on", {"Dockerfile": text}))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "ends too early"),
+        (b"x" * 2000, "is no tar"),
+        (bytes(1024), "neither index.json nor manifest.json"),
+    ],
+)
+def test_archives_that_are_none(engine: Engine, tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "archive").write_bytes(data)
+    refused = engine.docker("load", "-i", tmp_path / "archive", check=False)
+    assert refused.code == 1
+    assert words in refused.stderr
+
+
 def test_a_build_without_a_name_is_dangling(engine: Engine, context: Path) -> None:
     engine.docker("build", "--label", "nameless=yes", context)
     nameless = ("images", "-q", "--filter", "label=nameless", "--filter")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from croze.engineapi import build, containers, hijack, images, save, system
+from croze.engineapi import build, containers, hijack, images, load, save, system
 from croze.engineapi.answers import Handler, check_version, error, of_error
 from croze.engineapi.contract import Services
 from croze.errors import CrozeError
@@ -30,6 +30,7 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("GET", "/containers/json", containers.list_containers),
     ("GET", "/containers/{name}/json", containers.inspect),
     ("GET", "/images/json", images.list_images),
+    ("POST", "/images/load", load.load),
     ("GET", "/images/get", save.save_many),
     ("GET", "/images/{name:.+}/get", save.save_one),
     ("GET", "/images/{name:.+}/json", images.inspect),

@@ -1,0 +1,161 @@
+"""`POST /images/load`: the images of an archive, an OCI layout or one of Docker's own form.
+
+Every file of the archive becomes a blob as it arrives, whatever it is: what no image names goes
+with the next garbage collection. Names come last, so what is aborted leaves none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from aiohttp import web
+
+from croze.engineapi.answers import json
+from croze.engineapi.contract import Services
+from croze.engineapi.query import refuse
+from croze.engineapi.tarmembers import Arrived, members
+from croze.errors import InvalidRequest
+from croze.image import descriptor as media
+from croze.image import manifest as manifests
+from croze.image import reference
+from croze.image.descriptor import Descriptor
+from croze.image.manifest import Manifest
+from croze.store.contract import Lease
+from croze.store.present import present_blobs, present_manifests
+
+_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+class _Listed(msgspec.Struct, rename="pascal"):
+    """An entry of Docker's `manifest.json`."""
+
+    config: str
+    layers: list[str]
+    repo_tags: list[str] | None = None
+
+
+async def load(request: web.Request, services: Services) -> web.StreamResponse:
+    """Answers once all is there: only then there is something to tell."""
+    refuse(request, {"platform": "one platform of an archive"})
+    async with services.refs.lease() as lease:
+        try:
+            files, links = await _received(request, services, lease)
+        except asyncio.IncompleteReadError as error:
+            raise InvalidRequest("the archive ends too early") from error
+        archive = _Archive(services, lease, files, links)
+        named = await archive.images()
+        if not named:
+            raise InvalidRequest("the archive has neither index.json nor manifest.json")
+        for name, target in named:
+            services.images.set(name, target)
+    told = "".join(f"Loaded image: {reference.familiar(name)}\n" for name, _ in named)
+    return json({"stream": told})
+
+
+async def _received(
+    request: web.Request, services: Services, lease: Lease
+) -> tuple[Mapping[str, Descriptor], Mapping[str, str]]:
+    """Blobs by the names of their files, and links to names."""
+    files: dict[str, Descriptor] = {}
+    links: dict[str, str] = {}
+    async for member in members(request.content):
+        name = posixpath.normpath(member.name)
+        if member.link:
+            links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link))
+        else:
+            files[name] = await _stored(member, services, lease)
+    return files, links
+
+
+async def _stored(member: Arrived, services: Services, lease: Lease) -> Descriptor:
+    start = b""
+    async with services.blobs.writer() as writer:
+        async for data in member.pieces():
+            start = start or data[:4]
+            writer.write(data)
+        digest = await writer.commit(size=member.size)
+    lease.hold(digest)
+    return Descriptor(media_type=_layer_type(start), digest=digest, size=member.size)
+
+
+def _layer_type(start: bytes) -> str:
+    if start.startswith(_GZIP):
+        return media.OCI_LAYER_GZIP
+    return media.OCI_LAYER_ZSTD if start.startswith(_ZSTD) else media.OCI_LAYER
+
+
+class _Archive:
+    """What has arrived, read as images."""
+
+    def __init__(
+        self,
+        services: Services,
+        lease: Lease,
+        files: Mapping[str, Descriptor],
+        links: Mapping[str, str],
+    ) -> None:
+        self._services = services
+        self._lease = lease
+        self._files = files
+        self._links = links
+
+    async def images(self) -> Sequence[tuple[str, Descriptor]]:
+        """Full names and what they are for. Raises `InvalidRequest` if something is not there."""
+        if "index.json" in self._files:
+            index = manifests.parse_index(self._read("index.json"))
+            return [(self._name(root), self._whole(root)) for root in index.manifests]
+        if "manifest.json" not in self._files:
+            return []
+        try:
+            listed = msgspec.json.decode(self._read("manifest.json"), type=list[_Listed])
+        except msgspec.MsgspecError as error:
+            raise InvalidRequest(f"invalid manifest.json: {error}") from error
+        found: list[tuple[str, Descriptor]] = []
+        for entry in listed:
+            target = await self._made(entry)
+            names = entry.repo_tags or [f"{reference.DANGLING}@{target.digest}"]
+            found += [(str(reference.parse(name).tagged()), target) for name in names]
+        return found
+
+    def _read(self, name: str) -> bytes:
+        return self._services.blobs.read(self._file(name).digest)
+
+    def _file(self, name: str) -> Descriptor:
+        name = posixpath.normpath(name)
+        found = self._files.get(self._links.get(name, name))
+        if found is None:
+            raise InvalidRequest(f"the archive lacks {name}")
+        return found
+
+    def _name(self, root: Descriptor) -> str:
+        """The first of its names that is more than a tag, or none."""
+        for key in _NAMES:
+            name = root.annotations.get(key, "")
+            if ":" in name or "/" in name:
+                return str(reference.parse(name).tagged())
+        return reference.normalize(f"{reference.DANGLING}@{root.digest}")
+
+    def _whole(self, root: Descriptor) -> Descriptor:
+        """At least one image below it is all here."""
+        blobs = self._services.blobs
+        found = [manifest for _, manifest in present_manifests(root, blobs)]
+        for manifest in found:
+            if all(blobs.has(blob.digest) for blob in present_blobs(manifest)):
+                return msgspec.structs.replace(root, annotations={})
+        raise InvalidRequest(f"the archive lacks the content of {root.digest}")
+
+    async def _made(self, entry: _Listed) -> Descriptor:
+        """A manifest for what Docker's form describes."""
+        config = self._file(entry.config)
+        manifest = Manifest(
+            media_type=media.OCI_MANIFEST,
+            config=Descriptor(media.OCI_CONFIG, config.digest, config.size),
+            layers=tuple(self._file(layer) for layer in entry.layers),
+        )
+        data = manifests.marshal(manifest)
+        self._lease.hold(await self._services.blobs.put(data))
+        return manifests.describe(data, media.OCI_MANIFEST)

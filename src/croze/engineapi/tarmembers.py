@@ -1,0 +1,116 @@
+"""The members of a tar as they arrive, without a thread or a file. Source: POSIX pax, GNU tar."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from croze.errors import InvalidRequest
+
+BLOCK = 512
+LARGEST_HEADER_BYTES = 1 << 20
+PIECE_BYTES = 1 << 18
+_LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
+
+
+class Reader(Protocol):
+    """What bytes come from."""
+
+    async def readexactly(self, n: int) -> bytes:
+        """Raises `asyncio.IncompleteReadError`."""
+
+    async def read(self, n: int) -> bytes:
+        """Some; empty at the end."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """One member. Its `size` bytes are to be read with `pieces` before the next one comes."""
+
+    name: str
+    link: str
+    """What a symbolic or hard link is to; empty for a file."""
+    size: int
+    reader: Reader
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        left = self.size
+        while left:
+            data = await self.reader.readexactly(min(left, PIECE_BYTES))
+            left -= len(data)
+            yield data
+        await self.reader.readexactly(-self.size % BLOCK)
+
+
+async def members(reader: Reader) -> AsyncIterator[Arrived]:
+    """Files and links; directories are left out. Raises `InvalidRequest` for what is no tar, and
+    `asyncio.IncompleteReadError` for one that ends too early."""
+    told: dict[str, str] = {}
+    while True:
+        header = await reader.readexactly(BLOCK)
+        if not header.strip(b"\0"):
+            break
+        info = _parsed(header)
+        if info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, *_LONG):
+            told |= _told(info, await _small(reader, info.size))
+            continue
+        found = _member(info, told, reader)
+        told = {}
+        if info.isreg() or info.islnk() or info.issym():
+            yield found
+        elif found.size:
+            raise InvalidRequest(f"unsupported member {found.name} in the archive")
+    while await reader.read(PIECE_BYTES):
+        pass
+
+
+def _parsed(header: bytes) -> tarfile.TarInfo:
+    try:
+        info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise InvalidRequest(
+            f"the archive is no tar ({error}): compressed ones are not served here"
+        ) from error
+    if info.size < 0:
+        raise InvalidRequest(f"negative size of {info.name} in the archive")
+    return info
+
+
+async def _small(reader: Reader, size: int) -> bytes:
+    if size > LARGEST_HEADER_BYTES:
+        raise InvalidRequest(f"a header of {size} bytes in the archive")
+    data = await reader.readexactly(size)
+    await reader.readexactly(-size % BLOCK)
+    return data
+
+
+def _told(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
+    """What a header before a member says of it."""
+    if info.type in _LONG:
+        return {_LONG[info.type]: data.rstrip(b"\0").decode(errors="surrogateescape")}
+    if info.type == tarfile.XGLTYPE:
+        return {}
+    found: dict[str, str] = {}
+    while data:
+        length, space, _ = data.partition(b" ")
+        if not (space and length.isdigit() and 0 < int(length[:9]) <= len(data)):
+            raise InvalidRequest("invalid pax header in the archive")
+        record, data = data[len(length) + 1 : int(length[:9])], data[int(length[:9]) :]
+        key, _, value = record.removesuffix(b"\n").partition(b"=")
+        found[key.decode(errors="replace")] = value.decode(errors="surrogateescape")
+    return found
+
+
+def _member(info: tarfile.TarInfo, told: dict[str, str], reader: Reader) -> Arrived:
+    size = told.get("size", str(info.size))
+    if not (size.isdecimal() and len(size) < 19):
+        raise InvalidRequest(f"invalid size {size} in the archive")
+    link = told.get("linkpath", info.linkname) if not info.isreg() else ""
+    return Arrived(
+        name=told.get("path", info.name),
+        link=link,
+        size=int(size) if info.isreg() else 0,
+        reader=reader,
+    )
