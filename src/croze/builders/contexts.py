@@ -9,12 +9,12 @@ configuration, certificates below `contexts/tls/SHA256(name)/docker/`. `DOCKER_H
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from croze.errors import InvalidRequest, NotFound
+from croze.files.settings import parse_settings, read_settings
 
 DEFAULT = "default"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -94,7 +94,7 @@ class Contexts:
     def _configured(self) -> str:
         path = self._directory / "config.json"
         try:
-            return _text(_object(path, path.read_bytes()), "currentContext")
+            return _text(_object(path, read_settings(path)), "currentContext")
         except FileNotFoundError:
             return ""
 
@@ -107,7 +107,7 @@ class Contexts:
         return DockerContext(DEFAULT, host, _certificates(folder, verify=verify))
 
     def _read(self, path: Path) -> DockerContext:
-        meta = _object(path, path.read_bytes())
+        meta = _object(path, read_settings(path))
         name = _text(meta, "Name")
         endpoints = meta.get("Endpoints")
         engine = endpoints.get("docker") if isinstance(endpoints, dict) else None
@@ -136,7 +136,7 @@ def _hashed(name: str) -> str:
 
 def _object(path: Path, data: bytes) -> dict[str, object]:
     try:
-        value = json.loads(data)
+        value = parse_settings(data)
     except ValueError as error:
         raise InvalidRequest(f"{path}: {error}") from None
     if not isinstance(value, dict):

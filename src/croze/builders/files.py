@@ -30,6 +30,7 @@ from croze.builders.model import Builder, checked_name
 from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.files.locks import locked
+from croze.files.settings import read_settings
 from croze.image import gojson
 
 _DIRECTORIES = ("instances", "defaults", "activity")
@@ -89,7 +90,7 @@ class Transaction:
         be one, and for a file that holds something else."""
         path = self._directory / "instances" / checked_name(name)
         try:
-            data = path.read_bytes()
+            data = read_settings(path)
         except FileNotFoundError:
             return None
         return _read(path, data, Builder)
@@ -127,7 +128,7 @@ class Transaction:
     def last_activity(self, name: str) -> datetime | None:
         path = self._directory / "activity" / name
         try:
-            text = path.read_text("ascii")
+            text = read_settings(path).decode(errors="backslashreplace")
         except FileNotFoundError:
             return None
         try:
@@ -152,10 +153,14 @@ class Transaction:
             if found is not None or not chosen.global_:
                 return found
         try:
-            name = (self._directory / _default_file(endpoint)).read_text("utf-8")
+            data = read_settings(path := self._directory / _default_file(endpoint))
         except FileNotFoundError:
             self._reset(endpoint, chosen)
             return None
+        try:
+            name = data.decode()
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{path}: line 1: {data!r} is no builder's name") from None
         self.set_current(endpoint, name, anywhere=False, default=True)
         return self._known(name)
 
@@ -170,7 +175,7 @@ class Transaction:
     def _chosen(self) -> Current:
         path = self._directory / "current"
         try:
-            return _read(path, path.read_bytes(), Current)
+            return _read(path, read_settings(path), Current)
         except FileNotFoundError:
             return Current()
 

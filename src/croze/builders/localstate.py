@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from croze.builders.files import BuilderFiles
+from croze.files.settings import read_settings
 from croze.image import gojson
 
 GROUPS = "__group__"
@@ -48,7 +49,7 @@ def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | Non
     if any("/" in part or part in ("", ".", "..") for part in (builder, node, ref)):
         return None
     try:
-        data = (directory / "refs" / builder / node / ref).read_bytes()
+        data = read_settings(directory / "refs" / builder / node / ref)
         return msgspec.json.decode(data, type=LocalState)
     except (OSError, msgspec.MsgspecError):
         return None

@@ -13,6 +13,7 @@ from croze.cli.flags import Flags
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.files.docker_config import config_dir
+from croze.files.settings import parse_settings, read_settings
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -28,7 +29,7 @@ def set_alias(plugin: str) -> None:
     """All else in the file stays. Raises `InvalidRequest` for a file that holds no settings."""
     path = config_dir() / "config.json"
     try:
-        settings = json.loads(path.read_bytes())
+        settings = parse_settings(read_settings(path))
     except FileNotFoundError:
         settings = {}
     except ValueError as error:

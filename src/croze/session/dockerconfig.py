@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from croze.errors import CrozeError
 from croze.files.docker_config import config_dir
+from croze.files.settings import parse_settings, read_settings
 
 HUB_HOST = "registry-1.docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
@@ -56,7 +57,7 @@ class DockerConfig:
         path = config_dir() / "config.json"
         values: dict[str, object] = {}
         try:
-            loaded = json.loads(path.read_bytes())
+            loaded = parse_settings(read_settings(path))
             values = loaded if isinstance(loaded, dict) else {}
         except FileNotFoundError:
             pass

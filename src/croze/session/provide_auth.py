@@ -7,6 +7,7 @@ reach the daemon. `BUILDKIT_NO_CLIENT_TOKEN` turns that off.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -24,6 +25,7 @@ from croze.files.atomic import write_atomically
 from croze.files.docker_config import config_dir
 from croze.files.locks import locked
 from croze.files.redact import redact
+from croze.files.settings import parse_settings, read_settings
 from croze.grpc_errors import Context
 from croze.http.client import Answer, basic, fetch
 from croze.session import ed25519
@@ -109,13 +111,13 @@ def host_secret(host: str, folder: Path | None = None) -> bytes:
 
 
 def _host_secret(host: str, path: Path) -> bytes:
-    try:
-        seeds = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        seeds = {}
-    entry = seeds.get(host)
-    if isinstance(entry, dict) and isinstance(entry.get("Seed"), str):
-        return base64.b64decode(entry["Seed"])
+    seeds: dict[str, object] = {}
+    with contextlib.suppress(OSError, ValueError):
+        loaded = parse_settings(read_settings(path))
+        seeds = loaded if isinstance(loaded, dict) else {}
+        entry = seeds.get(host)
+        if isinstance(entry, dict) and isinstance(entry.get("Seed"), str):
+            return base64.b64decode(entry["Seed"], validate=True)
     seed = os.urandom(16)
     seeds[host] = {"Seed": base64.b64encode(seed).decode()}
     write_atomically(path, json.dumps(seeds, indent=2).encode(), 0o600)
