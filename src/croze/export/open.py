@@ -9,7 +9,6 @@ from croze.export import archive, files, image
 from croze.export.contract import Exporter, ExportServices
 from croze.image.reference import DANGLING
 
-TYPES = ("image", "moby", "oci", "docker", "local", "tar")
 MOBY = {
     "dangling-name-prefix": DANGLING,
     "danging-name-empty-only": "true",
