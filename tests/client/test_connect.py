@@ -34,6 +34,7 @@ async def test_a_busy_daemon_is_waited_for(tmp_path: Path) -> None:
     server.add_insecure_port(f"unix:{tmp_path}/daemon.sock")
     await server.start()
     accepted = 0
+    over = asyncio.Event()
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal accepted
@@ -41,11 +42,14 @@ async def test_a_busy_daemon_is_waited_for(tmp_path: Path) -> None:
         await asyncio.sleep(SILENCE_S)
         far = await asyncio.open_unix_connection(f"{tmp_path}/daemon.sock")
         await asyncio.gather(_pump(reader, far[1]), _pump(far[0], writer))
+        await asyncio.gather(far[1].wait_closed(), writer.wait_closed())
+        over.set()
 
     front = await asyncio.start_unix_server(hold, tmp_path / "front.sock")
     async with connect(f"unix://{tmp_path}/front.sock") as client:
         assert (await client.info()).version == "v1"
     assert accepted == 1
+    await over.wait()
     front.close()
     await server.stop(None)
     await front.wait_closed()

@@ -179,3 +179,21 @@ def test_a_definition_on_the_web(desk: Sandbox, tmp_path: Path) -> None:
         desk.croze("bake", f"{url}/some.hcl", cwd=folder)
         shown = desk.croze("bake", f"{url}/some.hcl", "--print", cwd=folder)
     assert json.loads(shown.stdout)["target"]["default"]["context"] == "."
+
+
+def test_policies_are_refused_and_not_passed_over(desk: Sandbox) -> None:
+    inline = 'dockerfile-inline = "FROM scratch\\nCOPY word /\\n"'
+    text = f'target "default" {{\n  policy = ["strict=true"]\n  {inline}\n}}\n'
+    folder = project(desk, "policed", text)
+    refused = desk.croze("bake", cwd=folder, check=False)
+    assert refused.code == 1
+    assert "target default: policy: source policies in Rego are not evaluated" in refused.stderr
+    assert desk.croze("bake", "--policy=disabled=true", cwd=folder).code == 0
+
+
+def test_a_targets_own_format_of_a_call(desk: Sandbox) -> None:
+    inline = 'dockerfile-inline = "FROM scratch\\n"'
+    text = f'target "default" {{\n  call = "outline,format=json"\n  {inline}\n}}\n'
+    folder = project(desk, "called", text)
+    answer = desk.croze("bake", cwd=folder).stdout
+    assert '"sources"' in answer

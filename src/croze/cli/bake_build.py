@@ -32,7 +32,7 @@ class Wanted:
     requests: Mapping[str, BuildRequest]
     builds: Mapping[str, BuildOptions]
     call: Call
-    """What `--call` says: its format counts for every target that calls something."""
+    """What `--call` says: its format counts for every target that calls something, if given."""
 
 
 def build(wanted: Wanted, read: argparse.Namespace, common: Common) -> int:
@@ -78,7 +78,8 @@ def _print_answers(wanted: Wanted, results: Mapping[str, TargetResult]) -> int:
     for name in sorted(wanted.builds):
         call = parse_call(wanted.requests[name].call)
         if call.name:
-            shown = Call(call.name, wanted.call.json, wanted.call.ignore_status)
+            form = wanted.call if wanted.call.name else call
+            shown = Call(call.name, form.json, form.ignore_status)
             found[name] = (call.name, *_answer(shown, results[name], wanted.requests[name]))
     if wanted.call.json:
         print(as_json(_answers_json(wanted, found)))
