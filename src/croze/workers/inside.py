@@ -56,11 +56,15 @@ class Link:
         self._stream = sock.makefile("rb")
 
     def receive(self) -> Message | None:
-        """The next message; None when the daemon is gone."""
-        head = self._stream.read(LENGTH.size)
-        if len(head) < LENGTH.size:
+        """The next message; None when the daemon is gone, in the middle of one, too."""
+        try:
+            head = self._stream.read(LENGTH.size)
+            if len(head) < LENGTH.size:
+                return None
+            body = self._stream.read(length := LENGTH.unpack(head)[0])
+        except ConnectionError:
             return None
-        return unpack(self._stream.read(LENGTH.unpack(head)[0]))
+        return unpack(body) if len(body) == length else None
 
     def buffered(self) -> bool:
         """Whether a part of a message is here already, unseen by those who watch the socket."""
