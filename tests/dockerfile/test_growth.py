@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from croze.dockerfile.frontend import build
 from croze.errors import CrozeError
+from croze.fs.match import PatternMatcher
 from tests.dockerfile.test_fuzz import FACTOR, FLAGS, HEAD, LINE, WORDS, options
 from tests.golden.stub_resolver import StubResolver
 
@@ -188,6 +189,17 @@ async def test_questions_about_more_lines_are_as_much_more_work(
 @pytest.mark.parametrize("name", WORDS_AGAIN)
 async def test_longer_lines_are_as_much_more_work(name: str) -> None:
     assert await growth(WORDS_AGAIN[name], 100) < LIMIT
+
+
+@pytest.mark.parametrize("pattern", ["a@", "**/a@", "a@/**", "*.a@", "!a@"])
+def test_more_patterns_are_as_much_more_work(pattern: str) -> None:
+    def seconds(n: int) -> float:
+        patterns = [pattern.replace("@", str(i)) for i in range(n)]
+        began = time.thread_time()
+        PatternMatcher(patterns).matches_or_parent("x/y")
+        return time.thread_time() - began
+
+    assert any(seconds(10_000) < seconds(2500) * LIMIT**2 for _ in range(4))
 
 
 @given(HEAD, LINE, st.sampled_from(["line", "word"]), st.sampled_from([*WORDS, *FLAGS]))

@@ -85,3 +85,30 @@ def test_it_ends_soon(desk: Sandbox, busybox: Path, name: str) -> None:
     done = desk.croze("build", "--progress=plain", *base(busybox), context, check=False)
     assert message in done.stderr
     assert (done.code != 0) == bool(message or "syntax" in text), done.stderr
+
+
+def test_who_computes_too_long_is_told_so(tmp_path: Path, busybox: Path) -> None:
+    """By our client and the stock one; others are answered meanwhile."""
+    sandbox = Sandbox(tmp_path)
+    settings = tmp_path / "crozed.toml"
+    settings.write_text('[frontend."dockerfile.v0"]\nmaxCpuTime = "2s"\n')
+    sandbox.start("--config", str(settings))
+    try:
+        context = sandbox.context("busy", {"Dockerfile": BUSY})
+        building = start(sandbox, busybox, context)
+        assert sandbox.croze("du").code == 0
+        assert building.poll() is None, "it is still being read"
+        told = "failed to read dockerfile: it took more than 2 seconds to compute"
+        assert told in building.communicate(timeout=60)[1].decode()
+        assert building.returncode == 102  # as buildx has it for what needs too much
+        flags = ("--progress", "plain", "-o", "type=cacheonly", *base(busybox), str(context))
+        stock = sandbox.buildx("trixie", "build", *flags, check=False)
+        assert stock.code == 1  # it looks at the code, and BuildKit sends none with its errors
+        assert told in stock.stderr
+        other = sandbox.context("other", {"Dockerfile": "FROM base\nRUN true\n"})
+        sandbox.croze("build", *base(busybox), other)
+        assert sandbox.stop() == 0
+    finally:
+        if sandbox.daemon is not None:
+            sandbox.daemon.kill()
+            sandbox.daemon.wait()

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import pytest
 
+from croze.dockerfile import asking
 from croze.errors import CrozeError, FrontendCapDetail, InvalidRequest, Unsupported
 from croze.gateway import guest
 from croze.gateway.contract import FrontendRequest
 from croze.gateway.external import ExternalFrontend, caps_of, check_caps, environment, process_of
 from croze.gateway.frontends import builtin_frontends
+from croze.gateway.reading import Readers
 from croze.image.config import RunConfig
+from croze.workers.pool import Ask
 from tests.gateway.test_bridge import Echo
 from tests.gateway.world import World, local
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def request(**opts: str) -> FrontendRequest:
@@ -66,3 +75,35 @@ def test_frontends_can_be_disabled() -> None:
     assert set(builtin_frontends(disabled=["gateway.v0"])) == {"dockerfile.v0"}
     with pytest.raises(InvalidRequest):
         builtin_frontends(allowed_repositories=["NOT A NAME"])
+
+
+class Elsewhere:
+    """See `workers.pool.Conversations`; the work is done here, and noted."""
+
+    def __init__(self) -> None:
+        self.done: list[object] = []
+
+    async def converse(
+        self,
+        answer: Ask,
+        cpu_s: int,
+        function: Callable[Concatenate[Ask, P], Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        self.done.append(function)
+        return await function(answer, *args, **kwargs)
+
+
+async def test_a_named_context_is_read_in_a_worker(tmp_path: Path) -> None:
+    """Its ignore file may hold anything."""
+    (tmp_path / ".dockerignore").write_text("f\n")
+    workers = Elsewhere()
+    frontend = ExternalFrontend(Echo(), readers=Readers(workers))
+    asked = request(source="me/mine", **{"context:me/mine": "local:theirs"})
+    async with World({"theirs": tmp_path}).bridge() as (bridge, _):
+        image = await frontend.resolve("me/mine", asked, bridge)
+        assert image.config == RunConfig()
+        assert b"local://theirs" in image.ref.definition.SerializeToString()
+    assert workers.done == [asking.named]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from croze.api import stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.checksum import Query, checksum
+from croze.fs.match import PatternMatcher
 from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
@@ -160,6 +163,24 @@ async def test_a_directory_that_is_not_lent(workshop: Workshop, context: Path) -
         with pytest.raises(NotFound, match="other"):
             await bring(workshop, session.id, asked)
     assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+
+
+async def test_patterns_are_read_beside_the_event_loop(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be very many."""
+    threads: list[threading.Thread] = []
+
+    def matcher(patterns: Sequence[str]) -> PatternMatcher:
+        threads.append(threading.current_thread())
+        return PatternMatcher(patterns)
+
+    monkeypatch.setattr("croze.sources.local.PatternMatcher", matcher)
+    (tmp_path / "f").write_text("f")
+    async with workshop.client(*providers("transfer", tmp_path)) as session:
+        asked = request(metadatatransfer="true", metadatatransferexclude='["f"]')
+        await (await bring(workshop, session.id, asked)).release()
+    assert [thread is threading.main_thread() for thread in threads] == [False]
 
 
 async def test_without_a_session(workshop: Workshop) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from croze.daemon.keys import canonical, remarks
 from croze.daemon.sizes import DiskSpace, Duration
+from croze.dockerfile.asking import CPU_S
 from croze.errors import InvalidRequest
 
 Toml = dict[str, Any]
@@ -107,10 +108,12 @@ class Registry(msgspec.Struct, frozen=True):
 
 
 class Frontend(msgspec.Struct, frozen=True, rename="camel"):
-    """`[frontend."name"]`. `allowed_repositories` is for `gateway.v0`."""
+    """`[frontend."name"]`. `allowed_repositories` is for `gateway.v0`; `max_cpu_time`, Croze's own,
+    is for `dockerfile.v0`: how long it may compute for one request."""
 
     enabled: bool = True
     allowed_repositories: list[str] = []
+    max_cpu_time: Duration = Duration(CPU_S)
 
 
 class System(msgspec.Struct, frozen=True, rename="camel"):

@@ -26,11 +26,14 @@ from croze.daemon.outside import Outside
 from croze.daemon.policies import gc_policies
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
+from croze.dockerfile.asking import CPU_S
 from croze.export.contract import ExportServices
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.contract import EXTERNAL_FRONTEND, BridgeServices, Frontend
+from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
 from croze.gateway.forward import GatewayForwarder
 from croze.gateway.frontends import builtin_frontends
+from croze.gateway.reading import Readers
 from croze.history.history import BuildHistory, Expiry
 from croze.image.platform import Platform
 from croze.ops.content import ContentDigests
@@ -67,7 +70,7 @@ from croze.store.open import Store, open_store
 from croze.why.history import History
 from croze.why.plan import Part, plan
 from croze.why.recorder import Recorder
-from croze.workers.pool import Conversations, WorkerPool
+from croze.workers.pool import WorkerPool
 
 READERS = 32
 """How many Dockerfiles are read at once. Each waits for base images and contexts meanwhile."""
@@ -108,8 +111,9 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
     config = settings.config
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(measuring(os.environ))
-        readers = WorkerPool(READERS, spare=1, modules=FRONTEND_WORK)
-        await stack.enter_async_context(readers)
+        reading = WorkerPool(READERS, spare=1, modules=FRONTEND_WORK)
+        await stack.enter_async_context(reading)
+        readers = Readers(reading, _cpu_limit_s(settings.config))
         content = await _open_content(settings, pool, outside, stack)
         sources = _open_sources(content, pool, stack)
         executor = await _open_executor(settings, stack)
@@ -284,7 +288,7 @@ def _bridges(
     services: OpServices,
     worker: Worker,
     recorder: Recorder,
-    readers: Conversations,
+    readers: Readers,
 ) -> BridgeServices:
     async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
         request = SourceRequest(source.identifier, dict(source.attrs))
@@ -350,13 +354,18 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _frontends(config: Config, readers: Conversations) -> Mapping[str, Frontend]:
+def _frontends(config: Config, readers: Readers) -> Mapping[str, Frontend]:
     gateway = config.frontend.get(EXTERNAL_FRONTEND)
     return builtin_frontends(
         readers,
         disabled=[name for name, settings in config.frontend.items() if not settings.enabled],
         allowed_repositories=gateway.allowed_repositories if gateway else (),
     )
+
+
+def _cpu_limit_s(config: Config) -> int:
+    own = config.frontend.get(DOCKERFILE)
+    return max(1, round(own.max_cpu_time.seconds)) if own else CPU_S
 
 
 def _parallelism(config: Config) -> asyncio.Semaphore | None:

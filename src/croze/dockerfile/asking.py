@@ -12,7 +12,10 @@ from typing import Final, TypeVar
 
 from croze.api import ops_pb2
 from croze.dockerfile import frontend
+from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.frontend import Syntax
+from croze.dockerfile.named_contexts import find_named
+from croze.dockerfile.options import parse_options
 from croze.dockerfile.resolver import (
     FrontendResult,
     OciStore,
@@ -21,6 +24,7 @@ from croze.dockerfile.resolver import (
     SourceMeta,
 )
 from croze.errors import Range, SourceDetail
+from croze.image.config import ImageConfig
 from croze.image.platform import Platform
 
 Ask = Callable[[object], Awaitable[object]]
@@ -169,6 +173,19 @@ async def build(ask: Ask, opts: Mapping[str, str], facts: Facts) -> FrontendResu
 
     found = await frontend.build(opts, resolver, forward=forward)
     return None if elsewhere else found
+
+
+async def named(
+    ask: Ask, opts: Mapping[str, str], facts: Facts, name: str
+) -> tuple[ops_pb2.Definition, ImageConfig | None] | None:
+    """The named context that stands in for an image, if there is one."""
+    resolver = AskingResolver(ask, facts)
+    options = parse_options(opts, resolver.worker_platforms(), resolver.has_cap)
+    context = find_named(Contexts(options, resolver), name)
+    if context is None:
+        return None
+    state, config = await context.load()
+    return state.marshal(), config
 
 
 def answering(resolver: Resolver, forward: Callable[[Syntax], Awaitable[Forwarded]]) -> Ask:

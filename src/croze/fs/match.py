@@ -72,6 +72,7 @@ class _Segment:
 
     __slots__ = (
         "_broken",
+        "_ends",
         "_exact",
         "_expressions",
         "_prefixes",
@@ -83,20 +84,22 @@ class _Segment:
     def __init__(self, exclusion: bool) -> None:
         self.exclusion = exclusion
         self._exact: set[str] = set()
-        self._prefixes: tuple[str, ...] = ()
-        self._suffixes: tuple[str, ...] = ()
+        self._prefixes: list[str] = []
+        self._suffixes: list[str] = []
+        self._ends: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._regexes: list[str] = []
         self._expressions: list[Expression] | None = None
         self._broken = False
 
     def add(self, pattern: str) -> None:
         kind, regex = _translate(pattern)
+        self._ends = None
         if kind == "exact":
             self._exact.add(pattern)
         elif kind == "prefix":
-            self._prefixes += (pattern[:-2],)
+            self._prefixes.append(pattern[:-2])
         elif kind == "suffix":
-            self._suffixes += (pattern[2:],)
+            self._suffixes.append(pattern[2:])
             if pattern[2:3] == "/":
                 self._exact.add(pattern[3:])
         else:
@@ -118,9 +121,10 @@ class _Segment:
     def match(self, path: str) -> bool:
         if path in self._exact:
             return True
-        if self._prefixes and path.startswith(self._prefixes):
-            return True
-        if self._suffixes and path.endswith(self._suffixes):
+        if self._ends is None:
+            self._ends = tuple(self._prefixes), tuple(self._suffixes)
+        prefixes, suffixes = self._ends
+        if path.startswith(prefixes) or path.endswith(suffixes):
             return True
         if self._regexes:
             if self._expressions is None:

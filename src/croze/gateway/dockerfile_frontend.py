@@ -7,27 +7,26 @@ or something else means that very image: `gateway.v0` runs it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from croze.api import ops_pb2
 from croze.attest.scanner import ScanTarget
 from croze.dockerfile import asking
-from croze.dockerfile.asking import Facts, Forwarded
+from croze.dockerfile.asking import Forwarded
 from croze.dockerfile.frontend import Syntax
 from croze.dockerfile.options import parse_cache_imports, parse_sbom
 from croze.dockerfile.resolver import FrontendResult
-from croze.errors import InvalidRequest, ResourceExhausted
+from croze.errors import InvalidRequest
 from croze.gateway.bridge import Bridge
 from croze.gateway.contract import EXTERNAL_FRONTEND, FrontendRequest, SolveRequest
 from croze.gateway.imports import CacheImport
-from croze.gateway.resolver import BridgeResolver
+from croze.gateway.reading import Readers
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.sboms import Generator, scanned
 from croze.image import reference
 from croze.image.reference import Reference
-from croze.workers.pool import Conversations, TooMuchWork
 
 NAME: Final = "dockerfile.v0"
 PLAN: Final = "frontend.plan"
@@ -41,11 +40,10 @@ _LABS: Final = "labs"
 
 
 class DockerfileFrontend:
-    """See `bridge.Frontend`. It works in a worker of `workers`, as a Dockerfile may be made to take
-    long; without them it does so here."""
+    """See `bridge.Frontend`."""
 
-    def __init__(self, workers: Conversations | None = None) -> None:
-        self._workers = workers
+    def __init__(self, readers: Readers | None = None) -> None:
+        self._readers = readers or Readers()
 
     async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
         if request.opts.get("requestid") == PLAN:
@@ -60,28 +58,10 @@ class DockerfileFrontend:
                 external.append(await _run_external(bridge, request, syntax))
             return Forwarded(own, labs)
 
-        found = await self._convert(request, bridge, forward)
+        found = await self._readers.read(bridge, request, forward, asking.build)
         if external or found is None:
             return external[0]
         return await _with_sboms(bridge, request, found, _result(bridge, found))
-
-    async def _convert(
-        self,
-        request: FrontendRequest,
-        bridge: Bridge,
-        forward: Callable[[Syntax], Awaitable[Forwarded]],
-    ) -> FrontendResult | None:
-        services, opts = bridge.services, dict(request.opts)
-        answer = asking.answering(BridgeResolver(bridge, request), forward)
-        facts = Facts(
-            dict(request.inputs), list(services.platforms), services.llb_caps, request.session
-        )
-        if self._workers is None:
-            return await asking.build(answer, opts, facts)
-        try:
-            return await self._workers.converse(answer, asking.CPU_S, asking.build, opts, facts)
-        except TooMuchWork as error:
-            raise ResourceExhausted(f"failed to read dockerfile: {error}") from None
 
 
 def own_frontend(image: str, opts: Mapping[str, str]) -> tuple[bool, bool]:

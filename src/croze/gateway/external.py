@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from croze import llb
-from croze.dockerfile.contexts import Contexts
-from croze.dockerfile.named_contexts import find_named
-from croze.dockerfile.options import parse_options
+from croze.dockerfile import asking
 from croze.errors import CrozeError, ExitError, FrontendCapDetail, InvalidRequest, Unsupported
 from croze.fs.remove import temporary_directory
 from croze.gateway.bridge import Bridge
 from croze.gateway.contract import Frontend, FrontendRequest
 from croze.gateway.dockerfile_frontend import own_frontend
-from croze.gateway.resolver import BridgeResolver
+from croze.gateway.reading import Readers
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.serve import ServedBuild
 from croze.gateway.stdio import run_frontend
@@ -59,9 +57,15 @@ class FrontendImage:
 class ExternalFrontend:
     """See `bridge.Frontend`. The Dockerfile's own frontend needs no image."""
 
-    def __init__(self, dockerfile: Frontend, allowed_repositories: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        dockerfile: Frontend,
+        allowed_repositories: Sequence[str] = (),
+        readers: Readers | None = None,
+    ) -> None:
         """`allowed_repositories`: names of repositories without a tag; empty allows all."""
         self._dockerfile = dockerfile
+        self._readers = readers or Readers()
         self._allowed = frozenset(reference.parse(name).name for name in allowed_repositories)
 
     async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
@@ -76,7 +80,7 @@ class ExternalFrontend:
         ops = bridge.services.ops
         if ops is None:
             raise Unsupported(f"external frontend {source} can not be run by this daemon")
-        image = await _resolve(source, request, bridge)
+        image = await self.resolve(source, request, bridge)
         check_caps(image.config.labels.get(CAPS_LABEL, ""), request)
         served = ServedBuild(bridge, request.inputs)
         try:
@@ -84,33 +88,23 @@ class ExternalFrontend:
         finally:
             await served.close()
 
+    async def resolve(self, source: str, request: FrontendRequest, bridge: Bridge) -> FrontendImage:
+        """The image, or the named context that stands in for it."""
+        named = None
+        if any(key.startswith("context:") for key in request.opts):
+            named = await self._readers.read(bridge, request, None, asking.named, source)
+        if named is None:
+            name = reference.normalize(source)
+            found = await bridge.resolve_image(name, platform=None)
+            pinned = found.ref if "@" in found.ref else f"{found.ref}@{found.digest}"
+            named = llb.image(pinned).marshal(), configs.parse(found.config)
+        definition, config = named
+        ref = bridge.make_ref(definition)
+        return FrontendImage(source, ref, config.config if config else RunConfig())
+
     def _check_allowed(self, source: str) -> None:
         if self._allowed and reference.parse(source).name not in self._allowed:
             raise InvalidRequest(f"'{source}' is not an allowed gateway source")
-
-
-async def _resolve(source: str, request: FrontendRequest, bridge: Bridge) -> FrontendImage:
-    """The image, or the named context that stands in for it."""
-    state, config = await _named(source, request, bridge) or (None, None)
-    if state is None:
-        name = reference.normalize(source)
-        found = await bridge.resolve_image(name, platform=None)
-        pinned = found.ref if "@" in found.ref else f"{found.ref}@{found.digest}"
-        state, config = llb.image(pinned), configs.parse(found.config)
-    return FrontendImage(
-        source, bridge.make_ref(state.marshal()), config.config if config else RunConfig()
-    )
-
-
-async def _named(
-    source: str, request: FrontendRequest, bridge: Bridge
-) -> tuple[llb.State, configs.ImageConfig | None] | None:
-    if not any(key.startswith("context:") for key in request.opts):
-        return None
-    resolver = BridgeResolver(bridge, request)
-    options = parse_options(request.opts, resolver.worker_platforms(), resolver.has_cap)
-    named = find_named(Contexts(options, resolver), source)
-    return None if named is None else await named.load()
 
 
 async def _run(

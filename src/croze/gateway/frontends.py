@@ -8,20 +8,20 @@ from croze.gateway import dockerfile_frontend
 from croze.gateway.contract import EXTERNAL_FRONTEND, Frontend
 from croze.gateway.dockerfile_frontend import DockerfileFrontend
 from croze.gateway.external import ExternalFrontend
-from croze.workers.pool import Conversations
+from croze.gateway.reading import Readers
 
 
 def builtin_frontends(
-    workers: Conversations | None = None,
+    readers: Readers | None = None,
     *,
     disabled: Collection[str] = (),
     allowed_repositories: Sequence[str] = (),
 ) -> Mapping[str, Frontend]:
     """Frontends by the name that requests use. `allowed_repositories`: what external frontends may
-    come from; empty for anything. `workers`: for the Dockerfile's."""
-    dockerfile = DockerfileFrontend(workers)
+    come from; empty for anything."""
+    dockerfile = DockerfileFrontend(readers)
     frontends: dict[str, Frontend] = {
         dockerfile_frontend.NAME: dockerfile,
-        EXTERNAL_FRONTEND: ExternalFrontend(dockerfile, allowed_repositories),
+        EXTERNAL_FRONTEND: ExternalFrontend(dockerfile, allowed_repositories, readers),
     }
     return {name: made for name, made in frontends.items() if name not in disabled}

@@ -16,6 +16,7 @@ from typing import Literal, ParamSpec, TypeVar
 
 import msgspec
 
+from croze.aio.threads import abandonable
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs import links
 from croze.fs.match import PatternMatcher
@@ -198,7 +199,8 @@ class LocalSource:
     async def _list(self, session: Session, progress: Progress) -> ImmutableRef:
         """What is there, with the contents of a few files; always made anew, as it is small."""
         options = self._options
-        matcher = PatternMatcher(options.metadata_exceptions or ())
+        # Beside the event loop: there may be very many.
+        matcher = await abandonable(PatternMatcher, options.metadata_exceptions or ())
         ref = await self._refs.new(
             None, description=f"local source for {options.name}", record_type="source.local"
         )

@@ -1,0 +1,58 @@
+"""A client's texts (Dockerfiles, ignore files, options) are read in a worker process: they may be
+made to take long."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from croze.dockerfile import asking
+from croze.dockerfile.asking import Ask, Facts, Forwarded
+from croze.dockerfile.frontend import Syntax
+from croze.errors import CrozeError, ResourceExhausted
+from croze.gateway.bridge import Bridge
+from croze.gateway.contract import FrontendRequest
+from croze.gateway.resolver import BridgeResolver
+from croze.workers.pool import Conversations, TooMuchWork
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Reading = Callable[Concatenate[Ask, dict[str, str], Facts, P], Awaitable[T]]
+"""A module-level function that asks a resolver what it needs to know."""
+
+
+async def _no_forward(syntax: Syntax) -> Forwarded:
+    raise CrozeError(f"nothing is built here: {syntax.image}")
+
+
+class Readers:
+    """Reads in a worker of `workers`, or here without them; `cpu_s` seconds at most."""
+
+    def __init__(self, workers: Conversations | None = None, cpu_s: int = asking.CPU_S) -> None:
+        self._workers = workers
+        self._cpu_s = cpu_s
+
+    async def read(
+        self,
+        bridge: Bridge,
+        request: FrontendRequest,
+        forward: Callable[[Syntax], Awaitable[Forwarded]] | None,
+        function: Reading[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Raises `ResourceExhausted` when it takes too long."""
+        services, opts = bridge.services, dict(request.opts)
+        answer = asking.answering(BridgeResolver(bridge, request), forward or _no_forward)
+        facts = Facts(
+            dict(request.inputs), list(services.platforms), services.llb_caps, request.session
+        )
+        if self._workers is None:
+            return await function(answer, opts, facts, *args, **kwargs)
+        try:
+            return await self._workers.converse(
+                answer, self._cpu_s, function, opts, facts, *args, **kwargs
+            )
+        except TooMuchWork as error:
+            raise ResourceExhausted(f"failed to read dockerfile: {error}") from None
