@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from croze.aio.parallel import all_of
 from croze.errors import CrozeError, NotFound
 from croze.image import reference
 from croze.image.descriptor import Descriptor
@@ -122,6 +124,32 @@ async def test_mounting_what_is_not_there_sends_the_bytes(
     target = repository(client, f"{host}/to2")
     await push.push_blob(target, blob, content.path(blob.digest), mount_from="nothing")
     assert await fetch(target, blob) == b"nomount" * 1000
+
+
+async def test_blobs_may_come_from_the_registry_they_go_to(
+    host: str, content: Folder, tmp_path: Path
+) -> None:
+    """More at once than there are transfers to a host: none waits for one that waits for it."""
+    client = Registry(max_concurrency=1)
+    blobs = [content.add(f"back {n}".encode() * 1000, "a/b") for n in range(2)]
+    source, target = repository(client, f"{host}/away"), repository(client, f"{host}/back")
+    for blob in blobs:
+        await push.push_blob(source, blob, content.path(blob.digest))
+
+    async def move(blob: Descriptor) -> None:
+        async def bring() -> Path:
+            path = tmp_path / blob.digest
+            path.write_bytes(await fetch(source, blob))
+            return path
+
+        await push.push_blob(target, blob, bring)
+
+    try:
+        async with asyncio.timeout(20):
+            await all_of(move(blob) for blob in blobs)
+        assert await fetch(target, blobs[-1]) == b"back 1" * 1000
+    finally:
+        await client.close()
 
 
 async def test_htpasswd(client: Registry, content: Folder, tmp_path: Path) -> None:

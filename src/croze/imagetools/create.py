@@ -52,7 +52,7 @@ class Made:
 async def make(request: Request, places: Places) -> Made:
     """Nothing is written. Raises `CrozeError` for sources that are not there or don't fit."""
     located = sources.located(list(request.sources), list(request.targets))
-    found = [places.source(location) for location, _ in located]
+    found = [places.at(location) for location, _ in located]
     parts = await all_of(
         _part(place, wanted) for place, (_, wanted) in zip(found, located, strict=True)
     )
@@ -120,7 +120,7 @@ async def _publish(
     folder.mkdir()
     image = made.image
     with step(f"pushing {name}") as log:
-        copier = Copier(places.target(names[0]), folder)
+        copier = Copier(places.at(names[0]), folder)
 
         async def copy(entry: Descriptor) -> None:
             source = made.places[image.source_of(entry)]
@@ -136,7 +136,7 @@ async def _publish(
             digest = image.descriptor.digest
             log(f"pushing {digest} to {target}\n")
             try:
-                await places.target(target).publish(image.descriptor, image.data)
+                await places.at(target).publish(image.descriptor, image.data)
             except CrozeError as error:
                 raise error.wrap(f"publish {digest} to {target}") from error
         await copier.finish()

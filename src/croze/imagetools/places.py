@@ -29,26 +29,16 @@ class Places:
 
     def __init__(self, configs: Mapping[str, RegistryConfig], folder: Path) -> None:
         self.folder = folder
-        # Two clients: a blob that is sent holds one of the few transfers to a host until it has
-        # come, and may come from that same host.
-        self._from = Registry(configs)
-        self._to = Registry(configs)
+        self._registry = Registry(configs)
         self._credentials = DockerLogins()
 
-    def source(self, location: Location) -> Place:
-        return self._place(location, self._from)
-
-    def target(self, location: Location) -> Place:
-        return self._place(location, self._to)
-
-    def _place(self, location: Location, registry: Registry) -> Place:
+    def at(self, location: Location) -> Place:
         if isinstance(location, LayoutLocation):
             return LayoutPlace(location)
-        return RegistryPlace(location, registry, self._credentials)
+        return RegistryPlace(location, self._registry, self._credentials)
 
     async def close(self) -> None:
-        await self._from.close()
-        await self._to.close()
+        await self._registry.close()
 
 
 @asynccontextmanager

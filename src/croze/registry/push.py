@@ -53,11 +53,12 @@ async def push_blob(
         location = await _start(repo, endpoint, descriptor, mount_from)
         if location is not None:
             file = path if isinstance(path, Path) else await path()
-            await _upload(repo, endpoint, location, descriptor, file, counter)
+            # Not before: the bytes may come from this registry, and need a slot themselves.
+            async with repo.slot:
+                await _upload(repo, endpoint, location, descriptor, file, counter)
 
     try:
-        async with repo.slot:
-            await repo.registry.transport.with_retries(attempt, log)
+        await repo.registry.transport.with_retries(attempt, log)
     except failures.Refused as err:
         raise _denied(err) from err
     if counter is not None:

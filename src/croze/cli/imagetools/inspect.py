@@ -47,7 +47,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 async def _inspect(common: Common, name: str, format: str, *, raw: bool) -> bytes:
     location = locations.parse(name)
     async with opened(builder_files(common)) as places:
-        place = places.source(location)
+        place = places.at(location)
         root = await place.resolve()
         data = await place.read(root)
         if raw:
