@@ -69,6 +69,28 @@ def test_converts(match: pb.MatchType.ValueType, selector: str, to: str, result:
     assert decide("https://a/b/cd", rule(pb.CONVERT, selector, to, match)).identifier == result
 
 
+@pytest.mark.parametrize(
+    ("match", "selector", "to"),
+    [
+        (pb.WILDCARD, "*", "$1" * 10),
+        (pb.REGEX, "^(.*)$", "$1" * 10),
+        (pb.REGEX, ".", "$0" * 10),
+        (pb.REGEX, ".", "x" * 10_000),
+    ],
+)
+def test_converts_that_grow_are_refused(
+    match: pb.MatchType.ValueType, selector: str, to: str
+) -> None:
+    """They would need all memory."""
+    with pytest.raises(InvalidRequest, match="makes a source's name longer than 65536"):
+        decide("https://a/b/cd", rule(pb.CONVERT, selector, to, match))
+
+
+def test_a_group_of_any_number_is_empty_where_it_is_not_there() -> None:
+    grown = decide("https://a/b/cd", rule(pb.CONVERT, "https://*", "x://$1${" + "1" * 5000 + "}"))
+    assert grown.identifier == "x://a/b/cd"
+
+
 def test_converts_follow_each_other_but_not_for_ever() -> None:
     there, back = rule(pb.CONVERT, BUSYBOX, ALPINE), rule(pb.CONVERT, ALPINE, BUSYBOX)
     denied = rule(pb.DENY, ALPINE)

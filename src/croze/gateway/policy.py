@@ -19,6 +19,8 @@ from croze.sources import git_options
 from croze.sources.contract import SourceRequest
 
 MAX_CHANGES = 20
+MAX_IDENTIFIER = 1 << 16
+"""Characters. What rules make of a name, and again of what they made, may else grow for ever."""
 _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
 
 
@@ -144,25 +146,42 @@ def _convert(rule: policy_pb2.Rule, source: ops_pb2.SourceOp) -> bool:
 def _format(selector: policy_pb2.Selector, identifier: str, target: str) -> str:
     """The destination, where `$1` or `${1}` stand for what the selector's groups match."""
     target = target or selector.identifier
+    expansion = _Expansion(target)
     match selector.match_type:
         case policy_pb2.EXACT:
             return target
         case policy_pb2.WILDCARD:
             found = _pattern(selector).fullmatch(identifier)
-            return _expand(found, target) if found else identifier
-    return _pattern(selector).replace(identifier, lambda found: _expand(found, target))
+            return expansion.of(found) if found else identifier
+    return _pattern(selector).replace(identifier, expansion.of)
 
 
-def _expand(found: Found, template: str) -> str:
+class _Expansion:
     """Go's `Regexp.Expand`: a group that isn't there is empty."""
 
-    def value(reference: re.Match[str]) -> str:
-        if reference[1]:
-            return "$"
-        name = reference[2] or reference[3]
-        return found[int(name) if name.isdigit() else name]
+    def __init__(self, template: str) -> None:
+        self._template = template
+        self._room = MAX_IDENTIFIER
 
-    return _REFERENCE.sub(value, template)
+    def of(self, found: Found) -> str:
+        def value(reference: re.Match[str]) -> str:
+            if reference[1]:
+                return "$"
+            name = reference[2] or reference[3]
+            if name.isdigit() and len(name) > 9:
+                return ""
+            return self._fitting(found[int(name) if name.isdigit() else name])
+
+        self._fitting(self._template)
+        return _REFERENCE.sub(value, self._template)
+
+    def _fitting(self, text: str) -> str:
+        self._room -= len(text)
+        if self._room < 0:
+            raise InvalidRequest(
+                f"source policy: a rule makes a source's name longer than {MAX_IDENTIFIER}"
+            )
+        return text
 
 
 def _pattern(selector: policy_pb2.Selector) -> Expression:
