@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,13 @@ import pytest
 from croze.builders.contexts import Contexts
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import read
+from croze.client import ociindex
+from croze.client.cache_reset import reset
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.settings import LIMIT_BYTES, parse_settings, read_settings
+from croze.gotypes.template.evaluate import TemplateError
+from croze.gotypes.template.parser import parse
+from croze.image.manifest import detect_media_type, parse_manifest
 from croze.session.dockerconfig import DockerConfig
 from croze.session.provide_auth import _host_secret
 
@@ -106,3 +112,40 @@ def test_token_seeds_that_are_none_are_made_anew(tmp_path: Path, text: str) -> N
     seed = _host_secret("h", path)
     assert seed
     assert _host_secret("h", path) == seed
+
+
+DEEP = b"[" * 200_000
+
+
+def test_layouts_without_end_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_bytes(DEEP)
+    with pytest.raises(InvalidRequest, match="could not unmarshal"):
+        ociindex.manifests(tmp_path)
+    with pytest.raises(InvalidRequest, match="could not unmarshal"):
+        ociindex.put(tmp_path, {"digest": "sha256:" + "0" * 64}, tag="x")
+
+
+def test_a_layout_that_names_itself_is_not_cleared(tmp_path: Path) -> None:
+    digest = "sha256:" + "0" * 64
+    kind = "application/vnd.oci.image.index.v1+json"
+    text = json.dumps({"manifests": [{"digest": digest, "mediaType": kind}]})
+    blob = tmp_path / "blobs" / digest.replace(":", "/")
+    blob.parent.mkdir(parents=True)
+    for path in (blob, tmp_path / "index.json"):
+        path.write_text(text)
+    (blob.parent / ("1" * 64)).touch()
+    with pytest.raises(ValueError, match="no end"):
+        reset(tmp_path)
+    assert len(list(blob.parent.iterdir())) == 2
+
+
+def test_manifests_and_configs_without_end_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="invalid manifest"):
+        parse_manifest(DEEP)
+    with pytest.raises(InvalidRequest):
+        detect_media_type(b'{"layers":' + DEEP)
+
+
+def test_templates_without_end_are_refused() -> None:
+    with pytest.raises(TemplateError, match="max expression depth exceeded"):
+        parse("{{" + "(" * 20_000 + "1" + ")" * 20_000 + "}}")

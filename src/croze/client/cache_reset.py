@@ -25,7 +25,10 @@ def wants_reset(attrs: dict[str, str]) -> bool:
 def reset(layout: Path) -> None:
     """Delete the blobs that nothing in the layout's `index.json` names, at any depth. Raises
     `OSError`, `ValueError` or `InvalidRequest` if that can't be told: nothing is deleted then."""
-    named = set(_named(layout, json.loads((layout / "index.json").read_bytes())))
+    try:
+        named = set(_named(layout, json.loads((layout / "index.json").read_bytes())))
+    except RecursionError:
+        raise ValueError(f"{layout}/index.json: what it names has no end") from None
     for blob in layout.glob("blobs/*/*"):
         if f"{blob.parent.name}:{blob.name}" not in named:
             blob.unlink(missing_ok=True)

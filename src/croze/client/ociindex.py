@@ -15,6 +15,7 @@ from pathlib import Path
 
 from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
+from croze.files.settings import parse_json, read_settings
 from croze.session.directories import make_directory
 
 IMAGE_NAME = "io.containerd.image.name"
@@ -66,7 +67,7 @@ def manifests(layout: Path) -> list[Descriptor]:
     """All entries of the index. Raises `NotFound` and `InvalidRequest`."""
     path = layout / "index.json"
     try:
-        index = json.loads(path.read_bytes())
+        index = parse_json(read_settings(path))
     except OSError as error:
         reason = f"open {path}: {(error.strerror or '').lower()}"
         raise NotFound(f"could not read {path}: {reason}") from None
@@ -100,9 +101,13 @@ def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[
 
 def _index(path: Path) -> dict[str, object]:
     try:
-        index = json.loads(path.read_bytes())
+        index = parse_json(read_settings(path))
     except FileNotFoundError:
         index = {}
+    except ValueError as error:
+        raise InvalidRequest(f"could not unmarshal {path}: {error}") from None
+    if not isinstance(index, dict):
+        raise InvalidRequest(f"could not unmarshal {path}: no object")
     return {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",

@@ -30,7 +30,7 @@ def read(path: Path) -> bytes:
     policy = policy_pb2.Policy()
     try:
         json_format.Parse(data, policy, ignore_unknown_fields=True)
-    except (json_format.ParseError, UnicodeDecodeError) as error:
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         try:
             policy = policy_pb2.Policy.FromString(data)
         except DecodeError:

@@ -30,9 +30,14 @@ def read_settings(path: Path) -> bytes:
 
 def parse_settings(data: bytes) -> object:
     """JSON. Nothing at all is an object without members, as the Docker CLI has it. Raises
-    `ValueError`, for nesting without end, too."""
+    `ValueError`."""
+    return parse_json(data or b"{}")
+
+
+def parse_json(data: bytes) -> object:
+    """JSON that somebody else wrote. Raises `ValueError`, for nesting without end, too."""
     try:
-        return json.loads(data or b"{}")
+        return json.loads(data)
     except RecursionError:
         raise ValueError("exceeded max depth") from None
 

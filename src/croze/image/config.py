@@ -107,7 +107,7 @@ def parse(data: bytes) -> ImageConfig:
     """Read an image config. Missing and null members get their defaults."""
     try:
         wire = msgspec.convert(gojson.drop_nulls(msgspec.json.decode(data)), _Wire)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid image config: {err}") from err
     return ImageConfig(
         architecture=wire.architecture or "",

@@ -83,7 +83,7 @@ _T = TypeVar("_T", Manifest, Index)
 def _decode(data: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.convert(gojson.drop_nulls(msgspec.json.decode(data)), kind)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid {kind.__name__.lower()}: {err}") from err
 
 
@@ -91,7 +91,7 @@ def detect_media_type(data: bytes) -> str:
     """What kind of manifest some bytes are. Refuses those that could be read as two kinds."""
     try:
         probe = msgspec.json.decode(data, type=_Probe)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid manifest: {err}") from err
     single = probe.config is not None or probe.layers is not None
     if single and probe.manifests is not None:

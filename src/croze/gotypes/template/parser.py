@@ -98,7 +98,10 @@ class _Cursor:
 def parse(text: str) -> Sequence[Node]:
     """Raises `TemplateError`."""
     reader = _Reader(parts(text))
-    body, end = reader.body(in_range=False)
+    try:
+        body, end = reader.body(in_range=False)
+    except RecursionError:
+        raise error(1, "max expression depth exceeded") from None
     if end is not None:
         raise error(end.line, f"unexpected {{{{{end.words[0].text}}}}}")
     return body
