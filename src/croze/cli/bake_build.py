@@ -17,6 +17,7 @@ from croze.bake.select import Selection
 from croze.cli.build import interrupt_on_sigterm, progress_mode, tool
 from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import Reach, reach
+from croze.errors import Unsupported
 from croze.files.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -35,7 +36,18 @@ class Wanted:
     """What `--call` says: its format counts for every target that calls something, if given."""
 
 
+def refuse_policies(requests: Mapping[str, BuildRequest]) -> None:
+    """Raises `Unsupported`: a policy that is not asked would let through what it forbids."""
+    for name, request in requests.items():
+        if any(not policy.disabled for policy in request.policy):
+            raise Unsupported(
+                f"target {name}: policy: source policies in Rego are not evaluated here yet; "
+                "build without them by --policy disabled=true"
+            )
+
+
 def build(wanted: Wanted, read: argparse.Namespace, common: Common) -> int:
+    refuse_policies(wanted.requests)
     mode = progress_mode(read.progress, command="croze bake")
     platforms = [p for each in wanted.requests.values() for p in each.platforms]
     there = reach(common, platforms=platforms)

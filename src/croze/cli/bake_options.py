@@ -5,17 +5,10 @@ from __future__ import annotations
 from croze.bake.requests import BuildRequest, attest_flag, cache_flag, secret_flag, ssh_flag
 from croze.client.flags_output import Output
 from croze.client.options import BuildOptions
-from croze.errors import Unsupported
 
 
 def options_of(request: BuildRequest) -> BuildOptions:
-    """What the client is asked for one target. Raises `Unsupported` for a policy: one that is not
-    asked would let through what it forbids."""
-    if any(not policy.disabled for policy in request.policy):
-        raise Unsupported(
-            f"target {request.name}: policy: source policies in Rego are not evaluated here yet; "
-            "build without them by --policy disabled=true"
-        )
+    """What the client is asked for one target."""
     return BuildOptions(
         context=request.context,
         dockerfile=request.dockerfile,
