@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import pty
-import re
 from io import BytesIO, StringIO
 
 import pytest
@@ -13,9 +10,7 @@ from croze.errors import InvalidRequest, Position, Range, SourceDetail
 from croze.progress import display, rawjson
 from croze.progress.errors import excerpt, print_error
 from croze.progress.intervals import Interval, merge
-from croze.progress.model import Screen
 from croze.progress.size import format_bytes
-from croze.progress.tty import TtyDisplay, palette
 from croze.progress.warnings import Warnings, print_warnings
 from tests.progress.statuses import bar, log, vertex, warning
 
@@ -107,118 +102,6 @@ def test_each_status_is_a_line() -> None:
     raw.update(vertex("a", "x", 0))
     raw.update(vertex("a", "x", 0, 1))
     assert [list(json.loads(line)) for line in out.getvalue().splitlines()] == [["vertexes"]] * 2
-
-
-# -- the interactive display -----------------------------------------------------------------
-
-
-def plain_text(data: bytes) -> list[str]:
-    text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", data).replace(b"\r", b"").decode()
-    return [line.rstrip() for line in text.splitlines()]
-
-
-def test_the_list_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TTY_DISPLAY_RATE", "100000")
-    out = BytesIO()
-    tty = TtyDisplay(out, "docker:default")
-    tty.update(vertex("a", "[1/2] FROM x", 0, 1.5, cached=True))
-    tty.update(vertex("b", "[2/2] RUN y", 2, 3))
-    tty.update(bar("b", "pulling", 500, 1000, 3, 2, 3))
-    out.truncate(0)
-    out.seek(0)
-    tty.close()
-    header, first, second, third = plain_text(out.getvalue())
-    assert re.fullmatch(r"\[\+\] Building \d+\.\ds \(2/2\) FINISHED +docker:default", header)
-    assert len(header) == 79
-    assert re.fullmatch(r" => CACHED \[1/2\] FROM x +1\.5s", first)
-    assert re.fullmatch(r" => \[2/2\] RUN y +1\.0s", second)
-    assert re.fullmatch(r" => => pulling 500B / 1\.00kB +1\.0s", third)
-    assert {len(line) for line in (first, second, third)} == {79}
-    assert b"\x1b[34m" in out.getvalue()
-
-
-def test_a_redraw_goes_over_the_last_one() -> None:
-    out = BytesIO()
-    tty = TtyDisplay(out)
-    tty.update(vertex("a", "x", 0))
-    tty.refresh()
-    out.truncate(0)
-    out.seek(0)
-    tty.refresh()
-    assert out.getvalue().startswith(b"\x1b[2A\r\x1b[?25l[+] Building")
-
-
-def test_the_log_of_a_running_step_shows() -> None:
-    master, slave = pty.openpty()
-    with os.fdopen(slave, "wb", buffering=0) as out, os.fdopen(master, "rb") as end:
-        import fcntl
-        import struct
-        import termios
-
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 40, 100, 0, 0))
-        tty = TtyDisplay(out)
-        tty.update(vertex("a", "RUN x", 0))
-        tty.update(log("a", "first\n\x1b[31msecond\x1b[0m\nbar 1\rbar 2", 1))
-        tty.refresh()
-        drawn = b""
-        while b"bar 2" not in drawn:  # the terminal hands it over piece by piece
-            drawn += os.read(end.fileno(), 65536)
-        lines = plain_text(drawn)
-    assert lines[-3:] == [" => => # first", " => => # second", " => => # bar 2"]
-
-
-def test_failed_logs_follow_the_list() -> None:
-    out = BytesIO()
-    tty = TtyDisplay(out)
-    tty.update(vertex("a", "RUN x", 0))
-    tty.update(log("a", "".join(f"l{n}\n" for n in range(12)), 1))
-    tty.update(vertex("a", "RUN x", 0, 2, error="exit code: 1"))
-    tty.close()
-    lines = plain_text(out.getvalue())
-    start = lines.index(" > RUN x:")
-    assert lines[start - 1 :] == [
-        "------",
-        " > RUN x:",
-        *(f"1.000 l{n}" for n in range(12)),
-        "------",
-    ]
-    assert any(line.startswith(" => ERROR RUN x") for line in lines)
-
-
-def test_long_lists_keep_what_runs() -> None:
-    out = BytesIO()  # no terminal: 80 by 10
-    tty = TtyDisplay(out)
-    tty.update(vertex("run", "still running", 0))
-    for number in range(30):
-        tty.update(vertex(str(number), f"step {number}", 0, 1))
-    out.truncate(0)
-    out.seek(0)
-    tty.refresh()
-    lines = plain_text(out.getvalue())
-    assert len(lines) == 9
-    assert lines[1].startswith(" => still running")
-    assert lines[-1].startswith(" => step 29")
-
-
-def test_colors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("BUILDKIT_COLORS", 'run=green:error="1,2,3":cancel=nope')
-    assert palette() == {
-        "run": "\x1b[32m",
-        "cancel": "\x1b[33m",
-        "warning": "\x1b[33m",
-        "error": "\x1b[38;2;1;2;3m",
-    }
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert palette() == {}
-
-
-def test_a_screen_keeps_the_last_lines() -> None:
-    screen = Screen()
-    screen.write(b"a\r\nb\r")
-    screen.write(b"c\n\n\x07d")
-    assert screen.lines(2, 10) == ["c", "d"]
-    assert screen.lines(9, 10) == ["a", "c", "d"]
 
 
 # -- errors and warnings ---------------------------------------------------------------------

@@ -28,7 +28,7 @@ MODULES = (
     "croze.progress.errors",
     "croze.progress.plain",
     "croze.progress.quiet",
-    "croze.progress.tty",
+    "croze.progress.terminal.tty",
     "croze.progress.warnings",
 )
 

@@ -57,7 +57,7 @@ def make_display(mode: str, out: BinaryIO, *, text_desc: str = "", tty_desc: str
     """
     match resolve_mode(mode, is_terminal=out.isatty()):
         case "tty":
-            from croze.progress.tty import TtyDisplay
+            from croze.progress.terminal.tty import TtyDisplay
 
             return TtyDisplay(out, tty_desc)
         case "plain":

@@ -22,6 +22,8 @@ TAIL_LINES = 10
 """How much of a failed step's log the plain display repeats."""
 SCREEN_LINES = 6
 """How much of a running step's log the interactive display shows."""
+KEPT_LINES = 1000
+"""How much of a step's log it keeps, to print if the step fails."""
 
 
 def nanoseconds(stamp: Timestamp) -> int:
@@ -79,6 +81,11 @@ class Vertex:
     @property
     def completed(self) -> bool:
         return bool(self.merged) and self.merged[-1].stop is not None
+
+    @property
+    def logged(self) -> int:
+        """Bytes that a screen has been written, if it has one."""
+        return self.screen.written if self.screen else 0
 
     @property
     def canceled(self) -> bool:
@@ -267,6 +274,8 @@ class Trace:
             else:
                 vertex.logs.append(_stamp(elapsed_s) + line)
         vertex.logs_partial = not complete
+        if self._screens and len(vertex.logs) > 2 * KEPT_LINES:
+            del vertex.logs[:-KEPT_LINES]
         self._touch(vertex)
 
 
@@ -280,7 +289,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.written = 0
-        self._lines: deque[str] = deque([""], maxlen=SCREEN_LINES * 4)
+        self._lines: deque[str] = deque([""], maxlen=SCREEN_LINES * 20)
 
     def write(self, data: bytes) -> None:
         self.written += len(data)
@@ -290,10 +299,10 @@ class Screen:
             self._lines.append("")
         self._lines.pop()
 
-    def lines(self, count: int, width: int) -> list[str]:
+    def lines(self, count: int) -> list[str]:
+        """The last that are not empty, `count` at most."""
         lines = (line.rstrip("\r").replace("\t", "    ") for line in self._lines)
-        found = [line[:width] for line in lines if line.strip()]
-        return found[-count:]
+        return [line for line in lines if line.strip()][-count:]
 
 
 def _overwritten(line: str) -> str:

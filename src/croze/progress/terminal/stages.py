@@ -1,0 +1,91 @@
+"""The steps of a build by the stage that their names put them in.
+
+A step's name is `[STAGE N/M] text`, `[internal] text`, or text alone; with several platforms or
+targets these stand before the stage (BuildKit `frontend/dockerfile/dockerfile2llb`, buildx
+`util/progress`). Steps without a stage are stages of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from croze.progress.intervals import Interval, merge
+from croze.progress.model import Vertex
+
+_NAME = re.compile(r"\[(?P<stage>[^\]]*?)(?P<place>(?:^|\s+|(?<=\[))\d+/\d+)?\] (?P<text>.*)", re.S)
+NAMELESS = "steps"
+"""Of the only stage of a Dockerfile, whose steps are `[N/M] text`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A vertex as a line below its stage."""
+
+    vertex: Vertex
+    label: str
+
+
+@dataclass
+class Stage:
+    """Steps of the same stage, in the order in which they began."""
+
+    name: str
+    steps: list[Step] = field(default_factory=list)
+    waiting: int = 0
+    """Steps that have not begun."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is one step that needs no heading."""
+        return len(self.steps) == 1 and not self.waiting
+
+    @property
+    def running(self) -> list[Step]:
+        return [step for step in self.steps if not step.vertex.completed]
+
+    @property
+    def ended(self) -> list[Step]:
+        return [step for step in self.steps if step.vertex.completed]
+
+    @property
+    def failed(self) -> bool:
+        return any(step.vertex.failed for step in self.steps)
+
+    @property
+    def canceled(self) -> bool:
+        return any(step.vertex.canceled for step in self.steps)
+
+    @property
+    def cached(self) -> int:
+        return sum(step.vertex.cached for step in self.steps)
+
+    @property
+    def intervals(self) -> Sequence[Interval]:
+        """When at least one of its steps ran."""
+        return merge(interval for step in self.steps for interval in step.vertex.merged)
+
+
+def by_stage(started: Iterable[Vertex], known: Iterable[Vertex]) -> list[Stage]:
+    """The stages of which a step has begun, in the order of their first steps."""
+    stages: dict[str, Stage] = {}
+    for vertex in started:
+        name, label = placed(vertex.name)
+        key = name or f"\0{vertex.digest}"
+        stages.setdefault(key, Stage(name)).steps.append(Step(vertex, label))
+    for vertex in known:
+        stage = stages.get(placed(vertex.name)[0])
+        if stage is not None and not vertex.started:
+            stage.waiting += 1
+    return list(stages.values())
+
+
+def placed(name: str) -> tuple[str, str]:
+    """The stage a step's name puts it in, empty if none, and what is left of the name."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return "", name
+    place = (found["place"] or "").strip()
+    label = f"{place} {found['text']}" if place else found["text"]
+    return found["stage"].strip() or (NAMELESS if place else ""), label
