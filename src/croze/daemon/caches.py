@@ -44,13 +44,14 @@ def opener(importer: Importer) -> CacheOpener:
     """The importer as the bridge asks for it."""
 
     async def open_cache(wanted: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
-        return await importer.open(
+        opened = await importer.open(
             wanted.kind,
             wanted.attrs,
             session=session,
             sessions=ctx.sessions(),
             progress=ctx.progress,
         )
+        return [each.source for each in opened]
 
     return open_cache
 

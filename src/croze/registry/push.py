@@ -65,6 +65,19 @@ async def push_blob(
         counter(descriptor.size)
 
 
+async def has_blob(repo: Repository, descriptor: Descriptor) -> bool:
+    """Whether a `push_blob` would find it there."""
+    endpoint = repo.endpoints(push=True)[0]
+
+    async def attempt() -> bool:
+        return await _exists(repo, endpoint, f"blobs/{descriptor.digest}")
+
+    try:
+        return await repo.registry.transport.with_retries(attempt)
+    except failures.Refused as err:
+        raise _denied(err) from err
+
+
 async def push_manifest(
     repo: Repository, data: bytes, media_type: str, *, tag: str = "", force: bool = True
 ) -> None:

@@ -15,6 +15,7 @@ from croze.registry.client import Registry
 from croze.registry.session_auth import SessionCredentials
 from croze.remotecache import config as configs
 from croze.remotecache import inline, manifests
+from croze.remotecache.beside import Beside
 from croze.remotecache.gather import Gathered, GatheredLayer, Gatherer, RefOf
 from croze.remotecache.options import ExportOptions
 from croze.remotecache.targets import LentTarget, RegistryTarget, Target
@@ -49,6 +50,7 @@ class CacheExporter:
     options: ExportOptions
     session: str
     sessions: Sequence[str]
+    beside: Beside | None = None
 
     async def export(self, chains: Sequence[Chain], progress: Progress) -> Mapping[str, str]:
         """Write the cache of `chains`; what goes into the exporter response."""
@@ -72,9 +74,10 @@ class CacheExporter:
         self, gathered: Gathered, lease: Lease, progress: Progress
     ) -> Mapping[str, str]:
         config = gathered.config
-        if not config.layers:
-            return await self._skip(progress)
         target = await self._target()
+        beside = await self.beside.send(target, progress) if self.beside is not None else ()
+        if not (config.layers or beside):
+            return await self._skip(progress)
         used = {layer.blob: gathered.layers[layer.blob] for layer in config.layers}
         gone = set[str]()
         async with first_error(), asyncio.TaskGroup() as group:
@@ -83,7 +86,7 @@ class CacheExporter:
                 group.create_task(self._send_layer(target, layer, gone, progress))
         if gone:
             config = configs.without(config, gone)
-        if not config.layers:
+        if not (config.layers or beside):
             return await self._skip(progress)
         data = configs.marshal(config)
         described = manifests.describe_config(data)
@@ -91,7 +94,7 @@ class CacheExporter:
         async with step(progress, f"writing config {described.digest}"):
             await self._send_data(target, described, data)
         listed = manifests.listed_layers(config, {b: e.descriptor for b, e in used.items()})
-        return await self._send_manifest(target, described, listed, progress)
+        return await self._send_manifest(target, described, [*listed, *beside], progress)
 
     async def _skip(self, progress: Progress) -> Mapping[str, str]:
         async with step(progress, "skipping cache export for empty result"):

@@ -14,6 +14,7 @@ from croze.image import gojson, reference
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.remotecache import config as configs
+from croze.remotecache.beside import OpenedCache, travels_beside
 from croze.remotecache.config import CacheConfig, ns_of
 from croze.remotecache.keys import ImportedKeys, ImportedResult
 from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
@@ -51,7 +52,7 @@ class Importer:
         session: str,
         sessions: Sequence[str],
         progress: Progress,
-    ) -> list[CacheSource]:
+    ) -> list[OpenedCache]:
         """One cache, or one for each platform of an image. Raises `NotFound` if there is none, and
         `InvalidRequest` for a kind or a content that is unknown."""
         if kind not in (REGISTRY, LOCAL):
@@ -64,7 +65,7 @@ class Importer:
         async with step(progress, f"inferred cache manifest type: {root.media_type}"):
             found = await _Reader(provider, sessions).read(root)
         fetcher = provider.fetcher(None)
-        return [self._source(each, fetcher) for each in found]
+        return [self._opened(each, fetcher) for each in found]
 
     def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> Provider:
         if kind == REGISTRY:
@@ -77,10 +78,10 @@ class Importer:
         ref = reference.parse(f"cache@{attrs['digest']}")
         return LentProvider(self.access, ref, attrs["src"], session, LOCAL)
 
-    def _source(self, found: FoundCache, fetcher: BlobFetcher) -> CacheSource:
+    def _opened(self, found: FoundCache, fetcher: BlobFetcher) -> OpenedCache:
         keys = ImportedKeys(found.config, frozenset(found.layers), found.name)
         results = ImportedResults(self.refs, self.make_result, found, keys.found, fetcher)
-        return CacheSource(keys, results)
+        return OpenedCache(CacheSource(keys, results), found.beside, fetcher)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class FoundCache:
     name: str
     config: CacheConfig
     layers: Mapping[str, Descriptor]
+    beside: Sequence[Descriptor] = ()
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,9 @@ class _Reader:
                 f"blob {config.digest} is too large ({config.size} > {_MAX_CONFIG_BYTES})"
             )
         parsed = configs.parse(await self.provider.read(config, self.sessions))
-        noted = {layer.digest: self._noted(layer, {}) for layer in layers}
-        return FoundCache(config.digest, parsed, noted)
+        beside = tuple(layer for layer in layers if travels_beside(layer))
+        noted = {e.digest: self._noted(e, {}) for e in layers if not travels_beside(e)}
+        return FoundCache(config.digest, parsed, noted, beside)
 
     def _noted(self, layer: Descriptor, notes: Mapping[str, str]) -> Descriptor:
         """With the annotations of its source."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from croze.aio.threads import chunks
+from croze.errors import NotFound
 from croze.image.descriptor import Descriptor
 from croze.registry import push
 from croze.registry.client import Repository
@@ -20,6 +21,9 @@ Bring = Callable[[], Awaitable[Path]]
 class Target(Protocol):
     """Blobs come before the manifest that names them, and all may be there already."""
 
+    async def has_blob(self, blob: Descriptor) -> bool:
+        """Whether `write_blob` would have nothing to do."""
+
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None: ...
 
     async def write_manifest(self, manifest: Descriptor, data: bytes) -> None: ...
@@ -30,6 +34,10 @@ class RegistryTarget:
     """A repository; the manifest gets the reference's tag."""
 
     repo: Repository
+
+    async def has_blob(self, blob: Descriptor) -> bool:
+        """See `Target`."""
+        return await push.has_blob(self.repo, blob)
 
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
         """See `Target`."""
@@ -47,6 +55,14 @@ class LentTarget:
     """A directory of the client, who enters the manifest into its index."""
 
     store: LentStore
+
+    async def has_blob(self, blob: Descriptor) -> bool:
+        """See `Target`."""
+        try:
+            await self.store.info(blob.digest)
+        except NotFound:
+            return False
+        return True
 
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
         """See `Target`."""
