@@ -17,7 +17,7 @@ from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client.held import Work
 from croze.client.plan import SolvePlan
-from croze.client.solve import SolveResult, solve
+from croze.client.solve import SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root
 from croze.grpc_errors import translated
@@ -123,6 +123,12 @@ class Client:
         `work` is given what the frontend answers, and the build waits for its end."""
         beside_us = is_beside_us(self._address)
         return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
+
+    @asynccontextmanager
+    async def lent(self, id: str, plan: SolvePlan) -> AsyncIterator[None]:
+        """Lend what the plan says under a session id, for builds that name it."""
+        async with lent(self.channel, plan, beside_us=is_beside_us(self._address), id=id):
+            yield
 
     async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:
         """Until the daemon answers; its version."""

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from croze import errors
+from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2, ops_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.gateway_pb2_grpc import LLBBridgeStub
@@ -31,7 +32,7 @@ class Bridge:
         self._metadata = ((_BUILD_ID, request.Ref),)
 
     async def ask_frontend(self) -> gateway_pb2.Result:
-        """What the build's own frontend answers to its attributes."""
+        """What the build's own frontend answers to its attributes; nothing is done for it yet."""
         request = self._request
         ask = gateway_pb2.SolveRequest(
             Frontend=request.Frontend,
@@ -45,12 +46,24 @@ class Bridge:
         return await self._solve(ask)
 
     async def solve(self, definition: ops_pb2.Definition) -> gateway_pb2.Result:
-        return await self._solve(gateway_pb2.SolveRequest(Definition=definition))
+        return await self._solve(gateway_pb2.SolveRequest(Definition=definition, Evaluate=True))
+
+    async def evaluate(self, result: gateway_pb2.Result) -> None:
+        """Have all that a result is made of done. Raises what fails first."""
+        refs = [result.ref] if result.WhichOneof("result") == "ref" else result.refs.refs.values()
+        await all_of(self._evaluate(ref.id) for ref in refs if ref.id)
+
+    async def _evaluate(self, ref: str) -> None:
+        ask = gateway_pb2.EvaluateRequest(Ref=ref)
+        try:
+            with translated():
+                await self._stub.Evaluate(ask, metadata=self._metadata)
+        except errors.Unsupported:  # a BuildKit of before 2022
+            await self.size(ref, ".")
 
     async def _solve(self, ask: gateway_pb2.SolveRequest) -> gateway_pb2.Result:
         ask.allowResultReturn = True
         ask.allowResultArrayRef = True
-        ask.Evaluate = True
         with translated():
             return (await self._stub.Solve(ask, metadata=self._metadata)).result
 

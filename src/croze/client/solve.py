@@ -10,7 +10,8 @@ import base64
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,16 +63,26 @@ async def solve(
     """
     ref = plan.ref or new_id()
     prepare_caches(plan)
-    lending = Lending(plan, beside_us=beside_us)
-    try:
-        async with lend(channel, lending.providers, shared_key=plan.shared_key) as session:
-            request = solve_request(plan, ref, session.id)
-            response = await _solve_and_follow(channel, request, session, on_status, work)
-    finally:
-        lending.close()
+    async with lent(channel, plan, beside_us=beside_us) as session:
+        request = solve_request(plan, ref, session.id)
+        response = await _solve_and_follow(channel, request, session, on_status, work)
     await in_thread(_update_indexes, plan, response)
     await in_thread(_reset_caches, plan)
     return SolveResult(ref, response)
+
+
+@asynccontextmanager
+async def lent(
+    channel: grpc.aio.Channel, plan: SolvePlan, *, beside_us: bool = False, id: str = ""
+) -> AsyncIterator[LentSession]:
+    """A session that lends what the plan says."""
+    lending = Lending(plan, beside_us=beside_us)
+    try:
+        key = plan.shared_key
+        async with lend(channel, lending.providers, id=id, shared_key=key) as session:
+            yield session
+    finally:
+        lending.close()
 
 
 async def _solve_and_follow(

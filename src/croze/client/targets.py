@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2
 from croze.client.build import BuildResult, clearer, recorded_provenance
 from croze.client.held import Bridge, Work, inputs_of
 from croze.client.options import Builder, BuildOptions, planned
 from croze.client.plan import SolvePlan
+from croze.client.shared import share_directories
 from croze.errors import CrozeError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -85,53 +88,63 @@ class _Targets:
         self._plans = plans
         self._display = display
         self._provenance = provenance
-        self._links = {name: _links(plan) for name, plan in plans.items()}
-        self._awaited = {target for links in self._links.values() for target in links}
-        self._answers = {name: _Answer() for name in self._awaited}
-        self._failures: list[CrozeError] = []
-        self.results: dict[str, TargetResult] = {}
+        self._bases = {name: _links(plan) for name, plan in plans.items()}
+        self._users: dict[str, list[str]] = {}
+        for name, bases in self._bases.items():
+            for base in bases:
+                self._users.setdefault(base, []).append(name)
+        self._stages = {name: _Stages() for name in plans}
 
     async def build(self) -> dict[str, TargetResult]:
-        for name in sorted(self._awaited - self._plans.keys()):
+        for name in sorted(self._users.keys() - self._plans.keys()):
             raise InvalidRequest(f"failed to find target {name}")
-        try:
-            async with asyncio.TaskGroup() as group:
-                for name in sorted(self._plans):
-                    group.create_task(self._build(name))
-        except BaseExceptionGroup:
-            if not self._failures:
-                raise
-            raise self._failures[0] from None
-        return self.results
+        names = sorted(self._plans)
+        async with AsyncExitStack() as sessions:
+            for id, lent in share_directories(self._plans.values()).items():
+                await sessions.enter_async_context(self._client.lent(id, lent))
+            results = await all_of(self._build(name) for name in names)
+        return dict(zip(names, results, strict=True))
 
-    async def _build(self, name: str) -> None:
+    async def _build(self, name: str) -> TargetResult:
         try:
-            self.results[name] = await self._solve(name)
+            return await self._solve(name)
         except CrozeError as error:
-            self._failures.append(_named(error, name, self._plans))
-            raise
+            raise _named(error, name, self._plans) from None
 
     async def _solve(self, name: str) -> TargetResult:
         plan = self._plans[name]
         show = self._shows(name)
-        links = self._links[name]
-        for target, attrs in links.items():
-            _link(plan, target, attrs, await self._answers[target].result())
-        held = self._hold(name) if name in self._awaited else None
-        solved = await self._client.solve(plan, show, work=held)
-        for target in links:
-            self._answers[target].release(name)
+        bases = self._bases[name]
+        for base, attrs in bases.items():
+            _link(plan, base, attrs, await self._stages[base].answer())
+        is_linked = bool(bases) or name in self._users
+        work = self._work(name) if is_linked else None
+        solved = await self._client.solve(plan, show, work=work)
         told: dict[str, object] = {}
         if self._provenance and not plan.internal:
             told = await recorded_provenance(self._client, solved.ref, show)
         return TargetResult(BuildResult(solved.ref, solved.exporter_response), told)
 
-    def _hold(self, name: str) -> Work:
-        users = {user for user, links in self._links.items() if name in links}
+    def _work(self, name: str) -> Work:
+        """A target that others are built on, or that is built on others: each has its own session
+        at work on what they share, so a base is done before its users begin, and stays until they
+        are done."""
+        own = self._stages[name]
+        bases = [self._stages[each] for each in self._bases[name]]
+        users = [self._stages[each] for each in self._users.get(name, ())]
 
         async def work(bridge: Bridge) -> gateway_pb2.Result:
             result = await bridge.ask_frontend()
-            await self._answers[name].hold(result, users)
+            own.give(result)
+            for user in users:
+                await user.answer()
+            for base in bases:
+                await base.evaluated.wait()
+            await bridge.evaluate(result)
+            own.evaluated.set()
+            for user in users:
+                await user.completed.wait()
+            own.completed.set()
             return result
 
         return work
@@ -153,31 +166,24 @@ class _Targets:
         return show
 
 
-class _Answer:
-    """The answer of a target's frontend, and who is being built on it."""
+class _Stages:
+    """How far a linked target is: its frontend has answered, all is done that the answer is made
+    of, and so it is for all who use it. (Failures cancel whoever waits.)"""
 
     def __init__(self) -> None:
-        self._result: gateway_pb2.Result | None = None
-        self._there = asyncio.Event()
-        self._unused = asyncio.Event()
-        self._users: set[str] = set()
+        self._answer: gateway_pb2.Result | None = None
+        self._answered = asyncio.Event()
+        self.evaluated = asyncio.Event()
+        self.completed = asyncio.Event()
 
-    async def result(self) -> gateway_pb2.Result:
-        await self._there.wait()
-        assert self._result is not None
-        return self._result
+    def give(self, result: gateway_pb2.Result) -> None:
+        self._answer = result
+        self._answered.set()
 
-    async def hold(self, result: gateway_pb2.Result, users: set[str]) -> None:
-        """Give the answer to its users; ends when they have been built."""
-        self._result = result
-        self._users = set(users)
-        self._there.set()
-        await self._unused.wait()
-
-    def release(self, user: str) -> None:
-        self._users.discard(user)
-        if not self._users:
-            self._unused.set()
+    async def answer(self) -> gateway_pb2.Result:
+        await self._answered.wait()
+        assert self._answer is not None
+        return self._answer
 
 
 def prefixed(target: str, name: str) -> str:
