@@ -52,6 +52,10 @@ def pairs(sandbox: Sandbox, registry: str, name: str) -> tuple[list[str], list[s
             attrs = "mode=min,image-manifest=false,tag=v1,compression=zstd"
             written = ["--cache-to", f"type=local,dest={folder},{attrs}", *NOTHING]
             return written, ["--cache-from", f"type=local,src={folder},tag=v1"]
+        case "local-estargz":
+            attrs = "mode=max,compression=estargz,force-compression=true"
+            written = ["--cache-to", f"type=local,dest={folder},{attrs}", *NOTHING]
+            return written, ["--cache-from", f"type=local,src={folder}"]
         case "registry-docker":
             written = ["--cache-to", f"type=registry,ref={ref},mode=max,oci-mediatypes=false"]
             return [*written, *NOTHING], ["--cache-from", ref]
@@ -83,7 +87,7 @@ def test_buildx_finds_what_buildx_wrote(
     assert ran(again.stderr) == set(), "what was imported is the daemon's own"
 
 
-@pytest.mark.parametrize("kind", ["min", "inline", "local"])
+@pytest.mark.parametrize("kind", ["min", "inline", "local", "local-estargz"])
 def test_croze_finds_what_croze_wrote(
     sandbox: Sandbox, busybox: Path, app: Path, local_registry: str, kind: str
 ) -> None:

@@ -240,6 +240,35 @@ async def test_compression(workshop: Workshop) -> None:
     await ref.release()
 
 
+async def test_estargz(workshop: Workshop) -> None:
+    """Its table of contents is in the diff ID, comes with annotations, and goes with both."""
+    ref = await make_ref(workshop, {"a": "one"})
+    told = []
+    for kind in ("estargz", "gzip", "estargz"):
+        attrs = {"compression": kind, "force-compression": "true"}
+        answer = await export(workshop, "image", attrs, single(ref))
+        digest = answer["containerimage.digest"]
+        validate_image(workshop.store.blobs, digest)
+        manifest = json.loads(checked(workshop.store.blobs, digest))
+        config = json.loads(checked(workshop.store.blobs, manifest["config"]["digest"]))
+        told.append((manifest["layers"][0], config["rootfs"]["diff_ids"][0]))
+    assert told[0] == told[2]
+    assert sorted(told[0][0]["annotations"]) == [
+        "containerd.io/snapshot/stargz/toc.digest",
+        "io.containers.estargz.uncompressed-size",
+    ]
+    assert "annotations" not in told[1][0]
+    assert told[0][1] != told[1][1]
+    rewrite = {"source-date-epoch": "1600000050", "rewrite-timestamp": "true"}
+    answer = await export(workshop, "image", {"compression": "estargz", **rewrite}, single(ref))
+    validate_image(workshop.store.blobs, answer["containerimage.digest"])
+    manifest = json.loads(checked(workshop.store.blobs, answer["containerimage.digest"]))
+    notes = manifest["layers"][0]["annotations"]
+    assert notes.keys() == {*told[0][0]["annotations"], "buildkit/rewritten-timestamp"}
+    assert notes != told[0][0]["annotations"] | {"buildkit/rewritten-timestamp": "1600000050"}
+    await ref.release()
+
+
 async def test_rewritten_times_are_reproducible(workshop: Workshop) -> None:
     digests = set()
     for _ in range(2):
@@ -297,6 +326,11 @@ async def test_what_is_no_name_is_refused(workshop: Workshop, name: str) -> None
             'non-bool value specified for push: strconv.ParseBool: parsing "maybe": invalid syntax',
         ),
         ({"compression": "lzma"}, "unsupported compression type lzma"),
+        (
+            {"compression": "nydus"},
+            "unsupported compression type nydus: only a snapshotter of its own can read it; "
+            "layers read on demand are estargz here",
+        ),
         (
             {"compression": "estargz", "oci-mediatypes": "false"},
             'exporter option "compression=estargz" conflicts with "oci-mediatypes=false"',

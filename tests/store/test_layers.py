@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from croze.errors import Corrupted, NotFound
+from croze.fs.estargz import TOC_ANNOTATION
 from croze.image.descriptor import (
     CREATED_ANNOTATION,
     DOCKER_LAYER_GZIP,
@@ -18,13 +19,21 @@ from croze.image.descriptor import (
     UNCOMPRESSED_ANNOTATION,
     Descriptor,
 )
-from croze.store.contract import BlobStore, Compression, ImmutableRef, LayerBlob, LazyLayer
+from croze.store.contract import (
+    BlobStore,
+    Compression,
+    CompressionType,
+    ImmutableRef,
+    LayerBlob,
+    LazyLayer,
+)
 from croze.store.open import Store
 from tests.store.conftest import Opener
 from tests.store.sources import Sources, sha256
 from tests.store.trees import make_ref, names_of, tree_of
 
 GZIP = Compression("gzip")
+KINDS: tuple[CompressionType, ...] = ("gzip", "zstd", "uncompressed")
 
 
 async def test_layers_are_fetched_when_needed(store: Store, sources: Sources) -> None:
@@ -210,6 +219,35 @@ async def test_forced_compression_converts(store: Store, sources: Sources) -> No
     assert docker.descriptor.media_type == DOCKER_LAYER_GZIP
     assert docker.descriptor.digest == layer.blob.descriptor.digest
     await ref.release()
+
+
+async def test_estargz_comes_and_goes(opener: Opener, sources: Sources) -> None:
+    """A blob that nobody said is eStargz is found out; its table is no part of other kinds."""
+    layer = sources.layer({"a": b"1" * 5000, "d": None})
+    async with opener() as store:
+        ref = await store.refs.from_layers([layer])
+        assert ref is not None
+        (star,) = await ref.layers(Compression("estargz", force=True))
+        assert star.descriptor.media_type == OCI_LAYER_GZIP
+        assert TOC_ANNOTATION in star.descriptor.annotations
+        assert star.diff_id != layer.blob.diff_id
+        assert await ref.layers(Compression("estargz", force=True)) == [star]
+        sources.blobs[star.descriptor.digest] = store.blobs.read(star.descriptor.digest)
+        await ref.release()
+    plain = Descriptor(OCI_LAYER_GZIP, star.descriptor.digest, star.descriptor.size)
+    opener.root = opener.root.with_name("other")
+    async with opener() as store:
+        layers = [LazyLayer(LayerBlob(plain, star.diff_id), sources.fetcher({}))]
+        copy = await store.refs.from_layers(layers)
+        assert copy is not None
+        assert await tree_of(copy) == {"a": "1" * 5000}
+        for kind in KINDS:
+            (other,) = await copy.layers(Compression(kind, force=True))
+            assert other.diff_id == layer.blob.diff_id
+            assert TOC_ANNOTATION not in other.descriptor.annotations
+        (same,) = await copy.layers(Compression("estargz", force=True))
+        assert same.descriptor.digest == star.descriptor.digest
+        await copy.release()
 
 
 async def test_merged_refs_keep_their_layers(store: Store) -> None:

@@ -37,6 +37,7 @@ from croze.image.manifest import Index, Manifest
 from croze.image.purl import digest_set, package_url
 from croze.status import step
 from croze.store.contract import ImmutableRef, LayerBlob, Lease
+from croze.store.layer_blobs import compression_of
 
 BASE_CONFIG_KEY = "containerimage.base.config"
 
@@ -161,7 +162,7 @@ class Writer:
                 rewrite_layer,
                 str(blobs.path(layer.descriptor.digest)),
                 str(writer.path),
-                _compression(layer.descriptor),
+                compression_of(layer.descriptor),
                 self.options.compression.level,
                 epoch_s,
             )
@@ -171,7 +172,8 @@ class Writer:
         digest, size = (made.digest, made.size)
         if made.diff_id == layer.diff_id:
             digest, size = layer.descriptor.digest, layer.descriptor.size
-        notes = layer.descriptor.annotations | {
+        notes = layer.descriptor.annotations | dict(made.annotations)
+        notes |= {
             media.UNCOMPRESSED_ANNOTATION: made.diff_id,
             media.REWRITTEN_ANNOTATION: str(epoch_s),
         }
@@ -334,12 +336,6 @@ class Writer:
 def _base_config(metadata: Mapping[str, bytes], key: str) -> ImageConfig | None:
     data = metadata.get(f"{BASE_CONFIG_KEY}/{key}") or metadata.get(BASE_CONFIG_KEY)
     return configs.parse(data) if data else None
-
-
-def _compression(layer: Descriptor) -> str:
-    if layer.media_type.endswith("zstd"):
-        return "zstd"
-    return "gzip" if layer.media_type.endswith("gzip") else "uncompressed"
 
 
 def response(committed: Committed, names: str) -> dict[str, str]:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 
 from croze.errors import Corrupted
-from croze.fs.compress import BlobWriter, Readable, open_reader
-from croze.fs.tar import LayerFile
+from croze.fs.compress import BlobSums, Readable
+from croze.fs.estargz import open_layer
+from croze.fs.estargzwrite import layer_writer
 
 _BLOCK = 512
 _CHUNK_BYTES = 1 << 20
@@ -23,17 +24,16 @@ _PAX_TIME = re.compile(rb"(mtime|atime|ctime)=(-?[0-9.]+)\n\Z")
 
 def rewrite_layer(
     source: str, target: str, compression: str, level: int | None, epoch_s: int
-) -> LayerFile:
+) -> BlobSums:
     """Write the layer blob `source` to `target` with its times lowered, both digests taken on the
     way. Raises `Corrupted` if `source` is not a tar."""
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        with open(source, "rb") as file, BlobWriter(fd, compression, level) as blob:
-            _rewrite(open_reader(file), blob.write, epoch_s)
-            sums = blob.finish()
+        with open(source, "rb") as file, layer_writer(fd, compression, level) as blob:
+            _rewrite(open_layer(file), blob.write, epoch_s)
+            return blob.finish()
     finally:
         os.close(fd)
-    return LayerFile(sums.digest, sums.diff_id, sums.size, target)
 
 
 def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -> None:

@@ -14,14 +14,14 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, Literal, Protocol, cast
+from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
 
 import zstandard
 from isal import igzip, isal_zlib
 
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import InvalidRequest
 from croze.fs.filecopy import write_all
 
 Kind = Literal["uncompressed", "gzip", "zstd", "bzip2", "xz"]
@@ -81,15 +81,14 @@ READ_ERRORS: tuple[type[Exception], ...] = (
 """What reading damaged streams raises."""
 
 
-class BlobSums:
+class BlobSums(NamedTuple):
     """What is known of a blob once it is written."""
 
-    __slots__ = ("diff_id", "digest", "size")
-
-    def __init__(self, digest: str, diff_id: str, size: int) -> None:
-        self.digest = digest
-        self.diff_id = diff_id
-        self.size = size
+    digest: str
+    diff_id: str
+    size: int
+    annotations: Mapping[str, str] = {}
+    """That its descriptor must have."""
 
 
 class BlobWriter:
@@ -184,7 +183,7 @@ class _Codec(Protocol):
     def end(self) -> bytes: ...
 
 
-class _Gzip:
+class GzipMember:
     """One gzip member, put together from blocks."""
 
     parallel = True
@@ -246,15 +245,14 @@ def _codec(compression: str, level: int | None) -> _Codec | None:
     if compression == "uncompressed":
         return None
     if compression == "gzip":
-        return _Gzip(_gzip_level(level))
+        return GzipMember(gzip_level(level))
     if compression == "zstd":
         return _Zstd(_DEFAULT_ZSTD_LEVEL if level is None else max(1, min(level, 22)))
-    if compression == "estargz":
-        raise Unsupported("compression type estargz is not supported")
     raise InvalidRequest(f"unsupported compression type {compression}")
 
 
-def _gzip_level(level: int | None) -> int:
+def gzip_level(level: int | None) -> int:
+    """What is asked for, or the default, within what there is."""
     if level is None or level < 0:
         return _DEFAULT_GZIP_LEVEL
     return min(level, 9)

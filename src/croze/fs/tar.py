@@ -12,13 +12,12 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import msgspec
-
 from croze.errors import CrozeError
 from croze.fs.apply import apply_layer
-from croze.fs.compress import BlobWriter
+from croze.fs.compress import BlobSums
 from croze.fs.diff import Change, Kind, changes, overlay_changes
 from croze.fs.entry import Entry
+from croze.fs.estargzwrite import layer_writer
 from croze.fs.failures import explained
 from croze.fs.tarheader import (
     DIRECTORY,
@@ -32,7 +31,7 @@ from croze.fs.tarheader import (
 from croze.fs.view import capability
 from croze.fs.walk import walk
 
-__all__ = ["LayerFile", "apply_layer", "write_layer", "write_tree", "write_trees"]
+__all__ = ["apply_layer", "write_layer", "write_tree", "write_trees"]
 
 _CHUNK = 1 << 20
 _SECOND = 1_000_000_000
@@ -40,15 +39,6 @@ _CAPABILITY = b"SCHILY.xattr.security.capability"
 _XATTR = b"SCHILY.xattr."
 
 Sink = Callable[[bytes], None]
-
-
-class LayerFile(msgspec.Struct, frozen=True):
-    """A layer blob on disk."""
-
-    digest: str
-    diff_id: str
-    size: int
-    path: str
 
 
 def write_layer(
@@ -60,7 +50,7 @@ def write_layer(
     compression: str = "gzip",
     level: int | None = None,
     epoch: int | None = None,
-) -> LayerFile:
+) -> BlobSums:
     """Write what `upper` changes as a layer blob to `out_path` (made or written over).
 
     Without `overlay_lowers`, `upper` and `lower` (None: nothing) are whole trees. With it, `upper`
@@ -74,12 +64,11 @@ def write_layer(
     with explained("write layer", upper):
         fd = os.open(out_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            with BlobWriter(fd, compression, level) as blob:
+            with layer_writer(fd, compression, level) as blob:
                 _LayerTar(blob.write, upper, epoch).write_all(found)
-                sums = blob.finish()
+                return blob.finish()
         finally:
             os.close(fd)
-    return LayerFile(sums.digest, sums.diff_id, sums.size, out_path)
 
 
 class _LayerTar:

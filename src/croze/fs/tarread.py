@@ -57,6 +57,16 @@ class TarReader:
         self._left = 0
         """Bytes of content and padding not read yet."""
         self._padding = 0
+        self._fed = 0
+        self.header = b""
+        """The last block of the current member's header."""
+        self.records: dict[str, bytes] = {}
+        """The PAX records of the current member."""
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the stream were taken: after `next`, where the content starts."""
+        return self._fed - len(self._buffer) + self._at
 
     def __iter__(self) -> Iterator[Member]:
         while (member := self.next()) is not None:
@@ -73,16 +83,16 @@ class TarReader:
             if block is None:
                 return None
             flag = block[156:157]
-            size = _number(block[124:136])
+            size = header_number(block[124:136])
             if flag in (b"x", b"X"):
                 pairs = _records(self._special(size))
                 records = dict(pairs)
             elif flag == b"g":
                 self._special(size)
             elif flag == b"L":
-                name = _text(self._special(size))
+                name = header_text(self._special(size))
             elif flag == b"K":
-                link = _text(self._special(size))
+                link = header_text(self._special(size))
             else:
                 return _checked(self._member(block, size, records, pairs, name, link))
         raise Corrupted("archive/tar: invalid tar header")
@@ -99,6 +109,7 @@ class TarReader:
         member = _parse(block, size)
         member.name = name or member.name
         member.linkname = link or member.linkname
+        self.header, self.records = block, records
         if records:
             _apply_records(member, records)
         stored = member.size
@@ -126,7 +137,7 @@ class TarReader:
                 raise Corrupted("archive/tar: invalid tar header")
             return None
         unsigned = sum(block) - sum(block[148:156]) + 256
-        stated = _number(block[148:156])
+        stated = header_number(block[148:156])
         if stated != unsigned and stated != unsigned - 256 * sum(
             byte > 127 for byte in block[:148] + block[156:]
         ):
@@ -179,7 +190,8 @@ class TarReader:
         parts = [self._buffer[self._at :]]
         missing = size - len(parts[0])
         while missing:
-            chunk = self._source.read(max(_READ, missing) if missing < _READ else _READ)
+            chunk = self._source.read(_READ)
+            self._fed += len(chunk)
             if not chunk:
                 if may_end and not any(parts):
                     return b""
@@ -191,6 +203,7 @@ class TarReader:
 
     def _fill(self) -> None:
         self._buffer, self._at = self._source.read(_READ), 0
+        self._fed += len(self._buffer)
         if not self._buffer:
             raise Corrupted("unexpected EOF")
 
@@ -206,22 +219,22 @@ def _checked(member: Member) -> Member:
 
 def _parse(block: bytes, size: int) -> Member:
     flag = chr(block[156])
-    name = _text(block[0:100])
+    name = header_text(block[0:100])
     magic = block[257:263]
     if magic == b"ustar\0" and block[345]:
-        name = f"{_text(block[345:500])}/{name}"
+        name = f"{header_text(block[345:500])}/{name}"
     numbers = magic[:5] == b"ustar" and flag in "34"
     return Member(
         name,
         "0" if flag in "\0007S" else flag,
-        _number(block[100:108]) & 0o7777,
-        _number(block[108:116]),
-        _number(block[116:124]),
+        header_number(block[100:108]) & 0o7777,
+        header_number(block[108:116]),
+        header_number(block[116:124]),
         size,
-        _number(block[136:148], signed=True) * 1_000_000_000,
-        _text(block[157:257]),
-        _number(block[329:337]) if numbers else 0,
-        _number(block[337:345]) if numbers else 0,
+        header_number(block[136:148], signed=True) * 1_000_000_000,
+        header_text(block[157:257]),
+        header_number(block[329:337]) if numbers else 0,
+        header_number(block[337:345]) if numbers else 0,
     )
 
 
@@ -260,12 +273,13 @@ def _records(data: bytes) -> list[tuple[str, bytes]]:
     return result
 
 
-def _text(field: bytes) -> str:
+def header_text(field: bytes) -> str:
+    """A name in a header block."""
     end = field.find(b"\0")
     return os.fsdecode(field if end < 0 else field[:end])
 
 
-def _number(field: bytes, *, signed: bool = False) -> int:
+def header_number(field: bytes, *, signed: bool = False) -> int:
     """An octal or base-256 number. Negative ones only where they make sense."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") & ((1 << (len(field) * 8 - 1)) - 1)

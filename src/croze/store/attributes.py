@@ -14,6 +14,8 @@ _COMPRESSIONS: Mapping[str, CompressionType] = {
     "zstd": "zstd",
     "estargz": "estargz",
 }
+_ON_DEMAND = ": only a snapshotter of its own can read it; layers read on demand are estargz here"
+_REASONS = {"nydus": _ON_DEMAND, "overlaybd": _ON_DEMAND}
 _TRUE = frozenset(["1", "t", "T", "TRUE", "true", "True"])
 _FALSE = frozenset(["0", "f", "F", "FALSE", "false", "False"])
 
@@ -35,7 +37,7 @@ def parse_compression(attrs: Mapping[str, str]) -> Compression:
     """`compression`, `compression-level`, `force-compression`."""
     name = attrs.get("compression", "gzip")
     if name not in _COMPRESSIONS:
-        raise InvalidRequest(f"unsupported compression type {name}")
+        raise InvalidRequest(f"unsupported compression type {name}{_REASONS.get(name, '')}")
     text = attrs.get("compression-level")
     try:
         level = int(text) if text is not None else None

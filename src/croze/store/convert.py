@@ -5,27 +5,26 @@ from __future__ import annotations
 import os
 
 from croze.errors import Corrupted
-from croze.fs.compress import READ_ERRORS, BlobWriter, Readable, open_reader
-from croze.fs.tar import LayerFile
+from croze.fs.compress import READ_ERRORS, BlobSums, Readable
+from croze.fs.estargz import open_layer
+from croze.fs.estargzwrite import layer_writer
 
 _CHUNK_BYTES = 1 << 20
 
 
-def convert_layer(
-    source: str, target: str, compression: str, level: int | None = None
-) -> LayerFile:
+def convert_layer(source: str, target: str, compression: str, level: int | None = None) -> BlobSums:
     """Write the layer blob `source` to `target` in another compression, both digests taken on the
-    way. Raises `Corrupted` if `source` can't be read."""
+    way. Only the table of contents of eStargz comes and goes with its compression, and changes the
+    diff ID. Raises `Corrupted` if `source` can't be read."""
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        with open(source, "rb") as file, BlobWriter(fd, compression, level) as blob:
-            reader = open_reader(file)
+        with open(source, "rb") as file, layer_writer(fd, compression, level) as blob:
+            reader = open_layer(file)
             while chunk := _read(reader, source):
                 blob.write(chunk)
-            sums = blob.finish()
+            return blob.finish()
     finally:
         os.close(fd)
-    return LayerFile(sums.digest, sums.diff_id, sums.size, target)
 
 
 def _read(reader: Readable, source: str) -> bytes:

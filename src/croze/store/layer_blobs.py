@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from croze.errors import Corrupted, NotFound
+from croze.fs.compress import BlobSums
+from croze.fs.estargz import TOC_ANNOTATION, is_estargz
 from croze.image.descriptor import (
     CREATED_ANNOTATION,
     DOCKER_FOREIGN_LAYER,
@@ -43,13 +45,12 @@ _DOCKER_OF = {
     OCI_LAYER_ZSTD: DOCKER_LAYER_ZSTD,
 }
 _OCI_OF = {docker: oci for oci, docker in _DOCKER_OF.items()}
-_TOC_ANNOTATION = "containerd.io/snapshot/stargz/toc.digest"
 
 
 def compression_of(descriptor: Descriptor) -> CompressionType:
     """How a layer blob is compressed, by its media type and annotations."""
     media_type = _OCI_OF.get(descriptor.media_type, descriptor.media_type)
-    if _TOC_ANNOTATION in descriptor.annotations:
+    if TOC_ANNOTATION in descriptor.annotations:
         return "estargz"
     if media_type.endswith(("+gzip", ".gzip")) or media_type == DOCKER_FOREIGN_LAYER:
         return "gzip"
@@ -138,7 +139,7 @@ async def _ensure(
         if blob is None:
             blob = await _make(core, record, compression)
             core.table.change(record, blob=blob)
-        if compression.force and compression_of(blob.descriptor) != compression.type:
+        if compression.force and await _compression(core, blob) != compression.type:
             blob = await _variant(core, record, blob, compression, sessions)
         elif fetch:
             await fetch_blob(core, record, blob, sessions)
@@ -154,8 +155,22 @@ async def _make(core: Core, record: Record, compression: Compression) -> Blob:
             path = os.fspath(writer.path)
             made = await write_changes(core, record, path, compression.type, compression.level)
         await writer.commit(digest=made.digest, size=made.size)
-    media_type = _OCI_TYPES[compression.type]
-    return Blob(Descriptor(media_type, made.digest, made.size), made.diff_id)
+    return _blob(made, compression.type)
+
+
+def _blob(made: BlobSums, kind: CompressionType) -> Blob:
+    notes = dict(made.annotations)
+    descriptor = Descriptor(_OCI_TYPES[kind], made.digest, made.size, annotations=notes)
+    return Blob(descriptor, made.diff_id)
+
+
+async def _compression(core: Core, blob: Blob) -> CompressionType:
+    """How a blob is compressed. Of one that is here, what looks like gzip may be more."""
+    kind, digest = compression_of(blob.descriptor), blob.descriptor.digest
+    if kind == "gzip" and core.blobs.has(digest):
+        more = await core.pool.run(is_estargz, os.fspath(core.blobs.path(digest)))
+        return "estargz" if more else kind
+    return kind
 
 
 async def _variant(
@@ -173,7 +188,8 @@ async def _variant(
 
 
 async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
-    if compression.type == compression_of(blob.descriptor):
+    known = await _compression(core, blob)
+    if compression.type == known:
         return blob
     async with core.blobs.writer() as writer:
         with disk_errors("failed to convert layer"):
@@ -185,12 +201,12 @@ async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
                 compression.level,
             )
         await writer.commit(digest=made.digest, size=made.size)
-    if made.diff_id != blob.diff_id:
+    # A table of contents belongs to the tar that the diff ID is of.
+    if made.diff_id != blob.diff_id and "estargz" not in (known, compression.type):
         raise Corrupted(
             f"layer {blob.descriptor.digest} has diff ID {made.diff_id}, expected {blob.diff_id}"
         )
-    media_type = _OCI_TYPES[compression.type]
-    return Blob(Descriptor(media_type, made.digest, made.size), blob.diff_id)
+    return _blob(made, compression.type)
 
 
 async def fetch_by_digest(core: Core, record: Record, digest: str, sessions: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ import os
 from collections.abc import Sequence
 
 from croze.fs.apply import apply_layer
-from croze.fs.tar import LayerFile, write_layer
+from croze.fs.compress import BlobSums
+from croze.fs.tar import write_layer
 from croze.image.descriptor import OCI_LAYER
 from croze.store.contract import CompressionType
 from croze.store.core import STACKABLE, Core
@@ -111,7 +112,7 @@ async def write_changes(
     path: str,
     compression: CompressionType = "uncompressed",
     level: int | None = None,
-) -> LayerFile:
+) -> BlobSums:
     """Write a layer's own changes as a tar, in a worker."""
     upper, lower, lowers = sources(core, layer)
     return await core.pool.run(
