@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from croze.client import flags_cache, flags_csv, flags_image, flags_run, flags_session
+from croze.client import flags_cache, flags_image, flags_pairs, flags_run, flags_session
 from croze.client.flags_cache import Cache
 from croze.client.flags_output import Output, parse_output, parse_outputs
 from croze.client.flags_session import Allowed, Secret, Ssh
 from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
 
 
 @pytest.mark.parametrize(
@@ -20,28 +21,28 @@ from croze.errors import InvalidRequest
     ],
 )
 def test_csv(text: str, fields: list[str]) -> None:
-    assert flags_csv.fields(text) == fields
+    assert csv_line.fields(text) == fields
 
 
 @pytest.mark.parametrize("text", ['a"b', '"a', '"a"b'])
 def test_bad_csv(text: str) -> None:
     with pytest.raises(InvalidRequest, match="parse error on line 1"):
-        flags_csv.fields(text)
+        csv_line.fields(text)
 
 
 def test_csv_joins_what_it_reads() -> None:
     pairs = [("a", "1"), ("b", 'x,"y"')]
-    assert flags_csv.fields(flags_csv.join(pairs)) == ["a=1", 'b=x,"y"']
+    assert csv_line.fields(csv_line.join(pairs)) == ["a=1", 'b=x,"y"']
 
 
 def test_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IN_ENV", "value")
     monkeypatch.delenv("NOT_THERE", raising=False)
     values = ["A=1=2", "B=", "IN_ENV", "NOT_THERE"]
-    assert flags_csv.pairs(values, from_env=True) == {"A": "1=2", "B": "", "IN_ENV": "value"}
-    assert flags_csv.pairs(["L"], from_env=False) == {"L": ""}
+    assert flags_pairs.pairs(values, from_env=True) == {"A": "1=2", "B": "", "IN_ENV": "value"}
+    assert flags_pairs.pairs(["L"], from_env=False) == {"L": ""}
     with pytest.raises(InvalidRequest, match='invalid key-value pair "=x": empty key'):
-        flags_csv.pairs(["=x"], from_env=True)
+        flags_pairs.pairs(["=x"], from_env=True)
 
 
 @pytest.mark.parametrize(

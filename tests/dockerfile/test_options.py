@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from croze.dockerfile.gitref import parse_git_ref
 from croze.dockerfile.options import parse_options
 from croze.dockerfile.paths import normalize_path, normalize_workdir
 from croze.errors import InvalidRequest
 from croze.image.platform import Platform
+from croze.llb.gitref import parse_git_ref
 
 
 def test_a_worker_decides_where_the_build_runs() -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from croze.attest.capture import Described
-from croze.dockerfile.gitref import parse_git_ref
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.image.purl import digest_set
+from croze.llb.gitref import parse_git_ref
 
 _HOST_SPECIFIC = frozenset({"cgroup-parent", "image-resolve-mode", "platform", "cache-imports"})
 _CONTEXT = "context"

@@ -18,10 +18,10 @@ from croze.bake.options.entries import (
     Output,
     Secret,
 )
-from croze.bake.options.fields import parse_bool
 from croze.bake.options.policy import parse_policy
 from croze.bake.options.resources import Resources
 from croze.bake.target import Target
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 _GATHERED = frozenset(

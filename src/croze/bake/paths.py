@@ -15,16 +15,11 @@ def is_remote(text: str) -> bool:
     """Whether the text is the address of a git repository or of something on the web."""
     if text.startswith(_HTTP):
         return True
-    if text.startswith(("./", "../")) or ("://" not in text and "@" not in text):
+    if "://" not in text and "@" not in text:
         return text.startswith("github.com/")
-    from croze.errors import InvalidRequest
-    from croze.llb.giturl import parse_git_url
+    from croze.llb.gitref import is_git_ref
 
-    try:
-        parse_git_url(text)
-    except InvalidRequest:
-        return False
-    return True
+    return is_git_ref(text)
 
 
 def rebased(base: str, path: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from croze.bake.errors import BakeError
-from croze.bake.options.fields import parse_bool
 from croze.bake.world import File
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 _SEPARATOR = "BUILDX_BAKE_PATH_SEPARATOR"

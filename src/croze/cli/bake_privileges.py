@@ -10,7 +10,7 @@ import sys
 
 from croze.bake.entitlements import Privileges, Question, question
 from croze.bake.errors import BakeError
-from croze.bake.options.fields import parse_bool
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 _FILES = "BUILDX_BAKE_ENTITLEMENTS_FS"

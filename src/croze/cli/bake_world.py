@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from croze.bake.options.fields import parse_bool
+from croze.gotypes.booleans import parse_bool
 
 _NO_LOOKUP = "BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP"
 

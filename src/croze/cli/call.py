@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from croze.client.flags_csv import fields
 from croze.errors import CrozeError, InvalidRequest, Position, Range, SourceDetail
+from croze.gotypes.csv_line import fields
 from croze.progress.errors import excerpt
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")

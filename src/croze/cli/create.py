@@ -181,7 +181,7 @@ def _endpoint(here: Known, read: Namespace, driver: str) -> tuple[str, bool]:
 
 
 def _options(words: Sequence[str]) -> dict[str, str] | None:
-    from croze.client.flags_csv import fields
+    from croze.gotypes.csv_line import fields
 
     found: dict[str, str] = {}
     for field in (field for word in words for field in fields(word)):

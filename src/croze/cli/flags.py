@@ -204,6 +204,6 @@ def default_platform() -> list[str]:
 
 
 def _csv(text: str) -> list[str]:
-    from croze.client.flags_csv import fields
+    from croze.gotypes.csv_line import fields
 
     return fields(text) if text else []

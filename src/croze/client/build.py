@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from croze.client.flags_csv import bool_or_none
 from croze.client.options import (
     Builder,
     BuildOptions,
@@ -27,6 +26,7 @@ from croze.client.options import (
 )
 from croze.errors import CrozeError, Unsupported
 from croze.files.atomic import write_atomically
+from croze.gotypes.booleans import parse_bool
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
@@ -278,7 +278,7 @@ def written(path: str, what: str) -> Iterator[None]:
 
 
 def _wants_warnings(options: BuildOptions) -> bool:
-    asked = bool_or_none(os.environ.get("BUILDX_METADATA_WARNINGS", ""))
+    asked = parse_bool(os.environ.get("BUILDX_METADATA_WARNINGS", ""))
     return bool(asked) and not call_name(options.call)
 
 

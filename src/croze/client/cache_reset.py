@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from croze.client.flags_csv import bool_or_none
 from croze.errors import InvalidRequest
+from croze.gotypes.booleans import parse_bool
 from croze.image.reference import check_digest
 
 
 def wants_reset(attrs: dict[str, str]) -> bool:
     """Raises `InvalidRequest` for what is neither yes nor no."""
     text = attrs.get("reset")
-    value = False if text is None else bool_or_none(text)
+    value = False if text is None else parse_bool(text)
     if value is None:
         raise InvalidRequest(
             f'failed to parse reset attribute: strconv.ParseBool: parsing "{text}": invalid syntax'

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from croze.client import flags_csv
 from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
 from croze.quote import quote
 
 
@@ -22,7 +22,7 @@ def parse_caches(values: Iterable[str]) -> list[Cache]:
     found: list[Cache] = []
     for text in values:
         if text and "=" not in text:
-            found += [Cache("registry", {"ref": ref}) for ref in flags_csv.fields(text)]
+            found += [Cache("registry", {"ref": ref}) for ref in csv_line.fields(text)]
         elif text:
             found.append(_parse(text))
     return found
@@ -30,7 +30,7 @@ def parse_caches(values: Iterable[str]) -> list[Cache]:
 
 def _parse(text: str) -> Cache:
     type, attrs = "", {}
-    for part in flags_csv.fields(text):
+    for part in csv_line.fields(text):
         key, equals, value = part.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid value {part}")

@@ -9,8 +9,9 @@ import os
 import re
 from collections.abc import Iterable
 
-from croze.client import flags_csv
 from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 _TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?")
@@ -41,7 +42,7 @@ def _switch(name: str) -> bool:
     text = os.environ.get(name)
     if text is None:
         return False
-    wanted = flags_csv.bool_or_none(text)
+    wanted = parse_bool(text)
     if wanted is None:
         raise InvalidRequest(
             f"invalid {name}: strconv.ParseBool: parsing {quote(text)}: invalid syntax"
@@ -53,7 +54,7 @@ def shorthand(type: str, text: str) -> str:
     """`--provenance` and `--sbom` as an `--attest`; empty when not given."""
     if not text:
         return ""
-    wanted = flags_csv.bool_or_none(text)
+    wanted = parse_bool(text)
     if wanted is not None:
         return f"type={type},disabled={'false' if wanted else 'true'}"
     return f"type={type},{text}"
@@ -70,7 +71,7 @@ def parse_attests(values: Iterable[str]) -> dict[str, str | None]:
 
 def _parse_attest(text: str) -> tuple[str, str | None]:
     type, disabled, attrs = "", False, {}
-    for part in flags_csv.fields(text):
+    for part in csv_line.fields(text):
         key, equals, value = part.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid value {part}")
@@ -85,11 +86,11 @@ def _parse_attest(text: str) -> tuple[str, str | None]:
         raise InvalidRequest("attestation type not specified")
     if disabled:
         return type, None
-    return type, flags_csv.join([("type", type), *sorted(attrs.items())])
+    return type, csv_line.join([("type", type), *sorted(attrs.items())])
 
 
 def _disabled(part: str, value: str) -> bool:
-    wanted = flags_csv.bool_or_none(value)
+    wanted = parse_bool(value)
     if wanted is None:
         raise InvalidRequest(
             f'invalid value {part}: strconv.ParseBool: parsing "{value}": invalid syntax'

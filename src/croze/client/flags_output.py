@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from croze.client import flags_csv
 from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ def parse_outputs(values: Iterable[str]) -> list[Output]:
 
 def parse_output(text: str) -> Output:
     """`type=…,dest=…,key=value`, or a bare path (local), or `-` (tar to standard output)."""
-    found = flags_csv.fields(text)
+    found = csv_line.fields(text)
     if found == [text] and not text.startswith("type="):
         return Output("tar", "-") if text == "-" else Output("local", text)
     type, dest, attrs = "", "", {}

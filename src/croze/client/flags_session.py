@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from croze.client import flags_csv
 from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
 from croze.quote import quote
 
 
@@ -33,7 +33,7 @@ def parse_secrets(values: Iterable[str]) -> list[Secret]:
 def _parse_secret(text: str) -> Secret:
     found = {"id": "", "src": "", "env": ""}
     type = ""
-    for part in flags_csv.fields(text):
+    for part in csv_line.fields(text):
         key, equals, value = part.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid field '{part}' must be a key=value pair")

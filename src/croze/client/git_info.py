@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from croze.client.flags_csv import bool_or_none
 from croze.files.redact import redact
+from croze.gotypes.booleans import parse_bool
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ def git_attributes(context: str, dockerfile: str, local_dirs: Mapping[str, Path]
     """Frontend attributes; none outside of a work tree, or when nobody wants them. What can't be
     found out is a warning."""
     labels = os.environ.get("BUILDX_GIT_LABELS", "")
-    with_labels = labels == "full" or bool_or_none(labels) is True
-    with_info = bool_or_none(os.environ.get("BUILDX_GIT_INFO", "")) is not False
+    with_labels = labels == "full" or parse_bool(labels) is True
+    with_info = parse_bool(os.environ.get("BUILDX_GIT_INFO", "")) is not False
     if not context or not (with_labels or with_info):
         return {}
     folder = os.path.abspath(context)
@@ -50,7 +50,7 @@ def git_attributes(context: str, dockerfile: str, local_dirs: Mapping[str, Path]
     found: dict[str, str] = {}
     source = _source(folder, work)
     revision = work.revision
-    if revision and bool_or_none(os.environ.get("BUILDX_GIT_CHECK_DIRTY", "")):
+    if revision and parse_bool(os.environ.get("BUILDX_GIT_CHECK_DIRTY", "")):
         revision += "-dirty" if _dirty(folder) else ""
     if with_info:
         found |= {"vcs:revision": revision, "vcs:source": source}

@@ -46,17 +46,9 @@ def is_remote(text: str) -> bool:
 
 
 def is_git(text: str) -> bool:
-    from croze.llb import giturl
+    from croze.llb.gitref import is_git_ref
 
-    if text.startswith(("./", "../")):
-        return False
-    if text.startswith("github.com/"):
-        return True
-    try:
-        url = giturl.parse_git_url(text)
-    except InvalidRequest:
-        return False
-    return url.scheme not in ("http", "https") or url.path.endswith(".git")
+    return is_git_ref(text)
 
 
 def is_git_over_ssh(text: str) -> bool:

@@ -15,8 +15,8 @@ from croze.api import ops_pb2
 from croze.client import source_policy
 from croze.client.build import decoded_metadata, written
 from croze.client.connect import Dial
-from croze.client.flags_csv import pairs
 from croze.client.flags_output import parse_outputs
+from croze.client.flags_pairs import pairs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
 from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan

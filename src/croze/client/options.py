@@ -23,11 +23,12 @@ from croze.client import (
     outputs,
     source_policy,
 )
-from croze.client.flags_csv import bool_or_none, pairs
 from croze.client.flags_output import Output, parse_outputs
+from croze.client.flags_pairs import pairs
 from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
+from croze.gotypes.booleans import parse_bool
 
 log = logging.getLogger(__name__)
 
@@ -273,7 +274,7 @@ def _exports(
 
 def _no_default_load() -> bool:
     text = os.environ.get("BUILDX_NO_DEFAULT_LOAD")
-    wanted = bool_or_none(text) if text is not None else False
+    wanted = parse_bool(text) if text is not None else False
     if wanted is None:
         log.warning("invalid non-bool value for BUILDX_NO_DEFAULT_LOAD: %s", text)
     return bool(wanted)
@@ -306,7 +307,7 @@ def _check_lists(exports: Sequence[Export], options: BuildOptions) -> None:
 
 def _set_caches(plan: SolvePlan, options: BuildOptions, args: Mapping[str, str]) -> None:
     to = flags_cache.complete(flags_cache.parse_caches(options.cache_to))
-    if bool_or_none(args.get("BUILDKIT_INLINE_CACHE", "")):
+    if parse_bool(args.get("BUILDKIT_INLINE_CACHE", "")):
         to.append(flags_cache.Cache("inline"))
     plan.cache_to = [CacheEntry(c.type, dict(c.attrs)) for c in to]
     found = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
@@ -372,7 +373,7 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None
 
 def _multi_platform(plan: SolvePlan, builder: Builder) -> bool:
     wanted = plan.frontend_attrs.get("build-arg:BUILDKIT_MULTI_PLATFORM", "")
-    return builder.many_nodes or bool(bool_or_none(wanted))
+    return builder.many_nodes or bool(parse_bool(wanted))
 
 
 def _platforms(values: Sequence[str]) -> str:

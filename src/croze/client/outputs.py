@@ -9,11 +9,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from croze.client.flags_csv import bool_or_none, is_true
 from croze.client.flags_output import Output
+from croze.client.flags_pairs import is_true
 from croze.client.flags_session import LOCAL_DELETE
 from croze.client.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
 from croze.errors import InvalidRequest
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 STDOUT = 1
@@ -52,7 +53,7 @@ def _create(output: Output) -> Export:
         case "tar":
             return Export("tar", attrs, _file(output))
         case "oci" | "docker" as type:
-            if bool_or_none(attrs.get("tar", "")) is False:
+            if parse_bool(attrs.get("tar", "")) is False:
                 return Export(type, attrs, ToLayout(_dir_path(output)))
             if type == "docker" and not output.dest:
                 return Export(type, attrs, ToDocker(attrs.get("context", "")))

@@ -15,8 +15,8 @@ import msgspec
 from croze.api import content_pb2, control_pb2
 from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
-from croze.client.flags_csv import bool_or_none
 from croze.errors import Unsupported
+from croze.gotypes.booleans import parse_bool
 from croze.grpc_errors import translated
 
 Mode = Literal["min", "max", "disabled"]
@@ -35,7 +35,7 @@ def metadata_mode() -> Mode:
     text = os.environ.get("BUILDX_METADATA_PROVENANCE", "")
     if text == "max":
         return "max"
-    return "disabled" if text == "disabled" or bool_or_none(text) is False else "min"
+    return "disabled" if text == "disabled" or parse_bool(text) is False else "min"
 
 
 async def recorded(channel: grpc.aio.Channel, ref: str) -> list[control_pb2.BuildHistoryRecord]:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from croze.api import ops_pb2
-from croze.dockerfile.gitref import GitRef, git_state, parse_git_ref
-from croze.dockerfile.numbers import parse_bool
 from croze.dockerfile.options import Options
 from croze.dockerfile.resolver import Resolver
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
+from croze.gotypes.booleans import parse_bool
 from croze.llb.definition import definition_to_state
 from croze.llb.fileop import CopyOptions, copy
+from croze.llb.gitref import GitRef, git_state, parse_git_ref
 from croze.llb.meta import join_path
 from croze.llb.source import http, local
 from croze.llb.sourcemap import SourceMap

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from croze.dockerfile.contexts import IGNORE_FILENAME, Contexts, git_context_state
-from croze.dockerfile.gitref import parse_git_ref
 from croze.dockerfile.image_json import input_config, parse_config
 from croze.dockerfile.resolver import OciStore, ReplacedImage
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -19,6 +18,7 @@ from croze.image import reference
 from croze.image.config import ImageConfig
 from croze.image.platform import Platform
 from croze.llb.definition import definition_to_state
+from croze.llb.gitref import parse_git_ref
 from croze.llb.graph import Deferred, Output
 from croze.llb.source import http, image, local, oci_layout
 from croze.llb.state import State, scratch

@@ -8,8 +8,6 @@ from croze.errors import InvalidRequest
 from croze.quote import quote
 
 _INT = re.compile(r"[+-]?[0-9]+\Z")
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 def parse_int(text: str, bits: int = 64, *, call: str = "ParseInt") -> int:
@@ -30,13 +28,6 @@ def parse_uint(text: str) -> int:
     if value >= 1 << 64:
         raise _error("ParseUint", text, "value out of range")
     return value
-
-
-def parse_bool(text: str) -> bool | None:
-    """None if it is neither true nor false."""
-    if text in _TRUE:
-        return True
-    return False if text in _FALSE else None
 
 
 def _error(call: str, text: str, what: str) -> InvalidRequest:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from croze.bake.errors import BakeError
-from croze.bake.options.fields import fields, parse_bool
+from croze.bake.options.fields import fields
 from croze.bake.values import json
 from croze.bake.values import number as numbers
 from croze.bake.values.json import JsonError
@@ -22,6 +22,7 @@ from croze.bake.values.value import (
     string,
     tuple_value,
 )
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 JSON_SUFFIX = "_JSON"

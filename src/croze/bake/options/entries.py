@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from croze.bake.errors import BakeError
-from croze.bake.options.fields import fields, parse_bool
+from croze.bake.options.fields import fields
 from croze.bake.values import json, mismatch
 from croze.bake.values.convert import ConversionError, convert
 from croze.bake.values.types import (
@@ -29,6 +29,7 @@ from croze.bake.values.value import (
     object_value,
     string,
 )
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 

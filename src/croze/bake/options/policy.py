@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from croze.bake.errors import BakeError
-from croze.bake.options.fields import fields, parse_bool
+from croze.bake.options.fields import fields
 from croze.bake.values import mismatch, number_text
 from croze.bake.values.convert import ConversionError
 from croze.bake.values.types import MAP_OF_STRING, STRING, list_of
 from croze.bake.values.value import Value, list_value, map_value, string
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 T = TypeVar("T")

@@ -17,8 +17,9 @@ from croze.cli.history.attachments import attachments, materials
 from croze.cli.history.failure import Failure, failure
 from croze.cli.history.words import rfc3339
 from croze.client import history
-from croze.client.flags_csv import bool_or_none, fields
 from croze.errors import CrozeError
+from croze.gotypes.booleans import parse_bool
+from croze.gotypes.csv_line import fields
 from croze.gotypes.strings import shown
 from croze.gotypes.template import Fields
 from croze.image import gojson
@@ -236,7 +237,7 @@ def _platforms(text: str) -> list[str]:
 
 
 def _boolean(text: str) -> bool:
-    found = bool_or_none(text)
+    found = parse_bool(text)
     if found is None:
         raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
     return found

@@ -12,7 +12,6 @@ from croze.dockerfile.convert.chmod import Chmod, parse_chmod
 from croze.dockerfile.convert.naming import expand_name, prefix_command, upper_keyword
 from croze.dockerfile.convert.remote import add_git, add_http, is_git_source, is_http_source
 from croze.dockerfile.convert.stage import StageState
-from croze.dockerfile.gitref import parse_git_ref
 from croze.dockerfile.instructions import Add, Copy, InlineFile, SourcesAndDest
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, Ranges
@@ -22,6 +21,7 @@ from croze.fs.match import PatternMatcher
 from croze.llb import caps
 from croze.llb.compose import merge
 from croze.llb.fileop import CopyOptions, FileAction, copy, mkfile, owner
+from croze.llb.gitref import parse_git_ref
 from croze.llb.meta import join_path
 from croze.llb.options import OpOptions
 from croze.llb.state import State, scratch

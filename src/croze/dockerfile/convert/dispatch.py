@@ -49,10 +49,10 @@ from croze.dockerfile.instructions import (
 )
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import with_location
-from croze.dockerfile.numbers import parse_bool
 from croze.dockerfile.shell import ShellLex
 from croze.errors import CrozeError
 from croze.fs.match import PatternMatcher
+from croze.gotypes.booleans import parse_bool
 from croze.image.platform import Platform
 
 _RAW_LEX = ShellLex("\\", skip_process_quotes=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from croze.api import ops_pb2
 from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.convert.remote import is_http_source, url_filename
-from croze.dockerfile.gitref import git_state, parse_git_ref
 from croze.dockerfile.instructions import Add, Arg, Stage
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.named_contexts import find_named
@@ -20,6 +19,7 @@ from croze.errors import CrozeError
 from croze.image.reference import check_digest
 from croze.llb.definition import source_ops
 from croze.llb.env import Env
+from croze.llb.gitref import git_state, parse_git_ref
 from croze.llb.source import http, source
 from croze.llb.state import State
 from croze.quote import quote

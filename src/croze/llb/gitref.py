@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from croze.dockerfile.numbers import parse_bool
 from croze.errors import InvalidRequest
+from croze.gotypes.booleans import parse_bool
 from croze.llb.gitsource import git
 from croze.llb.giturl import GitUrl, parse_git_url, parse_url
 from croze.llb.options import OpOptions
@@ -50,6 +50,14 @@ def parse_git_ref(text: str) -> GitRef | None:
     remote = url.remote.partition("://")[2] if maybe_local else url.remote
     found = GitRef(remote, url.ref, url.subdir, maybe_local=maybe_local)
     return _with_query(found, url) if url.query else found
+
+
+def is_git_ref(text: str) -> bool:
+    """Whether it is meant as an address, be its query a bad one."""
+    try:
+        return parse_git_ref(text) is not None
+    except InvalidRequest:
+        return True
 
 
 def _with_query(found: GitRef, url: GitUrl) -> GitRef:

@@ -1,0 +1,11 @@
+"""Truth values, as Go's `strconv.ParseBool` reads them."""
+
+from __future__ import annotations
+
+TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+
+
+def parse_bool(text: str) -> bool | None:
+    """None for what is neither true nor false."""
+    return True if text in TRUE else False if text in FALSE else None
