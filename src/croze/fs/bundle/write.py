@@ -1,0 +1,254 @@
+"""From a tree to an index and new packs.
+
+Others may be at work in the tree: a file that changes while it is read is read again, and left out
+if it does not come to rest; what vanishes was not there.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from croze.fs.bundle.format import Index, Node, Pack, encode, kept_xattrs, name_of, numbered
+from croze.fs.bundle.memory import KnownFile, Memory, known_file, load_memory, save_memory
+from croze.fs.bundle.packs import PackWriter
+from croze.fs.chunking import chunks
+from croze.fs.entry import read_xattrs
+from croze.fs.walk import walk_stats
+
+SMALL_BYTES: Final = 4 << 20
+MANY_SMALL: Final = 8
+"""So many packs of less content than `SMALL_BYTES` become one."""
+_TRIES: Final = 3
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
+"""What it was is not there any more, or something else is."""
+_KINDS: Final = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """`path`: where its bytes are; empty for what need not be written."""
+
+    digest: str
+    size: int
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A tree's index and the packs that it needs."""
+
+    index: Blob
+    packs: tuple[Blob, ...]
+    content_bytes: int
+    files: int
+
+
+@dataclass(frozen=True)
+class TooLarge:
+    """Nothing was read: the tree has more than the limit."""
+
+    content_bytes: int
+
+
+def write_bundle(
+    root: str, memory_path: str, present: Collection[str], spool: str, limit_bytes: int
+) -> Bundle | TooLarge:
+    """Describe the tree at `root`; what is not in the packs that are `present` (digests) where the
+    bundle goes is written to new ones in the directory `spool`, as is the index."""
+    survey = _Survey.of(root)
+    if survey.content_bytes > limit_bytes:
+        return TooLarge(survey.content_bytes)
+    memory = load_memory(memory_path)
+    writing = _Writing(survey, PackWriter(spool), [p for p in memory.packs if p.digest in present])
+    writing.read({known.path: known for known in memory.files})
+    while waste := wasteful(writing.kept, writing.live()):
+        writing.give_up(waste)
+    packs = writing.finish()
+    others = [p for p in memory.packs if p.digest not in present]
+    also = [p for p in others if p not in wasteful(others, writing.live())]
+    save_memory(memory_path, Memory((*packs, *also), tuple(writing.known.values())))
+    return _bundle(survey, writing, packs, spool)
+
+
+def _bundle(survey: _Survey, writing: _Writing, packs: Sequence[Pack], spool: str) -> Bundle:
+    numbers = numbered(iter(packs))
+    made = tuple(
+        _as_read(node, writing.known.get(node.path), numbers)
+        for node in survey.nodes
+        if writing.is_known(node)
+    )
+    data = encode(Index(made, tuple(packs)))
+    path = Path(spool, "index")
+    path.write_bytes(data)
+    new = {pack.digest for pack in writing.writer.packs}
+    return Bundle(
+        Blob(name_of(data), len(data), str(path)),
+        tuple(
+            Blob(p.digest, p.size, os.path.join(spool, p.digest[7:]) if p.digest in new else "")
+            for p in packs
+        ),
+        sum(node.size for node in made),
+        sum(stat.S_ISREG(node.mode) for node in made),
+    )
+
+
+def _as_read(node: Node, known: KnownFile | None, numbers: Mapping[bytes, int]) -> Node:
+    """A file may have changed between the survey and when it was read."""
+    if known is None:
+        return node
+    chunks = tuple(numbers[digest] for digest in known.chunks)
+    return msgspec.structs.replace(node, size=known.size, mtime_ns=known.mtime_ns, chunks=chunks)
+
+
+@dataclass
+class _Survey:
+    """What is in the tree, by name; files come without their chunks."""
+
+    root: str
+    nodes: list[Node] = field(default_factory=list)
+    stats: dict[bytes, os.stat_result] = field(default_factory=dict)
+    """Of the files that have content of their own."""
+    content_bytes: int = 0
+
+    @classmethod
+    def of(cls, root: str) -> _Survey:
+        made = cls(root)
+        first_names: dict[tuple[int, int], bytes] = {}
+        made._add(b"", root, os.stat(root), first_names)
+        for path, full, found in walk_stats(root):
+            if stat.S_IFMT(found.st_mode) in _KINDS:
+                made._add(os.fsencode(path), full, found, first_names)
+        return made
+
+    def _add(
+        self,
+        path: bytes,
+        full: str,
+        found: os.stat_result,
+        first_names: dict[tuple[int, int], bytes],
+    ) -> None:
+        link, size = b"", 0
+        try:
+            if stat.S_ISLNK(found.st_mode):
+                link = os.fsencode(os.readlink(full))
+            elif stat.S_ISREG(found.st_mode):
+                first = path
+                if found.st_nlink > 1:
+                    first = first_names.setdefault((found.st_dev, found.st_ino), path)
+                link = b"" if first == path else first
+                size = 0 if link else found.st_size
+            xattrs = kept_xattrs(read_xattrs(full))
+        except FileNotFoundError:
+            return
+        if stat.S_ISREG(found.st_mode) and not link:
+            self.stats[path] = found
+            self.content_bytes += size
+        self.nodes.append(
+            Node(path, found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, link, size,
+                 (), xattrs)
+        )  # fmt: skip
+
+
+@dataclass
+class _Writing:
+    """Which chunks the files have, and where those are. `known`: the files that could be read."""
+
+    survey: _Survey
+    writer: PackWriter
+    kept: list[Pack]
+    known: dict[bytes, KnownFile] = field(default_factory=dict)
+    _there: set[bytes] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._there = {chunk.digest for pack in self.kept for chunk in pack.chunks}
+
+    def read(self, before: dict[bytes, KnownFile]) -> None:
+        """All files; those that were known `before` and are the same only if their content is in
+        no pack."""
+        for path, found in self.survey.stats.items():
+            known = before.get(path)
+            if known is not None and known.same(found) and self._there.issuperset(known.chunks):
+                self.known[path] = known
+            else:
+                self._read(path)
+
+    def live(self) -> set[bytes]:
+        return {digest for known in self.known.values() for digest in known.chunks}
+
+    def give_up(self, packs: Collection[Pack]) -> None:
+        """Write anew what is still needed of these packs."""
+        self.kept = [pack for pack in self.kept if pack not in packs]
+        self._there = {chunk.digest for pack in self.kept for chunk in pack.chunks}
+        self._there |= self.writer.known
+        for known in [*self.known.values()]:
+            if not self._there.issuperset(known.chunks):
+                del self.known[known.path]
+                self._read(known.path)
+
+    def finish(self) -> list[Pack]:
+        """The packs that are needed."""
+        live, packs = self.live(), [*self.kept, *self.writer.finish()]
+        return [p for p in packs if any(chunk.digest in live for chunk in p.chunks)]
+
+    def is_known(self, node: Node) -> bool:
+        """Whether there is all that the node needs."""
+        if not stat.S_ISREG(node.mode):
+            return True
+        return (node.link or node.path) in self.known
+
+    def _read(self, path: bytes) -> None:
+        full = os.path.join(os.fsencode(self.survey.root), path)
+        for _ in range(_TRIES):
+            try:
+                found, digests = self._chunks(full)
+            except OSError as error:
+                if error.errno in _GONE:
+                    return
+                raise
+            if found is not None:
+                self.known[path] = known_file(path, found, digests)
+                return
+
+    def _chunks(self, full: bytes) -> tuple[os.stat_result | None, list[bytes]]:
+        """Digests, and what the file was both before and after; None if that differs."""
+        digests: list[bytes] = []
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(full, flags), "rb", buffering=0) as file:
+            before = os.fstat(file.fileno())
+            for data in chunks(file):
+                digest = hashlib.sha256(data).digest()
+                if digest not in self._there:
+                    self.writer.add(digest, data)
+                digests.append(digest)
+            after = os.fstat(file.fileno())
+        calm = stat.S_ISREG(before.st_mode) and _state(before) == _state(after)
+        return (after if calm else None), digests
+
+
+def _state(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def wasteful(packs: Sequence[Pack], live: Collection[bytes]) -> list[Pack]:
+    """Those that should be written anew: less than half of them is in use, or there are many small
+    ones."""
+    waste = []
+    for pack in packs:
+        used = sum(chunk.length for chunk in pack.chunks if chunk.digest in live)
+        if 0 < used < pack.content_bytes / 2:
+            waste.append(pack)
+    small = [p for p in _used(packs, live) if p.content_bytes < SMALL_BYTES]
+    return waste if len(small) <= MANY_SMALL else [*waste, *(p for p in small if p not in waste)]
+
+
+def _used(packs: Iterable[Pack], live: Collection[bytes]) -> list[Pack]:
+    return [pack for pack in packs if any(chunk.digest in live for chunk in pack.chunks)]

@@ -1,0 +1,92 @@
+"""A copy of a directory that shares its files: everything else is made anew.
+
+For directories of one snapshot in place of another that goes away: unlike `fs.links`, nothing is
+left that could see a file in both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Collection
+
+from croze.fs.filecopy import copy_bytes
+from croze.fs.remove import remove_tree
+
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
+
+
+def link_tree(source: str, target: str, *, without: Collection[bytes] = ()) -> None:
+    """Make the existing directory `target` what `source` is, but for the paths (below it) in
+    `without`, which are nowhere afterwards. Attributes include overlayfs' own."""
+    skipped = {os.fsencode(source) + b"/" + path for path in without}
+    waiting = [(source, target)]
+    finished: list[tuple[str, str, os.stat_result]] = []
+    while waiting:
+        src_dir, dst_dir = waiting.pop()
+        finished.append((src_dir, dst_dir, os.lstat(src_dir)))
+        with os.scandir(src_dir) as entries:
+            for entry in entries:
+                path, found = f"{dst_dir}/{entry.name}", entry.stat(follow_symlinks=False)
+                is_dir = stat.S_ISDIR(found.st_mode)
+                _clear(path, is_dir=is_dir)
+                if is_dir:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(path, 0o700)
+                    waiting.append((entry.path, path))
+                elif os.fsencode(entry.path) not in skipped:
+                    _link(entry.path, path, found)
+    for src_dir, dst_dir, found in reversed(finished):
+        _copy_attributes(src_dir, dst_dir, found)
+
+
+def _clear(path: str, *, is_dir: bool) -> None:
+    """What a snapshot was made with is in the way."""
+    with contextlib.suppress(FileNotFoundError):
+        there = os.lstat(path)
+        if stat.S_ISDIR(there.st_mode) != is_dir:
+            remove_tree(path)
+        elif not is_dir:
+            os.unlink(path)
+
+
+def _link(source: str, target: str, found: os.stat_result) -> None:
+    if stat.S_ISREG(found.st_mode):
+        try:
+            os.link(source, target, follow_symlinks=False)
+            return
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+        _copy_content(source, target, found.st_size)
+    elif stat.S_ISLNK(found.st_mode):
+        os.symlink(os.readlink(source), target)
+    else:
+        os.mknod(target, found.st_mode, found.st_rdev)
+    _copy_attributes(source, target, found)
+
+
+def _copy_content(source: str, target: str, size: int) -> None:
+    source_fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        target_fd = os.open(target, flags, 0o600)
+        try:
+            copy_bytes(source_fd, target_fd, size)
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(source_fd)
+
+
+def _copy_attributes(source: str, target: str, found: os.stat_result) -> None:
+    os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+    for name in os.listxattr(source, follow_symlinks=False):
+        with contextlib.suppress(OSError):
+            value = os.getxattr(source, name, follow_symlinks=False)
+            os.setxattr(target, name, value, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        os.chmod(target, stat.S_IMODE(found.st_mode))
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
