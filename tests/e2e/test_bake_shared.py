@@ -12,7 +12,8 @@ import pytest
 
 from croze.api import wire_pb2
 from croze.client.connect import connect
-from croze.client.options import BuildOptions
+from croze.client.options import Builder, BuildOptions
+from croze.client.parts import Node, Part
 from croze.client.targets import TargetResult, build_targets
 from croze.fs.transfer import Sender
 from croze.progress.quiet import QuietDisplay
@@ -68,7 +69,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 async def build(address: str, builds: dict[str, BuildOptions]) -> dict[str, TargetResult]:
     async with connect(address) as client:
-        return await build_targets(client, builds, QuietDisplay())
+        node = Node(client, Builder())
+        parts = {name: [Part(node, options)] for name, options in builds.items()}
+        return await build_targets(parts, QuietDisplay())
 
 
 def folder(desk: Sandbox, address: str, name: str, dockerfile: str) -> Path:

@@ -10,9 +10,7 @@ from __future__ import annotations
 from croze.builders.contexts import Contexts
 from croze.builders.files import Transaction, not_found
 from croze.builders.model import Builder, Node
-from croze.errors import InvalidRequest, Unsupported
-from croze.image import platform as platforms
-from croze.image.platform import Platform
+from croze.errors import InvalidRequest
 
 OWN = "croze"
 
@@ -63,26 +61,3 @@ def _stored(name: str, stored: Transaction) -> Builder | None:
         if str(error).startswith("invalid name "):
             return None
         raise
-
-
-def node_for(builder: Builder, wanted: tuple[Platform, ...]) -> Node:
-    """The first node whose fixed platforms hold all that is wanted, else the first that fixes
-    none, else the first. Raises `Unsupported` when platforms would have to be parted among nodes,
-    and `InvalidRequest` for a builder without nodes."""
-    if not builder.members:
-        raise InvalidRequest(f"builder {builder.name} has no nodes")
-    texts = {platforms.format(platforms.normalize(one)) for one in wanted}
-    for node in builder.members:
-        if texts and texts <= _fixed(node):
-            return node
-    if len(wanted) > 1 and any(texts & _fixed(node) for node in builder.members):
-        raise Unsupported(
-            f"no node of builder {builder.name} has all of {', '.join(sorted(texts))}: parting a "
-            "build among nodes is not there yet; build one platform at a time"
-        )
-    free = (node for node in builder.members if not node.platforms)
-    return next(free, builder.members[0])
-
-
-def _fixed(node: Node) -> set[str]:
-    return {platforms.format(one) for one in node.platforms or ()}

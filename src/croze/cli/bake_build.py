@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from croze.bake.requests import BuildRequest
 from croze.bake.select import Selection
 from croze.cli.build import interrupt_on_sigterm, progress_mode, tool
 from croze.cli.call import Call, Findings, answer, parse_call
-from croze.cli.daemon import Reach, reach
+from croze.cli.daemon import Reach, reaches
 from croze.errors import Unsupported
 from croze.files.atomic import write_atomically
 
@@ -49,8 +49,7 @@ def refuse_policies(requests: Mapping[str, BuildRequest]) -> None:
 def build(wanted: Wanted, read: argparse.Namespace, common: Common) -> int:
     refuse_policies(wanted.requests)
     mode = progress_mode(read.progress, command="croze bake")
-    platforms = [p for each in wanted.requests.values() for p in each.platforms]
-    there = reach(common, platforms=platforms)
+    there = reaches(common)
     interrupt_on_sigterm()
     results = asyncio.run(_build(wanted, there, mode, read.metadata_file, common))
     if read.metadata_file:
@@ -61,10 +60,9 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common) -> int:
 
 
 async def _build(
-    wanted: Wanted, there: Reach, mode: str, metadata_file: str, common: Common
+    wanted: Wanted, there: Sequence[Reach], mode: str, metadata_file: str, common: Common
 ) -> dict[str, TargetResult]:
-    from croze.client.options import crozed, engine
-    from croze.client.targets import build_targets
+    from croze.cli.parted_build import build_all
     from croze.progress.display import make_display
     from croze.progress.warnings import print_warnings
 
@@ -72,16 +70,14 @@ async def _build(
         if mode != "quiet":
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
-    display = make_display(mode, sys.stderr.buffer)
-    async with there.dial() as client:
-        return await build_targets(
-            client,
-            wanted.builds,
-            display,
-            builder=engine() if there.in_engine else crozed(),
-            provenance=bool(metadata_file),
-            on_close=warn,
-        )
+    return await build_all(
+        there,
+        wanted.builds,
+        make_display(mode, sys.stderr.buffer),
+        common,
+        warn,
+        provenance=bool(metadata_file),
+    )
 
 
 def _print_answers(wanted: Wanted, results: Mapping[str, TargetResult]) -> int:

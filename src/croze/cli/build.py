@@ -7,17 +7,17 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.call import Call, Findings, answer, parse_call
-from croze.cli.daemon import reach
+from croze.cli.daemon import Reach, reaches
 from croze.cli.flags import Flags, UsageError, default_platform
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.build import BuildResult
-    from croze.client.options import BuildOptions
+    from croze.client.options import Builder, BuildOptions
     from croze.progress.display import Display
 
 PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
@@ -94,8 +94,7 @@ def _add_legacy(made: Flags) -> None:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
-    from croze.client.build import NotWritten, build
-    from croze.client.options import crozed, engine
+    from croze.client.build import NotWritten
     from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
@@ -104,7 +103,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     call = parse_call(read.call)
     mode = progress_mode(read.progress, quiet=read.quiet)
-    there = reach(common, platforms=read.platform or default_platform())
+    there = reaches(common)
     interrupt_on_sigterm()
 
     def warn(display: Display) -> None:
@@ -113,19 +112,12 @@ def run(argv: Sequence[str], common: Common) -> int:
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     wanted = options(read, call)
-    if not call.name:
-        from croze.cli.remember import remembered
-
-        wanted = remembered(wanted, there)
+    explain = resolved(mode) in ("plain", "tty") and not call.name
     try:
-        result = build(
-            wanted,
-            dial=there.dial,
-            builder=engine() if there.in_engine else crozed(sure=there.own),
-            progress=mode,
-            on_close=warn,
-            explain=resolved(mode) in ("plain", "tty") and not call.name,
-        )
+        if len(there) > 1:
+            result = _over_nodes(there, wanted, mode, common, warn)
+        else:
+            result = _on_one(there[0], wanted, mode, warn, explain=explain)
     except NotWritten:
         raise
     except CrozeError as error:
@@ -137,6 +129,53 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.quiet:
         print(result.image_id)
     return 0
+
+
+def _on_one(
+    there: Reach,
+    wanted: BuildOptions,
+    mode: str,
+    on_close: Callable[[Display], None],
+    *,
+    explain: bool,
+) -> BuildResult:
+    from croze.cli.remember import remembered
+    from croze.client.build import build
+
+    return build(
+        remembered(wanted, there),
+        dial=there.dial,
+        builder=client_builder(there),
+        progress=mode,
+        on_close=on_close,
+        explain=explain,
+    )
+
+
+def _over_nodes(
+    there: Sequence[Reach],
+    wanted: BuildOptions,
+    mode: str,
+    common: Common,
+    on_close: Callable[[Display], None],
+) -> BuildResult:
+    import asyncio
+
+    from croze.cli.parted_build import build_parted
+    from croze.progress.display import make_display
+
+    display = make_display(mode, sys.stderr.buffer)
+    return asyncio.run(build_parted(there, wanted, display, common, on_close))
+
+
+def client_builder(there: Reach) -> Builder:
+    """What a plan must know of a daemon."""
+    from dataclasses import replace
+
+    from croze.client.options import crozed, engine
+
+    found = engine() if there.in_engine else crozed(sure=there.own)
+    return replace(found, place=there.place)
 
 
 def resolved(mode: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.connect import Client, Dial
     from croze.drivers.contract import Driver
+    from croze.drivers.parting import Offer
+    from croze.image.platform import Platform
 
 T = TypeVar("T")
 OWN = "croze"
@@ -34,6 +36,24 @@ class Reach:
     """It is the builder inside a Docker engine."""
     own: bool = False
     """It is the user's own `crozed`."""
+    fixed: tuple[Platform, ...] = ()
+    """The platforms that the user gave the node."""
+    driver: Driver | None = None
+    """What brings it up and dials it, if it is a builder's."""
+
+    @property
+    def place(self) -> str:
+        return f"{self.builder}/{self.node}"
+
+    @property
+    def offer(self) -> Offer:
+        """What it is among the nodes of its builder."""
+        from croze.drivers.parting import Offer
+
+        driver = self.driver
+        if driver is None:
+            return Offer(self.dial)
+        return Offer(driver.dial, self.fixed, driver.boot)
 
 
 def dialler(common: Common) -> Dial:
@@ -41,10 +61,14 @@ def dialler(common: Common) -> Dial:
     return reach(common).dial
 
 
-def reach(common: Common, platforms: Sequence[str] = ()) -> Reach:
-    """The daemon of the builder or address that `--builder` names, of `CROZE_HOST` or
-    `BUILDKIT_HOST`, of the builder chosen with `use`, or the user's own, which is started. Of
-    several nodes it is the first with all `platforms`.
+def reach(common: Common) -> Reach:
+    """The daemon of a command that works with one: of several nodes, the first."""
+    return reaches(common)[0]
+
+
+def reaches(common: Common) -> list[Reach]:
+    """The daemons of the builder or address that `--builder` names, of `CROZE_HOST` or
+    `BUILDKIT_HOST`, of the builder chosen with `use`, or the user's own, which is started.
 
     Raises `CrozeError` for a builder that is not there or can't be dialled.
     """
@@ -53,10 +77,10 @@ def reach(common: Common, platforms: Sequence[str] = ()) -> Reach:
 
     named = common.builder or local.address_from_environment() or ""
     if is_address(named):
-        return Reach(lambda: connect(named))
+        return [Reach(lambda: connect(named))]
     if not named and not os.path.exists(buildx_dir() / "current"):
-        return Reach(lambda: _own(debug=common.debug), own=True)
-    return _of_builder(named, platforms, debug=common.debug)
+        return [Reach(lambda: _own(debug=common.debug), own=True)]
+    return _of_builder(named, debug=common.debug)
 
 
 def is_address(builder: str) -> bool:
@@ -77,33 +101,55 @@ async def _own(*, debug: bool) -> AsyncIterator[Client]:
         yield client
 
 
-def driver_of(common: Common, platforms: Sequence[str] = ()) -> Driver:
-    """The driver of the node that a command works with. Raises `CrozeError`."""
+def drivers_of(common: Common) -> list[tuple[Driver, tuple[Platform, ...]]]:
+    """Of the nodes of the builder that a command works with, each with the platforms that the user
+    gave it. Raises `CrozeError`."""
     from croze.drivers import local
 
-    return _chosen(common.builder or local.address_from_environment() or "", platforms)[2]
+    _, members = _members(common.builder or local.address_from_environment() or "")
+    return [(driver, node.platforms or ()) for node, driver in members]
 
 
-def _chosen(name: str, platforms: Sequence[str]) -> tuple[Builder, Node, Driver]:
-    """The builder of that name, or the one in force; its node for the platforms, and its driver."""
-    from croze.builders import choose
-    from croze.builders.model import parse_platforms
+def _members(name: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
+    """The builder of that name, or the one in force, and its nodes but for those that no driver
+    takes. Raises `CrozeError` if that leaves none."""
     from croze.cli.builder import known
     from croze.drivers import make
+    from croze.errors import CrozeError
 
     with known() as here:
         builder = here.builder(name)
         if not is_address(name) and here.stored.builder(builder.name) is not None:
             here.stored.touch(builder.name)
-    node = choose.node_for(builder, parse_platforms(tuple(platforms)))
-    return builder, node, make.driver(builder, node, here.contexts)
+    if not builder.members:
+        raise CrozeError(f"builder {builder.name} has no nodes")
+    found: list[tuple[Node, Driver]] = []
+    failed: CrozeError | None = None
+    for node in builder.members:
+        try:
+            found.append((node, make.driver(builder, node, here.contexts)))
+        except CrozeError as error:
+            failed = error
+    if failed is not None and not found:
+        raise failed
+    return builder, found
 
 
-def _of_builder(name: str, platforms: Sequence[str], *, debug: bool) -> Reach:
-    builder, node, driver = _chosen(name, platforms)
+def _of_builder(name: str, *, debug: bool) -> list[Reach]:
+    builder, members = _members(name)
     if builder.driver == OWN:
-        return Reach(lambda: _own(debug=debug), own=True)
-    return Reach(booted(driver), builder.name, node.name, in_engine=builder.driver == "docker")
+        return [Reach(lambda: _own(debug=debug), own=True)]
+    return [
+        Reach(
+            booted(driver),
+            builder.name,
+            node.name,
+            in_engine=builder.driver == "docker",
+            fixed=node.platforms or (),
+            driver=driver,
+        )
+        for node, driver in members
+    ]
 
 
 def booted(driver: Driver) -> Dial:

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from croze.cli.daemon import driver_of
+from croze.builders.model import parse_platforms
+from croze.cli.daemon import drivers_of
 from croze.cli.flags import Flags, UsageError, default_platform
+from croze.drivers.parting import Nodes, Offer
 from croze.drivers.tunnel import Streams, carry
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.drivers.contract import Driver
+    from croze.image.platform import Platform
 
 COMMAND = "croze dial-stdio"
 
@@ -26,11 +29,18 @@ def run(argv: Sequence[str], common: Common) -> int:
     read = flags.read(argv, common)
     if read.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
-    asyncio.run(_proxy(driver_of(common, read.platform or default_platform())))
+    wanted = parse_platforms(tuple(read.platform or default_platform()))
+    asyncio.run(_proxy(drivers_of(common), wanted))
     return 0
 
 
-async def _proxy(driver: Driver) -> None:
+async def _proxy(
+    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], wanted: Sequence[Platform]
+) -> None:
+    offers = [Offer(driver.dial, fixed, driver.boot) for driver, fixed in nodes]
+    async with Nodes(offers) as opened:
+        share = (await opened.shares({"": wanted}))[""][0]
+    driver = nodes[share.node][0]
     await driver.boot()
     async with driver.streams() as far:
         await carry(await _stdio(), far)

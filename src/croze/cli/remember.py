@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save
+from croze.client.options import call_name
 from croze.client.solve import new_id
 from croze.files.docker_config import buildx_dir
 
@@ -17,15 +18,22 @@ if TYPE_CHECKING:
     from croze.client.options import BuildOptions
 
 
-def remembered(options: BuildOptions, there: Reach) -> BuildOptions:
-    """The build under a reference of its own, whose paths have been written down."""
+ONLY = "default"
+"""What the target of a build is called that has but one."""
+
+
+def remembered(options: BuildOptions, there: Reach, target: str = ONLY) -> BuildOptions:
+    """The build under a reference of its own, whose paths have been written down; as it is, if it
+    is a call."""
+    if call_name(options.call):
+        return options
     options = replace(options, ref=options.ref or new_id())
     context, dockerfile = options.context, options.dockerfile
     if os.path.isdir(context):
         context = os.path.abspath(context)
         if dockerfile not in ("", "-"):
             dockerfile = os.path.abspath(dockerfile)
-    state = LocalState(options.target, context, dockerfile)
+    state = LocalState(target, context, dockerfile)
     with suppress(OSError):  # a home that can't be written to: `history` knows no paths then
         save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state)
     return options

@@ -31,6 +31,7 @@ from croze.gotypes.booleans import parse_bool
 if TYPE_CHECKING:
     from croze.api import control_pb2
     from croze.client.connect import Client, Dial
+    from croze.client.plan import SolvePlan
     from croze.progress.display import Display
 
 DIGEST = "containerimage.digest"
@@ -45,6 +46,8 @@ class BuildResult:
     response: dict[str, str] = field(default_factory=dict)
     """The exporters' response, as the daemon gave it."""
     warnings: tuple[control_pb2.VertexWarning, ...] = ()
+    history_ref: str = ""
+    """`BUILDER/NODE/REF`, or what is known of it, by which the history knows the build."""
     missed: str = ""
     """How many steps missed the cache and why, in one line, if that was to be asked."""
 
@@ -60,8 +63,10 @@ class BuildResult:
 
     @property
     def metadata(self) -> dict[str, object]:
-        """What `--metadata-file` gets: the response, with JSON in it decoded."""
-        return decoded_metadata(self.response)
+        """What `--metadata-file` gets: the response, with JSON in it decoded, and how the
+        history knows the build."""
+        found = decoded_metadata(self.response)
+        return found | ({"buildx.build.ref": self.history_ref} if self.history_ref else {})
 
 
 def decoded_metadata(response: Mapping[str, str]) -> dict[str, object]:
@@ -138,10 +143,9 @@ async def run_build(
         if on_status is not None:
             on_status(status)
 
-    if options.iidfile:
-        with written(options.iidfile, "image ID file"):
-            Path(options.iidfile).unlink(missing_ok=True)
-    plan = await planned(options, await met(client, builder, options))
+    clear_files(options)
+    builder = await met(client, builder, options)
+    plan = await planned(options, builder)
     try:
         async with running(display):
             solved = await client.solve(plan, show)
@@ -153,9 +157,25 @@ async def run_build(
         if on_close is not None:
             on_close(display)
     missed = await why_missed(client, solved.ref) if ran and explain else ""
-    result = BuildResult(solved.ref, solved.exporter_response, tuple(display.warnings), missed)
-    _write_files(options, result, told)
+    known_as = history_ref(builder, plan, solved.ref)
+    warnings = tuple(display.warnings)
+    result = BuildResult(solved.ref, solved.exporter_response, warnings, known_as, missed)
+    write_files(options, result, told)
     return result
+
+
+def history_ref(builder: Builder | None, plan: SolvePlan, ref: str) -> str:
+    """How the history knows a build; empty for one that it doesn't."""
+    if plan.internal:
+        return ""
+    return f"{builder.place}/{ref}" if builder is not None and builder.place else ref
+
+
+def clear_files(options: BuildOptions) -> None:
+    """A file that would tell of an earlier build goes, in case that this one fails."""
+    if options.iidfile:
+        with written(options.iidfile, "image ID file"):
+            Path(options.iidfile).unlink(missing_ok=True)
 
 
 async def met(client: Client, builder: Builder | None, options: BuildOptions) -> Builder | None:
@@ -249,7 +269,7 @@ class NotWritten(CrozeError):
     """The build is done, but a file that should tell of it could not be written."""
 
 
-def _write_files(options: BuildOptions, result: BuildResult, provenance: dict[str, object]) -> None:
+def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str, object]) -> None:
     """As buildx writes them: the umask counts for one, not for the other."""
     if options.iidfile:
         with written(options.iidfile, "image ID file"):
@@ -257,7 +277,7 @@ def _write_files(options: BuildOptions, result: BuildResult, provenance: dict[st
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(result.image_id)
     if options.metadata_file:
-        values = result.metadata | {"buildx.build.ref": result.ref} | provenance
+        values = result.metadata | provenance
         if result.warnings and _wants_warnings(options):
             from croze.progress.rawjson import warning_value
 

@@ -89,6 +89,9 @@ class Builder:
     default_load: bool = False
     """Without an output, the result is loaded."""
     many_nodes: bool = False
+    """It builds a part of what several nodes build."""
+    place: str = ""
+    """`BUILDER/NODE`, under which its builds are remembered."""
     host_gateway: str = ""
     """What `--add-host name:host-gateway` stands for."""
     attestations: bool = True
@@ -258,7 +261,7 @@ def _exports(
         export.attrs.update(annotations)
     if builder.keeps_images:
         exports = [_kept(export) for export in exports]
-    _check_lists(exports, options)
+    outputs.check_lists(exports, options.platforms)
     outputs.name_images(exports, options.tags)
     for export in exports:
         if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
@@ -288,21 +291,6 @@ def _kept(export: Export) -> Export:
 def _in_engine(export: Export) -> Export:
     """An image in a Docker engine's own store."""
     return Export("moby", export.attrs, export.to) if export.type == "image" else export
-
-
-def _check_lists(exports: Sequence[Export], options: BuildOptions) -> None:
-    """Docker's archive has no place for more than one platform."""
-    platforms = [p for text in options.platforms for p in text.split(",")]
-    for export in exports:
-        if export.type == "docker" and len(platforms) > 1:
-            if isinstance(export.to, ToDocker):
-                message = "docker exporter does not currently support exporting manifest lists"
-            else:
-                message = (
-                    "docker exporter does not support exporting manifest lists, "
-                    "use the oci exporter instead"
-                )
-            raise InvalidRequest(message)
 
 
 def _set_caches(plan: SolvePlan, options: BuildOptions, args: Mapping[str, str]) -> None:

@@ -112,6 +112,24 @@ def check_delete(exports: Sequence[Export], allowed: bool) -> None:
             )
 
 
+def check_lists(exports: Sequence[Export], platforms: Sequence[str]) -> None:
+    """Docker's archive has no place for more than one platform. Raises `InvalidRequest`."""
+    if len([p for text in platforms for p in text.split(",")]) > 1:
+        for export in exports:
+            check_list(export)
+
+
+def check_list(export: Export) -> None:
+    """Raises `InvalidRequest` for what has no place for a list of manifests."""
+    if export.type != "docker":
+        return
+    if isinstance(export.to, ToDocker):
+        raise InvalidRequest("docker exporter does not currently support exporting manifest lists")
+    raise InvalidRequest(
+        "docker exporter does not support exporting manifest lists, use the oci exporter instead"
+    )
+
+
 def name_images(exports: Sequence[Export], tags: Sequence[str]) -> None:
     """Images go by the build's tags; what is pushed must have one."""
     names = ",".join(check_tag(tag) for tag in tags)

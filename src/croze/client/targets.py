@@ -1,21 +1,25 @@
-"""Many targets built together: all at once, but for those that others are built on.
+"""Many targets built together, each on one node or on several: all at once, but for those that
+others are built on.
 
 Source of the order, the prefixes and the texts: buildx `build/build.go`, `util/progress`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2
-from croze.client.build import BuildResult, clearer, recorded_provenance
-from croze.client.held import Bridge, Work, inputs_of
-from croze.client.options import Builder, BuildOptions, planned
+from croze.client import links, parts
+from croze.client.build import BuildResult, clearer, history_ref, recorded_provenance
+from croze.client.clocks import by_our_clock
+from croze.client.held import Bridge, Work
+from croze.client.links import Stages
+from croze.client.options import planned
+from croze.client.parts import Merge, Node, Part
 from croze.client.plan import SolvePlan
 from croze.client.shared import share_directories
 from croze.errors import CrozeError, InvalidRequest
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from croze.client.connect import Client
     from croze.progress.display import Display
 
-_LINK = "target:"
 Show = Callable[[control_pb2.StatusResponse], None]
 
 
@@ -38,40 +41,62 @@ class TargetResult:
     @property
     def metadata(self) -> dict[str, object]:
         """What the target has in a metadata file."""
-        found = self.result.metadata | {"buildx.build.ref": self.result.ref} | self.provenance
-        return dict(sorted(found.items()))
+        return dict(sorted((self.result.metadata | self.provenance).items()))
+
+
+@dataclass
+class _Piece:
+    """One target's build on one node."""
+
+    target: str
+    node: Node
+    plan: SolvePlan
+    bases: dict[str, list[str]]
+    """Attributes by the target that they name."""
+
+    def on(self, target: str) -> tuple[int, str]:
+        """The key of another target's build on the same daemon."""
+        return id(self.node.client), target
+
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.on(self.target)
 
 
 async def build_targets(
-    client: Client,
-    builds: Mapping[str, BuildOptions],
+    builds: Mapping[str, Sequence[Part]],
     display: Display,
     *,
-    builder: Builder | None = None,
+    merge: Merge | None = None,
     provenance: bool = False,
     on_close: Callable[[Display], None] | None = None,
+    bake: bool = True,
 ) -> dict[str, TargetResult]:
-    """Build all; the first failure cancels the rest, and is raised.
+    """Build all parts of all; the first failure cancels the rest, and is raised.
 
-    The display, which is closed at the end, has the steps of all targets under their names.
-    `provenance`: ask for what a metadata file tells of it.
+    The display, which is closed at the end, has the steps of all targets under their names. Images
+    pushed by several nodes are put under their names by `merge`. `provenance`: ask for what a
+    metadata file tells of it.
     """
     from croze.progress.display import running
 
-    plans: dict[str, SolvePlan] = {}
+    pieces: dict[str, list[_Piece]] = {}
     try:
-        for name, options in builds.items():
+        for name, its_parts in builds.items():
+            pieces[name] = []
             try:
-                plans[name] = await planned(options, builder)
+                for part in its_parts:
+                    plan = await planned(part.options, part.node.builder)
+                    pieces[name].append(_Piece(name, part.node, plan, links.links(plan)))
             except CrozeError as error:
                 raise _named(error, name, builds) from None
         async with running(display):
-            return await _Targets(client, plans, display, provenance).build()
+            return await _Targets(pieces, display, provenance, merge).build()
     except CrozeError as error:
-        raise clearer(error, bake=True) from None
+        raise clearer(error, bake=bake) from None
     finally:
-        for plan in plans.values():
-            plan.close()
+        for piece in (piece for its in pieces.values() for piece in its):
+            piece.plan.close()
         if on_close is not None:
             on_close(display)
 
@@ -82,56 +107,102 @@ def _named(error: CrozeError, name: str, targets: Mapping[str, object]) -> Croze
 
 class _Targets:
     def __init__(
-        self, client: Client, plans: Mapping[str, SolvePlan], display: Display, provenance: bool
+        self,
+        pieces: Mapping[str, Sequence[_Piece]],
+        display: Display,
+        provenance: bool,
+        merge: Merge | None,
     ) -> None:
-        self._client = client
-        self._plans = plans
+        self._pieces = pieces
         self._display = display
         self._provenance = provenance
-        self._bases = {name: _links(plan) for name, plan in plans.items()}
-        self._users: dict[str, list[str]] = {}
-        for name, bases in self._bases.items():
-            for base in bases:
-                self._users.setdefault(base, []).append(name)
-        self._stages = {name: _Stages() for name in plans}
+        self._merge = merge
+        self._all = [piece for its in pieces.values() for piece in its]
+        self._stages = {piece.key: Stages() for piece in self._all}
+        self._users: dict[tuple[int, str], list[_Piece]] = {}
+        for piece in self._all:
+            for base in piece.bases:
+                self._users.setdefault(piece.on(base), []).append(piece)
 
     async def build(self) -> dict[str, TargetResult]:
-        for name in sorted(self._users.keys() - self._plans.keys()):
-            raise InvalidRequest(f"failed to find target {name}")
-        names = sorted(self._plans)
+        self._check_bases()
+        names = sorted(self._pieces)
         async with AsyncExitStack() as sessions:
-            for id, lent in share_directories(self._plans.values()).items():
-                await sessions.enter_async_context(self._client.lent(id, lent))
-            results = await all_of(self._build(name) for name in names)
-        return dict(zip(names, results, strict=True))
+            for client, plans in self._by_client():
+                for id, lent in share_directories(plans).items():
+                    await sessions.enter_async_context(client.lent(id, lent))
+            found = await all_of(self._build(name) for name in names)
+        return dict(zip(names, found, strict=True))
+
+    def _by_client(self) -> list[tuple[Client, list[SolvePlan]]]:
+        found: dict[int, tuple[Client, list[SolvePlan]]] = {}
+        for piece in self._all:
+            client = piece.node.client
+            found.setdefault(id(client), (client, []))[1].append(piece.plan)
+        return list(found.values())
+
+    def _check_bases(self) -> None:
+        for piece in self._all:
+            for base, attrs in piece.bases.items():
+                context = attrs[0].removeprefix("context:")
+                if base not in self._pieces:
+                    raise InvalidRequest(f"failed to find target {base} for context {context}")
+                if piece.on(base) not in self._stages:
+                    raise InvalidRequest(
+                        f"failed to use {base} as context {context} for {piece.target} because "
+                        "targets build with different drivers"
+                    )
 
     async def _build(self, name: str) -> TargetResult:
+        pieces = self._pieces[name]
         try:
-            return await self._solve(name)
+            if len(pieces) == 1:
+                return await self._solve(pieces[0])
+            names = parts.push_by_digest([piece.plan for piece in pieces])
+            results = await all_of(self._solve(piece) for piece in pieces)
+            return await self._together(names, pieces[0].plan, results)
         except CrozeError as error:
-            raise _named(error, name, self._plans) from None
+            raise _named(error, name, self._pieces) from None
 
-    async def _solve(self, name: str) -> TargetResult:
-        plan = self._plans[name]
-        show = self._shows(name)
-        bases = self._bases[name]
-        for base, attrs in bases.items():
-            _link(plan, base, attrs, await self._stages[base].answer())
-        is_linked = bool(bases) or name in self._users
-        work = self._work(name) if is_linked else None
-        solved = await self._client.solve(plan, show, work=work)
+    async def _solve(self, piece: _Piece) -> TargetResult:
+        show = self._shows(piece.target)
+        for base, attrs in piece.bases.items():
+            answer = await self._stages[piece.on(base)].answer()
+            links.link(piece.plan, base, attrs, answer)
+        is_linked = bool(piece.bases) or piece.key in self._users
+        work = self._work(piece) if is_linked else None
+        client, plan = piece.node.client, piece.plan
+        solved = await client.solve(plan, by_our_clock(show), work=work)
         told: dict[str, object] = {}
         if self._provenance and not plan.internal:
-            told = await recorded_provenance(self._client, solved.ref, show)
-        return TargetResult(BuildResult(solved.ref, solved.exporter_response), told)
+            told = await recorded_provenance(client, solved.ref, show)
+        known_as = history_ref(piece.node.builder, plan, solved.ref)
+        result = BuildResult(solved.ref, solved.exporter_response, history_ref=known_as)
+        return TargetResult(result, told)
 
-    def _work(self, name: str) -> Work:
+    async def _together(
+        self, names: tuple[str, ...], plan: SolvePlan, results: Sequence[TargetResult]
+    ) -> TargetResult:
+        """buildx's answer for a build over several nodes: what was pushed, or the first node's."""
+        from croze.progress.own import own_step
+
+        if not names or self._merge is None:
+            return results[0]
+        with own_step(f"merging manifest list {','.join(names)}", self._display.update):
+            responses = [each.result.response for each in results]
+            image = parts.together(names, plan, responses)
+            if image is None:
+                return results[0]
+            digest = await self._merge(image)
+        return TargetResult(BuildResult(results[0].result.ref, {parts.DIGEST: digest}))
+
+    def _work(self, piece: _Piece) -> Work:
         """A target that others are built on, or that is built on others: each has its own session
         at work on what they share, so a base is done before its users begin, and stays until they
         are done."""
-        own = self._stages[name]
-        bases = [self._stages[each] for each in self._bases[name]]
-        users = [self._stages[each] for each in self._users.get(name, ())]
+        own = self._stages[piece.key]
+        bases = [self._stages[piece.on(each)] for each in piece.bases]
+        users = [self._stages[each.key] for each in self._users.get(piece.key, ())]
 
         async def work(bridge: Bridge) -> gateway_pb2.Result:
             result = await bridge.ask_frontend()
@@ -150,7 +221,7 @@ class _Targets:
         return work
 
     def _shows(self, name: str) -> Show:
-        if len(self._plans) == 1:
+        if len(self._pieces) == 1:
             return self._display.update
 
         def show(status: control_pb2.StatusResponse) -> None:
@@ -166,43 +237,6 @@ class _Targets:
         return show
 
 
-class _Stages:
-    """How far a linked target is: its frontend has answered, all is done that the answer is made
-    of, and so it is for all who use it. (Failures cancel whoever waits.)"""
-
-    def __init__(self) -> None:
-        self._answer: gateway_pb2.Result | None = None
-        self._answered = asyncio.Event()
-        self.evaluated = asyncio.Event()
-        self.completed = asyncio.Event()
-
-    def give(self, result: gateway_pb2.Result) -> None:
-        self._answer = result
-        self._answered.set()
-
-    async def answer(self) -> gateway_pb2.Result:
-        await self._answered.wait()
-        assert self._answer is not None
-        return self._answer
-
-
 def prefixed(target: str, name: str) -> str:
     """A step's name with its target's."""
     return f"[{target} {name[1:]}" if name.startswith("[") else f"[{target}] {name}"
-
-
-def _links(plan: SolvePlan) -> dict[str, list[str]]:
-    """Attributes by the target whose result they stand for."""
-    found: dict[str, list[str]] = {}
-    for key, value in sorted(plan.frontend_attrs.items()):
-        if key.startswith("context:") and value.startswith(_LINK):
-            found.setdefault(value.removeprefix(_LINK), []).append(key)
-    return found
-
-
-def _link(plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Result) -> None:
-    for attr in attrs:
-        del plan.frontend_attrs[attr]
-    found, inputs = inputs_of(target, result, attrs)
-    plan.frontend_attrs.update(found)
-    plan.frontend_inputs.update(inputs)

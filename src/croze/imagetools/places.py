@@ -17,7 +17,7 @@ from croze.imagetools.location import LayoutLocation, Location
 from croze.imagetools.registry_place import RegistryPlace
 from croze.registry.client import Registry
 from croze.registry.credentials import Login, Token
-from croze.registry.hosts import RegistryConfig
+from croze.registry.hosts import INSECURE, RegistryConfig
 from croze.session.logins import Logins
 
 CONFIG_FILE = "buildkitd.toml"
@@ -42,13 +42,17 @@ class Places:
 
 
 @asynccontextmanager
-async def opened(builder_files: Mapping[str, bytes]) -> AsyncIterator[Places]:
-    """Closed at the end. `builder_files` are what the builder's daemon was configured with."""
+async def opened(
+    builder_files: Mapping[str, bytes], insecure: Sequence[str] = ()
+) -> AsyncIterator[Places]:
+    """Closed at the end. `builder_files` are what the builder's daemon was configured with;
+    `insecure` are hosts that need not prove who they are."""
     with temporary_directory(prefix="croze-imagetools-") as name:
         folder = Path(name)
         blobs = folder / "blobs"
         blobs.mkdir()
-        places = Places(registries(builder_files, folder / "config"), blobs)
+        configs = registries(builder_files, folder / "config")
+        places = Places(configs | dict.fromkeys(insecure, INSECURE), blobs)
         try:
             yield places
         finally:

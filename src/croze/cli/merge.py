@@ -1,0 +1,63 @@
+"""The parts that several nodes have pushed by digest, put up under their names as one image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from croze.cli.imagetools.builder_files import builder_files
+from croze.client.flags_csv import is_true
+from croze.client.parts import Merge, Together
+from croze.image.annotations import AnnotationKey, parse_key
+from croze.imagetools import create, sources
+from croze.imagetools import location as locations
+from croze.imagetools.create import Request
+from croze.imagetools.location import Location, RegistryLocation
+from croze.imagetools.places import opened
+from croze.imagetools.sources import Source
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+
+def merging(common: Common) -> Merge:
+    """With the registries that the builder's first node was configured with."""
+
+    async def merge(image: Together) -> str:
+        targets = [locations.parse(name) for name in image.names]
+        found = [sources.parse(json.dumps(part)) for part in image.parts]
+        here = [Source(one.text, targets[0], one.wanted) for one in found]
+        here = [
+            Source(one.text, locations.of_repository(targets[0], one.wanted.digest), one.wanted)
+            for one in here
+        ]
+        request = Request(here, targets, _annotations(image), (), prefer_index=False)
+        async with opened(builder_files(common), _insecure(image, targets)) as places:
+            made = await create.make(request, places)
+            await create.publish(made, targets, places, _silently)
+        return made.image.descriptor.digest
+
+    return merge
+
+
+def _insecure(image: Together, targets: list[Location]) -> list[str]:
+    if not is_true(image.attrs, "registry.insecure"):
+        return []
+    return [one.ref.domain for one in targets if isinstance(one, RegistryLocation)]
+
+
+def _annotations(image: Together) -> dict[AnnotationKey, str]:
+    """Those of the list itself and of its entries: the nodes have seen to the others."""
+    found = ((parse_key(name), value) for name, value in image.attrs.items())
+    return {
+        key: value
+        for key, value in found
+        if key is not None and key.type in ("index", "manifest-descriptor")
+    }
+
+
+@contextmanager
+def _silently(_name: str) -> Iterator[Callable[[str], None]]:
+    yield lambda _line: None

@@ -1,0 +1,114 @@
+"""Builds with a builder of several nodes: which of them build what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from croze.builders.model import parse_platforms
+from croze.builders.parting import parse_choice
+from croze.cli.build import client_builder
+from croze.cli.merge import merging
+from croze.cli.remember import ONLY, remembered
+from croze.client.build import BuildResult, clear_files, met, run_build, write_files
+from croze.client.links import LINK
+from croze.client.options import BuildOptions, call_name
+from croze.client.parts import Node, Part, parted
+from croze.client.targets import TargetResult, build_targets
+from croze.drivers.parting import Nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from croze.cli.common import Common
+    from croze.cli.daemon import Reach
+    from croze.progress.display import Display
+
+CHOICE = "CROZE_NODE_CHOICE"
+
+
+async def build_parted(
+    there: Sequence[Reach],
+    options: BuildOptions,
+    display: Display,
+    common: Common,
+    on_close: Callable[[Display], None],
+) -> BuildResult:
+    """One build on the nodes that its platforms ask for; its files are written."""
+    async with _opened(there) as nodes:
+        wanted = parse_platforms(tuple(options.platforms))
+        shares = (await nodes.shares({ONLY: wanted}))[ONLY]
+        clients = await nodes.clients([share.node for share in shares])
+        if len(shares) == 1:
+            node = shares[0].node
+            options = remembered(options, there[node])
+            builder = client_builder(there[node])
+            client = clients[node]
+            return await run_build(client, options, display, builder=builder, on_close=on_close)
+        clear_files(options)
+        parts = []
+        for share in shares:
+            options = remembered(options, there[share.node])
+            builder = client_builder(there[share.node])
+            asked = await met(clients[share.node], builder, options)
+            parts.append((Node(clients[share.node], asked or builder), share.platforms))
+        results = await build_targets(
+            {ONLY: await parted(options, parts)},
+            display,
+            merge=merging(common),
+            provenance=bool(options.metadata_file) and not call_name(options.call),
+            on_close=on_close,
+            bake=False,
+        )
+    result = replace(results[ONLY].result, warnings=tuple(display.warnings))
+    write_files(options, result, results[ONLY].provenance)
+    return result
+
+
+async def build_all(
+    there: Sequence[Reach],
+    builds: Mapping[str, BuildOptions],
+    display: Display,
+    common: Common,
+    on_close: Callable[[Display], None],
+    *,
+    provenance: bool,
+) -> dict[str, TargetResult]:
+    """Targets on the nodes of a builder, of which there may be but one."""
+    wanted = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
+    async with _opened(there) as nodes:
+        shares = await nodes.shares(wanted, linked(builds))
+        chosen = sorted({share.node for its in shares.values() for share in its})
+        clients = await nodes.clients(chosen)
+        known = {node: Node(clients[node], client_builder(there[node])) for node in chosen}
+        parts: dict[str, Sequence[Part]] = {}
+        for name, options in builds.items():
+            for share in shares[name]:
+                options = remembered(options, there[share.node], name)
+            its = [(known[share.node], share.platforms) for share in shares[name]]
+            parts[name] = await parted(options, its)
+        return await build_targets(
+            parts, display, merge=merging(common), provenance=provenance, on_close=on_close
+        )
+
+
+def linked(builds: Mapping[str, BuildOptions]) -> list[list[str]]:
+    """Targets that are built on one another, whichever way, in groups."""
+    group_of = {name: name for name in builds}
+    for name, options in builds.items():
+        contexts = options.build_contexts
+        values = contexts.values() if isinstance(contexts, Mapping) else ()
+        for base in (v.removeprefix(LINK) for v in values if v.startswith(LINK)):
+            if base in group_of:
+                old, new = group_of[name], group_of[base]
+                group_of = {each: new if at == old else at for each, at in group_of.items()}
+    groups: dict[str, list[str]] = {}
+    for name, group in group_of.items():
+        groups.setdefault(group, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _opened(there: Sequence[Reach]) -> Nodes:
+    return Nodes([each.offer for each in there], parse_choice(os.environ.get(CHOICE, "")))

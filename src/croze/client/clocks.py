@@ -1,0 +1,53 @@
+"""Another machine's times as this machine's clock would have shown them.
+
+Source: buildx `util/progress/reset.go`: the first step that starts has started now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from croze.api import control_pb2
+
+Show = Callable[[control_pb2.StatusResponse], None]
+
+
+def by_our_clock(show: Show) -> Show:
+    """Passes status on with its times moved by what the clocks differ."""
+    made_ns = time.time_ns()
+    ahead_ns: int | None = None
+
+    def moved(status: control_pb2.StatusResponse) -> None:
+        nonlocal ahead_ns
+        if ahead_ns is None:
+            started = [v.started for v in status.vertexes if v.HasField("started")]
+            if not started:
+                show(status)
+                return
+            ahead_ns = started[-1].ToNanoseconds() - made_ns
+        show(_moved(status, ahead_ns))
+
+    return moved
+
+
+def _moved(status: control_pb2.StatusResponse, by_ns: int) -> control_pb2.StatusResponse:
+    found = control_pb2.StatusResponse()
+    found.CopyFrom(status)
+    for vertex in found.vertexes:
+        _move(vertex.started, vertex.HasField("started"), by_ns)
+        _move(vertex.completed, vertex.HasField("completed"), by_ns)
+    for each in found.statuses:
+        _move(each.started, each.HasField("started"), by_ns)
+        _move(each.completed, each.HasField("completed"), by_ns)
+        _move(each.timestamp, each.HasField("timestamp"), by_ns)
+    for line in found.logs:
+        _move(line.timestamp, line.HasField("timestamp"), by_ns)
+    return found
+
+
+def _move(at: Timestamp, there: bool, by_ns: int) -> None:
+    if there:
+        at.FromNanoseconds(at.ToNanoseconds() - by_ns)

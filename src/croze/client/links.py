@@ -1,0 +1,49 @@
+"""What targets give to those that are built on them, while their builds are held open."""
+
+from __future__ import annotations
+
+import asyncio
+
+from croze.api import gateway_pb2
+from croze.client.held import inputs_of
+from croze.client.plan import SolvePlan
+
+LINK = "target:"
+
+
+class Stages:
+    """How far a linked target is on one node: its frontend has answered, all is done that the
+    answer is made of, and so it is for all who use it. (Failures cancel whoever waits.)"""
+
+    def __init__(self) -> None:
+        self._answer: gateway_pb2.Result | None = None
+        self._answered = asyncio.Event()
+        self.evaluated = asyncio.Event()
+        self.completed = asyncio.Event()
+
+    def give(self, result: gateway_pb2.Result) -> None:
+        self._answer = result
+        self._answered.set()
+
+    async def answer(self) -> gateway_pb2.Result:
+        await self._answered.wait()
+        assert self._answer is not None
+        return self._answer
+
+
+def links(plan: SolvePlan) -> dict[str, list[str]]:
+    """Attributes by the target whose result they stand for."""
+    found: dict[str, list[str]] = {}
+    for key, value in sorted(plan.frontend_attrs.items()):
+        if key.startswith("context:") and value.startswith(LINK):
+            found.setdefault(value.removeprefix(LINK), []).append(key)
+    return found
+
+
+def link(plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Result) -> None:
+    """Build on another target's result where the attributes name it."""
+    for attr in attrs:
+        del plan.frontend_attrs[attr]
+    found, inputs = inputs_of(target, result, attrs)
+    plan.frontend_attrs.update(found)
+    plan.frontend_inputs.update(inputs)

@@ -1,0 +1,128 @@
+"""The nodes of one builder at work together: booted and dialled when they are needed, asked what
+they can build, and given their shares."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from croze.aio.parallel import all_of
+from croze.builders import parting
+from croze.builders.parting import Share
+from croze.errors import Unsupported
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+
+if TYPE_CHECKING:
+    from croze.client.connect import Client, Dial
+
+Wanted = Mapping[str, Sequence[Platform]]
+"""The platforms of each target."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A node that may build. `fixed` are the platforms that the user gave it."""
+
+    dial: Dial
+    fixed: tuple[Platform, ...] = ()
+    boot: Callable[[], Awaitable[None]] | None = None
+    """To be called first, if there is something to be called."""
+
+
+class Nodes:
+    """An async context manager; connections end with it. All raise `errors.CrozeError`."""
+
+    def __init__(self, offers: Sequence[Offer], choice: str = parting.FIRST) -> None:
+        self._offers = offers
+        self._choice = choice
+        self._clients: dict[int, Client] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Nodes:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def clients(self, nodes: Collection[int]) -> dict[int, Client]:
+        """Of these nodes, booted at once. To be called by the task that entered."""
+        missing = [node for node in dict.fromkeys(nodes) if node not in self._clients]
+        boots = (self._offers[node].boot for node in missing)
+        await all_of(boot() for boot in boots if boot is not None)
+        for node in missing:
+            self._clients[node] = await self._stack.enter_async_context(self._offers[node].dial())
+        return {node: self._clients[node] for node in nodes}
+
+    async def shares(
+        self, wanted: Wanted, together: Sequence[Collection[str]] = ()
+    ) -> dict[str, list[Share]]:
+        """What is built where, by target. Targets `together` weigh on nodes as one, so that those
+        which are built on one another come to the same nodes."""
+        least_loaded = self._choice == parting.LEAST_LOADED
+        found = None if least_loaded else self._by_fixed(wanted)
+        if found is not None:
+            return found
+        clients = await self.clients(range(len(self._offers)))
+        offered = await all_of(self._offered(node, clients[node]) for node in clients)
+        if not least_loaded:
+            return {name: parting.by_all(offered, its) for name, its in wanted.items()}
+        loads = await all_of(running_builds(clients[node]) for node in clients)
+        return _weighed(offered, wanted, together, loads)
+
+    def _by_fixed(self, wanted: Wanted) -> dict[str, list[Share]] | None:
+        fixed = [offer.fixed for offer in self._offers]
+        found = {name: parting.by_fixed(fixed, its) for name, its in wanted.items()}
+        known = {name: shares for name, shares in found.items() if shares is not None}
+        return known if len(known) == len(found) else None
+
+    async def _offered(self, node: int, client: Client) -> list[Platform]:
+        found = {
+            platforms.format_all(platform): platform
+            for worker in await client.workers()
+            for platform in (
+                platforms.normalize(
+                    Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
+                )
+                for p in worker.platforms
+            )
+        }
+        return [*self._offers[node].fixed, *found.values()]
+
+
+async def running_builds(client: Client) -> int:
+    """How many builds a daemon is at; 0 from one that keeps no records."""
+    from croze.api import control_pb2
+
+    request = control_pb2.BuildHistoryRequest(ActiveOnly=True, EarlyExit=True)
+    try:
+        return len([event async for event in client.history(request)])
+    except Unsupported:
+        return 0
+
+
+def _weighed(
+    offered: parting.Offered,
+    wanted: Wanted,
+    together: Sequence[Collection[str]],
+    loads: Sequence[int],
+) -> dict[str, list[Share]]:
+    """Each group of targets goes to the idlest nodes, and counts as a build of theirs then."""
+    now = list(loads)
+    grouped = {name for group in together for name in group}
+    groups = [*together, *([name] for name in wanted if name not in grouped)]
+    found: dict[str, list[Share]] = {}
+    for group in groups:
+        shares = {name: parting.by_all(offered, wanted[name], now) for name in group}
+        for node in {share.node for parts in shares.values() for share in parts}:
+            now[node] += 1
+        found.update(shares)
+    return found
