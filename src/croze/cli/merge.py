@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from croze.cli.imagetools.builder_files import builder_files
-from croze.client.flags_csv import is_true
+from croze.client.flags_pairs import is_true
 from croze.client.parts import Merge, Together
 from croze.image.annotations import AnnotationKey, parse_key
 from croze.imagetools import create, sources
