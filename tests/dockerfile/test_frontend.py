@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import pytest
 
 from croze import llb
 from croze.dockerfile.frontend import Syntax, build
-from croze.dockerfile.resolver import FrontendResult
+from croze.dockerfile.resolver import FrontendResult, ReplacedImage
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,
@@ -183,6 +184,53 @@ async def test_bad_named_contexts(value: str, message: str) -> None:
     with pytest.raises(CrozeError) as caught:
         await build({"context:base": value}, world("FROM base\n"))
     assert str(caught.value) == message
+
+
+@dataclass
+class Circle(World):
+    """Its policies put one image in another's place, for ever."""
+
+    asked: list[str] = field(default_factory=list)
+
+    async def resolve_image(self, ref: str, **rest: object) -> NoReturn:
+        self.asked.append(ref)
+        raise ReplacedImage("replaced", identifier="docker-image://other")
+
+
+async def test_replacements_come_to_an_end() -> None:
+    circle = Circle(b"FROM base\n", "dockerfile", "Dockerfile", {})
+    with pytest.raises(CrozeError) as caught:
+        await build({"context:base": "docker-image://first"}, circle)
+    assert str(caught.value) == (
+        "context recursion limit exceeded; this may indicate a cycle in the provided source "
+        "policies: docker-image://other"
+    )
+    assert circle.asked == ["docker.io/library/first:latest"] + 10 * [
+        "docker.io/library/other:latest"
+    ]
+
+
+async def test_a_context_that_names_itself_is_the_image() -> None:
+    result = await build({"context:alpine": "docker-image://alpine"}, world("FROM alpine\n"))
+    assert [s.identifier for s in llb.source_ops(result.definitions[""])] == [
+        "docker-image://docker.io/library/alpine:latest"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("context", "identifier"),
+    [
+        ("docker-image://files:1", "docker-image://docker.io/library/files:1"),
+        (
+            f"oci-layout://store@sha256:{'0' * 64}",
+            f"oci-layout://docker.io/library/context@sha256:{'0' * 64}",
+        ),
+    ],
+)
+async def test_an_image_as_main_context(context: str, identifier: str) -> None:
+    seen = world("FROM scratch\nCOPY input.txt /\n")
+    result = await build({"context": context, "dockerfilekey": "dockerfile"}, seen)
+    assert [s.identifier for s in llb.source_ops(result.definitions[""])] == [identifier]
 
 
 async def test_an_input_as_context() -> None:

@@ -303,6 +303,24 @@ RUN --mount=from=pulled,target=/m test -f /m/bin/busybox
     assert "[context dirs] load from client" in said
 
 
+def test_images_as_main_context(desk: Sandbox, local_registry: str, tmp_path: Path) -> None:
+    """The Dockerfile may be in it, or be the client's own."""
+    files = {"Dockerfile": "FROM scratch\nCOPY which /\n", "which": "image\n"}
+    copied = desk.context("files", {**files, "all.Dockerfile": "FROM scratch\nCOPY . /\n"})
+    image, layout = f"{local_registry}/contexts/files:1", tmp_path / "layout"
+    outputs = [f"-otype=image,name={image},push=true", f"-otype=oci,tar=false,dest={layout}"]
+    desk.croze("build", *outputs, "-f", copied / "all.Dockerfile", copied)
+    own = tmp_path / "Dockerfile"
+    own.write_text("FROM scratch\nCOPY which /own\n")
+    for number, context in enumerate((f"docker-image://{image}", f"oci-layout://{layout}")):
+        out = output(desk, tmp_path / f"{number}", context)
+        assert (out / "which").read_text() == "image\n"
+        out = output(desk, tmp_path / f"own{number}", "-f", own, context)
+        assert (out / "own").read_text() == "image\n"
+    done = desk.croze("build", "oci-layout:///nowhere", check=False)
+    assert 'oci-layout reference "oci-layout:///nowhere" could not be resolved' in done.stderr
+
+
 def test_an_image_replaced_by_a_context(desk: Sandbox, busybox: Path, tmp_path: Path) -> None:
     """A named context brings its image config and its triggers."""
     parent = "FROM base\nENV KEPT=yes\nUSER app\nONBUILD RUN echo fired > /tmp/fired\n"

@@ -96,7 +96,9 @@ class _Loader:
             self._from_stdin()
         elif os.path.isdir(context):
             self._from_dir(context)
-        elif is_remote(context):
+        elif context.startswith("oci-layout://"):
+            self._from_remote(self._layout(context))
+        elif context.startswith("docker-image://") or is_remote(context):
             self._from_remote(context)
         else:
             message = f'unable to prepare context: path "{context}" not found'

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from croze.api import ops_pb2
+from croze.dockerfile.image_contexts import IMAGE, LAYOUT, ImageContexts
 from croze.dockerfile.options import Options
 from croze.dockerfile.resolver import Resolver
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
@@ -132,6 +133,8 @@ class Contexts:
             main = self._git_context(main, git, address)
         elif _HTTP.match(address):
             main = await self._http_context(main, address)
+        elif address.startswith((IMAGE, LAYOUT)):
+            main = await self._image_context(main, address)
         else:
             main = await self._input_context(main, forced)
         return self._narrowed(main, forced)
@@ -152,6 +155,16 @@ class Contexts:
             return MainContext(CONTEXT, main.dockerfile_name, state, state, state)
         unpacked = scratch().file(copy(state, f"/{CONTEXT}", "/", CopyOptions(unpack=True)))
         return MainContext(main.filename, main.dockerfile_name, unpacked, unpacked, state)
+
+    async def _image_context(self, main: MainContext, address: str) -> MainContext:
+        """What BuildKit has for named contexts alone."""
+        mode, label = self.options.resolve_mode, internal_name("build context")
+        images = ImageContexts(self.resolver, label, CONTEXT, resolve_mode=mode)
+        if address.startswith(IMAGE):
+            state, _ = await images.load_image(address.removeprefix(IMAGE))
+        else:
+            state, _ = await images.load_layout(address.removeprefix(LAYOUT))
+        return MainContext(main.filename, main.dockerfile_name, state, state)
 
     async def _input_context(self, main: MainContext, forced: bool) -> MainContext:
         inputs = await self.inputs()

@@ -6,26 +6,23 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from croze.dockerfile.contexts import IGNORE_FILENAME, Contexts, git_context_state
-from croze.dockerfile.image_json import input_config, parse_config
-from croze.dockerfile.resolver import OciStore, ReplacedImage
+from croze.dockerfile.image_contexts import ImageContexts, Loaded
+from croze.dockerfile.image_json import input_config
+from croze.dockerfile.resolver import ReplacedImage
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
 from croze.image import platform as platforms
 from croze.image import reference
-from croze.image.config import ImageConfig
 from croze.image.platform import Platform
 from croze.llb.definition import definition_to_state
 from croze.llb.gitref import parse_git_ref
 from croze.llb.graph import Deferred, Output
-from croze.llb.source import http, image, local, oci_layout
-from croze.llb.state import State, scratch
-from croze.quote import quote
+from croze.llb.source import http, local
+from croze.llb.state import State
 
 FollowPaths = Callable[[], Sequence[str]]
-Loaded = tuple[State, ImageConfig | None]
+MAX_REPLACED = 10
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,14 @@ class NamedContext:
     resolve_mode: str
     follow_paths: FollowPaths | None
 
-    async def load(self) -> Loaded:
-        """Its files, and the config where it is an image. Raises `CrozeError`."""
+    async def load(self, replaced: int = 0) -> Loaded:
+        """Its files, and the config where it is an image. `replaced`: how often policies have put
+        something else in its place. Raises `CrozeError`."""
+        if replaced > MAX_REPLACED:
+            raise InvalidRequest(
+                "context recursion limit exceeded; this may indicate a cycle in the provided "
+                f"source policies: {self.value}"
+            )
         scheme, colon, rest = self.value.partition(":")
         if not colon:
             raise InvalidRequest(f"invalid context specifier {self.value} for {self.key}")
@@ -49,40 +52,32 @@ class NamedContext:
             scheme = "git"
         match scheme:
             case "docker-image":
-                return await self._load_image(rest.removeprefix("//"))
+                return await self._load_image(rest.removeprefix("//"), replaced)
             case "git":
                 return self._load_git(), None
             case "http" | "https":
                 return self._load_http(), None
             case "oci-layout":
-                return await self._load_oci(rest.removeprefix("//"))
+                return await self._images.load_layout(rest.removeprefix("//"))
             case "local":
                 return await self._load_local(rest), None
             case "input":
                 return await self._load_input(rest)
         raise InvalidRequest(f"unsupported context source {scheme} for {self.key}")
 
-    async def _load_image(self, ref: str) -> Loaded:
-        if ref == "scratch":
-            return scratch(), None
+    @property
+    def _images(self) -> ImageContexts:
+        resolver, label = self.contexts.resolver, f"[context {self.key}]"
+        return ImageContexts(resolver, label, self.name, self.platform, self.resolve_mode)
+
+    async def _load_image(self, ref: str, replaced: int) -> Loaded:
         try:
-            found = await self.contexts.resolver.resolve_image(
-                reference.normalize(ref),
-                platform=self.platform,
-                mode=self.resolve_mode,
-                log_name=f"[context {self.key}] load metadata for {ref}",
-            )
-        except ReplacedImage as replaced:
-            scheme, _, rest = replaced.identifier.partition("://")
+            return await self._images.load_image(ref)
+        except ReplacedImage as other:
+            scheme, _, rest = other.identifier.partition("://")
             slashes = "" if scheme in ("local", "input") else "//"
-            return await dataclasses.replace(self, value=f"{scheme}:{slashes}{rest}").load()
-        config = parse_config(found.config)
-        name = f"[context {self.key}] {ref}"
-        if self.platform is not None:
-            state = image(found.ref, name=name, platform=self.platform)
-        else:
-            state = image(found.ref, name=name)
-        return state.with_image_config(config), undated(config)
+            again = dataclasses.replace(self, value=f"{scheme}:{slashes}{rest}")
+            return await again.load(replaced + 1)
 
     def _load_git(self) -> State:
         git = parse_git_ref(self.value)
@@ -94,29 +89,6 @@ class NamedContext:
         if git := parse_git_ref(self.value):
             return git_context_state(git, self.value)
         return http(self.value, filename="context", name=f"[context {self.key}] {self.value}")
-
-    async def _load_oci(self, spec: str) -> Loaded:
-        store, digest = _parse_oci(spec)
-        session = self.contexts.resolver.session
-        # The store says where to look; what is shown is the context's own name.
-        ref = str(reference.parse(self.name).with_digest(digest))
-        found = await self.contexts.resolver.resolve_image(
-            ref,
-            platform=self.platform,
-            mode="",
-            log_name=f"[context {self.key}] load metadata for {ref}",
-            oci_store=OciStore(session, store),
-        )
-        try:
-            config = parse_config(found.config)
-        except CrozeError as err:
-            raise err.wrap("could not parse oci-layout image config") from None
-        name = f"[context {self.key}] OCI load from client"
-        if self.platform is not None:
-            state = oci_layout(ref, session=session, store=store, name=name, platform=self.platform)
-        else:
-            state = oci_layout(ref, session=session, store=store, name=name)
-        return state.with_image_config(config), config
 
     async def _load_local(self, directory: str) -> State:
         session = self.contexts.session_of(directory)
@@ -166,11 +138,6 @@ class NamedContext:
         return (state.with_image_config(config) if config is not None else state), config
 
 
-def undated(config: ImageConfig) -> ImageConfig:
-    """The config without its creation time: a new image is made later."""
-    return replace(config, created=None)
-
-
 def find_named(
     contexts: Contexts,
     name: str,
@@ -191,15 +158,3 @@ def find_named(
         if value is not None:
             return NamedContext(contexts, value, name, key, platform, resolve_mode, follow_paths)
     return None
-
-
-def _parse_oci(spec: str) -> tuple[str, str]:
-    """(store, digest) of `store[:tag]@digest`."""
-    try:
-        parsed = reference.parse(spec)
-    except CrozeError as err:
-        raise err.wrap(f"could not parse oci-layout reference {quote(spec)}") from None
-    name = spec.partition("@")[0]
-    if not parsed.digest:
-        raise InvalidRequest(f"oci-layout reference {quote(name)} has no digest")
-    return name.removesuffix(f":{parsed.tag}" if parsed.tag else ""), parsed.digest
