@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from croze.fs.apply import apply_layer
 from croze.fs.archive import unpack
@@ -42,21 +41,22 @@ def _check(folder: Path) -> list[str]:
         )
         lines = differences(members["plain"]["diff_id"], applied, "applied diff id")
         for kind, epoch in (("plain", None), ("rewritten", _EPOCH_S)):
+            target = Path(root, kind)
             layer = write_layer(
-                str(Path(root, kind)),
+                str(target),
                 str(upper),
                 overlay_lowers=[str(lower)],
                 compression="uncompressed",
                 epoch=epoch,
             )
-            lines += _unequal(members[kind], folder / members[kind]["tar"], layer, kind)
+            lines += differences(members[kind]["diff_id"], layer.diff_id, f"{kind} diff id")
+            lines += _unequal(folder / members[kind]["tar"], target, kind)
         return lines
 
 
-def _unequal(want: dict[str, Any], tar: Path, layer: Any, kind: str) -> list[str]:
-    lines = differences(want["diff_id"], layer.diff_id, f"{kind} diff id")
-    made, recorded = Path(layer.path).read_bytes(), tar.read_bytes()
-    if made != recorded:
-        at = next((i for i, (a, b) in enumerate(zip(made, recorded, strict=False)) if a != b), -1)
-        lines.append(f"{kind}: bytes differ from {at}; sizes {len(recorded)} and {len(made)}")
-    return lines
+def _unequal(tar: Path, written: Path, kind: str) -> list[str]:
+    made, recorded = written.read_bytes(), tar.read_bytes()
+    if made == recorded:
+        return []
+    at = next((i for i, (a, b) in enumerate(zip(made, recorded, strict=False)) if a != b), -1)
+    return [f"{kind}: bytes differ from {at}; sizes {len(recorded)} and {len(made)}"]
