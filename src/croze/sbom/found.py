@@ -8,6 +8,10 @@ from urllib.parse import quote
 import msgspec
 
 
+class Malformed(Exception):
+    """A database is none of its kind, or damaged."""
+
+
 class Package(msgspec.Struct, frozen=True):
     """`evidence`: the path of a file that came with the package, for which layer it is from.
     `source`: the file that tells of it."""

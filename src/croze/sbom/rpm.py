@@ -1,18 +1,27 @@
-"""rpm's packages, of its SQLite database (rpm 4.16 and later; header format: rpm's docs/manual)."""
+"""rpm's packages: headers (format: rpm's docs/manual) in a database of three kinds.
+
+SQLite since rpm 4.16, Berkeley DB before, ndb with SUSE's.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import struct
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
-from croze.sbom.found import Distribution, Package, purl
+from croze.sbom import berkeleydb, ndb
+from croze.sbom.found import Distribution, Malformed, Package, purl
 from croze.sbom.tree import FILES_TRIED, Tree
 
-DATABASES = ("var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite")
+_FOLDERS = ("var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")
+_SQLITE, _NDB, _BERKELEY = "rpmdb.sqlite", "Packages.db", "Packages"
+DATABASES = frozenset(
+    f"{folder}/{name}" for folder in _FOLDERS for name in (_SQLITE, _NDB, _BERKELEY)
+)
 _MAX_DATABASE_BYTES = 512 << 20
 _MAX_SECONDS = 20.0
 _MAX_ENTRIES = 1 << 16
@@ -26,14 +35,23 @@ Value = str | list[str] | list[int]
 
 
 def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Package]:
-    """A database that can't be read has none."""
-    with tempfile.NamedTemporaryFile(prefix="croze-rpm-") as copy:
-        tree.copy(path, copy.fileno(), _MAX_DATABASE_BYTES)
-        rows = _rows(copy.name)
-    for (data,) in rows:
-        header = parse_header(data) if isinstance(data, bytes) else {}
+    """A database that can't be read has none; of a damaged one those before the damage."""
+    for data in _headers(tree, path):
+        header = parse_header(data)
         if isinstance(header.get(_NAME), str) and header[_NAME] != "gpg-pubkey":
             yield _package(tree, path, header, distribution)
+
+
+def _headers(tree: Tree, path: str) -> Iterator[bytes]:
+    name = path.rpartition("/")[2]
+    if name == _SQLITE:
+        with tempfile.NamedTemporaryFile(prefix="croze-rpm-") as copy:
+            tree.copy(path, copy.fileno(), _MAX_DATABASE_BYTES)
+            yield from (data for (data,) in _rows(copy.name) if isinstance(data, bytes))
+    elif (fd := tree.open(path)) is not None:
+        with os.fdopen(fd, "rb") as file, suppress(Malformed):
+            size = min(os.fstat(fd).st_size, _MAX_DATABASE_BYTES)
+            yield from (ndb if name == _NDB else berkeleydb).values(file, size)
 
 
 def _rows(path: str) -> list[tuple[object]]:
