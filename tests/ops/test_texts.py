@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from croze.api import ops_pb2
-from croze.ops import gojson
+from croze.gotypes import messages
 from croze.ops.content import dedupe_paths
 from croze.ops.file_keys import has_wildcard
 
 
 def test_json_escapes() -> None:
     text = 'a<b>&"\\\n\x01\u2028é\U0001f600'
-    assert gojson.encode([text]).decode() == (
+    assert messages.encode([text]).decode() == (
         '["a\\u003cb\\u003e\\u0026\\"\\\\\\n\\u0001\\u2028é\U0001f600"]'
     )
 
@@ -22,12 +22,12 @@ def test_json_of_messages() -> None:
     owner.user.byID = 0
     owner.group.byName.name = "g"
     mkfile = ops_pb2.FileActionMkFile(path="/f", data=b"\xff", owner=owner, timestamp=-1)
-    assert gojson.encode(mkfile).decode() == (
+    assert messages.encode(mkfile).decode() == (
         '{"path":"/f","data":"/w==","owner":{"user":{"User":{}},'
         '"group":{"User":{"byName":{"name":"g"}}}},"timestamp":-1}'
     )
     build = ops_pb2.BuildOp(attrs={"b": "2", "a": "1"})
-    assert gojson.encode(build) == b'{"attrs":{"a":"1","b":"2"}}'
+    assert messages.encode(build) == b'{"attrs":{"a":"1","b":"2"}}'
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import msgspec
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
+from croze.gotypes import messages
 from croze.llb.marshal import digest_bytes, op_blobs
-from croze.ops import gojson
 
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bytes | None
 
@@ -81,7 +81,7 @@ def op_json(op: ops_pb2.Op) -> dict[str, object]:
     del found.inputs[:]
     if found.HasField("source"):
         _hide(found.source)
-    members = gojson.message(found)
+    members = messages.message(found)
     inner = members.pop("Op", {})
     if found.HasField("file"):
         inner["file"]["actions"] = [_action_json(action) for action in found.file.actions]
@@ -100,7 +100,7 @@ def _hide(source: ops_pb2.SourceOp) -> None:
 def _action_json(action: ops_pb2.FileAction) -> dict[str, object]:
     """Its indexes stand there even if they are 0."""
     name = action.WhichOneof("action")
-    chosen = gojson.message(action).get("Action", {}) if name in _FILE_ACTIONS else {}
+    chosen = messages.message(action).get("Action", {}) if name in _FILE_ACTIONS else {}
     return {
         "input": action.input,
         "secondaryInput": action.secondaryInput,
@@ -111,7 +111,7 @@ def _action_json(action: ops_pb2.FileAction) -> dict[str, object]:
 
 def in_order(value: object) -> msgspec.Raw:
     """JSON whose members keep their order."""
-    return msgspec.Raw(gojson.encode(value))
+    return msgspec.Raw(messages.encode(value))
 
 
 def through_map(value: object) -> object:

@@ -14,15 +14,24 @@ if TYPE_CHECKING:
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """`verify`: read everything that the store holds and compare it with what it should be."""
-    flags = Flags("croze debug", "Look into the daemon and its store", "verify|info")
-    flags.add_argument("what", metavar="verify|info", nargs="?")
-    what = flags.read(argv, common).what
+    """`verify`: read everything that the store holds and compare it with what it should be.
+    `replay`: draw a build that `--progress=rawjson` recorded."""
+    usage = "verify|info|replay [FILE | -]"
+    flags = Flags("croze debug", "Look into the daemon and its store", usage)
+    flags.text("--progress", help="How replay draws: auto, plain, rawjson, tty")
+    flags.add_argument("what", metavar="verify|info|replay", nargs="?")
+    flags.add_argument("file", metavar="FILE", nargs="?")
+    read = flags.read(argv, common)
+    what = read.what
+    if what == "replay":
+        return replay(read.file or "-", read.progress)
+    if read.file or read.progress:
+        raise UsageError("only replay takes a file and --progress", "croze debug")
     if what == "verify":
         return verify(common)
     if what == "info":
         return info(common)
-    raise UsageError("'croze debug' requires verify or info", "croze debug")
+    raise UsageError("'croze debug' requires verify, info or replay", "croze debug")
 
 
 def verify(common: Common) -> int:
@@ -53,4 +62,23 @@ def info(common: Common) -> int:
         return "\n".join(lines)
 
     print(with_client(common, ask))
+    return 0
+
+
+def replay(path: str, progress: str) -> int:
+    """Draw what a build said, at once, and as it comes from standard input."""
+    import sys
+
+    from croze.cli.build import progress_mode
+    from croze.progress.display import make_display
+    from croze.progress.recorded import read
+
+    mode = progress_mode(progress, command="croze debug replay")
+    with sys.stdin.buffer if path == "-" else open(path, "rb") as file:
+        display = make_display(mode, sys.stderr.buffer)
+        try:
+            for status in read(file, path):
+                display.update(status)
+        finally:
+            display.close()
     return 0

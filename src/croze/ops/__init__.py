@@ -2,5 +2,6 @@
 
 Each says how it is cached (`cache_map`) and does the work (`execute`). `load` makes vertices of a
 definition, `resolver` gives a vertex its op, `services` is what the daemon wires for all of them,
-`results` what they make. Cache keys are in `exec_keys` and `file_keys`, on `gojson` and `content`.
+`results` what they make. Cache keys are in `exec_keys` and `file_keys`, on `content`
+and `gotypes.messages`.
 """

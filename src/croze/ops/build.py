@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.fs.root import open_beneath
-from croze.ops import gojson
+from croze.gotypes import messages
 from croze.ops.digests import digest
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
@@ -36,7 +36,7 @@ class BuildOp:
 
     async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         # The key really is named so in the text that is hashed.
-        text = gojson.encode({"Type": CACHE_TYPE, "Exec": self._op})
+        text = messages.encode({"Type": CACHE_TYPE, "Exec": self._op})
         return CacheMap(digest(text), inputs=(InputKeying(),) * self._input_count)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:

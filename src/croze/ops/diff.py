@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.ops import gojson
+from croze.gotypes import messages
 from croze.ops.digests import digest
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
@@ -25,7 +25,7 @@ class DiffOp:
         self._op = op
 
     async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        text = gojson.encode({"Type": CACHE_TYPE, "Diff": self._op})
+        text = messages.encode({"Type": CACHE_TYPE, "Diff": self._op})
         sides = sum(side.input != EMPTY for side in (self._op.lower, self._op.upper))
         return CacheMap(digest(text), inputs=(InputKeying(),) * sides)
 

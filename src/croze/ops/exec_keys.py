@@ -12,8 +12,8 @@ from google.protobuf import text_format
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.fs.checksum import Query
+from croze.gotypes import messages
 from croze.image.platform import Platform
-from croze.ops import gojson
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
 from croze.ops.digests import digest, joined
 from croze.ops.validate import EMPTY, ROOT, SKIP_OUTPUT
@@ -53,7 +53,7 @@ def key_json(exec_op: ops_pb2.ExecOp, platform: Platform) -> bytes:
         "OSVersion": platform.os_version,
         "OSFeatures": list(platform.os_features),
     }
-    return gojson.encode(value | {k: v for k, v in optional.items() if v})
+    return messages.encode(value | {k: v for k, v in optional.items() if v})
 
 
 def _is_default_cache(mount: ops_pb2.Mount) -> bool:

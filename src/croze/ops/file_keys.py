@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.fs.checksum import Query
-from croze.ops import gojson
+from croze.gotypes import messages
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
 from croze.ops.digests import digest, joined
 from croze.solver.contract import CacheMap, InputKeying
@@ -46,7 +46,7 @@ def key_json(actions: Actions, input_count: int) -> bytes:
     indexes = [[a.input, a.secondaryInput, a.output] for a in actions]
     if not _is_usual(indexes):
         value["indexes"] = indexes
-    return gojson.encode(value)
+    return messages.encode(value)
 
 
 def _action_json(action: ops_pb2.FileAction, input_count: int) -> bytes:
@@ -59,7 +59,7 @@ def _action_json(action: ops_pb2.FileAction, input_count: int) -> bytes:
         copy.CopyFrom(action.copy)
         copy.src = _base(copy.src)
         body = copy
-    return gojson.encode(body)
+    return messages.encode(body)
 
 
 def _copies_an_input(action: ops_pb2.FileAction, input_count: int) -> bool:

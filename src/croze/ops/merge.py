@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.api import ops_pb2
-from croze.ops import gojson
+from croze.gotypes import messages
 from croze.ops.digests import digest
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
@@ -22,7 +22,7 @@ class MergeOp:
         self._op = op
 
     async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        text = gojson.encode({"Type": CACHE_TYPE, "Merge": self._op})
+        text = messages.encode({"Type": CACHE_TYPE, "Merge": self._op})
         return CacheMap(digest(text), inputs=(InputKeying(),) * len(self._op.inputs))
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:

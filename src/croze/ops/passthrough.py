@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.ops import gojson
+from croze.gotypes import messages
 from croze.ops.digests import digest
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
 
@@ -21,7 +21,7 @@ class PassthroughOp:
         self._input_count = input_count
 
     async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        text = gojson.encode({"Type": CACHE_TYPE, "Passthrough": self._op})
+        text = messages.encode({"Type": CACHE_TYPE, "Passthrough": self._op})
         return CacheMap(digest(text), inputs=(InputKeying(),) * self._input_count)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:

@@ -6,19 +6,17 @@ The format is what Go's encoder makes of BuildKit's `client.SolveStatus`.
 from __future__ import annotations
 
 import base64
-import json
 from typing import TYPE_CHECKING, BinaryIO
 
+from croze.gotypes import messages
 from croze.progress import warnings
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from croze.api import control_pb2, ops_pb2
+    from croze.api import control_pb2
 
 Object = dict[str, object]
-
-_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 class RawJsonDisplay:
@@ -43,8 +41,7 @@ def encode(status: control_pb2.StatusResponse) -> str:
         logs=[_log(log) for log in status.logs],
         warnings=[warning_value(w) for w in status.warnings],
     )
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.translate(_ESCAPES)
+    return messages.encode(value).decode()
 
 
 def _filled(**values: object) -> Object:
@@ -118,23 +115,5 @@ def warning_value(warning: control_pb2.VertexWarning) -> Object:
         url=warning.url,
     )
     if warning.HasField("info"):
-        found["sourceInfo"] = _source(warning.info)
-    return found | _filled(range=[_range(where) for where in warning.ranges])
-
-
-def _source(info: ops_pb2.SourceInfo) -> Object:
-    found = _filled(filename=info.filename, data=_base64(info.data))
-    if info.HasField("definition"):
-        found["definition"] = _definition(info.definition)
-    return found | _filled(language=info.language)
-
-
-def _definition(definition: ops_pb2.Definition) -> Object:
-    return _filled(**{"def": [_base64(op) for op in getattr(definition, "def")]})
-
-
-def _range(where: ops_pb2.Range) -> Object:
-    return {
-        "start": _filled(line=where.start.line, character=where.start.character),
-        "end": _filled(line=where.end.line, character=where.end.character),
-    }
+        found["sourceInfo"] = messages.message(warning.info)
+    return found | _filled(range=[messages.message(where) for where in warning.ranges])

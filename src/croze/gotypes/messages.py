@@ -1,4 +1,4 @@
-"""Go's compact JSON of protobuf messages, byte for byte: what cache digests are made of.
+"""Go's compact JSON of protobuf messages, byte for byte: cache digests are made of it.
 
 Format: `encoding/json` on the structs of Go's protobuf generator. Fields in declaration order under
 their proto names; zero values, empty lists and missing messages left out; bytes as base64, enums
