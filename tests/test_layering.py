@@ -70,6 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "imagetools": {"client", "registry", "session", "image", "fs"},
     "bake": {"image", "llb"},
     "progress": {"api"},
+    "rego": set(),
     "sbom": {"fs"},
     "engineapi": {"store", "session", "export", "registry", "image", "api"},
     "daemon": {*BELOW_DAEMON.split(), "engineapi"},

@@ -9,6 +9,7 @@ What isn't UTF-8 is, in text and expression, U+FFFD, a character for each byte: 
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -94,20 +95,49 @@ class Expression:
         match = self._compiled.fullmatch(_encode(text))
         return Found(match) if match is not None else None
 
+    def find_all(self, text: str, most: int = -1) -> list[list[str]]:
+        """All matches, or the first few: each with its groups, the whole of it first."""
+        found = itertools.islice(self._matches(_encode(text)), most if most >= 0 else None)
+        return [
+            [(group or b"").decode() for group in (match[0], *match.groups())] for match in found
+        ]
+
+    def split(self, text: str) -> list[str]:
+        """What stands between the matches. An empty match at either end divides nothing."""
+        data = _encode(text)
+        out, last = [], 0
+        for match in self._matches(data):
+            begin, end = match.span()
+            if data and end == 0:
+                continue
+            out.append(data[last:begin].decode())
+            last = end
+            if begin == end == len(data):
+                return out
+        return [*out, data[last:].decode()]
+
     def replace(self, text: str, make: Callable[[Found], str]) -> str:
         """With all matches replaced. Right behind a match there is no empty one."""
         return b"".join(self._pieces(_encode(text), make)).decode()
 
     def _pieces(self, data: bytes, make: Callable[[Found], str]) -> Iterator[bytes]:
         last = 0
-        for match in self._compiled.finditer(data):
+        for match in self._matches(data):
             begin, end = match.span()
-            if begin == end == last and last > 0:
-                continue
             yield data[last:begin]
             yield _encode(make(Found(match)))
             last = end
         yield data[last:]
+
+    def _matches(self, data: bytes) -> Iterator[re.Match[bytes]]:
+        """Right behind a match there is no empty one."""
+        last = 0
+        for match in self._compiled.finditer(data):
+            begin, end = match.span()
+            if begin == end == last and last > 0:
+                continue
+            yield match
+            last = end
 
 
 def _encode(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Go's `Printf` for the verbs that templates use: %v %s %q %d %t %f %e %g %x %c %%."""
+"""Go's `Printf` for the verbs that templates use: %v %s %q %d %t %T %f %e %g %x %c %%."""
 
 from __future__ import annotations
 
@@ -48,13 +48,15 @@ def _padded(verb: re.Match[str], text: str) -> str:
 
 def _one(verb: re.Match[str], value: object) -> str:
     letter, digits = verb["verb"], verb["digits"]
-    if letter in "vs":
+    if letter == "v" or (letter == "s" and not isinstance(value, bool | int | float)):
         text = shown(value, top=False)
         return text[: int(digits or 0)] if digits is not None and letter == "s" else text
     if letter == "q" and isinstance(value, str):
         return quote(value)
     if letter == "t" and isinstance(value, bool):
         return shown(value)
+    if letter == "T":
+        return type_name(value)
     if isinstance(value, int) and not isinstance(value, bool):
         sign = "+" if "+" in verb["flags"] and value >= 0 else ""
         match letter:

@@ -1,0 +1,144 @@
+"""Texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from croze.gotypes.template.lexer import TemplateError
+from croze.gotypes.template.printf import printf
+from croze.rego.builtins.operands import array, integer, items, obj, small, string, strings
+from croze.rego.errors import FunctionError
+from croze.rego.values import Value, boolean, in_order, text, to_plain
+
+_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+)
+_SPACE += "\u2028\u2029\u202f\u205f\u3000"
+
+
+def on_text(function: Callable[[str], str]) -> Callable[[Value], Value]:
+    return lambda value: function(string(value))
+
+
+def on_texts(function: Callable[[str, str], Value]) -> Callable[[Value, Value], Value]:
+    return lambda left, right: function(string(left), string(right))
+
+
+def _listed(value: Value) -> list[str]:
+    return [value] if isinstance(value, str) else strings(value)
+
+
+def any_prefix(texts: Value, prefixes: Value) -> Value:
+    found = tuple(_listed(prefixes))
+    return boolean(any(each.startswith(found) for each in _listed(texts)))
+
+
+def any_suffix(texts: Value, suffixes: Value) -> Value:
+    found = tuple(_listed(suffixes))
+    return boolean(any(each.endswith(found) for each in _listed(texts)))
+
+
+def concat(by: Value, parts: Value) -> Value:
+    found = items(parts)
+    texts = strings(tuple(in_order(found)) if isinstance(found, frozenset) else found)
+    small(sum(map(len, texts)) + len(texts) * len(string(by)))
+    return string(by).join(texts)
+
+
+def index_of(text: str, part: str) -> Value:
+    return text.find(_not_empty(part))
+
+
+def index_of_all(text: str, part: str) -> Value:
+    _not_empty(part)
+    return tuple(at for at in range(len(text)) if text.startswith(part, at))
+
+
+def _not_empty(part: str) -> str:
+    if not part:
+        raise FunctionError("empty search character")
+    return part
+
+
+def substring(value: Value, begin: Value, length: Value) -> Value:
+    """To the end, if the length is negative."""
+    text, first, count = string(value), integer(begin), integer(length)
+    if first < 0:
+        raise FunctionError("negative offset")
+    return text[first:] if count < 0 else text[first : first + count]
+
+
+def split(text: str, by: str) -> Value:
+    return tuple(text.split(by) if by else text)
+
+
+def count_of(text: str, part: str) -> Value:
+    return text.count(part)
+
+
+def replace(value: Value, old: Value, new: Value) -> Value:
+    return _replaced(string(value), [(string(old), string(new))])
+
+
+def replace_n(patterns: Value, value: Value) -> Value:
+    """The first pattern that fits at a place, in the order of the patterns."""
+    pairs = [(string(key), string(each)) for key, each in obj(patterns).sorted_items()]
+    return _replaced(string(value), pairs)
+
+
+def _replaced(text: str, pairs: list[tuple[str, str]]) -> str:
+    if len(pairs) == 1:
+        old, new = pairs[0]
+        small(len(text) + (text.count(old) + 1) * len(new))
+        return text.replace(old, new)
+    out: list[str] = []
+    at = size = 0
+    while at < len(text):
+        old, new = next((p for p in pairs if p[0] and text.startswith(p[0], at)), ("", text[at]))
+        out.append(new)
+        size += len(new)
+        small(size)
+        at += len(old) or 1
+    return "".join(out)
+
+
+def trim(text: str, chars: str) -> Value:
+    return text.strip(chars) if chars else text
+
+
+def trim_left(text: str, chars: str) -> Value:
+    return text.lstrip(chars) if chars else text
+
+
+def trim_right(text: str, chars: str) -> Value:
+    return text.rstrip(chars) if chars else text
+
+
+def lower(text: str) -> str:
+    """Letter by letter, as Go does it."""
+    return "".join(low if len(low := char.lower()) == 1 else char for char in text)
+
+
+def upper(text: str) -> str:
+    return "".join(up if len(up := char.upper()) == 1 else char for char in text)
+
+
+def trim_space(text: str) -> str:
+    return text.strip(_SPACE)
+
+
+def sprintf(pattern: Value, values: Value) -> Value:
+    """Numbers and texts go in as they are, all else as Rego writes it."""
+    found = [each if isinstance(each, int | float | str) else text(each) for each in array(values)]
+    return printf(string(pattern), found)
+
+
+def render_template(template: Value, fields: Value) -> Value:
+    """Go's text/template."""
+    from croze.gotypes.template.evaluate import render
+
+    try:
+        made = render(string(template), to_plain(obj(fields)))
+    except TemplateError as error:
+        raise FunctionError(str(error)) from None
+    return made.replace("<no value>", "<undefined>")

@@ -1,0 +1,1 @@
+"""Modules become a tree of rules whose names are resolved and whose bodies are in order."""

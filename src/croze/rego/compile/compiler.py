@@ -1,0 +1,213 @@
+"""From modules to a tree of rules that can be evaluated."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from croze.rego.compile import names, safety
+from croze.rego.compile.flatten import Flattening
+from croze.rego.compile.tree import Node, absorb, conflicts, insert
+from croze.rego.errors import RECURSION, Problem, RegoError, raise_all
+from croze.rego.syntax import (
+    Branch,
+    Call,
+    Comprehension,
+    Every,
+    Expr,
+    Module,
+    Ref,
+    Rule,
+    Scalar,
+    Term,
+    Var,
+    present,
+    subterms,
+    terms_of,
+)
+
+MOST_TOLD = 10
+"""Of rules that need themselves."""
+Load = Callable[[tuple[str, ...], Module], Module | None]
+"""The module of an imported package, for one that wants it; None if there is none to load."""
+
+
+def with_imports(modules: Iterable[Module], load: Load) -> list[Module]:
+    """The modules, and those that they import. Raises what `load` does."""
+    found = list(modules)
+    for module in found:
+        for each in module.imports:
+            if each.path[0] == "data":
+                loaded = load(each.path[1:], module)
+                if loaded is not None and all(loaded.file != known.file for known in found):
+                    found.append(loaded)
+    return found
+
+
+def compiled(modules: Iterable[Module], functions: Mapping[str, int]) -> Node:
+    """The tree. Raises `RegoError`."""
+    try:
+        return _compiled(list(modules), functions)
+    except RecursionError:
+        raise RegoError("rego_compile_error: max recursion depth exceeded") from None
+
+
+def _compiled(modules: Sequence[Module], functions: Mapping[str, int]) -> Node:
+    defined: dict[tuple[str, ...], set[str]] = {}
+    for module in modules:
+        defined.setdefault(module.package, set()).update(rule.name[0] for rule in module.rules)
+    problems: list[Problem] = []
+    root = Node(())
+    for module in modules:
+        try:
+            seen = names.names_of(module, frozenset(defined[module.package]), functions)
+        except Problem as problem:
+            problems.append(problem)
+            continue
+        for rule in module.rules:
+            try:
+                insert(root, module.package, names.resolved(rule, seen))
+            except Problem as problem:
+                problems.append(problem)
+    problems.extend(conflicts(root))
+    raise_all(problems)
+    absorb(root)
+    _order(root, problems)
+    raise_all(problems)
+    problems.extend(_recursions(root))
+    raise_all(problems)
+    return root
+
+
+def _order(root: Node, problems: list[Problem]) -> None:
+    for node in root.below():
+        node.rules = [_ordered(rule, problems) for rule in node.rules]
+
+
+def _ordered(rule: Rule, problems: list[Problem]) -> Rule:
+    flattening = Flattening()
+    keys: list[Term] = []
+    key_bodies: list[Expr] = []
+    for key in rule.keys:
+        before, found = flattening.head(key)
+        keys.append(found)
+        key_bodies += before
+    element = rule.element
+    if element is not None:
+        before, element = flattening.head(element)
+        key_bodies += before
+    heads = [*keys, *([element] if element is not None else [])]
+    branches = []
+    for branch in rule.branches:
+        before, value = flattening.head(branch.value)
+        body = (*flattening.body(branch.body), *key_bodies, *before)
+        flat = Branch(value, body, branch.at)
+        branches.append(safety.ordered_branch(flat, heads, rule.args or (), problems))
+    return replace(rule, keys=tuple(keys), element=element, branches=tuple(branches))
+
+
+# -- rules that need themselves --
+
+
+def _recursions(root: Node) -> Iterator[Problem]:
+    uses = {node: set(_used(node, root)) for node in root.below() if node.rules}
+    for node in itertools.islice(_near_cycles(uses), MOST_TOLD):
+        cycle = _cycle(node, uses)
+        if cycle:
+            shown = " -> ".join(each.name for each in cycle)
+            message = f"rule {node.name} is recursive: {shown}"
+            yield Problem(RECURSION, message, node.rules[0].at)
+
+
+def _near_cycles(uses: Mapping[Node, set[Node]]) -> Iterator[Node]:
+    """The rules that use themselves, or rules that do: what is left when those that use nothing
+    any more are taken away, again and again."""
+    left = {node: len(used) for node, used in uses.items()}
+    users: dict[Node, list[Node]] = {}
+    for node, used in uses.items():
+        for each in used:
+            users.setdefault(each, []).append(node)
+    done = [node for node, count in left.items() if not count]
+    while done:
+        for user in users.get(done.pop(), ()):
+            left[user] -= 1
+            if not left[user]:
+                done.append(user)
+    return (node for node, count in left.items() if count)
+
+
+def _cycle(start: Node, uses: Mapping[Node, set[Node]]) -> list[Node]:
+    """The shortest way back to the start; empty if there is none."""
+    came: dict[Node, Node] = {}
+    level = [start]
+    while level:
+        following = []
+        for node in level:
+            for used in uses[node]:
+                if used is start:
+                    way = [start, node]
+                    while way[-1] is not start:
+                        way.append(came[way[-1]])
+                    return way[::-1] if len(way) > 2 else [start, start]
+                if used not in came:
+                    came[used] = node
+                    following.append(used)
+        level = following
+    return []
+
+
+def _used(node: Node, root: Node) -> Iterator[Node]:
+    for rule in node.rules:
+        for term in _rule_terms(rule):
+            for path in _paths(term):
+                yield from _reached(root, path)
+
+
+def _reached(root: Node, path: tuple[str, ...]) -> Iterator[Node]:
+    node = root
+    for name in path:
+        if node.rules:
+            break
+        child = node.children.get(name)
+        if child is None:
+            return
+        node = child
+    yield from (each for each in node.below() if each.rules)
+
+
+def _paths(term: Term) -> Iterator[tuple[str, ...]]:
+    """The places below `data` that a term names."""
+    match term:
+        case Ref(head=Var(name="data")):
+            path: list[str] = []
+            for part in term.path:
+                if not isinstance(part, Scalar) or not isinstance(part.value, str):
+                    break
+                path.append(part.value)
+            yield tuple(path)
+        case Call() if term.name.startswith("data."):
+            yield tuple(term.name.split(".")[1:])
+    for inner in subterms(term):
+        yield from _paths(inner)
+    if isinstance(term, Comprehension):
+        for each in (*present(term.key, term.value), *_body_terms(term.body)):
+            yield from _paths(each)
+
+
+def _rule_terms(rule: Rule) -> Iterator[Term]:
+    yield from rule.keys
+    if rule.element is not None:
+        yield rule.element
+    for branch in rule.branches:
+        yield branch.value
+        yield from _body_terms(branch.body)
+
+
+def _body_terms(body: Iterable[Expr]) -> Iterator[Term]:
+    for expr in body:
+        yield from terms_of(expr.literal)
+        for each in expr.withs:
+            yield each.value
+        if isinstance(expr.literal, Every):
+            yield from _body_terms(expr.literal.body)

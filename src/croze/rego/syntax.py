@@ -1,0 +1,226 @@
+"""The syntax tree of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from croze.rego.errors import Location
+from croze.rego.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    value: Value
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    name: str
+    at: Location
+
+    @property
+    def shown(self) -> str:
+        """The name in the text, without what tells it from others of that name."""
+        return self.name.partition("#")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    head: Term
+    path: tuple[Term, ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayTerm:
+    items: tuple[Term, ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class SetTerm:
+    items: tuple[Term, ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTerm:
+    items: tuple[tuple[Term, Term], ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension:
+    """An array, set or object of what a body finds."""
+
+    kind: str
+    key: Term | None
+    """Of objects."""
+    value: Term
+    body: tuple[Expr, ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    name: str
+    """Of a built-in function, or below `data` once it is resolved."""
+    args: tuple[Term, ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A string with terms in it."""
+
+    parts: tuple[str | Term, ...]
+    at: Location
+
+
+Term: TypeAlias = (
+    Scalar | Var | Ref | ArrayTerm | SetTerm | ObjectTerm | Comprehension | Call | Template
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A term that must be neither false nor undefined."""
+
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Unify:
+    left: Term
+    right: Term
+    declares: bool = False
+    """`:=`: the left side's variables are new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class SomeVars:
+    names: tuple[Var, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SomeIn:
+    key: Term | None
+    value: Term
+    domain: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    key: Var | None
+    value: Var
+    domain: Term
+    body: tuple[Expr, ...]
+
+
+Literal: TypeAlias = Holds | Unify | SomeVars | SomeIn | Every
+
+
+@dataclass(frozen=True, slots=True)
+class With:
+    target: Term
+    """A reference, or a call without arguments: a function's name."""
+    value: Term
+    at: Location
+    function: str = ""
+    """The function that stands for a function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    literal: Literal
+    at: Location
+    negated: bool = False
+    withs: tuple[With, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A value and the body that it needs; a rule's `else` are further ones."""
+
+    value: Term
+    body: tuple[Expr, ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    name: tuple[str, ...]
+    """The constant part of the head, below the package."""
+    keys: tuple[Term, ...]
+    """What follows in the head: keys of an object."""
+    args: tuple[Term, ...] | None
+    element: Term | None
+    """What a set `contains`."""
+    branches: tuple[Branch, ...]
+    is_default: bool
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    path: tuple[str, ...]
+    alias: str
+    at: Location
+
+
+@dataclass(slots=True)
+class Module:
+    file: str
+    package: tuple[str, ...]
+    """Below `data`."""
+    imports: list[Import] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+
+    @property
+    def package_ref(self) -> str:
+        return ".".join(("data", *self.package))
+
+
+def present(*terms: Term | None) -> list[Term]:
+    """Those that are there."""
+    return [term for term in terms if term is not None]
+
+
+def subterms(term: Term) -> Iterator[Term]:
+    """The terms right below one; not those in bodies."""
+    match term:
+        case Ref():
+            yield term.head
+            yield from term.path
+        case ArrayTerm() | SetTerm():
+            yield from term.items
+        case ObjectTerm():
+            for key, value in term.items:
+                yield key
+                yield value
+        case Call():
+            yield from term.args
+        case Template():
+            yield from (part for part in term.parts if not isinstance(part, str))
+
+
+def terms_of(literal: Literal) -> Iterator[Term]:
+    """The terms of a literal; not those in bodies."""
+    match literal:
+        case Holds():
+            yield literal.term
+        case Unify():
+            yield literal.left
+            yield literal.right
+        case SomeVars():
+            yield from literal.names
+        case SomeIn():
+            if literal.key is not None:
+                yield literal.key
+            yield literal.value
+            yield literal.domain
+        case Every():
+            yield literal.domain

@@ -1,0 +1,114 @@
+"""Our evaluator beside OPA 1.x: `data/*.json` is what OPA itself answered to these modules.
+
+The query is `data.docker.decision`, the input `{"a": 1}`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from croze.rego.errors import EvaluationError, RegoError
+from croze.rego.functions import Surroundings
+from croze.rego.module_set import ModuleSet
+from croze.rego.parse.module import parse_module
+from croze.rego.unknowns import Missing, Partial, Unknown
+from croze.rego.values import from_plain, to_plain
+
+DATA = Path(__file__).parent / "data"
+
+NOT_ALLOWED = ("http.send", "walk(", "opa.runtime", "io.jwt.decode", "crypto.sha256")
+"""OPA has them, buildx doesn't let policies call them."""
+FIRST_ONLY = " errors occurred\n"
+"""Of several errors in a text we tell the first."""
+OTHER_WORDS = {
+    # their types of arguments are told at greater length
+    "allow if count()",
+    "allow if count(1,2,3)",
+    # refused by both
+    "decision := [1, 2][1:2]",
+    "decision := x if { count(y) == z; y = [1]; x := z; z := 1 }",
+    "decision := a b",
+    "allow if not not true",
+    "allow if { not some x in [1] }",
+    "allow if { x := x }",
+    "a[x] if { a[y]; x := y }",
+    "decision := 0x10",
+    "decision := 01",
+    "decision := 1.",
+    "decision := 'a'",
+}
+DIFFERENT = {
+    # static types: OPA refuses what is undefined at run time
+    'decision := 1 + "a"': None,
+    "decision := count(5)": None,
+    'decision := x if { {"a": x} := {"a": 1, "b": 2} }': None,
+    "decision := [10,20][1.0]": 20,
+    # a wildcard in a print is refused there
+    "xs := [1,2]\ndecision := true if { print(xs[_]) }": True,
+    # numbers keep no other spelling than their value's
+    "decision := json.marshal(1e21)": "1e+21",
+    'decision := sprintf("%.3f",[2])': "%!f(int=2)",
+    'decision := sprintf("%d %v %s %.2f |%5d|%-5s|%q %x %t %05d %+d %e %g %c %U %T %5.1f %s %v", '
+    '[1,{"a":[1,"x"]},"s",1.234,3,"a","q",255,true,42,5,1.5,1.5,65,65,"x",2.25,{1,2},null])': (
+        '1 {"a": [1, "x"]} s 1.23 |    3|a    |"q" ff %!t(string=true) 00042 +5 1.500000e+00 1.5 '
+        "A %!U(int=65) string   2.2 {1, 2} null"
+    ),
+}
+
+
+def cases(name: str) -> list[dict[str, object]]:
+    loaded: list[dict[str, object]] = json.loads((DATA / f"{name}.json").read_text())
+    return loaded
+
+
+def answered(module: str) -> dict[str, object]:
+    prints: list[str] = []
+    world = Surroundings(10**18, lambda at, text: prints.append(f"{at}: {text}"))
+    answer: dict[str, object] = {}
+    try:
+        modules = ModuleSet([parse_module("p.rego", module)])
+        found = modules.evaluate("data.docker.decision", from_plain({"a": 1}), surroundings=world)
+        assert not isinstance(found, Unknown | Partial)
+        if not isinstance(found, Missing) and found is not None:
+            answer["value"] = to_plain(found)
+    except (RegoError, EvaluationError) as error:
+        answer["error"] = str(error)
+    return answer | ({"prints": prints} if prints else {})
+
+
+def body(module: str) -> str:
+    return module.removeprefix("package docker\n").strip("\n")
+
+
+def check(case: dict[str, object]) -> None:
+    module = str(case.pop("module"))
+    ours = answered(module)
+    theirs = str(case.get("error", ""))
+    if any(name in module for name in NOT_ALLOWED):
+        assert "rego_type_error: undefined function" in str(ours["error"])
+    elif body(module) in DIFFERENT:
+        assert ours != case
+        assert ours.get("value") == DIFFERENT[body(module)]
+    elif body(module) in OTHER_WORDS:
+        assert "error" in ours
+        assert "error" in case
+    elif "invalid argument(s)" in theirs:
+        assert ours == {}
+    elif FIRST_ONLY in theirs:
+        first = theirs.partition(FIRST_ONLY)[2]
+        assert first.startswith(str(ours["error"]).removeprefix("1 error occurred: "))
+    else:
+        assert ours == case
+
+
+@pytest.mark.parametrize("case", cases("language"), ids=lambda case: body(case["module"])[:60])
+def test_the_language_is_opas(case: dict[str, object]) -> None:
+    check(dict(case))
+
+
+@pytest.mark.parametrize("case", cases("functions"), ids=lambda case: body(case["module"])[12:60])
+def test_functions_are_opas(case: dict[str, object]) -> None:
+    check(dict(case))
