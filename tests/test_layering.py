@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "api",
         "telemetry",
     },
-    "remotecache": {"store", "registry", "session", "solver", "sources", "image"},
+    "remotecache": {"store", "registry", "session", "solver", "sources", "image", "fs"},
     "gateway": {
         *("solver", "ops", "api", "llb", "store", "image"),
         *("fs", "sources", "dockerfile", "runtime", "session", "attest"),

@@ -8,6 +8,7 @@ from croze.client.flags_output import Output, parse_output, parse_outputs
 from croze.client.flags_session import Allowed, Secret, Ssh
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
+from croze.gotypes.units import parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_annotations() -> None:
     ("text", "size"), [("64m", 64 << 20), ("1.5 GiB", 3 << 29), ("7", 7), ("2kb", 2048)]
 )
 def test_sizes(text: str, size: int) -> None:
-    assert flags_run.parse_bytes(text) == size
+    assert parse_bytes(text) == size
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_sizes(text: str, size: int) -> None:
 )
 def test_bad_sizes(text: str, message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        flags_run.parse_bytes(text)
+        parse_bytes(text)
     assert str(caught.value) == message
 
 

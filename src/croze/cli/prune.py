@@ -78,7 +78,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 def _limit(flag: str, text: str) -> int:
     """Bytes; 0 for no limit. Raises `UsageError`."""
-    from croze.client.flags_run import parse_bytes
+    from croze.gotypes.units import parse_bytes
 
     try:
         return parse_bytes(text) if text else 0

@@ -18,7 +18,8 @@ class Cache:
 
 
 def parse_caches(values: Iterable[str]) -> list[Cache]:
-    """`type=…,key=value`, or references alone (registry), several in one value."""
+    """`type=…,key=value`, or references alone (registry), several in one value. What follows
+    `mounts=` without a key is one more of these."""
     found: list[Cache] = []
     for text in values:
         if text and "=" not in text:
@@ -29,15 +30,19 @@ def parse_caches(values: Iterable[str]) -> list[Cache]:
 
 
 def _parse(text: str) -> Cache:
-    type, attrs = "", {}
+    type, key, attrs = "", "", dict[str, str]()
     for part in csv_line.fields(text):
-        key, equals, value = part.partition("=")
+        name, equals, value = part.partition("=")
+        if not equals and key == "mounts":
+            attrs[key] += f",{part}"
+            continue
         if not equals:
             raise InvalidRequest(f"invalid value {part}")
-        if key.lower() == "type":
+        key = name.lower()
+        if key == "type":
             type = value
         else:
-            attrs[key.lower()] = value
+            attrs[key] = value
     if not type:
         raise InvalidRequest(f"type required for {quote(text)}")
     return Cache(type, attrs)

@@ -9,35 +9,8 @@ import ipaddress
 from collections.abc import Iterable
 
 from croze.errors import InvalidRequest
+from croze.gotypes.units import parse_bytes
 from croze.quote import quote
-
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-
-
-def parse_bytes(text: str) -> int:
-    """A size such as `64m` or `1.5 GiB`, in bytes; units are powers of 1024."""
-    end = max((text.rfind(c) for c in "0123456789. "), default=-1)
-    if end == -1:
-        raise InvalidRequest(f"invalid size: '{text}'")
-    number, suffix = text[: end + 1].removesuffix(" "), text[end + 1 :]
-    try:
-        size = float(number)
-    except ValueError:
-        raise InvalidRequest(f'strconv.ParseFloat: parsing "{number}": invalid syntax') from None
-    if size < 0:
-        raise InvalidRequest(f"invalid size: '{text}'")
-    return int(size * _multiplier(suffix))
-
-
-def _multiplier(suffix: str) -> int:
-    low = suffix.lower()
-    if low in ("", "b"):
-        return 1
-    unit = _UNITS.get(low[0])
-    if unit is None or low[1:] not in ("", "b", "ib"):
-        raise InvalidRequest(f"invalid suffix: '{low if len(low) <= 3 else suffix}'")
-    return unit
-
 
 _ULIMITS = frozenset(
     (

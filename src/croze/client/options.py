@@ -29,6 +29,7 @@ from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePl
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.units import parse_bytes
 
 log = logging.getLogger(__name__)
 
@@ -342,7 +343,7 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None
     if options.network == "host":
         plan.entitlements.append("network.host")
     size = options.shm_size
-    size_bytes = size if isinstance(size, int) else flags_run.parse_bytes(size) if size else 0
+    size_bytes = size if isinstance(size, int) else parse_bytes(size) if size else 0
     no_cache = "" if options.no_cache else ",".join(options.no_cache_filter) or None
     found = {
         "target": options.target or None,

@@ -37,7 +37,9 @@ from croze.gateway.bridge import Bridge, evaluate, open_bridge
 from croze.gateway.contract import EXTERNAL_FRONTEND, SolveRequest
 from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
 from croze.gateway.results import BridgeResult
+from croze.ops.carried import CARRIED
 from croze.ops.load import LoadOptions
+from croze.remotecache.mounts.carried import BuildMounts
 from croze.session.exporters import finalize_export, find_exporters
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
@@ -64,6 +66,8 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     )
     wanted = wanted_exports(engine, request)
     cache_exports = caches.wanted_exports(request.Cache)
+    for each in caches.wanted_imports(request.Cache):
+        caches.wanted_mounts(each)
     sessions = (request.Session,) if request.Session else ()
     options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
     attests = Attests.of(of_attrs(request.FrontendAttrs))
@@ -73,6 +77,10 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
         engine.solver.job(request.Ref, sessions=sessions) as job,
     ):
         record.begin(job)
+        mounts = BuildMounts(
+            engine.mount_services, exported=any(each.mounts for each in cache_exports.others)
+        )
+        job.set_value(CARRIED, mounts)
         async with (
             build_sources(job, compatibility),
             open_bridge(
@@ -97,7 +105,14 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             warnings = warnings_of(request, source)
             for text in () if wanted else warnings:
                 bridge.warn("", text)
-            build_caches = BuildCaches(engine.cache_services, cache_exports, job, request.Session)
+            build_caches = BuildCaches(
+                engine.cache_services,
+                cache_exports,
+                job,
+                request.Session,
+                mounts,
+                bridge.definitions,
+            )
 
             def inline(ctx: OpContext) -> InlineCache | None:
                 return build_caches.inline(result, ctx)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from croze.api import control_pb2
+from croze.api import control_pb2, ops_pb2
 from croze.api.attrs import of_attrs
-from croze.errors import CrozeError
+from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import InlineCache
 from croze.export.described import platform_entries
 from croze.gateway.imports import CacheImport, CacheOpener
 from croze.gateway.results import BridgeResult
+from croze.ops.carried import CARRIED
+from croze.ops.load import cache_mounts
 from croze.ops.results import ref_of
+from croze.remotecache.beside import OpenedCache
 from croze.remotecache.exporter import CacheExporter, CacheServices, inline_cache
 from croze.remotecache.importer import Importer
+from croze.remotecache.mounts.carried import BuildMounts
+from croze.remotecache.mounts.exporting import MountsExport
+from croze.remotecache.mounts.options import MountOptions, mount_options
 from croze.remotecache.options import CacheExports, ExportOptions, parse_exports
 from croze.solver.caches import CacheSource
 from croze.solver.chain import Chain
@@ -44,6 +50,7 @@ def opener(importer: Importer) -> CacheOpener:
     """The importer as the bridge asks for it."""
 
     async def open_cache(wanted: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
+        options = wanted_mounts(wanted)
         opened = await importer.open(
             wanted.kind,
             wanted.attrs,
@@ -51,21 +58,52 @@ def opener(importer: Importer) -> CacheOpener:
             sessions=ctx.sessions(),
             progress=ctx.progress,
         )
+        if options is not None:
+            for each in opened:
+                await look_beside(each, options, wanted, ctx)
         return [each.source for each in opened]
 
     return open_cache
 
 
+async def look_beside(
+    cache: OpenedCache, options: MountOptions, wanted: CacheImport, ctx: OpContext
+) -> None:
+    """Let the build know of the cache mounts that an imported cache has."""
+    for mounts in ctx.job_values(CARRIED):
+        if isinstance(mounts, BuildMounts):
+            try:
+                await mounts.look_into(cache, options, ctx.sessions())
+            except CrozeError as err:
+                ctx.progress.warn(f"failed to read the cache mounts of {wanted.id}: {err}")
+
+
+def wanted_mounts(wanted: CacheImport) -> MountOptions | None:
+    """Which cache mounts an imported cache is to bring. Raises `InvalidRequest`."""
+    try:
+        return mount_options(wanted.attrs)
+    except InvalidRequest as err:
+        raise err.wrap(f"failed to configure {wanted.kind} cache importer") from None
+
+
 class BuildCaches:
-    """What one build exports, from the results that it made."""
+    """What one build exports, from the results that it made. `definitions`: all that it was of."""
 
     def __init__(
-        self, services: CacheServices, exports: CacheExports, job: Job, session: str
+        self,
+        services: CacheServices,
+        exports: CacheExports,
+        job: Job,
+        session: str,
+        mounts: BuildMounts,
+        definitions: Callable[[], Iterable[ops_pb2.Definition]],
     ) -> None:
         self._services = services
         self._exports = exports
         self._job = job
         self._session = session
+        self._mounts = mounts
+        self._definitions = definitions
 
     async def export(self, result: BridgeResult) -> list[Mapping[str, str]]:
         """Run all exporters but inline at once; their answers in the request's order."""
@@ -103,7 +141,9 @@ class BuildCaches:
 
     async def _export(self, options: ExportOptions, chains: Sequence[Chain]) -> Mapping[str, str]:
         async def export(ctx: OpContext) -> Mapping[str, str]:
-            exporter = CacheExporter(self._services, options, self._session, ctx.sessions())
+            sessions = ctx.sessions()
+            beside = self._beside(options.mounts, sessions) if options.mounts else None
+            exporter = CacheExporter(self._services, options, self._session, sessions, beside)
             return await exporter.export(chains, ctx.progress)
 
         try:
@@ -112,6 +152,10 @@ class BuildCaches:
             if options.ignore_error:
                 return {}
             raise
+
+    def _beside(self, options: MountOptions, sessions: Sequence[str]) -> MountsExport:
+        used = cache_mounts(self._definitions())
+        return MountsExport(self._mounts.services, self._mounts, options, used, sessions)
 
     async def _chains(self, result: BridgeResult) -> dict[str, Chain]:
         """The records of each platform's result."""

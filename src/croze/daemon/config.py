@@ -148,6 +148,13 @@ class Why(msgspec.Struct, frozen=True, rename="camel"):
     builds: int = 20
 
 
+class CacheMounts(msgspec.Struct, frozen=True, rename="camel"):
+    """`[cacheMounts]`: contents of cache mounts that travel, Croze's own. `max_size`: how much the
+    files of all mounts of one cache may hold, read or written."""
+
+    max_size: DiskSpace = DiskSpace(10 << 30)
+
+
 class Config(msgspec.Struct, frozen=True, rename="camel"):
     """The whole. `warnings`: sentences about keys without effect, or deprecated ones."""
 
@@ -169,6 +176,7 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
     frontend: dict[str, Frontend] = {}
     system: System = System()
     why: Why = Why()
+    cache_mounts: CacheMounts = CacheMounts()
     warnings: tuple[str, ...] = ()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
 from croze.dockerfile.asking import CPU_S
 from croze.export.contract import ExportServices
+from croze.fs.checksum import Query
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.contract import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
@@ -47,6 +49,7 @@ from croze.registry.client import Registry as RegistryClient
 from croze.registry.hosts import RegistryConfig
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
+from croze.remotecache.mounts.services import MountServices
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.network import DnsConfig
@@ -64,7 +67,7 @@ from croze.sources.http import HttpSources
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
 from croze.sources.local import LocalSources
-from croze.store.contract import BlobFetcher
+from croze.store.contract import BlobFetcher, ImmutableRef
 from croze.store.keys import SqliteKeys
 from croze.store.open import Store, open_store
 from croze.why.history import History
@@ -93,6 +96,7 @@ class Engine:
     forwarder: GatewayForwarder
     export_services: ExportServices
     cache_services: CacheServices
+    mount_services: MountServices
     gc: GarbageCollector
     worker: Worker
     recorder: Recorder
@@ -163,6 +167,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             forwarder=forwarder,
             export_services=_export_services(content, pool),
             cache_services=_cache_services(content, results),
+            mount_services=_mount_services(settings, content, services),
             gc=gc,
             worker=worker,
             recorder=recorder,
@@ -331,6 +336,21 @@ def _cache_services(content: _Content, results: RefResults) -> CacheServices:
         blobs=content.store.blobs,
         sessions=content.sessions,
         registry=content.registry,
+    )
+
+
+def _mount_services(settings: Settings, content: _Content, ops: OpServices) -> MountServices:
+    async def base_digest(ref: ImmutableRef) -> str:
+        (found,) = await ops.contents.of(ref, [Query()], ())
+        return found
+
+    disk_bytes = shutil.disk_usage(settings.root).total
+    return MountServices(
+        refs=content.store.refs,
+        pool=ops.workers,
+        scratch=ops.scratch_dir,
+        base_digest=base_digest,
+        max_bytes=settings.config.cache_mounts.max_size.of(disk_bytes),
     )
 
 

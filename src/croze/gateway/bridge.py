@@ -30,6 +30,7 @@ from croze.gateway.scopes import Scope
 from croze.gateway.verify import Verifier
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.ops.carried import CARRIED, carried
 from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
 from croze.solver.contract import Edge, OpContext
@@ -117,6 +118,8 @@ class Bridge:
         """Solve now; the handle is the caller's."""
         if self.services.ops is not None and (ids := fresh_cache_mounts(definition)):
             await self.services.ops.refs.forget_cache_mounts(ids)
+            for each in carried(self.job.values_of(CARRIED)):
+                each.start_fresh(ids)
         await self.imports.look_into()
         return await self.job.build(await self._load(definition, policies))
 

@@ -108,7 +108,8 @@ class ExecOp:
     ) -> Sequence[Result]:
         sessions = ctx.sessions()
         states = [ref_of(r) for r in inputs]
-        preparer = MountPreparer(self._services, stack, sessions, states, f"exec {self._command}")
+        name = f"exec {self._command}"
+        preparer = MountPreparer(self._services, stack, sessions, states, name, ctx)
         mounts = await preparer.prepare(self._exec.mounts)
         env = await secrets.environment(self._exec.secretenv, self._services.sessions, sessions)
         log = StepLog(ctx.progress, self._services.log_limits)

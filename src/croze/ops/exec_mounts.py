@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
+from croze.ops.carried import CARRIED, carried
 from croze.ops.results import RefResult
 from croze.ops.secrets import SecretFiles
 from croze.ops.services import OpServices
 from croze.ops.ssh import agent_mount
 from croze.ops.validate import EMPTY, ROOT, SKIP_OUTPUT
 from croze.runtime.contract import ContainerMount
+from croze.solver.contract import OpContext
 from croze.store.contract import ImmutableRef, Mount, MutableRef, Sharing
 
 State = ImmutableRef | None
@@ -99,12 +101,15 @@ class MountPreparer:
         sessions: Sequence[str],
         inputs: Sequence[State],
         name: str,
+        ctx: OpContext | None = None,
     ) -> None:
+        """`ctx`: of a step of builds, whose caches may have contents of its cache mounts."""
         self._services = services
         self._stack = stack
         self._sessions = sessions
         self._inputs = inputs
         self._name = name
+        self._ctx = ctx
         self._secrets = SecretFiles(services.scratch_dir, stack)
         self._caches: dict[tuple[str, str], MutableRef] = {}
 
@@ -171,6 +176,7 @@ class MountPreparer:
             raise InvalidRequest("missing cache mount options")
         key = (mount.cacheOpt.ID, "" if base is None else base.id)
         if key not in self._caches:
+            await self._bring(mount, base)
             self._caches[key] = await self._stack.enter_async_context(
                 self._services.refs.cache_mount(
                     mount.cacheOpt.ID,
@@ -182,6 +188,13 @@ class MountPreparer:
         item.readonly = mount.readonly
         item.mounts = await self._caches[key].mounts(readonly=mount.readonly)
         item.output = base
+
+    async def _bring(self, mount: ops_pb2.Mount, base: State) -> None:
+        if self._ctx is None:
+            return
+        sharing, text = _sharing(mount.cacheOpt.sharing), self._cache_description(mount)
+        for each in carried(self._ctx.job_values(CARRIED)):
+            await each.bring(mount.cacheOpt.ID, base, sharing, self._ctx, description=text)
 
     def _cache_description(self, mount: ops_pb2.Mount) -> str:
         text = f"cached mount {mount.dest} from {self._name}"

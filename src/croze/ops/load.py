@@ -24,9 +24,13 @@ from croze.ops.names import CUSTOM_NAME, op_name
 from croze.ops.validate import validate
 from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
+from croze.store.contract import Sharing
 
 SourcePolicy = Callable[[ops_pb2.Op], Awaitable[ops_pb2.SourceOp | None]]
 """What the source of an op is replaced with, None to leave it. Raises when it is refused."""
+
+
+_STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +254,18 @@ def _group(metadata: ops_pb2.OpMetadata) -> ProgressGroup | None:
         return None
     group = metadata.progress_group
     return ProgressGroup(group.id, group.name, group.weak)
+
+
+def cache_mounts(definitions: Iterable[ops_pb2.Definition]) -> dict[str, Sharing]:
+    """Ids of the cache mounts of all steps, and the strictest way in which they are shared."""
+    found: dict[str, Sharing] = {}
+    for definition in definitions:
+        for data in getattr(definition, "def"):
+            for mount in _parse_op(data).exec.mounts:
+                if mount.mountType == ops_pb2.CACHE:
+                    id, sharing = mount.cacheOpt.ID, Sharing(mount.cacheOpt.sharing)
+                    found[id] = max(sharing, found.get(id, sharing), key=_STRICTNESS.index)
+    return found
 
 
 def fresh_cache_mounts(definition: ops_pb2.Definition) -> frozenset[str]:

@@ -10,6 +10,7 @@ from croze.errors import InvalidRequest
 from croze.image import reference
 from croze.image.reference import Reference
 from croze.remotecache.gather import Mode
+from croze.remotecache.mounts.options import MountOptions, mount_options
 from croze.store.attributes import parse_bool, parse_compression
 from croze.store.contract import Compression
 
@@ -37,6 +38,8 @@ class ExportOptions:
     ref: Reference | None = None
     insecure: bool = False
     dest: str = ""
+    mounts: MountOptions | None = None
+    """Which cache mounts go along."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,19 @@ def parse_exports(entries: Sequence[tuple[str, Mapping[str, str]]]) -> CacheExpo
     """Read (type, attributes) pairs. Raises `InvalidRequest` for what is unknown, wrong, or asked
     for twice."""
     _refuse_duplicates(entries)
+    for kind, attrs in entries:
+        if kind == INLINE and _mounts(kind, attrs) is not None:
+            raise InvalidRequest(
+                "failed to configure inline cache exporter: cache mounts can't be in an image,"
+                " mounts needs a cache of its own (e.g. type=registry)"
+            )
     return CacheExports(
         inline=any(kind == INLINE for kind, _ in entries),
-        others=tuple(_parse(kind, attrs) for kind, attrs in entries if kind != INLINE),
+        others=tuple(
+            replace(_parse(kind, attrs), mounts=_mounts(kind, attrs))
+            for kind, attrs in entries
+            if kind != INLINE
+        ),
     )
 
 
@@ -102,6 +115,13 @@ def _configured(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
     if not attrs.get("dest"):
         raise InvalidRequest("local cache exporter requires dest")
     return replace(options, dest=attrs["dest"])
+
+
+def _mounts(kind: str, attrs: Mapping[str, str]) -> MountOptions | None:
+    try:
+        return mount_options(attrs)
+    except InvalidRequest as err:
+        raise err.wrap(f"failed to configure {kind} cache exporter") from None
 
 
 def cache_reference(attrs: Mapping[str, str]) -> Reference:

@@ -6,18 +6,40 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from croze.aio.threads import finish
 from croze.errors import AlreadyExists, NotFound
+from croze.store.cachemount_contract import CacheMountDir, CacheMountInfo, Replacement
 from croze.store.contract import ImmutableRef, Mount, RecordType, Sharing
 from croze.store.core import Core
 from croze.store.handles import MutableHandle
 from croze.store.mounting import hold_mount
-from croze.store.records import Record
+from croze.store.records import Record, utc
 from croze.store.twins import take
 
 KEY = "cache-dir"
 """The meta key that names a cache mount's id and base (as BuildKit's metadata index does)."""
+
+
+def _name(id: str, base_id: str) -> str:
+    return f"{id}:{base_id}" if base_id else id
+
+
+def _info(record: Record) -> CacheMountInfo:
+    base_id = record.data.parents[0] if record.data.parents else ""
+    return CacheMountInfo(
+        id=record.data.meta[KEY].removesuffix(f":{base_id}" if base_id else ""),
+        base_id=base_id,
+        ref_id=record.id,
+        description=record.data.description,
+        in_use=record.handles > 0,
+        created_at=utc(record.data.created_ns),
+        last_used_at=utc(record.last_used_ns),
+        usage_count=record.usage_count,
+        notes=record.data.meta,
+    )
 
 
 class MakeMutable(Protocol):
@@ -61,10 +83,12 @@ class _Key:
     freed: asyncio.Event = field(default_factory=asyncio.Event)
     users: int = 0
     share: _Share | None = None
+    alone: int = 0
+    """Who reads or replaces contents: meanwhile nobody gets a fresh directory."""
 
 
 class CacheMounts:
-    """Who has which cache mount. See `RefStore.cache_mount`."""
+    """Who has which cache mount. See `RefStore.cache_mount` and `CacheMountStore`."""
 
     def __init__(self, core: Core, make: MakeMutable) -> None:
         self._core = core
@@ -76,7 +100,7 @@ class CacheMounts:
         self, id: str, base: ImmutableRef | None, sharing: Sharing, description: str
     ) -> AsyncIterator[MutableHandle]:
         """Hold a cache mount while inside."""
-        name = f"{id}:{base.id}" if base else id
+        name = _name(id, base.id if base else "")
         with self._interest(name) as key:
             while (ref := await self._acquire(name, key, base, sharing, description)) is None:
                 await key.freed.wait()
@@ -88,13 +112,119 @@ class CacheMounts:
             finally:
                 await self._release(key, ref, sharing)
 
+    def all(self) -> Sequence[CacheMountInfo]:
+        """See `CacheMountStore.all`."""
+        found = [record for record in self._core.table.all() if KEY in record.data.meta]
+        return [_info(r) for r in sorted(found, key=lambda r: r.last_used_ns, reverse=True)]
+
+    @asynccontextmanager
+    async def reading(
+        self, id: str, base_id: str, sharing: Sharing
+    ) -> AsyncIterator[CacheMountDir | None]:
+        """See `CacheMountStore.reading`."""
+        name = _name(id, base_id)
+        with self._interest(name) as key:
+            while (taken := await self._take_to_read(name, key, sharing)) is None:
+                await key.freed.wait()
+            ref, shared = taken
+            if ref is None:
+                yield None
+                return
+            try:
+                yield self._directory(ref)
+            finally:
+                key.alone -= not shared
+                await self._release(key, ref, Sharing.SHARED if shared else Sharing.PRIVATE)
+
+    async def _take_to_read(
+        self, name: str, key: _Key, sharing: Sharing
+    ) -> tuple[MutableHandle | None, bool] | None:
+        """A handle and whether it is shared; None if one must wait until `key.freed`."""
+        async with key.lock:
+            key.freed.clear()
+            if key.share is not None:
+                if sharing is Sharing.LOCKED:
+                    return None
+                key.share.users += 1
+                return key.share.ref, True
+            ref, locked = await self._idle(name, uses=False)
+            if ref is None:
+                return None if locked or key.alone else (None, False)
+            key.alone += 1
+            return ref, False
+
+    @asynccontextmanager
+    async def replacing(
+        self, id: str, base: ImmutableRef | None, sharing: Sharing, *, description: str = ""
+    ) -> AsyncIterator[Replacement | None]:
+        """See `CacheMountStore.replacing`."""
+        name = _name(id, base.id if base else "")
+        with self._interest(name) as key:
+            while (taken := await self._take_to_replace(name, key, sharing)) is None:
+                await key.freed.wait()
+            old, free = taken
+            if not free:
+                yield None
+                return
+            try:
+                async with self._replaced(name, old, base, description) as replacement:
+                    yield replacement
+            finally:
+                key.alone -= 1
+                key.freed.set()
+                if old is not None:
+                    await finish(old.release())
+
+    async def _take_to_replace(
+        self, name: str, key: _Key, sharing: Sharing
+    ) -> tuple[MutableHandle | None, bool] | None:
+        """What to replace, and whether one may; None if one must wait until `key.freed`."""
+        async with key.lock:
+            key.freed.clear()
+            old, locked = (None, True)
+            if key.share is None:
+                old, locked = await self._idle(name, uses=False)
+            if old is None and (key.alone or (locked and sharing is Sharing.LOCKED)):
+                return None
+            if old is None and locked and sharing is Sharing.SHARED:
+                return None, False
+            key.alone += 1
+            return old, True
+
+    @asynccontextmanager
+    async def _replaced(
+        self, name: str, old: MutableHandle | None, base: ImmutableRef | None, description: str
+    ) -> AsyncIterator[Replacement]:
+        """The new one is known first: whenever we die, one of them is."""
+        text = description or (old.description if old else "")
+        new = await self._make(base, description=text, record_type="exec.cachemount")
+        try:
+            before = self._directory(old) if old else None
+            yield Replacement(before, self._directory(new))
+            meta = new.record.data.meta | {KEY: name}
+            self._core.table.change(new.record, meta=meta, retained=True)
+            if old is not None:
+                self._forget(old.record)
+        finally:
+            await finish(new.release())
+
+    def _directory(self, ref: MutableHandle) -> CacheMountDir:
+        snapshot = self._core.snapshot(ref.record)
+        own = self._core.snapshots.upper(snapshot)
+        if own is None:
+            # A snapshotter that keeps no changes apart has the whole in one directory.
+            own = Path(self._core.snapshots.mounts(snapshot)[0].source)
+        return CacheMountDir(ref, own)
+
+    def _forget(self, record: Record) -> None:
+        meta = {key: value for key, value in record.data.meta.items() if key != KEY}
+        self._core.table.change(record, meta=meta, retained=False)
+
     async def forget(self, ids: Collection[str]) -> None:
         """See `RefStore.forget_cache_mounts`."""
         for record in self._core.table.all():
-            name = record.data.meta.get(KEY, "")
-            if name in ids or name.rpartition(":")[0] in ids:
-                meta = {key: value for key, value in record.data.meta.items() if key != KEY}
-                self._core.table.change(record, meta=meta, retained=False)
+            if KEY in record.data.meta and _info(record).id in ids:
+                self._forget(record)
                 if not self._core.table.held(record):
                     await self._core.delete([record])
 
@@ -120,7 +250,7 @@ class CacheMounts:
                 key.share.users += 1
                 return key.share.ref
             ref, locked = await self._idle(name)
-            if ref is None and locked and sharing is Sharing.LOCKED:
+            if ref is None and (key.alone or (locked and sharing is Sharing.LOCKED)):
                 return None
             if ref is None:
                 ref = await self._fresh(name, base, description)
@@ -128,12 +258,13 @@ class CacheMounts:
                 key.share = _Share(ref, 1)
             return ref
 
-    async def _idle(self, key: str) -> tuple[MutableHandle | None, bool]:
+    async def _idle(self, key: str, *, uses: bool = True) -> tuple[MutableHandle | None, bool]:
         """A free directory of this key, if any; and whether there are some in use."""
         locked = False
         for record in self._core.table.find(**{KEY: key}):
             try:
-                return MutableHandle(self._core, await take(self._core, record.id)), locked
+                taken = await take(self._core, record.id)
+                return MutableHandle(self._core, taken, uses=uses), locked
             except AlreadyExists:
                 locked = True
             except NotFound:

@@ -41,7 +41,7 @@ class DiskRefStore:
         self._images = images
         self._leases = leases
         self._shared = shared
-        self._caches = CacheMounts(core, self._make)
+        self.cache_mounts = CacheMounts(core, self._make)
 
     async def new(
         self,
@@ -162,11 +162,11 @@ class DiskRefStore:
         self, id: str, base: ImmutableRef | None, sharing: Sharing, *, description: str = ""
     ) -> AbstractAsyncContextManager[MutableRef]:
         """See `RefStore.cache_mount`."""
-        return self._caches.use(id, base, sharing, description)
+        return self.cache_mounts.use(id, base, sharing, description)
 
     async def forget_cache_mounts(self, ids: Collection[str]) -> None:
         """See `RefStore.forget_cache_mounts`."""
-        await self._caches.forget(ids)
+        await self.cache_mounts.forget(ids)
 
     def lease(self) -> AbstractAsyncContextManager[Lease]:
         """See `RefStore.lease`."""

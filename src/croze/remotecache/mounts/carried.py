@@ -1,0 +1,132 @@
+"""The cache mounts of one build: what the caches that it imports have of them, and what it used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from croze.errors import CrozeError
+from croze.remotecache.beside import OpenedCache
+from croze.remotecache.mounts.listing import LIMIT_BYTES, Listing, decode, find_listing
+from croze.remotecache.mounts.merging import Brought, Offer, bring_if_new
+from croze.remotecache.mounts.options import MountOptions, shown
+from croze.remotecache.mounts.services import MERGED, MountServices
+from croze.solver.contract import OpContext
+from croze.status import step
+from croze.store.contract import BlobFetcher, ImmutableRef, Sharing
+
+MountKey = tuple[str, str]
+"""Id, and digest of the base."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An imported cache."""
+
+    listing: Listing
+    fetcher: BlobFetcher
+    options: MountOptions
+
+
+@dataclass
+class BuildMounts:
+    """See `ops.carried.CarriedMounts`. A mount is brought when a step that uses it is about to run;
+    what the build doesn't run costs nothing."""
+
+    services: MountServices
+    exported: bool = False
+    """Whether they go to a cache, too."""
+    sources: list[Source] = field(default_factory=list)
+    ran: set[MountKey] = field(default_factory=set)
+    """Mounts that steps of this build have used."""
+    fresh: set[str] = field(default_factory=set)
+    """Ids whose steps ignore the cache: they start empty."""
+    _locks: dict[MountKey, asyncio.Lock] = field(default_factory=dict)
+
+    async def look_into(
+        self, cache: OpenedCache, options: MountOptions, sessions: Sequence[str]
+    ) -> None:
+        """What lies beside an imported cache. Raises `CrozeError`."""
+        found = find_listing(cache.beside)
+        if found is None or cache.fetcher is None:
+            return
+        data = await self.services.read(cache.fetcher, found, sessions, LIMIT_BYTES)
+        self.sources.append(Source(decode(data), cache.fetcher, options))
+
+    def start_fresh(self, ids: Collection[str]) -> None:
+        """See `CarriedMounts`."""
+        self.fresh.update(ids)
+
+    async def bring(
+        self,
+        id: str,
+        base: ImmutableRef | None,
+        sharing: Sharing,
+        ctx: OpContext,
+        *,
+        description: str,
+    ) -> None:
+        """See `CarriedMounts`."""
+        if not (self.exported or self.sources):
+            return
+        digest = await self.services.base_digest(base) if base is not None else ""
+        key = (id, digest)
+        self.ran.add(key)
+        if id in self.fresh:
+            return
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            for offer in self.offers(key):
+                await self._bring(offer, base, sharing, ctx, description)
+
+    def offers(self, key: MountKey) -> Iterator[Offer]:
+        """What the imported caches have of a mount and are to bring."""
+        for source in self.sources:
+            for mount in source.listing.mounts:
+                if (mount.id, mount.base) == key and source.options.wants(mount.id):
+                    limit = self.services.limit(source.options.max_bytes)
+                    yield Offer(mount, source.fetcher, limit)
+
+    async def _bring(
+        self,
+        offer: Offer,
+        base: ImmutableRef | None,
+        sharing: Sharing,
+        ctx: OpContext,
+        description: str,
+    ) -> None:
+        """A mount that can't be had is done without, as the rest of a cache is."""
+        id = offer.mount.id
+        base_id = base.id if base is not None else ""
+        if has_all(self.services, id, base_id, offer.mount.index.digest):
+            return
+        name = shown(id)
+        try:
+            async with step(ctx.progress, f"importing cache mount {name}"):
+                brought = await bring_if_new(
+                    self.services,
+                    offer,
+                    base,
+                    sharing,
+                    sessions=ctx.sessions(),
+                    description=description,
+                )
+        except CrozeError as err:
+            ctx.progress.warn(f"failed to import cache mount {name}: {err}")
+            return
+        if brought is not None:
+            ctx.progress.log(2, f"{summary(name, brought)}\n".encode())
+
+
+def has_all(services: MountServices, id: str, base_id: str, index: str) -> bool:
+    """Whether a directory of the mount has all that the index describes."""
+    found = (m for m in services.store.all() if (m.id, m.base_id) == (id, base_id))
+    return any(index in mount.notes.get(MERGED, "").split() for mount in found)
+
+
+def summary(name: str, brought: Brought) -> str:
+    merged = brought.merged
+    return (
+        f"imported cache mount {name}: {merged.files} files, {merged.content_bytes} bytes, "
+        f"{brought.moved_bytes} transferred"
+    )

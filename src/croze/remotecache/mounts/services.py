@@ -1,0 +1,116 @@
+"""What reading and writing contents of cache mounts works with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from croze.aio.parallel import all_of
+from croze.aio.threads import in_thread
+from croze.errors import ResourceExhausted
+from croze.fs.remove import temporary_directory
+from croze.image.descriptor import Descriptor
+from croze.store.cachemount_contract import CacheMountStore
+from croze.store.contract import BlobFetcher, BlobStore, ImmutableRef, MutableRef, RefStore
+from croze.workers.pool import Pool
+
+MERGED: Final = "cache-dir-merged"
+"""The meta key with the digests of indexes that a mount has all of, the last ones."""
+REMEMBERED: Final = 16
+MEMORY: Final = "bundle"
+"""Name of the side file, see `fs.bundle.memory`."""
+
+BaseDigest = Callable[[ImmutableRef], Awaitable[str]]
+"""The digest of all that a ref holds, the same on every machine."""
+
+
+@dataclass(frozen=True)
+class MountServices:
+    """`max_bytes`: the daemon's limit on the contents of all mounts of one cache."""
+
+    refs: RefStore
+    pool: Pool
+    scratch: Path
+    base_digest: BaseDigest
+    max_bytes: int
+    borrowed: Counter[str] = field(default_factory=Counter)
+    """Blobs that are here only while somebody works with them, and how many do."""
+
+    @property
+    def store(self) -> CacheMountStore:
+        return self.refs.cache_mounts
+
+    @property
+    def blobs(self) -> BlobStore:
+        return self.refs.blobs
+
+    def limit(self, wanted: int | None) -> int:
+        """In bytes."""
+        return self.max_bytes if wanted is None else min(wanted, self.max_bytes)
+
+    async def digest_of_base(self, base_id: str) -> str:
+        """Of a mount's base. Raises `NotFound` if it is gone."""
+        if not base_id:
+            return ""
+        base = await self.refs.get(base_id, uses=False)
+        try:
+            return await self.base_digest(base)
+        finally:
+            await base.release()
+
+    @asynccontextmanager
+    async def fetched(
+        self, fetcher: BlobFetcher, wanted: Sequence[Descriptor], sessions: Sequence[str]
+    ) -> AsyncIterator[Mapping[str, Path]]:
+        """Blobs, brought here for as long as they are needed; those that were here anyway stay."""
+        digests = {each.digest for each in wanted}
+        ours = {d for d in digests if self.borrowed[d] or not self.blobs.has(d)}
+        self.borrowed.update(ours)
+        try:
+            async with self.refs.lease() as lease:
+                for digest in digests:
+                    lease.hold(digest)
+                await all_of(fetcher.fetch(each, self.blobs, sessions) for each in wanted)
+                yield {digest: self.blobs.path(digest) for digest in digests}
+        finally:
+            self.borrowed.subtract(ours)
+            for digest in ours:
+                if not self.borrowed[digest]:
+                    del self.borrowed[digest]
+                    self.blobs.delete(digest)
+
+    async def read(
+        self, fetcher: BlobFetcher, wanted: Descriptor, sessions: Sequence[str], limit_bytes: int
+    ) -> bytes:
+        """A small blob. Raises `ResourceExhausted` for one that is not."""
+        if wanted.size > limit_bytes:
+            raise ResourceExhausted(f"blob {wanted.digest} is too large ({wanted.size} bytes)")
+        async with self.fetched(fetcher, [wanted], sessions) as paths:
+            return await in_thread(paths[wanted.digest].read_bytes)
+
+    @asynccontextmanager
+    async def spool(self) -> AsyncIterator[Path]:
+        """A directory for packs on their way."""
+        with temporary_directory("mounts-", self.scratch) as path:
+            yield Path(path)
+
+
+def merged_into(ref: MutableRef) -> list[str]:
+    """Digests of indexes that the mount has all of."""
+    return (ref.get_meta(MERGED) or "").split()
+
+
+def note_merged(ref: MutableRef, *digests: str) -> None:
+    """The mount has all of these, too."""
+    known = [d for d in merged_into(ref) if d not in digests]
+    ref.set_meta(**{MERGED: " ".join([*known, *digests][-REMEMBERED:])})
+
+
+def rfc3339(moment: datetime) -> str:
+    """To the second, UTC."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
