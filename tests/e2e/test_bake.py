@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.web import git, git_daemon, web
 
 LINKED = """
 group "default" {
@@ -132,53 +131,6 @@ def test_a_compose_file(desk: Sandbox) -> None:
     folder = desk.context("compose", files)
     desk.croze("bake", "--load", cwd=folder)
     assert "web" in desk.croze("images").stdout
-
-
-REMOTE = """
-group "default" { targets = ["there", "sub", "here"] }
-target "there" { output = ["type=local,dest=out/there"] }
-target "sub" {
-  context = "sub"
-  output = ["type=local,dest=out/sub"]
-}
-target "here" {
-  context = BAKE_CMD_CONTEXT
-  dockerfile-inline = "FROM scratch\\nCOPY word /word\\n"
-  output = ["type=local,dest=out/here"]
-}
-"""
-
-
-def test_a_definition_in_a_repository(desk: Sandbox, tmp_path: Path) -> None:
-    work = desk.context("remote/work", {"Dockerfile": "FROM scratch\nCOPY word /word\n"})
-    for name, text in {"word": "far\n", "docker-bake.hcl": REMOTE}.items():
-        (work / name).write_text(text)
-    (work / "sub").mkdir()
-    (work / "sub/Dockerfile").write_text("FROM scratch\nCOPY deep /word\n")
-    (work / "sub/deep").write_text("deep\n")
-    git(work, "init", "-q", "-b", "master")
-    git(work, "add", "-A")
-    git(work, "commit", "-q", "-m", "all")
-    git(work.parent, "clone", "-q", "--bare", "work", "repo.git")
-    folder = desk.context("remote/here", {"word": "near\n"})
-    with git_daemon(work.parent) as url:
-        shown = desk.croze("bake", f"{url}/repo.git", "--print", cwd=folder)
-        contexts = {k: v["context"] for k, v in json.loads(shown.stdout)["target"].items()}
-        assert contexts["there"] == f"{url}/repo.git"
-        assert contexts["sub"] == f"{url}/repo.git#:sub"
-        desk.croze("bake", f"{url}/repo.git", cwd=folder)
-    found = {p.parent.name: p.read_text() for p in (folder / "out").glob("*/word")}
-    assert found == {"there": "far\n", "sub": "deep\n", "here": "near\n"}
-
-
-def test_a_definition_on_the_web(desk: Sandbox, tmp_path: Path) -> None:
-    text = 'target "default" {\n  dockerfile-inline = "FROM scratch\\nCOPY word /\\n"\n}\n'
-    (tmp_path / "some.hcl").write_text(text)
-    folder = desk.context("from-the-web", {"word": "w"})
-    with web(tmp_path, []) as url:
-        desk.croze("bake", f"{url}/some.hcl", cwd=folder)
-        shown = desk.croze("bake", f"{url}/some.hcl", "--print", cwd=folder)
-    assert json.loads(shown.stdout)["target"]["default"]["context"] == "."
 
 
 def test_policies_are_refused_and_not_passed_over(desk: Sandbox) -> None:

@@ -13,8 +13,11 @@ _SPECIAL = ("cwd://", "target:", "docker-image:", "oci-layout://")
 
 def is_remote(text: str) -> bool:
     """Whether the text is the address of a git repository or of something on the web."""
-    if text.startswith(_HTTP):
-        return True
+    return text.startswith(_HTTP) or is_git(text)
+
+
+def is_git(text: str) -> bool:
+    """Whether the text is the address of a git repository."""
     if "://" not in text and "@" not in text:
         return text.startswith("github.com/")
     from croze.llb.gitref import is_git_ref

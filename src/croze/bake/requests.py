@@ -7,13 +7,14 @@ import os
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qsl, urlencode
 
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import Attest, CacheEntry, Output, Secret, Ssh
 from croze.bake.options.fields import joined
 from croze.bake.options.policy import Policy
 from croze.bake.options.sizes import parse_bytes
-from croze.bake.paths import is_remote
+from croze.bake.paths import is_git, is_remote
 from croze.bake.select import Selection
 from croze.bake.target import Target
 from croze.errors import InvalidRequest
@@ -162,9 +163,10 @@ def _cleaned(target: Target) -> tuple[str, str]:
 
 
 def _remote_context(context: str, remote: str) -> tuple[str, str]:
-    """The context of a target whose definition is remote, and the directory there that it is."""
+    """The context of a target whose definition is remote, and the directory there that it is, if a
+    builder would not find that by itself."""
     if context == ".":
-        return remote, ""
+        return remote, "" if is_git(remote) else "."
     if context.startswith(_CWD) or is_remote(context):
         return context, ""
     return with_subdirectory(remote, context), context
@@ -186,10 +188,17 @@ def _remote_contexts(
 
 
 def with_subdirectory(url: str, directory: str) -> str:
-    """The address of a directory in a git repository."""
-    base, _, fragment = url.partition("#")
+    """The address of a directory in a git repository, or of one in an archive for users to read."""
+    base, hash_sign, fragment = url.partition("#")
     ref, _, outer = fragment.partition(":")
-    return f"{base}#{ref}:{_clean(posixpath.join(outer, directory))}"
+    words, mark, query = base.partition("?")
+    values = dict(parse_qsl(query, keep_blank_values=True))
+    path = _clean(posixpath.join(outer or values.get("subdir", ""), directory))
+    if path == ".":
+        return url
+    if not hash_sign and "subdir" in values:
+        return f"{words}{mark}{urlencode(sorted((values | {'subdir': path}).items()))}"
+    return f"{base}#{ref}:{path}"
 
 
 def _known(texts: Mapping[str, str | None] | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ Source: docker/buildx `localstate/localstate.go`, `util/history/name.go`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -42,6 +42,13 @@ def save(files: BuilderFiles, builder: str, node: str, ref: str, state: LocalSta
         members["GroupRef"] = state.group_ref
     files.make_directory(f"refs/{builder}/{node}")
     files.write(f"refs/{builder}/{node}/{ref}", gojson.marshal(members), 0o644)
+
+
+def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Sequence[str]) -> None:
+    """The builds of one Bake call, and what it was asked for."""
+    members = {"Targets": list(targets), "Refs": list(refs)}
+    files.make_directory(f"refs/{GROUPS}")
+    files.write(f"refs/{GROUPS}/{id}", gojson.marshal(members), 0o600)
 
 
 def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | None:

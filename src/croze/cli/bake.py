@@ -6,13 +6,13 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from croze.bake.entitlements import missing, parse_allow
+from croze.bake.entitlements import Privileges, missing, parse_allow
 from croze.bake.errors import BakeError
-from croze.bake.options.entries import canonical_attest
-from croze.bake.options.policy import Policy, parse_policy
+from croze.bake.options.policy import Policy
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
@@ -20,19 +20,22 @@ from croze.bake.select import Selection, select_targets
 from croze.bake.world import File, Settings
 from croze.cli.bake_files import file_relative_paths, names_from_environment, read_local_files
 from croze.cli.bake_list import parse_list, print_list
-from croze.cli.bake_options import options_of
+from croze.cli.bake_options import Wanted, options_of
+from croze.cli.bake_overrides import read_overrides, read_policies, read_variables
 from croze.cli.bake_privileges import ask
-from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_secrets
+from croze.cli.bake_progress import BakeProgress
+from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_access
 from croze.cli.bake_world import LocalWorld, existing_path
-from croze.cli.build import progress_mode
-from croze.cli.call import parse_call
+from croze.cli.build import interrupt_on_sigterm, progress_mode
+from croze.cli.call import Call, parse_call
+from croze.cli.daemon import reach
 from croze.cli.flags import Flags, UsageError
 from croze.image import platform as platforms
-from croze.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.client.options import BuildOptions
+    from croze.cli.daemon import Reach
+    from croze.client.remote_files import RemoteFiles
 
 
 _LISTED = ("targets", "variables")
@@ -68,41 +71,89 @@ def flags() -> Flags:
 def run(argv: Sequence[str], common: Common) -> int:
     read = _read(argv, common)
     call = parse_call(read.call)
-    overrides = _overrides(read, call.name)
-    policies, policy_off = _policies(read.policy)
+    policies, policy_off = read_policies(read.policy)
+    overrides = [*read_overrides(read, call.name), *policies]
     allowed = parse_allow(read.allow)
     listed = _listed(read)
-    progress_mode(read.progress, command="croze bake")
+    mode = progress_mode(read.progress, command="croze bake")
     if read.print and listed:
         raise BakeError("--print and --list are mutually exclusive")
     words = read_words(read.targets)
-    files = _files(words, read, common)
+    needs_builder = bool(words.url) or not (read.print or listed)
+    there = reach(common) if needs_builder else None
+    progress = BakeProgress(mode, there)
+    interrupt_on_sigterm()
+    try:
+        read_files = _files(words, read, there, progress)
+        world = LocalWorld()
+        definition = load_definition(read_files.files, _settings(read, words), world)
+        if listed:
+            progress.close()
+            print_list(parse_list(listed), definition)
+            return 0
+        selection = select_targets(definition, words.targets, overrides, world)
+        _finish(selection, policy_off)
+        wanted = _wanted(selection, words, read_files, call)
+        if read.print:
+            progress.close()
+            print(as_json(plain_selection(selection)))
+            return 0
+        _ask(allowed, wanted, progress, remote=bool(words.url))
+        from croze.cli.bake_build import build
+
+        return build(wanted, read, common, progress)
+    finally:
+        progress.close()
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The files of a definition, and where they are from if not from here."""
+
+    files: Sequence[File]
+    remote: RemoteFiles | None = None
+
+
+def _files(
+    words: Words, read: argparse.Namespace, there: Reach | None, progress: BakeProgress
+) -> _Read:
+    names = read.file or names_from_environment()
+    from_environment = bool(names) and not read.file
+    here = [name.removeprefix(HERE) for name in names if not words.url or name.startswith(HERE)]
+    files: list[File] = []
+    remote = None
+    if words.url and there is not None:
+        elsewhere = [name for name in names if not name.startswith(HERE)]
+        remote = read_remote(words.url, elsewhere, there, progress)
+        files += [File(name, data) for name, data in remote.files]
+    if here or not words.url:
+        files += read_local_files(here, progress, from_environment=from_environment)
     if not files:
         raise BakeError("couldn't find a bake definition")
-    world = LocalWorld()
-    definition = load_definition(files, _settings(read, words), world)
-    if listed:
-        print_list(parse_list(listed), definition)
-        return 0
-    selection = select_targets(definition, words.targets, [*overrides, *policies], world)
-    _finish(selection, policy_off)
-    requests = {
-        name: with_git_secrets(request, words.url)
-        for name, request in make_requests(selection, _tree(words.url)).items()
-    }
-    builds = {name: options_of(request) for name, request in requests.items()}
-    _check(builds)
-    if read.print:
-        print(as_json(plain_selection(selection)))
-        return 0
-    allowed.grant(selection.granted)
+    return _Read(files, remote)
+
+
+def _wanted(selection: Selection, words: Words, read: _Read, call: Call) -> Wanted:
+    """The selected targets as builds of the client, and nothing wrong with these."""
+    remote = read.remote
+    tree = words.url if remote is not None and remote.tree is not None else None
+    requests = make_requests(selection, tree)
+    if tree is not None:
+        requests = {name: with_git_access(each, tree) for name, each in requests.items()}
+    builds = {name: options_of(each, remote) for name, each in requests.items()}
+    from croze.client.checks import check_options
+
+    for name in sorted(builds):
+        check_options(builds[name])
+    return Wanted(selection, requests, builds, call, words.targets)
+
+
+def _ask(allowed: Privileges, wanted: Wanted, progress: BakeProgress, *, remote: bool) -> None:
+    allowed.grant(wanted.selection.granted)
     allowed.read.append(os.getcwd())
     allowed.write.append(os.getcwd())
-    wanted = missing(allowed, requests, existing_path)
-    ask(wanted, remote=bool(words.url), may_ask=read.progress != "rawjson")
-    from croze.cli.bake_build import Wanted, build
-
-    return build(Wanted(selection, requests, builds, call), read, common)
+    lacking = missing(allowed, wanted.requests, existing_path)
+    ask(lacking, remote=remote, may_ask=progress.mode != "rawjson", before=progress.close)
 
 
 def _listed(read: argparse.Namespace) -> str:
@@ -124,86 +175,12 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
         raise BakeError(str(error)) from None
 
 
-def _check(builds: Mapping[str, BuildOptions]) -> None:
-    from croze.client.checks import check_options
-
-    for name in sorted(builds):
-        check_options(builds[name])
-
-
-def _files(words: Words, read: argparse.Namespace, common: Common) -> list[File]:
-    names = read.file or names_from_environment()
-    if not words.url:
-        return read_local_files([name.removeprefix(HERE) for name in names])
-    there = [name for name in names if not name.startswith(HERE)]
-    files = read_remote(words.url, there, read.progress, common)
-    here = [name.removeprefix(HERE) for name in names if name.startswith(HERE)]
-    return files + (read_local_files(here) if here else [])
-
-
-def _tree(url: str) -> str | None:
-    """The address of the files that targets' contexts are among, if these are not here."""
-    from croze.client.inputs import is_git
-
-    return url if url and is_git(url) else None
-
-
 def _settings(read: argparse.Namespace, words: Words) -> Settings:
     builtins = {
         "BAKE_CMD_CONTEXT": words.command_context,
         "BAKE_LOCAL_PLATFORM": platforms.format(platforms.default_platform()),
     }
-    return Settings(builtins, _variables(read.var), file_relative_paths())
-
-
-def _variables(given: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in given:
-        if not text:
-            continue
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise BakeError(f"invalid variable {quote(text)}, expected key=value")
-        if not name:
-            raise BakeError(f"invalid variable {quote(text)}, key is empty")
-        found[name] = value
-    return found
-
-
-def _overrides(read: argparse.Namespace, call: str) -> list[str]:
-    """What the shorthand flags stand for, after what is set in so many words."""
-    found = list(read.set)
-    if read.push:
-        found.append("*.push=true")
-    if read.load:
-        found.append("*.load=true")
-    if call:
-        found.append(f"*.call={call}")
-    for flag, key in ((read.no_cache, "no-cache"), (read.pull, "pull")):
-        if flag is not None:
-            found.append(f"*.{key}={'true' if flag else 'false'}")
-    for kind in ("sbom", "provenance"):
-        text = getattr(read, kind)
-        if text:
-            found.append(f"*.attest={canonical_attest(kind, text)}")
-    return found
-
-
-def _policies(given: Sequence[str]) -> tuple[list[str], bool]:
-    """Policies for all targets as overrides, and whether they are turned off altogether."""
-    parsed = [parse_policy(text) for text in given]
-    for policy in parsed:
-        where = "define policy files in the bake definition"
-        if policy.files:
-            raise BakeError(f"--policy does not accept filename; {where}")
-        if policy.reset:
-            where = "define policy composition in the bake definition"
-            raise BakeError(f"--policy does not accept reset; {where}")
-        if policy.disabled:
-            if policy.strict is not None or policy.log_level is not None or len(parsed) > 1:
-                raise BakeError("disabled policy cannot be combined with other policy flags")
-            return [], True
-    return [f"*.policy+={text}" for text in given], False
+    return Settings(builtins, read_variables(read.var), file_relative_paths())
 
 
 def _finish(selection: Selection, policy_off: bool) -> None:

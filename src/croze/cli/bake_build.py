@@ -6,34 +6,27 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest
-from croze.bake.select import Selection
-from croze.cli.build import interrupt_on_sigterm, progress_mode, tool
+from croze.cli.build import tool
 from croze.cli.call import Call, Findings, answer, parse_call
-from croze.cli.daemon import Reach, reaches
+from croze.cli.daemon import reaches
+from croze.client.build import wants_warnings, written
 from croze.errors import Unsupported
 from croze.files.atomic import write_atomically
+from croze.progress.rawjson import warning_value
+from croze.progress.warnings import print_warnings
 
 if TYPE_CHECKING:
+    from croze.cli.bake_options import Wanted
+    from croze.cli.bake_progress import BakeProgress
     from croze.cli.common import Common
-    from croze.client.options import BuildOptions
     from croze.client.targets import TargetResult
     from croze.progress.display import Display
-
-
-@dataclass(frozen=True)
-class Wanted:
-    selection: Selection
-    requests: Mapping[str, BuildRequest]
-    builds: Mapping[str, BuildOptions]
-    call: Call
-    """What `--call` says: its format counts for every target that calls something, if given."""
 
 
 def refuse_policies(requests: Mapping[str, BuildRequest]) -> None:
@@ -46,38 +39,48 @@ def refuse_policies(requests: Mapping[str, BuildRequest]) -> None:
             )
 
 
-def build(wanted: Wanted, read: argparse.Namespace, common: Common) -> int:
+def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: BakeProgress) -> int:
     refuse_policies(wanted.requests)
-    mode = progress_mode(read.progress, command="croze bake")
-    there = reaches(common)
-    interrupt_on_sigterm()
-    results = asyncio.run(_build(wanted, there, mode, read.metadata_file, common))
-    if read.metadata_file:
-        found = {name: results[name].metadata for name in sorted(results)}
-        text = json.dumps(found, indent=2)
-        write_atomically(Path(read.metadata_file), text.encode())
-    return _print_answers(wanted, results)
-
-
-async def _build(
-    wanted: Wanted, there: Sequence[Reach], mode: str, metadata_file: str, common: Common
-) -> dict[str, TargetResult]:
     from croze.cli.parted_build import build_all
-    from croze.progress.display import make_display
-    from croze.progress.warnings import print_warnings
 
     def warn(display: Display) -> None:
-        if mode != "quiet":
+        if progress.mode != "quiet":
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
-    return await build_all(
-        there,
+    display = progress.handed_over()
+    building = build_all(
+        reaches(common),
         wanted.builds,
-        make_display(mode, sys.stderr.buffer),
+        display,
         common,
         warn,
-        provenance=bool(metadata_file),
+        names=wanted.names,
+        provenance=bool(read.metadata_file),
     )
+    results = asyncio.run(building)
+    if read.metadata_file:
+        _write_metadata(read.metadata_file, wanted, results, display)
+    code = _print_answers(wanted, results)
+    _print_messages(results)
+    return code
+
+
+def _write_metadata(
+    path: str, wanted: Wanted, results: Mapping[str, TargetResult], display: Display
+) -> None:
+    found: dict[str, object] = {name: results[name].metadata for name in sorted(results)}
+    if display.warnings and not wanted.call.name and wants_warnings():
+        found["buildx.build.warnings"] = [warning_value(each) for each in display.warnings]
+    with written(path, "metadata file"):
+        write_atomically(Path(path), json.dumps(found, indent=2).encode())
+
+
+def _print_messages(results: Mapping[str, TargetResult]) -> None:
+    """What frontends have to say to the user."""
+    for name in sorted(results):
+        message = results[name].result.response.get("frontend.result.inlinemessage")
+        if message is not None:
+            print(f"\n# {name}\n{message}")
 
 
 def _print_answers(wanted: Wanted, results: Mapping[str, TargetResult]) -> int:

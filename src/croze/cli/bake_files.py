@@ -6,11 +6,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from croze.bake.errors import BakeError
 from croze.bake.world import File
 from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
+
+if TYPE_CHECKING:
+    from croze.cli.bake_progress import BakeProgress
 
 _SEPARATOR = "BUILDX_BAKE_PATH_SEPARATOR"
 _FILES = "BUILDX_BAKE_FILE"
@@ -52,11 +56,30 @@ def file_relative_paths() -> bool:
     return found
 
 
-def read_local_files(names: Sequence[str]) -> list[File]:
-    """The files of these names, or those of the usual names that there are."""
-    if names:
-        return [File(name, _read(name)) for name in names]
-    return [File(name, _read(name)) for name in DEFAULT_NAMES if os.path.lexists(name)]
+def read_local_files(
+    names: Sequence[str], progress: BakeProgress, *, from_environment: bool = False
+) -> list[File]:
+    """The files of these names, or those of the usual names that there are. What cannot be read is
+    told when the step is over: it is no failure of a build."""
+    from croze.progress.own import own_step
+
+    where = f" from {_FILES} env" if from_environment else ""
+    problem: BakeError | None = None
+    found: list[File] = []
+    with own_step(f"[internal] load local bake definitions{where}", progress.show) as step:
+        for name in names or filter(os.path.lexists, DEFAULT_NAMES):
+            shown = "from stdin" if name == "-" else name
+            try:
+                data = _read(name)
+            except BakeError as error:
+                step.counted(f"reading {shown}", 0)
+                problem = error
+                break
+            step.counted(f"reading {shown}", len(data), total_known=name != "-")
+            found.append(File(name, data))
+    if problem is not None:
+        raise problem
+    return found
 
 
 def _read(name: str) -> bytes:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from croze.bake.requests import BuildRequest, attest_flag, cache_flag, secret_flag, ssh_flag
+from croze.bake.select import Selection
+from croze.cli.call import Call
 from croze.client.flags_output import Output
 from croze.client.options import BuildOptions
 
+if TYPE_CHECKING:
+    from croze.client.remote_files import RemoteFiles
 
-def options_of(request: BuildRequest) -> BuildOptions:
-    """What the client is asked for one target."""
+
+@dataclass(frozen=True)
+class Wanted:
+    """All that one call builds."""
+
+    selection: Selection
+    requests: Mapping[str, BuildRequest]
+    builds: Mapping[str, BuildOptions]
+    call: Call
+    """What `--call` says: its format counts for every target that calls something, if given."""
+    names: Sequence[str]
+    """Of targets and groups, as they were asked for."""
+
+
+def options_of(request: BuildRequest, remote: RemoteFiles | None = None) -> BuildOptions:
+    """What the client is asked for one target; `remote` is what its definition is among."""
+    context, contexts = _inputs(request, remote)
     return BuildOptions(
         context=request.context,
         dockerfile=request.dockerfile,
@@ -17,6 +40,8 @@ def options_of(request: BuildRequest) -> BuildOptions:
         target=request.target,
         build_args=request.args,
         build_contexts=request.contexts,
+        context_input=context,
+        build_context_inputs=contexts,
         platforms=request.platforms,
         labels=request.labels,
         annotations=request.annotations,
@@ -37,3 +62,15 @@ def options_of(request: BuildRequest) -> BuildOptions:
         attests=[attest_flag(each) for each in request.attests],
         call=request.call,
     )
+
+
+def _inputs(request: BuildRequest, remote: RemoteFiles | None) -> tuple[bytes, dict[str, bytes]]:
+    """Contexts that are directories beside a definition that is elsewhere."""
+    if remote is None:
+        return b"", {}
+    of = request.context_of
+    context = remote.directory(of, f"set context to {of}") if of else b""
+    return context, {
+        name: remote.directory(path, f"set context {name} to {path}")
+        for name, path in request.contexts_of.items()
+    }

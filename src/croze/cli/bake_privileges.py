@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from croze.bake.entitlements import Privileges, Question, question
 from croze.bake.errors import BakeError
@@ -17,8 +18,15 @@ _FILES = "BUILDX_BAKE_ENTITLEMENTS_FS"
 _REMOTE_FILES = "BAKE_ALLOW_REMOTE_FS_ACCESS"
 
 
-def ask(wanted: Privileges, *, remote: bool, may_ask: bool = True) -> None:
-    """Ask for what is wanted, if anything is; BakeError if it is not granted.
+def ask(
+    wanted: Privileges,
+    *,
+    remote: bool,
+    may_ask: bool = True,
+    before: Callable[[], None] = lambda: None,
+) -> None:
+    """Ask for what is wanted, if anything is; BakeError if it is not granted. `before` is called
+    first if there is something to be said.
 
     Without `may_ask`, as for progress that a program reads, only deletions need to be granted.
     """
@@ -32,6 +40,7 @@ def ask(wanted: Privileges, *, remote: bool, may_ask: bool = True) -> None:
         return
     if asked.is_empty:
         return
+    before()
     terminal = sys.stdin.isatty()
     _show(asked, terminal=terminal)
     checked, chosen = _are_files_checked(remote=remote)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from croze.bake.options.entries import Secret
+from croze.bake.options.entries import Secret, Ssh
 from croze.bake.paths import is_remote
 from croze.bake.requests import BuildRequest
-from croze.bake.world import File
 from croze.cli.bake_files import DEFAULT_NAMES
-from croze.cli.build import progress_mode
-from croze.cli.daemon import reach
 
 if TYPE_CHECKING:
-    from croze.cli.common import Common
+    from croze.cli.bake_progress import BakeProgress
+    from croze.cli.daemon import Reach
+    from croze.client.remote_files import RemoteFiles
 
 HERE = "cwd://"
 
@@ -41,28 +39,30 @@ def read_words(words: Sequence[str]) -> Words:
     return Words(url, context, targets or ["default"])
 
 
-def read_remote(url: str, names: Sequence[str], progress: str, common: Common) -> list[File]:
+def read_remote(
+    url: str, names: Sequence[str], there: Reach, progress: BakeProgress
+) -> RemoteFiles:
     """The files of these names there, or those of the usual names that there are."""
     from croze.client.remote_files import read_remote_files
-    from croze.progress.display import make_display, running
+    from croze.progress.display import refreshing
 
-    there = reach(common)
-    display = make_display(progress_mode(progress, command="croze bake"), sys.stderr.buffer)
+    async def read() -> RemoteFiles:
+        async with there.dial() as client, refreshing(progress.display):
+            return await read_remote_files(client, url, names, DEFAULT_NAMES, progress.show)
 
-    async def read() -> list[tuple[str, bytes]]:
-        async with there.dial() as client, running(display):
-            return await read_remote_files(client, url, names, DEFAULT_NAMES, display.update)
-
-    return [File(name, data) for name, data in asyncio.run(read())]
+    return asyncio.run(read())
 
 
-def with_git_secrets(request: BuildRequest, url: str) -> BuildRequest:
-    """With the tokens for the definition's host, if the target's context is there as well."""
-    if not url or not is_remote(request.context):
-        return request
+def with_git_access(request: BuildRequest, url: str) -> BuildRequest:
+    """With the tokens for the definition's host, if the target's context is there as well, and the
+    agent if the definition came by ssh."""
+    from croze.client.inputs import is_git_over_ssh
     from croze.client.remote_files import git_host, git_secrets
 
-    if git_host(request.context) != git_host(url):
+    if "@" in url and is_git_over_ssh(url):
+        request = replace(request, ssh=(Ssh("default"),))
+    host, of_context = git_host(url), git_host(request.context)
+    if not is_remote(request.context) or host.lower() != of_context.lower():
         return request
     found = tuple(Secret(each.id, env=each.env) for each in git_secrets(url))
     return replace(request, secrets=(*request.secrets, *found))

@@ -38,6 +38,8 @@ class Reach:
     """It is the user's own `crozed`."""
     fixed: tuple[Platform, ...] = ()
     """The platforms that the user gave the node."""
+    kind: str = ""
+    """The kind of driver of a builder that has a name."""
     driver: Driver | None = None
     """What brings it up and dials it, if it is a builder's."""
 
@@ -146,6 +148,7 @@ def _of_builder(name: str, *, debug: bool) -> list[Reach]:
             node.name,
             in_engine=builder.driver == "docker",
             fixed=node.platforms or (),
+            kind=builder.driver,
             driver=driver,
         )
         for node, driver in members

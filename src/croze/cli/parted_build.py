@@ -11,11 +11,12 @@ from croze.builders.model import parse_platforms
 from croze.builders.parting import parse_choice
 from croze.cli.build import client_builder
 from croze.cli.merge import merging
-from croze.cli.remember import ONLY, remembered
-from croze.client.build import BuildResult, clear_files, met, run_build, write_files
+from croze.cli.remember import ONLY, remembered, remembered_group
+from croze.client.build import BuildResult, clear_files, met, met_for, run_build, write_files
 from croze.client.links import LINK
 from croze.client.options import BuildOptions, call_name
 from croze.client.parts import Node, Part, parted
+from croze.client.solve import new_id
 from croze.client.targets import TargetResult, build_targets
 from croze.drivers.parting import Nodes
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from croze.cli.common import Common
     from croze.cli.daemon import Reach
+    from croze.client.connect import Client
     from croze.progress.display import Display
 
 CHOICE = "CROZE_NODE_CHOICE"
@@ -74,24 +76,34 @@ async def build_all(
     common: Common,
     on_close: Callable[[Display], None],
     *,
+    names: Sequence[str] = (),
     provenance: bool,
 ) -> dict[str, TargetResult]:
-    """Targets on the nodes of a builder, of which there may be but one."""
+    """Targets on the nodes of a builder, of which there may be but one; `names` is what was asked
+    for."""
+    group, made = new_id(), list[BuildOptions]()
     wanted = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
     async with _opened(there) as nodes:
         shares = await nodes.shares(wanted, linked(builds))
         chosen = sorted({share.node for its in shares.values() for share in its})
         clients = await nodes.clients(chosen)
-        known = {node: Node(clients[node], client_builder(there[node])) for node in chosen}
+        known = {node: await _known(clients[node], there[node], builds) for node in chosen}
         parts: dict[str, Sequence[Part]] = {}
         for name, options in builds.items():
             for share in shares[name]:
-                options = remembered(options, there[share.node], name)
+                options = remembered(options, there[share.node], name, group)
+            made.append(options)
             its = [(known[share.node], share.platforms) for share in shares[name]]
             parts[name] = await parted(options, its)
+        remembered_group(group, names, made)
         return await build_targets(
             parts, display, merge=merging(common), provenance=provenance, on_close=on_close
         )
+
+
+async def _known(client: Client, there: Reach, builds: Mapping[str, BuildOptions]) -> Node:
+    builder = client_builder(there)
+    return Node(client, await met_for(client, builder, builds) or builder)
 
 
 def linked(builds: Mapping[str, BuildOptions]) -> list[list[str]]:

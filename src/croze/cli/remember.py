@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from croze.builders.files import BuilderFiles
-from croze.builders.localstate import LocalState, save
+from croze.builders.localstate import LocalState, save, save_group
 from croze.client.options import call_name
 from croze.client.solve import new_id
 from croze.files.docker_config import buildx_dir
@@ -22,9 +23,11 @@ ONLY = "default"
 """What the target of a build is called that has but one."""
 
 
-def remembered(options: BuildOptions, there: Reach, target: str = ONLY) -> BuildOptions:
-    """The build under a reference of its own, whose paths have been written down; as it is, if it
-    is a call."""
+def remembered(
+    options: BuildOptions, there: Reach, target: str = ONLY, group: str = ""
+) -> BuildOptions:
+    """The build under a reference of its own, whose paths have been written down, and the group of
+    builds that it is of; as it is, if it is a call."""
     if call_name(options.call):
         return options
     options = replace(options, ref=options.ref or new_id())
@@ -33,7 +36,15 @@ def remembered(options: BuildOptions, there: Reach, target: str = ONLY) -> Build
         context = os.path.abspath(context)
         if dockerfile not in ("", "-"):
             dockerfile = os.path.abspath(dockerfile)
-    state = LocalState(target, context, dockerfile)
+    state = LocalState(target, context, dockerfile, group)
     with suppress(OSError):  # a home that can't be written to: `history` knows no paths then
         save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state)
     return options
+
+
+def remembered_group(group: str, names: Sequence[str], builds: Sequence[BuildOptions]) -> None:
+    """What one `bake` was asked for, and the builds that it came to."""
+    refs = [each.ref for each in builds if each.ref]
+    if refs:
+        with suppress(OSError):
+            save_group(BuilderFiles(buildx_dir()), group, names, refs)

@@ -179,7 +179,14 @@ def clear_files(options: BuildOptions) -> None:
 
 
 async def met(client: Client, builder: Builder | None, options: BuildOptions) -> Builder | None:
-    """The builder as it turns out to be: what is dialled by address may be a BuildKit."""
+    """The builder as it turns out to be, and a warning if that keeps nothing of the build."""
+    return await met_for(client, builder, {"default": options})
+
+
+async def met_for(
+    client: Client, builder: Builder | None, builds: Mapping[str, BuildOptions]
+) -> Builder | None:
+    """The same for several targets. What is dialled by address may be a BuildKit."""
     if builder is None or builder.sure:
         return builder
     try:
@@ -187,7 +194,7 @@ async def met(client: Client, builder: Builder | None, options: BuildOptions) ->
             return builder
     except Unsupported:
         pass  # a BuildKit of before 2022
-    warn_of_no_output(options)
+    warn_of_no_output(builds)
     return buildkitd(builder)
 
 
@@ -278,7 +285,7 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
                 file.write(result.image_id)
     if options.metadata_file:
         values = result.metadata | provenance
-        if result.warnings and _wants_warnings(options):
+        if result.warnings and wants_warnings() and not call_name(options.call):
             from croze.progress.rawjson import warning_value
 
             values["buildx.build.warnings"] = [warning_value(w) for w in result.warnings]
@@ -297,9 +304,9 @@ def written(path: str, what: str) -> Iterator[None]:
         raise NotWritten(f"writing {what}: open {path}: {reason}") from error
 
 
-def _wants_warnings(options: BuildOptions) -> bool:
-    asked = parse_bool(os.environ.get("BUILDX_METADATA_WARNINGS", ""))
-    return bool(asked) and not call_name(options.call)
+def wants_warnings() -> bool:
+    """Whether a metadata file is to have the warnings."""
+    return bool(parse_bool(os.environ.get("BUILDX_METADATA_WARNINGS", "")))
 
 
 _CONTEXTS = "unsupported frontend capability moby.buildkit.frontend.contexts"

@@ -73,8 +73,11 @@ class Bridge:
         with translated():
             return (await self._stub.StatFile(ask, metadata=self._metadata)).stat.size
 
-    async def read(self, ref: str, path: str) -> bytes:
+    async def read(self, ref: str, path: str, length: int = 0) -> bytes:
+        """A file, or its first bytes."""
         ask = gateway_pb2.ReadFileRequest(Ref=ref, FilePath=path.encode())
+        if length:
+            ask.Range.Length = length
         with translated():
             return (await self._stub.ReadFile(ask, metadata=self._metadata)).Data
 

@@ -34,6 +34,10 @@ class Inputs:
     contexts: Mapping[str, str] = field(default_factory=dict)
     stdin: BinaryIO | None = None
     """None: this process's standard input."""
+    context_input: bytes = b""
+    """A definition that gives the context and the Dockerfile in it; `context` is its address."""
+    context_inputs: Mapping[str, bytes] = field(default_factory=dict)
+    """Definitions that give named contexts."""
 
 
 def is_http(text: str) -> bool:
@@ -92,7 +96,9 @@ class _Loader:
 
     def load_context(self) -> None:
         context = self.inputs.context
-        if context == "-":
+        if self.inputs.context_input:
+            self._from_definition(context)
+        elif context == "-":
             self._from_stdin()
         elif os.path.isdir(context):
             self._from_dir(context)
@@ -142,7 +148,20 @@ class _Loader:
             self.dockerfile_dir = os.path.dirname(dockerfile) or "."
             self.dockerfile_name = os.path.basename(dockerfile)
 
+    def _from_definition(self, context: str) -> None:
+        for name in ("context", "dockerfile"):
+            self.plan.frontend_inputs[name] = self.inputs.context_input
+        if is_git(context):
+            self.plan.frontend_attrs["input:context"] = context
+        self._dockerfile_beside_remote()
+
     def _from_remote(self, context: str) -> None:
+        self._dockerfile_beside_remote()
+        self.plan.frontend_attrs["context"] = context
+        self._note_query(context, "")
+
+    def _dockerfile_beside_remote(self) -> None:
+        """A Dockerfile of this machine for a context elsewhere."""
         dockerfile = self.inputs.dockerfile
         if dockerfile == "-":
             self.dockerfile_text = self._stdin().read()
@@ -150,8 +169,6 @@ class _Loader:
             self.dockerfile_dir = os.path.dirname(dockerfile)
             self.dockerfile_name = os.path.basename(dockerfile)
             self.plan.frontend_attrs["dockerfilekey"] = "dockerfile"
-        self.plan.frontend_attrs["context"] = context
-        self._note_query(context, "")
 
     def _note_query(self, url: str, suffix: str) -> None:
         """A git URL with a query needs a frontend that knows of them."""
@@ -191,7 +208,12 @@ class _Loader:
     def load_named(self, name: str, value: str) -> None:
         self.caps.add("moby.buildkit.frontend.contexts+forward")
         attrs = self.plan.frontend_attrs
-        if value.startswith(("docker-image://", "target:")) or is_remote(value):
+        if name in self.inputs.context_inputs:
+            attrs[f"context:{name}"] = f"input:{name}"
+            self.plan.frontend_inputs[name] = self.inputs.context_inputs[name]
+            if is_git(value):
+                attrs[f"input:git_state_{name}"] = value
+        elif value.startswith(("docker-image://", "target:")) or is_remote(value):
             attrs[f"context:{name}"] = value
             self._note_query(value, "+forward")
         elif value.startswith("oci-layout://"):

@@ -45,6 +45,10 @@ class BuildOptions:
     target: str = ""
     build_args: Sequence[str] | Mapping[str, str] = ()
     build_contexts: Sequence[str] | Mapping[str, str] = ()
+    context_input: bytes = b""
+    """A definition in place of the context, which is then what users know it by."""
+    build_context_inputs: Mapping[str, bytes] = field(default_factory=dict)
+    """The same for named contexts."""
     platforms: Sequence[str] = ()
     labels: Sequence[str] | Mapping[str, str] = ()
     annotations: Sequence[str] = ()
@@ -121,14 +125,17 @@ def buildkitd(like: Builder) -> Builder:
     return replace(like, keeps_images=False, default_load=False, host_gateway="", sure=True)
 
 
-def warn_of_no_output(options: BuildOptions) -> None:
-    """buildx's warning for a builder that leaves a result nowhere by itself."""
-    asked = options.outputs or options.push or options.load or call_name(options.call)
-    if not asked and not _no_default_load():
+def warn_of_no_output(builds: Mapping[str, BuildOptions]) -> None:
+    """buildx's warning for a builder that leaves results nowhere by itself."""
+    lost = sorted(name for name, o in builds.items() if not (o.outputs or o.push or o.load))
+    is_call = any(call_name(options.call) for options in builds.values())
+    if lost and not is_call and not _no_default_load():
+        which = "" if lost == ["default"] else f"for {', '.join(lost)} target(s) "
         log.warning(
-            "No output specified with remote driver. Build result will only remain in the build "
+            "No output specified %swith remote driver. Build result will only remain in the build "
             "cache. To push result image into registry use --push or to load image into docker "
-            "use --load"
+            "use --load",
+            which,
         )
 
 
@@ -315,6 +322,8 @@ def _lend(plan: SolvePlan, options: BuildOptions) -> None:
             options.dockerfile_inline,
             contexts,
             options.stdin,
+            options.context_input,
+            options.build_context_inputs,
         ),
         plan,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from croze import llb
@@ -14,6 +15,7 @@ from croze.client.inputs import is_archive, is_git
 from croze.client.plan import AgentFrom, SecretFrom, SolvePlan
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.redact import redact
+from croze.llb.gitref import git_state, parse_git_ref
 from croze.llb.giturl import parse_git_url
 
 if TYPE_CHECKING:
@@ -21,12 +23,32 @@ if TYPE_CHECKING:
     from croze.client.connect import Client
     from croze.client.held import Bridge
 
-MAX_BYTES = 2 * 1000 * 1000
+MAX_BYTES = 2 * 1024 * 1024
+"""Of a definition that is a file of a web server."""
+MAX_TREE_FILE_BYTES = 8 * MAX_BYTES
+"""Of one in a repository or an archive: a message has a limit, too."""
+HEADER_BYTES = 1024
 _FILE = "context"
 _SECRETS = {
     "GIT_AUTH_TOKEN": "BUILDX_BAKE_GIT_AUTH_TOKEN",
     "GIT_AUTH_HEADER": "BUILDX_BAKE_GIT_AUTH_HEADER",
 }
+
+
+@dataclass(frozen=True)
+class RemoteFiles:
+    """What has been read: names and contents, and the tree that they are in, if they are in one."""
+
+    files: Sequence[tuple[str, bytes]]
+    tree: llb.State | None = None
+
+    def directory(self, path: str, step: str) -> bytes:
+        """A directory of the tree as a definition; `step` names what brings it."""
+        assert self.tree is not None
+        if path == ".":
+            return self.tree.marshal().SerializeToString()
+        inner = llb.copy(self.tree, path, "/", llb.CopyOptions(dir_contents=True))
+        return llb.scratch().file(inner, name=step).marshal().SerializeToString()
 
 
 async def read_remote_files(
@@ -35,63 +57,89 @@ async def read_remote_files(
     names: Sequence[str],
     usual_names: Sequence[str],
     show: Callable[[control_pb2.StatusResponse], None],
-) -> list[tuple[str, bytes]]:
-    """Names and contents: the named files of a repository, or those of the usual names that it has;
-    or the one file at a web address. Raises `CrozeError`."""
-    found: list[tuple[str, bytes]] = []
+) -> RemoteFiles:
+    """The named files of a repository or an archive, or those of the usual names that it has; or
+    the one file at a web address. Raises `CrozeError`."""
+    found = [RemoteFiles(())]
 
     async def work(bridge: Bridge) -> gateway_pb2.Result:
-        result = await bridge.solve(_state(url).marshal())
-        ref = result.ref.id
-        if not is_git(url):
-            found.append((url, await _read(bridge, ref, _FILE)))
-            if is_archive(found[0][1][:1024]):
-                raise InvalidRequest(f"{redact(url)} is an archive: get it and unpack it")
-            return result
-        for name in names:
-            found.append((name, await _read(bridge, ref, name)))
-        for name in () if names else usual_names:
-            try:
-                await bridge.size(ref, name)
-            except CrozeError:
-                continue
-            found.append((name, await _read(bridge, ref, name)))
+        result = await bridge.solve(state.marshal())
+        reading = _Reading(bridge, state, names, usual_names)
+        found[0] = await (reading.repository if is_git(url) else reading.web)(url, result.ref.id)
         return result
 
+    state = _state(url)
     plan = SolvePlan(internal=True, secrets=git_secrets(url), ssh=_agents(url))
     await client.solve(plan, show, work=work)
-    return found
+    return found[0]
 
 
-async def _read(bridge: Bridge, ref: str, name: str) -> bytes:
-    if await bridge.size(ref, name) > MAX_BYTES:
-        raise InvalidRequest(f"{name} is larger than a definition may be (2MB)")
-    return await bridge.read(ref, name)
+@dataclass(frozen=True)
+class _Reading:
+    bridge: Bridge
+    state: llb.State
+    names: Sequence[str]
+    usual_names: Sequence[str]
+
+    async def repository(self, _url: str, ref: str) -> RemoteFiles:
+        return RemoteFiles(await self._files(ref), self.state)
+
+    async def web(self, url: str, ref: str) -> RemoteFiles:
+        size = await self.bridge.size(ref, _FILE)
+        head = await self.bridge.read(ref, _FILE, HEADER_BYTES)
+        if is_archive(head):
+            unpacking = llb.copy(self.state, _FILE, "/", llb.CopyOptions(unpack=True))
+            unpacked = llb.scratch().file(unpacking)
+            result = await self.bridge.solve(unpacked.marshal())
+            return RemoteFiles(await self._files(result.ref.id), unpacked)
+        if size > MAX_BYTES:
+            message = "non-archive definition URL bigger than maximum allowed size (2.097MB)"
+            raise CrozeError(message)
+        return RemoteFiles([(url, await self.bridge.read(ref, _FILE))])
+
+    async def _files(self, ref: str) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+        for name in self.names or self.usual_names:
+            try:
+                size = await self.bridge.size(ref, name)
+            except CrozeError:
+                if self.names:
+                    raise
+                continue
+            if size > MAX_TREE_FILE_BYTES:
+                raise CrozeError(f"{name} is larger than a definition may be (16MiB)")
+            found.append((name, await self.bridge.read(ref, name)))
+        return found
 
 
 def _state(url: str) -> llb.State:
-    if not is_git(url):
+    git = parse_git_ref(url)
+    if git is None:
         return llb.http(url, filename=_FILE, name="[internal] load remote build context")
-    full = f"https://{url}" if url.startswith("github.com/") else url
-    parsed = parse_git_url(full)
-    if parsed.query:
-        raise InvalidRequest(f"{redact(url)}: a query is not supported here, use #ref:directory")
-    name = f"[internal] load git source {redact(url)}"
-    return llb.git(parsed.remote, parsed.ref, subdir=parsed.subdir, name=name)
+    step = f"[internal] load git source {redact(url)}"
+    keep = bool(git.keep_git_dir)
+    return git_state(git, keep_git_dir=keep, mtime=git.mtime, options={"name": step})
 
 
 def git_host(url: str) -> str:
-    """The host of a git repository; empty for what is none."""
-    return parse_git_url(url).host if is_git(url) and "://" in url else ""
+    """The host in an address; empty for what is none."""
+    try:
+        return parse_git_url(url).host
+    except InvalidRequest:
+        return ""
 
 
 def git_secrets(url: str) -> list[SecretFrom]:
-    """Tokens that the environment has for the host of a repository."""
+    """Tokens that the environment has for the host of a repository, however it writes their
+    names."""
     host = git_host(url)
+    here: dict[str, str] = {}
+    for name in os.environ:
+        here.setdefault(name.upper(), name)
     return [
-        SecretFrom(f"{id}.{host}", env=name)
+        SecretFrom(f"{id}.{host}", env=here[name])
         for id, name in _SECRETS.items()
-        if host and name in os.environ
+        if host and name in here
     ]
 
 

@@ -119,6 +119,7 @@ class _Targets:
         self._merge = merge
         self._all = [piece for its in pieces.values() for piece in its]
         self._stages = {piece.key: Stages() for piece in self._all}
+        self._logs = _Logs()
         self._users: dict[tuple[int, str], list[_Piece]] = {}
         for piece in self._all:
             for base in piece.bases:
@@ -176,6 +177,7 @@ class _Targets:
         told: dict[str, object] = {}
         if self._provenance and not plan.internal:
             told = await recorded_provenance(client, solved.ref, show)
+        self._logs.release(piece.target)
         known_as = history_ref(piece.node.builder, plan, solved.ref)
         result = BuildResult(solved.ref, solved.exporter_response, history_ref=known_as)
         return TargetResult(result, told)
@@ -227,6 +229,7 @@ class _Targets:
         def show(status: control_pb2.StatusResponse) -> None:
             named = control_pb2.StatusResponse()
             named.CopyFrom(status)
+            self._logs.keep_own(name, named)
             for vertex in named.vertexes:
                 vertex.name = prefixed(name, vertex.name)
                 if vertex.HasField("progressGroup"):
@@ -235,6 +238,24 @@ class _Targets:
             self._display.update(named)
 
         return show
+
+
+class _Logs:
+    """Steps that targets share tell all of them what they log: it is shown once."""
+
+    def __init__(self) -> None:
+        self._teller: dict[str, str] = {}
+
+    def keep_own(self, target: str, status: control_pb2.StatusResponse) -> None:
+        """Take out logs of steps that another target tells of."""
+        own = [log for log in status.logs if self._teller.setdefault(log.vertex, target) == target]
+        if len(own) < len(status.logs):
+            del status.logs[:]
+            status.logs.extend(own)
+
+    def release(self, target: str) -> None:
+        """The target has nothing more to tell."""
+        self._teller = {vertex: who for vertex, who in self._teller.items() if who != target}
 
 
 def prefixed(target: str, name: str) -> str:

@@ -77,6 +77,16 @@ def make_display(mode: str, out: BinaryIO, *, text_desc: str = "", tty_desc: str
 @asynccontextmanager
 async def running(display: Display) -> AsyncIterator[Display]:
     """Refreshes the display while the block runs and closes it at its end."""
+    try:
+        async with refreshing(display):
+            yield display
+    finally:
+        display.close()
+
+
+@asynccontextmanager
+async def refreshing(display: Display) -> AsyncIterator[None]:
+    """Refreshes the display while the block runs; more may follow."""
 
     async def tick() -> None:
         rate = limit.rate_from_env()
@@ -89,10 +99,9 @@ async def running(display: Display) -> AsyncIterator[Display]:
     async with asyncio.TaskGroup() as group:
         ticking = group.create_task(tick())
         try:
-            yield display
+            yield
         except BaseException as error:  # raised below: not to come out as a group
             failed = error
         ticking.cancel()
-    display.close()
     if failed is not None:
         raise failed

@@ -9,24 +9,41 @@ from contextlib import contextmanager
 
 from croze.api import control_pb2
 
+Show = Callable[[control_pb2.StatusResponse], None]
+
+
+class OwnStep:
+    """What a step tells while it runs. Called with a text, it shows lines of its log."""
+
+    def __init__(self, name: str, show: Show) -> None:
+        self._show = show
+        self.vertex = control_pb2.Vertex(digest=f"sha256:{secrets.token_hex(32)}", name=name)
+
+    def __call__(self, text: str) -> None:
+        line = control_pb2.VertexLog(vertex=self.vertex.digest, stream=1, msg=text.encode())
+        line.timestamp.GetCurrentTime()
+        self._show(control_pb2.StatusResponse(logs=[line]))
+
+    def counted(self, name: str, size_bytes: int, *, total_known: bool = True) -> None:
+        """Something of that size is done within the step."""
+        total = size_bytes if total_known else 0
+        status = control_pb2.VertexStatus(
+            ID=name, vertex=self.vertex.digest, current=size_bytes, total=total
+        )
+        for moment in (status.timestamp, status.started, status.completed):
+            moment.GetCurrentTime()
+        self._show(control_pb2.StatusResponse(statuses=[status]))
+
 
 @contextmanager
-def own_step(
-    name: str, show: Callable[[control_pb2.StatusResponse], None]
-) -> Iterator[Callable[[str], None]]:
-    """Show what is done inside as a step; a failure is shown with it. What it gives shows lines of
-    the step's log."""
-    vertex = control_pb2.Vertex(digest=f"sha256:{secrets.token_hex(32)}", name=name)
+def own_step(name: str, show: Show) -> Iterator[OwnStep]:
+    """Show what is done inside as a step; a failure is shown with it."""
+    step = OwnStep(name, show)
+    vertex = step.vertex
     vertex.started.GetCurrentTime()
     show(control_pb2.StatusResponse(vertexes=[vertex]))
-
-    def log(text: str) -> None:
-        line = control_pb2.VertexLog(vertex=vertex.digest, stream=1, msg=text.encode())
-        line.timestamp.GetCurrentTime()
-        show(control_pb2.StatusResponse(logs=[line]))
-
     try:
-        yield log
+        yield step
     except BaseException as error:
         cancelled = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
         vertex.error = "context canceled" if cancelled else str(error)

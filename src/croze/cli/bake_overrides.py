@@ -1,0 +1,61 @@
+"""What the flags of `croze bake` say about variables and targets."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from croze.bake.errors import BakeError
+from croze.bake.options.entries import canonical_attest
+from croze.bake.options.policy import parse_policy
+from croze.quote import quote
+
+
+def read_variables(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        if not text:
+            continue
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BakeError(f"invalid variable {quote(text)}, expected key=value")
+        if not name:
+            raise BakeError(f"invalid variable {quote(text)}, key is empty")
+        found[name] = value
+    return found
+
+
+def read_overrides(read: argparse.Namespace, call: str) -> list[str]:
+    """What the shorthand flags stand for, after what is set in so many words."""
+    found = list(read.set)
+    if read.push:
+        found.append("*.push=true")
+    if read.load:
+        found.append("*.load=true")
+    if call:
+        found.append(f"*.call={call}")
+    for flag, key in ((read.no_cache, "no-cache"), (read.pull, "pull")):
+        if flag is not None:
+            found.append(f"*.{key}={'true' if flag else 'false'}")
+    for kind in ("sbom", "provenance"):
+        text = getattr(read, kind)
+        if text:
+            found.append(f"*.attest={canonical_attest(kind, text)}")
+    return found
+
+
+def read_policies(given: Sequence[str]) -> tuple[list[str], bool]:
+    """Policies for all targets as overrides, and whether they are turned off altogether."""
+    parsed = [parse_policy(text) for text in given]
+    for policy in parsed:
+        where = "define policy files in the bake definition"
+        if policy.files:
+            raise BakeError(f"--policy does not accept filename; {where}")
+        if policy.reset:
+            where = "define policy composition in the bake definition"
+            raise BakeError(f"--policy does not accept reset; {where}")
+        if policy.disabled:
+            if policy.strict is not None or policy.log_level is not None or len(parsed) > 1:
+                raise BakeError("disabled policy cannot be combined with other policy flags")
+            return [], True
+    return [f"*.policy+={text}" for text in given], False
