@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "session": {"api", "fs"},
     "solver": set(),
     "sources": {"store", "registry", "session", "fs", "image", "api"},
-    "runtime": {"store", "fs"},
+    "runtime": {"store", "fs", "telemetry"},
     "ops": {
         "runtime",
         "sources",
@@ -62,7 +62,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "why": {"solver", "ops", "api", "fs"},
     "history": {"store", "llb", "api"},
     "export": {"store", "image", "registry", "session", "fs", "api"},
-    "attest": {"solver", "ops", "sources", "store", "dockerfile", "llb", "image", "api"},
+    "attest": {
+        *("solver", "ops", "sources", "store", "dockerfile", "llb", "image", "api"),
+        "runtime",
+    },
     "dockerfile": {"llb", "image", "api", "fs"},
     "client": {"session", "llb", "api", "progress", "image", "fs"},
     "builders": {"image", "files"},

@@ -233,7 +233,9 @@ async def test_sweep_removes_what_a_killed_daemon_left(
 
     bundle = executor.config.state_dir / "bundle/left"
     bundle.mkdir()
-    placement = oci_spec.Placement(id="left", rootfs=str(rootfs), user=ExecUser())
+    placement = oci_spec.Placement(
+        id="left", rootfs=str(rootfs), user=ExecUser(), cgroup="/buildkit/left"
+    )
     config = oci_spec.config_json(spec(), shell("sleep 1000"), placement, executor.host)
     (bundle / "config.json").write_text(json.dumps(config))
     argv = executor.program.command(bundle / "log", "run", "--bundle", str(bundle))

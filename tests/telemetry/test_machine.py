@@ -46,7 +46,10 @@ def test_a_sample(tmp_path: Path) -> None:
     memory = found["memoryStat"]
     assert isinstance(memory, dict)
     assert (memory["total"], memory["free"], memory["slab"]) == (100, 50, None)
-    assert found["ioPressure"] == {"some": {"avg10": 1.5, "avg60": 0, "avg300": 2, "total": 7}}
+    assert found["ioPressure"] == {
+        "some": {"avg10": 1.5, "avg60": 0, "avg300": 2, "total": 7},
+        "full": None,
+    }
     assert "cpuPressure" not in found
 
 
@@ -61,7 +64,7 @@ async def test_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"number": number}
 
     monkeypatch.setattr(machine, "sample", take)
-    usage = MachineUsage(_interval_s=0.001)
+    usage = MachineUsage(0.001)
     usage.start()
     await taken.wait()
     usage.stop()

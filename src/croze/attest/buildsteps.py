@@ -14,6 +14,7 @@ from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import messages
 from croze.llb.marshal import digest_bytes, op_blobs
+from croze.runtime.usage import Usage
 
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bytes | None
 
@@ -38,8 +39,11 @@ class BuildSteps:
         return {key: value for key, value in pairs.items() if value}
 
 
-def build_steps(definition: ops_pb2.Definition | None) -> BuildSteps:
-    """Raises `InvalidRequest` for what is no definition."""
+def build_steps(
+    definition: ops_pb2.Definition | None, usage: Mapping[str, Usage] | None = None
+) -> BuildSteps:
+    """`usage`: what steps used of the machine, by digest. Raises `InvalidRequest` for what is no
+    definition."""
     blobs = op_blobs(definition) if definition is not None else []
     if not blobs:
         return BuildSteps()
@@ -50,7 +54,11 @@ def build_steps(definition: ops_pb2.Definition | None) -> BuildSteps:
     if len(ops[last].inputs) != 1:
         raise InvalidRequest(f"invalid last vertex inputs: {len(ops[last].inputs)}")
     numbers = {digest: number for number, digest in enumerate(_inputs_first(ops, last))}
-    return BuildSteps([_step(ops[digest], numbers, n) for digest, n in numbers.items()], numbers)
+    steps = [_step(ops[digest], numbers, n) for digest, n in numbers.items()]
+    for digest, used in (usage or {}).items():
+        if digest in numbers:
+            steps[numbers[digest]]["resourceUsage"] = used.members()
+    return BuildSteps(steps, numbers)
 
 
 def _inputs_first(ops: Mapping[str, ops_pb2.Op], last: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from croze.files.redact import redact
 from croze.image import reference
 from croze.image.platform import Platform
+from croze.runtime.usage import Usage
 from croze.sources.materials import (
     BlobMaterial,
     GitMaterial,
@@ -35,6 +36,8 @@ class Capture:
     """A step could reach the network."""
     incomplete: bool = False
     """Something was used that is no material."""
+    usage: dict[str, Usage] = field(default_factory=dict)
+    """What steps used of the machine, by the digest of the op."""
 
     def add(self, material: Material) -> None:
         """URLs lose their credentials."""
@@ -58,10 +61,15 @@ class Capture:
             self.add_ssh(id, optional=optional)
         self.network |= other.network
         self.incomplete |= other.incomplete
+        self.usage |= other.usage
 
     def copy(self) -> Capture:
         return replace(
-            self, materials=dict(self.materials), secrets=dict(self.secrets), ssh=dict(self.ssh)
+            self,
+            materials=dict(self.materials),
+            secrets=dict(self.secrets),
+            ssh=dict(self.ssh),
+            usage=dict(self.usage),
         )
 
     def described(self) -> Described:
@@ -84,6 +92,7 @@ class Capture:
             ssh=dict(sorted(self.ssh.items())),
             network=self.network,
             incomplete=self.incomplete,
+            usage=dict(self.usage),
         )
 
 
@@ -100,6 +109,7 @@ class Described:
     ssh: Mapping[str, bool] = field(default_factory=dict)
     network: bool = False
     incomplete: bool = False
+    usage: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

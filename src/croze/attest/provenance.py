@@ -129,7 +129,7 @@ class Account:
         samples: dict[str, object] = {"sysUsage": list(usage)} if usage else {}
         if options.mode == "min":
             return replace(told.min(), metadata={**told.metadata, **samples})
-        steps = build_steps(self.definition)
+        steps = build_steps(self.definition, self.used.usage if options.usage else None)
         metadata = {
             **told.metadata,
             **_source(self.definition, steps),

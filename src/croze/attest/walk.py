@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from croze.api import ops_pb2
 from croze.attest.capture import Capture
+from croze.ops.exec import ExecOp
 from croze.ops.load import LoadedOp
 from croze.ops.source import SourceOp
 from croze.solver.contract import Op, Vertex
@@ -19,6 +20,8 @@ def capture_of(vertices: Iterable[tuple[Vertex, Op | None]]) -> Capture:
             _add_source(capture, op)
         elif isinstance(vertex.op, LoadedOp):
             _add_op(capture, vertex.op.op)
+        if isinstance(op, ExecOp) and op.usage is not None:
+            capture.usage[vertex.llb_digest or vertex.digest] = op.usage
     return capture
 
 

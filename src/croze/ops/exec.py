@@ -39,6 +39,7 @@ from croze.runtime.contract import (
     Ulimit,
 )
 from croze.runtime.errors import StartError
+from croze.runtime.usage import Usage
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import Mount
 from croze.telemetry.build import trace_env, traced
@@ -69,6 +70,8 @@ class ExecOp:
         self._exec = loaded.op.exec
         self._input_count = input_count
         self._resources = limits.resources if isinstance(limits, StepLimits) else Resources()
+        self.usage: Usage | None = None
+        """What its container used, if it ran and the machine can say."""
 
     @property
     def _command(self) -> str:
@@ -190,7 +193,11 @@ class ExecOp:
             resources=self._resources,
             devices=self._devices(),
             remove_mount_stubs=meta.removeMountStubsRecursive,
+            on_usage=self._note_usage,
         )
+
+    def _note_usage(self, usage: Usage) -> None:
+        self.usage = usage
 
     @property
     def _emulator(self) -> str:

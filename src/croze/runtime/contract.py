@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from croze.runtime.backlog import Backlog
 from croze.runtime.cdi import ContainerEdits
 from croze.runtime.cgroup_parent import CgroupParent
+from croze.runtime.usage import Usage
 from croze.store.contract import Mount
 
 NetworkMode = Literal["sandbox", "host", "none"]
@@ -81,6 +82,8 @@ class ContainerSpec:
     annotations: Mapping[str, str] = field(default_factory=dict)
     devices: Sequence[ContainerEdits] = ()
     """What comes with the host's devices (CDI)."""
+    on_usage: Callable[[Usage], None] | None = None
+    """Told once it has ended what it used, on machines that can say (cgroups of version 2)."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from croze.runtime.network import (
 )
 from croze.runtime.oci_spec import Namespace, Placement
 from croze.runtime.program import RuntimeProgram
+from croze.runtime.usage import UsageMeter
 from croze.runtime.workdir import make_workdir
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,11 @@ class OciExecutor:
             stack.callback((self.pids / id).unlink, missing_ok=True)
             container = OciContainer(self.program, self.host, id, bundle, spec)
             stack.push_async_callback(in_thread, container.remove_stubs)
+            cgroup = self._cgroup_parent(spec).path(id)
+            meter = self._meter(stack, spec, cgroup)
+            cgroup = meter.inner if meter is not None else cgroup
             try:
-                await in_thread(self._prepare, container, process, network, shares_host)
+                await in_thread(self._prepare, container, process, network, shares_host, cgroup)
             except StartError as error:
                 # As a runtime would: who reads the step's output learns why there is none.
                 stdio.stderr(f"{error}\n".encode())
@@ -141,7 +145,26 @@ class OciExecutor:
             stack.callback(self._containers.pop, id)
             stack.push_async_callback(lambda: finish(container.close()))
             container.launch(process, stdio)
+            if meter is not None:
+                meter.start()
             yield container
+
+    def _cgroup_parent(self, spec: ContainerSpec) -> CgroupParent:
+        return spec.cgroup_parent if spec.cgroup_parent.text else self.config.cgroup_parent
+
+    def _meter(self, stack: AsyncExitStack, spec: ContainerSpec, cgroup: str) -> UsageMeter | None:
+        """What somebody wants to know, where the machine tells it."""
+        tell = spec.on_usage
+        if tell is None or self.host.cgroup != "v2":
+            return None
+        meter = UsageMeter(cgroup)
+
+        async def finish_meter() -> None:
+            tell(await in_thread(meter.finish))
+
+        stack.push_async_callback(finish_meter)
+        stack.callback(meter.stop)
+        return meter
 
     async def _enter_bundle(self, stack: AsyncExitStack, id: str) -> Bundle:
         bundle = Bundle(self._bundles / id)
@@ -149,7 +172,12 @@ class OciExecutor:
         return bundle
 
     def _prepare(
-        self, container: OciContainer, process: Process, network: Namespace, shares_host: bool
+        self,
+        container: OciContainer,
+        process: Process,
+        network: Namespace,
+        shares_host: bool,
+        cgroup: str,
     ) -> None:
         """Everything on disk that the runtime needs: in a thread."""
         spec, bundle = container.spec, container.bundle
@@ -169,7 +197,7 @@ class OciExecutor:
             network=network,
             hosts_file=self._etc.hosts(bundle.path, spec.hostname, spec.extra_hosts),
             resolv_file=self._etc.resolv(shares_host=shares_host),
-            default_cgroup_parent=self.config.cgroup_parent,
+            cgroup=cgroup,
             trace_socket=str(trace) if trace is not None and trace.exists() else "",
             bpf=self._bpf,
         )

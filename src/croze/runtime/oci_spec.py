@@ -14,7 +14,6 @@ from typing import Any
 
 from croze.fs.owner import ExecUser
 from croze.runtime import cdi_edits, seccomp
-from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
 from croze.runtime.host import Host
 
@@ -117,7 +116,8 @@ class Placement:
     network: Namespace = field(default_factory=Namespace)
     hosts_file: str = ""
     resolv_file: str = ""
-    default_cgroup_parent: CgroupParent = field(default_factory=CgroupParent)
+    cgroup: str = ""
+    """Its path below the hierarchies' roots."""
     trace_socket: str = ""
     """Of the daemon's collector of spans; empty for none."""
     bpf: str = ""
@@ -237,10 +237,9 @@ def all_mounts(spec: ContainerSpec, placement: Placement, host: Host) -> list[Oc
 
 
 def _linux(spec: ContainerSpec, placement: Placement, host: Host) -> Json:
-    parent = spec.cgroup_parent if spec.cgroup_parent.text else placement.default_cgroup_parent
     out: Json = {
         "namespaces": _namespaces(placement.network, host),
-        "cgroupsPath": parent.path(placement.id),
+        "cgroupsPath": placement.cgroup,
         "resources": _resources(spec.resources, spec.insecure),
         "maskedPaths": [] if spec.insecure else list(MASKED_PATHS),
         "readonlyPaths": [] if spec.insecure else list(READONLY_PATHS),

@@ -1,0 +1,103 @@
+"""What a container uses of the machine, sampled while it runs and once when it has ended.
+
+Nothing is left of a container's cgroup when its runtime is done with it. So it is put one deeper
+than it would be: the cgroup around it is ours, and says afterwards what was used in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from croze.runtime.host import CGROUP_ROOT
+from croze.telemetry import cgroup
+from croze.telemetry.machine import cpu_times, plain
+from croze.telemetry.sampling import Sample, Sampler
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_SAMPLES = 10
+_INNER = "step"
+_OF_THE_INNER = ("nrPeriods", "nrThrottled", "throttledNanos")
+"""What the kernel does not add up for the cgroups around one that has a quota."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`machine`: the seconds that all CPUs of the machine spent meanwhile, by what they did."""
+
+    samples: tuple[Sample, ...] = ()
+    machine: dict[str, float] | None = None
+
+    def members(self) -> dict[str, object]:
+        """As provenance has it."""
+        found: dict[str, object] = {"samples": list(self.samples)} if self.samples else {}
+        return found | ({"sysCPUStat": self.machine} if self.machine is not None else {})
+
+
+class UsageMeter:
+    """Of one container. `path`: of the cgroup it would have, below the hierarchy's root."""
+
+    def __init__(self, path: str, root: Path = CGROUP_ROOT) -> None:
+        self.inner = f"{path}/{_INNER}"
+        self._outer = root / path.lstrip("/")
+        self._sampler = Sampler(self._now, MAX_SAMPLES)
+        self._before = _cpu_times()
+
+    def start(self) -> None:
+        """The container is on its way."""
+        self._sampler.start()
+
+    def stop(self) -> None:
+        self._sampler.stop()
+
+    def finish(self) -> Usage:
+        """The container is gone: the last sample; then nothing is left of its cgroups."""
+        kept = self._sampler.kept()
+        last = _sample(self._outer)
+        with contextlib.suppress(OSError):
+            self._outer.rmdir()
+        if last is not None:
+            kept.append(_completed(last, kept))
+        return Usage(tuple(kept), self._machine())
+
+    def _now(self) -> Sample | None:
+        return _sample(self._outer / _INNER)
+
+    def _machine(self) -> dict[str, float] | None:
+        after = _cpu_times()
+        if self._before is None or after is None:
+            return None
+        return {key: plain(float(value - self._before.get(key, 0))) for key, value in after.items()}
+
+
+def _sample(path: Path) -> Sample | None:
+    return _told(lambda: cgroup.sample(path)) if path.is_dir() else None
+
+
+def _cpu_times() -> dict[str, float] | None:
+    return _told(cpu_times)
+
+
+def _told(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except (OSError, ValueError, KeyError) as error:
+        log.debug("the use of resources can't be told: %s", error)
+        return None
+
+
+def _completed(last: Sample, before: list[Sample]) -> Sample:
+    known = before[-1].get("cpuStat") if before else None
+    cpu = last.get("cpuStat")
+    if isinstance(known, dict) and isinstance(cpu, dict):
+        more = {key: known[key] for key in _OF_THE_INNER if known.get(key)}
+        pressure = {"pressure": cpu["pressure"]} if "pressure" in cpu else {}
+        last["cpuStat"] = {k: v for k, v in cpu.items() if k != "pressure"} | more | pressure
+    return last
