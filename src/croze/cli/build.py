@@ -39,6 +39,7 @@ def flags() -> Flags:
     made.text("--cgroup-parent", help="Set the parent cgroup for the RUN instructions")
     made.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
     made.alias("--print", of="call")
+    made.switch("--detach", help="Print the build's ref and let it go on (croze attach)")
     made.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
     made.text("--iidfile", help="Write the image ID to a file")
     made.texts("--label", help="Set metadata for an image")
@@ -103,7 +104,6 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     call = parse_call(read.call)
     mode = progress_mode(read.progress, quiet=read.quiet)
-    there = reaches(common)
     interrupt_on_sigterm()
 
     def warn(display: Display) -> None:
@@ -112,6 +112,9 @@ def run(argv: Sequence[str], common: Common) -> int:
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     wanted = options(read, call)
+    if read.detach:
+        return _detached(argv, read, wanted, common)
+    there = reaches(common)
     explain = resolved(mode) in ("plain", "tty") and not call.name
     try:
         if len(there) > 1:
@@ -128,6 +131,18 @@ def run(argv: Sequence[str], common: Common) -> int:
         return print_answer(call, result, dockerfile_name(read))
     if read.quiet:
         print(result.image_id)
+    return 0
+
+
+def _detached(
+    argv: Sequence[str], read: argparse.Namespace, wanted: BuildOptions, common: Common
+) -> int:
+    from croze.cli import detach
+
+    detach.check(read)
+    if common.detached_pipe < 0:
+        return detach.begin(argv, common)
+    detach.hold(wanted, common)
     return 0
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "Start a build"),
     "bake": ("bake", "Build from a file"),
+    "attach": ("attach", "Show the rest of a build, and take its exit code"),
+    "cancel": ("cancel", "End running builds"),
     "run": ("run", "Run an image of the local store in a container"),
     "images": ("images", "List the images of the local store"),
     "rmi": ("rmi", "Remove images from the local store"),

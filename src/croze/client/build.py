@@ -149,7 +149,7 @@ async def run_build(
     try:
         async with running(display):
             solved = await client.solve(plan, show)
-            told = await _provenance(client, options, solved.ref, display.update)
+            told = await metadata_provenance(client, options, solved.ref, display.update)
     except CrozeError as error:
         raise clearer(error) from None
     finally:
@@ -198,11 +198,11 @@ async def met_for(
     return buildkitd(builder)
 
 
-async def _provenance(
+async def metadata_provenance(
     client: Client,
     options: BuildOptions,
     ref: str,
-    show: Callable[[control_pb2.StatusResponse], None],
+    show: Callable[[control_pb2.StatusResponse], None] = lambda _: None,
 ) -> dict[str, object]:
     """What goes into the metadata file of how the result came to be."""
     if not options.metadata_file or call_name(options.call):

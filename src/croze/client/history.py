@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
 from croze.api import content_pb2, control_pb2
 from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.gotypes.duration import DurationError, parse_duration
-from croze.grpc_errors import translated
+from croze.grpc_errors import from_status, translated
 
 if TYPE_CHECKING:
     import grpc.aio
 
 LIMIT = 50
+SMALL_BYTES = 64 * 1024 * 1024
 CLOCK_HEADER = "buildkit-current-timestamp"
 _VALUE_KEYS = ("ref", "repository", "status")
 _TIME_KEYS = ("startedAt", "completedAt", "duration")
@@ -85,6 +89,35 @@ async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:
     return listed.records[offset], listed.now_s
 
 
+async def completed(channel: grpc.aio.Channel, ref: str) -> Record:
+    """The record of a build, when that has ended. Raises `NotFound` for one that is not there, or
+    goes meanwhile, and `Unavailable` when the daemon stops first."""
+    await one(channel, ref)
+    with translated():
+        async for event in ControlStub(channel).ListenBuildHistory(
+            control_pb2.BuildHistoryRequest(Ref=ref)
+        ):
+            if event.type == control_pb2.DELETED:
+                raise NotFound(f'no record found for ref "{ref}"')
+            if event.type == control_pb2.COMPLETE:
+                return event.record
+    raise Unavailable("the daemon stopped before the build was over")
+
+
+async def error_of(channel: grpc.aio.Channel, record: Record) -> CrozeError | None:
+    """Why a build failed, with all its details; None if it didn't."""
+    if not record.HasField("error") and not record.HasField("externalError"):
+        return None
+    status = status_pb2.Status(code=record.error.code, message=record.error.message)
+    if record.HasField("externalError"):
+        digest = record.externalError.digest
+        try:
+            status.ParseFromString(await small_blob(channel, digest))
+        except DecodeError as error:
+            raise CrozeError(f"failed to unmarshal external error {digest}: {error}") from None
+    return from_status(status)
+
+
 async def delete(channel: grpc.aio.Channel, ref: str) -> None:
     """Raises `NotFound`."""
     with translated():
@@ -104,6 +137,16 @@ async def blob(channel: grpc.aio.Channel, digest: str) -> AsyncIterator[bytes]:
     with translated():
         async for part in ContentStub(channel).Read(content_pb2.ReadContentRequest(digest=digest)):
             yield part.data
+
+
+async def small_blob(channel: grpc.aio.Channel, digest: str) -> bytes:
+    """A blob whole. Raises `CrozeError`, for one that is too large to be small, too."""
+    data = bytearray()
+    async for part in blob(channel, digest):
+        data += part
+        if len(data) > SMALL_BYTES:
+            raise CrozeError(f"blob {digest} is larger than {SMALL_BYTES} bytes")
+    return bytes(data)
 
 
 def created_s(record: Record) -> float:

@@ -99,6 +99,10 @@ class SolvePlan:
     """Names the build; made up when empty."""
     internal: bool = False
     """A request that should not show in the history."""
+    detached: bool = False
+    """The build goes on when the client leaves; asked of a crozed only."""
+    session_id: str = ""
+    """Names the session; made up when empty."""
 
     shared_key: str = ""
     local_dirs: dict[str, LocalDir] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from croze.aio.threads import in_thread
 from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.api.attrs import to_attrs
 from croze.api.control_pb2_grpc import ControlStub
+from croze.api.detached import DETACHED
 from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
 from croze.client.held import Work, solve_held
@@ -63,12 +64,18 @@ async def solve(
     """
     ref = plan.ref or new_id()
     prepare_caches(plan)
-    async with lent(channel, plan, beside_us=beside_us) as session:
+    headers = (*trace_headers(), *((DETACHED,) if plan.detached else ()))
+    async with lent(channel, plan, beside_us=beside_us, id=plan.session_id) as session:
         request = solve_request(plan, ref, session.id)
-        response = await _solve_and_follow(channel, request, session, on_status, work)
+        response = await _solve_and_follow(channel, request, session, on_status, work, headers)
+    await finish_caches(plan, response)
+    return SolveResult(ref, response)
+
+
+async def finish_caches(plan: SolvePlan, response: dict[str, str]) -> None:
+    """What is left to do here for caches and layouts in local directories."""
     await in_thread(_update_indexes, plan, response)
     await in_thread(_reset_caches, plan)
-    return SolveResult(ref, response)
 
 
 @asynccontextmanager
@@ -91,6 +98,7 @@ async def _solve_and_follow(
     session: LentSession,
     on_status: OnStatus | None,
     work: Work | None,
+    headers: tuple[tuple[str, str], ...],
 ) -> dict[str, str]:
     following = _Following(channel, request.Ref, on_status or (lambda _: None))
     failed: BaseException | None = None
@@ -99,9 +107,9 @@ async def _solve_and_follow(
         task = group.create_task(following.run())
         try:
             if work is None:
-                answer = await ControlStub(channel).Solve(request, metadata=trace_headers())
+                answer = await ControlStub(channel).Solve(request, metadata=headers)
             else:
-                answer = await solve_held(channel, request, work, trace_headers())
+                answer = await solve_held(channel, request, work, headers)
             response = dict(answer.ExporterResponse)
         except BaseException as error:  # raised below: not to come out as a group
             failed = error

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from croze.api import control_pb2, control_pb2_grpc
+from croze.api.detached import DETACHED
 from croze.daemon import build, workers
 from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
@@ -28,15 +29,19 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.SolveRequest, context: Context
     ) -> control_pb2.SolveResponse:
         async with aborting(context):
-            with (
-                self._engine.activity.one(),
-                self._engine.builds.one(),
-                sharing(request.Ref),
-            ):
-                response = await build.run(self._engine, request)
-            self._engine.gc.nudge()
+            response = await self._engine.running.run(
+                request.Ref,
+                lambda: self._build(request),
+                detached=DETACHED in (context.invocation_metadata() or ()),
+            )
             return control_pb2.SolveResponse(ExporterResponse=response)
         raise AssertionError("aborting always raises")
+
+    async def _build(self, request: control_pb2.SolveRequest) -> dict[str, str]:
+        with self._engine.activity.one(), self._engine.builds.one(), sharing(request.Ref):
+            response = await build.run(self._engine, request)
+        self._engine.gc.nudge()
+        return response
 
     async def Status(
         self, request: control_pb2.StatusRequest, context: Context

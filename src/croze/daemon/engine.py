@@ -25,6 +25,7 @@ from croze.daemon.networks import network_mode, networks
 from croze.daemon.observing import Telemetry, measuring
 from croze.daemon.outside import Outside
 from croze.daemon.policies import gc_policies
+from croze.daemon.running import RunningBuilds
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
 from croze.dockerfile.asking import CPU_S
@@ -107,6 +108,7 @@ class Engine:
     activity: Activity = field(default_factory=Activity)
     """Builds and sessions."""
     builds: Activity = field(default_factory=Activity)
+    running: RunningBuilds = field(default_factory=RunningBuilds)
 
 
 @asynccontextmanager

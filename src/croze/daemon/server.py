@@ -15,12 +15,14 @@ from pathlib import Path
 from grpc.aio import Server
 
 from croze.api import (
+    builds_pb2_grpc,
     content_pb2_grpc,
     control_pb2_grpc,
     engine_pb2_grpc,
     gateway_pb2_grpc,
     why_pb2_grpc,
 )
+from croze.daemon.builds_service import BuildsService
 from croze.daemon.content_service import ContentService
 from croze.daemon.control import ControlService
 from croze.daemon.docker_api import docker_api
@@ -59,6 +61,7 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
             async with (
                 inner_port(server, settings.root / "relay") as inner,
                 listening(server, settings.addresses, settings.config.grpc, inner),
+                engine.running.open(),
                 docker_api(engine, inner),
                 collecting(engine.telemetry.traces, settings.trace_socket),
                 debug_address(engine, settings.config.grpc.debug_address),
@@ -155,6 +158,7 @@ def make_server(engine: Engine) -> Server:
     content_pb2_grpc.add_ContentServicer_to_server(ContentService(engine.store.blobs), server)
     server.add_generic_rpc_handlers((trace_handler(engine.telemetry.traces),))
     engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
+    builds_pb2_grpc.add_BuildsServicer_to_server(BuildsService(engine), server)
     why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(engine.forwarder.servicer(), server)
     server.add_generic_rpc_handlers((health_handler(),))

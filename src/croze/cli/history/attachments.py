@@ -27,7 +27,6 @@ INDEXES = (
 )
 PREDICATE_TYPE = "in-toto.io/predicate-type"
 SLSA = "https://slsa.dev/provenance/"
-MOST_BYTES = 64 * 1024 * 1024
 
 
 class _Descriptor(msgspec.Struct, frozen=True, rename={"media_type": "mediaType"}):
@@ -75,7 +74,7 @@ async def _walk(
     annotations = descriptor.annotations or {}
     is_index = descriptor.media_type in INDEXES
     try:
-        data = await read(channel, descriptor.digest)
+        data = await history.small_blob(channel, descriptor.digest)
     except CrozeError:
         return
     if annotations.get("vnd.docker.reference.type") != "attestation-manifest":
@@ -93,16 +92,6 @@ async def _walk(
             yield one
 
 
-async def read(channel: grpc.aio.Channel, digest: str) -> bytes:
-    """A small blob whole. Raises `CrozeError`, for one that is too large to be small, too."""
-    parts: list[bytes] = []
-    async for part in history.blob(channel, digest):
-        parts.append(part)
-        if sum(map(len, parts)) > MOST_BYTES:
-            raise CrozeError(f"blob {digest} is larger than {MOST_BYTES} bytes")
-    return b"".join(parts)
-
-
 async def materials(
     channel: grpc.aio.Channel, found: list[Attachment]
 ) -> list[tuple[str, list[str]]]:
@@ -111,7 +100,9 @@ async def materials(
     if told is None:
         return []
     try:
-        predicate = msgspec.json.decode(await read(channel, told.digest), type=dict[str, object])
+        predicate = msgspec.json.decode(
+            await history.small_blob(channel, told.digest), type=dict[str, object]
+        )
     except msgspec.MsgspecError as error:
         raise CrozeError(f"failed to unmarshal provenance {told.digest}: {error}") from None
     definition = predicate.get("buildDefinition")

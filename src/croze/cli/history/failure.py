@@ -7,13 +7,9 @@ import re
 from dataclasses import dataclass
 
 import grpc.aio
-from google.protobuf.message import DecodeError
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze.cli.history.attachments import read
 from croze.client import history
-from croze.errors import CrozeError, SourceDetail, VertexDetail
-from croze.grpc_errors import from_status
+from croze.errors import SourceDetail, VertexDetail
 from croze.progress.errors import excerpt
 
 LAST_LINES = 16
@@ -64,23 +60,14 @@ async def failure(channel: grpc.aio.Channel, record: history.Record) -> Failure 
         return None
     sources, step = "", ""
     log: tuple[str, ...] = ()
-    if record.HasField("externalError"):
-        error = await _details(channel, record.externalError.digest)
+    error = await history.error_of(channel, record)
+    if error is not None and record.HasField("externalError"):
         found = (detail for detail in error.details if isinstance(detail, SourceDetail))
         sources = "".join(f"{excerpt(detail)}\n" for detail in found)
         vertex = next((d for d in error.details if isinstance(d, VertexDetail)), None)
         if vertex is not None:
             step, log = await _log(channel, record.Ref, vertex.digest)
     return Failure(record.error.code, record.error.message, sources, step, log)
-
-
-async def _details(channel: grpc.aio.Channel, digest: str) -> CrozeError:
-    status = status_pb2.Status()
-    try:
-        status.ParseFromString(await read(channel, digest))
-    except DecodeError as error:
-        raise CrozeError(f"failed to unmarshal external error {digest}: {error}") from None
-    return from_status(status)
 
 
 async def _log(channel: grpc.aio.Channel, ref: str, digest: str) -> tuple[str, tuple[str, ...]]:

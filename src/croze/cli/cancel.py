@@ -1,0 +1,36 @@
+"""`croze cancel`: end running builds, detached ones too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import Flags, UsageError
+from croze.cli.history.find import found
+from croze.cli.nodes import connected
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze cancel"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "End running builds", "REF [REF...]")
+    flags.add_argument("refs", metavar="REF", nargs="*")
+    read = flags.read(argv, common)
+    if not read.refs:
+        raise UsageError(f"'{COMMAND}' requires at least 1 argument", COMMAND)
+    asyncio.run(_cancel(common, read.refs))
+    return 0
+
+
+async def _cancel(common: Common, refs: Sequence[str]) -> None:
+    from croze.client.detached import cancel
+
+    async with connected(common) as nodes:
+        for ref in refs:
+            record, node, _ = await found(nodes, ref)
+            await cancel(node.client.channel, record.Ref)
+            print(record.Ref)
