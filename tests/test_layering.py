@@ -75,7 +75,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": {"api"},
     "rego": set(),
     "sbom": {"fs"},
-    "engineapi": {"store", "session", "export", "registry", "image", "api"},
+    "engineapi": {
+        *("store", "session", "export", "registry", "image", "api", "client", "dockerfile"),
+        *("llb", "fs", "runtime", "sources"),
+    },
     "daemon": {*BELOW_DAEMON.split(), "engineapi"},
     "cli": {"client", "imagetools", "bake", "builders", "drivers", "image", "progress", "api"},
     "web": {"client"},

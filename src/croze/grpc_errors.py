@@ -237,6 +237,15 @@ def from_status(status: status_pb2.Status) -> errors.CrozeError:
     return _make(own, code, message, [detail for detail in found if detail is not None])
 
 
+def without_code(error: errors.CrozeError) -> errors.CrozeError:
+    """The same, without the code that came in front of its message."""
+    prefix = f"{_GO_NAMES.get(error.code, '')}: "
+    text = str(error)
+    if prefix == ": " or not text.startswith(prefix):
+        return error
+    return type(error)(text.removeprefix(prefix), *error.details)
+
+
 def _load(value: bytes) -> dict[str, object]:
     try:
         loaded = json.loads(value)

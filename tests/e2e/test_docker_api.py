@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import socket
@@ -14,66 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.docker_engine import DOCKER, Engine, ask, running_engine, small_context, tar_of
 from tests.e2e.dockerd import own_dockerd
-from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute, select_pause
-
-DOCKER = ("docker", "/usr/bin/docker")
-"""The one on PATH and Debian's."""
-
-
-class Engine:
-    """A daemon with Docker's API on a socket, and clients that are told of it."""
-
-    def __init__(self, sandbox: Sandbox, path: Path) -> None:
-        self.sandbox = sandbox
-        self.path = path
-        plugins = sandbox.path / ".docker/cli-plugins"
-        plugins.mkdir(parents=True)
-        (plugins / "docker-buildx").symlink_to(BUILDX["trixie"])
-        self.env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
-
-    def docker(self, *words: str | Path, client: str = "docker", check: bool = True) -> Done:
-        return execute([client, *words], self.env, check=check)
-
-    def ask(self, method: str, path: str) -> tuple[http.client.HTTPResponse, bytes]:
-        return ask(self.path, method, path)
-
-
-def ask(at: Path, method: str, path: str) -> tuple[http.client.HTTPResponse, bytes]:
-    """A request to an engine's socket."""
-    connection = http.client.HTTPConnection("docker")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(at))
-    with connection.sock:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        return answer, answer.read()
+from tests.e2e.sandbox import BUILDX, execute, select_pause
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    sandbox = Sandbox(tmp_path_factory.mktemp("engine"))
-    path = sandbox.path / "docker.sock"
-    sandbox.start("--docker-api", f"unix://{path}", "--allow-insecure-entitlement=network.host")
-    try:
-        yield Engine(sandbox, path)
-        assert sandbox.stop() == 0, sandbox.log_text()
-        assert not path.exists()
-        assert sandbox.wait_no_leftovers() == []
-        assert "Traceback" not in sandbox.log_text(), sandbox.log_text()
-    finally:
-        if sandbox.daemon is not None:
-            sandbox.daemon.kill()
-            sandbox.daemon.wait()
+    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
 def context(engine: Engine) -> Path:
-    busybox = Path("/bin/busybox").read_bytes()
-    lines = ["FROM scratch", "COPY --chmod=755 busybox /bin/sh", "LABEL made=here"]
-    lines += ['RUN ["/bin/sh", "-c", "echo hi > /hi"]', "COPY f /f", 'CMD ["/bin/sh"]', ""]
-    files: dict[str, str | bytes] = {"Dockerfile": "\n".join(lines), "f": "f\n", "busybox": busybox}
-    return engine.sandbox.context("api", files)
+    return small_context(engine)
 
 
 def test_the_socket_is_for_its_group_alone(engine: Engine) -> None:
@@ -94,6 +47,23 @@ def test_docker_build(engine: Engine, context: Path, client: str) -> None:
     assert f"{name} " in engine.sandbox.croze("images").stdout
     quiet = engine.docker(*build, "-q", context, client=client).stdout.strip()
     assert engine.docker("inspect", "-f", "{{.Id}}", quiet).stdout.strip() == ids[0]
+
+
+@pytest.mark.parametrize("client", DOCKER)
+def test_docker_build_from_standard_input(engine: Engine, context: Path, client: str) -> None:
+    files = {path.name: path.read_bytes() for path in context.iterdir()}
+    words = [client, "build", "-t", "piped", "--network=host", "-"]
+    execute(words, engine.env, stdin=tar_of(files))
+    assert engine.docker("inspect", "-f", "{{.Config.Labels.made}}", "piped").stdout == "here\n"
+    execute(words, engine.env, stdin=b"FROM scratch\nLABEL made=alone\n")
+    assert engine.docker("inspect", "-f", "{{.Config.Labels.made}}", "piped").stdout == "alone\n"
+
+
+def test_contexts_that_nobody_brings_or_wants(engine: Engine) -> None:
+    query = "version=2&session=x&remote=upload-request&buildid=none"
+    for path in (f"/build?{query}", "/build?version=2&buildid=upload-request:none"):
+        answer, body = engine.ask("POST", path)
+        assert (answer.status, b"build none" in body) == (400, True)
 
 
 def test_buildx_in_a_context_of_docker(engine: Engine, context: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from croze.api.attrs import of_attrs
-from croze.engineapi.build_query import solve_request
+from croze.engineapi.build_query import check_session, solve_request
 from croze.engineapi.query import Query
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 
@@ -21,7 +21,7 @@ def test_everything_that_is_served() -> None:
             *(("labels", '{"l":"v"}'), ("networkmode", "host"), ("nocache", "1"), ("pull", "1")),
             *(("extrahosts", "h:1.2.3.4"), ("extrahosts", "i:::1"), ("shmsize", "64")),
             *(("ulimits", '[{"Name":"nofile","Hard":2,"Soft":1}]'), ("platform", "linux/arm64")),
-            *(("cachefrom", '["c"]'), ("memory", "0"), ("cpusetcpus", ""), ("cgroupparent", "")),
+            *(("cachefrom", '["c"]'), ("memory", "0"), ("cpusetcpus", ""), ("cpushares", "7")),
         ]
     )
     made = solve_request(asked, "ref")
@@ -39,6 +39,7 @@ def test_everything_that_is_served() -> None:
         "add-hosts": "h=1.2.3.4,i=::1",
         "shm-size": "64",
         "ulimit": "nofile=1:2",
+        "cpushares": "7",
     }
     (exporter,) = made.Exporters
     names = "docker.io/library/app:latest,docker.io/library/app:2"
@@ -59,11 +60,9 @@ def test_outputs() -> None:
 @pytest.mark.parametrize(
     ("asked", "kind", "words"),
     [
-        ({"memory": "1000"}, Unsupported, "memory=1000 is not served here"),
         ({"squash": "1"}, Unsupported, "squash=1 is not served here"),
-        ({"version": "1"}, Unsupported, "POST /build of Docker's classic builder is not served"),
+        ({"isolation": "process"}, InvalidRequest, "of Windows only"),
         ({"session": ""}, Unsupported, "a build without a session"),
-        ({"remote": "upload-request"}, Unsupported, "a context from standard input"),
         ({"networkmode": "mine"}, InvalidRequest, "network mode 'mine' not supported by buildkit"),
         ({"labels": "[1"}, InvalidRequest, "error reading labels"),
         ({"labels": '["a"]'}, InvalidRequest, "error reading labels"),
@@ -72,6 +71,12 @@ def test_outputs() -> None:
     ],
 )
 def test_refused(asked: dict[str, str], kind: type[CrozeError], words: str) -> None:
+    query = Query({**dict(GIVEN), **asked}.items())
+
+    def read() -> None:
+        check_session(query)
+        solve_request(query, "ref")
+
     with pytest.raises(kind) as refused:
-        solve_request(Query({**dict(GIVEN), **asked}.items()), "ref")
+        read()
     assert words in str(refused.value)

@@ -23,6 +23,9 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
         return
     from croze.engineapi.app import serving
     from croze.engineapi.contract import Machine, Services
+    from croze.engineapi.events import Events
+    from croze.engineapi.running import Running
+    from croze.engineapi.uploads import Uploads
 
     inner.open()
     path = Path(settings.docker_api.removeprefix("unix://"))
@@ -40,6 +43,9 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
         sessions=engine.sessions,
         connect=inner.connect,
         channel=inner.channel,
+        running=Running(),
+        uploads=Uploads(),
+        events=Events(engine.store.images),
         in_use=engine.activity.one,
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:

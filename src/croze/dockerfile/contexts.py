@@ -16,7 +16,7 @@ from typing import Final
 from croze.api import ops_pb2
 from croze.dockerfile.image_contexts import IMAGE, LAYOUT, ImageContexts
 from croze.dockerfile.options import Options
-from croze.dockerfile.resolver import Resolver
+from croze.dockerfile.resolver import Files, Resolver
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
 from croze.gotypes.booleans import parse_bool
@@ -57,12 +57,13 @@ class MainContext:
     origin: State | None = None
 
 
-class Contexts:
-    """The contexts of one request. What is read is read once, however many platforms ask."""
+class FileContexts:
+    """The contexts of one request, as far as files are read from them. What is read is read once,
+    however many platforms ask."""
 
-    def __init__(self, options: Options, resolver: Resolver) -> None:
+    def __init__(self, options: Options, files: Files) -> None:
         self.options = options
-        self.resolver = resolver
+        self.files = files
         self._main: MainContext | None = None
         self._inputs: Mapping[str, ops_pb2.Definition] | None = None
         self._ignore: tuple[str, bytes] | None = None
@@ -70,11 +71,11 @@ class Contexts:
 
     def session_of(self, name: str) -> str:
         """The session that has a local directory."""
-        return self.options.local_sessions.get(name, self.resolver.session)
+        return self.options.local_sessions.get(name, self.files.session)
 
     async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
         if self._inputs is None:
-            self._inputs = await self.resolver.inputs()
+            self._inputs = await self.files.inputs()
         return self._inputs
 
     async def main(self) -> MainContext:
@@ -148,7 +149,7 @@ class Contexts:
     async def _http_context(self, main: MainContext, address: str) -> MainContext:
         state = http(address, filename=CONTEXT, name=internal_name("load remote build context"))
         try:
-            head = await self.resolver.read_file(state.marshal(), CONTEXT, limit_bytes=_SNIFF_BYTES)
+            head = await self.files.read_file(state.marshal(), CONTEXT, limit_bytes=_SNIFF_BYTES)
         except CrozeError as err:
             raise err.wrap("failed to read downloaded context") from None
         if not is_archive(head[:_SNIFF_BYTES]):
@@ -206,7 +207,7 @@ class Contexts:
 
     async def _read_any_case(self, definition: ops_pb2.Definition, filename: str) -> bytes:
         try:
-            return await self.resolver.read_file(definition, filename)
+            return await self.files.read_file(definition, filename)
         except NotFound:
             other = _lower_case(filename)
             found = await self._read_optional(definition, other) if other else None
@@ -217,7 +218,7 @@ class Contexts:
     async def _read_optional(self, definition: ops_pb2.Definition, path: str) -> bytes | None:
         """None where it can't be read, for whatever reason: BuildKit does not mind either."""
         try:
-            return await self.resolver.read_file(definition, path)
+            return await self.files.read_file(definition, path)
         except Canceled:
             raise
         except CrozeError:
@@ -244,6 +245,14 @@ class Contexts:
             name=internal_name(f"load {IGNORE_FILENAME}"),
             differ="none",
         )
+
+
+class Contexts(FileContexts):
+    """The contexts of one request, and whom to ask besides."""
+
+    def __init__(self, options: Options, resolver: Resolver) -> None:
+        super().__init__(options, resolver)
+        self.resolver = resolver
 
 
 def git_context_state(

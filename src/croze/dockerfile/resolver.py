@@ -54,7 +54,23 @@ class ReplacedImage(Unsupported):
         """Of the source that is used instead, such as `local://name`."""
 
 
-class Resolver(Protocol):
+class Files(Protocol):
+    """What it takes to find and read a Dockerfile."""
+
+    async def read_file(
+        self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None
+    ) -> bytes:
+        """Solve and read. Raises `errors.NotFound` when there is no such file."""
+
+    async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
+        """The definitions of the request's frontend inputs, by name."""
+
+    @property
+    def session(self) -> str:
+        """The id of the client's session, which local sources are asked for by."""
+
+
+class Resolver(Files, Protocol):
     """What a frontend may ask while it turns text into LLB."""
 
     async def resolve_image(
@@ -71,25 +87,13 @@ class Resolver(Protocol):
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta: ...
 
-    async def read_file(
-        self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None
-    ) -> bytes:
-        """Solve and read. Raises `errors.NotFound` when there is no such file."""
-
     async def list_dir(self, definition: ops_pb2.Definition, path: str) -> Sequence[str]:
         """Names in a directory of a solved definition."""
-
-    async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
-        """The definitions of the request's frontend inputs, by name."""
 
     def worker_platforms(self) -> Sequence[Platform]: ...
 
     def has_cap(self, id: str) -> bool:
         """Whether the daemon has an LLB capability (`mergeop`, `file.base`, ...)."""
-
-    @property
-    def session(self) -> str:
-        """The id of the client's session, which local sources are asked for by."""
 
     async def warn(
         self,

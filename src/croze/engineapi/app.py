@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from croze.engineapi import build, containers, hijack, images, load, save, system
+from croze.engineapi import build, buildcache, containers, hijack, images, load, save, system
 from croze.engineapi.answers import Handler, check_version, error, of_error
 from croze.engineapi.contract import Services
 from croze.errors import CrozeError
@@ -27,6 +27,9 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("POST", "/grpc", hijack.grpc),
     ("POST", "/session", hijack.session),
     ("POST", "/build", build.build),
+    ("GET", "/build/cancel", build.cancel),
+    ("POST", "/build/cancel", build.cancel),
+    ("POST", "/build/prune", buildcache.prune),
     ("GET", "/containers/json", containers.list_containers),
     ("GET", "/containers/{name}/json", containers.inspect),
     ("GET", "/images/json", images.list_images),

@@ -1,91 +1,91 @@
-"""`POST /build?version=2`: a build by a client that has no BuildKit client of its own.
+"""`POST /build`: a build by a client that has no BuildKit client of its own, and `/build/cancel`.
 
-Source: Docker Engine API. The context comes through the client's session; status messages and the
-image's id are lines of JSON in the answer.
+Source: Docker Engine API. With `version=2` the context comes through the client's session, and
+status messages and the image's id are lines of JSON in the answer; without it, see `classic`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
-from contextlib import suppress
+from contextlib import AsyncExitStack
 
-import grpc
-import grpc.aio
-import msgspec
 from aiohttp import web
 
 from croze.api import control_pb2
-from croze.api.control_pb2_grpc import ControlStub
+from croze.api.attrs import to_attrs
+from croze.dockerfile.contexts import CONTEXT
+from croze.engineapi import classic
 from croze.engineapi.answers import HEADERS
-from croze.engineapi.build_query import solve_request
+from croze.engineapi.build_query import check_session, solve_request
 from croze.engineapi.contract import Services
+from croze.engineapi.lent import Body
+from croze.engineapi.lines import Line, Lines, failed
 from croze.engineapi.query import Query, flag
-from croze.grpc_errors import from_rpc_error
-
-STATUS_S = 5.0
-"""How long the last of the status may take once a build is over."""
+from croze.engineapi.solving import context_of, own_channel, solve
+from croze.engineapi.uploads import PREFIX, REMOTE
+from croze.errors import Canceled, CrozeError, InvalidRequest
 
 
 async def build(request: web.Request, services: Services) -> web.StreamResponse:
     """The client's going away cancels the build."""
-    wanted = solve_request(Query(request.query.items()), secrets.token_hex(16))
-    answer = web.StreamResponse(headers={**HEADERS, "Content-Type": "application/json"})
-    await answer.prepare(request)
-    channel = services.channel()
-    try:
-        await _built(channel, wanted, answer, quiet=flag(request, "q"))
-    finally:
-        await channel.close(None)
-    await answer.write_eof()
-    return answer
+    query = Query(request.query.items())
+    if query.first("version") in ("", "1"):
+        return await classic.build(request, query, services)
+    if query.first("version") != "2":
+        raise InvalidRequest(f"invalid version {query.first('version')}")
+    id = query.first("buildid")
+    if id.startswith(PREFIX):
+        await services.uploads.bring(id.removeprefix(PREFIX), Body(request.content))
+        return web.Response(headers=HEADERS)
+    check_session(query)
+    wanted = solve_request(query, secrets.token_hex(16))
+    async with AsyncExitStack() as stack:
+        if query.first("remote") == REMOTE:
+            body = await stack.enter_async_context(services.uploads.brought(id))
+            url = await stack.enter_async_context(context_of(body, services))
+            wanted.FrontendAttrs.extend(to_attrs({CONTEXT: url}))
+        return await _answered(request, services, wanted)
+
+
+async def _answered(
+    request: web.Request, services: Services, wanted: control_pb2.SolveRequest
+) -> web.StreamResponse:
+    lines = Lines(request)
+    await lines.begin()
+    work = _built(services, wanted, lines, quiet=flag(request, "q"))
+    if not await services.running.run(request.query.get("buildid", ""), work):
+        await lines.write(failed(Canceled()))
+    return await lines.end()
 
 
 async def _built(
-    channel: grpc.aio.Channel,
-    wanted: control_pb2.SolveRequest,
-    answer: web.StreamResponse,
-    *,
-    quiet: bool,
+    services: Services, wanted: control_pb2.SolveRequest, lines: Lines, *, quiet: bool
 ) -> None:
-    begun = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(_follow(channel, wanted.Ref, answer, begun))
-        try:
-            response = await ControlStub(channel).Solve(wanted)
-        except grpc.aio.AioRpcError as raised:
-            last = _failed(f"failed to solve: {from_rpc_error(raised)}")
-        else:
-            id = dict(response.ExporterResponse).get("containerimage.digest", "")
-            last = _made(id, quiet=quiet)
-        if begun.is_set():
-            await asyncio.wait([following], timeout=STATUS_S)
-        following.cancel()
-    for line in last:
-        await _line(answer, line)
+    async def on_status(status: control_pb2.StatusResponse) -> None:
+        data = base64.b64encode(status.SerializeToString()).decode("ascii")
+        await lines.write({"id": "moby.buildkit.trace", "aux": data})
+
+    try:
+        async with own_channel(services) as channel:
+            response = await solve(channel, wanted, on_status)
+    except CrozeError as error:
+        await lines.write(failed(error.wrap("failed to solve")))
+        return
+    id = response.get("containerimage.digest", "")
+    services.events.emit("builder", "build", id)
+    await lines.write(*_made(id, quiet=quiet))
 
 
-def _failed(message: str) -> list[object]:
-    return [{"errorDetail": {"message": message}, "error": message}]
-
-
-def _made(id: str, *, quiet: bool) -> list[object]:
+def _made(id: str, *, quiet: bool) -> list[Line]:
     """Quiet clients print what they are told to."""
-    told: list[object] = [{"stream": f"{id}\n"}] if quiet else []
+    told: list[Line] = [{"stream": f"{id}\n"}] if quiet else []
     return [{"id": "moby.image.id", "aux": {"ID": id}}, *told] if id else []
 
 
-async def _follow(
-    channel: grpc.aio.Channel, ref: str, answer: web.StreamResponse, begun: asyncio.Event
-) -> None:
-    """Pass the status on. Of a build that never was there is none: why, its own call says."""
-    with suppress(grpc.aio.AioRpcError):
-        async for status in ControlStub(channel).Status(control_pb2.StatusRequest(Ref=ref)):
-            begun.set()
-            data = base64.b64encode(status.SerializeToString()).decode("ascii")
-            await _line(answer, {"id": "moby.buildkit.trace", "aux": data})
-
-
-async def _line(answer: web.StreamResponse, value: object) -> None:
-    await answer.write(msgspec.json.encode(value) + b"\n")
+async def cancel(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /build/cancel?id=`: of a build that was begun with this `buildid`."""
+    if not (name := request.query.get("id", "")):
+        raise InvalidRequest("build ID not provided")
+    services.running.cancel(name)
+    return web.Response(status=204, headers=HEADERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -15,11 +15,12 @@ from croze.image import reference
 
 T = TypeVar("T")
 
-CLIENT_SESSION = "client-session"
-REFUSED = (
-    *("memory", "memswap", "cpushares", "cpusetcpus", "cpusetmems", "cpuperiod", "cpuquota"),
-    *("cgroupparent", "isolation", "squash", "securityopt"),
-)
+CLIENT_SESSION, UPLOAD = "client-session", "upload-request"
+REFUSED = {
+    "squash": "BuildKit makes a layer of each step",
+    "securityopt": "BuildKit runs all steps by one profile",
+}
+LIMITS = ("memory", "memswap", "cpushares", "cpusetcpus", "cpusetmems", "cpuperiod", "cpuquota")
 NETWORKS = frozenset({"host", "none"})
 _UNSET = frozenset({"", "0", "null", "[]", "{}", "false"})
 
@@ -39,8 +40,9 @@ class Ulimit(msgspec.Struct, rename="pascal"):
     soft: int
 
 
-def solve_request(query: Query, ref: str) -> SolveRequest:
-    """Raises `InvalidRequest`, and `Unsupported` for what is asked and not served."""
+def solve_request(query: Query, ref: str, local: Collection[str] = ()) -> SolveRequest:
+    """What a build asks for, whatever lends it its context. `local` are the images of which the
+    cache is here. Raises `InvalidRequest`, and `Unsupported` for what is asked and not served."""
     check_served(query)
     network = query.first("networkmode")
     return SolveRequest(
@@ -49,27 +51,22 @@ def solve_request(query: Query, ref: str) -> SolveRequest:
         Frontend="dockerfile.v0",
         FrontendAttrs=to_attrs(_frontend_attrs(query)),
         Exporters=_exporters(query),
-        Cache=_caches(query),
+        Cache=_caches(query, local),
         Entitlements=["network.host"] if network == "host" else [],
     )
 
 
 def check_served(query: Query) -> None:
     """Raises `Unsupported`, by name."""
-    if query.first("version") != "2":
-        raise Unsupported(
-            "POST /build of Docker's classic builder is not served here: build with BuildKit "
-            "(version=2), as DOCKER_BUILDKIT=1 makes clients do"
-        )
-    for name in REFUSED:
-        if query.first(name) not in _UNSET:
-            raise Unsupported(
-                f"{name}={query.first(name)} is not served here: BuildKit has no such limit"
-            )
-    if query.first("remote") == "upload-request" or query.first("remote").startswith(
-        "http://build"
-    ):
-        raise Unsupported("a context from standard input is not served here: use a directory")
+    for name, why in REFUSED.items():
+        if query.first(name).lower() not in _UNSET:
+            raise Unsupported(f"{name}={query.first(name)} is not served here: {why}")
+    if query.first("isolation") not in ("", "default"):
+        raise InvalidRequest(f"invalid isolation: {query.first('isolation')!r} is of Windows only")
+
+
+def check_session(query: Query) -> None:
+    """What a build of version 2 needs. Raises `Unsupported`."""
     if not query.first("session"):
         raise Unsupported("a build without a session is not served here")
 
@@ -79,25 +76,27 @@ def _frontend_attrs(query: Query) -> Mapping[str, str]:
         "filename": query.first("dockerfile"),
         "target": query.first("target"),
         "platform": query.first("platform"),
+        "cgroup-parent": query.first("cgroupparent"),
         "add-hosts": ",".join(host.replace(":", "=", 1) for host in query.all("extrahosts")),
         "ulimit": ",".join(
             f"{u.name}={u.soft}:{u.hard}" for u in _read(query, "ulimits", list[Ulimit])
         ),
     }
-    if (remote := query.first("remote")) != CLIENT_SESSION:
+    if (remote := query.first("remote")) not in (CLIENT_SESSION, UPLOAD):
         attrs["context"] = remote
     if query.first("shmsize") not in _UNSET:
         attrs["shm-size"] = query.first("shmsize")
-    if query.first("pull") not in _UNSET:
-        attrs["image-resolve-mode"] = "pull"
-    if query.first("networkmode") not in ("", "default"):
+    # An engine's own images come first: registries are asked for what is not here.
+    attrs["image-resolve-mode"] = "pull" if query.is_set("pull") else "local"
+    attrs |= {name: query.first(name) for name in LIMITS if query.first(name) not in _UNSET}
+    if query.first("networkmode") not in ("", "default", "bridge"):
         if query.first("networkmode") not in NETWORKS:
             raise InvalidRequest(
                 f"network mode {query.first('networkmode')!r} not supported by buildkit"
             )
         attrs["force-network-mode"] = query.first("networkmode")
     attrs = {name: value for name, value in attrs.items() if value}
-    if query.first("nocache") not in _UNSET:
+    if query.is_set("nocache"):
         attrs["no-cache"] = ""
     for kind, values in (("build-arg", "buildargs"), ("label", "labels")):
         given = _read(query, values, dict[str, str | None])
@@ -120,10 +119,11 @@ def _exporters(query: Query) -> Sequence[Exporter]:
     return [Exporter(Type=kind, Attrs=to_attrs(attrs))]
 
 
-def _caches(query: Query) -> CacheOptions:
+def _caches(query: Query, local: Collection[str]) -> CacheOptions:
     imports = [
         CacheOptionsEntry(Type="registry", Attrs=to_attrs({"ref": name}))
         for name in _read(query, "cachefrom", list[str])
+        if name and str(reference.parse(name).tagged()) not in local
     ]
     inline = _read(query, "buildargs", dict[str, str | None]).get("BUILDKIT_INLINE_CACHE")
     exports = [CacheOptionsEntry(Type="inline")] if inline in ("1", "true") else []

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import grpc.aio
 
+from croze.engineapi.events import Events
+from croze.engineapi.running import Running
+from croze.engineapi.uploads import Uploads
 from croze.image.platform import Platform
 from croze.session.manager import Sessions
 from croze.store.contract import BlobStore, ImageStore, RefStore
@@ -39,5 +42,8 @@ class Services:
     """A fresh connection to the daemon's own gRPC server. Raises `OSError` once that is gone."""
     channel: Callable[[], grpc.aio.Channel]
     """The same, for calls; to be closed."""
+    running: Running
+    uploads: Uploads
+    events: Events
     in_use: Callable[[], AbstractContextManager[None]]
     """While inside, a daemon that was started on demand stays."""

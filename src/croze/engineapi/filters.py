@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -21,18 +21,23 @@ _TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 def parse(text: str) -> Filters:
     """Raises `InvalidRequest`, and `Unsupported` for a filter of Docker's that is not served."""
+    if '"until"' in text and "until" in read(text, (*SERVED, "until")):
+        raise Unsupported("the filter until is not served here")
+    return read(text, SERVED)
+
+
+def read(text: str, served: Collection[str]) -> Filters:
+    """Filters of these names. Raises `InvalidRequest`."""
     if not text:
         return {}
     try:
-        read = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
+        found = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"invalid filters: {error}") from error
-    for name in read:
-        if name == "until":
-            raise Unsupported("the filter until is not served here")
-        if name not in SERVED:
+    for name in found:
+        if name not in served:
             raise InvalidRequest(f"invalid filter '{name}'")
-    return {name: list(values) for name, values in read.items()}
+    return {name: list(values) for name, values in found.items()}
 
 
 def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[Image]:

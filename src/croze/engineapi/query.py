@@ -23,11 +23,14 @@ class Query:
         """Empty if there is none."""
         return next(iter(self.all(name)), "")
 
+    def is_set(self, name: str) -> bool:
+        """Whether a flag is set, as Docker reads it."""
+        return self.first(name).strip().lower() not in ("", "0", "no", "false", "none")
+
 
 def flag(request: web.Request, name: str) -> bool:
-    """Whether a parameter is set, as Docker reads it."""
-    value = request.query.get(name, "").strip().lower()
-    return value not in ("", "0", "no", "false", "none")
+    """Whether a parameter is set."""
+    return Query(request.query.items()).is_set(name)
 
 
 def refuse(request: web.Request, refused: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ gRPC methods it serves.
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import grpc.aio
@@ -57,6 +57,10 @@ class SessionManager(Protocol):
         `no active session for <id>: context deadline exceeded`."""
 
     def current(self, id: str) -> Session | None: ...
+
+    def uploaded(self, url: str) -> AsyncIterator[bytes] | None:
+        """What the daemon itself was given for this URL (see `upload`), to be read once; None if a
+        session has it."""
 
     async def first(self, ids: Sequence[str], use: Callable[[Session], Awaitable[T]]) -> T:
         """Try `use` on each session in turn until one answers, those that are open before those

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -133,6 +133,7 @@ class Sessions:
         """Without `dial` this process makes the connections."""
         self._dial = dial or bridge.connect_packets
         self._open: dict[str, OpenSession] = {}
+        self._uploads: dict[str, AsyncIterator[bytes]] = {}
         self._arrived = asyncio.Event()
         """Set, and replaced, with every session that opens."""
 
@@ -145,6 +146,18 @@ class Sessions:
 
     def ids(self) -> list[str]:
         return list(self._open)
+
+    def uploaded(self, url: str) -> AsyncIterator[bytes] | None:
+        return self._uploads.pop(url, None)
+
+    @contextlib.contextmanager
+    def uploading(self, url: str, pieces: AsyncIterator[bytes]) -> Iterator[None]:
+        """Inside, the URL stands for these bytes, which come to this process without a session."""
+        self._uploads[url] = pieces
+        try:
+            yield
+        finally:
+            self._uploads.pop(url, None)
 
     async def get(self, id: str, timeout_s: float = 5.0) -> contract.Session:
         wanted = _bare(id)

@@ -44,6 +44,9 @@ SCHEMES = ("http", "https")
 
 T = TypeVar("T")
 
+DESCRIPTION = "http url "
+"""Of a record; the URL follows."""
+
 _WRITE_BYTES = 1 << 20
 _UPLOADED = "upload"
 _META_URL, _META_ETAG = "http_url", "http_etag"
@@ -292,14 +295,18 @@ class HttpSources:
             name = file_name(options.url, options.filename)
             return HttpFile(known.digest, name, None, known.ref_id)
 
-        async def take(session: Session) -> tuple[ImmutableRef, HttpFile]:
-            pieces = upload.pull(session, options.url)
+        async def save(pieces: AsyncIterator[bytes]) -> tuple[ImmutableRef, HttpFile]:
             name = file_name(options.url, options.filename)
             return await self._save(options, name, None, pieces)
 
-        return await self._remembered(
-            await self._sessions.first(ctx.sessions, take), identity, _UPLOADED
-        )
+        async def take(session: Session) -> tuple[ImmutableRef, HttpFile]:
+            return await save(upload.pull(session, options.url))
+
+        if (own := self._sessions.uploaded(options.url)) is not None:
+            saved = await save(own)
+        else:
+            saved = await self._sessions.first(ctx.sessions, take)
+        return await self._remembered(saved, identity, _UPLOADED)
 
     async def _remembered(
         self, saved: tuple[ImmutableRef, HttpFile], identity: str, etag: str
@@ -324,7 +331,7 @@ class HttpSources:
         modified: datetime | None,
         pieces: AsyncIterator[bytes],
     ) -> tuple[ImmutableRef, HttpFile]:
-        ref = await self.refs.new(None, description=f"http url {options.shown}")
+        ref = await self.refs.new(None, description=f"{DESCRIPTION}{options.shown}")
         try:
             async with ref.mounted(readonly=False) as root:
                 digest = await _write(os.path.join(root, name), options, modified, pieces)

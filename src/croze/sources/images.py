@@ -6,6 +6,7 @@ Modes (BuildKit `util/resolver`): `pull` asks the registry; `local` prefers the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +32,8 @@ from croze.sources.manifests import PulledImage, pull_manifests
 from croze.store.contract import BlobFetcher, BlobStore, ImageStore
 
 Mode = Literal["default", "pull", "local"]
+
+_ID = re.compile(r"docker\.io/library/(?:([0-9a-f]{12,63}):latest|sha256:([0-9a-f]{12,64}))")
 
 
 @dataclass(frozen=True)
@@ -161,4 +164,14 @@ class Images:
                 continue
             if ref.digest in ("", target.digest) and self.blobs.has(target.digest):
                 return target
-        return None
+        return self._by_id(ref)
+
+    def _by_id(self, ref: Reference) -> Descriptor | None:
+        """As in a Docker engine, the beginning of an image's digest stands for it, if for no
+        other: it reads like a name of the hub's."""
+        if (found := _ID.fullmatch(str(ref))) is None:
+            return None
+        id = f"sha256:{found[1] or found[2]}"
+        targets = {each.target.digest: each.target for each in self._store.list()}
+        fitting = [target for digest, target in targets.items() if digest.startswith(id)]
+        return fitting[0] if len(fitting) == 1 and self.blobs.has(fitting[0].digest) else None

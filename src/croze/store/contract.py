@@ -18,7 +18,7 @@ their digest, `errors.ResourceExhausted` when the disk is full.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -365,8 +365,15 @@ class ImageRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+OnName = Callable[[str, str, bool], None]
+"""A name, the digest that it is for, and whether it was set (or is gone)."""
+
+
 class ImageStore(Protocol):
     """Names for images whose blobs are in the blob store. A name holds its blobs against prune."""
+
+    def watch(self, on_name: OnName) -> None:
+        """Tell of every change from now on, at once."""
 
     def set(self, name: str, target: Descriptor) -> None: ...
 

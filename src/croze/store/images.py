@@ -12,7 +12,7 @@ from croze.errors import InvalidRequest, NotFound
 from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.store.blobs import DiskBlobStore
-from croze.store.contract import ImageRecord
+from croze.store.contract import ImageRecord, OnName
 from croze.store.db import Database
 from croze.store.records import utc
 
@@ -40,9 +40,18 @@ class DiskImageStore:
         self._db = db
         self._blobs = blobs
         self._rows: dict[str, _Row] = {}
+        self._watching: builtins.list[OnName] = []
         for name, data in db.read("SELECT name, data FROM images ORDER BY name"):
             assert isinstance(data, bytes)
             self._rows[str(name)] = msgspec.msgpack.decode(data, type=_Row)
+
+    def watch(self, on_name: OnName) -> None:
+        """See `ImageStore.watch`."""
+        self._watching.append(on_name)
+
+    def _changed(self, name: str, digest: str, *, present: bool) -> None:
+        for tell in self._watching:
+            tell(name, digest, present)
 
     def set(self, name: str, target: Descriptor, labels: Mapping[str, str] | None = None) -> None:
         """See `ImageStore.set`. Raises `NotFound` if the target's blob is not in the store, and
@@ -54,6 +63,7 @@ class DiskImageStore:
         data = msgspec.msgpack.encode(row)
         self._db.write("INSERT OR REPLACE INTO images VALUES (?, ?)", name, data)
         self._rows[name] = row
+        self._changed(name, target.digest, present=True)
 
     def get(self, name: str) -> ImageRecord:
         """Raises `NotFound`."""
@@ -67,9 +77,10 @@ class DiskImageStore:
 
     def delete(self, name: str) -> None:
         """Raises `NotFound`. The blobs go with the next prune."""
-        self.get(name)
+        gone = self.get(name)
         self._db.write("DELETE FROM images WHERE name = ?", name)
         del self._rows[name]
+        self._changed(name, gone.target.digest, present=False)
 
     def held_blobs(self) -> Set[str]:
         """The digests that names hold, whether they are here or not."""

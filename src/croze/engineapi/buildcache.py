@@ -1,0 +1,116 @@
+"""`POST /build/prune`, and the build cache as `/system/df` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from aiohttp import web
+
+from croze.api import control_pb2
+from croze.api.control_pb2_grpc import ControlStub
+from croze.engineapi import filters
+from croze.engineapi.answers import json
+from croze.engineapi.contract import Services
+from croze.engineapi.query import Query
+from croze.engineapi.solving import own_channel
+from croze.errors import InvalidRequest
+from croze.gotypes.duration import DurationError, parse_duration
+from croze.grpc_errors import translated
+from croze.quote import quote
+
+FILTERS = ("until", "unused-for", "id", "parent", "type", "description", "inuse", "shared")
+SPACES = {
+    "reserved-space": ("reserved-space", "keep-storage"),
+    "max-used-space": ("max-used-space",),
+    "min-free-space": ("min-free-space",),
+}
+
+
+async def prune(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /build/prune`."""
+    query = Query(request.query.items())
+    wanted = prune_request(query)
+    gone: list[str] = []
+    reclaimed = 0
+    async with own_channel(services) as channel:
+        with translated():
+            async for record in ControlStub(channel).Prune(wanted):
+                gone.append(record.ID)
+                reclaimed += record.Size
+    services.events.emit("builder", "prune", "", {"reclaimed": str(reclaimed)})
+    return json({"CachesDeleted": gone or None, "SpaceReclaimed": reclaimed})
+
+
+def prune_request(query: Query) -> control_pb2.PruneRequest:
+    """Raises `InvalidRequest`."""
+    asked = filters.read(query.first("filters"), (*FILTERS, "private"))
+    if "until" in asked and "unused-for" in asked:
+        raise InvalidRequest('conflicting filters "until" and "unused-for"')
+    for name, values in asked.items():
+        if len(values) > 1:
+            raise InvalidRequest(f'"{name}" filter expects only one value')
+    spaces = {key: _bytes(query, names) for key, names in SPACES.items()}
+    return control_pb2.PruneRequest(
+        all=query.is_set("all"),
+        filter=[",".join(_terms(asked))],
+        keepDuration=_age_ns(asked),
+        reservedSpace=spaces["reserved-space"],
+        maxUsedSpace=spaces["max-used-space"],
+        minFreeSpace=spaces["min-free-space"],
+    )
+
+
+def _bytes(query: Query, names: Sequence[str]) -> int:
+    for name in names:
+        if text := query.first(name):
+            if not (text.isdecimal() and len(text) < 19):
+                raise InvalidRequest(f"{name} is in bytes and expects an integer, got {text}")
+            return int(text)
+    return 0
+
+
+def _terms(asked: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name, values in asked.items():
+        if name in ("until", "unused-for"):
+            continue
+        value = values[0] if values else ""
+        if name in ("inuse", "shared", "private"):
+            yield name if value in ("", "1", "true") else f"{name}!=true"
+        else:
+            yield f"{name}{'~=' if name == 'id' else '=='}{quote(value)}"
+
+
+def _age_ns(asked: Mapping[str, Sequence[str]]) -> int:
+    for name in ("until", "unused-for"):
+        for value in asked.get(name, ()):
+            try:
+                return parse_duration(value)
+            except DurationError as error:
+                raise InvalidRequest(
+                    f"\"{name}\" filter expects a duration (e.g., '24h'): {error}"
+                ) from None
+    return 0
+
+
+async def usage(services: Services) -> list[dict[str, object]]:
+    """The records, as `/system/df` has them."""
+    async with own_channel(services) as channel:
+        with translated():
+            found = await ControlStub(channel).DiskUsage(control_pb2.DiskUsageRequest())
+    return [_record(each) for each in found.record]
+
+
+def _record(record: control_pb2.UsageRecord) -> dict[str, object]:
+    return {
+        "ID": record.ID,
+        "Parent": ",".join(record.Parents),
+        "Parents": list(record.Parents) or None,
+        "Type": record.RecordType,
+        "Description": record.Description,
+        "InUse": record.InUse,
+        "Shared": record.Shared,
+        "Size": record.Size,
+        "CreatedAt": record.CreatedAt.ToJsonString(),
+        "LastUsedAt": record.LastUsedAt.ToJsonString() if record.HasField("LastUsedAt") else None,
+        "UsageCount": record.UsageCount,
+    }

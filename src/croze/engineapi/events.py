@@ -1,0 +1,95 @@
+"""`GET /events`: what happens to images and builds, the last of it from memory, then as it comes.
+
+Names that come and go are told by the image store, whoever sets them; what they come from is told
+by whoever does it. Source: Docker Engine API, "Monitor events".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from croze.image import reference
+from croze.store.contract import ImageStore
+
+KEPT = 256
+"""As many as Docker keeps."""
+WAITING = 4096
+"""Events that a client may be behind."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """`id` is an image's name or id, or a container's id."""
+
+    type: str
+    action: str
+    id: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    time_ns: int = field(default_factory=time.time_ns)
+
+    def line(self) -> dict[str, object]:
+        """As clients get it; the first three are for those of old."""
+        old = {"status": self.action, "id": self.id, "from": self.attributes.get("image", "")}
+        return {
+            **({k: v for k, v in old.items() if v} if self.type in ("image", "container") else {}),
+            "Type": self.type,
+            "Action": self.action,
+            "Actor": {"ID": self.id, "Attributes": dict(self.attributes)},
+            "scope": "local",
+            "time": self.time_ns // 10**9,
+            "timeNano": self.time_ns,
+        }
+
+
+class Events:
+    """All events of a daemon since its start, of which the last are kept."""
+
+    def __init__(self, images: ImageStore | None = None) -> None:
+        self._kept: deque[Event] = deque(maxlen=KEPT)
+        self._listening: set[asyncio.Queue[Event]] = set()
+        self._action = "tag"
+        if images is not None:
+            images.watch(self._on_name)
+
+    def emit(
+        self, type: str, action: str, id: str, attributes: Mapping[str, str] | None = None
+    ) -> None:
+        event = Event(type, action, id, attributes or {})
+        self._kept.append(event)
+        for queue in self._listening:
+            if queue.qsize() < WAITING:
+                queue.put_nowait(event)
+
+    @contextmanager
+    def named_by(self, action: str) -> Iterator[None]:
+        """Names that are set inside, without waiting for anything, are told as this."""
+        self._action, before = action, self._action
+        try:
+            yield
+        finally:
+            self._action = before
+
+    def _on_name(self, name: str, digest: str, present: bool) -> None:
+        if reference.parse(name).name == reference.parse(reference.DANGLING).name:
+            return
+        familiar = reference.familiar(name)
+        if present:
+            id = familiar if self._action in ("pull", "push") else digest
+            self.emit("image", self._action, id, {"name": familiar})
+        else:
+            self.emit("image", "untag", digest, {"name": familiar})
+
+    @contextmanager
+    def listening(self) -> Iterator[tuple[Sequence[Event], asyncio.Queue[Event]]]:
+        """The kept ones, and those that come."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._listening.add(queue)
+        try:
+            yield tuple(self._kept), queue
+        finally:
+            self._listening.discard(queue)

@@ -1,0 +1,79 @@
+"""What this API lends a build in its client's place: the context that came as the request's body,
+and registry logins from a header."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+
+from aiohttp import ClientError, StreamReader
+
+from croze.api import auth_pb2
+from croze.errors import Canceled
+from croze.grpc_errors import Context
+from croze.session.dockerconfig import DockerConfig
+from croze.session.provider import Handler, unary
+from croze.session.serve import new_id
+from croze.session.upload import HOST
+
+PIECE_BYTES = 1 << 18
+HEAD_BYTES = 1024
+
+
+class Body:
+    """A request's body, to be read once."""
+
+    def __init__(self, content: StreamReader) -> None:
+        self._content = content
+        self._head = b""
+        self.url = f"http://{HOST}/{new_id()}"
+        """Stands for it in a build (`SessionManager.uploaded`)."""
+
+    async def peek(self) -> bytes:
+        """How it begins: less than `HEAD_BYTES` only if it ends there."""
+        while len(self._head) < HEAD_BYTES:
+            with half_sent():
+                if not (data := await self._content.readany()):
+                    break
+            self._head += data
+        return self._head[:HEAD_BYTES]
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All of it, as it comes. Raises `Canceled` if the client breaks off."""
+        piece = bytearray(self._head)
+        with half_sent():
+            while data := await self._content.readany():
+                piece += data
+                if len(piece) >= PIECE_BYTES:
+                    yield bytes(piece)
+                    piece.clear()
+        if piece:
+            yield bytes(piece)
+
+
+@contextmanager
+def half_sent() -> Iterator[None]:
+    """Raises `Canceled` when the client goes, or breaks off, in the middle."""
+    try:
+        yield
+    except (ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
+        raise Canceled(f"the client sent half of the request: {error}") from error
+
+
+class GivenLogins:
+    """Logins for registries (`moby.filesync.v1.Auth`); the daemon fetches tokens itself."""
+
+    service = "moby.filesync.v1.Auth"
+
+    def __init__(self, config: DockerConfig) -> None:
+        self._config = config
+
+    def methods(self) -> Mapping[str, Handler]:
+        return {"Credentials": unary(self._credentials, auth_pb2.CredentialsRequest)}
+
+    async def _credentials(
+        self, request: auth_pb2.CredentialsRequest, context: Context
+    ) -> auth_pb2.CredentialsResponse:
+        found = self._config.auth_for(request.Host)
+        return auth_pb2.CredentialsResponse(Username=found.user, Secret=found.secret)

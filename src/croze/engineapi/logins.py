@@ -1,0 +1,65 @@
+"""Registry logins that come in headers: `X-Registry-Auth` and `X-Registry-Config`.
+
+Source: Docker Engine API, "Authentication": URL-safe base64 of JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from croze.errors import InvalidRequest
+from croze.registry.credentials import Login
+from croze.session.dockerconfig import DockerConfig
+
+T = TypeVar("T")
+
+AUTH, CONFIG = "X-Registry-Auth", "X-Registry-Config"
+
+
+class Given(msgspec.Struct, rename="lower"):
+    """One login. With an identity token there is no password."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    serveraddress: str = ""
+    identitytoken: str = ""
+    registrytoken: str = ""
+
+
+def config_of(request: web.Request) -> DockerConfig:
+    """`X-Registry-Config`: logins by server. Raises `InvalidRequest`."""
+    text = request.headers.get(CONFIG, "")
+    given = _decoded(text, dict[str, Given], CONFIG) if text else {}
+    return DockerConfig({"auths": {key: msgspec.to_builtins(each) for key, each in given.items()}})
+
+
+def login_of(request: web.Request) -> Login:
+    """`X-Registry-Auth`: for the registry that the request is about. As in Docker, what can't be
+    read is nobody."""
+    text = request.headers.get(AUTH, "")
+    try:
+        given = _decoded(text, Given, AUTH) if text else Given()
+    except InvalidRequest:
+        return Login()
+    return login(given)
+
+
+def login(given: Given) -> Login:
+    """What a registry is told."""
+    key = {"auths": {"registry": msgspec.to_builtins(given)}}
+    found = DockerConfig(key).auth_for("registry")
+    return Login(found.user, found.secret)
+
+
+def _decoded(text: str, kind: type[T], header: str) -> T:
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return msgspec.json.decode(data, type=kind)
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidRequest(f"invalid {header} header: {error}") from error
