@@ -17,7 +17,7 @@ from croze.api import ops_pb2
 from croze.dockerfile.image_contexts import IMAGE, LAYOUT, ImageContexts
 from croze.dockerfile.options import Options
 from croze.dockerfile.resolver import Files, Resolver
-from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
+from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.fs.ignore import read_ignore_file
 from croze.gotypes.booleans import parse_bool
 from croze.llb.definition import definition_to_state
@@ -158,14 +158,8 @@ class FileContexts:
         return MainContext(main.filename, main.dockerfile_name, unpacked, unpacked, state)
 
     async def _image_context(self, main: MainContext, address: str) -> MainContext:
-        """What BuildKit has for named contexts alone."""
-        mode, label = self.options.resolve_mode, internal_name("build context")
-        images = ImageContexts(self.resolver, label, CONTEXT, resolve_mode=mode)
-        if address.startswith(IMAGE):
-            state, _ = await images.load_image(address.removeprefix(IMAGE))
-        else:
-            state, _ = await images.load_layout(address.removeprefix(LAYOUT))
-        return MainContext(main.filename, main.dockerfile_name, state, state)
+        """It takes more than files to find one."""
+        raise Unsupported(f"{address} is not supported as a context here")
 
     async def _input_context(self, main: MainContext, forced: bool) -> MainContext:
         inputs = await self.inputs()
@@ -253,6 +247,16 @@ class Contexts(FileContexts):
     def __init__(self, options: Options, resolver: Resolver) -> None:
         super().__init__(options, resolver)
         self.resolver = resolver
+
+    async def _image_context(self, main: MainContext, address: str) -> MainContext:
+        """What BuildKit has for named contexts alone."""
+        mode, label = self.options.resolve_mode, internal_name("build context")
+        images = ImageContexts(self.resolver, label, CONTEXT, resolve_mode=mode)
+        if address.startswith(IMAGE):
+            state, _ = await images.load_image(address.removeprefix(IMAGE))
+        else:
+            state, _ = await images.load_layout(address.removeprefix(LAYOUT))
+        return MainContext(main.filename, main.dockerfile_name, state, state)
 
 
 def git_context_state(
