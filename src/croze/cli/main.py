@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prune": ("prune", "Remove build cache"),
     "history": ("history.group", "Commands to work on build records"),
     "imagetools": ("imagetools.group", "Commands to work on images in registry"),
+    "cache-mount": ("cache_mount.group", "Commands to work on cache mounts"),
     "why": ("why", "Show why the steps of a build missed the cache"),
     "llb": ("llb", "Build and show LLB definitions"),
     "debug": ("debug", "Look into the daemon and its store"),

@@ -98,6 +98,7 @@ class Engine:
     export_services: ExportServices
     cache_services: CacheServices
     mount_services: MountServices
+    importer: Importer
     gc: GarbageCollector
     worker: Worker
     recorder: Recorder
@@ -154,6 +155,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             devices=services.devices,
             network=network_mode(config.worker.oci),
         )
+        importer = Importer(content.images.access, content.store.refs, RefResult)
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
         yield Engine(
@@ -165,10 +167,13 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             executor=executor,
             keys=keys,
             solver=solver,
-            bridges=_bridges(config, content, sources, services, worker, recorder, readers),
+            bridges=_bridges(
+                config, content, sources, services, worker, recorder, readers, importer
+            ),
             forwarder=forwarder,
             export_services=_export_services(content, pool),
             cache_services=_cache_services(content, results),
+            importer=importer,
             mount_services=_mount_services(settings, content, services),
             gc=gc,
             worker=worker,
@@ -296,6 +301,7 @@ def _bridges(
     worker: Worker,
     recorder: Recorder,
     readers: Readers,
+    importer: Importer,
 ) -> BridgeServices:
     async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
         request = SourceRequest(source.identifier, dict(source.attrs))
@@ -325,7 +331,7 @@ def _bridges(
         source_meta=source_meta,
         attestations=attestations,
         planner=planner,
-        caches=opener(Importer(content.images.access, content.store.refs, RefResult)),
+        caches=opener(importer),
         ops=services,
     )
 

@@ -16,6 +16,7 @@ from grpc.aio import Server
 
 from croze.api import (
     builds_pb2_grpc,
+    cachemounts_pb2_grpc,
     content_pb2_grpc,
     control_pb2_grpc,
     engine_pb2_grpc,
@@ -23,6 +24,7 @@ from croze.api import (
     why_pb2_grpc,
 )
 from croze.daemon.builds_service import BuildsService
+from croze.daemon.cache_mounts_service import CacheMountsService
 from croze.daemon.content_service import ContentService
 from croze.daemon.control import ControlService
 from croze.daemon.docker_api import docker_api
@@ -160,6 +162,7 @@ def make_server(engine: Engine) -> Server:
     engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
     builds_pb2_grpc.add_BuildsServicer_to_server(BuildsService(engine), server)
     why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
+    cachemounts_pb2_grpc.add_CacheMountsServicer_to_server(CacheMountsService(engine), server)
     gateway_pb2_grpc.add_LLBBridgeServicer_to_server(engine.forwarder.servicer(), server)
     server.add_generic_rpc_handlers((health_handler(),))
     return server

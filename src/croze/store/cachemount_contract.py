@@ -57,6 +57,9 @@ class CacheMountStore(Protocol):
     def all(self) -> Sequence[CacheMountInfo]:
         """Most recently used first."""
 
+    def path(self, ref_id: str) -> Path:
+        """Where a directory's own files are, to be looked at. Raises `NotFound`."""
+
     def reading(
         self, id: str, base_id: str, sharing: Sharing
     ) -> AbstractAsyncContextManager[CacheMountDir | None]:

@@ -117,6 +117,10 @@ class CacheMounts:
         found = [record for record in self._core.table.all() if KEY in record.data.meta]
         return [_info(r) for r in sorted(found, key=lambda r: r.last_used_ns, reverse=True)]
 
+    def path(self, ref_id: str) -> Path:
+        """See `CacheMountStore.path`."""
+        return self._own_files(self._core.table.get(ref_id))
+
     @asynccontextmanager
     async def reading(
         self, id: str, base_id: str, sharing: Sharing
@@ -209,12 +213,13 @@ class CacheMounts:
             await finish(new.release())
 
     def _directory(self, ref: MutableHandle) -> CacheMountDir:
-        snapshot = self._core.snapshot(ref.record)
+        return CacheMountDir(ref, self._own_files(ref.record))
+
+    def _own_files(self, record: Record) -> Path:
+        snapshot = self._core.snapshot(record)
         own = self._core.snapshots.upper(snapshot)
-        if own is None:
-            # A snapshotter that keeps no changes apart has the whole in one directory.
-            own = Path(self._core.snapshots.mounts(snapshot)[0].source)
-        return CacheMountDir(ref, own)
+        # A snapshotter that keeps no changes apart has the whole in one directory.
+        return own or Path(self._core.snapshots.mounts(snapshot)[0].source)
 
     def _forget(self, record: Record) -> None:
         meta = {key: value for key, value in record.data.meta.items() if key != KEY}

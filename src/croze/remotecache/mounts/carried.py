@@ -28,6 +28,12 @@ class Source:
     fetcher: BlobFetcher
     options: MountOptions
 
+    def offers(self, services: MountServices) -> list[Offer]:
+        """The mounts that it is to bring."""
+        limit = services.limit(self.options.max_bytes)
+        wanted = (mount for mount in self.listing.mounts if self.options.wants(mount.id))
+        return [Offer(mount, self.fetcher, limit) for mount in wanted]
+
 
 @dataclass
 class BuildMounts:
@@ -82,10 +88,9 @@ class BuildMounts:
     def offers(self, key: MountKey) -> Iterator[Offer]:
         """What the imported caches have of a mount and are to bring."""
         for source in self.sources:
-            for mount in source.listing.mounts:
-                if (mount.id, mount.base) == key and source.options.wants(mount.id):
-                    limit = self.services.limit(source.options.max_bytes)
-                    yield Offer(mount, source.fetcher, limit)
+            for offer in source.offers(self.services):
+                if (offer.mount.id, offer.mount.base) == key:
+                    yield offer
 
     async def _bring(
         self,

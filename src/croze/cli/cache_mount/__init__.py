@@ -1,0 +1,1 @@
+"""`croze cache-mount`: one module a command. Cache mounts are Croze's own to show and move."""

@@ -1,0 +1,43 @@
+"""`croze cache-mount inspect`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.cache_mount.ls import listed
+from croze.cli.daemon import with_client
+from croze.cli.flags import Flags, UsageError
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze cache-mount inspect"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """As JSON, a list: a private mount may have several directories."""
+    flags = Flags(COMMAND, "Show everything about cache mounts", "ID [ID...]")
+    flags.add_argument("names", metavar="ID", nargs="*")
+    read = flags.read(argv, common)
+    if not read.names:
+        raise UsageError(f"'{COMMAND}' requires at least 1 argument", COMMAND)
+    found = with_client(common, lambda client: listed(client, read.names))
+    shown = [
+        {
+            "id": mount.id,
+            "record": mount.record,
+            "base": mount.base,
+            "description": mount.description,
+            "inUse": mount.in_use,
+            "size": mount.size,
+            "entries": mount.entries,
+            "createdAt": mount.created_at.ToJsonString(),
+            "lastUsedAt": mount.last_used_at.ToJsonString(),
+            "usageCount": mount.usage_count,
+        }
+        for mount in found
+    ]
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    return 0

@@ -1,0 +1,77 @@
+"""`croze cache-mount ls`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.daemon import with_client
+from croze.cli.flags import Flags
+from croze.cli.format import formatted
+from croze.cli.table import age, size
+from croze.gotypes.template import Fields
+from croze.gotypes.template.functions import FUNCTIONS
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+    from croze.client.cache_mounts import Mount
+    from croze.client.connect import Client
+
+COMMAND = "croze cache-mount ls"
+TABLE = "table {{.ID}}\t{{.Size}}\t{{.Entries}}\t{{.InUse}}\t{{.LastUsedAt}}"
+HEADERS = {
+    "ID": "ID",
+    "Record": "RECORD",
+    "Base": "BASE",
+    "Description": "DESCRIPTION",
+    "InUse": "IN USE",
+    "Size": "SIZE",
+    "Entries": "ENTRIES",
+    "CreatedAt": "CREATED AT",
+    "LastUsedAt": "LAST USED",
+    "UsageCount": "USAGE COUNT",
+}
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """All mounts, those used last first."""
+    flags = Flags(COMMAND, "List cache mounts", "[OPTIONS]")
+    flags.text("--format", help="Format the output")
+    flags.switch("-q", "--quiet", help="Only print ids")
+    read = flags.read(argv, common)
+    found = with_client(common, lambda client: listed(client, ()))
+    if read.quiet:
+        print("\n".join(dict.fromkeys(mount.id for mount in found)))
+        return 0
+    items = [fields(mount) for mount in found]
+    if read.format == "json":
+        print("\n".join(str(FUNCTIONS["json"](item)) for item in items))
+    else:
+        print(formatted(TABLE if read.format in ("", "table") else read.format, items, HEADERS))
+    return 0
+
+
+async def listed(client: Client, names: Sequence[str]) -> list[Mount]:
+    from croze.client.cache_mounts import mounts
+
+    return await mounts(client.channel, names)
+
+
+def fields(mount: Mount) -> Fields:
+    """A mount for templates."""
+    return Fields(
+        {
+            "ID": mount.id,
+            "Record": mount.record,
+            "Base": mount.base,
+            "Description": mount.description,
+            "InUse": mount.in_use,
+            "Size": size(mount.size),
+            "Entries": mount.entries,
+            "CreatedAt": mount.created_at.ToJsonString(),
+            "LastUsedAt": age(time.time() - mount.last_used_at.ToSeconds()),
+            "UsageCount": mount.usage_count,
+        },
+        "cacheMount",
+    )

@@ -1,0 +1,94 @@
+"""The cache mounts of a `crozed`: looked at, written to caches, merged from them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeAlias
+
+import grpc
+import grpc.aio
+
+from croze.api import cachemounts_pb2 as wire
+from croze.api.attrs import to_attrs
+from croze.api.cachemounts_pb2_grpc import CacheMountsStub
+from croze.client.plan import CacheEntry, SolvePlan
+from croze.client.solve import finish_caches, lent, prepare_caches
+from croze.errors import CrozeError, NotFound, Unsupported
+from croze.grpc_errors import from_rpc_error
+
+Mount = wire.CacheMount
+_Call: TypeAlias = "grpc.aio.UnaryStreamCall[wire.MoveCacheMountsRequest, wire.Said]"
+Say = Callable[[str, bool], None]
+"""Hears what goes on: a line, and whether it is a warning."""
+
+
+async def mounts(channel: grpc.aio.Channel, names: Sequence[str] = ()) -> list[Mount]:
+    """Those with these names, or all. Raises `NotFound`; `Unsupported` from another daemon."""
+    request = wire.ListCacheMountsRequest(names=names)
+    try:
+        return list((await CacheMountsStub(channel).List(request)).mounts)
+    except grpc.aio.AioRpcError as error:
+        raise _translated(error) from None
+
+
+async def remove(channel: grpc.aio.Channel, names: Sequence[str] = ()) -> list[str]:
+    """The names of those that are gone. Raises `InvalidRequest` for one in use."""
+    request = wire.RemoveCacheMountsRequest(names=names)
+    try:
+        return list((await CacheMountsStub(channel).Remove(request)).ids)
+    except grpc.aio.AioRpcError as error:
+        raise _translated(error) from None
+
+
+async def export_to(
+    channel: grpc.aio.Channel, names: Sequence[str], cache: CacheEntry, say: Say
+) -> None:
+    """Write mounts to a cache that holds nothing else."""
+    plan = SolvePlan(cache_to=[cache])
+    manifest = ""
+    prepare_caches(plan)
+    async with lent(channel, plan) as session:
+        call = CacheMountsStub(channel).Export(_request(names, cache, session.id))
+        async for said in _answers(call):
+            manifest = said.manifest.decode() or manifest
+            if said.text:
+                say(said.text, said.warning)
+    await finish_caches(plan, {"cache.manifest": manifest})
+
+
+async def import_from(
+    channel: grpc.aio.Channel, names: Sequence[str], cache: CacheEntry, say: Say
+) -> None:
+    """Merge a cache's mounts into those that are there. Raises `NotFound` for a local cache that
+    is none."""
+    plan = SolvePlan(cache_from=[cache])
+    prepare_caches(plan)
+    if not plan.cache_from:
+        raise NotFound(f"there is no cache in {cache.attrs.get('src', '')}")
+    async with lent(channel, plan) as session:
+        call = CacheMountsStub(channel).Import(_request(names, cache, session.id))
+        async for said in _answers(call):
+            if said.text:
+                say(said.text, said.warning)
+
+
+def _request(names: Sequence[str], cache: CacheEntry, session: str) -> wire.MoveCacheMountsRequest:
+    return wire.MoveCacheMountsRequest(
+        names=names, type=cache.type, attrs=to_attrs(cache.attrs), session=session
+    )
+
+
+async def _answers(call: _Call) -> AsyncIterator[wire.Said]:
+    try:
+        async for said in call:
+            yield said
+    except grpc.aio.AioRpcError as error:
+        raise _translated(error) from None
+    finally:
+        call.cancel()
+
+
+def _translated(error: grpc.aio.AioRpcError) -> CrozeError:
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return Unsupported("this daemon is not a crozed: it shows no cache mounts")
+    return from_rpc_error(error)

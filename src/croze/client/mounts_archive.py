@@ -1,0 +1,122 @@
+"""Cache mounts in a file: a local cache, an OCI layout, as a tar."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+import tarfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import grpc.aio
+
+from croze.aio.threads import in_thread
+from croze.client import cache_mounts
+from croze.client.cache_mounts import Say
+from croze.client.plan import CacheEntry
+from croze.errors import InvalidRequest, NotFound
+from croze.fs.remove import temporary_directory
+from croze.session.provide_targets import FileOutput
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})")
+
+
+async def export_to(
+    channel: grpc.aio.Channel, names: Sequence[str], target: Path | None, say: Say
+) -> None:
+    """Write a file, whole or not at all; standard output for None."""
+    with temporary_directory("croze-mounts-", _beside(target)) as folder:
+        cache = CacheEntry("local", {"dest": folder})
+        await cache_mounts.export_to(channel, names, cache, say)
+        await in_thread(_pack, Path(folder), target)
+
+
+async def import_from(
+    channel: grpc.aio.Channel, names: Sequence[str], source: Path | None, say: Say
+) -> None:
+    """Merge what is in a file; standard input for None. Raises `InvalidRequest` for another one."""
+    with temporary_directory("croze-mounts-", _beside(source)) as folder:
+        await in_thread(_unpack, source, Path(folder))
+        if not Path(folder, "index.json").is_file():
+            raise InvalidRequest(f"{source or 'standard input'} holds no cache mounts")
+        await cache_mounts.import_from(channel, names, CacheEntry("local", {"src": folder}), say)
+
+
+def _beside(file: Path | None) -> Path | None:
+    """Where there is room: beside the file, if one may write there."""
+    folder = file.absolute().parent if file is not None else None
+    return folder if folder is not None and os.access(folder, os.W_OK) else None
+
+
+def _pack(folder: Path, target: Path | None) -> None:
+    if target is None:
+        _write(folder, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    output = FileOutput(target)
+    try:
+        with io.BufferedWriter(_Raw(output)) as file:
+            _write(folder, file)
+    except BaseException:
+        output.abort()
+        raise
+    output.commit()
+
+
+class _Raw(io.RawIOBase):
+    """An output as a file object."""
+
+    def __init__(self, output: FileOutput) -> None:
+        self._output = output
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        plain = bytes(data)
+        self._output.write(plain)
+        return len(plain)
+
+
+def _write(folder: Path, file: BinaryIO | io.BufferedWriter) -> None:
+    with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and _MEMBER.fullmatch(str(path.relative_to(folder))):
+                archive.add(path, str(path.relative_to(folder)), filter=_plain)
+
+
+def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same mounts are the same file, whoever writes it."""
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime, info.mode = 0, 0o644
+    return info
+
+
+def _unpack(source: Path | None, folder: Path) -> None:
+    """Only what a layout is of. Blobs are verified by who reads them."""
+    try:
+        with (
+            open(source, "rb") if source else nullcontext(sys.stdin.buffer) as file,
+            tarfile.open(fileobj=file, mode="r|*") as archive,
+        ):
+            for member in archive:
+                found = _MEMBER.fullmatch(member.name)
+                data = archive.extractfile(member) if found and member.isreg() else None
+                if found and data is not None:
+                    path = folder / found[1]
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with open(path, "wb") as target:
+                        shutil.copyfileobj(data, target, 1 << 20)
+    except FileNotFoundError:
+        raise NotFound(f"open {source}: no such file or directory") from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InvalidRequest(f"failed to read {source or 'standard input'}: {error}") from None

@@ -1,0 +1,195 @@
+"""`croze.v1.CacheMounts`: the cache mounts there are; written to caches and merged from them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from croze.api import cachemounts_pb2 as wire
+from croze.api import cachemounts_pb2_grpc
+from croze.api.attrs import of_attrs
+from croze.daemon.engine import Engine
+from croze.daemon.status import timestamp
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.fs.usage import usage
+from croze.grpc_errors import Context, aborting, unary
+from croze.remotecache.exporter import RESPONSE_KEY, CacheExporter
+from croze.remotecache.mounts.carried import BuildMounts, summary
+from croze.remotecache.mounts.exporting import MountsExport
+from croze.remotecache.mounts.merging import Offer, bring_if_new
+from croze.remotecache.mounts.options import ALL, MOUNTS, MountOptions, mount_options, shown
+from croze.remotecache.options import parse_exports
+from croze.status import Silent
+from croze.store.cachemount_contract import CacheMountInfo
+from croze.store.contract import ImmutableRef, Sharing
+
+Work = Callable[["Telling"], Awaitable[None]]
+
+
+class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
+    """What `croze cache-mount` asks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._services = engine.mount_services
+
+    @unary
+    async def List(
+        self, request: wire.ListCacheMountsRequest, context: Context
+    ) -> wire.ListCacheMountsResponse:
+        found = [await self._described(each) for each in self._named(request.names)]
+        return wire.ListCacheMountsResponse(mounts=found)
+
+    @unary
+    async def Remove(
+        self, request: wire.RemoveCacheMountsRequest, context: Context
+    ) -> wire.RemoveCacheMountsResponse:
+        found = self._named(request.names)
+        if busy := sorted({shown(each.id) for each in found if each.in_use}):
+            raise InvalidRequest(f"cache mount {', '.join(busy)} is in use")
+        ids = sorted({each.id for each in found})
+        await self._services.store.forget(ids)
+        return wire.RemoveCacheMountsResponse(ids=[shown(id) for id in ids])
+
+    async def Export(  # type: ignore[override]  # answers through `context.write`
+        self, request: wire.MoveCacheMountsRequest, context: Context
+    ) -> None:
+        await self._tell(context, lambda telling: self._export(request, telling))
+
+    async def Import(  # type: ignore[override]  # answers through `context.write`
+        self, request: wire.MoveCacheMountsRequest, context: Context
+    ) -> None:
+        await self._tell(context, lambda telling: self._import(request, telling))
+
+    async def _tell(self, context: Context, work: Work) -> None:
+        async with aborting(context):
+            telling = Telling()
+            with self._engine.activity.one():
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(telling.during(work))
+                    async for said in telling:
+                        await context.write(said)
+
+    def _named(self, names: Sequence[str]) -> list[CacheMountInfo]:
+        """Raises `NotFound` for a name of none."""
+        wanted, known = MountOptions(tuple(names) or (ALL,)), self._services.store.all()
+        if unknown := wanted.unknown(each.id for each in known):
+            raise NotFound(f"no such cache mount: {', '.join(unknown)}")
+        return [each for each in known if wanted.wants(each.id)]
+
+    async def _described(self, mount: CacheMountInfo) -> wire.CacheMount:
+        used = wire.CacheMount(
+            id=shown(mount.id),
+            record=mount.ref_id,
+            base=await self._services.digest_of_base(mount.base_id),
+            description=mount.description,
+            in_use=mount.in_use,
+            usage_count=mount.usage_count,
+            created_at=timestamp(mount.created_at),
+            last_used_at=timestamp(mount.last_used_at),
+        )
+        path = self._services.store.path(mount.ref_id)
+        found = await self._services.pool.run(usage, str(path))
+        used.size, used.entries = found.size_bytes, max(0, found.inodes - 1)
+        return used
+
+    async def _export(self, request: wire.MoveCacheMountsRequest, telling: Telling) -> None:
+        found = self._named(request.names)
+        if not found:
+            raise NotFound("there are no cache mounts to export")
+        attrs = {**of_attrs(request.attrs), MOUNTS: ",".join(request.names) or ALL}
+        (options,) = parse_exports([(request.type, attrs)]).others or (None,)
+        if options is None or options.mounts is None:
+            raise InvalidRequest(f"{request.type} is no cache that mounts can be exported to")
+        sessions = (request.session,)
+        export = MountsExport(
+            self._services,
+            BuildMounts(self._services),
+            options.mounts,
+            {each.id: Sharing.SHARED for each in found},
+            sessions,
+        )
+        exporter = CacheExporter(
+            self._engine.cache_services, options, request.session, sessions, export
+        )
+        response = await exporter.export([], telling)
+        telling.put(wire.Said(manifest=response.get(RESPONSE_KEY, "").encode()))
+
+    async def _import(self, request: wire.MoveCacheMountsRequest, telling: Telling) -> None:
+        attrs = {**of_attrs(request.attrs), MOUNTS: ",".join(request.names) or ALL}
+        options, sessions = mount_options(attrs), (request.session,)
+        assert options is not None
+        found = BuildMounts(self._services)
+        for cache in await self._engine.importer.open(
+            request.type, attrs, session=request.session, sessions=sessions, progress=telling
+        ):
+            await found.look_into(cache, options, sessions)
+        offers = [offer for source in found.sources for offer in source.offers(self._services)]
+        if not offers:
+            raise NotFound("the cache has no such cache mounts")
+        if unknown := options.unknown(offer.mount.id for offer in offers):
+            raise NotFound(f"the cache has no such cache mount: {', '.join(unknown)}")
+        failed = [name for offer in offers if (name := await self._bring(offer, sessions, telling))]
+        if failed:
+            raise InvalidRequest(f"failed to import cache mount {', '.join(failed)}")
+
+    async def _bring(self, offer: Offer, sessions: Sequence[str], telling: Telling) -> str:
+        """The name of a mount that could not be brought."""
+        name, base = shown(offer.mount.id), None
+        try:
+            if offer.mount.base:
+                base = await self._base(offer)
+            brought = await bring_if_new(
+                self._services, offer, base, Sharing.SHARED, sessions=sessions,
+                description=f"cached mount {name}, imported",
+            )  # fmt: skip
+            telling.say(summary(name, brought) if brought else f"cache mount {name} has all of it")
+        except CrozeError as error:
+            telling.warn(f"failed to import cache mount {name}: {error}")
+            return name
+        finally:
+            if base is not None:
+                await base.release()
+        return ""
+
+    async def _base(self, offer: Offer) -> ImmutableRef:
+        """What the mount starts with, if a mount here does, too. The handle is the caller's."""
+        for each in self._services.store.all():
+            same = each.id == offer.mount.id and each.base_id
+            if same and await self._services.digest_of_base(each.base_id) == offer.mount.base:
+                return await self._services.refs.get(each.base_id)
+        raise NotFound(
+            "no step here has used it, and it starts with something (its from=, uid, gid or mode):"
+            " a build that uses it can import it with --cache-from"
+        )
+
+
+class Telling(Silent):
+    """A `Progress` that becomes the answers of a call."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[wire.Said | None] = asyncio.Queue()
+
+    async def during(self, work: Work) -> None:
+        try:
+            await work(self)
+        finally:
+            self._queue.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[wire.Said]:
+        while (said := await self._queue.get()) is not None:
+            yield said
+
+    def put(self, said: wire.Said) -> None:
+        self._queue.put_nowait(said)
+
+    def say(self, text: str) -> None:
+        self.put(wire.Said(text=text))
+
+    def log(self, stream: int, data: bytes) -> None:
+        """See `Progress.log`."""
+        self.say(data.decode(errors="replace").rstrip("\n"))
+
+    def warn(self, short: str, **_: object) -> None:
+        """See `Progress.warn`."""
+        self.put(wire.Said(text=short, warning=True))
