@@ -32,19 +32,22 @@ apt_install() {
   return $status
 }
 
-# A package of another Debian suite, unpacked below .cache: $1 suite, $2 package.
+# Packages of another Debian suite, unpacked below .cache: $1 suite, the rest packages.
 unpack_from_suite() {
-  local suite=$1 package=$2 dir=$PWD/.cache/peers/$1
-  [ ! -e "$dir/root" ] || return 0
-  echo "unpacking $package of Debian $suite into .cache/peers"
+  local suite=$1 dir=$PWD/.cache/peers/$1 package missing=
+  shift
+  for package; do [ -e "$dir/root/usr/share/doc/$package" ] || missing=yes; done
+  [ "$missing" ] || return 0
+  echo "unpacking $* of Debian $suite into .cache/peers"
+  rm -rf "$dir"
   mkdir -p "$dir/lists/partial" "$dir/debs"
   scripts/suite_source.py "$suite" >"$dir/sources.list"
   local apt=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$dir/lists")
   # A mirror that is a snapshot keeps its old date; the folder is root's, so downloads are too.
   apt+=(-o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root)
   apt-get "${apt[@]}" -qq update
-  (cd "$dir/debs" && apt-get "${apt[@]}" -qq download "$package" 2>/dev/null)
-  dpkg -x "$dir"/debs/"$package"_*.deb "$dir/root.tmp"
+  (cd "$dir/debs" && apt-get "${apt[@]}" -qq download "$@" 2>/dev/null)
+  for package in "$dir"/debs/*.deb; do dpkg -x "$package" "$dir/root.tmp"; done
   mv "$dir/root.tmp" "$dir/root"
   rm -rf "$dir/lists" "$dir/debs" "$dir/sources.list"
 }
@@ -100,7 +103,8 @@ case "${1:-}" in
     apt_install uidmap rootlesskit slirp4netns passt fuse-overlayfs
     apt_install gpg gpg-agent openssh-server
     command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
-    for suite in trixie sid; do unpack_from_suite "$suite" docker-buildx; done
+    unpack_from_suite trixie docker-buildx
+    unpack_from_suite sid docker-buildx cosign
     ;;
   bare)
     apt_install mmdebstrap
