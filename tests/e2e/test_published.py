@@ -27,7 +27,7 @@ def push(
     """The digest of what has the name now."""
     metadata = sandbox.path / "metadata.json"
     output = f"type=image,name={name},push=true,compression={compression},force-compression=true"
-    words = ["--metadata-file", metadata, *flags]
+    words: list[str | Path] = ["--metadata-file", metadata, *flags]
     sandbox.croze("build", *base(busybox), *words, "-o", output, app)
     return str(json.loads(metadata.read_bytes())["containerimage.digest"])
 
