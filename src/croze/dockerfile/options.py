@@ -14,10 +14,10 @@ from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
 from croze.dockerfile.json_form import kind, syntax_error
 from croze.dockerfile.letters import to_lower
 from croze.dockerfile.lint import LintConfig, parse_check
-from croze.dockerfile.numbers import parse_int
 from croze.dockerfile.resource_options import parse_resources, parse_ulimits
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.numbers import parse_int
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform

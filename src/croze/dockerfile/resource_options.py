@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
-from croze.dockerfile.numbers import parse_int, parse_uint
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.numbers import parse_int, parse_uint
 from croze.llb.meta import Ulimit
 from croze.llb.options import LinuxResources
 from croze.quote import quote

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from croze.errors import InvalidRequest
+from croze.quote import quote
+
 TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
@@ -9,3 +12,11 @@ FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 def parse_bool(text: str) -> bool | None:
     """None for what is neither true nor false."""
     return True if text in TRUE else False if text in FALSE else None
+
+
+def checked_bool(text: str) -> bool:
+    """Raises `InvalidRequest` in Go's words for what is neither."""
+    value = parse_bool(text)
+    if value is None:
+        raise InvalidRequest(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
+    return value

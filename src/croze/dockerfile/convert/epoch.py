@@ -13,9 +13,9 @@ from croze.dockerfile.convert.remote import is_http_source, url_filename
 from croze.dockerfile.instructions import Add, Arg, Stage
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.named_contexts import find_named
-from croze.dockerfile.numbers import parse_int
 from croze.dockerfile.shell import ShellLex
 from croze.errors import CrozeError
+from croze.gotypes.numbers import parse_int
 from croze.image.reference import check_digest
 from croze.llb.definition import source_ops
 from croze.llb.env import Env

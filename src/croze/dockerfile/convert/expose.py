@@ -12,8 +12,8 @@ from croze.dockerfile.convert.stage import StageState
 from croze.dockerfile.instructions import Expose
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.numbers import parse_int
 from croze.errors import CrozeError
+from croze.gotypes.numbers import parse_int
 from croze.quote import quote
 
 _PROTOCOLS = ("tcp", "udp", "sctp")

@@ -22,10 +22,10 @@ from croze.dockerfile.convert.stage import (
 from croze.dockerfile.instructions import Add, Copy, Instruction, Run, Stage, Workdir
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
-from croze.dockerfile.numbers import parse_int
 from croze.dockerfile.shell import ShellLex
 from croze.dockerfile.suggest import suggest, with_suggestion
 from croze.errors import CrozeError
+from croze.gotypes.numbers import parse_int
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.quote import quote

@@ -31,9 +31,9 @@ from croze.dockerfile.instructions import (
 )
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.numbers import parse_int
 from croze.errors import CrozeError
 from croze.gotypes.duration import format_duration
+from croze.gotypes.numbers import parse_int
 from croze.image.config import Healthcheck as ImageHealthcheck
 
 _NAMED_SIGNALS = """ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT
