@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dockerfile": {"llb", "image", "api", "fs"},
     "client": {"session", "llb", "api", "progress", "image", "fs"},
     "builders": {"image", "files"},
-    "drivers": {"client", "builders", "files", "fs", "image", "api"},
+    "drivers": {"client", "builders", "progress", "session", "files", "fs", "image", "api"},
     "imagetools": {"client", "registry", "session", "image", "fs"},
     "bake": {"image", "llb"},
     "progress": {"api"},

@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -69,6 +69,16 @@ def busybox_layer() -> bytes:
             archive, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n"
         )
         _add_text(archive, "etc/group", "root:x:0:\napp:x:1000:\n")
+    return out.getvalue()
+
+
+def scripts_layer(scripts: Mapping[str, str]) -> bytes:
+    """The tar of shell scripts, by path."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, text in scripts.items():
+            data = f"#!/bin/sh\n{text}\n".encode()
+            archive.addfile(_file(name, len(data), 0o755), io.BytesIO(data))
     return out.getvalue()
 
 

@@ -24,22 +24,33 @@ UNUSED = (
 
 def make_root(root: Path) -> Path:
     """Make it below `root`, from files of this machine."""
-    library = root / "usr/lib" / VERSION
-    _copy(Path(sysconfig.get_path("stdlib")), library)
+    make_python(root)
     installed = Path(sysconfig.get_path("purelib"))
     for name in PACKAGES:
         _copy(installed / name, root / SITE / name)
     _copy(REPO / "src/croze", root / SITE / "croze")
+    copy_libraries(root, (root / SITE).rglob("*.so*"))
+    return root
+
+
+def make_python(root: Path) -> None:
+    """Python alone, below `root`."""
+    library = root / "usr/lib" / VERSION
+    _copy(Path(sysconfig.get_path("stdlib")), library)
     binary = root / "usr/bin/python3"
     binary.parent.mkdir(parents=True)
     shutil.copy2(Path(sys.executable).resolve(), binary)
-    for needed in _libraries([binary, *library.rglob("*.so*"), *(root / SITE).rglob("*.so*")]):
+    copy_libraries(root, [binary, *library.rglob("*.so*")])
+    (root / "tmp").mkdir()
+
+
+def copy_libraries(root: Path, files: Iterable[Path]) -> None:
+    """What these files need of the machine's shared libraries, to below `root`."""
+    for needed in _libraries(files):
         target = root / needed.relative_to("/")
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(needed, target)
-    (root / "tmp").mkdir()
-    return root
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from croze.progress.display import Display
 
 PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
+CONTAINED = ("docker-container", "kubernetes")
+"""Drivers whose daemons live apart from the user's images."""
 
 
 @functools.cache
@@ -114,7 +116,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     wanted = options(read, call)
     if read.detach:
         return _detached(argv, read, wanted, common)
-    there = reaches(common)
+    there = reaches(common, mode)
     explain = resolved(mode) in ("plain", "tty") and not call.name
     try:
         if len(there) > 1:
@@ -187,9 +189,14 @@ def client_builder(there: Reach) -> Builder:
     """What a plan must know of a daemon."""
     from dataclasses import replace
 
-    from croze.client.options import crozed, engine
+    from croze.client.options import contained, crozed, engine
 
-    found = engine() if there.in_engine else crozed(sure=there.own)
+    if there.kind == "docker":
+        found = engine()
+    elif there.driver is not None and there.kind in CONTAINED:
+        found = contained(there.kind, default_load=there.driver.default_load)
+    else:
+        found = crozed(sure=there.own)
     return replace(found, place=there.place)
 
 

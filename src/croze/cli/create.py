@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.builders import edit
+from croze.builders.config_files import DEFAULT_FILE, load_config_files, read_config
+from croze.builders.daemon_flags import daemon_flags
+from croze.builders.endpoints import (
+    default_engine_endpoint,
+    engine_endpoint,
+    kubernetes_endpoint,
+)
 from croze.builders.model import Builder, parse_platforms
+from croze.cli.boot import boot
 from croze.cli.builder import Known, add_timeout, known, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.drivers import make
+from croze.drivers.contract import Status
+from croze.drivers.nodes import load
 from croze.drivers.remote import check_endpoint
-from croze.errors import CrozeError, InvalidRequest
+from croze.errors import InvalidRequest
+from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -54,7 +63,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         if read.leave:
             _leave(here, read)
             return 0
-        builder = _create(here, read)
+        builder = _create(here, read, limit_s)
         if read.use:
             endpoint = here.contexts.current_endpoint
             here.stored.set_current(endpoint, builder.name, anywhere=False, default=False)
@@ -77,7 +86,7 @@ def _leave(here: Known, read: Namespace) -> None:
     here.stored.save(changed)
 
 
-def _create(here: Known, read: Namespace) -> Builder:
+def _create(here: Known, read: Namespace, limit_s: float) -> Builder:
     builder = _existing(here, read)
     fresh = builder is None
     if builder is None:
@@ -88,36 +97,36 @@ def _create(here: Known, read: Namespace) -> Builder:
             f'existing instance for "{builder.name}" but has mismatched driver "{builder.driver}"'
         )
     make.check_name(builder.driver)
-    endpoint, given = _endpoint(here, read, builder.driver)
-    config = _config_files(read)
+    options = _options(read.driver_opt)
+    config = _config(read)
+    flags = daemon_flags(
+        read.buildkitd_flags, builder.driver, options or {}, read_config(config) if config else {}
+    )
+    endpoint, given = _endpoint(here, read, builder)
     change = edit.NodeChange(
         name=read.node,
         endpoint=endpoint,
         endpoint_given=given,
         platforms=parse_platforms(tuple(read.platform)),
-        flags=_daemon_flags(read),
-        driver_opts=_options(read.driver_opt),
-        files=config,
+        flags=flags,
+        driver_opts=options,
+        files=load_config_files(config) if config else None,
     )
     changed, restart = edit.changed(builder, change, append=read.append)
-    for node in changed.members:
-        _checked(changed, node.name, here)
+    asyncio.run(_check(changed, here, limit_s))
     if restart and not fresh:
         print("WARNING: new settings may not be used until builder is restarted", file=sys.stderr)
     here.stored.save(changed)
     return changed
 
 
-def _checked(builder: Builder, name: str, here: Known) -> None:
-    """A node whose driver refuses it is not stored."""
-    node = builder.node(name)
-    assert node is not None
-    try:
-        make.driver(builder, node, here.contexts)
-    except CrozeError as error:
-        raise InvalidRequest(
-            f"failed to initialize builder {builder.name} ({name}): {error}"
-        ) from None
+async def _check(builder: Builder, here: Known, limit_s: float) -> None:
+    """A node whose driver refuses it, or whose place can't be asked, is not stored."""
+    for state in await load(builder, here.contexts, limit_s):
+        if state.error:
+            raise InvalidRequest(
+                f"failed to initialize builder {builder.name} ({state.node.name}): {state.error}"
+            )
 
 
 def _existing(here: Known, read: Namespace) -> Builder | None:
@@ -162,22 +171,21 @@ def _driver(read: Namespace) -> str:
     return "remote"
 
 
-def _endpoint(here: Known, read: Namespace, driver: str) -> tuple[str, bool]:
+def _endpoint(here: Known, read: Namespace, builder: Builder) -> tuple[str, bool]:
     """Where the node is, and whether somebody said so."""
     given = read.endpoint[0] if read.endpoint else ""
-    if driver == "remote":
+    if builder.driver == "remote":
         given = given or os.environ.get("BUILDKIT_HOST", "")
         if not given:
             raise InvalidRequest("no remote endpoint provided")
         return check_endpoint(given), True
-    if driver == "kubernetes" and given:
-        raise InvalidRequest(f'kubernetes driver does not support endpoint args "{given}"')
+    if builder.driver == "kubernetes":
+        if given:
+            raise InvalidRequest(f'kubernetes driver does not support endpoint args "{given}"')
+        return kubernetes_endpoint(builder.name, read.node, builder), False
     if given:
-        if "://" not in given:
-            found = here.contexts.get(given)
-            return (found.host if given == "default" else given), True
-        return given, True
-    return here.contexts.current_endpoint, False
+        return engine_endpoint(given, here.contexts), True
+    return default_engine_endpoint(here.contexts), False
 
 
 def _options(words: Sequence[str]) -> dict[str, str] | None:
@@ -192,25 +200,20 @@ def _options(words: Sequence[str]) -> dict[str, str] | None:
     return found or None
 
 
-def _daemon_flags(read: Namespace) -> tuple[str, ...] | None:
-    if not read.buildkitd_flags:
-        return None
-    try:
-        return tuple(shlex.split(read.buildkitd_flags))
-    except ValueError as error:
-        raise InvalidRequest(f"failed to parse buildkit flags: {error}") from None
-
-
-def _config_files(read: Namespace) -> dict[str, bytes] | None:
-    if not read.buildkitd_config:
-        return None
-    try:
-        return {"buildkitd.toml": Path(read.buildkitd_config).read_bytes()}
-    except OSError as error:
-        raise InvalidRequest(f"open {read.buildkitd_config}: {error.strerror}") from None
+def _config(read: Namespace) -> str:
+    """The path of the daemon's settings: the one that was named, or the user's default if there is
+    one. Empty if there is none."""
+    if read.buildkitd_config:
+        return str(read.buildkitd_config)
+    default = buildx_dir() / DEFAULT_FILE
+    return str(default) if default.exists() else ""
 
 
 async def _boot(builder: Builder, here: Known, limit_s: float) -> None:
-    async with asyncio.timeout(limit_s or None):
-        for node in builder.members:
-            await make.driver(builder, node, here.contexts).boot()
+    states = await load(builder, here.contexts, limit_s)
+    idle = [
+        (state.node.name, state.driver)
+        for state in states
+        if state.driver is not None and not state.error and state.status is not Status.RUNNING
+    ]
+    await boot(idle)

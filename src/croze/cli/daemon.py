@@ -32,8 +32,6 @@ class Reach:
     builder: str = OWN
     node: str = OWN
     """Under these names its builds are remembered."""
-    in_engine: bool = False
-    """It is the builder inside a Docker engine."""
     own: bool = False
     """It is the user's own `crozed`."""
     fixed: tuple[Platform, ...] = ()
@@ -68,9 +66,10 @@ def reach(common: Common) -> Reach:
     return reaches(common)[0]
 
 
-def reaches(common: Common) -> list[Reach]:
+def reaches(common: Common, mode: str = "auto") -> list[Reach]:
     """The daemons of the builder or address that `--builder` names, of `CROZE_HOST` or
-    `BUILDKIT_HOST`, of the builder chosen with `use`, or the user's own, which is started.
+    `BUILDKIT_HOST`, of the builder chosen with `use`, or the user's own, which is started. `mode`
+    is how it is shown that one is brought up.
 
     Raises `CrozeError` for a builder that is not there or can't be dialled.
     """
@@ -82,7 +81,7 @@ def reaches(common: Common) -> list[Reach]:
         return [Reach(lambda: connect(named))]
     if not named and not os.path.exists(buildx_dir() / "current"):
         return [Reach(lambda: _own(debug=common.debug), own=True)]
-    return _of_builder(named, debug=common.debug)
+    return _of_builder(named, mode, debug=common.debug)
 
 
 def is_address(builder: str) -> bool:
@@ -137,16 +136,15 @@ def _members(name: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
     return builder, found
 
 
-def _of_builder(name: str, *, debug: bool) -> list[Reach]:
+def _of_builder(name: str, mode: str, *, debug: bool) -> list[Reach]:
     builder, members = _members(name)
     if builder.driver == OWN:
         return [Reach(lambda: _own(debug=debug), own=True)]
     return [
         Reach(
-            booted(driver),
+            booted(driver, mode),
             builder.name,
             node.name,
-            in_engine=builder.driver == "docker",
             fixed=node.platforms or (),
             kind=builder.driver,
             driver=driver,
@@ -155,12 +153,14 @@ def _of_builder(name: str, *, debug: bool) -> list[Reach]:
     ]
 
 
-def booted(driver: Driver) -> Dial:
-    """Dials after the daemon has been brought up."""
+def booted(driver: Driver, mode: str = "auto") -> Dial:
+    """Dials after the daemon has been brought up; `mode` is how that is shown."""
 
     @asynccontextmanager
     async def dial() -> AsyncIterator[Client]:
-        await driver.boot()
+        from croze.cli.boot import boot
+
+        await boot([("", driver)], mode)
         async with driver.dial() as client:
             yield client
 

@@ -43,10 +43,11 @@ async def _proxy(
     driver = nodes[share.node][0]
     await driver.boot()
     async with driver.streams() as far:
-        await carry(await _stdio(), far)
+        await carry(await stdio(), far)
 
 
-async def _stdio() -> Streams:
+async def stdio() -> Streams:
+    """This process's standard input and output."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)

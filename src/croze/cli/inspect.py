@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from croze.builders.model import Builder, format_in_groups
+from croze.cli.boot import boot as bring_up
 from croze.cli.builder import add_timeout, known, named, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.table import binary_size
@@ -50,12 +51,14 @@ async def _states(
     builder: Builder, contexts: Contexts, limit_s: float, *, boot: bool
 ) -> list[NodeState]:
     states = await load(builder, contexts, limit_s)
-    idle = [s for s in states if s.driver is not None and s.status is not Status.RUNNING]
+    idle = [
+        (s.node.name, s.driver)
+        for s in states
+        if s.driver is not None and not s.error and s.status is not Status.RUNNING
+    ]
     if not boot or not idle:
         return states
-    for state in idle:
-        if state.driver is not None:
-            await state.driver.boot()
+    await bring_up(idle)
     return await load(builder, contexts, limit_s)
 
 

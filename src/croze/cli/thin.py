@@ -138,6 +138,10 @@ def relay(connection: "object", pid: int) -> int:
 def main() -> int:
     """Entry point of the `croze` command."""
     argv = sys.argv[1:]
+    if os.path.basename(sys.argv[0]) == "buildctl":
+        from croze.cli.buildctl import main as buildctl
+
+        return buildctl(argv)
     may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")
     if may_be_warm:
         code = run_warm(argv)

@@ -187,6 +187,8 @@ async def met_for(
     client: Client, builder: Builder | None, builds: Mapping[str, BuildOptions]
 ) -> Builder | None:
     """The same for several targets. What is dialled by address may be a BuildKit."""
+    if builder is not None and builder.driver and not builder.default_load:
+        warn_of_no_output(builds, builder.driver)
     if builder is None or builder.sure:
         return builder
     try:

@@ -70,10 +70,13 @@ def _credentials(tls: Tls) -> grpc.ChannelCredentials:
 
 
 @asynccontextmanager
-async def connect(address: str, tls: Tls | None = None) -> AsyncIterator[Client]:
+async def connect(
+    address: str, tls: Tls | None = None, *, far: bool = False
+) -> AsyncIterator[Client]:
     """A client of the daemon at `unix://…` or `tcp://…`. Nothing is sent before the first call;
     a daemon that is not there makes calls fail with `errors.Unavailable`, and one that is not for
-    this user with `errors.PermissionDenied`."""
+    this user with `errors.PermissionDenied`. `far`: the daemon is not the one that listens there,
+    but elsewhere, at the other end of what does."""
     target, extra = _target(address)
     options = (*_OPTIONS, *extra)
     if tls is not None and tls.server_name:
@@ -81,9 +84,9 @@ async def connect(address: str, tls: Tls | None = None) -> AsyncIterator[Client]
     credentials = _credentials(tls) if tls is not None else None
     async with open_channel(target, options, credentials=credentials) as channel:
         try:
-            yield Client(channel, address)
+            yield Client(channel, "" if far else address)
         except errors.Unavailable as error:
-            raise clearer(error, address) from None
+            raise clearer(error, address, far=far) from None
 
 
 def is_beside_us(address: str) -> bool:

@@ -102,6 +102,9 @@ class Builder:
     attestations: bool = True
     proxy: Mapping[str, str] = field(default_factory=dict)
     """Proxy build arguments, such as the Docker CLI's configuration has."""
+    driver: str = ""
+    """The driver that brought it up in a place of its own, from which a result comes out only when
+    somebody says where to; empty for others."""
     sure: bool = True
     """Whether it is known to be such a builder; else the daemon is asked."""
 
@@ -125,17 +128,24 @@ def buildkitd(like: Builder) -> Builder:
     return replace(like, keeps_images=False, default_load=False, host_gateway="", sure=True)
 
 
-def warn_of_no_output(builds: Mapping[str, BuildOptions]) -> None:
+def contained(driver: str, *, default_load: bool) -> Builder:
+    """A daemon that a driver keeps in a container, whosever it is: its images are at hand only once
+    they are loaded into the Docker engine or pushed."""
+    return replace(buildkitd(crozed()), driver=driver, default_load=default_load)
+
+
+def warn_of_no_output(builds: Mapping[str, BuildOptions], driver: str = "remote") -> None:
     """buildx's warning for a builder that leaves results nowhere by itself."""
     lost = sorted(name for name, o in builds.items() if not (o.outputs or o.push or o.load))
     is_call = any(call_name(options.call) for options in builds.values())
     if lost and not is_call and not _no_default_load():
         which = "" if lost == ["default"] else f"for {', '.join(lost)} target(s) "
         log.warning(
-            "No output specified %swith remote driver. Build result will only remain in the build "
+            "No output specified %swith %s driver. Build result will only remain in the build "
             "cache. To push result image into registry use --push or to load image into docker "
             "use --load",
             which,
+            driver,
         )
 
 

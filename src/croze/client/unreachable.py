@@ -12,13 +12,16 @@ _NOT_CONNECTED = ("failed to connect to all addresses", "errors resolving ")
 """How grpc begins its account of a connection that never came about."""
 
 
-def clearer(error: errors.Unavailable, address: str) -> errors.CrozeError:
-    """The error of a call to the daemon at `address`, reworded if there was no connection."""
+def clearer(error: errors.Unavailable, address: str, *, far: bool = False) -> errors.CrozeError:
+    """The error of a call to the daemon at `address`, reworded if there was no connection. `far`:
+    only our end of a tunnel to it is there."""
     scheme, _, path = address.partition("://")
     # The daemon has connections of its own, and may tell of one of those.
     ours = f"unix:{path}" if scheme == "unix" else f":{path.rpartition(':')[2]}"
     if ours not in str(error) or not any(text in str(error) for text in _NOT_CONNECTED):
         return error
+    if far:
+        return errors.Unavailable("the daemon at the other end of the connection answers nothing")
     if scheme == "unix":
         return _socket(address, path)
     found = re.findall(r"(?:error:|host: |UNKNOWN: )([^:\[\]]+)", str(error))

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from croze.drivers.tunnel import Streams
+from croze.drivers.tunnel import SocketStreams
 from croze.errors import InvalidRequest, Unavailable, Unsupported
 
 END_PATIENCE_S = 3.0
@@ -87,7 +87,7 @@ def _query(url: SplitResult, key: str) -> str:
 
 
 @asynccontextmanager
-async def process_streams(command: Sequence[str]) -> AsyncIterator[Streams]:
+async def process_streams(command: Sequence[str]) -> AsyncIterator[SocketStreams]:
     """The command's standard streams; it is gone on exit. What it says goes to our stderr.
 
     Raises `Unavailable` when it can't be started.

@@ -11,13 +11,18 @@ place where the daemon would run can be asked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from croze.api import control_pb2
+    from croze.builders.model import Node
     from croze.client.connect import Client
     from croze.drivers.tunnel import Streams
+
+    Tell = Callable[[control_pb2.StatusResponse], None]
 
 
 class Status(StrEnum):
@@ -30,14 +35,27 @@ class Status(StrEnum):
     STOPPED = "stopped"
 
 
+def silent(_status: control_pb2.StatusResponse) -> None:
+    """For `boot`, when nobody wants to see what it does."""
+
+
 class Driver(Protocol):
     """The daemon of one node."""
+
+    @property
+    def default_load(self) -> bool:
+        """Whether a build without output loads its image into the Docker engine."""
 
     async def status(self) -> Status:
         """Looks, changes nothing. A daemon that can't be reached is `INACTIVE`."""
 
-    async def boot(self) -> None:
-        """Bring it up if it isn't, and wait until it answers (20 s at most)."""
+    async def dynamic_nodes(self) -> tuple[Node, ...]:
+        """The nodes that stand behind this one just now, where others say how many there are: the
+        running pods of a deployment, by name, with the platforms that they say. Else none."""
+
+    async def boot(self, tell: Tell = silent) -> None:
+        """Bring it up if it isn't, and wait until it answers: 20 s at most, or as long as the
+        driver's own options say. What it takes `tell` is told, as the status of a build."""
 
     async def stop(self) -> None:
         """End the daemon, keeping its state. Nothing for daemons that aren't ours."""

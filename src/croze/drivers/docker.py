@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from croze.builders.contexts import DockerContext
 from croze.builders.model import Node
-from croze.drivers.contract import Status
-from croze.drivers.engine import engine_streams, upgraded
-from croze.drivers.tunnel import Streams, tunnel
-from croze.errors import InvalidRequest, Unavailable
+from croze.drivers.contract import Status, silent
+from croze.drivers.engine import Refused, engine_streams, upgraded
+from croze.drivers.tunnel import Streams, carried_client
+from croze.errors import CrozeError, InvalidRequest
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
+    from croze.drivers.contract import Tell
 
 
 class DockerDriver:
@@ -31,11 +32,18 @@ class DockerDriver:
             raise InvalidRequest(f"invalid driver option {option} for docker driver")
         self._context = context
 
+    @property
+    def default_load(self) -> bool:
+        return True
+
     async def status(self) -> Status:
         async with engine_streams(self._context):
             return Status.RUNNING
 
-    async def boot(self) -> None:
+    async def dynamic_nodes(self) -> tuple[Node, ...]:
+        return ()
+
+    async def boot(self, tell: Tell = silent) -> None:
         await self.status()
 
     async def stop(self) -> None:
@@ -46,16 +54,16 @@ class DockerDriver:
 
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Client]:
-        from croze.client.connect import connect
-
-        async with tunnel(self.streams) as opened:
-            try:
-                async with connect(opened.address) as client:
-                    yield client
-            except Unavailable as error:
-                raise (opened.error or error) from None
+        async with carried_client(self.streams) as client:
+            yield client
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[Streams]:
-        async with upgraded(self._context, "/grpc", "h2c") as opened:
-            yield opened
+        try:
+            async with upgraded(self._context, "/grpc", "h2c") as opened:
+                yield opened
+        except Refused as error:
+            raise CrozeError(
+                f"the Docker daemon at {self._context.host} does not serve builds at /grpc: "
+                f"{error.status} {error}"
+            ) from None

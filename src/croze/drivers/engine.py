@@ -6,23 +6,27 @@ Source: Docker Engine API (`/grpc`, upgrade to h2c); docker/cli `cli/connhelper`
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import msgspec
+
 from croze.builders.contexts import DockerContext, TlsFiles
 from croze.drivers.commands import process_streams
 from croze.drivers.sockets import open_socket
-from croze.drivers.tunnel import Streams
+from croze.drivers.tunnel import SocketStreams, Streams
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 
 HEAD_LIMIT_BYTES = 64 * 1024
 
 
 @asynccontextmanager
-async def engine_streams(context: DockerContext) -> AsyncIterator[Streams]:
+async def engine_streams(context: DockerContext) -> AsyncIterator[SocketStreams]:
     """A fresh connection to the engine's HTTP API. Raises `Unavailable`."""
     url = urlsplit(context.host)
     if url.scheme == "ssh":
@@ -39,16 +43,27 @@ async def engine_streams(context: DockerContext) -> AsyncIterator[Streams]:
         writer.close()
 
 
-async def _dialled(context: DockerContext) -> Streams:
-    secure = None if context.tls is None else _ssl_context(context.tls)
+async def _dialled(context: DockerContext) -> SocketStreams:
+    secure = engine_ssl(context)
     host = re.sub(r"^https?://", "tcp://", context.host)
     try:
         return await open_socket(host, secure, port=2375 if secure is None else 2376)
     except Unavailable as error:
-        raise Unavailable(
-            f"Cannot connect to the Docker daemon at {context.host}. "
-            f"Is the docker daemon running? ({error})"
-        ) from None
+        raise unreachable(context, str(error)) from None
+
+
+def unreachable(context: DockerContext, why: str) -> Unavailable:
+    """In Docker's words; with the reason unless it is that nobody listens there."""
+    plain = any(os.strerror(number) in why for number in (errno.ENOENT, errno.ECONNREFUSED))
+    return Unavailable(
+        f"Cannot connect to the Docker daemon at {context.host}. "
+        f"Is the docker daemon running?{'' if plain else f' ({why})'}"
+    )
+
+
+def engine_ssl(context: DockerContext) -> ssl.SSLContext | None:
+    """None for an engine that is spoken to in the clear. Raises `InvalidRequest`."""
+    return None if context.tls is None else _ssl_context(context.tls)
 
 
 def _ssl_context(files: TlsFiles) -> ssl.SSLContext:
@@ -64,14 +79,37 @@ def _ssl_context(files: TlsFiles) -> ssl.SSLContext:
     return made
 
 
+class Refused(CrozeError):
+    """The engine's answer to an upgrade is no: `status` says why, in HTTP's words."""
+
+    def __init__(self, status: str, body: bytes) -> None:
+        self.status = status
+        super().__init__(f"Error response from daemon: {message_of(body)}")
+
+
+class _Refusal(msgspec.Struct):
+    message: str
+
+
+def message_of(body: bytes) -> str:
+    """What an engine says is wrong."""
+    try:
+        return msgspec.json.decode(body, type=_Refusal).message
+    except msgspec.MsgspecError:
+        return body.decode(errors="replace").strip()
+
+
 @asynccontextmanager
-async def upgraded(context: DockerContext, path: str, protocol: str) -> AsyncIterator[Streams]:
-    """The engine's stream behind an upgraded request. Raises `Unavailable` and `CrozeError` with
-    the engine's words."""
+async def upgraded(
+    context: DockerContext, path: str, protocol: str, *, body: bytes = b""
+) -> AsyncIterator[Streams]:
+    """The engine's stream behind an upgraded request; the body is JSON. Raises `Unavailable` and
+    `Refused`."""
     async with engine_streams(context) as (reader, writer):
         head = [f"POST {path} HTTP/1.1", "Host: docker", "Connection: Upgrade"]
-        head += [f"Upgrade: {protocol}", "Content-Length: 0", "", ""]
-        writer.write("\r\n".join(head).encode("ascii"))
+        head += ["Content-Type: application/json"] if body else []
+        head += [f"Upgrade: {protocol}", f"Content-Length: {len(body)}", "", ""]
+        writer.write("\r\n".join(head).encode("ascii") + body)
         try:
             await writer.drain()
             answer = await reader.readuntil(b"\r\n\r\n")
@@ -81,9 +119,5 @@ async def upgraded(context: DockerContext, path: str, protocol: str) -> AsyncIte
             ) from None
         status = answer.split(b"\r\n", 1)[0].decode("latin-1")
         if " 101" not in status:
-            said = (await reader.read(HEAD_LIMIT_BYTES)).decode(errors="replace").strip()
-            raise CrozeError(
-                f"the Docker daemon at {context.host} does not serve builds at {path}: "
-                f"{status.partition(' ')[2]} {said}".rstrip()
-            )
+            raise Refused(status.partition(" ")[2], await reader.read(HEAD_LIMIT_BYTES))
         yield reader, writer

@@ -25,6 +25,10 @@ def driver(builder: Builder, node: Node, contexts: Contexts) -> Driver:
             return RemoteDriver(node)
         case "docker":
             return DockerDriver(node, engine(node.endpoint, contexts))
+        case "docker-container":
+            from croze.drivers.container import ContainerDriver
+
+            return ContainerDriver(node, engine(node.endpoint, contexts))
         case _:
             check_name(builder.driver)
             raise Unsupported(f"the {builder.driver} driver is not there in this croze")

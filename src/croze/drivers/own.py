@@ -10,22 +10,31 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from croze.drivers import local, places
-from croze.drivers.contract import Status
+from croze.drivers.contract import Status, silent
 from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams
 from croze.files.peers import is_own_or_roots, peer_of
 
 if TYPE_CHECKING:
+    from croze.builders.model import Node
     from croze.client.connect import Client
+    from croze.drivers.contract import Tell
 
 
 class OwnDriver:
     """See `Driver`."""
 
+    @property
+    def default_load(self) -> bool:
+        return True
+
     async def status(self) -> Status:
         return Status.RUNNING if local.answers(places.daemon_socket()) else Status.INACTIVE
 
-    async def boot(self) -> None:
+    async def dynamic_nodes(self) -> tuple[Node, ...]:
+        return ()
+
+    async def boot(self, tell: Tell = silent) -> None:
         local.ensure_daemon()
 
     async def stop(self) -> None:

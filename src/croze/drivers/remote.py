@@ -17,13 +17,15 @@ from urllib.parse import urlsplit
 
 from croze.builders.model import Node
 from croze.drivers.commands import command_for, process_streams
-from croze.drivers.contract import Status
+from croze.drivers.contract import Status, silent
 from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams, Tunnel, tunnel
 from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.gotypes.booleans import checked_bool
 
 if TYPE_CHECKING:
     from croze.client.connect import Client, Tls
+    from croze.drivers.contract import Tell
 
 SCHEMES = ("docker-container", "kube-pod", "npipe", "ssh", "tcp", "unix")
 BOOT_TIMEOUT_S = 20.0
@@ -47,7 +49,7 @@ class RemoteDriver:
         if node.flags:
             raise InvalidRequest("setting buildkit flags is not supported for remote driver")
         self._endpoint = node.endpoint
-        self.default_load = False
+        self._default_load = False
         self._tls_options = self._read(node.driver_opts or {})
 
     def _read(self, options: Mapping[str, str]) -> dict[str, str]:
@@ -60,7 +62,7 @@ class RemoteDriver:
             elif key == "servername":
                 found[key] = value
             elif key == "default-load":
-                self.default_load = _boolean(value)
+                self._default_load = checked_bool(value)
             else:
                 raise InvalidRequest(f"invalid driver option {key} for remote driver")
         if found:
@@ -88,6 +90,10 @@ class RemoteDriver:
         name = options.get("servername") or host
         return Tls(path("cacert"), path("cert"), path("key"), name)
 
+    @property
+    def default_load(self) -> bool:
+        return self._default_load
+
     async def status(self) -> Status:
         try:
             async with self.dial() as client:
@@ -96,7 +102,10 @@ class RemoteDriver:
             return Status.INACTIVE
         return Status.RUNNING
 
-    async def boot(self) -> None:
+    async def dynamic_nodes(self) -> tuple[Node, ...]:
+        return ()
+
+    async def boot(self, tell: Tell = silent) -> None:
         async with self._open() as (client, opened):
             ready = client.wait_ready(BOOT_TIMEOUT_S)
             await (ready if opened is None else opened.guarded(ready))
@@ -124,7 +133,7 @@ class RemoteDriver:
             return
         async with tunnel(self.streams) as opened:
             try:
-                async with connect(opened.address, self._tls()) as client:
+                async with connect(opened.address, self._tls(), far=True) as client:
                     yield client, opened
             except Unavailable as error:
                 raise (opened.error or error) from None
@@ -139,13 +148,3 @@ class RemoteDriver:
         )
         async with carried as opened:
             yield opened
-
-
-_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
-_FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
-
-
-def _boolean(text: str) -> bool:
-    if text not in _TRUE | _FALSE:
-        raise InvalidRequest(f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    return text in _TRUE

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from croze.drivers.tunnel import Streams
+from croze.drivers.tunnel import SocketStreams
 from croze.errors import InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ CONNECT_TIMEOUT_S = 20.0
 
 
 @asynccontextmanager
-async def socket_streams(address: str, tls: Tls | None = None) -> AsyncIterator[Streams]:
+async def socket_streams(address: str, tls: Tls | None = None) -> AsyncIterator[SocketStreams]:
     """Of `unix://…` or `tcp://…`. Raises `Unavailable` and `InvalidRequest`."""
     secure, name = (None, "") if tls is None else (_context(tls), tls.server_name)
     try:
@@ -34,7 +34,7 @@ async def socket_streams(address: str, tls: Tls | None = None) -> AsyncIterator[
 
 async def open_socket(
     address: str, secure: ssl.SSLContext | None, *, port: int = 0, server_name: str = ""
-) -> Streams:
+) -> SocketStreams:
     """A connection to `unix://…` or `tcp://…` (`port` where the address names none). Raises
     `Unavailable` with the reason alone, and `InvalidRequest` for another kind of address."""
     url = urlsplit(address)

@@ -11,16 +11,44 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, Unavailable
 from croze.fs.remove import temporary_directory
+
+if TYPE_CHECKING:
+    from croze.client.connect import Client
 
 T = TypeVar("T")
 CHUNK_BYTES = 64 * 1024
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-"""What the far end says, and what it is told."""
+
+class Reader(Protocol):
+    """What the far end says. An `asyncio.StreamReader` is one."""
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """Some bytes, `n` at most; none at the end. Raises `ConnectionError`."""
+
+
+class Writer(Protocol):
+    """What the far end is told. An `asyncio.StreamWriter` is one."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    async def drain(self) -> None:
+        """Until there is room for more. Raises `ConnectionError`."""
+
+    def can_write_eof(self) -> bool: ...
+
+    def write_eof(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+Streams = tuple[Reader, Writer]
+"""Both ways of a connection."""
+SocketStreams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+"""Both ways, where a socket or pipes are."""
 
 
 class Tunnel:
@@ -89,6 +117,22 @@ async def tunnel(
                 await asyncio.wait(carriers)
 
 
+@asynccontextmanager
+async def carried_client(
+    connect: Callable[[], AbstractAsyncContextManager[Streams]],
+) -> AsyncIterator[Client]:
+    """A client of the daemon behind connections that `connect` opens. Raises what `connect` does
+    where gRPC only knows that there is no connection."""
+    from croze.client.connect import connect as connect_client
+
+    async with tunnel(connect) as opened:
+        try:
+            async with connect_client(opened.address, far=True) as client:
+                yield client
+        except Unavailable as error:
+            raise (opened.error or error) from None
+
+
 async def _outcome(call: Coroutine[None, None, T]) -> T | CrozeError:
     try:
         return await call
@@ -104,7 +148,7 @@ async def carry(near: Streams, far: Streams) -> None:
         upwards.cancel()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: Reader, writer: Writer) -> None:
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(CHUNK_BYTES):
             writer.write(data)

@@ -1,4 +1,5 @@
-"""The daemon's HTTP client: connections are kept, bodies are streams.
+"""The HTTP client of who has an event loop, the daemon above all: connections are kept, bodies are
+streams, and a connection may become a WebSocket.
 
 Made inside the event loop.
 """
@@ -6,7 +7,7 @@ Made inside the event loop.
 from __future__ import annotations
 
 import ssl as tls
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from croze.http.agent import USER_AGENT
 from croze.http.lazy import aiohttp
@@ -29,11 +30,18 @@ class HttpClient:
         connect_s: float = 30,
         read_s: float = 120,
         per_host: int = 0,
+        unix_socket: str = "",
+        proxy: str | None = None,
     ) -> None:
         """`read_s` is how long nothing may come. What comes encoded is decoded if that was asked
-        for. `per_host` limits connections; 0 is no limit."""
+        for. `per_host` limits connections; 0 is no limit. With a `unix_socket` that is where all
+        hosts are; `proxy` comes before the environment's."""
+        self._proxy = proxy
+        self._direct = bool(unix_socket)
         self._session = aiohttp.ClientSession(  # noqa: TID251 - trusts nothing
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=per_host, keepalive_timeout=60),
+            connector=aiohttp.UnixConnector(unix_socket, limit=0)
+            if unix_socket
+            else aiohttp.TCPConnector(limit=0, limit_per_host=per_host, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s, sock_read=read_s),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": accept_encoding},
             auto_decompress=accept_encoding != "identity",
@@ -76,8 +84,6 @@ class HttpClient:
     ) -> aiohttp.ClientResponse:
         from yarl import URL
 
-        from croze.http.proxies import proxy_for
-
         check_url(step.url)
         # What is encoded already may be signed as it is.
         url = URL(step.url, encoded=all("!" <= c <= "~" for c in step.url))
@@ -89,6 +95,33 @@ class HttpClient:
             headers=step.headers,
             data=body,
             ssl=ssl,
-            proxy=proxy_for(step.url),
+            proxy=self._proxy_for(step.url),
             allow_redirects=False,
+        )
+
+    def _proxy_for(self, url: str) -> str | None:
+        from croze.http.proxies import proxy_for
+
+        return None if self._direct else self._proxy or proxy_for(url)
+
+    async def websocket(
+        self,
+        url: str,
+        protocols: Sequence[str],
+        *,
+        headers: Mapping[str, str] | None = None,
+        ssl: tls.SSLContext | bool = True,
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A connection that speaks one of the protocols (RFC 6455), to be closed. Raises
+        `aiohttp.WSServerHandshakeError` for a server that answers something else."""
+        check_url(url)
+        return await self._session.ws_connect(
+            url,
+            method="GET",
+            protocols=protocols,
+            headers=dict(headers or {}),
+            ssl=ssl,
+            proxy=self._proxy_for(url),
+            max_msg_size=0,
+            autoclose=False,
         )

@@ -19,10 +19,26 @@ class OwnStep:
         self._show = show
         self.vertex = control_pb2.Vertex(digest=f"sha256:{secrets.token_hex(32)}", name=name)
 
-    def __call__(self, text: str) -> None:
-        line = control_pb2.VertexLog(vertex=self.vertex.digest, stream=1, msg=text.encode())
+    def __call__(self, text: str | bytes, stream: int = 1) -> None:
+        """`stream` is 1 for output, 2 for errors."""
+        message = text.encode() if isinstance(text, str) else text
+        line = control_pb2.VertexLog(vertex=self.vertex.digest, stream=stream, msg=message)
         line.timestamp.GetCurrentTime()
         self._show(control_pb2.StatusResponse(logs=[line]))
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Show what is done inside as a part of the step, with the time that it takes."""
+        status = control_pb2.VertexStatus(ID=name, vertex=self.vertex.digest)
+        status.started.GetCurrentTime()
+        status.timestamp.GetCurrentTime()
+        self._show(control_pb2.StatusResponse(statuses=[status]))
+        try:
+            yield
+        finally:
+            status.completed.GetCurrentTime()
+            status.timestamp.GetCurrentTime()
+            self._show(control_pb2.StatusResponse(statuses=[status]))
 
     def counted(self, name: str, size_bytes: int, *, total_known: bool = True) -> None:
         """Something of that size is done within the step."""

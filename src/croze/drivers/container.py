@@ -1,0 +1,220 @@
+"""`docker-container`: a daemon in a container of a Docker engine, dialled by `buildctl dial-stdio`
+run in it.
+
+Names, mounts and settings of the container are buildx's, so that each drives what the other made.
+The image is what `image=` says; else Croze's own, where the engine has it (`OWN_IMAGE`, made by
+`croze build` of this repository); else BuildKit's, pulled as buildx does.
+
+Source: docker/buildx `driver/docker-container`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from croze import __version__
+from croze.builders.config_files import CONFIG_DIR
+from croze.builders.contexts import DockerContext
+from croze.builders.model import Node
+from croze.drivers.config_archive import archive
+from croze.drivers.container_options import ContainerOptions, parse_options
+from croze.drivers.container_settings import container_settings
+from croze.drivers.contract import Status, silent
+from croze.drivers.engine_api import EngineApi, engine_api
+from croze.drivers.images import BUILDKIT_IMAGE, check_verification
+from croze.drivers.multiplexed import Output, frames
+from croze.drivers.tunnel import Streams, carried_client
+from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable
+from croze.progress.own import OwnStep, own_step
+
+if TYPE_CHECKING:
+    from croze.client.connect import Client
+    from croze.drivers.contract import Tell
+
+OWN_IMAGE = f"localhost/croze:{__version__}"
+PREFIX = "buildx_buildkit_"
+TRIES = 15
+PAUSE_S = 0.12
+"""Before the first look whether the daemon answers; the pauses grow by it, 14 s in all."""
+DIAL = ("buildctl", "dial-stdio")
+ASK = ("buildctl", "debug", "workers")
+
+
+class ContainerDriver:
+    """See `Driver`. Raises `InvalidRequest` for options that can't be."""
+
+    def __init__(self, node: Node, context: DockerContext) -> None:
+        self._node = node
+        self._name = PREFIX + node.name
+        self._context = context
+        self._options = parse_options(node.driver_opts or {})
+
+    @property
+    def default_load(self) -> bool:
+        return self._options.default_load
+
+    async def status(self) -> Status:
+        async with engine_api(self._context) as engine:
+            try:
+                found = await engine.container(self._name)
+            except NotFound:
+                return Status.INACTIVE
+            return Status.RUNNING if found.state.running else Status.STOPPED
+
+    async def dynamic_nodes(self) -> tuple[Node, ...]:
+        return ()
+
+    async def boot(self, tell: Tell = silent) -> None:
+        async with engine_api(self._context) as engine:
+            try:
+                found = await engine.container(self._name)
+            except NotFound:
+                found = None
+            if found is not None and found.state.running:
+                return
+            with own_step("[internal] booting buildkit", tell) as step:
+                if found is None:
+                    await self._create(engine, step)
+                else:
+                    with step.part(f"starting container {self._name}"):
+                        await engine.start(self._name)
+                        await self._wait(engine, step)
+
+    async def _create(self, engine: EngineApi, step: OwnStep) -> None:
+        image = await self._image(engine, step)
+        with step.part(f"creating container {self._name}"):
+            settings = await container_settings(
+                engine, self._name, image, self._node, self._options
+            )
+            try:
+                await engine.create_container(self._name, settings)
+            except AlreadyExists:  # somebody else was as fast: it is theirs to start
+                await self._wait(engine, step)
+                return
+            files = archive({**(self._node.files or {}), **_provenance(self._options)})
+            await engine.put_archive(self._name, CONFIG_DIR.rpartition("/")[0], files)
+            await engine.start(self._name)
+            await self._wait(engine, step)
+
+    async def _image(self, engine: EngineApi, step: OwnStep) -> str:
+        """The image to run, which the engine has."""
+        if not self._options.image and await engine.has_image(OWN_IMAGE):
+            return OWN_IMAGE
+        image = self._options.image or BUILDKIT_IMAGE
+        check_verification(image, allowed=self._options.allow_untrusted_image)
+        try:
+            with step.part(f"pulling image {image}"):
+                await engine.pull(image, _login(image))
+        except CrozeError:
+            if not await engine.has_image(image):
+                raise
+            with step.part(f"using local image {image}"):
+                pass
+        return image
+
+    async def _wait(self, engine: EngineApi, step: OwnStep) -> None:
+        """Until the daemon answers; raises with what it said if it doesn't."""
+        said: list[tuple[int, bytes]] = []
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._run(engine, ASK, said)
+                return
+            except CrozeError as error:
+                failed = error
+            await asyncio.sleep(attempt * PAUSE_S)
+        async for stream, data in frames(_Held(await engine.logs(self._name))):
+            step(data, stream)
+        for stream, data in said:
+            step(data, stream)
+        raise failed
+
+    async def _run(
+        self, engine: EngineApi, command: Sequence[str], said: list[tuple[int, bytes]]
+    ) -> None:
+        """A command in the container, and what it has `said` by its end. Raises `CrozeError`."""
+        said.clear()
+        async with engine.exec(self._name, command) as (id, (reader, _)):
+            async for piece in frames(reader):
+                said.append(piece)
+        if code := await engine.exit_code(id):
+            raise Unavailable(f"exit code {code}")
+
+    async def stop(self) -> None:
+        async with engine_api(self._context) as engine:
+            try:
+                running = (await engine.container(self._name)).state.running
+            except NotFound:
+                return
+            if running:
+                await engine.stop(self._name)
+
+    async def remove(self, *, state: bool, daemon: bool) -> None:
+        if not daemon:
+            return
+        async with engine_api(self._context) as engine:
+            try:
+                found = await engine.container(self._name)
+                await engine.remove_container(self._name)
+            except NotFound:
+                return
+            volume = f"{self._name}_state"
+            if state and any(mount.name == volume for mount in found.mounts):
+                await engine.remove_volume(volume)
+
+    @asynccontextmanager
+    async def dial(self) -> AsyncIterator[Client]:
+        async with carried_client(self.streams) as client:
+            yield client
+
+    @asynccontextmanager
+    async def streams(self) -> AsyncIterator[Streams]:
+        async with (
+            engine_api(self._context) as engine,
+            engine.exec(self._name, DIAL) as (_, (reader, writer)),
+        ):
+            yield Output(reader, _to_stderr), writer
+
+
+class _Held:
+    """Bytes that are there already, as a `Reader`."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self, n: int = -1, /) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+
+def _to_stderr(data: bytes) -> None:
+    sys.stderr.write(data.decode(errors="replace"))
+
+
+def _provenance(options: ContainerOptions) -> Mapping[str, bytes]:
+    from croze.drivers.github import actions_context
+
+    told = actions_context() if options.provenance_gha else None
+    return {} if told is None else {"provenance.d/github_actions_context.json": told}
+
+
+def _login(image: str) -> str:
+    """Docker's header with the user's credentials for an image's registry."""
+    import base64
+
+    from croze.image import gojson, reference
+    from croze.session.dockerconfig import HUB_HOST, DockerConfig
+
+    host = reference.parse(image).domain
+    auth = DockerConfig.load().auth_for(HUB_HOST if host == "docker.io" else host)
+    members = {
+        "username": auth.username,
+        "password": auth.password,
+        "identitytoken": auth.identity_token,
+        "registrytoken": auth.registry_token,
+    }
+    told = {key: value for key, value in members.items() if value}
+    return base64.urlsafe_b64encode(gojson.marshal(told)).decode()

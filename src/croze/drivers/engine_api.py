@@ -1,0 +1,254 @@
+"""The few calls of a Docker engine's HTTP API that a builder in a container needs.
+
+Source: Docker Engine API. Paths name no version: the engine's own counts, since the oldest that new
+engines serve is beyond the newest that old ones know, and these calls have not changed since Docker
+20.10. The structs hold what is read of the answers, and nothing else of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from croze.builders.contexts import DockerContext
+from croze.drivers.engine import engine_ssl, engine_streams, message_of, unreachable, upgraded
+from croze.drivers.tunnel import Streams, tunnel
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from croze.http.daemon import HttpClient
+
+ANSWER_LIMIT_BYTES = 16 << 20
+_ERRORS = {400: InvalidRequest, 404: NotFound, 409: AlreadyExists}
+
+
+class State(msgspec.Struct, rename="pascal"):
+    running: bool = False
+
+
+class Mount(msgspec.Struct, rename="pascal"):
+    name: str = ""
+
+
+class Container(msgspec.Struct, rename="pascal"):
+    """Of `GET /containers/NAME/json`."""
+
+    id: str
+    state: State
+    mounts: tuple[Mount, ...] = ()
+
+
+class Machine(msgspec.Struct, rename="pascal"):
+    """Of `GET /info`."""
+
+    cgroup_driver: str = ""
+    security_options: tuple[str, ...] = ()
+
+    @property
+    def remaps_users(self) -> bool:
+        """Whether its containers have user namespaces of their own."""
+        return any("name=userns" in option.split(",") for option in self.security_options)
+
+
+class _Created(msgspec.Struct, rename="pascal"):
+    id: str
+
+
+class _Ended(msgspec.Struct, rename="pascal"):
+    exit_code: int | None = None
+
+
+class _Pulling(msgspec.Struct):
+    error: str = ""
+
+
+_T = TypeVar("_T")
+
+
+class EngineApi:
+    """An engine's calls. All raise `Unavailable` when it does not answer; when it says no,
+    `NotFound`, `AlreadyExists`, `InvalidRequest` or `CrozeError` with its own words."""
+
+    def __init__(self, context: DockerContext, http: HttpClient, base: str) -> None:
+        self._context = context
+        self._http = http
+        self._base = base
+        self._ssl = engine_ssl(context) or True
+
+    async def container(self, name: str) -> Container:
+        return _decoded(await self._call("GET", f"/containers/{_part(name)}/json"), Container)
+
+    async def machine(self) -> Machine:
+        return _decoded(await self._call("GET", "/info"), Machine)
+
+    async def has_image(self, reference: str) -> bool:
+        try:
+            await self._call("GET", f"/images/{quote(reference, safe='/:@')}/json")
+        except NotFound:
+            return False
+        return True
+
+    async def pull(self, reference: str, login: str) -> None:
+        """`login` is the header `X-Registry-Auth`; empty for nobody's."""
+        query = {"fromImage": reference, "tag": "" if "@" in reference else _tag(reference)}
+        headers = {"X-Registry-Auth": login} if login else {}
+        said = await self._call("POST", "/images/create", query=query, headers=headers)
+        for line in said.splitlines():
+            if line.strip() and (error := _decoded(line, _Pulling).error):
+                raise CrozeError(error)
+
+    async def create_container(self, name: str, config: Mapping[str, object]) -> str:
+        """Its id. Raises `AlreadyExists` when the name is taken."""
+        query = {"name": name} if name else {}
+        return _decoded(
+            await self._call("POST", "/containers/create", query=query, value=config), _Created
+        ).id
+
+    async def put_archive(self, name: str, folder: str, archive: bytes) -> None:
+        """Unpack a tar in a container that need not run."""
+        query = {"path": folder, "noOverwriteDirNonDir": "true"}
+        headers = {"Content-Type": "application/x-tar"}
+        path = f"/containers/{_part(name)}/archive"
+        await self._call("PUT", path, query=query, headers=headers, body=archive)
+
+    async def start(self, name: str) -> None:
+        await self._call("POST", f"/containers/{_part(name)}/start")
+
+    async def stop(self, name: str) -> None:
+        await self._call("POST", f"/containers/{_part(name)}/stop")
+
+    async def remove_container(self, name: str) -> None:
+        """Running or not, with its nameless volumes."""
+        query = {"force": "1", "v": "1"}
+        await self._call("DELETE", f"/containers/{_part(name)}", query=query)
+
+    async def remove_volume(self, name: str) -> None:
+        await self._call("DELETE", f"/volumes/{_part(name)}")
+
+    async def logs(self, name: str) -> bytes:
+        """All that the container has said, as `multiplexed` frames."""
+        query = {"stdout": "1", "stderr": "1"}
+        return await self._call("GET", f"/containers/{_part(name)}/logs", query=query)
+
+    @asynccontextmanager
+    async def exec(self, name: str, command: Sequence[str]) -> AsyncIterator[tuple[str, Streams]]:
+        """A command in a running container: its id, and its standard streams, in which output
+        comes as `multiplexed` frames."""
+        asked = {"Cmd": command, "AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
+        made = _decoded(
+            await self._call("POST", f"/containers/{_part(name)}/exec", value=asked), _Created
+        )
+        body = json.dumps({"Detach": False, "Tty": False}).encode()
+        path = f"/exec/{made.id}/start"
+        async with upgraded(self._context, path, "tcp", body=body) as streams:
+            yield made.id, streams
+
+    async def exit_code(self, exec_id: str) -> int:
+        """Of a command that has ended."""
+        return _decoded(await self._call("GET", f"/exec/{exec_id}/json"), _Ended).exit_code or 0
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        value: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> bytes:
+        import aiohttp
+
+        headers = dict(headers or {})
+        if value is not None:
+            body = json.dumps(value).encode()
+            headers["Content-Type"] = "application/json"
+        url = self._base + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            async with await self._http.send(
+                method, url, headers=headers, body=body, ssl=self._ssl, redirects=False
+            ) as answer:
+                data = await _read(answer)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise unreachable(self._context, str(error) or type(error).__name__) from None
+        if answer.status >= 400:
+            kind = _ERRORS.get(answer.status, CrozeError)
+            raise kind(f"Error response from daemon: {message_of(data)}")
+        return data
+
+
+@asynccontextmanager
+async def engine_api(context: DockerContext) -> AsyncIterator[EngineApi]:
+    """Nothing is dialled before the first call. Raises `InvalidRequest` for an address that can't
+    be one."""
+    from croze.http.daemon import HttpClient
+
+    scheme, _, rest = context.host.partition("://")
+    if scheme in ("tcp", "http", "https"):
+        secure = context.tls is not None or scheme == "https"
+        port = "" if ":" in rest else f":{2376 if secure else 2375}"
+        client = HttpClient(read_s=600)
+        try:
+            yield EngineApi(context, client, f"{'https' if secure else 'http'}://{rest}{port}")
+        finally:
+            await client.close()
+    elif scheme == "unix":
+        async with _at_socket(context, rest) as api:
+            yield api
+    elif scheme == "ssh":
+        async with (
+            tunnel(lambda: engine_streams(context)) as opened,
+            _at_socket(context, opened.address.removeprefix("unix://")) as api,
+        ):
+            try:
+                yield api
+            except Unavailable as error:
+                raise (opened.error or error) from None
+    else:
+        raise InvalidRequest(f"unable to parse docker host `{context.host}`")
+
+
+@asynccontextmanager
+async def _at_socket(context: DockerContext, path: str) -> AsyncIterator[EngineApi]:
+    from croze.http.daemon import HttpClient
+
+    client = HttpClient(read_s=600, unix_socket=path)
+    try:
+        yield EngineApi(context, client, "http://api.moby.localhost")
+    finally:
+        await client.close()
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    pieces, size = [], 0
+    async for piece in answer.content.iter_chunked(64 * 1024):
+        size += len(piece)
+        if size > ANSWER_LIMIT_BYTES:
+            raise CrozeError(
+                f"an answer of the Docker engine has more than {ANSWER_LIMIT_BYTES} bytes"
+            )
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _decoded(data: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise CrozeError(f"the Docker engine's answer can't be read: {error}") from None
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _tag(reference: str) -> str:
+    last = reference.rpartition("/")[2]
+    return last.partition(":")[2] or "latest"
