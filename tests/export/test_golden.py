@@ -92,6 +92,7 @@ async def test_rewritten_layers(name: str, compression: str, tmp_path: Path) -> 
         rewrite_layer, str(source), str(tmp_path / "out"), compression, None, EPOCH_S
     )
     data = (tmp_path / "out").read_bytes()
+    assert made is not None
     assert made.digest == manifests.digest_of(data)
     assert made.diff_id == manifests.digest_of(wanted)
     if compression == "uncompressed":

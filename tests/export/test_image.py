@@ -16,10 +16,12 @@ from croze.registry import pull
 from croze.registry.credentials import Anonymous
 from croze.sources.contract import SourceRequest
 from croze.sources.image import ImageSources
+from croze.store.contract import Compression
 from tests.export.results import (
     AMD,
     ARM,
     checked,
+    config_of,
     descriptor,
     export,
     make_ref,
@@ -266,6 +268,24 @@ async def test_estargz(workshop: Workshop) -> None:
     notes = manifest["layers"][0]["annotations"]
     assert notes.keys() == {*told[0][0]["annotations"], "buildkit/rewritten-timestamp"}
     assert notes != told[0][0]["annotations"] | {"buildkit/rewritten-timestamp": "1600000050"}
+    await ref.release()
+
+
+async def test_layers_of_the_base_keep_their_times_as_estargz(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"}, {"b": "two"}, {"c": "three"})
+    plain = [layer.diff_id for layer in await ref.layers(Compression())]
+    base = json.loads(config_of(AMD, 2)) | {
+        "rootfs": {"type": "layers", "diff_ids": plain[:2]},
+    }
+    metadata = {"containerimage.base.config": json.dumps(base).encode()}
+    attrs = {"source-date-epoch": "1600000050", "rewrite-timestamp": "true"}
+    for kind in ("gzip", "estargz"):
+        wanted = {**attrs, "compression": kind, "force-compression": "true"}
+        source = single(ref, rows=3, metadata=metadata)
+        answer = await export(workshop, "image", wanted, source)
+        manifest = json.loads(checked(workshop.store.blobs, answer["containerimage.digest"]))
+        notes = [layer.get("annotations", {}) for layer in manifest["layers"]]
+        assert ["buildkit/rewritten-timestamp" in each for each in notes] == [False, False, True]
     await ref.release()
 
 

@@ -146,14 +146,20 @@ class Writer:
         same = 0
         while same < min(len(known), len(chain)) and known[same] == chain[same].diff_id:
             same += 1
+        # Made eStargz, a layer of the base has another diff ID: its table is in it.
+        bases = [*known[same:], *("" for _ in chain)]
         text = f"{int(epoch.timestamp())} ({epoch.strftime('%Y-%m-%d %H:%M:%S +0000 UTC')})"
         async with step(self.ctx.progress, f"rewriting layers with source-date-epoch {text}"):
-            changed = await all_of(self._rewrite(ref, layer, epoch) for layer in chain[same:])
+            changed = await all_of(
+                self._rewrite(ref, layer, epoch, unless)
+                for layer, unless in zip(chain[same:], bases, strict=False)
+            )
         return [*chain[:same], *changed]
 
     async def _rewrite(
-        self, ref: ImmutableRef | None, layer: LayerBlob, epoch: datetime
+        self, ref: ImmutableRef | None, layer: LayerBlob, epoch: datetime, unless: str
     ) -> LayerBlob:
+        """The layer with its times lowered; as it is if its tar has the diff ID `unless`."""
         blobs, epoch_s = self.services.blobs, int(epoch.timestamp())
         if ref is not None and not blobs.has(layer.descriptor.digest):
             await ref.fetch_blob(layer.descriptor.digest, self.ctx.sessions)
@@ -165,7 +171,10 @@ class Writer:
                 compression_of(layer.descriptor),
                 self.options.compression.level,
                 epoch_s,
+                unless if compression_of(layer.descriptor) == "estargz" else "",
             )
+            if made is None:
+                return layer
             if made.diff_id != layer.diff_id:
                 self.lease.hold(made.digest)
                 await writer.commit(digest=made.digest, size=made.size)

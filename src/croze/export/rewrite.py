@@ -6,6 +6,7 @@ of a time that is lowered becomes whole seconds.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -23,17 +24,43 @@ _PAX_TIME = re.compile(rb"(mtime|atime|ctime)=(-?[0-9.]+)\n\Z")
 
 
 def rewrite_layer(
-    source: str, target: str, compression: str, level: int | None, epoch_s: int
-) -> BlobSums:
+    source: str,
+    target: str,
+    compression: str,
+    level: int | None,
+    epoch_s: int,
+    unless: str = "",
+) -> BlobSums | None:
     """Write the layer blob `source` to `target` with its times lowered, both digests taken on the
-    way. Raises `Corrupted` if `source` is not a tar."""
+    way. None for the one whose tar has the diff ID `unless`. Raises `Corrupted` if `source` is not
+    a tar."""
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with open(source, "rb") as file, layer_writer(fd, compression, level) as blob:
-            _rewrite(open_layer(file), blob.write, epoch_s)
-            return blob.finish()
+            reader = _Hashing(open_layer(file), hashlib.sha256() if unless else None)
+            _rewrite(reader, blob.write, epoch_s)
+            sums = blob.finish()
+            return None if unless and reader.digest == unless else sums
     finally:
         os.close(fd)
+
+
+class _Hashing:
+    """What is read, with its digest if that is wanted."""
+
+    def __init__(self, source: Readable, sums: hashlib._Hash | None) -> None:
+        self._source = source
+        self._sums = sums
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        if self._sums is not None:
+            self._sums.update(data)
+        return data
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._sums.hexdigest()}" if self._sums is not None else ""
 
 
 def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -> None:
