@@ -52,6 +52,18 @@ unpack_from_suite() {
   rm -rf "$dir/lists" "$dir/debs" "$dir/sources.list"
 }
 
+# A package of the npm registry with all that it needs, below .cache: $1 name, $2 version. Nothing of
+# it runs while it is installed.
+npm_peer() {
+  local dir=$PWD/.cache/peers/$1
+  [ ! -e "$dir" ] || return 0
+  command -v npm >/dev/null || apt_install npm
+  echo "installing $1 in .cache/peers"
+  rm -rf "$dir.tmp"
+  npm install --prefix "$dir.tmp" --no-save --ignore-scripts --no-audit --no-fund --silent "$1@$2"
+  mv "$dir.tmp" "$dir"
+}
+
 # A virtual environment with a working pip at $1; what an interrupted run left is made anew.
 make_venv() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
@@ -105,6 +117,8 @@ case "${1:-}" in
     command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
     unpack_from_suite trixie docker-buildx
     unpack_from_suite sid docker-buildx cosign
+    for suite in trixie sid; do unpack_from_suite "$suite" docker-buildx; done
+    npm_peer azurite 3.37.0
     ;;
   bare)
     apt_install mmdebstrap

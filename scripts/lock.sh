@@ -6,5 +6,5 @@ tool=$(mktemp -d)
 trap 'rm -rf "$tool"' EXIT
 python3 -m venv "$tool"
 "$tool/bin/pip" install -q uv
-"$tool/bin/uv" pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
+"$tool/bin/uv" pip compile pyproject.toml --extra dev --extra clouds --python-version 3.11 --universal \
   --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock

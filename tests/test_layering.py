@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "api",
         "telemetry",
     },
-    "remotecache": {"store", "registry", "session", "solver", "sources", "image", "fs"},
+    "clouds": set(),
+    "remotecache": {"store", "registry", "session", "solver", "sources", "image", "fs", "clouds"},
     "gateway": {
         *("solver", "ops", "api", "llb", "store", "image"),
         *("fs", "sources", "dockerfile", "runtime", "session", "attest"),
@@ -67,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runtime",
     },
     "dockerfile": {"llb", "image", "api", "fs"},
-    "client": {"session", "llb", "api", "progress", "image", "fs"},
+    "client": {"session", "llb", "api", "progress", "image", "fs", "clouds"},
     "builders": {"image", "files"},
     "drivers": {"client", "builders", "progress", "session", "files", "fs", "image", "api"},
     "imagetools": {"client", "registry", "session", "image", "fs"},

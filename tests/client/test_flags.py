@@ -81,12 +81,83 @@ def test_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     with pytest.raises(InvalidRequest, match='type required for "src=x"'):
         flags_cache.parse_caches(["src=x"])
-    monkeypatch.delenv("ACTIONS_RUNTIME_TOKEN", raising=False)
-    assert flags_cache.complete([Cache("gha"), Cache("inline")]) == [Cache("inline")]
+
+
+@pytest.mark.parametrize(
+    ("said", "environment", "sent"),
+    [
+        ({}, {}, None),
+        ({"token": "t"}, {}, None),
+        ({}, {"ACTIONS_RUNTIME_TOKEN": "t"}, None),
+        (
+            {},
+            {"ACTIONS_RUNTIME_TOKEN": "t", "ACTIONS_CACHE_URL": "one"},
+            {"token": "t", "url": "one"},
+        ),
+        (
+            {"token": "mine", "scope": "s"},
+            {"ACTIONS_RUNTIME_TOKEN": "t", "ACTIONS_RESULTS_URL": "two"},
+            {"token": "mine", "scope": "s", "url": "two"},
+        ),
+        (
+            {},
+            {
+                "ACTIONS_RUNTIME_TOKEN": "t",
+                "ACTIONS_CACHE_URL": "one",
+                "ACTIONS_RESULTS_URL": "two",
+                "ACTIONS_CACHE_SERVICE_V2": "True",
+            },
+            {"token": "t", "url": "one", "url_v2": "two"},
+        ),
+        (
+            {"version": "1"},
+            {
+                "ACTIONS_RUNTIME_TOKEN": "t",
+                "ACTIONS_RESULTS_URL": "two",
+                "ACTIONS_CACHE_SERVICE_V2": "1",
+            },
+            {"version": "1", "token": "t", "url": "two"},
+        ),
+    ],
+)
+def test_github_caches_as_buildx_completes_them(
+    monkeypatch: pytest.MonkeyPatch,
+    said: dict[str, str],
+    environment: dict[str, str],
+    sent: dict[str, str] | None,
+) -> None:
+    for name in ("RUNTIME_TOKEN", "CACHE_URL", "RESULTS_URL", "CACHE_SERVICE_V2"):
+        monkeypatch.delenv(f"ACTIONS_{name}", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    expected = [] if sent is None else [Cache("gha", sent)]
+    assert flags_cache.complete([Cache("gha", said), Cache("inline")]) == [
+        *expected,
+        Cache("inline"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ({}, {"access_key_id": "id", "secret_access_key": "key", "session_token": "token"}),
+        (
+            {"access_key_id": "mine"},
+            {"access_key_id": "mine", "secret_access_key": "key", "session_token": "token"},
+        ),
+        (
+            {"access_key_id": "mine", "secret_access_key": "my key"},
+            {"access_key_id": "mine", "secret_access_key": "my key"},
+        ),
+    ],
+)
+def test_aws_caches_as_buildx_completes_them(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str], sent: dict[str, str]
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
-    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    assert flags_cache.complete([Cache("s3")]) == [Cache("s3", {"access_key_id": "id"})]
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    assert flags_cache.complete([Cache("s3", said)]) == [Cache("s3", sent)]
 
 
 def test_secrets() -> None:

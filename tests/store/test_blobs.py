@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from croze.errors import Corrupted
 from croze.store.blobs import DiskBlobStore
 from croze.store.trash import Trash
 from tests.conformance.blob_stores import HELLO, BlobStoreSuite
@@ -34,6 +35,15 @@ async def test_blobs_survive_and_leftovers_do_not(tmp_path: Path, trash: Trash) 
     assert again.read(HELLO) == b"hello"
     assert again.size(HELLO) == 5
     assert list((tmp_path / "ingest").iterdir()) == []
+
+
+async def test_nothing_is_not_what_its_sender_says_it_is(tmp_path: Path, trash: Trash) -> None:
+    """A server may list a layer of no bytes by the digest of another one."""
+    blobs = DiskBlobStore(tmp_path, trash)
+    with pytest.raises(Corrupted, match="unexpected digest"):
+        async with blobs.writer() as writer:
+            await writer.commit(digest=HELLO, size=0)
+    assert not blobs.has(HELLO)
 
 
 async def test_deleted_files_are_gone_in_the_end(tmp_path: Path, trash: Trash) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from croze.errors import InvalidRequest
+from croze.clouds.aws import Chain
+from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import csv_line
+from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 
@@ -48,31 +50,55 @@ def _parse(text: str) -> Cache:
     return Cache(type, attrs)
 
 
-_GITHUB = (
-    ("token", "ACTIONS_RUNTIME_TOKEN"),
-    ("url_v2", "ACTIONS_RESULTS_URL"),
-    ("url", "ACTIONS_CACHE_URL"),
-)
-_AWS = (
-    ("access_key_id", "AWS_ACCESS_KEY_ID"),
-    ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
-    ("session_token", "AWS_SESSION_TOKEN"),
-)
-
-
 def complete(caches: Iterable[Cache]) -> list[Cache]:
-    """Fill in what the environment knows: GitHub's cache service and AWS credentials. A GitHub
-    cache without a token is dropped."""
-    completed = (_complete(cache) for cache in caches)
-    return [cache for cache in completed if cache is not None]
+    """Fill in what buildx does: of GitHub's cache service what the environment says, of AWS whose
+    credentials are found here. A GitHub cache without a token or a place is dropped."""
+    found = [_complete(cache) for cache in caches]
+    return [cache for cache in found if cache.type != "gha" or _is_active(cache)]
 
 
-def _complete(cache: Cache) -> Cache | None:
-    known = {"gha": _GITHUB, "s3": _AWS}.get(cache.type, ())
-    attrs = dict(cache.attrs)
-    for key, name in known:
-        if key not in attrs and os.environ.get(name):
-            attrs[key] = os.environ[name]
-    if cache.type == "gha" and not ("token" in attrs and ("url" in attrs or "url_v2" in attrs)):
-        return None
-    return Cache(cache.type, attrs)
+def _complete(cache: Cache) -> Cache:
+    match cache.type:
+        case "gha":
+            return Cache(cache.type, {**_github(cache.attrs), **cache.attrs})
+        case "s3":
+            return Cache(cache.type, {**_aws(cache.attrs), **cache.attrs})
+    return cache
+
+
+def _is_active(cache: Cache) -> bool:
+    attrs = cache.attrs
+    return bool(attrs.get("token") and (attrs.get("url") or attrs.get("url_v2")))
+
+
+def _github(attrs: Mapping[str, str]) -> dict[str, str]:
+    """GitHub tells a workflow's steps where the cache is (actions/toolkit, `packages/cache`)."""
+    found = _from_environment(token=("ACTIONS_RUNTIME_TOKEN",))
+    found |= _from_environment(url=("ACTIONS_CACHE_URL", "ACTIONS_RESULTS_URL"))
+    second = parse_bool(os.environ.get("ACTIONS_CACHE_SERVICE_V2", ""))
+    if attrs.get("version", "2" if second else "") == "2":
+        found |= _from_environment(url_v2=("ACTIONS_RESULTS_URL",))
+    return found
+
+
+def _from_environment(**names: tuple[str, ...]) -> dict[str, str]:
+    said = {
+        key: [os.environ[n] for n in several if n in os.environ] for key, several in names.items()
+    }
+    return {key: values[0] for key, values in said.items() if values}
+
+
+def _aws(attrs: Mapping[str, str]) -> dict[str, str]:
+    """Nothing where both keys are said: a token of other keys would not go with them."""
+    if "access_key_id" in attrs and "secret_access_key" in attrs:
+        return {}
+    try:
+        found = Chain().credentials()
+    except CrozeError:
+        return {}  # the daemon may have its own
+    known = {
+        "access_key_id": found.access_key_id,
+        "secret_access_key": found.secret_access_key,
+        "session_token": found.session_token,
+    }
+    return {key: value for key, value in known.items() if value}

@@ -51,6 +51,8 @@ from croze.registry.hosts import RegistryConfig
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
 from croze.remotecache.mounts.services import MountServices
+from croze.remotecache.objects.opened import KINDS as OBJECT_KINDS
+from croze.remotecache.objects.opened import ObjectCaches
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.network import DnsConfig
@@ -155,7 +157,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             devices=services.devices,
             network=network_mode(config.worker.oci),
         )
-        importer = Importer(content.images.access, content.store.refs, RefResult)
+        importer = Importer(content.images.access, content.objects, content.store.refs, RefResult)
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
         yield Engine(
@@ -192,15 +194,20 @@ class _Content:
     sessions: Sessions
     registry: RegistryClient
     images: Images
+    objects: ObjectCaches
 
 
 async def _open_content(
     settings: Settings, pool: WorkerPool, outside: Outside, stack: AsyncExitStack
 ) -> _Content:
     late: list[Images] = []
+    objects = ObjectCaches()
+    stack.push_async_callback(objects.close)
 
     # What the store needs of images is only asked for once they are there.
     def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
+        if origin.get("kind") in OBJECT_KINDS:
+            return objects.fetcher(origin)
         return late[0].fetcher(origin)
 
     store = await open_store(
@@ -218,7 +225,7 @@ async def _open_content(
     stack.push_async_callback(registry.close)
     images = Images(registry, store.blobs, store.images, sessions)
     late.append(images)
-    return _Content(store, sessions, registry, images)
+    return _Content(store, sessions, registry, images, objects)
 
 
 @dataclass(frozen=True)
@@ -344,6 +351,7 @@ def _cache_services(content: _Content, results: RefResults) -> CacheServices:
         blobs=content.store.blobs,
         sessions=content.sessions,
         registry=content.registry,
+        objects=content.objects,
     )
 
 

@@ -132,14 +132,14 @@ LLB_ENABLED: Final = frozenset(
         "exporter.multiple",
         "exporter.sourcedateepoch",
         "gc.freespacefilter",
+        "cache.gha",
+        "cache.s3",
+        "cache.azblob",
     }
 )
 LLB_MISSING: Final = frozenset(
     {
         "exec.meta.network.proxy",
-        "cache.gha",
-        "cache.s3",
-        "cache.azblob",
     }
 )
 

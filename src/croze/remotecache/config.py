@@ -25,11 +25,21 @@ _T = TypeVar("_T")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class LayerNotes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a manifest would say of a layer, where there is none. `size` in bytes."""
+
+    media_type: str = msgspec.field(default="", name="mediaType")
+    diff_id: str = msgspec.field(default="", name="diffID")
+    size: int = 0
+    created_at: str | None = msgspec.field(default=None, name="createdAt")
+
+
 class CacheLayer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A blob on top of another one. A parent of 0 is not written, one that is absent is 0."""
 
     blob: str
     parent: int = 0
+    annotations: LayerNotes | None = None
 
 
 class LayerResult(msgspec.Struct, frozen=True, rename="camel"):

@@ -15,10 +15,19 @@ from croze.registry.client import Registry
 from croze.registry.session_auth import SessionCredentials
 from croze.remotecache import config as configs
 from croze.remotecache import inline, manifests
+from croze.remotecache.annotated import annotated
 from croze.remotecache.beside import Beside
+from croze.remotecache.config import CacheConfig
 from croze.remotecache.gather import Gathered, GatheredLayer, Gatherer, RefOf
+from croze.remotecache.objects.opened import ObjectCaches
 from croze.remotecache.options import ExportOptions
-from croze.remotecache.targets import LentTarget, RegistryTarget, Target
+from croze.remotecache.targets import (
+    LentTarget,
+    ManifestTarget,
+    ObjectTarget,
+    RegistryTarget,
+    Target,
+)
 from croze.session.content import LentStore
 from croze.session.contract import SessionManager
 from croze.solver.chain import Chain
@@ -40,6 +49,7 @@ class CacheServices:
     blobs: BlobStore
     sessions: SessionManager
     registry: Registry
+    objects: ObjectCaches
 
 
 @dataclass(frozen=True)
@@ -74,9 +84,10 @@ class CacheExporter:
         self, gathered: Gathered, lease: Lease, progress: Progress
     ) -> Mapping[str, str]:
         config = gathered.config
-        target = await self._target()
+        target = await self._target(progress)
+        named = isinstance(target, ObjectTarget)
         beside = await self.beside.send(target, progress) if self.beside is not None else ()
-        if not (config.layers or beside):
+        if not (config.layers or beside or named):
             return await self._skip(progress)
         used = {layer.blob: gathered.layers[layer.blob] for layer in config.layers}
         gone = set[str]()
@@ -86,14 +97,29 @@ class CacheExporter:
                 group.create_task(self._send_layer(target, layer, gone, progress))
         if gone:
             config = configs.without(config, gone)
+        if isinstance(target, ObjectTarget):
+            described = annotated(config, used, beside)
+            await target.cache.write_configs(configs.marshal(described))
+            return {}
         if not (config.layers or beside):
             return await self._skip(progress)
+        return await self._name(target, config, used, beside, lease, progress)
+
+    async def _name(
+        self,
+        target: ManifestTarget,
+        config: CacheConfig,
+        layers: Mapping[str, GatheredLayer],
+        beside: Sequence[Descriptor],
+        lease: Lease,
+        progress: Progress,
+    ) -> Mapping[str, str]:
         data = configs.marshal(config)
         described = manifests.describe_config(data)
         lease.hold(described.digest)
         async with step(progress, f"writing config {described.digest}"):
             await self._send_data(target, described, data)
-        listed = manifests.listed_layers(config, {b: e.descriptor for b, e in used.items()})
+        listed = manifests.listed_layers(config, {b: e.descriptor for b, e in layers.items()})
         return await self._send_manifest(target, described, [*listed, *beside], progress)
 
     async def _skip(self, progress: Progress) -> Mapping[str, str]:
@@ -115,12 +141,18 @@ class CacheExporter:
                 raise
             return self.services.blobs.path(digest)
 
-        async with step(progress, f"writing layer {digest}"):
-            try:
+        try:
+            if isinstance(target, ObjectTarget):
                 await target.write_blob(layer.descriptor, bring)
-            except CrozeError as err:
-                if digest not in gone:
+                return
+            async with step(progress, f"writing layer {digest}"):
+                try:
+                    await target.write_blob(layer.descriptor, bring)
+                except CrozeError as err:
                     raise err.wrap("error writing layer blob") from err
+        except CrozeError:
+            if digest not in gone:
+                raise
 
     async def _send_data(self, target: Target, described: Descriptor, data: bytes) -> None:
         async def bring() -> Path:
@@ -134,7 +166,7 @@ class CacheExporter:
 
     async def _send_manifest(
         self,
-        target: Target,
+        target: ManifestTarget,
         config: Descriptor,
         layers: Sequence[Descriptor],
         progress: Progress,
@@ -151,8 +183,10 @@ class CacheExporter:
                 raise err.wrap("error writing manifest blob") from err
         return {RESPONSE_KEY: gojson.marshal(found).decode()}
 
-    async def _target(self) -> Target:
+    async def _target(self, progress: Progress) -> ManifestTarget | ObjectTarget:
         options, services = self.options, self.services
+        if options.place is not None:
+            return ObjectTarget(await services.objects.open(options.place), progress)
         if options.ref is None:
             session = await services.sessions.get(self.session)
             return LentTarget(LentStore(session, f"local:{options.dest}"))

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.image import config as images
 from croze.image import descriptor as media
 from croze.image import gojson, reference
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
+from croze.remotecache import annotated
 from croze.remotecache import config as configs
 from croze.remotecache.beside import OpenedCache, travels_beside
 from croze.remotecache.config import CacheConfig, ns_of
+from croze.remotecache.found import FoundCache
 from croze.remotecache.keys import ImportedKeys, ImportedResult
+from croze.remotecache.objects.opened import AZBLOB, KINDS, ObjectCaches, ObjectFetcher
+from croze.remotecache.objects.opened import parse as parse_options
 from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Result
 from croze.sources.content import Access, LentProvider, Provider, RegistryProvider
 from croze.status import Progress, step
 from croze.store.contract import BlobFetcher, ImmutableRef, LayerBlob, LazyLayer, RefStore
+from croze.store.groups import first_error
 
 _MAX_CONFIG_BYTES = 1 << 20
 _DESCRIPTION = "buildkit/description"
 
 MakeResult = Callable[[ImmutableRef | None], Result]
+Check = Callable[[str], Coroutine[None, None, None]]
+"""Raises `NotFound` for a blob, by digest, that is not there any more: object storage removes what
+is old, whatever refers to it."""
 
 
 class _InlineConfig(msgspec.Struct):
@@ -41,6 +50,7 @@ class Importer:
     """Opens caches for builds. `make_result`: a filesystem as the solver's results are."""
 
     access: Access
+    objects: ObjectCaches
     refs: RefStore
     make_result: MakeResult
 
@@ -55,8 +65,10 @@ class Importer:
     ) -> list[OpenedCache]:
         """One cache, or one for each platform of an image. Raises `NotFound` if there is none, and
         `InvalidRequest` for a kind or a content that is unknown."""
-        if kind not in (REGISTRY, LOCAL):
+        if kind not in (REGISTRY, LOCAL, *KINDS):
             raise InvalidRequest(f"unknown cache importer: {kind}")
+        if kind in KINDS:
+            return await self._objects(kind, attrs, progress)
         try:
             provider = self._provider(kind, attrs, session)
         except InvalidRequest as err:
@@ -66,6 +78,26 @@ class Importer:
             found = await _Reader(provider, sessions).read(root)
         fetcher = provider.fetcher(None)
         return [self._opened(each, fetcher) for each in found]
+
+    async def _objects(
+        self, kind: str, attrs: Mapping[str, str], progress: Progress
+    ) -> list[OpenedCache]:
+        """Where there is no cache yet, there is none to look into, and that is no error."""
+        try:
+            cache = await self.objects.open(parse_options(kind, attrs))
+        except CrozeError as err:
+            raise err.wrap(f"failed to configure {kind} cache importer") from None
+        fetcher = ObjectFetcher(self.objects, cache.origin, cache)
+        found = [annotated.parse(data) for data in await cache.read_configs()]
+        for each in found if kind == AZBLOB else ():
+            async with step(progress, f"found {len(each.layers)} layers in cache"):
+                pass
+
+        async def check(digest: str) -> None:
+            if not await cache.has_blob(digest):
+                raise NotFound(f"blob {digest}: not found")
+
+        return [self._opened(each, fetcher, check) for each in found]
 
     def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> Provider:
         if kind == REGISTRY:
@@ -78,20 +110,12 @@ class Importer:
         ref = reference.parse(f"cache@{attrs['digest']}")
         return LentProvider(self.access, ref, attrs["src"], session, LOCAL)
 
-    def _opened(self, found: FoundCache, fetcher: BlobFetcher) -> OpenedCache:
+    def _opened(
+        self, found: FoundCache, fetcher: BlobFetcher, check: Check | None = None
+    ) -> OpenedCache:
         keys = ImportedKeys(found.config, frozenset(found.layers), found.name)
-        results = ImportedResults(self.refs, self.make_result, found, keys.found, fetcher)
+        results = ImportedResults(self.refs, self.make_result, found, keys.found, fetcher, check)
         return OpenedCache(CacheSource(keys, results), found.beside, fetcher)
-
-
-@dataclass(frozen=True)
-class FoundCache:
-    """`layers`: descriptors by blob, with their annotations. `name`: a digest."""
-
-    name: str
-    config: CacheConfig
-    layers: Mapping[str, Descriptor]
-    beside: Sequence[Descriptor] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +127,7 @@ class ImportedResults:
     cache: FoundCache
     found: Mapping[str, ImportedResult]
     fetcher: BlobFetcher
+    check: Check | None = None
 
     def exists(self, id: str) -> bool:
         """See `ResultLoader`."""
@@ -115,6 +140,10 @@ class ImportedResults:
             raise NotFound(f"no result {id} in the imported cache")
         blobs = [self.cache.config.layers[place].blob for place in result.layers]
         layers = [_lazy(self.cache.layers[blob], self.fetcher) for blob in blobs]
+        if self.check is not None:
+            async with first_error(), asyncio.TaskGroup() as group:
+                for blob in blobs:
+                    group.create_task(self.check(blob))
         return self.make_result(await self.refs.from_layers(layers))
 
 

@@ -1,4 +1,5 @@
-"""Attributes of cache exporters (BuildKit `cache/remotecache/registry`, `.../local`)."""
+"""Attributes of cache exporters (BuildKit `cache/remotecache/registry`, `.../local`); those of
+object storage are read in `remotecache.objects`."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.image import reference
 from croze.image.reference import Reference
 from croze.remotecache.gather import Mode
 from croze.remotecache.mounts.options import MountOptions, mount_options
+from croze.remotecache.objects import opened as objects
+from croze.remotecache.objects.opened import AZBLOB, GHA, KINDS, S3, Options
 from croze.store.attributes import parse_bool, parse_compression
 from croze.store.contract import Compression
 
@@ -20,12 +23,15 @@ LOCAL = "local"
 _NAMES = {
     REGISTRY: "exporting cache to registry",
     LOCAL: "exporting cache to client directory",
+    GHA: "exporting to GitHub Actions Cache",
+    S3: "exporting cache to Amazon S3",
+    AZBLOB: "exporting cache to Azure Blob Storage",
 }
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """One exporter but inline. `ref` or `dest`, by kind."""
+    """One exporter but inline. `ref`, `dest` or `place`, by kind."""
 
     kind: str
     name: str
@@ -40,6 +46,7 @@ class ExportOptions:
     dest: str = ""
     mounts: MountOptions | None = None
     """Which cache mounts go along."""
+    place: Options | None = None
 
 
 @dataclass(frozen=True)
@@ -89,17 +96,25 @@ def _parse(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
         raise InvalidRequest(f'unknown cache exporter: "{kind}"')
     try:
         return _configured(kind, attrs)
-    except InvalidRequest as err:
+    except CrozeError as err:
         raise err.wrap(f"failed to configure {kind} cache exporter") from None
 
 
 def _configured(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
+    if kind in KINDS:
+        return ExportOptions(
+            kind,
+            _NAMES[kind],
+            mode=_mode(attrs),
+            ignore_error=_ignores_errors(attrs),
+            place=objects.parse(kind, attrs),
+        )
     oci = _flag(attrs, "oci-mediatypes", True)
     options = ExportOptions(
         kind,
         _NAMES[kind],
-        mode="max" if attrs.get("mode") == "max" else "min",
-        ignore_error=attrs.get("ignore-error", "").lower() == "true",
+        mode=_mode(attrs),
+        ignore_error=_ignores_errors(attrs),
         compression=parse_compression(attrs),
         image_manifest=_flag(attrs, "image-manifest", oci),
         oci=oci,
@@ -122,6 +137,14 @@ def _mounts(kind: str, attrs: Mapping[str, str]) -> MountOptions | None:
         return mount_options(attrs)
     except InvalidRequest as err:
         raise err.wrap(f"failed to configure {kind} cache exporter") from None
+
+
+def _mode(attrs: Mapping[str, str]) -> Mode:
+    return "max" if attrs.get("mode") == "max" else "min"
+
+
+def _ignores_errors(attrs: Mapping[str, str]) -> bool:
+    return attrs.get("ignore-error", "").lower() == "true"
 
 
 def cache_reference(attrs: Mapping[str, str]) -> Reference:

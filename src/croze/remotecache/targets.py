@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from croze.aio.threads import chunks
@@ -12,21 +11,41 @@ from croze.errors import NotFound
 from croze.image.descriptor import Descriptor
 from croze.registry import push
 from croze.registry.client import Repository
+from croze.remotecache.objects.contract import Bring, ObjectCache
 from croze.session.content import CHUNK_BYTES, LentStore
-
-Bring = Callable[[], Awaitable[Path]]
-"""Brings a blob here; only called when its bytes must be sent."""
+from croze.status import Progress
 
 
 class Target(Protocol):
-    """Blobs come before the manifest that names them, and all may be there already."""
+    """Blobs come before what names them, and all may be there already."""
 
     async def has_blob(self, blob: Descriptor) -> bool:
         """Whether `write_blob` would have nothing to do."""
 
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None: ...
 
+
+class ManifestTarget(Target, Protocol):
+    """The cache config is a blob, and a manifest names it."""
+
     async def write_manifest(self, manifest: Descriptor, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class ObjectTarget:
+    """Object storage: the cache config has names itself. It says itself what it writes, and why it
+    can't."""
+
+    cache: ObjectCache
+    progress: Progress
+
+    async def has_blob(self, blob: Descriptor) -> bool:
+        """See `Target`."""
+        return await self.cache.has_blob(blob.digest)
+
+    async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
+        """See `Target`."""
+        await self.cache.write_blob(blob, bring, self.progress)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,10 @@ class DiskBlobWriter:
         actual = self.path.stat().st_size
         if self._written and self._written == actual:
             found = "sha256:" + self._hash.hexdigest()
-        elif self._written == 0 and digest is not None and size is not None:
-            found = digest  # written and hashed by a worker process
+        elif actual and self._written == 0 and digest is not None and size is not None:
+            # Written and hashed by a worker process. Nothing at all may be what was sent, whatever
+            # its digest was said to be.
+            found = digest
         else:
             found = await in_thread(hash_file, self.path)
         if size is not None and size != actual:

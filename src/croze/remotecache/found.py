@@ -1,0 +1,20 @@
+"""What an importer has read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from croze.image.descriptor import Descriptor
+from croze.remotecache.config import CacheConfig
+
+
+@dataclass(frozen=True)
+class FoundCache:
+    """`layers`: descriptors by blob, with their annotations. `name`: a digest. `beside`: see
+    `remotecache.beside`."""
+
+    name: str
+    config: CacheConfig
+    layers: Mapping[str, Descriptor]
+    beside: Sequence[Descriptor] = ()

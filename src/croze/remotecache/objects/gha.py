@@ -1,0 +1,191 @@
+"""A cache in GitHub's Actions cache."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from croze.errors import AlreadyExists, CrozeError, NotFound
+from croze.http.daemon import HttpClient
+from croze.image.descriptor import Descriptor
+from croze.remotecache.objects import actions_rest
+from croze.remotecache.objects.actions_api import ActionsApi, Entry, Place, open_api
+from croze.remotecache.objects.contract import GIVEN, Bring, Take
+from croze.remotecache.objects.gha_options import GhaOptions, blob_key
+from croze.remotecache.objects.rate_limit import RateLimit
+from croze.remotecache.objects.signing import Signing
+from croze.status import Progress, step
+from croze.store.groups import first_error
+
+log = logging.getLogger(__name__)
+
+_UPLOADS = 4
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long another writer of the same index is waited for, and how long each time. One that
+    crashed never finishes."""
+
+    most_s: float = 15.0
+    pause_s: float = 2.0
+
+
+@dataclass
+class GhaCache:
+    """`ObjectCache`. Nothing is ever written over: an index that changes gets a number, and the
+    newest is found by the name in front of it."""
+
+    options: GhaOptions
+    api: ActionsApi
+    signing: Signing = field(default_factory=Signing)
+    patience: Patience = field(default_factory=Patience)
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS))
+
+    def __post_init__(self) -> None:
+        self._keys: frozenset[str] | None = None
+        self._asked = asyncio.Lock()
+        self._entries: dict[str, Entry] = {}
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        """See `ObjectCache`. Tokens are of one run of a workflow."""
+        options = self.options
+        return {"kind": "gha", "url": options.url, "credentials": GIVEN}
+
+    async def write_blob(self, blob: Descriptor, bring: Bring, progress: Progress) -> None:
+        """See `ObjectCache`."""
+        key = blob_key(blob.digest)
+        async with self.uploads:
+            if await self._has_key(key):
+                return
+            async with step(progress, f"writing layer {blob.digest}"):
+                file = await bring()
+                try:
+                    await self.api.save(key, file, blob.size)
+                except AlreadyExists:
+                    pass  # somebody else has written it, or does so now
+                except CrozeError as err:
+                    raise err.wrap("error writing layer blob") from None
+
+    async def write_configs(self, data: bytes) -> None:
+        """See `ObjectCache`. With a signature, if that is configured."""
+        await self._write_index(self._index_key(self.options.token.written_scope), data)
+        if self.signing.signs:
+            bundle = await self.signing.sign(data)
+            await self.api.save(_signature_key(data), bundle, len(bundle))
+
+    async def read_configs(self) -> Sequence[bytes]:
+        """See `ObjectCache`. Those of all scopes that may be read."""
+        scopes = [each.scope for each in self.options.token.scopes]
+        async with first_error(), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._read_index(scope)) for scope in scopes]
+        return [data for task in tasks if (data := task.result()) is not None]
+
+    async def has_blob(self, digest: str) -> bool:
+        """See `ObjectCache`."""
+        return await self._entry(digest) is not None
+
+    async def read_blob(self, blob: Descriptor, take: Take) -> None:
+        """See `ObjectCache`."""
+        entry = await self._entry(blob.digest)
+        if entry is None:
+            raise NotFound(f"blob {blob.digest}: not found")
+        await self.api.download(entry, blob, take)
+
+    # -- blobs -------------------------------------------------------------------------------
+
+    async def _entry(self, digest: str) -> Entry | None:
+        key = blob_key(digest)
+        if key not in self._entries:
+            found = await self.api.find(key)
+            if found is None or found.key != key:
+                return None
+            self._entries[key] = found
+        return self._entries[key]
+
+    async def _has_key(self, key: str) -> bool:
+        known = await self._known_keys()
+        return key in known if known is not None else await self.api.find(key) is not None
+
+    async def _known_keys(self) -> frozenset[str] | None:
+        """All keys, from GitHub's other API, if there is a token for it: one request instead of one
+        for each layer. None if they are not to be had."""
+        if not self.options.repository or not self.options.rest_token:
+            return None
+        async with self._asked:
+            if self._keys is None:
+                try:
+                    self._keys = await actions_rest.all_keys(self.options, self.api.blobs.sender)
+                except CrozeError as err:
+                    log.error("error initializing active key map: %s", err)
+                    return None
+        return self._keys
+
+    # -- the index ---------------------------------------------------------------------------
+
+    def _index_key(self, scope: str) -> str:
+        return self.options.index_key(scope, signed=self.signing.apart)
+
+    async def _read_index(self, scope: str) -> bytes | None:
+        entry = await self.api.find(self._index_key(scope))
+        if entry is None:
+            return None
+        data = await self.api.read(entry)
+        if self.signing.required:
+            signature = await self.api.find(_signature_key(data))
+            if signature is None:
+                raise NotFound("missing signature for github actions cache")
+            await self.signing.verify(data, await self.api.read(signature))
+        return data
+
+    async def _write_index(self, key: str, data: bytes) -> None:
+        await self.api.write(await self._reserved(key), data, len(data))
+
+    async def _reserved(self, key: str) -> Place:
+        """The number after the newest. One that is taken is being written: when it is there, there
+        is a newer one; if that never happens, it is passed over."""
+        waited_s = 0.0
+        number: int | None = None
+        while True:
+            if number is None:
+                number = await self._newest(key) + 1
+            try:
+                return await self.api.reserve(f"{key}#{number}")
+            except AlreadyExists:
+                if waited_s > self.patience.most_s:
+                    number += 1
+                    continue
+            waited_s += self.patience.pause_s
+            await asyncio.sleep(self.patience.pause_s)
+            number = None
+
+    async def _newest(self, key: str) -> int:
+        entry = await self.api.find(f"{key}#")
+        if entry is None:
+            return 0
+        text = entry.key.removeprefix(f"{key}#")
+        if not text:
+            raise CrozeError(f"corrupt empty index for {key}")
+        if not text.isdecimal() or len(text) > 18:
+            raise CrozeError(f"failed to parse {key} index")
+        return int(text)
+
+
+def _signature_key(data: bytes) -> str:
+    return f"{blob_key(f'sha256:{hashlib.sha256(data).hexdigest()}')}-sig"
+
+
+def open_gha(
+    options: GhaOptions,
+    http: HttpClient,
+    limit: RateLimit,
+    signing: Signing | None = None,
+    patience: Patience | None = None,
+) -> GhaCache:
+    """`limit`: shared by all such caches."""
+    api = open_api(options, http, limit)
+    return GhaCache(options, api, signing or Signing(), patience or Patience())

@@ -1,0 +1,145 @@
+"""The caches in object storage that a daemon knows, and where it fetches their layers from."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from croze.aio.threads import in_thread
+from croze.clouds.aws import Chain
+from croze.clouds.azure import DefaultIdentity
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.http.daemon import HttpClient
+from croze.image.descriptor import Descriptor
+from croze.remotecache.objects import azblob_options, gha_options, s3_options
+from croze.remotecache.objects.azblob import open_azblob
+from croze.remotecache.objects.azblob_options import AzblobOptions
+from croze.remotecache.objects.contract import OWN, ObjectCache
+from croze.remotecache.objects.gha import open_gha
+from croze.remotecache.objects.gha_options import GhaOptions
+from croze.remotecache.objects.rate_limit import RateLimit
+from croze.remotecache.objects.s3 import open_s3
+from croze.remotecache.objects.s3_options import S3Options
+from croze.remotecache.objects.signing import Signing
+from croze.sources.content import Locks, Transfer
+from croze.status import Progress
+from croze.store.contract import BlobFetcher, BlobStore
+
+GHA, S3, AZBLOB = "gha", "s3", "azblob"
+KINDS = frozenset({GHA, S3, AZBLOB})
+_MOST_REMEMBERED = 256
+
+Options = S3Options | AzblobOptions | GhaOptions
+
+
+def parse(kind: str, attrs: Mapping[str, str]) -> Options:
+    """Raises `InvalidRequest`, also for an unknown kind."""
+    match kind:
+        case "gha":
+            return gha_options.parse(attrs)
+        case "s3":
+            return s3_options.parse(attrs)
+        case "azblob":
+            try:
+                return azblob_options.parse(attrs)
+            except InvalidRequest as err:
+                raise err.wrap("failed to create azblob config") from None
+    raise InvalidRequest(f"unknown cache: {kind}")
+
+
+class ObjectCaches:
+    """One for the daemon. Close it at the end."""
+
+    def __init__(self, signing: Signing | None = None) -> None:
+        self.locks = Locks()
+        self._signing = signing or Signing()
+        self._aws = Chain()
+        self._azure = DefaultIdentity()
+        self._limit = RateLimit()
+        self._http: HttpClient | None = None
+        self._latest: OrderedDict[frozenset[tuple[str, str]], ObjectCache] = OrderedDict()
+
+    async def close(self) -> None:
+        """Idempotent."""
+        if self._http is not None:
+            await self._http.close()
+
+    async def open(self, options: Options) -> ObjectCache:
+        """The cache, ready for use; it is remembered. Raises `CrozeError`."""
+        if self._http is None:
+            self._http = HttpClient()
+        match options:
+            case S3Options():
+                cache: ObjectCache = open_s3(options, self._aws, self._http)
+            case GhaOptions():
+                cache = open_gha(options, self._http, self._limit, self._signing)
+            case AzblobOptions():
+                container = open_azblob(options, self._azure, self._http)
+                try:
+                    await container.open()
+                except CrozeError as err:
+                    raise err.wrap("failed to create container client") from None
+                cache = container
+        place = frozenset(cache.origin.items())
+        self._latest[place] = cache
+        self._latest.move_to_end(place)
+        while len(self._latest) > _MOST_REMEMBERED:
+            self._latest.popitem(last=False)
+        return cache
+
+    def latest(self, origin: Mapping[str, str]) -> ObjectCache | None:
+        """The cache as it was opened last: its credentials live, others' may have expired."""
+        return self._latest.get(frozenset(origin.items()))
+
+    def fetcher(self, origin: Mapping[str, str]) -> BlobFetcher:
+        """Of layers that were left in a cache before a restart. Raises `NotFound` if no build has
+        opened the cache since, and the daemon's own credentials are not those for it."""
+        if self.latest(origin) is None and origin.get("credentials") != OWN:
+            raise NotFound(f"nobody has opened the {origin.get('kind')} cache since")
+        return ObjectFetcher(self, origin)
+
+    async def reopened(self, origin: Mapping[str, str]) -> ObjectCache:
+        """The cache that was open before a restart, with the daemon's own credentials."""
+        match origin.get("kind"):
+            case "s3":
+                return await self.open(s3_options.of_origin(origin))
+            case "azblob":
+                return await self.open(azblob_options.of_origin(origin))
+        raise NotFound(f"nobody has opened the {origin.get('kind')} cache since")
+
+
+@dataclass(frozen=True)
+class ObjectFetcher:
+    """Layers from a cache that was opened."""
+
+    caches: ObjectCaches
+    origin: Mapping[str, str]
+    cache: ObjectCache | None = None
+    progress: Progress | None = None
+
+    async def fetch(
+        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        """See `BlobFetcher`."""
+        async with self.caches.locks.hold(descriptor.digest):
+            if not blobs.has(descriptor.digest):
+                await self._fetch(descriptor, blobs)
+
+    async def _fetch(self, descriptor: Descriptor, blobs: BlobStore) -> None:
+        cache = self.caches.latest(self.origin) or self.cache
+        if cache is None:
+            cache = await self.caches.reopened(self.origin)
+        report = Transfer(self.progress, descriptor)
+        done = 0
+        async with blobs.writer() as writer:
+
+            async def take(data: bytes) -> None:
+                nonlocal done
+                await in_thread(writer.write, data)
+                done += len(data)
+                report.count(done)
+
+            await cache.read_blob(descriptor, take)
+            await writer.commit(digest=descriptor.digest, size=descriptor.size)
+        report.done()

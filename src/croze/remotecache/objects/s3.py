@@ -1,0 +1,167 @@
+"""A cache in an S3 bucket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from croze.aio.threads import finish
+from croze.clouds.aws import AwsIdentity, Given
+from croze.errors import CrozeError
+from croze.http.daemon import HttpClient
+from croze.image.descriptor import Descriptor
+from croze.remotecache.objects.contract import GIVEN, OWN, Bring, Take
+from croze.remotecache.objects.s3_options import S3Options
+from croze.remotecache.objects.s3_requests import RETRIED_CODES, Part, S3Requests, code_of
+from croze.remotecache.objects.transfer import Piece, Request, Retry, Sender, pieces
+from croze.status import Progress, step
+from croze.store.groups import first_error
+
+WHOLE_BYTES = 16 << 20
+"""What is not larger goes up as a whole."""
+PART_BYTES = 8 << 20
+MOST_PARTS = 10_000
+COPY_BYTES = 5 << 30
+"""The most that S3 copies at once."""
+_PARTS_AT_ONCE = 5
+
+
+@dataclass(frozen=True)
+class S3Cache:
+    """`ObjectCache`."""
+
+    requests: S3Requests
+    uploads: asyncio.Semaphore
+    parts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARTS_AT_ONCE))
+
+    @property
+    def options(self) -> S3Options:
+        return self.requests.options
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        """See `ObjectCache`."""
+        options = self.options
+        return {
+            "kind": "s3",
+            "bucket": options.bucket,
+            "region": options.region,
+            "base_url": options.base_url,
+            "prefix": options.prefix,
+            "blobs_prefix": options.blobs_prefix,
+            "credentials": OWN if options.credentials is None else GIVEN,
+        }
+
+    async def write_blob(self, blob: Descriptor, bring: Bring, progress: Progress) -> None:
+        """See `ObjectCache`."""
+        key = self.options.blob_key(blob.digest)
+        async with self.uploads:
+            try:
+                head = await self.requests.head(key)
+            except CrozeError as err:
+                raise err.wrap("failed to check file presence in cache") from None
+            if head is not None:
+                await self._keep(key, head.size, head.modified)
+                return
+            async with step(progress, f"writing layer {blob.digest}"):
+                file = await bring()
+                try:
+                    await self._upload(key, file, blob.size)
+                except CrozeError as err:
+                    raise err.wrap("error writing layer blob") from None
+
+    async def write_configs(self, data: bytes) -> None:
+        """See `ObjectCache`."""
+        for name in self.options.names:
+            try:
+                await self.requests.put(self.options.config_key(name), data)
+            except CrozeError as err:
+                raise err.wrap(f"error writing manifest: {name}") from None
+
+    async def read_configs(self) -> Sequence[bytes]:
+        """See `ObjectCache`. Only the first name is read."""
+        found = await self.requests.get(self.options.config_key(self.options.names[0]))
+        return [] if found is None else [found]
+
+    async def has_blob(self, digest: str) -> bool:
+        """See `ObjectCache`."""
+        return await self.requests.head(self.options.blob_key(digest)) is not None
+
+    async def read_blob(self, blob: Descriptor, take: Take) -> None:
+        """See `ObjectCache`."""
+        requests, key = self.requests, self.options.blob_key(blob.digest)
+
+        async def prepare(offset: int) -> Request:
+            return await requests.reading(key, offset)
+
+        await requests.sender.download(blob, prepare, requests.unreadable, take)
+
+    async def _keep(self, key: str, size: int, modified: datetime) -> None:
+        """Buckets have rules that remove what is old: renew it in time."""
+        age_s = (datetime.now(UTC) - modified).total_seconds()
+        if age_s * 10**9 <= self.options.touch_refresh_ns:
+            return
+        try:
+            await (self.requests.touch(key) if size < COPY_BYTES else self._copy(key, size))
+        except CrozeError as err:
+            raise err.wrap("failed to touch file") from None
+
+    async def _copy(self, key: str, size: int) -> None:
+        async with self._uploading(key) as upload:
+            starts = range(0, size, COPY_BYTES)
+            done = [
+                await self.requests.copy_part(
+                    key, upload, number, start, min(start + COPY_BYTES, size) - 1
+                )
+                for number, start in enumerate(starts, 1)
+            ]
+            await self.requests.complete_upload(key, upload, done)
+
+    async def _upload(self, key: str, file: Path, size: int) -> None:
+        if size <= WHOLE_BYTES:
+            async with self.parts:
+                await self.requests.put(key, Piece(file, 0, size))
+            return
+        parts = pieces(file, size, max(PART_BYTES, -(-size // MOST_PARTS)))
+        async with self._uploading(key) as upload:
+
+            async def send(number: int, piece: Piece) -> Part:
+                async with self.parts:
+                    return await self.requests.upload_part(key, upload, number, piece)
+
+            async with first_error(), asyncio.TaskGroup() as group:
+                sent = [group.create_task(send(*each)) for each in enumerate(parts, 1)]
+            await self.requests.complete_upload(key, upload, [task.result() for task in sent])
+
+    @asynccontextmanager
+    async def _uploading(self, key: str) -> AsyncIterator[str]:
+        upload = await self.requests.start_upload(key)
+        try:
+            yield upload
+        except BaseException:
+            await finish(self._abort(key, upload))
+            raise
+
+    async def _abort(self, key: str, upload: str) -> None:
+        try:
+            await self.requests.abort_upload(key, upload)
+        except CrozeError:
+            pass  # what broke the upload counts; the bucket's rules remove such parts
+
+
+def open_s3(
+    options: S3Options, own: AwsIdentity, http: HttpClient, retry: Retry | None = None
+) -> S3Cache:
+    """`own`: the daemon's identity, for options without credentials."""
+    said = options.credentials
+    retry = retry or Retry(attempts=options.attempts, codes=RETRIED_CODES)
+    secrets = (said.secret_access_key, said.session_token) if said else ()
+    identity = Given(said) if said else own
+    sender = Sender(http, retry, code_of, secrets)
+    return S3Cache(
+        S3Requests(options, identity, sender), asyncio.Semaphore(options.upload_parallelism)
+    )

@@ -1,0 +1,343 @@
+"""Requests to object storage: bodies from files, another attempt where that may help, answers that
+can't be larger than what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from croze.aio.threads import in_thread
+from croze.errors import Corrupted, CrozeError, NotFound, PermissionDenied, Unavailable
+from croze.files.redact import MASK
+from croze.http.daemon import HttpClient
+from croze.http.lazy import aiohttp
+from croze.image.descriptor import Descriptor
+from croze.registry import failures
+from croze.remotecache.objects.contract import Take
+
+ERROR_BYTES = 32 << 10
+CONFIG_BYTES = 64 << 20
+"""A cache config of 100,000 records has about 30 MB."""
+SMALL_ANSWER_S = 300.0
+"""In all, for answers that are not blobs: whoever sends a byte a minute is not waited for."""
+_READ_BYTES = 1 << 20
+_MOST_WAIT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a file."""
+
+    path: Path
+    start: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Its bytes. Can be had again for another attempt."""
+        file = await in_thread(open, self.path, "rb")
+        try:
+            await in_thread(file.seek, self.start)
+            left = self.size
+            while left and (data := await in_thread(file.read, min(left, _READ_BYTES))):
+                left -= len(data)
+                yield data
+        finally:
+            await in_thread(file.close)
+
+    async def sha256(self) -> str:
+        return await in_thread(_sha256, self)
+
+
+def _sha256(piece: Piece) -> str:
+    digest, left = hashlib.sha256(), piece.size
+    with open(piece.path, "rb") as file:
+        file.seek(piece.start)
+        while left and (data := file.read(min(left, _READ_BYTES))):
+            left -= len(data)
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def pieces(path: Path, size: int, piece_bytes: int) -> list[Piece]:
+    """The file in parts, the last of which may be smaller; an empty file is one part."""
+    starts = range(0, size, piece_bytes) if size else (0,)
+    return [Piece(path, start, min(piece_bytes, size - start)) for start in starts]
+
+
+@dataclass(frozen=True)
+class Request:
+    """`headers`: all that go along, credentials too."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Piece | bytes = b""
+    redirects: bool = False
+
+    def content(self) -> AsyncIterator[bytes] | bytes | None:
+        """To be sent once."""
+        if isinstance(self.body, Piece):
+            return self.body.stream() if self.body.size else None
+        return self.body or None
+
+
+Prepare = Callable[[], Awaitable[Request]]
+"""Makes the request anew for each attempt: signatures have a time in them."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`headers`: names in lower case."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class Retry:
+    """`attempts` in all; waits of `first_s`, doubled up to `limit_s`, with some chance in them.
+    `statuses` are asked for again, and `codes`: what the storage calls its error."""
+
+    attempts: int = 3
+    first_s: float = 0.5
+    limit_s: float = 20.0
+    statuses: frozenset[int] = frozenset({408, 429, 500, 502, 503, 504})
+    codes: frozenset[str] = frozenset()
+
+    def wait_s(self, attempt: int, answer: Answer | None) -> float:
+        """Before the attempt after number `attempt`, which counts from 1."""
+        said = retry_after_s(answer) if answer is not None else None
+        if said is not None:
+            return min(said, _MOST_WAIT_S)
+        most: float = min(self.limit_s, self.first_s * 2 ** (attempt - 1))
+        return most * random.uniform(0.5, 1.0)
+
+
+def retry_after_s(answer: Answer) -> float | None:
+    """What the server says (RFC 9110, section 10.2.3)."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isdecimal() and len(text) < 10:
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+class NoAnswer(Unavailable):
+    """Nothing came, or it broke off."""
+
+    def __init__(self, message: str, again: bool) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends requests. `code_of`: what an answer's body calls its error. `secrets` are taken out
+    of what servers say: one that repeats what it was sent must not make others read it."""
+
+    http: HttpClient
+    retry: Retry
+    code_of: Callable[[Answer], str] = lambda answer: ""
+    secrets: Sequence[str] = ()
+
+    async def ask(self, prepare: Prepare, *, limit_bytes: int = ERROR_BYTES) -> Answer:
+        """A small answer, whatever its status. Raises `NoAnswer`, and `CrozeError` for one that is
+        longer than `limit_bytes`."""
+        attempt = 0
+        while True:
+            attempt += 1
+            last = attempt >= self.retry.attempts
+            answer = None
+            try:
+                async with asyncio.timeout(SMALL_ANSWER_S):
+                    answer = await self._answer(await prepare(), limit_bytes)
+                if last or not self._again(answer):
+                    return answer
+            except NoAnswer as error:
+                if last or not error.again:
+                    raise
+            except TimeoutError:
+                raise NoAnswer("i/o timeout", again=False) from None
+            await asyncio.sleep(self.retry.wait_s(attempt, answer))
+
+    def _again(self, answer: Answer) -> bool:
+        return not answer.ok and (
+            answer.status in self.retry.statuses or self.code_of(answer) in self.retry.codes
+        )
+
+    async def _answer(self, request: Request, limit_bytes: int) -> Answer:
+        async with self.opened(request) as response:
+            if not 200 <= response.status < 300:
+                return await refusal(response, self.hidden)
+            body = await _limited(response, limit_bytes)
+            return _answer_of(response, body)
+
+    def hidden(self, text: str) -> str:
+        """The text without secrets."""
+        for secret in self.secrets:
+            if secret:
+                text = text.replace(secret, MASK)
+        return text
+
+    @asynccontextmanager
+    async def opened(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One attempt. Raises `NoAnswer`."""
+        headers = dict(request.headers)
+        if request.method in ("PUT", "POST", "PATCH"):
+            headers["Content-Length"] = str(len(request.body))
+        try:
+            response = await self.http.send(
+                request.method,
+                request.url,
+                headers=headers,
+                body=request.content(),
+                redirects=request.redirects,
+            )
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise no_answer(request, error) from None
+        try:
+            yield response
+        except (aiohttp.ClientError, OSError) as error:
+            raise no_answer(request, error) from None
+        finally:
+            response.release()
+
+    async def download(
+        self,
+        blob: Descriptor,
+        prepare: Callable[[int], Awaitable[Request]],
+        refused: Callable[[Answer], CrozeError],
+        take: Take,
+    ) -> None:
+        """All bytes of a blob. `prepare` gets the offset to go on at, and says so in a Range
+        header; `refused` makes the error of an answer that is none."""
+        reading = _Reading(blob, take)
+        attempt = 0
+        while True:
+            attempt += 1
+            before = reading.done
+            answer = None
+            try:
+                answer = await self._stream(await prepare(reading.done), reading)
+                if answer is None:
+                    return
+                error = refused(answer)
+                again = self._again(answer)
+            except NoAnswer as broken:
+                error, again = broken, broken.again
+            if reading.done > before:
+                attempt = 1
+            if not again or attempt >= self.retry.attempts:
+                raise error
+            await asyncio.sleep(self.retry.wait_s(attempt, answer))
+
+    async def _stream(self, request: Request, reading: _Reading) -> Answer | None:
+        """What was received before a connection broke still counts. None when all is there."""
+        async with self.opened(request) as response:
+            if response.status not in (200, 206):
+                return await refusal(response, self.hidden)
+            skip = reading.done if response.status != 206 else 0
+            if response.status == 206 and reading.done:
+                said = response.headers.get("Content-Range", "")
+                if not said.startswith(f"bytes {reading.done}-"):
+                    raise CrozeError(f"unhandled content range in response: {said}")
+            async for data in response.content.iter_any():
+                await reading.take(data[skip:] if skip else data)
+                skip = max(0, skip - len(data))
+            await reading.end()
+        if reading.done != reading.blob.size:
+            raise NoAnswer("unexpected EOF", again=True)
+        return None
+
+
+class _Reading:
+    """How far a blob has come."""
+
+    def __init__(self, blob: Descriptor, take: Take) -> None:
+        self.blob = blob
+        self.done = 0
+        self._take = take
+        self._held = bytearray()
+
+    async def take(self, data: bytes) -> None:
+        self.done += len(data)
+        if self.done > self.blob.size:
+            raise Corrupted(f"content {self.blob.digest} is longer than {self.blob.size} bytes")
+        self._held += data
+        if len(self._held) >= _READ_BYTES:
+            await self.end()
+
+    async def end(self) -> None:
+        """Hand on what is held back."""
+        data, self._held = bytes(self._held), bytearray()
+        if data:
+            await self._take(data)
+
+
+async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]) -> Answer:
+    """An answer that says why not; of a long one the beginning."""
+    try:
+        body = await response.content.read(ERROR_BYTES)
+        while len(body) < ERROR_BYTES and (more := await response.content.read(ERROR_BYTES)):
+            body += more
+    except (aiohttp.ClientError, OSError):
+        body = b""
+    said = hidden(body[:ERROR_BYTES].decode("utf-8", "replace"))
+    return _answer_of(response, said.encode())
+
+
+def _answer_of(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status, response.reason or "", headers, body)
+
+
+async def _limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    body = bytearray()
+    async for data in response.content.iter_any():
+        body += data
+        if len(body) > limit_bytes:
+            raise CrozeError(f"the answer is larger than {limit_bytes} bytes")
+    return bytes(body)
+
+
+def no_answer(request: Request, error: Exception) -> NoAnswer:
+    """Nothing of the query is shown: it may be a signature."""
+    found = failures.no_answer(f'{request.method.capitalize()} "{shown(request.url)}"', error)
+    return NoAnswer(str(found), found.again)
+
+
+def shown(url: str) -> str:
+    """A URL without its user, password and query."""
+    from croze.files.redact import redact
+
+    return redact(url.partition("?")[0])
+
+
+def refused_as(answer: Answer, message: str) -> CrozeError:
+    """The error by what the status means."""
+    if answer.status == 404:
+        return NotFound(message)
+    if answer.status in (401, 403):
+        return PermissionDenied(message)
+    return Unavailable(message) if answer.status >= 500 else CrozeError(message)
