@@ -112,5 +112,5 @@ def note_merged(ref: MutableRef, *digests: str) -> None:
 
 
 def rfc3339(moment: datetime) -> str:
-    """To the second, UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """To the microsecond, UTC: texts are in the order of the times."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

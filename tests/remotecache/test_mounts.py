@@ -1,0 +1,366 @@
+"""Contents of cache mounts on their way: names, limits, what goes and what stays. With a real
+store, and caches that are dictionaries."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from croze.errors import InvalidRequest, NotFound
+from croze.image.descriptor import Descriptor
+from croze.remotecache.beside import OpenedCache
+from croze.remotecache.mounts import listing
+from croze.remotecache.mounts.carried import BuildMounts
+from croze.remotecache.mounts.exporting import MountsExport
+from croze.remotecache.mounts.listing import LISTING, ListedBlob, ListedMount
+from croze.remotecache.mounts.merging import Offer, bring_if_new
+from croze.remotecache.mounts.options import MountOptions, is_called, mount_options, shown
+from croze.remotecache.mounts.services import MountServices
+from croze.remotecache.options import parse_exports
+from croze.remotecache.targets import Bring
+from croze.solver.caches import CacheSource
+from croze.status import Silent
+from croze.store.contract import BlobStore, ImmutableRef, Sharing
+from croze.store.open import Store, open_store
+from tests.store.pools import ThreadPool
+
+SHARED = Sharing.SHARED
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+# -- what is asked for -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("id", "names", "others"),
+    [
+        ("/npm", ("npm", "/npm"), ("pm", "npm2", "")),
+        ("//root/.cache", ("/root/.cache", "//root/.cache"), ("root/.cache", "/root")),
+        ("team/npm", ("npm", "team/npm"), ("team", "/npm")),
+        ("raw", ("raw",), ("/raw",)),
+    ],
+)
+def test_what_a_mount_is_called(id: str, names: Sequence[str], others: Sequence[str]) -> None:
+    assert all(is_called(id, name) for name in names)
+    assert not any(is_called(id, name) for name in others if name)
+    assert is_called(id, shown(id))
+
+
+def test_attributes() -> None:
+    assert mount_options({"ref": "x"}) is None
+    assert mount_options({"mounts": "*"}) == MountOptions(("*",))
+    assert mount_options({"mounts": " npm, go;/root/.cache npm"}) == MountOptions(
+        ("npm", "go", "/root/.cache")
+    )
+    assert mount_options({"mounts": "a", "mounts-max-size": "1g"}) == MountOptions(("a",), 1 << 30)
+    assert MountOptions(("npm", "x")).unknown(["/npm"]) == ["x"]
+    assert MountOptions(("*",)).unknown([]) == []
+
+
+WRONG = (
+    ("inline", {"mounts": "*"}, "cache mounts can't be in an image"),
+    ("local", {"dest": "x", "mounts": ""}, "requires ids of cache mounts, or *"),
+    ("local", {"dest": "x", "mounts": " , "}, "requires ids of cache mounts, or *"),
+    ("local", {"dest": "x", "mounts-max-size": "1"}, "no meaning without mounts"),
+    ("registry", {"ref": "x", "mounts": "*", "mounts-max-size": "x"}, "parse mounts-max-size"),
+)
+
+
+@pytest.mark.parametrize(("kind", "attrs", "message"), WRONG)
+def test_wrong_attributes(kind: str, attrs: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"failed to configure {kind} cache exporter.*") as err:
+        parse_exports([(kind, attrs)])
+    assert message in str(err.value)
+
+
+def mount(id: str = "/a", **values: object) -> ListedMount:
+    blob = ListedBlob("sha256:" + "0" * 64, 1)
+    return ListedMount(**{"id": id, "index": blob, "packs": (blob,), **values})  # type: ignore[arg-type]
+
+
+def test_listings() -> None:
+    mounts = mount("/b"), mount("/a", base="sha256:1"), mount("/a", size=7, files=1, used_at="now")
+    assert set(listing.decode(listing.encode(mounts)).mounts) == set(mounts)
+    assert listing.encode(mounts) == listing.encode(mounts[::-1])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b'{"mounts":[],"version":2}',
+        listing.encode([mount(), mount()]),
+        listing.encode([mount(index=ListedBlob("sha256:../x", 1))]),
+        listing.encode([mount(packs=(ListedBlob("sha256:" + "0" * 64, -1),))]),
+        b'{"mounts":' + b"[" * 100_000,
+    ],
+)
+def test_what_is_no_listing(data: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        listing.decode(data)
+
+
+# -- going and coming ------------------------------------------------------------------------
+
+
+@dataclass
+class Cache:
+    """Somewhere else: `Target` and `BlobFetcher` at once."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    beside: Sequence[Descriptor] = ()
+    written: list[int] = field(default_factory=list)
+    """Sizes of what was new."""
+    stuck: asyncio.Event | None = None
+    """Transfers wait for it."""
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        return {}
+
+    async def has_blob(self, blob: Descriptor) -> bool:
+        return blob.digest in self.blobs
+
+    async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
+        if blob.digest not in self.blobs:
+            if self.stuck is not None:
+                await self.stuck.wait()
+            data = (await bring()).read_bytes()
+            assert "sha256:" + hashlib.sha256(data).hexdigest() == blob.digest
+            self.blobs[blob.digest] = data
+            self.written.append(len(data))
+
+    async def write_manifest(self, manifest: Descriptor, data: bytes) -> None:
+        raise NotImplementedError
+
+    async def fetch(
+        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        if self.stuck is not None:
+            await self.stuck.wait()
+        if descriptor.digest not in self.blobs:
+            raise NotFound(f"no blob {descriptor.digest}")
+        await blobs.put(self.blobs[descriptor.digest])
+
+    def opened(self) -> OpenedCache:
+        nothing: CacheSource = None  # type: ignore[assignment]  # nobody looks results up
+        return OpenedCache(nothing, self.beside, self)
+
+
+@dataclass
+class Said(Silent):
+    lines: list[str] = field(default_factory=list)
+
+    def log(self, stream: int, data: bytes) -> None:
+        self.lines.append(data.decode())
+
+    def warn(self, short: str, **_: object) -> None:
+        self.lines.append(short)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+@dataclass
+class Machine:
+    store: Store
+    services: MountServices
+    said: Said = field(default_factory=Said)
+
+    async def use(self, id: str, **files: str) -> dict[str, str]:
+        """What a step finds, and then leaves."""
+        async with (
+            self.store.refs.cache_mount(id, None, SHARED) as ref,
+            ref.mounted(readonly=False) as root,
+        ):
+            found = {path.name: path.read_text() for path in root.iterdir()}
+            for name, text in files.items():
+                (root / name).write_text(text)
+        return found
+
+    async def export(
+        self, cache: Cache, *ids: str, build: BuildMounts | None = None, limit: int | None = None
+    ) -> list[str]:
+        """The names of what went."""
+        export = MountsExport(
+            self.services,
+            build or BuildMounts(self.services),
+            MountOptions(("*",), limit),
+            dict.fromkeys(ids, SHARED),
+            (),
+        )
+        cache.written.clear()
+        cache.beside = await export.send(cache, self.said)
+        found = [each for each in cache.beside if each.media_type == LISTING]
+        if not found:
+            return []
+        assert all(each.digest in cache.blobs for each in cache.beside)
+        return [m.id for m in listing.decode(cache.blobs[found[0].digest]).mounts]
+
+    async def importing(self, cache: Cache) -> BuildMounts:
+        build = BuildMounts(self.services)
+        await build.look_into(cache.opened(), MountOptions(("*",)), ())
+        return build
+
+    async def bring(self, cache: Cache, id: str) -> None:
+        for offer in (await self.importing(cache)).offers((id, "")):
+            await bring_if_new(self.services, offer, None, SHARED, sessions=())
+
+    def leftovers(self) -> list[str]:
+        """What is neither a mount nor known."""
+        scratch = [path.name for path in self.services.scratch.iterdir()]
+        return [*scratch, *self.store.blobs.digests(), *self.services.borrowed]
+
+
+@pytest.fixture
+async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
+    async with opened(tmp_path / "one") as made:
+        yield made
+
+
+@pytest.fixture
+async def other(tmp_path: Path) -> AsyncIterator[Machine]:
+    async with opened(tmp_path / "other") as made:
+        yield made
+
+
+class opened:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def __aenter__(self) -> Machine:
+        async def base_digest(ref: ImmutableRef) -> str:
+            return ref.id
+
+        self._store = await open_store(self._root, ThreadPool(), snapshotter="native")
+        scratch = self._root / "scratch"
+        scratch.mkdir()
+        services = MountServices(self._store.refs, ThreadPool(), scratch, base_digest, 1 << 30)
+        return Machine(self._store, services)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._store.close()
+
+
+@NEEDS_ROOT
+async def test_there_and_back(machine: Machine, other: Machine) -> None:
+    cache = Cache()
+    await machine.use("/a", x="1")
+    assert await machine.export(cache, "/a", "/unused") == ["/a"]
+    await other.bring(cache, "/a")
+    assert await other.use("/a", y="2") == {"x": "1"}
+    assert await other.export(cache, "/a") == ["/a"]
+    await machine.use("/a", z="3")
+    await machine.bring(cache, "/a")
+    assert await machine.use("/a") == {"x": "1", "y": "2", "z": "3"}
+    assert machine.leftovers() == other.leftovers() == []
+    assert await machine.store.verify() == []
+
+
+@NEEDS_ROOT
+async def test_who_was_used_last_stays_within_the_limit(machine: Machine) -> None:
+    cache = Cache()
+    for name in ("/old", "/large", "/new"):
+        await machine.use(name, f="x" * (200 if name == "/large" else 50))
+    ids = ("/large", "/new", "/old")
+    assert await machine.export(cache, *ids, limit=120) == ["/new", "/old"]
+    assert "cache mount large is not exported: it has 200 bytes" in machine.said.text
+    assert await machine.export(cache, *ids, limit=50) == ["/new"]
+    assert await machine.export(cache, *ids, limit=10) == []
+
+
+@NEEDS_ROOT
+async def test_what_a_cache_has_goes_on_with_it(machine: Machine, other: Machine) -> None:
+    cache, next_cache = Cache(), Cache()
+    await machine.use("/a", x="1")
+    await machine.export(cache, "/a")
+    build = await other.importing(cache)
+    await other.use("/a", other="2")
+    assert await other.export(next_cache, "/a", build=build) == ["/a"]
+    assert next_cache.beside == cache.beside, "no step ran: what is here may lack some of it"
+    build.ran.add(("/a", ""))
+    assert await other.export(next_cache, "/a", build=build) == ["/a"]
+    assert next_cache.beside != cache.beside
+    assert other.leftovers() == []
+
+
+@NEEDS_ROOT
+async def test_a_mount_in_use_stays_as_it_is(machine: Machine, other: Machine) -> None:
+    cache = Cache()
+    await machine.use("/a", x="1")
+    await machine.export(cache, "/a")
+    async with other.store.refs.cache_mount("/a", None, SHARED):
+        with pytest.raises(InvalidRequest, match="in use by another step or build"):
+            await other.bring(cache, "/a")
+    await other.bring(cache, "/a")
+    assert await other.use("/a") == {"x": "1"}
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("lost", ["listing", "index", "pack"])
+async def test_what_is_lost_changes_nothing(machine: Machine, other: Machine, lost: str) -> None:
+    cache = Cache()
+    await machine.use("/a", x="1")
+    await machine.export(cache, "/a")
+    await other.use("/a", y="2")
+    kinds = {"listing": LISTING, "index": listing.INDEX, "pack": listing.PACK}
+    (gone,) = [each for each in cache.beside if each.media_type == kinds[lost]]
+    del cache.blobs[gone.digest]
+    with pytest.raises(NotFound):
+        await other.bring(cache, "/a")
+    assert await other.use("/a") == {"y": "2"}
+    assert other.leftovers() == []
+
+
+@NEEDS_ROOT
+async def test_what_is_broken_off_leaves_nothing(machine: Machine, other: Machine) -> None:
+    cache = Cache()
+    await machine.use("/a", x="1")
+    await machine.export(cache, "/a")
+    await other.use("/a", y="2")
+    build = await other.importing(cache)
+    (offer,) = build.offers(("/a", ""))
+    cache.stuck = asyncio.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await bring_if_new(other.services, offer, None, SHARED, sessions=())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await machine.export(Cache(stuck=cache.stuck), "/a")
+    assert machine.leftovers() == other.leftovers() == []
+    assert await other.use("/a") == {"y": "2"}
+    assert len(other.services.store.all()) == 1
+
+
+@NEEDS_ROOT
+async def test_packs_that_nobody_listed_are_not_fetched(machine: Machine, other: Machine) -> None:
+    cache = Cache()
+    await machine.use("/a", x="1")
+    await machine.export(cache, "/a")
+    (offer,) = (await other.importing(cache)).offers(("/a", ""))
+    import msgspec
+
+    bad = Offer(msgspec.structs.replace(offer.mount, packs=()), cache, 1 << 30)
+    with pytest.raises(InvalidRequest, match="packs that are not listed"):
+        await bring_if_new(other.services, bad, None, SHARED, sessions=())
+
+
+@NEEDS_ROOT
+async def test_two_who_bring_the_same_share_what_is_fetched(
+    machine: Machine, other: Machine
+) -> None:
+    cache = Cache()
+    for id in ("/a", "/b"):
+        await machine.use(id, x="1")
+    await machine.export(cache, "/a", "/b")
+    await asyncio.gather(other.bring(cache, "/a"), other.bring(cache, "/b"))
+    assert [await other.use(id) for id in ("/a", "/b")] == [{"x": "1"}, {"x": "1"}]
+    assert other.leftovers() == []
