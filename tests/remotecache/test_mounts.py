@@ -22,8 +22,8 @@ from croze.remotecache.mounts.listing import LISTING, ListedBlob, ListedMount
 from croze.remotecache.mounts.merging import Offer, bring_if_new
 from croze.remotecache.mounts.options import MountOptions, is_called, mount_options, shown
 from croze.remotecache.mounts.services import MountServices
+from croze.remotecache.objects.contract import Bring
 from croze.remotecache.options import parse_exports
-from croze.remotecache.targets import Bring
 from croze.solver.caches import CacheSource
 from croze.status import Silent
 from croze.store.contract import BlobStore, ImmutableRef, Sharing
@@ -136,9 +136,6 @@ class Cache:
             assert "sha256:" + hashlib.sha256(data).hexdigest() == blob.digest
             self.blobs[blob.digest] = data
             self.written.append(len(data))
-
-    async def write_manifest(self, manifest: Descriptor, data: bytes) -> None:
-        raise NotImplementedError
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]

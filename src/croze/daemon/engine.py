@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.attest.builder_facts import read_facts
 from croze.daemon import workers
@@ -50,7 +51,7 @@ from croze.registry.client import Registry as RegistryClient
 from croze.registry.hosts import RegistryConfig
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
-from croze.remotecache.mounts.services import MountServices
+from croze.remotecache.mounts.services import MountServices, sweep_spools
 from croze.remotecache.objects.opened import KINDS as OBJECT_KINDS
 from croze.remotecache.objects.opened import ObjectCaches
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
@@ -176,7 +177,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             export_services=_export_services(content, pool),
             cache_services=_cache_services(content, results),
             importer=importer,
-            mount_services=_mount_services(settings, content, services),
+            mount_services=await _mount_services(settings, content, services),
             gc=gc,
             worker=worker,
             recorder=recorder,
@@ -355,11 +356,12 @@ def _cache_services(content: _Content, results: RefResults) -> CacheServices:
     )
 
 
-def _mount_services(settings: Settings, content: _Content, ops: OpServices) -> MountServices:
+async def _mount_services(settings: Settings, content: _Content, ops: OpServices) -> MountServices:
     async def base_digest(ref: ImmutableRef) -> str:
         (found,) = await ops.contents.of(ref, [Query()], ())
         return found
 
+    await in_thread(sweep_spools, ops.scratch_dir)
     disk_bytes = shutil.disk_usage(settings.root).total
     return MountServices(
         refs=content.store.refs,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from croze.aio.parallel import all_of
-from croze.errors import CrozeError
+from croze.errors import CrozeError, NotFound
 from croze.fs.bundle.memory import known_packs
 from croze.fs.bundle.write import Blob, Bundle, TooLarge, write_bundle
 from croze.image import manifest as manifests
@@ -143,13 +143,13 @@ class _Sending:
                 files=bundle.files,
                 used_at=candidate.used_at,
             )
-            new = [(PACK, pack) for pack in bundle.packs if pack.path]
-            blobs = [(INDEX, bundle.index), *new]
+            blobs = [(INDEX, bundle.index), *((PACK, pack) for pack in bundle.packs)]
+            # Those that are there, too: where blobs have a time to live they get a new one.
             await all_of(
-                self.target.write_blob(Descriptor(kind, b.digest, b.size), _at(Path(b.path)))
+                self.target.write_blob(Descriptor(kind, b.digest, b.size), _bytes_of(b))
                 for kind, b in blobs
             )
-        self._say(mount, sum(blob.size for _, blob in blobs))
+        self._say(mount, sum(blob.size for _, blob in blobs if blob.path))
         return mount
 
     async def _write(self, here: CacheMountInfo, spool: Path) -> Bundle | TooLarge | None:
@@ -186,12 +186,19 @@ class _Sending:
         return offer.mount
 
     async def _send_on_blob(self, offer: Offer, blob: Descriptor) -> int:
-        if await self.target.has_blob(blob):
-            return 0
+        """How many bytes had to be sent."""
         services, sessions = self.export.services, self.export.sessions
-        async with services.fetched(offer.fetcher, [blob], sessions) as paths:
-            await self.target.write_blob(blob, _at(paths[blob.digest]))
-        return blob.size
+        moved = 0
+        async with AsyncExitStack() as stack:
+
+            async def bring() -> Path:
+                nonlocal moved
+                fetched = services.fetched(offer.fetcher, [blob], sessions)
+                paths, moved = await stack.enter_async_context(fetched), blob.size
+                return paths[blob.digest]
+
+            await self.target.write_blob(blob, bring)
+        return moved
 
     def _left_out(self, id: str, size: int) -> None:
         self.progress.warn(
@@ -209,6 +216,16 @@ class _Sending:
 
 def _listed(blob: Blob) -> ListedBlob:
     return ListedBlob(blob.digest, blob.size)
+
+
+def _bytes_of(blob: Blob) -> Callable[[], Awaitable[Path]]:
+    if blob.path:
+        return _at(Path(blob.path))
+
+    async def bring() -> Path:
+        raise NotFound(f"pack {blob.digest} was there, and is not any more")
+
+    return bring
 
 
 def _at(path: Path) -> Callable[[], Awaitable[Path]]:

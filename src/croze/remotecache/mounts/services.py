@@ -13,7 +13,7 @@ from typing import Final
 from croze.aio.parallel import all_of
 from croze.aio.threads import in_thread
 from croze.errors import ResourceExhausted
-from croze.fs.remove import temporary_directory
+from croze.fs.remove import temporary_directory, try_remove_tree
 from croze.image.descriptor import Descriptor
 from croze.store.cachemount_contract import CacheMountStore
 from croze.store.contract import BlobFetcher, BlobStore, ImmutableRef, MutableRef, RefStore
@@ -24,6 +24,8 @@ MERGED: Final = "cache-dir-merged"
 REMEMBERED: Final = 16
 MEMORY: Final = "bundle"
 """Name of the side file, see `fs.bundle.memory`."""
+
+_SPOOL: Final = "mounts-"
 
 BaseDigest = Callable[[ImmutableRef], Awaitable[str]]
 """The digest of all that a ref holds, the same on every machine."""
@@ -96,8 +98,14 @@ class MountServices:
     @asynccontextmanager
     async def spool(self) -> AsyncIterator[Path]:
         """A directory for packs on their way."""
-        with temporary_directory("mounts-", self.scratch) as path:
+        with temporary_directory(_SPOOL, self.scratch) as path:
             yield Path(path)
+
+
+def sweep_spools(scratch: Path) -> None:
+    """At start: what a killed daemon left."""
+    for path in scratch.glob(f"{_SPOOL}*"):
+        try_remove_tree(path)
 
 
 def merged_into(ref: MutableRef) -> list[str]:
