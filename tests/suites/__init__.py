@@ -1,0 +1,1 @@
+"""BuildKit's own integration suites, with crozed where they look for `buildkitd`."""

@@ -1,0 +1,116 @@
+"""Run one of BuildKit's integration suites with crozed, and what fails with a real buildkitd, too.
+
+usage: python -m tests.suites BINARY [--sources DIR] [--run REGEX] [--peer BUILDKITD] [-j N]
+
+BINARY is what `go test -c ./frontend/dockerfile` (or `./client`) makes, DIR the package's folder.
+`buildctl` must be on the PATH. Prints what only crozed fails, and fails if there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.fs.remove import temporary_directory
+from tests.suites import mirror
+
+_RESULT = re.compile(r"^    --- (PASS|FAIL|SKIP): (\S+)", re.MULTILINE)
+_HIDDEN = re.compile(r"(containerd|ctr|dockerd|buildkit|buildctl|croze)")
+"""Daemons that the suites would run as well, if they found them."""
+_OCI = "/.*/worker=oci"
+
+
+@dataclass(frozen=True)
+class Suite:
+    binary: Path
+    sources: Path | None
+    folder: Path
+    at_once: int
+
+    def run(self, daemon: str, pattern: str, log: Path) -> Mapping[str, str]:
+        """What came of each test, by its name. `daemon`: a shell command's words."""
+        programs = self._programs(daemon)
+        env = {
+            "PATH": f"{programs}:{self.folder / 'path'}",
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder / "tmp"),
+            "BUILDKIT_REGISTRY_MIRROR_DIR": str(self.folder / "mirror"),
+            "GOMAXPROCS": str(self.at_once),
+        }
+        words = [str(self.binary), "-test.v", "-test.timeout=6h", f"-test.run={pattern}"]
+        with log.open("wb") as out:
+            command = ["nice", *words, f"-test.parallel={self.at_once}"]
+            subprocess.run(command, env=env, stdout=out, stderr=out, cwd=self.sources, check=False)
+        found = _RESULT.findall(log.read_text("utf-8", "replace"))
+        return {name: result for result, name in found if "/worker=containerd" not in name}
+
+    def _programs(self, daemon: str) -> Path:
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        program = folder / "buildkitd"
+        program.write_text(f'#!/bin/sh\nexec {daemon} "$@"\n')
+        program.chmod(0o755)
+        for name, target in (("registry", "docker-registry"), ("buildctl", "buildctl")):
+            found = shutil.which(target)
+            if found is None:
+                raise SystemExit(f"{target} is not on the PATH")
+            (folder / name).symlink_to(found)
+        return folder
+
+
+def _link_programs(folder: Path) -> None:
+    """Everything on the PATH but what would be tested besides."""
+    folder.mkdir()
+    for place in map(Path, os.environ["PATH"].split(":")):
+        for program in place.iterdir() if place.is_dir() else ():
+            link = folder / program.name
+            if not _HIDDEN.match(program.name) and not link.is_symlink():
+                link.symlink_to(program)
+
+
+def _failed(results: Mapping[str, str]) -> list[str]:
+    return sorted(name for name, result in results.items() if result == "FAIL")
+
+
+def _only(names: Iterable[str]) -> str:
+    """A pattern for the tests of these names."""
+    tests = "|".join(sorted({name.split("/")[1] for name in names}))
+    return f"/^({tests})$/worker=oci"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.suites", description=__doc__)
+    parser.add_argument("binary", type=Path)
+    parser.add_argument("--sources", type=Path)
+    parser.add_argument("--run", default=_OCI)
+    parser.add_argument("--peer", default="")
+    parser.add_argument("-j", type=int, default=2)
+    args = parser.parse_args()
+    with temporary_directory("croze-suites-") as name:
+        folder = Path(name)
+        (folder / "tmp").mkdir()
+        _link_programs(folder / "path")
+        mirror.fill(folder / "mirror")
+        suite = Suite(args.binary.resolve(), args.sources, folder, args.j)
+        log = Path(f"{args.binary.name}.log")
+        results = suite.run(f"{sys.executable} -m croze.daemon", args.run, log)
+        failed = _failed(results)
+        print(dict(Counter(results.values())), f"(see {log})")
+        if failed and args.peer:
+            peers = suite.run(args.peer, _only(failed), log.with_suffix(".peer.log"))
+            failed = [name for name in failed if peers.get(name) != "FAIL"]
+    for name in failed:
+        print("failed:", name)
+    return 1 if failed or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
