@@ -104,11 +104,10 @@ def test_a_removed_record_is_gone(built: Sandbox) -> None:
     assert buildx(built, "history", "ls", "--format", "{{.Ref}}").stdout.strip() == ""
 
 
-def test_what_is_not_there_says_so(sandbox: Sandbox) -> None:
-    for command in ("export", "import", "open", "trace"):
-        refused = croze(sandbox, "history", command)
-        assert refused.code == 1
-        assert f"croze history {command}: " in refused.stderr
+def test_without_records_all_say_so(sandbox: Sandbox) -> None:
+    sandbox.buildx(SUITE, "ls")
+    for command in ("export", "open"):
+        assert said(croze(sandbox, "history", command)) == said(buildx(sandbox, "history", command))
 
 
 def test_a_build_is_remembered_by_where_it_was_made(sandbox: Sandbox) -> None:

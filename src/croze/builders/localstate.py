@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from croze.builders.files import BuilderFiles
+from croze.errors import InvalidRequest
 from croze.files.settings import read_settings
 from croze.image import gojson
 
@@ -29,6 +30,32 @@ class LocalState(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tru
     local_path: str = ""
     dockerfile_path: str = ""
     group_ref: str = ""
+
+
+class Group(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+    """Builds of one Bake call: what was asked for, and their ids."""
+
+    targets: tuple[str, ...] = ()
+    refs: tuple[str, ...] | None = None
+
+
+def save_group(files: BuilderFiles, ref: str, group: Group) -> None:
+    """Written whole."""
+    targets = gojson.marshal(list(group.targets))
+    members = {"Targets": targets} if group.targets else {}
+    members["Refs"] = gojson.marshal(group.refs)
+    inner = b",".join(b'"%s":%s' % (key.encode(), data) for key, data in members.items())
+    files.make_directory(f"refs/{GROUPS}")
+    files.write(f"refs/{GROUPS}/{ref}", b"{%s}" % inner)
+
+
+def read_group(directory: Path, ref: str) -> Group:
+    """Raises `OSError` if it is not there, and `InvalidRequest` for a file of something else."""
+    path = directory / "refs" / GROUPS / ref
+    try:
+        return msgspec.json.decode(read_settings(path), type=Group)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"{path}: {error}") from None
 
 
 def save(files: BuilderFiles, builder: str, node: str, ref: str, state: LocalState) -> None:

@@ -18,7 +18,7 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 PATH = "/images/load?quiet=1"
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("localhost")
         self._path = path
@@ -31,7 +31,7 @@ class _UnixConnection(http.client.HTTPConnection):
 def _connection(host: str) -> http.client.HTTPConnection:
     parts = urlsplit(host)
     if parts.scheme == "unix":
-        return _UnixConnection(parts.path)
+        return UnixConnection(parts.path)
     if parts.scheme in ("tcp", "http"):
         return http.client.HTTPConnection(parts.netloc)
     raise InvalidRequest(f"can't load images into a Docker engine at {host}")

@@ -125,6 +125,13 @@ async def delete(channel: grpc.aio.Channel, ref: str) -> None:
         await ControlStub(channel).UpdateBuildHistory(request)
 
 
+async def finalize(channel: grpc.aio.Channel, ref: str) -> None:
+    """Have the record made as complete as it gets: with its trace."""
+    with translated():
+        request = control_pb2.UpdateBuildHistoryRequest(Ref=ref, Finalize=True)
+        await ControlStub(channel).UpdateBuildHistory(request)
+
+
 async def status(channel: grpc.aio.Channel, ref: str) -> AsyncIterator[control_pb2.StatusResponse]:
     """All that a build said, and what it says from now on if it runs."""
     with translated():

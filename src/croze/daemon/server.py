@@ -21,6 +21,7 @@ from croze.api import (
     control_pb2_grpc,
     engine_pb2_grpc,
     gateway_pb2_grpc,
+    history_pb2_grpc,
     why_pb2_grpc,
 )
 from croze.daemon.builds_service import BuildsService
@@ -29,6 +30,7 @@ from croze.daemon.content_service import ContentService
 from croze.daemon.control import ControlService
 from croze.daemon.docker_api import docker_api
 from croze.daemon.engine import Engine, running
+from croze.daemon.history_service import HistoryService
 from croze.daemon.images_service import EngineService
 from croze.daemon.inner import inner_port
 from croze.daemon.listen import listening
@@ -160,6 +162,7 @@ def make_server(engine: Engine) -> Server:
     content_pb2_grpc.add_ContentServicer_to_server(ContentService(engine.store.blobs), server)
     server.add_generic_rpc_handlers((trace_handler(engine.telemetry.traces),))
     engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
+    history_pb2_grpc.add_HistoryServicer_to_server(HistoryService(engine), server)
     builds_pb2_grpc.add_BuildsServicer_to_server(BuildsService(engine), server)
     why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
     cachemounts_pb2_grpc.add_CacheMountsServicer_to_server(CacheMountsService(engine), server)

@@ -17,7 +17,7 @@ from typing import Self
 from croze.api import control_pb2
 from croze.errors import CrozeError
 from croze.history import filters, logs
-from croze.history.records import Records
+from croze.history.records import Records, descriptors
 from croze.store.open import Store
 
 log = logging.getLogger(__name__)
@@ -133,6 +133,19 @@ class BuildHistory:
         record.Generation += 1
         self.records.put(record)
         self._send(Event(type=control_pb2.COMPLETE, record=record))
+
+    async def add(self, record: Record) -> bool:
+        """Take a finished record in, for good, with all blobs that it names, which must be there;
+        False if there is one of that ref. Raises `NotFound` for blobs that are not there."""
+        await self.settled()
+        if record.Ref in self._active or self._find(record.Ref) is not None:
+            return False
+        for descriptor in descriptors(record):
+            self.store.blobs.size(descriptor.digest)
+        record.pinned = True
+        self.records.put(record)
+        self._send(Event(type=control_pb2.COMPLETE, record=record))
+        return True
 
     async def delete(self, ref: str) -> None:
         """Forget a build; its blobs go with the next collection. Raises `CrozeError` for an

@@ -1,27 +1,74 @@
-"""The record that a reference means, on whichever node has it."""
+"""The records that a reference means, on whichever nodes have them.
+
+Source: docker/buildx `commands/history/utils.go` (queryRecords).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from croze.cli.nodes import Node
 from croze.client import history
-from croze.errors import NotFound
+from croze.errors import InvalidRequest, NotFound
 
 
-async def found(nodes: Sequence[Node], ref: str) -> tuple[history.Record, Node, float]:
-    """The newest of the nodes' answers, its node, and that node's clock. `ref` may be whole
-    (`builder/node/id`). Raises `NotFound`."""
-    candidates: list[tuple[history.Record, Node, float]] = []
+@dataclass(frozen=True)
+class Found:
+    """A record, its node, and that node's clock."""
+
+    record: history.Record
+    node: Node
+    now_s: float
+
+    @property
+    def full_ref(self) -> str:
+        return self.node.full_ref(self.record.Ref)
+
+
+async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -> list[Found]:
+    """What the nodes have, the newest first: of a reference, which may be whole
+    (`builder/node/id`); `^2`, the last but two of all; or everything.
+
+    Raises `NotFound` and `InvalidRequest`.
+    """
+    offset = _offset(ref)
+    found: list[Found] = []
     missing: NotFound | None = None
     for node in nodes:
-        name = ref.removeprefix(node.full_ref(""))
+        name = "" if offset is not None else ref.removeprefix(node.full_ref(""))
         try:
-            record, now_s = await history.one(node.client.channel, name)
+            listed = await history.records(node.client.channel, name, completed=completed)
         except NotFound as error:
             missing = error
         else:
-            candidates.append((record, node, now_s))
-    if candidates:
-        return max(candidates, key=lambda found: history.created_s(found[0]))
-    raise missing or NotFound("no records found")
+            found += [Found(record, node, listed.now_s) for record in listed.records]
+    if missing is not None and not found:
+        raise missing
+    found.sort(key=lambda one: history.created_s(one.record), reverse=True)
+    if offset is None:
+        return found
+    if offset > len(found):
+        raise NotFound(f"no completed build found with offset {offset - len(found)}")
+    return found[max(offset, 0) :][:1]
+
+
+async def found(
+    nodes: Sequence[Node], ref: str, *, completed: bool = False
+) -> tuple[history.Record, Node, float]:
+    """The newest of what a reference means. Raises `NotFound` and `InvalidRequest`."""
+    known = await queried(nodes, ref, completed=completed)
+    if not known:
+        raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
+    return known[0].record, known[0].node, known[0].now_s
+
+
+def _offset(ref: str) -> int | None:
+    if not ref.startswith("^"):
+        return None
+    try:
+        return int(ref[1:])
+    except ValueError:
+        raise InvalidRequest(
+            f'invalid offset "{ref}": strconv.Atoi: parsing "{ref[1:]}": invalid syntax'
+        ) from None

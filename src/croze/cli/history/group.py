@@ -13,16 +13,14 @@ if TYPE_CHECKING:
     from croze.cli.common import Common
 
 COMMANDS = {
-    "inspect": "Inspect a build record",
-    "logs": "Print the logs of a build record",
-    "ls": "List build records",
-    "rm": "Remove build records",
-}
-ABSENT = {
-    "export": "writing records as .dockerbuild bundles is not there yet",
-    "import": "bundles are imported by Docker Desktop, which is not on this machine",
-    "open": "records are opened in Docker Desktop, which is not on this machine",
-    "trace": "a record's trace is not shown here yet; `docker buildx history trace` shows it",
+    "export": ("export", "Export build records into Docker Desktop bundle"),
+    "import": ("import_", "Import build records from bundles"),
+    "inspect": ("inspect", "Inspect a build record"),
+    "logs": ("logs", "Print the logs of a build record"),
+    "ls": ("ls", "List build records"),
+    "open": ("open", "Open a build record in Docker Desktop"),
+    "rm": ("rm", "Remove build records"),
+    "trace": ("trace", "Show the OpenTelemetry trace of a build record"),
 }
 HELP = """\
 Usage:  croze history COMMAND
@@ -44,14 +42,10 @@ class Command(Protocol):
 def run(argv: Sequence[str], common: Common) -> int:
     words = take_common(argv, common, "croze history")
     if not words or words[0] in ("-h", "--help", "help"):
-        rows = (f"  {name:<10} {about}" for name, about in COMMANDS.items())
+        rows = (f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items())
         print(HELP.format(commands="\n".join(rows)))
         return 0
-    if words[0] in ABSENT:
-        from croze.errors import Unsupported
-
-        raise Unsupported(f"croze history {words[0]}: {ABSENT[words[0]]}")
     if words[0] not in COMMANDS:
         raise UsageError(f"unknown command: croze history {words[0]}", "croze history")
-    command: Command = importlib.import_module(f"croze.cli.history.{words[0]}")
+    command: Command = importlib.import_module(f"croze.cli.history.{COMMANDS[words[0]][0]}")
     return command.run(words[1:], common)

@@ -1,0 +1,130 @@
+"""`croze history export`: build records into a bundle (`.dockerbuild`)."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from croze.builders.localstate import LocalState, read_group
+from croze.cli.flags import Flags
+from croze.cli.history.find import Found, queried
+from croze.cli.nodes import Node, connected
+from croze.client import history
+from croze.client.bundles.record import Group, Remembered, State
+from croze.client.bundles.write import Exported, write
+from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
+from croze.files.docker_config import buildx_dir
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze history export"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    about = "Export build records into Docker Desktop bundle"
+    flags = Flags(COMMAND, about, "[OPTIONS] [REF...]")
+    flags.switch("--all", help="Export all build records for the builder")
+    flags.switch("--finalize", help="Ensure build records are finalized before exporting")
+    flags.text("-o", "--output", help="Output file path")
+    flags.add_argument("refs", metavar="REF", nargs="*")
+    read = flags.read(argv, common)
+    if read.all and read.refs:
+        raise InvalidRequest("cannot specify refs when using --all")
+    asyncio.run(_export(common, read.refs, read.output, everything=read.all, whole=read.finalize))
+    return 0
+
+
+async def _export(
+    common: Common, refs: Sequence[str], output: str, *, everything: bool, whole: bool
+) -> None:
+    async with connected(common) as nodes:
+        wanted = [one for ref in refs or [""] for one in await _wanted(nodes, ref, everything)]
+        if whole:
+            wanted = await _finalized(wanted)
+        exported = [await _exported(one) for one in wanted]
+        with _opened(output) as out:
+            await write(exported, out)
+
+
+async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[Found]:
+    found = await queried(nodes, ref, completed=True)
+    if not found:
+        raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
+    if everything or ref:
+        return found
+    latest = found[0].record.Ref
+    count = next((i for i, one in enumerate(found) if one.record.Ref != latest), len(found))
+    return found[:count]
+
+
+async def _finalized(wanted: Sequence[Found]) -> list[Found]:
+    """With the traces that their daemons were still waiting for."""
+    done: list[Found] = []
+    for one in wanted:
+        if not one.record.HasField("trace"):
+            await history.finalize(one.node.client.channel, one.record.Ref)
+            done += await queried([one.node], one.record.Ref, completed=True)
+        else:
+            done.append(one)
+    return done
+
+
+async def _exported(one: Found) -> Exported:
+    state = one.node.local_state(one.record.Ref)
+    known = Remembered(
+        await _platform(one.node), _state(state), _group(state.group_ref if state else "")
+    )
+    return Exported(one.node.client.channel, one.record, known)
+
+
+async def _platform(node: Node) -> str:
+    """The first that the node has: buildx writes what it does not ask daemons for as nothing."""
+    for platform in node.fixed:
+        return platforms.format_all(platforms.normalize(platform))
+    for worker in await node.client.workers():
+        for p in worker.platforms:
+            found = Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
+            return platforms.format_all(platforms.normalize(found))
+    return ""
+
+
+def _state(state: LocalState | None) -> State | None:
+    if state is None:
+        return None
+    group = {"GroupRef": state.group_ref} if state.group_ref else {}
+    return State(state.target, state.local_path, state.dockerfile_path, **group)
+
+
+def _group(ref: str) -> Group | None:
+    if not ref:
+        return None
+    try:
+        found = read_group(buildx_dir(), ref)
+    except OSError as error:
+        raise CrozeError(os_message(error)) from None
+    targets = {"Targets": list(found.targets)} if found.targets else {}
+    return Group(Refs=None if found.refs is None else list(found.refs), **targets)
+
+
+@contextmanager
+def _opened(output: str) -> Iterator[BinaryIO]:
+    if output:
+        try:
+            file = open(output, "wb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise CrozeError(
+                f'failed to create output file "{output}": {os_message(error)}'
+            ) from None
+        with file:
+            yield file
+        return
+    if sys.stdout.isatty():
+        raise InvalidRequest("refusing to write to console, use --output to specify a file")
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()

@@ -1,0 +1,33 @@
+"""`croze history open`: a build's page in Docker Desktop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import Flags, UsageError
+from croze.cli.history.desktop import build_url, open_url
+from croze.cli.history.find import found
+from croze.cli.nodes import connected
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+COMMAND = "croze history open"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    flags = Flags(COMMAND, "Open a build record in Docker Desktop", "[OPTIONS] [REF]")
+    flags.add_argument("ref", metavar="REF", nargs="*")
+    read = flags.read(argv, common)
+    if len(read.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
+    open_url(build_url(asyncio.run(_full_ref(common, read.ref[0] if read.ref else ""))))
+    return 0
+
+
+async def _full_ref(common: Common, ref: str) -> str:
+    async with connected(common) as nodes:
+        record, node, _ = await found(nodes, ref)
+        return node.full_ref(record.Ref)

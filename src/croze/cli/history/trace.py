@@ -1,0 +1,92 @@
+"""`croze history trace`: when a build did what, for other tools or in a browser.
+
+Written elsewhere than to a terminal, it is the JSON that Jaeger's interface takes, as buildx writes
+it. On a terminal, and to compare two builds, buildx serves Jaeger's own interface; here the pages
+are our own, without scripts, and the JSON is beside them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import Flags, UsageError
+from croze.cli.history.find import found
+from croze.cli.nodes import Node, connected
+from croze.client import history
+from croze.client.bundles import jaeger, spans
+from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.image import gojson
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+    from croze.cli.history.trace_page import Trace
+
+COMMAND = "croze history trace"
+ADDRESS = "127.0.0.1:0"
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    about = "Show the OpenTelemetry trace of a build record"
+    flags = Flags(COMMAND, about, "[OPTIONS] [REF]")
+    flags.text("--addr", help="Address to bind the UI server", default=ADDRESS)
+    flags.text("--compare", help="Compare with another build record")
+    flags.add_argument("ref", metavar="REF", nargs="*")
+    read = flags.read(argv, common)
+    if len(read.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
+    ref = read.ref[0] if read.ref else ""
+    if sys.stdout.isatty() or read.compare:
+        return _serve(common, ref, read.compare, read.addr)
+    trace = jaeger.trace(asyncio.run(_load(common, ref)))
+    text = gojson.marshal_indent_as_is({"data": [trace]})
+    sys.stdout.buffer.write(text + b"\n\n")
+    return 0
+
+
+def _serve(common: Common, ref: str, compare: str, address: str) -> int:
+    from croze.cli.build import interrupt_on_sigterm
+    from croze.cli.history.trace_page import Trace
+    from croze.cli.history.trace_server import serve
+
+    async def work() -> None:
+        traces: list[Trace] = [Trace.of(await _load(common, ref))]
+        if compare:
+            try:
+                traces.insert(0, Trace.of(await _load(common, compare)))
+            except CrozeError as error:
+                raise error.wrap(f"failed to load trace for {compare}") from None
+        await serve(traces, address)
+
+    interrupt_on_sigterm()
+    try:
+        asyncio.run(work())
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+async def _load(common: Common, ref: str) -> list[spans.Span]:
+    async with connected(common) as nodes:
+        record, node, _ = await found(nodes, ref, completed=True)
+        if not record.HasField("trace"):
+            record = await _finalized(node, record.Ref)
+        channel = node.client.channel
+        data = b"".join([part async for part in history.blob(channel, record.trace.digest)])
+    read = spans.parse(data)
+    if not read:
+        raise InvalidRequest("no trace data")
+    return read
+
+
+async def _finalized(node: Node, ref: str) -> history.Record:
+    """With the trace, which its daemon may still have been waiting for."""
+    await history.finalize(node.client.channel, ref)
+    listed = await history.records(node.client.channel, ref, completed=True)
+    if not listed.records:
+        raise NotFound(f'build record "{ref}" was deleted')
+    if not listed.records[0].HasField("trace"):
+        raise NotFound(f'build record "{ref}" is missing a trace')
+    return listed.records[0]

@@ -1,0 +1,68 @@
+"""Pages of traces on an address of this machine's, until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from croze.aio.threads import in_thread
+from croze.cli.history.desktop import open_url
+from croze.cli.history.trace_page import Trace, comparison, page
+from croze.errors import CrozeError, InvalidRequest, os_message
+from croze.image import gojson
+
+_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+
+
+async def serve(traces: Sequence[Trace], address: str) -> None:
+    """One trace, or two to compare. Says where, and opens a browser if there is one."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise InvalidRequest(f"listen tcp: address {address}: missing port in address")
+    path = "/trace/" + "...".join(trace.id for trace in traces)
+    runner = web.AppRunner(_application(traces, path), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host.strip("[]") or None, int(port))
+        await site.start()
+        url = f"http://{_listening(runner)}{path}"
+        print(f"Trace available at {url}", file=sys.stderr, flush=True)
+        with contextlib.suppress(CrozeError):
+            await in_thread(open_url, url)
+        await asyncio.Event().wait()
+    except OSError as error:
+        raise CrozeError(f"listen tcp {address}: {os_message(error)}") from None
+    finally:
+        await runner.cleanup()
+
+
+def _listening(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _application(traces: Sequence[Trace], path: str) -> web.Application:
+    pages = {f"/trace/{trace.id}": page(trace) for trace in traces}
+    if len(traces) == 2:
+        pages[path] = comparison(*traces)
+    data = {f"/api/traces/{trace.id}": trace.json for trace in traces}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == "/":
+            raise web.HTTPFound(path)
+        if request.path in pages:
+            return web.Response(
+                text=pages[request.path], content_type="text/html", headers=_HEADERS
+            )
+        if request.path in data:
+            body = gojson.marshal_indent_as_is({"data": [data[request.path]]})
+            return web.Response(body=body, content_type="application/json")
+        raise web.HTTPNotFound
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    return application

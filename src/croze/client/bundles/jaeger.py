@@ -1,0 +1,123 @@
+"""A trace as Jaeger's interface takes it. Source: docker/buildx `util/otelutil/jaeger`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from croze.client.bundles.spans import Attribute, Span
+from croze.errors import InvalidRequest
+
+Json = dict[str, object]
+_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+_INTERNAL = 1
+_TYPES = {"STRING": "string", "INT64": "int64", "BOOL": "bool", "FLOAT64": "float64"}
+
+
+def trace(spans: Sequence[Span]) -> Json:
+    """Raises `InvalidRequest` for a trace without spans."""
+    if not spans:
+        raise InvalidRequest("no trace data")
+    return {
+        "traceID": spans[0].SpanContext.TraceID,
+        "spans": [_span(one, f"p{at}") for at, one in enumerate(spans)],
+        "processes": _sorted({f"p{at}": _process(one) for at, one in enumerate(spans)}),
+        "warnings": None,
+    }
+
+
+def _sorted(members: Json) -> Json:
+    return {key: members[key] for key in sorted(members)}
+
+
+def _span(span: Span, process: str) -> Json:
+    start_ns, end_ns = nanoseconds(span.StartTime), nanoseconds(span.EndTime)
+    found: Json = {
+        "traceID": span.SpanContext.TraceID,
+        "spanID": span.SpanContext.SpanID,
+        "flags": int(span.SpanContext.TraceFlags == "01"),
+        "operationName": span.Name,
+        "references": _references(span),
+        "startTime": start_ns // 1000,
+        "duration": (end_ns - start_ns) // 1000,
+        "tags": _tags(span),
+        "logs": _logs(span) or None,
+        "processID": process,
+        "warnings": None,
+    }
+    if not found["flags"]:
+        del found["flags"]
+    return found
+
+
+def _references(span: Span) -> list[Json]:
+    found = [("FOLLOWS_FROM", link.SpanContext) for link in span.Links or ()]
+    found.append(("CHILD_OF", span.Parent))
+    return [
+        {"refType": kind, "traceID": context.TraceID, "spanID": context.SpanID}
+        for kind, context in found
+    ]
+
+
+def _tags(span: Span) -> list[Json]:
+    found = [_tag(one) for one in span.Attributes or ()]
+    library = span.InstrumentationLibrary
+    if library.Name:
+        found.append(_text("otel.library.name", library.Name))
+        if library.Version:
+            found.append(_text("otel.library.version", library.Version))
+    if span.SpanKind != _INTERNAL:
+        kind = span.SpanKind if 0 <= span.SpanKind < len(_KINDS) else 0
+        found.append(_text("span.kind", _KINDS[kind]))
+    if span.Status.Code in (2, "Ok"):
+        found.append(_text("otel.status_code", "OK"))
+    if span.Status.failed:
+        found.append({"key": "error", "type": "bool", "value": True})
+        found.append(_text("otel.status_code", "ERROR"))
+    if span.Status.Code not in (0, "Unset") and span.Status.Description:
+        found.append(_text("otel.status_description", span.Status.Description))
+    return found
+
+
+def _logs(span: Span) -> list[Json]:
+    found: list[Json] = []
+    for event in span.Events or ():
+        fields = [_text("event", event.Name)] if event.Name else []
+        fields += [_tag(one) for one in event.Attributes or ()]
+        if event.DroppedAttributeCount:
+            count = event.DroppedAttributeCount
+            key = "otel.event.dropped_attributes_count"
+            fields.append({"key": key, "type": "int64", "value": count})
+        found.append({"timestamp": nanoseconds(event.Time) // 1000, "fields": fields})
+    return found
+
+
+def _process(span: Span) -> Json:
+    tags = [_tag(one) for one in sorted(span.Resource or (), key=lambda one: one.Key)]
+    name = next((tag["value"] for tag in tags if tag["key"] == "service.name"), "")
+    rest = [tag for tag in tags if tag["key"] != "service.name"]
+    return {"serviceName": name, "tags": rest or None}
+
+
+def _tag(one: Attribute) -> Json:
+    kind, value = one.Value.Type, one.Value.Value
+    if kind in _TYPES:
+        return {"key": one.Key, "type": _TYPES[kind], "value": value}
+    return _text(one.Key, json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _text(key: str, value: str) -> Json:
+    return {"key": key, "type": "string", "value": value}
+
+
+def nanoseconds(text: str) -> int:
+    """Since the epoch, of RFC 3339. Raises `InvalidRequest`."""
+    head, dot, tail = text.partition(".")
+    digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+    zone = tail[len(digits) :]
+    try:
+        seconds = datetime.fromisoformat((head + zone if dot else head).replace("Z", "+00:00"))
+        return int(seconds.timestamp()) * 10**9 + int(f"{digits[:9]:0<9}" if dot else 0)
+    except ValueError:
+        raise InvalidRequest(f"{text} is no time (RFC 3339)") from None

@@ -1,0 +1,82 @@
+"""Bundles handed over: to a `crozed`, part by part, or to Docker Desktop as they are.
+
+Source of the latter: docker/buildx `commands/history/import.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import grpc.aio
+import msgspec
+
+from croze.aio.threads import in_thread
+from croze.api import history_pb2
+from croze.api.history_pb2_grpc import HistoryStub
+from croze.client.bundles.read import Bundle, Imported
+from croze.client.docker import UnixConnection
+from croze.errors import CrozeError, Unsupported
+from croze.grpc_errors import translated
+
+_CHUNK_BYTES = 1 << 20
+
+
+async def import_records(
+    channel: grpc.aio.Channel, bundle: Bundle, records: Sequence[Imported]
+) -> list[str]:
+    """The records' refs, those that were there already among them. Raises `Unsupported` from a
+    daemon of another kind."""
+    try:
+        with translated():
+            answer = await HistoryStub(channel).Import(_parts(bundle, records))
+    except Unsupported:
+        raise Unsupported(
+            "failed to send request, check if Docker Desktop is running: it is not on this "
+            "machine, and the builder's daemon, which is no crozed, takes no records"
+        ) from None
+    return list(answer.refs)
+
+
+async def _parts(
+    bundle: Bundle, records: Sequence[Imported]
+) -> AsyncIterator[history_pb2.ImportRequest]:
+    sent: set[str] = set()
+    for one in records:
+        for blob in one.blobs:
+            if blob.digest in sent:
+                continue
+            sent.add(blob.digest)
+            head = history_pb2.Blob(digest=blob.digest, size=blob.size)
+            yield history_pb2.ImportRequest(blob=head)
+            with bundle.open(blob.digest) as file:
+                while data := await in_thread(file.read, _CHUNK_BYTES):
+                    yield history_pb2.ImportRequest(data=data)
+        yield history_pb2.ImportRequest(record=one.record)
+
+
+def upload(socket: Path, source: BinaryIO) -> list[str]:
+    """The refs that Docker Desktop gives the records. Blocks. Raises `CrozeError`."""
+    connection = UnixConnection(str(socket))
+    try:
+        connection.request("POST", "/upload", body=_chunks(source))
+        answer = connection.getresponse()
+        body = answer.read()
+    except OSError as error:
+        raise CrozeError(
+            f"failed to send request, check if Docker Desktop is running: {error}"
+        ) from None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise CrozeError(f"failed to import build: {body.decode(errors='replace')}")
+    try:
+        return msgspec.json.decode(body, type=list[str])
+    except msgspec.MsgspecError as error:
+        raise CrozeError(f"failed to decode response: {error}") from None
+
+
+def _chunks(source: BinaryIO) -> Iterator[bytes]:
+    while data := source.read(_CHUNK_BYTES):
+        yield data
