@@ -39,16 +39,6 @@ class Group(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     refs: tuple[str, ...] | None = None
 
 
-def save_group(files: BuilderFiles, ref: str, group: Group) -> None:
-    """Written whole."""
-    targets = gojson.marshal(list(group.targets))
-    members = {"Targets": targets} if group.targets else {}
-    members["Refs"] = gojson.marshal(group.refs)
-    inner = b",".join(b'"%s":%s' % (key.encode(), data) for key, data in members.items())
-    files.make_directory(f"refs/{GROUPS}")
-    files.write(f"refs/{GROUPS}/{ref}", b"{%s}" % inner)
-
-
 def read_group(directory: Path, ref: str) -> Group:
     """Raises `OSError` if it is not there, and `InvalidRequest` for a file of something else."""
     path = directory / "refs" / GROUPS / ref

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from croze.aio.threads import abandonable, in_thread
 from croze.builders.files import BuilderFiles
-from croze.builders.localstate import Group, LocalState, save, save_group
+from croze.builders.localstate import LocalState, save, save_group
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.desktop import build_url, open_url, socket_path
 from croze.cli.nodes import Node, connected
@@ -87,8 +87,7 @@ def _remember(node: Node, one: Imported) -> None:
     group_ref = group_ref if group is not None and group_ref.isalnum() else ""
     if group is not None and group_ref:
         targets = group.Targets if isinstance(group.Targets, list) else []
-        refs = None if group.Refs is None else tuple(group.Refs)
-        save_group(files, group_ref, Group(tuple(targets), refs))
+        save_group(files, group_ref, targets, group.Refs or ())
     its_state = LocalState(state.Target, state.LocalPath, state.DockerfilePath, group_ref)
     save(files, node.builder, node.name, ref, its_state)
 
