@@ -10,17 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from croze.aio.threads import abandonable, in_thread
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save, save_group
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.desktop import build_url, open_url, socket_path
 from croze.cli.nodes import Node, connected
-from croze.client.bundles.read import Bundle, Imported
-from croze.client.bundles.upload import import_records, upload
+from croze.client.bundles.read import Imported
+from croze.client.bundles.upload import import_bundle, upload
 from croze.errors import CrozeError, InvalidRequest, os_message
 from croze.files.docker_config import buildx_dir
-from croze.fs.remove import temporary_directory
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -62,18 +60,12 @@ async def _to_daemon(common: Common, names: Sequence[str]) -> list[str]:
     refs: list[str] = []
     async with connected(common) as nodes:
         for name in names:
-            with temporary_directory(prefix="croze-bundle-") as folder, _opened(name) as source:
-                refs += await _take_in(nodes[0], source, Path(folder))
+            with _opened(name) as source:
+                records = await import_bundle(nodes[0].client.channel, source)
+            for one in records:
+                _remember(nodes[0], one)
+                refs.append(nodes[0].full_ref(one.record.Ref))
     return refs
-
-
-async def _take_in(node: Node, source: BinaryIO, folder: Path) -> list[str]:
-    bundle = await abandonable(lambda: Bundle(source, folder))
-    records = await in_thread(lambda: list(bundle.records()))
-    refs = await import_records(node.client.channel, bundle, records)
-    for one in records:
-        _remember(node, one)
-    return [node.full_ref(ref) for ref in refs]
 
 
 def _remember(node: Node, one: Imported) -> None:

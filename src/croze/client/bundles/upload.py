@@ -12,31 +12,37 @@ from typing import BinaryIO
 import grpc.aio
 import msgspec
 
-from croze.aio.threads import in_thread
+from croze.aio.threads import abandonable, in_thread
 from croze.api import history_pb2
 from croze.api.history_pb2_grpc import HistoryStub
 from croze.client.bundles.read import Bundle, Imported
 from croze.client.docker import UnixConnection
 from croze.errors import CrozeError, Unsupported
+from croze.fs.remove import temporary_directory
 from croze.grpc_errors import translated
 
 _CHUNK_BYTES = 1 << 20
 
 
-async def import_records(
-    channel: grpc.aio.Channel, bundle: Bundle, records: Sequence[Imported]
-) -> list[str]:
-    """The records' refs, those that were there already among them. Raises `Unsupported` from a
-    daemon of another kind."""
+async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[Imported]:
+    """The records, which the daemon has now, if it had not before. Raises `InvalidRequest` for what
+    is no bundle, and `Unsupported` from a daemon of another kind."""
+    with temporary_directory(prefix="croze-bundle-") as folder:
+        bundle = await abandonable(lambda: Bundle(source, Path(folder)))
+        records = await in_thread(lambda: list(bundle.records()))
+        await _send(channel, bundle, records)
+        return records
+
+
+async def _send(channel: grpc.aio.Channel, bundle: Bundle, records: Sequence[Imported]) -> None:
     try:
         with translated():
-            answer = await HistoryStub(channel).Import(_parts(bundle, records))
+            await HistoryStub(channel).Import(_parts(bundle, records))
     except Unsupported:
         raise Unsupported(
             "failed to send request, check if Docker Desktop is running: it is not on this "
             "machine, and the builder's daemon, which is no crozed, takes no records"
         ) from None
-    return list(answer.refs)
 
 
 async def _parts(
