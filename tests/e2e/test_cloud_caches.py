@@ -18,9 +18,14 @@ from tests.support.clouds import ACCOUNT, ACCOUNT_KEY, BUCKET, REGION, Moto
 
 UNIQUE = """FROM base AS build
 COPY one /
-RUN cat /one /proc/sys/kernel/random/uuid > /unique
+RUN --mount=type=cache,id=kept,target=/kept \
+  cat /one /proc/sys/kernel/random/uuid > /unique && cp /unique /kept
 FROM scratch
 COPY --from=build /unique /
+"""
+MOUNT = """FROM base
+ARG STEP
+RUN --mount=type=cache,id=kept,target=/kept ls /kept > /seen && touch /kept/$STEP
 """
 KINDS = ("s3", "azblob", "gha-1", "gha-2")
 
@@ -82,6 +87,19 @@ def test_what_was_written_is_found(
     assert cached(again.stderr) == set(STEPS)
 
 
+@pytest.mark.parametrize("kind", ["s3", "azblob", "gha-2"])
+def test_cache_mounts_travel_with_it(
+    desk: Sandbox, stores: Stores, busybox: Path, kind: str
+) -> None:
+    flag = f"{stores.flag(kind, f'mounts-{kind}')},mounts=kept"
+    made, out = desk.context("mount", {"Dockerfile": MOUNT}), desk.path / f"mount-{kind}"
+    for step, way in (("one", "--cache-to"), ("two", "--cache-from")):
+        desk.croze(*COLD)
+        flags = ["--build-arg", f"STEP={step}", "-o", str(out)]
+        desk.croze("build", *base(busybox), *flags, way, flag, made)
+    assert (out / "seen").read_text() == "one\n"
+
+
 @pytest.fixture(scope="module")
 def real(desk: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client | None]:
     """Debian's buildx on a real buildkitd, where there is one."""
@@ -112,5 +130,5 @@ def test_a_real_buildkit_and_ours_find_what_the_other_wrote(
 
     for writer in (True, False):
         flag = stores.flag(kind, f"exchanged-{writer}")
-        unique = build(writer, "--cache-to", f"{flag},mode=max")
+        unique = build(writer, "--cache-to", f"{flag},mode=max,mounts=*")
         assert build(not writer, "--cache-from", flag) == unique
