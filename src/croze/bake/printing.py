@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from croze.bake.definition.read import Definition
 from croze.bake.select import Selection
 from croze.bake.target import ATTRIBUTES, Group, Target
-from croze.image.gojson import marshal_indent
+from croze.image.gojson import marshal_indent_as_is
 
 _ESCAPED = ("annotations", "dockerfile-inline", "labels", "args", "extra-hosts")
 _ORDER = (
@@ -99,7 +99,8 @@ def plain_selection(selection: Selection) -> dict[str, object]:
 
 
 def as_json(plain: object) -> str:
-    return marshal_indent(plain).decode()
+    """As Go shows its structs: members in the order they stand in."""
+    return marshal_indent_as_is(plain).decode()
 
 
 def list_targets(definition: Definition) -> list[dict[str, object]]:

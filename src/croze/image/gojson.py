@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
 from croze.gotypes.strings import ESCAPED
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+_ENCODER_AS_IS = msgspec.json.Encoder()
 _ESCAPES = {
     b"<": b"\\u003c",
     b">": b"\\u003e",
@@ -25,11 +27,11 @@ _ESCAPES = {
 _SPECIAL = re.compile(b"|".join(re.escape(key) for key in _ESCAPES))
 
 
-def _encode(value: object) -> bytes:
+def _encode(value: object, order: Literal["deterministic"] | None = "deterministic") -> bytes:
     try:
-        return _ENCODER.encode(value)
+        return (_ENCODER if order else _ENCODER_AS_IS).encode(value)
     except UnicodeEncodeError:
-        plain = msgspec.to_builtins(value, order="deterministic")
+        plain = msgspec.to_builtins(value, order=order)
         text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
         return ESCAPED.sub(r"\\ufffd", text).encode()
 
@@ -51,7 +53,7 @@ def marshal_indent(value: object) -> bytes:
 def marshal_indent_as_is(value: object) -> bytes:
     """Like `marshal_indent`, with the members of dicts in the order they stand in: for a struct
     that has no class here."""
-    return _escape(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    return _escape(msgspec.json.format(_encode(value, order=None), indent=2))
 
 
 def marshal_raw(members: Mapping[str, bytes]) -> bytes:

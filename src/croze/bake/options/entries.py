@@ -39,7 +39,7 @@ class CacheEntry:
     attrs: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> Mapping[str, object]:
-        return {**self.attrs, "type": self.type}
+        return _by_name({**self.attrs, "type": self.type})
 
     def value(self) -> Value:
         return _texts({**self.attrs, "type": self.type})
@@ -52,7 +52,8 @@ class Output:
     dest: str = ""
 
     def plain(self) -> Mapping[str, object]:
-        return {**self.attrs, "type": self.type} | ({"dest": self.dest} if self.dest else {})
+        dest = {"dest": self.dest} if self.dest else {}
+        return _by_name({**self.attrs, "type": self.type, **dest})
 
     def value(self) -> Value:
         return _texts({**self.attrs, "type": self.type, "dest": self.dest})
@@ -68,7 +69,8 @@ class Attest:
     attrs: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> Mapping[str, object]:
-        return {**self.attrs, "type": self.type} | ({"disabled": True} if self.disabled else {})
+        disabled = {"disabled": True} if self.disabled else {}
+        return _by_name({**self.attrs, "type": self.type, **disabled})
 
     def value(self) -> Value:
         disabled = {"disabled": "true"} if self.disabled else {}
@@ -116,6 +118,10 @@ class Entry(Protocol):
 
 
 E = TypeVar("E", bound=Entry)
+
+
+def _by_name(pairs: Mapping[str, object]) -> dict[str, object]:
+    return dict(sorted(pairs.items()))
 
 
 def _texts(pairs: Mapping[str, str]) -> Value:
