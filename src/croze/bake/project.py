@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from croze.bake import paths
-from croze.bake.compose.project import ComposeError, is_compose, read_compose
 from croze.bake.definition.read import Definition, read_definition
 from croze.bake.errors import BakeError, with_excerpt
 from croze.bake.functions.library import standard_library
@@ -20,6 +20,7 @@ from croze.bake.world import File, Settings, World
 
 # A variable may need another one, and that one the next: as many levels as files have variables.
 _DEEPEST = 100_000
+_GARBAGE = 500_000
 
 
 def load_definition(files: Sequence[File], settings: Settings, world: World) -> Definition:
@@ -44,22 +45,33 @@ def _load(files: Sequence[File], settings: Settings, world: World, definition: D
     compose: list[File] = []
     bodies: list[AnyBody] = []
     for file in files:
-        try:
-            if is_compose(file, settings, world):
-                compose.append(file)
-                continue
-            problem = None
-        except ComposeError as error:
-            problem = error
-        bodies.append(_parse(file, problem))
+        found, problem = _is_compose(file, settings, world)
+        if found:
+            compose.append(file)
+        else:
+            bodies.append(_parse(file, problem))
     if compose:
+        from croze.bake.compose.project import read_compose
+
         read_compose(compose, settings, world, definition)
     if bodies:
         functions = standard_library(world)
         read_definition(bodies, settings, world.environment, functions, definition)
 
 
-def _parse(file: File, compose_problem: ComposeError | None) -> AnyBody:
+def _is_compose(file: File, settings: Settings, world: World) -> tuple[bool, Exception | None]:
+    """Whether it is a compose file, and what is wrong with it if it may be one."""
+    if file.name.lower().endswith((".json", ".hcl")):
+        return False, None
+    from croze.bake.compose.project import ComposeError, is_compose
+
+    try:
+        return is_compose(file, settings, world), None
+    except ComposeError as error:
+        return False, error
+
+
+def _parse(file: File, compose_problem: Exception | None) -> AnyBody:
     """A file in native syntax or JSON; without an ending it may be either."""
     text = file.data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     if file.name.endswith(".json"):
@@ -81,10 +93,13 @@ def _parse(file: File, compose_problem: ComposeError | None) -> AnyBody:
 
 @contextmanager
 def _deep_recursion() -> Iterator[None]:
-    """Let chains of references be longer than the interpreter expects calls to be deep."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, _DEEPEST))
+    """Let chains of references be longer than the interpreter expects calls to be deep. And let it
+    look for garbage less often: what evaluation leaves has no cycles, and most of it stays."""
+    depth, garbage = sys.getrecursionlimit(), gc.get_threshold()
+    sys.setrecursionlimit(max(depth, _DEEPEST))
+    gc.set_threshold(max(garbage[0], _GARBAGE))
     try:
         yield
     finally:
-        sys.setrecursionlimit(before)
+        gc.set_threshold(*garbage)
+        sys.setrecursionlimit(depth)

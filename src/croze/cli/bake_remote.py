@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -43,6 +42,8 @@ def read_remote(
     url: str, names: Sequence[str], there: Reach, progress: BakeProgress
 ) -> RemoteFiles:
     """The files of these names there, or those of the usual names that there are."""
+    import asyncio
+
     from croze.client.remote_files import read_remote_files
     from croze.progress.display import refreshing
 

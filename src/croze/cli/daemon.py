@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -172,6 +171,8 @@ def with_client(
 ) -> T:
     """Run `use` with a connected client. With a `timeout_s`, a daemon that has not answered by then
     is given up: raises `Unavailable`."""
+    import asyncio
+
     dial = dialler(common)
 
     async def connected() -> T:
@@ -184,6 +185,8 @@ def with_client(
 
 
 async def _answer(client: Client, timeout_s: float) -> None:
+    import asyncio
+
     from croze.errors import Unavailable, Unsupported
 
     try:

@@ -152,7 +152,7 @@ def main() -> int:
 
     environ = dict(os.environ)
     code = run(argv)
-    if may_be_warm and command_of(argv) == "build":
+    if may_be_warm and command_of(argv) in ("build", "bake"):
         start_warm(environ)
     return code
 

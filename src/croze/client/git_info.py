@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +71,8 @@ def _may_be_inside(folder: str) -> bool:
 
 def _work(folder: str) -> _Work | None:
     trouble = "current commit information was not captured by the build: %s"
+    import shutil
+
     if shutil.which("git") is None:
         if os.path.isdir(os.path.join(folder, ".git")):
             log.warning(trouble, "git was not found in the system")

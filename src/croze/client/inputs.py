@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import BinaryIO
 from croze.client.plan import LocalDir, SolvePlan
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.redact import redact
-from croze.fs.remove import try_remove_tree
 
 HEADER_BYTES = 1024
 
@@ -176,6 +173,10 @@ class _Loader:
             self.caps.add(f"moby.buildkit.frontend.gitquerystring{suffix}")
 
     def _temporary(self, prefix: str) -> Path:
+        import tempfile
+
+        from croze.fs.remove import try_remove_tree
+
         folder = tempfile.mkdtemp(prefix=prefix)
         self.plan.clean_up.append(lambda: try_remove_tree(folder))
         return Path(folder)
@@ -269,6 +270,8 @@ def is_archive(header: bytes) -> bool:
     """A tar, or something compressed that may hold one."""
     if header.startswith(_COMPRESSED):
         return True
+    import tarfile
+
     try:
         tarfile.TarInfo.frombuf(header[:512], "utf-8", "surrogateescape")
     except tarfile.HeaderError:

@@ -5,14 +5,12 @@ Rules and messages: buildx `commands/build.go`, `build/opt.go` (toSolveOpt). No 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from croze.aio.threads import abandonable
 from croze.client import (
     flags_cache,
     flags_image,
@@ -178,6 +176,10 @@ async def planned(options: BuildOptions, builder: Builder | None = None) -> Solv
     """`make_plan`; a cancellation need not wait for who writes to standard input."""
     if not inputs.reads_stdin(options.context, options.dockerfile):
         return make_plan(options, builder)
+    import asyncio
+
+    from croze.aio.threads import abandonable
+
     left = False
 
     def make() -> SolvePlan:

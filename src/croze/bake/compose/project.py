@@ -28,8 +28,6 @@ __all__ = ["ComposeError", "is_compose", "read_compose"]
 def is_compose(file: File, settings: Settings, world: World) -> bool:
     """Whether this is a compose file; ComposeError if it may have been one, but makes no sense."""
     name = file.name.lower()
-    if name.endswith((".json", ".hcl")):
-        return False
     environment = compose_environment(settings, world)
     try:
         # A file by itself need not be complete: another one may complete it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from croze.bake.definition.attributes import group_value, read_attribute, target_value
 from croze.bake.definition.matrix import check_name, name_of, scopes_of
@@ -15,7 +16,7 @@ from croze.bake.hcl.source import Diagnostic, HclError
 from croze.bake.hcl.syntax import Attr, Expression, Variable
 from croze.bake.target import ATTRIBUTES, Group, Target
 from croze.bake.values.types import MAP_OF_STRING
-from croze.bake.values.value import Value, map_value, object_value
+from croze.bake.values.value import Value, map_value
 
 _GROUP = Schema({"description": False, "targets": True})
 _TARGET = Schema(dict.fromkeys(ATTRIBUTES, False))
@@ -42,6 +43,8 @@ class Blocks(Resolver):
         self._by_name: dict[str, dict[str, list[AnyBlock]]] = {}
         self._contents: dict[AnyBlock, Content] = {}
         self._values: dict[str, dict[str, Value]] = {"target": {}, "group": {}}
+        self._weights = {"target": 1, "group": 1}
+        self._changed: dict[str, dict[str, Target | Group]] = {"target": {}, "group": {}}
         self._named: dict[AnyBlock, list[str]] = {}
 
     def set_names(self, named: Mapping[str, dict[str, list[AnyBlock]]]) -> None:
@@ -140,10 +143,22 @@ class Blocks(Resolver):
 
     def _publish(self, kind: str, instance: Instance) -> None:
         """Let expressions see the block as it is now."""
-        held = instance.held
-        shown = target_value(held, ATTRIBUTES) if isinstance(held, Target) else group_value(held)
-        self._values[kind][instance.name] = shown
-        self.variables[kind] = object_value(self._values[kind])
+        self._changed[kind][instance.name] = instance.held
+        self.variables.stale[kind] = partial(self._shown, kind)
+
+    def _shown(self, kind: str) -> Value:
+        """All blocks of a type as expressions see them, those anew that have changed."""
+        values = self._values[kind]
+        for name, held in self._changed[kind].items():
+            if isinstance(held, Target):
+                shown = target_value(held, ATTRIBUTES)
+            else:
+                shown = group_value(held)
+            before = values.get(name)
+            self._weights[kind] += shown.weight - (before.weight if before is not None else 0)
+            values[name] = shown
+        self._changed[kind].clear()
+        return Value("object", values, weight=self._weights[kind])
 
 
 def _empty(block: AnyBlock) -> Target | Group:

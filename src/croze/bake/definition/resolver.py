@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from croze.bake.definition.declarations import (
@@ -49,6 +49,20 @@ def _undefined(allowed: bool) -> Iterator[None]:
             raise
 
 
+class Variables(dict[str, Value]):
+    """Values by name. One that is `stale` is made anew when it is looked at."""
+
+    def __init__(self, known: Iterable[tuple[str, Value]]) -> None:
+        super().__init__(known)
+        self.stale: dict[str, Callable[[], Value]] = {}
+
+    def __getitem__(self, name: str) -> Value:
+        renew = self.stale.pop(name, None)
+        if renew is not None:
+            self[name] = renew()
+        return super().__getitem__(name)
+
+
 class Resolver:
     """The scope of all files, filled as names are needed."""
 
@@ -65,7 +79,7 @@ class Resolver:
         self.builtins = builtins
         self.outside = outside
         self.functions = dict(functions)
-        self.variables: dict[str, Value] = {name: string(text) for name, text in builtins.items()}
+        self.variables = Variables((name, string(text)) for name, text in builtins.items())
         self.scope = Scope(self.variables, self.functions)
         self._resolving: set[str] = set()
         self._defined: Mapping[str, object] = {**declared.variables, **builtins}

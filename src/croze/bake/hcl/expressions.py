@@ -49,7 +49,7 @@ class ExpressionParser(TraversalParser):
         return parsed
 
     def _parse_conditional(self) -> Expression:
-        start = self.peek().range
+        first = self.peek()
         mark = len(self.found)
         condition = self._parse_operators()
         if self.lost(mark) or self.peek().kind != "?":
@@ -70,14 +70,14 @@ class ExpressionParser(TraversalParser):
         when_false = self.parse_expression()
         if self.lost(mark):
             return condition
-        return Conditional(condition, when_true, when_false, start.to(when_false.range))
+        return Conditional(condition, when_true, when_false, first.range.to(when_false.range))
 
     def _parse_operators(self) -> Expression:
         """Operands and binary operators, all of them left-associative, with a stack of those that
         wait."""
         mark = len(self.found)
         operands = [self._parse_operand()]
-        if self.lost(mark):
+        if self.peek().kind not in _PRECEDENCE or self.lost(mark):
             return operands[0]
         waiting: list[str] = []
         while (operator := self.peek().kind) in _PRECEDENCE:

@@ -89,21 +89,24 @@ class _Lexer:
     def emit(self, kind: str, end: int) -> None:
         """Add the token that goes from here to `end` (only ASCII blanks lie before `here`)."""
         at = self.at
-        place = self.place
-        column = place.column + at + self.origin - place.offset
-        start = Pos(place.line, column, at + self.origin)
+        start = self.place
+        blanks = at + self.origin - start.offset
+        if blanks:
+            start = Pos(start.line, start.column + blanks, start.offset + blanks)
         piece = self.text[at:end]
-        line = place.line
-        if "\n" not in piece and piece.isascii():
+        line, column, offset = start
+        if piece.isascii() and "\n" not in piece:
             column += end - at
+        elif piece == "\n":
+            line, column = line + 1, 1
         else:
             for cluster in clusters(piece):
                 if cluster in ("\n", "\r\n"):
                     line, column = line + 1, 1
                 else:
                     column += 1
-        self.place = Pos(line, column, end + self.origin)
-        self.tokens.append(Token(kind, piece, self.filename, start, self.place))
+        self.place = place = Pos(line, column, offset + end - at)
+        self.tokens.append(Token(kind, piece, self.filename, start, place))
         self.at = end
 
     def plain(self) -> None:
@@ -121,7 +124,7 @@ class _Lexer:
         elif group == "symbol":
             self.symbol(match.group(), end)
         elif group == "ident":
-            self.emit(t.IDENT, _identifier_end(text, end))
+            self.emit(t.IDENT, end if text[end : end + 1].isascii() else _identifier_end(text, end))
         elif group == "number":
             self.emit(t.NUMBER, end)
         elif group == "newline":

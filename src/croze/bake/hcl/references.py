@@ -14,6 +14,7 @@ from croze.bake.hcl.syntax import (
     Expression,
     For,
     Join,
+    Literal,
     Lookup,
     Object,
     ObjectKey,
@@ -48,33 +49,25 @@ def _walk(root: Expression, local: frozenset[str], found: References) -> None:
     waiting: list[tuple[Expression, frozenset[str]]] = [(root, local)]
     while waiting:
         node, local = waiting.pop()
+        if isinstance(node, Literal):
+            continue
         if isinstance(node, Variable):
             if node.name not in local:
                 found.variables.append(node)
             continue
         if isinstance(node, Call):
             found.functions.append(node.name)
-        children = [(child, local | names) for child, names in _children(node)]
-        waiting.extend(reversed(children))
+        if isinstance(node, For):
+            names = local.union(name for name in (node.key_name, node.value_name) if name)
+            inner = (node.condition, node.value, node.key)
+            waiting.extend((part, names) for part in inner if part is not None)
+            waiting.append((node.collection, local))
+            continue
+        waiting.extend((child, local) for child in reversed(list(_children(node))))
 
 
-_NONE: frozenset[str] = frozenset()
-
-
-def _children(node: Expression) -> Iterator[tuple[Expression, frozenset[str]]]:
-    """The parts of an expression, and the names that each has beyond those of the whole."""
-    if isinstance(node, For):
-        names = frozenset(name for name in (node.key_name, node.value_name) if name)
-        yield node.collection, _NONE
-        for part in (node.key, node.value, node.condition):
-            if part is not None:
-                yield part, names
-        return
-    for each in _plain_children(node):
-        yield each, _NONE
-
-
-def _plain_children(node: Expression) -> Iterator[Expression]:
+def _children(node: Expression) -> Iterator[Expression]:
+    """The parts of an expression that bring no names."""
     match node:
         case Template():
             yield from node.parts

@@ -19,6 +19,17 @@ class Expression:
         return self.range
 
 
+class Opened(Expression):
+    """What begins with a bracket of its own: messages point at that."""
+
+    __slots__ = ()
+    open_range: Range
+
+    @property
+    def start_range(self) -> Range:
+        return self.open_range
+
+
 @dataclass(slots=True)
 class Attr:
     """`.name`"""
@@ -64,7 +75,7 @@ class Relative(Expression):
 
 
 @dataclass(slots=True)
-class Lookup(Expression):
+class Lookup(Opened):
     """`collection[key]` with a key that is computed."""
 
     collection: Expression
@@ -72,10 +83,6 @@ class Lookup(Expression):
     range: Range
     open_range: Range
     bracket_range: Range
-
-    @property
-    def start_range(self) -> Range:
-        return self.open_range
 
 
 @dataclass(slots=True)
@@ -113,14 +120,10 @@ class Conditional(Expression):
 
 
 @dataclass(slots=True)
-class Tuple(Expression):
+class Tuple(Opened):
     items: list[Expression]
     range: Range
     open_range: Range
-
-    @property
-    def start_range(self) -> Range:
-        return self.open_range
 
 
 @dataclass(slots=True)
@@ -140,18 +143,14 @@ class ObjectKey(Expression):
 
 
 @dataclass(slots=True)
-class Object(Expression):
+class Object(Opened):
     items: list[tuple[ObjectKey, Expression]]
     range: Range
     open_range: Range
 
-    @property
-    def start_range(self) -> Range:
-        return self.open_range
-
 
 @dataclass(slots=True)
-class For(Expression):
+class For(Opened):
     """Makes an object if there is a key, else a tuple."""
 
     key_name: str
@@ -163,10 +162,6 @@ class For(Expression):
     group: bool
     range: Range
     open_range: Range
-
-    @property
-    def start_range(self) -> Range:
-        return self.open_range
 
 
 @dataclass(slots=True, eq=False)

@@ -54,11 +54,14 @@ class Value:
 
     __slots__ = ("_type", "kind", "raw", "weight")
 
-    def __init__(self, kind: Kind, raw: Raw, type_: Type | None = None) -> None:
+    def __init__(
+        self, kind: Kind, raw: Raw, type_: Type | None = None, weight: int | None = None
+    ) -> None:
+        """`weight` if it is known; else it is computed."""
         self.kind = kind
         self.raw = raw
         self._type = type_
-        self.weight = _weight(raw)
+        self.weight = _weight(raw) if weight is None else weight
         if self.weight > HEAVIEST:
             raise TooLargeError(f"a {kind} is too large: it has more than {HEAVIEST} parts")
 
