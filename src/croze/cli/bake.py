@@ -34,8 +34,8 @@ from croze.image import platform as platforms
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.cli.daemon import Reach
     from croze.client.remote_files import RemoteFiles
+    from croze.drivers.reach import Reach
 
 
 _LISTED = ("targets", "variables")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.cli.daemon import Reach
+    from croze.drivers.reach import Reach
     from croze.progress.display import Display
 
 

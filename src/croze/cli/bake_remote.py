@@ -13,8 +13,8 @@ from croze.cli.bake_files import DEFAULT_NAMES
 
 if TYPE_CHECKING:
     from croze.cli.bake_progress import BakeProgress
-    from croze.cli.daemon import Reach
     from croze.client.remote_files import RemoteFiles
+    from croze.drivers.reach import Reach
 
 HERE = "cwd://"
 

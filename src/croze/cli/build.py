@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.call import Call, Findings, answer, parse_call
-from croze.cli.daemon import Reach, reaches
+from croze.cli.daemon import reaches
 from croze.cli.flags import Flags, UsageError, default_platform
+from croze.drivers.reach import Reach
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

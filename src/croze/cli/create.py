@@ -17,9 +17,10 @@ from croze.builders.endpoints import (
     engine_endpoint,
     kubernetes_endpoint,
 )
+from croze.builders.known import Known, known
 from croze.builders.model import Builder, parse_platforms
 from croze.cli.boot import boot
-from croze.cli.builder import Known, add_timeout, known, timeout_s
+from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.drivers import make
 from croze.drivers.contract import Status

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.builders.model import parse_platforms
-from croze.cli.daemon import drivers_of
 from croze.cli.flags import Flags, UsageError, default_platform
 from croze.drivers.parting import Nodes, Offer
+from croze.drivers.reach import drivers_of
 from croze.drivers.tunnel import Streams, carry
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
     wanted = parse_platforms(tuple(read.platform or default_platform()))
-    asyncio.run(_proxy(drivers_of(common), wanted))
+    asyncio.run(_proxy(drivers_of(common.builder), wanted))
     return 0
 
 

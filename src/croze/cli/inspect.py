@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from croze.builders.known import known
 from croze.builders.model import Builder, format_in_groups
 from croze.cli.boot import boot as bring_up
-from croze.cli.builder import add_timeout, known, named, timeout_s
+from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.table import binary_size
 from croze.drivers.contract import Status

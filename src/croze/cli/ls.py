@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from croze.builders import choose
+from croze.builders.known import known
 from croze.builders.model import Builder, format_in_groups
 from croze.builders.platforms import shortened
-from croze.cli.builder import add_timeout, known, timeout_s
+from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_table
 from croze.drivers.nodes import NodeState, load

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from croze.cli.common import Common
-    from croze.cli.daemon import Reach
     from croze.client.connect import Client
+    from croze.drivers.reach import Reach
     from croze.progress.display import Display
 
 CHOICE = "CROZE_NODE_CHOICE"

@@ -15,8 +15,8 @@ from croze.client.solve import new_id
 from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
-    from croze.cli.daemon import Reach
     from croze.client.options import BuildOptions
+    from croze.drivers.reach import Reach
 
 
 ONLY = "default"

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.builders import choose
-from croze.cli.builder import Known, add_timeout, known, named, timeout_s
+from croze.builders.known import Known, known
+from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags
 from croze.drivers import make
 from croze.drivers.contract import Status

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from croze.cli.builder import known, named
+from croze.builders.known import known
+from croze.cli.builder import named
 from croze.cli.flags import Flags, UsageError
 from croze.drivers import make
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from croze.builders import choose
 from croze.builders.contexts import DEFAULT
-from croze.cli.builder import Known, known, named
+from croze.builders.known import Known, known
+from croze.cli.builder import named
 from croze.cli.flags import Flags, UsageError
 from croze.errors import InvalidRequest
 

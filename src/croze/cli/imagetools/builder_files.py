@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from croze.cli.daemon import is_address
+from croze.drivers.reach import is_address
 from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def builder_files(common: Common) -> dict[str, bytes]:
     """Of the builder's first node. Raises `NotFound` for a builder that nobody knows."""
-    from croze.cli.builder import known
+    from croze.builders.known import known
 
     none_stored = not common.builder and not (buildx_dir() / "instances").exists()
     if none_stored or is_address(common.builder):

@@ -1,0 +1,154 @@
+"""Which daemon a command or a program works with, by the user's word for it or by their choice."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from croze.files.docker_config import buildx_dir
+
+if TYPE_CHECKING:
+    from croze.builders.model import Builder, Node
+    from croze.client.connect import Client, Dial
+    from croze.drivers.contract import Driver
+    from croze.drivers.parting import Offer
+    from croze.image.platform import Platform
+
+Boot = Callable[["Driver"], Awaitable[None]]
+"""Brings a daemon up, and may show how."""
+OWN = "croze"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How to reach a daemon, and what is known of it."""
+
+    dial: Dial
+    builder: str = OWN
+    node: str = OWN
+    """Under these names its builds are remembered."""
+    own: bool = False
+    """It is the user's own `crozed`."""
+    fixed: tuple[Platform, ...] = ()
+    """The platforms that the user gave the node."""
+    kind: str = ""
+    """The kind of driver of a builder that has a name."""
+    driver: Driver | None = None
+    """What brings it up and dials it, if it is a builder's."""
+
+    @property
+    def place(self) -> str:
+        return f"{self.builder}/{self.node}"
+
+    @property
+    def offer(self) -> Offer:
+        """What it is among the nodes of its builder."""
+        from croze.drivers.parting import Offer
+
+        driver = self.driver
+        if driver is None:
+            return Offer(self.dial)
+        return Offer(driver.dial, self.fixed, driver.boot)
+
+
+def reaches(name: str = "", *, boot: Boot | None = None, debug: bool = False) -> list[Reach]:
+    """The daemons of the builder or address that is named, of `CROZE_HOST` or `BUILDKIT_HOST`, of
+    the builder chosen with `use`, or the user's own. What can be brought up is, by `boot`, when it
+    is dialled; `debug`: with a word on standard error about the user's own.
+
+    Raises `CrozeError` for a builder that is not there or can't be dialled.
+    """
+    from croze.client.connect import connect
+    from croze.drivers import local
+
+    named = name or local.address_from_environment() or ""
+    if is_address(named):
+        return [Reach(lambda: connect(named))]
+    if not named and not os.path.exists(buildx_dir() / "current"):
+        return [Reach(lambda: _own(debug=debug), own=True)]
+    return _of_builder(named, boot, debug=debug)
+
+
+def is_address(builder: str) -> bool:
+    """Whether `--builder` names no builder but where a daemon listens."""
+    return ":" in builder
+
+
+@asynccontextmanager
+async def _own(*, debug: bool) -> AsyncIterator[Client]:
+    """The user's own daemon, started if it isn't there."""
+    from croze.client.connect import connect
+    from croze.drivers import local
+
+    found, started = local.ensure_daemon()
+    if started and debug:
+        print(f"started the daemon at {found}", file=sys.stderr)
+    async with connect(found) as client:
+        yield client
+
+
+def drivers_of(name: str) -> list[tuple[Driver, tuple[Platform, ...]]]:
+    """Of the nodes of the builder of that name, or the one in force, each with the platforms that
+    the user gave it. Raises `CrozeError`."""
+    from croze.drivers import local
+
+    _, members = _members(name or local.address_from_environment() or "")
+    return [(driver, node.platforms or ()) for node, driver in members]
+
+
+def _members(name: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
+    """The builder of that name, or the one in force, and its nodes but for those that no driver
+    takes. Raises `CrozeError` if that leaves none."""
+    from croze.builders.known import known
+    from croze.drivers import make
+    from croze.errors import CrozeError
+
+    with known() as here:
+        builder = here.builder(name)
+        if not is_address(name) and here.stored.builder(builder.name) is not None:
+            here.stored.touch(builder.name)
+    if not builder.members:
+        raise CrozeError(f"builder {builder.name} has no nodes")
+    found: list[tuple[Node, Driver]] = []
+    failed: CrozeError | None = None
+    for node in builder.members:
+        try:
+            found.append((node, make.driver(builder, node, here.contexts)))
+        except CrozeError as error:
+            failed = error
+    if failed is not None and not found:
+        raise failed
+    return builder, found
+
+
+def _of_builder(name: str, boot: Boot | None, *, debug: bool) -> list[Reach]:
+    builder, members = _members(name)
+    if builder.driver == OWN:
+        return [Reach(lambda: _own(debug=debug), own=True)]
+    return [
+        Reach(
+            booted(driver, boot),
+            builder.name,
+            node.name,
+            fixed=node.platforms or (),
+            kind=builder.driver,
+            driver=driver,
+        )
+        for node, driver in members
+    ]
+
+
+def booted(driver: Driver, boot: Boot | None = None) -> Dial:
+    """Dials after the daemon has been brought up."""
+
+    @asynccontextmanager
+    async def dial() -> AsyncIterator[Client]:
+        await (driver.boot() if boot is None else boot(driver))
+        async with driver.dial() as client:
+            yield client
+
+    return dial
