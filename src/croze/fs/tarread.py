@@ -120,7 +120,7 @@ class TarReader:
             member.sparse, member.size = old_gnu_map(block, self._extension)
         elif any(key.startswith("GNU.sparse.") for key in records):
             member.sparse, member.size, member.name = pax_map(member, pairs, self.read_exact)
-        if member.flag == "0" and member.name.endswith("/"):
+        if block[156:157] == b"\0" and member.name.endswith("/"):  # as before POSIX
             member.flag = "5"
         return member
 
