@@ -217,6 +217,15 @@ def test_duplicates_and_type_changes(target: Target) -> None:
     assert target.apply(data) == {"x": "2", "y": "file", "z": None, "z/in": "2"}
 
 
+def test_a_slash_makes_a_directory_of_the_oldest_kind_alone(target: Target) -> None:
+    items: list[Item] = [
+        ("old/", {"type": tarfile.AREGTYPE}),
+        ("new/", {"type": tarfile.REGTYPE}, b"x"),
+    ]
+    data = archive(*items, format=tarfile.USTAR_FORMAT)
+    assert target.apply(data) == {"old": None, "new": "x"}
+
+
 def test_a_file_as_parent_is_an_error(target: Target) -> None:
     with pytest.raises(CrozeError, match="not a directory"):
         target.apply(archive(("x", {}, b"1"), ("x/y", {}, b"2")))
@@ -358,7 +367,7 @@ def test_an_added_file_may_take_a_directory_s_place(target: Target) -> None:
     assert (target.dest / "f").read_bytes() == b"2"
 
 
-@pytest.mark.parametrize("kind", ["gzip", "zstd", "uncompressed"])
+@pytest.mark.parametrize("kind", ["gzip", "estargz", "zstd", "uncompressed"])
 @pytest.mark.parametrize("level", [None, 0, 3, 9])
 def test_layers_of_all_kinds_come_back(target: Target, kind: str, level: int | None) -> None:
     big = os.urandom(1 << 20) * 3 + b"tail"
@@ -371,5 +380,5 @@ def test_layers_of_all_kinds_come_back(target: Target, kind: str, level: int | N
     assert layer.digest == again.digest == "sha256:" + hashlib.sha256(data).hexdigest()
     assert apply_layer(out, "", str(target.dest)) == layer.diff_id
     assert (target.dest / "big").read_bytes() == big
-    if kind == "gzip":
+    if kind in ("gzip", "estargz"):
         assert "sha256:" + hashlib.sha256(gzip.decompress(data)).hexdigest() == layer.diff_id
