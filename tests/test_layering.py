@@ -81,7 +81,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("llb", "fs", "runtime", "sources"),
     },
     "daemon": {*BELOW_DAEMON.split(), "engineapi"},
-    "cli": {"client", "imagetools", "bake", "builders", "drivers", "image", "progress", "api"},
+    "sdk": {"client", "imagetools", "bake", "builders", "drivers", "image", "progress", "api"},
+    "cli": {
+        *("sdk", "client", "imagetools", "bake", "builders", "drivers", "image", "progress"),
+        "api",
+    },
     "web": {"client"},
 }
 

@@ -15,9 +15,14 @@ from croze.errors import InvalidRequest
 OWN = "croze"
 
 
+def is_address(name: str) -> bool:
+    """Whether it names no builder but where a daemon listens."""
+    return ":" in name
+
+
 def by_name(name: str, stored: Transaction, contexts: Contexts) -> Builder:
     """Raises `NotFound`."""
-    if ":" in name:
+    if is_address(name):
         return Builder(name, "remote", (Node(name=name, endpoint=name),))
     found = _stored(name, stored) or of_context(name, contexts)
     if found is not None:

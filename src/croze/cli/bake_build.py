@@ -41,7 +41,7 @@ def refuse_policies(requests: Mapping[str, BuildRequest]) -> None:
 
 def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: BakeProgress) -> int:
     refuse_policies(wanted.requests)
-    from croze.cli.parted_build import build_all
+    from croze.sdk.parted import build_all
 
     def warn(display: Display) -> None:
         if progress.mode != "quiet":
@@ -52,7 +52,7 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: Ba
         reaches(common),
         wanted.builds,
         display,
-        common,
+        common.builder,
         warn,
         names=wanted.names,
         provenance=bool(read.metadata_file),

@@ -18,12 +18,10 @@ from croze.drivers.reach import Reach
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.build import BuildResult
-    from croze.client.options import Builder, BuildOptions
+    from croze.client.options import BuildOptions
     from croze.progress.display import Display
 
 PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
-CONTAINED = ("docker-container", "kubernetes")
-"""Drivers whose daemons live apart from the user's images."""
 
 
 @functools.cache
@@ -157,8 +155,9 @@ def _on_one(
     *,
     explain: bool,
 ) -> BuildResult:
-    from croze.cli.remember import remembered
     from croze.client.build import build
+    from croze.sdk.daemons import client_builder
+    from croze.sdk.remember import remembered
 
     return build(
         remembered(wanted, there),
@@ -179,26 +178,11 @@ def _over_nodes(
 ) -> BuildResult:
     import asyncio
 
-    from croze.cli.parted_build import build_parted
     from croze.progress.display import make_display
+    from croze.sdk.parted import build_parted
 
     display = make_display(mode, sys.stderr.buffer)
-    return asyncio.run(build_parted(there, wanted, display, common, on_close))
-
-
-def client_builder(there: Reach) -> Builder:
-    """What a plan must know of a daemon."""
-    from dataclasses import replace
-
-    from croze.client.options import contained, crozed, engine
-
-    if there.kind == "docker":
-        found = engine()
-    elif there.driver is not None and there.kind in CONTAINED:
-        found = contained(there.kind, default_load=there.driver.default_load)
-    else:
-        found = crozed(sure=there.own)
-    return replace(found, place=there.place)
+    return asyncio.run(build_parted(there, wanted, display, common.builder, on_close))
 
 
 def resolved(mode: str) -> str:

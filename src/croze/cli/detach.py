@@ -52,11 +52,11 @@ def hold(options: BuildOptions, common: Common) -> None:
     """Build, in the process that stays; raises `CrozeError`."""
     import asyncio
 
-    from croze.cli.build import client_builder
     from croze.cli.daemon import reaches
-    from croze.cli.remember import remembered
     from croze.client.detached import build_detached
     from croze.errors import Unsupported
+    from croze.sdk.daemons import client_builder
+    from croze.sdk.remember import remembered
 
     there = reaches(common)
     if len(there) > 1:

@@ -13,7 +13,7 @@ MODULES = (
     "ctypes",
     "croze.api.engine_pb2_grpc",
     "croze.api.errdefs_pb2",
-    "croze.cli.remember",
+    "croze.sdk.remember",
     "croze.cli.bake_build",
     "croze.client.build",
     "croze.client.checks",

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from croze.builders.choose import OWN, is_address
 from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 Boot = Callable[["Driver"], Awaitable[None]]
 """Brings a daemon up, and may show how."""
-OWN = "croze"
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,6 @@ def reaches(name: str = "", *, boot: Boot | None = None, debug: bool = False) ->
     if not named and not os.path.exists(buildx_dir() / "current"):
         return [Reach(lambda: _own(debug=debug), own=True)]
     return _of_builder(named, boot, debug=debug)
-
-
-def is_address(builder: str) -> bool:
-    """Whether `--builder` names no builder but where a daemon listens."""
-    return ":" in builder
 
 
 @asynccontextmanager

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croze.builders.registries import builder_files
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
-from croze.cli.imagetools.builder_files import builder_files
 from croze.client.flags_image import parse_annotations
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
@@ -123,7 +123,7 @@ def _annotations(texts: Sequence[str]) -> dict[AnnotationKey, str]:
 
 
 async def _create(request: Request, common: Common, mode: str, *, dry_run: bool) -> Made:
-    async with opened(builder_files(common)) as places:
+    async with opened(builder_files(common.builder)) as places:
         made = await create.make(request, places)
         if not dry_run:
             await _publish(made, request.targets, places, mode)

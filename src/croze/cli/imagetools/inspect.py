@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from croze.builders.registries import builder_files
 from croze.cli.flags import Flags, UsageError
 from croze.cli.imagetools import shown
-from croze.cli.imagetools.builder_files import builder_files
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.template import TemplateError, render
 from croze.image.descriptor import INDEX_TYPES, Descriptor
@@ -46,7 +46,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 async def _inspect(common: Common, name: str, format: str, *, raw: bool) -> bytes:
     location = locations.parse(name)
-    async with opened(builder_files(common)) as places:
+    async with opened(builder_files(common.builder)) as places:
         place = places.at(location)
         root = await place.resolve()
         data = await place.read(root)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from croze.cli.imagetools.builder_files import builder_files
+from croze.builders.registries import builder_files
 from croze.client.flags_pairs import is_true
 from croze.client.parts import Merge, Together
 from croze.image.annotations import AnnotationKey, parse_key
@@ -18,11 +17,8 @@ from croze.imagetools.location import Location, RegistryLocation
 from croze.imagetools.places import opened
 from croze.imagetools.sources import Source
 
-if TYPE_CHECKING:
-    from croze.cli.common import Common
 
-
-def merging(common: Common) -> Merge:
+def merging(builder_name: str) -> Merge:
     """With the registries that the builder's first node was configured with."""
 
     async def merge(image: Together) -> str:
@@ -34,7 +30,7 @@ def merging(common: Common) -> Merge:
             for one in here
         ]
         request = Request(here, targets, _annotations(image), (), prefer_index=False)
-        async with opened(builder_files(common), _insecure(image, targets)) as places:
+        async with opened(builder_files(builder_name), _insecure(image, targets)) as places:
             made = await create.make(request, places)
             await create.publish(made, targets, places, _silently)
         return made.image.descriptor.digest

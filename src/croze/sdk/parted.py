@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 
 from croze.builders.model import parse_platforms
 from croze.builders.parting import parse_choice
-from croze.cli.build import client_builder
-from croze.cli.merge import merging
-from croze.cli.remember import ONLY, remembered, remembered_group
 from croze.client.build import BuildResult, clear_files, met, met_for, run_build, write_files
 from croze.client.links import LINK
 from croze.client.options import BuildOptions, call_name
@@ -19,11 +16,13 @@ from croze.client.parts import Node, Part, parted
 from croze.client.solve import new_id
 from croze.client.targets import TargetResult, build_targets
 from croze.drivers.parting import Nodes
+from croze.sdk.daemons import client_builder
+from croze.sdk.merge import merging
+from croze.sdk.remember import ONLY, remembered, remembered_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from croze.cli.common import Common
     from croze.client.connect import Client
     from croze.drivers.reach import Reach
     from croze.progress.display import Display
@@ -35,10 +34,11 @@ async def build_parted(
     there: Sequence[Reach],
     options: BuildOptions,
     display: Display,
-    common: Common,
+    builder_name: str,
     on_close: Callable[[Display], None],
 ) -> BuildResult:
-    """One build on the nodes that its platforms ask for; its files are written."""
+    """One build on the nodes that its platforms ask for; its files are written. `builder_name` is
+    as the user gave it."""
     async with _opened(there) as nodes:
         wanted = parse_platforms(tuple(options.platforms))
         shares = (await nodes.shares({ONLY: wanted}))[ONLY]
@@ -59,7 +59,7 @@ async def build_parted(
         results = await build_targets(
             {ONLY: await parted(options, parts)},
             display,
-            merge=merging(common),
+            merge=merging(builder_name),
             provenance=bool(options.metadata_file) and not call_name(options.call),
             on_close=on_close,
             bake=False,
@@ -73,7 +73,7 @@ async def build_all(
     there: Sequence[Reach],
     builds: Mapping[str, BuildOptions],
     display: Display,
-    common: Common,
+    builder_name: str,
     on_close: Callable[[Display], None],
     *,
     names: Sequence[str] = (),
@@ -97,7 +97,7 @@ async def build_all(
             parts[name] = await parted(options, its)
         remembered_group(group, names, made)
         return await build_targets(
-            parts, display, merge=merging(common), provenance=provenance, on_close=on_close
+            parts, display, merge=merging(builder_name), provenance=provenance, on_close=on_close
         )
 
 
