@@ -110,7 +110,7 @@ case "${1:-}" in
     command -v crun >/dev/null || command -v runc >/dev/null || apt_install crun
     ;;
   test)
-    apt_install crun runc busybox-static docker-registry docker.io skopeo umoci git curl openssh-client iproute2
+    apt_install crun runc busybox-static docker-registry docker.io skopeo umoci git curl openssh-client iproute2 zsh fish
     apt_install containernetworking-plugins iptables
     apt_install uidmap rootlesskit slirp4netns passt fuse-overlayfs
     apt_install gpg gpg-agent openssh-server

@@ -15,6 +15,11 @@ from croze.bake.printing import (
     target_rows,
     variable_rows,
 )
+from croze.bake.project import load_definition
+from croze.bake.world import Settings
+from croze.cli.bake_files import names_from_environment, read_local_files
+from croze.cli.bake_progress import BakeProgress
+from croze.cli.bake_world import LocalWorld
 from croze.gotypes.tabwriter import align
 from croze.quote import quote
 
@@ -23,6 +28,22 @@ from croze.quote import quote
 class ListRequest:
     type: str
     format: str
+
+
+def target_names(names: Sequence[str]) -> list[str]:
+    """Of groups and targets, as the definition has them. Raises `CrozeError` for one that can't be
+    read."""
+    progress = BakeProgress("quiet", None)
+    try:
+        files = read_local_files(names or names_from_environment(), progress)
+    finally:
+        progress.close()
+    definition = load_definition(files, Settings(), LocalWorld())
+    found = [
+        *(each.name for each in definition.groups),
+        *(each.name for each in definition.targets),
+    ]
+    return list(dict.fromkeys(found))
 
 
 def parse_list(text: str) -> ListRequest:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import NoReturn
 
 from croze.cli.common import BUILDER, DEBUG, Common, UsageError
@@ -105,6 +106,8 @@ class Flags(argparse.ArgumentParser):
     def read(self, arguments: Sequence[str], common: Common) -> argparse.Namespace:
         """Parse; options of every command go into `common`. Raises `UsageError`; exits for
         `--help`."""
+        if _describing.get():
+            raise _Described(self)
         self._given = arguments
         plain, off = self._split_switches(arguments)
         known, unknown = self.parse_known_intermixed_args(plain)
@@ -120,6 +123,11 @@ class Flags(argparse.ArgumentParser):
             if getattr(known, name.lstrip("-").replace("-", "_")) is not None:
                 print(f"WARNING: {warning}", file=sys.stderr)
         return known
+
+    def actions(self) -> list[argparse.Action]:
+        """All that begin with a dash, by their long names."""
+        found = (action for action in self._actions if action.option_strings)
+        return sorted(found, key=lambda action: max(action.option_strings, key=len))
 
     def names_with_value(self) -> set[str]:
         """The names of flags that the next word may belong to."""
@@ -174,6 +182,30 @@ class Flags(argparse.ArgumentParser):
             shown = f"{last[-1]!r} in {last}" if short else name.rpartition("/")[2]
             message = f"flag needs an argument: {shown}"
         raise UsageError(message, self.prog)
+
+
+class _Described(Exception):
+    """A command would read its flags now."""
+
+    def __init__(self, flags: Flags) -> None:
+        super().__init__()
+        self.flags = flags
+
+
+_describing: ContextVar[bool] = ContextVar("describing", default=False)
+
+
+def described(run: Callable[[], object]) -> Flags | None:
+    """The flags that a command reads when it runs; none if it comes to its end without any.
+    Commands read them before they do anything."""
+    token = _describing.set(True)
+    try:
+        run()
+    except _Described as told:
+        return told.flags
+    finally:
+        _describing.reset(token)
+    return None
 
 
 def _row(action: argparse.Action) -> tuple[str, str, str] | None:

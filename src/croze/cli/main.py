@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "version": ("version", "Show version information"),
 }
 HIDDEN: dict[str, tuple[str, str]] = {
+    "completion": ("completion", "Generate the autocompletion script for a shell"),
     "install": ("install", "Install buildx as a 'docker builder' alias"),
     "uninstall": ("uninstall", "Uninstall the 'docker builder' alias"),
 }
@@ -98,6 +99,10 @@ def run(argv: Sequence[str]) -> int:
     if words[:1] == [plugin.METADATA]:
         print(plugin.metadata())
         return 0
+    if words and words[0] in ("__complete", "__completeNoDesc"):
+        from croze.cli.complete import run as complete
+
+        return complete(words[0], plugin.without_name(words[1:]))
     if words[:1] == ["help"] and len(words) > 1:
         words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
@@ -128,14 +133,19 @@ def command_of(argv: Sequence[str]) -> str:
     return ALIASES.get(words[0], words[0]) if words else ""
 
 
+def load(name: str) -> Command:
+    """The module of a command."""
+    module: Command = importlib.import_module(f"croze.cli.{(COMMANDS | HIDDEN)[name][0]}")
+    return module
+
+
 def guarded(name: str, words: Sequence[str], common: Common) -> int:
     """Run a command; errors become messages and exit codes."""
     from croze.errors import Canceled, CrozeError, os_message
 
     _show_warnings()
     try:
-        command: Command = importlib.import_module(f"croze.cli.{(COMMANDS | HIDDEN)[name][0]}")
-        return command.run(words, common)
+        return load(name).run(words, common)
     except UsageError as error:
         return usage(str(error), error.command)
     except SystemExit as leaving:

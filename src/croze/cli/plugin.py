@@ -56,6 +56,11 @@ def own_words(argv: Sequence[str]) -> list[str]:
     return [*_applied(given), *rest[1:]]
 
 
+def without_name(words: Sequence[str]) -> list[str]:
+    """The words that a shell wants completed: Docker puts the plugin's name before them."""
+    return list(words[1:] if len(words) > 1 and words[0] == NAME else words)
+
+
 def _applied(given: Sequence[tuple[str, str]]) -> list[str]:
     """Docker's flags as the variables that say the same; what is left are flags of ours."""
     ours: list[str] = []

@@ -138,7 +138,10 @@ def relay(connection: "object", pid: int) -> int:
 def main() -> int:
     """Entry point of the `croze` command."""
     argv = sys.argv[1:]
-    if os.path.basename(sys.argv[0]) == "buildctl":
+    name = os.path.basename(sys.argv[0])
+    if name in ("buildx", "docker-buildx"):
+        os.environ["CROZE_CALLED_AS"] = name
+    if name == "buildctl":
         from croze.cli.buildctl import main as buildctl
 
         return buildctl(argv)
