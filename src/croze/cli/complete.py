@@ -213,7 +213,7 @@ def _arguments(place: _Place) -> tuple[Candidates, Directive]:
 
 def _builders() -> Candidates:
     from croze.builders import choose
-    from croze.cli.builder import known
+    from croze.builders.known import known
 
     with known() as here:
         return [(each.name, "") for each in choose.everybody(here.stored, here.contexts)]
