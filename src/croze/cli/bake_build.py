@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +50,7 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: Ba
 
     display = progress.handed_over()
     building = build_all(
-        reaches(common),
+        reaches(common, key=os.getcwd()),
         wanted.builds,
         display,
         common.builder,

@@ -115,7 +115,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     wanted = options(read, call)
     if read.detach:
         return _detached(argv, read, wanted, common)
-    there = reaches(common, mode)
+    there = reaches(common, mode, os.path.abspath(read.context))
     explain = resolved(mode) in ("plain", "tty") and not call.name
     try:
         if len(there) > 1:

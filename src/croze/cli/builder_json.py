@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from croze.builders.model import Builder
-from croze.drivers.nodes import NodeState
+from croze.drivers.nodes import NodeState, is_dynamic
 from croze.image import gojson
 from croze.image import platform as platforms
 
@@ -29,7 +29,7 @@ def line(
         "Name": builder.name,
         "Driver": builder.driver,
         "LastActivity": at,
-        "Dynamic": builder.dynamic,
+        "Dynamic": builder.dynamic or is_dynamic(states),
         "Nodes": [_node(state) for state in states],
         "Current": current,
     }

@@ -26,10 +26,10 @@ def reach(common: Common) -> Reach:
     return reaches(common)[0]
 
 
-def reaches(common: Common, mode: str = "auto") -> list[Reach]:
+def reaches(common: Common, mode: str = "auto", key: str = "") -> list[Reach]:
     """See `croze.drivers.reach`; `mode` is how it is shown that a daemon is brought up. Raises
     `CrozeError`."""
-    return drivers.reaches(common.builder, boot=shown(mode), debug=common.debug)
+    return drivers.reaches(common.builder, boot=shown(mode), key=key, debug=common.debug)
 
 
 def shown(mode: str = "auto") -> Boot:

@@ -58,7 +58,7 @@ def hold(options: BuildOptions, common: Common) -> None:
     from croze.sdk.daemons import client_builder
     from croze.sdk.remember import remembered
 
-    there = reaches(common)
+    there = reaches(common, key=os.path.abspath(options.context))
     if len(there) > 1:
         raise Unsupported("--detach builds on one node: this builder has several")
 

@@ -8,7 +8,7 @@ from croze.drivers.contract import Driver
 from croze.drivers.docker import DockerDriver
 from croze.drivers.own import OwnDriver
 from croze.drivers.remote import RemoteDriver
-from croze.errors import CrozeError, Unsupported
+from croze.errors import CrozeError
 
 NAMES = ("docker", "docker-container", "kubernetes", "remote")
 """That a user may name, sorted as buildx lists them."""
@@ -16,8 +16,9 @@ INSTANCES = tuple(name for name in NAMES if name != "docker")
 """Those that a builder can be made of."""
 
 
-def driver(builder: Builder, node: Node, contexts: Contexts) -> Driver:
-    """Raises `CrozeError` for a driver or a node's options that can't be."""
+def driver(builder: Builder, node: Node, contexts: Contexts, key: str = "") -> Driver:
+    """`key` is what a node of several daemons sticks to one by: the path of a build's context.
+    Raises `CrozeError` for a driver or a node's options that can't be."""
     match builder.driver:
         case "croze":
             return OwnDriver()
@@ -29,15 +30,24 @@ def driver(builder: Builder, node: Node, contexts: Contexts) -> Driver:
             from croze.drivers.container import ContainerDriver
 
             return ContainerDriver(node, engine(node.endpoint, contexts))
-        case _:
-            check_name(builder.driver)
-            raise Unsupported(f"the {builder.driver} driver is not there in this croze")
+        case "kubernetes":
+            from croze.drivers.kubernetes.config import cluster_of
+            from croze.drivers.kubernetes.driver import KubernetesDriver
+
+            return KubernetesDriver(node, cluster_of(node.endpoint), key)
+        case name:
+            raise unknown(name)
+
+
+def unknown(name: str) -> CrozeError:
+    """In buildx's words."""
+    return CrozeError(f'failed to find driver "{name}"')
 
 
 def check_name(name: str) -> None:
     """Raises `CrozeError` in buildx's words for a driver that nobody has."""
     if name not in NAMES and name != "croze":
-        raise CrozeError(f'failed to find driver "{name}"')
+        raise unknown(name)
 
 
 def engine(endpoint: str, contexts: Contexts) -> DockerContext:

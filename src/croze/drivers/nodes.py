@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from croze.builders.contexts import Contexts
@@ -29,6 +29,10 @@ class NodeState:
     error: str = ""
     version: str = ""
     workers: Sequence[worker_pb2.WorkerRecord] = field(default_factory=tuple)
+    dynamic: Sequence[Node] = ()
+    """Those that stand behind the node just now."""
+    pod_platforms: Sequence[Platform] = ()
+    """What one of those says of itself, in place of what its daemon said."""
 
     @property
     def fixed_platforms(self) -> tuple[Platform, ...]:
@@ -36,6 +40,8 @@ class NodeState:
 
     @property
     def detected_platforms(self) -> tuple[Platform, ...]:
+        if self.pod_platforms:
+            return tuple(self.pod_platforms)
         return tuple(
             Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
             for worker in self.workers
@@ -44,12 +50,23 @@ class NodeState:
 
 
 async def load(builder: Builder, contexts: Contexts, timeout_s: float) -> list[NodeState]:
-    """All nodes of a builder, asked at once. Never raises: what goes wrong is in the states."""
-    return list(
-        await asyncio.gather(
-            *(_load(builder, node, contexts, timeout_s) for node in builder.members)
-        )
+    """All nodes of a builder, asked at once. Never raises: what goes wrong is in the states. Where
+    each has others behind it, there is a state for each of those, as buildx lists them."""
+    states = await asyncio.gather(
+        *(_load(builder, node, contexts, timeout_s) for node in builder.members)
     )
+    if not is_dynamic(states):
+        return list(states)
+    return [
+        replace(state, pod_platforms=pod.platforms or ())
+        for state in states
+        for pod in state.dynamic
+    ]
+
+
+def is_dynamic(states: Sequence[NodeState]) -> bool:
+    """Whether a builder's nodes are where others say how many there are."""
+    return bool(states) and all(state.dynamic for state in states)
 
 
 async def _load(builder: Builder, node: Node, contexts: Contexts, timeout_s: float) -> NodeState:
@@ -59,6 +76,7 @@ async def _load(builder: Builder, node: Node, contexts: Contexts, timeout_s: flo
             state.driver = driver(builder, node, contexts)
             state.status = await state.driver.status()
             if state.status is Status.RUNNING:
+                state.dynamic = await state.driver.dynamic_nodes()
                 await _ask(state, state.driver)
     except TimeoutError:
         state.error = "context deadline exceeded"

@@ -55,10 +55,13 @@ class Reach:
         return Offer(driver.dial, self.fixed, driver.boot)
 
 
-def reaches(name: str = "", *, boot: Boot | None = None, debug: bool = False) -> list[Reach]:
+def reaches(
+    name: str = "", *, boot: Boot | None = None, key: str = "", debug: bool = False
+) -> list[Reach]:
     """The daemons of the builder or address that is named, of `CROZE_HOST` or `BUILDKIT_HOST`, of
     the builder chosen with `use`, or the user's own. What can be brought up is, by `boot`, when it
-    is dialled; `debug`: with a word on standard error about the user's own.
+    is dialled; `debug`: with a word on standard error about the user's own. By `key`, the path of
+    what is built, several daemons behind a node share the work in a way that stays.
 
     Raises `CrozeError` for a builder that is not there or can't be dialled.
     """
@@ -70,7 +73,7 @@ def reaches(name: str = "", *, boot: Boot | None = None, debug: bool = False) ->
         return [Reach(lambda: connect(named))]
     if not named and not os.path.exists(buildx_dir() / "current"):
         return [Reach(lambda: _own(debug=debug), own=True)]
-    return _of_builder(named, boot, debug=debug)
+    return _of_builder(named, boot, key, debug=debug)
 
 
 @asynccontextmanager
@@ -91,11 +94,11 @@ def drivers_of(name: str) -> list[tuple[Driver, tuple[Platform, ...]]]:
     the user gave it. Raises `CrozeError`."""
     from croze.drivers import local
 
-    _, members = _members(name or local.address_from_environment() or "")
+    _, members = _members(name or local.address_from_environment() or "", os.getcwd())
     return [(driver, node.platforms or ()) for node, driver in members]
 
 
-def _members(name: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
+def _members(name: str, key: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
     """The builder of that name, or the one in force, and its nodes but for those that no driver
     takes. Raises `CrozeError` if that leaves none."""
     from croze.builders.known import known
@@ -112,7 +115,7 @@ def _members(name: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
     failed: CrozeError | None = None
     for node in builder.members:
         try:
-            found.append((node, make.driver(builder, node, here.contexts)))
+            found.append((node, make.driver(builder, node, here.contexts, key)))
         except CrozeError as error:
             failed = error
     if failed is not None and not found:
@@ -120,8 +123,8 @@ def _members(name: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
     return builder, found
 
 
-def _of_builder(name: str, boot: Boot | None, *, debug: bool) -> list[Reach]:
-    builder, members = _members(name)
+def _of_builder(name: str, boot: Boot | None, key: str, *, debug: bool) -> list[Reach]:
+    builder, members = _members(name, key)
     if builder.driver == OWN:
         return [Reach(lambda: _own(debug=debug), own=True)]
     return [

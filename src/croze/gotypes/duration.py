@@ -80,3 +80,29 @@ def _decimal(value: int, unit: int) -> str:
         return str(whole)
     digits = str(fraction).rjust(len(str(unit)) - 1, "0").rstrip("0")
     return f"{whole}.{digits}"
+
+
+_HOUR_S = 3600
+_SPANS = (  # from so many hours on: a unit, in hours
+    (2 * 365 * 24, 365 * 24, "years"),
+    (2 * 30 * 24, 30 * 24, "months"),
+    (2 * 7 * 24, 7 * 24, "weeks"),
+    (48, 24, "days"),
+    (0, 1, "hours"),
+)
+
+
+def human_duration(seconds: float) -> str:
+    """Roughly how long, as go-units says it: `3 minutes`, `About an hour`, `5 weeks`."""
+    if seconds < 1:
+        return "Less than a second"
+    if seconds < 60:
+        return "1 second" if int(seconds) == 1 else f"{int(seconds)} seconds"
+    if seconds < _HOUR_S:
+        minutes = int(seconds / 60)
+        return "About a minute" if minutes == 1 else f"{minutes} minutes"
+    hours = int(seconds / _HOUR_S + 0.5)
+    if hours == 1:
+        return "About an hour"
+    unit_h, name = next((unit, name) for least, unit, name in _SPANS if hours >= least)
+    return f"{hours // unit_h} {name}"

@@ -63,13 +63,15 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         body: Body = None,
         ssl: tls.SSLContext | bool = True,
+        server_name: str = "",
         redirects: bool = True,
     ) -> aiohttp.ClientResponse:
-        """The answer, to be entered or released. Credentials in the URL count where the headers
-        have none. A body that is a stream is sent once: no redirect is followed with it."""
+        """The answer, to be entered or released. `server_name` is whose certificate is expected if
+        not the host's. Credentials in the URL count where the headers have none. A body that is a
+        stream is sent once: no redirect is followed with it."""
         step = Step(method, url, dict(headers or {}), body is not None)
         for _ in range(MOST_REDIRECTS + 1):
-            response = await self._once(step, body if step.has_body else None, ssl)
+            response = await self._once(step, body if step.has_body else None, ssl, server_name)
             location = response.headers.get("Location", "")
             if not redirects or not leads_on(response.status, location):
                 return response
@@ -80,7 +82,7 @@ class HttpClient:
         raise RedirectRefused(f"stopped after {MOST_REDIRECTS} redirects")
 
     async def _once(
-        self, step: Step, body: Body, ssl: tls.SSLContext | bool
+        self, step: Step, body: Body, ssl: tls.SSLContext | bool, server_name: str
     ) -> aiohttp.ClientResponse:
         from yarl import URL
 
@@ -95,6 +97,7 @@ class HttpClient:
             headers=step.headers,
             data=body,
             ssl=ssl,
+            server_hostname=server_name or None,
             proxy=self._proxy_for(step.url),
             allow_redirects=False,
         )
@@ -111,6 +114,7 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         ssl: tls.SSLContext | bool = True,
+        server_name: str = "",
     ) -> aiohttp.ClientWebSocketResponse:
         """A connection that speaks one of the protocols (RFC 6455), to be closed. Raises
         `aiohttp.WSServerHandshakeError` for a server that answers something else."""
@@ -121,6 +125,7 @@ class HttpClient:
             protocols=protocols,
             headers=dict(headers or {}),
             ssl=ssl,
+            server_hostname=server_name or None,
             proxy=self._proxy_for(url),
             max_msg_size=0,
             autoclose=False,

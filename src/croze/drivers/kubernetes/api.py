@@ -1,0 +1,229 @@
+"""The calls to a cluster's API server that a builder needs.
+
+Source: Kubernetes API, apps/v1 and v1. The structs hold what is read of the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from croze.drivers.kubernetes.config import Cluster
+from croze.drivers.kubernetes.credentials import Identity, identity
+from croze.drivers.kubernetes.manifest import Object
+from croze.errors import AlreadyExists, CrozeError, NotFound, PermissionDenied, Unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from croze.http.daemon import HttpClient
+
+ANSWER_LIMIT_BYTES = 64 << 20
+PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+_GROUPS = {
+    "deployments": "/apis/apps/v1",
+    "statefulsets": "/apis/apps/v1",
+    "configmaps": "/api/v1",
+    "pods": "/api/v1",
+}
+_ERRORS = {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 409: AlreadyExists}
+
+
+class Status(msgspec.Struct):
+    """What the server says when it says no, and at the end of a command in a pod."""
+
+    status: str = ""
+    message: str = ""
+    reason: str = ""
+
+
+class _WorkloadStatus(msgspec.Struct, rename="camel"):
+    ready_replicas: int = 0
+
+
+class Workload(msgspec.Struct):
+    """A Deployment or StatefulSet."""
+
+    status: _WorkloadStatus = msgspec.field(default_factory=_WorkloadStatus)
+
+
+class _PodMeta(msgspec.Struct, rename="camel"):
+    name: str
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    deletion_timestamp: str | None = None
+
+
+class _Container(msgspec.Struct):
+    name: str
+
+
+class _PodSpec(msgspec.Struct):
+    containers: tuple[_Container, ...] = ()
+
+
+class _PodStatus(msgspec.Struct):
+    phase: str = ""
+
+
+class Pod(msgspec.Struct):
+    metadata: _PodMeta
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+
+
+class _Pods(msgspec.Struct):
+    items: tuple[Pod, ...] = ()
+
+
+_T = TypeVar("_T")
+
+
+class KubernetesApi:
+    """One namespace of a cluster. All methods raise `Unavailable` when the server does not answer,
+    `NotFound`, `AlreadyExists`, `PermissionDenied` or `CrozeError` with its words when it says
+    no."""
+
+    def __init__(self, cluster: Cluster, namespace: str, http: HttpClient, who: Identity) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._http = http
+        self._who = who
+
+    async def workload(self, kind: str, name: str) -> Workload:
+        return _decoded(await self._call("GET", self._path(kind, name)), Workload)
+
+    async def create(self, kind: str, manifest: Object) -> None:
+        await self._call("POST", self._path(kind), value=manifest)
+
+    async def replace(self, kind: str, name: str, manifest: Object) -> None:
+        await self._call("PUT", self._path(kind, name), value=manifest)
+
+    async def delete(self, kind: str, name: str) -> None:
+        """Of a workload, its pods as well, by and by."""
+        options: Object = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+        }
+        await self._call("DELETE", self._path(kind, name), value=options)
+
+    async def pods(self, selector: str) -> tuple[Pod, ...]:
+        query = urlencode({"labelSelector": selector})
+        return _decoded(await self._call("GET", f"{self._path('pods')}?{query}"), _Pods).items
+
+    async def exec(
+        self, pod: str, container: str, command: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A command's streams, in one of `PROTOCOLS`; to be closed."""
+        import aiohttp
+
+        query = [("container", container), *(("command", word) for word in command)]
+        query += [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
+        path = f"{self._path('pods', pod)}/exec?{urlencode(query)}"
+        url = self._url(path)
+        try:
+            return await self._http.websocket(
+                url,
+                PROTOCOLS,
+                headers=self._who.headers,
+                ssl=self._who.ssl or True,
+                server_name=self._cluster.server_name,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            said = await self._refusal(path)
+            raise said or CrozeError(
+                f"the server did not start {' '.join(command)} in pod {pod}: {error.message}"
+            ) from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _unreachable("GET", url, error) from None
+
+    async def _refusal(self, path: str) -> CrozeError | None:
+        """Why a handshake failed, in the server's words: a request that asks for no upgrade is
+        answered with them."""
+        try:
+            await self._call("GET", path)
+        except CrozeError as error:
+            return error
+        return None
+
+    def _path(self, kind: str, name: str = "") -> str:
+        path = f"{_GROUPS[kind]}/namespaces/{self._namespace}/{kind}"
+        return f"{path}/{name}" if name else path
+
+    def _url(self, path: str) -> str:
+        return self._cluster.server + path
+
+    async def _call(self, method: str, path: str, value: Object | None = None) -> bytes:
+        import aiohttp
+
+        headers = {**self._who.headers, "Accept": "application/json"}
+        if value is not None:
+            headers["Content-Type"] = "application/json"
+        url = self._url(path)
+        try:
+            async with await self._http.send(
+                method,
+                url,
+                headers=headers,
+                body=None if value is None else msgspec.json.encode(value),
+                ssl=self._who.ssl or True,
+                server_name=self._cluster.server_name,
+                redirects=False,
+            ) as answer:
+                data = await _read(answer)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _unreachable(method, url, error) from None
+        if answer.status >= 400:
+            raise _ERRORS.get(answer.status, CrozeError)(_message(data, answer))
+        return data
+
+
+@asynccontextmanager
+async def kubernetes_api(cluster: Cluster, namespace: str = "") -> AsyncIterator[KubernetesApi]:
+    """Nothing is dialled before the first call; an empty namespace is the cluster's default."""
+    from croze.http.daemon import HttpClient
+
+    who = await identity(cluster)
+    client = HttpClient(proxy=cluster.proxy or None)
+    try:
+        yield KubernetesApi(cluster, namespace or cluster.namespace, client, who)
+    finally:
+        await client.close()
+
+
+def status_of(data: bytes) -> Status:
+    try:
+        return msgspec.json.decode(data, type=Status)
+    except msgspec.MsgspecError:
+        return Status(message=data.decode(errors="replace").strip())
+
+
+def _message(data: bytes, answer: aiohttp.ClientResponse) -> str:
+    return status_of(data).message or f"the server answered {answer.status} {answer.reason}"
+
+
+def _unreachable(method: str, url: str, error: Exception) -> Unavailable:
+    parts = urlsplit(url)
+    why = str(error) or type(error).__name__
+    return Unavailable(f'{method.capitalize()} "{parts._replace(query="").geturl()}": {why}')
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    pieces, size = [], 0
+    async for piece in answer.content.iter_chunked(64 * 1024):
+        size += len(piece)
+        if size > ANSWER_LIMIT_BYTES:
+            raise CrozeError(f"the server's answer has more than {ANSWER_LIMIT_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _decoded(data: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise CrozeError(f"the Kubernetes server's answer can't be read: {error}") from None

@@ -1,0 +1,158 @@
+"""Who we are to a cluster: headers and certificates, from the kubeconfig or from a program that it
+names.
+
+Source: Kubernetes `client-go/plugin/pkg/client/auth/exec`, API `client.authentication.k8s.io`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from croze.drivers.kubernetes.config import Cluster, Exec
+from croze.errors import InvalidRequest, PermissionDenied
+from croze.files.settings import read_settings
+
+VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+PROGRAM_TIMEOUT_S = 60.0
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    token: str = ""
+    client_certificate_data: str = ""
+    client_key_data: str = ""
+
+
+class _Credential(msgspec.Struct, rename="camel"):
+    api_version: str = ""
+    status: _Status | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`ssl` is None for a server that is spoken to in the clear."""
+
+    headers: Mapping[str, str]
+    ssl: ssl.SSLContext | None
+
+
+async def identity(cluster: Cluster) -> Identity:
+    """Runs the program that the kubeconfig names, if it names one. Raises `InvalidRequest`, and
+    `PermissionDenied` when that fails."""
+    token, certificate, key = cluster.token, cluster.certificate, cluster.key
+    if cluster.token_file:
+        token = _token(cluster.token_file)
+    if cluster.exec is not None:
+        said = await _asked(cluster.exec, cluster)
+        token = said.token or token
+        certificate = said.client_certificate_data.encode() or certificate
+        key = said.client_key_data.encode() or key
+    headers = dict(cluster.act_as)
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    elif cluster.login[0]:
+        from croze.http.client import basic
+
+        headers |= basic(*cluster.login)
+    secure = cluster.server.startswith("https://")
+    return Identity(headers, _context(cluster, certificate, key) if secure else None)
+
+
+def _token(path: str) -> str:
+    try:
+        return read_settings(Path(path)).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"failed to read token file {path}: {error}") from None
+
+
+def _context(cluster: Cluster, certificate: bytes, key: bytes) -> ssl.SSLContext:
+    try:
+        authority = cluster.authority.decode("ascii") or None
+        made = ssl.create_default_context(cadata=authority)
+        if certificate:
+            _load_chain(made, certificate, key)
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"the kubeconfig's certificates can't be used: {error}") from None
+    if not cluster.verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+def _load_chain(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Python reads it from files: this one is in memory alone."""
+    file = os.memfd_create("chain", os.MFD_CLOEXEC)
+    try:
+        os.write(file, certificate.rstrip() + b"\n" + key)
+        made.load_cert_chain(f"/proc/self/fd/{file}")
+    finally:
+        os.close(file)
+
+
+async def _asked(run: Exec, cluster: Cluster) -> _Status:
+    if run.api_version not in VERSIONS:
+        raise InvalidRequest(
+            f"exec plugin: invalid apiVersion {run.api_version!r}: one of {', '.join(VERSIONS)}"
+        )
+    if run.interactive_mode == "Always" and not sys.stdin.isatty():
+        raise InvalidRequest(
+            "exec plugin cannot support interactive mode: standard input is no tty"
+        )
+    env = {**os.environ, **{one.name: one.value for one in run.env or ()}}
+    env["KUBERNETES_EXEC_INFO"] = _told(run, cluster)
+    pipe = asyncio.subprocess.PIPE
+    quiet = None if run.interactive_mode == "Always" else asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            run.command, *(run.args or ()), stdin=quiet, stdout=pipe, env=env
+        )
+    except OSError as error:
+        hint = f"\n{run.install_hint}" if run.install_hint else ""
+        raise PermissionDenied(
+            f"getting credentials: exec: executable {run.command} not found: {error.strerror}{hint}"
+        ) from None
+    try:
+        async with asyncio.timeout(PROGRAM_TIMEOUT_S):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        raise PermissionDenied(
+            f"getting credentials: exec: {run.command} has said nothing in {PROGRAM_TIMEOUT_S:g} s"
+        ) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise PermissionDenied(
+            f"getting credentials: exec: executable {run.command} failed with exit code "
+            f"{process.returncode}"
+        )
+    return _status(output, run)
+
+
+def _told(run: Exec, cluster: Cluster) -> str:
+    spec: dict[str, object] = {"interactive": False}
+    if run.provide_cluster_info:
+        spec["cluster"] = {"server": cluster.server}
+    return json.dumps({"apiVersion": run.api_version, "kind": "ExecCredential", "spec": spec})
+
+
+def _status(output: bytes, run: Exec) -> _Status:
+    try:
+        found = msgspec.json.decode(output, type=_Credential)
+    except msgspec.MsgspecError as error:
+        raise PermissionDenied(f"getting credentials: decoding stdout: {error}") from None
+    if found.api_version != run.api_version or found.status is None:
+        raise PermissionDenied(
+            f"getting credentials: exec: {run.command} gave no ExecCredential of {run.api_version} "
+            "with a status"
+        )
+    return found.status
