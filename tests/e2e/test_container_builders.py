@@ -15,6 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from croze.builders.contexts import DockerContext
+from croze.builders.model import Node
+from croze.drivers.container import ContainerDriver
+from croze.drivers.contract import Status
+from tests.conformance.drivers import check_driver
 from tests.e2e import images, own_image
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute
@@ -253,6 +258,14 @@ def own(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
         builder.stop()
     engine.docker("load", "-i", archive)
     return engine
+
+
+async def test_the_contract(own: Engine) -> None:
+    host = own.env["DOCKER_HOST"]
+    driver = ContainerDriver(Node("contract", host), DockerContext("here", host))
+    stopped, none = Status.STOPPED, Status.INACTIVE
+    await check_driver(driver, fresh=none, stopped=stopped, removed=none)
+    assert own.docker("volume", "ls", "-q").stdout == ""
 
 
 def test_builds_in_the_own_image(own: Engine) -> None:

@@ -166,6 +166,8 @@ class EngineApi:
     ) -> bytes:
         import aiohttp
 
+        from croze.http.daemon import reason
+
         headers = dict(headers or {})
         if value is not None:
             body = json.dumps(value).encode()
@@ -177,7 +179,7 @@ class EngineApi:
             ) as answer:
                 data = await _read(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise unreachable(self._context, str(error) or type(error).__name__) from None
+            raise unreachable(self._context, reason(error)) from None
         if answer.status >= 400:
             kind = _ERRORS.get(answer.status, CrozeError)
             raise kind(f"Error response from daemon: {message_of(data)}")

@@ -141,11 +141,18 @@ async def _outcome(call: Coroutine[None, None, T]) -> T | CrozeError:
 
 
 async def carry(near: Streams, far: Streams) -> None:
-    """Both ways, until the far end has said all, or the near one is gone."""
+    """Both ways, until the far end has said all, or the near one is gone. Raises what the far end
+    does."""
+    failed: CrozeError | None = None
     async with asyncio.TaskGroup() as group:
         upwards = group.create_task(_pump(near[0], far[1]))
-        await _pump(far[0], near[1])
+        try:
+            await _pump(far[0], near[1])
+        except CrozeError as error:  # raised below: not to come out as a group
+            failed = error
         upwards.cancel()
+    if failed is not None:
+        raise failed
 
 
 async def _pump(reader: Reader, writer: Writer) -> None:
@@ -155,3 +162,4 @@ async def _pump(reader: Reader, writer: Writer) -> None:
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+            await writer.drain()

@@ -6,6 +6,7 @@ Made inside the event loop.
 
 from __future__ import annotations
 
+import os
 import ssl as tls
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -13,6 +14,18 @@ from croze.http.agent import USER_AGENT
 from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, RedirectRefused, Step, check_url, next_step
 from croze.http.redirects import is_redirect as leads_on
+
+
+def reason(error: Exception) -> str:
+    """Why there is no answer, without aiohttp's own account of the connection."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        number = cause.errno or 0
+        return os.strerror(number) if number > 0 else str(cause.strerror or cause)
+    return str(error) or type(error).__name__
+
 
 Body = AsyncIterator[bytes] | bytes | Mapping[str, str] | None
 """A mapping is a form."""

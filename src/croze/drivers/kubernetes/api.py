@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT_BYTES = 64 << 20
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+NO_UPGRADE = "Upgrade request required"
 _GROUPS = {
     "deployments": "/apis/apps/v1",
     "statefulsets": "/apis/apps/v1",
@@ -147,6 +148,11 @@ class KubernetesApi:
         try:
             await self._call("GET", path)
         except CrozeError as error:
+            if str(error) == NO_UPGRADE:
+                return CrozeError(
+                    f"{self._cluster.server}, or a proxy before it, takes no WebSockets, over "
+                    "which commands run in pods"
+                )
             return error
         return None
 
@@ -207,8 +213,10 @@ def _message(data: bytes, answer: aiohttp.ClientResponse) -> str:
 
 
 def _unreachable(method: str, url: str, error: Exception) -> Unavailable:
+    from croze.http.daemon import reason
+
     parts = urlsplit(url)
-    why = str(error) or type(error).__name__
+    why = reason(error)
     return Unavailable(f'{method.capitalize()} "{parts._replace(query="").geturl()}": {why}')
 
 
