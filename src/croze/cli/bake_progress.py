@@ -24,8 +24,9 @@ class BakeProgress:
     def display(self) -> Display:
         if self._display is None:
             from croze.progress.display import make_display
+            from croze.sdk.daemons import descriptions
 
-            text, terminal = _descriptions(self._there)
+            text, terminal = descriptions(self._there)
             self._display = make_display(
                 self.mode, sys.stderr.buffer, text_desc=text, tty_desc=terminal
             )
@@ -43,11 +44,3 @@ class BakeProgress:
         """End the display, if there is one; what is shown later has one of its own."""
         if self._display is not None:
             self.handed_over().close()
-
-
-def _descriptions(there: Reach | None) -> tuple[str, str]:
-    """What a display says first, as text and on a terminal; nothing of the user's own daemon."""
-    if there is None or not there.kind:
-        return "", ""
-    name, driver = there.builder, there.kind
-    return f'building with "{name}" instance using {driver} driver', f"{driver}:{name}"

@@ -97,6 +97,7 @@ def _add_legacy(made: Flags) -> None:
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
     from croze.client.build import NotWritten
+    from croze.client.checks import check_texts
     from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
@@ -113,6 +114,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     wanted = options(read, call)
+    check_texts(wanted)
     if read.detach:
         return _detached(argv, read, wanted, common)
     there = reaches(common, mode, os.path.abspath(read.context))
@@ -156,14 +158,17 @@ def _on_one(
     explain: bool,
 ) -> BuildResult:
     from croze.client.build import build
-    from croze.sdk.daemons import client_builder
+    from croze.sdk.daemons import client_builder, descriptions
     from croze.sdk.remember import remembered
 
+    text_desc, tty_desc = descriptions(there)
     return build(
         remembered(wanted, there),
         dial=there.dial,
         builder=client_builder(there),
         progress=mode,
+        text_desc=text_desc,
+        tty_desc=tty_desc,
         on_close=on_close,
         explain=explain,
     )
@@ -179,9 +184,12 @@ def _over_nodes(
     import asyncio
 
     from croze.progress.display import make_display
+    from croze.sdk.daemons import descriptions
     from croze.sdk.parted import build_parted
 
-    display = make_display(mode, sys.stderr.buffer)
+    text_desc, tty_desc = descriptions(there[0])
+    out = sys.stderr.buffer
+    display = make_display(mode, out, text_desc=text_desc, tty_desc=tty_desc)
     return asyncio.run(build_parted(there, wanted, display, common.builder, on_close))
 
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from croze.client import flags_image, flags_run, flags_session, outputs
-from croze.client.flags_output import Output
+from collections.abc import Mapping
+
+from croze.client import (
+    flags_cache,
+    flags_image,
+    flags_run,
+    flags_session,
+    outputs,
+    source_policy,
+)
+from croze.client.flags_output import Output, parse_outputs
+from croze.client.flags_pairs import pairs
 from croze.client.options import BuildOptions
 from croze.errors import CrozeError
 
@@ -21,6 +31,23 @@ def check_options(options: BuildOptions) -> None:
     flags_image.parse_annotations(options.annotations)
     flags_run.parse_ulimits(options.ulimits)
     flags_run.parse_resources(options.resources)
+
+
+def check_texts(options: BuildOptions) -> None:
+    """What buildx makes sure of before it looks for the builder. Raises `InvalidRequest`."""
+    for values, from_env in ((options.build_args, True), (options.labels, False)):
+        if not isinstance(values, Mapping):
+            pairs(values, from_env=from_env)
+    source_policy.from_environment()
+    flags_image.wanted_attests(options.attests, options.provenance, options.sbom, supported=True)
+    if not isinstance(options.build_contexts, Mapping):
+        flags_session.parse_contexts(options.build_contexts)
+    given = parse_outputs(each for each in options.outputs if isinstance(each, str))
+    outputs.check_image_id(given, options.iidfile)
+    flags_cache.parse_caches(options.cache_from)
+    flags_cache.parse_caches(options.cache_to)
+    flags_session.parse_secrets(options.secrets)
+    flags_session.parse_ssh(options.ssh)
 
 
 def _check_secrets(options: BuildOptions) -> None:

@@ -269,8 +269,7 @@ def _exports(
 ) -> list[Export]:
     given = [o for o in options.outputs if isinstance(o, Output)]
     given += parse_outputs(o for o in options.outputs if isinstance(o, str))
-    if options.iidfile and any(output.type in ("local", "tar") for output in given):
-        raise InvalidRequest("local and tar exporters are incompatible with image ID file")
+    outputs.check_image_id(given, options.iidfile)
     exports = outputs.create_exports(given, push=options.push, load=options.load)
     wants_image = builder.default_load and not call_name(options.call)
     if not exports and wants_image and not _no_default_load():

@@ -34,6 +34,12 @@ def create_exports(
     return exports
 
 
+def check_image_id(outputs: Sequence[Output], iidfile: str) -> None:
+    """Raises `InvalidRequest` for an output that is no image, where one's id is wanted."""
+    if iidfile and any(output.type in ("local", "tar") for output in outputs):
+        raise InvalidRequest("local and tar exporters are incompatible with image ID file")
+
+
 def _pushed(exports: list[Export]) -> list[Export]:
     """Every image is pushed, or, if there is none, one more output is."""
     images = [export for export in exports if export.type == "image"]
@@ -94,8 +100,11 @@ def _file(output: Output) -> Destination:
     path = Path(output.dest)
     if path.is_dir():
         raise InvalidRequest(f"destination file {output.dest} is a directory")
-    if not path.parent.is_dir():
-        raise InvalidRequest(f"invalid destination file: {output.dest}")
+    above = next(folder for folder in path.parents if folder.exists())
+    if not above.is_dir():
+        raise InvalidRequest(
+            f"invalid destination file: {output.dest}: stat {output.dest}: not a directory"
+        )
     return ToFile(path)
 
 

@@ -19,4 +19,15 @@ def client_builder(there: Reach) -> Builder:
         found = contained(there.kind, default_load=there.driver.default_load)
     else:
         found = crozed(sure=there.own)
+        if there.kind == "remote":  # where its steps' network is, nobody has said
+            found = replace(found, host_gateway="")
     return replace(found, place=there.place)
+
+
+def descriptions(there: Reach | None) -> tuple[str, str]:
+    """What a display says first of the builder, as text and on a terminal; nothing of the user's
+    own daemon."""
+    if there is None or not there.kind:
+        return "", ""
+    name, driver = there.builder, there.kind
+    return f'building with "{name}" instance using {driver} driver', f"{driver}:{name}"

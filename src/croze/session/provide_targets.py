@@ -148,6 +148,7 @@ class FileOutput:
         self._fd, self._temporary = -1, ""
         self.waits = path.exists() and not path.is_file()
         if not self.waits:
+            make_directory(path.parent, 0o755)
             self._fd, self._temporary = tempfile.mkstemp(
                 prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
             )
