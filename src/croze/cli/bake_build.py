@@ -19,6 +19,7 @@ from croze.cli.daemon import reaches
 from croze.client.build import wants_warnings, written
 from croze.errors import Unsupported
 from croze.files.atomic import write_atomically
+from croze.image import gojson
 from croze.progress.rawjson import warning_value
 from croze.progress.warnings import print_warnings
 
@@ -73,7 +74,7 @@ def _write_metadata(
     if display.warnings and not wanted.call.name and wants_warnings():
         found["buildx.build.warnings"] = [warning_value(each) for each in display.warnings]
     with written(path, "metadata file"):
-        write_atomically(Path(path), json.dumps(found, indent=2).encode())
+        write_atomically(Path(path), gojson.marshal_indent_as_is(found))
 
 
 def _print_messages(results: Mapping[str, TargetResult]) -> None:

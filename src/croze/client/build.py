@@ -27,6 +27,7 @@ from croze.client.options import (
 from croze.errors import CrozeError, Unsupported
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool
+from croze.image import gojson
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
@@ -291,9 +292,9 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
             from croze.progress.rawjson import warning_value
 
             values["buildx.build.warnings"] = [warning_value(w) for w in result.warnings]
-        text = json.dumps(dict(sorted(values.items())), indent=2)
+        data = gojson.marshal_indent_as_is(dict(sorted(values.items())))
         with written(options.metadata_file, "metadata file"):
-            write_atomically(Path(options.metadata_file), text.encode())
+            write_atomically(Path(options.metadata_file), data)
 
 
 @contextlib.contextmanager
