@@ -117,7 +117,6 @@ case "${1:-}" in
     command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
     unpack_from_suite trixie docker-buildx
     unpack_from_suite sid docker-buildx cosign
-    for suite in trixie sid; do unpack_from_suite "$suite" docker-buildx; done
     npm_peer azurite 3.37.0
     ;;
   bare)

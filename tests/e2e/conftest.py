@@ -11,6 +11,7 @@ import pytest
 from tests.e2e import images
 from tests.e2e.peers import World, opened_world
 from tests.e2e.sandbox import Sandbox, registry
+from tests.support import clouds
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +70,20 @@ def local_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry on loopback for the whole run: `host:port`."""
     with registry(tmp_path_factory.mktemp("registry") / "r") as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clouds.Moto]:
+    """An S3 that checks signatures, for the whole run."""
+    with clouds.moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an account in Azure's storage, for the whole run."""
+    with clouds.azurite(tmp_path_factory.mktemp("azurite")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

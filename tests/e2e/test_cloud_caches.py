@@ -12,7 +12,6 @@ from tests.e2e.peers import Client, buildkitd, buildkitd_binary, buildx
 from tests.e2e.sandbox import CROZE, Sandbox, execute
 from tests.e2e.test_build import APP, base
 from tests.e2e.test_caches import COLD, NOTHING, STEPS, cached, ran
-from tests.support import clouds
 from tests.support.actions_cache import READ, WRITE, Service, actions_cache
 from tests.support.clouds import ACCOUNT, ACCOUNT_KEY, BUCKET, REGION, Moto
 
@@ -53,15 +52,9 @@ class Stores:
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    folder = tmp_path_factory.mktemp("clouds")
-    with (
-        clouds.moto(folder) as s3,
-        clouds.azurite(folder) as azure,
-        actions_cache() as first,
-        actions_cache() as second,
-    ):
-        yield Stores(s3, azure, {"gha-1": first, "gha-2": second})
+def stores(s3_server: Moto, azure_server: str) -> Iterator[Stores]:
+    with actions_cache() as first, actions_cache() as second:
+        yield Stores(s3_server, azure_server, {"gha-1": first, "gha-2": second})
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,12 @@ from croze.errors import AlreadyExists, CrozeError, NotFound
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
 from croze.remotecache.objects import actions_rest
-from croze.remotecache.objects.actions_api import ActionsApi, Entry, Place, open_api
+from croze.remotecache.objects.actions_api import BLOBS, ActionsApi, Entry, Place, open_api
 from croze.remotecache.objects.contract import GIVEN, Bring, Take
 from croze.remotecache.objects.gha_options import GhaOptions, blob_key
 from croze.remotecache.objects.rate_limit import RateLimit
 from croze.remotecache.objects.signing import Signing
+from croze.remotecache.objects.transfer import Retry
 from croze.status import Progress, step
 from croze.store.groups import first_error
 
@@ -185,7 +186,8 @@ def open_gha(
     limit: RateLimit,
     signing: Signing | None = None,
     patience: Patience | None = None,
+    blobs: Retry = BLOBS,
 ) -> GhaCache:
     """`limit`: shared by all such caches."""
-    api = open_api(options, http, limit)
+    api = open_api(options, http, limit, blobs)
     return GhaCache(options, api, signing or Signing(), patience or Patience())
