@@ -23,7 +23,9 @@ def lowest(requirement: str) -> str:
 
 def main(project: str, lock: str) -> None:
     values = tomllib.loads(Path(project).read_text("utf-8"))
-    needed = values["project"]["dependencies"] + values["build-system"]["requires"]
+    project_table = values["project"]
+    needed = project_table["dependencies"] + values["build-system"]["requires"]
+    needed += project_table["optional-dependencies"]["clouds"]
     locked = dict(re.findall(r"^([\w.-]+)==([^ ;]+)", Path(lock).read_text("utf-8"), re.M))
     for requirement in needed:
         print(lowest(requirement))

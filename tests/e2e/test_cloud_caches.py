@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,16 @@ class Stores:
         token = service.token(("refs/heads/x", READ | WRITE), ("refs/heads/main", READ))
         where = f"url={service.url},version={kind.removeprefix('gha-')},url_v2={service.url}"
         return f"type=gha,{where},token={token},scope={name}"
+
+    def without_blobs(self, kind: str, flag: str) -> str:
+        """To read a cache whose blobs are gone, but not what names them."""
+        if kind not in self.github:
+            return f"{flag},blobs_prefix=gone/"
+        service = self.github[kind]
+        with service.lock:
+            for entry in service.entries:
+                entry.scope = "evicted" if "blob" in entry.key else entry.scope
+        return flag
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +136,111 @@ def test_a_real_buildkit_and_ours_find_what_the_other_wrote(
         flag = stores.flag(kind, f"exchanged-{writer}")
         unique = build(writer, "--cache-to", f"{flag},mode=max,mounts=*")
         assert build(not writer, "--cache-from", flag) == unique
+
+
+def test_secrets_stay_where_they_are(
+    desk: Sandbox, stores: Stores, busybox: Path, app: Path
+) -> None:
+    """Not in the log, in records, in provenance, in the store, or in what is said of failures."""
+    token = stores.github["gha-1"].token(("refs/heads/x", READ), ends_s=1e6)
+    url = stores.github["gha-1"].url
+    flags = {kind: stores.flag(kind, "secret") for kind in KINDS}
+    flags["refused"] = f"type=gha,url={url},version=1,token={token},scope=none"
+    secrets = [ACCOUNT_KEY, stores.s3.user.secret, token]
+    caches = [word for flag in flags.values() for word in ("--cache-from", flag)]
+    writing = [word for flag in list(flags.values())[:4] for word in ("--cache-to", flag)]
+    out = desk.path / "secrets"
+    failed = desk.croze(
+        "build", *base(busybox), *caches, *writing, "--cache-to", flags["refused"], app, check=False
+    )
+    assert failed.code == 1
+    assert "no write access" in failed.stderr
+    provenance = ("--provenance=mode=max", "-o", f"type=oci,dest={out}.tar")
+    done = desk.croze("build", *base(busybox), *caches, *writing, *provenance, app)
+    records = desk.croze("history", "ls", "--format=json").stdout
+    texts = [failed.output, done.output, records, desk.log_text()]
+    for reference in (json.loads(line)["ref"] for line in records.splitlines()):
+        shown = desk.croze("history", "inspect", reference, "--format=json", check=False)
+        logs = desk.croze("history", "logs", reference, "--progress=rawjson", check=False)
+        texts += [shown.output, logs.output]
+    texts.append(Path(f"{out}.tar").read_bytes().decode("latin-1"))
+    texts += [
+        file.read_bytes().decode("latin-1")
+        for file in desk.root.rglob("*")
+        if file.is_file() and ("db" in file.suffix or file.parent.name == "sha256")
+    ]
+    for secret in secrets:
+        assert not [text for text in texts if secret in text], secret
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_that_a_cache_has_lost_are_made_again(
+    desk: Sandbox, stores: Stores, busybox: Path, app: Path, kind: str
+) -> None:
+    """Storage removes what is old, whatever refers to it."""
+    flag = stores.flag(kind, f"lost-{kind}")
+    flags = [*base(busybox), "--progress=plain"]
+    desk.croze("build", *flags, *NOTHING, "--cache-to", f"{flag},mode=max", app)
+    desk.croze(*COLD)
+    lost = stores.without_blobs(kind, flag)
+    found = desk.croze("build", *flags, "--cache-from", lost, *NOTHING, app)
+    assert ran(found.stderr) == set(STEPS), found.stderr
+
+
+@pytest.mark.parametrize("kind", ["s3", "gha-2"])
+def test_lazy_layers_after_a_restart(
+    sandbox: Sandbox, stores: Stores, busybox: Path, app: Path, kind: str
+) -> None:
+    """The daemon has kept no keys: what it can't fetch it does again, until it is told them."""
+    flag = stores.flag(kind, f"restart-{kind}")
+    flags = [*base(busybox), "--progress=plain"]
+    sandbox.croze("build", *flags, *NOTHING, "--cache-to", f"{flag},mode=max", app)
+    sandbox.croze(*COLD)
+    lazy = sandbox.croze("build", *flags, "--cache-from", flag, *NOTHING, app)
+    assert cached(lazy.stderr) == set(STEPS)
+    sandbox.stop()
+    sandbox.start()
+    told = sandbox.croze("build", *flags, "--cache-from", flag, *NOTHING, app)
+    assert cached(told.stderr) == set(STEPS)
+    sandbox.stop()
+    sandbox.start()
+    out = sandbox.path / "out"
+    again = sandbox.croze("build", *flags, "-o", f"type=local,dest={out}", app)
+    assert ran(again.stderr) == set(STEPS)
+    assert (out / "both").read_text() == "1\n2\n"
+
+
+NO_CACHES = {
+    "type=s3,region=r": "bucket ($AWS_BUCKET) not set for s3 cache",
+    "type=azblob": "failed to create azblob config: either ${BUILDKIT_AZURE_STORAGE_ACCOUNT_URL}",
+    "type=gha,token=t,url=http://127.0.0.1:1": "token is malformed: token contains an invalid",
+    f"type=azblob,account_url=http://127.0.0.1:1/a,secret_access_key={ACCOUNT_KEY}": (
+        "failed to create container client: failed to get properties of cache container "
+        'buildkit-cache: Get "http://127.0.0.1:1/a/buildkit-cache": dial tcp 127.0.0.1:1: connect'
+    ),
+}
+
+
+def test_caches_that_can_not_be_had(desk: Sandbox, busybox: Path, app: Path) -> None:
+    """Are done without; to write there is refused before anything is built."""
+    flags = [*base(busybox), *NOTHING, "--progress=plain"]
+    done = desk.croze("build", *flags, *(f"--cache-from={flag}" for flag in NO_CACHES), app)
+    for said in NO_CACHES.values():
+        assert said in done.stderr
+    failed = desk.croze("build", *flags, f"--cache-to={list(NO_CACHES)[-1]}", app, check=False)
+    assert failed.stderr.splitlines()[-1].startswith(
+        "ERROR: failed to build: failed to solve: failed to configure azblob cache exporter: "
+        "failed to create container client: failed to get properties of cache container"
+    )
+    assert "[build" not in failed.stderr
+
+
+def test_a_cache_that_can_not_be_written(
+    desk: Sandbox, stores: Stores, busybox: Path, app: Path
+) -> None:
+    flag = stores.flag("s3", "unwritten").replace(f"bucket={BUCKET}", "bucket=nowhere")
+    flags = [*base(busybox), *NOTHING]
+    failed = desk.croze("build", *flags, "--cache-to", flag, app, check=False)
+    assert "error writing layer blob: operation error S3: PutObject" in failed.stderr
+    assert "api error NoSuchBucket" in failed.stderr
+    desk.croze("build", *flags, "--cache-to", f"{flag},ignore-error=true", app)

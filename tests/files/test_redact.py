@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from croze.files.redact import redact, redact_text
+from croze.files.redact import redact, redact_attrs, redact_text
 
 CASES = {
     "https://user:password@host.tld/this:that": "https://xxxxx:xxxxx@host.tld/this:that",
@@ -43,3 +45,24 @@ def test_what_another_program_says() -> None:
 )
 def test_digests_are_no_passwords(name: str) -> None:
     assert redact_text(f"[1/2] FROM {name}") == f"[1/2] FROM {name}"
+
+
+def test_attributes() -> None:
+    caches = [
+        {"Type": "s3", "Attrs": {"bucket": "b", "secret_access_key": "S", "session_token": "S"}},
+        {"Type": "gha", "Attrs": {"token": "S", "ghtoken": "S", "url": "https://u:S@h/"}},
+    ]
+    text = json.dumps(caches)
+    shown = redact_attrs({"cache-imports": text, "context": "https://u:S@h/", "target": "t"})
+    assert "S" not in "".join(shown.values())
+    assert shown["target"] == "t"
+    assert json.loads(shown["cache-imports"])[0]["Attrs"]["bucket"] == "b"
+    for odd in (
+        "S",
+        '{"S":1}',
+        "[1]",
+        '[{"Attrs":"S"}]',
+        '[{"Attrs":{"token":["S"]}}]',
+        "[" * 99999,
+    ):
+        assert "S" not in redact_attrs({"cache-imports": odd})["cache-imports"]

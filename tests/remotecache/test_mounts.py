@@ -125,6 +125,10 @@ class Cache:
     def origin(self) -> Mapping[str, str]:
         return {}
 
+    @property
+    def spent(self) -> bool:
+        return False
+
     async def has_blob(self, blob: Descriptor) -> bool:
         return blob.digest in self.blobs
 

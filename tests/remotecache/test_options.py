@@ -42,6 +42,61 @@ def test_unknown_kinds_and_missing_attributes() -> None:
         parse_exports([("registry", {})])
 
 
+TOKEN = "x.eyJhYyI6IFtdfQ.y"
+"""Its claim `ac` is a list."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "attrs", "message"),
+    [
+        ("s3", {"region": "r"}, "bucket ($AWS_BUCKET) not set for s3 cache"),
+        ("s3", {"bucket": "b"}, "region ($AWS_REGION) not set for s3 cache"),
+        (
+            "s3",
+            {"bucket": "b", "region": "r", "upload_parallelism": "0"},
+            "upload_parallelism must be a positive integer",
+        ),
+        (
+            "s3",
+            {"bucket": "b", "region": "r", "retry_max_attempts": "x"},
+            "retry_max_attempts must be a positive integer",
+        ),
+        (
+            "s3",
+            {"bucket": "b", "region": "r", "retry_mode": "legacy"},
+            'retry_mode must be "standard" or "adaptive"',
+        ),
+        (
+            "azblob",
+            {},
+            "failed to create azblob config: either ${BUILDKIT_AZURE_STORAGE_ACCOUNT_URL} or "
+            "account_url attribute is required for azblob cache",
+        ),
+        ("gha", {"url": "http://x"}, "token not set for github actions cache"),
+        ("gha", {"token": "t"}, "url not set for github actions cache"),
+        (
+            "gha",
+            {"token": "t", "url": "http://x", "version": "two"},
+            'failed to parse api version "two", expected positive integer: strconv.ParseInt: '
+            'parsing "two": invalid syntax',
+        ),
+        (
+            "gha",
+            {"token": TOKEN, "url": "http://x"},
+            "invalid token with access controls type list",
+        ),
+    ],
+)
+def test_caches_in_object_storage(
+    monkeypatch: pytest.MonkeyPatch, kind: str, attrs: dict[str, str], message: str
+) -> None:
+    for name in ("AWS_BUCKET", "AWS_REGION", "BUILDKIT_AZURE_STORAGE_ACCOUNT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InvalidRequest) as caught:
+        parse_exports([(kind, attrs)])
+    assert str(caught.value) == f"failed to configure {kind} cache exporter: {message}"
+
+
 def test_duplicates() -> None:
     assert parse_exports([("inline", {}), ("inline", {})]).inline
     with pytest.raises(InvalidRequest, match=r"duplicate cache exports \[registry\]"):

@@ -44,6 +44,9 @@ class Sources:
     started: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event | None = None
     """Fetches wait here, half done."""
+    spent: bool = False
+    forgotten: bool = False
+    """No fetcher is made anew."""
 
     def layer(self, entries: Mapping[str, bytes | None]) -> LazyLayer:
         """A layer that is known here and can be fetched."""
@@ -54,6 +57,8 @@ class Sources:
         return LazyLayer(LayerBlob(descriptor, sha256(tar)), self.fetcher({"kind": "test"}))
 
     def fetcher(self, origin: Mapping[str, str]) -> BlobFetcher:
+        if self.forgotten:
+            raise NotFound("nobody knows")
         return _Fetcher(self, origin)
 
 
@@ -65,6 +70,10 @@ class _Fetcher:
     @property
     def origin(self) -> Mapping[str, str]:
         return self._origin
+
+    @property
+    def spent(self) -> bool:
+        return self._sources.spent
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]

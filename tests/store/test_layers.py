@@ -71,6 +71,7 @@ class Gone:
     """A fetcher whose client has left."""
 
     origin: Mapping[str, str] = {"kind": "gone"}
+    spent = False
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
@@ -127,6 +128,31 @@ async def test_lazy_refs_survive_a_restart(opener: Opener, sources: Sources) -> 
         assert store.blobs.has(layer.blob.descriptor.digest)
         assert await tree_of(again) == {"a": "1"}
         await again.release()
+
+
+async def test_a_lazy_ref_that_can_not_be_fetched_does_not_exist(
+    opener: Opener, sources: Sources
+) -> None:
+    far, near = sources.layer({"a": b"1"}), sources.layer({"b": b"2"})
+    async with opener() as store:
+        lazy = await store.refs.from_layers([far])
+        here = await store.refs.from_layers([near])
+        assert lazy is not None
+        assert here is not None
+        await here.fetch_blob(near.blob.descriptor.digest)
+        sources.spent = True
+        assert [store.refs.exists(ref.id) for ref in (lazy, here)] == [False, True]
+        again = await store.refs.from_layers([far])
+        assert again is not None
+        sources.spent = False
+        assert store.refs.exists(again.id)
+        for ref in (lazy, here, again):
+            await ref.release()
+    async with opener() as store:
+        assert store.refs.exists(lazy.id)
+    sources.forgotten = True
+    async with opener() as store:
+        assert [store.refs.exists(ref.id) for ref in (lazy, here)] == [False, True]
 
 
 async def test_a_lying_layer_is_refused(opener: Opener, sources: Sources) -> None:

@@ -183,6 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self._second(path.removeprefix(_SERVICE), access, json.loads(body))
         return self._first(path.removeprefix("/_apis/artifactcache/"), access, body)
 
+    def handle(self) -> None:
+        """Clients may hang up when they have what they wanted."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
     def _body(self) -> bytes:
         """Of a known length, or in chunks."""
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -321,8 +326,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        with contextlib.suppress(OSError):
+            self._send(status, body, headers or {})
+
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        for name, value in (headers or {}).items():
+        for name, value in headers.items():
             self.send_header(name, value)
         if status != 204:
             self.send_header("Content-Length", str(len(body)))

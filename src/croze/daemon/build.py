@@ -66,6 +66,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     )
     wanted = wanted_exports(engine, request)
     cache_exports = caches.wanted_exports(request.Cache)
+    await caches.check_exports(engine.cache_services, cache_exports)
     for each in caches.wanted_imports(request.Cache):
         caches.wanted_mounts(each)
     sessions = (request.Session,) if request.Session else ()

@@ -39,6 +39,16 @@ def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
     return parse_exports(entries)
 
 
+async def check_exports(services: CacheServices, exports: CacheExports) -> None:
+    """Raises `CrozeError` for a cache that is not to be had, before something is built for it."""
+    for wanted in exports.others:
+        if wanted.place is not None:
+            try:
+                await services.objects.open(wanted.place)
+            except CrozeError as err:
+                raise err.wrap(f"failed to configure {wanted.kind} cache exporter") from None
+
+
 def wanted_imports(cache: control_pb2.CacheOptions) -> list[CacheImport]:
     """The request's, also in the form that older clients use."""
     found = [CacheImport(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Imports]

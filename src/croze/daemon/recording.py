@@ -22,7 +22,7 @@ from croze.daemon.observing import Telemetry
 from croze.daemon.status import responses
 from croze.errors import CrozeError
 from croze.export.attestations import PAYLOAD_TYPE, PREDICATE_TYPE
-from croze.files.redact import redact_text
+from croze.files.redact import redact_attrs
 from croze.history import logs
 from croze.history.history import BuildHistory, Finalizer
 from croze.image.descriptor import Descriptor
@@ -198,7 +198,7 @@ def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistor
 
 def _safe(attrs: Sequence[Attr]) -> list[Attr]:
     """Records are kept, and shown to whoever may use the daemon."""
-    return to_attrs({key: redact_text(value) for key, value in of_attrs(attrs).items()})
+    return to_attrs(redact_attrs(of_attrs(attrs)))
 
 
 async def put(blobs: DiskBlobStore, data: bytes, media_type: str) -> control_pb2.Descriptor:

@@ -57,9 +57,10 @@ class Records:
         tried from now on."""
         best = max(self._found.values(), key=_worth)
         self._tried |= {best.stored.id}
+        result = await best.source.results.load(best.stored.id)
+        # Not before: one that can't be had is passed over, and what comes then is what is told.
         reporter = self._edge.vertex.reporter
         reporter.start(cached=True)
-        result = await best.source.results.load(best.stored.id)
         try:
             key = best.key if best.own else await adopt(self._edge, best, result)
         except BaseException:

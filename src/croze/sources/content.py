@@ -139,6 +139,10 @@ class RegistryFetcher:
         found = {"kind": "registry", "ref": str(self.ref)}
         return found | {"insecure": "true"} if self.insecure else found
 
+    @property
+    def spent(self) -> bool:
+        return False
+
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:
@@ -217,6 +221,10 @@ class LentFetcher:
     def origin(self) -> Mapping[str, str]:
         kind = "oci-layout" if self.kind == "oci" else f"{self.kind}-content"
         return {"kind": kind, "store": self.store, "session": self.session}
+
+    @property
+    def spent(self) -> bool:
+        return False
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]

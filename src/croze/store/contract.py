@@ -74,6 +74,11 @@ class BlobFetcher(Protocol):
     def origin(self) -> Mapping[str, str]:
         """Plain values that say where from, e.g. `{"kind": "registry", "ref": "..."}`."""
 
+    @property
+    def spent(self) -> bool:
+        """Whether it is known that it can fetch nothing any more, such as with keys that have
+        expired. Then its lazy refs don't exist."""
+
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:

@@ -106,6 +106,23 @@ class Core:
             record.fetcher = self.fetchers(record.data.origin)
         return record.fetcher
 
+    def is_lost(self, record: Record) -> bool:
+        """Whether something of it must be fetched, and is known to be out of reach."""
+        if record.data.snapshot is not None:
+            return False
+        return any(self._out_of_reach(r) for r in self.layers(record))
+
+    def _out_of_reach(self, record: Record) -> bool:
+        blob = record.data.blob
+        if record.data.snapshot is not None or blob is None:
+            return False
+        if self.blobs.has(blob.descriptor.digest) or record.data.origin is None:
+            return False
+        try:
+            return self.fetcher(record).spent
+        except NotFound:
+            return True
+
     async def drop_snapshot(self, key: str | None) -> None:
         """Remove a snapshot that no record stands on any more."""
         if key is not None and self.table.snapshot_users(key) == 0:

@@ -119,7 +119,8 @@ class DiskRefStore:
 
     def exists(self, id: str) -> bool:
         """See `RefStore.exists`."""
-        return id in self._core.table
+        core = self._core
+        return id in core.table and not core.is_lost(core.table.get(id))
 
     async def from_layers(
         self, layers: Sequence[LazyLayer], *, record_type: RecordType = "regular"

@@ -34,6 +34,8 @@ class _Claims(msgspec.Struct, frozen=True):
 class ActionsToken:
     text: str = field(repr=False)
     scopes: tuple[Scope, ...]
+    expires_s: float
+    """Since 1970."""
 
     @property
     def written_scope(self) -> str:
@@ -59,7 +61,7 @@ def parse(text: str, now_s: float | None = None) -> ActionsToken:
         scopes = msgspec.json.decode(claims.ac, type=tuple[Scope, ...])
     except msgspec.MsgspecError as err:
         raise InvalidRequest(f"failed to parse token access controls: {err}") from None
-    return ActionsToken(text, scopes)
+    return ActionsToken(text, scopes, expires)
 
 
 def _claims(text: str) -> _Claims:

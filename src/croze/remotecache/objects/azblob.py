@@ -49,6 +49,11 @@ class AzblobCache:
             "credentials": OWN if options.key is None and not options.query else GIVEN,
         }
 
+    @property
+    def spent(self) -> bool:
+        """See `ObjectCache`."""
+        return False
+
     async def open(self) -> None:
         """Make sure that the container is there."""
         url, name = self.options.url(), self.options.container

@@ -29,6 +29,10 @@ class ObjectCache(Protocol):
         `credentials` in it is `OWN` if they are the daemon's: one that was restarted can open the
         cache again."""
 
+    @property
+    def spent(self) -> bool:
+        """Whether the credentials are known to have expired."""
+
     async def write_blob(self, blob: Descriptor, bring: Bring, progress: Progress) -> None:
         """Make sure that the blob is there, and stays for a while. Idempotent. Others may write
         the same at the same time. What is broken off leaves no blob under its name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -56,6 +57,11 @@ class GhaCache:
         """See `ObjectCache`. Tokens are of one run of a workflow."""
         options = self.options
         return {"kind": "gha", "url": options.url, "credentials": GIVEN}
+
+    @property
+    def spent(self) -> bool:
+        """See `ObjectCache`."""
+        return time.time() > self.options.token.expires_s
 
     async def write_blob(self, blob: Descriptor, bring: Bring, progress: Progress) -> None:
         """See `ObjectCache`."""

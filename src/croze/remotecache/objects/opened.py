@@ -118,6 +118,12 @@ class ObjectFetcher:
     cache: ObjectCache | None = None
     progress: Progress | None = None
 
+    @property
+    def spent(self) -> bool:
+        """See `BlobFetcher`."""
+        cache = self.caches.latest(self.origin) or self.cache
+        return cache is not None and cache.spent
+
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:

@@ -56,6 +56,11 @@ class S3Cache:
             "credentials": OWN if options.credentials is None else GIVEN,
         }
 
+    @property
+    def spent(self) -> bool:
+        """See `ObjectCache`."""
+        return False
+
     async def write_blob(self, blob: Descriptor, bring: Bring, progress: Progress) -> None:
         """See `ObjectCache`."""
         key = self.options.blob_key(blob.digest)
