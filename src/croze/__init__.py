@@ -1,7 +1,19 @@
 """Croze: Docker Build, whole, in Python.
 
-An engine (`crozed`) and a client (`croze`) that speak BuildKit's protocols. Start with
-`docs/life-of-a-build.md`, which follows one build through every room of this package.
+An engine (`crozed`) and a client (`croze`) that speak BuildKit's protocols, and this library:
+
+    import croze
+
+    result = croze.build(".", tags=["app"], push=True)
+
+    async with croze.connect() as builder:
+        build = builder.build(".", tags=["app"])
+        async for event in build:
+            print(event)
+        result = await build
+
+`docs/python.md` has more. To read the code start with `docs/life-of-a-build.md`, which follows one
+build through every room of this package.
 """
 
 __version__ = "0.1.0"
@@ -10,17 +22,47 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from croze.client.build import BuildResult as BuildResult
-    from croze.client.build import build as build
-    from croze.client.build import build_async as build_async
-    from croze.client.options import BuildOptions as BuildOptions
+    from croze.errors import Canceled as Canceled
+    from croze.errors import CrozeError as CrozeError
+    from croze.errors import InvalidRequest as InvalidRequest
+    from croze.errors import NotFound as NotFound
+    from croze.errors import Unavailable as Unavailable
+    from croze.errors import Unsupported as Unsupported
+    from croze.progress.events import BuildWarning as BuildWarning
+    from croze.progress.events import Event as Event
+    from croze.progress.events import Step as Step
+    from croze.progress.events import StepDone as StepDone
+    from croze.progress.events import StepLog as StepLog
+    from croze.progress.events import StepProgress as StepProgress
+    from croze.progress.events import StepStarted as StepStarted
+    from croze.sdk.builder import Builder as Builder
+    from croze.sdk.connect import build as build
+    from croze.sdk.connect import connect as connect
+    from croze.sdk.images import RemoteImage as RemoteImage
+    from croze.sdk.options import BuildArguments as BuildArguments
+    from croze.sdk.results import BuildRecord as BuildRecord
+    from croze.sdk.results import BuildStatus as BuildStatus
+    from croze.sdk.results import CacheRecord as CacheRecord
+    from croze.sdk.results import Result as Result
+    from croze.sdk.running import Build as Build
+    from croze.sdk.sync import SyncBuilder as SyncBuilder
 
-_LAZY = {
-    "build": "croze.client.build",
-    "build_async": "croze.client.build",
-    "BuildResult": "croze.client.build",
-    "BuildOptions": "croze.client.options",
+_ROOMS = {
+    "croze.errors": (
+        *("Canceled", "CrozeError", "InvalidRequest", "NotFound", "Unavailable", "Unsupported"),
+    ),
+    "croze.progress.events": (
+        *("BuildWarning", "Event", "Step", "StepDone", "StepLog", "StepProgress", "StepStarted"),
+    ),
+    "croze.sdk.builder": ("Builder",),
+    "croze.sdk.connect": ("build", "connect"),
+    "croze.sdk.images": ("RemoteImage",),
+    "croze.sdk.options": ("BuildArguments",),
+    "croze.sdk.results": ("BuildRecord", "BuildStatus", "CacheRecord", "Result"),
+    "croze.sdk.running": ("Build",),
+    "croze.sdk.sync": ("SyncBuilder",),
 }
+_LAZY = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
@@ -30,3 +72,7 @@ def __getattr__(name: str) -> object:
     import importlib
 
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

@@ -46,12 +46,12 @@ def check_texts(options: BuildOptions) -> None:
     outputs.check_image_id(given, options.iidfile)
     flags_cache.parse_caches(options.cache_from)
     flags_cache.parse_caches(options.cache_to)
-    flags_session.parse_secrets(options.secrets)
+    flags_session.parse_secrets(options.secret_flags)
     flags_session.parse_ssh(options.ssh)
 
 
 def _check_secrets(options: BuildOptions) -> None:
-    secrets = flags_session.parse_secrets(options.secrets)
+    secrets = flags_session.parse_secrets(options.secret_flags)
     if secrets:
         from croze.session.provide_secrets import SecretSource, SecretsProvider
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import parse_bool
+from croze.image.annotations import AnnotationKey, parse_key
 from croze.quote import quote
 
 _TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?")
@@ -135,3 +137,19 @@ def _where(text: str) -> str:
     except InvalidRequest as error:
         raise error.wrap(f"invalid platform {quote(platform)}") from None
     return f"-{type}[{platforms.format_all(parsed)}]" if type in _MANIFEST else f"-{type}"
+
+
+def annotation_keys(texts: Sequence[str]) -> dict[AnnotationKey, str]:
+    """`--annotation` of images that are put together from others: without a type, it is for
+    whatever comes out. Raises `InvalidRequest`."""
+    try:
+        attrs = parse_annotations(texts)
+    except InvalidRequest as error:
+        raise error.wrap("failed to parse annotations") from None
+    found: dict[AnnotationKey, str] = {}
+    for name, value in attrs.items():
+        key = parse_key(name)
+        if key is not None:
+            untyped = name.startswith("annotation.")
+            found[replace(key, type="") if untyped else key] = value
+    return found

@@ -50,7 +50,7 @@ class BuildOptions:
     platforms: Sequence[str] = ()
     labels: Sequence[str] | Mapping[str, str] = ()
     annotations: Sequence[str] = ()
-    secrets: Sequence[str] = ()
+    secrets: Sequence[str | SecretFrom] = ()
     ssh: Sequence[str] = ()
     no_cache: bool = False
     no_cache_filter: Sequence[str] = ()
@@ -78,6 +78,11 @@ class BuildOptions:
     stdin: BinaryIO | None = None
     frontend_attrs: Mapping[str, str] = field(default_factory=dict)
     """Attributes beyond what options stand for."""
+
+    @property
+    def secret_flags(self) -> list[str]:
+        """Those secrets that are in the flags' grammar."""
+        return [secret for secret in self.secrets if isinstance(secret, str)]
 
 
 @dataclass(frozen=True)
@@ -347,8 +352,9 @@ def _lend(plan: SolvePlan, options: BuildOptions) -> None:
     for key in plan.frontend_attrs:
         if key.startswith("sharedkey:localdir:"):
             plan.frontend_attrs[key] += f":{node}"
-    secrets = flags_session.parse_secrets(options.secrets)
+    secrets = flags_session.parse_secrets(options.secret_flags)
     plan.secrets = [SecretFrom(s.id, s.src, s.env) for s in secrets]
+    plan.secrets += [secret for secret in options.secrets if isinstance(secret, SecretFrom)]
     agents = flags_session.parse_ssh(options.ssh)
     if not agents and "@" in options.context and inputs.is_git_over_ssh(options.context):
         agents = [flags_session.Ssh("default")]

@@ -7,19 +7,17 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.builders.registries import builder_files
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
-from croze.client.flags_image import parse_annotations
+from croze.client.flags_image import annotation_keys
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.image import gojson
 from croze.image import platform as platforms
-from croze.image.annotations import AnnotationKey, parse_key
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.imagetools import create, sources
@@ -88,7 +86,7 @@ def _request(read: argparse.Namespace) -> Request:
         words.insert(0, read.tag[0])
     parsed = [sources.parse(word) for word in words]
     wanted = _platforms(read.platform)
-    return Request(parsed, targets, _annotations(read.annotation), wanted, read.prefer_index)
+    return Request(parsed, targets, annotation_keys(read.annotation), wanted, read.prefer_index)
 
 
 def _file(name: str) -> str:
@@ -105,20 +103,6 @@ def _platforms(texts: Sequence[str]) -> list[Platform]:
             found.append(platforms.parse(word))
         except InvalidRequest as error:
             raise error.wrap(f"invalid platform {quote(word)}") from None
-    return found
-
-
-def _annotations(texts: Sequence[str]) -> dict[AnnotationKey, str]:
-    try:
-        attrs = parse_annotations(texts)
-    except InvalidRequest as error:
-        raise error.wrap("failed to parse annotations") from None
-    found: dict[AnnotationKey, str] = {}
-    for name, value in attrs.items():
-        key = parse_key(name)
-        if key is not None:
-            untyped = name.startswith("annotation.")
-            found[replace(key, type="") if untyped else key] = value
     return found
 
 

@@ -1,0 +1,195 @@
+"""A builder, for programs with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Unpack
+
+from croze.client import history as past
+from croze.client.build import BuildResult, run_build
+from croze.client.detached import cancel
+from croze.drivers.reach import Reach, reaches
+from croze.errors import InvalidRequest, NotFound
+from croze.progress.display import make_display
+from croze.progress.events import Event, Events
+from croze.sdk.daemons import client_builder
+from croze.sdk.images import Imagetools
+from croze.sdk.options import BuildArguments, Context, build_options
+from croze.sdk.parted import build_parted
+from croze.sdk.remember import remembered
+from croze.sdk.results import (
+    BuildRecord,
+    CacheRecord,
+    Result,
+    cache_record,
+    record_of,
+    result_of,
+)
+from croze.sdk.running import Build
+
+if TYPE_CHECKING:
+    from croze.client.connect import Client
+    from croze.client.options import BuildOptions
+    from croze.progress.display import Display
+
+
+class Builder:
+    """Made by `croze.connect`. Everything raises `croze.CrozeError`.
+
+    `imagetools` looks at images in registries and layouts, and puts them together.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        there: Sequence[Reach],
+        clients: Sequence[Client],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._name = name
+        self._there = there
+        self._clients = clients
+        self._group = group
+        self._builds: list[Build[Result]] = []
+        self.imagetools = Imagetools(name)
+
+    def build(
+        self,
+        context: Context = ".",
+        *,
+        progress: str = "quiet",
+        **options: Unpack[BuildArguments],
+    ) -> Build[Result]:
+        """Start a build of a directory, a URL, or an archive that a binary file gives.
+
+        It runs at once; `await` what this returns for its result. `progress` is what is shown on
+        standard error besides: `auto`, `plain`, `tty`, `rawjson` or `quiet`. The options are those
+        of `BuildArguments`. Raises `InvalidRequest` for options that make no sense.
+        """
+        wanted = build_options(context, options)
+        display = make_display(progress, sys.stderr.buffer)
+
+        async def work(told: Display) -> Result:
+            found = await self._run(wanted, told)
+            return result_of(found, build.warnings)
+
+        build = Build[Result](self._group, work, display)
+        self._builds = [b for b in self._builds if b.status == "running"] + [build]
+        return build
+
+    async def _run(self, wanted: BuildOptions, display: Display) -> BuildResult:
+        if len(self._there) > 1:
+            return await build_parted(self._there, wanted, display, self._name, _pass)
+        there, client = self._there[0], self._clients[0]
+        builder = client_builder(there)
+        return await run_build(client, remembered(wanted, there), display, builder=builder)
+
+    async def history(
+        self, *, filters: Sequence[str] = (), limit: int = past.LIMIT
+    ) -> list[BuildRecord]:
+        """Builds on record, the newest first; `filters` as `croze history ls --filter` has them,
+        `limit` 0 for all."""
+        found: list[past.Record] = []
+        for client in self._clients:
+            listed = await past.records(client.channel, filters=filters, limit=limit)
+            found += listed.records
+        found.sort(key=past.created_s, reverse=True)
+        return [record_of(each) for each in (found[:limit] if limit else found)]
+
+    async def record(self, ref: str) -> BuildRecord:
+        """One build. Raises `NotFound`."""
+        return record_of((await self._at(ref))[1])
+
+    async def watch(self, ref: str) -> AsyncIterator[Event]:
+        """The events of a build, whoever started it, from the first on; ends when it does."""
+        client, _ = await self._at(ref)
+        events = Events()
+        async for status in past.status(client.channel, ref):
+            for event in events.take(status):
+                yield event
+
+    async def cancel(self, ref: str) -> None:
+        """End a running build, whoever started it; a `crozed` can. Raises `NotFound`."""
+        client, _ = await self._at(ref)
+        await cancel(client.channel, ref)
+
+    async def forget(self, ref: str) -> None:
+        """Remove a build's record. Raises `NotFound`."""
+        client, _ = await self._at(ref)
+        await past.delete(client.channel, ref)
+
+    async def du(self, *, filters: Sequence[str] = ()) -> list[CacheRecord]:
+        """What the cache holds."""
+        found = []
+        for client in self._clients:
+            found += await client.disk_usage(filters)
+        return [cache_record(each) for each in found]
+
+    async def prune(
+        self,
+        *,
+        filters: Sequence[str] = (),
+        all: bool = False,
+        keep_seconds: float = 0,
+        reserved_space: int = 0,
+        max_used_space: int = 0,
+        min_free_space: int = 0,
+    ) -> list[CacheRecord]:
+        """Remove what is not used; what has gone. Spaces in bytes, 0 for no limit; what was used
+        in the last `keep_seconds` stays."""
+        found = []
+        for client in self._clients:
+            async for record in client.prune(
+                filters,
+                all=all,
+                keep_duration_s=keep_seconds,
+                reserved_space=reserved_space,
+                max_used_space=max_used_space,
+                min_free_space=min_free_space,
+            ):
+                found.append(cache_record(record))
+        return found
+
+    async def _at(self, ref: str) -> tuple[Client, past.Record]:
+        for client in self._clients:
+            listed = await past.records(client.channel, ref)
+            if listed.records:
+                return client, listed.records[0]
+        raise NotFound(f'no record found for ref "{ref}"')
+
+    async def finish(self) -> None:
+        """Wait for builds that still run."""
+        for build in self._builds:
+            await build.finish()
+
+    async def cancel_all(self) -> None:
+        for build in self._builds:
+            await build.cancel()
+
+
+def _pass(_: Display) -> None:
+    pass
+
+
+@asynccontextmanager
+async def opened(name: str) -> AsyncIterator[Builder]:
+    """See `croze.connect`."""
+    if not isinstance(name, str):
+        raise InvalidRequest(f"a builder's name is a string, not {type(name).__name__}")
+    failed: BaseException | None = None
+    async with AsyncExitStack() as stack:
+        there = reaches(name)
+        clients = [await stack.enter_async_context(each.dial()) for each in there]
+        async with asyncio.TaskGroup() as group:
+            builder = Builder(name, there, clients, group)
+            try:
+                yield builder
+                await builder.finish()
+            except BaseException as error:  # raised below: not to come out as a group
+                failed = error
+                await builder.cancel_all()
+        if failed is not None:
+            raise failed

@@ -1,0 +1,128 @@
+"""The options of a build as a Python program gives them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO, TypedDict
+
+from croze.client.options import BuildOptions
+from croze.client.plan import SecretFrom
+from croze.errors import InvalidRequest
+
+StrPath = str | os.PathLike[str]
+Context = StrPath | BinaryIO
+Secret = bytes | StrPath
+
+
+class BuildArguments(TypedDict, total=False):
+    """All are optional; each is the flag of `croze build` with its name, as Python has it."""
+
+    dockerfile: StrPath
+    """Its path; `Dockerfile` in the context by default."""
+    dockerfile_text: str
+    """The Dockerfile itself, in place of a file."""
+    tags: Sequence[str]
+    target: str
+    """The stage to build; the last by default."""
+    args: Mapping[str, str]
+    """Build arguments."""
+    contexts: Mapping[str, StrPath]
+    """More contexts, by name: paths, URLs, `docker-image://…`, `oci-layout://…`."""
+    platforms: Sequence[str]
+    labels: Mapping[str, str]
+    annotations: Sequence[str]
+    """`[level[platform]:]key=value`."""
+    secrets: Mapping[str, Secret]
+    """By id: the value as `bytes`, or the path of a file that has it."""
+    ssh: Sequence[str]
+    """`default`, or `id=path[,path]`."""
+    no_cache: bool
+    no_cache_filter: Sequence[str]
+    pull: bool
+    outputs: Sequence[str]
+    """Such as `type=local,dest=out`."""
+    push: bool
+    load: bool
+    cache_from: Sequence[str]
+    cache_to: Sequence[str]
+    hosts: Mapping[str, str]
+    """Addresses by name, for `/etc/hosts`."""
+    network: str
+    shm_size_bytes: int
+    ulimits: Sequence[str]
+    cgroup_parent: str
+    allow: Sequence[str]
+    """Entitlements, such as `network.host`."""
+    attests: Sequence[str]
+    provenance: bool | str
+    """`True`, `False`, or its parameters (`mode=max`)."""
+    sbom: bool | str
+    metadata_file: StrPath
+    iidfile: StrPath
+
+
+def build_options(context: Context, given: BuildArguments) -> BuildOptions:
+    """Raises `InvalidRequest`, for an option that there is not, too: callers without a type checker
+    make typing errors."""
+    unknown = sorted(set(given) - BuildArguments.__annotations__.keys())
+    if unknown:
+        raise InvalidRequest(f"unknown build option: {', '.join(unknown)}")
+    if isinstance(context, str | os.PathLike):
+        path, stdin = os.fspath(context), None
+    else:
+        path, stdin = "-", context
+    secrets = given.get("secrets", {})
+    hosts = given.get("hosts", {})
+    contexts = given.get("contexts", {})
+    return BuildOptions(
+        context=path,
+        stdin=stdin,
+        dockerfile=os.fspath(given.get("dockerfile", "")),
+        dockerfile_inline=given.get("dockerfile_text"),
+        tags=_list(given.get("tags", ()), "tags"),
+        target=given.get("target", ""),
+        build_args=given.get("args", {}),
+        build_contexts={name: os.fspath(path) for name, path in contexts.items()},
+        platforms=_list(given.get("platforms", ()), "platforms"),
+        labels=given.get("labels", {}),
+        annotations=_list(given.get("annotations", ()), "annotations"),
+        secrets=[_secret(id, value) for id, value in secrets.items()],
+        ssh=_list(given.get("ssh", ()), "ssh"),
+        no_cache=given.get("no_cache", False),
+        no_cache_filter=_list(given.get("no_cache_filter", ()), "no_cache_filter"),
+        pull=given.get("pull", False),
+        outputs=_list(given.get("outputs", ()), "outputs"),
+        push=given.get("push", False),
+        load=given.get("load", False),
+        cache_from=_list(given.get("cache_from", ()), "cache_from"),
+        cache_to=_list(given.get("cache_to", ()), "cache_to"),
+        add_hosts=[f"{name}={address}" for name, address in hosts.items()],
+        network=given.get("network", ""),
+        shm_size=given.get("shm_size_bytes", 0),
+        ulimits=_list(given.get("ulimits", ()), "ulimits"),
+        cgroup_parent=given.get("cgroup_parent", ""),
+        allow=_list(given.get("allow", ()), "allow"),
+        attests=_list(given.get("attests", ()), "attests"),
+        provenance=_flag(given.get("provenance", "")),
+        sbom=_flag(given.get("sbom", "")),
+        metadata_file=os.fspath(given.get("metadata_file", "")),
+        iidfile=os.fspath(given.get("iidfile", "")),
+    )
+
+
+def _list(value: Sequence[str], name: str) -> Sequence[str]:
+    """A text is a sequence of texts to Python, and never what was meant."""
+    if isinstance(value, str):
+        raise InvalidRequest(f"{name} must be a list of strings, such as [{value!r}]")
+    return list(value)
+
+
+def _flag(value: bool | str) -> str:
+    return value if isinstance(value, str) else str(value).lower()
+
+
+def _secret(id: str, value: Secret) -> SecretFrom:
+    if isinstance(value, bytes):
+        return SecretFrom(id, value=value)
+    return SecretFrom(id, path=os.fspath(value))
