@@ -39,8 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"fs", "image"},
     "registry": {"image", "session", "api"},
     "session": {"api", "fs"},
+    "signatures": set(),
     "solver": set(),
-    "sources": {"store", "registry", "session", "fs", "image", "api"},
+    "sources": {"store", "registry", "session", "fs", "image", "api", "signatures"},
     "runtime": {"store", "fs", "telemetry"},
     "ops": {
         "runtime",

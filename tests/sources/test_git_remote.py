@@ -12,8 +12,8 @@ from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_ssh import AgentSource, SshProvider
 from croze.sources.git import GitSources
 from tests.registry.servers import serve
+from tests.signatures.gnupg import ssh_key
 from tests.sources.git_servers import HttpBackend, Remote, files, source, sources, ssh_server
-from tests.sources.signatures.gnupg import ssh_key
 from tests.sources.test_http import busy, reset, truncated
 from tests.sources.workshop import Workshop
 

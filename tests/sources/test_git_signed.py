@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError, InvalidRequest
+from croze.signatures.gitobject import parse
 from croze.sources.git import GitSources
-from croze.sources.git_objects import parse
+from tests.signatures.gnupg import GnuPG, ssh_key
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
-from tests.sources.signatures.gnupg import GnuPG, ssh_key
 from tests.sources.workshop import Workshop
 
 __all__ = ["remote", "server", "sources"]

@@ -23,8 +23,8 @@ from croze.sources.git import GitSources
 from croze.sources.http import HttpSource, HttpSources
 from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
 from tests.registry.servers import free_port, serve
-from tests.sources.signatures.conftest import gnupg
-from tests.sources.signatures.gnupg import GnuPG
+from tests.signatures.conftest import gnupg
+from tests.signatures.gnupg import GnuPG
 from tests.sources.workshop import Workshop
 
 __all__ = ["gnupg"]

@@ -26,6 +26,7 @@ from croze.registry.transport import Retry, with_retries
 from croze.session import upload
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
+from croze.signatures import pgp
 from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
 from croze.sources.http_options import (
@@ -37,7 +38,6 @@ from croze.sources.http_options import (
     parse_options,
 )
 from croze.sources.materials import HttpMaterial, Used
-from croze.sources.signatures import pgp
 from croze.store.contract import ImmutableRef, RefStore
 
 SCHEMES = ("http", "https")

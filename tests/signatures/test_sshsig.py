@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from croze.errors import InvalidRequest
-from croze.sources.signatures.pgp import BadSignature
-from croze.sources.signatures.sshsig import verify
-from tests.sources.signatures.gnupg import ssh_key, ssh_sign
+from croze.signatures.pgp import BadSignature
+from croze.signatures.sshsig import verify
+from tests.signatures.gnupg import ssh_key, ssh_sign
 
 DATA = b"what is signed\n"
 

@@ -9,8 +9,8 @@ import itertools
 from dataclasses import dataclass
 
 from croze.errors import InvalidRequest
-from croze.sources.signatures import armor
-from croze.sources.signatures.pgp import BadSignature
+from croze.signatures import armor
+from croze.signatures.pgp import BadSignature
 
 _MAGIC = b"SSHSIG"
 _NAMESPACE = "git"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from croze.sources.signatures.packets import (
+from croze.signatures.packets import (
     DSA,
     ECDSA,
     EDDSA,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from croze.errors import CrozeError, InvalidRequest
-from croze.sources.signatures.pgp import BadSignature, parse, verify_detached
-from tests.sources.signatures.gnupg import GnuPG
+from croze.signatures.pgp import BadSignature, parse, verify_detached
+from tests.signatures.gnupg import GnuPG
 
 DATA = b"what is signed\nin two lines\n"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.signatures.gnupg import GnuPG
+from tests.signatures.gnupg import GnuPG
 
 
 @pytest.fixture(scope="module")

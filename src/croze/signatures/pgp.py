@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from croze.errors import CrozeError, InvalidRequest
-from croze.sources.signatures import armor
-from croze.sources.signatures.keyring import Entity, SigningKey, read_keys, revoked, signing_keys
-from croze.sources.signatures.packets import (
+from croze.signatures import armor
+from croze.signatures.keyring import Entity, SigningKey, read_keys, revoked, signing_keys
+from croze.signatures.packets import (
     ECDSA,
     EDDSA,
     HASHES,
@@ -26,7 +26,7 @@ from croze.sources.signatures.packets import (
     packets,
     parse_signature,
 )
-from croze.sources.signatures.public import failure, verify
+from croze.signatures.public import failure, verify
 
 _GOOD_HASHES = frozenset({8, 9, 10})
 _HASH_NAMES = {2: "SHA-1", 11: "SHA-224", 12: "SHA3-256", 14: "SHA3-512"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from croze.errors import CrozeError, InvalidRequest, Unsupported
-from croze.sources.signatures import armor
-from croze.sources.signatures.packets import (
+from croze.signatures import armor
+from croze.signatures.packets import (
     PUBLIC_KEY,
     PUBLIC_SUBKEY,
     SECRET_KEY,
@@ -22,7 +22,7 @@ from croze.sources.signatures.packets import (
     parse_key,
     parse_signature,
 )
-from croze.sources.signatures.public import verify
+from croze.signatures.public import verify
 
 _CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13})
 _BINDING, _KEY_REVOKED, _SUBKEY_REVOKED, _USER_REVOKED = 0x18, 0x20, 0x28, 0x30
