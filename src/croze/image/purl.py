@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
+from croze.errors import InvalidRequest
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
@@ -42,3 +43,24 @@ def digest_set(digest: str) -> dict[str, str]:
     """`sha256:…` as in-toto has it."""
     algorithm, _, value = digest.partition(":")
     return {algorithm: value}
+
+
+def image_of(url: str) -> tuple[str, Platform | None]:
+    """The image that a `pkg:docker/…` names, and its platform if that is given. Raises
+    `InvalidRequest`."""
+    head, _, query = url.partition("?")
+    kind, _, rest = head.removeprefix("pkg:").lstrip("/").partition("/")
+    if not head.startswith("pkg:") or kind.lower() != "docker" or not rest:
+        raise InvalidRequest(f'invalid package type "{kind}", expecting docker')
+    name, _, version = rest.partition("#")[0].rpartition("@") if "@" in rest else (rest, "", "")
+    name, version = unquote(name), unquote(version)
+    values = dict(parse_qsl(query.partition("#")[0]))
+    digest = values.get("digest", "")
+    if ":" in version:
+        if digest and digest != version:
+            raise InvalidRequest(f'digest "{digest}" does not match version "{version}"')
+        digest, version = version, ""
+    tag = f":{version}" if version else "" if digest else ":latest"
+    ref = reference.normalize(f"{name}{tag}" + (f"@{digest}" if digest else ""))
+    platform = platforms.parse(values["platform"]) if "platform" in values else None
+    return ref, platform

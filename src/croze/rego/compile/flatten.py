@@ -28,6 +28,8 @@ from croze.rego.syntax import (
 )
 from croze.rego.values import FALSE
 
+Hoist = Callable[[Term], Term]
+
 
 class Flattening:
     """Of one rule: names are made up."""
@@ -46,24 +48,27 @@ class Flattening:
 
     def _expr(self, expr: Expr) -> Iterator[Expr]:
         before: list[Expr] = []
-        hoist = None if expr.negated else self._hoister(before, expr)
-        literal = self._literal(expr.literal, hoist)
+        hoist = self._hoister(before, expr)
+        if expr.negated:
+            literal = self._negated(expr.literal, hoist)
+        else:
+            literal = self._literal(expr.literal, hoist)
         withs = tuple(replace(each, value=self._term(each.value, None)) for each in expr.withs)
         yield from before
         for each in _split(literal) if not expr.negated else (literal,):
             yield Expr(each, expr.at, expr.negated, withs)
 
-    def _hoister(self, before: list[Expr], of: Expr | None) -> Callable[[Ref], Term]:
-        def hoist(ref: Ref) -> Term:
+    def _hoister(self, before: list[Expr], of: Expr | None) -> Hoist:
+        def hoist(term: Term) -> Term:
             self._count += 1
-            name = Var(f"_#t{self._count}", ref.at)
+            name = Var(f"_#t{self._count}", term.at)
             withs = of.withs if of is not None else ()
-            before.append(Expr(Unify(name, ref), ref.at, withs=withs))
+            before.append(Expr(Unify(name, term), term.at, withs=withs))
             return name
 
         return hoist
 
-    def _literal(self, literal: Literal, hoist: Callable[[Ref], Term] | None) -> Literal:
+    def _literal(self, literal: Literal, hoist: Hoist) -> Literal:
         match literal:
             case Holds():
                 return Holds(self._term(literal.term, hoist))
@@ -79,9 +84,54 @@ class Flattening:
                 return Every(literal.key, literal.value, domain, self.body(literal.body))
         return literal
 
-    def _term(
-        self, term: Term, hoist: Callable[[Ref], Term] | None, *, inside: bool = False
-    ) -> Term:
+    # -- negated ones --
+
+    def _negated(self, literal: Literal, hoist: Hoist) -> Literal:
+        """Only the outermost is negated. What it is made of stands in front: where that is
+        undefined, the body fails, as in OPA (`not startswith(input.nope, "a")`)."""
+        match literal:
+            case Holds(term=Call(name="equal", args=(left, right), at=at)):
+                pair = (self._operand(left, hoist), self._operand(right, hoist))
+                return Holds(Call("equal", pair, at))
+            case Unify():
+                return Unify(
+                    self._operand(literal.left, hoist), self._operand(literal.right, hoist)
+                )
+            case Holds():
+                return Holds(self._operand(literal.term, hoist, outermost=True))
+        return self._literal(literal, hoist)
+
+    def _operand(self, term: Term, hoist: Hoist, *, outermost: bool = False) -> Term:
+        """A reference may stay, undefined or not; so may the outermost call."""
+        match term:
+            case Ref():
+                path = tuple(self._apart(part, hoist) for part in term.path)
+                head = term.head if isinstance(term.head, Var) else hoist(term.head)
+                return Ref(head, path, term.at)
+            case Call() if not outermost:
+                return self._apart(term, hoist)
+            case Call():
+                args = tuple(self._apart(arg, hoist) for arg in term.args)
+                return Call(term.name, args, term.at)
+        return self._apart(term, hoist)
+
+    def _apart(self, term: Term, hoist: Hoist) -> Term:
+        """With all that may be undefined in front."""
+        match term:
+            case Ref() | Call():
+                return hoist(self._operand(term, hoist, outermost=True))
+            case ArrayTerm():
+                return ArrayTerm(tuple(self._apart(item, hoist) for item in term.items), term.at)
+            case SetTerm():
+                return SetTerm(tuple(self._apart(item, hoist) for item in term.items), term.at)
+            case ObjectTerm():
+                pairs = ((self._apart(k, hoist), self._apart(v, hoist)) for k, v in term.items)
+                return ObjectTerm(tuple(pairs), term.at)
+        return self._term(term, None)
+
+    # -- terms --
+
+    def _term(self, term: Term, hoist: Hoist | None, *, inside: bool = False) -> Term:
         """`inside` something that wants one value at a time."""
 
         def each(inner: Term, *, now_inside: bool = inside) -> Term:
@@ -98,8 +148,8 @@ class Flattening:
             case SetTerm():
                 return SetTerm(tuple(each(item, now_inside=True) for item in term.items), term.at)
             case ObjectTerm():
-                pairs = tuple((each(key, now_inside=True), each(v)) for key, v in term.items)
-                return ObjectTerm(pairs, term.at)
+                pairs = ((each(key, now_inside=True), each(v)) for key, v in term.items)
+                return ObjectTerm(tuple(pairs), term.at)
             case Call():
                 if term.name == "print":
                     hoist = None

@@ -1,0 +1,122 @@
+"""What a policy may ask of the world around it, and what answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from croze.api import gateway_pb2
+
+
+class Files(Protocol):
+    """The files that a policy may read: those of its build context."""
+
+    async def read(self, path: str, most_bytes: int) -> bytes:
+        """The beginning of a file. Raises `NotFound`, or another `CrozeError`."""
+
+
+class Sources(Protocol):
+    """What a daemon knows of sources."""
+
+    async def resolve(
+        self, request: gateway_pb2.ResolveSourceMetaRequest
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        """Raises `CrozeError`."""
+
+    async def fetch(self, url: str, filename: str, name: str, accept: str = "") -> bytes:
+        """A file from the web, fetched by the daemon in a step of that name."""
+
+
+class Verifier(Protocol):
+    """Checks Sigstore bundles. Both raise `CrozeError` for what does not hold, and answer who
+    signed it, as an input document has it (`image.signatures`)."""
+
+    async def verify_image(
+        self, chain: gateway_pb2.AttestationChain, platform: str
+    ) -> Mapping[str, object] | None:
+        """None if it isn't signed."""
+
+    async def verify_artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]: ...
+
+
+# -- questions, as a worker process asks them --
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    path: str
+    most_bytes: int
+
+
+@dataclass(frozen=True)
+class ResolveSource:
+    request: bytes
+    """A `ResolveSourceMetaRequest`; the answer is a `ResolveSourceMetaResponse`."""
+
+
+@dataclass(frozen=True)
+class VerifyImage:
+    chain: bytes
+    """An `AttestationChain`."""
+    platform: str
+
+
+@dataclass(frozen=True)
+class VerifyArtifact:
+    digest: str
+    bundle: bytes
+
+
+@dataclass(frozen=True)
+class GitHubBundles:
+    """The bundles that GitHub keeps for a file of a repository."""
+
+    repository: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Say:
+    """Something for the log."""
+
+    level: int
+    message: str
+
+
+Question: TypeAlias = ReadFile | ResolveSource | VerifyImage | VerifyArtifact | GitHubBundles | Say
+
+ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
+"""Levels of logs, by logrus's numbers: what is higher says more."""
+
+
+@dataclass(frozen=True)
+class PolicyFile:
+    name: str
+    """As messages call it."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Env:
+    """What a policy knows of the build itself."""
+
+    args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    filename: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A policy and its surroundings, for a worker."""
+
+    files: tuple[PolicyFile, ...]
+    env: Env = field(default_factory=Env)
+    default_platform: str = ""
+    """Counts where a request names none."""
+    logs: bool = True
+    """Whether somebody reads the log; without, `print` does nothing."""
+    sources: bool = True
+    """Whether somebody answers `ResolveSource` and `GitHubBundles`."""
+    verifier: bool = True

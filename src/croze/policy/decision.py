@@ -1,0 +1,348 @@
+"""What a policy decides on a source, or what it must know first.
+
+Source of the order, the words and the limits: buildx `policy/validate.go`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from random import SystemRandom
+
+from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
+from croze.errors import CrozeError
+from croze.image import gojson, reference
+from croze.image import platform as platforms
+from croze.image.platform import Platform
+from croze.policy.contract import DEBUG, INFO, Question, ResolveSource, Say, Setup, VerifyImage
+from croze.policy.documents.document import Document
+from croze.policy.documents.sources import Reader
+from croze.policy.lent import ARITIES, Answers, Lent, Notes, NotKnown
+from croze.policy.metadata import Needs, Resolving, add_unknowns, summary
+from croze.policy.modules import modules_of
+from croze.rego.functions import Surroundings
+from croze.rego.module_set import ModuleSet
+from croze.rego.unknowns import Found, Missing, Partial, Unknown
+from croze.rego.values import from_plain, to_plain
+
+MOST_ROUNDS = 10
+DOCUMENT = "data.docker.decision"
+EXEC_PROXY = "exec.proxy"
+_CAPS = frozenset({EXEC_PROXY})
+
+Ask = Callable[[Question], Awaitable[object]]
+"""Raises the `CrozeError` that is the answer."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    allow: bool | None = None
+    deny_messages: tuple[str, ...] = ()
+    caps: Mapping[str, bool] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, object]:
+        out: dict[str, object] = {} if self.allow is None else {"allow": self.allow}
+        if self.deny_messages:
+            out["deny_msg"] = list(self.deny_messages)
+        return {**out, "caps": dict(self.caps)} if self.caps else out
+
+
+class Evaluation:
+    """One policy, asked as often as it takes."""
+
+    def __init__(self, ask: Ask, setup: Setup) -> None:
+        self._ask = ask
+        self._setup = setup
+        self._answers: Answers = {}
+        self._said: list[Say] = []
+        self._modules: ModuleSet | None = None
+        now = time.time_ns()
+        on_print = self._print if setup.logs else None
+        self._world = Surroundings(now, on_print, SystemRandom().randrange)
+        verify = self._verify if setup.verifier else None
+        self._reader = Reader(self._log, verify)
+        resolve = self._resolve if setup.sources else None
+        self._resolving = Resolving(self._reader, resolve, self._log)
+
+    # -- talking --
+
+    def _log(self, level: int, message: str) -> None:
+        self._said.append(Say(level, message))
+
+    def _print(self, at: object, text: str) -> None:
+        self._log(INFO, f"{at}: {text}")
+
+    async def flush(self) -> None:
+        said, self._said = self._said, []
+        for each in said:
+            await self._ask(each)
+
+    async def _verify(
+        self, chain: gateway_pb2.AttestationChain, platform: Platform
+    ) -> Mapping[str, object] | None:
+        question = VerifyImage(chain.SerializeToString(), platforms.format(platform))
+        answer = await self._ask(question)
+        assert answer is None or isinstance(answer, dict)
+        return answer
+
+    async def _resolve(
+        self, request: gateway_pb2.ResolveSourceMetaRequest
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        answer = await self._ask(ResolveSource(request.SerializeToString()))
+        assert isinstance(answer, bytes)
+        return gateway_pb2.ResolveSourceMetaResponse.FromString(answer)
+
+    # -- evaluating --
+
+    async def _known(self, run: Callable[[], Found | Missing]) -> Found | Missing:
+        """Run again until all that is asked for has been answered."""
+        while True:
+            mark = len(self._said)
+            try:
+                return run()
+            except NotKnown as wanted:
+                del self._said[mark:]
+                try:
+                    answer = await self._ask(wanted.question)
+                except CrozeError as error:
+                    answer = error
+                self._answers[wanted.question] = answer
+
+    def _compiled(self) -> ModuleSet:
+        if self._modules is None:
+            self._modules = ModuleSet(modules_of(self._setup.files, self._answers), ARITIES)
+        return self._modules
+
+    async def _evaluate(
+        self, document: Document, plain: dict[str, object], unknown: Iterable[str] = ()
+    ) -> tuple[Found | Missing, Notes]:
+        lent = Lent(document, plain, self._answers)
+        names = list(unknown)
+
+        def run() -> Found | Missing:
+            lent.notes = Notes()
+            return self._compiled().evaluate(
+                DOCUMENT,
+                from_plain(plain),
+                unknown=names,
+                functions=lent.functions(),
+                surroundings=self._world,
+            )
+
+        return await self._known(run), lent.notes
+
+    async def check(
+        self, request: policysession_pb2.CheckPolicyRequest
+    ) -> policysession_pb2.CheckPolicyResponse:
+        """Raises `CrozeError`."""
+        try:
+            return await self._check(request)
+        finally:
+            await self.flush()
+
+    async def _check(
+        self, request: policysession_pb2.CheckPolicyRequest
+    ) -> policysession_pb2.CheckPolicyResponse:
+        if not request.HasField("Source") or not request.Source.HasField("Source"):
+            raise CrozeError("no source info in request")
+        platform = _platform(request, self._setup.default_platform)
+        try:
+            document = await self._reader.document(request.Source, platform)
+        except CrozeError as error:
+            raise error.wrap("failed to build policy input") from None
+        self._log(INFO, f"checking policy for source {_name(request)}")
+        for _ in range(MOST_ROUNDS):
+            answer = await self._round(request, document, platform)
+            await self.flush()
+            if answer is not None:
+                return answer
+        raise CrozeError("maximum attempts reached for resolving policy metadata")
+
+    async def _round(
+        self,
+        request: policysession_pb2.CheckPolicyRequest,
+        document: Document,
+        platform: Platform | None,
+    ) -> policysession_pb2.CheckPolicyResponse | None:
+        """None if the document knows more now, and the next round may decide."""
+        plain = document.plain(self._setup.env)
+        self._log(DEBUG, f"policy input: {gojson.marshal_indent_as_is(plain).decode()}")
+        unknown = list(document.unknowns())
+        checksum: gateway_pb2.ChecksumRequest | None = None
+        asked: set[str] = set()
+        if unknown:
+            self._log(DEBUG, f"unknowns for policy evaluation: {summary(unknown)}")
+            found, notes = await self._evaluate(document, plain, unknown)
+            checksum, asked = notes.checksum, notes.unknown
+            wanted = _wanted(found, unknown) + sorted(asked)
+            needs = await self._needs(request, document, platform, wanted, checksum)
+            if needs.request is not None:
+                return _next(needs.request)
+            if needs.changed:
+                return None
+        found, notes = await self._evaluate(document, plain)
+        wanted = sorted(notes.unknown | asked)
+        checksum = notes.checksum or checksum
+        needs = await self._needs(request, document, platform, wanted, checksum)
+        if needs.request is not None:
+            return _next(needs.request)
+        return None if needs.changed else self._decided(request, found, notes.pins)
+
+    async def _needs(
+        self,
+        request: policysession_pb2.CheckPolicyRequest,
+        document: Document,
+        platform: Platform | None,
+        names: list[str],
+        checksum: gateway_pb2.ChecksumRequest | None,
+    ) -> Needs:
+        source = request.Source.Source
+        if checksum is not None:
+            asked = gateway_pb2.ResolveSourceMetaRequest(Source=source)
+            if request.HasField("Platform"):
+                asked.Platform.CopyFrom(request.Platform)
+            add_unknowns(asked, names, self._log)
+            asked.HTTP.ChecksumRequest.CopyFrom(checksum)
+            needs = Needs(request=asked)
+        elif names:
+            own = request.Platform if request.HasField("Platform") else None
+            needs = await self._resolving.needs(document, source, names, platform, own)
+        else:
+            return Needs()
+        if needs.request is not None:
+            self._log(
+                INFO,
+                f"policy decision for source {_name(request)}: resolve missing fields "
+                f"{summary(names)}",
+            )
+        return needs
+
+    def _decided(
+        self,
+        request: policysession_pb2.CheckPolicyRequest,
+        found: Found | Missing,
+        pins: set[str],
+    ) -> policysession_pb2.CheckPolicyResponse:
+        decision = read_decision(found)
+        name = _name(request)
+        self._log(DEBUG, f"policy response: {gojson.marshal(decision.plain()).decode()}")
+        response = policysession_pb2.CheckPolicyResponse()
+        response.decision.action = policy_pb2.ALLOW if decision.allow else policy_pb2.DENY
+        for message in decision.deny_messages:
+            response.decision.denyMessages.add(message=message)
+        if decision.allow and len(pins) > 1:
+            listed = " ".join(f"{pin}:{{}}" for pin in sorted(pins))
+            raise CrozeError(f"multiple image pins set to {name}: map[{listed}]")
+        if decision.allow and pins:
+            pinned = _pinned(request.Source.Source, next(iter(pins)))
+            self._log(INFO, f"policy decision for source {name}: convert to {pinned.identifier}")
+            made = policysession_pb2.CheckPolicyResponse()
+            made.decision.action = policy_pb2.CONVERT
+            made.decision.update.CopyFrom(pinned)
+            return made
+        action = policy_pb2.PolicyAction.Name(response.decision.action)
+        self._log(INFO, f"policy decision for source {name}: {action}")
+        for message in decision.deny_messages:
+            self._log(INFO, f" - {message}")
+        return response
+
+    async def caps(self) -> dict[str, bool]:
+        """What the policy wants of the build itself. Raises `CrozeError`."""
+        try:
+            return await self._caps()
+        finally:
+            await self.flush()
+
+    async def _caps(self) -> dict[str, bool]:
+        plain = Document().plain(self._setup.env, caps=True)
+        self._log(DEBUG, f"policy input: {gojson.marshal_indent_as_is(plain).decode()}")
+        found, notes = await self._evaluate(Document(), plain)
+        if notes.unknown or notes.checksum is not None:
+            raise CrozeError(
+                "policy caps request cannot resolve source metadata: "
+                f"{summary(sorted(notes.unknown))}"
+            )
+        return dict(read_decision(found).caps)
+
+
+def _wanted(found: Found | Missing, unknown: list[str]) -> list[str]:
+    """What the decision depends on, of that which can be asked for; in its order."""
+    if not isinstance(found, Unknown):
+        return []
+    names = [name.removeprefix("input.") for name in unknown]
+    return [name for name in names if name in found.refs]
+
+
+def _next(
+    request: gateway_pb2.ResolveSourceMetaRequest,
+) -> policysession_pb2.CheckPolicyResponse:
+    return policysession_pb2.CheckPolicyResponse(request=request)
+
+
+def _platform(request: policysession_pb2.CheckPolicyRequest, default: str) -> Platform | None:
+    if not request.HasField("Platform"):
+        return platforms.parse(default) if default else None
+    asked = request.Platform
+    text = "/".join(filter(None, (asked.OS, asked.Architecture, asked.Variant)))
+    try:
+        return platforms.normalize(platforms.parse(text))
+    except CrozeError as error:
+        raise error.wrap("failed to parse platform") from None
+
+
+def _name(request: policysession_pb2.CheckPolicyRequest) -> str:
+    platform = _platform(request, "") if request.HasField("Platform") else None
+    name = request.Source.Source.identifier
+    return f"{name} ({platforms.format(platform)})" if platform else name
+
+
+def _pinned(source: ops_pb2.SourceOp, digest: str) -> ops_pb2.SourceOp:
+    scheme, _, name = source.identifier.partition("docker-image://")
+    if scheme or not name:
+        raise CrozeError(f'cannot pin non-image source: "{source.identifier}"')
+    ref = reference.parse(name).with_digest(digest)
+    attrs = {**source.attrs, "image.checksum": digest}
+    return ops_pb2.SourceOp(identifier=f"docker-image://{ref}", attrs=attrs)
+
+
+_GO_NAMES = {
+    type(None): "<nil>",
+    bool: "bool",
+    int: "json.Number",
+    float: "json.Number",
+    str: "string",
+    list: "[]interface {}",
+    dict: "map[string]interface {}",
+}
+
+
+def read_decision(found: Found | Missing) -> Decision:
+    """Raises `CrozeError` for what is no decision."""
+    if isinstance(found, Missing | Unknown | Partial):
+        raise CrozeError("policy returned zero result")
+    plain = to_plain(found)
+    if not isinstance(plain, dict):
+        raise CrozeError(f"unexpected policy return type: {_GO_NAMES[type(plain)]} {DOCUMENT}")
+    allow = plain.get("allow")
+    if "allow" in plain and not isinstance(allow, bool):
+        raise CrozeError(f"invalid allowed property type {_GO_NAMES[type(allow)]}, expecting bool")
+    messages = plain.get("deny_msg")
+    told = messages if isinstance(messages, list) else []
+    return Decision(
+        allow if isinstance(allow, bool) else None,
+        tuple(each for each in told if isinstance(each, str)),
+        _read_caps(plain["caps"]) if "caps" in plain else {},
+    )
+
+
+def _read_caps(plain: object) -> dict[str, bool]:
+    if not isinstance(plain, dict):
+        raise CrozeError(f"invalid caps property type {_GO_NAMES[type(plain)]}, expecting object")
+    for name, value in plain.items():
+        if name not in _CAPS:
+            raise CrozeError(f'unknown policy cap "{name}"')
+        if not isinstance(value, bool):
+            kind = _GO_NAMES[type(value)]
+            raise CrozeError(f"invalid caps.{name} property type {kind}, expecting bool")
+    return dict(plain)
