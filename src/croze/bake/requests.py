@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl, urlencode
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import Attest, CacheEntry, Output, Secret, Ssh
 from croze.bake.options.fields import joined
-from croze.bake.options.policy import Policy
 from croze.bake.options.sizes import parse_bytes
 from croze.bake.paths import is_git, is_remote
 from croze.bake.select import Selection
 from croze.bake.target import Target
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
+from croze.policy.options import PolicyOption
 
 _CWD = "cwd://"
 
@@ -54,7 +54,7 @@ class BuildRequest:
     attests: tuple[Attest, ...]
     annotations: tuple[str, ...]
     call: str
-    policy: tuple[Policy, ...]
+    policy: tuple[PolicyOption, ...]
     linked: bool = False
     context_of: str = ""
     """The directory in a remote definition's files that is the context; empty without one."""

@@ -21,8 +21,8 @@ from croze.bake.options.entries import (
     Secret,
     Ssh,
 )
-from croze.bake.options.policy import Policy
 from croze.bake.options.resources import Resources
+from croze.policy.options import PolicyOption
 
 _REPLACED = (
     "context",
@@ -99,7 +99,7 @@ class Target:
     call: str | None = None
     entitlements: list[str] | None = None
     extra_hosts: dict[str, str | None] | None = None
-    policy: list[Policy] | None = None
+    policy: list[PolicyOption] | None = None
     linked: bool = False
     bases: Bases = field(default_factory=Bases)
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from croze.bake.entitlements import Privileges, missing, parse_allow
 from croze.bake.errors import BakeError
-from croze.bake.options.policy import Policy
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
@@ -31,6 +30,7 @@ from croze.cli.call import Call, parse_call
 from croze.cli.daemon import reach
 from croze.cli.flags import Flags, UsageError
 from croze.image import platform as platforms
+from croze.policy.options import PolicyOption
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -187,6 +187,6 @@ def _finish(selection: Selection, policy_off: bool) -> None:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     for target in selection.targets.values():
         if policy_off:
-            target.policy = [Policy(disabled=True)]
+            target.policy = [PolicyOption(disabled=True)]
         if epoch and "SOURCE_DATE_EPOCH" not in (target.args or {}):
             target.args = {**(target.args or {}), "SOURCE_DATE_EPOCH": epoch}

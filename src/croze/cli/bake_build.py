@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,9 @@ from croze.cli.build import tool
 from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.client.build import wants_warnings, written
-from croze.errors import Unsupported
 from croze.files.atomic import write_atomically
 from croze.image import gojson
+from croze.policy.contract import DEBUG
 from croze.progress.rawjson import warning_value
 from croze.progress.warnings import print_warnings
 
@@ -27,22 +28,12 @@ if TYPE_CHECKING:
     from croze.cli.bake_options import Wanted
     from croze.cli.bake_progress import BakeProgress
     from croze.cli.common import Common
+    from croze.client.options import BuildOptions
     from croze.client.targets import TargetResult
     from croze.progress.display import Display
 
 
-def refuse_policies(requests: Mapping[str, BuildRequest]) -> None:
-    """Raises `Unsupported`: a policy that is not asked would let through what it forbids."""
-    for name, request in requests.items():
-        if any(not policy.disabled for policy in request.policy):
-            raise Unsupported(
-                f"target {name}: policy: source policies in Rego are not evaluated here yet; "
-                "build without them by --policy disabled=true"
-            )
-
-
 def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: BakeProgress) -> int:
-    refuse_policies(wanted.requests)
     from croze.sdk.parted import build_all
 
     def warn(display: Display) -> None:
@@ -52,7 +43,7 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: Ba
     display = progress.handed_over()
     building = build_all(
         reaches(common, key=os.getcwd()),
-        wanted.builds,
+        _logged(wanted.builds, debug=common.debug),
         display,
         common.builder,
         warn,
@@ -65,6 +56,13 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: Ba
     code = _print_answers(wanted, results)
     _print_messages(results)
     return code
+
+
+def _logged(builds: Mapping[str, BuildOptions], *, debug: bool) -> Mapping[str, BuildOptions]:
+    """What policies log is as much as all else is told."""
+    if not debug:
+        return builds
+    return {name: replace(each, policy_log_level=DEBUG) for name, each in builds.items()}
 
 
 def _write_metadata(

@@ -60,6 +60,7 @@ def options_of(request: BuildRequest, remote: RemoteFiles | None = None) -> Buil
         resources=request.resources,
         allow=request.entitlements,
         attests=[attest_flag(each) for each in request.attests],
+        policies=request.policy,
         call=request.call,
     )
 

@@ -51,6 +51,9 @@ def flags() -> Flags:
     made.texts("--no-cache-filter", help="Do not cache specified stages")
     made.texts("-o", "--output", help="Output destination (type=local,dest=path)")
     made.texts("--platform", help="Set target platform for build")
+    made.texts(
+        "--policy", help="Policy configuration (filename=path[,strict=true][,log-level=debug])"
+    )
     made.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
     made.text("--provenance", help='Shorthand for "--attest=type=provenance"')
     made.switch("--pull", help="Always attempt to pull all referenced images")
@@ -113,7 +116,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         if mode != "quiet":
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
-    wanted = options(read, call)
+    wanted = options(read, call, debug=common.debug)
     check_texts(wanted)
     if read.detach:
         return _detached(argv, read, wanted, common)
@@ -248,9 +251,11 @@ def progress_mode(progress: str, *, quiet: bool = False, command: str = "croze b
     return mode
 
 
-def options(read: argparse.Namespace, call: Call) -> BuildOptions:
+def options(read: argparse.Namespace, call: Call, *, debug: bool = False) -> BuildOptions:
     """The flags as the client library takes them."""
     from croze.client.options import BuildOptions
+    from croze.policy.contract import DEBUG, INFO
+    from croze.policy.options import parse_option
 
     return BuildOptions(
         context=read.context,
@@ -282,6 +287,8 @@ def options(read: argparse.Namespace, call: Call) -> BuildOptions:
         attests=read.attest,
         provenance=read.provenance,
         sbom=read.sbom,
+        policies=[parse_option(text) for text in read.policy],
+        policy_log_level=DEBUG if debug else INFO,
         call=call.name,
         iidfile=read.iidfile,
         metadata_file=read.metadata_file,

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("history.group", "Commands to work on build records"),
     "imagetools": ("imagetools.group", "Commands to work on images in registry"),
     "cache-mount": ("cache_mount.group", "Commands to work on cache mounts"),
+    "policy": ("policy.group", "Commands for working with build policies"),
     "why": ("why", "Show why the steps of a build missed the cache"),
     "llb": ("llb", "Build and show LLB definitions"),
     "debug": ("debug", "Look into the daemon and its store"),

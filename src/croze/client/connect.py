@@ -125,7 +125,14 @@ class Client:
 
         `work` is given what the frontend answers, and the build waits for its end."""
         beside_us = is_beside_us(self._address)
-        return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
+        if plan.policy is None:
+            return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
+        from croze.client.policies import in_force
+
+        async with in_force(self.channel, plan, on_status) as policies:
+            return await solve(
+                self.channel, plan, on_status, beside_us=beside_us, work=work, policies=policies
+            )
 
     @asynccontextmanager
     async def lent(self, id: str, plan: SolvePlan) -> AsyncIterator[None]:

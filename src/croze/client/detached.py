@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -105,11 +106,24 @@ class _Holding:
             self._begun = True
             self._on_begin(self._plan.ref)
 
+    @asynccontextmanager
+    async def _lent_again(self, client: Client) -> AsyncIterator[None]:
+        plan, more = self._plan, []
+        async with AsyncExitStack() as stack:
+            if plan.policy is not None:
+                from croze.client.policies import in_force
+
+                policies = await stack.enter_async_context(in_force(client.channel, plan, None))
+                more = [policies.provider] if policies is not None else []
+            session = lent(client.channel, plan, id=plan.session_id, more=more)
+            await stack.enter_async_context(session)
+            yield
+
     async def _rejoin(self, client: Client) -> SolveResult:
         """Lend the session again, and wait."""
         ref = self._plan.ref
         try:
-            async with lent(client.channel, self._plan, id=self._plan.session_id):
+            async with self._lent_again(client):
                 with translated():
                     request = builds_pb2.WaitRequest(ref=ref)
                     answer = await BuildsStub(client.channel).Wait(request)

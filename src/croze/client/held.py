@@ -67,6 +67,19 @@ class Bridge:
         with translated():
             return (await self._stub.Solve(ask, metadata=self._metadata)).result
 
+    async def resolve_source(
+        self, request: gateway_pb2.ResolveSourceMetaRequest
+    ) -> gateway_pb2.ResolveSourceMetaResponse:
+        """What the daemon knows of a source."""
+        with translated():
+            return await self._stub.ResolveSourceMeta(request, metadata=self._metadata)
+
+    async def capabilities(self) -> frozenset[str]:
+        """What the daemon's LLB may hold (`solver/pb/caps.go`)."""
+        with translated():
+            answer = await self._stub.Ping(gateway_pb2.PingRequest(), metadata=self._metadata)
+        return frozenset(each.ID for each in answer.LLBCaps if each.Enabled)
+
     async def size(self, ref: str, path: str) -> int:
         """Of a file of a result, in bytes."""
         ask = gateway_pb2.StatFileRequest(Ref=ref, Path=path.encode())

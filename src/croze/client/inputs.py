@@ -16,6 +16,7 @@ from typing import BinaryIO
 from croze.client.plan import LocalDir, SolvePlan
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.redact import redact
+from croze.policy.options import PolicyPlace, WantedFile
 
 HEADER_BYTES = 1024
 
@@ -68,6 +69,7 @@ def load(inputs: Inputs, plan: SolvePlan) -> None:
     loader = _Loader(inputs, plan)
     loader.load_context()
     loader.load_dockerfile()
+    loader.place_policy()
     for name, value in inputs.contexts.items():
         loader.load_named(name, value)
     if loader.caps:
@@ -204,6 +206,22 @@ class _Loader:
         self.plan.frontend_attrs["filename"] = name
         self.plan.dockerfile_name = (name, source)
 
+    # -- the policy beside it --
+
+    def place_policy(self) -> None:
+        """`Dockerfile.rego` beside a Dockerfile of this machine; or one that may be in a context
+        elsewhere."""
+        context = self.inputs.context
+        is_local = "context" in self.plan.local_dirs
+        definition = self.inputs.context_input or b""
+        url = "" if is_local or definition or not is_remote(context) else context
+        name = os.path.join(self.dockerfile_dir, f"{self.plan.frontend_attrs['filename']}.rego")
+        beside: WantedFile | None = WantedFile(name, optional=True)
+        if self.dockerfile_dir and not (url or definition):
+            beside = _policy_file(name)
+        directory = str(self.plan.local_dirs["context"].path) if is_local else ""
+        self.plan.policy_place = PolicyPlace(beside, directory, url, definition)
+
     # -- named contexts --
 
     def load_named(self, name: str, value: str) -> None:
@@ -247,6 +265,18 @@ class _Loader:
         self.plan.frontend_attrs[f"context:{name}"] = f"local:{local}"
         shared = os.path.basename(os.path.abspath(value))
         self.plan.frontend_attrs[f"sharedkey:localdir:{name}"] = shared
+
+
+def _policy_file(name: str) -> WantedFile | None:
+    """None if it isn't there."""
+    try:
+        data = Path(name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        reason = f"open {name}: {(error.strerror or str(error)).lower()}"
+        raise InvalidRequest(f"failed to read policy file {name}: {reason}") from None
+    return WantedFile(name, optional=True, text=data.decode(errors="replace"))
 
 
 class _Raw(io.RawIOBase):

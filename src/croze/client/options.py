@@ -28,6 +28,8 @@ from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.units import parse_bytes
+from croze.policy.contract import INFO, Env
+from croze.policy.options import PolicyOption, plan_policies
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,10 @@ class BuildOptions:
     attests: Sequence[str] = ()
     provenance: str = ""
     sbom: str = ""
+    policies: Sequence[PolicyOption] = ()
+    """What `--policy` says."""
+    policy_log_level: int = INFO
+    """Of policies that have no level of their own; see `policy.contract`."""
     call: str = ""
     """A subrequest such as `outline`; `check` is `lint`. Empty or `build`: a build."""
     iidfile: str = ""
@@ -223,7 +229,20 @@ def _fill(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
     ):
         plan.frontend_attrs.update({f"{prefix}:{key}": v for key, v in values.items()})
     _lend(plan, options)
+    labels = _mapping(options.labels, from_env=False)
+    plan.policy = plan_policies(
+        options.policies,
+        plan.policy_place,
+        Env(args, labels, _policy_filename(options.dockerfile), options.target),
+        options.policy_log_level,
+    )
     _set_steps(plan, options, builder)
+
+
+def _policy_filename(dockerfile: str) -> str:
+    """What a policy hears of the Dockerfile's name."""
+    name = os.path.basename(os.path.normpath(dockerfile)) if dockerfile else ""
+    return name if name not in ("", ".", "/") else "Dockerfile"
 
 
 def _check(options: BuildOptions) -> None:

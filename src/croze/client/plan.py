@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from croze.policy.options import PolicyPlace, PolicyPlan
+
 
 @dataclass(frozen=True)
 class ToFile:
@@ -95,6 +97,9 @@ class SolvePlan:
     entitlements: list[str] = field(default_factory=list)
     source_policy: bytes = b""
     """A marshalled `sourcepolicy.Policy`, or empty."""
+    policy: PolicyPlan | None = None
+    """Policies that are asked about each source, over the session."""
+    policy_place: PolicyPlace = field(default_factory=PolicyPlace)
     ref: str = ""
     """Names the build; made up when empty."""
     internal: bool = False

@@ -10,7 +10,7 @@ import base64
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToLayout
 from croze.grpc_errors import from_rpc_error
 from croze.session.directories import make_directory
+from croze.session.provider import Provider
 from croze.session.serve import LentSession, lend
 from croze.session.serve import new_id as new_id
 
@@ -40,6 +41,15 @@ STATUS_IDLE_S = 5.0
 """How long the status may be silent once the solve is over, before it is given up."""
 
 OnStatus = Callable[[control_pb2.StatusResponse], None]
+
+
+@dataclass(frozen=True)
+class PolicySession:
+    """Who is asked about sources, and what the policies want of the build."""
+
+    provider: Provider
+    proxy_network: bool = False
+    """Steps reach the network by a proxy that the policies are asked about."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ async def solve(
     *,
     beside_us: bool = False,
     work: Work | None = None,
+    policies: PolicySession | None = None,
 ) -> SolveResult:
     """Raises `errors.CrozeError`, worded `failed to solve: …`, with the details the daemon gave.
 
@@ -65,8 +76,13 @@ async def solve(
     ref = plan.ref or new_id()
     prepare_caches(plan)
     headers = (*trace_headers(), *((DETACHED,) if plan.detached else ()))
-    async with lent(channel, plan, beside_us=beside_us, id=plan.session_id) as session:
+    more = [policies.provider] if policies is not None else []
+    id = plan.session_id
+    async with lent(channel, plan, beside_us=beside_us, id=id, more=more) as session:
         request = solve_request(plan, ref, session.id)
+        if policies is not None:
+            request.SourcePolicySession = session.id
+            request.ProxyNetwork = policies.proxy_network
         response = await _solve_and_follow(channel, request, session, on_status, work, headers)
     await finish_caches(plan, response)
     return SolveResult(ref, response)
@@ -80,13 +96,19 @@ async def finish_caches(plan: SolvePlan, response: dict[str, str]) -> None:
 
 @asynccontextmanager
 async def lent(
-    channel: grpc.aio.Channel, plan: SolvePlan, *, beside_us: bool = False, id: str = ""
+    channel: grpc.aio.Channel,
+    plan: SolvePlan,
+    *,
+    beside_us: bool = False,
+    id: str = "",
+    more: Sequence[Provider] = (),
 ) -> AsyncIterator[LentSession]:
-    """A session that lends what the plan says."""
+    """A session that lends what the plan says, and more."""
     lending = Lending(plan, beside_us=beside_us)
     try:
         key = plan.shared_key
-        async with lend(channel, lending.providers, id=id, shared_key=key) as session:
+        providers = [*lending.providers, *more]
+        async with lend(channel, providers, id=id, shared_key=key) as session:
             yield session
     finally:
         lending.close()

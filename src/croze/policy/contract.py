@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from croze.api import gateway_pb2
+if TYPE_CHECKING:
+    from croze.api import gateway_pb2
 
 
 class Files(Protocol):
@@ -77,6 +78,11 @@ class GitHubBundles:
 
 
 @dataclass(frozen=True)
+class DefaultPlatform:
+    """Which platform the daemon builds for by itself, as a text."""
+
+
+@dataclass(frozen=True)
 class Say:
     """Something for the log."""
 
@@ -84,7 +90,9 @@ class Say:
     message: str
 
 
-Question: TypeAlias = ReadFile | ResolveSource | VerifyImage | VerifyArtifact | GitHubBundles | Say
+Question: TypeAlias = (
+    ReadFile | ResolveSource | VerifyImage | VerifyArtifact | GitHubBundles | DefaultPlatform | Say
+)
 
 ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
 """Levels of logs, by logrus's numbers: what is higher says more."""

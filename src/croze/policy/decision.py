@@ -5,34 +5,29 @@ Source of the order, the words and the limits: buildx `policy/validate.go`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from random import SystemRandom
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.errors import CrozeError
 from croze.image import gojson, reference
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.policy.contract import DEBUG, INFO, Question, ResolveSource, Say, Setup, VerifyImage
+from croze.policy.asking import Ask, Asking
+from croze.policy.contract import DEBUG, INFO, ResolveSource, Setup, VerifyImage
 from croze.policy.documents.document import Document
 from croze.policy.documents.sources import Reader
-from croze.policy.lent import ARITIES, Answers, Lent, Notes, NotKnown
+from croze.policy.lent import ARITIES, Notes
 from croze.policy.metadata import Needs, Resolving, add_unknowns, summary
 from croze.policy.modules import modules_of
-from croze.rego.functions import Surroundings
 from croze.rego.module_set import ModuleSet
 from croze.rego.unknowns import Found, Missing, Partial, Unknown
-from croze.rego.values import from_plain, to_plain
+from croze.rego.values import to_plain
 
 MOST_ROUNDS = 10
 DOCUMENT = "data.docker.decision"
 EXEC_PROXY = "exec.proxy"
 _CAPS = frozenset({EXEC_PROXY})
-
-Ask = Callable[[Question], Awaitable[object]]
-"""Raises the `CrozeError` that is the answer."""
 
 
 @dataclass(frozen=True)
@@ -52,85 +47,45 @@ class Evaluation:
     """One policy, asked as often as it takes."""
 
     def __init__(self, ask: Ask, setup: Setup) -> None:
-        self._ask = ask
+        self._asking = Asking(ask, logs=setup.logs)
         self._setup = setup
-        self._answers: Answers = {}
-        self._said: list[Say] = []
         self._modules: ModuleSet | None = None
-        now = time.time_ns()
-        on_print = self._print if setup.logs else None
-        self._world = Surroundings(now, on_print, SystemRandom().randrange)
-        verify = self._verify if setup.verifier else None
-        self._reader = Reader(self._log, verify)
+        self._log = self._asking.log
+        self._reader = Reader(self._log, self._verify if setup.verifier else None)
         resolve = self._resolve if setup.sources else None
         self._resolving = Resolving(self._reader, resolve, self._log)
-
-    # -- talking --
-
-    def _log(self, level: int, message: str) -> None:
-        self._said.append(Say(level, message))
-
-    def _print(self, at: object, text: str) -> None:
-        self._log(INFO, f"{at}: {text}")
-
-    async def flush(self) -> None:
-        said, self._said = self._said, []
-        for each in said:
-            await self._ask(each)
 
     async def _verify(
         self, chain: gateway_pb2.AttestationChain, platform: Platform
     ) -> Mapping[str, object] | None:
         question = VerifyImage(chain.SerializeToString(), platforms.format(platform))
-        answer = await self._ask(question)
+        answer = await self._asking.ask(question)
         assert answer is None or isinstance(answer, dict)
         return answer
 
     async def _resolve(
         self, request: gateway_pb2.ResolveSourceMetaRequest
     ) -> gateway_pb2.ResolveSourceMetaResponse:
-        answer = await self._ask(ResolveSource(request.SerializeToString()))
+        answer = await self._asking.ask(ResolveSource(request.SerializeToString()))
         assert isinstance(answer, bytes)
         return gateway_pb2.ResolveSourceMetaResponse.FromString(answer)
 
-    # -- evaluating --
-
-    async def _known(self, run: Callable[[], Found | Missing]) -> Found | Missing:
-        """Run again until all that is asked for has been answered."""
-        while True:
-            mark = len(self._said)
-            try:
-                return run()
-            except NotKnown as wanted:
-                del self._said[mark:]
-                try:
-                    answer = await self._ask(wanted.question)
-                except CrozeError as error:
-                    answer = error
-                self._answers[wanted.question] = answer
-
     def _compiled(self) -> ModuleSet:
         if self._modules is None:
-            self._modules = ModuleSet(modules_of(self._setup.files, self._answers), ARITIES)
+            modules = modules_of(self._setup.files, self._asking.answers)
+            self._modules = ModuleSet(modules, ARITIES)
         return self._modules
 
     async def _evaluate(
         self, document: Document, plain: dict[str, object], unknown: Iterable[str] = ()
     ) -> tuple[Found | Missing, Notes]:
-        lent = Lent(document, plain, self._answers)
-        names = list(unknown)
+        return await self._asking.evaluate(self._compiled, DOCUMENT, document, plain, unknown)
 
-        def run() -> Found | Missing:
-            lent.notes = Notes()
-            return self._compiled().evaluate(
-                DOCUMENT,
-                from_plain(plain),
-                unknown=names,
-                functions=lent.functions(),
-                surroundings=self._world,
-            )
-
-        return await self._known(run), lent.notes
+    async def document(
+        self, response: gateway_pb2.ResolveSourceMetaResponse, platform: Platform | None
+    ) -> Document:
+        """What the policy sees of a source. Raises `CrozeError`."""
+        return await self._reader.document(response, platform)
 
     async def check(
         self, request: policysession_pb2.CheckPolicyRequest
@@ -139,7 +94,7 @@ class Evaluation:
         try:
             return await self._check(request)
         finally:
-            await self.flush()
+            await self._asking.flush()
 
     async def _check(
         self, request: policysession_pb2.CheckPolicyRequest
@@ -154,7 +109,7 @@ class Evaluation:
         self._log(INFO, f"checking policy for source {_name(request)}")
         for _ in range(MOST_ROUNDS):
             answer = await self._round(request, document, platform)
-            await self.flush()
+            await self._asking.flush()
             if answer is not None:
                 return answer
         raise CrozeError("maximum attempts reached for resolving policy metadata")
@@ -252,7 +207,7 @@ class Evaluation:
         try:
             return await self._caps()
         finally:
-            await self.flush()
+            await self._asking.flush()
 
     async def _caps(self) -> dict[str, bool]:
         plain = Document().plain(self._setup.env, caps=True)

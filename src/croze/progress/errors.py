@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
-from croze.errors import CrozeError, Range, SourceDetail
+from croze.errors import CrozeError, PolicyDetail, Range, SourceDetail
 
 RULE = "--------------------"
 
@@ -16,6 +16,9 @@ RULE = "--------------------"
 def print_error(error: Exception, out: TextIO, prefix: str = "") -> None:
     """Excerpts, then `ERROR: <prefix>: <message>`."""
     if isinstance(error, CrozeError):
+        for detail in error.details:
+            if isinstance(detail, PolicyDetail):
+                out.writelines(f"Policy: {each}\n" for each in detail.messages if each)
         for detail in error.details:
             if isinstance(detail, SourceDetail):
                 out.write(excerpt(detail))

@@ -1,0 +1,1 @@
+"""`croze policy`: build policies by themselves."""

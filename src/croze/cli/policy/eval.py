@@ -1,0 +1,75 @@
+"""`croze policy eval`: what a policy says of a source, or what it would get to see."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croze.cli.common import UsageError
+from croze.cli.daemon import with_client
+from croze.cli.flags import Flags
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+    from croze.client.connect import Client
+    from croze.policy.contract import PolicyFile
+
+_STDIN = "-"
+
+
+def flags() -> Flags:
+    made = Flags("croze policy eval", "Evaluate policy for a source", "[OPTIONS] source")
+    made.slices("--fields", help="Fields to evaluate")
+    made.text("-f", "--file", help="Policy filename to evaluate", default="Dockerfile")
+    made.alias("--filename", of="file")
+    made.text("--platform", help="Target platform for policy evaluation")
+    made.switch("--print", help="Print policy output")
+    made.add_argument("source", metavar="source", nargs="?")
+    return made
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    from croze.client.policy_commands import evaluate, input_of, source_of
+
+    read = flags().read(argv, common)
+    if read.source is None:
+        raise UsageError("'croze policy eval' requires 1 argument", "croze policy eval")
+    source = source_of(read.source)
+
+    async def show(client: Client) -> None:
+        found = await input_of(client, source, read.platform, read.fields)
+        if found.invalid:
+            print(f"WARNING: invalid fields: {', '.join(found.invalid)}", file=sys.stderr)
+        if found.unresolved:
+            print(f"INFO: unresolved fields: {', '.join(found.unresolved)}", file=sys.stderr)
+        print(found.text)
+
+    async def check(client: Client) -> None:
+        policy = _policy(read.file)
+        shown = "stdin" if read.file == _STDIN else Path(read.file).name
+
+        def log(level: int, message: str) -> None:
+            if common.debug:
+                print(f"DEBUG: {message}", file=sys.stderr)
+
+        await evaluate(client, source, read.platform, policy, shown, log)
+
+    with_client(common, show if read.print else check)
+    return 0
+
+
+def _policy(name: str) -> PolicyFile:
+    from croze.errors import InvalidRequest
+    from croze.policy.contract import PolicyFile
+
+    if not name:
+        raise InvalidRequest("filename is required")
+    path = name if name == _STDIN else f"{name}.rego"
+    try:
+        data = sys.stdin.buffer.read() if name == _STDIN else Path(path).read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InvalidRequest(f"failed to read policy file {path}: open {path}: {reason}") from None
+    return PolicyFile(Path(path).name, data.decode(errors="replace"))

@@ -1,0 +1,36 @@
+"""`croze policy test`: run the `test_…` rules in `…_test.rego` files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.common import UsageError
+from croze.cli.daemon import dialler
+from croze.cli.flags import Flags
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+
+def flags() -> Flags:
+    made = Flags("croze policy test", "Run policy tests", "[OPTIONS] <path>")
+    made.text("--filename", help="Name of the Dockerfile to validate", default="Dockerfile")
+    made.text("--run", help="Run only tests with name containing this substring")
+    made.add_argument("path", metavar="path", nargs="?")
+    return made
+
+
+def run(argv: Sequence[str], common: Common) -> int:
+    """The exit code is 1 if a test fails."""
+    from croze.client.policy_commands import test
+
+    read = flags().read(argv, common)
+    if read.path is None:
+        raise UsageError("'croze policy test' requires 1 argument", "croze policy test")
+    report = asyncio.run(test(lambda: dialler(common)(), read.path, read.filename, read.run))
+    for result in report.results:
+        for line in result.lines():
+            print(line)
+    return 1 if report.failed else 0

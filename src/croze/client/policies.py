@@ -1,0 +1,174 @@
+"""The policies of a build, in force while it runs.
+
+Source of the order and the words: buildx `build/opt.go` (configureSourcePolicy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc.aio
+
+from croze.api import control_pb2
+from croze.client.held import Work
+from croze.client.plan import SolvePlan
+from croze.client.policy_files import PolicyFiles
+from croze.client.policy_log import PolicyLog
+from croze.client.solve import OnStatus, PolicySession, solve
+from croze.client.source_resolver import SourceResolver, source_resolver
+from croze.errors import CrozeError, NotFound, PolicyDetail, Unsupported
+from croze.image import platform as platforms
+from croze.policy import work
+from croze.policy.contract import PolicyFile, Setup
+from croze.policy.decision import EXEC_PROXY
+from croze.policy.evaluator import Answering, Policy
+from croze.policy.options import PolicyPlan, WantedFile, WantedPolicy
+from croze.policy.session import PolicyProvider
+from croze.policy.sigstore import verifier
+from croze.workers.pool import WorkerPool
+
+MOST_BYTES = 4 << 20
+"""Of a policy file."""
+_SESSION, _PROXY = "source.policy.session", "exec.meta.network.proxy"
+_PREFIX = "[policy] "
+
+
+@asynccontextmanager
+async def in_force(
+    channel: grpc.aio.Channel, plan: SolvePlan, on_status: OnStatus | None
+) -> AsyncIterator[PolicySession | None]:
+    """None if there are none after all. Raises `CrozeError` for policies that can't be loaded."""
+    policy = plan.policy
+    assert policy is not None
+    show = on_status or (lambda _: None)
+
+    async def begin(work: Work) -> object:
+        own = SolvePlan(internal=True, secrets=plan.secrets, ssh=plan.ssh)
+        own.docker_auth = plan.docker_auth
+        return await solve(channel, own, lambda status: show(_prefixed(status)), work=work)
+
+    async with source_resolver(begin) as sources:
+        files = PolicyFiles(policy.place, sources)
+        loaded = await _load(policy, files)
+        if not loaded:
+            yield None
+            return
+        async with WorkerPool(1, spare=1, modules=work.MODULES) as workers:
+            making = _Making(policy, workers, files, sources)
+            async with _logged(making, loaded, show) as session:
+                yield session
+
+
+class _Making:
+    """What all policies of a build share."""
+
+    def __init__(
+        self, plan: PolicyPlan, workers: WorkerPool, files: PolicyFiles, sources: SourceResolver
+    ) -> None:
+        self.plan, self.sources = plan, sources
+        self._workers, self._files = workers, files
+
+    def policy(self, wanted: WantedPolicy, files: tuple[PolicyFile, ...], log: PolicyLog) -> Policy:
+        level = self.plan.log_level if wanted.log_level is None else wanted.log_level
+
+        def say(of: int, message: str) -> None:
+            if of <= level:
+                log.say(message)
+
+        setup = Setup(files, self.plan.env, platforms.format(platforms.default_platform()))
+        answering = Answering(self._files, self.sources, verifier(), say)
+        return Policy(self._workers, setup, answering)
+
+
+_Loaded = list[tuple[WantedPolicy, tuple[PolicyFile, ...]]]
+
+
+@asynccontextmanager
+async def _logged(making: _Making, loaded: _Loaded, show: OnStatus) -> AsyncIterator[PolicySession]:
+    names = [file.name for _, files in loaded for file in files]
+    log = PolicyLog(f"loading policies {', '.join(names)}", show)
+    provider: PolicyProvider | None = None
+    blamed: CrozeError | None = None
+    try:
+        policies: list[Policy] = []
+        proxy = False
+        for wanted, files in loaded:
+            policies.append(making.policy(wanted, files, log))
+            if wanted.asks_caps:
+                proxy |= await _wants_proxy(policies[-1], making.sources)
+            if wanted.strict:
+                await _need(
+                    making.sources,
+                    _SESSION,
+                    "strict policy is not supported by the current BuildKit daemon, please "
+                    "upgrade to version v0.27+",
+                )
+        if proxy:
+            log.say("policy enabled network proxy")
+        provider = PolicyProvider(policies)
+        yield PolicySession(provider, proxy)
+    except CrozeError as error:
+        denied = any(isinstance(each, PolicyDetail) and each.messages for each in error.details)
+        if denied or (provider is not None and provider.has_denied(error)):
+            blamed = error
+        raise
+    finally:
+        log.close(blamed)
+
+
+async def _wants_proxy(policy: Policy, sources: SourceResolver) -> bool:
+    try:
+        caps = await policy.caps()
+    except CrozeError as error:
+        raise error.wrap("failed to evaluate policy caps") from None
+    if not caps.get(EXEC_PROXY):
+        return False
+    await _need(
+        sources,
+        _PROXY,
+        "network proxy requested by policy is not supported by the current BuildKit daemon, "
+        "please upgrade to version v0.31+",
+    )
+    return True
+
+
+async def _need(sources: SourceResolver, capability: str, message: str) -> None:
+    if capability not in await sources.capabilities():
+        raise Unsupported(message)
+
+
+async def _load(plan: PolicyPlan, files: PolicyFiles) -> _Loaded:
+    found: _Loaded = []
+    for wanted in plan.policies:
+        texts = [each for file in wanted.files if (each := await _file(file, files)) is not None]
+        if texts:
+            found.append((wanted, tuple(texts)))
+    return found
+
+
+async def _file(wanted: WantedFile, files: PolicyFiles) -> PolicyFile | None:
+    """None if it isn't there and need not be."""
+    if wanted.text is not None:
+        return PolicyFile(wanted.name, wanted.text)
+    try:
+        data = await files.read(wanted.name, MOST_BYTES + 1)
+    except NotFound:
+        if wanted.optional:
+            return None
+        raise NotFound(f"policy file {wanted.name} not found") from None
+    except CrozeError as error:
+        raise error.wrap(f"failed to stat policy file {wanted.name}") from None
+    if len(data) > MOST_BYTES:
+        raise CrozeError(f"policy file {wanted.name} is larger than {MOST_BYTES >> 20} MiB")
+    return PolicyFile(wanted.name, data.decode(errors="replace"))
+
+
+def _prefixed(status: control_pb2.StatusResponse) -> control_pb2.StatusResponse:
+    """Steps that are done for policies say so."""
+    own = control_pb2.StatusResponse()
+    own.CopyFrom(status)
+    for vertex in own.vertexes:
+        if not vertex.name.startswith(_PREFIX):
+            vertex.name = _PREFIX + vertex.name
+    return own

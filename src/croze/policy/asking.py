@@ -1,0 +1,77 @@
+"""Evaluations that ask in between: run again until all that they want to know is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from random import SystemRandom
+
+from croze.errors import CrozeError
+from croze.policy.contract import INFO, Question, Say
+from croze.policy.documents.document import Document
+from croze.policy.lent import Answers, Lent, Notes, NotKnown
+from croze.rego.errors import Location
+from croze.rego.functions import Surroundings
+from croze.rego.module_set import ModuleSet
+from croze.rego.unknowns import MISSING, Found, Missing
+from croze.rego.values import from_plain
+
+Ask = Callable[[Question], Awaitable[object]]
+"""Raises the `CrozeError` that is the answer."""
+
+
+class Asking:
+    """What one evaluation, or several, have learnt, and what they have to say."""
+
+    def __init__(self, ask: Ask, *, logs: bool = True) -> None:
+        self.ask = ask
+        self.answers: Answers = {}
+        self._said: list[Say] = []
+        on_print = self._print if logs else None
+        self._world = Surroundings(time.time_ns(), on_print, SystemRandom().randrange)
+
+    def log(self, level: int, message: str) -> None:
+        self._said.append(Say(level, message))
+
+    def _print(self, at: Location, text: str) -> None:
+        self.log(INFO, f"{at}: {text}")
+
+    async def flush(self) -> None:
+        """Have said what there is to say."""
+        said, self._said = self._said, []
+        for each in said:
+            await self.ask(each)
+
+    async def evaluate(
+        self,
+        modules: Callable[[], ModuleSet],
+        name: str,
+        document: Document,
+        plain: dict[str, object] | None,
+        unknown: Iterable[str] = (),
+    ) -> tuple[Found | Missing, Notes]:
+        """What stands at `name`, and what lent functions said. `modules` may raise `NotKnown`."""
+        lent = Lent(document, plain or {}, self.answers)
+        names = list(unknown)
+        while True:
+            mark = len(self._said)
+            lent.notes = Notes()
+            try:
+                found = modules().evaluate(
+                    name,
+                    MISSING if plain is None else from_plain(plain),
+                    unknown=names,
+                    functions=lent.functions(),
+                    surroundings=self._world,
+                )
+            except NotKnown as wanted:
+                del self._said[mark:]
+                self.answers[wanted.question] = await self._answer(wanted.question)
+            else:
+                return found, lent.notes
+
+    async def _answer(self, question: Question) -> object:
+        try:
+            return await self.ask(question)
+        except CrozeError as error:
+            return error

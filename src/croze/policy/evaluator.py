@@ -1,0 +1,186 @@
+"""Policies in force: evaluated in worker processes, their questions answered here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import quote as quoted
+from urllib.parse import urlsplit, urlunsplit
+
+from croze.api import gateway_pb2, policy_pb2, policysession_pb2
+from croze.errors import CrozeError
+from croze.policy import snappy, work
+from croze.policy.contract import (
+    INFO,
+    DefaultPlatform,
+    Files,
+    GitHubBundles,
+    ReadFile,
+    ResolveSource,
+    Say,
+    Setup,
+    Sources,
+    Verifier,
+    VerifyArtifact,
+    VerifyImage,
+)
+from croze.policy.documents.provenance import V1
+from croze.workers.pool import Conversations, TooMuchWork
+
+MOST_BUNDLE_BYTES = 8 << 20
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+
+
+class Answering:
+    """Answers what a policy asks."""
+
+    def __init__(
+        self,
+        files: Files | None,
+        sources: Sources | None,
+        verifier: Verifier | None,
+        log: Callable[[int, str], None],
+        platform: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        self._files, self._sources, self._verifier = files, sources, verifier
+        self._log = log
+        self._platform = platform
+
+    async def answer(self, question: object) -> object:
+        """Raises `CrozeError`."""
+        match question:
+            case Say(level, message):
+                self._log(level, message)
+                return None
+            case ReadFile(path, most_bytes):
+                if self._files is None:
+                    raise CrozeError("no policy FS defined for reading context files")
+                return await self._files.read(path, most_bytes)
+            case ResolveSource(request):
+                asked = gateway_pb2.ResolveSourceMetaRequest.FromString(request)
+                return (await self._known_sources().resolve(asked)).SerializeToString()
+            case DefaultPlatform():
+                if self._platform is None:
+                    raise CrozeError("resolver platform not configured")
+                return await self._platform()
+            case GitHubBundles(repository, digest):
+                return await self._bundles(repository, digest)
+            case VerifyImage(chain, platform):
+                found = gateway_pb2.AttestationChain.FromString(chain)
+                return await self._known_verifier().verify_image(found, platform)
+            case VerifyArtifact(digest, bundle):
+                return dict(await self._known_verifier().verify_artifact(digest, bundle))
+        raise CrozeError(f"no question: {type(question).__name__}")
+
+    def _known_sources(self) -> Sources:
+        if self._sources is None:
+            raise CrozeError("source resolver is not configured")
+        return self._sources
+
+    def _known_verifier(self) -> Verifier:
+        if self._verifier is None:
+            raise CrozeError("policy verifier is not configured")
+        return self._verifier
+
+    # -- what GitHub knows of a file --
+
+    async def _bundles(self, repository: str, digest: str) -> tuple[bytes, ...]:
+        """Its attestations, as the daemon fetches them."""
+        if not _REPOSITORY.fullmatch(repository):
+            raise CrozeError(f"invalid repository {repository}")
+        sources = self._known_sources()
+        url = f"https://api.github.com/repos/{repository}/attestations/{digest}"
+        shown = f"{repository}@{digest}"
+        try:
+            data = await sources.fetch(
+                f"{url}?predicate_type={quoted(V1, safe='')}",
+                "attestation.json",
+                f"[policy] fetch GitHub attestation {shown}",
+                "application/vnd.github+json",
+            )
+        except CrozeError as error:
+            self._log(INFO, f"github_attestation: failed reading bundles for {shown}: {error}")
+            return ()
+        inline, urls = _listed(data)
+        for each in urls:
+            found = await self._bundle(sources, each)
+            inline += [found] if found else []
+        if not inline:
+            self._log(INFO, f"github_attestation: no bundle found for {shown}")
+        return tuple(inline)
+
+    async def _bundle(self, sources: Sources, url: str) -> bytes:
+        """Empty if there is none."""
+        name = urlunsplit(urlsplit(url)._replace(query=""))
+        try:
+            step = f"[policy] fetch GitHub attestation bundle {name}"
+            data = await sources.fetch(url, "bundle.json", step)
+            if urlsplit(url).path.endswith(".json.sn"):
+                data = snappy.decompress(data, MOST_BUNDLE_BYTES)
+        except (CrozeError, ValueError) as error:
+            self._log(INFO, f"github_attestation: failed fetching bundle_url {name}: {error}")
+            return b""
+        return b"" if data.strip() in (b"", b"null") else data.strip()
+
+
+def _listed(data: bytes) -> tuple[list[bytes], list[str]]:
+    """Bundles, and addresses of further ones."""
+    try:
+        found = json.loads(data)["attestations"]
+        entries = [each for each in found if isinstance(each, dict)]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return [], []
+    inline = [json.dumps(e["bundle"]).encode() for e in entries if e.get("bundle")]
+    urls = [e["bundle_url"] for e in entries if isinstance(e.get("bundle_url"), str)]
+    return inline, [url for url in urls if url.startswith("https://")]
+
+
+class Policy:
+    """One policy."""
+
+    def __init__(self, workers: Conversations, setup: Setup, answering: Answering) -> None:
+        self._workers, self._setup, self._answering = workers, setup, answering
+
+    async def check(
+        self, request: policysession_pb2.CheckPolicyRequest
+    ) -> policysession_pb2.CheckPolicyResponse:
+        """Raises `CrozeError`."""
+        try:
+            data = await self._workers.converse(
+                self._answering.answer,
+                work.CPU_S,
+                work.check,
+                self._setup,
+                request.SerializeToString(),
+            )
+        except TooMuchWork:
+            raise self._too_long() from None
+        return policysession_pb2.CheckPolicyResponse.FromString(data)
+
+    async def caps(self) -> dict[str, bool]:
+        """Raises `CrozeError`."""
+        try:
+            return await self._workers.converse(
+                self._answering.answer, work.CPU_S, work.caps, self._setup
+            )
+        except TooMuchWork:
+            raise self._too_long() from None
+
+    def _too_long(self) -> CrozeError:
+        names = ", ".join(each.name for each in self._setup.files)
+        return CrozeError(f"policy {names} computes for more than {work.CPU_S} s")
+
+
+async def check_all(
+    policies: Sequence[Policy], request: policysession_pb2.CheckPolicyRequest
+) -> policysession_pb2.CheckPolicyResponse:
+    """Allowed is what all allow. The first that says something else is what counts."""
+    for policy in policies:
+        response = await policy.check(request)
+        decides = response.WhichOneof("result") == "decision"
+        if not decides or response.decision.action != policy_pb2.ALLOW:
+            return response
+    allowed = policysession_pb2.CheckPolicyResponse()
+    allowed.decision.action = policy_pb2.ALLOW
+    return allowed

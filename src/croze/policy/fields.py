@@ -1,0 +1,65 @@
+"""`policy eval --print --fields`: which of what isn't known is to be asked for.
+
+Source: buildx `commands/policy/eval.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MATERIALS = ".image.provenance.materials["
+
+
+def to_ask(fields: Sequence[str], unknown: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names to ask for, and fields that are no such names."""
+    wanted: dict[str, None] = {}
+    invalid: list[str] = []
+    for each in fields:
+        found = [name for name in _prerequisites(each) if name in unknown]
+        if each in unknown:
+            found.append(each)
+        elif _is_material(each) and (above := ancestor(each, unknown)):
+            found.append(above)
+        if not found:
+            invalid.append(each)
+        wanted.update(dict.fromkeys(found))
+    return list(wanted), invalid
+
+
+def _is_material(field: str) -> bool:
+    return field.startswith(_MATERIALS[1:])
+
+
+def _prerequisites(field: str) -> list[str]:
+    """What must be known for a material to be."""
+    if not _is_material(field):
+        return []
+    found = ["image.provenance"]
+    start = 0
+    while (at := field.find(_MATERIALS, start)) >= 0:
+        found.append(field[:at] + ".image.provenance")
+        start = at + len(_MATERIALS)
+    return found
+
+
+def ancestor(field: str, unknown: Sequence[str]) -> str:
+    """The longest unknown name that a field is below; empty if there is none."""
+    above = [
+        name for name in unknown if field == name or field.startswith((f"{name}.", f"{name}["))
+    ]
+    return max(above, key=len, default="")
+
+
+def unresolved(unknown: Sequence[str], fields: Sequence[str]) -> list[str]:
+    """What is still not known, of the fields or of all; in short."""
+    if fields:
+        found = {each if each in unknown else ancestor(each, unknown) for each in fields}
+        return sorted(found - {""})
+    return sorted({_short(name) for name in unknown})
+
+
+def _short(name: str) -> str:
+    base, found, _ = name.partition(".materials[")
+    if found:
+        return f"{base}.materials"
+    return ".".join(name.split(".")[:2])

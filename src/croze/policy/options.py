@@ -1,0 +1,187 @@
+"""`--policy` and what comes of several: which files are evaluated, and how strictly.
+
+Rules and messages: buildx `util/buildflags/policy.go`, `build/build.go` (withPolicyConfig).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
+from croze.gotypes.booleans import parse_bool
+from croze.policy.contract import Env
+from croze.policy.library import DEFAULT_NAME, default_policy
+from croze.quote import quote
+
+T = TypeVar("T")
+DEFAULT_VARIABLE = "BUILDX_DEFAULT_POLICY"
+LEVEL_NAMES = ("panic", "fatal", "error", "warning", "info", "debug", "trace")
+"""logrus's, by their numbers."""
+_LEVELS = {name: number for number, name in enumerate(LEVEL_NAMES)} | {"warn": 3}
+_TOGETHER = "disabled policy cannot be combined with other policy flags"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOption:
+    """One `--policy`."""
+
+    files: tuple[str, ...] = ()
+    reset: bool = False
+    disabled: bool = False
+    strict: bool | None = None
+    log_level: int | None = None
+
+    def plain(self) -> dict[str, object]:
+        """As Bake's `--print` shows it."""
+        files = [{"Filename": each, "Data": None} for each in self.files] or None
+        level = None if self.log_level is None else LEVEL_NAMES[self.log_level]
+        return {
+            "Files": files,
+            "Reset": self.reset,
+            "Disabled": self.disabled,
+            "Strict": self.strict,
+            "LogLevel": level,
+        }
+
+
+def parse_option(text: str) -> PolicyOption:
+    """Raises `InvalidRequest`."""
+    return from_fields(csv_line.fields(text))
+
+
+def from_fields(given: Sequence[str]) -> PolicyOption:
+    """Of `key=value` pairs. Raises `InvalidRequest`."""
+    files: list[str] = []
+    flags: dict[str, bool] = {}
+    level: int | None = None
+    for each in given:
+        raw_key, equals, value = each.partition("=")
+        key = raw_key.lower().strip()
+        if not equals or (key == "filename" and not value):
+            raise InvalidRequest(f"invalid value {each}")
+        if key == "filename":
+            files.append(value)
+        elif key in ("reset", "disabled", "strict"):
+            flags[key] = _wrapped(each, _bool, value)
+        elif key == "log-level":
+            level = _wrapped(each, _level, value)
+        else:
+            raise InvalidRequest(f"invalid value {each}")
+    return PolicyOption(
+        tuple(files),
+        flags.get("reset", False),
+        flags.get("disabled", False),
+        flags.get("strict"),
+        level,
+    )
+
+
+def _wrapped(field: str, read: Callable[[str], T], value: str) -> T:
+    try:
+        return read(value)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid value {field}") from None
+
+
+def _bool(text: str) -> bool:
+    found = parse_bool(text)
+    if found is None:
+        raise InvalidRequest(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
+    return found
+
+
+def _level(text: str) -> int:
+    if text.lower() not in _LEVELS:
+        raise InvalidRequest(f"not a valid logrus Level: {quote(text)}")
+    return _LEVELS[text.lower()]
+
+
+# -- what is to be evaluated --
+
+
+@dataclass(frozen=True)
+class WantedFile:
+    """`text` is None until it is read; an optional file may be missing."""
+
+    name: str
+    optional: bool = False
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class WantedPolicy:
+    files: tuple[WantedFile, ...]
+    strict: bool = False
+    log_level: int | None = None
+    asks_caps: bool = True
+
+
+@dataclass(frozen=True)
+class PolicyPlace:
+    """Where a build's policies are: beside its Dockerfile, and in its context."""
+
+    beside: WantedFile | None = None
+    context_dir: str = ""
+    context_url: str = ""
+    context_definition: bytes = b""
+    """A marshalled `pb.Definition`: the context is what it makes."""
+
+
+@dataclass(frozen=True)
+class PolicyPlan:
+    """The policies of a build, all of which must allow a source."""
+
+    policies: tuple[WantedPolicy, ...]
+    place: PolicyPlace
+    env: Env = field(default_factory=Env)
+    log_level: int = _LEVELS["info"]
+    """Counts where a policy has no level of its own."""
+
+
+def plan_policies(
+    options: Sequence[PolicyOption], place: PolicyPlace, env: Env, log_level: int
+) -> PolicyPlan | None:
+    """None if there is nothing to evaluate. Raises `InvalidRequest`."""
+    wanted = _composed(options, place.beside)
+    if _by_default() and not any(each.disabled for each in options):
+        text = default_policy()
+        own = WantedPolicy((WantedFile(DEFAULT_NAME, text=text),), asks_caps=False)
+        wanted = [own, *wanted]
+    return PolicyPlan(tuple(wanted), place, env, log_level) if wanted else None
+
+
+def _by_default() -> bool:
+    return parse_bool(os.environ.get(DEFAULT_VARIABLE, "")) or False
+
+
+def _composed(options: Sequence[PolicyOption], beside: WantedFile | None) -> list[WantedPolicy]:
+    for option in options:
+        if option.disabled:
+            if option != PolicyOption(disabled=True) or len(options) > 1:
+                raise InvalidRequest(_TOGETHER)
+            return []
+    found = [WantedPolicy((beside,))] if beside is not None else []
+    last = PolicyOption()  # settings without a policy to apply to yet
+    for option in options:
+        if option.reset:
+            found = []
+        if option.files:
+            files = tuple(WantedFile(name) for name in option.files)
+            found.append(_with(_with(WantedPolicy(files), last), option))
+        elif found:
+            found[-1] = _with(found[-1], option)
+        else:
+            last = option
+    return found
+
+
+def _with(policy: WantedPolicy, option: PolicyOption) -> WantedPolicy:
+    if option.strict is not None:
+        policy = replace(policy, strict=option.strict)
+    if option.log_level is not None:
+        policy = replace(policy, log_level=option.log_level)
+    return policy

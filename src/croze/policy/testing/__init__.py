@@ -1,0 +1,1 @@
+"""`policy test`: rules named `test_…` in files named `…_test.rego`."""

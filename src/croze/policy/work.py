@@ -1,0 +1,40 @@
+"""What runs in a worker process: a policy computes for so long, and has so much memory, and no
+more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+
+from croze.api import policysession_pb2
+from croze.policy.contract import Question, Setup
+from croze.policy.decision import Evaluation
+from croze.policy.testing.report import TestReport
+from croze.policy.testing.run import TestRun, run_tests
+
+MODULES = ("croze.policy.work",)
+CPU_S = 10
+"""Of one evaluation; waiting for answers is not counted."""
+_FRAMES = 5_000
+"""As deep as the stack of a process is sure to bear."""
+
+Asking = Callable[[object], Awaitable[object]]
+
+
+def _asks(ask: Asking) -> Callable[[Question], Awaitable[object]]:
+    sys.setrecursionlimit(_FRAMES)
+    return ask
+
+
+async def check(ask: Asking, setup: Setup, request: bytes) -> bytes:
+    """A `CheckPolicyRequest`; the response."""
+    asked = policysession_pb2.CheckPolicyRequest.FromString(request)
+    return (await Evaluation(_asks(ask), setup).check(asked)).SerializeToString()
+
+
+async def caps(ask: Asking, setup: Setup) -> dict[str, bool]:
+    return await Evaluation(_asks(ask), setup).caps()
+
+
+async def test(ask: Asking, run: TestRun) -> TestReport:
+    return await run_tests(_asks(ask), run)
