@@ -215,7 +215,8 @@ class _Loader:
         is_local = "context" in self.plan.local_dirs
         definition = self.inputs.context_input or b""
         url = "" if is_local or definition or not is_remote(context) else context
-        name = os.path.join(self.dockerfile_dir, f"{self.plan.frontend_attrs['filename']}.rego")
+        file = f"{self.plan.frontend_attrs['filename']}.rego"
+        name = os.path.normpath(os.path.join(self.dockerfile_dir, file))
         beside: WantedFile | None = WantedFile(name, optional=True)
         if self.dockerfile_dir and not (url or definition):
             beside = _policy_file(name)

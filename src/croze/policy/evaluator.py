@@ -13,6 +13,7 @@ from croze.errors import CrozeError
 from croze.policy import snappy, work
 from croze.policy.contract import (
     INFO,
+    WARNING,
     DefaultPlatform,
     Files,
     GitHubBundles,
@@ -28,6 +29,7 @@ from croze.policy.contract import (
 from croze.policy.documents.provenance import V1
 from croze.workers.pool import Conversations, TooMuchWork
 
+NOT_VERIFIED = "Sigstore bundles are not verified here yet: nothing counts as signed"
 MOST_BUNDLE_BYTES = 8 << 20
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
@@ -80,7 +82,8 @@ class Answering:
 
     def _known_verifier(self) -> Verifier:
         if self._verifier is None:
-            raise CrozeError("policy verifier is not configured")
+            self._log(WARNING, NOT_VERIFIED)
+            raise CrozeError(NOT_VERIFIED)
         return self._verifier
 
     # -- what GitHub knows of a file --

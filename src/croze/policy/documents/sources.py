@@ -124,7 +124,8 @@ class Reader:
         if provenance is not None:
             found["provenance"], document.raw_materials = provenance
         found["hasProvenance"] = bool(chain.AttestationManifest) or provenance is not None
-        if self._verify is not None:
+        signed = chain.Root and chain.AttestationManifest and chain.SignatureManifests
+        if self._verify is not None and signed:
             try:
                 signature = await self._verify(chain, platform)
             except CrozeError as error:
