@@ -133,16 +133,6 @@ def test_a_compose_file(desk: Sandbox) -> None:
     assert "web" in desk.croze("images").stdout
 
 
-def test_policies_are_refused_and_not_passed_over(desk: Sandbox) -> None:
-    inline = 'dockerfile-inline = "FROM scratch\\nCOPY word /\\n"'
-    text = f'target "default" {{\n  policy = ["strict=true"]\n  {inline}\n}}\n'
-    folder = project(desk, "policed", text)
-    refused = desk.croze("bake", cwd=folder, check=False)
-    assert refused.code == 1
-    assert "target default: policy: source policies in Rego are not evaluated" in refused.stderr
-    assert desk.croze("bake", "--policy=disabled=true", cwd=folder).code == 0
-
-
 def test_a_targets_own_format_of_a_call(desk: Sandbox) -> None:
     inline = 'dockerfile-inline = "FROM scratch\\n"'
     text = f'target "default" {{\n  call = "outline,format=json"\n  {inline}\n}}\n'
