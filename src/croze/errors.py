@@ -119,6 +119,10 @@ class MissingMaterial:
 
     name: str
     reason: str
+    op: str = ""
+    """The digest of the step that used it."""
+    method: str = ""
+    uri: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, fields
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -169,7 +170,7 @@ def _encode(detail: errors.Detail) -> any_pb2.Any:
         case errors.CompatibilityDetail(version, feature):
             return _any("CompatibilityFeature", {"version": version, "feature": feature})
         case errors.MaterialsDetail(missing):
-            listed = [{"name": each.name, "reason": each.reason} for each in missing]
+            listed = [_told(asdict(each)) for each in missing]
             return _any("ProvenanceMaterialsIncomplete", {"incomplete": listed} if listed else {})
         case errors.SourceDetail():
             return _any("Source", _source_json(detail))
@@ -317,11 +318,17 @@ def _decode(detail: any_pb2.Any) -> errors.Detail | None:
     return None
 
 
+def _told(values: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if value}
+
+
 def _decode_materials(listed: object) -> errors.MaterialsDetail:
     given = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     return errors.MaterialsDetail(
         tuple(
-            errors.MissingMaterial(str(each.get("name", "")), str(each.get("reason", "")))
+            errors.MissingMaterial(
+                **{f.name: str(each.get(f.name, "")) for f in fields(errors.MissingMaterial)}
+            )
             for each in given
         )
     )

@@ -188,7 +188,6 @@ def test_names_in_any_case_and_unknown_ones() -> None:
 
 
 REFUSED: Sequence[tuple[str, str]] = (
-    ("proxyNetwork = true", "proxyNetwork"),
     ('[grpc]\nsecurityDescriptor = "x"', "grpc.securityDescriptor"),
     ("[worker.containerd]\nenabled = true", "worker.containerd.enabled"),
     ('[worker.oci]\nuserRemapUnsupported = "x"', "worker.oci.userRemapUnsupported"),
@@ -210,7 +209,7 @@ def test_keys_that_are_refused(toml: str, key: str) -> None:
 
 
 def test_a_refused_key_may_be_turned_off() -> None:
-    assert told(toml="proxyNetwork = false\n[worker.containerd]\nenabled = false").warnings == ()
+    assert told(toml="[worker.containerd]\nenabled = false").warnings == ()
     told("--containerd-worker=false", toml="[worker.containerd]\nenabled = true")
 
 

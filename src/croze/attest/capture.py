@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from croze.errors import MissingMaterial
 from croze.files.redact import redact
 from croze.image import reference
 from croze.image.platform import Platform
@@ -38,6 +39,10 @@ class Capture:
     """Something was used that is no material."""
     usage: dict[str, Usage] = field(default_factory=dict)
     """What steps used of the machine, by the digest of the op."""
+    proxied: bool = False
+    """Steps had a proxy of the daemon's for their network."""
+    uncaptured: list[MissingMaterial] = field(default_factory=list)
+    """What they asked by way of it that has no digest."""
 
     def add(self, material: Material) -> None:
         """URLs lose their credentials."""
@@ -62,6 +67,8 @@ class Capture:
         self.network |= other.network
         self.incomplete |= other.incomplete
         self.usage |= other.usage
+        self.proxied |= other.proxied
+        self.uncaptured += [each for each in other.uncaptured if each not in self.uncaptured]
 
     def copy(self) -> Capture:
         return replace(
@@ -70,6 +77,7 @@ class Capture:
             secrets=dict(self.secrets),
             ssh=dict(self.ssh),
             usage=dict(self.usage),
+            uncaptured=list(self.uncaptured),
         )
 
     def described(self) -> Described:
@@ -93,6 +101,8 @@ class Capture:
             network=self.network,
             incomplete=self.incomplete,
             usage=dict(self.usage),
+            proxied=self.proxied,
+            uncaptured=tuple(self.uncaptured),
         )
 
 
@@ -110,6 +120,8 @@ class Described:
     network: bool = False
     incomplete: bool = False
     usage: Mapping[str, Usage] = field(default_factory=dict)
+    proxied: bool = False
+    uncaptured: tuple[MissingMaterial, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -126,6 +126,7 @@ class Account:
     ) -> Predicate:
         """`usage`: samples of the machine. Raises `InvalidRequest` for what is no definition."""
         told = self._base(facts, options, finished)
+        told = replace(told, metadata={**told.metadata, **_network(self.used)})
         samples: dict[str, object] = {"sysUsage": list(usage)} if usage else {}
         if options.mode == "min":
             return replace(told.min(), metadata={**told.metadata, **samples})
@@ -190,13 +191,29 @@ def incomplete(used: Described) -> CrozeError:
         "The build requested complete provenance materials, but not all dependencies could be "
         "captured.",
     ]
-    names = [each.name for each in used.locals]
-    if names:
+    missing = [MissingMaterial(each.name, _LOCAL) for each in used.locals]
+    if missing:
         lines += ["", "Uncaptured local sources:"]
-    for name in names:
-        lines += [f"  - {name or '<unnamed>'}", f"    reason: {_LOCAL}"]
-    missing = tuple(MissingMaterial(name, _LOCAL) for name in names)
-    return CrozeError("\n".join(lines), MaterialsDetail(missing))
+    for each in missing:
+        lines += [f"  - {each.name or '<unnamed>'}", f"    reason: {_LOCAL}"]
+    if used.uncaptured:
+        lines += ["", "Uncaptured requests:"]
+    for each in used.uncaptured:
+        lines += [f"  - {each.name}", f"    method: {each.method}"]
+        lines += [f"    url: {each.uri}", f"    reason: {each.reason}"]
+    return CrozeError("\n".join(lines), MaterialsDetail((*missing, *used.uncaptured)))
+
+
+def _network(used: Described) -> dict[str, object]:
+    """What a network was that could not be any other."""
+    if not used.proxied:
+        return {}
+    missing = [
+        {"op": m.op, "name": m.name, "method": m.method, "uri": m.uri, "reason": m.reason}
+        for m in used.uncaptured
+    ]
+    more = {"proxy": {"incomplete": missing}} if missing else {}
+    return {"network": {"mode": "proxy", **more}}
 
 
 def marshalled(predicate: Predicate, kind: str) -> bytes:

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from croze.api import ops_pb2
 from croze.attest.capture import Capture
+from croze.errors import MissingMaterial
 from croze.ops.exec import ExecOp
 from croze.ops.load import LoadedOp
 from croze.ops.source import SourceOp
+from croze.runtime.proxy import contract as proxy
 from croze.solver.contract import Op, Vertex
+from croze.sources.materials import HttpMaterial
 
 
 def capture_of(vertices: Iterable[tuple[Vertex, Op | None]]) -> Capture:
@@ -22,7 +25,23 @@ def capture_of(vertices: Iterable[tuple[Vertex, Op | None]]) -> Capture:
             _add_op(capture, vertex.op.op)
         if isinstance(op, ExecOp) and op.usage is not None:
             capture.usage[vertex.llb_digest or vertex.digest] = op.usage
+        if isinstance(op, ExecOp) and op.capture is not None and isinstance(vertex.op, LoadedOp):
+            _add_requests(capture, vertex, vertex.op.op.exec, op.capture)
     return capture
+
+
+def _add_requests(
+    capture: Capture, vertex: Vertex, op: ops_pb2.ExecOp, asked: proxy.Capture
+) -> None:
+    capture.proxied = True
+    for url, digest in asked.sources():
+        capture.add(HttpMaterial(url, digest))
+    digest, command = vertex.llb_digest or vertex.digest, " ".join(op.meta.args)
+    for each in asked.uncaptured:
+        capture.incomplete = True
+        capture.uncaptured.append(
+            MissingMaterial(command, each.reason, digest, each.method, each.url)
+        )
 
 
 def _add_source(capture: Capture, op: SourceOp) -> None:

@@ -29,7 +29,7 @@ from croze.daemon.results import export_source
 from croze.daemon.sboms import with_own_sboms
 from croze.daemon.why_service import build_info
 from croze.dockerfile.frontend import LANGUAGE_VERSION
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import InvalidRequest
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
 from croze.export.options import is_epoch
@@ -58,8 +58,6 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     request = with_own_frontend(request)
     if not request.Ref:
         raise InvalidRequest("a solve needs a ref")
-    if request.ProxyNetwork:
-        raise Unsupported("crozed can't send a build's requests through a proxy of its own")
     compatibility = compatibility_version(request)
     granted = Entitlements.granted(
         request.Entitlements, engine.settings.entitlements, engine.worker.devices
@@ -70,7 +68,11 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     for each in caches.wanted_imports(request.Cache):
         caches.wanted_mounts(each)
     sessions = (request.Session,) if request.Session else ()
-    options = LoadOptions(caps=engine.bridges.llb_caps, check=granted.check)
+    options = LoadOptions(
+        caps=engine.bridges.llb_caps,
+        check=granted.check,
+        proxied=request.ProxyNetwork or engine.settings.config.proxy_network,
+    )
     attests = Attests.of(of_attrs(request.FrontendAttrs))
     facts = BuildFacts(datetime.now(UTC), compatibility, LANGUAGE_VERSION, engine.provenance_env)
     async with (

@@ -165,6 +165,7 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
         default_factory=list, name="insecure-entitlements"
     )
     provenance_env_dir: str = ""
+    proxy_network: bool = False
     log: Log = Log()
     grpc: Grpc = Grpc()
     otel: Otel = Otel()

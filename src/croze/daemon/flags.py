@@ -151,7 +151,12 @@ FLAGS = (
         "network.host, security.insecure or device (repeatable)",
         entitlements,
     ),
-    Flag("proxy-network", "refused", switch("proxyNetwork"), True, hidden=True),
+    Flag(
+        "proxy-network",
+        "send what steps ask of the web through a proxy of the daemon's",
+        switch("proxyNetwork"),
+        True,
+    ),
     Flag("otel-socket-path", "OTEL collector trace socket path", text("otel.socketPath")),
     Flag("cdi-disabled", "lend no devices (CDI)", switch("cdi.disabled"), True),
     Flag("cdi-spec-dir", "folder of CDI spec files (repeatable)", each("cdi.specDirs")),

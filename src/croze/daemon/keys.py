@@ -15,7 +15,6 @@ from croze.store.contract import SnapshotterName
 _CONTAINERD = "crozed runs containers itself and has no containerd worker"
 
 REFUSED = {
-    "proxyNetwork": "crozed can't send a build's requests through a proxy of its own",
     "grpc.securityDescriptor": "named pipes are for Windows",
     "worker.containerd.enabled": f"{_CONTAINERD}: use the OCI worker",
     "worker.oci.userRemapUnsupported": "crozed can't map the users of builds; run it rootless",

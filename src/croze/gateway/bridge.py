@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
@@ -17,7 +18,15 @@ from typing import TypeVar
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2
 from croze.dockerfile.resolver import OciStore, ReplacedImage, ResolvedImage
-from croze.errors import CrozeError, InvalidRequest, Range, SourceDetail, Unsupported
+from croze.errors import (
+    CrozeError,
+    InvalidRequest,
+    PermissionDenied,
+    Range,
+    SourceDetail,
+    Unsupported,
+)
+from croze.files.redact import redact
 from croze.gateway import blame, source_meta, verify, wire
 from croze.gateway.containers import Containers
 from croze.gateway.contract import BridgeServices, FrontendRequest, SolveRequest
@@ -33,6 +42,8 @@ from croze.image.platform import Platform
 from croze.ops.carried import CARRIED, carried
 from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
+from croze.ops.proxied import PROXIED, ProxyRules
+from croze.runtime.proxy.contract import Proxied
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job, SolvedResult
 from croze.sources.attestation_chain import AttestationChain
@@ -43,6 +54,7 @@ from croze.status import VertexWarning
 from croze.store.contract import ImmutableRef
 
 T = TypeVar("T")
+_WEB = re.compile(r"https?://[^/]")
 
 
 class Bridge:
@@ -153,6 +165,24 @@ class Bridge:
             return await self._evaluate(op, self._policies.also(policies))
         except CrozeError as error:
             raise error.wrap("could not resolve image due to policy") from None
+
+    async def ask_in_place(self, method: str, url: str) -> str:
+        """The rules of a proxied build's requests: what policies make of an address of the web.
+        Raises when it is refused."""
+        if not self._policies and self._verifier is None:
+            return url
+        known = redact(url)
+        decided = await self.decide(ops_pb2.SourceOp(identifier=known))
+        if decided.identifier == known and not decided.attrs:
+            return url
+        if method != "GET" or decided.attrs or not _WEB.match(decided.identifier):
+            raise PermissionDenied(f"source policy can't convert the request {method} {known}")
+        return decided.identifier
+
+    @property
+    def proxied(self) -> Proxied | None:
+        """For containers that are no steps."""
+        return Proxied((self.ask_in_place,)) if self._load_options.proxied else None
 
     async def _evaluate(self, op: ops_pb2.Op, rules: SourcePolicies) -> ops_pb2.SourceOp:
         return await verify.evaluate(op, rules, self._verifier, self._answer_policy)
@@ -297,7 +327,8 @@ class Bridge:
         """For one frontend, which closes it. They are made on refs of this bridge."""
         if self.services.ops is None:
             raise Unsupported("containers for frontends are not supported by this daemon")
-        return Containers(self.services.ops, lambda: self.sessions, self._check_exec)
+        services = self.services.ops
+        return Containers(services, lambda: self.sessions, self._check_exec, self.proxied)
 
     def _check_exec(
         self, network: ops_pb2.NetMode.ValueType, security: ops_pb2.SecurityMode.ValueType
@@ -397,6 +428,8 @@ async def open_bridge(
     the client asked of the daemon, for provenance."""
     options = load_options or LoadOptions(caps=services.llb_caps)
     bridge = Bridge(services, job, session, options, SourcePolicies(policies), verifier, root)
+    if options.proxied:
+        job.set_value(PROXIED, ProxyRules(bridge.ask_in_place))
     try:
         yield bridge
     finally:

@@ -28,6 +28,7 @@ from croze.ops.exec_mounts import MountPreparer, Prepared
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
 from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
+from croze.runtime.proxy.contract import Proxied
 from croze.store import mount as store_mount
 from croze.store.contract import ImmutableRef, Mount
 
@@ -45,18 +46,23 @@ class Containers:
     """The containers of one build, by the id that its frontend chose."""
 
     def __init__(
-        self, ops: OpServices, sessions: Callable[[], Sequence[str]], check: ExecCheck
+        self,
+        ops: OpServices,
+        sessions: Callable[[], Sequence[str]],
+        check: ExecCheck,
+        proxied: Proxied | None = None,
     ) -> None:
         self._ops = ops
         self._sessions = sessions
         self._check = check
+        self._proxied = proxied
         self._open: dict[str, GatewayContainer] = {}
 
     async def new(self, request: gateway_pb2.NewContainerRequest, find: FindState) -> None:
         """Prepare one. Raises `AlreadyExists` for an id that is taken."""
         id = request.ContainerID
         self._check(request.Network, ops_pb2.SANDBOX)
-        made = await open_container(self._ops, request, find, self._sessions())
+        made = await open_container(self._ops, request, find, self._sessions(), self._proxied)
         if id in self._open:
             await finish(made.release())
             raise AlreadyExists(f"Container {id} already exists")
@@ -215,6 +221,7 @@ async def open_container(
     request: gateway_pb2.NewContainerRequest,
     find: FindState,
     sessions: Sequence[str],
+    proxied: Proxied | None = None,
 ) -> GatewayContainer:
     """Prepare the mounts; nothing runs yet."""
     network = NETWORKS.get(request.Network)
@@ -242,6 +249,7 @@ async def open_container(
             hostname=request.hostname or DEFAULT_HOSTNAME,
             network=network,
             extra_hosts=hosts,
+            proxied=proxied if network != "none" else None,
         )
         return GatewayContainer(ops, spec, prepared.items, request.platform, stack.pop_all())
 

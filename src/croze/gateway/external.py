@@ -33,6 +33,7 @@ from croze.ops.logs import StepLog
 from croze.ops.services import OpServices
 from croze.runtime.contract import ContainerMount, ContainerSpec, Process
 from croze.runtime.errors import StartError
+from croze.runtime.proxy.contract import Proxied
 from croze.solver.contract import OpContext
 from croze.store.contract import Mount
 
@@ -120,7 +121,7 @@ async def _run(
         process = process_of(image.config, environment(request, bridge))
         log = StepLog(ctx.progress, ops.log_limits)
         try:
-            async with _container(ops, image, ctx.sessions()) as spec:
+            async with _container(ops, image, ctx.sessions(), bridge.proxied) as spec:
                 code = await run_frontend(ops.executor, spec, process, served, log.stderr.write)
         except StartError as error:
             raise error.wrap(f"failed to start frontend {image.name}") from None
@@ -144,7 +145,7 @@ async def _outcome(served: ServedBuild, code: int, name: str) -> BridgeResult:
 
 @asynccontextmanager
 async def _container(
-    ops: OpServices, image: FrontendImage, sessions: Sequence[str]
+    ops: OpServices, image: FrontendImage, sessions: Sequence[str], proxied: Proxied | None
 ) -> AsyncIterator[ContainerSpec]:
     """Where it runs; nothing of it is kept."""
     async with AsyncExitStack() as stack:
@@ -165,6 +166,7 @@ async def _container(
             root=await root.mounts(readonly=False),
             mounts=[ContainerMount(METADATA_DIR, [metadata], readonly=True)],
             network="none" if isolated else "sandbox",
+            proxied=None if isolated else proxied,
         )
 
 

@@ -45,12 +45,13 @@ class HttpClient:
         per_host: int = 0,
         unix_socket: str = "",
         proxy: str | None = None,
+        direct: bool = False,
     ) -> None:
         """`read_s` is how long nothing may come. What comes encoded is decoded if that was asked
         for. `per_host` limits connections; 0 is no limit. With a `unix_socket` that is where all
-        hosts are; `proxy` comes before the environment's."""
+        hosts are; `proxy` comes before the environment's, and with `direct` there is none."""
         self._proxy = proxy
-        self._direct = bool(unix_socket)
+        self._direct = direct or bool(unix_socket)
         self._session = aiohttp.ClientSession(  # noqa: TID251 - trusts nothing
             connector=aiohttp.UnixConnector(unix_socket, limit=0)
             if unix_socket

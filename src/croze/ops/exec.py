@@ -23,6 +23,7 @@ from croze.ops.failed import blaming, id_of, keep_mounts
 from croze.ops.limits import StepLimits
 from croze.ops.load import LoadedOp
 from croze.ops.logs import StepLog
+from croze.ops.proxied import PROXIED, rules_of
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
@@ -39,6 +40,7 @@ from croze.runtime.contract import (
     Ulimit,
 )
 from croze.runtime.errors import StartError
+from croze.runtime.proxy.contract import Capture, Proxied
 from croze.runtime.usage import Usage
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import Mount
@@ -72,6 +74,8 @@ class ExecOp:
         self._resources = limits.resources if isinstance(limits, StepLimits) else Resources()
         self.usage: Usage | None = None
         """What its container used, if it ran and the machine can say."""
+        self.capture = Capture() if loaded.proxied else None
+        """What it asked of the web, if it had to ask us."""
 
     @property
     def _command(self) -> str:
@@ -118,7 +122,7 @@ class ExecOp:
         log = StepLog(ctx.progress, self._services.log_limits)
         try:
             with traced(ctx, "run container", {"process.command_args": list(self._exec.meta.args)}):
-                await self._run_container(mounts, self._process(ctx, env), log)
+                await self._run_container(self._spec(mounts, ctx), self._process(ctx, env), log)
         except ExitError as error:
             log.flush()
             shown = self._shown(inputs)
@@ -129,10 +133,10 @@ class ExecOp:
             raise
         return await mounts.results()
 
-    async def _run_container(self, mounts: PreparedMounts, process: Process, log: StepLog) -> None:
+    async def _run_container(self, spec: ContainerSpec, process: Process, log: StepLog) -> None:
         stdio = Stdio(log.stdout.write, log.stderr.write)
         try:
-            code = await self._services.executor.run(self._spec(mounts), process, stdio)
+            code = await self._services.executor.run(spec, process, stdio)
         except StartError as error:
             # The runtime has written the reason to standard error itself.
             raise self._failed(START_FAILED, self._foreign(str(error))) from error
@@ -142,6 +146,9 @@ class ExecOp:
             raise
         except CrozeError as error:
             raise error.wrap(self._failure) from None
+        finally:
+            if self.capture is not None:
+                log.stderr.write(self.capture.log().encode())
         if code not in (self._exec.meta.validExitCodes or (0,)):
             raise self._failed(code)
 
@@ -175,7 +182,7 @@ class ExecOp:
             user=meta.user,
         )
 
-    def _spec(self, mounts: PreparedMounts) -> ContainerSpec:
+    def _spec(self, mounts: PreparedMounts, ctx: OpContext) -> ContainerSpec:
         meta = self._exec.meta
         network = NETWORKS.get(self._exec.network)
         if network is None:
@@ -193,8 +200,14 @@ class ExecOp:
             resources=self._resources,
             devices=self._devices(),
             remove_mount_stubs=meta.removeMountStubsRecursive,
+            proxied=self._proxied(ctx),
             on_usage=self._note_usage,
         )
+
+    def _proxied(self, ctx: OpContext) -> Proxied | None:
+        if self.capture is None:
+            return None
+        return Proxied(tuple(rules_of(ctx.job_values(PROXIED))), self.capture)
 
     def _note_usage(self, usage: Usage) -> None:
         self.usage = usage

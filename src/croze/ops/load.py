@@ -30,6 +30,8 @@ SourcePolicy = Callable[[ops_pb2.Op], Awaitable[ops_pb2.SourceOp | None]]
 """What the source of an op is replaced with, None to leave it. Raises when it is refused."""
 
 
+_PROXIED = b"\0buildkit.proxy-network.v0"
+"""What makes another step of one that is proxied: no two builds share it unless both want that."""
 _STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
 
 
@@ -42,6 +44,8 @@ class LoadedOp:
     """The marshalled op, as errors carry it."""
     platform: Platform
     """Normalised; this machine's where the op has none."""
+    proxied: bool = False
+    """See `LoadOptions`; of an exec."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class LoadOptions:
     policy: SourcePolicy | None = None
     ignore_cache: bool = False
     """Ignore the cache for every vertex."""
+    proxied: bool = False
+    """Steps with a network have one with nothing but a proxy of the daemon's."""
 
 
 @dataclass(eq=False)
@@ -64,6 +70,7 @@ class _Node:
     metadata: ops_pb2.OpMetadata
     inputs: list[_Node] = field(default_factory=list)
     changed: bool = False
+    proxied: bool = False
 
 
 def uncached_digest(digest: str) -> str:
@@ -76,7 +83,10 @@ async def load(definition: ops_pb2.Definition, options: LoadOptions | None = Non
     options = options or LoadOptions()
     nodes, last = _parse(definition)
     order = _sort(nodes, last)
-    if options.policy is not None:
+    if options.proxied:
+        for node in order:
+            node.proxied = _uses_network(node.op)
+    if options.policy is not None or options.proxied:
         await _apply_policy(order, options.policy)
     vertices = _build(order, options)
     return Edge(vertices[last.inputs[0]], last.op.inputs[0].index)
@@ -138,10 +148,16 @@ def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
     return order[:-1]
 
 
-async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy) -> None:
-    """Let the policy replace sources; what stands on a replaced one gets a new digest."""
+def _uses_network(op: ops_pb2.Op) -> bool:
+    return op.WhichOneof("op") == "exec" and op.exec.network != ops_pb2.NONE
+
+
+async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy | None) -> None:
+    """Let the policy replace sources; what stands on a replaced one gets a new digest, as does a
+    step whose network is another."""
     order = list(order)
-    decided = await _decide([n for n in order if n.op.WhichOneof("op") == "source"], policy)
+    sources = [n for n in order if n.op.WhichOneof("op") == "source"]
+    decided = await _decide(sources, policy) if policy is not None else {}
     for node in order:
         replaced = decided.get(node.digest)
         if replaced is not None and replaced != node.op.source:
@@ -154,6 +170,9 @@ async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy) -> None:
         if node.changed:
             node.data = marshal_op(node.op)
             node.digest = digest(node.data)
+        if node.proxied:
+            node.digest = digest(node.data + _PROXIED)
+            node.changed = True
 
 
 async def _decide(
@@ -234,6 +253,7 @@ def _loaded(node: _Node, default: Platform) -> LoadedOp:
         op=node.op,
         data=node.data,
         platform=_platform(node.op, default),
+        proxied=node.proxied,
     )
 
 

@@ -24,6 +24,7 @@ from croze.runtime.host import Host
 from croze.runtime.mounts import Bundle, Stubs
 from croze.runtime.process import ChildProcess
 from croze.runtime.program import RuntimeProgram
+from croze.runtime.proxy.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class OciContainer:
         self.bundle = bundle
         self.spec = spec
         self.stubs: Stubs | None = None
+        self.trust: Trust | None = None
         self._program = program
         self._host = host
         self._main: ChildProcess | None = None
@@ -51,7 +53,9 @@ class OciContainer:
         self._complaint = Complaint()
 
     def remove_stubs(self) -> None:
-        """Take away the mount points that were made for it, once it has ended."""
+        """Take away what was made in its files for it alone, once it has ended."""
+        if self.trust is not None:
+            self.trust.remove()
         if self.stubs is not None:
             self.stubs.remove()
 

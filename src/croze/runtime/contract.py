@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from croze.runtime.backlog import Backlog
 from croze.runtime.cdi import ContainerEdits
 from croze.runtime.cgroup_parent import CgroupParent
+from croze.runtime.proxy.contract import Proxied
 from croze.runtime.usage import Usage
 from croze.store.contract import Mount
 
@@ -82,6 +83,8 @@ class ContainerSpec:
     annotations: Mapping[str, str] = field(default_factory=dict)
     devices: Sequence[ContainerEdits] = ()
     """What comes with the host's devices (CDI)."""
+    proxied: Proxied | None = None
+    """Its network has nothing but a proxy of the daemon's, which asks by the network meant."""
     on_usage: Callable[[Usage], None] | None = None
     """Told once it has ended what it used, on machines that can say (cgroups of version 2)."""
 

@@ -9,10 +9,14 @@ import os
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from croze.errors import CrozeError, Unsupported
 from croze.store.mount import MS_BIND, raw_mount, unmount
+
+T = TypeVar("T")
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -20,29 +24,51 @@ SIOCBRDELBR = 0x89A1
 
 
 def make_namespace(file: Path) -> None:
-    """A fresh network namespace with a loopback, kept by a mount on `file`.
+    """A fresh network namespace with a loopback, kept by a mount on `file`."""
 
-    A namespace belongs to a thread: one that ends right after.
-    """
+    def make() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(CLONE_NEWNET) != 0:
+            reason = os.strerror(ctypes.get_errno())
+            raise Unsupported(f"failed to make a network namespace: {reason}")
+        set_up("lo")
+        file.touch()
+        raw_mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", file, "", MS_BIND)
+
+    _apart(make)
+
+
+def in_namespace(file: Path, work: Callable[[], T]) -> T:
+    """What `work` gives in the network namespace that `file` keeps: a socket stays in it."""
+
+    def enter() -> T:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(file, "rb") as namespace:
+            if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                reason = os.strerror(ctypes.get_errno())
+                raise Unsupported(f"failed to enter a network namespace: {reason}")
+        return work()
+
+    return _apart(enter)
+
+
+def _apart(work: Callable[[], T]) -> T:
+    """A namespace belongs to a thread: one that ends right after."""
+    results: list[T] = []
     failures: list[BaseException] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.unshare(CLONE_NEWNET) != 0:
-                reason = os.strerror(ctypes.get_errno())
-                raise Unsupported(f"failed to make a network namespace: {reason}")
-            set_up("lo")
-            file.touch()
-            raw_mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", file, "", MS_BIND)
+            results.append(work())
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=work, name="netns")
+    thread = threading.Thread(target=run, name="netns")
     thread.start()
     thread.join()
     if failures:
         raise failures[0]
+    return results[0]
 
 
 def remove_namespace(file: Path) -> None:

@@ -15,13 +15,13 @@ import asyncio
 import base64
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from croze.aio.threads import finish, in_thread, start_in_thread
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, Unsupported
 from croze.fs.owner import lookup
 from croze.runtime import config_file, oci_spec, restrict, seccomp, sweep
 from croze.runtime import host as host_facts
@@ -39,6 +39,9 @@ from croze.runtime.network import (
 )
 from croze.runtime.oci_spec import Namespace, Placement
 from croze.runtime.program import RuntimeProgram
+from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxy.network import ProxyNetworks
+from croze.runtime.proxy.trust import Trust
 from croze.runtime.usage import UsageMeter
 from croze.runtime.workdir import make_workdir
 
@@ -64,6 +67,17 @@ class OciConfig:
     apparmor_profile: str = ""
     trace_socket: Path | None = None
     """Where programs in containers may send spans; lent if it is there when they start."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What one container is put into. `authority`: what it is to trust, as PEM."""
+
+    network: Namespace
+    shares_host: bool = False
+    env: Sequence[str] = ()
+    authority: bytes = b""
+    cgroup: str = ""
 
 
 class OciExecutor:
@@ -95,6 +109,7 @@ class OciExecutor:
         )
         self._bpf = self._compile_filter()
         self._containers: dict[str, OciContainer] = {}
+        self._proxies = ProxyNetworks(config.state_dir / "proxy")
         self._etc = EtcFiles(config.state_dir, config.dns)
 
     def _compile_filter(self) -> str:
@@ -126,17 +141,21 @@ class OciExecutor:
             if self.host.cgroup != "none":
                 stirring = start_in_thread(stir)
                 stack.push_async_callback(asyncio.wait, [stirring])
-            network = await stack.enter_async_context(provider.open(id, spec.hostname))
-            shares_host = provider.shares_host
+            if spec.proxied is not None:
+                place = await self._enter_proxied(stack, id, spec.proxied, provider)
+                process = replace(process, env=[*process.env, *place.env])
+            else:
+                network = await stack.enter_async_context(provider.open(id, spec.hostname))
+                place = _Place(network, provider.shares_host)
             bundle = await self._enter_bundle(stack, id)
             stack.callback((self.pids / id).unlink, missing_ok=True)
             container = OciContainer(self.program, self.host, id, bundle, spec)
             stack.push_async_callback(in_thread, container.remove_stubs)
             cgroup = self._cgroup_parent(spec).path(id)
             meter = self._meter(stack, spec, cgroup)
-            cgroup = meter.inner if meter is not None else cgroup
+            place = replace(place, cgroup=meter.inner if meter is not None else cgroup)
             try:
-                await in_thread(self._prepare, container, process, network, shares_host, cgroup)
+                await in_thread(self._prepare, container, process, place)
             except StartError as error:
                 # As a runtime would: who reads the step's output learns why there is none.
                 stdio.stderr(f"{error}\n".encode())
@@ -148,6 +167,17 @@ class OciExecutor:
             if meter is not None:
                 meter.start()
             yield container
+
+    async def _enter_proxied(
+        self, stack: AsyncExitStack, id: str, proxied: Proxied, provider: NetworkProvider
+    ) -> _Place:
+        if not provider.shares_host:
+            raise Unsupported(
+                "a build's requests can't go through a proxy of the daemon's own where containers "
+                "have a network of their own (worker.oci.networkMode)"
+            )
+        made = await stack.enter_async_context(self._proxies.open(id, proxied))
+        return _Place(made.namespace, env=made.env, authority=made.authority)
 
     def _cgroup_parent(self, spec: ContainerSpec) -> CgroupParent:
         return spec.cgroup_parent if spec.cgroup_parent.text else self.config.cgroup_parent
@@ -171,14 +201,7 @@ class OciExecutor:
         stack.push_async_callback(in_thread, bundle.close)
         return bundle
 
-    def _prepare(
-        self,
-        container: OciContainer,
-        process: Process,
-        network: Namespace,
-        shares_host: bool,
-        cgroup: str,
-    ) -> None:
+    def _prepare(self, container: OciContainer, process: Process, place: _Place) -> None:
         """Everything on disk that the runtime needs: in a thread."""
         spec, bundle = container.spec, container.bundle
         bundle.mount_root(spec.root)
@@ -187,6 +210,9 @@ class OciExecutor:
         container.stubs = Stubs(
             bundle.rootfs, [m.dest for m in mounts], recursive=spec.remove_mount_stubs
         )
+        if place.authority:
+            container.trust = Trust(str(bundle.rootfs), place.authority)
+            container.trust.add()
         make_workdir(bundle.rootfs, process.cwd, user)
         trace = self.config.trace_socket
         placement = Placement(
@@ -194,10 +220,10 @@ class OciExecutor:
             rootfs=str(bundle.rootfs),
             user=user,
             mounts=mounts,
-            network=network,
+            network=place.network,
             hosts_file=self._etc.hosts(bundle.path, spec.hostname, spec.extra_hosts),
-            resolv_file=self._etc.resolv(shares_host=shares_host),
-            cgroup=cgroup,
+            resolv_file=self._etc.resolv(shares_host=place.shares_host),
+            cgroup=place.cgroup,
             trace_socket=str(trace) if trace is not None and trace.exists() else "",
             bpf=self._bpf,
         )

@@ -1,0 +1,84 @@
+"""What is asked of the proxy of one container, and what it notes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from croze.files.redact import redact
+
+Rules = Callable[[str, str], Awaitable[str]]
+"""Method and URL → the URL that is asked in its place, mostly the same. Raises `CrozeError` for
+what is refused."""
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request. `redirect`: where the answer leads on to; `status` 502 for none."""
+
+    method: str
+    url: str
+    status: int
+    redirect: str = ""
+
+
+@dataclass(frozen=True)
+class Uncaptured:
+    """One that provenance can't name by digest, and why."""
+
+    method: str
+    url: str
+    reason: str
+
+
+@dataclass
+class Capture:
+    """Of one container. URLs are as they may be shown."""
+
+    requests: list[Asked] = field(default_factory=list)
+    materials: list[tuple[str, str]] = field(default_factory=list)
+    """URLs and the digests of what they gave."""
+    uncaptured: list[Uncaptured] = field(default_factory=list)
+
+    def log(self) -> str:
+        """For the step's output; empty if nothing was asked."""
+        lines = [f"- {each.method} {each.url} -> {each.status}" for each in self.requests]
+        return "\n".join(["proxy network requests:", *lines, ""]) if lines else ""
+
+    def sources(self) -> list[tuple[str, str]]:
+        """The materials, and URLs that led to one by way of others."""
+        found = dict(self.materials)
+        leads = {a.url: a.redirect for a in self.requests if a.redirect and a.redirect != a.url}
+        for url in leads:
+            seen = {url}
+            target = leads[url]
+            while target in leads and target not in found and target not in seen:
+                seen.add(target)
+                target = leads[target]
+            if target in found:
+                found.setdefault(url, found[target])
+        return list(found.items())
+
+
+@dataclass(frozen=True)
+class Proxied:
+    """That a container is to have a proxy for its network."""
+
+    rules: Sequence[Rules] = ()
+    """All of them hold."""
+    capture: Capture = field(default_factory=Capture)
+
+
+def shown(url: str) -> str:
+    """Without a password, or a port that goes without saying."""
+    try:
+        parts = urlsplit(url)
+        plain = parts.port == _PORTS.get(parts.scheme)
+    except ValueError:
+        return redact(url)
+    if parts.netloc and plain:
+        parts = parts._replace(netloc=parts.netloc.rpartition(":")[0])
+    return redact(urlunsplit(parts))

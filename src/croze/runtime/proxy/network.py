@@ -1,0 +1,69 @@
+"""Networks with nothing in them but a proxy."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from croze.aio.threads import in_thread
+from croze.runtime.netns import in_namespace, make_namespace, remove_namespace
+from croze.runtime.oci_spec import Namespace
+from croze.runtime.proxy.authority import Authority
+from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxy.server import serving
+
+_NOT_ASKED = "127.0.0.1,localhost,::1"
+_BACKLOG = 128
+
+
+@dataclass(frozen=True)
+class ProxyPlace:
+    """Where one container is. `env` tells it of its proxy; `authority` is to be trusted, as PEM."""
+
+    namespace: Namespace
+    env: Sequence[str]
+    authority: bytes
+
+
+class ProxyNetworks:
+    """Makes them. The authority is made for the first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority: Authority | None = None
+
+    @asynccontextmanager
+    async def open(self, container_id: str, proxied: Proxied) -> AsyncIterator[ProxyPlace]:
+        """A network for one container, taken down again on exit."""
+        if self._authority is None:
+            self._authority = await in_thread(Authority)
+        authority, file = self._authority, self._folder / f"{container_id}.net"
+        await in_thread(self._make, file)
+        try:
+            listener = await in_thread(in_namespace, file, _listen)
+            with listener:
+                address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                async with serving(listener, proxied, authority):
+                    namespace = Namespace(host=False, path=str(file))
+                    yield ProxyPlace(namespace, _env(address), authority.pem)
+        finally:
+            await in_thread(remove_namespace, file)
+
+    def _make(self, file: Path) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_namespace(file)
+
+
+def _listen() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _env(address: str) -> list[str]:
+    pairs = {"HTTP_PROXY": address, "HTTPS_PROXY": address, "NO_PROXY": _NOT_ASKED}
+    return [f"{name}={value}" for key, value in pairs.items() for name in (key, key.lower())]

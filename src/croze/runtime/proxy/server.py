@@ -1,0 +1,225 @@
+"""The proxy of one container: plain HTTP as it comes, HTTPS with certificates of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import socket
+import ssl
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urljoin
+
+from croze.aio.threads import in_thread
+from croze.errors import CrozeError, InvalidRequest
+from croze.http.daemon import HttpClient
+from croze.http.lazy import aiohttp
+from croze.runtime.proxy.authority import Authority
+from croze.runtime.proxy.contract import Asked, Proxied, Uncaptured, shown
+from croze.runtime.proxy.requests import HEAD_BYTES, Head, body_of, is_hop_by_hop, read_head
+
+log = logging.getLogger(__name__)
+
+_PIECE = 64 << 10
+_HANDSHAKE_S = 30.0
+_BODILESS = frozenset({204, 304})
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    listener: socket.socket, proxied: Proxied, authority: Authority
+) -> AsyncIterator[None]:
+    """Answer on a listening socket until the block ends; then nothing is left of it."""
+    client = HttpClient(direct=True)
+    server = _Server(proxied, authority, client)
+    accepting = await asyncio.start_server(server.serve, sock=listener, limit=HEAD_BYTES)
+    try:
+        yield
+    finally:
+        accepting.close()
+        await server.close()
+        await client.close()
+
+
+@dataclass(frozen=True)
+class _Peer:
+    """A client and what it takes for granted: `base` is `https://host` inside of a tunnel."""
+
+    reader: StreamReader
+    writer: StreamWriter
+    base: str = ""
+
+    def url(self, head: Head) -> str:
+        if self.base or head.target.startswith("/"):
+            return (self.base or f"http://{head.header('host')}") + head.target
+        return head.target
+
+    async def refuse(self, status: int, text: str) -> None:
+        """The last answer on the connection."""
+        body = f"{text}\n".encode("utf-8", "replace")
+        reason = HTTPStatus(status).phrase
+        head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        self.writer.write(head.encode() + body)
+        await self.writer.drain()
+
+
+class _Server:
+    def __init__(self, proxied: Proxied, authority: Authority, client: HttpClient) -> None:
+        self._rules = proxied.rules
+        self._capture = proxied.capture
+        self._authority = authority
+        self._client = client
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End what is still going on."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """One connection. Its task is asyncio's, which waits for none."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._speak(_Peer(reader, writer))
+        except (OSError, ssl.SSLError, asyncio.IncompleteReadError, TimeoutError) as error:
+            log.debug("a proxy's client has left: %s", error)
+        except asyncio.CancelledError:
+            pass  # `close` wants it so, and nobody else is there to hear of it
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _speak(self, peer: _Peer) -> None:
+        try:
+            while (head := await read_head(peer.reader)) is not None:
+                if head.method == "CONNECT" and not peer.base:
+                    peer = await self._tunnel(peer, head)
+                elif not await self._answer(peer, head):
+                    return
+        except InvalidRequest as error:
+            await peer.refuse(400, str(error))
+
+    async def _tunnel(self, peer: _Peer, head: Head) -> _Peer:
+        host, _, port = head.target.rpartition(":")
+        context = await in_thread(self._authority.context, (host or head.target).strip("[]"))
+        # Nothing is read between these two: what the client says next is TLS.
+        peer.writer.write(b"HTTP/1.1 200 Connection Established\r\n\r\n")
+        await peer.writer.start_tls(context, ssl_handshake_timeout=_HANDSHAKE_S)
+        return _Peer(peer.reader, peer.writer, f"https://{head.target if host else port}")
+
+    async def _answer(self, peer: _Peer, head: Head) -> bool:
+        """Whether the connection goes on."""
+        url, body = peer.url(head), body_of(head, peer.reader)
+        try:
+            for rules in self._rules:
+                url = await rules(head.method, url)
+        except CrozeError as error:
+            log.debug("refused by policy: %s", error)
+            await peer.refuse(403, "Forbidden")
+            return False
+        try:
+            response = await self._client.send(
+                head.method, url, headers=head.passed_on(), body=body, redirects=False
+            )
+        except (OSError, ValueError, aiohttp.ClientError, TimeoutError, CrozeError) as error:
+            self._note(head, url, 502)
+            self._uncaptured(head, url, "upstream_error")
+            await peer.refuse(502, str(error) or type(error).__name__)
+            return False
+        async with response:
+            return await _Exchange(self, peer, head, url, response).relay()
+
+    def _note(self, head: Head, url: str, status: int, redirect: str = "") -> None:
+        led = shown(urljoin(url, redirect)) if redirect else ""
+        self._capture.requests.append(Asked(head.method, shown(url), status, led))
+
+    def _uncaptured(self, head: Head, url: str, reason: str) -> None:
+        self._capture.uncaptured.append(Uncaptured(head.method, shown(url), reason))
+
+    def captured(self, head: Head, url: str, status: int, digest: str, failed: bool) -> None:
+        """Note what an answer was."""
+        if reason := _reason(head, status, failed):
+            self._uncaptured(head, url, reason)
+        elif 200 <= status < 300:
+            self._capture.materials.append((shown(url), digest))
+
+    def noted(self, head: Head, url: str, response: aiohttp.ClientResponse) -> None:
+        """Note that there is an answer."""
+        self._note(head, url, response.status, response.headers.get("Location", ""))
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    server: _Server
+    peer: _Peer
+    head: Head
+    url: str
+    response: aiohttp.ClientResponse
+
+    async def relay(self) -> bool:
+        """Pass the answer on; whether the connection can go on after it."""
+        self.server.noted(self.head, self.url, self.response)
+        framing, goes_on = self._framing()
+        self.peer.writer.write(self._first_lines(framing, goes_on))
+        sums, failed = hashlib.sha256(), True
+        try:
+            if self._has_body:
+                async for piece in self.response.content.iter_chunked(_PIECE):
+                    sums.update(piece)
+                    self.peer.writer.write(_framed(piece, framing))
+                    await self.peer.writer.drain()
+                self.peer.writer.write(b"0\r\n\r\n" if framing == "chunked" else b"")
+            await self.peer.writer.drain()
+            failed = False
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.debug("%s broke off: %s", self.url, error)
+            goes_on = False
+        finally:
+            digest = "sha256:" + sums.hexdigest()
+            self.server.captured(self.head, self.url, self.response.status, digest, failed)
+        return goes_on
+
+    @property
+    def _has_body(self) -> bool:
+        return self.head.method != "HEAD" and self.response.status not in _BODILESS
+
+    def _framing(self) -> tuple[str, bool]:
+        if not self._has_body or "Content-Length" in self.response.headers:
+            return "", not self.head.closes
+        if self.head.version == "HTTP/1.0":
+            return "", False  # ends with the connection
+        return "chunked", not self.head.closes
+
+    def _first_lines(self, framing: str, goes_on: bool) -> bytes:
+        reason = (self.response.reason or "").encode("latin-1", "replace")
+        lines = [b"HTTP/1.1 %d %s" % (self.response.status, reason)]
+        for name, value in self.response.raw_headers:
+            if not is_hop_by_hop(name.decode("latin-1")):
+                lines.append(name + b": " + value)
+        lines += [b"Transfer-Encoding: chunked"] if framing else []
+        lines += [] if goes_on else [b"Connection: close"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _framed(piece: bytes, framing: str) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(piece), piece) if framing else piece
+
+
+def _reason(head: Head, status: int, failed: bool) -> str:
+    """Why an answer is no material, if it is not and should be."""
+    if head.method != "GET":
+        return "method_not_materializable"
+    if head.header("range") or status == 206:
+        return "partial_response"
+    if failed:
+        return "body_read_failed"
+    return "unsuccessful_response" if status >= 400 else ""
