@@ -18,7 +18,7 @@ from croze.drivers.nodes import load
 from croze.errors import CrozeError, InvalidRequest
 
 if TYPE_CHECKING:
-    from croze.builders.model import Builder
+    from croze.builders.model import Builder, Node
     from croze.cli.common import Common
 
 COMMAND = "croze rm"
@@ -94,8 +94,28 @@ def _remove(name: str, here: Known, read: Namespace, limit_s: float) -> None:
 
 
 async def _remove_nodes(builder: Builder, here: Known, read: Namespace, limit_s: float) -> None:
+    """All at once; raises what went wrong with any, a line for each."""
     async with asyncio.timeout(limit_s or None):
-        for node in builder.members:
-            driver = make.driver(builder, node, here.contexts)
-            await driver.stop()
-            await driver.remove(state=not read.keep_state, daemon=True)
+        failed = await asyncio.gather(
+            *(_remove_node(builder, node, here, read) for node in builder.members)
+        )
+    if found := [line for lines in failed for line in lines]:
+        raise CrozeError("\n".join(found))
+
+
+async def _remove_node(builder: Builder, node: Node, here: Known, read: Namespace) -> list[str]:
+    """As much of it as can be; what can't be is told."""
+    failed: list[str] = []
+    try:
+        driver = make.driver(builder, node, here.contexts)
+    except CrozeError as error:
+        return [f"failed to load node {node.name}: {error}"]
+    try:
+        await driver.stop()
+    except CrozeError as error:
+        failed.append(f"failed to stop node {node.name}: {error}")
+    try:
+        await driver.remove(state=not read.keep_state, daemon=True)
+    except CrozeError as error:
+        failed.append(f"failed to remove node {node.name}: {error}")
+    return failed

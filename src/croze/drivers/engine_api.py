@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from croze.http.daemon import HttpClient
 
 ANSWER_LIMIT_BYTES = 16 << 20
+LOG_LINES = "1000"
 _ERRORS = {400: InvalidRequest, 404: NotFound, 409: AlreadyExists}
 
 
@@ -133,8 +134,8 @@ class EngineApi:
         await self._call("DELETE", f"/volumes/{_part(name)}")
 
     async def logs(self, name: str) -> bytes:
-        """All that the container has said, as `multiplexed` frames."""
-        query = {"stdout": "1", "stderr": "1"}
+        """The last of what the container has said, as `multiplexed` frames."""
+        query = {"stdout": "1", "stderr": "1", "tail": LOG_LINES}
         return await self._call("GET", f"/containers/{_part(name)}/logs", query=query)
 
     @asynccontextmanager

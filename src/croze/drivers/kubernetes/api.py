@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -157,8 +157,8 @@ class KubernetesApi:
         return None
 
     def _path(self, kind: str, name: str = "") -> str:
-        path = f"{_GROUPS[kind]}/namespaces/{self._namespace}/{kind}"
-        return f"{path}/{name}" if name else path
+        path = f"{_GROUPS[kind]}/namespaces/{quote(self._namespace, safe='')}/{kind}"
+        return f"{path}/{quote(name, safe='')}" if name else path
 
     def _url(self, path: str) -> str:
         return self._cluster.server + path
