@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runtime",
     },
     "dockerfile": {"llb", "image", "api", "fs"},
-    "client": {"session", "llb", "api", "progress", "image", "fs", "clouds", "policy"},
+    "client": {"builders", "session", "llb", "api", "progress", "image", "fs", "clouds", "policy"},
     "policy": {"rego", "signatures", "session", "llb", "api", "image"},
     "builders": {"image", "files"},
     "drivers": {"client", "builders", "progress", "session", "files", "fs", "image", "api"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,8 @@ from croze.drivers.contract import Status
 from tests.conformance.drivers import check_driver
 from tests.e2e import images, own_image
 from tests.e2e.dockerd import own_dockerd
-from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute
+from tests.e2e.sandbox import BUILDX, CROZE, Done, Sandbox, execute
+from tests.e2e.test_builders import CARRIER
 
 SUITE = "sid"
 SHAM = "localhost/sham:1"
@@ -40,7 +42,7 @@ class Engine:
         return execute(["docker", *words], self.env, check=check)
 
     def croze(self, *words: str | Path, check: bool = False) -> Done:
-        return self.sandbox.croze(*words, check=check, env=self.env)
+        return execute([CROZE, *words], self.env, check=check)
 
     def buildx(self, *words: str | Path, check: bool = False) -> Done:
         return execute([BUILDX[SUITE], *words], self.env, check=check)
@@ -268,8 +270,27 @@ async def test_the_contract(own: Engine) -> None:
     assert own.docker("volume", "ls", "-q").stdout == ""
 
 
-def test_builds_in_the_own_image(own: Engine) -> None:
-    """Made and brought up by croze, from the image that it finds; driven by both."""
+@pytest.fixture
+def far(own: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The engine as a docker context behind ssh, which a program of that name carries."""
+    programs = own.sandbox.path / "programs"
+    programs.mkdir(exist_ok=True)
+    ssh = programs / "ssh"
+    at = own.env["DOCKER_HOST"].removeprefix("unix://")
+    told = own.sandbox.path / "told"
+    ssh.write_text(CARRIER.format(python=sys.executable, told=str(told), socket=at))
+    ssh.chmod(0o755)
+    own.docker("context", "create", "far", "--docker", "host=ssh://me@far:22")
+    monkeypatch.delitem(own.env, "DOCKER_HOST")
+    monkeypatch.setitem(own.env, "DOCKER_CONTEXT", "far")
+    monkeypatch.setitem(own.env, "PATH", f"{programs}:{own.env['PATH']}")
+    return own
+
+
+def test_builds_in_the_own_image(far: Engine) -> None:
+    """Made and brought up by croze, from the image that it finds; driven by both; in an engine on
+    another machine."""
+    own = far
     create = ("create", "--driver", "docker-container", "--name", "real", "--use")
     own.croze(*create, "--driver-opt", "default-load=true", "--bootstrap", check=True)
     assert own.croze("inspect").stdout == own.buildx("inspect").stdout
@@ -295,3 +316,5 @@ def test_builds_in_the_own_image(own: Engine) -> None:
     assert "starting container buildx_buildkit_real0" in again.stderr
     assert "CACHED" in again.stderr, "its state survives"
     assert own.croze("rm", "real").code == 0
+    dialled = "-l me -p 22 -- far docker system dial-stdio"
+    assert dialled in (own.sandbox.path / "told").read_text().splitlines()

@@ -8,12 +8,15 @@ configuration, certificates below `contexts/tls/SHA256(name)/docker/`. `DOCKER_H
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import InvalidRequest, NotFound, Unavailable
 from croze.files.settings import parse_settings, read_settings
 
 DEFAULT = "default"
@@ -37,6 +40,43 @@ class DockerContext:
     name: str
     host: str
     tls: TlsFiles | None = None
+
+    def command(self) -> list[str] | None:
+        """What carries a connection to an engine on another machine, on its standard streams; None
+        for an engine that is dialled directly."""
+        url = urlsplit(self.host)
+        if url.scheme != "ssh":
+            return None
+        user = ["-l", url.username] if url.username else []
+        port = ["-p", str(url.port)] if url.port else []
+        host = ["--", url.hostname or "", "docker", "system", "dial-stdio"]
+        return ["ssh", *user, *port, *host]
+
+    def secured(self) -> ssl.SSLContext | None:
+        """For the connection; None for an engine that is spoken to in the clear. Raises
+        `InvalidRequest`."""
+        if self.tls is None:
+            return None
+        try:
+            made = ssl.create_default_context(cafile=self.tls.ca)
+            if self.tls.cert is not None:
+                made.load_cert_chain(self.tls.cert, self.tls.key)
+        except OSError as error:
+            raise InvalidRequest(
+                f"could not read the docker context's certificates: {error}"
+            ) from None
+        if not self.tls.verify:
+            made.check_hostname = False
+            made.verify_mode = ssl.CERT_NONE
+        return made
+
+    def unreachable(self, why: str) -> Unavailable:
+        """In Docker's words; with the reason unless it is that nobody listens there."""
+        plain = any(os.strerror(number) in why for number in (errno.ENOENT, errno.ECONNREFUSED))
+        return Unavailable(
+            f"Cannot connect to the Docker daemon at {self.host}. "
+            f"Is the docker daemon running?{'' if plain else f' ({why})'}"
+        )
 
 
 class Contexts:

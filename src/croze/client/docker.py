@@ -1,6 +1,6 @@
 """Load an image into a Docker engine: `POST /images/load`, as the archive comes.
 
-Source: Docker Engine API. The engine is the one `DOCKER_HOST` names.
+Source: Docker Engine API. The engine is that of a docker context, or of the one in force.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import socket
+import subprocess
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from croze.builders.contexts import Contexts, DockerContext
 from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.files.docker_config import config_dir
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 PATH = "/images/load?quiet=1"
 
 
@@ -28,13 +30,41 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _connection(host: str) -> http.client.HTTPConnection:
-    parts = urlsplit(host)
+class _CommandConnection(http.client.HTTPConnection):
+    """Over the standard streams of a process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        super().__init__("localhost")
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def connect(self) -> None:
+        self.sock, far = socket.socketpair()
+        with far:
+            self._process = subprocess.Popen(self._command, stdin=far.fileno(), stdout=far.fileno())
+
+    def close(self) -> None:
+        super().close()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+
+def _connection(engine: DockerContext) -> http.client.HTTPConnection:
+    if command := engine.command():
+        return _CommandConnection(command)
+    parts = urlsplit(engine.host)
     if parts.scheme == "unix":
         return UnixConnection(parts.path)
-    if parts.scheme in ("tcp", "http"):
-        return http.client.HTTPConnection(parts.netloc)
-    raise InvalidRequest(f"can't load images into a Docker engine at {host}")
+    if parts.scheme in ("tcp", "http", "https"):
+        secured = engine.secured()
+        if secured is None and parts.scheme != "https":
+            return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375)
+        return http.client.HTTPSConnection(
+            parts.hostname or "", parts.port or 2376, context=secured
+        )
+    raise InvalidRequest(f"can't load images into a Docker engine at {engine.host}")
 
 
 class ImageLoad:
@@ -47,10 +77,9 @@ class ImageLoad:
     waits = True
 
     def __init__(self, context: str = "") -> None:
-        if context not in ("", "default"):
-            raise InvalidRequest(f"docker context {context} is not supported")
-        self._host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
-        self._connection = _connection(self._host)
+        contexts = Contexts(config_dir())
+        self._engine = contexts.get(context or contexts.current)
+        self._connection = _connection(self._engine)
         self._begun = self._aborted = False
 
     def _begin(self) -> None:
@@ -64,10 +93,7 @@ class ImageLoad:
             self._connection.endheaders()
         except OSError as error:
             self._connection.close()
-            raise Unavailable(
-                f"Cannot connect to the Docker daemon at {self._host}. "
-                f"Is the docker daemon running? ({error.strerror})"
-            ) from None
+            raise self._engine.unreachable(error.strerror or str(error)) from None
         if self._aborted:  # meanwhile: nobody will
             self._connection.close()
             raise Unavailable("the image is no longer wanted")
@@ -82,6 +108,8 @@ class ImageLoad:
             self._connection.send(b"0\r\n\r\n")
             answer = self._connection.getresponse()
             _check(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise self._engine.unreachable(str(error)) from None
         finally:
             self._connection.close()
 

@@ -6,21 +6,17 @@ Source: Docker Engine API (`/grpc`, upgrade to h2c); docker/cli `cli/connhelper`
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import re
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import msgspec
 
-from croze.builders.contexts import DockerContext, TlsFiles
+from croze.builders.contexts import DockerContext
 from croze.drivers.commands import process_streams
 from croze.drivers.sockets import open_socket
 from croze.drivers.tunnel import SocketStreams, Streams
-from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.errors import CrozeError, Unavailable
 
 HEAD_LIMIT_BYTES = 64 * 1024
 
@@ -28,12 +24,8 @@ HEAD_LIMIT_BYTES = 64 * 1024
 @asynccontextmanager
 async def engine_streams(context: DockerContext) -> AsyncIterator[SocketStreams]:
     """A fresh connection to the engine's HTTP API. Raises `Unavailable`."""
-    url = urlsplit(context.host)
-    if url.scheme == "ssh":
-        user = ["-l", url.username] if url.username else []
-        port = ["-p", str(url.port)] if url.port else []
-        host = ["--", url.hostname or "", "docker", "system", "dial-stdio"]
-        async with process_streams(["ssh", *user, *port, *host]) as streams:
+    if command := context.command():
+        async with process_streams(command) as streams:
             yield streams
         return
     reader, writer = await _dialled(context)
@@ -44,39 +36,12 @@ async def engine_streams(context: DockerContext) -> AsyncIterator[SocketStreams]
 
 
 async def _dialled(context: DockerContext) -> SocketStreams:
-    secure = engine_ssl(context)
+    secure = context.secured()
     host = re.sub(r"^https?://", "tcp://", context.host)
     try:
         return await open_socket(host, secure, port=2375 if secure is None else 2376)
     except Unavailable as error:
-        raise unreachable(context, str(error)) from None
-
-
-def unreachable(context: DockerContext, why: str) -> Unavailable:
-    """In Docker's words; with the reason unless it is that nobody listens there."""
-    plain = any(os.strerror(number) in why for number in (errno.ENOENT, errno.ECONNREFUSED))
-    return Unavailable(
-        f"Cannot connect to the Docker daemon at {context.host}. "
-        f"Is the docker daemon running?{'' if plain else f' ({why})'}"
-    )
-
-
-def engine_ssl(context: DockerContext) -> ssl.SSLContext | None:
-    """None for an engine that is spoken to in the clear. Raises `InvalidRequest`."""
-    return None if context.tls is None else _ssl_context(context.tls)
-
-
-def _ssl_context(files: TlsFiles) -> ssl.SSLContext:
-    try:
-        made = ssl.create_default_context(cafile=files.ca)
-        if files.cert is not None:
-            made.load_cert_chain(files.cert, files.key)
-    except OSError as error:
-        raise InvalidRequest(f"could not read the docker context's certificates: {error}") from None
-    if not files.verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made
+        raise context.unreachable(str(error)) from None
 
 
 class Refused(CrozeError):

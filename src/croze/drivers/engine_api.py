@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from croze.builders.contexts import DockerContext
-from croze.drivers.engine import engine_ssl, engine_streams, message_of, unreachable, upgraded
+from croze.drivers.engine import engine_streams, message_of, upgraded
 from croze.drivers.tunnel import Streams, tunnel
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unavailable
 
@@ -81,7 +81,7 @@ class EngineApi:
         self._context = context
         self._http = http
         self._base = base
-        self._ssl = engine_ssl(context) or True
+        self._ssl = context.secured() or True
 
     async def container(self, name: str) -> Container:
         return _decoded(await self._call("GET", f"/containers/{_part(name)}/json"), Container)
@@ -180,7 +180,7 @@ class EngineApi:
             ) as answer:
                 data = await _read(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise unreachable(self._context, reason(error)) from None
+            raise self._context.unreachable(reason(error)) from None
         if answer.status >= 400:
             kind = _ERRORS.get(answer.status, CrozeError)
             raise kind(f"Error response from daemon: {message_of(data)}")
