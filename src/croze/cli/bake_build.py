@@ -7,10 +7,10 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest
@@ -18,6 +18,7 @@ from croze.cli.build import tool
 from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.client.build import wants_warnings, written
+from croze.errors import Canceled
 from croze.files.atomic import write_atomically
 from croze.image import gojson
 from croze.policy.contract import DEBUG
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from croze.client.options import BuildOptions
     from croze.client.targets import TargetResult
     from croze.progress.display import Display
+
+T = TypeVar("T")
 
 
 def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: BakeProgress) -> int:
@@ -50,7 +53,7 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: Ba
         names=wanted.names,
         provenance=bool(read.metadata_file),
     )
-    results = asyncio.run(building)
+    results = _run(building, min(wanted.builds) if len(wanted.builds) > 1 else "")
     if read.metadata_file:
         _write_metadata(read.metadata_file, wanted, results, display)
     code = _print_answers(wanted, results)
@@ -63,6 +66,16 @@ def _logged(builds: Mapping[str, BuildOptions], *, debug: bool) -> Mapping[str, 
     if not debug:
         return builds
     return {name: replace(each, policy_log_level=DEBUG) for name, each in builds.items()}
+
+
+def _run(building: Coroutine[None, None, T], first: str) -> T:
+    """Interrupted, all targets end; it is told of the first."""
+    try:
+        return asyncio.run(building)
+    except KeyboardInterrupt:
+        target = f"target {first}: " if first else ""
+        message = f"{target}failed to solve: Canceled: context canceled"
+        raise Canceled(message) from None
 
 
 def _write_metadata(

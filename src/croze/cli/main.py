@@ -151,8 +151,9 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
         return usage(str(error), error.command)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 1
-    except (KeyboardInterrupt, Canceled):
-        return say("context canceled", 130)
+    except (KeyboardInterrupt, Canceled) as error:
+        _leave()
+        return say(str(error) or "context canceled", 130)
     except BrokenPipeError:
         return 141
     except CrozeError as error:
@@ -161,6 +162,13 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
         if common.debug:
             raise
         return say(os_message(error), 1)
+
+
+def _leave() -> None:
+    """Who interrupts again, because leaving takes a moment, changes nothing of how it ends."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _show_warnings() -> None:

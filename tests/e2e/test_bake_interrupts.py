@@ -1,0 +1,108 @@
+"""`croze bake` ends early: it is interrupted, or a target fails. All targets end with it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
+from tests.e2e.test_build import base
+
+STEPS = """
+group "default" {{ targets = ["one", "two"] }}
+target "_base" {{ contexts = {{ base = "{base}" }} }}
+target "one" {{
+  inherits = ["_base"]
+  dockerfile-inline = "FROM base\\nRUN echo this is one; sleep {s}\\n"
+  output = ["type=local,dest=out/one"]
+}}
+target "two" {{
+  inherits = ["_base"]
+  dockerfile-inline = "FROM base\\nRUN echo this is two; sleep {s}\\n"
+  output = ["type=local,dest=out/two"]
+}}
+target "on-two" {{
+  contexts = {{ base = "target:two" }}
+  dockerfile-inline = "FROM base\\nRUN true\\n"
+}}
+target "bad" {{
+  inherits = ["_base"]
+  dockerfile-inline = "FROM base\\nRUN echo this is bad; exit 7\\n"
+}}
+"""
+LONG_S = 83171
+"""No other test sleeps as long."""
+CANCELED = "failed to solve: Canceled: context canceled\n"
+
+
+@pytest.fixture
+def project(desk: Sandbox, busybox: Path) -> Path:
+    image = base(busybox)[1].removeprefix("base=")
+    return desk.context("steps", {"docker-bake.hcl": STEPS.format(base=image, s=LONG_S)})
+
+
+def interrupted(
+    desk: Sandbox, project: Path, signals: Sequence[signal.Signals], *targets: str
+) -> tuple[int, str]:
+    """Once as many steps as targets have begun; the exit code and all that was said."""
+    command = [str(CROZE), "bake", "--progress=plain", *targets]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=desk.env, cwd=project) as baking:
+        assert baking.stderr is not None
+        said, begun = b"", 0
+        while begun < (len(targets) or 2):
+            line = baking.stderr.readline()
+            assert line, said.decode()
+            said += line
+            begun += b" this is " in line and b"echo" not in line
+        for number in signals:
+            baking.send_signal(number)
+        said += baking.stderr.read()
+        return baking.wait(timeout=60), said.decode()
+
+
+def ended(desk: Sandbox) -> bool:
+    """Whether no step is left; the daemon may still be at it."""
+    deadline = time.monotonic() + 5
+    while f"sleep {LONG_S}" in execute(["ps", "-eo", "args"], desk.env).stdout:
+        if time.monotonic() > deadline:
+            return False
+        select_pause()
+    return True
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 3],
+    ids=["ctrl-c", "sigterm", "ctrl-c thrice"],
+)
+def test_interrupted(desk: Sandbox, project: Path, signals: Sequence[signal.Signals]) -> None:
+    code, said = interrupted(desk, project, signals)
+    assert code == 130
+    assert said.endswith(f"ERROR: target one: {CANCELED}")
+    assert not (project / "out").exists()
+    assert ended(desk)
+
+
+def test_interrupted_with_one_target(desk: Sandbox, project: Path) -> None:
+    code, said = interrupted(desk, project, [signal.SIGINT], "one")
+    assert (code, said.splitlines()[-1]) == (130, f"ERROR: {CANCELED.strip()}")
+
+
+def test_interrupted_while_others_wait_for_their_base(desk: Sandbox, project: Path) -> None:
+    code, said = interrupted(desk, project, [signal.SIGINT], "on-two")
+    assert code == 130
+    assert said.endswith(f"ERROR: target on-two: {CANCELED}")
+
+
+def test_a_failing_target_ends_the_rest(desk: Sandbox, project: Path) -> None:
+    done = desk.croze("bake", "one", "bad", "two", cwd=project, check=False)
+    assert done.code == 1
+    assert "ERROR: target bad: failed to solve: process " in done.stderr
+    assert done.stderr.endswith("did not complete successfully: exit code: 7\n")
+    assert not (project / "out").exists()
+    assert ended(desk)
