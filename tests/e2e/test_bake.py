@@ -109,6 +109,69 @@ target "b" { dockerfile-inline = "FROM scratch\\nCOPY word /\\n" }
     assert sorted(json.loads(told.stdout)["target"]["a"]) == ["build", "outline"]
 
 
+def test_answers_as_json(desk: Sandbox) -> None:
+    """Members by name; what a check ended with is one, and a Dockerfile in the definition is known
+    as such."""
+    text = """
+group "default" { targets = ["bad", "good"] }
+target "bad" { dockerfile-inline = "FROM scratch\\nFOO bar\\n" }
+target "good" { dockerfile-inline = "FROM scratch\\n" }
+"""
+    folder = project(desk, "answers", text)
+    done = desk.croze("bake", "--call=check,format=json", cwd=folder, check=False)
+    found = {k: v["check"] for k, v in json.loads(done.stdout)["target"].items()}
+    assert done.code == 1
+    assert all(list(each) == sorted(each) for each in found.values())
+    assert found["good"]["warnings"] is None
+    assert found["bad"]["error"].startswith("dockerfile parse error on line 2")
+    told = desk.croze("bake", "--check", "bad", cwd=folder, check=False).stdout
+    assert "\ninline:2\n" in told
+
+
+def test_a_metadata_file_of_several(desk: Sandbox) -> None:
+    text = """
+group "default" { targets = ["warned", "asked"] }
+target "warned" { dockerfile-inline = "FROM scratch\\ncopy word /\\nCOPY word /a\\n" }
+target "asked" {
+  call = "outline"
+  dockerfile-inline = "FROM scratch\\n"
+}
+"""
+    folder = project(desk, "told", text)
+    told = {"BUILDX_METADATA_WARNINGS": "1"}
+    desk.croze("bake", "--metadata-file=m.json", cwd=folder, env=told)
+    found = json.loads((folder / "m.json").read_text())
+    assert list(found) == ["asked", "buildx.build.warnings", "warned"]
+    assert found["warned"]["buildx.build.ref"].startswith("croze/croze/")
+    assert "buildx.build.ref" not in found["asked"]
+    assert found["buildx.build.warnings"][0]["range"]
+    refused = desk.croze("bake", "--metadata-file=/nope/m.json", cwd=folder, check=False)
+    message = "ERROR: invalid output path: stat /nope: no such file or directory"
+    assert (refused.code, refused.stderr.splitlines()[-1]) == (1, message)
+    (folder / "m.json").unlink()
+    desk.croze("bake", "--metadata-file=m.json", "--print", cwd=folder)
+    assert not (folder / "m.json").exists()
+
+
+def test_progress_tells_of_reading_and_building(desk: Sandbox) -> None:
+    folder = project(desk, "told-of", LINKED)
+    steps = desk.croze("bake", "--progress=plain", cwd=folder).stderr
+    size = (folder / "docker-bake.hcl").stat().st_size
+    first = (
+        f"#1 [internal] load local bake definitions\n#1 reading docker-bake.hcl {size}B / {size}B"
+    )
+    assert steps.startswith(first)
+    assert steps.count("[internal] load local bake definitions") == 1
+    environment = {"BUILDX_BAKE_FILE": "docker-bake.hcl"}
+    named = desk.croze("bake", "--print", "--progress=plain", cwd=folder, env=environment)
+    assert "load local bake definitions from BUILDX_BAKE_FILE env" in named.stderr
+    assert desk.croze("bake", "--print", "--progress=quiet", cwd=folder).stderr == ""
+    missing = desk.croze("bake", "-f", "no.hcl", "--progress=plain", cwd=folder, check=False)
+    assert "#1 DONE 0.0s\nERROR: open no.hcl: no such file or directory\n" in missing.stderr
+    wrong = desk.croze("bake", "--progress=none", cwd=folder, check=False)
+    assert (wrong.code, wrong.stderr) == (1, "ERROR: invalid progress mode none\n")
+
+
 def test_what_a_definition_wants_must_be_granted(desk: Sandbox, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     text = f"""

@@ -172,12 +172,15 @@ def test_warnings_in_the_metadata_file(desk: Sandbox, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "what"), [("--metadata-file", "metadata file"), ("--iidfile", "image ID file")]
+    ("flag", "message"),
+    [
+        ("--metadata-file", "invalid output path: stat /nope: no such file or directory"),
+        ("--iidfile", "writing image ID file: open /nope/x: no such file or directory"),
+    ],
 )
-def test_files_that_cannot_be_written(desk: Sandbox, flag: str, what: str) -> None:
+def test_files_that_cannot_be_written(desk: Sandbox, flag: str, message: str) -> None:
     context = desk.context("files", FILES)
     done = desk.croze("build", "--progress=quiet", flag, "/nope/x", context, check=False)
-    message = f"writing {what}: open /nope/x: no such file or directory"
     assert (done.code, done.stderr) == (1, f"ERROR: {message}\n")
 
 

@@ -25,7 +25,7 @@ from croze.cli.bake_privileges import ask
 from croze.cli.bake_progress import BakeProgress
 from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_access
 from croze.cli.bake_world import LocalWorld, existing_path
-from croze.cli.build import interrupt_on_sigterm, progress_mode
+from croze.cli.build import PROGRESS, interrupt_on_sigterm
 from croze.cli.call import Call, parse_call
 from croze.cli.daemon import reach
 from croze.cli.flags import Flags, UsageError
@@ -75,7 +75,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     overrides = [*read_overrides(read, call.name), *policies]
     allowed = parse_allow(read.allow)
     listed = _listed(read)
-    mode = progress_mode(read.progress, command="croze bake")
+    mode = read.progress or "auto"
+    if mode not in PROGRESS:
+        raise BakeError(f"invalid progress mode {mode}")
     if read.print and listed:
         raise BakeError("--print and --list are mutually exclusive")
     words = read_words(read.targets)

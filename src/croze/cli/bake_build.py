@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from croze.bake.printing import as_json, plain_selection
@@ -17,10 +16,8 @@ from croze.bake.requests import BuildRequest
 from croze.cli.build import tool
 from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import reaches
-from croze.client.build import wants_warnings, written
+from croze.client.build import wants_warnings, write_metadata
 from croze.errors import Canceled
-from croze.files.atomic import write_atomically
-from croze.image import gojson
 from croze.policy.contract import DEBUG
 from croze.progress.rawjson import warning_value
 from croze.progress.warnings import print_warnings
@@ -40,7 +37,7 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: Ba
     from croze.sdk.parted import build_all
 
     def warn(display: Display) -> None:
-        if progress.mode != "quiet":
+        if progress.mode not in ("quiet", "rawjson"):
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     display = progress.handed_over()
@@ -84,8 +81,7 @@ def _write_metadata(
     found: dict[str, object] = {name: results[name].metadata for name in sorted(results)}
     if display.warnings and not wanted.call.name and wants_warnings():
         found["buildx.build.warnings"] = [warning_value(each) for each in display.warnings]
-    with written(path, "metadata file"):
-        write_atomically(Path(path), gojson.marshal_indent_as_is(found))
+    write_metadata(path, found)
 
 
 def _print_messages(results: Mapping[str, TargetResult]) -> None:
@@ -117,12 +113,18 @@ def _print_answers(wanted: Wanted, results: Mapping[str, TargetResult]) -> int:
 
 
 def _answer(call: Call, result: TargetResult, request: BuildRequest) -> tuple[str, int]:
+    """The text and its status. In JSON, what a check ended with is a member beside the rest."""
+    inline = request.dockerfile_inline is not None
     try:
-        return answer(call, result.result.response, shown_file=request.dockerfile)
+        text, code = answer(
+            call, result.result.response, shown_file="inline" if inline else request.dockerfile
+        )
     except Findings as error:
-        if call.json:
-            return error.text, 1
-        return f"{error.text}error: {error}\n", 1
+        if not call.json:
+            return f"{error.text}error: {error}\n", 1
+        found = json.loads(result.result.response["result.json"])
+        text, code = json.dumps({**found, "error": str(error)}), 1
+    return text, code
 
 
 def _answers_json(
@@ -135,7 +137,8 @@ def _answers_json(
         entry: dict[str, object] = {"build": plain}
         if name in found:
             called, text, _ = found[name]
-            entry["check" if called == "lint" else called] = json.loads(text)
+            members: dict[str, object] = json.loads(text)
+            entry["check" if called == "lint" else called] = dict(sorted(members.items()))
         shown[name] = entry
     groups = selection.get("group")
     return {**({"group": groups} if isinstance(groups, dict) else {}), "target": shown}

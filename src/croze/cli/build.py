@@ -113,7 +113,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
     def warn(display: Display) -> None:
         """After a failed build, too."""
-        if mode != "quiet":
+        if mode not in ("quiet", "rawjson"):
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     wanted = options(read, call, debug=common.debug)

@@ -292,9 +292,17 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
             from croze.progress.rawjson import warning_value
 
             values["buildx.build.warnings"] = [warning_value(w) for w in result.warnings]
+        write_metadata(options.metadata_file, values)
+
+
+def write_metadata(path: str, values: Mapping[str, object]) -> None:
+    """A metadata file, as Go writes JSON. Raises `NotWritten`."""
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        raise NotWritten(f"invalid output path: stat {folder}: no such file or directory")
+    with written(path, "metadata file"):
         data = gojson.marshal_indent_as_is(dict(sorted(values.items())))
-        with written(options.metadata_file, "metadata file"):
-            write_atomically(Path(options.metadata_file), data)
+        write_atomically(Path(path), data)
 
 
 @contextlib.contextmanager
