@@ -18,6 +18,8 @@ from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import FUNCTIONS
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from croze.cli.common import Common
     from croze.client.connect import Client, UsageRecord
 
@@ -120,8 +122,11 @@ def fields(record: UsageRecord, *, marked: bool) -> Fields:
 
 
 def created(record: UsageRecord) -> str:
+    return go_time(record.CreatedAt)
+
+
+def go_time(stamp: Timestamp) -> str:
     """As Go prints a time: `2026-01-31 12:00:00.123456789 +0000 UTC`."""
-    stamp = record.CreatedAt
     second = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(stamp.seconds))
     fraction = f".{stamp.nanos:09d}".rstrip("0").rstrip(".") if stamp.nanos else ""
     return f"{second}{fraction} +0000 UTC"

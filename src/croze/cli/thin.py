@@ -142,7 +142,7 @@ def main() -> int:
     if name in ("buildx", "docker-buildx"):
         os.environ["CROZE_CALLED_AS"] = name
     if name == "buildctl":
-        from croze.cli.buildctl import main as buildctl
+        from croze.cli.buildctl.main import main as buildctl
 
         return buildctl(argv)
     may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")

@@ -15,7 +15,7 @@ from croze.api import ops_pb2
 from croze.client import source_policy
 from croze.client.build import decoded_metadata, written
 from croze.client.connect import Dial
-from croze.client.flags_output import parse_outputs
+from croze.client.flags_output import Output, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
 from croze.client.outputs import check_delete, create_exports
@@ -30,7 +30,7 @@ class DefinitionBuild:
     """What `croze llb build` is told, in the words of its flags."""
 
     definition: bytes
-    outputs: Sequence[str] = ()
+    outputs: Sequence[str | Output] = ()
     locals: Sequence[str] = ()
     secrets: Sequence[str] = ()
     ssh: Sequence[str] = ()
@@ -71,18 +71,18 @@ def dump(data: bytes) -> Iterator[str]:
         )
 
 
-def make_plan(build: DefinitionBuild) -> SolvePlan:
-    """The solve request. Raises `InvalidRequest`."""
-    definition = parse(build.definition)
-    if build.no_cache:
-        for blob in op_blobs(definition):
-            definition.metadata[digest_bytes(blob)].ignore_cache = True
+def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePlan:
+    """The solve request; without the definition, if there is a frontend to make one. Raises
+    `InvalidRequest`."""
+    definition = None if has_frontend else _definition(build)
     policy = Path(build.source_policy) if build.source_policy else None
     allowed = parse_allow(build.allow)
-    exports = create_exports(parse_outputs(build.outputs))
+    given = [each for each in build.outputs if isinstance(each, Output)]
+    given += parse_outputs(each for each in build.outputs if isinstance(each, str))
+    exports = create_exports(given)
     check_delete(exports, allowed.local_delete)
     return SolvePlan(
-        definition=definition.SerializeToString(),
+        definition=definition,
         source_policy=source_policy.read(policy) if policy else b"",
         layouts={
             name: Path(path) for name, path in pairs(build.oci_layouts, from_env=False).items()
@@ -95,6 +95,14 @@ def make_plan(build: DefinitionBuild) -> SolvePlan:
         ssh=[AgentFrom(s.id, s.paths) for s in parse_ssh(build.ssh)],
         entitlements=list(allowed.entitlements),
     )
+
+
+def _definition(build: DefinitionBuild) -> bytes:
+    definition = parse(build.definition)
+    if build.no_cache:
+        for blob in op_blobs(definition):
+            definition.metadata[digest_bytes(blob)].ignore_cache = True
+    return definition.SerializeToString()
 
 
 async def build(request: DefinitionBuild, *, dial: Dial, progress: str) -> dict[str, str]:

@@ -1,0 +1,179 @@
+"""`buildctl build`: a definition from standard input, or what a frontend makes of options."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croze.cli.build import interrupt_on_sigterm
+from croze.cli.buildctl.connection import Connection
+from croze.cli.common import Common
+from croze.cli.flags import Flags, UsageError
+from croze.client import llb
+from croze.client.build import decoded_metadata, written
+from croze.client.flags_cache import parse_caches
+from croze.client.flags_output import Output, parse_output
+from croze.client.plan import CacheEntry
+from croze.client.solve import new_id
+from croze.errors import InvalidRequest
+from croze.files.atomic import write_atomically
+from croze.image import gojson
+
+if TYPE_CHECKING:
+    from croze.api import control_pb2
+    from croze.client.plan import SolvePlan
+
+COMMAND = "buildctl build"
+PROGRESS = ("auto", "plain", "tty", "rawjson", "quiet")
+_ABSENT = {
+    "registry_auth_tlscontext": "certificates for logins are those of the Docker CLI",
+    "debug_json_cache_metrics": "metrics of the cache: see croze why",
+    "proxy_network": "steps have no proxy of the daemon's",
+}
+_PROPAGATED = ("SOURCE_DATE_EPOCH",)
+_ANSWER = "result.txt"
+
+
+def _flags() -> Flags:
+    flags = Flags(COMMAND, "build", "[options] < DEFINITION")
+    flags.texts("--allow", help="Allow extra privileged entitlement")
+    flags.text("--debug-json-cache-metrics", help="Not there")
+    flags.texts("--export-cache", help="Export build cache")
+    flags.text("--frontend", help="Define frontend used for build")
+    flags.texts("--import-cache", help="Import build cache")
+    flags.texts("--local", help="Allow build access to the local directory")
+    flags.text("--metadata-file", help="Output build metadata to a file as JSON")
+    flags.switch("--no-cache", help="Disable cache for all the vertices")
+    flags.texts("--oci-layout", help="Allow build access to the local OCI layout")
+    flags.texts("--opt", help="Define custom options for frontend")
+    flags.texts("-o", "--output", help="Define exports for build result")
+    flags.text("--progress", help=f"Set type of progress ({', '.join(PROGRESS)})", default="auto")
+    flags.switch("--proxy-network", help="Not there")
+    flags.text("--ref-file", help="Write build ref to a file")
+    flags.texts("--registry-auth-tlscontext", help="Not there")
+    flags.texts("--secret", help="Secret value exposed to the build")
+    flags.text("--source-policy-file", help="Read source policy file from a JSON file")
+    flags.texts("--ssh", help="Allow forwarding SSH agent to the builder")
+    flags.text("--trace", help="Path to trace file")
+    return flags
+
+
+def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+    read = _flags().read(argv, Common())
+    for flag, why in _ABSENT.items():
+        if getattr(read, flag):
+            raise UsageError(f"--{flag.replace('_', '-')} is not there: {why}", COMMAND)
+    if read.progress not in PROGRESS:
+        raise UsageError(f"invalid progress mode {read.progress}", COMMAND)
+    plan = _plan(read)
+    interrupt_on_sigterm()
+    try:
+        response = asyncio.run(_build(plan, read, connection))
+    finally:
+        plan.close()
+        if read.ref_file:
+            write_atomically(Path(read.ref_file), plan.ref.encode())
+    if "requestid" in plan.frontend_attrs:
+        _print_answer(response)
+    return 0
+
+
+def _plan(read: argparse.Namespace) -> SolvePlan:
+    frontend = str(read.frontend)
+    if not frontend and stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
+        raise InvalidRequest("please specify --frontend or pipe LLB definition to stdin")
+    request = llb.DefinitionBuild(
+        b"" if frontend else sys.stdin.buffer.read(),
+        [_output(text) for text in read.output],
+        read.local,
+        read.secret,
+        read.ssh,
+        read.allow,
+        read.oci_layout,
+        read.source_policy_file,
+        read.no_cache,
+    )
+    if not frontend and not request.definition:
+        raise InvalidRequest("empty definition sent to build. Specify --frontend instead?")
+    plan = llb.make_plan(request, has_frontend=bool(frontend))
+    plan.ref = new_id()
+    plan.frontend = frontend
+    plan.frontend_attrs = _options(read.opt)
+    if frontend and read.no_cache:
+        plan.frontend_attrs["no-cache"] = ""
+    if "requestid" in plan.frontend_attrs:
+        caps = "moby.buildkit.frontend.subrequests"
+        plan.frontend_attrs.setdefault("frontend.caps", caps)
+    plan.cache_to = [CacheEntry(c.type, c.attrs) for c in parse_caches(read.export_cache)]
+    plan.cache_from = [CacheEntry(c.type, c.attrs) for c in parse_caches(read.import_cache)]
+    return plan
+
+
+def _output(text: str) -> Output:
+    """As buildctl reads it: an archive without a destination goes to standard output."""
+    found = parse_output(text)
+    if not text.startswith("type=") and found.type in ("local", "tar") and "=" not in text:
+        raise InvalidRequest(f'invalid value "{text}": expected key=value')
+    if found.type == "docker" and not found.dest and found.attrs.get("tar") != "false":
+        return Output(found.type, "-", found.attrs)
+    return found
+
+
+def _options(texts: Sequence[str]) -> dict[str, str]:
+    """A build argument without a value takes it from the environment, if that has one."""
+    found = {f"build-arg:{n}": os.environ[n] for n in _PROPAGATED if n in os.environ}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        name = key.removeprefix("build-arg:")
+        if not equals and name != key and name:
+            if name in os.environ:
+                found[key] = os.environ[name]
+            continue
+        if not equals:
+            raise InvalidRequest(f"invalid opt: invalid value {text}")
+        found[key] = value
+    return found
+
+
+async def _build(
+    plan: SolvePlan, read: argparse.Namespace, connection: Connection
+) -> dict[str, str]:
+    from croze.progress.display import make_display, running
+    from croze.progress.rawjson import RawJsonDisplay
+
+    display = make_display(read.progress, sys.stderr.buffer)
+    with ExitStack() as files:
+        trace: RawJsonDisplay | None = None
+        if read.trace:
+            flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY
+            file = os.fdopen(os.open(read.trace, flags, 0o600), "ab")
+            trace = RawJsonDisplay(files.enter_context(file))
+
+        def show(status: control_pb2.StatusResponse) -> None:
+            display.update(status)
+            if trace is not None:
+                trace.update(status)
+
+        async with connection.client() as client, running(display):
+            response = (await client.solve(plan, show)).exporter_response
+    if read.metadata_file:
+        data = gojson.marshal_indent_as_is(decoded_metadata(response))
+        with written(read.metadata_file, "metadata file"):
+            write_atomically(Path(read.metadata_file), data)
+    return response
+
+
+def _print_answer(response: dict[str, str]) -> None:
+    if _ANSWER in response:
+        sys.stdout.write(response[_ANSWER])
+        return
+    for key, value in sorted(response.items()):
+        if key.startswith("result."):
+            print(f"{key}\n{value}")

@@ -1,0 +1,28 @@
+"""`buildctl dial-stdio`: by which buildx and croze reach a daemon in a container or on another
+machine. Imports no grpc: it is started for every connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from croze.cli.buildctl.connection import Connection
+from croze.cli.common import Common
+from croze.cli.flags import Flags
+
+
+def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+    """Until either side has said all."""
+    Flags(f"buildctl {name}", "Proxy the stdio stream to the daemon", "").read(argv, Common())
+    asyncio.run(_dial(connection))
+    return 0
+
+
+async def _dial(connection: Connection) -> None:
+    from croze.cli.dial_stdio import stdio
+    from croze.drivers.sockets import socket_streams
+    from croze.drivers.tunnel import carry
+
+    tls = connection.tls() if connection.is_secured else None  # which would import grpc
+    async with socket_streams(connection.address, tls) as far:
+        await carry(await stdio(), far)
