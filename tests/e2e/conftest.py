@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +95,12 @@ def world(
     """Everybody who builds the same: clients of the file's daemon, and a real `buildkitd`'s."""
     with opened_world(desk, busybox, tmp_path_factory.mktemp("peer")) as made:
         yield made
+
+
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """docker-py leaves a connection open of which it did not read all: it goes here and now."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from tests.e2e.images import busybox_layer
@@ -99,12 +100,25 @@ def make_busybox(at: Path, name: str = "busybox") -> None:
     assert "Successfully built" in json.dumps(told), told
 
 
-def build(at: Path, context: bytes, **query: str) -> tuple[int, list[dict[str, object]]]:
-    """`POST /build` as before BuildKit: the status, and all lines of the answer."""
+Json = Any
+"""A value that an engine answers; tests know what they look for."""
+
+
+def call(
+    at: Path, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> tuple[int, list[Json]]:
+    """Any request of version 1.41: the status, and the lines of the answer."""
     connection = http.client.HTTPConnection("docker")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(at))
     with connection.sock:
-        connection.request("POST", f"/v1.41/build?{urlencode(query)}", context)
-        answer = connection.getresponse()
-        return answer.status, [json.loads(line) for line in answer.read().splitlines()]
+        connection.request(method, f"/v1.41{path}", body, dict(headers or {}))
+        with connection.getresponse() as answer:
+            return answer.status, [json.loads(line) for line in answer.read().splitlines()]
+
+
+def build(
+    at: Path, context: bytes, headers: Mapping[str, str] | None = None, /, **query: str
+) -> tuple[int, list[Json]]:
+    """`POST /build` as before BuildKit."""
+    return call(at, "POST", f"/build?{urlencode(query)}", context, headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import os
@@ -10,7 +9,6 @@ import re
 import socket
 import subprocess
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -241,15 +239,6 @@ def test_docker_without_buildkit(engine: Engine, client: str) -> None:
         assert quiet == shown
     finally:
         del engine.env["DOCKER_BUILDKIT"]
-
-
-@pytest.fixture
-def careless() -> Iterator[None]:
-    """docker-py leaves a connection open of which it did not read all: it goes here and now."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
 
 
 def test_docker_py(engine: Engine, careless: None) -> None:

@@ -11,8 +11,8 @@ from croze.cli.cache_filters import parse_filters
 from croze.cli.daemon import with_client
 from croze.cli.du import aligned_by_tabs, created, last_used
 from croze.cli.flags import Flags, UsageError
-from croze.cli.table import size
 from croze.errors import CrozeError
+from croze.gotypes.units import human_size as size
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

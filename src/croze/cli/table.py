@@ -17,17 +17,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
-
-
-def size(value: float) -> str:
-    """Decimal units with four significant digits, as go-units prints them: `1.98MB`."""
-    step = 0
-    while value >= 1000 and step < len(_SIZES) - 1:
-        value, step = value / 1000, step + 1
-    return f"{value:.4g}{_SIZES[step]}"
-
-
 _BINARY_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 

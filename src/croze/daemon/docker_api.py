@@ -10,6 +10,7 @@ from pathlib import Path
 from croze.daemon.engine import Engine
 from croze.daemon.inner import InnerPort
 from croze.daemon.listen import own_socket
+from croze.daemon.run_image import open_image
 from croze.errors import InvalidRequest
 
 
@@ -22,6 +23,7 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
         yield
         return
     from croze.engineapi.app import serving
+    from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import Machine, Services
     from croze.engineapi.events import Events
     from croze.engineapi.running import Running
@@ -29,6 +31,14 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
 
     inner.open()
     path = Path(settings.docker_api.removeprefix("unix://"))
+    events = Events(engine.store.images)
+    containers = Containers(
+        settings.root / "containers",
+        engine.store.refs,
+        engine.executor,
+        events,
+        lambda name, platform: open_image(engine, name, platform),
+    )
     services = Services(
         machine=Machine(
             id=engine.worker.id,
@@ -41,11 +51,13 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
         images=engine.store.images,
         refs=engine.store.refs,
         sessions=engine.sessions,
+        access=engine.images.access,
         connect=inner.connect,
         channel=inner.channel,
         running=Running(),
         uploads=Uploads(),
-        events=Events(engine.store.images),
+        events=events,
+        containers=containers,
         in_use=engine.activity.one,
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
@@ -57,5 +69,5 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
                 raise InvalidRequest(f"cannot listen on {settings.docker_api}: {error}") from error
 
         with own_socket(path, settings.config.grpc, bind, "--docker-api"):
-            async with serving(sock, services):
+            async with containers.running(), serving(sock, services):
                 yield

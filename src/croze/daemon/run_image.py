@@ -63,7 +63,7 @@ async def run(engine: Engine, incoming: Incoming, outgoing: Outgoing) -> None:
     """Serve one `Run` call: the last message carries the exit code. Raises `NotFound` for an
     unknown image and what `Executor.run` raises."""
     start = await _first(incoming)
-    config, ref = await _open_image(engine, start)
+    config, ref = await open_image(engine, reference.normalize(start.image), start.platform)
     spec_network = network_mode(start.network)
     process = process_of(start, config)
     async with _writable(engine, ref) as root:
@@ -110,14 +110,13 @@ async def _first(incoming: Incoming) -> engine_pb2.RunStart:
     raise InvalidRequest("the first message of a run must be `start`")
 
 
-async def _open_image(
-    engine: Engine, start: engine_pb2.RunStart
+async def open_image(
+    engine: Engine, name: str, wanted: str
 ) -> tuple[RunConfig, ImmutableRef | None]:
-    """The image's settings and its (lazy) filesystem."""
+    """An image's settings and its (lazy) filesystem, by its full name and a platform or none."""
     platform = platforms.normalize(
-        platforms.parse(start.platform) if start.platform else platforms.default_platform()
+        platforms.parse(wanted) if wanted else platforms.default_platform()
     )
-    name = reference.normalize(start.image)
     resolved = await engine.images.resolve_config(name, platform, "local", ())
     request = SourceRequest(
         f"docker-image://{name}", {"image.resolvemode": "local"}, platform=platform

@@ -10,8 +10,24 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from croze.engineapi import build, buildcache, containers, hijack, images, load, save, system
+from croze.engineapi import (
+    build,
+    buildcache,
+    elsewhere,
+    hijack,
+    images,
+    load,
+    monitor,
+    prune,
+    pull,
+    push,
+    registries,
+    removal,
+    save,
+    system,
+)
 from croze.engineapi.answers import Handler, check_version, error, of_error
+from croze.engineapi.containers import routes, streams
 from croze.engineapi.contract import Services
 from croze.errors import CrozeError
 
@@ -24,23 +40,54 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("HEAD", "/_ping", system.ping),
     ("GET", "/version", system.version),
     ("GET", "/info", system.info),
+    ("GET", "/events", monitor.events),
+    ("GET", "/system/df", monitor.disk_usage),
+    ("POST", "/auth", registries.auth),
     ("POST", "/grpc", hijack.grpc),
     ("POST", "/session", hijack.session),
     ("POST", "/build", build.build),
     ("GET", "/build/cancel", build.cancel),
     ("POST", "/build/cancel", build.cancel),
     ("POST", "/build/prune", buildcache.prune),
-    ("GET", "/containers/json", containers.list_containers),
-    ("GET", "/containers/{name}/json", containers.inspect),
+    ("POST", "/commit", registries.commit),
+    ("GET", "/distribution/{name:.+}/json", registries.distribution),
     ("GET", "/images/json", images.list_images),
+    ("GET", "/images/search", registries.search),
+    ("POST", "/images/create", pull.create),
+    ("POST", "/images/prune", prune.images),
     ("POST", "/images/load", load.load),
     ("GET", "/images/get", save.save_many),
     ("GET", "/images/{name:.+}/get", save.save_one),
     ("GET", "/images/{name:.+}/json", images.inspect),
     ("GET", "/images/{name:.+}/history", images.history),
     ("POST", "/images/{name:.+}/tag", images.tag),
-    ("DELETE", "/images/{name:.+}", images.remove),
+    ("POST", "/images/{name:.+}/push", push.push),
+    ("DELETE", "/images/{name:.+}", removal.remove),
+    ("GET", "/containers/json", routes.list_containers),
+    ("POST", "/containers/create", routes.create),
+    ("POST", "/containers/prune", prune.containers),
+    ("GET", "/containers/{name:.+}/json", routes.inspect),
+    ("GET", "/containers/{name:.+}/logs", streams.logs),
+    ("POST", "/containers/{name:.+}/start", routes.start),
+    ("POST", "/containers/{name:.+}/stop", routes.stop),
+    ("POST", "/containers/{name:.+}/restart", routes.restart),
+    ("POST", "/containers/{name:.+}/kill", routes.kill),
+    ("POST", "/containers/{name:.+}/rename", routes.rename),
+    ("POST", "/containers/{name:.+}/resize", routes.resize),
+    ("POST", "/containers/{name:.+}/wait", streams.wait),
+    ("POST", "/containers/{name:.+}/attach", streams.attach),
+    ("DELETE", "/containers/{name:.+}", routes.remove),
+    ("GET", "/networks", elsewhere.networks),
+    ("GET", "/networks/{name}", elsewhere.network),
+    ("GET", "/volumes", elsewhere.volumes),
+    ("GET", "/volumes/{name}", elsewhere.volume),
 )
+DOCKERS = (
+    *("auth", "build", "commit", "configs", "containers", "distribution", "events", "exec"),
+    *("grpc", "images", "info", "networks", "nodes", "plugins", "secrets", "services", "session"),
+    *("swarm", "system", "tasks", "version", "volumes"),
+)
+"""The first part of every path that Docker's API has."""
 VERSION = r"/v{version:[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}}"
 SHUTDOWN_S = 1.0
 _malformed = logging.getLogger(f"{__name__}.malformed")
@@ -69,9 +116,11 @@ def _bound(serve: Serve, services: Services) -> Handler:
 
 async def _not_served(request: web.Request) -> web.StreamResponse:
     path = "/" + request.match_info["path"].lstrip("/")
+    if path.split("/")[1] not in DOCKERS:
+        return error("page not found", 404)
     return error(
-        f"{request.method} {path} of Docker's API is not served here: croze builds and keeps "
-        "images, and serves what that needs",
+        f"{request.method} {path} of Docker's API is not served here: croze builds images, keeps "
+        "them, and runs a command in one",
         501,
     )
 

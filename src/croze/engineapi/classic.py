@@ -24,6 +24,7 @@ from croze.dockerfile.contexts import (
     is_archive,
 )
 from croze.dockerfile.options import parse_options
+from croze.engineapi.bridged import BridgeFiles, ref_of
 from croze.engineapi.build_query import solve_request
 from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body, GivenLogins
@@ -103,7 +104,7 @@ class _Classic:
         self, bridge: Bridge, attrs: Mapping[str, str], wanted: control_pb2.SolveRequest
     ) -> None:
         """Read the Dockerfile before the frontend does."""
-        contexts = FileContexts(parse_options(attrs), _Files(bridge, wanted.Session))
+        contexts = FileContexts(parse_options(attrs), BridgeFiles(bridge, wanted.Session))
         source = await contexts.read_dockerfile()
         main = await contexts.main()
         target = attrs.get("target", "")
@@ -151,38 +152,10 @@ def _made(id: str, names: Sequence[str], *, quiet: bool) -> list[Line]:
     return [aux, *said]
 
 
-class _Files:
-    """The build's own files, for whoever reads a Dockerfile (`dockerfile.resolver.Files`)."""
-
-    def __init__(self, bridge: Bridge, session: str) -> None:
-        self._bridge = bridge
-        self._session = session
-        self._refs: dict[bytes, str] = {}
-
-    @property
-    def session(self) -> str:
-        return self._session
-
-    async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
-        return {}
-
-    async def read_file(
-        self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None
-    ) -> bytes:
-        key = definition.SerializeToString(deterministic=True)
-        if key not in self._refs:
-            self._refs[key] = _ref_of(await self._bridge.solve(definition))
-        return await self._bridge.read(self._refs[key], path, limit_bytes or 0)
-
-
-def _ref_of(result: gateway_pb2.Result) -> str:
-    return result.ref.id
-
-
 async def _hidden(bridge: Bridge, context: State, filename: str) -> list[str]:
     """The Dockerfile and the ignore file, if the latter says so: what a client must send, and does
     not want in its images."""
-    found = _ref_of(await bridge.solve(context.marshal()))
+    found = ref_of(await bridge.solve(context.marshal()))
     try:
         patterns = PatternMatcher(read_ignore_file(await bridge.read(found, IGNORE_FILENAME)))
     except NotFound:

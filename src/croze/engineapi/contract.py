@@ -10,11 +10,13 @@ from pathlib import Path
 
 import grpc.aio
 
+from croze.engineapi.containers.manager import Containers
 from croze.engineapi.events import Events
 from croze.engineapi.running import Running
 from croze.engineapi.uploads import Uploads
 from croze.image.platform import Platform
 from croze.session.manager import Sessions
+from croze.sources.content import Access
 from croze.store.contract import BlobStore, ImageStore, RefStore
 
 
@@ -38,6 +40,8 @@ class Services:
     images: ImageStore
     refs: RefStore
     sessions: Sessions
+    access: Access
+    """To registries."""
     connect: Callable[[], Awaitable[socket.socket]]
     """A fresh connection to the daemon's own gRPC server. Raises `OSError` once that is gone."""
     channel: Callable[[], grpc.aio.Channel]
@@ -45,5 +49,6 @@ class Services:
     running: Running
     uploads: Uploads
     events: Events
+    containers: Containers
     in_use: Callable[[], AbstractContextManager[None]]
     """While inside, a daemon that was started on demand stays."""

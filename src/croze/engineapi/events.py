@@ -56,6 +56,10 @@ class Events:
         if images is not None:
             images.watch(self._on_name)
 
+    @property
+    def listeners(self) -> int:
+        return len(self._listening)
+
     def emit(
         self, type: str, action: str, id: str, attributes: Mapping[str, str] | None = None
     ) -> None:

@@ -9,20 +9,19 @@ import msgspec
 
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image, find, find_all
+from croze.engineapi.times import moment_ns
 from croze.engineapi.views import view
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import InvalidRequest
 from croze.image import reference
 
 Filters = dict[str, list[str]]
 
-SERVED = frozenset({"dangling", "label", "before", "since", "reference"})
+SERVED = frozenset({"dangling", "label", "label!", "before", "since", "reference", "until"})
 _TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 
 def parse(text: str) -> Filters:
-    """Raises `InvalidRequest`, and `Unsupported` for a filter of Docker's that is not served."""
-    if '"until"' in text and "until" in read(text, (*SERVED, "until")):
-        raise Unsupported("the filter until is not served here")
+    """Those of `GET /images/json`. Raises `InvalidRequest`."""
     return read(text, SERVED)
 
 
@@ -45,12 +44,16 @@ def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[Ima
     others are compared with."""
     found = find_all(services.images)
     if dangling := filters.get("dangling"):
-        wanted = _boolean("dangling", dangling)
-        found = [image for image in found if (not image.tags) is wanted]
+        wanted = boolean("dangling", dangling)
+        found = [image for image in found if image.dangling is wanted]
     if patterns := filters.get("reference"):
         found = [part for image in found if (part := _matching(image, patterns)) is not None]
-    for label in filters.get("label", ()):
-        found = [image for image in found if _labelled(image, label, services)]
+    for name, has in (("label", True), ("label!", False)):
+        for label in filters.get(name, ()):
+            found = [i for i in found if labelled(_labels(i, services), label) is has]
+    for text in filters.get("until", ()):
+        limit_s = moment_ns("until", text) / 10**9
+        found = [image for image in found if view(image, services).created_s < limit_s]
     for name in filters.get("before", ()):
         limit_s = view(find(services.images, services.blobs, name), services).created_s
         found = [image for image in found if view(image, services).created_s < limit_s]
@@ -60,7 +63,8 @@ def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[Ima
     return found
 
 
-def _boolean(name: str, values: Sequence[str]) -> bool:
+def boolean(name: str, values: Sequence[str]) -> bool:
+    """Raises `InvalidRequest`."""
     if set(values) <= set(_TRUE):
         return True
     if set(values) <= set(_FALSE):
@@ -84,7 +88,11 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     )
 
 
-def _labelled(image: Image, label: str, services: Services) -> bool:
-    key, equals, value = label.partition("=")
-    labels = view(image, services).config.config.labels
+def _labels(image: Image, services: Services) -> Mapping[str, str]:
+    return view(image, services).config.config.labels
+
+
+def labelled(labels: Mapping[str, str], wanted: str) -> bool:
+    """`key`, or `key=value`."""
+    key, equals, value = wanted.partition("=")
     return key in labels and (not equals or labels[key] == value)

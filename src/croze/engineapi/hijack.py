@@ -64,6 +64,20 @@ class Hijacked:
 
 def hijack(request: web.Request) -> Hijacked:
     """Answer 101 and take the stream. Raises `ConnectionResetError` if the client has gone."""
+    asked = request.headers["Upgrade"]
+    return _taken(request, f"101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: {asked}")
+
+
+def take_stream(request: web.Request, media_type: str) -> Hijacked:
+    """The same for clients that may not have asked for an upgrade: they get the stream as the
+    answer's body, and send on after their request."""
+    kind = f"Content-Type: {media_type}"
+    if "Upgrade" in request.headers:
+        return _taken(request, f"101 UPGRADED\r\n{kind}\r\nConnection: Upgrade\r\nUpgrade: tcp")
+    return _taken(request, f"200 OK\r\n{kind}")
+
+
+def _taken(request: web.Request, answer: str) -> Hijacked:
     transport = request.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the client has gone")
@@ -73,9 +87,7 @@ def hijack(request: web.Request) -> Hijacked:
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-    asked = request.headers["Upgrade"]
-    head = f"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: {asked}\r\n\r\n"
-    writer.write(head.encode("latin-1"))
+    writer.write(f"HTTP/1.1 {answer}\r\n\r\n".encode("latin-1"))
     return Hijacked(reader, writer)
 
 

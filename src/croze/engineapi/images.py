@@ -1,8 +1,6 @@
-"""Images: list, inspect, history, tag, remove."""
+"""Images: list, inspect, history, tag."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import msgspec
 from aiohttp import web
@@ -10,30 +8,36 @@ from aiohttp import web
 from croze.engineapi import filters
 from croze.engineapi.answers import HEADERS, at_least, json
 from croze.engineapi.contract import Services
-from croze.engineapi.names import Image, find, record_of
+from croze.engineapi.names import Image, find
 from croze.engineapi.query import flag, refuse
-from croze.engineapi.views import View, view
-from croze.errors import AlreadyExists, InvalidRequest
+from croze.engineapi.usage import shared_bytes
+from croze.engineapi.views import View, manifests_of, view
+from croze.errors import InvalidRequest
 from croze.image import gojson, reference
 from croze.image.config import History, format_time, parse_time
-
-NOT_SERVED = {"manifests": "the manifests of an image", "shared-size": "sizes that images share"}
 
 
 async def list_images(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/json`."""
-    refuse(request, NOT_SERVED)
     asked = filters.parse(request.query.get("filters", ""))
     if "filter" in request.query:
         asked.setdefault("reference", []).append(request.query["filter"])
     images = filters.chosen(services, asked)
     rows = [(view(image, services), image) for image in images]
     rows.sort(key=lambda row: row[0].created_s, reverse=True)
-    return json([_summary(found, image, request) for found, image in rows])
+    listed = [summary(found, image, request) for found, image in rows]
+    if flag(request, "shared-size"):
+        shared = shared_bytes(services)
+        listed = [{**row, "SharedSize": shared[str(row["Id"])]} for row in listed]
+    if flag(request, "manifests"):
+        below = [manifests_of(image, services) for _, image in rows]
+        listed = [{**row, "Manifests": each} for row, each in zip(listed, below, strict=True)]
+    return json(listed)
 
 
-def _summary(found: View, image: Image, request: web.Request) -> Mapping[str, object]:
-    summary: dict[str, object] = {
+def summary(found: View, image: Image, request: web.Request) -> dict[str, object]:
+    """A row of the list."""
+    row: dict[str, object] = {
         "Containers": -1,
         "Created": found.created_s,
         "Id": image.id,
@@ -44,12 +48,12 @@ def _summary(found: View, image: Image, request: web.Request) -> Mapping[str, ob
         "SharedSize": -1,
         "Size": found.size,
     }
-    return summary if at_least(request, "1.44") else {**summary, "VirtualSize": found.size}
+    return row if at_least(request, "1.44") else {**row, "VirtualSize": found.size}
 
 
 async def inspect(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/{name}/json`."""
-    refuse(request, {"manifests": NOT_SERVED["manifests"], "platform": "one platform of an image"})
+    refuse(request, {"platform": "one platform of an image"})
     image = find(services.images, services.blobs, request.match_info["name"])
     found = view(image, services)
     config = found.config
@@ -72,6 +76,8 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
     }
     if config.variant:
         about["Variant"] = config.variant
+    if flag(request, "manifests"):
+        about["Manifests"] = manifests_of(image, services)
     return json(about if at_least(request, "1.44") else {**about, "VirtualSize": found.size})
 
 
@@ -112,30 +118,3 @@ async def tag(request: web.Request, services: Services) -> web.StreamResponse:
         name = reference.parse(f"{name.name}:{text}")
     services.images.set(str(name.tagged()), image.target)
     return web.Response(status=201, headers=HEADERS)
-
-
-async def remove(request: web.Request, services: Services) -> web.StreamResponse:
-    """`DELETE /images/{name}`. By id or by its last tag the whole image goes; its bytes with the
-    next garbage collection, unless something else needs them. There are no parents to keep."""
-    refuse(request, {"platforms": "removing some platforms of an image"})
-    text = request.match_info["name"]
-    image = find(services.images, services.blobs, text)
-    named = record_of(services.images, text)
-    force = flag(request, "force")
-    if named is not None and len(image.records) > 1:
-        services.images.delete(named.name)
-        return json([{"Untagged": reference.familiar(named.name)}])
-    repositories = {reference.parse(record.name).name for record in image.records}
-    if named is None and len(repositories) > 1 and not force:
-        raise AlreadyExists(
-            f"conflict: unable to delete {_short(image)} (must be forced) - image is referenced in "
-            "multiple repositories"
-        )
-    for record in image.records:
-        services.images.delete(record.name)
-    untagged = [{"Untagged": name} for name in (*image.tags, *image.digests)]
-    return json([*untagged, {"Deleted": image.id}])
-
-
-def _short(image: Image) -> str:
-    return image.id.partition(":")[2][:12]

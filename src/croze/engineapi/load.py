@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from aiohttp import web
 
-from croze.engineapi.answers import json
 from croze.engineapi.contract import Services
+from croze.engineapi.lines import Lines
 from croze.engineapi.query import refuse
 from croze.engineapi.tarmembers import Arrived, members
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import reference
@@ -39,8 +39,23 @@ class _Listed(msgspec.Struct, rename="pascal"):
 
 
 async def load(request: web.Request, services: Services) -> web.StreamResponse:
-    """Answers once all is there: only then there is something to tell."""
+    """Once all is there, there is something to tell. As in Docker, mistakes are told in the answer,
+    too."""
     refuse(request, {"platform": "one platform of an archive"})
+    lines = Lines(request)
+    await lines.begin()
+    try:
+        named = await _loaded(request, services)
+    except CrozeError as error:
+        return await lines.fail(error)
+    for name, target in named:
+        dangling = reference.parse(name).digest
+        told = f"ID: {target.digest}" if dangling else f": {reference.familiar(name)}"
+        await lines.write({"stream": f"Loaded image{' ' if dangling else ''}{told}\n"})
+    return await lines.end()
+
+
+async def _loaded(request: web.Request, services: Services) -> Sequence[tuple[str, Descriptor]]:
     async with services.refs.lease() as lease:
         try:
             files, links = await _received(request, services, lease)
@@ -50,10 +65,13 @@ async def load(request: web.Request, services: Services) -> web.StreamResponse:
         named = await archive.images()
         if not named:
             raise InvalidRequest("the archive has neither index.json nor manifest.json")
-        for name, target in named:
-            services.images.set(name, target)
-    told = "".join(f"Loaded image: {reference.familiar(name)}\n" for name, _ in named)
-    return json({"stream": told})
+        with services.events.named_by("load"):
+            known = {record.target.digest for record in services.images.list()}
+            for name, target in named:
+                # Who has a name need not be called nameless.
+                if not (reference.parse(name).digest and target.digest in known):
+                    services.images.set(name, target)
+        return named
 
 
 async def _received(

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
 from croze.errors import InvalidRequest
-from croze.registry.credentials import Login
-from croze.session.dockerconfig import DockerConfig
+from croze.image.reference import DEFAULT_DOMAIN
+from croze.registry.credentials import Login, Token
+from croze.session.dockerconfig import HUB_HOST, DockerConfig
 
 T = TypeVar("T")
 
@@ -63,3 +65,22 @@ def _decoded(text: str, kind: type[T], header: str) -> T:
         return msgspec.json.decode(data, type=kind)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise InvalidRequest(f"invalid {header} header: {error}") from error
+
+
+class OneHost:
+    """`registry.credentials.Credentials`: a login for one registry, and for nobody else."""
+
+    def __init__(self, domain: str, login: Login) -> None:
+        self._hosts = {domain, HUB_HOST} if domain == DEFAULT_DOMAIN else {domain}
+        self._login = login
+
+    async def authority(self, host: str) -> str:
+        return ""
+
+    async def login(self, host: str) -> Login:
+        return self._login if host in self._hosts else Login()
+
+    async def token(
+        self, host: str, realm: str, service: str, scopes: Sequence[str]
+    ) -> Token | None:
+        return None

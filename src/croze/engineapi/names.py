@@ -41,6 +41,11 @@ class Image:
         return [f"{name}@{self.id}" for name in dict.fromkeys(names)]
 
     @property
+    def dangling(self) -> bool:
+        """Whether nobody gave it a name."""
+        return not (self.tags or self.digests)
+
+    @property
     def tagged_at(self) -> datetime:
         return max(record.updated_at for record in self.records)
 

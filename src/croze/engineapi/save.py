@@ -49,16 +49,18 @@ async def _save(
             async for data in pieces:
                 await answer.write(data)
         await answer.write_eof()
+        for text in texts:
+            services.events.emit("image", "save", text, {"name": text})
         return answer
 
 
 def _members(services: Services, texts: Sequence[str], lease: Lease) -> list[Member]:
-    """A name that is asked for is kept; an id has all of its names. Raises `NotFound`."""
+    """A name that is asked for is kept; an id has none, as in Docker. Raises `NotFound`."""
     images: dict[str, tuple[Image, dict[str, None]]] = {}
     for text in texts:
         image = find(services.images, services.blobs, text)
         record = record_of(services.images, text)
-        kept = [record] if record is not None else image.records
+        kept = [record] if record is not None else []
         _, names = images.setdefault(image.id, (image, {}))
         names.update(dict.fromkeys(each.name for each in kept if "@" not in each.name))
     entries: dict[str, Descriptor] = {}

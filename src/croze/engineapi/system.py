@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import socket
@@ -53,20 +54,48 @@ async def version(request: web.Request, services: Services) -> web.StreamRespons
 
 
 async def info(request: web.Request, services: Services) -> web.StreamResponse:
-    """`GET /info`. There are no containers but those of builds, which are not listed."""
+    """`GET /info`. Containers are those that clients made: those of builds are not listed."""
     machine = services.machine
+    containers = services.containers.all()
+    running = sum(one.running for one in containers)
     return json(
         {
             "ID": machine.id,
-            "Containers": 0,
-            "ContainersRunning": 0,
+            "Containers": len(containers),
+            "ContainersRunning": running,
             "ContainersPaused": 0,
-            "ContainersStopped": 0,
+            "ContainersStopped": len(containers) - running,
             "Images": len(find_all(services.images)),
             "Driver": machine.snapshotter,
             # This is how clients tell that images have the digests of their manifests for ids.
             "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-            "Plugins": {"Volume": [], "Network": [], "Authorization": None, "Log": []},
+            "Plugins": {"Volume": [], "Network": [], "Authorization": None, "Log": ["json-file"]},
+            "MemoryLimit": True,
+            "SwapLimit": True,
+            "CpuCfsPeriod": True,
+            "CpuCfsQuota": True,
+            "CPUShares": True,
+            "CPUSet": True,
+            "PidsLimit": False,
+            "IPv4Forwarding": True,
+            "BridgeNfIptables": False,
+            "BridgeNfIp6tables": False,
+            "OomKillDisable": False,
+            "NFd": len(os.listdir("/proc/self/fd")),
+            "NGoroutines": len(asyncio.all_tasks()),
+            "NEventsListener": services.events.listeners,
+            "LoggingDriver": "json-file",
+            "CgroupDriver": "cgroupfs",
+            "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
+            "DefaultRuntime": "crun",
+            "Runtimes": {"crun": {"path": "crun"}},
+            "InitBinary": "",
+            "Isolation": "",
+            "LiveRestoreEnabled": False,
+            "HttpProxy": os.environ.get("HTTP_PROXY", ""),
+            "HttpsProxy": os.environ.get("HTTPS_PROXY", ""),
+            "NoProxy": os.environ.get("NO_PROXY", ""),
+            "GenericResources": None,
             "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "KernelVersion": platform.release(),
             "OperatingSystem": _os_release("PRETTY_NAME", "linux"),

@@ -8,8 +8,10 @@ from croze.engineapi.contract import Services
 from croze.engineapi.names import Image
 from croze.errors import CrozeError
 from croze.image import config as configs
+from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image.config import ImageConfig
+from croze.image.descriptor import INDEX_TYPES, Descriptor
 from croze.image.manifest import Manifest
 from croze.image.platform import Platform
 from croze.store.present import present_blobs, present_manifests
@@ -27,6 +29,8 @@ class View:
     """Bytes of each."""
 
 
+REFERENCE_DIGEST = "vnd.docker.reference.digest"
+"""Of an attestation's entry: what it is about."""
 _UNKNOWN = ImageConfig(architecture="", os="")
 
 
@@ -67,3 +71,42 @@ def _config(manifest: Manifest, services: Services) -> ImageConfig:
         return configs.parse(services.blobs.read(manifest.config.digest))
     except CrozeError:
         return _UNKNOWN
+
+
+def manifests_of(image: Image, services: Services) -> list[dict[str, object]]:
+    """What an image's index names, one by one; a manifest alone names itself."""
+    target = image.target
+    if target.media_type not in INDEX_TYPES or not services.blobs.has(target.digest):
+        return [_described(target, services)]
+    index = manifests.parse_index(services.blobs.read(target.digest))
+    return [_described(child, services) for child in index.manifests]
+
+
+def _described(entry: Descriptor, services: Services) -> dict[str, object]:
+    blobs = services.blobs
+    here = blobs.has(entry.digest)
+    manifest = manifests.parse_manifest(blobs.read(entry.digest)) if here else None
+    parts = present_blobs(manifest) if manifest is not None else ()
+    content = sum(part.size for part in parts if blobs.has(part.digest)) + (entry.size * here)
+    about: dict[str, object] = {
+        "ID": entry.digest,
+        "Descriptor": {
+            "mediaType": entry.media_type,
+            "digest": entry.digest,
+            "size": entry.size,
+            **({"annotations": entry.annotations} if entry.annotations else {}),
+        },
+        "Available": here and all(blobs.has(part.digest) for part in parts),
+        "Size": {"Total": content, "Content": content},
+    }
+    if subject := entry.annotations.get(REFERENCE_DIGEST):
+        return {**about, "Kind": "attestation", "AttestationData": {"For": subject}}
+    config = _config(manifest, services) if manifest is not None else _UNKNOWN
+    platform = entry.platform or config.platform
+    where = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
+    data = {
+        "Platform": {k: v for k, v in where.items() if v},
+        "Containers": [],
+        "Size": {"Unpacked": 0},
+    }
+    return {**about, "Kind": "image", "ImageData": data}

@@ -1,10 +1,19 @@
-"""Sizes as docker/go-units reads them (`RAMInBytes`)."""
+"""Sizes as docker/go-units reads them (`RAMInBytes`) and writes them (`HumanSize`)."""
 
 from __future__ import annotations
 
 from croze.errors import InvalidRequest
 
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def human_size(value: float) -> str:
+    """Decimal units with four significant digits: `1.98MB`."""
+    step = 0
+    while value >= 1000 and step < len(_SIZES) - 1:
+        value, step = value / 1000, step + 1
+    return f"{value:.4g}{_SIZES[step]}"
 
 
 def parse_bytes(text: str) -> int:

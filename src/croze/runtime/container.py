@@ -124,6 +124,17 @@ class OciContainer:
             await asyncio.sleep(POLL_S)
         return pid
 
+    async def executed(self) -> int:
+        """The pid of the container's first process once it is what was asked for, and no longer
+        the runtime that makes it; 0 if it ended before."""
+        pid = await self._started()
+        while pid and self._running:
+            assert self._main is not None
+            if not _same_program(pid, self._main.pid):
+                return pid
+            await asyncio.sleep(POLL_S)
+        return 0
+
     async def stop(self) -> None:
         """Kill all of it, now, and wait for its end."""
         self._killed = True
@@ -200,6 +211,14 @@ async def _signal_all(signals: AsyncIterator[int], child: ChildProcess, pid_file
         if child.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _same_program(one: int, other: int) -> bool:
+    """Whether two processes run the same file; what has gone runs none."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{one}/exe"), os.stat(f"/proc/{other}/exe"))
+    except OSError:
+        return False
 
 
 def _read_pid(path: Path) -> int:

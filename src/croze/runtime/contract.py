@@ -113,6 +113,9 @@ class Container(Protocol):
 
     async def kill(self, signal: int) -> None: ...
 
+    async def executed(self) -> int:
+        """Waits until the process runs: its pid, or 0 if it ended before; then `wait` tells why."""
+
     async def exec(self, process: Process, stdio: Stdio) -> int:
         """One more process in it."""
 

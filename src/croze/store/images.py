@@ -26,10 +26,10 @@ class _Row(msgspec.Struct, omit_defaults=True):
 
 
 class _Links(msgspec.Struct):
-    """The parts of any manifest or index that name other blobs."""
+    """The parts of any manifest or index that name other blobs. Go writes null for none."""
 
-    manifests: list[Descriptor] = []
-    layers: list[Descriptor] = []
+    manifests: list[Descriptor] | None = None
+    layers: list[Descriptor] | None = None
     config: Descriptor | None = None
 
 
@@ -110,6 +110,6 @@ def _links(data: bytes, *, layers: bool) -> Sequence[str]:
         links = msgspec.json.decode(data, type=_Links)
     except msgspec.DecodeError:
         return ()
-    kept = [d for d in links.layers if layers or d.media_type == IN_TOTO]
-    found = [*links.manifests, *kept, *([links.config] if links.config else [])]
+    kept = [d for d in links.layers or () if layers or d.media_type == IN_TOTO]
+    found = [*(links.manifests or ()), *kept, *([links.config] if links.config else [])]
     return [d.digest for d in found]

@@ -1,0 +1,192 @@
+"""One container: what it is, and how it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from croze.engineapi.containers import spec as specs
+from croze.engineapi.containers.output import Output
+from croze.engineapi.containers.spec import Create
+from croze.errors import CrozeError, ResourceExhausted
+from croze.files.atomic import write_atomically
+from croze.image.config import RunConfig
+from croze.runtime.contract import Container as Running
+from croze.runtime.contract import ContainerSpec, Executor, Stdio
+from croze.runtime.errors import StartError
+
+KILLED = 128 + signal.SIGKILL
+
+
+class State(msgspec.Struct):
+    """On disk. `status` is `created`, `running` or `exited`; times in nanoseconds since 1970."""
+
+    id: str
+    name: str
+    created_ns: int
+    spec: Create
+    image_id: str
+    image_name: str
+    """The full name that it was made by, as the store has it."""
+    config: RunConfig
+    status: str = "created"
+    exit_code: int = 0
+    error: str = ""
+    oom: bool = False
+    started_ns: int = 0
+    finished_ns: int = 0
+    layer: str = ""
+    """The record of what it has written, once it has run."""
+
+
+class OneContainer:
+    """Started at most once at a time."""
+
+    def __init__(self, state: State, folder: Path) -> None:
+        self.state = state
+        self.folder = folder
+        self.output = Output(folder / "log")
+        self.pid = 0
+        self.ended = asyncio.Event()
+        self.next_end = asyncio.Event()
+        """Set, and replaced, when it ends."""
+        self.removed = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
+        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._up: asyncio.Future[None] | None = None
+        self._early: list[bytes] = []
+        self._running: Running | None = None
+        if not self.running and state.status != "created":
+            self.ended.set()
+
+    @property
+    def id(self) -> str:
+        return self.state.id
+
+    @property
+    def spec(self) -> Create:
+        return self.state.spec
+
+    @property
+    def created_ns(self) -> int:
+        return self.state.created_ns
+
+    @property
+    def running(self) -> bool:
+        return self.state.status == "running"
+
+    def save(self) -> None:
+        """Whatever happens afterwards, this is known."""
+        write_atomically(self.folder / "state.json", msgspec.json.encode(self.state), 0o600)
+
+    # -- running --
+
+    def begin(self) -> asyncio.Future[None]:
+        """About to run: a future that tells when its process is there, or why it never will be."""
+        self.state.status = "running"
+        self.state.started_ns = time.time_ns()
+        self.state.exit_code, self.state.error, self.state.oom = 0, "", False
+        self.ended.clear()
+        self.save()
+        self.output.open()
+        self._up = asyncio.get_running_loop().create_future()
+        return self._up
+
+    async def run(self, spec: ContainerSpec, executor: Executor) -> None:
+        """To its end."""
+        process = specs.process_of(self.spec, self.state.config)
+        stdio = Stdio(
+            stdout=self.output.stdout,
+            stderr=self._complain,
+            stdin=self._input() if self.spec.open_stdin else None,
+            resize=self._resizes() if self.spec.tty else None,
+            backlog=self.output.backlog,
+        )
+        try:
+            async with executor.start(spec, process, stdio, id=self.id[:24]) as running:
+                self._running = running
+                self.pid = await running.executed()
+                if self.pid:
+                    self._is_up()
+                self.state.exit_code = await running.wait()
+                self._is_up()
+        except StartError as error:
+            self._early.clear()
+            self._failed(str(error), process.args[0])
+        except ResourceExhausted as error:
+            self.state.exit_code, self.state.oom, self.state.error = KILLED, True, str(error)
+        except CrozeError as error:
+            self.state.exit_code, self.state.error = 128, str(error)
+        except BaseException:
+            self.state.exit_code = KILLED
+            raise
+
+    def _complain(self, data: bytes) -> None:
+        """Standard error is the runtime's until the process is there."""
+        if self._up is not None and not self._up.done():
+            self._early.append(data)
+        else:
+            self.output.stderr(data)
+
+    def _is_up(self) -> None:
+        if self._up is not None and not self._up.done():
+            self._up.set_result(None)
+        for data in self._early:
+            self.output.stderr(data)
+        self._early.clear()
+
+    def _failed(self, message: str, program: str) -> None:
+        """In words that `docker run` makes its exit code of."""
+        low = message.lower()
+        if "not found" in low or "no such file or directory" in low:
+            path = "/" in program
+            what = "no such file or directory" if path else "executable file not found in $PATH"
+            message = f'{"stat" if path else "exec"} "{program}": {what}'
+            self.state.exit_code = 127
+        else:
+            message = f'exec "{program}": {low}'
+            self.state.exit_code = 126
+        self.state.error = message
+
+    def finish(self) -> None:
+        """It has ended; told to whoever waits."""
+        self.state.status = "exited"
+        self.state.finished_ns = time.time_ns()
+        self.pid, self._running = 0, None
+        with suppress(OSError):
+            self.save()
+        if self._up is not None and not self._up.done():
+            self._up.set_result(None)
+        self.output.end()
+        self.ended.set()
+        end, self.next_end = self.next_end, asyncio.Event()
+        end.set()
+        self._stdin = asyncio.Queue(maxsize=16)
+
+    async def kill(self, number: int) -> None:
+        if self._running is not None:
+            await self._running.kill(number)
+
+    # -- what clients send --
+
+    async def type_in(self, data: bytes) -> None:
+        """Standard input; empty for its end."""
+        await self._stdin.put(data)
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._sizes.put_nowait((rows, columns))
+
+    async def _input(self) -> AsyncIterator[bytes]:
+        while data := await self._stdin.get():
+            yield data
+
+    async def _resizes(self) -> AsyncIterator[tuple[int, int]]:
+        while True:
+            yield await self._sizes.get()

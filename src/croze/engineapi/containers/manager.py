@@ -1,0 +1,251 @@
+"""All containers of a daemon, kept in a folder below its root."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from croze.aio.threads import in_thread
+from croze.engineapi.containers import names
+from croze.engineapi.containers import spec as specs
+from croze.engineapi.containers.container import KILLED, OneContainer, State
+from croze.engineapi.containers.spec import Create
+from croze.engineapi.events import Events
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
+from croze.fs.remove import remove_tree
+from croze.image import reference
+from croze.image.config import RunConfig
+from croze.runtime.contract import ContainerSpec, Executor
+from croze.store.contract import ImmutableRef, MutableRef, RefStore
+
+log = logging.getLogger(__name__)
+
+OpenImage = Callable[[str, str], Awaitable[tuple[RunConfig, ImmutableRef | None]]]
+"""An image of the store by its full name, and a platform: its settings, and its (lazy) tree."""
+
+
+class Containers:
+    """`running` is entered once, and left when the daemon stops: what runs then is killed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        refs: RefStore,
+        executor: Executor,
+        events: Events,
+        open_image: OpenImage,
+    ) -> None:
+        self._folder = folder
+        self._refs = refs
+        self._executor = executor
+        self._events = events
+        self._open_image = open_image
+        self._all: dict[str, OneContainer] = {}
+        self._layers: dict[str, ImmutableRef] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        await self._load()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                yield
+            finally:
+                for each in self._all.values():
+                    if each.task is not None:
+                        each.task.cancel()
+        for layer in self._layers.values():
+            await layer.release()
+        self._layers.clear()
+
+    async def _load(self) -> None:
+        """What ran when the daemon was killed was killed with it."""
+        for folder in sorted(self._folder.iterdir()):
+            try:
+                data = (folder / "state.json").read_bytes()
+                one = OneContainer(msgspec.json.decode(data, type=State), folder)
+            except (OSError, msgspec.MsgspecError) as error:
+                log.warning("container %s is lost: %s", folder.name, error)
+                await in_thread(remove_tree, folder)
+                continue
+            if one.running:
+                one.state.exit_code = KILLED
+                one.finish()
+            if one.spec.host_config.auto_remove and one.state.status == "exited":
+                await in_thread(remove_tree, folder)
+                continue
+            self._all[one.id] = one
+            await self._take_layer(one)
+
+    async def _take_layer(self, one: OneContainer) -> None:
+        if one.state.layer:
+            try:
+                layer = await self._refs.get_mutable(one.state.layer)
+                self._layers[one.id] = await layer.commit(retain=True)
+            except CrozeError as error:
+                log.warning("what container %s wrote is lost: %s", one.id[:12], error)
+
+    # -- look-up --
+
+    def all(self) -> list[OneContainer]:
+        """The newest first."""
+        return sorted(self._all.values(), key=lambda one: -one.created_ns)
+
+    def using(self, image_id: str) -> list[OneContainer]:
+        return [one for one in self.all() if one.state.image_id == image_id]
+
+    def find(self, text: str) -> OneContainer:
+        """By name, id, or the beginning of one. Raises `NotFound`."""
+        bare = text.removeprefix("/")
+        for one in self._all.values():
+            if bare in (one.id, one.state.name):
+                return one
+        fitting = [one for one in self._all.values() if bare and one.id.startswith(bare)]
+        if len(fitting) > 1:
+            raise InvalidRequest(f"multiple IDs found with provided prefix: {text}")
+        if not fitting:
+            raise NotFound(f"No such container: {text}")
+        return fitting[0]
+
+    # -- life --
+
+    async def create(
+        self, spec: Create, name: str, image_id: str, image_name: str, platform: str
+    ) -> OneContainer:
+        """Raises `AlreadyExists` for a name that is taken."""
+        self.check_free(name)
+        config, ref = await self._open_image(image_name, platform)
+        if ref is not None:
+            await ref.release()
+        specs.process_of(spec, config)
+        specs.extra_hosts(spec)
+        id = secrets.token_hex(32)
+        state = State(
+            id=id,
+            name=name or names.fresh({one.state.name for one in self._all.values()}),
+            created_ns=time.time_ns(),
+            spec=spec,
+            image_id=image_id,
+            image_name=image_name,
+            config=config,
+        )
+        folder = self._folder / id
+        folder.mkdir(mode=0o700)
+        one = OneContainer(state, folder)
+        one.save()
+        self.check_free(name)
+        self._all[id] = one
+        self._tell(one, "create")
+        return one
+
+    def check_free(self, name: str) -> None:
+        """Raises `AlreadyExists`, and `InvalidRequest` for what is no name."""
+        if name:
+            names.check(name)
+        for one in self._all.values():
+            if name and one.state.name == name:
+                raise AlreadyExists(
+                    f'Conflict. The container name "/{name}" is already in use by container '
+                    f'"{one.id}". You have to remove (or rename) that container to be able to '
+                    "reuse that name."
+                )
+
+    async def start(self, one: OneContainer) -> None:
+        """Until its process is there. Raises `InvalidRequest` if it can't be started."""
+        assert self._group is not None
+        up = one.begin()
+        one.task = self._group.create_task(self._run(one))
+        await asyncio.shield(up)
+        if one.state.error and not one.running:
+            raise InvalidRequest(
+                "failed to create task for container: OCI runtime create failed: "
+                f"{one.state.error}: unknown"
+            )
+
+    async def _run(self, one: OneContainer) -> None:
+        self._tell(one, "start")
+        try:
+            layer = await self._layer(one)
+            try:
+                await one.run(await self._spec(one, layer), self._executor)
+            finally:
+                await self._keep(one, layer)
+        except CrozeError as error:
+            one.state.exit_code, one.state.error = 128, str(error)
+        finally:
+            one.finish()
+            self._tell(one, "die", exitCode=str(one.state.exit_code))
+            if one.spec.host_config.auto_remove:
+                await self.remove(one)
+
+    async def _layer(self, one: OneContainer) -> MutableRef:
+        """What it wrote before, or a fresh layer over its image."""
+        if (kept := self._layers.pop(one.id, None)) is not None:
+            await kept.release()
+            try:
+                return await self._refs.get_mutable(one.state.layer)
+            except CrozeError as error:
+                log.warning("container %s starts anew: %s", one.id[:12], error)
+        _, ref = await self._open_image(one.state.image_name, "")
+        try:
+            name = f"container {one.state.name}"
+            return await self._refs.new(ref, description=name, record_type="internal")
+        finally:
+            if ref is not None:
+                await ref.release()
+
+    async def _keep(self, one: OneContainer, layer: MutableRef) -> None:
+        if one.spec.host_config.auto_remove:
+            await layer.release()
+            return
+        id = layer.id
+        self._layers[one.id] = await layer.commit(retain=True)
+        one.state.layer = id
+
+    async def _spec(self, one: OneContainer, layer: MutableRef) -> ContainerSpec:
+        spec = one.spec
+        return ContainerSpec(
+            root=await layer.mounts(readonly=False),
+            mounts=specs.binds(spec),
+            readonly_root=spec.host_config.readonly_rootfs,
+            hostname=spec.hostname or one.id[:12],
+            network=specs.network(spec),
+            extra_hosts=specs.extra_hosts(spec),
+            ulimits=specs.ulimits(spec),
+            resources=specs.resources(spec),
+        )
+
+    async def stop(self, one: OneContainer, number: int, patience_s: float) -> None:
+        """Ask it to end; kill it if it does not in time."""
+        await one.kill(number)
+        try:
+            async with asyncio.timeout(patience_s):
+                await one.ended.wait()
+        except TimeoutError:
+            await one.kill(9)
+            await one.ended.wait()
+        self._tell(one, "stop")
+
+    async def remove(self, one: OneContainer) -> None:
+        """It must have ended. Idempotent."""
+        if self._all.pop(one.id, None) is None:
+            return
+        if (layer := self._layers.pop(one.id, None)) is not None:
+            await layer.release()
+        await in_thread(remove_tree, one.folder)
+        one.removed.set()
+        self._tell(one, "destroy")
+
+    def _tell(self, one: OneContainer, action: str, **more: str) -> None:
+        image = reference.familiar(one.state.image_name)
+        about = {**one.spec.labels, "image": image, "name": one.state.name, **more}
+        self._events.emit("container", action, one.id, about)

@@ -1,0 +1,190 @@
+"""`/containers`: make, start, stop, remove, list and inspect them."""
+
+from __future__ import annotations
+
+import signal
+
+from aiohttp import web
+
+from croze.engineapi import filters
+from croze.engineapi.answers import HEADERS, json
+from croze.engineapi.containers import names, spec, views
+from croze.engineapi.containers.container import OneContainer
+from croze.engineapi.contract import Services
+from croze.engineapi.names import find, record_of
+from croze.engineapi.query import Query, refuse
+from croze.errors import AlreadyExists, InvalidRequest
+
+BODY_BYTES = 1 << 20
+FILTERS = ("id", "name", "label", "status", "ancestor", "exited", "network", "volume", "is-task")
+PATIENCE_S = 10.0
+
+
+def _found(request: web.Request, services: Services) -> OneContainer:
+    return services.containers.find(request.match_info["name"])
+
+
+def done(status: int = 204) -> web.Response:
+    return web.Response(status=status, headers=HEADERS)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Raises `InvalidRequest` for a large one."""
+    data = bytearray()
+    while piece := await request.content.read(BODY_BYTES):
+        data += piece
+        if len(data) > BODY_BYTES:
+            raise InvalidRequest(f"a body of more than {BODY_BYTES} bytes")
+    return bytes(data)
+
+
+async def create(request: web.Request, services: Services) -> web.StreamResponse:
+    query = Query(request.query.items())
+    wanted = spec.read(await read_body(request))
+    if not wanted.image:
+        raise InvalidRequest("no image specified")
+    image = find(services.images, services.blobs, wanted.image)
+    record = record_of(services.images, wanted.image) or image.records[0]
+    name = query.first("name").removeprefix("/")
+    one = await services.containers.create(
+        wanted, name, image.id, record.name, query.first("platform")
+    )
+    return json({"Id": one.id, "Warnings": []}, 201)
+
+
+async def list_containers(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /containers/json`: those that run, unless `all`."""
+    query = Query(request.query.items())
+    refuse(request, {"size": "the room that containers take"})
+    asked = filters.read(query.first("filters"), FILTERS)
+    for name in ("network", "volume"):
+        if name in asked:
+            raise InvalidRequest(f"invalid filter '{name}'")
+    limit = int(query.first("limit")) if query.first("limit").isdecimal() else 0
+    every = query.is_set("all") or bool(limit) or "status" in asked or "exited" in asked
+    found = [one for one in services.containers.all() if every or one.running]
+    found = [one for one in found if _fits(one, asked, services)]
+    return json([views.row(one) for one in (found[:limit] if limit else found)])
+
+
+def _fits(one: OneContainer, asked: filters.Filters, services: Services) -> bool:
+    labels = {**one.state.config.labels, **one.spec.labels}
+    tests = (
+        ("id", lambda text: one.id.startswith(text)),
+        ("name", lambda text: text.strip("^/$") in one.state.name),
+        ("status", lambda text: text == one.state.status),
+        ("exited", lambda text: not one.running and text == str(one.state.exit_code)),
+        ("ancestor", lambda text: _is_of(one, text, services)),
+    )
+    return all(
+        any(test(text) for text in asked[name]) for name, test in tests if name in asked
+    ) and all(filters.labelled(labels, each) for each in asked.get("label", ()))
+
+
+def _is_of(one: OneContainer, text: str, services: Services) -> bool:
+    record = record_of(services.images, text)
+    id = one.state.image_id
+    return (record is not None and record.target.digest == id) or id.partition(":")[2].startswith(
+        text.removeprefix("sha256:")
+    )
+
+
+async def inspect(request: web.Request, services: Services) -> web.StreamResponse:
+    refuse(request, {"size": "the room that a container takes"})
+    return json(views.inspect(_found(request, services)))
+
+
+async def start(request: web.Request, services: Services) -> web.StreamResponse:
+    one = _found(request, services)
+    if one.running:
+        return done(304)
+    await services.containers.start(one)
+    return done()
+
+
+async def stop(request: web.Request, services: Services) -> web.StreamResponse:
+    one = _found(request, services)
+    if not one.running:
+        return done(304)
+    await _stopped(request, one, services)
+    return done()
+
+
+async def restart(request: web.Request, services: Services) -> web.StreamResponse:
+    one = _found(request, services)
+    if one.running:
+        await _stopped(request, one, services)
+    await services.containers.start(one)
+    return done()
+
+
+async def _stopped(request: web.Request, one: OneContainer, services: Services) -> None:
+    query = Query(request.query.items())
+    given = one.spec.stop_signal or one.state.config.stop_signal or "SIGTERM"
+    number = signal_number(query.first("signal") or given)
+    after = PATIENCE_S if one.spec.stop_timeout is None else float(one.spec.stop_timeout)
+    text = query.first("t")
+    if text and not text.removeprefix("-").isdecimal():
+        raise InvalidRequest(f"invalid value for t: {text}")
+    after = float(text[:9]) if text else after
+    await services.containers.stop(one, number, after if after >= 0 else 1e9)
+
+
+async def kill(request: web.Request, services: Services) -> web.StreamResponse:
+    one = _found(request, services)
+    number = signal_number(request.query.get("signal") or "SIGKILL")
+    if not one.running:
+        raise AlreadyExists(f"cannot kill container: {one.id[:12]}: container is not running")
+    await one.kill(number)
+    services.events.emit("container", "kill", one.id, {"signal": str(number)})
+    if number == signal.SIGKILL:
+        await one.ended.wait()
+    return done()
+
+
+def signal_number(text: str) -> int:
+    """Of `SIGTERM`, `TERM` or `15`. Raises `InvalidRequest`."""
+    if text.isdecimal() and 0 < int(text[:4]) < signal.NSIG:
+        return int(text)
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    for known in signal.Signals:
+        if known.name == name:
+            return int(known)
+    raise InvalidRequest(f"invalid signal: {text}")
+
+
+async def remove(request: web.Request, services: Services) -> web.StreamResponse:
+    query = Query(request.query.items())
+    refuse(request, {"link": "links between containers"})
+    one = _found(request, services)
+    if one.running:
+        if not query.is_set("force"):
+            raise AlreadyExists(
+                f'cannot remove container "/{one.state.name}": container is running: stop the '
+                "container before removing or force remove"
+            )
+        await one.kill(signal.SIGKILL)
+        await one.ended.wait()
+    await services.containers.remove(one)
+    return done()
+
+
+async def rename(request: web.Request, services: Services) -> web.StreamResponse:
+    one = _found(request, services)
+    name = request.query.get("name", "").removeprefix("/")
+    if not name:
+        raise InvalidRequest("Neither old nor new names may be empty")
+    names.check(name)
+    services.containers.check_free(name)
+    one.state.name = name
+    one.save()
+    return done()
+
+
+async def resize(request: web.Request, services: Services) -> web.StreamResponse:
+    one = _found(request, services)
+    size = [request.query.get(key, "") for key in ("h", "w")]
+    if not all(each.isdecimal() and len(each) < 6 for each in size):
+        raise InvalidRequest(f"invalid size h={size[0]} w={size[1]}")
+    one.resize(int(size[0]), int(size[1]))
+    return done(200)

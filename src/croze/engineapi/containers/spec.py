@@ -1,0 +1,255 @@
+"""What `POST /containers/create` asks for. Pure: what is not served is refused by its name.
+
+Source: Docker Engine API, `ContainerCreate`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from croze.engineapi.jsontext import read_json
+from croze.errors import InvalidRequest, Unsupported
+from croze.image.config import DEFAULT_PATH, RunConfig
+from croze.runtime.contract import (
+    ContainerMount,
+    NetworkMode,
+    Process,
+    Resources,
+    Ulimit,
+)
+from croze.store.contract import Mount
+
+Words = str | list[str] | None
+NETWORKS: Mapping[str, NetworkMode] = {
+    "": "sandbox",
+    "default": "sandbox",
+    "bridge": "sandbox",
+    "host": "host",
+    "none": "none",
+}
+NEUTRAL: Mapping[str, Sequence[object]] = {
+    "IpcMode": ("private", "shareable"),
+    "CgroupnsMode": ("private", "host"),
+    "Cgroup": ("",),
+    "Isolation": ("default",),
+    "Runtime": ("runc", "crun"),
+    "PidsLimit": (-1,),
+    "MemorySwappiness": (-1,),
+    "ShmSize": (64 << 20,),
+    "RestartPolicy": ({"Name": "no", "MaximumRetryCount": 0}, {"Name": "", "MaximumRetryCount": 0}),
+    "LogConfig": ({"Type": "", "Config": {}}, {"Type": "json-file", "Config": {}}),
+}
+"""Values that ask for nothing that is not so anyway."""
+IGNORED = frozenset({"ConsoleSize", "MaskedPaths", "ReadonlyPaths", "ContainerIDFile"})
+REFUSED = ("Healthcheck", "MacAddress", "Domainname")
+PROPAGATION = frozenset({"", "rprivate", "private", "z", "Z", "rw", "ro", "delegated", "cached"})
+
+
+class Limit(msgspec.Struct, rename="pascal"):
+    name: str
+    soft: int
+    hard: int
+
+
+class Bind(msgspec.Struct, rename="pascal"):
+    """One of `Mounts`."""
+
+    type: str
+    source: str = ""
+    target: str = ""
+    read_only: bool = False
+
+
+class HostConfig(msgspec.Struct, rename="pascal"):
+    binds: list[str] | None = None
+    mounts: list[Bind] | None = None
+    network_mode: str = ""
+    auto_remove: bool = False
+    memory: int = 0
+    memory_swap: int = 0
+    memory_reservation: int = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    nano_cpus: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    ulimits: list[Limit] | None = None
+    extra_hosts: list[str] | None = None
+    readonly_rootfs: bool = False
+
+
+class Create(msgspec.Struct, rename="pascal"):
+    image: str = ""
+    hostname: str = ""
+    user: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    env: list[str] | None = None
+    cmd: Words = None
+    entrypoint: Words = None
+    working_dir: str = ""
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    network_disabled: bool = False
+    volumes: dict[str, object] | None = None
+    exposed_ports: dict[str, object] | None = None
+    labels_: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    host_config: HostConfig = msgspec.field(default_factory=HostConfig)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.labels_ or {}
+
+
+def read(data: bytes) -> Create:
+    """Raises `InvalidRequest`, and `Unsupported` by name."""
+    raw = read_json(data, dict[str, object])
+    host = raw.get("HostConfig") or {}
+    if not isinstance(host, dict):
+        raise InvalidRequest("invalid HostConfig")
+    raw["HostConfig"] = host
+    spec = read_json(msgspec.json.encode(_without_nulls(raw)), Create)
+    served = {field.encode_name for field in msgspec.structs.fields(HostConfig)}
+    for name, value in host.items():
+        if name not in served | IGNORED and value and value not in NEUTRAL.get(name, ()):
+            raise Unsupported(f"HostConfig.{name} is not served here")
+    for name in REFUSED:
+        if raw.get(name):
+            raise Unsupported(f"{name} of a container is not served here")
+    _check_networks(raw, spec)
+    binds(spec)
+    return spec
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def _check_networks(raw: Mapping[str, object], spec: Create) -> None:
+    if spec.host_config.network_mode not in NETWORKS:
+        raise Unsupported(
+            f"network {spec.host_config.network_mode} is not served here: use host or none"
+        )
+    networking = raw.get("NetworkingConfig") or {}
+    wanted = networking.get("EndpointsConfig") if isinstance(networking, dict) else None
+    for name in wanted if isinstance(wanted, dict) else ():
+        if name not in NETWORKS:
+            raise Unsupported(f"network {name} is not served here: use host or none")
+
+
+def network(spec: Create) -> NetworkMode:
+    return "none" if spec.network_disabled else NETWORKS[spec.host_config.network_mode]
+
+
+def binds(spec: Create) -> list[ContainerMount]:
+    """Directories and files of the host. Raises `Unsupported` for volumes."""
+    found = [_bind(text) for text in spec.host_config.binds or ()]
+    for mount in spec.host_config.mounts or ():
+        if mount.type != "bind":
+            raise Unsupported(f"a mount of type {mount.type} is not served here: use a bind mount")
+        found.append(_mount(mount.source, mount.target, readonly=mount.read_only))
+    covered = {mount.dest for mount in found}
+    for path in spec.volumes or {}:
+        if posixpath.normpath(path) not in covered:
+            raise Unsupported(f"volume {path} is not served here: use a directory of the host")
+    return found
+
+
+def _bind(text: str) -> ContainerMount:
+    source, _, rest = text.partition(":")
+    target, _, options = rest.partition(":")
+    if unknown := set(options.split(",")) - PROPAGATION:
+        raise Unsupported(f"{', '.join(sorted(unknown))} of the mount {text} is not served here")
+    return _mount(source, target or source, readonly="ro" in options.split(","))
+
+
+def _mount(source: str, target: str, *, readonly: bool) -> ContainerMount:
+    if not source.startswith("/"):
+        raise Unsupported(f"volume {source} is not served here: use a directory of the host")
+    if not target.startswith("/") or posixpath.normpath(target) == "/":
+        raise InvalidRequest(f"invalid mount path: '{target}' mount path must be absolute")
+    return ContainerMount(
+        dest=posixpath.normpath(target),
+        mounts=[Mount("bind", posixpath.normpath(source), ("rbind",))],
+        readonly=readonly,
+    )
+
+
+def resources(spec: Create) -> Resources:
+    host = spec.host_config
+    quota, period = host.cpu_quota, host.cpu_period
+    if host.nano_cpus:
+        period = period or 100_000
+        quota = host.nano_cpus * period // 10**9
+    return Resources(
+        memory=host.memory,
+        memory_swap=host.memory_swap,
+        cpu_shares=host.cpu_shares,
+        cpu_period=period,
+        cpu_quota=quota,
+        cpuset_cpus=host.cpuset_cpus,
+        cpuset_mems=host.cpuset_mems,
+    )
+
+
+def ulimits(spec: Create) -> list[Ulimit]:
+    return [Ulimit(each.name, each.soft, each.hard) for each in spec.host_config.ulimits or ()]
+
+
+def extra_hosts(spec: Create) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for text in spec.host_config.extra_hosts or ():
+        name, colon, address = text.partition(":")
+        if not (name and colon and address):
+            raise InvalidRequest(f'bad format for add-host: "{text}"')
+        if address == "host-gateway":
+            raise Unsupported(f"{text} is not served here: name an address")
+        found.append((name, address))
+    return found
+
+
+def words(value: Words) -> list[str]:
+    return [value] if isinstance(value, str) and value else list(value or ())
+
+
+def process_of(spec: Create, image: RunConfig) -> Process:
+    """The image's settings with the container's on top. Raises `InvalidRequest` without a
+    command."""
+    entrypoint = words(spec.entrypoint)
+    command = words(spec.cmd)
+    if spec.entrypoint is None:
+        entrypoint = list(image.entrypoint)
+        command = command or list(image.cmd)
+    elif entrypoint == [""]:
+        entrypoint = []
+    if not (args := [*entrypoint, *command]):
+        raise InvalidRequest("No command specified")
+    return Process(
+        args=args,
+        env=environment(spec, image),
+        cwd=spec.working_dir or image.working_dir or "/",
+        user=spec.user or image.user,
+        tty=spec.tty,
+    )
+
+
+def environment(spec: Create, image: RunConfig) -> list[str]:
+    """Later ones win; a name without `=` takes the variable away."""
+    merged = {"PATH": DEFAULT_PATH, **({"TERM": "xterm"} if spec.tty else {})}
+    for pair in (*image.env, *(spec.env or ())):
+        name, equals, value = pair.partition("=")
+        if equals:
+            merged[name] = value
+        else:
+            merged.pop(name, None)
+    return [f"{name}={value}" for name, value in merged.items()]

@@ -1,0 +1,163 @@
+"""`attach`, `logs` and `wait`: what a container says, and that it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+from aiohttp import web
+
+from croze.engineapi.answers import HEADERS, at_least
+from croze.engineapi.containers.container import OneContainer
+from croze.engineapi.containers.output import STDERR, STDOUT, Entry, Listener, framed
+from croze.engineapi.contract import Services
+from croze.engineapi.hijack import Hijacked, Taken, take_stream
+from croze.engineapi.query import Query, refuse
+from croze.engineapi.times import moment_ns
+from croze.errors import InvalidRequest
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+CONDITIONS = ("", "not-running", "next-exit", "removed")
+TAIL_MOST = 10**6
+
+
+def _media_type(one: OneContainer, request: web.Request) -> str:
+    return MULTIPLEXED if at_least(request, "1.42") and not one.spec.tty else RAW
+
+
+def _streams(query: Query) -> list[int]:
+    wanted = (("stdout", STDOUT), ("stderr", STDERR))
+    return [number for name, number in wanted if query.is_set(name)]
+
+
+# -- wait --
+
+
+async def wait(request: web.Request, services: Services) -> web.StreamResponse:
+    """The answer begins at once: clients wait for that before they start the container."""
+    one = services.containers.find(request.match_info["name"])
+    condition = request.query.get("condition", "")
+    if condition not in CONDITIONS:
+        raise InvalidRequest(f'invalid condition: "{condition}"')
+    end = one.next_end if condition == "next-exit" else one.ended
+    answer = web.StreamResponse(headers={**HEADERS, "Content-Type": "application/json"})
+    await answer.prepare(request)
+    if condition == "removed":
+        await one.removed.wait()
+    elif condition == "next-exit" or one.running:
+        await end.wait()
+    await answer.write(msgspec.json.encode({"StatusCode": one.state.exit_code}) + b"\n")
+    await answer.write_eof()
+    return answer
+
+
+# -- logs --
+
+
+async def logs(request: web.Request, services: Services) -> web.StreamResponse:
+    one = services.containers.find(request.match_info["name"])
+    query = Query(request.query.items())
+    refuse(request, {"details": "attributes of logs"})
+    if not (streams := _streams(query)):
+        raise InvalidRequest("Bad parameters: you must choose at least one stream")
+    tail = query.first("tail")
+    if tail not in ("", "all", "-1") and not tail.isdecimal():
+        tail = "all"
+    since = moment_ns("since", query.first("since")) if query.first("since") else 0
+    until = moment_ns("until", query.first("until")) if query.first("until") else 1 << 63
+    stamps, tty = query.is_set("timestamps"), one.spec.tty
+    answer = web.StreamResponse(headers={**HEADERS, "Content-Type": _media_type(one, request)})
+    await answer.prepare(request)
+    with one.output.listening(streams) as listener:
+        size = one.output.size()
+        live = query.is_set("follow") and one.running
+        async for entry in _last(one.output.kept(size), streams, tail):
+            if since <= entry.time_ns <= until:
+                await answer.write(framed(entry, tty=tty, timestamps=stamps))
+        if live:
+            async for entry in listener.entries():
+                if entry.time_ns > until:
+                    break
+                await answer.write(framed(entry, tty=tty, timestamps=stamps))
+    await answer.write_eof()
+    return answer
+
+
+async def _last(
+    entries: AsyncIterator[Entry], streams: Sequence[int], tail: str
+) -> AsyncIterator[Entry]:
+    """Those of these streams; the last `tail` lines of them, if that is a number."""
+    if not tail.isdecimal():
+        async for entry in entries:
+            if entry.stream in streams:
+                yield entry
+        return
+    kept: deque[Entry] = deque(maxlen=min(int(tail[:7]), TAIL_MOST))
+    async for entry in entries:
+        if entry.stream in streams:
+            kept.extend(_lines(entry))
+    for entry in kept:
+        yield entry
+
+
+def _lines(entry: Entry) -> list[Entry]:
+    """One for each line: a piece of output may have several."""
+    if entry.raw:
+        return [entry]
+    lines = entry.log.splitlines(keepends=True)
+    return [msgspec.structs.replace(entry, log=line) for line in lines]
+
+
+# -- attach --
+
+
+async def attach(request: web.Request, services: Services) -> web.StreamResponse:
+    one = services.containers.find(request.match_info["name"])
+    query = Query(request.query.items())
+    refuse(request, {"detachKeys": "leaving a terminal by keys"})
+    streams = _streams(query)
+    with one.output.listening(streams) as listener:
+        size = one.output.size()
+        client = take_stream(request, _media_type(one, request))
+        try:
+            if query.is_set("logs"):
+                async for entry in one.output.kept(size):
+                    if entry.stream in streams:
+                        await client.write(framed(entry, tty=one.spec.tty))
+            if query.is_set("stream"):
+                await _joined(one, client, listener, stdin=query.is_set("stdin"))
+        except OSError:
+            pass  # the client has gone
+        finally:
+            client.close()
+    return Taken()
+
+
+async def _joined(one: OneContainer, client: Hijacked, listener: Listener, *, stdin: bool) -> None:
+    async with asyncio.TaskGroup() as group:
+        typing = group.create_task(_type_in(one, client, stdin=stdin))
+        try:
+            async for entry in listener.entries():
+                await client.write(framed(entry, tty=one.spec.tty))
+        except OSError:
+            pass
+        typing.cancel()
+
+
+async def _type_in(one: OneContainer, client: Hijacked, *, stdin: bool) -> None:
+    """Until the client has no more; a client that has gone is seen when it is written to."""
+    while data := await _read(client):
+        if stdin and one.spec.open_stdin:
+            await one.type_in(data)
+    if stdin and one.spec.open_stdin and one.spec.stdin_once:
+        await one.type_in(b"")
+
+
+async def _read(client: Hijacked) -> bytes:
+    try:
+        return await client.read()
+    except OSError:
+        return b""

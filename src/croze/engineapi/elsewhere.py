@@ -1,0 +1,61 @@
+"""What clients ask of networks and volumes before they build: there are three networks and no
+volumes."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from croze.engineapi import filters
+from croze.engineapi.answers import json
+from croze.engineapi.contract import Services
+from croze.errors import NotFound
+
+NETWORKS = ("bridge", "host", "none")
+_FILTERS = ("name", "id", "label", "driver", "dangling", "scope", "type")
+
+
+def _network(name: str) -> dict[str, object]:
+    return {
+        "Name": name,
+        "Id": name,
+        "Created": "0001-01-01T00:00:00Z",
+        "Scope": "local",
+        "Driver": "null" if name == "none" else name,
+        "EnableIPv6": False,
+        "IPAM": {"Driver": "default", "Options": None, "Config": []},
+        "Internal": False,
+        "Attachable": False,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {},
+        "Options": {},
+        "Labels": {},
+    }
+
+
+async def networks(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /networks`: what containers may be given."""
+    asked = filters.read(request.query.get("filters", ""), _FILTERS)
+    found = [name for name in NETWORKS if "label" not in asked]
+    for key in ("name", "id"):
+        if key in asked:
+            found = [name for name in found if any(part in name for part in asked[key])]
+    return json([_network(name) for name in found])
+
+
+async def network(request: web.Request, services: Services) -> web.StreamResponse:
+    name = request.match_info["name"]
+    if name not in NETWORKS:
+        raise NotFound(f"network {name} not found")
+    return json(_network(name))
+
+
+async def volumes(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /volumes`."""
+    filters.read(request.query.get("filters", ""), _FILTERS)
+    return json({"Volumes": [], "Warnings": None})
+
+
+async def volume(request: web.Request, services: Services) -> web.StreamResponse:
+    raise NotFound(f"get {request.match_info['name']}: no such volume")

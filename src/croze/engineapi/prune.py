@@ -1,0 +1,60 @@
+"""`POST /images/prune`, `/containers/prune`: what nobody uses goes."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from croze.engineapi import filters
+from croze.engineapi.answers import json
+from croze.engineapi.contract import Services
+from croze.engineapi.filters import Filters
+from croze.engineapi.names import Image, find_all
+from croze.engineapi.removal import forget
+from croze.engineapi.times import moment_ns
+from croze.engineapi.usage import total_bytes
+from croze.engineapi.views import view
+
+SERVED = ("dangling", "until", "label", "label!")
+
+
+async def images(request: web.Request, services: Services) -> web.StreamResponse:
+    """Of images without a name, unless `dangling=false`: then of all that no container uses."""
+    asked = filters.read(request.query.get("filters", ""), SERVED)
+    wanted = [each for each in find_all(services.images) if _goes(each, asked, services)]
+    everything = find_all(services.images)
+    ids = {each.id for each in wanted}
+    rest = [each for each in everything if each.id not in ids]
+    reclaimed = total_bytes(everything, services) - total_bytes(rest, services)
+    gone = [line for image in wanted for line in forget(image, services)]
+    services.events.emit("image", "prune", "", {"reclaimed": str(reclaimed)})
+    return json({"ImagesDeleted": gone or None, "SpaceReclaimed": reclaimed})
+
+
+def _goes(image: Image, asked: Filters, services: Services) -> bool:
+    dangling = filters.boolean("dangling", asked["dangling"]) if "dangling" in asked else True
+    if (dangling and not image.dangling) or services.containers.using(image.id):
+        return False
+    created_ns = view(image, services).created_s * 10**9
+    if any(created_ns >= moment_ns("until", text) for text in asked.get("until", ())):
+        return False
+    labels = view(image, services).config.config.labels
+    return all(filters.labelled(labels, label) for label in asked.get("label", ())) and not any(
+        filters.labelled(labels, label) for label in asked.get("label!", ())
+    )
+
+
+async def containers(request: web.Request, services: Services) -> web.StreamResponse:
+    """Those that do not run."""
+    asked = filters.read(request.query.get("filters", ""), SERVED[1:])
+    gone: list[str] = []
+    for each in services.containers.all():
+        labels = each.spec.labels
+        if each.running or not all(filters.labelled(labels, x) for x in asked.get("label", ())):
+            continue
+        if any(filters.labelled(labels, x) for x in asked.get("label!", ())):
+            continue
+        if any(each.created_ns >= moment_ns("until", text) for text in asked.get("until", ())):
+            continue
+        await services.containers.remove(each)
+        gone.append(each.id)
+    return json({"ContainersDeleted": gone or None, "SpaceReclaimed": 0})

@@ -1,0 +1,39 @@
+"""Moments as Docker's parameters have them. Source: moby `api/types/time`."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+
+from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.duration import DurationError, parse_duration
+from croze.image.config import format_time, parse_time
+
+_SECONDS = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?")
+
+
+def moment_ns(name: str, text: str) -> int:
+    """Nanoseconds since 1970 of a Unix time, a date, or a duration before now. Raises
+    `InvalidRequest`."""
+    if _SECONDS.fullmatch(text):
+        whole, _, part = text.partition(".")
+        return int(whole) * 10**9 + int(part.ljust(9, "0") or 0)
+    try:
+        return time.time_ns() - parse_duration(text)
+    except DurationError:
+        pass
+    try:
+        date = text if "T" in text else f"{text}T00:00:00"
+        zoned = date if re.search(r"(Z|[+-]\d\d:\d\d)$", date) else f"{date}Z"
+        return int(parse_time(zoned).timestamp() * 10**9)
+    except (CrozeError, ValueError):
+        raise InvalidRequest(f"invalid {name}: {text!r} is no time") from None
+
+
+def rfc3339(ns: int) -> str:
+    """With nanoseconds; Go's zero time for 0."""
+    if not ns:
+        return "0001-01-01T00:00:00Z"
+    at = format_time(datetime.fromtimestamp(ns // 10**9, UTC)).removesuffix("Z")
+    return f"{at.partition('.')[0]}.{ns % 10**9:09d}Z"

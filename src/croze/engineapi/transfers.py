@@ -1,0 +1,111 @@
+"""Progress of layers that come and go, as lines that clients draw bars of.
+
+Source: moby `pkg/progress`, `pkg/jsonmessage`. What a slow client has not read is not kept: the
+latest of each layer is what counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from croze.engineapi.lines import Line, Lines
+from croze.gotypes.units import human_size
+from croze.status import Silent
+
+BAR = 50
+
+
+def short(digest: str) -> str:
+    """What layers are called."""
+    return digest.partition(":")[2][:12]
+
+
+def moving(status: str, digest: str, done: int, total: int) -> Line:
+    """A layer on its way."""
+    bar = "=" * (BAR * done // total if total else 0)
+    head = f"[{bar[: BAR - 1]}>{' ' * (BAR - 1 - len(bar))}]" if done < total else f"[{'=' * BAR}>]"
+    return {
+        "status": status,
+        "progressDetail": {"current": done, "total": total},
+        "progress": f"{head}  {human_size(done)}/{human_size(total)}",
+        "id": short(digest),
+    }
+
+
+def stage(status: str, digest: str) -> Line:
+    """Where a layer has got to."""
+    return {"status": status, "progressDetail": {}, "id": short(digest)}
+
+
+class Teller:
+    """Lines that are said from code that must not wait."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._said: list[Line] = []
+        self._moving: dict[str, Line] = {}
+        self._news = asyncio.Event()
+
+    def say(self, line: Line) -> None:
+        """After what was said before; the bars of its layer are over."""
+        self._moving.pop(str(line.get("id")), None)
+        self._said.append(line)
+        self._news.set()
+
+    def move(self, line: Line) -> None:
+        """In place of what was not written yet of the same layer."""
+        self._moving[str(line["id"])] = line
+        self._news.set()
+
+    async def write(self) -> None:
+        """What there is."""
+        self._news.clear()
+        lines = [*self._said, *self._moving.values()]
+        self._said.clear()
+        self._moving.clear()
+        await self._lines.write(*lines)
+
+    async def run(self) -> None:
+        while True:
+            await self._news.wait()
+            await self.write()
+
+
+@asynccontextmanager
+async def telling(lines: Lines) -> AsyncIterator[Teller]:
+    """Written while inside, and all of it in the end."""
+    teller = Teller(lines)
+    failed: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(teller.run())
+        try:
+            yield teller
+        except Exception as error:  # raised below: not to come out as a group
+            failed = error
+        task.cancel()
+    await teller.write()
+    if failed is not None:
+        raise failed
+
+
+class LayerProgress(Silent):
+    """`status.Progress` of layers that are fetched."""
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+
+    def status(
+        self,
+        id: str,
+        *,
+        current: int = 0,
+        total: int = 0,
+        name: str = "",
+        started: datetime | None = None,
+        completed: datetime | None = None,
+    ) -> None:
+        if completed is None:
+            self._teller.move(moving("Downloading", id, current, total))

@@ -1,0 +1,35 @@
+"""How much room images take, alone and together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from croze.engineapi.contract import Services
+from croze.engineapi.names import Image, find_all
+from croze.store.present import present_blobs, present_manifests
+
+
+def parts_of(image: Image, services: Services) -> Mapping[str, int]:
+    """Bytes by digest, of the configs and layers that are here."""
+    found = present_manifests(image.target, services.blobs)
+    parts = {blob.digest: blob.size for _, each in found for blob in present_blobs(each)}
+    return {digest: size for digest, size in parts.items() if services.blobs.has(digest)}
+
+
+def shared_bytes(services: Services) -> Mapping[str, int]:
+    """For each image's id, the bytes that other images have, too."""
+    parts = {image.id: parts_of(image, services) for image in find_all(services.images)}
+    users = Counter(digest for each in parts.values() for digest in each)
+    return {
+        id: sum(size for digest, size in each.items() if users[digest] > 1)
+        for id, each in parts.items()
+    }
+
+
+def total_bytes(images: Sequence[Image], services: Services) -> int:
+    """What they take together."""
+    parts: dict[str, int] = {}
+    for image in images:
+        parts.update(parts_of(image, services))
+    return sum(parts.values())

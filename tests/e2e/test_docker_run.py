@@ -1,0 +1,225 @@
+"""Containers in the small form: `docker run`, docker-py, compose; nothing is left of them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine
+from tests.e2e.sandbox import Sandbox, execute, select_pause
+
+RUN = ("run", "--rm")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
+        make_busybox(engine.path)
+        yield engine
+
+
+@pytest.mark.parametrize("client", DOCKER)
+def test_docker_run(engine: Engine, tmp_path: Path, client: str) -> None:
+    (tmp_path / "f").write_text("bound\n")
+    tmp_path.chmod(0o755)
+    told = "pwd; echo $A; id -u; cat /b/f; hostname; echo err >&2; touch /b/x"
+    options = ["-w", "/w", "-e", "A=b", "-u", "1000", "-v", f"{tmp_path}:/b:ro", "-h", "here"]
+    options += ["--network", "host", "--memory", "64m", "--ulimit", "nofile=99"]
+    ran = engine.docker(*RUN, *options, "busybox", "sh", "-c", told, client=client, check=False)
+    assert (ran.code, ran.stdout) == (1, "/w\nb\n1000\nbound\nhere\n")
+    assert "err\n" in ran.stderr
+    assert "Read-only file system" in ran.stderr
+    piped = [client, *RUN, "-i", "busybox", "cat"]
+    assert execute(piped, engine.env, stdin=b"in\0" * 100000).stdout == "in\0" * 100000
+    entry = engine.docker(*RUN, "--entrypoint", "echo", "busybox", "a", client=client)
+    assert entry.stdout == "a\n"
+    assert engine.docker("ps", "-aq", client=client).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["sh", "-c", "exit 5"], 5),
+        (["sh", "-c", "sleep 9 & kill -9 $!; wait $!"], 137),
+        (["nothing-there"], 127),
+        (["/nothing/there"], 127),
+        (["/etc/passwd"], 126),
+        (["-v", "x:/x", "true"], 125),
+    ],
+)
+def test_exit_codes(engine: Engine, command: list[str], code: int) -> None:
+    options = command[:2] if command[0] == "-v" else []
+    done = engine.docker(*RUN, *options, "busybox", *command[len(options) :], check=False)
+    assert done.code == code, done.output
+    assert engine.docker("ps", "-aq").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-p", "80:80"], "HostConfig.PortBindings is not served here"),
+        (["-v", "name:/x"], "volume name is not served here"),
+        (["-v", "/x"], "volume /x is not served here"),
+        (["--mount", "type=tmpfs,dst=/x"], "a mount of type tmpfs is not served here"),
+        (["--network", "mine"], "network mine is not served here"),
+        (["--privileged"], "HostConfig.Privileged is not served here"),
+        (["--cap-add", "SYS_ADMIN"], "HostConfig.CapAdd is not served here"),
+        (["--restart", "always"], "HostConfig.RestartPolicy is not served here"),
+        (["--device", "/dev/null"], "HostConfig.Devices is not served here"),
+        (["--health-cmd", "true"], "Healthcheck of a container is not served here"),
+        (["--name", "a b"], "Invalid container name (a b)"),
+    ],
+)
+def test_what_is_refused(engine: Engine, options: list[str], words: str) -> None:
+    refused = engine.docker("create", *options, "busybox", "true", check=False)
+    assert (refused.code, words in refused.stderr) == (1, True), refused.output
+
+
+LOOP = 'trap "echo bye; exit 3" TERM; echo up; while :; do sleep 0.05; done'
+
+
+def test_life_of_a_container(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "life", "-l", "a=b", "busybox", "sh", "-c", LOOP)
+    taken = engine.docker("create", "--name", "life", "busybox", check=False)
+    assert 'Conflict. The container name "/life" is already in use' in taken.stderr
+    assert engine.docker("ps", "--format", "{{.Names}} {{.Image}}").stdout == "life busybox\n"
+    while engine.docker("logs", "life").stdout != "up\n":
+        select_pause()
+    refused = engine.docker("rm", "life", check=False)
+    assert "container is running" in refused.stderr
+    engine.docker("stop", "life")
+    assert engine.docker("logs", "--tail", "1", "life").stdout == "bye\n"
+    assert engine.docker("wait", "life").stdout == "3\n"
+    assert engine.docker("ps", "-q").stdout == ""
+    listed = engine.docker("ps", "-a", "--filter", "label=a=b", "--format", "{{.Status}}").stdout
+    assert listed.startswith("Exited (3)")
+    shown = json.loads(engine.docker("inspect", "life").stdout)[0]
+    assert shown["State"]["ExitCode"] == 3
+    assert shown["Config"]["Cmd"] == ["sh", "-c", LOOP]
+    engine.docker("rename", "life", "afterlife")
+    engine.docker("start", "afterlife")
+    engine.docker("kill", "-s", "KILL", "afterlife")
+    assert engine.docker("wait", "afterlife").stdout == "137\n"
+    assert engine.docker("kill", "afterlife", check=False).code == 1
+    engine.docker("rm", "afterlife")
+    assert engine.docker("inspect", "afterlife", check=False).code == 1
+
+
+def test_what_it_wrote_is_there_when_it_starts_again(engine: Engine) -> None:
+    script = "cat /f; echo line >> /f"
+    engine.docker("create", "--name", "writes", "busybox", "sh", "-c", script)
+    for count in range(3):
+        assert engine.docker("start", "-a", "writes").stdout == "line\n" * count
+    engine.docker("rm", "writes")
+
+
+def test_docker_run_on_a_terminal(engine: Engine) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe("docker", ["docker", *RUN, "-it", "busybox"], engine.env)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+    seen = b""
+    os.write(terminal, b'until [ "$(stty size)" = "33 99" ]; do :; done; tty; exit 4\n')
+    with closing(os.fdopen(terminal, "rb", buffering=0)) as file:
+        try:
+            while data := file.read(1000):
+                seen += data
+        except OSError:
+            pass  # the other side has ended
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4, seen
+    assert b"/dev/pts/0" in seen
+
+
+def test_docker_py(engine: Engine, careless: None) -> None:
+    with closing(docker.DockerClient(base_url=engine.env["DOCKER_HOST"])) as client:
+        run = client.containers.run
+        assert run("busybox", ["echo", "a"], remove=True) == b"a\n"
+        with pytest.raises(docker.errors.ContainerError, match="non-zero exit status 2"):
+            run("busybox", "sh -c 'exit 2'", remove=True)
+        one = run("busybox", ["sh", "-c", "echo out; echo err >&2; sleep 60"], detach=True)
+        logs = one.logs(stream=True)
+        assert {next(logs), next(logs)} == {b"out\n", b"err\n"}
+        assert client.containers.list() == [one]
+        one.kill()
+        assert one.wait()["StatusCode"] == 137
+        assert one.logs(stdout=False) == b"err\n"
+        one.remove()
+        with pytest.raises(docker.errors.NotFound):
+            client.containers.get(one.id)
+        with pytest.raises(docker.errors.ImageNotFound):
+            client.containers.create("nothing")
+        assert client.containers.prune()["ContainersDeleted"] is None
+
+
+def test_the_daemon_is_killed(tmp_path: Path) -> None:
+    """Nothing runs on; what ran is known to have ended; what it had written before is there."""
+    path = tmp_path / "docker.sock"
+    sandbox = Sandbox(tmp_path)
+    flags = (f"--docker-api=unix://{path}", "--allow-insecure-entitlement=network.host")
+    sandbox.start(*flags)
+    (tmp_path / ".docker/cli-plugins").mkdir(parents=True)
+    env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
+    make_busybox(path)
+
+    def run(*words: str) -> str:
+        return execute(["docker", *words], env).stdout
+
+    run("create", "--name", "wrote", "busybox", "sh", "-c", "cat /f; echo kept > /f")
+    run("start", "-a", "wrote")
+    run("run", "-d", "--name", "runs", "busybox", "sleep", "1000")
+    run("run", "-d", "--rm", "--name", "goes", "busybox", "sleep", "1000")
+    assert sandbox.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert sandbox.wait_no_leftovers() == []
+    sandbox.start(*flags)
+    try:
+        rows = run("ps", "-a", "--format", "{{.Names}} {{.Status}}").splitlines()
+        assert [row.split(") ")[0] for row in sorted(rows)] == [
+            "runs Exited (137",
+            "wrote Exited (0",
+        ]
+        assert run("start", "-a", "wrote") == "kept\n"
+        run("rm", "wrote", "runs")
+        assert not list((sandbox.root / "containers").iterdir())
+    finally:
+        assert sandbox.stop() == 0
+    assert sandbox.wait_no_leftovers() == []
+
+
+def test_clients_that_go_leave_the_container(engine: Engine) -> None:
+    """A slow reader holds the container up, and one that vanishes does not."""
+    engine.docker("create", "-i", "--name", "floods", "busybox", "yes")
+    import socket
+
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(engine.path))
+    client.sendall(
+        b"POST /containers/floods/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\n"
+        b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert client.recv(100).startswith(b"HTTP/1.1 101 ")
+    engine.docker("start", "floods")
+    client.recv(1 << 16)
+    log = next((engine.sandbox.root / "containers").iterdir()) / "log"
+    sizes = [0]
+    while len(sizes) < 5 or sizes[-1] != sizes[-5]:
+        sizes.append(log.stat().st_size)
+        select_pause()
+    assert sizes[-1] < 200 << 20
+    client.close()
+    thread = threading.Thread(target=lambda: call(engine.path, "POST", "/containers/floods/kill"))
+    thread.start()
+    thread.join(30)
+    assert engine.docker("wait", "floods").stdout == "137\n"
+    engine.docker("rm", "floods")
