@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from croze.cli.daemon import with_client
 from croze.cli.flags import Flags
 from croze.cli.format import formatted
-from croze.cli.table import age, size
+from croze.cli.table import age
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import FUNCTIONS
+from croze.gotypes.units import human_size as size
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
