@@ -15,6 +15,7 @@ ANYWHERE = {
     "grpc_errors",
     "quote",
     "compatibility",
+    "version",
     "rpc",
     "files",
     "gotypes",

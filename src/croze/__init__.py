@@ -16,7 +16,9 @@ An engine (`crozed`) and a client (`croze`) that speak BuildKit's protocols, and
 build through every room of this package.
 """
 
-__version__ = "0.1.0"
+from croze.version import VERSION
+
+__version__ = VERSION
 
 # As `typing.TYPE_CHECKING`, without the import: `croze` starts in less time than that takes.
 TYPE_CHECKING = False

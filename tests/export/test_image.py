@@ -14,8 +14,8 @@ from croze.image import reference
 from croze.image.manifest import digest_of
 from croze.registry import pull
 from croze.registry.credentials import Anonymous
-from croze.sources.contract import SourceRequest
 from croze.sources.image import ImageSources
+from croze.sources.request import SourceRequest
 from croze.store.contract import Compression
 from tests.export.results import (
     AMD,

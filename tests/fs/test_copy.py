@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from croze.errors import CrozeError, NotFound
-from croze.fs.copy import CopyRequest, copy
+from croze.fs.copy import copy
+from croze.fs.copy_request import CopyRequest
 from croze.fs.links import claim
 from croze.fs.owner import Owner
 from tests.fs import trees

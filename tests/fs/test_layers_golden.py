@@ -15,7 +15,8 @@ import pytest
 from croze.fs.apply import apply_layer
 from croze.fs.archive import unpack
 from croze.fs.compress import BlobSums
-from croze.fs.copy import CopyRequest, copy
+from croze.fs.copy import copy
+from croze.fs.copy_request import CopyRequest
 from croze.fs.owner import Owner
 from croze.fs.tar import write_layer
 

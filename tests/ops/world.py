@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from croze.fs.copy import CopyRequest, copy
+from croze.fs.copy import copy
+from croze.fs.copy_request import CopyRequest
 from croze.llb.state import State
 from croze.ops.content import ContentDigests
 from croze.ops.failed import FAILED_STEPS, FailedSteps
@@ -21,8 +22,9 @@ from croze.runtime.oci import OciConfig, OciExecutor
 from croze.session.contract import SessionManager
 from croze.solver.memory_keys import MemoryKeys
 from croze.solver.solver import Job, Solver
-from croze.sources.contract import SourceContext, SourceKey, SourceRequest
+from croze.sources.contract import SourceContext, SourceKey
 from croze.sources.materials import LocalMaterial, Used
+from croze.sources.request import SourceRequest
 from croze.status import VertexLog, VertexState
 from croze.store.contract import ImmutableRef
 from croze.store.open import Store, open_store

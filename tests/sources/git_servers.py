@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 from croze.registry.transport import Retry
-from croze.sources.contract import SourceRequest
 from croze.sources.git import GitSource, GitSources
+from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.registry.servers import free_port
 from tests.sources.workshop import Workshop

@@ -15,7 +15,8 @@ from croze.registry import push
 from croze.registry.credentials import Anonymous
 from croze.session.provide_content import ContentProvider
 from croze.sources.blob import BlobSources, blob_key, parse_options
-from croze.sources.contract import Source, SourceRequest
+from croze.sources.contract import Source
+from croze.sources.request import SourceRequest
 from tests.registry.blobs import Folder
 from tests.sources.workshop import Workshop
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.sources.contract import SourceRequest
 from croze.sources.git import GitSources
 from croze.sources.git_cli import Git
 from croze.sources.git_options import GitCommit, GitOptions, git_key, parse_options
+from croze.sources.request import SourceRequest
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
 from tests.sources.workshop import Workshop
 

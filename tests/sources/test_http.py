@@ -17,11 +17,11 @@ from croze.image.manifest import digest_of
 from croze.registry.transport import Retry
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_upload import UploadProvider
-from croze.sources.contract import SourceRequest
 from croze.sources.facts import SourceFacts, ask
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSource, HttpSources
 from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
+from croze.sources.request import SourceRequest
 from tests.registry.servers import free_port, serve
 from tests.signatures.conftest import gnupg
 from tests.signatures.gnupg import GnuPG

@@ -22,8 +22,8 @@ from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
 from croze.registry.transport import Request
 from croze.session.provide_content import ContentProvider
-from croze.sources.contract import SourceRequest
 from croze.sources.image import ImageSource, ImageSources, manifest_key
+from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.registry.blobs import Folder
 from tests.sources.workshop import Workshop, add_image

@@ -17,8 +17,8 @@ from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provider import Provider
-from croze.sources.contract import SourceRequest
 from croze.sources.local import CHECKSUMS, LocalOptions, LocalSources, local_key, parse_options
+from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.sources.workshop import Workshop
 

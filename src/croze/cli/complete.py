@@ -94,7 +94,7 @@ def _starting(candidates: Candidates, beginning: str) -> Candidates:
 
 
 def _place(before: Sequence[str]) -> _Place:
-    from croze.cli.main import HIDDEN
+    from croze.cli.commands import HIDDEN
 
     path: list[str] = []
     rest = list(before)
@@ -127,14 +127,14 @@ def _next_word(rest: list[str]) -> str | None:
 
 
 def _alias(word: str) -> str:
-    from croze.cli.main import ALIASES
+    from croze.cli.commands import ALIASES
 
     return ALIASES.get(word, word)
 
 
 def _commands(path: tuple[str, ...]) -> Mapping[str, str]:
     """What may follow, and what it is for; nothing for a command that has none of its own."""
-    from croze.cli.main import COMMANDS, load
+    from croze.cli.commands import COMMANDS, load
 
     if not path:
         return {name: about for name, (_, about) in COMMANDS.items()}
@@ -149,7 +149,7 @@ def _commands(path: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _flags_of(path: tuple[str, ...]) -> Flags | None:
-    from croze.cli.main import load
+    from croze.cli.commands import load
 
     if not path or (_commands(path) and " ".join(path) not in _NESTED):
         return None

@@ -89,7 +89,7 @@ def leave_terminal() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    from croze.cli.main import guarded
+    from croze.cli.guard import guarded
 
     common = Common(detached_pipe=int(argv[0]))
     os.set_inheritable(common.detached_pipe, False)

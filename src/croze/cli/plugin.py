@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from croze import __version__
 from croze.cli.common import UsageError
+from croze.version import VERSION
 
 METADATA = "docker-cli-plugin-metadata"
 NAME = "buildx"
@@ -28,7 +28,7 @@ def metadata() -> str:
     told = {
         "SchemaVersion": "0.1.0",
         "Vendor": "Croze",
-        "Version": f"v{__version__}",
+        "Version": f"v{VERSION}",
         "ShortDescription": "Docker Build, whole: Croze",
         "URL": "",
     }

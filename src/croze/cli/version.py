@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from croze import __version__
 from croze.cli.flags import Flags
+from croze.version import VERSION
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 def run(argv: Sequence[str], common: Common) -> int:
     """Print this client's version."""
     Flags("croze version", "Show version information", "[OPTIONS]").read(argv, common)
-    print(f"croze {__version__}")
+    print(f"croze {VERSION}")
     return 0

@@ -64,13 +64,13 @@ from croze.solver.contract import Edge, KeyLink, KeyStore, OpContext, Result, St
 from croze.solver.solver import Job, Solver
 from croze.sources.attestation_chain import AttestationChain, resolve_chain
 from croze.sources.blob import BlobSources
-from croze.sources.contract import SourceRequest
 from croze.sources.facts import SourceFacts, Wanted, ask
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSources
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
 from croze.sources.local import LocalSources
+from croze.sources.request import SourceRequest
 from croze.store.contract import BlobFetcher, ImmutableRef
 from croze.store.keys import SqliteKeys
 from croze.store.open import Store, open_store

@@ -10,10 +10,10 @@ import traceback
 from google.protobuf import any_pb2, json_format
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze import __version__
 from croze.api import stack_pb2
 from croze.errors import Canceled
 from croze.grpc_errors import root_cause, to_status
+from croze.version import VERSION
 
 MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"
 """Spelt as BuildKit spells it."""
@@ -34,6 +34,6 @@ def _stack(error: BaseException) -> any_pb2.Any:
         stack_pb2.Frame(Name=frame.name, File=frame.filename, Line=frame.lineno or 0)
         for frame in reversed(traceback.extract_tb(error.__traceback__))
     ]
-    message = stack_pb2.Stack(frames=frames, cmdline=sys.argv, pid=os.getpid(), version=__version__)
+    message = stack_pb2.Stack(frames=frames, cmdline=sys.argv, pid=os.getpid(), version=VERSION)
     text = json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
     return any_pb2.Any(type_url=_STACK, value=text.encode())

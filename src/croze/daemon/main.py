@@ -10,13 +10,13 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from croze import __version__
 from croze.daemon.places import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Asked, Settings, help_text, settings
 from croze.errors import CrozeError, PermissionDenied, os_message
 from croze.files.redact import redact_text
 from croze.fs.userns import in_user_namespace
+from croze.version import VERSION
 
 log = logging.getLogger("croze")
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         set_up_logging(made)
         return run(made)
     except Asked as asked:
-        print(f"{program()} croze v{__version__}" if str(asked) == "version" else help_for_all())
+        print(f"{program()} croze v{VERSION}" if str(asked) == "version" else help_for_all())
         return 0
     except (CrozeError, OSError, ExceptionGroup) as error:
         return explain(error)

@@ -17,7 +17,8 @@ from croze.image.config import RunConfig
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
-from croze.sources.contract import SourceContext, SourceRequest
+from croze.sources.contract import SourceContext
+from croze.sources.request import SourceRequest
 from croze.status import Silent
 from croze.store.contract import ImmutableRef, MutableRef
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
 
-from croze import __version__
 from croze.api import ops_pb2, worker_pb2
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.runtime.cdi import Devices
 from croze.store.contract import PrunePolicy
 from croze.store.filters import Fields
+from croze.version import VERSION
 
 LABEL_PREFIX = "org.mobyproject.buildkit.worker."
 
@@ -78,7 +78,7 @@ def policy_message(policy: PrunePolicy) -> worker_pb2.GCPolicy:
 
 
 def buildkit_version() -> worker_pb2.BuildkitVersion:
-    return worker_pb2.BuildkitVersion(package="croze", version=f"v{__version__}")
+    return worker_pb2.BuildkitVersion(package="croze", version=f"v{VERSION}")
 
 
 def message(platform: Platform) -> ops_pb2.Platform:

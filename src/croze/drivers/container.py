@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from croze import __version__
 from croze.builders.config_files import CONFIG_DIR
 from croze.builders.contexts import DockerContext
 from croze.builders.model import Node
@@ -30,12 +29,13 @@ from croze.drivers.multiplexed import Output, frames
 from croze.drivers.tunnel import Streams, carried_client
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable
 from croze.progress.own import OwnStep, own_step
+from croze.version import VERSION
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
     from croze.drivers.contract import Tell
 
-OWN_IMAGE = f"localhost/croze:{__version__}"
+OWN_IMAGE = f"localhost/croze:{VERSION}"
 PREFIX = "buildx_buildkit_"
 TRIES = 15
 PAUSE_S = 0.12

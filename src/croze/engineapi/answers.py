@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from aiohttp import web
 
-from croze import __version__
 from croze.errors import (
     AlreadyExists,
     CrozeError,
@@ -18,6 +17,7 @@ from croze.errors import (
     Unavailable,
     Unsupported,
 )
+from croze.version import VERSION
 
 API_VERSION = "1.46"
 MIN_API_VERSION = "1.22"
@@ -26,7 +26,7 @@ HEADERS = {
     "Api-Version": API_VERSION,
     "Docker-Experimental": "false",
     "Ostype": "linux",
-    "Server": f"croze/{__version__} ({platform.system().lower()})",
+    "Server": f"croze/{VERSION} ({platform.system().lower()})",
 }
 STATUS: Mapping[type[CrozeError], int] = {
     InvalidRequest: 400,

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from croze import __version__
 from croze.engineapi.answers import API_VERSION, HEADERS, MIN_API_VERSION, json
 from croze.engineapi.contract import Services
 from croze.engineapi.names import find_all
+from croze.version import VERSION
 
 PING = {
     "Builder-Version": "2",
@@ -39,12 +39,12 @@ async def version(request: web.Request, services: Services) -> web.StreamRespons
         "Os": "linux",
         "KernelVersion": platform.release(),
     }
-    component = {"Name": "Engine", "Version": __version__, "Details": about}
+    component = {"Name": "Engine", "Version": VERSION, "Details": about}
     return json(
         {
             "Platform": {"Name": "Croze"},
             "Components": [component],
-            "Version": __version__,
+            "Version": VERSION,
             "GitCommit": "",
             "GoVersion": "",
             "BuildTime": "",
@@ -106,7 +106,7 @@ async def info(request: web.Request, services: Services) -> web.StreamResponse:
             "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "DockerRootDir": str(machine.root),
             "Name": socket.gethostname(),
-            "ServerVersion": __version__,
+            "ServerVersion": VERSION,
             "Debug": machine.debug,
             "ExperimentalBuild": False,
             "IndexServerAddress": "https://index.docker.io/v1/",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from croze.fs.copy import CopyRequest, copy
+from croze.fs.copy import copy
+from croze.fs.copy_request import CopyRequest
 from croze.fs.edit import mkdir, mkfile
 from croze.fs.owner import Owner
 

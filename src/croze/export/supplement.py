@@ -10,18 +10,18 @@ from dataclasses import replace
 
 import msgspec
 
-from croze import __version__
 from croze.export.attestations import read_predicate
 from croze.export.bundles import is_core
 from croze.export.contract import Attestation
 from croze.export.layer_files import LayerFiles
+from croze.version import VERSION
 
 SPDX = "https://spdx.dev/Document"
 OWN_GENERATOR = "Tool: croze-sbom"
 """Whose packages name the files that they were found by."""
 
 _EVIDENT = "evident-by:"
-_TOOL = f"Tool: croze-{__version__}"
+_TOOL = f"Tool: croze-{VERSION}"
 
 
 async def supplemented(

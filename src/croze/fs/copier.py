@@ -16,7 +16,7 @@ from croze.fs.remove import remove_tree
 from croze.fs.walk import Found, read_dir
 
 if TYPE_CHECKING:
-    from croze.fs.copy import CopyRequest
+    from croze.fs.copy_request import CopyRequest
 
 
 class _Delayed:

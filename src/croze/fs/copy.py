@@ -9,50 +9,18 @@ and extended attributes come along unless they are given.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-
-import msgspec
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.archive import unpack_at
 from croze.fs.copier import Copier
+from croze.fs.copy_request import CopyRequest
 from croze.fs.edit import make_dirs, resolve_wildcards, set_owner_and_time
 from croze.fs.failures import explained
 from croze.fs.links import claim
-from croze.fs.owner import Owner
 from croze.fs.paths import base, clean, dirname, join, rooted
 from croze.fs.root import resolve
-
-
-class CopyRequest(msgspec.Struct, frozen=True):
-    """One copy action. `-1` for mode and timestamp leaves the source's."""
-
-    src_root: str
-    src: str
-    dst_root: str
-    dst: str
-    owner: Owner | None = None
-    mode: int = -1
-    mode_str: str = ""
-    """Symbolic or octal; goes before `mode`."""
-    follow_symlink: bool = False
-    dir_copy_contents: bool = False
-    unpack: bool = False
-    """Unpack sources that are tar archives (plain or compressed)."""
-    create_dest_path: bool = False
-    allow_wildcard: bool = False
-    allow_empty_wildcard: bool = False
-    timestamp_ns: int = -1
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    required_paths: Sequence[str] = ()
-    """Only used in checksums; kept here to mirror the wire."""
-    always_replace: bool = False
-    """Replace what is at the destination even if it is of another type."""
-    link_notes: str | None = None
-    """The `fs.links` notes of the source: files in directories may be hard-linked instead of
-    copied. Only where neither the source nor the destination is written in place."""
 
 
 def copy(request: CopyRequest) -> None:

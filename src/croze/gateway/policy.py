@@ -16,7 +16,7 @@ from croze.errors import CrozeError, InvalidRequest, PermissionDenied
 from croze.gotypes.regexp import BadExpression, Expression, Found
 from croze.image import reference
 from croze.sources import git_options
-from croze.sources.contract import SourceRequest
+from croze.sources.request import SourceRequest
 
 MAX_CHANGES = 20
 MAX_IDENTIFIER = 1 << 16

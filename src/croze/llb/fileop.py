@@ -8,14 +8,11 @@ Relative destinations are seen from the state's directory, relative sources from
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from croze.api import ops_pb2
-from croze.llb.graph import Output
+from croze.llb.graph import Output, Tree
 from croze.llb.meta import clean_path, join_path
-
-if TYPE_CHECKING:
-    from croze.llb.state import State
 
 NONE = -1
 """An input or output that is not there; also a time or mode that is not set."""
@@ -201,7 +198,7 @@ class FileAction:
 
     def copy(
         self,
-        source: State | FileAction,
+        source: Tree | FileAction,
         src: str,
         dest: str,
         options: CopyOptions | None = None,
@@ -240,7 +237,7 @@ class FileAction:
     def symlink(self, old_path: str, new_path: str, *, owner: Owner | None = None) -> FileAction:
         return self.then(symlink(old_path, new_path, owner=owner))
 
-    def with_state(self, state: State) -> FileAction:
+    def with_state(self, state: Tree) -> FileAction:
         """The chain as a source for `copy`: what it makes of `state`."""
         return self.bind(state.output, state.cwd)
 
@@ -298,7 +295,7 @@ def symlink(old_path: str, new_path: str, *, owner: Owner | None = None) -> File
 
 
 def copy(
-    source: State | FileAction, src: str, dest: str, options: CopyOptions | None = None
+    source: Tree | FileAction, src: str, dest: str, options: CopyOptions | None = None
 ) -> FileAction:
     """Copy `src` in `source` to `dest`. See `CopyOptions`."""
     options = options or CopyOptions()

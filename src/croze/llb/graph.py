@@ -10,6 +10,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from croze.api import ops_pb2
 from croze.image.platform import Platform, default_platform
@@ -27,6 +28,16 @@ class Defaults:
     has_cap: Callable[[str], bool] | None = None
     unique_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Keeps local sources without a session apart between builds."""
+
+
+class Tree(Protocol):
+    """A file tree and a working directory in it, such as `llb.State`."""
+
+    @property
+    def output(self) -> Output | None: ...
+
+    @property
+    def cwd(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)

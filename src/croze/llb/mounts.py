@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from croze.llb.graph import Output
-
-if TYPE_CHECKING:
-    from croze.llb.state import State
+from croze.llb.graph import Output, Tree
 
 Sharing = Literal["shared", "private", "locked"]
 ContentCache = Literal["default", "on", "off"]
@@ -79,7 +76,7 @@ def split_mounts(
 
 def bind(
     target: str,
-    source: State,
+    source: Tree,
     *,
     selector: str = "",
     readonly: bool = False,
@@ -103,7 +100,7 @@ def cache(
     id: str,
     *,
     sharing: Sharing = "shared",
-    base: State | None = None,
+    base: Tree | None = None,
     selector: str = "",
     readonly: bool = False,
 ) -> Mount:

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from croze.errors import CrozeError
-from croze.fs.copy import CopyRequest, copy
+from croze.fs.copy import copy
+from croze.fs.copy_request import CopyRequest
 from croze.fs.owner import Owner, file_owner
 
 

@@ -11,8 +11,9 @@ from croze.ops.digests import digest
 from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
-from croze.sources.contract import BuildSources, Source, SourceContext, SourceRequest
+from croze.sources.contract import BuildSources, Source, SourceContext
 from croze.sources.materials import Used
+from croze.sources.request import SourceRequest
 
 CACHE_TYPE = "buildkit.source.v0"
 PRIVATE_PREFIX = "session:"

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from croze import __version__
 from croze.gotypes.strings import shown
 from croze.sbom.found import Package
 from croze.sbom.scan import Evidence, Inventory, scan
+from croze.version import VERSION
 
-CREATOR = f"Tool: croze-sbom-{__version__}"
+CREATOR = f"Tool: croze-sbom-{VERSION}"
 EVIDENT = "evident-by: indicates the package's existence is evident by the given file"
 _NAMESPACE = "https://spdx.org/spdxdocs/croze"
 _UNKNOWN = "NOASSERTION"

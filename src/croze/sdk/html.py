@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from croze.progress.model import SCREEN_LINES, Trace, Vertex
 
 if TYPE_CHECKING:
-    from croze.sdk.results import Result
+    from croze.progress.events import BuildWarning
 
 _CELL = "text-align:left;vertical-align:top;padding:0 1em 0 0"
 
 
-def result_html(result: Result) -> str:
-    rows = [("image", ", ".join(result.names)), ("digest", result.digest), ("build", result.ref)]
+def result_html(
+    names: Iterable[str], digest: str, ref: str, warnings: Iterable[BuildWarning]
+) -> str:
+    rows = [("image", ", ".join(names)), ("digest", digest), ("build", ref)]
     shown = "".join(_row(f"<b>{name}</b>", _code(text)) for name, text in rows if text)
-    warned = "".join(f"<li>{html.escape(each.message)}</li>" for each in result.warnings)
+    warned = "".join(f"<li>{html.escape(each.message)}</li>" for each in warnings)
     return f"<table>{shown}</table>" + (f"<ul>{warned}</ul>" if warned else "")
 
 

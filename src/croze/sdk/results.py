@@ -38,7 +38,7 @@ class Result:
         """For notebooks."""
         from croze.sdk.html import result_html
 
-        return result_html(self)
+        return result_html(self.names, self.digest, self.ref, self.warnings)
 
 
 def result_of(found: BuildResult, warnings: tuple[BuildWarning, ...]) -> Result:

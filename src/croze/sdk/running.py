@@ -106,7 +106,7 @@ class Build(Generic[T]):
         if isinstance(self._error, CrozeError):
             ending = html.message(str(self._error))
         elif isinstance(self._result, Result):
-            ending = html.result_html(self._result)
+            ending = self._result._repr_html_()
         return html.steps_html(self._told.trace, ending)
 
 

@@ -17,10 +17,11 @@ from croze.image import gojson, reference
 from croze.image.manifest import digest_of
 from croze.image.reference import Reference
 from croze.sources.content import LentProvider, Provider
-from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.http_options import number
 from croze.sources.images import Images
 from croze.sources.materials import BlobMaterial, Used
+from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef, RecordType, RefStore
 
 REGISTRY_SCHEME = "docker-image+blob"

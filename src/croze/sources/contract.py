@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from croze.image.platform import Platform
+from croze.sources.git_options import GitCommit
+from croze.sources.http_options import HttpFile
 from croze.sources.materials import Used
+from croze.sources.request import SourceRequest
 from croze.sources.resolutions import Answers, Held
 from croze.status import Progress
 from croze.store.contract import ImmutableRef
-
-if TYPE_CHECKING:
-    from croze.sources.git_options import GitCommit
-    from croze.sources.http_options import HttpFile
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,6 @@ class SourceContext:
     """Ids of sessions that may lend credentials or files, oldest first."""
     progress: Progress
     build: BuildSources = field(default_factory=lambda: BuildSources())
-
-
-@dataclass(frozen=True)
-class SourceRequest:
-    """A `SourceOp`: `identifier` is `scheme://rest`; `attrs` as in LLB."""
-
-    identifier: str
-    attrs: Mapping[str, str]
-    platform: Platform | None = None
 
 
 @dataclass(frozen=True)

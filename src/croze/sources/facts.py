@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from croze.errors import InvalidRequest, Unsupported
-from croze.sources.contract import SourceContext, SourceRequest
+from croze.sources.contract import SourceContext
 from croze.sources.git import SCHEME, GitSource, GitSources
 from croze.sources.http import SCHEMES, HttpSource, HttpSources
+from croze.sources.request import SourceRequest
 
 MAX_SUFFIX_BYTES = 4096
 

@@ -26,7 +26,7 @@ from croze.session.secrets import get_secret
 from croze.sources import git_bundle
 from croze.sources.blob import bring_blob
 from croze.sources.content import Locks
-from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.git_checkout import check_out
 from croze.sources.git_cli import Git, GitFailed, is_commit
 from croze.sources.git_fetch import fetch, prepare
@@ -43,6 +43,7 @@ from croze.sources.git_options import (
 )
 from croze.sources.images import Images
 from croze.sources.materials import GitMaterial, Used
+from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
 SCHEME = "git"

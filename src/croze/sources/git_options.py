@@ -13,8 +13,8 @@ from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.redact import redact
 from croze.image import reference
 from croze.image.reference import Reference
-from croze.sources.contract import SourceRequest
 from croze.sources.git_cli import is_commit
+from croze.sources.request import SourceRequest
 
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://|[^/:@]+@[^/:]+:")
 _SIGNATURE_ATTRS = (

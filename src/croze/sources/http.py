@@ -28,7 +28,7 @@ from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
 from croze.signatures import pgp
 from croze.sources.content import Locks
-from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.http_options import (
     HttpFile,
     HttpOptions,
@@ -38,6 +38,7 @@ from croze.sources.http_options import (
     parse_options,
 )
 from croze.sources.materials import HttpMaterial, Used
+from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef, RefStore
 
 SCHEMES = ("http", "https")

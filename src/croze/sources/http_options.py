@@ -20,7 +20,7 @@ from croze.files.redact import redact
 from croze.image import gojson
 from croze.image.manifest import digest_of
 from croze.image.reference import check_digest
-from croze.sources.contract import SourceRequest
+from croze.sources.request import SourceRequest
 
 _HEADERS = frozenset(["Accept", "User-Agent"])
 """What a build may set."""

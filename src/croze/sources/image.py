@@ -20,10 +20,11 @@ from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.sources.content import LentProvider, Provider
-from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.images import Images, Mode, parse_mode
 from croze.sources.manifests import PulledImage, pull_manifests
 from croze.sources.materials import ImageMaterial, Used
+from croze.sources.request import SourceRequest
 from croze.status import step
 from croze.store.contract import ImmutableRef, LazyLayer, RecordType, RefStore
 

@@ -29,8 +29,9 @@ from croze.session.contract import Session, SessionManager
 from croze.session.filesync import DirRequest, receive_dir
 from croze.session.hostdir import HostDir, open_dir
 from croze.session.metadata_only import MetadataSink
-from croze.sources.contract import Source, SourceContext, SourceKey, SourceRequest
+from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.materials import LocalMaterial, Used
+from croze.sources.request import SourceRequest
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 from croze.workers.pool import Pool

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from croze import __version__
 from croze.api import otlp_pb2
 from croze.errors import InvalidRequest
 from croze.telemetry.spans import key_values
+from croze.version import VERSION
 
 Environment = Mapping[str, str]
 DEFAULT_TIMEOUT_S = 10.0
@@ -48,7 +48,7 @@ def resource(env: Environment, service: str) -> otlp_pb2.Resource:
         **_pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")),
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "croze",
-        "telemetry.sdk.version": __version__,
+        "telemetry.sdk.version": VERSION,
     }
     if name := env.get("OTEL_SERVICE_NAME"):
         attributes["service.name"] = name

@@ -69,9 +69,9 @@ def main(argv: Sequence[str]) -> int:
         read = _flags().read(before, Common())
         debug = bool(getattr(read, "debug", False))
         if read.version:
-            from croze import __version__
+            from croze.version import VERSION
 
-            print(f"{NAME} croze v{__version__}")
+            print(f"{NAME} croze v{VERSION}")
             return 0
         if not rest or rest[0] in ("help", "h"):
             print(_help())

@@ -1,0 +1,78 @@
+"""Runs a command; errors become messages and exit codes.
+
+Exit codes are buildx's: 1 for an error, 102 for exhausted resources, 130 when cancelled; a command
+may return its own (`run` returns its container's).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli.commands import load
+from croze.cli.common import Common, UsageError
+
+if TYPE_CHECKING:
+    from croze.errors import CrozeError
+
+
+def guarded(name: str, words: Sequence[str], common: Common) -> int:
+    """Run a command; errors become messages and exit codes."""
+    from croze.errors import Canceled, CrozeError, os_message
+
+    _show_warnings()
+    try:
+        return load(name).run(words, common)
+    except UsageError as error:
+        return usage(str(error), error.command)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except (KeyboardInterrupt, Canceled) as error:
+        _leave()
+        return say(str(error) or "context canceled", 130)
+    except BrokenPipeError:
+        return 141
+    except CrozeError as error:
+        return failed(error, common)
+    except OSError as error:
+        if common.debug:
+            raise
+        return say(os_message(error), 1)
+
+
+def _leave() -> None:
+    """Who interrupts again, because leaving takes a moment, changes nothing of how it ends."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _show_warnings() -> None:
+    """What the library logs for its user goes to standard error, as buildx's warnings do."""
+    import logging
+
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+
+
+def say(message: str, code: int) -> int:
+    print(f"ERROR: {message}", file=sys.stderr)
+    return code
+
+
+def usage(message: str, command: str) -> int:
+    """A command line that can't be read."""
+    return say(f"{message}\nSee '{command} --help'.", 1)
+
+
+def failed(error: CrozeError, common: Common) -> int:
+    """A build or a request failed: the excerpt of the user's file, and the one clear message."""
+    from croze.errors import ResourceExhausted
+    from croze.progress.errors import print_error
+
+    print_error(error, sys.stderr)
+    if common.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    return 102 if isinstance(error, ResourceExhausted) else 1
