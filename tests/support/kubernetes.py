@@ -76,6 +76,7 @@ class ApiServer:
     upgrades: bool = True
     """Off, it is as if a proxy took away what asks for a WebSocket."""
     pods_phase: str = "Running"
+    warning: str = ""
     seen: list[tuple[str, str, object]] = field(default_factory=list)
     url: str = ""
     _there: set[str] = field(default_factory=set)
@@ -99,7 +100,9 @@ class ApiServer:
         text = json.dumps(found["answer"])
         if "/pods?" in path:
             text = text.replace('"phase": "Running"', f'"phase": "{self.pods_phase}"')
-        return web.Response(text=text, status=found["status"], content_type="application/json")
+        headers = {"Warning": f'299 - "{self.warning}"'} if self.warning else {}
+        kind = "application/json"
+        return web.Response(text=text, status=found["status"], content_type=kind, headers=headers)
 
     def _find(self, method: str, path: str, sent: object) -> Exchange:
         name = _name(sent) if method == "POST" else ""

@@ -33,13 +33,29 @@ MODULES = (
 )
 
 
+FOR_ENGINES = ("aiohttp", "croze.drivers.container", "croze.drivers.kubernetes.driver")
+"""For users with a builder in an engine or a cluster: a tenth of a second, and megabytes."""
+IN_ENGINES = (b'"docker-container"', b'"kubernetes"')
+
+
 def everything() -> None:
     """Import it all."""
-    for name in MODULES:
+    for name in (*MODULES, *(FOR_ENGINES if _has_builders_in_engines() else ())):
         importlib.import_module(name)
     from croze.cli import build
 
     build.flags()
+
+
+def _has_builders_in_engines() -> bool:
+    from croze.files.docker_config import buildx_dir
+    from croze.files.settings import read_settings
+
+    try:
+        files = [read_settings(path) for path in (buildx_dir() / "instances").iterdir()]
+    except OSError:
+        return False
+    return any(driver in data for data in files for driver in IN_ENGINES)
 
 
 def rehearse() -> None:

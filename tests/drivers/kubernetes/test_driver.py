@@ -112,6 +112,16 @@ async def test_settings_of_an_earlier_node_are_replaced(place: Place) -> None:
     await driver.remove(state=True, daemon=True)  # it is not there, and that is well
 
 
+async def test_the_server_s_warnings_are_shown(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.server.warning = r"metadata.name: a \"DNS label\" is recommended"
+    await place.driver("kube0").status()
+    assert [r.message for r in caplog.records if r.name.startswith("croze")] == [
+        'metadata.name: a "DNS label" is recommended'
+    ]
+
+
 async def test_pods_that_never_get_ready(place: Place) -> None:
     driver = place.driver("kube0", replicas="3", timeout="300ms")
     with pytest.raises(Unavailable, match=r"expected 3 replicas to be ready, got [02]"):

@@ -5,6 +5,7 @@ Source: Kubernetes API, apps/v1 and v1. The structs hold what is read of the ans
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from croze.http.daemon import HttpClient
+
+log = logging.getLogger(__name__)
 
 ANSWER_LIMIT_BYTES = 64 << 20
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -181,6 +184,7 @@ class KubernetesApi:
                 redirects=False,
             ) as answer:
                 data = await _read(answer)
+                _warn(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unreachable(method, url, error) from None
         if answer.status >= 400:
@@ -199,6 +203,15 @@ async def kubernetes_api(cluster: Cluster, namespace: str = "") -> AsyncIterator
         yield KubernetesApi(cluster, namespace or cluster.namespace, client, who)
     finally:
         await client.close()
+
+
+def _warn(answer: aiohttp.ClientResponse) -> None:
+    """What the server would have the user know (RFC 7234, section 5.5): `299 -
+    "text"`."""
+    for line in answer.headers.getall("Warning", []):
+        code, _, rest = line.partition(" ")
+        if code == "299":
+            log.warning("%s", rest.partition(" ")[2].strip('"').replace('\\"', '"'))
 
 
 def status_of(data: bytes) -> Status:
