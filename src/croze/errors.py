@@ -185,6 +185,10 @@ class NotFound(CrozeError):
     code = "NOT_FOUND"
 
 
+class UnknownJob(NotFound):
+    """No build has this id, not yet or no more."""
+
+
 class AlreadyExists(CrozeError):
     code = "ALREADY_EXISTS"
 

@@ -126,7 +126,8 @@ def as_croze_error(error: BaseException) -> errors.CrozeError:
 
 
 def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status:
-    """The status of an error; `plain` hides all codes but `CANCELLED` (see the module)."""
+    """The status of an error; `plain` hides all codes but those of what was cancelled and of
+    builds that nobody knows (see the module)."""
     known = as_croze_error(error)
     code = grpc.StatusCode[known.code]
     details = [_encode(detail) for detail in known.details]
@@ -134,7 +135,9 @@ def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status
         details.append(
             any_pb2.Any(type_url=_EXIT, value=json.dumps({"Code": known.exit_code}).encode())
         )
-    if (plain and code is not grpc.StatusCode.CANCELLED) or isinstance(known, errors.ExitError):
+    plain = plain and code is not grpc.StatusCode.CANCELLED
+    plain = plain and not isinstance(known, errors.UnknownJob)
+    if plain or isinstance(known, errors.ExitError):
         details.append(_encode_own_code(known))
         code = grpc.StatusCode.UNKNOWN if plain else code
     message = redact_text(shown(str(known)))

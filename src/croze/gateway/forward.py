@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, UnknownJob
 from croze.gateway.bridge import Bridge
 from croze.gateway.execs import ExecCall
 from croze.gateway.serve import ServedBuild
@@ -62,14 +62,14 @@ class GatewayForwarder:
             await self._left.wait()
 
     async def find(self, build_id: str) -> ServedBuild:
-        """Raises `NotFound` when there is no such build after a short wait."""
+        """Raises `UnknownJob` when there is no such build after a short wait."""
         try:
             async with asyncio.timeout(self._wait_s):
                 while build_id not in self._builds:
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
-            raise NotFound(f"no such job {build_id}") from None
+            raise UnknownJob(f"no such job {build_id}") from None
         return self._builds[build_id]
 
 

@@ -23,7 +23,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
 
-from croze.errors import AlreadyExists, Canceled, CrozeError, NotFound
+from croze.errors import AlreadyExists, Canceled, CrozeError, UnknownJob
 from croze.solver.caches import CacheSource
 from croze.solver.chain import Chain, chain_of, stored_below
 from croze.solver.contract import (
@@ -122,7 +122,7 @@ class Solver:
                 while id not in self._jobs:
                     await self._arrival()
         except TimeoutError:
-            raise NotFound(f"no such job {id}") from None
+            raise UnknownJob(f"no such job {id}") from None
         return self._jobs[id]
 
     async def build_within(self, ctx: OpContext, edge: Edge) -> SolvedResult:
