@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from croze.builders.files import BuilderFiles
-from croze.builders.localstate import LocalState, build_name, read, save
+from croze.builders.localstate import (
+    LocalState,
+    build_name,
+    read,
+    read_group,
+    save,
+    save_group,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +51,17 @@ def test_what_is_saved_is_read(tmp_path: Path) -> None:
     assert read(tmp_path, "..", "n", "r") is None
     (tmp_path / "refs/b/n/r").write_text("[")
     assert read(tmp_path, "b", "n", "r") is None
+
+
+def test_a_group_goes_with_its_builds(tmp_path: Path) -> None:
+    files = BuilderFiles(tmp_path)
+    save_group(files, "g1", ["all"], ["r1"])
+    save_group(files, "g2", ["all"], ["r2"])
+    assert read_group(tmp_path, "g1").refs == ("r1",)
+    with files.transaction() as stored:
+        save(files, "b", "b0", "r1", LocalState("t", "/w", "", "g1"))
+        save(files, "b", "b0", "r2", LocalState("t", "/w", "", "../g2"))
+        (tmp_path / "refs/b/b0/r3").write_text("{")
+        stored.forget_builds("b")
+    assert sorted(path.name for path in (tmp_path / "refs/__group__").iterdir()) == ["g2"]
+    assert not (tmp_path / "refs/b").exists()

@@ -118,7 +118,18 @@ class Transaction:
         folder = self._directory / "refs" / checked_name(builder)
         if node:
             folder /= checked_name(node)
+        for path in folder.rglob("*"):
+            self._forget_group(path)
         _remove_files(folder)
+
+    def _forget_group(self, path: Path) -> None:
+        """The call of `bake` that a build was of: all its builds were of this builder."""
+        try:
+            group = msgspec.json.decode(read_settings(path), type=_Remembered).GroupRef
+        except (OSError, InvalidRequest, msgspec.MsgspecError):
+            return
+        if group.isalnum():
+            (self._directory / "refs/__group__" / group).unlink(missing_ok=True)
 
     def touch(self, name: str) -> None:
         """Say that the builder is used now."""
@@ -178,6 +189,12 @@ class Transaction:
             return _read(path, read_settings(path), Current)
         except FileNotFoundError:
             return Current()
+
+
+class _Remembered(msgspec.Struct):
+    """The member of a build's file that counts here."""
+
+    GroupRef: str = ""
 
 
 _Stored = TypeVar("_Stored", Builder, Current)
