@@ -109,7 +109,7 @@ def _place(before: Sequence[str]) -> _Place:
                 break
             raise UsageError(f"unknown command: {word}", "croze")
         path.append(word)
-    return _Place(tuple(path), _flags_of(tuple(path)), tuple(rest))
+    return _Place(tuple(path), flags_of(tuple(path)), tuple(rest))
 
 
 def _next_word(rest: list[str]) -> str | None:
@@ -148,7 +148,7 @@ def _commands(path: tuple[str, ...]) -> Mapping[str, str]:
     return {n: told if isinstance(told, str) else told[-1] for n, told in commands.items()}
 
 
-def _flags_of(path: tuple[str, ...]) -> Flags | None:
+def flags_of(path: tuple[str, ...]) -> Flags | None:
     from croze.cli.commands import load
 
     if not path or (_commands(path) and " ".join(path) not in _NESTED):

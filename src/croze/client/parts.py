@@ -45,6 +45,13 @@ class Part:
 
     node: Node
     options: BuildOptions
+    copy: BinaryIO | None = None
+    """Of standard input, for this part alone."""
+
+    def close(self) -> None:
+        """The copy is read."""
+        if self.copy is not None:
+            self.copy.close()
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ async def parted(
         Part(
             Node(node.client, replace(node.builder, many_nodes=True)),
             replace(options, platforms=[format_all(p) for p in platforms], stdin=stdin),
+            stdin if stdin is not options.stdin else None,
         )
         for (node, platforms), stdin in zip(shares, copies, strict=True)
     ]

@@ -97,6 +97,8 @@ async def build_targets(
     finally:
         for piece in (piece for its in pieces.values() for piece in its):
             piece.plan.close()
+        for part in (part for its_parts in builds.values() for part in its_parts):
+            part.close()
         if on_close is not None:
             on_close(display)
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.builders.localstate import LocalState, read_group
@@ -16,6 +17,7 @@ from croze.client import history
 from croze.client.bundles.record import Group, Remembered, State
 from croze.client.bundles.write import Exported, write
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
+from croze.files.atomic import appearing
 from croze.files.docker_config import buildx_dir
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -48,8 +50,13 @@ async def _export(
         if whole:
             wanted = await _finalized(wanted)
         exported = [await _exported(one) for one in wanted]
-        with _opened(output) as out:
-            await write(exported, out)
+        try:
+            with _opened(output) as out:
+                await write(exported, out)
+        except OSError as error:
+            raise CrozeError(
+                f'failed to create output file "{output}": {os_message(error)}'
+            ) from None
 
 
 async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[Found]:
@@ -115,13 +122,7 @@ def _group(ref: str) -> Group | None:
 @contextmanager
 def _opened(output: str) -> Iterator[BinaryIO]:
     if output:
-        try:
-            file = open(output, "wb")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise CrozeError(
-                f'failed to create output file "{output}": {os_message(error)}'
-            ) from None
-        with file:
+        with appearing(Path(output)) as file:
             yield file
         return
     if sys.stdout.isatty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import sys
 from collections.abc import Sequence
 
@@ -45,6 +46,14 @@ def _listening(runner: web.AppRunner) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _is_for_us(host: str, listening: str) -> bool:
+    """No page of the web comes here by a name that it has given this machine."""
+    if not ipaddress.ip_address(listening).is_loopback:
+        return True
+    name = host.rpartition(":")[0] or host
+    return name in (listening, f"[{listening}]", "localhost")
+
+
 def _application(traces: Sequence[Trace], path: str) -> web.Application:
     pages = {f"/trace/{trace.id}": page(trace) for trace in traces}
     if len(traces) == 2:
@@ -52,6 +61,9 @@ def _application(traces: Sequence[Trace], path: str) -> web.Application:
     data = {f"/api/traces/{trace.id}": trace.json for trace in traces}
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        peer = request.transport.get_extra_info("sockname") if request.transport else None
+        if peer is not None and not _is_for_us(request.host, str(peer[0])):
+            raise web.HTTPMisdirectedRequest
         if request.path == "/":
             raise web.HTTPFound(path)
         if request.path in pages:
