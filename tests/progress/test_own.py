@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from croze.api import control_pb2
-from croze.progress.own import own_step
+from croze.progress.own import own_step, prefixed
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,22 @@ def _fail(error: BaseException, show: Callable[[control_pb2.StatusResponse], Non
     with own_step("step", show) as log:
         log("said\n")
         raise error
+
+
+def test_a_part_of_a_step_is_timed() -> None:
+    seen: list[control_pb2.StatusResponse] = []
+    with own_step("step", seen.append) as step, step.part("pulling"):
+        step(b"half\xff", 2)
+    first, last = (status for each in seen for status in each.statuses)
+    assert (first.ID, first.HasField("started")) == ("pulling", True)
+    assert last.HasField("completed")
+    [line] = (log for each in seen for log in each.logs)
+    assert (line.stream, line.msg) == (2, b"half\xff")
+
+
+def test_steps_of_several_nodes_are_told_apart() -> None:
+    names = ("[internal] booting", "plain")
+    given = control_pb2.StatusResponse(vertexes=[control_pb2.Vertex(name=name) for name in names])
+    found = [vertex.name for vertex in prefixed("node", given).vertexes]
+    assert found == ["[node internal] booting", "[node] plain"]
+    assert [vertex.name for vertex in given.vertexes] == list(names), "others have theirs"

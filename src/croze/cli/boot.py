@@ -74,14 +74,6 @@ async def _shown(mode: str) -> AsyncIterator[Tell]:
 
 
 def _prefixed(name: str, tell: Tell) -> Tell:
-    from croze.api import control_pb2
+    from croze.progress.own import prefixed
 
-    def told(status: control_pb2.StatusResponse) -> None:
-        named = control_pb2.StatusResponse()
-        named.CopyFrom(status)
-        for vertex in named.vertexes:
-            inside = vertex.name.startswith("[")
-            vertex.name = f"[{name} {vertex.name[1:]}" if inside else f"[{name}] {vertex.name}"
-        tell(named)
-
-    return told
+    return lambda status: tell(prefixed(name, status))

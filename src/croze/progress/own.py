@@ -67,3 +67,13 @@ def own_step(name: str, show: Show) -> Iterator[OwnStep]:
     finally:
         vertex.completed.GetCurrentTime()
         show(control_pb2.StatusResponse(vertexes=[vertex]))
+
+
+def prefixed(name: str, status: control_pb2.StatusResponse) -> control_pb2.StatusResponse:
+    """The same steps, as those of the node of that name."""
+    named = control_pb2.StatusResponse()
+    named.CopyFrom(status)
+    for vertex in named.vertexes:
+        inside = vertex.name.startswith("[")
+        vertex.name = f"[{name} {vertex.name[1:]}" if inside else f"[{name}] {vertex.name}"
+    return named

@@ -15,7 +15,9 @@ from croze.client.options import BuildOptions, call_name
 from croze.client.parts import Node, Part, parted
 from croze.client.solve import new_id
 from croze.client.targets import TargetResult, build_targets
-from croze.drivers.parting import Nodes
+from croze.drivers.parting import Nodes, Offer
+from croze.errors import CrozeError
+from croze.progress.own import prefixed
 from croze.sdk.daemons import client_builder
 from croze.sdk.merge import merging
 from croze.sdk.remember import ONLY, remembered, remembered_group
@@ -23,6 +25,7 @@ from croze.sdk.remember import ONLY, remembered, remembered_group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from croze.api import control_pb2
     from croze.client.connect import Client
     from croze.drivers.reach import Reach
     from croze.progress.display import Display
@@ -39,7 +42,7 @@ async def build_parted(
 ) -> BuildResult:
     """One build on the nodes that its platforms ask for; its files are written. `builder_name` is
     as the user gave it."""
-    async with _opened(there) as nodes:
+    async with _opened(there, display) as nodes:
         wanted = parse_platforms(tuple(options.platforms))
         shares = (await nodes.shares({ONLY: wanted}))[ONLY]
         clients = await nodes.clients([share.node for share in shares])
@@ -83,7 +86,7 @@ async def build_all(
     for."""
     group, made = new_id(), list[BuildOptions]()
     wanted = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
-    async with _opened(there) as nodes:
+    async with _opened(there, display) as nodes:
         shares = await nodes.shares(wanted, linked(builds))
         chosen = sorted({share.node for its in shares.values() for share in its})
         clients = await nodes.clients(chosen)
@@ -122,5 +125,27 @@ def linked(builds: Mapping[str, BuildOptions]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _opened(there: Sequence[Reach]) -> Nodes:
-    return Nodes([each.offer for each in there], parse_choice(os.environ.get(CHOICE, "")))
+def _opened(there: Sequence[Reach], display: Display) -> Nodes:
+    offers = [_offer(each, display, many=len(there) > 1) for each in there]
+    return Nodes(offers, parse_choice(os.environ.get(CHOICE, "")))
+
+
+def _offer(there: Reach, display: Display, *, many: bool) -> Offer:
+    """What it takes to bring the node up is shown in the build's own display, which is closed if
+    that fails: no build follows."""
+    driver = there.driver
+    if driver is None:
+        return there.offer
+
+    def show(status: control_pb2.StatusResponse) -> None:
+        display.update(prefixed(there.node, status) if many else status)
+        display.refresh()
+
+    async def boot() -> None:
+        try:
+            await driver.boot(show)
+        except CrozeError:
+            display.close()
+            raise
+
+    return replace(there.offer, boot=boot)
