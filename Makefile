@@ -35,6 +35,12 @@ $(STAMP): pyproject.toml requirements.lock
 	@scripts/install.sh python
 	@touch $(STAMP)
 
+bench: setup-test  ## builds timed beside BuildKit's (OUT=folder for the report)
+	@$(PY) -m bench $(if $(OUT),--out "$(OUT)")
+
+bench-quick: setup-test  ## the same in small sizes, under three minutes
+	@$(PY) -m bench --quick $(if $(OUT),--out "$(OUT)")
+
 install:  ## put croze and crozed into PREFIX/bin (PREFIX=/usr/local)
 	@scripts/install.sh prefix "$(PREFIX)"
 
@@ -53,4 +59,4 @@ format: $(STAMP)  ## format the code
 clean:  ## remove the environment and everything that was made
 	@rm -rf .venv .cache
 
-.PHONY: help demo test test-lowest test-bare check setup setup-test install uninstall proto lock format clean
+.PHONY: help demo test test-lowest test-bare check setup setup-test bench bench-quick install uninstall proto lock format clean

@@ -1,64 +1,103 @@
-"""Croze beside its peers, in one run on one machine.
+"""Croze beside BuildKit, in one run on one machine.
 
-usage: python -m bench [--runs N] [--only WORD]
+usage: python -m bench [--quick] [--runs N] [--only WORD] [--out FOLDER]
 
-Each line: the median of N timed builds in seconds for each builder, and how many times faster Croze
-is. The builders take turns, so that a noisy machine is noisy for both.
+Each line is one kind of build; the numbers are medians of N rounds, in which the builders take
+turns, so that a noisy machine is noisy for all. Results that should be equal are compared. With
+--out the folder gets bench.md, bench.json and bench.svg. The last line says how much faster `croze`
+is, as a geometric mean over all lines, and on how many it is behind.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import statistics
-import time
+import hashlib
+import sys
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cases import CASES, Case
-from bench.peers import Peer, croze, docker
+from bench.lines import Line, lines
+from bench.peers import Ask, Peer, opened
+from bench.report import Measured, Report
 from croze.fs.remove import temporary_directory
+from tests.e2e.sandbox import registry
 
 
-def timed(peer: Peer, case: Case, context: Path, count: int) -> float:
-    """Seconds of one build."""
-    if case.cold:
-        peer.forget()
-    if case.touch:
-        case.touch(context, count)
-    started = time.monotonic()
-    peer.build(context)
-    return time.monotonic() - started
+def measure(line: Line, peers: Sequence[Peer], runs: int, folder: Path) -> Measured:
+    """All rounds of all peers."""
+    seconds: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    places = {peer.name: folder / peer.name for peer in peers}
+    for place in places.values():
+        place.mkdir(parents=True)
+        line.prepare(place)
+    for number in range(-1, runs):
+        for peer in peers:
+            spent = line.measure(peer, places[peer.name], number)
+            if number >= 0:
+                seconds[peer.name].append(spent)
+    if line.same:
+        _compare(line, peers, places[peers[0].name])
+    return Measured(line.name, seconds)
 
 
-def measure(case: Case, peers: list[Peer], runs: int, folder: Path) -> list[float]:
-    """The median seconds of each peer."""
-    seconds: list[list[float]] = [[] for _ in peers]
-    contexts = []
+def _compare(line: Line, peers: Sequence[Peer], context: Path) -> None:
+    """Raises `RuntimeError` if the peers make different things of one context."""
+    made = {}
     for peer in peers:
-        context = folder / peer.name
-        context.mkdir(parents=True)
-        case.prepare(context)
-        contexts.append(context)
-        if not case.cold:
-            peer.build(context)
-    for run in range(runs):
-        for index, peer in enumerate(peers):
-            seconds[index].append(timed(peer, case, contexts[index], run))
-    return [statistics.median(s) for s in seconds]
+        target = peer.folder / "compared.tar"
+        peer.build(context, Ask(output=f"type=tar,dest={target}"))
+        made[peer.name] = _entries(target)
+        target.unlink()
+    first, *others = made.values()
+    if any(other != first for other in others):
+        raise RuntimeError(f"{line.name}: the builders have made different things")
+
+
+def _entries(archive: Path) -> list[tuple[str, int, str]]:
+    found = []
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            data = tar.extractfile(member)
+            digest = hashlib.sha256()
+            while data is not None and (part := data.read(1 << 20)):
+                digest.update(part)
+            found.append((member.name.rstrip("/"), member.mode, digest.hexdigest()))
+    return sorted(found)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--only", default="", help="only cases with this in their name")
+    options.add_argument("--quick", action="store_true", help="small sizes, under three minutes")
+    options.add_argument("--runs", type=int, default=0, help="rounds (5, or 3 with --quick)")
+    options.add_argument("--only", default="", help="only lines with this in their name")
+    options.add_argument("--out", type=Path, help="where the report goes")
     args = options.parse_args()
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(temporary_directory("croze-bench-")))
-        peers = [stack.enter_context(p(folder / p.__name__)) for p in (croze, docker)]
-        print(f"{'':36}{'croze':>9}{'docker':>9}{'faster':>9}")
-        for number, case in enumerate(c for c in CASES if args.only in c.name):
-            ours, theirs = measure(case, peers, args.runs, folder / f"case{number}")
-            print(f"{case.name:36}{ours:8.3f}s{theirs:8.3f}s{theirs / ours:8.1f}x", flush=True)
+    runs = args.runs or (3 if args.quick else 5)
+    with temporary_directory("croze-bench-") as name, registry(Path(name) / "registry") as host:
+        folder = Path(name)
+        with opened(folder / "peers") as peers:
+            found = []
+            for number, line in enumerate(lines(host, quick=args.quick)):
+                if args.only in line.name:
+                    print(line.name, file=sys.stderr, flush=True)
+                    found.append(measure(line, peers, runs, folder / f"line{number}"))
+            facts = {
+                peer.name: {
+                    "memory MB": peer.daemon.memory_mb(),
+                    "CPU s": peer.daemon.cpu_s(),
+                    "ready s": peer.daemon.started_s,
+                }
+                for peer in peers
+            }
+        report = Report(found, facts)
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / "bench.md").write_text(report.markdown())
+        (args.out / "bench.json").write_text(report.json())
+        (args.out / "bench.svg").write_text(report.svg())
+    print(report.markdown())
+    print(report.summary())
 
 
 if __name__ == "__main__":

@@ -1,115 +1,199 @@
-"""The builders that are compared, each with a daemon of its own below a folder."""
+"""The builders that are compared.
+
+`croze` is `croze build` on `crozed`; `stock` an unmodified client on `crozed`; `buildkit` the same
+client on a `buildkitd`, which all are measured by. The client is `buildctl` where it is at hand
+(`CROZE_BUILDCTL`, or the PATH), and else Debian's `docker-buildx`. Without a `buildkitd` there is
+nothing to compare with.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tests.e2e.sandbox import BUILDX, CROZE, Sandbox
+from bench import daemons
+from bench.daemons import Daemon
+from tests.e2e.sandbox import BUILDX, CROZE
 
 
-class Peer(Protocol):
-    """A builder under test."""
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of a build besides its context; each in the words of `--output` and the cache
+    flags."""
+
+    output: str = ""
+    cache_to: str = ""
+    cache_from: str = ""
+
+
+class Client(Protocol):
+    """Makes command lines."""
+
+    def build(self, context: Path, ask: Ask) -> list[str]: ...
+
+    def prune(self) -> list[str]: ...
+
+    def version(self) -> list[str]: ...
+
+
+class Buildx:
+    """`croze`, and `docker-buildx`, which has the same words."""
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+
+    def build(self, context: Path, ask: Ask) -> list[str]:
+        words = [*self._words, "build", "--progress=quiet", "--provenance=false"]
+        words += ["--output", ask.output or "type=cacheonly"]
+        words += ["--cache-to", ask.cache_to] if ask.cache_to else []
+        words += ["--cache-from", ask.cache_from] if ask.cache_from else []
+        return [*words, str(context)]
+
+    def prune(self) -> list[str]:
+        return [*self._words, "prune", "--all", "--force"]
+
+    def version(self) -> list[str]:
+        return [self._words[0], "version"]
+
+
+class Buildctl:
+    def __init__(self, binary: str, address: str) -> None:
+        self._words = (binary, "--addr", address)
+
+    def build(self, context: Path, ask: Ask) -> list[str]:
+        words = [*self._words, "build", "--frontend", "dockerfile.v0", "--progress=plain"]
+        words += ["--local", f"context={context}", "--local", f"dockerfile={context}"]
+        words += ["--output", ask.output] if ask.output else []
+        words += ["--export-cache", ask.cache_to] if ask.cache_to else []
+        words += ["--import-cache", ask.cache_from] if ask.cache_from else []
+        return words
+
+    def prune(self) -> list[str]:
+        return [*self._words, "prune", "--all"]
+
+    def version(self) -> list[str]:
+        return [self._words[0], "--version"]
+
+
+@dataclass
+class Peer:
+    """A builder under test. `command` starts another daemon like its own."""
 
     name: str
+    client: Client
+    daemon: Daemon
+    folder: Path
+    env: Mapping[str, str]
+    notes: list[str] = field(default_factory=list)
 
-    def build(self, context: Path) -> None:
-        """One build into the peer's image store, waiting for the end."""
+    def build(self, context: Path, ask: Ask | None = None) -> None:
+        """One build, to its end. Raises `RuntimeError`."""
+        run(self.client.build(context, ask or Ask()), self.env)
+
+    def build_many(self, contexts: Sequence[Path]) -> None:
+        """All at once."""
+        commands = [self.client.build(context, Ask()) for context in contexts]
+        with contextlib.ExitStack() as stack:
+            started = [
+                stack.enter_context(
+                    subprocess.Popen(
+                        words,
+                        env=dict(self.env),
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                    )
+                )
+                for words in commands
+            ]
+            codes = [process.wait() for process in started]
+            if any(codes):
+                raise RuntimeError(f"{self.name}: a build of {len(started)} failed")
 
     def forget(self) -> None:
         """Empty the build cache."""
+        run(self.client.prune(), self.env)
 
 
-def _run(command: list[str], env: dict[str, str]) -> None:
-    done = subprocess.run(command, env=env, capture_output=True, check=False)
+def run(command: Sequence[str], env: Mapping[str, str]) -> None:
+    """Raises `RuntimeError` with what it said."""
+    done = subprocess.run(
+        [*command], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')}")
 
 
-class Croze:
-    """`croze build` on `crozed`, both warm."""
-
-    name = "croze"
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._env = {**sandbox.env, "CROZE_NO_WARM": "0"}
-
-    def build(self, context: Path) -> None:
-        _run([str(CROZE), "build", "-q", "-t", "bench", str(context)], self._env)
-
-    def forget(self) -> None:
-        _run([str(CROZE), "prune", "-a", "-f"], self._env)
-
-
-class Docker:
-    """`docker buildx build` on Debian's dockerd, which holds a BuildKit."""
-
-    name = "docker"
-
-    def __init__(self, env: dict[str, str]) -> None:
-        self._env = env
-        self._buildx = str(BUILDX["sid"])
-
-    def build(self, context: Path) -> None:
-        words = ["build", "-q", "--network=host", "-t", "bench", str(context)]
-        _run([self._buildx, *words], self._env)
-
-    def forget(self) -> None:
-        _run([self._buildx, "prune", "-a", "-f"], self._env)
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[list[Peer]]:
+    """All that this machine can have, `buildkit` the last."""
+    with contextlib.ExitStack() as stack:
+        at = {name: folder / name for name in ("croze", "stock", "buildkit")}
+        for each in at.values():
+            each.mkdir(parents=True)
+        found = []
+        own = stack.enter_context(_crozed(at["croze"]))
+        warm = _env(at["croze"], CROZE_NO_WARM="0", CROZE_HOST=own.address)
+        stack.enter_context(_warm(warm))
+        client = Buildx(str(CROZE))
+        found.append(Peer("croze", client, own, at["croze"], warm))
+        other = stack.enter_context(_crozed(at["stock"]))
+        env = _env(at["stock"])
+        found.append(Peer("stock", _stock(other.address, env), other, at["stock"], env))
+        command = daemons.buildkitd_command(at["buildkit"])
+        if command is not None:
+            env = _env(at["buildkit"])
+            real = stack.enter_context(daemons.running(at["buildkit"], command, env))
+            found.append(Peer("buildkit", _stock(real.address, env), real, at["buildkit"], env))
+        yield found
 
 
 @contextlib.contextmanager
-def croze(folder: Path) -> Iterator[Peer]:
-    """A daemon and a warm process."""
-    sandbox = Sandbox(folder)
-    sandbox.start()
-    warm = subprocess.Popen([sys.executable, "-m", "croze.cli.warm"], env=sandbox.env, cwd="/")
+def _crozed(folder: Path) -> Iterator[Daemon]:
+    with daemons.running(folder, daemons.crozed_command(folder), _env(folder)) as daemon:
+        yield daemon
+
+
+def _env(folder: Path, **more: str) -> dict[str, str]:
+    """Nothing of the user's own."""
+    own = {
+        "HOME": str(folder),
+        "BUILDX_CONFIG": str(folder / "buildx"),
+        "DOCKER_CONFIG": str(folder / "docker"),
+        "CROZE_RUNTIME_DIR": str(folder / "run"),
+        "CROZE_ROOT": str(folder / "own"),
+    }
+    return {"PATH": os.environ["PATH"], **own, **more}
+
+
+def _stock(address: str, env: Mapping[str, str]) -> Client:
+    binary = os.environ.get("CROZE_BUILDCTL") or shutil.which("buildctl")
+    if binary is not None:
+        return Buildctl(binary, address)
+    buildx = str(BUILDX["sid"])
+    run([buildx, "create", "--driver", "remote", "--name", "bench", address], env)
+    return Buildx(buildx, "--builder", "bench")
+
+
+@contextlib.contextmanager
+def _warm(env: Mapping[str, str]) -> Iterator[None]:
+    """The user's warm process, which his first build would have left behind."""
+    warm = subprocess.Popen([sys.executable, "-m", "croze.cli.warm"], env=dict(env), cwd="/")
     try:
-        wait_for(sandbox.runtime / "warm-*.sock", warm)
-        yield Croze(sandbox)
+        deadline = time.monotonic() + 30
+        while not list(Path(env["CROZE_RUNTIME_DIR"]).glob("warm-*.sock")):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the warm process does not come up")
+            time.sleep(0.05)
+        yield
     finally:
         warm.terminate()
         warm.wait()
-        sandbox.stop()
-
-
-def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the process answers on a socket of that name, which may be a pattern."""
-    deadline = time.monotonic() + 30
-    while True:
-        for found in path.parent.glob(path.name):
-            with socket.socket(socket.AF_UNIX) as probe:
-                if probe.connect_ex(str(found)) == 0:
-                    return
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"nobody answers on {path}")
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def docker(folder: Path) -> Iterator[Peer]:
-    """A dockerd without bridge or iptables; its RUNs use the host's network, as Croze's do."""
-    binary = shutil.which("dockerd")
-    if binary is None:
-        raise FileNotFoundError("dockerd is needed: make setup-test")
-    folder.mkdir(parents=True)
-    address = folder / "docker.sock"
-    flags = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
-    flags += ["-p", f"{folder}/pid", "-H", f"unix://{address}", "--iptables=false", "--bridge=none"]
-    env = {**os.environ, "HOME": str(folder), "DOCKER_HOST": f"unix://{address}"}
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen([binary, *flags], stdout=log, stderr=log, env=env)
-    try:
-        wait_for(address, process)
-        yield Docker(env)
-    finally:
-        process.terminate()
-        process.wait()

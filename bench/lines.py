@@ -1,0 +1,196 @@
+"""What is measured: each line is a build, what is different before each, and what comes of it."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import contexts
+from bench.peers import Ask, Peer, run
+
+Prepare = Callable[[Path], None]
+Measure = Callable[["Peer", Path, int], float]
+"""Seconds of one round of a peer on its own copy of the context; rounds count from 0, and -1 is
+the one that is not counted."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """`quick`: it is part of the short run. `same`: the peers' results must be equal."""
+
+    name: str
+    prepare: Prepare
+    measure: Measure
+    quick: bool = False
+    same: bool = False
+
+
+def timed(work: Callable[[], None]) -> float:
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def cold(peer: Peer, context: Path, _: int) -> float:
+    peer.forget()
+    return timed(lambda: peer.build(context))
+
+
+def again(peer: Peer, context: Path, _: int) -> float:
+    return timed(lambda: peer.build(context))
+
+
+def changed(file: str) -> Measure:
+    def measure(peer: Peer, context: Path, number: int) -> float:
+        (context / file).write_text(f"changed {number}\n")
+        return timed(lambda: peer.build(context))
+
+    return measure
+
+
+def exported(output: str, *, after: Callable[[Peer], None] = Peer.forget) -> Measure:
+    """To a file or a registry, everything made anew: `{to}` is a path of the peer's."""
+
+    def measure(peer: Peer, context: Path, _: int) -> float:
+        after(peer)
+        to = peer.folder / "exported"
+        return timed(lambda: peer.build(context, Ask(output=output.format(to=to))))
+
+    return measure
+
+
+def with_cache(to: str, from_: str = "") -> Measure:
+    """With a cache export: of a build that is cached, or, with `from_`, of one that has nothing but
+    that cache."""
+
+    def measure(peer: Peer, context: Path, number: int) -> float:
+        there = peer.folder / "cache"
+        ask = Ask(cache_to=to.format(there=there, peer=peer.name))
+        if not from_:
+            return timed(lambda: peer.build(context, ask))
+        if number < 0:
+            peer.build(context, ask)
+        peer.forget()
+        ask = Ask(cache_from=from_.format(there=there, peer=peer.name))
+        return timed(lambda: peer.build(context, ask))
+
+    return measure
+
+
+def at_once(count: int, *, is_cold: bool) -> Measure:
+    def measure(peer: Peer, context: Path, _: int) -> float:
+        copies = [context.parent / f"{context.name}-{n}" for n in range(count)]
+        for number, copy in enumerate(copies):
+            if not copy.exists():
+                shutil.copytree(context, copy)
+                (copy / "app/part0/file0.txt").write_text(f"of {number}\n")
+        if is_cold:
+            peer.forget()
+        return timed(lambda: peer.build_many(copies))
+
+    return measure
+
+
+def client_start(peer: Peer, _: Path, __: int) -> float:
+    return timed(lambda: run(peer.client.version(), peer.env))
+
+
+def nothing(_: Path) -> None:
+    pass
+
+
+def lines(registry: str, *, quick: bool) -> list[Line]:
+    """All, or those of the short run, whose sizes are a part of the long one's."""
+    part = 8 if quick else 1
+    files = functools.partial(contexts.small_files, count=20_000 // part)
+    large = functools.partial(contexts.large_files, megabytes=512 // part)
+    pulled = f"{registry}/{{}}/large"
+    five = contexts.five_stages
+    found = [
+        Line("five stages, 300 files: cold", five, cold, quick=True, same=True),
+        Line("five stages, 300 files: no-op", five, again, quick=True),
+        Line("five stages, 300 files: one changed", five, changed("app/part0/file0.txt"), True),
+        Line(
+            "cache export max, local: no-op",
+            five,
+            with_cache("type=local,mode=max,dest={there}"),
+            quick=True,
+        ),
+        Line(
+            "from a registry cache",
+            five,
+            with_cache(
+                f"type=registry,mode=max,ref={registry}/{{peer}}/cache",
+                f"type=registry,ref={registry}/{{peer}}/cache",
+            ),
+            quick=True,
+        ),
+        Line(
+            f"{40 // part} RUNs in a row",
+            functools.partial(contexts.runs, count=40 // part),
+            cold,
+            quick=True,
+            same=True,
+        ),
+        Line(
+            f"{60 // part} parallel stages",
+            functools.partial(contexts.parallel_stages, count=60 // part),
+            cold,
+            quick=True,
+        ),
+        Line(f"{20_000 // part:,} files: cold", files, cold, quick=True, same=True),
+        Line(f"{20_000 // part:,} files: no-op", files, again, quick=True),
+        Line(f"{20_000 // part:,} files: one changed", files, changed("src/d0/f0"), quick=True),
+        Line(f"{512 // part} MB: copied", large, cold, quick=True),
+        Line(
+            f"{512 // part} MB: OCI archive, gzip", large, exported("type=oci,dest={to}.tar"), True
+        ),
+        Line(
+            f"{512 // part} MB: OCI, zstd",
+            large,
+            exported("type=oci,dest={to}.tar,compression=zstd"),
+            quick=True,
+        ),
+        Line(f"{512 // part} MB: pushed", large, _pushed(pulled), quick=True),
+        Line(f"{512 // part} MB: pulled and unpacked", nothing, _pulled(pulled, large), quick=True),
+        Line(f"{50 // part} builds at once: cold", five, at_once(50 // part, is_cold=True), True),
+        Line(f"{50 // part} builds at once: no-op", five, at_once(50 // part, is_cold=False), True),
+        Line(
+            f"Dockerfile of {5_000 // part:,} lines: no-op",
+            functools.partial(contexts.long_dockerfile, lines=5_000 // part),
+            again,
+            quick=True,
+        ),
+        Line("the client's start", nothing, client_start, quick=True),
+    ]
+    return [line for line in found if line.quick or not quick]
+
+
+def _pushed(name: str) -> Measure:
+    """A layer that the registry has not seen."""
+
+    def measure(peer: Peer, context: Path, number: int) -> float:
+        (context / "big/new").write_text(f"{peer.name} {number} {time.time_ns()}")
+        output = f"type=image,name={name.format(peer.name)},push=true"
+        return timed(lambda: peer.build(context, Ask(output=output)))
+
+    return measure
+
+
+def _pulled(name: str, prepare: Prepare) -> Measure:
+    def measure(peer: Peer, context: Path, number: int) -> float:
+        image = name.format(peer.name)
+        if number < 0:
+            source = context.parent / f"{context.name}-source"
+            source.mkdir()
+            prepare(source)
+            peer.build(source, Ask(output=f"type=image,name={image},push=true"))
+            contexts.on_image(context, image)
+        peer.forget()
+        return timed(lambda: peer.build(context))
+
+    return measure

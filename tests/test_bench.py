@@ -1,0 +1,45 @@
+"""The bench's report."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+from bench.report import Measured, Report
+
+LINES = [
+    Measured("cold", {"croze": [1.0, 2.0, 9.0], "buildkit": [8.0, 8.0, 8.0]}),
+    Measured("no-op <&>", {"croze": [2.0], "buildkit": [1.0]}),
+]
+FACTS = {"croze": {"memory MB": 100.0}, "buildkit": {"memory MB": 50.0}}
+
+
+def test_the_mean_is_geometric_and_of_medians() -> None:
+    report = Report(LINES, FACTS)
+    assert report.ratios("croze") == [4.0, 0.5]
+    assert report.summary() == "geometric mean 1.4×, behind on 1 lines"
+
+
+def test_markdown_has_a_row_for_each_line() -> None:
+    rows = Report(LINES, FACTS).markdown().splitlines()
+    assert rows[0] == "| work | croze ms | buildkit ms | croze × |"
+    assert rows[2] == "| cold | 2,000 | 8,000 | 4.00 |"
+    assert rows[3] == "| no-op <&> | 2,000 | 1,000 | **0.50** |"
+
+
+def test_json_has_every_round() -> None:
+    value = json.loads(Report(LINES, FACTS).json())
+    assert value["lines"][0]["seconds"]["croze"] == [1.0, 2.0, 9.0]
+    assert value["peers"] == FACTS
+
+
+def test_the_chart_is_well_formed() -> None:
+    root = ElementTree.fromstring(Report(LINES, FACTS).svg())
+    texts = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert texts == ["cold", "4.0× croze", "no-op <&>", "0.5× croze"]
+
+
+def test_without_buildkit_there_is_nothing_to_compare_with() -> None:
+    report = Report([Measured("cold", {"croze": [1.0]})], {})
+    assert report.summary() == "croze: no buildkitd to compare with"
+    assert "| cold | 1,000 | – |" in report.markdown()
