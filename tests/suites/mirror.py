@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.e2e import images
 from tests.e2e.sandbox import execute, registry
@@ -13,7 +17,6 @@ from tests.e2e.sandbox import execute, registry
 NAMES = {
     "busybox": ("library/busybox:latest", "library/busybox:stable-musl"),
     "alpine": ("library/alpine:latest", "library/busybox_amd64:latest"),
-    "foreign": ("cpuguy83/buildkit-foreign:latest",),
     "debian": ("amd64/debian:bullseye-20230109-slim", "tonistiigi/hellofs:latest"),
     "nothing": ("tonistiigi/test:nolayers",),
 }
@@ -21,11 +24,16 @@ _IDS = (
     "root:0 daemon:1 bin:2 sys:3 adm:4 tty:5 disk:6 lp:7 mail:8 kmem:9 wheel:10 www-data:33 "
     "operator:37 staff:50 users:100 nobody:65534"
 )
+FOREIGN = "cpuguy83/buildkit-foreign"
+"""An image whose first layer is to be had elsewhere."""
+_SETTINGS = "validation: {manifests: {urls: {allow: ['.*']}}}\n"
 _FOLDERS = (
     *("bin", "dev", "etc", "home", "lib", "proc", "root", "sys", "tmp", "usr", "var"),
     *("usr/bin", "usr/sbin"),
 )
+_MODES = {"tmp": 0o1777, "root": 0o700}
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TTYSIZE = b"#!/bin/sh\nset -- $(stty size)\necho $2 $1\n"
 _ADDUSER = """#!/bin/sh
 # Debian's static busybox has none.
 id=1000
@@ -45,12 +53,59 @@ def fill(folder: Path) -> None:
     for name in NAMES:
         layers = [] if name == "nothing" else [_layer(alpine=name == "alpine")]
         images.write_layout(layouts / name, layers, {"Env": [_PATH], "Cmd": ["sh"]})
-    with registry(folder) as host:
+    with registry(folder, _SETTINGS) as host:
         for name, references in NAMES.items():
             for reference in references:
                 copy = ["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false"]
                 source = f"oci:{layouts / name}:latest"
                 execute([*copy, source, f"docker://{host}/{reference}"], {"PATH": "/usr/bin:/bin"})
+        _push_foreign(host)
+
+
+def _push_foreign(host: str) -> None:
+    """As no client would: with the bytes of a layer that it says is not for registries."""
+    kind = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+    layers = [_layer(alpine=False), bytes(1024)]
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [_digest(layer) for layer in layers]},
+    }
+    blobs = [json.dumps(config).encode(), *layers]
+    types = ["application/vnd.docker.container.image.v1+json", kind, kind.replace(".foreign", "")]
+    described: list[dict[str, object]] = [
+        {"mediaType": kind, "digest": _digest(data), "size": len(data)}
+        for kind, data in zip(types, blobs, strict=True)
+    ]
+    described[1]["urls"] = ["https://elsewhere.example/layer"]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": described[0],
+        "layers": described[1:],
+    }
+    for data in blobs:
+        started = _send(host, "POST", f"/v2/{FOREIGN}/blobs/uploads/", b"", "")
+        _send(host, "PUT", f"{started}&digest={_digest(data)}", data, "application/octet-stream")
+    data = json.dumps(manifest).encode()
+    _send(host, "PUT", f"/v2/{FOREIGN}/manifests/latest", data, str(manifest["mediaType"]))
+
+
+def _send(host: str, method: str, url: str, body: bytes, kind: str) -> str:
+    """Where the answer leads to."""
+    connection = http.client.HTTPConnection(host)
+    parts = urlsplit(url)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    connection.request(method, path, body, {"Content-Type": kind} if kind else {})
+    answer = connection.getresponse()
+    assert answer.status < 300, (method, url, answer.status, answer.read())
+    answer.read()
+    connection.close()
+    return answer.headers.get("Location", "")
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def _layer(*, alpine: bool) -> bytes:
@@ -72,17 +127,24 @@ def _layer(*, alpine: bool) -> bytes:
             "var",
             "tmp",
         ]:
-            _add(archive, name, kind=tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
+            _add(archive, name, kind=tarfile.DIRTYPE, mode=_MODES.get(name, 0o755))
         _add(archive, "bin/busybox", images.busybox().read_bytes(), mode=0o755)
         for applet in {*listed.stdout.split(), "env"} - {"busybox"}:
             _add(archive, f"bin/{applet}", kind=tarfile.SYMTYPE, target="busybox")
         _add(archive, "usr/bin/env", kind=tarfile.SYMTYPE, target="../../bin/busybox")
         _add(archive, "usr/sbin/adduser", _ADDUSER.encode(), mode=0o755)
+        _add(
+            archive, "usr/bin/ttysize", b"#!/bin/sh\nset -- $(stty size)\necho $2 $1\n", mode=0o755
+        )
         pairs = [pair.split(":") for pair in _IDS.split()]
         users = "".join(f"{n}:x:{i}:{i}:{n}:/{n}:/bin/sh\n" for n, i in pairs)
         _add(archive, "etc/passwd", users.encode())
         _add(archive, "etc/group", "".join(f"{n}:x:{i}:\n" for n, i in pairs).encode())
         if alpine:
+            for name in ("sbin", "etc/ssl", "etc/ssl/certs"):
+                _add(archive, name, kind=tarfile.DIRTYPE, mode=0o755)
+            _add(archive, "sbin/apk", b"#!/bin/sh\nexit 127\n", mode=0o755)
+            _add(archive, "etc/ssl/certs/ca-certificates.crt", b"none\n")
             _add(archive, "etc/alpine-release", b"3.18.4\n")
             _add(archive, "etc/os-release", b'NAME="Alpine Linux"\nID=alpine\n')
     return out.getvalue()

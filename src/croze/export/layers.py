@@ -25,10 +25,8 @@ _TO_DOCKER = {oci: docker for docker, oci in _TO_OCI.items()}
 _INTERNAL = frozenset([media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION])
 
 
-def media_type(kind: str, *, oci: bool, prefer_nondist: bool) -> str:
-    """The type in the wanted family, distributable unless foreign layers are to stay so."""
-    if not prefer_nondist:
-        kind = kind.replace(".nondistributable", "").replace(".foreign", "")
+def media_type(kind: str, *, oci: bool) -> str:
+    """The type in the wanted family."""
     return (_TO_OCI if oci else _TO_DOCKER).get(kind, kind)
 
 
@@ -47,13 +45,14 @@ def exported(
     layers: Sequence[Descriptor], *, oci: bool, prefer_nondist: bool
 ) -> tuple[Descriptor, ...]:
     """The descriptors for the manifest."""
+    plain = (layer.as_layer(prefer_nondist=prefer_nondist) for layer in layers)
     return tuple(
         msgspec.structs.replace(
             layer,
-            media_type=media_type(layer.media_type, oci=oci, prefer_nondist=prefer_nondist),
+            media_type=media_type(layer.media_type, oci=oci),
             annotations=exported_annotations(layer.annotations, oci=oci),
         )
-        for layer in layers
+        for layer in plain
     )
 
 

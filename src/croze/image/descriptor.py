@@ -42,6 +42,16 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     platform: Platform | None = None
     artifact_type: str | None = None
 
+    def as_layer(self, *, prefer_nondist: bool = False) -> Descriptor:
+        """As it is published. Only with `prefer_nondist` may a layer be had elsewhere, at its
+        `urls`, and then its type says that it is not to be uploaded."""
+        kept = self.urls if prefer_nondist else ()
+        kind = self.media_type.replace(".nondistributable.", ".").replace(".foreign.", ".")
+        if kept:
+            kind = kind.replace("image.layer.v1", "image.layer.nondistributable.v1")
+            kind = kind.replace("rootfs.diff", "rootfs.foreign.diff")
+        return msgspec.structs.replace(self, media_type=kind, urls=kept)
+
     def __post_init__(self) -> None:
         """Whoever says it (a registry, a cache, a client's layout): the digest becomes part of URLs
         and paths. Raises `InvalidRequest`."""

@@ -93,7 +93,8 @@ class Gatherer:
         layers = await ref.layers(self._compression, sessions=self._sessions)
         for layer in layers:
             self._layers.setdefault(
-                layer.descriptor.digest, GatheredLayer(layer.descriptor, layer.diff_id, ref)
+                layer.descriptor.digest,
+                GatheredLayer(layer.descriptor.as_layer(), layer.diff_id, ref),
             )
         return tuple(layer.descriptor.digest for layer in layers)
 
