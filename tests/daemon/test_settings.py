@@ -188,6 +188,8 @@ def test_names_in_any_case_and_unknown_ones() -> None:
 
 
 REFUSED: Sequence[tuple[str, str]] = (
+    ("[cache.gha.sign]\ncommand = ['cosign']", "cache.gha.sign.command"),
+    ("[cache.gha.verify]\nrequired = true", "cache.gha.verify.required"),
     ('[grpc]\nsecurityDescriptor = "x"', "grpc.securityDescriptor"),
     ("[worker.containerd]\nenabled = true", "worker.containerd.enabled"),
     ('[worker.oci]\nuserRemapUnsupported = "x"', "worker.oci.userRemapUnsupported"),
@@ -209,6 +211,7 @@ def test_keys_that_are_refused(toml: str, key: str) -> None:
 
 
 def test_a_refused_key_may_be_turned_off() -> None:
+    assert told(toml="[cache.gha.sign]\n[cache.gha.verify]\nrequired = false").warnings == ()
     assert told(toml="[worker.containerd]\nenabled = false").warnings == ()
     told("--containerd-worker=false", toml="[worker.containerd]\nenabled = true")
 

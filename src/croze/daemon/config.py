@@ -116,6 +116,28 @@ class Frontend(msgspec.Struct, frozen=True, rename="camel"):
     max_cpu_time: Duration = Duration(CPU_S)
 
 
+class GhaSign(msgspec.Struct, frozen=True):
+    command: list[str] = []
+
+
+class GhaVerify(msgspec.Struct, frozen=True):
+    """`policy`: fields of a certificate, and how many witnesses there must be."""
+
+    required: bool = False
+    policy: dict[str, Any] = {}
+
+
+class GhaCache(msgspec.Struct, frozen=True):
+    """`[cache.gha]`: signed indexes, see `croze.daemon.keys`."""
+
+    sign: GhaSign = GhaSign()
+    verify: GhaVerify = GhaVerify()
+
+
+class Caches(msgspec.Struct, frozen=True):
+    gha: GhaCache = GhaCache()
+
+
 class System(msgspec.Struct, frozen=True, rename="camel"):
     """`[system]`. A negative `platforms_cache_max_age` never looks again."""
 
@@ -177,6 +199,7 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
     frontend: dict[str, Frontend] = {}
     system: System = System()
     why: Why = Why()
+    cache: Caches = Caches()
     cache_mounts: CacheMounts = CacheMounts()
     warnings: tuple[str, ...] = ()
 

@@ -49,7 +49,7 @@ async def http() -> AsyncIterator[HttpClient]:
 def opened(http: HttpClient, found: GhaOptions) -> GhaCache:
     limit = RateLimit(first_s=0.01)
     blobs = Retry(attempts=4, first_s=0.01)
-    return gha.open_gha(found, http, limit, None, Patience(0.05, 0.01), blobs)
+    return gha.open_gha(found, http, limit, Patience(0.05, 0.01), blobs)
 
 
 class _Suite(ObjectCacheSuite):
@@ -122,7 +122,7 @@ async def test_indexes_are_numbered(github: GitHub) -> None:
 
 async def test_an_index_whose_writer_crashed_is_passed_over(github: GitHub) -> None:
     cache = github.cache()
-    await cache.api.reserve(f"{cache.options.index_key('refs/heads/x', signed=False)}#1")
+    await cache.api.reserve(f"{cache.options.index_key('refs/heads/x')}#1")
     await cache.write_configs(b"after")
     assert github.service.keys()[-1].endswith("#2")
     assert list(await cache.read_configs()) == [b"after"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ from croze.remotecache.objects.actions_api import BLOBS, ActionsApi, Entry, Plac
 from croze.remotecache.objects.contract import GIVEN, Bring, Take
 from croze.remotecache.objects.gha_options import GhaOptions, blob_key
 from croze.remotecache.objects.rate_limit import RateLimit
-from croze.remotecache.objects.signing import Signing
 from croze.remotecache.objects.transfer import Retry
 from croze.status import Progress, step
 from croze.store.groups import first_error
@@ -43,7 +41,6 @@ class GhaCache:
 
     options: GhaOptions
     api: ActionsApi
-    signing: Signing = field(default_factory=Signing)
     patience: Patience = field(default_factory=Patience)
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS))
 
@@ -79,11 +76,9 @@ class GhaCache:
                     raise err.wrap("error writing layer blob") from None
 
     async def write_configs(self, data: bytes) -> None:
-        """See `ObjectCache`. With a signature, if that is configured."""
-        await self._write_index(self._index_key(self.options.token.written_scope), data)
-        if self.signing.signs:
-            bundle = await self.signing.sign(data)
-            await self.api.save(_signature_key(data), bundle, len(bundle))
+        """See `ObjectCache`."""
+        key = self.options.index_key(self.options.token.written_scope)
+        await self.api.write(await self._reserved(key), data, len(data))
 
     async def read_configs(self) -> Sequence[bytes]:
         """See `ObjectCache`. Those of all scopes that may be read."""
@@ -134,23 +129,9 @@ class GhaCache:
 
     # -- the index ---------------------------------------------------------------------------
 
-    def _index_key(self, scope: str) -> str:
-        return self.options.index_key(scope, signed=self.signing.apart)
-
     async def _read_index(self, scope: str) -> bytes | None:
-        entry = await self.api.find(self._index_key(scope))
-        if entry is None:
-            return None
-        data = await self.api.read(entry)
-        if self.signing.required:
-            signature = await self.api.find(_signature_key(data))
-            if signature is None:
-                raise NotFound("missing signature for github actions cache")
-            await self.signing.verify(data, await self.api.read(signature))
-        return data
-
-    async def _write_index(self, key: str, data: bytes) -> None:
-        await self.api.write(await self._reserved(key), data, len(data))
+        entry = await self.api.find(self.options.index_key(scope))
+        return None if entry is None else await self.api.read(entry)
 
     async def _reserved(self, key: str) -> Place:
         """The number after the newest. One that is taken is being written: when it is there, there
@@ -182,18 +163,13 @@ class GhaCache:
         return int(text)
 
 
-def _signature_key(data: bytes) -> str:
-    return f"{blob_key(f'sha256:{hashlib.sha256(data).hexdigest()}')}-sig"
-
-
 def open_gha(
     options: GhaOptions,
     http: HttpClient,
     limit: RateLimit,
-    signing: Signing | None = None,
     patience: Patience | None = None,
     blobs: Retry = BLOBS,
 ) -> GhaCache:
     """`limit`: shared by all such caches."""
     api = open_api(options, http, limit, blobs)
-    return GhaCache(options, api, signing or Signing(), patience or Patience())
+    return GhaCache(options, api, patience or Patience())

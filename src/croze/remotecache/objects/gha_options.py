@@ -36,10 +36,10 @@ class GhaOptions:
     rest_token: str = field(default="", repr=False)
     rest_url: str = _REST_URL
 
-    def index_key(self, scope: str, *, signed: bool) -> str:
+    def index_key(self, scope: str) -> str:
         """Of the cache config that is written with this of the token's scopes."""
         short = hashlib.sha256(scope.encode()).hexdigest()[:8]
-        return f"index-{self.scope}-{_FORMAT}-{short}{'-sig' if signed else ''}"
+        return f"index-{self.scope}-{_FORMAT}-{short}"
 
 
 def blob_key(digest: str) -> str:

@@ -21,7 +21,6 @@ from croze.remotecache.objects.gha_options import GhaOptions
 from croze.remotecache.objects.rate_limit import RateLimit
 from croze.remotecache.objects.s3 import open_s3
 from croze.remotecache.objects.s3_options import S3Options
-from croze.remotecache.objects.signing import Signing
 from croze.sources.content import Locks, Transfer
 from croze.status import Progress
 from croze.store.contract import BlobFetcher, BlobStore
@@ -51,9 +50,8 @@ def parse(kind: str, attrs: Mapping[str, str]) -> Options:
 class ObjectCaches:
     """One for the daemon. Close it at the end."""
 
-    def __init__(self, signing: Signing | None = None) -> None:
+    def __init__(self) -> None:
         self.locks = Locks()
-        self._signing = signing or Signing()
         self._aws = Chain()
         self._azure = DefaultIdentity()
         self._limit = RateLimit()
@@ -73,7 +71,7 @@ class ObjectCaches:
             case S3Options():
                 cache: ObjectCache = open_s3(options, self._aws, self._http)
             case GhaOptions():
-                cache = open_gha(options, self._http, self._limit, self._signing)
+                cache = open_gha(options, self._http, self._limit)
             case AzblobOptions():
                 container = open_azblob(options, self._azure, self._http)
                 try:
