@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,3 +245,27 @@ def test_a_cache_that_can_not_be_written(
     assert "error writing layer blob: operation error S3: PutObject" in failed.stderr
     assert "api error NoSuchBucket" in failed.stderr
     desk.croze("build", *flags, "--cache-to", f"{flag},ignore-error=true", app)
+
+
+def test_a_cache_that_lies(desk: Sandbox, busybox: Path, app: Path) -> None:
+    """Layers that are not what the cache says of them fail the build, and leave nothing."""
+    flags = [*base(busybox), "--progress=plain"]
+    with actions_cache() as service:
+        flag = f"type=gha,url_v2={service.url},token={service.token(('x', READ | WRITE))}"
+        desk.croze("build", *flags, *NOTHING, "--cache-to", f"{flag},mode=max", app)
+        desk.croze(*COLD)
+        for entry in service.entries:
+            if "blob" in entry.key and entry.data:
+                entry.data = bytes([entry.data[0] ^ 1]) + entry.data[1:]
+        out = ("-o", f"type=local,dest={desk.path}/lied")
+        failed = desk.croze("build", *flags, "--cache-from", flag, *out, app, check=False)
+        assert re.search(r"unexpected digest sha256:\S+ of blob, expected sha256:", failed.stderr)
+        again = desk.croze("build", *flags, *out, app)
+        assert ran(again.stderr), "what could not be had is made"
+        desk.croze(*COLD)
+        for entry in service.entries:
+            if "index" in entry.key:
+                entry.data = b'{"layers":[{"blob":"../../x","parent":-1,"annotations":{}}]}'
+        done = desk.croze("build", *flags, "--cache-from", flag, *NOTHING, app)
+        assert "cache layer with missing diffid" in done.stderr
+        assert ran(done.stderr) == set(STEPS)

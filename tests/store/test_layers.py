@@ -176,8 +176,10 @@ async def test_a_missing_blob_is_an_error_that_can_be_retried(
     assert ref is not None
     with pytest.raises(NotFound):
         await ref.unlazy()
+    assert not store.refs.exists(ref.id), "a build had better make it again"
     sources.blobs[layer.blob.descriptor.digest] = content
     await ref.unlazy()
+    assert store.refs.exists(ref.id)
     await ref.release()
 
 

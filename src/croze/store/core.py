@@ -119,7 +119,7 @@ class Core:
         if self.blobs.has(blob.descriptor.digest) or record.data.origin is None:
             return False
         try:
-            return self.fetcher(record).spent
+            return record.unfetched or self.fetcher(record).spent
         except NotFound:
             return True
 

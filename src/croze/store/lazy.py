@@ -40,7 +40,7 @@ def _find(core: Core, identity: str, layer: LazyLayer) -> Record | None:
     for record in core.table.by_blob_chain(identity):
         if not record.data.mutable:
             # The newest fetcher has credentials that live; old ones may have lost their session.
-            record.fetcher = layer.fetcher
+            record.fetcher, record.unfetched = layer.fetcher, False
             if record.data.origin is None and record.data.snapshot is None:
                 core.table.change(record, origin=dict(layer.fetcher.origin))
             return record

@@ -80,6 +80,8 @@ class Record:
     """Of the handles those that make up a use, which ends with the last of them."""
     children: int = 0
     fetcher: BlobFetcher | None = None
+    unfetched: bool = False
+    """The fetcher had nothing, or the wrong thing."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     mount_path: str = ""
     mounts: Sequence[Mount] = ()

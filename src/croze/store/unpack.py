@@ -78,7 +78,11 @@ async def fetch_blob(core: Core, record: Record, blob: Blob, sessions: Sequence[
         return
     async with core.fetching.setdefault(digest, asyncio.Lock()):
         if not core.blobs.has(digest):
-            await core.fetcher(record).fetch(blob.descriptor, core.blobs, sessions)
+            try:
+                await core.fetcher(record).fetch(blob.descriptor, core.blobs, sessions)
+            except (NotFound, Corrupted):
+                record.unfetched = True
+                raise
 
 
 async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from croze.aio.threads import in_thread
 from croze.clouds.aws import Chain
 from croze.clouds.azure import DefaultIdentity
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
 from croze.remotecache.objects import azblob_options, gha_options, s3_options
@@ -107,20 +107,22 @@ class ObjectCaches:
         raise NotFound(f"nobody has opened the {origin.get('kind')} cache since")
 
 
-@dataclass(frozen=True)
+@dataclass
 class ObjectFetcher:
-    """Layers from a cache that was opened."""
+    """Layers from a cache that was opened. `broken`: one of them was not there, or not what it was
+    said to be; then the others are better made again, too."""
 
     caches: ObjectCaches
     origin: Mapping[str, str]
     cache: ObjectCache | None = None
     progress: Progress | None = None
+    broken: bool = False
 
     @property
     def spent(self) -> bool:
         """See `BlobFetcher`."""
         cache = self.caches.latest(self.origin) or self.cache
-        return cache is not None and cache.spent
+        return self.broken or (cache is not None and cache.spent)
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
@@ -128,7 +130,11 @@ class ObjectFetcher:
         """See `BlobFetcher`."""
         async with self.caches.locks.hold(descriptor.digest):
             if not blobs.has(descriptor.digest):
-                await self._fetch(descriptor, blobs)
+                try:
+                    await self._fetch(descriptor, blobs)
+                except (NotFound, Corrupted):
+                    self.broken = True
+                    raise
 
     async def _fetch(self, descriptor: Descriptor, blobs: BlobStore) -> None:
         cache = self.caches.latest(self.origin) or self.cache
