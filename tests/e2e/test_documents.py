@@ -102,6 +102,13 @@ def prepare_why(folder: Path) -> str:
     return "croze build -q . >/dev/null; echo changed >>src/a.c; echo new >src/new.c"
 
 
+def prepare_cache_mounts(folder: Path) -> str:
+    """A step with a cache mount."""
+    run = "RUN --mount=type=cache,id=npm,target=/root/.npm touch /root/.npm/package\n"
+    (folder / "Dockerfile").write_text(f"FROM docker.io/library/alpine:3.20\n{run}")
+    return ""
+
+
 def prepare_client(folder: Path) -> str:
     """An image in a registry."""
     prepare_app(folder)
@@ -109,6 +116,7 @@ def prepare_client(folder: Path) -> str:
 
 
 PREPARE = {
+    "cache-mounts.md": prepare_cache_mounts,
     "client.md": prepare_client,
     "attestations.md": prepare_stock_client,
     "README.md": prepare_readme,

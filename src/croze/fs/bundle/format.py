@@ -84,8 +84,11 @@ _decoder = msgspec.msgpack.Decoder(Index)
 
 
 def encode(index: Index) -> bytes:
-    """The blob."""
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(msgspec.msgpack.encode(index))
+    """The blob. Raises `ResourceExhausted` for one that nobody would read."""
+    plain = msgspec.msgpack.encode(index)
+    if len(plain) > INDEX_LIMIT_BYTES:
+        raise ResourceExhausted(f"{len(index.nodes)} files and directories are too many")
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(plain)
 
 
 def decode(data: bytes, limit_bytes: int) -> Index:

@@ -128,7 +128,11 @@ class _Sending:
     async def _send_ours(self, candidate: Candidate, here: CacheMountInfo) -> ListedMount | None:
         async with AsyncExitStack() as stack:
             spool = await stack.enter_async_context(self.export.services.spool())
-            bundle = await self._write(here, spool)
+            try:
+                bundle = await self._write(here, spool)
+            except (CrozeError, OSError) as err:
+                self.progress.warn(f"failed to read cache mount {shown(here.id)}: {err}")
+                return None
             if bundle is None:
                 return None
             if isinstance(bundle, TooLarge):
@@ -160,16 +164,20 @@ class _Sending:
                 return None
             memory = str(held.ref.side_file(MEMORY))
             known = await services.pool.run(known_packs, memory)
-            there = await all_of(
-                self.target.has_blob(Descriptor(PACK, digest, size)) for digest, size in known
-            )
-            present = [d for (d, _), has in zip(known, there, strict=True) if has]
+            present = await self._present(known)
             bundle = await services.pool.run(
                 write_bundle, str(held.path), memory, present, str(spool), self.left_bytes
             )
             if isinstance(bundle, Bundle):
                 note_merged(held.ref, bundle.index.digest)
             return bundle
+
+    async def _present(self, known: Sequence[tuple[str, int]]) -> list[str]:
+        """Which of the packs the target has."""
+        there = await all_of(
+            self.target.has_blob(Descriptor(PACK, digest, size)) for digest, size in known
+        )
+        return [digest for (digest, _), has in zip(known, there, strict=True) if has]
 
     async def _send_on(self, offer: Offer) -> ListedMount | None:
         """What an imported cache has, without looking into it; only what the target lacks."""
