@@ -199,6 +199,7 @@ def test_what_fails_before_the_build_is_told_at_once(builds: Builds) -> None:
         (("--detach", context / "nowhere"), "path"),
         (("--detach", "--call=outline", context), "--detach and --call=outline can't be used"),
         (("--detach", "--quiet", context), "--detach and --quiet can't be used together"),
+        (("--detach", "--progress=tty", context), "--detach and --progress=tty can't be used"),
         (("--detach", "-o", "-", context), "a detached build can't write to standard output"),
         (("--detach", "--secret", "id=x,src=/nowhere", context), "/nowhere"),
     ]

@@ -103,6 +103,9 @@ def check(read: argparse.Namespace) -> None:
         raise UsageError(f"--detach and --call={read.call} can't be used together", "croze build")
     if read.quiet:
         raise UsageError("--detach and --quiet can't be used together", "croze build")
+    if read.progress not in ("", "auto"):
+        message = f"--detach and --progress={read.progress} can't be used together"
+        raise UsageError(message, "croze build")
 
 
 if __name__ == "__main__":
