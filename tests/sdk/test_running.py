@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import pytest
 
@@ -13,6 +14,7 @@ from croze.progress.quiet import QuietDisplay
 from croze.sdk import running
 from croze.sdk.results import Result
 from croze.sdk.running import Build
+from croze.sdk.streams import standard_error
 from tests.progress.statuses import log, vertex, warning
 
 RESULT = Result("ref", "sha256:1", "sha256:2", ("app:<1>",), {}, ())
@@ -163,3 +165,17 @@ async def test_a_notebook_shows_steps_and_result_and_nothing_of_theirs_is_html()
         assert "app:&lt;1&gt;" in shown
         assert "sha256:1" in shown
         assert "<make>" not in shown
+
+
+def test_progress_is_text_where_standard_error_takes_no_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a notebook."""
+    shown = io.StringIO()
+    monkeypatch.setattr("sys.stderr", shown)
+    out = standard_error()
+    for part in (b"caf\xc3", b"\xa9 \xff"):
+        out.write(part)
+        out.flush()
+    assert shown.getvalue() == "café \N{REPLACEMENT CHARACTER}"
+    assert not out.isatty()

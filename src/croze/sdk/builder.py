@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Unpack
@@ -29,6 +28,7 @@ from croze.sdk.results import (
     result_of,
 )
 from croze.sdk.running import Build
+from croze.sdk.streams import standard_error
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
@@ -70,7 +70,7 @@ class Builder:
         of `BuildArguments`. Raises `InvalidRequest` for options that make no sense.
         """
         wanted = build_options(context, options)
-        display = make_display(progress, sys.stderr.buffer)
+        display = make_display(progress, standard_error())
 
         async def work(told: Display) -> Result:
             found = await self._run(wanted, told)
