@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dockerfile": {"llb", "image", "api", "fs"},
     "client": {"builders", "session", "llb", "api", "progress", "image", "fs", "clouds", "policy"},
     "policy": {"rego", "signatures", "session", "llb", "api", "image"},
-    "builders": {"image", "files"},
+    "builders": {"image", "llb", "files"},
     "drivers": {"client", "builders", "progress", "session", "files", "fs", "image", "api"},
     "imagetools": {"client", "registry", "session", "image", "fs"},
     "bake": {"image", "llb", "policy"},

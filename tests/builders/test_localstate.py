@@ -37,6 +37,8 @@ from croze.builders.localstate import (
         ({"context": "https://h/r.git"}, None, "https://h/r.git"),
         ({"vcs:localdir:context": "sub"}, None, "sub"),
         ({"vcs:source": "https://h/r.git"}, None, "https://h/r.git"),
+        ({"input:context": "https://h/r.git?ref=x&subdir=y"}, None, "https://h/r.git#x"),
+        ({"input:context": "https://h/r.git?ref="}, None, "https://h/r.git?ref="),
     ],
 )
 def test_names(attrs: dict[str, str], state: LocalState | None, name: str) -> None:

@@ -333,3 +333,17 @@ def test_options_need_no_grpc() -> None:
 def test_bad_tags(context: Path) -> None:
     with pytest.raises(InvalidRequest, match='invalid tag "UPPER:x:y"'):
         make_plan(BuildOptions(str(context), tags=["UPPER:x:y"], load=True))
+
+
+def test_a_git_query_may_be_sent_as_what_it_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://h.test/r.git?ref=main&subdir=s"
+    options = BuildOptions(url, build_contexts={"more": url})
+    plain = make_plan(options)
+    assert "gitquerystring" in plain.frontend_attrs["frontend.caps"]
+    monkeypatch.setenv("BUILDX_SEND_GIT_QUERY_AS_INPUT", "true")
+    sent = make_plan(options)
+    assert "context" not in sent.frontend_attrs
+    assert sent.frontend_attrs["input:context"] == url
+    assert sent.frontend_attrs["context:more"] == "input:git_state_context:more"
+    assert sorted(sent.frontend_inputs) == ["context", "git_state_context:more"]
+    assert "gitquerystring" not in sent.frontend_attrs.get("frontend.caps", "")

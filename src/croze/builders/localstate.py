@@ -18,6 +18,7 @@ from croze.builders.files import BuilderFiles
 from croze.errors import InvalidRequest
 from croze.files.settings import read_settings
 from croze.image import gojson
+from croze.llb.gitref import parse_git_ref
 
 GROUPS = "__group__"
 
@@ -87,7 +88,18 @@ def build_name(attrs: Mapping[str, str], state: LocalState | None) -> str:
     target = attrs.get("target", "")
     if target:
         return f"{name} ({target})" if name else target
-    return name or attrs.get("vcs:source", "") or attrs.get("input:context", "")
+    return name or _repository(attrs.get("vcs:source", "") or attrs.get("input:context", ""))
+
+
+def _repository(address: str) -> str:
+    """With what is built of it behind a hash, though it was asked for by a query."""
+    try:
+        found = parse_git_ref(address)
+    except InvalidRequest:
+        found = None
+    if found is None:
+        return address
+    return found.remote + (f"#{found.ref}" if found.ref else "")
 
 
 def _inner_dir(attrs: Mapping[str, str], what: str) -> str:

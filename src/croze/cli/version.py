@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 def run(argv: Sequence[str], common: Common) -> int:
     """Print this client's version."""
     Flags("croze version", "Show version information", "[OPTIONS]").read(argv, common)
-    print(f"croze {VERSION}")
+    print(f"croze v{VERSION}")
     return 0

@@ -16,9 +16,11 @@ from typing import BinaryIO
 from croze.client.plan import LocalDir, SolvePlan
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.redact import redact
+from croze.gotypes.booleans import parse_bool
 from croze.policy.options import PolicyPlace, WantedFile
 
 HEADER_BYTES = 1024
+_QUERY_AS_INPUT = "BUILDX_SEND_GIT_QUERY_AS_INPUT"
 
 _COMPRESSED = (b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\0")
 
@@ -157,7 +159,7 @@ class _Loader:
     def _from_remote(self, context: str) -> None:
         self._dockerfile_beside_remote()
         self.plan.frontend_attrs["context"] = context
-        self._note_query(context, "")
+        self._note_query(context, "context")
 
     def _dockerfile_beside_remote(self) -> None:
         """A Dockerfile of this machine for a context elsewhere."""
@@ -169,10 +171,34 @@ class _Loader:
             self.dockerfile_name = os.path.basename(dockerfile)
             self.plan.frontend_attrs["dockerfilekey"] = "dockerfile"
 
-    def _note_query(self, url: str, suffix: str) -> None:
-        """A git URL with a query needs a frontend that knows of them."""
-        if "?" in url and is_git(url):
+    def _note_query(self, url: str, name: str) -> None:
+        """A git URL with a query needs a frontend that knows of them; or what it means is sent, for
+        any frontend."""
+        if "?" not in url or not is_git(url):
+            return
+        if parse_bool(os.environ.get(_QUERY_AS_INPUT, "")):
+            self._send_git(url, name)
+        else:
+            suffix = "" if name == "context" else "+forward"
             self.caps.add(f"moby.buildkit.frontend.gitquerystring{suffix}")
+
+    def _send_git(self, url: str, name: str) -> None:
+        from croze.llb.gitref import git_state, parse_git_ref
+
+        ref = parse_git_ref(url)
+        assert ref is not None
+        attrs = self.plan.frontend_attrs
+        title = f"[internal] load git source {url}"
+        if name == "context":
+            keep = parse_bool(attrs.get("build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR", ""))
+            state = git_state(ref, keep_git_dir=bool(keep), options={"name": title})
+            self.plan.frontend_inputs[name] = state.marshal().SerializeToString()
+            del attrs[name]
+        else:
+            state = git_state(ref, options={"name": title})
+            self.plan.frontend_inputs[f"git_state_{name}"] = state.marshal().SerializeToString()
+            attrs[name] = f"input:git_state_{name}"
+        attrs[f"input:{name}"] = url
 
     def _temporary(self, prefix: str) -> Path:
         import tempfile
@@ -235,7 +261,7 @@ class _Loader:
                 attrs[f"input:git_state_{name}"] = value
         elif value.startswith(("docker-image://", "target:")) or is_remote(value):
             attrs[f"context:{name}"] = value
-            self._note_query(value, "+forward")
+            self._note_query(value, f"context:{name}")
         elif value.startswith("oci-layout://"):
             attrs[f"context:{name}"] = self._layout(value)
         else:
