@@ -168,6 +168,15 @@ async def test_what_is_asked_is_answered_and_noted(web: str, authority: Authorit
     assert f"\n- POST {web}/p -> 200\n" in capture.log()
 
 
+async def test_a_body_that_waits_to_be_asked_for(web: str, authority: Authority) -> None:
+    async with proxy(authority) as (reader, writer, _):
+        writer.write(get(f"{web}/p", "POST", "Content-Length: 3", "Expect: 100-continue"))
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        _, headers, body = await said(reader, writer, b"abc")
+        assert body == b"got abc"
+        assert "expect" not in headers["x-seen"].split(",")
+
+
 async def test_tls_is_answered_by_our_own_authority(web: str, authority: Authority) -> None:
     asked: list[tuple[str, str]] = []
 

@@ -36,7 +36,7 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TTYSIZE = b"#!/bin/sh\nset -- $(stty size)\necho $2 $1\n"
 _ADDUSER = """#!/bin/sh
 # Debian's static busybox has none.
-id=1000
+id=$((1000 + $(grep -c ':x:1[0-9][0-9][0-9]:' /etc/passwd)))
 while [ $# -gt 1 ]; do
   case "$1" in -u) id=$2; shift ;; -h | -g | -s | -G | -k) shift ;; esac
   shift

@@ -33,7 +33,7 @@ class Head:
 
     def passed_on(self) -> dict[str, str]:
         """What is for the server, and not for us."""
-        dropped = _HOP_BY_HOP | {"host", "accept-encoding"}
+        dropped = _HOP_BY_HOP | {"host", "accept-encoding", "expect"}
         named = {key: self.header(key) for key, _ in self.headers if key not in dropped}
         cookies = [value for key, value in self.headers if key == "cookie"]
         return named | ({"cookie": "; ".join(cookies)} if cookies else {})

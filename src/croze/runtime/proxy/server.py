@@ -119,6 +119,8 @@ class _Server:
     async def _answer(self, peer: _Peer, head: Head) -> bool:
         """Whether the connection goes on."""
         url, body = peer.url(head), body_of(head, peer.reader)
+        if head.header("expect").lower() == "100-continue":
+            peer.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             for rules in self._rules:
                 url = await rules(head.method, url)
