@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import re
 import socket
@@ -13,9 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.docker_engine import DOCKER, Engine, ask, running_engine, small_context, tar_of
+from tests.e2e.docker_engine import (
+    BUSYBOX,
+    DOCKER,
+    Engine,
+    ask,
+    running_engine,
+    small_context,
+    tar_of,
+)
 from tests.e2e.dockerd import own_dockerd
-from tests.e2e.sandbox import BUILDX, execute, select_pause
+from tests.e2e.images import busybox_layer
+from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port, select_pause
+from tests.e2e.test_daemon import certificates
 
 
 @pytest.fixture(scope="module")
@@ -290,12 +301,68 @@ def _upgraded(at: Path, path: str, header: str) -> socket.socket:
     return client
 
 
-def test_tcp_is_refused(engine: Engine) -> None:
+def test_tcp_is_refused_without_certificates(engine: Engine) -> None:
     words = ["--docker-api", "tcp://127.0.0.1:0", "--root", str(engine.sandbox.path / "other")]
     python = str(engine.sandbox.python[0])
-    refused = execute([python, "-m", "croze.daemon", *words], engine.env, check=False)
-    assert refused.code == 1
-    assert "--docker-api tcp://127.0.0.1:0 is not supported: whoever reaches it" in refused.stderr
+    for more in ([], ["--tlscert=x", "--tlskey=y"]):
+        command = [python, "-m", "croze.daemon", *words, *more]
+        refused = execute(command, engine.env, check=False)
+        assert refused.code == 1
+        assert "--docker-api tcp://127.0.0.1:0 is not supported without --tls" in refused.stderr
+
+
+def test_tcp_with_mutual_tls(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    port = free_port()
+    tls = [f"--{flag}={tmp_path}/{file}" for flag, file in TLS.items()]
+    sandbox = Sandbox(tmp_path)
+    sandbox.start(f"--docker-api=tcp://127.0.0.1:{port}", *tls)
+    try:
+        at = ["docker", "-H", f"tcp://127.0.0.1:{port}"]
+        ours = [f"--tlscacert={tmp_path}/ca.pem"]
+        known = [f"--tlscert={tmp_path}/client.pem", f"--tlskey={tmp_path}/client.key"]
+        for mode in (["--tlsverify", *ours], ["--tls"], []):
+            assert execute([*at, *mode, "images"], sandbox.env, check=False).code == 1
+        trusted = [*at, "--tlsverify", *ours, *known]
+        assert "Croze" in execute([*trusted, "version"], sandbox.env).stdout
+        tar = tar_of({"Dockerfile": BUSYBOX, "layer.tar": busybox_layer()})
+        build = [*trusted, "build", "-t", "busybox", "-"]
+        env = {**sandbox.env, "DOCKER_BUILDKIT": "0"}
+        assert "Successfully tagged" in execute(build, env, stdin=tar).stdout
+        execute([*trusted, "run", "-d", "--name", "one", "busybox", "echo", "hi"], sandbox.env)
+        assert execute([*trusted, "logs", "-f", "one"], sandbox.env).stdout == "hi\n"
+        run = [*trusted, "run", "--rm", "busybox", "echo", "hi"]
+        refused = execute(run, sandbox.env, check=False)
+        assert "unable to upgrade to tcp, received 501" in refused.stderr
+        plugins = tmp_path / ".docker/cli-plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "docker-buildx").symlink_to(BUILDX["trixie"])
+        where = sandbox.context("tls", {"Dockerfile": "FROM busybox\nLABEL by=buildx\n"})
+        execute([*trusted, "build", "-t", "by-buildx", where], sandbox.env)
+    finally:
+        assert sandbox.stop() == 0
+    assert sandbox.wait_no_leftovers() == []
+
+
+TLS = {"tlscert": "server.pem", "tlskey": "server.key", "tlscacert": "ca.pem"}
+
+
+def test_the_users_own_daemon_serves_it_for_a_named_group(tmp_path: Path) -> None:
+    """The daemon that `croze` starts has the socket beside its own."""
+    sandbox = Sandbox(tmp_path)
+    try:
+        sandbox.croze("inspect", "--bootstrap")
+        path = sandbox.runtime / "docker.sock"
+        assert ask(path, "GET", "/_ping")[1] == b"OK"
+    finally:
+        sandbox.croze("stop")
+    sandbox.start(f"--docker-api=unix://{path}", "--docker-api-group=daemon")
+    try:
+        assert path.stat().st_gid == grp.getgrnam("daemon").gr_gid
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert ask(path, "GET", "/_ping")[1] == b"OK"
+    finally:
+        assert sandbox.stop() == 0
 
 
 @pytest.fixture(scope="module")

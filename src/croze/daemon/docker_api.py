@@ -1,45 +1,105 @@
-"""Docker's own API on a socket of its own (`croze.engineapi`), if one is asked for."""
+"""Docker's own API on a socket of its own (`croze.engineapi`), if one is asked for.
+
+The socket is there from the start; what serves it is loaded with the first client.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from croze.daemon.engine import Engine
 from croze.daemon.inner import InnerPort
 from croze.daemon.listen import own_socket
 from croze.daemon.run_image import open_image
+from croze.daemon.sockets import bind_tcp, tls_context
 from croze.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from croze.engineapi.contract import Services
 
 
 @asynccontextmanager
 async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
     """Serve inside. Enter before the gRPC server starts. Raises `InvalidRequest` if the address
     can't be had."""
-    settings = engine.settings
-    if not settings.docker_api:
+    if not engine.settings.docker_api:
         yield
         return
+    inner.open()
+    with _bound(engine) as (sock, context):
+        failed: BaseException | None = None
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(_serve(engine, inner, sock, context))
+            try:
+                yield
+            except BaseException as error:  # raised below: not to come out as a group
+                failed = error
+            task.cancel()
+        if failed is not None:
+            raise failed
+
+
+@contextmanager
+def _bound(engine: Engine) -> Iterator[tuple[socket.socket, ssl.SSLContext | None]]:
+    """A socket to serve on."""
+    settings = engine.settings
+    grpc = msgspec.structs.replace(settings.config.grpc, gid=settings.docker_api_gid)
+    if settings.docker_api.startswith("tcp://"):
+        context = tls_context(grpc.tls, "http/1.1")
+        with bind_tcp(settings.docker_api.removeprefix("tcp://")) as sock:
+            yield sock, context
+        return
+    path = Path(settings.docker_api.removeprefix("unix://"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+
+        def bind() -> None:
+            try:
+                sock.bind(str(path))
+                sock.listen()
+            except OSError as error:
+                raise InvalidRequest(f"cannot listen on {settings.docker_api}: {error}") from error
+
+        with own_socket(path, grpc, bind, "--docker-api"):
+            yield sock, None
+
+
+async def _serve(
+    engine: Engine, inner: InnerPort, sock: socket.socket, context: ssl.SSLContext | None
+) -> None:
+    """From the first client on, until cancelled."""
+    sock.setblocking(False)
+    came = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sock, came.set)
+    try:
+        await came.wait()
+    finally:
+        loop.remove_reader(sock)
     from croze.engineapi.app import serving
+
+    services = _services(engine, inner)
+    async with services.containers.running(), serving(sock, services, context):
+        await asyncio.Event().wait()
+
+
+def _services(engine: Engine, inner: InnerPort) -> Services:
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import Machine, Services
     from croze.engineapi.events import Events
     from croze.engineapi.running import Running
     from croze.engineapi.uploads import Uploads
 
-    inner.open()
-    path = Path(settings.docker_api.removeprefix("unix://"))
-    events = Events(engine.store.images)
-    containers = Containers(
-        settings.root / "containers",
-        engine.store.refs,
-        engine.executor,
-        events,
-        lambda name, platform: open_image(engine, name, platform),
-    )
-    services = Services(
+    settings, store = engine.settings, engine.store
+    events = Events(store.images)
+    return Services(
         machine=Machine(
             id=engine.worker.id,
             root=settings.root,
@@ -47,9 +107,9 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
             platforms=engine.worker.platforms,
             debug=settings.debug,
         ),
-        blobs=engine.store.blobs,
-        images=engine.store.images,
-        refs=engine.store.refs,
+        blobs=store.blobs,
+        images=store.images,
+        refs=store.refs,
         sessions=engine.sessions,
         access=engine.images.access,
         connect=inner.connect,
@@ -57,17 +117,13 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
         running=Running(),
         uploads=Uploads(),
         events=events,
-        containers=containers,
+        containers=Containers(
+            settings.root / "containers",
+            store.refs,
+            engine.executor,
+            events,
+            lambda name, platform: open_image(engine, name, platform),
+            engine.activity.one,
+        ),
         in_use=engine.activity.one,
     )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
-
-        def bind() -> None:
-            try:
-                sock.bind(str(path))
-            except OSError as error:
-                raise InvalidRequest(f"cannot listen on {settings.docker_api}: {error}") from error
-
-        with own_socket(path, settings.config.grpc, bind, "--docker-api"):
-            async with containers.running(), serving(sock, services):
-                yield

@@ -97,7 +97,7 @@ def keep(worker: str) -> Sets:
 
 
 def group(name: str, values: Sequence[str]) -> Sequence[Setting]:
-    return [("grpc.gid", _group_id(values[-1]))] if values[-1] else []
+    return [("grpc.gid", group_id(name, values[-1]))] if values[-1] else []
 
 
 def entitlements(name: str, values: Sequence[str]) -> Sequence[Setting]:
@@ -113,13 +113,14 @@ def rootless_worker(name: str, values: Sequence[str]) -> Sequence[Setting]:
     return switch("worker.oci.rootless")(name, values)
 
 
-def _group_id(name: str) -> int:
+def group_id(flag: str, name: str) -> int:
+    """Raises `InvalidRequest`, which names the flag."""
     import grp
 
     try:
         return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
     except KeyError:
-        raise InvalidRequest(f"group: unknown group {name}") from None
+        raise InvalidRequest(f"{flag}: unknown group {name}") from None
 
 
 _CONTAINERD = "worker.containerd"
@@ -133,7 +134,8 @@ FLAGS = (
     Flag("trace", "the same as --log-level=trace", level("trace"), True, hidden=True),
     Flag("root", "path to state directory", text("root")),
     Flag("addr", "listening address: unix://, tcp:// or fd:// (repeatable)", each("grpc.address")),
-    Flag("docker-api", "serve Docker's API there, too: unix:///path/docker.sock"),
+    Flag("docker-api", "serve Docker's API there, too: unix:///path/docker.sock, or tcp:// by TLS"),
+    Flag("docker-api-group", "group (name or gid) owning the socket of Docker's API"),
     Flag("log-format", "json or text", text("log.format")),
     Flag("log-level", "trace, debug, info, warn…", text("log.level"), env="BUILDKITD_LOG_LEVEL"),
     Flag("group", "group (name or gid) owning Unix sockets", group),

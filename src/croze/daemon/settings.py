@@ -10,7 +10,7 @@ from pathlib import Path
 from croze.daemon import argv as go
 from croze.daemon import config as config_file
 from croze.daemon.config import Config, Toml
-from croze.daemon.flags import ENTITLEMENTS, FLAGS, Flag
+from croze.daemon.flags import ENTITLEMENTS, FLAGS, Flag, group_id
 from croze.daemon.keys import snapshotter_named
 from croze.daemon.places import Places, default_places
 from croze.errors import InvalidRequest, Unsupported
@@ -36,7 +36,9 @@ class Settings:
     provenance_dir: Path
     """Where the administrator says what provenance tells of the builder besides."""
     docker_api: str = ""
-    """Where Docker's own API is served: `unix://`, or empty for nowhere."""
+    """Where Docker's own API is served: `unix://`, `tcp://`, or empty for nowhere."""
+    docker_api_gid: int | None = None
+    """Who owns its socket; None for our own group."""
     warnings: tuple[str, ...] = ()
     """Sentences for the log: what was given and has no effect, or won't have for long."""
 
@@ -73,21 +75,31 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
         provenance_dir=Path(
             config.provenance_env_dir or Path(places.config).parent / "provenance.d"
         ),
-        docker_api=_docker_api(_last(given, "docker-api")),
+        docker_api=_docker_api(_last(given, "docker-api"), config),
+        docker_api_gid=_docker_api_gid(given, config),
         warnings=(*config.warnings, *_flag_warnings(given), *_file_warnings(given, path)),
     )
 
 
-def _docker_api(address: str) -> str:
-    scheme, found, path = address.partition("://")
-    if scheme == "tcp":
-        raise Unsupported(
-            f"--docker-api {address} is not supported: whoever reaches it is root here, and there "
-            "is no mutual TLS for it yet: use unix:///path/docker.sock"
-        )
-    if address and not (found and scheme == "unix" and path.startswith("/")):
+def _docker_api(address: str, config: Config) -> str:
+    scheme, found, rest = address.partition("://")
+    if scheme == "tcp" and rest:
+        tls = config.grpc.tls
+        if not (tls.ca and tls.cert and tls.key):
+            raise Unsupported(
+                f"--docker-api {address} is not supported without --tlscacert, --tlscert and "
+                "--tlskey: whoever reaches it is root here; or use unix:///path/docker.sock"
+            )
+        return address
+    if address and not (found and scheme == "unix" and rest.startswith("/")):
         raise InvalidRequest(f"--docker-api {address}: use unix:///path/docker.sock")
     return address
+
+
+def _docker_api_gid(given: Mapping[str, list[str]], config: Config) -> int | None:
+    if not (name := _last(given, "docker-api-group")):
+        return config.grpc.gid
+    return group_id("docker-api-group", name)
 
 
 def _lent(config: Config) -> frozenset[str]:

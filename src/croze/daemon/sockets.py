@@ -44,7 +44,7 @@ def bind_tcp(address: str) -> socket.socket:
         raise InvalidRequest(f"cannot listen on tcp://{address}: {error}") from error
 
 
-def tls_context(tls: Tls) -> ssl.SSLContext | None:
+def tls_context(tls: Tls, protocol: str = "h2") -> ssl.SSLContext | None:
     """Mutual TLS when a CA is given; None when no certificate is. Raises `InvalidRequest`."""
     if not tls.cert and not tls.key:
         return None
@@ -53,7 +53,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext | None:
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["h2"])
+        context.set_alpn_protocols([protocol])
         context.load_cert_chain(tls.cert, tls.key)
     except OSError as error:
         raise InvalidRequest(f"could not load server key pair: {error}") from error

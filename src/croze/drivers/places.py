@@ -62,6 +62,11 @@ def default_daemon_state() -> str:
     return f"{data}/buildkit"
 
 
+def docker_socket() -> str:
+    """Where the user's own daemon serves Docker's API, for `DOCKER_HOST`."""
+    return f"{runtime_dir()}/docker.sock"
+
+
 def daemon_socket() -> str:
     """Where the user's own daemon listens."""
     return runtime_dir() + "/crozed.sock"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -148,7 +149,9 @@ def _common(services: Services) -> Callable[..., Awaitable[web.StreamResponse]]:
 
 
 @asynccontextmanager
-async def serving(sock: socket.socket, services: Services) -> AsyncIterator[None]:
+async def serving(
+    sock: socket.socket, services: Services, context: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
     """Serve on a bound socket, inside."""
     runner = web.AppRunner(
         application(services),
@@ -159,7 +162,7 @@ async def serving(sock: socket.socket, services: Services) -> AsyncIterator[None
     )
     await runner.setup()
     try:
-        await web.SockSite(runner, sock).start()
+        await web.SockSite(runner, sock, ssl_context=context).start()
         yield
     finally:
         await runner.cleanup()

@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -41,12 +41,14 @@ class Containers:
         executor: Executor,
         events: Events,
         open_image: OpenImage,
+        in_use: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._folder = folder
         self._refs = refs
         self._executor = executor
         self._events = events
         self._open_image = open_image
+        self._in_use = in_use
         self._all: dict[str, OneContainer] = {}
         self._layers: dict[str, ImmutableRef] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -172,6 +174,10 @@ class Containers:
             )
 
     async def _run(self, one: OneContainer) -> None:
+        with self._in_use():
+            await self._run_in_use(one)
+
+    async def _run_in_use(self, one: OneContainer) -> None:
         self._tell(one, "start")
         try:
             layer = await self._layer(one)

@@ -16,7 +16,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.hijack import Hijacked, Taken, take_stream
 from croze.engineapi.query import Query, refuse
 from croze.engineapi.times import moment_ns
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, Unsupported
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
@@ -118,6 +118,12 @@ async def attach(request: web.Request, services: Services) -> web.StreamResponse
     one = services.containers.find(request.match_info["name"])
     query = Query(request.query.items())
     refuse(request, {"detachKeys": "leaving a terminal by keys"})
+    if request.secure:
+        # Clients end their half of the stream at once, and with it Python's TLS ends both.
+        raise Unsupported(
+            "attaching to a container by TLS is not served here: use the Unix socket, or "
+            "docker run -d and docker logs -f"
+        )
     streams = _streams(query)
     with one.output.listening(streams) as listener:
         size = one.output.size()
