@@ -345,5 +345,5 @@ def test_a_git_query_may_be_sent_as_what_it_means(monkeypatch: pytest.MonkeyPatc
     assert "context" not in sent.frontend_attrs
     assert sent.frontend_attrs["input:context"] == url
     assert sent.frontend_attrs["context:more"] == "input:git_state_context:more"
-    assert sorted(sent.frontend_inputs) == ["context", "git_state_context:more"]
+    assert sorted(sent.frontend_inputs) == ["context", "dockerfile", "git_state_context:more"]
     assert "gitquerystring" not in sent.frontend_attrs.get("frontend.caps", "")

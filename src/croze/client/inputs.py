@@ -192,7 +192,11 @@ class _Loader:
         if name == "context":
             keep = parse_bool(attrs.get("build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR", ""))
             state = git_state(ref, keep_git_dir=bool(keep), options={"name": title})
-            self.plan.frontend_inputs[name] = state.marshal().SerializeToString()
+            definition = state.marshal().SerializeToString()
+            self.plan.frontend_inputs[name] = definition
+            dockerfile = self.inputs.dockerfile
+            if dockerfile != "-" and not os.path.isabs(dockerfile) and not is_http(dockerfile):
+                self.plan.frontend_inputs["dockerfile"] = definition
             del attrs[name]
         else:
             state = git_state(ref, options={"name": title})
