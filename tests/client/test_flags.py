@@ -36,6 +36,13 @@ def test_csv_joins_what_it_reads() -> None:
     assert csv_line.fields(csv_line.join(pairs)) == ["a=1", 'b=x,"y"']
 
 
+def test_ids_of_cache_mounts_may_go_on() -> None:
+    (cache,) = flags_cache.parse_caches(["type=local,mounts=a,b,/c,dest=x"])
+    assert cache == Cache("local", {"mounts": "a,b,/c", "dest": "x"})
+    with pytest.raises(InvalidRequest, match="invalid value b"):
+        flags_cache.parse_caches(["type=local,dest=a,b"])
+
+
 def test_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IN_ENV", "value")
     monkeypatch.delenv("NOT_THERE", raising=False)

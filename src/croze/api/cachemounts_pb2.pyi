@@ -76,7 +76,7 @@ class CacheMount(message.Message):
     record: builtins.str
     """The record of the directory, as `du` shows it; PRIVATE mounts have several."""
     base: builtins.str
-    """Digest of what the mount starts with; empty for nothing."""
+    """The record of what the mount starts with; empty for nothing."""
     description: builtins.str
     in_use: builtins.bool
     size: builtins.int

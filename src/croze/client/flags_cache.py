@@ -32,19 +32,15 @@ def parse_caches(values: Iterable[str]) -> list[Cache]:
 
 
 def _parse(text: str) -> Cache:
-    type, key, attrs = "", "", dict[str, str]()
-    for part in csv_line.fields(text):
-        name, equals, value = part.partition("=")
-        if not equals and key == "mounts":
-            attrs[key] += f",{part}"
-            continue
+    type, attrs = "", {}
+    for part in csv_line.continued(csv_line.fields(text), "mounts"):
+        key, equals, value = part.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid value {part}")
-        key = name.lower()
-        if key == "type":
+        if key.lower() == "type":
             type = value
         else:
-            attrs[key] = value
+            attrs[key.lower()] = value
     if not type:
         raise InvalidRequest(f"type required for {quote(text)}")
     return Cache(type, attrs)

@@ -81,7 +81,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         used = wire.CacheMount(
             id=shown(mount.id),
             record=mount.ref_id,
-            base=await self._services.digest_of_base(mount.base_id),
+            base=mount.base_id,
             description=mount.description,
             in_use=mount.in_use,
             usage_count=mount.usage_count,

@@ -29,6 +29,18 @@ def fields(text: str, comma: str = ",") -> list[str]:
             return found
 
 
+def continued(found: Iterable[str], key: str) -> list[str]:
+    """Fields without a `=` go on with the value before them, if that is of this key: after
+    `mounts=a` a field `b` makes `mounts=a,b`."""
+    made: list[str] = []
+    for field in found:
+        if "=" not in field and made and made[-1].lower().startswith(f"{key}="):
+            made[-1] += f",{field}"
+        else:
+            made.append(field)
+    return made
+
+
 def _quoted(rest: str, text: str, comma: str) -> tuple[str, str, bool]:
     pieces: list[str] = []
     rest = rest[1:]

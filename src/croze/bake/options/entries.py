@@ -30,6 +30,7 @@ from croze.bake.values.value import (
     string,
 )
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.csv_line import continued
 from croze.quote import quote
 
 
@@ -174,10 +175,11 @@ def _attrs(value: Value) -> dict[str, str]:
     return {name: each.text for name, each in known.items()}
 
 
-def _pairs(text: str) -> list[tuple[str, str, str]]:
-    """Key, value, and the whole of each `key=value` field."""
+def _pairs(text: str, *, list_key: str = "") -> list[tuple[str, str, str]]:
+    """Key, value, and the whole of each `key=value` field. With a `list_key` its value may go on
+    behind commas."""
     found: list[tuple[str, str, str]] = []
-    for each in fields(text):
+    for each in continued(fields(text), list_key) if list_key else fields(text):
         key, equals, value = each.partition("=")
         if not equals:
             raise BakeError(f"invalid value {each}")
@@ -189,7 +191,7 @@ def _cache_from_text(text: str) -> list[CacheEntry]:
     if "=" not in text:
         return [CacheEntry("registry", {"ref": each}) for each in fields(text)]
     type_, attrs = "", dict[str, str]()
-    for key, value, _ in _pairs(text):
+    for key, value, _ in _pairs(text, list_key="mounts"):
         if key.lower() == "type":
             type_ = value
         else:

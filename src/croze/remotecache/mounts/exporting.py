@@ -210,8 +210,8 @@ class _Sending:
 
     def _left_out(self, id: str, size: int) -> None:
         self.progress.warn(
-            f"cache mount {shown(id)} is not exported: it has {size} bytes, and of the limit"
-            f" {self.left_bytes} are left by those that were used later"
+            f"cache mount {shown(id)} is not exported: it has {size} bytes, and "
+            f"{self.left_bytes} of the limit are left"
         )
 
     def _say(self, mount: ListedMount, moved: int) -> None:
