@@ -86,6 +86,7 @@ def container(engine: Engine, name: str) -> dict[str, object]:
     kept["Mounts"] = [{**mount, "Source": ""} for mount in found["Mounts"]]
     kept["Networks"] = list(found["NetworkSettings"]["Networks"])
     kept["Config"]["Hostname"] = ""
+    kept["Config"]["Env"].sort()  # buildx has them in the order of Go's maps, which is none
     return kept
 
 
