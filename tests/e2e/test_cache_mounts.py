@@ -314,6 +314,9 @@ def test_a_real_buildkit_passes_them_over(
         peer = buildx(f"peer-{kind}", address, machine.sandbox.env)
         words = [*map(str, base(machine.busybox)), "--build-arg", "STEP=1"]
         found = peer.build(tmp_path, *words, "--cache-from", from_, str(machine.context))
+        asked = ["build", "--builder", address, "--cache-from", f"{from_},mounts=*"]
+        refused = machine.sandbox.croze(*asked, machine.context, check=False)
+    assert "this daemon is no crozed but github.com/moby/buildkit" in refused.stderr
     assert found.error == "", found.log
     assert found.log.count("CACHED") >= 2, found.log
     assert "ERROR" not in found.log

@@ -104,6 +104,10 @@ def is_beside_us(address: str) -> bool:
         return has_our_root(probe)
 
 
+OWN_PACKAGE = "croze"
+"""How `crozed` is called in its version."""
+
+
 class Client:
     """The Control service. All methods raise `errors.CrozeError`."""
 
@@ -124,6 +128,7 @@ class Client:
         """Lend a session, solve, and follow the status. Cancel the task to cancel the build.
 
         `work` is given what the frontend answers, and the build waits for its end."""
+        await self._refuse_lost_mounts(plan)
         beside_us = is_beside_us(self._address)
         if plan.policy is None:
             return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
@@ -133,6 +138,16 @@ class Client:
             return await solve(
                 self.channel, plan, on_status, beside_us=beside_us, work=work, policies=policies
             )
+
+    async def _refuse_lost_mounts(self, plan: SolvePlan) -> None:
+        """Only `crozed` lets cache mounts travel: others pass over that they were asked to."""
+        if any("mounts" in entry.attrs for entry in (*plan.cache_to, *plan.cache_from)):
+            found = await self.info()
+            if found.package != OWN_PACKAGE:
+                raise errors.Unsupported(
+                    f"this daemon is no crozed but {found.package} {found.version}: cache mounts"
+                    " do not travel with its caches (mounts=)"
+                )
 
     @asynccontextmanager
     async def lent(self, id: str, plan: SolvePlan) -> AsyncIterator[None]:
