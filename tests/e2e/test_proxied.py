@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import images
-from tests.e2e.sandbox import Sandbox
+from tests.e2e.sandbox import Sandbox, execute
 from tests.e2e.web import web
 
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
@@ -114,6 +114,26 @@ def test_policies_hold_for_steps(proxied: Sandbox, layout: Path, site: str, tmp_
     assert done.code == 1
     assert "403 Forbidden" in done.stderr
     assert f"GET {site}/data -> 200" in done.stderr
+
+
+def test_a_policy_of_the_client_is_asked_for_each_request(
+    proxied: Sandbox, layout: Path, site: str, local_registry: str
+) -> None:
+    image = f"{local_registry}/proxied/base:1"
+    copy = ["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false"]
+    execute([*copy, f"oci:{layout}:latest", f"docker://{image}"], proxied.env)
+    policy = f"""package docker
+default allow = false
+allow if not input.http
+allow if input.http.url == "{site}/data"
+decision := {{"allow": allow, "caps": {{"exec.proxy": true}}}}
+"""
+    text = f"FROM {image}\nRUN {GET} {site}/data && ! {GET} -S {site}/none\n"
+    context = proxied.context("policy", {"Dockerfile": text, "Dockerfile.rego": policy})
+    done = proxied.croze("build", "--progress=plain", "-o", "type=cacheonly", context)
+    assert "policy enabled network proxy" in done.stderr
+    assert f"GET {site}/data -> 200" in done.stderr
+    assert "403 Forbidden" in done.stderr
 
 
 def test_complete_materials_are_asked_for_in_vain(

@@ -41,6 +41,7 @@ def build(argv: Sequence[str], common: Common) -> int:
     flags.text("--source-policy-file", help="Rules for what the build may use (JSON)")
     flags.texts("--local", help="A directory that the definition uses (name=path)")
     flags.texts("-o", "--output", help="Output destination (type=local,dest=path)")
+    flags.switch("--proxy-network", help="Steps reach the web by way of the daemon alone")
     flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
     flags.texts("--secret", help="Secret to expose to the build (id=mysecret,src=/local/secret)")
     flags.texts("--ssh", help="SSH agent socket or keys to expose to the build")
@@ -65,6 +66,7 @@ def build(argv: Sequence[str], common: Common) -> int:
         read.source_policy_file,
         read.no_cache,
         read.metadata_file,
+        read.proxy_network,
     )
     dial = dialler(common)
     interrupt_on_sigterm()

@@ -39,6 +39,7 @@ class DefinitionBuild:
     source_policy: str = ""
     no_cache: bool = False
     metadata_file: str = ""
+    proxy_network: bool = False
 
 
 def parse(data: bytes) -> ops_pb2.Definition:
@@ -94,6 +95,7 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
         secrets=[SecretFrom(s.id, s.src, s.env) for s in parse_secrets(build.secrets)],
         ssh=[AgentFrom(s.id, s.paths) for s in parse_ssh(build.ssh)],
         entitlements=list(allowed.entitlements),
+        proxy_network=build.proxy_network,
     )
 
 

@@ -102,6 +102,8 @@ class SolvePlan:
     policy_place: PolicyPlace = field(default_factory=PolicyPlace)
     ref: str = ""
     """Names the build; made up when empty."""
+    proxy_network: bool = False
+    """Steps reach the web by way of the daemon alone, which notes what they ask."""
     internal: bool = False
     """A request that should not show in the history."""
     detached: bool = False

@@ -82,7 +82,7 @@ async def solve(
         request = solve_request(plan, ref, session.id)
         if policies is not None:
             request.SourcePolicySession = session.id
-            request.ProxyNetwork = policies.proxy_network
+            request.ProxyNetwork |= policies.proxy_network
         response = await _solve_and_follow(channel, request, session, on_status, work, headers)
     await finish_caches(plan, response)
     return SolveResult(ref, response)
@@ -227,6 +227,7 @@ def solve_request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.Sol
         ),
         Entitlements=plan.entitlements,
         Internal=plan.internal,
+        ProxyNetwork=plan.proxy_network,
     )
     if plan.definition is not None:
         request.Definition.ParseFromString(plan.definition)

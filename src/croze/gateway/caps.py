@@ -92,6 +92,7 @@ LLB_ENABLED: Final = frozenset(
         "exec.meta.base",
         "exec.meta.cgroup.parent",
         "exec.meta.network",
+        "exec.meta.network.proxy",
         "exec.meta.proxyenv",
         "exec.meta.security",
         "exec.meta.setsdefaultpath",
@@ -137,11 +138,6 @@ LLB_ENABLED: Final = frozenset(
         "cache.azblob",
     }
 )
-LLB_MISSING: Final = frozenset(
-    {
-        "exec.meta.network.proxy",
-    }
-)
 
 
 def frontend_caps() -> list[caps_pb2.APICap]:
@@ -151,7 +147,7 @@ def frontend_caps() -> list[caps_pb2.APICap]:
 
 def llb_caps(enabled: frozenset[str] = LLB_ENABLED) -> list[caps_pb2.APICap]:
     """What definitions may use, as `Ping` answers."""
-    return _list(enabled, (LLB_ENABLED | LLB_MISSING) - enabled)
+    return _list(enabled, LLB_ENABLED - enabled)
 
 
 def _list(enabled: Iterable[str], missing: Iterable[str]) -> list[caps_pb2.APICap]:
