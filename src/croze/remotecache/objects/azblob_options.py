@@ -55,7 +55,9 @@ def parse(attrs: Attrs) -> AzblobOptions:
     try:
         parts = check_url(url)
     except RedirectRefused as err:
-        raise err.wrap("azure storage account url provided is not a valid url") from None
+        raise InvalidRequest(
+            f"azure storage account url provided is not a valid url: {err}"
+        ) from None
     first = (parts.hostname or "").split(".")[0]
     account = from_environment(attrs, "account_name", f"{_ENV}_ACCOUNT_NAME", first)
     if not account:

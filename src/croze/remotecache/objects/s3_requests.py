@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from html import unescape
 
 from croze.aio.threads import in_thread
@@ -230,8 +231,6 @@ def _escaped(text: str) -> str:
 
 
 def _date(answer: Answer) -> datetime:
-    from email.utils import parsedate_to_datetime
-
     try:
         found = parsedate_to_datetime(answer.headers.get("last-modified", ""))
     except ValueError:

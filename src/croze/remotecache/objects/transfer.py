@@ -15,7 +15,7 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.errors import Corrupted, CrozeError, NotFound, PermissionDenied, Unavailable
-from croze.files.redact import MASK
+from croze.files.redact import MASK, redact
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.image.descriptor import Descriptor
@@ -26,7 +26,7 @@ ERROR_BYTES = 32 << 10
 CONFIG_BYTES = 64 << 20
 """A cache config of 100,000 records has about 30 MB."""
 SMALL_ANSWER_S = 300.0
-"""In all, for answers that are not blobs: whoever sends a byte a minute is not waited for."""
+"""For the whole of an answer that is no blob: whoever sends a byte a minute is not waited for."""
 _READ_BYTES = 1 << 20
 _MOST_WAIT_S = 120.0
 
@@ -170,15 +170,12 @@ class Sender:
             last = attempt >= self.retry.attempts
             answer = None
             try:
-                async with asyncio.timeout(SMALL_ANSWER_S):
-                    answer = await self._answer(await prepare(), limit_bytes)
+                answer = await self._answer(await prepare(), limit_bytes)
                 if last or not self._again(answer):
                     return answer
             except NoAnswer as error:
                 if last or not error.again:
                     raise
-            except TimeoutError:
-                raise NoAnswer("i/o timeout", again=False) from None
             await asyncio.sleep(self.retry.wait_s(attempt, answer))
 
     def _again(self, answer: Answer) -> bool:
@@ -188,10 +185,13 @@ class Sender:
 
     async def _answer(self, request: Request, limit_bytes: int) -> Answer:
         async with self.opened(request) as response:
-            if not 200 <= response.status < 300:
-                return await refusal(response, self.hidden)
-            body = await _limited(response, limit_bytes)
-            return _answer_of(response, body)
+            try:
+                async with asyncio.timeout(SMALL_ANSWER_S):
+                    if not 200 <= response.status < 300:
+                        return await refusal(response, self.hidden)
+                    return _answer_of(response, await _limited(response, limit_bytes))
+            except TimeoutError as error:
+                raise NoAnswer(str(no_answer(request, error)), again=False) from None
 
     def hidden(self, text: str) -> str:
         """The text without secrets."""
@@ -329,8 +329,6 @@ def no_answer(request: Request, error: Exception) -> NoAnswer:
 
 def shown(url: str) -> str:
     """A URL without its user, password and query."""
-    from croze.files.redact import redact
-
     return redact(url.partition("?")[0])
 
 
