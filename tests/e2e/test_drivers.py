@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ from croze.builders.contexts import DockerContext
 from croze.builders.model import Node
 from croze.drivers.contract import Driver, Status
 from croze.drivers.docker import DockerDriver
+from croze.drivers.docker_versions import buildkit_of
 from croze.drivers.kubernetes.config import cluster_of
 from croze.drivers.kubernetes.driver import KubernetesDriver
 from croze.drivers.own import OwnDriver
 from croze.drivers.remote import RemoteDriver
 from tests.conformance.drivers import check_driver
 from tests.e2e.dockerd import own_dockerd
-from tests.e2e.sandbox import Sandbox
+from tests.e2e.sandbox import Sandbox, execute
 from tests.support.kubernetes import ApiServer, serve, to_socket
 
 RUNNING, INACTIVE = Status.RUNNING, Status.INACTIVE
@@ -69,6 +71,10 @@ async def test_docker(tmp_path: Path) -> None:
     with own_dockerd(tmp_path) as host:
         driver: Driver = DockerDriver(Node("n", host), DockerContext("n", host))
         await check_driver(driver, fresh=RUNNING, stopped=RUNNING, removed=RUNNING)
+        said = execute(
+            ["docker", "-H", host, "version", "--format={{.Server.Version}}"], os.environ
+        )
+        assert await driver.version() == buildkit_of(said.stdout.strip())
 
 
 def test_the_own_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

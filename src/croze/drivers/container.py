@@ -25,7 +25,7 @@ from croze.drivers.container_settings import container_settings
 from croze.drivers.contract import Status, silent
 from croze.drivers.engine_api import EngineApi, engine_api
 from croze.drivers.images import BUILDKIT_IMAGE, check_verification
-from croze.drivers.multiplexed import Output, frames
+from croze.drivers.multiplexed import STDOUT, Output, frames
 from croze.drivers.tunnel import Streams, carried_client
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable
 from croze.progress.own import OwnStep, own_step
@@ -42,6 +42,7 @@ PAUSE_S = 0.12
 """Before the first look whether the daemon answers; the pauses grow by it, 14 s in all."""
 DIAL = ("buildctl", "dial-stdio")
 ASK = ("buildctl", "debug", "workers")
+ASK_VERSION = ("buildkitd", "--version")
 
 
 class ContainerDriver:
@@ -67,6 +68,15 @@ class ContainerDriver:
 
     async def dynamic_nodes(self) -> tuple[Node, ...]:
         return ()
+
+    async def version(self) -> str:
+        said: list[tuple[int, bytes]] = []
+        async with engine_api(self._context) as engine:
+            await self._run(engine, ASK_VERSION, said)
+        text = b"".join(data for stream, data in said if stream == STDOUT).decode(errors="replace")
+        if len(words := text.split()) != 4:
+            raise CrozeError(f"unexpected version format: {text}")
+        return words[2]
 
     async def boot(self, tell: Tell = silent) -> None:
         async with engine_api(self._context) as engine:

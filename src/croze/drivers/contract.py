@@ -53,6 +53,10 @@ class Driver(Protocol):
         """The nodes that stand behind this one just now, where others say how many there are: the
         running pods of a deployment, by name, with the platforms that they say. Else none."""
 
+    async def version(self) -> str:
+        """Of a running daemon that is too old to say it over its own API (BuildKit before 0.11).
+        Empty if there is no other way."""
+
     async def boot(self, tell: Tell = silent) -> None:
         """Bring it up if it isn't, and wait until it answers: 20 s at most, or as long as the
         driver's own options say. What it takes `tell` is told, as the status of a build."""

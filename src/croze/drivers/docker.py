@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from croze.builders.contexts import DockerContext
 from croze.builders.model import Node
 from croze.drivers.contract import Status, silent
+from croze.drivers.docker_versions import buildkit_of
 from croze.drivers.engine import Refused, engine_streams, upgraded
+from croze.drivers.engine_api import engine_api
 from croze.drivers.tunnel import Streams, carried_client
 from croze.errors import CrozeError, InvalidRequest
 
@@ -42,6 +44,10 @@ class DockerDriver:
 
     async def dynamic_nodes(self) -> tuple[Node, ...]:
         return ()
+
+    async def version(self) -> str:
+        async with engine_api(self._context) as engine:
+            return buildkit_of(await engine.version())
 
     async def boot(self, tell: Tell = silent) -> None:
         await self.status()

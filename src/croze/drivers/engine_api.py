@@ -58,6 +58,10 @@ class Machine(msgspec.Struct, rename="pascal"):
         return any("name=userns" in option.split(",") for option in self.security_options)
 
 
+class _Version(msgspec.Struct, rename="pascal"):
+    version: str = ""
+
+
 class _Created(msgspec.Struct, rename="pascal"):
     id: str
 
@@ -88,6 +92,10 @@ class EngineApi:
 
     async def machine(self) -> Machine:
         return _decoded(await self._call("GET", "/info"), Machine)
+
+    async def version(self) -> str:
+        """The engine's."""
+        return _decoded(await self._call("GET", "/version"), _Version).version
 
     async def has_image(self, reference: str) -> bool:
         try:

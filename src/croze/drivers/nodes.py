@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -88,5 +87,7 @@ async def _load(builder: Builder, node: Node, contexts: Contexts, timeout_s: flo
 async def _ask(state: NodeState, its_driver: Driver) -> None:
     async with its_driver.dial() as client:
         state.workers = await client.workers()
-        with contextlib.suppress(Unsupported):  # of a daemon before BuildKit 0.11
+        try:
             state.version = (await client.info()).version
+        except Unsupported:  # of a daemon before BuildKit 0.11
+            state.version = await its_driver.version()

@@ -34,6 +34,9 @@ class OwnDriver:
     async def dynamic_nodes(self) -> tuple[Node, ...]:
         return ()
 
+    async def version(self) -> str:
+        return ""
+
     async def boot(self, tell: Tell = silent) -> None:
         local.ensure_daemon()
 

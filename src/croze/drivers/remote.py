@@ -105,6 +105,9 @@ class RemoteDriver:
     async def dynamic_nodes(self) -> tuple[Node, ...]:
         return ()
 
+    async def version(self) -> str:
+        return ""
+
     async def boot(self, tell: Tell = silent) -> None:
         async with self._open() as (client, opened):
             ready = client.wait_ready(BOOT_TIMEOUT_S)

@@ -72,6 +72,9 @@ class KubernetesDriver:
             pods = running(await api.pods(self._made.selector))
         return tuple(_node(pod) for pod in pods)
 
+    async def version(self) -> str:
+        return ""
+
     async def boot(self, tell: Tell = silent) -> None:
         async with self._api() as api:
             if await self._is_ready(api):
