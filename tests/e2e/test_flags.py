@@ -241,3 +241,18 @@ def test_modes_of_what_is_made(desk: Sandbox, tmp_path: Path, umask: str) -> Non
 
 
 LAYOUT_FILES = ("index.json", "oci-layout")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["-q", "--progress=quiet", "--progress=none", "-q --progress=none", "-q --progress=tty"],
+)
+def test_quiet_builds_say_what_buildx_s_say(desk: Sandbox, words: str) -> None:
+    """The id, but for `none`; on standard output alone."""
+    context = desk.context("quiet", {"Dockerfile": "FROM scratch\nLABEL a=b\n"})
+    command = ["build", *words.split(), "--output", "type=image,name=quiet", str(context)]
+    theirs = desk.buildx("sid", *command, check=False)
+    ours = desk.croze("--builder", "croze", *command, check=False)
+    assert (ours.code, ours.stdout) == (theirs.code, theirs.stdout)
+    if ours.code == 0:
+        assert ours.stderr == theirs.stderr == ""

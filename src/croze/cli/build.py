@@ -135,7 +135,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         print(f"{result.missed} (croze why)", file=sys.stderr)
     if call.name:
         return print_answer(call, result, dockerfile_name(read))
-    if read.quiet:
+    if read.quiet or read.progress == "quiet":
         print(result.image_id)
     return 0
 
@@ -238,9 +238,9 @@ def interrupt_on_sigterm() -> None:
 
 
 def progress_mode(progress: str, *, quiet: bool = False, command: str = "croze build") -> str:
-    """What `--progress` and `--quiet` say; `none` is buildx's other word for quiet."""
+    """What `--progress` and `--quiet` say; `none` is quiet, too, and tells no image's id."""
     if quiet:
-        if progress not in ("", "auto", "quiet"):
+        if progress not in ("", "auto", "none", "quiet"):
             message = f"progress={progress} and quiet cannot be used together"
             raise UsageError(message, command)
         return "quiet"
