@@ -64,3 +64,12 @@ def test_anchors_that_multiply_are_refused() -> None:
     text = "x-bomb:\n" + "".join(f"  {line}\n" for line in lines)
     with pytest.raises(CrozeError):
         printed({"compose.yaml": text + "services:\n  web:\n    build: .\n"})
+
+
+def test_bytes_that_are_no_text() -> None:
+    for text, problem in (
+        ('services:\n  a:\n    build: "\udcff"\n', "offset 27: invalid leading UTF-8 octet"),
+        ('services:\n  a:\n    build: "\udcc3("\n', "offset 27: invalid trailing UTF-8 octet"),
+    ):
+        with pytest.raises(CrozeError, match=f"yaml: {problem}"):
+            printed({"compose.yaml": text})

@@ -96,3 +96,28 @@ def test_targets_that_inherit_twice_at_each_level_are_resolved_at_once() -> None
     targets = [f'target "t{n}" {{ inherits = ["t{n + 1}", "t{n + 1}"] }}' for n in range(levels)]
     text = "\n".join([*targets, f'target "t{levels}" {{ args = {{ x = 1 }} }}', ""])
     assert printed(text, ["t0"])["target"]["t0"]["args"] == {"x": "1"}
+
+
+def test_long_chains() -> None:
+    chain = "".join(f'target "t{n}" {{ inherits = ["t{n - 1}"] }}\n' for n in range(1, 1500))
+    links = "".join(
+        f'target "l{n}" {{ contexts = {{ b = "target:l{n - 1}" }} }}\n' for n in range(1, 500)
+    )
+    text = f'target "t0" {{ args = {{ A = "1" }} }}\ntarget "l0" {{}}\n{chain}{links}'
+    found = printed(text, ["t1499", "l499"])["target"]
+    assert found["t1499"]["args"] == {"A": "1"}
+    assert len(found) == 501
+
+
+def test_members_are_printed_in_buildx_order() -> None:
+    text = """
+target "default" {
+  output = ["type=local,dest=x"]
+  target = "t"
+  args = { B = "1", A = "2" }
+  secret = ["id=s,env=E"]
+}
+"""
+    found = printed(text)["target"]["default"]
+    assert list(found) == ["context", "dockerfile", "args", "target", "secret", "output"]
+    assert list(found["args"]) == ["A", "B"]  # type: ignore[call-overload]

@@ -168,6 +168,9 @@ def test_progress_tells_of_reading_and_building(desk: Sandbox) -> None:
     assert desk.croze("bake", "--print", "--progress=quiet", cwd=folder).stderr == ""
     missing = desk.croze("bake", "-f", "no.hcl", "--progress=plain", cwd=folder, check=False)
     assert "#1 DONE 0.0s\nERROR: open no.hcl: no such file or directory\n" in missing.stderr
+    (folder / "empty.hcl").touch()
+    empty = desk.croze("bake", "-f", "empty.hcl", cwd=folder, check=False)
+    assert empty.stderr.endswith("ERROR: couldn't find a bake definition\n")
     wrong = desk.croze("bake", "--progress=none", cwd=folder, check=False)
     assert (wrong.code, wrong.stderr) == (1, "ERROR: invalid progress mode none\n")
 

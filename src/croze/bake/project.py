@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from croze.bake import paths
 from croze.bake.definition.read import Definition, read_definition
@@ -15,12 +12,9 @@ from croze.bake.hcl.bodies import parse_file
 from croze.bake.hcl.content import AnyBody, JsonBody, NativeBody
 from croze.bake.hcl.json_parser import parse_json_file
 from croze.bake.hcl.source import HclError
+from croze.bake.recursion import deep_recursion
 from croze.bake.values.value import TooLargeError
 from croze.bake.world import File, Settings, World
-
-# A variable may need another one, and that one the next: as many levels as files have variables.
-_DEEPEST = 100_000
-_GARBAGE = 500_000
 
 
 def load_definition(files: Sequence[File], settings: Settings, world: World) -> Definition:
@@ -28,14 +22,12 @@ def load_definition(files: Sequence[File], settings: Settings, world: World) -> 
     data = {each.name: each.data for each in files}
     definition = Definition()
     try:
-        with _deep_recursion():
+        with deep_recursion():
             _load(files, settings, world, definition)
     except HclError as error:
         raise with_excerpt(error, data) from None
     except TooLargeError as error:
         raise BakeError(str(error)) from None
-    except RecursionError:
-        raise BakeError("the definitions depend on one another too deeply") from None
     if settings.file_relative_paths:
         paths.rebase(definition)
     return definition
@@ -89,17 +81,3 @@ def _parse(file: File, compose_problem: Exception | None) -> AnyBody:
             raise
         why = f"parsing yaml: {compose_problem}, parsing hcl: {error}"
         raise BakeError(f"failed to parse {file.name}: {why}") from None
-
-
-@contextmanager
-def _deep_recursion() -> Iterator[None]:
-    """Let chains of references be longer than the interpreter expects calls to be deep. And let it
-    look for garbage less often: what evaluation leaves has no cycles, and most of it stays."""
-    depth, garbage = sys.getrecursionlimit(), gc.get_threshold()
-    sys.setrecursionlimit(max(depth, _DEEPEST))
-    gc.set_threshold(max(garbage[0], _GARBAGE))
-    try:
-        yield
-    finally:
-        gc.set_threshold(*garbage)
-        sys.setrecursionlimit(depth)

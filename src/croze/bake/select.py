@@ -11,6 +11,7 @@ from croze.bake.errors import BakeError
 from croze.bake.options.entries import Output
 from croze.bake.overrides import Granted, Overrides, apply_overrides, parse_overrides
 from croze.bake.paths import rebased
+from croze.bake.recursion import deep_recursion
 from croze.bake.target import Group, Target
 from croze.bake.world import World
 from croze.quote import quote
@@ -34,23 +35,9 @@ def select_targets(
 ) -> Selection:
     """Resolve the named targets and groups, and all targets that these link to."""
     selector = _Selector(definition)
-    wanted = dict.fromkeys(
-        each for name in names for each in selector.matching(name.replace(".", "_"))
-    )
-    every_target = [each.name for each in definition.targets]
-    selector.overrides = parse_overrides(overrides, every_target, world.environment)
-    selection = selector.selection
-    for name in wanted:
-        targets, groups = selector.members(name)
-        for target in targets:
-            if target not in selection.targets:
-                selection.targets[target] = selector.resolved(target)
-        for group in groups:
-            selection.groups[group] = selector.groups[group]
-    selector.add_default(list(wanted))
-    for name in list(selection.targets):
-        selector.link(name, selection.targets[name], [])
-    return selection
+    with deep_recursion():
+        selector.select(names, overrides, world)
+    return selector.selection
 
 
 class _Selector:
@@ -65,6 +52,24 @@ class _Selector:
         self.overrides: Overrides = {}
         self.selection = Selection()
         self._linked: set[str] = set()
+
+    def select(self, names: Sequence[str], overrides: Iterable[str], world: World) -> None:
+        wanted = dict.fromkeys(
+            each for name in names for each in self.matching(name.replace(".", "_"))
+        )
+        every_target = [each.name for each in self.definition.targets]
+        self.overrides = parse_overrides(overrides, every_target, world.environment)
+        selection = self.selection
+        for name in wanted:
+            targets, groups = self.members(name)
+            for target in targets:
+                if target not in selection.targets:
+                    selection.targets[target] = self.resolved(target)
+            for group in groups:
+                selection.groups[group] = self.groups[group]
+        self.add_default(list(wanted))
+        for name in list(selection.targets):
+            self.link(name, selection.targets[name], [])
 
     def matching(self, name: str) -> list[str]:
         if not glob.has_wildcard(name):

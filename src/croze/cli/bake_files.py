@@ -75,6 +75,8 @@ def read_local_files(
                 step.counted(f"reading {shown}", 0)
                 problem = error
                 break
+            if not data and name != "-":
+                continue  # as if it were not there
             step.counted(f"reading {shown}", len(data), total_known=name != "-")
             found.append(File(name, data))
     if problem is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from croze.bake.compose.data import Data, Mapping
 from croze.bake.compose.merge import plain_text
+from croze.bake.compose.ports import PortError, container_ports
 from croze.quote import quote
 
 _GO_TYPES = {int: "int", float: "float64", bool: "bool", list: "[]interface {}", str: "string"}
@@ -40,11 +41,32 @@ def _service(name: str, service: Data) -> Data:
     found = dict(service)
     if "build" in found:
         found["build"] = _build(f"services.{name}.build", found["build"])
+    if "ports" in found:
+        _check_ports(f"services.{name}.ports", found["ports"])
     if isinstance(found.get("env_file"), str):
         found["env_file"] = [found["env_file"]]
     if isinstance(found.get("env_file"), list):
         found["env_file"] = [_env_file(each) for each in _list(found["env_file"])]
     return found
+
+
+def _check_ports(where: str, ports: Data) -> None:
+    if not isinstance(ports, list):
+        raise CanonicalError(f"{where}: invalid type {_type_name(ports)} for port")
+    count = 0
+    for each in ports:
+        if isinstance(each, dict):
+            count += 1
+            continue
+        if isinstance(each, bool) or not isinstance(each, str | int):
+            raise CanonicalError(f"{where}: invalid type {_type_name(each)} for port")
+        try:
+            inside = container_ports(str(each))
+        except PortError as error:
+            raise CanonicalError(str(error)) from None
+        if inside[0] == 0:
+            raise CanonicalError(f"service ports {where}.[{count}] is missing a target port")
+        count += len(inside)
 
 
 def _env_file(entry: Data) -> Data:

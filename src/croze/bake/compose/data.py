@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 
 import yaml
 
+from croze.bake.compose.moments import moment_text
+
 Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
 Mapping: TypeAlias = dict[str, Data]
 Path: TypeAlias = tuple[str, ...]
@@ -49,6 +51,22 @@ class Document:
 
     data: Data
     removed: list[Path] = field(default_factory=list)
+
+
+_OCTETS: Final = {
+    "invalid start byte": "invalid leading UTF-8 octet",
+    "invalid continuation byte": "invalid trailing UTF-8 octet",
+    "unexpected end of data": "incomplete UTF-8 octet sequence",
+}
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file. Raises `YamlError`."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        problem = _OCTETS.get(error.reason, error.reason)
+        raise YamlError(f"yaml: offset {error.start}: {problem}") from None
 
 
 def load_documents(text: str) -> Iterator[Document]:
@@ -170,7 +188,7 @@ def _scalar(node: yaml.ScalarNode) -> Data:
         return _integer(text.replace("_", ""))
     if _FLOAT.fullmatch(text):
         return float(text)
-    return text
+    return moment_text(text) or text
 
 
 def _integer(text: str) -> int:

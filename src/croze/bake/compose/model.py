@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from croze.bake.compose.canonical import CanonicalError, canonical, resolve_paths
-from croze.bake.compose.data import Data, Document, YamlError, load_documents
+from croze.bake.compose.data import Data, Document, YamlError, decoded, load_documents
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.interpolate import Interpolation, InterpolationError
@@ -66,9 +66,8 @@ class Loader:
             raise ComposeError(f"open {path}: {reason}") from None
 
     def _documents(self, file: File) -> list[Document]:
-        text = file.data.decode("utf-8", "replace")
         try:
-            return list(load_documents(text))
+            return list(load_documents(decoded(file.data)))
         except YamlError as error:
             raise YamlError(f"failed to parse {file.name}: {error}") from None
 
@@ -101,7 +100,7 @@ class Loader:
         return model
 
     def _include_one(self, entry: Model, file: File, source: Source, model: Model) -> Model:
-        paths = [os.path.join(source.directory, each) for each in _texts(entry.get("path"))]
+        paths = [_joined(source.directory, each) for each in _texts(entry.get("path"))]
         if not paths:
             return model
         chain = (*source.included, file.name)
@@ -110,7 +109,7 @@ class Loader:
             raise ComposeError(f"include cycle detected:\n{chain[0]}\n include {steps}")
         project = entry.get("project_directory")
         if isinstance(project, str) and project:
-            directory = os.path.join(source.directory, project)
+            directory = _joined(source.directory, project)
         else:
             directory = os.path.dirname(paths[0])
         environment = self._include_environment(entry, directory, source)
@@ -124,7 +123,7 @@ class Loader:
     def _include_environment(
         self, entry: Model, directory: str, source: Source
     ) -> Mapping[str, str]:
-        paths = [os.path.join(source.directory, each) for each in _texts(entry.get("env_file"))]
+        paths = [_joined(source.directory, each) for each in _texts(entry.get("env_file"))]
         if not paths:
             path = os.path.join(directory, ".env")
             try:
@@ -182,7 +181,7 @@ class Loader:
 
     def _base(self, name: str, base: str, file: str, path: str, source: Source) -> Model:
         """The services of a file that one extends from."""
-        full = os.path.join(source.directory, path)
+        full = _joined(source.directory, path)
         known = self.bases.get(full)
         if known is None:
             loaded: Model = {}
@@ -229,6 +228,10 @@ def _import(model: Model, imported: Model, key: str) -> Model:
             raise ComposeError(f"{key}.{name} conflicts with imported resource")
         merged[name] = each
     return {**model, key: merged}
+
+
+def _joined(directory: str, path: str) -> str:
+    return os.path.normpath(os.path.join(directory, path))
 
 
 def _texts(value: Data) -> list[str]:
