@@ -11,6 +11,7 @@ import json
 import os
 import posixpath
 import queue
+import re
 import threading
 from datetime import UTC, datetime
 from typing import Protocol
@@ -34,7 +35,9 @@ _SECOND = 1_000_000_000
 _TYPES = {
     "0": "reg", "1": "hardlink", "2": "symlink", "3": "char", "4": "block", "5": "dir", "6": "fifo",
 }  # fmt: skip
-_ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
+_INDENT = re.compile(rb"^ +", re.MULTILINE)
+_ESCAPES = {c.encode(): b"\\u%04x" % ord(c) for c in "<>&\u2028\u2029"}
+_SPECIAL = re.compile(b"|".join(_ESCAPES))
 
 
 class TocEntry(msgspec.Struct, omit_defaults=True, rename="camel"):
@@ -315,6 +318,11 @@ def _modtime(ns: int) -> str:
 
 def _toc_json(entries: list[TocEntry]) -> bytes:
     """As Go writes it, indented by tabs."""
-    toc = {"version": 1, "entries": msgspec.to_builtins(entries) or None}
-    text = json.dumps(toc, ensure_ascii=False, indent="\t").translate(_ESCAPES)
-    return ESCAPED.sub(r"\\ufffd", text).encode()
+    toc = {"version": 1, "entries": entries or None}
+    try:
+        data = msgspec.json.format(msgspec.json.encode(toc), indent=1)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(toc), ensure_ascii=False, indent=1)
+        data = ESCAPED.sub(r"\\ufffd", text).encode()
+    data = _INDENT.sub(lambda found: b"\t" * len(found[0]), data)
+    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], data)
