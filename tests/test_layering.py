@@ -72,6 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dockerfile": {"llb", "image", "api", "fs"},
     "client": {"builders", "session", "llb", "api", "progress", "image", "fs", "clouds", "policy"},
     "policy": {"rego", "signatures", "session", "llb", "api", "image"},
+    "debug": {"client", "session", "progress", "llb", "image", "api"},
     "builders": {"image", "llb", "files"},
     "drivers": {"client", "builders", "progress", "session", "files", "fs", "image", "api"},
     "imagetools": {"client", "registry", "session", "image", "fs"},
@@ -90,7 +91,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("sdk", "client", "policy", "imagetools", "bake", "builders", "drivers", "image"),
-        "progress",
+        *("progress", "debug"),
         "api",
     },
     "web": {"client"},

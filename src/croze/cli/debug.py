@@ -1,4 +1,4 @@
-"""`croze debug`: look into the daemon and its store."""
+"""`croze debug`: look into builds, the daemon and its store."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from typing import TYPE_CHECKING
 
 from croze.cli.daemon import with_client
 from croze.cli.flags import Flags, UsageError
+from croze.cli.run import split
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.connect import Client
 
 
+def flags() -> Flags:
+    """Those before `build` are of the debugger, those behind it of the build."""
+    usage = "[OPTIONS] build ... | verify | info | replay [FILE | -]"
+    made = Flags("croze debug", "Look into builds, the daemon and its store", usage)
+    made.text("--invoke", help="Launch a monitor with executing specified command")
+    made.text("--on", help='When to launch the monitor ([always, error]) (default "error")')
+    made.text("--progress", help="How replay draws: auto, plain, rawjson, tty")
+    made.add_argument("what", metavar="build|verify|info|replay", nargs="?")
+    made.add_argument("file", metavar="FILE", nargs="?")
+    return made
+
+
 def run(argv: Sequence[str], common: Common) -> int:
-    """`verify`: read everything that the store holds and compare it with what it should be.
+    """`build`: build, with a monitor to look into it.
+    `verify`: read everything that the store holds and compare it with what it should be.
     `replay`: draw a build that `--progress=rawjson` recorded."""
-    usage = "verify|info|replay [FILE | -]"
-    flags = Flags("croze debug", "Look into the daemon and its store", usage)
-    flags.text("--progress", help="How replay draws: auto, plain, rawjson, tty")
-    flags.add_argument("what", metavar="verify|info|replay", nargs="?")
-    flags.add_argument("file", metavar="FILE", nargs="?")
-    read = flags.read(argv, common)
+    options, word, rest = split(flags(), argv)
+    if word == "build":
+        read = flags().read(options, common)
+        return build(read.invoke, read.on or "error", rest, common)
+    read = flags().read(argv, common)
     what = read.what
     if what == "replay":
         return replay(read.file or "-", read.progress)
@@ -31,7 +44,15 @@ def run(argv: Sequence[str], common: Common) -> int:
         return verify(common)
     if what == "info":
         return info(common)
-    raise UsageError("'croze debug' requires verify, info or replay", "croze debug")
+    raise UsageError("'croze debug' requires build, verify, info or replay", "croze debug")
+
+
+def build(invoke: str, on: str, argv: Sequence[str], common: Common) -> int:
+    """With the monitor, when that is wanted."""
+    from croze.cli import debug_build
+    from croze.debug.invocation import parse_invocation
+
+    return debug_build.run(argv, parse_invocation(invoke, on), common)
 
 
 def verify(common: Common) -> int:

@@ -32,6 +32,7 @@ from croze.image import gojson
 if TYPE_CHECKING:
     from croze.api import control_pb2
     from croze.client.connect import Client, Dial
+    from croze.client.held import Work
     from croze.client.plan import SolvePlan
     from croze.progress.display import Display
 
@@ -131,8 +132,11 @@ async def run_build(
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
     explain: bool = False,
+    work: Work | None = None,
 ) -> BuildResult:
-    """Build with a client and a display of one's own. The display is closed at the end."""
+    """Build with a client and a display of one's own. The display is closed at the end.
+
+    `work` is given what the frontend answers, and the build waits for its end."""
     from croze.progress.display import running
 
     ran = False
@@ -149,7 +153,7 @@ async def run_build(
     plan = await planned(options, builder)
     try:
         async with running(display):
-            solved = await client.solve(plan, show)
+            solved = await client.solve(plan, show, work=work)
             told = await metadata_provenance(client, options, solved.ref, display.update)
     except CrozeError as error:
         raise clearer(error) from None

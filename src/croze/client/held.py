@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -20,6 +21,9 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.api.gateway_pb2_grpc import LLBBridgeStub
 from croze.grpc_errors import to_status, translated
 
+if TYPE_CHECKING:
+    from croze.api.gateway_pb2_grpc import LLBBridgeAsyncStub
+
 _BUILD_ID = "buildkit-controlapi-buildid"
 
 
@@ -28,8 +32,9 @@ class Bridge:
 
     def __init__(self, channel: grpc.aio.Channel, request: control_pb2.SolveRequest) -> None:
         self._request = request
-        self._stub = LLBBridgeStub(channel)
-        self._metadata = ((_BUILD_ID, request.Ref),)
+        self.stub: LLBBridgeAsyncStub = LLBBridgeStub(channel)
+        self.metadata = ((_BUILD_ID, request.Ref),)
+        """Names the build in each call of the stub."""
 
     async def ask_frontend(self) -> gateway_pb2.Result:
         """What the build's own frontend answers to its attributes; nothing is done for it yet."""
@@ -57,7 +62,7 @@ class Bridge:
         ask = gateway_pb2.EvaluateRequest(Ref=ref)
         try:
             with translated():
-                await self._stub.Evaluate(ask, metadata=self._metadata)
+                await self.stub.Evaluate(ask, metadata=self.metadata)
         except errors.Unsupported:  # a BuildKit of before 2022
             await self.size(ref, ".")
 
@@ -65,26 +70,26 @@ class Bridge:
         ask.allowResultReturn = True
         ask.allowResultArrayRef = True
         with translated():
-            return (await self._stub.Solve(ask, metadata=self._metadata)).result
+            return (await self.stub.Solve(ask, metadata=self.metadata)).result
 
     async def resolve_source(
         self, request: gateway_pb2.ResolveSourceMetaRequest
     ) -> gateway_pb2.ResolveSourceMetaResponse:
         """What the daemon knows of a source."""
         with translated():
-            return await self._stub.ResolveSourceMeta(request, metadata=self._metadata)
+            return await self.stub.ResolveSourceMeta(request, metadata=self.metadata)
 
     async def capabilities(self) -> frozenset[str]:
         """What the daemon's LLB may hold (`solver/pb/caps.go`)."""
         with translated():
-            answer = await self._stub.Ping(gateway_pb2.PingRequest(), metadata=self._metadata)
+            answer = await self.stub.Ping(gateway_pb2.PingRequest(), metadata=self.metadata)
         return frozenset(each.ID for each in answer.LLBCaps if each.Enabled)
 
     async def size(self, ref: str, path: str) -> int:
         """Of a file of a result, in bytes."""
         ask = gateway_pb2.StatFileRequest(Ref=ref, Path=path.encode())
         with translated():
-            return (await self._stub.StatFile(ask, metadata=self._metadata)).stat.size
+            return (await self.stub.StatFile(ask, metadata=self.metadata)).stat.size
 
     async def read(self, ref: str, path: str, length: int = 0) -> bytes:
         """A file, or its first bytes."""
@@ -92,11 +97,11 @@ class Bridge:
         if length:
             ask.Range.Length = length
         with translated():
-            return (await self._stub.ReadFile(ask, metadata=self._metadata)).Data
+            return (await self.stub.ReadFile(ask, metadata=self.metadata)).Data
 
     async def end(self, ending: gateway_pb2.ReturnRequest) -> None:
         with translated():
-            await self._stub.Return(ending, metadata=self._metadata)
+            await self.stub.Return(ending, metadata=self.metadata)
 
 
 Work = Callable[[Bridge], Awaitable[gateway_pb2.Result]]

@@ -1,0 +1,68 @@
+"""`croze debug build`: a build with the monitor behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from croze.cli import build
+from croze.cli.call import parse_call
+from croze.cli.daemon import reaches
+from croze.cli.flags import UsageError
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+    from croze.debug.invocation import Invocation
+    from croze.progress.display import Display
+
+
+def run(argv: Sequence[str], wanted: Invocation, common: Common) -> int:
+    """The words behind `build`."""
+    from croze.client.checks import check_texts
+    from croze.debug.build import build_monitored
+    from croze.errors import CrozeError, InvalidRequest
+    from croze.progress.display import make_display
+    from croze.progress.warnings import print_warnings
+    from croze.sdk.daemons import client_builder, descriptions
+    from croze.sdk.remember import remembered
+
+    read = build.flags().read(argv, common)
+    if read.context is None:
+        raise UsageError("'croze debug build' requires 1 argument", "croze debug build")
+    if "-" in (read.context, read.file):
+        raise InvalidRequest("Dockerfile or context from stdin is not supported with debugger")
+    mode = build.progress_mode(read.progress, quiet=read.quiet)
+    build.interrupt_on_sigterm()
+    call = parse_call(read.call)
+    options = build.options(read, call, debug=common.debug)
+    check_texts(options)
+    there = reaches(common, mode, os.path.abspath(read.context))[0]
+
+    def warn(display: Display) -> None:
+        if mode != "quiet":
+            print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=build.tool())
+
+    try:
+        result = asyncio.run(
+            build_monitored(
+                lambda: remembered(options, there),
+                wanted,
+                dial=there.dial,
+                builder=client_builder(there),
+                display=lambda text, tty: make_display(
+                    mode, sys.stderr.buffer, text_desc=text, tty_desc=tty
+                ),
+                descriptions=descriptions(there),
+                on_close=warn,
+            )
+        )
+    except CrozeError as error:
+        raise error.wrap("failed to build") from error
+    if call.name:
+        return build.print_answer(call, result, build.dockerfile_name(read))
+    if read.quiet:
+        print(result.image_id)
+    return 0

@@ -1,0 +1,141 @@
+"""Containers of a held build, and what runs in them.
+
+The first process in a container is its main one: when that ends, or any fails, the container is of
+no use any more. Source: BuildKit `frontend/gateway/grpcclient`, buildx `build/invoke.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import grpc.aio
+
+from croze import errors
+from croze.api import gateway_pb2, stat_pb2
+from croze.client.held import Bridge
+from croze.debug.failure import Outcome
+from croze.debug.invocation import Invocation
+from croze.grpc_errors import from_rpc_error, from_status, translated
+from croze.session.serve import new_id
+
+Written = Callable[[int, bytes], None]
+"""What a process writes: to which of its descriptors, and what."""
+
+
+class Container:
+    """Made by `open_container`; `release` gives it back."""
+
+    def __init__(self, bridge: Bridge, outcome: Outcome, id: str) -> None:
+        self._bridge = bridge
+        self._outcome = outcome
+        self._id = id
+        self._main_started = False
+        self.usable = True
+
+    async def run(self, wanted: Invocation, process: Process) -> None:
+        """A process, to its end. Raises `ExitError` when it fails; cancelled, it kills it."""
+        is_main, self._main_started = not self._main_started, True
+        try:
+            await process.run(self._bridge, self._init(wanted))
+        except BaseException:
+            self.usable = False
+            raise
+        finally:
+            if is_main:
+                self.usable = False
+
+    def _init(self, wanted: Invocation) -> gateway_pb2.InitMessage:
+        meta = self._outcome.process(wanted)
+        return gateway_pb2.InitMessage(
+            ContainerID=self._id, Meta=meta, Fds=[0, 1, 2], Tty=wanted.tty
+        )
+
+    async def release(self) -> None:
+        """What runs in it is killed."""
+        self.usable = False
+        ask = gateway_pb2.ReleaseContainerRequest(ContainerID=self._id)
+        with contextlib.suppress(errors.CrozeError), translated():
+            await self._bridge.stub.ReleaseContainer(ask, metadata=self._bridge.metadata)
+
+    async def stat(self, path: str, mount: int) -> stat_pb2.Stat:
+        ask = gateway_pb2.StatFileRequest(Ref=self._id, Path=path.encode(), MountIndex=mount)
+        with translated():
+            stub, metadata = self._bridge.stub, self._bridge.metadata
+            return (await stub.StatFileContainer(ask, metadata=metadata)).stat
+
+
+async def open_container(bridge: Bridge, outcome: Outcome, wanted: Invocation) -> Container:
+    """Raises `CrozeError`."""
+    id = new_id()
+    ask = gateway_pb2.NewContainerRequest(
+        ContainerID=id, Mounts=outcome.mounts(wanted), Network=outcome.network
+    )
+    with translated():
+        await bridge.stub.NewContainer(ask, metadata=bridge.metadata)
+    return Container(bridge, outcome, id)
+
+
+class Process:
+    """One process: what is written to it before it has started waits."""
+
+    def __init__(self, written: Written) -> None:
+        self.id = new_id()
+        self._written = written
+        self._outgoing: asyncio.Queue[gateway_pb2.ExecMessage] = asyncio.Queue()
+
+    def write(self, data: bytes) -> None:
+        self._send(File=gateway_pb2.FdMessage(Fd=0, Data=data))
+
+    def end_input(self) -> None:
+        self._send(File=gateway_pb2.FdMessage(Fd=0, EOF=True))
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._send(Resize=gateway_pb2.ResizeMessage(Rows=rows, Cols=columns))
+
+    def _send(
+        self,
+        *,
+        File: gateway_pb2.FdMessage | None = None,
+        Resize: gateway_pb2.ResizeMessage | None = None,
+    ) -> None:
+        message = gateway_pb2.ExecMessage(ProcessID=self.id, File=File, Resize=Resize)
+        self._outgoing.put_nowait(message)
+
+    async def run(self, bridge: Bridge, init: gateway_pb2.InitMessage) -> None:
+        first = gateway_pb2.ExecMessage(ProcessID=self.id, Init=init)
+        call = bridge.stub.ExecProcess(self._messages(first), metadata=bridge.metadata)
+        failed: errors.CrozeError | None = None
+        try:
+            async for message in call:
+                match message.WhichOneof("Input"):
+                    case "File" if message.File.Data:
+                        self._written(message.File.Fd, message.File.Data)
+                    case "Exit":
+                        failed = _exit(message.Exit)
+                        self.end_input()  # BuildKit isn't done before
+                    case "Done":
+                        break
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        finally:
+            call.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _messages(
+        self, first: gateway_pb2.ExecMessage
+    ) -> AsyncIterator[gateway_pb2.ExecMessage]:
+        yield first
+        while True:
+            yield await self._outgoing.get()
+
+
+def _exit(message: gateway_pb2.ExitMessage) -> errors.CrozeError | None:
+    if not message.Code:
+        return None
+    error = from_status(message.Error)
+    if isinstance(error, errors.ExitError):
+        return error
+    return errors.ExitError(str(error), message.Code)

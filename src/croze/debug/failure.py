@@ -1,0 +1,151 @@
+"""What a build came to, as a debugger's containers need it: its result, or the step that failed.
+
+Source: buildx `build/result.go`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TypedDict
+
+from google.protobuf.message import DecodeError
+
+from croze.api import gateway_pb2, ops_pb2
+from croze.debug.invocation import Invocation
+from croze.errors import CrozeError, InvalidRequest, SolveDetail
+
+CONFIG = "containerimage.config"
+PLATFORMS = "refs.platforms"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a build that has been evaluated."""
+
+    ref: str
+    """Of its result; empty if it has none, or if it failed."""
+    config: bytes = b""
+    """The image configuration, in JSON."""
+    failed: SolveDetail | None = None
+
+    def mounts(self, wanted: Invocation) -> list[ops_pb2.Mount]:
+        """What a container has mounted. Raises `InvalidRequest` if there can be none."""
+        if self.failed is None:
+            if wanted.initial:
+                raise InvalidRequest(
+                    "starting from the container from the initial state of the step is supported "
+                    "only on the failed steps"
+                )
+            return [ops_pb2.Mount(dest="/", resultID=self.ref)]
+        step = self.step()
+        ids = self.failed.input_ids if wanted.initial else self.failed.mount_ids
+        if len(ids) < len(step.mounts):
+            raise InvalidRequest(
+                "no result nor error is available: cannot start debug container: failing step has "
+                f"no mount results available (got {len(ids)} of {len(step.mounts)})"
+            )
+        return [_on(mount, id) for mount, id in zip(step.mounts, ids, strict=False)]
+
+    @property
+    def network(self) -> ops_pb2.NetMode.ValueType:
+        return self.step().network if self.failed is not None else ops_pb2.UNSET
+
+    def process(self, wanted: Invocation) -> ops_pb2.Meta:
+        """What runs in a container, and as whom."""
+        if self.failed is not None:
+            own = self.step().meta
+            return ops_pb2.Meta(
+                args=wanted.command or own.args,
+                env=[*own.env, *wanted.env],
+                user=own.user if wanted.no_user else wanted.user,
+                cwd=own.cwd if wanted.no_cwd else wanted.cwd,
+            )
+        image = _config(self.config)
+        entrypoint = image.get("Entrypoint") if wanted.entrypoint is None else wanted.entrypoint
+        cmd = image.get("Cmd") if wanted.no_cmd else wanted.cmd
+        return ops_pb2.Meta(
+            args=[*(entrypoint or ()), *(cmd or ())],
+            env=[*(image.get("Env") or ()), *wanted.env],
+            user=image.get("User", "") if wanted.no_user else wanted.user,
+            cwd=image.get("WorkingDir", "") if wanted.no_cwd else wanted.cwd,
+        )
+
+    def step(self) -> ops_pb2.ExecOp:
+        """The step that failed. Raises `InvalidRequest` if it runs nothing."""
+        if self.failed is None:
+            raise InvalidRequest("no result nor error is available: no error is available")
+        op = failed_op(self.failed)
+        if op.WhichOneof("op") != "exec":
+            raise InvalidRequest("no result nor error is available: invoke: unsupported error type")
+        return op.exec
+
+
+def outcome_of(result: gateway_pb2.Result, failed: CrozeError | None) -> Outcome | None:
+    """Nothing of a failure of which no step is known."""
+    platform = _first_platform(result)
+    suffix = f"/{platform}" if platform else ""
+    config = result.metadata.get(f"{CONFIG}{suffix}") or result.metadata.get(CONFIG, b"")
+    if failed is None:
+        return Outcome(_ref(result, platform), config)
+    step = failed_step(failed)
+    return Outcome("", config, step) if step is not None else None
+
+
+def failed_step(error: CrozeError) -> SolveDetail | None:
+    return next((each for each in error.details if isinstance(each, SolveDetail)), None)
+
+
+def failed_op(step: SolveDetail) -> ops_pb2.Op:
+    try:
+        return ops_pb2.Op.FromString(step.op)
+    except DecodeError:
+        return ops_pb2.Op()
+
+
+def _on(mount: ops_pb2.Mount, id: str) -> ops_pb2.Mount:
+    made = ops_pb2.Mount(
+        selector=mount.selector,
+        dest=mount.dest,
+        resultID=id,
+        readonly=mount.readonly,
+        mountType=mount.mountType,
+    )
+    for name in ("cacheOpt", "secretOpt", "SSHOpt"):
+        if mount.HasField(name):
+            getattr(made, name).CopyFrom(getattr(mount, name))
+    return made
+
+
+def _ref(result: gateway_pb2.Result, platform: str) -> str:
+    if result.WhichOneof("result") == "ref":
+        return result.ref.id
+    refs = result.refs.refs
+    if platform in refs:
+        return refs[platform].id
+    raise InvalidRequest(f"no reference found for {platform}")
+
+
+def _first_platform(result: gateway_pb2.Result) -> str:
+    """By its id; empty if the result is not told by platforms."""
+    if result.WhichOneof("result") == "ref" or PLATFORMS not in result.metadata:
+        return ""
+    found = json.loads(result.metadata[PLATFORMS])
+    return str(found["Platforms"][0]["ID"])
+
+
+class _Image(TypedDict, total=False):
+    """What an image's configuration says of its process."""
+
+    Entrypoint: list[str] | None
+    Cmd: list[str] | None
+    Env: list[str] | None
+    User: str
+    WorkingDir: str
+
+
+def _config(data: bytes) -> _Image:
+    if not data:
+        return {}
+    found: _Image | None = json.loads(data).get("config")
+    return found or {}

@@ -1,0 +1,109 @@
+"""The processes of a monitor, all in one container as long as that is of use.
+
+Source: buildx `monitor/processes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from croze.client.held import Bridge
+from croze.debug.containers import Container, Process, open_container
+from croze.debug.failure import Outcome
+from croze.debug.invocation import Invocation
+from croze.errors import CrozeError, InvalidRequest
+
+
+@dataclass(eq=False)
+class Running:
+    """A process, and the task that carries it."""
+
+    process: Process
+    wanted: Invocation
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def id(self) -> str:
+        return self.process.id
+
+
+WrittenBy = Callable[[str, int, bytes], None]
+"""The process's id, which of its descriptors, and what."""
+
+Ended = Callable[[Running, CrozeError | None], None]
+"""Told when a process has ended by itself, and why if it failed."""
+
+
+class Processes:
+    """`group` is what their tasks are of."""
+
+    def __init__(
+        self, bridge: Bridge, outcome: Outcome | None, ended: Ended, group: asyncio.TaskGroup
+    ) -> None:
+        self._group = group
+        self._bridge = bridge
+        self._outcome = outcome
+        self._ended = ended
+        self._container: Container | None = None
+        self._running: dict[str, Running] = {}
+        self._replacing = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Running]:
+        return iter(list(self._running.values()))
+
+    def get(self, id: str) -> Running | None:
+        return self._running.get(id)
+
+    def start(self, wanted: Invocation, written: WrittenBy, *, anew: bool) -> Running:
+        """In a container of its own if that is wanted, or if the one there is is of no use."""
+        kept = replace(wanted)
+        process = Process(lambda fd, data: written(process.id, fd, data))
+        made = Running(process, kept)
+        made.task = self._group.create_task(self._carry(made, anew=anew))
+        self._running[made.id] = made
+        return made
+
+    async def _carry(self, running: Running, *, anew: bool) -> None:
+        failed: CrozeError | None = None
+        try:
+            container = await self._container_for(running, anew=anew)
+            await container.run(running.wanted, running.process)
+        except CrozeError as error:
+            failed = error
+        self._running.pop(running.id, None)
+        self._ended(running, failed)
+
+    async def _container_for(self, running: Running, *, anew: bool) -> Container:
+        async with self._replacing:
+            old = self._container
+            if old is not None and old.usable and not anew:
+                return old
+            if self._outcome is None:
+                raise InvalidRequest("no build result is registered")
+            await self._cancel(but=running)
+            if old is not None:
+                self._container = None
+                await old.release()
+            try:
+                made = await open_container(self._bridge, self._outcome, running.wanted)
+            except CrozeError as error:
+                error.args = (f"failed to create container {error}", *error.args[1:])
+                raise
+            self._container = made
+            return made
+
+    async def _cancel(self, but: Running | None = None) -> None:
+        going = [each for each in self._running.values() if each is not but]
+        for each in going:
+            self._running.pop(each.id, None)
+            if each.task is not None:
+                each.task.cancel()
+        await asyncio.gather(*(each.task for each in going if each.task), return_exceptions=True)
+
+    async def close(self) -> None:
+        """End all that runs, and the container."""
+        await self._cancel()
+        if self._container is not None:
+            await self._container.release()
