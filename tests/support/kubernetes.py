@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,10 +22,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from aiohttp import WSMsgType, web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.support.certificates import make_certificate
 
 DATA = Path(__file__).parent.parent / "drivers/kubernetes/data/exchanges.json"
 TOKEN = "secret-token"
@@ -184,38 +180,6 @@ def to_socket(path: Path) -> Command:
         return SUCCESS
 
     return run
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A server's, for 127.0.0.1, signed by itself."""
-
-    pem: bytes
-    key: bytes
-
-
-def make_certificate() -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    pkcs8 = serialization.PrivateFormat.PKCS8
-    return Certificate(made.public_bytes(pem), key.private_bytes(pem, pkcs8, plain))
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,8 @@ import pytest
 from croze.drivers.kubernetes.config import Cluster, cluster_of, in_cluster, load
 from croze.drivers.kubernetes.credentials import identity
 from croze.errors import InvalidRequest, PermissionDenied
-from tests.support.kubernetes import make_certificate, write_kubeconfig
+from tests.support.certificates import make_certificate
+from tests.support.kubernetes import write_kubeconfig
 
 VERSION = "client.authentication.k8s.io/v1"
 
