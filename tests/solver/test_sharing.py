@@ -278,7 +278,7 @@ async def test_a_vertex_sees_the_sessions_of_all_its_builds() -> None:
         gate.open.set()
         await (await first).release()
         await (await second).release()
-    assert seen == [("s2", "s1")], "the newest first"
+    assert seen == [("s1", "s2")]
 
 
 async def test_several_outputs_run_once() -> None:

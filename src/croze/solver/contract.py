@@ -110,8 +110,7 @@ class OpContext(Protocol):
     def progress(self) -> Progress: ...
 
     def sessions(self) -> Sequence[str]:
-        """Ids of the sessions of all builds that want this vertex now, newest first: those are the
-        ones that will be there longest."""
+        """Ids of the sessions of all builds that want this vertex now, oldest first."""
 
     def job_values(self, key: str) -> Sequence[object]:
         """What those builds' jobs were given under `key` (e.g. `entitlements`)."""

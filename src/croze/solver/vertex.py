@@ -309,7 +309,7 @@ class VertexContext:
         self.progress = active.reporter
 
     def sessions(self) -> Sequence[str]:
-        ids = (id for job in reversed(tuple(self._active.jobs)) for id in job.session_ids())
+        ids = (id for job in self._active.jobs for id in job.session_ids())
         return tuple(dict.fromkeys(ids))
 
     def job_values(self, key: str) -> Sequence[object]:
