@@ -51,7 +51,8 @@ class _CommandConnection(http.client.HTTPConnection):
             self._process = None
 
 
-def _connection(engine: DockerContext) -> http.client.HTTPConnection:
+def connection_to(engine: DockerContext) -> http.client.HTTPConnection:
+    """Not yet connected; to be closed. Raises `InvalidRequest`."""
     if command := engine.command():
         return _CommandConnection(command)
     parts = urlsplit(engine.host)
@@ -79,7 +80,7 @@ class ImageLoad:
     def __init__(self, context: str = "") -> None:
         contexts = Contexts(config_dir())
         self._engine = contexts.get(context or contexts.current)
-        self._connection = _connection(self._engine)
+        self._connection = connection_to(self._engine)
         self._begun = self._aborted = False
 
     def _begin(self) -> None:

@@ -327,8 +327,9 @@ def _no_default_load() -> bool:
 
 
 def _kept(export: Export) -> Export:
-    """A load into the builder's own image store."""
-    return Export("image", export.attrs) if isinstance(export.to, ToDocker) else export
+    """A load into the builder's own image store, unless a Docker engine is named for it."""
+    here = isinstance(export.to, ToDocker) and not export.to.context
+    return Export("image", export.attrs) if here else export
 
 
 def _in_engine(export: Export) -> Export:

@@ -28,7 +28,7 @@ from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
 from croze.client.held import Work, solve_held
 from croze.client.lending import Lending
-from croze.client.plan import CacheEntry, SolvePlan, ToLayout
+from croze.client.plan import CacheEntry, SolvePlan, ToDocker, ToLayout
 from croze.grpc_errors import from_rpc_error
 from croze.session.directories import make_directory
 from croze.session.provider import Provider
@@ -74,6 +74,10 @@ async def solve(
     has ended.
     """
     ref = plan.ref or new_id()
+    if any(isinstance(export.to, ToDocker) for export in plan.exports):
+        from croze.client.engine_layers import with_known_layers
+
+        plan = await in_thread(with_known_layers, plan)
     prepare_caches(plan)
     headers = (*trace_headers(), *((DETACHED,) if plan.detached else ()))
     more = [policies.provider] if policies is not None else []

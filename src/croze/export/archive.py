@@ -5,7 +5,7 @@ Sources: OCI image-layout; Docker's `manifest.json` of `docker save`, for older 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
 from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
+from croze.export.sparse import left_out, take_known
 from croze.export.tarstream import Member, blob_members, blob_path, stream
 from croze.image import descriptor as media
 from croze.image import gojson, reference
@@ -47,6 +48,8 @@ class ArchiveOptions:
     commit: CommitOptions
     variant: Variant
     tar: bool = True
+    known: frozenset[str] = frozenset()
+    """Chain IDs of layers that the reader has."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Of the result, as a frontend would give it."""
 
@@ -71,7 +74,8 @@ def parse_options(variant: Variant, attrs: Mapping[str, str]) -> ArchiveOptions:
     """Raises `InvalidRequest`."""
     commit, rest = parse_commit(variant, attrs, inline_attestations=False)
     tar = parse_bool("tar", rest.pop("tar"), empty=True) if "tar" in rest else True
-    return ArchiveOptions(commit, variant, tar, rest)
+    known = take_known(rest)
+    return ArchiveOptions(commit, variant, tar, known, rest)
 
 
 class ArchiveExporter:
@@ -100,12 +104,13 @@ class ArchiveExporter:
                 )
             committed = self._dated(committed, source)
             delivery = Delivery(self._services, ctx, committed)
-            await delivery.bring_all()
+            spared = left_out(committed, self._services.blobs, options.known)
+            await delivery.bring_all(but=spared)
             names = _names(options.commit.name, source)
             answer = response(committed, ",".join(names))
             if options.tar:
                 async with step(ctx.progress, "sending tarball"):
-                    await self._send(session, ctx, committed, names, answer)
+                    await self._send(session, ctx, committed, names, answer, spared)
             else:
                 await self._copy(session, committed)
             return answer
@@ -130,8 +135,9 @@ class ArchiveExporter:
         committed: Committed,
         names: Sequence[str],
         answer: Mapping[str, str],
+        spared: Collection[str],
     ) -> None:
-        entries = self._all(committed)
+        entries = self._all(committed, spared)
         images = [(committed.root, names)]
         docker = [self._docker_image(*images[0])] if self._options.variant == "docker" else None
         members = layout_members(self._services.blobs, entries, images, docker)
@@ -145,9 +151,9 @@ class ArchiveExporter:
         except AlreadyExists:
             pass  # the client has this very image
 
-    def _all(self, committed: Committed) -> list[Descriptor]:
+    def _all(self, committed: Committed, spared: Collection[str]) -> list[Descriptor]:
         parents, blobs = push.closure(committed.root, self._services.blobs)
-        found = [*parents, *blobs]
+        found = [*parents, *(blob for blob in blobs if blob.digest not in spared)]
         missing = [each for each in found if not self._services.blobs.has(each.digest)]
         if missing:
             raise CrozeError(f"content {missing[0].digest}: not found")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +46,10 @@ class Delivery:
                 raise NotFound(f"blob {digest} not found")
         return blobs.path(digest)
 
-    async def bring_all(self) -> None:
-        """Every layer of every platform."""
+    async def bring_all(self, but: Collection[str] = ()) -> None:
+        """Every layer of every platform, but for some."""
         digests = {layer.digest for image in self.committed.images for layer in image.layers}
-        await all_of(self.bring(digest) for digest in sorted(digests))
+        await all_of(self.bring(digest) for digest in sorted(digests.difference(but)))
 
     async def push(self, name: str, *, by_digest: bool, insecure: bool) -> None:
         """Blobs first, then manifests, the root last under its tag."""
