@@ -172,7 +172,7 @@ class ContainerDriver:
             except NotFound:
                 return
             volume = f"{self._name}_state"
-            if state and any(mount.name == volume for mount in found.mounts):
+            if state and any(mount.name == volume for mount in found.mounts or ()):
                 await engine.remove_volume(volume)
 
     @asynccontextmanager

@@ -43,19 +43,19 @@ class Container(msgspec.Struct, rename="pascal"):
 
     id: str
     state: State
-    mounts: tuple[Mount, ...] = ()
+    mounts: tuple[Mount, ...] | None = None
 
 
 class Machine(msgspec.Struct, rename="pascal"):
     """Of `GET /info`."""
 
     cgroup_driver: str = ""
-    security_options: tuple[str, ...] = ()
+    security_options: tuple[str, ...] | None = None
 
     @property
     def remaps_users(self) -> bool:
         """Whether its containers have user namespaces of their own."""
-        return any("name=userns" in option.split(",") for option in self.security_options)
+        return any("name=userns" in option.split(",") for option in self.security_options or ())
 
 
 class _Version(msgspec.Struct, rename="pascal"):
@@ -202,6 +202,8 @@ async def engine_api(context: DockerContext) -> AsyncIterator[EngineApi]:
     from croze.http.daemon import HttpClient
 
     scheme, _, rest = context.host.partition("://")
+    if not rest:
+        raise InvalidRequest(f"unable to parse docker host `{context.host}`")
     if scheme in ("tcp", "http", "https"):
         secure = context.tls is not None or scheme == "https"
         port = "" if ":" in rest else f":{2376 if secure else 2375}"

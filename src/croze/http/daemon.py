@@ -15,6 +15,9 @@ from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, RedirectRefused, Step, check_url, next_step
 from croze.http.redirects import is_redirect as leads_on
 
+PING_EVERY_S = 50.0
+"""On a WebSocket: what is between forgets connections that say nothing for a minute."""
+
 
 def reason(error: Exception) -> str:
     """Why there is no answer, without aiohttp's own account of the connection."""
@@ -143,4 +146,5 @@ class HttpClient:
             proxy=self._proxy_for(url),
             max_msg_size=0,
             autoclose=False,
+            heartbeat=PING_EVERY_S,
         )

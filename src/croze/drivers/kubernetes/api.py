@@ -57,7 +57,7 @@ class Workload(msgspec.Struct):
 
 class _PodMeta(msgspec.Struct, rename="camel"):
     name: str
-    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] | None = None
     deletion_timestamp: str | None = None
 
 
@@ -80,7 +80,7 @@ class Pod(msgspec.Struct):
 
 
 class _Pods(msgspec.Struct):
-    items: tuple[Pod, ...] = ()
+    items: tuple[Pod, ...] | None = None
 
 
 _T = TypeVar("_T")
@@ -117,7 +117,7 @@ class KubernetesApi:
 
     async def pods(self, selector: str) -> tuple[Pod, ...]:
         query = urlencode({"labelSelector": selector})
-        return _decoded(await self._call("GET", f"{self._path('pods')}?{query}"), _Pods).items
+        return _decoded(await self._call("GET", f"{self._path('pods')}?{query}"), _Pods).items or ()
 
     async def exec(
         self, pod: str, container: str, command: Sequence[str]

@@ -201,7 +201,7 @@ def _name(settings: dict[str, object]) -> str:
 
 
 def _node(pod: Pod) -> Node:
-    listed = pod.metadata.annotations.get(PLATFORM_ANNOTATION, "")
+    listed = (pod.metadata.annotations or {}).get(PLATFORM_ANNOTATION, "")
     try:
         platforms = parse_platforms((listed,)) if listed else None
     except InvalidRequest:
