@@ -168,6 +168,11 @@ def test_progress_tells_of_reading_and_building(desk: Sandbox) -> None:
     assert desk.croze("bake", "--print", "--progress=quiet", cwd=folder).stderr == ""
     missing = desk.croze("bake", "-f", "no.hcl", "--progress=plain", cwd=folder, check=False)
     assert "#1 DONE 0.0s\nERROR: open no.hcl: no such file or directory\n" in missing.stderr
+    none = desk.croze("bake", "--set=*.contexts.x=oci-layout:///no", cwd=folder, check=False)
+    assert "[internal] load local bake definitions\n#1 reading" in none.stderr
+    gone = {"CROZE_HOST": "unix:///nope.sock"}
+    alone = desk.croze("bake", cwd=folder, env=gone, check=False).stderr
+    assert alone.count("#1 DONE") == 1
     (folder / "empty.hcl").touch()
     empty = desk.croze("bake", "-f", "empty.hcl", cwd=folder, check=False)
     assert empty.stderr.endswith("ERROR: couldn't find a bake definition\n")

@@ -37,10 +37,11 @@ def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: Ba
     from croze.sdk.parted import build_all
 
     def warn(display: Display) -> None:
+        progress.ended()
         if progress.mode not in ("quiet", "rawjson"):
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
-    display = progress.handed_over()
+    display = progress.display
     building = build_all(
         reaches(common, key=os.getcwd()),
         _logged(wanted.builds, debug=common.debug),

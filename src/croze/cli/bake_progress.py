@@ -35,12 +35,12 @@ class BakeProgress:
     def show(self, status: control_pb2.StatusResponse) -> None:
         self.display.update(status)
 
-    def handed_over(self) -> Display:
-        """The display, for somebody who closes it."""
-        display, self._display = self.display, None
-        return display
+    def ended(self) -> None:
+        """Somebody else has closed the display."""
+        self._display = None
 
     def close(self) -> None:
         """End the display, if there is one; what is shown later has one of its own."""
-        if self._display is not None:
-            self.handed_over().close()
+        display, self._display = self._display, None
+        if display is not None:
+            display.close()

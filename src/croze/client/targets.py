@@ -82,15 +82,15 @@ async def build_targets(
 
     pieces: dict[str, list[_Piece]] = {}
     try:
-        for name, its_parts in builds.items():
-            pieces[name] = []
-            try:
-                for part in its_parts:
-                    plan = await planned(part.options, part.node.builder)
-                    pieces[name].append(_Piece(name, part.node, plan, links.links(plan)))
-            except CrozeError as error:
-                raise _named(error, name, builds) from None
         async with running(display):
+            for name, its_parts in builds.items():
+                pieces[name] = []
+                try:
+                    for part in its_parts:
+                        plan = await planned(part.options, part.node.builder)
+                        pieces[name].append(_Piece(name, part.node, plan, links.links(plan)))
+                except CrozeError as error:
+                    raise _named(error, name, builds) from None
             return await _Targets(pieces, display, provenance, merge).build()
     except CrozeError as error:
         raise clearer(error, bake=bake) from None
