@@ -227,3 +227,22 @@ def _silent_server() -> Iterator[str]:
     """Takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/never"
+
+
+def test_a_connection_goes_to_the_node_of_the_platform(pair: Pair, tmp_path: Path) -> None:
+    """What a program named `ssh` carries here is what `dial-stdio` carries."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\nexec {CROZE} --builder pair dial-stdio --platform "$WANTED"\n')
+    ssh.chmod(0o755)
+    link = tmp_path / "buildctl"
+    link.symlink_to(CROZE)
+    env = {**pair.amd.env, "PATH": f"{tmp_path}:{pair.amd.env['PATH']}"}
+
+    def worker(address: str, platform: str = "") -> str:
+        command = [str(link), "--addr", address, "debug", "workers", "--format", "{{json .}}"]
+        told = execute(command, {**env, "WANTED": platform}).stdout
+        id: str = json.loads(told)[0]["id"]
+        return id
+
+    assert worker("ssh://far", "linux/amd64") == worker(pair.amd.address)
+    assert worker("ssh://far", "linux/arm64") == worker(pair.arm.address)

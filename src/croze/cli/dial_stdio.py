@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.builders.model import parse_platforms
+from croze.cli.boot import boot
+from croze.cli.build import progress_mode
 from croze.cli.flags import Flags, UsageError, default_platform
 from croze.drivers.parting import Nodes, Offer
 from croze.drivers.reach import drivers_of
@@ -25,23 +27,26 @@ def run(argv: Sequence[str], common: Common) -> int:
     """Until the daemon has said all, or nobody listens to it any more."""
     flags = Flags(COMMAND, "Proxy current stdio streams to builder instance", "[OPTIONS]")
     flags.texts("--platform", help="Target platform: this is used for node selection")
+    about = "Set type of progress output (auto, none, plain, rawjson, tty)"
+    flags.text("--progress", help=about, default="none")
     flags.add_argument("extra", nargs="*", metavar="")
     read = flags.read(argv, common)
     if read.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
+    mode = progress_mode(read.progress, command=COMMAND)
     wanted = parse_platforms(tuple(read.platform or default_platform()))
-    asyncio.run(_proxy(drivers_of(common.builder), wanted))
+    asyncio.run(_proxy(drivers_of(common.builder), wanted, mode))
     return 0
 
 
 async def _proxy(
-    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], wanted: Sequence[Platform]
+    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], wanted: Sequence[Platform], mode: str
 ) -> None:
     offers = [Offer(driver.dial, fixed, driver.boot) for driver, fixed in nodes]
     async with Nodes(offers) as opened:
         share = (await opened.shares({"": wanted}))[""][0]
     driver = nodes[share.node][0]
-    await driver.boot()
+    await boot([("", driver)], mode)
     async with driver.streams() as far:
         await carry(await stdio(), far)
 
