@@ -84,7 +84,12 @@ def test_what_was_written_is_found(
     assert "writing layer sha256:" in wrote.stderr
     desk.croze(*COLD)
     out = desk.path / kind
+    for service in stores.github.values():
+        del service.seen[:]
     found = desk.croze("build", *flags, "--cache-from", flag, "-o", f"type=local,dest={out}", app)
+    for service in stores.github.values():
+        asked = [line for line in service.seen if line.endswith(("/cache", "DownloadURL"))]
+        assert len(asked) <= 2 + 4, "two scopes, four layers"
     assert ran(found.stderr) == set(), found.stderr
     assert (out / "both").read_text() == "1\n2\n"
     again = desk.croze("build", *flags, *NOTHING, "--cache-to", f"{flag},mode=max", app)
@@ -160,7 +165,7 @@ def test_secrets_stay_where_they_are(
     done = desk.croze("build", *base(busybox), *caches, *writing, *provenance, app)
     records = desk.croze("history", "ls", "--format=json").stdout
     texts = [failed.output, done.output, records, desk.log_text()]
-    for reference in (json.loads(line)["ref"] for line in records.splitlines()):
+    for reference in (json.loads(line)["ref"] for line in records.splitlines()[:2]):
         shown = desk.croze("history", "inspect", reference, "--format=json", check=False)
         logs = desk.croze("history", "logs", reference, "--progress=rawjson", check=False)
         texts += [shown.output, logs.output]
@@ -211,24 +216,23 @@ def test_lazy_layers_after_a_restart(
     assert (out / "both").read_text() == "1\n2\n"
 
 
-NO_CACHES = {
-    "type=s3,region=r": "bucket ($AWS_BUCKET) not set for s3 cache",
-    "type=azblob": "failed to create azblob config: either ${BUILDKIT_AZURE_STORAGE_ACCOUNT_URL}",
-    "type=gha,token=t,url=http://127.0.0.1:1": "token is malformed: token contains an invalid",
-    f"type=azblob,account_url=http://127.0.0.1:1/a,secret_access_key={ACCOUNT_KEY}": (
-        "failed to create container client: failed to get properties of cache container "
-        'buildkit-cache: Get "http://127.0.0.1:1/a/buildkit-cache": dial tcp 127.0.0.1:1: connect'
-    ),
-}
-
-
-def test_caches_that_can_not_be_had(desk: Sandbox, busybox: Path, app: Path) -> None:
+def test_caches_that_can_not_be_had(
+    desk: Sandbox, stores: Stores, busybox: Path, app: Path
+) -> None:
     """Are done without; to write there is refused before anything is built."""
+    wrong = f"type=azblob,account_url={stores.azure},account_name={ACCOUNT},secret_access_key=AAAA"
+    none = {
+        "type=s3,region=r": "bucket ($AWS_BUCKET) not set for s3 cache",
+        "type=azblob": "failed to create azblob config: either ${BUILDKIT_AZURE_STORAGE_",
+        "type=gha,token=t,url=http://127.0.0.1:1": "token is malformed: token contains an invalid",
+        wrong: "failed to create container client: failed to get properties of cache container "
+        f"buildkit-cache: GET {stores.azure}/buildkit-cache: RESPONSE 403",
+    }
     flags = [*base(busybox), *NOTHING, "--progress=plain"]
-    done = desk.croze("build", *flags, *(f"--cache-from={flag}" for flag in NO_CACHES), app)
-    for said in NO_CACHES.values():
+    done = desk.croze("build", *flags, *(f"--cache-from={flag}" for flag in none), app)
+    for said in none.values():
         assert said in done.stderr
-    failed = desk.croze("build", *flags, f"--cache-to={list(NO_CACHES)[-1]}", app, check=False)
+    failed = desk.croze("build", *flags, f"--cache-to={wrong}", app, check=False)
     assert failed.stderr.splitlines()[-1].startswith(
         "ERROR: failed to build: failed to solve: failed to configure azblob cache exporter: "
         "failed to create container client: failed to get properties of cache container"

@@ -20,7 +20,7 @@ from croze.remotecache.beside import OpenedCache, travels_beside
 from croze.remotecache.config import CacheConfig, ns_of
 from croze.remotecache.found import FoundCache
 from croze.remotecache.keys import ImportedKeys, ImportedResult
-from croze.remotecache.objects.opened import AZBLOB, KINDS, ObjectCaches, ObjectFetcher
+from croze.remotecache.objects.opened import AZBLOB, KINDS, ObjectCaches, ObjectFetcher, Presence
 from croze.remotecache.objects.opened import parse as parse_options
 from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
 from croze.solver.caches import CacheSource
@@ -93,11 +93,8 @@ class Importer:
             async with step(progress, f"found {len(each.layers)} layers in cache"):
                 pass
 
-        async def check(digest: str) -> None:
-            if not await cache.has_blob(digest):
-                raise NotFound(f"blob {digest}: not found")
-
-        return [self._opened(each, fetcher, check) for each in found]
+        presence = Presence(cache)
+        return [self._opened(each, fetcher, presence.check) for each in found]
 
     def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> Provider:
         if kind == REGISTRY:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from croze.aio.threads import in_thread
 from croze.clouds.azure import DefaultIdentity
-from croze.errors import CrozeError, PermissionDenied
+from croze.errors import CrozeError, PermissionDenied, Unavailable
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
 from croze.remotecache.objects import azure_blobs
@@ -23,6 +23,7 @@ from croze.store.groups import first_error
 
 RETRY = Retry(attempts=4, first_s=0.8, limit_s=60.0)
 _UPLOADS = 4
+_OPENING_S = 60.0
 
 T = TypeVar("T")
 
@@ -55,7 +56,18 @@ class AzblobCache:
         return False
 
     async def open(self) -> None:
-        """Make sure that the container is there."""
+        """Make sure that the container is there. A server that says nothing is not waited for as
+        long as with blobs."""
+        try:
+            async with asyncio.timeout(_OPENING_S):
+                await self._open()
+        except TimeoutError:
+            raise Unavailable(
+                f"failed to get properties of cache container {self.options.container}: "
+                "context deadline exceeded"
+            ) from None
+
+    async def _open(self) -> None:
         url, name = self.options.url(), self.options.container
         try:
             answer = await self.requests.ask("GET", url, query="restype=container")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from croze.aio.threads import in_thread
 from croze.clouds.aws import Chain
 from croze.clouds.azure import DefaultIdentity
-from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
+from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound, PermissionDenied
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
 from croze.remotecache.objects import azblob_options, gha_options, s3_options
@@ -28,6 +29,7 @@ from croze.store.contract import BlobFetcher, BlobStore
 GHA, S3, AZBLOB = "gha", "s3", "azblob"
 KINDS = frozenset({GHA, S3, AZBLOB})
 _MOST_REMEMBERED = 256
+_ASKED_AT_ONCE = 16
 
 Options = S3Options | AzblobOptions | GhaOptions
 
@@ -121,8 +123,8 @@ class ObjectFetcher:
     @property
     def spent(self) -> bool:
         """See `BlobFetcher`."""
-        cache = self.caches.latest(self.origin) or self.cache
-        return self.broken or (cache is not None and cache.spent)
+        known = [c for c in (self.caches.latest(self.origin), self.cache) if c is not None]
+        return self.broken or (bool(known) and all(cache.spent for cache in known))
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
@@ -137,9 +139,21 @@ class ObjectFetcher:
                     raise
 
     async def _fetch(self, descriptor: Descriptor, blobs: BlobStore) -> None:
-        cache = self.caches.latest(self.origin) or self.cache
-        if cache is None:
-            cache = await self.caches.reopened(self.origin)
+        latest = self.caches.latest(self.origin)
+        if latest is None and self.cache is None:
+            latest = await self.caches.reopened(self.origin)
+        if latest is not None and self.cache not in (None, latest):
+            try:
+                return await self._fetch_from(latest, descriptor, blobs)
+            except (PermissionDenied, NotFound):
+                pass  # somebody else's credentials may be newer, and for something else
+        cache = self.cache or latest
+        assert cache is not None
+        await self._fetch_from(cache, descriptor, blobs)
+
+    async def _fetch_from(
+        self, cache: ObjectCache, descriptor: Descriptor, blobs: BlobStore
+    ) -> None:
         report = Transfer(self.progress, descriptor)
         done = 0
         async with blobs.writer() as writer:
@@ -153,3 +167,24 @@ class ObjectFetcher:
             await cache.read_blob(descriptor, take)
             await writer.commit(digest=descriptor.digest, size=descriptor.size)
         report.done()
+
+
+class Presence:
+    """Which blobs of a cache are there: each is asked for once, and few at a time, however many
+    results it is a layer of."""
+
+    def __init__(self, cache: ObjectCache) -> None:
+        self._cache = cache
+        self._there: set[str] = set()
+        self._locks = Locks()
+        self._slots = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+    async def check(self, digest: str) -> None:
+        """Raises `NotFound` for a blob that is not there any more."""
+        async with self._locks.hold(digest):
+            if digest in self._there:
+                return
+            async with self._slots:
+                if not await self._cache.has_blob(digest):
+                    raise NotFound(f"blob {digest}: not found")
+            self._there.add(digest)

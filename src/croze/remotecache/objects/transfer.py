@@ -322,9 +322,18 @@ async def _limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
 
 
 def no_answer(request: Request, error: Exception) -> NoAnswer:
-    """Nothing of the query is shown: it may be a signature."""
+    """Nothing of the query is shown: it may be a signature. Whoever refuses a connection may be
+    starting, or be one of many; what is wrong with a certificate or an address stays so."""
     found = failures.no_answer(f'{request.method.capitalize()} "{shown(request.url)}"', error)
-    return NoAnswer(str(found), found.again)
+    lasting = isinstance(
+        error,
+        aiohttp.ClientConnectorDNSError
+        | aiohttp.ClientSSLError
+        | aiohttp.ClientConnectorCertificateError
+        | aiohttp.InvalidURL,
+    )
+    refused = isinstance(error, aiohttp.ClientConnectorError) and not lasting
+    return NoAnswer(str(found), found.again or refused)
 
 
 def shown(url: str) -> str:
