@@ -173,6 +173,10 @@ def test_progress_tells_of_reading_and_building(desk: Sandbox) -> None:
     gone = {"CROZE_HOST": "unix:///nope.sock"}
     alone = desk.croze("bake", cwd=folder, env=gone, check=False).stderr
     assert alone.count("#1 DONE") == 1
+    (folder / "compose.yaml").symlink_to("/nope")
+    assert "compose.yaml" not in desk.croze("bake", "--print", cwd=folder).stderr
+    endless = desk.croze("bake", "-f", "/dev/zero", cwd=folder, check=False)
+    assert endless.stderr.endswith("a definition may have up to 64 MiB\n")
     (folder / "empty.hcl").touch()
     empty = desk.croze("bake", "-f", "empty.hcl", cwd=folder, check=False)
     assert empty.stderr.endswith("ERROR: couldn't find a bake definition\n")

@@ -28,6 +28,13 @@ def test_a_failure_is_shown_with_the_step(error: BaseException, shown: str) -> N
     assert (line.vertex, line.msg) == (seen[0].vertexes[0].digest, b"said\n")
 
 
+def test_names_of_files_are_any_bytes() -> None:
+    seen: list[control_pb2.StatusResponse] = []
+    with own_step("step", seen.append) as step:
+        step.counted("reading b\udcff", 3)
+    assert seen[1].statuses[0].ID == "reading b\ufffd"
+
+
 def _fail(error: BaseException, show: Callable[[control_pb2.StatusResponse], None]) -> None:
     with own_step("step", show) as log:
         log("said\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.bake.errors import BakeError
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 _SEPARATOR = "BUILDX_BAKE_PATH_SEPARATOR"
 _FILES = "BUILDX_BAKE_FILE"
 _RELATIVE = "BUILDX_BAKE_FILE_RELATIVE_PATHS"
+_MOST_BYTES = 64 << 20
+"""Devices have no end, and what is larger is no definition."""
 DEFAULT_NAMES = (
     "compose.yaml",
     "compose.yml",
@@ -67,7 +68,7 @@ def read_local_files(
     problem: BakeError | None = None
     found: list[File] = []
     with own_step(f"[internal] load local bake definitions{where}", progress.show) as step:
-        for name in names or filter(os.path.lexists, DEFAULT_NAMES):
+        for name in names or filter(_is_there, DEFAULT_NAMES):
             shown = "from stdin" if name == "-" else name
             try:
                 data = _read(name)
@@ -84,12 +85,28 @@ def read_local_files(
     return found
 
 
-def _read(name: str) -> bytes:
-    if name == "-":
-        return sys.stdin.buffer.read()
+def _is_there(name: str) -> bool:
+    """Whatever else is wrong with it is told when it is read."""
     try:
-        return Path(name).read_bytes()
+        os.stat(name)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _read(name: str) -> bytes:
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with open(name, "rb") as file:
+                data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         verb = "read" if isinstance(error, IsADirectoryError) else "open"
         raise BakeError(f"{verb} {name}: {reason}") from None
+    if len(data) > _MOST_BYTES:
+        raise BakeError(f"read {name}: a definition may have up to 64 MiB")
+    return data

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from croze.api import control_pb2
+from croze.gotypes.strings import shown
 
 Show = Callable[[control_pb2.StatusResponse], None]
 
@@ -44,7 +45,7 @@ class OwnStep:
         """Something of that size is done within the step."""
         total = size_bytes if total_known else 0
         status = control_pb2.VertexStatus(
-            ID=name, vertex=self.vertex.digest, current=size_bytes, total=total
+            ID=shown(name), vertex=self.vertex.digest, current=size_bytes, total=total
         )
         for moment in (status.timestamp, status.started, status.completed):
             moment.GetCurrentTime()
