@@ -9,19 +9,19 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
 from croze.api import control_pb2
 from croze.client.bundles import record as records
 from croze.client.bundles.record import Remembered
-from croze.errors import CrozeError, InvalidRequest
+from croze.errors import Corrupted, CrozeError, InvalidRequest
+from croze.fs.tarread import TarReader
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
@@ -50,33 +50,32 @@ class Bundle:
         self._folder = folder
         self._index = b""
         try:
-            with (
-                gzip.GzipFile(fileobj=source) as unpacked,
-                tarfile.open(fileobj=unpacked, mode="r|") as archive,
-            ):
-                self._unpack(archive)
-        except (gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError) as error:
+            with gzip.GzipFile(fileobj=source) as unpacked:
+                self._unpack(TarReader(unpacked))
+        except (gzip.BadGzipFile, Corrupted, zlib.error, EOFError) as error:
             raise InvalidRequest(f"not a bundle of build records: {error}") from None
+        if not self._index:
+            raise InvalidRequest("not a bundle of build records: it has no index.json")
 
-    def _unpack(self, archive: tarfile.TarFile) -> None:
+    def _unpack(self, archive: TarReader) -> None:
         left = LARGEST_BYTES
-        for entry in archive:
-            name = entry.name.removeprefix("./")
-            if entry.isdir() and name in ("blobs", "blobs/sha256", "."):
+        for member in archive:
+            name = member.name.removeprefix("./").rstrip("/")
+            if member.flag == "5" and name in ("blobs", "blobs/sha256", "."):
                 continue
             blob = _BLOB.match(name)
-            file = archive.extractfile(entry) if entry.isreg() else None
-            if file is None or not (blob or name in ("index.json", "oci-layout")):
-                raise InvalidRequest(f"{entry.name} is nothing that a bundle has")
-            left -= entry.size
+            is_file = member.flag == "0" and member.sparse is None
+            if not is_file or not (blob or name in ("index.json", "oci-layout")):
+                raise InvalidRequest(f"{member.name} is nothing that a bundle has")
+            left -= member.size
             if left < 0:
                 raise InvalidRequest(f"a bundle may hold {LARGEST_BYTES >> 30} GiB")
             if blob:
-                self._keep(file, blob[1])
+                self._keep(archive, blob[1])
             elif name == "index.json":
-                self._index = file.read(_LARGEST_JSON_BYTES)
+                self._index = archive.read_exact(min(member.size, _LARGEST_JSON_BYTES))
 
-    def _keep(self, source: IO[bytes], hexadecimal: str) -> None:
+    def _keep(self, source: TarReader, hexadecimal: str) -> None:
         hashed = hashlib.sha256()
         with open(self._folder / hexadecimal, "wb") as kept:
             while data := source.read(_CHUNK_BYTES):
