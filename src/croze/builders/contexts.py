@@ -72,7 +72,8 @@ class DockerContext:
 
     def unreachable(self, why: str) -> Unavailable:
         """In Docker's words; with the reason unless it is that nobody listens there."""
-        plain = any(os.strerror(number) in why for number in (errno.ENOENT, errno.ECONNREFUSED))
+        nobody = (os.strerror(number).lower() for number in (errno.ENOENT, errno.ECONNREFUSED))
+        plain = any(text in why.lower() for text in nobody)
         return Unavailable(
             f"Cannot connect to the Docker daemon at {self.host}. "
             f"Is the docker daemon running?{'' if plain else f' ({why})'}"

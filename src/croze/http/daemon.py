@@ -20,13 +20,20 @@ PING_EVERY_S = 50.0
 
 
 def reason(error: Exception) -> str:
-    """Why there is no answer, without aiohttp's own account of the connection."""
+    """Why there is no answer, in Go's words in place of aiohttp's."""
+    from aiohttp.client_exceptions import UnixClientConnectorError
+
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return str(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
         number = cause.errno or 0
-        return os.strerror(number) if number > 0 else str(cause.strerror or cause)
+        why = (os.strerror(number) if number > 0 else str(cause.strerror or cause)).lower()
+        if isinstance(error, UnixClientConnectorError):
+            return f"dial unix {error.path}: connect: {why}"
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return f"dial tcp: lookup {error.host}: {why}"
+        return f"dial tcp {error.host}:{error.port}: connect: {why}"
     return str(error) or type(error).__name__
 
 

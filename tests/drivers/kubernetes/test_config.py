@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.drivers.kubernetes.config import Cluster, cluster_of, in_cluster, load
+from croze.drivers.kubernetes.config import NO_NAMESPACE, Cluster, cluster_of, in_cluster, load
 from croze.drivers.kubernetes.credentials import identity
 from croze.errors import InvalidRequest, PermissionDenied
 from tests.support.certificates import make_certificate
@@ -97,14 +97,20 @@ def test_a_pod_s_own_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("clusters: [", 'error loading config file "{path}"'),
-        ("clusters: 1", 'error loading config file "{path}"'),
-        ("a" * 10 + ": &a [*a]", "invalid configuration: no configuration has been provided"),
-        ("{}", "invalid configuration: no configuration has been provided"),
-        (SECOND.replace("current-context: x", ""), "invalid configuration: no configuration"),
+        ("clusters: [", '{none}: error loading config file "{path}"'),
+        ("clusters: 1", '{none}: error loading config file "{path}"'),
+        (
+            "a" * 10 + ": &a [*a]",
+            "{none}: invalid configuration: no configuration has been provided",
+        ),
+        ("{}", "{none}: invalid configuration: no configuration has been provided"),
+        (
+            SECOND.replace("current-context: x", ""),
+            "{none}: invalid configuration: no configuration",
+        ),
         (
             SECOND.replace("current-context: x", "current-context: z"),
-            'invalid configuration: context "z" does not exist',
+            '{none}: invalid configuration: context "z" does not exist',
         ),
         (FIRST + "current-context: x\n", "unable to read"),
         (
@@ -131,7 +137,7 @@ def test_what_can_not_be(text: str, said: str, tmp_path: Path) -> None:
     path = kubeconfig(tmp_path / "config", text)
     with pytest.raises(InvalidRequest) as caught:
         cluster_of(f"kubernetes:///n?kubeconfig={path}")
-    assert str(caught.value).startswith(said.format(path=path))
+    assert str(caught.value).startswith(said.format(path=path, none=NO_NAMESPACE))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

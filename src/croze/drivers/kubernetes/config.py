@@ -21,6 +21,8 @@ from croze.files.settings import read_settings
 
 DEFAULT_NAMESPACE = "default"
 ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+NO_NAMESPACE = "cannot determine Kubernetes namespace, specify manually"
+"""What buildx says before whatever is wrong: the namespace is what it looks for first."""
 NO_CONFIG = (
     "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER "
     "environment variable"
@@ -130,7 +132,7 @@ def cluster_of(endpoint: str) -> Cluster:
     except NotFound as error:
         if inside := in_cluster():
             return inside
-        raise InvalidRequest(str(error)) from None
+        raise InvalidRequest(f"{NO_NAMESPACE}: {error}") from None
 
 
 def default_files() -> list[str]:
@@ -186,12 +188,16 @@ def _read(path: str, *, explicit: bool) -> _File | None:
             raise NotFound(f"stat {path}: no such file or directory") from None
         return None
     except OSError as error:
-        raise InvalidRequest(f"error loading config file {path!r}: {error.strerror}") from None
+        raise InvalidRequest(
+            f'{NO_NAMESPACE}: error loading config file "{path}": {error.strerror}'
+        ) from None
     try:
         loaded = yaml.safe_load(data)
         return msgspec.convert(loaded or {}, _File)
     except (yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:
-        raise InvalidRequest(f'error loading config file "{path}": {error}') from None
+        raise InvalidRequest(
+            f'{NO_NAMESPACE}: error loading config file "{path}": {error}'
+        ) from None
 
 
 def _placed_cluster(cluster: _Cluster, folder: str) -> _Cluster:

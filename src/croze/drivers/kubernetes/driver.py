@@ -32,7 +32,7 @@ DIAL = ("buildctl", "dial-stdio")
 TRIES = 5
 FIRST_PAUSE_S = 0.5
 """Before a second try to reach a pod; each further pause is twice as long."""
-_PASSING = ("Connection refused", "Connection reset", "timed out", "tls: internal error")
+_PASSING = ("connection refused", "connection reset", "timed out", "tls: internal error")
 """A node that has just come says these for a moment: its certificate is not yet signed."""
 
 
@@ -178,7 +178,7 @@ class KubernetesDriver:
             try:
                 return await api.exec(name, container, DIAL)
             except CrozeError as error:
-                if not any(text in str(error) for text in _PASSING):
+                if not any(text in str(error).lower() for text in _PASSING):
                     raise
                 last = error
             await asyncio.sleep(FIRST_PAUSE_S * 2**attempt)
