@@ -24,6 +24,7 @@ from croze.solver.contract import (
 )
 from croze.solver.memory_keys import MemoryKeys
 from croze.solver.solver import Solver
+from croze.solver.validate import Validator
 
 
 def sha(text: str) -> str:
@@ -33,18 +34,28 @@ def sha(text: str) -> str:
 class World:
     """Everything outside the solver, with counters."""
 
-    def __init__(self, keys: KeyStore | None = None) -> None:
+    def __init__(self, keys: KeyStore | None = None, *, validate: bool = True) -> None:
+        """Without `validate` steps take the time that they take in a daemon."""
+        self._validate = validate
         self.keys: KeyStore = MemoryKeys() if keys is None else keys
         self.results = Results()
         self.ran: list[str] = []
         self.mapped: list[str] = []
         self.keyed: list[str] = []
         self.canceled: list[str] = []
+        self.executing: set[str] = set()
+        """Digests of vertices whose op runs now."""
 
     @asynccontextmanager
     async def solver(self) -> AsyncIterator[Solver]:
         async with Solver(self.keys, self.results, self.resolve, linger_s=0.0) as solver:
+            validator = Validator()
+            if self._validate:
+                solver.check_steps(validator)
             yield solver
+        validator.check_store(self.keys)
+        assert validator.broken == [], "\n".join(validator.broken)
+        assert self.executing == set()
         assert self.results.handles == 0, "handles left"
         assert solver.active_count() == 0
 
@@ -174,6 +185,14 @@ class SpecOp:
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         self._world.ran.append(self._vertex.name)
+        assert self._vertex.digest not in self._world.executing, "it runs already"
+        self._world.executing.add(self._vertex.digest)
+        try:
+            return await self._execute(ctx, inputs)
+        finally:
+            self._world.executing.remove(self._vertex.digest)
+
+    async def _execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         total = self._spec.add
         for result in inputs:
             assert isinstance(result, Number)

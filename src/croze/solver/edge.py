@@ -13,7 +13,7 @@ inputs there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from croze.errors import CrozeError
@@ -48,6 +48,7 @@ class ActiveEdge:
     """One output of an active vertex."""
 
     __slots__ = (
+        "__weakref__",
         "_active",
         "_follower",
         "_hits",
@@ -114,6 +115,24 @@ class ActiveEdge:
         self._leader: ActiveEdge | None = None
         self._follower: Follower | None = None
         self._load_work: Work[tuple[Result, str]] | None = None
+
+    # What is so, for who checks it
+
+    @property
+    def leader(self) -> ActiveEdge | None:
+        """The edge of another vertex that it takes its result from."""
+        return self._leader
+
+    def wanters(self) -> Mapping[Wanter, int]:
+        return self._wanters
+
+    def has_records(self) -> bool:
+        """Whether there is a result in the cache that was not tried."""
+        return bool(self._records)
+
+    def tally_of_inputs(self) -> input_state.Tally:
+        """What the tally must be."""
+        return input_state.tally_of(self.inputs)
 
     # What others ask
 
@@ -306,12 +325,12 @@ class ActiveEdge:
         vertex = self.vertex
         if not vertex.maps or not (vertex.maps_done or self._records):
             return
-        if self._hopeless() or (self.keys and self.tally.fast == len(self.inputs)):
+        if self.hopeless() or (self.keys and self.tally.fast == len(self.inputs)):
             self._set_level(SLOW)
         elif self.tally.fast == len(self.inputs):
             self._set_level(FAST)
 
-    def _hopeless(self) -> bool:
+    def hopeless(self) -> bool:
         """No input can bring a match any more that it has not brought."""
         tally = self.tally
         return self.vertex.vertex.ignore_cache or tally.dead > 0 or tally.closed == len(self.inputs)
@@ -336,7 +355,7 @@ class ActiveEdge:
     def _choose_mode(self) -> int:
         if self.wanted < SLOW or not self.vertex.maps_done:
             return input_state.IDLE
-        if self._hopeless():
+        if self.hopeless():
             return input_state.RUN if self.wanted == COMPLETE else input_state.IDLE
         if self.tally.fast < len(self.inputs):
             return input_state.IDLE

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from croze.errors import CrozeError
@@ -64,6 +64,8 @@ class Graph:
         self.resolve_op = resolve_op
         self.flights = Flights()
         self.actives: dict[str, ActiveVertex] = {}
+        self.after_step: Callable[[ActiveEdge], None] | None = None
+        """For tests: `validate.Validator`."""
         self._tasks: asyncio.TaskGroup | None = None
         self._queue: deque[ActiveEdge] = deque()
         self._scheduled = False
@@ -170,6 +172,8 @@ class Graph:
         """A store that fails (a full disk) must fail the build that needs it, not the loop."""
         try:
             edge.step()
+            if self.after_step is not None:
+                self.after_step(edge)
         except Exception as err:
             log.exception("a step failed")
             edge.break_off(err)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +35,12 @@ class Tally:
     closed: int = 0
     dead: int = 0
     ready: int = 0
+
+
+def tally_of(inputs: Iterable[ActiveInput]) -> Tally:
+    """The tally that these inputs add up to."""
+    flags = [item.flags for item in inputs]
+    return Tally(*(sum(column) for column in zip(*flags, strict=True)))
 
 
 _Flags = tuple[bool, bool, bool, bool, bool]
@@ -171,6 +177,11 @@ class ActiveInput:
         )
         if flags != self._flags:
             self._retally(flags)
+
+    @property
+    def flags(self) -> _Flags:
+        """What it counts for in the tally, in the order of its fields."""
+        return self._flags
 
     def _retally(self, new: _Flags) -> None:
         old, self._flags = self._flags, new

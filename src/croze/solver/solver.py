@@ -132,6 +132,10 @@ class Solver:
             raise CrozeError("nested builds need the context of a vertex")
         return await ctx.build(edge)
 
+    def check_steps(self, check: Callable[[ActiveEdge], None]) -> None:
+        """Call `check` with each edge after it has moved; for tests (`validate.Validator`)."""
+        self._graph.after_step = check
+
     def active_count(self) -> int:
         """How many vertices are held by jobs."""
         return len(self._graph.actives)

@@ -26,6 +26,7 @@ class ActiveVertex:
     once at a time; edges ask for it and are woken when something is known."""
 
     __slots__ = (
+        "__weakref__",
         "_content_works",
         "_exec_work",
         "_identity",
@@ -241,6 +242,10 @@ class ActiveVertex:
 
     def runs_for(self, edge: ActiveEdge) -> bool:
         return self._exec_work is not None and edge in self._exec_work.users
+
+    @property
+    def executing(self) -> bool:
+        return self._exec_work is not None and self._exec_work.running
 
     def run_also_for(self, edge: ActiveEdge) -> None:
         """Let a running execution go on for `edge` too."""
