@@ -12,6 +12,7 @@ from croze.client.build import BuildResult, run_build
 from croze.client.held import Bridge
 from croze.client.options import Builder, BuildOptions
 from croze.debug import terminal
+from croze.debug.commands import perform
 from croze.debug.failure import outcome_of
 from croze.debug.invocation import Invocation
 from croze.debug.monitor import Monitor
@@ -96,7 +97,7 @@ class _Look:
             outcome = outcome_of(result, failed)
             with terminal.raw():
                 async with asyncio.TaskGroup() as group:
-                    monitor = Monitor(bridge, outcome, self._wanted, self._keyboard, group)
+                    monitor = Monitor(bridge, outcome, self._wanted, self._keyboard, group, perform)
                     self.reloading = await monitor.run()
         except CrozeError as error:
             sys.stderr.write(f"WARNING: failed to run monitor: {error}\n")

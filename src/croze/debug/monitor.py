@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from croze.client.held import Bridge
 from croze.debug import terminal
@@ -34,7 +34,8 @@ NOT_ATTACHED = (
 
 
 class Monitor:
-    """One look at one build. `group` is what its processes' tasks are of."""
+    """One look at one build. `group` is what its processes' tasks are of; `perform` does what a
+    line of the console says (`debug.commands`)."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Monitor:
         wanted: Invocation,
         keyboard: Keyboard,
         group: asyncio.TaskGroup,
+        perform: Callable[[Monitor, str], None],
     ) -> None:
         self.wanted = wanted
         self.processes = Processes(bridge, outcome, self._ended, group)
@@ -53,6 +55,7 @@ class Monitor:
         self._at_console = False
         self._after_prefix = False
         self._over = False
+        self._perform = perform
         self._told = asyncio.Event()
 
     async def run(self) -> bool:
@@ -158,13 +161,11 @@ class Monitor:
             say(SWITCHED)
 
     def _console_key(self, byte: bytes) -> None:
-        from croze.debug.commands import perform
-
         try:
             line = self._editor.typed(byte)
             if line is None:
                 return
-            perform(self, line)
+            self._perform(self, line)
         except EOFError:
             self._over = True
         if self._at_console and not self._over:
