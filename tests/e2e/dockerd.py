@@ -72,3 +72,13 @@ def own_dockerd(folder: Path) -> Iterator[str]:
     finally:
         daemon.terminate()
         daemon.wait(timeout=30)
+        _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """What dockerd leaves mounted: its data root, and the network namespace of its last container
+    without a network."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    below = [line.split()[1] for line in lines if line.split()[1].startswith(f"{folder}/")]
+    for mount in reversed(below):
+        subprocess.run(["umount", mount], check=True)
