@@ -134,6 +134,10 @@ def test_saved_images_are_read_by_others(engine: Engine, context: Path, tmp_path
     copy = ["skopeo", "--insecure-policy", "copy", "--src-daemon-host", engine.env["DOCKER_HOST"]]
     execute([*copy, source, f"oci:{layout}:x"], engine.env)
     assert (layout / "index.json").exists()
+    back = ["--dest-daemon-host", engine.env["DOCKER_HOST"], f"oci:{layout}:x"]
+    copy = ["skopeo", "--insecure-policy", "copy"]
+    execute([*copy, *back, "docker-daemon:by-skopeo:1"], engine.env)
+    assert engine.docker("images", "-q", "by-skopeo:1").stdout
     missing = engine.docker("save", "-o", archive, "nothing-there", check=False)
     assert "No such image: nothing-there:latest" in missing.stderr
 

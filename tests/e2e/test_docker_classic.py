@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -326,6 +327,30 @@ def test_clients_that_vanish_and_half_of_tars(engine: Engine) -> None:
         select_pause()
     assert not _uploads(engine)
     assert _memory(pid) - before < 64 << 20
+
+
+def test_many_at_once(engine: Engine) -> None:
+    """Neither connections nor memory are left."""
+    assert engine.sandbox.daemon is not None
+    pid = engine.sandbox.daemon.pid
+
+    def one(number: int) -> None:
+        dockerfile = f"{FROM}COPY f /\nRUN echo {number} > /n\n"
+        context = tar_of({"Dockerfile": dockerfile, "f": str(number)})
+        told = build(engine.path, context, t=f"many:{number}", networkmode="none")[1]
+        assert told[-1] == {"stream": f"Successfully tagged many:{number}\n"}
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(one, range(20)))
+        files, memory = len(list(Path(f"/proc/{pid}/fd").iterdir())), _memory(pid)
+        list(pool.map(one, range(20, 40)))
+    for _ in range(100):
+        if len(list(Path(f"/proc/{pid}/fd").iterdir())) <= files + 8:
+            break
+        select_pause()
+    else:
+        pytest.fail(f"{files} files, {len(list(Path(f'/proc/{pid}/fd').iterdir()))} afterwards")
+    assert _memory(pid) - memory < 64 << 20
 
 
 def _uploads(engine: Engine) -> list[str]:

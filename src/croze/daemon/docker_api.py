@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc.aio
 import msgspec
 
 from croze.daemon.engine import Engine
@@ -51,9 +52,9 @@ async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
 def _bound(engine: Engine) -> Iterator[tuple[socket.socket, ssl.SSLContext | None]]:
     """A socket to serve on."""
     settings = engine.settings
-    grpc = msgspec.structs.replace(settings.config.grpc, gid=settings.docker_api_gid)
+    config = msgspec.structs.replace(settings.config.grpc, gid=settings.docker_api_gid)
     if settings.docker_api.startswith("tcp://"):
-        context = tls_context(grpc.tls, "http/1.1")
+        context = tls_context(config.tls, "http/1.1")
         with bind_tcp(settings.docker_api.removeprefix("tcp://")) as sock:
             yield sock, context
         return
@@ -67,7 +68,7 @@ def _bound(engine: Engine) -> Iterator[tuple[socket.socket, ssl.SSLContext | Non
             except OSError as error:
                 raise InvalidRequest(f"cannot listen on {settings.docker_api}: {error}") from error
 
-        with own_socket(path, grpc, bind, "--docker-api"):
+        with own_socket(path, config, bind, "--docker-api"):
             yield sock, None
 
 
@@ -85,12 +86,16 @@ async def _serve(
         loop.remove_reader(sock)
     from croze.engineapi.app import serving
 
-    services = _services(engine, inner)
-    async with services.containers.running(), serving(sock, services, context):
-        await asyncio.Event().wait()
+    channel = inner.channel()
+    try:
+        services = _services(engine, inner, channel)
+        async with services.containers.running(), serving(sock, services, context):
+            await asyncio.Event().wait()
+    finally:
+        await channel.close(None)
 
 
-def _services(engine: Engine, inner: InnerPort) -> Services:
+def _services(engine: Engine, inner: InnerPort, channel: grpc.aio.Channel) -> Services:
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import Machine, Services
     from croze.engineapi.events import Events
@@ -113,7 +118,7 @@ def _services(engine: Engine, inner: InnerPort) -> Services:
         sessions=engine.sessions,
         access=engine.images.access,
         connect=inner.connect,
-        channel=inner.channel,
+        channel=channel,
         running=Running(),
         uploads=Uploads(),
         events=events,

@@ -22,7 +22,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
 from croze.engineapi.lines import Line, Lines, failed
 from croze.engineapi.query import Query, flag
-from croze.engineapi.solving import context_of, own_channel, solve
+from croze.engineapi.solving import context_of, solve
 from croze.engineapi.uploads import PREFIX, REMOTE
 from croze.errors import Canceled, CrozeError, InvalidRequest
 
@@ -67,8 +67,7 @@ async def _built(
         await lines.write({"id": "moby.buildkit.trace", "aux": data})
 
     try:
-        async with own_channel(services) as channel:
-            response = await solve(channel, wanted, on_status)
+        response = await solve(services.channel, wanted, on_status)
     except CrozeError as error:
         await lines.write(failed(error.wrap("failed to solve")))
         return

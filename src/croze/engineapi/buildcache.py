@@ -12,7 +12,6 @@ from croze.engineapi import filters
 from croze.engineapi.answers import json
 from croze.engineapi.contract import Services
 from croze.engineapi.query import Query
-from croze.engineapi.solving import own_channel
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.grpc_errors import translated
@@ -32,11 +31,10 @@ async def prune(request: web.Request, services: Services) -> web.StreamResponse:
     wanted = prune_request(query)
     gone: list[str] = []
     reclaimed = 0
-    async with own_channel(services) as channel:
-        with translated():
-            async for record in ControlStub(channel).Prune(wanted):
-                gone.append(record.ID)
-                reclaimed += record.Size
+    with translated():
+        async for record in ControlStub(services.channel).Prune(wanted):
+            gone.append(record.ID)
+            reclaimed += record.Size
     services.events.emit("builder", "prune", "", {"reclaimed": str(reclaimed)})
     return json({"CachesDeleted": gone or None, "SpaceReclaimed": reclaimed})
 
@@ -94,9 +92,8 @@ def _age_ns(asked: Mapping[str, Sequence[str]]) -> int:
 
 async def usage(services: Services) -> list[dict[str, object]]:
     """The records, as `/system/df` has them."""
-    async with own_channel(services) as channel:
-        with translated():
-            found = await ControlStub(channel).DiskUsage(control_pb2.DiskUsageRequest())
+    with translated():
+        found = await ControlStub(services.channel).DiskUsage(control_pb2.DiskUsageRequest())
     return [_record(each) for each in found.record]
 
 

@@ -31,7 +31,7 @@ from croze.engineapi.lent import Body, GivenLogins
 from croze.engineapi.lines import Line, Lines
 from croze.engineapi.logins import config_of
 from croze.engineapi.query import Query
-from croze.engineapi.solving import context_of, own_channel, solve
+from croze.engineapi.solving import context_of, solve
 from croze.engineapi.steps import Telling, steps_of
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
@@ -81,7 +81,7 @@ class _Classic:
         _set_attrs(wanted, attrs)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(context_of(body, self._services))
-            channel = await stack.enter_async_context(own_channel(self._services))
+            channel = self._services.channel
             logins = GivenLogins(config_of(self._request))
             session = await stack.enter_async_context(lend(channel, [logins]))
             wanted.Session = session.id

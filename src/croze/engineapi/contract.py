@@ -44,8 +44,8 @@ class Services:
     """To registries."""
     connect: Callable[[], Awaitable[socket.socket]]
     """A fresh connection to the daemon's own gRPC server. Raises `OSError` once that is gone."""
-    channel: Callable[[], grpc.aio.Channel]
-    """The same, for calls; to be closed."""
+    channel: grpc.aio.Channel
+    """The same, for calls: one for all of them."""
     running: Running
     uploads: Uploads
     events: Events

@@ -29,7 +29,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
 from croze.engineapi.lines import Lines
 from croze.engineapi.query import Query
-from croze.engineapi.solving import context_of, own_channel, solve
+from croze.engineapi.solving import context_of, solve
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.grpc_errors import without_code
 from croze.image import reference
@@ -78,7 +78,6 @@ async def _imported(
     request: web.Request, query: Query, dockerfile: bytes, name: str, services: Services
 ) -> str:
     async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(own_channel(services))
         if (address := query.first("fromSrc")) == "-":
             body = Body(request.content)
             if not is_archive(await body.peek()):
@@ -97,7 +96,7 @@ async def _imported(
             _give(wanted, {BASE: main.context.marshal(), DOCKERFILE: _file(dockerfile)})
             return await bridge.ask_frontend()
 
-        response = await solve(channel, wanted, _nobody, work)
+        response = await solve(services.channel, wanted, _nobody, work)
         return response.get("containerimage.digest", "")
 
 

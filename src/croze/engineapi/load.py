@@ -43,10 +43,10 @@ async def load(request: web.Request, services: Services) -> web.StreamResponse:
     too."""
     refuse(request, {"platform": "one platform of an archive"})
     lines = Lines(request)
-    await lines.begin()
     try:
         named = await _loaded(request, services)
     except CrozeError as error:
+        await lines.begin()
         return await lines.fail(error)
     for name, target in named:
         dangling = reference.parse(name).digest

@@ -65,16 +65,6 @@ async def _follow(
 
 
 @asynccontextmanager
-async def own_channel(services: Services) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to the daemon's own server."""
-    channel = services.channel()
-    try:
-        yield channel
-    finally:
-        await channel.close(None)
-
-
-@asynccontextmanager
 async def context_of(body: Body, services: Services) -> AsyncIterator[str]:
     """A request's body as the context of a build: an address that stands for it. It will not come
     again by this name, so nothing of it is kept."""
@@ -88,6 +78,5 @@ async def context_of(body: Body, services: Services) -> AsyncIterator[str]:
 async def _forget(url: str, services: Services) -> None:
     wanted = control_pb2.PruneRequest(all=True, filter=[f'description=="{DESCRIPTION}{url}"'])
     with suppress(grpc.aio.AioRpcError):
-        async with own_channel(services) as channel:
-            async for _ in ControlStub(channel).Prune(wanted):
-                pass
+        async for _ in ControlStub(services.channel).Prune(wanted):
+            pass
