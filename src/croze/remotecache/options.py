@@ -13,7 +13,7 @@ from croze.image.reference import Reference
 from croze.remotecache.gather import Mode
 from croze.remotecache.mounts.options import MountOptions, mount_options
 from croze.remotecache.objects import opened as objects
-from croze.remotecache.objects.opened import AZBLOB, GHA, KINDS, S3, Options
+from croze.remotecache.objects.opened import AZBLOB, GHA, KINDS, S3
 from croze.store.attributes import parse_bool, parse_compression
 from croze.store.contract import Compression
 
@@ -46,7 +46,7 @@ class ExportOptions:
     dest: str = ""
     mounts: MountOptions | None = None
     """Which cache mounts go along."""
-    place: Options | None = None
+    place: objects.Options | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 from urllib.parse import quote as percent
 
 from croze.clouds.sharedkey import SharedKey
@@ -20,6 +21,7 @@ class AzblobOptions:
     """`account_url`: as it was said, but for the query, which may be a signature (`query`). `key`:
     None for the daemon's own identity."""
 
+    kind: ClassVar[Literal["azblob"]] = "azblob"
     account_url: str
     account: str
     container: str

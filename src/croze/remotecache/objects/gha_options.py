@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
@@ -27,6 +28,7 @@ class GhaOptions:
     """`version`: of the service's API. `timeout_s`: how long requests are tried that the service
     has no time for. `rest_token` and `repository`: to ask GitHub for all keys at once."""
 
+    kind: ClassVar[Literal["gha"]] = "gha"
     url: str
     version: int
     token: ActionsToken

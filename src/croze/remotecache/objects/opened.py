@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from croze.aio.threads import in_thread
 from croze.clouds.aws import Chain
@@ -13,35 +14,39 @@ from croze.clouds.azure import DefaultIdentity
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound, PermissionDenied
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
-from croze.remotecache.objects import azblob_options, gha_options, s3_options
-from croze.remotecache.objects.azblob import open_azblob
-from croze.remotecache.objects.azblob_options import AzblobOptions
 from croze.remotecache.objects.contract import OWN, ObjectCache
-from croze.remotecache.objects.gha import open_gha
-from croze.remotecache.objects.gha_options import GhaOptions
 from croze.remotecache.objects.rate_limit import RateLimit
-from croze.remotecache.objects.s3 import open_s3
-from croze.remotecache.objects.s3_options import S3Options
 from croze.sources.content import Locks, Transfer
 from croze.status import Progress
 from croze.store.contract import BlobFetcher, BlobStore
+
+if TYPE_CHECKING:  # each kind is imported when it is first asked for
+    from croze.remotecache.objects.azblob_options import AzblobOptions
+    from croze.remotecache.objects.gha_options import GhaOptions
+    from croze.remotecache.objects.s3_options import S3Options
+
+    Options: TypeAlias = S3Options | AzblobOptions | GhaOptions
 
 GHA, S3, AZBLOB = "gha", "s3", "azblob"
 KINDS = frozenset({GHA, S3, AZBLOB})
 _MOST_REMEMBERED = 256
 _ASKED_AT_ONCE = 16
 
-Options = S3Options | AzblobOptions | GhaOptions
-
 
 def parse(kind: str, attrs: Mapping[str, str]) -> Options:
     """Raises `InvalidRequest`, also for an unknown kind."""
     match kind:
         case "gha":
+            from croze.remotecache.objects import gha_options
+
             return gha_options.parse(attrs)
         case "s3":
+            from croze.remotecache.objects import s3_options
+
             return s3_options.parse(attrs)
         case "azblob":
+            from croze.remotecache.objects import azblob_options
+
             try:
                 return azblob_options.parse(attrs)
             except InvalidRequest as err:
@@ -69,24 +74,33 @@ class ObjectCaches:
         """The cache, ready for use; it is remembered. Raises `CrozeError`."""
         if self._http is None:
             self._http = HttpClient()
-        match options:
-            case S3Options():
-                cache: ObjectCache = open_s3(options, self._aws, self._http)
-            case GhaOptions():
-                cache = open_gha(options, self._http, self._limit)
-            case AzblobOptions():
-                container = open_azblob(options, self._azure, self._http)
-                try:
-                    await container.open()
-                except CrozeError as err:
-                    raise err.wrap("failed to create container client") from None
-                cache = container
+        cache = await self._opened(options, self._http)
         place = frozenset(cache.origin.items())
         self._latest[place] = cache
         self._latest.move_to_end(place)
         while len(self._latest) > _MOST_REMEMBERED:
             self._latest.popitem(last=False)
         return cache
+
+    async def _opened(self, options: Options, http: HttpClient) -> ObjectCache:
+        match options.kind:
+            case "s3":
+                from croze.remotecache.objects.s3 import open_s3
+
+                return open_s3(options, self._aws, http)
+            case "gha":
+                from croze.remotecache.objects.gha import open_gha
+
+                return open_gha(options, http, self._limit)
+            case "azblob":
+                from croze.remotecache.objects.azblob import open_azblob
+
+                container = open_azblob(options, self._azure, http)
+                try:
+                    await container.open()
+                except CrozeError as err:
+                    raise err.wrap("failed to create container client") from None
+                return container
 
     def latest(self, origin: Mapping[str, str]) -> ObjectCache | None:
         """The cache as it was opened last: its credentials live, others' may have expired."""
@@ -103,8 +117,12 @@ class ObjectCaches:
         """The cache that was open before a restart, with the daemon's own credentials."""
         match origin.get("kind"):
             case "s3":
+                from croze.remotecache.objects import s3_options
+
                 return await self.open(s3_options.of_origin(origin))
             case "azblob":
+                from croze.remotecache.objects import azblob_options
+
                 return await self.open(azblob_options.of_origin(origin))
         raise NotFound(f"nobody has opened the {origin.get('kind')} cache since")
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from croze.clouds.aws import AwsCredentials
@@ -43,6 +44,7 @@ class S3Options:
     for the daemon's own. `disable_accept_encoding` is not here: what it takes out of signatures was
     never in ours."""
 
+    kind: ClassVar[Literal["s3"]] = "s3"
     bucket: str
     region: str
     prefix: str

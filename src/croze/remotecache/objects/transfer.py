@@ -4,13 +4,13 @@ can't be larger than what was asked for."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from croze.aio.threads import in_thread
@@ -27,6 +27,8 @@ CONFIG_BYTES = 64 << 20
 """A cache config of 100,000 records has about 30 MB."""
 SMALL_ANSWER_S = 300.0
 """For the whole of an answer that is no blob: whoever sends a byte a minute is not waited for."""
+REFUSAL_S = 30.0
+"""How long somebody may say why not."""
 _READ_BYTES = 1 << 20
 _MOST_WAIT_S = 120.0
 
@@ -131,6 +133,8 @@ class Retry:
 
 def retry_after_s(answer: Answer) -> float | None:
     """What the server says (RFC 9110, section 10.2.3)."""
+    from email.utils import parsedate_to_datetime  # a room of its own to import
+
     text = answer.headers.get("retry-after", "").strip()
     if text.isdecimal() and len(text) < 10:
         return float(text)
@@ -297,12 +301,11 @@ class _Reading:
 
 async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]) -> Answer:
     """An answer that says why not; of a long one the beginning."""
-    try:
-        body = await response.content.read(ERROR_BYTES)
-        while len(body) < ERROR_BYTES and (more := await response.content.read(ERROR_BYTES)):
-            body += more
-    except (aiohttp.ClientError, OSError):
-        body = b""
+    body = b""
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        async with asyncio.timeout(REFUSAL_S):
+            while len(body) < ERROR_BYTES and (more := await response.content.read(ERROR_BYTES)):
+                body += more
     said = hidden(body[:ERROR_BYTES].decode("utf-8", "replace"))
     return _answer_of(response, said.encode())
 
