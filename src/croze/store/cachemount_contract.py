@@ -60,6 +60,9 @@ class CacheMountStore(Protocol):
     def path(self, ref_id: str) -> Path:
         """Where a directory's own files are, to be looked at. Raises `NotFound`."""
 
+    def side_file(self, ref_id: str, name: str) -> Path:
+        """See `Ref.side_file`. Raises `NotFound`."""
+
     def reading(
         self, id: str, base_id: str, sharing: Sharing
     ) -> AbstractAsyncContextManager[CacheMountDir | None]:

@@ -121,6 +121,12 @@ class CacheMounts:
         """See `CacheMountStore.path`."""
         return self._own_files(self._core.table.get(ref_id))
 
+    def side_file(self, ref_id: str, name: str) -> Path:
+        """See `CacheMountStore.side_file`."""
+        directory = self._core.side_dir(self._core.table.get(ref_id))
+        directory.mkdir(exist_ok=True)
+        return directory / name
+
     @asynccontextmanager
     async def reading(
         self, id: str, base_id: str, sharing: Sharing

@@ -200,7 +200,8 @@ class _Merge:
             os.fchown(fd, node.uid, node.gid)
             os.fchmod(fd, stat.S_IMODE(node.mode))
             for name, value in node.xattrs.items():
-                os.setxattr(fd, name, value)
+                with suppress(OSError):  # a filesystem, or a user, that may not have it
+                    os.setxattr(fd, name, value)
             os.utime(fd, ns=(node.mtime_ns, node.mtime_ns))
         finally:
             os.close(fd)

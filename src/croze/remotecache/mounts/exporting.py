@@ -157,14 +157,15 @@ class _Sending:
         return mount
 
     async def _write(self, here: CacheMountInfo, spool: Path) -> Bundle | TooLarge | None:
-        """None for a mount that has gone meanwhile. It is let go before anything is sent."""
+        """None for a mount that has gone meanwhile. Steps that want it wait only while it is read:
+        the target is asked before, and gets its bytes afterwards."""
         services, sharing = self.export.services, self.export.used[here.id]
+        before = str(services.store.side_file(here.ref_id, MEMORY))
+        present = await self._present(await services.pool.run(known_packs, before))
         async with services.store.reading(here.id, here.base_id, sharing) as held:
             if held is None:
                 return None
             memory = str(held.ref.side_file(MEMORY))
-            known = await services.pool.run(known_packs, memory)
-            present = await self._present(known)
             bundle = await services.pool.run(
                 write_bundle, str(held.path), memory, present, str(spool), self.left_bytes
             )
