@@ -6,6 +6,7 @@ The socket is there from the start; what serves it is loaded with the first clie
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,8 @@ from croze.daemon.listen import own_socket
 from croze.daemon.run_image import open_image
 from croze.daemon.sockets import bind_tcp, tls_context
 from croze.errors import InvalidRequest
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from croze.engineapi.contract import Services
@@ -91,6 +94,8 @@ async def _serve(
         services = _services(engine, inner, channel)
         async with services.containers.running(), serving(sock, services, context):
             await asyncio.Event().wait()
+    except Exception:  # the daemon builds on for its other clients
+        log.exception("Docker's API is no longer served")
     finally:
         await channel.close(None)
 

@@ -187,6 +187,9 @@ class Containers:
                 await self._keep(one, layer)
         except CrozeError as error:
             one.state.exit_code, one.state.error = 128, str(error)
+        except Exception as error:  # it is one container's end, and not that of all
+            log.exception("container %s", one.id[:12])
+            one.state.exit_code, one.state.error = 128, f"internal error: {error}"
         finally:
             one.finish()
             self._tell(one, "die", exitCode=str(one.state.exit_code))

@@ -227,8 +227,8 @@ def process_of(spec: Create, image: RunConfig) -> Process:
     command."""
     entrypoint = words(spec.entrypoint)
     command = words(spec.cmd)
-    if spec.entrypoint is None:
-        entrypoint = list(image.entrypoint)
+    if not entrypoint:  # of an empty one the image's command is left
+        entrypoint = list(image.entrypoint) if spec.entrypoint is None else []
         command = command or list(image.cmd)
     elif entrypoint == [""]:
         entrypoint = []

@@ -1,0 +1,92 @@
+"""What a container may be asked to be, and what is refused by its name."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from croze.engineapi.containers import spec as specs
+from croze.errors import CrozeError, InvalidRequest, Unsupported
+from croze.image.config import RunConfig
+from croze.runtime.contract import Resources
+
+IMAGE = RunConfig(entrypoint=("e",), cmd=("c",), env=("A=1", "B=2"), user="u", working_dir="/i")
+
+
+def read(**given: object) -> specs.Create:
+    return specs.read(json.dumps({"Image": "i", **given}).encode())
+
+
+@pytest.mark.parametrize(
+    ("given", "args"),
+    [
+        ({}, ["e", "c"]),
+        ({"Cmd": ["x", "y"]}, ["e", "x", "y"]),
+        ({"Cmd": "x"}, ["e", "x"]),
+        ({"Entrypoint": ["f"]}, ["f"]),
+        ({"Entrypoint": [""], "Cmd": ["x"]}, ["x"]),
+        ({"Entrypoint": []}, ["c"]),
+        ({"Entrypoint": None, "Cmd": None}, ["e", "c"]),
+    ],
+)
+def test_what_runs(given: dict[str, object], args: list[str]) -> None:
+    assert specs.process_of(read(**given), IMAGE).args == args
+
+
+def test_the_rest_of_the_process() -> None:
+    made = specs.process_of(read(Env=["B=3", "A", "C="], WorkingDir="/w", Tty=True), IMAGE)
+    assert (made.cwd, made.user, made.tty) == ("/w", "u", True)
+    assert set(made.env) >= {"B=3", "C=", "TERM=xterm"}
+    assert not [pair for pair in made.env if pair.startswith("A=")]
+    with pytest.raises(InvalidRequest, match="No command specified"):
+        specs.process_of(read(), RunConfig())
+
+
+def test_limits_and_mounts() -> None:
+    host = {
+        "NanoCpus": 1_500_000_000,
+        "Memory": 64 << 20,
+        "Binds": ["/a:/b", "/c:/d:ro,z"],
+        "Mounts": [{"Type": "bind", "Source": "/s", "Target": "/t", "ReadOnly": True}],
+        "NetworkMode": "host",
+        "ExtraHosts": ["h:1.2.3.4", "six:::1"],
+        "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "ConsoleSize": [33, 99],
+        "PortBindings": {},
+        "ShmSize": None,
+    }
+    made = read(HostConfig=host, Volumes={"/b": {}})
+    assert specs.resources(made) == Resources(
+        memory=64 << 20, cpu_period=100_000, cpu_quota=150_000
+    )
+    assert [(m.dest, m.readonly) for m in specs.binds(made)] == [
+        ("/b", False),
+        ("/d", True),
+        ("/t", True),
+    ]
+    assert specs.network(made) == "host"
+    assert specs.extra_hosts(made) == [("h", "1.2.3.4"), ("six", "::1")]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "words"),
+    [
+        ({"HostConfig": {"Privileged": True}}, Unsupported, "HostConfig.Privileged"),
+        ({"HostConfig": {"SomethingNew": 1}}, Unsupported, "HostConfig.SomethingNew"),
+        ({"HostConfig": {"Binds": ["v:/x"]}}, Unsupported, "volume v is not served"),
+        ({"HostConfig": {"Binds": ["/a:/x:rshared"]}}, Unsupported, "rshared of the mount"),
+        ({"HostConfig": {"Binds": ["/a:x"]}}, InvalidRequest, "must be absolute"),
+        ({"HostConfig": {"Binds": ["/a:/"]}}, InvalidRequest, "must be absolute"),
+        ({"HostConfig": {"NetworkMode": "container:x"}}, Unsupported, "network container:x"),
+        ({"NetworkingConfig": {"EndpointsConfig": {"n": {}}}}, Unsupported, "network n is not"),
+        ({"Volumes": {"/v": {}}}, Unsupported, "volume /v is not served"),
+        ({"Healthcheck": {"Test": ["CMD", "x"]}}, Unsupported, "Healthcheck"),
+        ({"HostConfig": [1]}, InvalidRequest, "invalid"),
+        ({"Env": "x"}, InvalidRequest, "invalid JSON"),
+    ],
+)
+def test_refused(given: dict[str, object], kind: type[CrozeError], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        read(**given)
