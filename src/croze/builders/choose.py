@@ -23,13 +23,18 @@ def is_address(name: str) -> bool:
 def by_name(name: str, stored: Transaction, contexts: Contexts) -> Builder:
     """Raises `NotFound`."""
     if is_address(name):
-        return Builder(name, "remote", (Node(name=name, endpoint=name),))
+        return of_address(name)
     found = _stored(name, stored) or of_context(name, contexts)
     if found is not None:
         return found
     if name == OWN:
         return own()
     raise not_found(name)
+
+
+def of_address(address: str) -> Builder:
+    """The builder that an address stands for, without any file."""
+    return Builder(address, "remote", (Node(name=address, endpoint=address),))
 
 
 def current(stored: Transaction, contexts: Contexts) -> Builder:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from croze.builders.choose import OWN, is_address
-from croze.files.docker_config import buildx_dir
+from croze.files.docker_config import buildx_dir, config_dir
 
 if TYPE_CHECKING:
     from croze.builders.model import Builder, Node
@@ -101,21 +101,27 @@ def drivers_of(name: str) -> list[tuple[Driver, tuple[Platform, ...]]]:
 def _members(name: str, key: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
     """The builder of that name, or the one in force, and its nodes but for those that no driver
     takes. Raises `CrozeError` if that leaves none."""
+    from croze.builders import choose
+    from croze.builders.contexts import Contexts
     from croze.builders.known import known
     from croze.drivers import make
     from croze.errors import CrozeError
 
-    with known() as here:
-        builder = here.builder(name)
-        if not is_address(name) and here.stored.builder(builder.name) is not None:
-            here.stored.touch(builder.name)
+    contexts = Contexts(config_dir())
+    if is_address(name):  # who dials it for us may have the files' lock
+        builder = choose.of_address(name)
+    else:
+        with known() as here:
+            builder = here.builder(name)
+            if here.stored.builder(builder.name) is not None:
+                here.stored.touch(builder.name)
     if not builder.members:
         raise CrozeError(f"builder {builder.name} has no nodes")
     found: list[tuple[Node, Driver]] = []
     failed: CrozeError | None = None
     for node in builder.members:
         try:
-            found.append((node, make.driver(builder, node, here.contexts, key)))
+            found.append((node, make.driver(builder, node, contexts, key)))
         except CrozeError as error:
             failed = error
     if failed is not None and not found:
