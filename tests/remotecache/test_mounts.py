@@ -25,6 +25,7 @@ from croze.remotecache.mounts.services import MountServices
 from croze.remotecache.objects.contract import Bring
 from croze.remotecache.options import parse_exports
 from croze.solver.caches import CacheSource
+from croze.solver.contract import Vertex
 from croze.status import Silent
 from croze.store.contract import BlobStore, ImmutableRef, Sharing
 from croze.store.open import Store, open_store
@@ -168,6 +169,20 @@ class Said(Silent):
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
+
+
+@dataclass
+class Context:
+    """`OpContext`, as much of it as is asked."""
+
+    progress: Said
+    vertex: Vertex = field(default_factory=lambda: Vertex("sha256:1", None))
+
+    def sessions(self) -> Sequence[str]:
+        return ()
+
+    def job_values(self, key: str) -> Sequence[object]:
+        return ()
 
 
 @dataclass
@@ -339,6 +354,35 @@ async def test_what_is_broken_off_leaves_nothing(machine: Machine, other: Machin
     assert machine.leftovers() == other.leftovers() == []
     assert await other.use("/a") == {"y": "2"}
     assert len(other.services.store.all()) == 1
+
+
+@NEEDS_ROOT
+async def test_builds_that_want_the_same_at_once_bring_it_once(
+    machine: Machine, other: Machine
+) -> None:
+    cache = Cache()
+    await machine.use("/a", x="1")
+    await machine.export(cache, "/a")
+    builds = [await other.importing(cache) for _ in range(3)]
+    cache.stuck = asyncio.Event()
+    all_here = asyncio.Barrier(3)
+
+    async def step(build: BuildMounts) -> None:
+        await build.bring("/a", None, SHARED, Context(other.said), description="")
+        async with (
+            other.store.refs.cache_mount("/a", None, SHARED) as ref,
+            ref.mounted(readonly=True) as root,
+        ):
+            assert os.listdir(root) == ["x"]
+            await all_here.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for build in builds:
+            group.create_task(step(build))
+        await asyncio.sleep(0)
+        cache.stuck.set()
+    assert len(other.said.lines) == 1, other.said.text
+    assert "imported cache mount a: 1 files, 1 bytes" in other.said.text
 
 
 @NEEDS_ROOT

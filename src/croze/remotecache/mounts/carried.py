@@ -117,7 +117,9 @@ class BuildMounts:
                     description=description,
                 )
         except CrozeError as err:
-            ctx.progress.warn(f"failed to import cache mount {name}: {err}")
+            # Another build may have brought it meanwhile, and use it now.
+            if not has_all(self.services, id, base_id, offer.mount.index.digest):
+                ctx.progress.warn(f"failed to import cache mount {name}: {err}")
             return
         if brought is not None:
             ctx.progress.log(2, f"{summary(name, brought)}\n".encode())
