@@ -127,6 +127,41 @@ async def test_a_block_that_fails_cancels_what_runs(at: Sandbox, app: Path) -> N
     assert builds[0].status == "canceled"
 
 
+BAKE = """
+variable "VERSION" { default = "1" }
+group "default" { targets = ["one", "two"] }
+target "one" { args = { VERSION = VERSION } }
+target "two" {
+  inherits = ["one"]
+  args = { VERSION = "two" }
+}
+target "far" {
+  inherits = ["one"]
+  output = ["type=local,dest=/somewhere"]
+}
+"""
+
+
+async def test_bake(at: Sandbox, app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (app / "docker-bake.hcl").write_text(BAKE)
+    monkeypatch.chdir(app)
+    async with croze.connect() as builder:
+        build = builder.bake(variables={"VERSION": "7"}, overrides=["*.tags=baked"])
+        said = [event.text async for event in build if isinstance(event, croze.StepLog)]
+        assert {"made 7\n", "made two\n"} <= set(said)
+        results = await build
+        assert set(results) == {"one", "two"}
+        assert results["one"].image_id != results["two"].image_id
+        with pytest.raises(
+            croze.CrozeError, match=r"Write access to path /: allow=\['fs.write=/'\]"
+        ):
+            await builder.bake(["far"])
+        with pytest.raises(croze.CrozeError, match="failed to find target nobody"):
+            await builder.bake(["nobody"])
+        with pytest.raises(croze.InvalidRequest, match="only definitions in files"):
+            await builder.bake(["https://example.com/definitions.git"])
+
+
 def test_plain_calls(at: Sandbox, app: Path, capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[croze.Event] = []
     result = croze.build(app, tags=["plain"], on_event=seen.append, progress="plain", no_cache=True)
@@ -137,6 +172,9 @@ def test_plain_calls(at: Sandbox, app: Path, capfd: pytest.CaptureFixture[str]) 
         assert list(builder.watch(result.ref))
         assert builder.history(limit=1)[0].ref == result.ref
         assert builder.du()
+        (app / "docker-bake.json").write_text('{"target": {"default": {}}}')
+        with contextlib.chdir(app):
+            assert list(builder.bake(files=["docker-bake.json"])) == ["default"]
         with pytest.raises(croze.InvalidRequest, match="unknown build option: tag"):
             builder.build(app, tag="x")  # type: ignore[call-arg]
     with pytest.raises(croze.CrozeError, match=r"no builder \"nobody\" found"):
@@ -206,4 +244,4 @@ def test_importing_costs_little() -> None:
     """The library's parts are imported when they are used."""
     code = "import sys, croze; print(len([m for m in sys.modules if m.startswith('croze')]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert done.stdout == b"1\n"
+    assert done.stdout == b"2\n", "the package and its version"

@@ -17,20 +17,21 @@ from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
 from croze.bake.select import Selection, select_targets
 from croze.bake.world import File, Settings
-from croze.cli.bake_files import file_relative_paths, names_from_environment, read_local_files
 from croze.cli.bake_list import parse_list, print_list
-from croze.cli.bake_options import Wanted, options_of
+from croze.cli.bake_options import Wanted
 from croze.cli.bake_overrides import read_overrides, read_policies, read_variables
 from croze.cli.bake_privileges import ask
 from croze.cli.bake_progress import BakeProgress
 from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_access
-from croze.cli.bake_world import LocalWorld, existing_path
 from croze.cli.build import PROGRESS, interrupt_on_sigterm
 from croze.cli.call import Call, parse_call
 from croze.cli.daemon import reach
 from croze.cli.flags import Flags, UsageError
 from croze.image import platform as platforms
 from croze.policy.options import PolicyOption
+from croze.sdk.bake_files import file_relative_paths, names_from_environment, read_local_files
+from croze.sdk.bake_options import options_of
+from croze.sdk.bake_world import LocalWorld, existing_path
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -129,7 +130,7 @@ def _files(
         remote = read_remote(words.url, elsewhere, there, progress)
         files += [File(name, data) for name, data in remote.files]
     if here or not words.url:
-        files += read_local_files(here, progress, from_environment=from_environment)
+        files += read_local_files(here, progress.show, from_environment=from_environment)
     if not files:
         raise BakeError("couldn't find a bake definition")
     return _Read(files, remote)

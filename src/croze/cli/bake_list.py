@@ -17,11 +17,11 @@ from croze.bake.printing import (
 )
 from croze.bake.project import load_definition
 from croze.bake.world import Settings
-from croze.cli.bake_files import names_from_environment, read_local_files
 from croze.cli.bake_progress import BakeProgress
-from croze.cli.bake_world import LocalWorld
 from croze.gotypes.tabwriter import align
 from croze.quote import quote
+from croze.sdk.bake_files import names_from_environment, read_local_files
+from croze.sdk.bake_world import LocalWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def target_names(names: Sequence[str]) -> list[str]:
     read."""
     progress = BakeProgress("quiet", None)
     try:
-        files = read_local_files(names or names_from_environment(), progress)
+        files = read_local_files(names or names_from_environment(), progress.show)
     finally:
         progress.close()
     definition = load_definition(files, Settings(), LocalWorld())

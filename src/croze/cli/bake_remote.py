@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from croze.bake.options.entries import Secret, Ssh
 from croze.bake.paths import is_remote
 from croze.bake.requests import BuildRequest
-from croze.cli.bake_files import DEFAULT_NAMES
+from croze.sdk.bake_files import DEFAULT_NAMES
 
 if TYPE_CHECKING:
     from croze.cli.bake_progress import BakeProgress

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Unpack
 
@@ -14,10 +15,11 @@ from croze.drivers.reach import Reach, reaches
 from croze.errors import InvalidRequest, NotFound
 from croze.progress.display import make_display
 from croze.progress.events import Event, Events
+from croze.sdk.bake import BakeRequest, bake_options
 from croze.sdk.daemons import client_builder
 from croze.sdk.images import Imagetools
 from croze.sdk.options import BuildArguments, Context, build_options
-from croze.sdk.parted import build_parted
+from croze.sdk.parted import build_all, build_parted
 from croze.sdk.remember import remembered
 from croze.sdk.results import (
     BuildRecord,
@@ -53,7 +55,7 @@ class Builder:
         self._there = there
         self._clients = clients
         self._group = group
-        self._builds: list[Build[Result]] = []
+        self._builds: list[Build[Result] | Build[Mapping[str, Result]]] = []
         self.imagetools = Imagetools(name)
 
     def build(
@@ -77,6 +79,40 @@ class Builder:
             return result_of(found, build.warnings)
 
         build = Build[Result](self._group, work, display)
+        self._builds = [b for b in self._builds if b.status == "running"] + [build]
+        return build
+
+    def bake(
+        self,
+        targets: Sequence[str] = (),
+        *,
+        files: Sequence[str | os.PathLike[str]] = (),
+        variables: Mapping[str, str] | None = None,
+        overrides: Sequence[str] = (),
+        allow: Sequence[str] = (),
+        progress: str = "quiet",
+    ) -> Build[Mapping[str, Result]]:
+        """Start building targets of a Bake or compose file, all at once; a result for each.
+
+        Without `targets` it is the group or target `default`, without `files` those that `croze
+        bake` reads. `overrides` are such as `app.tags=app:1` or `*.push=true`; `allow` is what the
+        definition may do besides: `network.host`, `fs.read=/data`, ….
+        """
+        request = BakeRequest(targets, files, variables or {}, overrides, allow)
+        display = make_display(progress, standard_error())
+
+        async def work(told: Display) -> Mapping[str, Result]:
+            try:
+                wanted = bake_options(request, told.update)
+            except BaseException:
+                told.close()
+                raise
+            made = await build_all(
+                self._there, wanted, told, self._name, _pass, names=request.targets, provenance=True
+            )
+            return {name: result_of(each.result, ()) for name, each in made.items()}
+
+        build = Build[Mapping[str, Result]](self._group, work, display)
         self._builds = [b for b in self._builds if b.status == "running"] + [build]
         return build
 

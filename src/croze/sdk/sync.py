@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from croze.client import history as past
@@ -43,6 +44,28 @@ class SyncBuilder:
             return await running
 
         return self._portal.call(build())
+
+    def bake(
+        self,
+        targets: Sequence[str] = (),
+        *,
+        files: Sequence[str | os.PathLike[str]] = (),
+        variables: Mapping[str, str] | None = None,
+        overrides: Sequence[str] = (),
+        allow: Sequence[str] = (),
+        progress: str = "quiet",
+    ) -> Mapping[str, Result]:
+        async def bake() -> Mapping[str, Result]:
+            return await self._builder.bake(
+                targets,
+                files=files,
+                variables=variables,
+                overrides=overrides,
+                allow=allow,
+                progress=progress,
+            )
+
+        return self._portal.call(bake())
 
     def history(self, *, filters: Sequence[str] = (), limit: int = past.LIMIT) -> list[BuildRecord]:
         return self._portal.call(self._builder.history(filters=filters, limit=limit))

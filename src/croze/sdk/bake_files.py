@@ -1,10 +1,10 @@
-"""Which files `croze bake` reads."""
+"""Which files are read for a definition."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from croze.bake.errors import BakeError
@@ -13,7 +13,7 @@ from croze.gotypes.booleans import parse_bool
 from croze.quote import quote
 
 if TYPE_CHECKING:
-    from croze.cli.bake_progress import BakeProgress
+    from croze.api import control_pb2
 
 _SEPARATOR = "BUILDX_BAKE_PATH_SEPARATOR"
 _FILES = "BUILDX_BAKE_FILE"
@@ -58,7 +58,10 @@ def file_relative_paths() -> bool:
 
 
 def read_local_files(
-    names: Sequence[str], progress: BakeProgress, *, from_environment: bool = False
+    names: Sequence[str],
+    show: Callable[[control_pb2.StatusResponse], None],
+    *,
+    from_environment: bool = False,
 ) -> list[File]:
     """The files of these names, or those of the usual names that there are. What cannot be read is
     told when the step is over: it is no failure of a build."""
@@ -67,7 +70,7 @@ def read_local_files(
     where = f" from {_FILES} env" if from_environment else ""
     problem: BakeError | None = None
     found: list[File] = []
-    with own_step(f"[internal] load local bake definitions{where}", progress.show) as step:
+    with own_step(f"[internal] load local bake definitions{where}", show) as step:
         for name in names or filter(_is_there, DEFAULT_NAMES):
             shown = "from stdin" if name == "-" else name
             try:
