@@ -32,7 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policy.group", "Commands for working with build policies"),
     "why": ("why", "Show why the steps of a build missed the cache"),
     "llb": ("llb", "Build and show LLB definitions"),
-    "debug": ("debug", "Look into the daemon and its store"),
+    "debug": ("debug", "Look into builds, the daemon and its store"),
+    "dap": ("dap", "Start debug adapter protocol compatible debugger"),
     "dial-stdio": ("dial_stdio", "Proxy current stdio streams to builder instance"),
     "version": ("version", "Show version information"),
 }

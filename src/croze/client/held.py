@@ -50,15 +50,18 @@ class Bridge:
         )
         return await self._solve(ask)
 
-    async def solve(self, definition: ops_pb2.Definition) -> gateway_pb2.Result:
-        return await self._solve(gateway_pb2.SolveRequest(Definition=definition, Evaluate=True))
+    async def solve(
+        self, definition: ops_pb2.Definition, *, evaluate: bool = True
+    ) -> gateway_pb2.Result:
+        """What a definition makes; without `evaluate` nothing is done for it yet."""
+        return await self._solve(gateway_pb2.SolveRequest(Definition=definition, Evaluate=evaluate))
 
     async def evaluate(self, result: gateway_pb2.Result) -> None:
         """Have all that a result is made of done. Raises what fails first."""
         refs = [result.ref] if result.WhichOneof("result") == "ref" else result.refs.refs.values()
-        await all_of(self._evaluate(ref.id) for ref in refs if ref.id)
+        await all_of(self.evaluate_ref(ref.id) for ref in refs if ref.id)
 
-    async def _evaluate(self, ref: str) -> None:
+    async def evaluate_ref(self, ref: str) -> None:
         ask = gateway_pb2.EvaluateRequest(Ref=ref)
         try:
             with translated():

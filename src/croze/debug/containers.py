@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import grpc.aio
 
@@ -58,6 +58,19 @@ class Container:
         ask = gateway_pb2.ReleaseContainerRequest(ContainerID=self._id)
         with contextlib.suppress(errors.CrozeError), translated():
             await self._bridge.stub.ReleaseContainer(ask, metadata=self._bridge.metadata)
+
+    async def read(self, path: str, mount: int, offset: int = 0, length: int = 0) -> bytes:
+        ask = gateway_pb2.ReadFileRequest(Ref=self._id, FilePath=path.encode(), MountIndex=mount)
+        ask.Range.CopyFrom(gateway_pb2.FileRange(Offset=offset, Length=length))
+        with translated():
+            stub, metadata = self._bridge.stub, self._bridge.metadata
+            return (await stub.ReadFileContainer(ask, metadata=metadata)).Data
+
+    async def list(self, path: str, mount: int) -> Sequence[stat_pb2.Stat]:
+        ask = gateway_pb2.ReadDirRequest(Ref=self._id, DirPath=path.encode(), MountIndex=mount)
+        with translated():
+            stub, metadata = self._bridge.stub, self._bridge.metadata
+            return (await stub.ReadDirContainer(ask, metadata=metadata)).entries
 
     async def stat(self, path: str, mount: int) -> stat_pb2.Stat:
         ask = gateway_pb2.StatFileRequest(Ref=self._id, Path=path.encode(), MountIndex=mount)

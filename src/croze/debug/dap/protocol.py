@@ -1,0 +1,146 @@
+"""Messages as they travel: a header that says how long, then JSON.
+
+Source: https://microsoft.github.io/debug-adapter-protocol/overview#base-protocol
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from typing import TypeGuard
+
+from croze.debug.terminal import Keyboard
+from croze.errors import CrozeError, InvalidRequest
+
+Message = dict[str, object]
+
+LIMIT_BYTES = 64 << 20
+"""Of one message."""
+
+
+class Refused(CrozeError):
+    """A request's answer: why not."""
+
+
+class Connection:
+    """To one client."""
+
+    def __init__(self, keyboard: Keyboard, write: Callable[[bytes], None]) -> None:
+        self._keyboard = keyboard
+        self._write = write
+        self._unread = b""
+        self._seq = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Message]] = {}
+
+    async def receive(self) -> Message | None:
+        """A request; nothing at the end. Answers go to who has asked. Raises `InvalidRequest`."""
+        while True:
+            header = await self._until(b"\r\n\r\n")
+            if header is None:
+                return None
+            data = await self._exactly(_length(header))
+            if data is None:
+                return None
+            message = _object(data)
+            if message.get("type") == "request":
+                return message
+            asked = self._asked.pop(number(message, "request_seq"), None)
+            if asked is not None and not asked.done():
+                asked.set_result(message)
+
+    async def ask(self, command: str, arguments: Message) -> None:
+        """Have the client do something. Raises `Refused`."""
+        seq = next(self._seq)
+        answer = self._asked[seq] = asyncio.get_running_loop().create_future()
+        self._send(seq, {"type": "request", "command": command, "arguments": arguments})
+        message = await answer
+        if not message.get("success"):
+            raise Refused(text(message, "message"))
+
+    def event(self, name: str, body: Message | None = None) -> None:
+        told: Message = {"type": "event", "event": name}
+        self._send(next(self._seq), told if body is None else {**told, "body": body})
+
+    def answer(self, request: Message, body: Message | None, refused: str = "") -> None:
+        told: Message = {
+            "type": "response",
+            "request_seq": number(request, "seq"),
+            "success": not refused,
+            "command": text(request, "command"),
+        }
+        if refused:
+            told["message"] = refused
+        elif body is not None:
+            told["body"] = body
+        self._send(next(self._seq), told)
+
+    def _send(self, seq: int, message: Message) -> None:
+        data = json.dumps({"seq": seq, **message}).encode()
+        self._write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
+
+    async def _until(self, mark: bytes) -> bytes | None:
+        while mark not in self._unread:
+            if len(self._unread) > LIMIT_BYTES or not await self._more():
+                return None
+        found, _, self._unread = self._unread.partition(mark)
+        return found
+
+    async def _exactly(self, length: int) -> bytes | None:
+        while len(self._unread) < length:
+            if not await self._more():
+                return None
+        found, self._unread = self._unread[:length], self._unread[length:]
+        return found
+
+    async def _more(self) -> bool:
+        heard = await self._keyboard.read()
+        self._unread += heard
+        return bool(heard)
+
+
+def _length(header: bytes) -> int:
+    for line in header.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length" and value.strip().isdigit():
+            length = int(value)
+            if length <= LIMIT_BYTES:
+                return length
+    raise InvalidRequest(f"not a message of the Debug Adapter Protocol: {header!r}")
+
+
+def _object(data: bytes) -> Message:
+    try:
+        found: object = json.loads(data)
+    except ValueError as error:
+        raise InvalidRequest(f"not a message of the Debug Adapter Protocol: {error}") from None
+    if not _is_object(found):
+        raise InvalidRequest("not a message of the Debug Adapter Protocol")
+    return found
+
+
+def _is_object(value: object) -> TypeGuard[Message]:
+    return isinstance(value, dict)
+
+
+def part(message: Message, name: str) -> Message:
+    """An object in one; empty if there is none."""
+    found = message.get(name)
+    return found if _is_object(found) else {}
+
+
+def parts(message: Message, name: str) -> list[Message]:
+    """Objects in one."""
+    found = message.get(name)
+    return [each for each in found if _is_object(each)] if isinstance(found, list) else []
+
+
+def number(message: Message, name: str) -> int:
+    found = message.get(name)
+    return found if isinstance(found, int) else 0
+
+
+def text(message: Message, name: str) -> str:
+    found = message.get(name)
+    return found if isinstance(found, str) else ""

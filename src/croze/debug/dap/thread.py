@@ -1,0 +1,300 @@
+"""One result of a build, evaluated step by step.
+
+Source: buildx `dap/thread.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from croze.aio.parallel import all_of
+from croze.api import gateway_pb2, ops_pb2
+from croze.client.held import Bridge
+from croze.debug.containers import open_container
+from croze.debug.dap.breakpoints import Breakpoints
+from croze.debug.dap.program import Frame, Program, Step
+from croze.debug.dap.protocol import Message
+from croze.debug.dap.trees import MountTree, Opening, ResultTree, Tree
+from croze.debug.dap.variables import References, arguments_of, files_of
+from croze.debug.failure import CONFIG, Outcome, failed_op, failed_step
+from croze.debug.invocation import Invocation
+from croze.errors import CrozeError
+
+
+class Action(Enum):
+    CONTINUE = "continue"
+    NEXT = "next"
+    STEP_IN = "stepIn"
+    STEP_OUT = "stepOut"
+
+
+class Desk(Protocol):
+    """What threads share."""
+
+    breakpoints: Breakpoints
+    frame_ids: Iterator[int]
+    stop_on_entry: bool
+
+    def event(self, name: str, body: Message) -> None: ...
+
+    def source(self, path: str, data: bytes) -> None:
+        """A file that the build is of."""
+
+    def file_of(self, name: str) -> str:
+        """Where a file is here that the build names."""
+
+    async def serve_shell(self, bridge: Bridge, outcome: Outcome, line: int) -> None:
+        """Until cancelled: shells in what there is, for those who ask for one."""
+
+
+@dataclass
+class Stop:
+    """Where a thread has come to, and what there is."""
+
+    step: Step | None = None
+    root: str = ""
+    trees: dict[str, Tree] = field(default_factory=dict)
+    failed: CrozeError | None = None
+
+
+class Thread:
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        desk: Desk,
+        bridge: Bridge,
+        ref: gateway_pb2.Ref,
+        metadata: dict[str, bytes],
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.references = References(id)
+        self._desk = desk
+        self._bridge = bridge
+        self._ref = ref
+        self._metadata = metadata
+        self._program = Program(_located(getattr(ref, "def"), desk.file_of), desk.frame_ids)
+        self._points: dict[str, int] = {}
+        self._stack: list[Frame] = []
+        self._scopes: dict[int, list[Message]] = {}
+        self._paused: asyncio.Future[Action] | None = None
+
+    async def evaluate(self) -> None:
+        """To the end. Raises what the build fails with, when the user has seen it."""
+        for info in self._program.definition.Source.infos:
+            self._desk.source(info.filename, info.data)
+        action, stop = Action.CONTINUE, Stop()
+        if self._desk.stop_on_entry:
+            action, stop = Action.NEXT, Stop(self._program.entry)
+        while True:
+            event = self._event(stop, action)
+            if event is not None:
+                action = await self._pause(stop, event)
+            if stop.failed is not None:
+                raise stop.failed
+            self._points = self._desk.breakpoints.found_in(
+                self._program.definition.Source,
+                lambda point: self._desk.event(
+                    "breakpoint", {"reason": "changed", "breakpoint": point}
+                ),
+            )
+            stop = await self._seek(self._target(stop.step, action))
+            if stop.step is None:
+                if stop.failed is not None:
+                    raise stop.failed
+                return
+
+    def resume(self, action: Action) -> None:
+        if self._paused is not None and not self._paused.done():
+            self._paused.set_result(action)
+
+    def frames(self) -> list[Message]:
+        return [each.message() for each in self._stack]
+
+    def has_frame(self, id: int) -> bool:
+        return self._paused is not None and id in self._program.frames
+
+    def scopes(self, frame: int) -> list[Message]:
+        return self._scopes.get(frame, [])
+
+    def _event(self, stop: Stop, action: Action) -> Message | None:
+        """Why it is stopped here, if it is."""
+        if stop.failed is not None:
+            return {
+                "reason": "exception",
+                "description": "Encountered an error during result evaluation",
+            }
+        if stop.step is None:
+            return None
+        if action is not Action.CONTINUE:
+            return {"reason": "step"}
+        point = self._points.get(stop.step.digest)
+        if point is None:
+            return None
+        return {
+            "reason": "breakpoint",
+            "description": "Paused on breakpoint",
+            "hitBreakpointIds": [point],
+        }
+
+    async def _pause(self, stop: Stop, event: Message) -> Action:
+        self._paused = asyncio.get_running_loop().create_future()
+        outcome = self._outcome(stop)
+        opening = self._look_into(stop, outcome)
+        self._show(stop)
+        try:
+            async with asyncio.TaskGroup() as group:
+                serving = None
+                if outcome is not None:
+                    line = self._stack[0].line if self._stack else 0
+                    serving = group.create_task(self._desk.serve_shell(self._bridge, outcome, line))
+                self._desk.event("stopped", {**event, "threadId": self.id})
+                action = await self._paused
+                if serving is not None:
+                    serving.cancel()
+        finally:
+            self._paused = None
+            self._stack = []
+            self._scopes.clear()
+            self.references.reset()
+            if opening is not None:
+                await opening.close()
+        return action
+
+    def _outcome(self, stop: Stop) -> Outcome | None:
+        """What a container can be opened on."""
+        config = self._metadata.get(CONFIG, b"")
+        if stop.failed is not None:
+            step = failed_step(stop.failed)
+            return Outcome("", config, step) if step is not None else None
+        tree = stop.trees.get(stop.root)
+        return Outcome(tree.ref, config) if isinstance(tree, ResultTree) else None
+
+    def _look_into(self, stop: Stop, outcome: Outcome | None) -> Opening | None:
+        """Of a step that has failed, one sees what it did rather than what it was given."""
+        if outcome is None or outcome.failed is None:
+            return None
+        op = failed_op(outcome.failed)
+        if op.WhichOneof("op") != "exec":
+            return None
+        opening = Opening(lambda: open_container(self._bridge, outcome, Invocation()))
+        for index, mount in enumerate(op.exec.mounts):
+            stop.trees[mount.dest] = MountTree(opening, index)
+        return opening
+
+    def _show(self, stop: Stop) -> None:
+        step, trees = stop.step, stop.trees
+        while step is not None:
+            frame = step.frame
+            scopes = [arguments_of(frame.op, self.references)]
+            if trees:
+                scopes.append(files_of(trees, self.references))
+            self._scopes[frame.id] = scopes
+            self._stack.append(frame)
+            step, trees = step.out, {}
+
+    def _target(self, at: Step | None, action: Action) -> Step | None:
+        """Where to stop next; nowhere: the end."""
+        if at is None:
+            at = self._program.entry
+            if at is None or at.digest in self._points:
+                return at
+        until = {
+            Action.CONTINUE: None,
+            Action.NEXT: at.next,
+            Action.STEP_IN: at.into,
+            Action.STEP_OUT: at.out,
+        }[action]
+        step = at.into
+        while step is not None and step is not until:
+            if step.digest in self._points:
+                return step
+            step = step.into
+        return until
+
+    async def _seek(self, target: Step | None) -> Stop:
+        """Have done what is before a step."""
+        stop = Stop(target, "/", {"/": ResultTree(self._bridge, self._ref.id)})
+        wanted = [self._ref.id]
+        try:
+            if target is not None:
+                stop, wanted = await self._inputs(target)
+            await all_of(self._bridge.evaluate_ref(ref) for ref in wanted if ref)
+        except CrozeError as error:
+            return await self._rewound(error)
+        return stop
+
+    async def _inputs(self, target: Step) -> tuple[Stop, list[str]]:
+        """What a step is given, and what of it is to be evaluated."""
+        stop, wanted = Stop(target), []
+        op = target.frame.op
+        for index, each in enumerate(op.inputs):
+            name = self._name_of(op, index, each)
+            if name in stop.trees:
+                continue
+            if index == target.parent:
+                stop.root = name
+            ref = await self._solve(each)
+            stop.trees[name] = ResultTree(self._bridge, ref)
+            if index not in target.deferred:
+                wanted.append(ref)
+        return stop, wanted
+
+    async def _solve(self, wanted: ops_pb2.Input) -> str:
+        if wanted.digest == self._program.head:
+            return self._ref.id
+        result = await self._bridge.solve(self._program.up_to(wanted), evaluate=False)
+        return result.ref.id
+
+    def _name_of(self, op: ops_pb2.Op, index: int, given: ops_pb2.Input) -> str:
+        if op.WhichOneof("op") == "exec":
+            for mount in op.exec.mounts:
+                if mount.input == index:
+                    return mount.dest
+        source = self._program.ops.get(given.digest)
+        if source is not None and given.index == 0 and source.WhichOneof("op") == "source":
+            return source.source.identifier
+        return given.digest
+
+    async def _rewound(self, failed: CrozeError) -> Stop:
+        """The step that failed, with what it was given."""
+        detail = failed_step(failed)
+        if detail is None:
+            return Stop(failed=failed)
+        step = self._step_of(failed_op(detail))
+        if step is None:
+            return Stop(failed=failed)
+        try:
+            stop, wanted = await self._inputs(step)
+            await all_of(self._bridge.evaluate_ref(ref) for ref in wanted if ref)
+        except CrozeError:  # of the step's inputs; what failed first is told
+            stop = Stop(step)
+        stop.failed = failed
+        return stop
+
+    def _step_of(self, op: ops_pb2.Op) -> Step | None:
+        """By what it says: the daemon may have put it into other bytes, and a file op without its
+        platform."""
+        wanted = [op]
+        if op.WhichOneof("op") == "file":
+            bare = ops_pb2.Op()
+            bare.CopyFrom(op)
+            bare.ClearField("platform")
+            wanted.append(bare)
+        step = self._program.entry
+        while step is not None and self._program.ops.get(step.digest) not in wanted:
+            step = step.into
+        return step
+
+
+def _located(definition: ops_pb2.Definition, file_of: Callable[[str], str]) -> ops_pb2.Definition:
+    made = ops_pb2.Definition()
+    made.CopyFrom(definition)
+    for info in made.Source.infos:
+        info.filename = file_of(info.filename)
+    return made
