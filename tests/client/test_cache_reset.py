@@ -10,6 +10,7 @@ import pytest
 
 from croze.client.cache_reset import reset, wants_reset
 from croze.errors import InvalidRequest
+from croze.image.descriptor import OCI_MANIFEST
 
 
 def blob(layout: Path, data: bytes, kind: str = "layer") -> dict[str, object]:
@@ -21,9 +22,9 @@ def blob(layout: Path, data: bytes, kind: str = "layer") -> dict[str, object]:
 
 
 def test_only_what_is_named_stays(tmp_path: Path) -> None:
-    layer, config = blob(tmp_path, b"layer"), blob(tmp_path, b"config")
+    layer, config = blob(tmp_path, b"layer", "x.index+zstd"), blob(tmp_path, b"config")
     inner = json.dumps({"config": config, "layers": [layer]}).encode()
-    manifest = blob(tmp_path, inner, "application/vnd.oci.image.manifest.v1+json")
+    manifest = blob(tmp_path, inner, OCI_MANIFEST)
     old = blob(tmp_path, b"old")
     (tmp_path / "index.json").write_text(json.dumps({"manifests": [manifest]}))
     reset(tmp_path)
@@ -34,7 +35,7 @@ def test_only_what_is_named_stays(tmp_path: Path) -> None:
 
 def test_nothing_goes_when_a_manifest_is_lost(tmp_path: Path) -> None:
     old = blob(tmp_path, b"old")
-    lost = {"mediaType": "x.manifest", "digest": "sha256:" + "0" * 64, "size": 1}
+    lost = {"mediaType": OCI_MANIFEST, "digest": "sha256:" + "0" * 64, "size": 1}
     (tmp_path / "index.json").write_text(json.dumps({"manifests": [lost]}))
     with pytest.raises(OSError):
         reset(tmp_path)

@@ -344,7 +344,7 @@ def test_hostile_caches_reach_nothing(machine: Machine, local_registry: str) -> 
     link = f"ln -sfn {victim} /cache/here && ls /cache >"
     (machine.context / "Dockerfile").write_text(APP.replace("ls /cache >", link))
     machine.build(1, "--cache-to", to)
-    (index,), (listing,) = (blobs_by_kind(folder)[kind] for kind in ("index", "cachemounts"))
+    (index,), (listing,) = (blobs_by_kind(folder)[kind] for kind in ("tree", "cachemounts"))
     for step, (what, nodes) in enumerate(HOSTILE.items(), 2):
         root = Node(b"", stat.S_IFDIR | 0o755, 0, 0, 1)
         data = format.encode(Index((root, *nodes), ()))

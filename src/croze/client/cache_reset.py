@@ -8,6 +8,7 @@ from pathlib import Path
 
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import parse_bool
+from croze.image.descriptor import INDEX_TYPES, MANIFEST_TYPES
 from croze.image.reference import check_digest
 
 
@@ -42,6 +43,6 @@ def _named(layout: Path, value: object) -> Iterator[str]:
     for descriptor in (*found, *([value["config"]] if value.get("config") else ())):
         digest, kind = str(descriptor["digest"]), str(descriptor.get("mediaType", ""))
         yield digest
-        if "manifest" in kind or "index" in kind:
+        if kind in MANIFEST_TYPES | INDEX_TYPES:
             path = layout / "blobs" / check_digest(digest).replace(":", "/")
             yield from _named(layout, json.loads(path.read_bytes()))

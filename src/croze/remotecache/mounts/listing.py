@@ -13,8 +13,9 @@ from croze.image import gojson
 from croze.image.descriptor import Descriptor
 
 LISTING: Final = "application/vnd.croze.cachemounts.v1+json"
-INDEX: Final = "application/vnd.croze.cachemount.index.v1.msgpack+zstd"
+INDEX: Final = "application/vnd.croze.cachemount.tree.v1.msgpack+zstd"
 PACK: Final = "application/vnd.croze.cachemount.pack.v1+zstd"
+# No tool takes these for an image's index or manifest, however it looks at the name.
 LIMIT_BYTES: Final = 16 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
