@@ -219,25 +219,28 @@ async def test_images_in_a_registry(at: Sandbox, app: Path, tmp_path: Path) -> N
             assert (await builder.imagetools.inspect(f"{host}/both:1")).digest == both
 
 
-def test_a_docker_engine_and_a_buildkitd_build_too(desk: Sandbox, app: Path) -> None:
-    (app / "Dockerfile").write_text("FROM scratch\nCOPY busybox /it\n")
+def test_the_examples_run_in_a_docker_engine_and_on_a_buildkitd(
+    desk: Sandbox, app: Path, tmp_path: Path
+) -> None:
+    (app / "Dockerfile").write_text("FROM scratch\nARG VERSION\nCOPY busybox /it\n")
     folder = desk.path / "engine"
     folder.mkdir()
-    env = {**desk.env, "DOCKER_BUILDKIT": "1"}
     with contextlib.ExitStack() as stack:
-        env["DOCKER_HOST"] = stack.enter_context(own_dockerd(folder))
-        builders = ["default"]
+        host = stack.enter_context(registry(tmp_path / "registry"))
+        docker = {"DOCKER_HOST": stack.enter_context(own_dockerd(folder))}
+        places = [{**docker, "BUILDX_BUILDER": "default"}]
         if binary_of_buildkitd := buildkitd_binary():
-            builders.append(stack.enter_context(buildkitd(binary_of_buildkitd, folder / "b")))
-        for builder in builders:
-            program = (
-                "import sys, croze\n"
-                "with croze.connect(sys.argv[1]) as builder:\n"
-                "    result = builder.build(sys.argv[2], outputs=['type=tar,dest=/dev/null'])\n"
-                "    assert result.ref\n"
-                "    assert builder.du()\n"
-            )
-            execute([sys.executable, "-c", program, builder, app], env)
+            address = stack.enter_context(buildkitd(binary_of_buildkitd, folder / "b"))
+            places.append({"CROZE_HOST": address})
+        for place in places:
+            env = {**desk.env, **place}
+            name = f"{host}/app"
+            said = execute([sys.executable, EXAMPLES / "build_and_push.py", app, name], env).stdout
+            assert re.fullmatch(rf"{host}/app@sha256:[0-9a-f]{{64}}\n", said)
+            said = execute([sys.executable, EXAMPLES / "matrix.py", app, "1", "2"], env).stdout
+            assert [line.split()[0] for line in said.splitlines()] == ["app:1", "app:2"]
+            said = execute([sys.executable, EXAMPLES / "watch.py", app], env).stdout
+            assert "COPY busybox /it" in said
 
 
 def test_importing_costs_little() -> None:

@@ -217,7 +217,7 @@ async def opened(name: str) -> AsyncIterator[Builder]:
         raise InvalidRequest(f"a builder's name is a string, not {type(name).__name__}")
     failed: BaseException | None = None
     async with AsyncExitStack() as stack:
-        there = reaches(name)
+        there = reaches(name or os.environ.get("BUILDX_BUILDER", ""))
         clients = [await stack.enter_async_context(each.dial()) for each in there]
         async with asyncio.TaskGroup() as group:
             builder = Builder(name, there, clients, group)
