@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from croze.aio.parallel import all_of
+from croze.aio.threads import in_thread
 from croze.errors import CrozeError, NotFound
 from croze.fs.bundle.memory import known_packs
 from croze.fs.bundle.write import Blob, Bundle, TooLarge, write_bundle
@@ -120,7 +121,7 @@ class _Sending:
         described = manifests.describe(data, LISTING)
         async with self.export.services.spool() as spool:
             path = spool / "listing"
-            path.write_bytes(data)
+            await in_thread(path.write_bytes, data)
             await self.target.write_blob(described, _at(path))
         found = {d.digest: d for mount in self.sent for d in mount.descriptors()}
         return [described, *found.values()]

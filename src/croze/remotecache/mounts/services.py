@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from typing import Final
 from croze.aio.parallel import all_of
 from croze.aio.threads import in_thread
 from croze.errors import ResourceExhausted
-from croze.fs.remove import temporary_directory, try_remove_tree
+from croze.fs.remove import try_remove_tree
 from croze.image.descriptor import Descriptor
 from croze.store.cachemount_contract import CacheMountStore
 from croze.store.contract import BlobFetcher, BlobStore, ImmutableRef, MutableRef, RefStore
@@ -98,8 +99,11 @@ class MountServices:
     @asynccontextmanager
     async def spool(self) -> AsyncIterator[Path]:
         """A directory for packs on their way."""
-        with temporary_directory(_SPOOL, self.scratch) as path:
+        path = tempfile.mkdtemp(prefix=_SPOOL, dir=self.scratch)
+        try:
             yield Path(path)
+        finally:
+            await in_thread(try_remove_tree, path)
 
 
 def sweep_spools(scratch: Path) -> None:
