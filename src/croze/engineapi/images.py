@@ -10,6 +10,7 @@ from croze.engineapi.answers import HEADERS, at_least, json
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image, find
 from croze.engineapi.query import flag, refuse
+from croze.engineapi.times import rfc3339
 from croze.engineapi.usage import shared_bytes
 from croze.engineapi.views import View, manifests_of, view
 from croze.errors import InvalidRequest
@@ -63,7 +64,7 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
         "RepoDigests": image.digests,
         "Parent": "",
         "Comment": config.history[-1].comment if config.history else "",
-        "Created": config.created or "",
+        "Created": config.created or rfc3339(0),
         "DockerVersion": "",
         "Author": config.author,
         "Config": msgspec.json.decode(gojson.marshal(config.config)),
