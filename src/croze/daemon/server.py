@@ -199,8 +199,10 @@ def announced(settings: Settings) -> Iterator[None]:
             os.write(settings.ready_fd, b"1")
             os.close(settings.ready_fd)
     notify_systemd(b"READY=1")
-    for address in filter(None, (*settings.addresses, settings.docker_api)):
+    for address in settings.addresses:
         log.info("running server on %s", address)
+    if settings.docker_api:
+        log.info("serving Docker's API on %s", settings.docker_api)
     try:
         yield
     finally:
