@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import grpc
+import pytest
 
 from croze.api import control_pb2, worker_pb2
 from croze.client.connect import connect
+from croze.errors import Unavailable
 from croze.rpc.channels import make_server
 
 SILENCE_S = 0.3
@@ -66,3 +69,18 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
         await writer.drain()
     writer.close()
+
+
+async def _wait(path: Path) -> None:
+    async with connect(f"unix://{path}") as client:
+        await client.wait_ready(0.2)
+
+
+async def test_a_daemon_that_does_not_come_says_why(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=f"there is no daemon at unix://{tmp_path}/none"):
+        await _wait(tmp_path / "none")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{tmp_path}/silent")
+        silent.listen()
+        with pytest.raises(Unavailable, match=r"has not answered within 0\.2 s"):
+            await _wait(tmp_path / "silent")

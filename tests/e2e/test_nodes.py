@@ -246,3 +246,14 @@ def test_a_connection_goes_to_the_node_of_the_platform(pair: Pair, tmp_path: Pat
 
     assert worker("ssh://far", "linux/amd64") == worker(pair.amd.address)
     assert worker("ssh://far", "linux/arm64") == worker(pair.arm.address)
+
+
+def test_the_disks_of_all_nodes(pair: Pair, context: Path) -> None:
+    """`du` and `prune` are of every node, as buildx's are."""
+    pair.croze("build", "--platform", BOTH, context)
+    command = ["du", "--format", "{{.ID}}", "--filter", "type=regular"]
+    ours, theirs = pair.croze(*command), pair.buildx(*command)
+    assert sorted(ours.stdout.split()) == sorted(theirs.stdout.split())
+    assert len(ours.stdout.split()) >= 2
+    pair.croze("prune", "--force", "--all")
+    assert pair.buildx(*command).stdout.strip() == ""

@@ -61,6 +61,30 @@ def with_client(
     return asyncio.run(connected())
 
 
+def with_clients(
+    common: Common, use: Callable[[Client], Awaitable[T]], *, timeout_s: float = 0
+) -> list[T]:
+    """Like `with_client`, with every node of the builder, at once; the results in their order."""
+    import asyncio
+    from contextlib import AsyncExitStack
+
+    from croze.aio.parallel import all_of
+
+    dials = [there.dial for there in reaches(common)]
+
+    async def one(client: Client) -> T:
+        if timeout_s:
+            await _answer(client, timeout_s)
+        return await use(client)
+
+    async def connected() -> list[T]:
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(dial()) for dial in dials]
+            return await all_of(one(client) for client in clients)
+
+    return asyncio.run(connected())
+
+
 async def _answer(client: Client, timeout_s: float) -> None:
     import asyncio
 

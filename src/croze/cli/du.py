@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.cache_filters import parse_filters
-from croze.cli.daemon import with_client
+from croze.cli.daemon import with_clients
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_table
 from croze.cli.table import age
@@ -81,8 +81,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     async def ask(client: Client) -> list[UsageRecord]:
         return await client.disk_usage(wanted.filters)
 
-    records = with_client(common, ask, timeout_s=timeout_s(read.timeout, COMMAND))
-    records.sort(key=lambda record: (record.Size, record.ID))
+    nodes = with_clients(common, ask, timeout_s=timeout_s(read.timeout, COMMAND))
+    records = [
+        record
+        for of_node in nodes
+        for record in sorted(of_node, key=lambda record: (record.Size, record.ID))
+    ]
     items = [fields(record, marked=is_table(format)) for record in records]
     if format == "json":
         print("\n".join(map(_json, items)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.cache_filters import parse_filters
-from croze.cli.daemon import with_client
+from croze.cli.daemon import with_clients
 from croze.cli.du import aligned_by_tabs, created, last_used
 from croze.cli.flags import Flags, UsageError
 from croze.errors import CrozeError
@@ -56,8 +56,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     if not read.force and not confirmed(read.all):
         return 0
 
+    shown = _Shown(verbose=read.verbose)
+
     async def prune(client: Client) -> int:
-        total, shown = 0, _Shown(verbose=read.verbose)
+        total = 0
         gone = client.prune(
             wanted.filters,
             all=read.all,
@@ -71,7 +73,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             shown.add(record)
         return total
 
-    total = with_client(common, prune, timeout_s=limit_s)
+    total = sum(with_clients(common, prune, timeout_s=limit_s))
     print(aligned_by_tabs(f"Total:\t{size(total)}"))
     return 0
 

@@ -37,6 +37,9 @@ _OPTIONS: Options = (("grpc.initial_reconnect_backoff_ms", 50),)
 busy daemon and one behind a command need their time to answer."""
 
 
+LAST_TRY_S = 1.0
+
+
 @dataclass(frozen=True)
 class Tls:
     """Files in PEM form; with no `ca` the system's certificates count."""
@@ -156,12 +159,27 @@ class Client:
             yield
 
     async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:
-        """Until the daemon answers; its version."""
+        """Until the daemon answers; its version. Raises `Unavailable`, with the reason if there is
+        one, for a daemon that hasn't in that time."""
+        ask = control_pb2.InfoRequest()
         with translated():
-            answer = await self._stub().Info(
-                control_pb2.InfoRequest(), timeout=timeout_s, wait_for_ready=True
-            )
+            try:
+                answer = await self._stub().Info(ask, timeout=timeout_s, wait_for_ready=True)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise
+                answer = await self._last_try(timeout_s)
         return answer.buildkitVersion
+
+    async def _last_try(self, waited_s: float) -> control_pb2.InfoResponse:
+        """One that fails at once says why."""
+        try:
+            return await self._stub().Info(control_pb2.InfoRequest(), timeout=LAST_TRY_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+            message = f"{self._address}: the daemon has not answered within {waited_s:g} s"
+            raise errors.Unavailable(message) from None
 
     async def info(self) -> worker_pb2.BuildkitVersion:
         with translated():
