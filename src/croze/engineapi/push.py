@@ -20,7 +20,7 @@ from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.registry import push as registry_push
 from croze.registry.client import Repository
-from croze.store.present import present_blobs
+from croze.store.present import present_blobs, present_entries
 
 
 async def push(request: web.Request, services: Services) -> web.StreamResponse:
@@ -130,11 +130,16 @@ class _Push:
         blobs = self._services.blobs
         if not blobs.has(target.digest):
             return False
-        data = blobs.read(target.digest)
-        if target.media_type in INDEX_TYPES:
-            return all(self._whole(child) for child in manifests.parse_index(data).manifests)
-        parts = present_blobs(manifests.parse_manifest(data))
-        return all(blobs.has(part.digest) or registry_push.is_foreign(part) for part in parts)
+        for entry in present_entries(target, blobs):
+            data = blobs.read(entry.digest)
+            parts = (
+                manifests.parse_index(data).manifests
+                if entry.media_type in INDEX_TYPES
+                else present_blobs(manifests.parse_manifest(data))
+            )
+            if not all(blobs.has(p.digest) or registry_push.is_foreign(p) for p in parts):
+                return False
+        return True
 
 
 def _any(platform: Platform) -> bool:

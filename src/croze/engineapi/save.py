@@ -18,7 +18,7 @@ from croze.export.tarstream import Member, stream
 from croze.image import manifest as manifests
 from croze.image.descriptor import INDEX_TYPES, Descriptor
 from croze.store.contract import Lease
-from croze.store.present import present_blobs
+from croze.store.present import present_blobs, present_entries
 
 PLATFORM = {"platform": "one platform of an image"}
 
@@ -81,14 +81,10 @@ def _members(services: Services, texts: Sequence[str], lease: Lease) -> list[Mem
 
 def _present(target: Descriptor, services: Services) -> Iterator[Descriptor]:
     """What is here of a target and all below it: other platforms of an index may not be."""
-    if not services.blobs.has(target.digest):
-        return
-    yield target
-    data = services.blobs.read(target.digest)
-    if target.media_type in INDEX_TYPES:
-        for child in manifests.parse_index(data).manifests:
-            yield from _present(child, services)
-        return
-    for blob in present_blobs(manifests.parse_manifest(data)):
-        if services.blobs.has(blob.digest):
-            yield blob
+    for entry in present_entries(target, services.blobs):
+        yield entry
+        if entry.media_type in INDEX_TYPES:
+            continue
+        for blob in present_blobs(manifests.parse_manifest(services.blobs.read(entry.digest))):
+            if services.blobs.has(blob.digest):
+                yield blob

@@ -13,6 +13,9 @@ BLOCK = 512
 LARGEST_HEADER_BYTES = 1 << 20
 PIECE_BYTES = 1 << 18
 _LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
+_READ = (b"path", b"linkpath", b"size")
+"""The keys of pax headers that say anything here."""
+_LENGTH_DIGITS = 10
 
 
 class Reader(Protocol):
@@ -48,16 +51,18 @@ async def members(reader: Reader) -> AsyncIterator[Arrived]:
     """Files and links; directories are left out. Raises `InvalidRequest` for what is no tar, and
     `asyncio.IncompleteReadError` for one that ends too early."""
     told: dict[str, str] = {}
+    headers_bytes = 0
     while True:
         header = await reader.readexactly(BLOCK)
         if not header.strip(b"\0"):
             break
         info = _parsed(header)
         if info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, *_LONG):
-            told |= _told(info, await _small(reader, info.size))
+            headers_bytes += info.size
+            told |= _told(info, await _small(reader, info.size, headers_bytes))
             continue
         found = _member(info, told, reader)
-        told = {}
+        told, headers_bytes = {}, 0
         if info.isreg() or info.islnk() or info.issym():
             yield found
         elif found.size:
@@ -78,9 +83,10 @@ def _parsed(header: bytes) -> tarfile.TarInfo:
     return info
 
 
-async def _small(reader: Reader, size: int) -> bytes:
-    if size > LARGEST_HEADER_BYTES:
-        raise InvalidRequest(f"a header of {size} bytes in the archive")
+async def _small(reader: Reader, size: int, all_bytes: int) -> bytes:
+    """`all_bytes`: of the headers before one member."""
+    if all_bytes > LARGEST_HEADER_BYTES:
+        raise InvalidRequest(f"a header of {all_bytes} bytes in the archive")
     data = await reader.readexactly(size)
     await reader.readexactly(-size % BLOCK)
     return data
@@ -93,13 +99,17 @@ def _told(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
     if info.type == tarfile.XGLTYPE:
         return {}
     found: dict[str, str] = {}
-    while data:
-        length, space, _ = data.partition(b" ")
-        if not (space and length.isdigit() and 0 < int(length[:9]) <= len(data)):
+    start = 0
+    while start < len(data):
+        length, space, _ = data[start : start + _LENGTH_DIGITS].partition(b" ")
+        end = start + int(length) if space and length.isdigit() else start
+        if not start < end <= len(data):
             raise InvalidRequest("invalid pax header in the archive")
-        record, data = data[len(length) + 1 : int(length[:9])], data[int(length[:9]) :]
+        record = data[start + len(length) + 1 : end]
         key, _, value = record.removesuffix(b"\n").partition(b"=")
-        found[key.decode(errors="replace")] = value.decode(errors="surrogateescape")
+        if key in _READ:
+            found[key.decode()] = value.decode(errors="surrogateescape")
+        start = end
     return found
 
 

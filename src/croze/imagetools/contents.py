@@ -44,6 +44,8 @@ class _Found:
     """Digest and manifest by platform."""
     attestations: dict[str, list[Manifest]] = field(default_factory=dict)
     """By the digest that they are about."""
+    indexes: set[str] = field(default_factory=set)
+    """Digests of those that were read: what is named again is not read again."""
 
 
 async def platform_images(place: Place, root: Descriptor) -> dict[str, PlatformImage]:
@@ -63,7 +65,10 @@ async def platform_images(place: Place, root: Descriptor) -> dict[str, PlatformI
 async def _walk(place: Place, entry: Descriptor, found: _Found, depth: int) -> None:
     if depth > _DEEPEST:
         raise InvalidRequest(f"index {entry.digest} is nested more than {_DEEPEST} deep")
+    if entry.digest in found.indexes:
+        return
     if entry.media_type in media.INDEX_TYPES:
+        found.indexes.add(entry.digest)
         children = manifests.parse_index(await place.read(entry)).manifests
         await all_of(_walk(place, child, found, depth + 1) for child in children)
     elif entry.media_type in media.MANIFEST_TYPES:

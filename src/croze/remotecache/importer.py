@@ -202,13 +202,20 @@ class _Reader:
     # -- images that carry their cache -------------------------------------------------------
 
     async def _inline(self, data: bytes) -> list[FoundCache]:
-        """Of every image at or below this manifest."""
-        if manifests.detect_media_type(data) in media.INDEX_TYPES:
-            found: list[FoundCache] = []
-            for entry in manifests.parse_index(data).manifests:
-                if entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:
-                    found += await self._inline(await self.provider.read(entry, self.sessions))
-            return found
+        """Of every image at or below this manifest, each once."""
+        found: list[FoundCache] = []
+        seen: set[str] = set()
+        rest: list[Descriptor] = []
+        while True:
+            if manifests.detect_media_type(data) in media.INDEX_TYPES:
+                rest += reversed(_new_images(manifests.parse_index(data).manifests, seen))
+            else:
+                found += await self._inline_of_image(data)
+            if not rest:
+                return found
+            data = await self.provider.read(rest.pop(), self.sessions)
+
+    async def _inline_of_image(self, data: bytes) -> list[FoundCache]:
         manifest = manifests.parse_manifest(data)
         layers = manifest.layers or ()
         if not layers:
@@ -220,6 +227,17 @@ class _Reader:
         parsed, notes = cache
         noted = {e.digest: self._noted(e, note) for e, note in zip(layers, notes, strict=True)}
         return [FoundCache(manifest.config.digest, parsed, noted)]
+
+
+def _new_images(entries: Sequence[Descriptor], seen: set[str]) -> list[Descriptor]:
+    """Those of an index that were not `seen` yet; now they are."""
+    found: dict[str, Descriptor] = {}
+    for entry in entries:
+        if entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:
+            found.setdefault(entry.digest, entry)
+    new = [entry for digest, entry in found.items() if digest not in seen]
+    seen.update(found)
+    return new
 
 
 def inline_of(

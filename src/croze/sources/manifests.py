@@ -17,6 +17,9 @@ from croze.image.platform import Matcher, Platform
 from croze.sources.content import Provider
 from croze.store.contract import BlobStore, LayerBlob
 
+INDEXES_MOST = 32
+"""That are looked into for one image: real ones have one or two."""
+
 
 @dataclass(frozen=True)
 class PulledImage:
@@ -58,7 +61,7 @@ async def pull_manifests(
         root = await provider.resolve(sessions)
     manifests.check_supported(root.media_type)
     reader = _Reader(provider, blobs, sessions)
-    found, config = await _select(reader, root, platforms.only(platform), root)
+    found, config = await _select(reader, root, platforms.only(platform), set())
     parsed = manifests.parse_manifest(await reader.read(found))
     image = configs.parse(config)
     layers = parsed.layers or ()
@@ -72,9 +75,10 @@ async def pull_manifests(
 
 
 async def _select(
-    reader: _Reader, entry: Descriptor, matcher: Matcher, root: Descriptor
+    reader: _Reader, entry: Descriptor, matcher: Matcher, seen: set[str]
 ) -> tuple[Descriptor, bytes]:
-    """The best manifest below an entry, with its config's bytes."""
+    """The best manifest below an entry, with its config's bytes. `seen`: the indexes that were
+    looked into, which had none, or are above this one."""
     if entry.media_type in media.MANIFEST_TYPES:
         parsed = manifests.parse_manifest(await reader.read(entry))
         return entry, await reader.read(parsed.config)
@@ -82,10 +86,15 @@ async def _select(
         raise InvalidRequest(
             f"encountered unknown type {entry.media_type}; children may not be fetched"
         )
+    if entry.digest in seen:
+        raise manifests.no_match(entry.digest)
+    if len(seen) >= INDEXES_MOST:
+        raise InvalidRequest(f"more than {INDEXES_MOST} indexes in one image")
+    seen.add(entry.digest)
     index = manifests.parse_index(await reader.read(entry))
     for candidate in manifests.candidates(index, matcher):
         try:
-            found, config = await _select(reader, candidate, matcher, root)
+            found, config = await _select(reader, candidate, matcher, seen)
         except CrozeError:
             if candidate.platform is not None:
                 raise

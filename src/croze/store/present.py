@@ -20,11 +20,24 @@ def present_manifests(
     target: Descriptor, blobs: BlobStore
 ) -> Iterator[tuple[Platform | None, Manifest]]:
     """The manifests below a target that are in the store, each with its platform if known."""
-    if not blobs.has(target.digest):
-        return
-    data = blobs.read(target.digest)
-    if target.media_type not in INDEX_TYPES:
-        yield target.platform, manifests.parse_manifest(data)
-        return
-    for entry in manifests.parse_index(data).manifests:
-        yield from present_manifests(entry, blobs)
+    for entry in present_entries(target, blobs):
+        if entry.media_type not in INDEX_TYPES:
+            yield entry.platform, manifests.parse_manifest(blobs.read(entry.digest))
+
+
+def present_entries(target: Descriptor, blobs: BlobStore) -> Iterator[Descriptor]:
+    """The target, and all indexes and manifests below it, that are in the store, in order. What an
+    index has is told once, however often others name it: a few indexes that each name the next one
+    twice are paths without end."""
+    seen: set[tuple[str, Platform | None]] = set()
+    rest = [target]
+    while rest:
+        entry = rest.pop()
+        nested = entry.media_type in INDEX_TYPES
+        key = (entry.digest, None if nested else entry.platform)
+        if key in seen or not blobs.has(entry.digest):
+            continue
+        seen.add(key)
+        yield entry
+        if nested:
+            rest += reversed(manifests.parse_index(blobs.read(entry.digest)).manifests)

@@ -20,6 +20,7 @@ from croze.image.config import RunConfig
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor, Stdio
 from croze.runtime.errors import StartError
+from croze.store.disk import disk_errors
 
 KILLED = 128 + signal.SIGKILL
 
@@ -83,19 +84,26 @@ class OneContainer:
         return self.state.status == "running"
 
     def save(self) -> None:
-        """Whatever happens afterwards, this is known."""
-        write_atomically(self.folder / "state.json", msgspec.json.encode(self.state), 0o600)
+        """Whatever happens afterwards, this is known. Raises `ResourceExhausted` on a full disk."""
+        with disk_errors("failed to write the container's state"):
+            write_atomically(self.folder / "state.json", msgspec.json.encode(self.state), 0o600)
 
     # -- running --
 
     def begin(self) -> asyncio.Future[None]:
-        """About to run: a future that tells when its process is there, or why it never will be."""
+        """About to run: a future that tells when its process is there, or why it never will be.
+        Raises `ResourceExhausted` if that can't be written down; then nothing has changed."""
+        before = msgspec.structs.replace(self.state)
         self.state.status = "running"
         self.state.started_ns = time.time_ns()
         self.state.exit_code, self.state.error, self.state.oom = 0, "", False
+        try:
+            self.save()
+            self.output.open()
+        except BaseException:
+            self.state = before
+            raise
         self.ended.clear()
-        self.save()
-        self.output.open()
         self._up = asyncio.get_running_loop().create_future()
         return self._up
 
@@ -160,7 +168,7 @@ class OneContainer:
         self.state.status = "exited"
         self.state.finished_ns = time.time_ns()
         self.pid, self._running = 0, None
-        with suppress(OSError):
+        with suppress(OSError, CrozeError):
             self.save()
         if self._up is not None and not self._up.done():
             self._up.set_result(None)

@@ -24,6 +24,7 @@ from croze.image import reference
 from croze.image.config import RunConfig
 from croze.runtime.contract import ContainerSpec, Executor
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
+from croze.store.disk import disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -141,10 +142,14 @@ class Containers:
             config=config,
         )
         folder = self._folder / id
-        folder.mkdir(mode=0o700)
         one = OneContainer(state, folder)
-        one.save()
-        self.check_free(name)
+        with disk_errors("failed to write the container's state"):
+            folder.mkdir(mode=0o700)
+        try:
+            one.save()
+        except BaseException:
+            remove_tree(folder)
+            raise
         self._all[id] = one
         self._tell(one, "create")
         return one
@@ -175,7 +180,10 @@ class Containers:
 
     async def _run(self, one: OneContainer) -> None:
         with self._in_use():
-            await self._run_in_use(one)
+            try:
+                await self._run_in_use(one)
+            except Exception:  # it has ended: what is wrong with it ends no other
+                log.exception("container %s", one.id[:12])
 
     async def _run_in_use(self, one: OneContainer) -> None:
         self._tell(one, "start")

@@ -21,6 +21,7 @@ import msgspec
 from croze.aio.threads import in_thread
 from croze.engineapi.times import rfc3339
 from croze.runtime.backlog import Backlog
+from croze.store.disk import disk_errors
 
 STDOUT, STDERR = 1, 2
 READ_BYTES = 1 << 18
@@ -97,7 +98,8 @@ class Output:
     def open(self) -> None:
         """A container has started."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(self.path, flags, 0o600)
+        with disk_errors("failed to open the container's log"):
+            self._file = os.open(self.path, flags, 0o600)
 
     def stdout(self, data: bytes) -> None:
         self._said(entry_of(STDOUT, data))
@@ -140,7 +142,10 @@ class Output:
             at += len(data)
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                yield msgspec.json.decode(line, type=Entry)
+                try:
+                    yield msgspec.json.decode(line, type=Entry)
+                except msgspec.MsgspecError:
+                    continue  # half of it was written when the disk was full, or the daemon died
 
     def size(self) -> int:
         try:

@@ -176,8 +176,12 @@ async def rename(request: web.Request, services: Services) -> web.StreamResponse
         raise InvalidRequest("Neither old nor new names may be empty")
     names.check(name)
     services.containers.check_free(name)
-    one.state.name = name
-    one.save()
+    one.state.name, before = name, one.state.name
+    try:
+        one.save()
+    except BaseException:
+        one.state.name = before
+        raise
     return done()
 
 

@@ -1,0 +1,101 @@
+"""Docker's API with clients that mean harm, and disks that are full: one clear answer, and the
+daemon goes on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from croze.image.descriptor import OCI_INDEX, OCI_MANIFEST
+from croze.image.manifest import digest_of
+from tests.e2e.docker_engine import Engine, call, make_busybox, running_engine, tar_of
+from tests.e2e.test_bad_disks import leave
+
+
+def doubling(depth: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Indexes that each name the next one twice, and the files of their blobs: 2**depth paths."""
+    missing = {"mediaType": "application/json", "digest": f"sha256:{'0' * 64}", "size": 2}
+    content: dict[str, Any] = {"schemaVersion": 2, "config": missing, "layers": []}
+    kind, files = OCI_MANIFEST, {}
+    while True:
+        data = json.dumps({"mediaType": kind, **content}).encode()
+        files[f"blobs/sha256/{digest_of(data).removeprefix('sha256:')}"] = data
+        child = {"mediaType": kind, "digest": digest_of(data), "size": len(data)}
+        if len(files) > depth:
+            return child, files
+        kind, content = OCI_INDEX, {"schemaVersion": 2, "manifests": [child, child]}
+
+
+def layout(root: dict[str, Any], files: dict[str, bytes]) -> dict[str, str | bytes]:
+    index = {"schemaVersion": 2, "manifests": [root]}
+    version = '{"imageLayoutVersion": "1.0.0"}'
+    return {**files, "oci-layout": version, "index.json": json.dumps(index)}
+
+
+def long_header() -> bytes:
+    """A pax header of very many records."""
+    records = b"5 a=\n" * 200_000
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, len(records)
+    return info.tobuf(tarfile.USTAR_FORMAT) + records + b"\0" * (-len(records) % 512)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
+        yield engine
+
+
+def test_indexes_with_more_paths_than_anyone_walks(engine: Engine) -> None:
+    root, files = doubling(40)
+    loaded = call(engine.path, "POST", "/images/load", tar_of(layout(root, files)))[1]
+    assert "the archive lacks the content of" in loaded[0]["error"]
+    folder = engine.sandbox.context("doubling", layout(root, files))
+    context = engine.sandbox.context("from", {"Dockerfile": "FROM x\n"})
+    flag = f"--build-context=x=oci-layout://{folder}@{root['digest']}"
+    done = engine.sandbox.croze("build", flag, context, check=False)
+    assert "ERROR:" in done.stderr
+    assert engine.ask("GET", "/_ping")[0].status == 200
+
+
+def test_headers_with_more_records_than_anyone_reads(engine: Engine) -> None:
+    [told] = call(engine.path, "POST", "/images/load", long_header() * 20)[1]
+    assert told["error"].endswith("in the archive")
+    assert engine.ask("GET", "/_ping")[0].status == 200
+
+
+def test_containers_on_a_full_disk(tmp_path: Path) -> None:
+    root = tmp_path / "engine/root"
+    root.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={32 << 20}", "tmpfs", root], check=True)
+    try:
+        with running_engine(root.parent) as engine:
+            _fill_and_run(engine, root)
+            engine.sandbox.stop()
+            subprocess.run(["umount", root], check=True)
+            engine.sandbox.start()
+    finally:
+        subprocess.run(["umount", root], check=False, stderr=subprocess.DEVNULL)
+
+
+def _fill_and_run(engine: Engine, root: Path) -> None:
+    make_busybox(engine.path)
+    engine.docker("create", "--name", "one", "busybox", "echo", "hi")
+    leave(root, 0)
+    for words in (
+        ("start", "one"),
+        ("create", "--name", "two", "busybox"),
+        ("rename", "one", "x1"),
+    ):
+        refused = engine.docker(*words, check=False)
+        assert "no space left on device" in refused.stderr, (words, refused)
+    assert len(list((root / "containers").iterdir())) == 1
+    (root / "filler").unlink()
+    assert engine.docker("start", "-a", "one").stdout == "hi\n"
+    engine.docker("rm", "one")
