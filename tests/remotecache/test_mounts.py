@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from croze.daemon.caches import wanted_mounts
 from croze.errors import InvalidRequest, NotFound
+from croze.gateway.imports import CacheImport
 from croze.image.descriptor import Descriptor
 from croze.remotecache.beside import OpenedCache
 from croze.remotecache.mounts import listing
@@ -78,6 +80,11 @@ def test_wrong_attributes(kind: str, attrs: dict[str, str], message: str) -> Non
     with pytest.raises(InvalidRequest, match=f"failed to configure {kind} cache exporter.*") as err:
         parse_exports([(kind, attrs)])
     assert message in str(err.value)
+
+
+def test_wrong_attributes_of_an_import() -> None:
+    with pytest.raises(InvalidRequest, match="failed to configure s3 cache importer: mounts req"):
+        wanted_mounts(CacheImport("s3", {"mounts": ""}))
 
 
 def mount(id: str = "/a", **values: object) -> ListedMount:
