@@ -174,8 +174,8 @@ class Stubs:
             path = os.path.dirname(path)
 
     def remove(self) -> None:
-        """A stub that someone has put something into stays."""
-        for path in self._missing:
+        """What someone has put something into stays; directories go after what is in them."""
+        for path in sorted(self._missing, key=lambda each: each.count("/"), reverse=True):
             parent, name = os.path.split(path)
             try:
                 fd = open_beneath(str(self._rootfs), parent, os.O_RDONLY | os.O_DIRECTORY)
