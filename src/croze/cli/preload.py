@@ -13,7 +13,6 @@ MODULES = (
     "ctypes",
     "croze.api.engine_pb2_grpc",
     "croze.api.errdefs_pb2",
-    "croze.sdk.remember",
     "croze.cli.bake_build",
     "croze.client.build",
     "croze.client.checks",
@@ -30,6 +29,9 @@ MODULES = (
     "croze.progress.quiet",
     "croze.progress.terminal.tty",
     "croze.progress.warnings",
+    "croze.sdk.daemons",
+    "croze.sdk.parted",
+    "croze.sdk.remember",
 )
 
 
