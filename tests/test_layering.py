@@ -12,8 +12,6 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 ANYWHERE = {
     "errors",
     "status",
-    "grpc_errors",
-    "quote",
     "compatibility",
     "version",
     "rpc",
@@ -30,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers": set(),
     "api": set(),
     "gotypes": set(),
-    "rpc": set(),
+    "rpc": {"api"},
     "files": set(),
     "http": set(),
     "telemetry": {"api"},

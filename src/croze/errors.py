@@ -13,7 +13,7 @@
     └── ExitError             a process in a container failed                   UNKNOWN
 
 `code` is the gRPC status name. `details` tell a client where to point: each becomes one of
-BuildKit's typed error details on the wire (`croze.grpc_errors`). An error gathers details on its
+BuildKit's typed error details on the wire (`croze.rpc.details`). An error gathers details on its
 way up: `with_detail` returns the same error, so `raise err.with_detail(...)` keeps its traceback.
 """
 

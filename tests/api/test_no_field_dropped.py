@@ -56,7 +56,7 @@ HANDLED_IN = {
     f"{GATEWAY}.NewContainerRequest": ("gateway/containers.py",),
 }
 """Where a message is dealt with; others anywhere in `HOMES`."""
-HOMES = ("gateway", "daemon", "ops", "llb", "grpc_errors.py", "rpc", "sources", "dockerfile", "api")
+HOMES = ("gateway", "daemon", "ops", "llb", "rpc", "sources", "dockerfile", "api")
 UNREAD = {
     f"{GATEWAY}.NewContainerRequest.constraints": "one worker; BuildKit does not look at it either",
     f"{GATEWAY}.ExecMessage.Started": "the daemon's to say",

@@ -21,8 +21,8 @@ from croze.client.build import BuildResult, build_async, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheEntry, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
-from croze.grpc_errors import Context, aborting
 from croze.rpc.channels import make_server
+from croze.rpc.servers import Context, aborting
 from croze.session import content, filesend, filesync, secrets, upload
 from croze.session.contract import Session
 from croze.session.manager import Sessions

@@ -11,8 +11,8 @@ import pytest
 from croze.api import otlp_pb2
 from croze.daemon.calls import Calls
 from croze.errors import NotFound
-from croze.grpc_errors import Context, aborting
 from croze.rpc.channels import make_server, open_channel
+from croze.rpc.servers import Context, aborting
 from croze.telemetry.metrics import Metrics
 from croze.telemetry.prometheus import render
 from croze.telemetry.spans import CURRENT, SpanContext, root

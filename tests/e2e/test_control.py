@@ -19,7 +19,7 @@ from croze.client.lending import Lending
 from croze.client.options import BuildOptions, crozed, make_plan
 from croze.client.solve import prepare_caches, solve_request
 from croze.errors import CrozeError, InvalidRequest
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 from croze.session.serve import lend
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.test_build import base

@@ -15,7 +15,7 @@ from croze.export import bundles
 from croze.export.attestations import statement
 from croze.export.bundles import from_frontend
 from croze.export.contract import Attestation, NamedSubject
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.store.contract import ImmutableRef
 
 SPDX = "https://spdx.dev/Document"

@@ -13,7 +13,7 @@ from croze.api import ops_pb2
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait, process_of
 from croze.gateway.execs import ExecCall, Processes, signal_number
-from croze.grpc_errors import from_status, root_cause
+from croze.rpc.status import from_status, root_cause
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
 

@@ -18,8 +18,9 @@ from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.gateway.bridge import Bridge
 from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
 from croze.gateway.serve import ServedBuild
-from croze.grpc_errors import to_status, translated
 from croze.rpc.channels import make_server, open_channel
+from croze.rpc.clients import translated
+from croze.rpc.status import to_status
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.workers.shares import sharing

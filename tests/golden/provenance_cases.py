@@ -27,7 +27,7 @@ from croze.dockerfile.resolver import OciStore, ResolvedImage
 from croze.export import attestations
 from croze.export.contract import Attestation, NamedSubject
 from croze.fs.remove import temporary_directory
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.image.purl import package_url

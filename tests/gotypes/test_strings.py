@@ -6,8 +6,8 @@ import pytest
 
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs, to_attrs
+from croze.gotypes import gojson
 from croze.gotypes.strings import escaped, from_bytes, is_utf8, shown, to_bytes
-from croze.image import gojson
 from croze.session.filesync import DirRequest
 
 RAW = b"caf\xe9 \xe2\x82 \xed\xa0\x80 \xc3\xa9"

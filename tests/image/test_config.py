@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from croze.errors import InvalidRequest
-from croze.image import config, gojson
+from croze.gotypes import gojson
+from croze.image import config
 from croze.image.config import Healthcheck, History, ImageConfig, RootFS, RunConfig
 from croze.image.platform import Platform
 

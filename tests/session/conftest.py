@@ -11,8 +11,8 @@ import grpc.aio
 import pytest
 
 from croze.api import control_pb2
-from croze.grpc_errors import Context, aborting
 from croze.rpc.channels import make_server, open_channel
+from croze.rpc.servers import Context, aborting
 from croze.session.contract import Session
 from croze.session.manager import Sessions
 from croze.session.provider import Provider

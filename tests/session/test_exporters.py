@@ -9,7 +9,7 @@ import pytest
 from croze import errors
 from croze.api import exporter_pb2 as pb
 from croze.api.attrs import of_attrs, to_attrs
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.session.exporters import finalize_export, find_exporters
 from croze.session.provide_upload import UploadProvider
 from croze.session.provider import Handler, unary

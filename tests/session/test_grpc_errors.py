@@ -13,7 +13,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 from croze import errors
 from croze.api import ops_pb2
 from croze.errors import Position, Range
-from croze.grpc_errors import as_croze_error, from_status, root_cause, to_status
+from croze.rpc.status import as_croze_error, from_status, root_cause, to_status
 
 SOURCE = errors.SourceDetail(
     "Dockerfile",

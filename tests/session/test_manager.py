@@ -11,8 +11,9 @@ import pytest
 
 from croze import errors
 from croze.api import secrets_pb2, upload_pb2
-from croze.grpc_errors import Context, translated
 from croze.rpc.channels import open_channel
+from croze.rpc.clients import translated
+from croze.rpc.servers import Context
 from croze.session import manager, provider
 from croze.session.contract import Session
 from croze.session.manager import Headers, HealthPolicy, Sessions

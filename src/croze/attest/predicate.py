@@ -12,7 +12,7 @@ import msgspec
 
 from croze.attest.buildsteps import in_order, through_map
 from croze.attest.requests import ConfigSource, Parameters
-from croze.image import gojson
+from croze.gotypes import gojson
 
 V1 = "https://slsa.dev/provenance/v1"
 V02 = "https://slsa.dev/provenance/v0.2"

@@ -17,8 +17,8 @@ from croze.attest.predicate import V02, V1, Predicate, ResolvedDependency
 from croze.attest.requests import VCS, Asked, Local, Named, RequestProvenance, commit_digest
 from croze.errors import CrozeError, InvalidRequest, MaterialsDetail, MissingMaterial
 from croze.files.redact import redact
+from croze.gotypes import gojson
 from croze.gotypes import messages as message_json
-from croze.image import gojson
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.purl import ImageType, digest_set, package_url

@@ -15,7 +15,7 @@ from croze.bake.options.fields import fields
 from croze.bake.overrides import Granted
 from croze.bake.paths import is_remote
 from croze.bake.requests import BuildRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _DELETE = "buildx.local.delete"
 _MODES = ("", "copy", "delete")

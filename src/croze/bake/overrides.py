@@ -22,7 +22,7 @@ from croze.bake.options.policy import parse_policy
 from croze.bake.options.resources import Resources
 from croze.bake.target import Target
 from croze.gotypes.booleans import parse_bool
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _GATHERED = frozenset(
     [

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from croze.bake.definition.read import Definition
 from croze.bake.select import Selection
 from croze.bake.target import ATTRIBUTES, Group, Target
-from croze.image.gojson import marshal_indent_as_is
+from croze.gotypes.gojson import marshal_indent_as_is
 
 _ESCAPED = ("annotations", "dockerfile-inline", "labels", "args", "extra-hosts")
 _ORDER = (

@@ -14,7 +14,7 @@ from croze.bake.paths import rebased
 from croze.bake.recursion import deep_recursion
 from croze.bake.target import Group, Target
 from croze.bake.world import World
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _LINK = "target:"
 

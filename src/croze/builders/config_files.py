@@ -15,7 +15,7 @@ from pathlib import Path
 from croze.errors import InvalidRequest
 from croze.files.settings import read_settings
 from croze.gotypes import toml
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 CONFIG_DIR = "/etc/buildkit"
 CONFIG_FILE = "buildkitd.toml"

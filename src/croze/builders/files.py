@@ -31,7 +31,7 @@ from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.files.locks import locked
 from croze.files.settings import read_settings
-from croze.image import gojson
+from croze.gotypes import gojson
 
 _DIRECTORIES = ("instances", "defaults", "activity")
 

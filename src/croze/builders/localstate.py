@@ -17,7 +17,7 @@ import msgspec
 from croze.builders.files import BuilderFiles
 from croze.errors import InvalidRequest
 from croze.files.settings import read_settings
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.llb.gitref import parse_git_ref
 
 GROUPS = "__group__"

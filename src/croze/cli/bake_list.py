@@ -18,8 +18,8 @@ from croze.bake.printing import (
 from croze.bake.project import load_definition
 from croze.bake.world import Settings
 from croze.cli.bake_progress import BakeProgress
+from croze.gotypes.quote import quote
 from croze.gotypes.tabwriter import align
-from croze.quote import quote
 from croze.sdk.bake_files import names_from_environment, read_local_files
 from croze.sdk.bake_world import LocalWorld
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import canonical_attest
 from croze.bake.options.policy import parse_policy
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 def read_variables(given: Sequence[str]) -> dict[str, str]:

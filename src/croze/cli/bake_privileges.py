@@ -12,7 +12,7 @@ from collections.abc import Callable
 from croze.bake.entitlements import Privileges, Question, question
 from croze.bake.errors import BakeError
 from croze.gotypes.booleans import parse_bool
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _FILES = "BUILDX_BAKE_ENTITLEMENTS_FS"
 _REMOTE_FILES = "BAKE_ALLOW_REMOTE_FS_ACCESS"

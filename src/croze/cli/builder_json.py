@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.model import Builder
 from croze.drivers.nodes import NodeState, is_dynamic
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image import platform as platforms
 
 if TYPE_CHECKING:

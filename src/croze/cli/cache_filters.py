@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _AGES = ("until", "unused-for")
 

@@ -15,8 +15,8 @@ from croze.cli.table import binary_size
 from croze.drivers.contract import Status
 from croze.drivers.nodes import NodeState, load
 from croze.gotypes.duration import format_duration
+from croze.gotypes.quote import quote
 from croze.gotypes.tabwriter import align
-from croze.quote import quote
 
 if TYPE_CHECKING:
     from datetime import datetime

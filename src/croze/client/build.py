@@ -26,8 +26,8 @@ from croze.client.options import (
 )
 from croze.errors import CrozeError, Unsupported
 from croze.files.atomic import write_atomically
+from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
-from croze.image import gojson
 
 if TYPE_CHECKING:
     from croze.api import control_pb2

@@ -14,7 +14,7 @@ from croze.api.cachemounts_pb2_grpc import CacheMountsStub
 from croze.client.plan import CacheEntry, SolvePlan
 from croze.client.solve import finish_caches, lent, prepare_caches
 from croze.errors import CrozeError, NotFound, Unsupported
-from croze.grpc_errors import from_rpc_error
+from croze.rpc.status import from_rpc_error
 
 Mount = wire.CacheMount
 _Call: TypeAlias = "grpc.aio.UnaryStreamCall[wire.MoveCacheMountsRequest, wire.Said]"

@@ -20,8 +20,8 @@ from croze.client.plan import SolvePlan
 from croze.client.solve import SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root
-from croze.grpc_errors import translated
 from croze.rpc.channels import Options, open_channel
+from croze.rpc.clients import translated
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub

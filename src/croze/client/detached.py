@@ -30,7 +30,7 @@ from croze.client.options import Builder, BuildOptions, planned
 from croze.client.plan import SolvePlan, ToFd
 from croze.client.solve import SolveResult, finish_caches, lent, new_id
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 
 if TYPE_CHECKING:
     from croze.client.connect import Client, Dial

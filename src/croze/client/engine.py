@@ -11,8 +11,8 @@ import grpc.aio
 from croze.api import engine_pb2
 from croze.api.engine_pb2_grpc import EngineStub
 from croze.errors import InvalidRequest, Unsupported
-from croze.grpc_errors import from_rpc_error
 from croze.image.reference import parse
+from croze.rpc.status import from_rpc_error
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from croze.clouds.aws import Chain
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import parse_bool
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 @dataclass(frozen=True)

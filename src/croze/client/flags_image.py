@@ -13,8 +13,8 @@ from dataclasses import replace
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.quote import quote
 from croze.image.annotations import AnnotationKey, parse_key
-from croze.quote import quote
 
 _TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?")
 _MANIFEST = ("manifest", "manifest-descriptor")

@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Iterable
 
 from croze.errors import InvalidRequest
+from croze.gotypes.quote import quote
 from croze.gotypes.units import parse_bytes
-from croze.quote import quote
 
 _ULIMITS = frozenset(
     (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2, ops_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.gateway_pb2_grpc import LLBBridgeStub
-from croze.grpc_errors import to_status, translated
+from croze.rpc.clients import translated
+from croze.rpc.status import to_status
 
 if TYPE_CHECKING:
     from croze.api.gateway_pb2_grpc import LLBBridgeAsyncStub

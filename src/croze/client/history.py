@@ -18,7 +18,8 @@ from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.gotypes.duration import DurationError, parse_duration
-from croze.grpc_errors import from_status, translated
+from croze.rpc.clients import translated
+from croze.rpc.status import from_status
 
 if TYPE_CHECKING:
     import grpc.aio

@@ -15,7 +15,7 @@ from croze.client.flags_session import LOCAL_DELETE
 from croze.client.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import parse_bool
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 STDOUT = 1
 

@@ -20,8 +20,9 @@ from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
 from croze.client.source_resolver import SourceResolver, source_resolver
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.image import gojson, reference
+from croze.gotypes import gojson
 from croze.image import platform as platforms
+from croze.image import reference
 from croze.image.platform import Platform
 from croze.llb.gitref import parse_git_ref
 from croze.policy import work

@@ -15,10 +15,10 @@ from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.client.source_resolver import ResultFiles, SourceResolver
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.gotypes.quote import quote
 from croze.llb.fileop import CopyOptions
 from croze.llb.gitref import git_state, parse_git_ref
 from croze.policy.options import PolicyPlace
-from croze.quote import quote
 
 _CWD = "cwd://"
 _CONTEXT_FILE = "context"

@@ -17,7 +17,7 @@ from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
 from croze.errors import Unsupported
 from croze.gotypes.booleans import parse_bool
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 
 Mode = Literal["min", "max", "disabled"]
 

@@ -29,7 +29,7 @@ from croze.client.cache_reset import reset, wants_reset
 from croze.client.held import Work, solve_held
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToDocker, ToLayout
-from croze.grpc_errors import from_rpc_error
+from croze.rpc.status import from_rpc_error
 from croze.session.directories import make_directory
 from croze.session.provider import Provider
 from croze.session.serve import LentSession, lend

@@ -8,7 +8,7 @@ import grpc.aio
 from croze.api import why_pb2
 from croze.api.why_pb2_grpc import WhyStub
 from croze.errors import Unsupported
-from croze.grpc_errors import from_rpc_error
+from croze.rpc.status import from_rpc_error
 
 Explanation = why_pb2.ExplainResponse
 Step = why_pb2.Step

@@ -13,7 +13,7 @@ from datetime import datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from croze.errors import InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _IN_ORDER = (
     *("content-encoding", "content-language", "content-length", "content-md5", "content-type"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from croze.api import builds_pb2, builds_pb2_grpc
 from croze.daemon.engine import Engine
-from croze.grpc_errors import Context, coded_unary, unary
+from croze.rpc.servers import Context, coded_unary, unary
 
 
 class BuildsService(builds_pb2_grpc.BuildsServicer):

@@ -12,13 +12,13 @@ from croze.daemon.engine import Engine
 from croze.daemon.status import timestamp
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.usage import usage
-from croze.grpc_errors import Context, aborting, unary
 from croze.remotecache.exporter import RESPONSE_KEY, CacheExporter
 from croze.remotecache.mounts.carried import BuildMounts, summary
 from croze.remotecache.mounts.exporting import MountsExport
 from croze.remotecache.mounts.merging import Offer, bring_if_new
 from croze.remotecache.mounts.options import ALL, MOUNTS, MountOptions, mount_options, shown
 from croze.remotecache.options import parse_exports
+from croze.rpc.servers import Context, aborting, unary
 from croze.status import Silent
 from croze.store.cachemount_contract import CacheMountInfo
 from croze.store.contract import ImmutableRef, Sharing

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import grpc
 import grpc.aio
 
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.telemetry.metrics import Instrument, Metrics, Scope
 from croze.telemetry.spans import (
     CURRENT,

@@ -11,7 +11,7 @@ from croze.aio.threads import in_thread
 from croze.api import content_pb2, content_pb2_grpc
 from croze.daemon.status import timestamp
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.grpc_errors import Context, aborting, coded_unary
+from croze.rpc.servers import Context, aborting, coded_unary
 from croze.store.blobs import DiskBlobStore
 
 CHUNK_BYTES = 1 << 20

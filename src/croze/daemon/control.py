@@ -11,7 +11,7 @@ from croze.daemon import build, workers
 from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
 from croze.dockerfile.frontend import LANGUAGE_VERSION
-from croze.grpc_errors import Context, aborting, unary
+from croze.rpc.servers import Context, aborting, unary
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.filters import parse
 from croze.workers.shares import sharing

@@ -12,7 +12,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.api import stack_pb2
 from croze.errors import Canceled
-from croze.grpc_errors import root_cause, to_status
+from croze.rpc.status import root_cause, to_status
 from croze.version import VERSION
 
 MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from croze.api import control_pb2, history_pb2, history_pb2_grpc
 from croze.daemon.engine import Engine
 from croze.errors import CrozeError, InvalidRequest
-from croze.grpc_errors import Context, aborting
+from croze.rpc.servers import Context, aborting
 from croze.store.blobs import DiskBlobWriter
 
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z")

@@ -10,9 +10,9 @@ from croze.daemon import run_image
 from croze.daemon.engine import Engine
 from croze.daemon.status import timestamp
 from croze.errors import NotFound
-from croze.grpc_errors import Context, aborting, unary
 from croze.image import platform as platforms
 from croze.image import reference
+from croze.rpc.servers import Context, aborting, unary
 from croze.store.contract import BlobStore, ImageRecord
 from croze.store.present import present_blobs, present_manifests
 

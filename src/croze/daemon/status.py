@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from croze.api import control_pb2, ops_pb2
 from croze.errors import Range
 from croze.gotypes.strings import shown, to_bytes
-from croze.grpc_errors import source_info
+from croze.rpc.details import source_info
 from croze.status import (
     ProgressGroup,
     StatusEvent,

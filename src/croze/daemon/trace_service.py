@@ -13,8 +13,8 @@ import grpc.aio
 from croze.api import otlp_pb2
 from croze.daemon.sockets import make_way
 from croze.errors import InvalidRequest
-from croze.grpc_errors import Context
 from croze.rpc.channels import make_server
+from croze.rpc.servers import Context
 from croze.telemetry.traces import Traces
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"

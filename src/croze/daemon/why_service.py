@@ -10,7 +10,7 @@ from croze.daemon.engine import Engine
 from croze.daemon.status import timestamp
 from croze.errors import NotFound
 from croze.gotypes.strings import shown
-from croze.grpc_errors import Context, unary
+from croze.rpc.servers import Context, unary
 from croze.why import text
 from croze.why.explainer import Explained
 from croze.why.reasons import Reason

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from croze.debug.invocation import Invocation
 from croze.debug.terminal import say
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.gotypes.quote import quote
 from croze.gotypes.tabwriter import align
-from croze.quote import quote
 
 if TYPE_CHECKING:
     from croze.debug.monitor import Monitor

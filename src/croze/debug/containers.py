@@ -17,7 +17,8 @@ from croze.api import gateway_pb2, stat_pb2
 from croze.client.held import Bridge
 from croze.debug.failure import Outcome
 from croze.debug.invocation import Invocation
-from croze.grpc_errors import from_rpc_error, from_status, translated
+from croze.rpc.clients import translated
+from croze.rpc.status import from_rpc_error, from_status
 from croze.session.serve import new_id
 
 Written = Callable[[int, bytes], None]

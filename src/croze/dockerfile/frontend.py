@@ -29,7 +29,7 @@ from croze.errors import (
     SubrequestDetail,
     Unsupported,
 )
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.llb.definition import head

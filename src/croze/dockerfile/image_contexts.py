@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from croze.dockerfile.image_json import parse_config
 from croze.dockerfile.resolver import OciStore, Resolver
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.quote import quote
 from croze.image import reference
 from croze.image.config import ImageConfig
 from croze.image.platform import Platform
 from croze.llb.source import image, oci_layout
 from croze.llb.state import State, scratch
-from croze.quote import quote
 
 IMAGE = "docker-image://"
 LAYOUT = "oci-layout://"

@@ -7,8 +7,8 @@ import math
 import re
 from typing import NoReturn
 
+from croze.gotypes.quote import quote_char
 from croze.gotypes.strings import shown
-from croze.quote import quote_char
 
 
 class NotStrings(ValueError):

@@ -10,8 +10,8 @@ from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.space import SPACE, is_space
 from croze.dockerfile.syntax_tree import Node
+from croze.gotypes.quote import quote
 from croze.gotypes.strings import shown
-from croze.quote import quote
 
 _SPACES = re.compile(r"[\t\v\f\r ]+")
 _BYTE_SPACES = re.compile(r"[\t\n\v\f\r \x85\xa0]+")

@@ -13,7 +13,7 @@ from croze.dockerfile.directives import DirectiveScanner
 from croze.dockerfile.lint_rules import Rule
 from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.suggest import Comparisons
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")

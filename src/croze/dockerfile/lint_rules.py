@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _DOCS = "https://docs.docker.com/go/dockerfile/rule/"
 

@@ -18,6 +18,7 @@ from croze.dockerfile.resource_options import parse_resources, parse_ulimits
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.numbers import parse_int
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
@@ -26,7 +27,6 @@ from croze.llb.execop import Device
 from croze.llb.meta import NetworkMode, Ulimit
 from croze.llb.options import LinuxResources
 from croze.llb.source import ResolveMode
-from croze.quote import quote
 
 BUILTIN_GENERATOR = "croze"
 """In place of a scanner's image: the daemon looks itself."""

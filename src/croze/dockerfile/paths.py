@@ -6,8 +6,8 @@ BuildKit `util/system/path.go`.
 from __future__ import annotations
 
 from croze.errors import InvalidRequest
+from croze.gotypes.quote import quote
 from croze.llb.meta import clean_path, join_path
-from croze.quote import quote
 
 
 def to_slash(path: str, os: str) -> str:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.numbers import parse_int, parse_uint
+from croze.gotypes.quote import quote
 from croze.llb.meta import Ulimit
 from croze.llb.options import LinuxResources
-from croze.quote import quote
 
 _ULIMITS = frozenset(
     [

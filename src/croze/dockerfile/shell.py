@@ -14,8 +14,8 @@ from unicodedata import category
 from croze.dockerfile import shell_pattern
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.space import SPACE, is_space
+from croze.gotypes.quote import quote
 from croze.gotypes.strings import shown
-from croze.quote import quote
 
 _PIECES = re.compile(f"[{SPACE}]+|[^{SPACE}]+")
 _RUNS = {escape: re.compile(f"[^$<'\"{re.escape(escape)}]+") for escape in ("\\", "`")}

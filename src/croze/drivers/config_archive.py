@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from croze.builders.config_files import CONFIG_DIR
 from croze.errors import InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

@@ -215,7 +215,8 @@ def _login(image: str) -> str:
     """Docker's header with the user's credentials for an image's registry."""
     import base64
 
-    from croze.image import gojson, reference
+    from croze.gotypes import gojson
+    from croze.image import reference
     from croze.session.dockerconfig import HUB_HOST, DockerConfig
 
     host = reference.parse(image).domain

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from croze.errors import InvalidRequest
 from croze.files.settings import parse_json, read_settings
+from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
-from croze.image import gojson
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _GROUPS: tuple[Mapping[str, str], ...] = (
     {

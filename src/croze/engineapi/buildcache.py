@@ -14,8 +14,8 @@ from croze.engineapi.contract import Services
 from croze.engineapi.query import Query
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
-from croze.grpc_errors import translated
-from croze.quote import quote
+from croze.gotypes.quote import quote
+from croze.rpc.clients import translated
 
 FILTERS = ("until", "unused-for", "id", "parent", "type", "description", "inuse", "shared")
 SPACES = {

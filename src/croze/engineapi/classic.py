@@ -36,10 +36,10 @@ from croze.engineapi.steps import Telling, steps_of
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.ignore import read_ignore_file
 from croze.fs.match import PatternMatcher
-from croze.grpc_errors import without_code
 from croze.image import reference
 from croze.llb.fileop import CopyOptions, copy
 from croze.llb.state import State, scratch
+from croze.rpc.status import without_code
 from croze.session.serve import lend
 
 

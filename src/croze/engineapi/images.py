@@ -14,7 +14,8 @@ from croze.engineapi.times import rfc3339
 from croze.engineapi.usage import shared_bytes
 from croze.engineapi.views import View, manifests_of, view
 from croze.errors import InvalidRequest
-from croze.image import gojson, reference
+from croze.gotypes import gojson
+from croze.image import reference
 from croze.image.config import History, format_time, parse_time
 
 

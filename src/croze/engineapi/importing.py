@@ -31,10 +31,10 @@ from croze.engineapi.lines import Lines
 from croze.engineapi.query import Query
 from croze.engineapi.solving import context_of, solve
 from croze.errors import CrozeError, InvalidRequest, Unsupported
-from croze.grpc_errors import without_code
 from croze.image import reference
 from croze.llb.fileop import mkfile
 from croze.llb.state import scratch
+from croze.rpc.status import without_code
 
 CHANGES = frozenset(
     {

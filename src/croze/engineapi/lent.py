@@ -11,7 +11,7 @@ from aiohttp import ClientError, StreamReader
 
 from croze.api import auth_pb2
 from croze.errors import Canceled
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.session.dockerconfig import DockerConfig
 from croze.session.provider import Handler, unary
 from croze.session.serve import new_id

@@ -16,7 +16,7 @@ from croze.client.held import Work, solve_held
 from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
 from croze.errors import CrozeError
-from croze.grpc_errors import from_rpc_error
+from croze.rpc.status import from_rpc_error
 from croze.sources.http import DESCRIPTION
 
 STATUS_S = 5.0

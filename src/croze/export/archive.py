@@ -22,9 +22,10 @@ from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
 from croze.export.sparse import left_out, take_known
 from croze.export.tarstream import Member, blob_members, blob_path, stream
+from croze.gotypes import gojson
 from croze.image import descriptor as media
-from croze.image import gojson, reference
 from croze.image import manifest as manifests
+from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Manifest
 from croze.registry import push

@@ -13,9 +13,9 @@ from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
 from croze.export.bundles import read_below
 from croze.export.contract import Attestation, NamedSubject, PlatformResult
+from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import descriptor as media
-from croze.image import gojson
 from croze.image import manifest as manifests
 from croze.image.config import ImageConfig, RootFS
 from croze.image.descriptor import Descriptor

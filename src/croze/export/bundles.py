@@ -14,7 +14,7 @@ import msgspec
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, ResourceExhausted
 from croze.export.contract import Attestation, NamedSubject
-from croze.image import gojson
+from croze.gotypes import gojson
 
 MAX_BYTES = 40 << 20
 PROVENANCE = "https://slsa.dev/provenance/"

@@ -25,9 +25,9 @@ from croze.export.options import CommitOptions, settle, source_epoch
 from croze.export.patch import LayerFacts, checked, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
 from croze.export.supplement import supplemented
+from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import descriptor as media
-from croze.image import gojson
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image.annotations import AnnotationKey, Annotations, parse_key, select

@@ -14,8 +14,8 @@ from datetime import datetime
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 from croze.image import config as configs
-from croze.image import gojson
 from croze.image.config import History, ImageConfig, RootFS
 
 INLINE_CACHE_KEY = "moby.buildkit.cache.v0"

@@ -12,7 +12,7 @@ from croze.export.attestations import statement
 from croze.export.contract import Attestation, NamedSubject
 from croze.export.trees import StaticFile
 from croze.fs.walk import walk
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image.purl import digest_set
 
 _DEFAULT_NAMES = {

@@ -20,7 +20,7 @@ from croze.fs.index import DIR, FILE, LINK, Index, Node, Scanner
 from croze.fs.match import MatchState, PatternMatcher
 from croze.fs.paths import base, rooted
 from croze.fs.root import MAX_LINKS
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 __all__ = ["Index", "Query", "checksum", "query_digest"]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError, SourceDetail, VertexDetail
-from croze.grpc_errors import source_detail
+from croze.rpc.details import source_detail
 from croze.solver.failures import fresh_copy
 
 

@@ -16,7 +16,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 from croze.api import gateway_pb2
 from croze.errors import AlreadyExists, CrozeError, ExitError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait
-from croze.grpc_errors import to_status
+from croze.rpc.status import to_status
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError

@@ -12,7 +12,7 @@ from croze.errors import CrozeError, InvalidRequest, UnknownJob
 from croze.gateway.bridge import Bridge
 from croze.gateway.execs import ExecCall
 from croze.gateway.serve import ServedBuild
-from croze.grpc_errors import Context, aborting
+from croze.rpc.servers import Context, aborting
 from croze.workers.shares import sharing
 
 BUILD_ID_KEY = "buildkit-controlapi-buildid"

@@ -31,8 +31,9 @@ from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2, stat_pb2
 from croze.api.attrs import to_attrs
 from croze.errors import CrozeError
 from croze.gotypes.strings import to_bytes
-from croze.grpc_errors import to_status, translated
 from croze.rpc import channels
+from croze.rpc.clients import translated
+from croze.rpc.status import to_status
 from croze.session import bridge
 
 _OPT = "BUILDKIT_FRONTEND_OPT_"

@@ -25,7 +25,8 @@ from croze.gateway.imports import CacheImport
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.wire import result_message, result_of
 from croze.gotypes.strings import from_bytes
-from croze.grpc_errors import from_status, own_range, source_detail
+from croze.rpc.details import own_range, source_detail
+from croze.rpc.status import from_status
 from croze.store.contract import ImmutableRef
 from croze.workers.shares import current_share
 

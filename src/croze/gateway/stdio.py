@@ -15,8 +15,9 @@ from croze.api import gateway_pb2_grpc
 from croze.errors import CrozeError, PermissionDenied
 from croze.gateway.forward import BridgeService
 from croze.gateway.serve import ServedBuild
-from croze.grpc_errors import Context, root_cause
 from croze.rpc import channels
+from croze.rpc.servers import Context
+from croze.rpc.status import root_cause
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Executor, Process, Stdio
 from croze.session import bridge

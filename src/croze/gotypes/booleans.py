@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from croze.errors import InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))

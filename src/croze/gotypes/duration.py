@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _UNITS = {
     "ns": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from croze.errors import InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _INT = re.compile(r"[+-]?[0-9]+\Z")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from croze.errors import InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _DIGITS = re.compile(r"(?s:(.*)[0-9. ])")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)\Z")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image.platform import Platform
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -8,8 +8,8 @@ from typing import TypeVar
 import msgspec
 
 from croze.errors import InvalidRequest, NotFound, Unsupported
+from croze.gotypes import gojson
 from croze.image import descriptor as media
-from croze.image import gojson
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Matcher, Platform
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True, order=True):

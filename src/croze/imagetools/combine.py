@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.gotypes.quote import quote
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
@@ -19,7 +20,6 @@ from croze.image.annotations import AnnotationKey
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index
 from croze.image.platform import Matcher, Platform
-from croze.quote import quote
 
 REFERENCE_TYPE = "vnd.docker.reference.type"
 REFERENCE_DIGEST = "vnd.docker.reference.digest"

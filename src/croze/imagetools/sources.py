@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.gotypes.quote import quote
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.image.reference import check_digest
 from croze.imagetools import location as locations
 from croze.imagetools.location import Location
-from croze.quote import quote
 
 
 class Wanted(msgspec.Struct, frozen=True, rename="camel"):

@@ -11,11 +11,11 @@ from typing import Literal
 
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.quote import quote
 from croze.llb.gitsource import git
 from croze.llb.giturl import GitUrl, parse_git_url, parse_url
 from croze.llb.options import OpOptions
 from croze.llb.state import State
-from croze.quote import quote
 
 _FLAGS = ("submodules", "keep-git-dir", "fetch-by-commit")
 

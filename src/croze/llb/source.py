@@ -7,7 +7,8 @@ from typing import Literal, Unpack
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.image import gojson, reference
+from croze.gotypes import gojson
+from croze.image import reference
 from croze.llb import caps
 from croze.llb.graph import Edge, MarshalledOp, Marshaller, Vertex
 from croze.llb.options import Constraints, OpOptions, constraints_of

@@ -15,6 +15,7 @@ from croze.errors import (
     ResourceExhausted,
     SolveDetail,
 )
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.llb.execop import default_path
 from croze.ops import emulator, exec_keys, secrets
@@ -27,7 +28,6 @@ from croze.ops.proxied import PROXIED, rules_of
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
-from croze.quote import quote
 from croze.runtime.cdi import ContainerEdits, edits
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import (

@@ -15,13 +15,13 @@ from google.protobuf.message import DecodeError
 from croze.api import ops_pb2
 from croze.errors import CrozeError, InvalidRequest, Unsupported, VertexDetail
 from croze.files.redact import redact_text
-from croze.grpc_errors import root_cause
 from croze.image.platform import Platform, default_platform, normalize
 from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.digests import digest
 from croze.ops.limits import StepLimits, step_limits
 from croze.ops.names import CUSTOM_NAME, op_name
 from croze.ops.validate import validate
+from croze.rpc.status import root_cause
 from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
 from croze.store.contract import Sharing

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.errors import CrozeError
-from croze.image import gojson, reference
+from croze.gotypes import gojson
 from croze.image import platform as platforms
+from croze.image import reference
 from croze.image.platform import Platform
 from croze.policy.asking import Ask, Asking
 from croze.policy.contract import DEBUG, INFO, ResolveSource, Setup, VerifyImage

@@ -13,9 +13,9 @@ from typing import TypeVar
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.quote import quote
 from croze.policy.contract import Env
 from croze.policy.library import DEFAULT_NAME, default_policy
-from croze.quote import quote
 
 T = TypeVar("T")
 DEFAULT_VARIABLE = "BUILDX_DEFAULT_POLICY"

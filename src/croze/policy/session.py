@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from croze.api import policy_pb2, policysession_pb2
-from croze.grpc_errors import Context
 from croze.policy.evaluator import Policy, check_all
+from croze.rpc.servers import Context
 from croze.session.provider import Handler, unary
 
 

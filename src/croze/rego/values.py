@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import TypeAlias, TypeVar
 
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.image import gojson
+from croze.gotypes import gojson
 
 MEDIA_TYPE: Final = "application/vnd.buildkit.cacheconfig.v0"
 NO_TIME: Final = "0001-01-01T00:00:00Z"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from croze.errors import CrozeError, NotFound
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
 from croze.registry.client import Registry
 from croze.registry.session_auth import SessionCredentials

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import msgspec
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.gotypes import gojson
 from croze.image import config as images
 from croze.image import descriptor as media
-from croze.image import gojson, reference
 from croze.image import manifest as manifests
+from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.remotecache import annotated
 from croze.remotecache import config as configs

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from croze.gotypes import gojson
 from croze.image import descriptor as media
-from croze.image import gojson
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from croze.bake.errors import BakeError
 from croze.bake.world import File
 from croze.gotypes.booleans import parse_bool
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.api import control_pb2

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from croze import errors
 from croze.api import auth_pb2
 from croze.api.auth_pb2_grpc import AuthStub
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 from croze.session import ed25519
 from croze.session.contract import Session
 

@@ -15,7 +15,7 @@ import grpc.aio
 from croze import errors
 from croze.api import content_pb2
 from croze.api.content_pb2_grpc import ContentStub
-from croze.grpc_errors import translated, write_to
+from croze.rpc.clients import translated, write_to
 from croze.session.contract import Session
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from croze.api import exporter_pb2
 from croze.errors import Unavailable, Unsupported
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 from croze.session.contract import Session
 
 _SERVICE = "/moby.exporter.v1.Exporter"

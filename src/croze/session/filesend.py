@@ -15,7 +15,7 @@ import grpc.aio
 
 from croze import errors
 from croze.api import filesync_pb2, wire_pb2
-from croze.grpc_errors import translated, write_to
+from croze.rpc.clients import translated, write_to
 from croze.session.contract import Session
 from croze.session.transfer import OnBytes, Source, send_tree
 

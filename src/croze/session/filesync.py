@@ -14,7 +14,7 @@ from croze import errors
 from croze.api import wire_pb2
 from croze.api.filesync_pb2_grpc import FileSyncStub
 from croze.gotypes.strings import to_bytes
-from croze.grpc_errors import translated, write_to
+from croze.rpc.clients import translated, write_to
 from croze.session.contract import Session
 from croze.session.transfer import OnBytes, Sink, receive_tree
 

@@ -21,8 +21,9 @@ import grpc.aio
 
 from croze import errors
 from croze.api import control_pb2
-from croze.grpc_errors import Context, as_croze_error
 from croze.rpc import channels
+from croze.rpc.servers import Context
+from croze.rpc.status import as_croze_error
 from croze.session import bridge, contract
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from croze.api import policysession_pb2
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 from croze.session.contract import SessionManager
 
 _METHOD = "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy"

@@ -26,8 +26,8 @@ from croze.files.docker_config import config_dir
 from croze.files.locks import locked
 from croze.files.redact import redact
 from croze.files.settings import parse_settings, read_settings
-from croze.grpc_errors import Context
 from croze.http.client import Answer, basic, fetch
+from croze.rpc.servers import Context
 from croze.session import ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
 from croze.session.logins import Logins

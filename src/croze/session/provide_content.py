@@ -18,7 +18,7 @@ from google.protobuf import empty_pb2
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.api import content_pb2
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.session.content import CHUNK_BYTES, STORE_HEADER
 from croze.session.directories import make_directory
 from croze.session.provider import Handler, metadata_of, stream, unary, unary_stream

@@ -11,7 +11,7 @@ from croze import errors
 from croze.api import wire_pb2
 from croze.fs.transfer import Sender
 from croze.fs.walk import WalkOptions
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.session.filesync import DirRequest
 from croze.session.provider import Handler, metadata_of, stream
 from croze.session.transfer import send_tree

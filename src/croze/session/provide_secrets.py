@@ -10,7 +10,7 @@ from pathlib import Path
 from croze import errors
 from croze.aio.threads import abandonable
 from croze.api import secrets_pb2
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.session.provider import Handler, unary
 
 MAX_SECRET_BYTES = 500 * 1024

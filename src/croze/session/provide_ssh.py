@@ -20,7 +20,8 @@ from croze import errors
 from croze.aio.threads import in_thread
 from croze.api import ssh_pb2
 from croze.fs.remove import try_remove_tree
-from croze.grpc_errors import Context, root_cause
+from croze.rpc.servers import Context
+from croze.rpc.status import root_cause
 from croze.session.provider import Handler, metadata_of, stream, unary
 from croze.session.ssh import CHUNK_BYTES, DEFAULT_ID, KEY_ID
 

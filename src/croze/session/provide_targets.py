@@ -16,7 +16,7 @@ from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2, wire_pb2
 from croze.fs.transfer import Receiver
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.session.directories import make_directory
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, raw_stream

@@ -10,7 +10,7 @@ from typing import Protocol
 from croze import errors
 from croze.aio.threads import abandonable
 from croze.api import upload_pb2
-from croze.grpc_errors import Context
+from croze.rpc.servers import Context
 from croze.session.provider import Handler, metadata_of, stream
 from croze.session.serve import new_id
 

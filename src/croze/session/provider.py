@@ -16,7 +16,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from croze import errors
-from croze.grpc_errors import Context, aborting
+from croze.rpc.servers import Context, aborting
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from croze import errors
 from croze.api import secrets_pb2
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 from croze.session.contract import Session
 
 

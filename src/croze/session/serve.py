@@ -21,8 +21,8 @@ import grpc.aio
 from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
 from croze.gotypes.strings import to_bytes
-from croze.grpc_errors import from_rpc_error
 from croze.rpc import channels
+from croze.rpc.status import from_rpc_error
 from croze.session import bridge, manager
 from croze.session.health import health_handler
 from croze.session.provider import Announcing, Provider

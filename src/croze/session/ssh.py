@@ -17,7 +17,7 @@ import grpc.aio
 from croze.api import ssh_pb2
 from croze.api.ssh_pb2_grpc import SSHStub
 from croze.fs.remove import try_remove_tree
-from croze.grpc_errors import translated, write_to
+from croze.rpc.clients import translated, write_to
 from croze.session.contract import Session
 
 log = logging.getLogger(__name__)

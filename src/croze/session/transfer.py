@@ -21,7 +21,7 @@ from croze.aio.threads import in_thread
 from croze.api import stat_pb2, wire_pb2
 from croze.fs.entry import Entry, go_mode, unix_mode
 from croze.gotypes.strings import from_bytes, to_bytes
-from croze.grpc_errors import root_cause
+from croze.rpc.status import root_cause
 
 BATCH_ENTRIES = 256
 BATCH_FILES = 64

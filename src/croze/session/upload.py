@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from croze.api.upload_pb2_grpc import UploadStub
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 from croze.session.contract import Session
 
 HOST = "buildkit-session"

@@ -13,7 +13,8 @@ import msgspec
 
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
-from croze.image import gojson, reference
+from croze.gotypes import gojson
+from croze.image import reference
 from croze.image.manifest import digest_of
 from croze.image.reference import Reference
 from croze.sources.content import LentProvider, Provider

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from croze.aio.threads import in_thread, opened
 from croze.errors import CrozeError, NotFound
+from croze.gotypes import gojson
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
-from croze.image import gojson
 from croze.image.manifest import digest_of
 from croze.registry import failures
 from croze.registry.transport import Retry, with_retries

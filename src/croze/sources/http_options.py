@@ -17,7 +17,7 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image.manifest import digest_of
 from croze.image.reference import check_digest
 from croze.sources.request import SourceRequest

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import msgspec
 
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes import gojson
 from croze.image import config as configs
-from croze.image import gojson, reference
 from croze.image import platform as platforms
+from croze.image import reference
 from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.image.reference import Reference

@@ -23,7 +23,7 @@ from croze.fs.match import PatternMatcher
 from croze.fs.sync import SyncOptions, sync
 from croze.fs.transfer import Receiver
 from croze.fs.walk import WalkOptions
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image.manifest import digest_of
 from croze.session.contract import Session, SessionManager
 from croze.session.filesync import DirRequest, receive_dir

@@ -18,11 +18,11 @@ from google.protobuf.message import Message
 from croze.aio.threads import in_thread
 from croze.errors import Unavailable
 from croze.files.redact import redact
-from croze.grpc_errors import translated
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.http.redirects import RedirectRefused
 from croze.rpc.channels import open_channel
+from croze.rpc.clients import translated
 from croze.telemetry.environment import Target
 
 TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

@@ -29,7 +29,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from croze.errors import CrozeError
-from croze.grpc_errors import root_cause
+from croze.rpc.status import root_cause
 from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
 from croze.workers.shares import Shares
 

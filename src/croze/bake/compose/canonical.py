@@ -8,7 +8,7 @@ from collections.abc import Callable
 from croze.bake.compose.data import Data, Mapping
 from croze.bake.compose.merge import plain_text
 from croze.bake.compose.ports import PortError, container_ports
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _GO_TYPES = {int: "int", float: "float64", bool: "bool", list: "[]interface {}", str: "string"}
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from croze.bake.compose.interpolate import Interpolation, Warn
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _SPACE: Final = "\t\v\f\r \x85\xa0"
 _ESCAPE: Final = re.compile(r"\\([abcfnrtv$\"\\]|0[0-7]{0,3})")

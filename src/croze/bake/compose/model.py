@@ -13,7 +13,7 @@ from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.interpolate import Interpolation, InterpolationError
 from croze.bake.compose.merge import MergeError, merge, removed, unique
 from croze.bake.world import File, World
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _MOST_FILES = 1000
 

@@ -17,7 +17,7 @@ from croze.bake.definition.read import Definition, file_directory
 from croze.bake.errors import BakeError
 from croze.bake.target import Group
 from croze.bake.world import File, Settings, World
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _PROJECT_NAME = "COMPOSE_PROJECT_NAME"
 _SERVICE_KEYS = ("image", "build", "environment", "env_file")

@@ -23,7 +23,7 @@ from croze.bake.values.value import (
     tuple_value,
 )
 from croze.gotypes.booleans import parse_bool
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 JSON_SUFFIX = "_JSON"
 

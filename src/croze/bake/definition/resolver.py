@@ -24,7 +24,7 @@ from croze.bake.hcl.type_constraints import static_keyword
 from croze.bake.values.convert import ConversionError, convert
 from croze.bake.values.types import DYNAMIC, Type
 from croze.bake.values.value import Value, null_of, string, tuple_value
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 class UndefinedError(BakeError):

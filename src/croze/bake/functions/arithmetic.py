@@ -22,7 +22,7 @@ from croze.bake.values import number as numbers
 from croze.bake.values.number import Number
 from croze.bake.values.types import BOOL, DYNAMIC, NUMBER, list_of
 from croze.bake.values.value import Value, boolean, equals, integer, list_value, number, unknown_of
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MOST_VALUES: Final = 1024

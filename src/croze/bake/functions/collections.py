@@ -37,7 +37,7 @@ from croze.bake.values.value import (
     tuple_value,
     unknown_of,
 )
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _MOST_COMBINATIONS: Final = 1_000_000
 

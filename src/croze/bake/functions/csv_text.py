@@ -9,7 +9,7 @@ from croze.bake.functions.support import function, text
 from croze.bake.hcl.function import CallError, Function
 from croze.bake.values.types import STRING, object_of
 from croze.bake.values.value import Value, list_value, object_value, string
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 class _Reader:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from croze.bake.hcl.function import ArgumentError
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _MONTHS: Final = [
     "January",

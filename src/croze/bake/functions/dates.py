@@ -13,7 +13,7 @@ from croze.bake.functions.surroundings import Surroundings
 from croze.bake.hcl.function import ArgumentError, CallError, Function
 from croze.bake.values.types import STRING
 from croze.bake.values.value import Value, integer, object_value, string
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _STAMP: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII

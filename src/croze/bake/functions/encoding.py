@@ -17,7 +17,7 @@ from croze.bake.values import json
 from croze.bake.values.json import JsonError
 from croze.bake.values.types import BYTES, NUMBER, STRING
 from croze.bake.values.value import DYNAMIC_VALUE, Value, string, unknown_of
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _NAMESPACES: Final = {
     "dns": uuid.NAMESPACE_DNS,

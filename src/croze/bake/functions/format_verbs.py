@@ -13,7 +13,7 @@ from croze.bake.values.json import JsonError
 from croze.bake.values.number import Number
 from croze.bake.values.types import BOOL, NUMBER, STRING, Type
 from croze.bake.values.value import Value
-from croze.quote import quote, quote_char
+from croze.gotypes.quote import quote, quote_char
 
 WIDEST: Final = 1_000_000
 _PREFIXES: Final = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}

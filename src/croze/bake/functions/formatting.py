@@ -11,7 +11,7 @@ from croze.bake.functions.support import function, parameter, text
 from croze.bake.hcl.function import ArgumentError, CallError, Function
 from croze.bake.values.types import LIST_OF_STRING, STRING
 from croze.bake.values.value import Value, list_value, string, unknown_of
-from croze.quote import quote, quote_char
+from croze.gotypes.quote import quote, quote_char
 
 _FLAGS: Final = "0#-+ "
 _LONGEST_NUMBER: Final = 7

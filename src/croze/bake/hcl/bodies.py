@@ -9,7 +9,7 @@ from croze.bake.hcl.lexer import tokenize, tokenize_template
 from croze.bake.hcl.source import Diagnostic, HclError, Pos, Range
 from croze.bake.hcl.syntax import Attribute, Block, Body, Broken, Expression
 from croze.bake.hcl.tokens import Token
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _REQUIRED = "Argument or block definition required"
 _NEEDED = "An argument or block definition is required here."

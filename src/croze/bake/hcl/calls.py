@@ -12,7 +12,7 @@ from croze.bake.hcl.source import Diagnostic, HclError, did_you_mean, suggestion
 from croze.bake.hcl.syntax import Call, Expression, Literal
 from croze.bake.values.convert import ConversionError, convert
 from croze.bake.values.value import DYNAMIC_VALUE, Value, unknown_of
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _UNKNOWN = "Call to unknown function"
 _EXPANDING = "Invalid expanding argument value"

@@ -10,7 +10,7 @@ from croze.bake.values.convert import ConversionError, convert, to_bool
 from croze.bake.values.relations import unify
 from croze.bake.values.types import DYNAMIC, Type
 from croze.bake.values.value import Value, unknown_of
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _INCONSISTENT = "Inconsistent conditional result types"
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject
 from croze.bake.hcl.source import Diagnostic, Range
 from croze.bake.hcl.syntax import Attribute, Block, Body, Expression, Literal
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _JSON_TYPE = "Incorrect JSON value type"
 

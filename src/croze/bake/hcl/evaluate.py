@@ -53,7 +53,7 @@ from croze.bake.values.value import (
     tuple_value,
     unknown_of,
 )
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _TEMPLATE = "Invalid template interpolation value"
 

@@ -10,7 +10,7 @@ from croze.bake.hcl.source import Range
 from croze.bake.hcl.syntax import Expression
 from croze.bake.values.convert import ConversionError, to_string
 from croze.bake.values.value import DYNAMIC_VALUE, Value, object_value, tuple_value
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _INVALID_KEY = "Invalid object key expression"
 

@@ -16,7 +16,7 @@ from croze.bake.hcl.syntax import Broken, Expression, Literal
 from croze.bake.hcl.tokens import Token
 from croze.bake.values import number as numbers
 from croze.bake.values.value import FALSE, NULL, TRUE, number
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _DEEPEST = 200
 _START = "A JSON value must start with a brace, a bracket, a number, a string, or a keyword."

@@ -9,7 +9,7 @@ from croze.bake.hcl import tokens as t
 from croze.bake.hcl.graphemes import count
 from croze.bake.hcl.source import Diagnostic, Pos, Range
 from croze.bake.hcl.tokens import Token
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _PIECES: Final = re.compile(
     r"\\u[0-9a-fA-F]{0,4}|\\U[0-9a-fA-F]{0,8}|\\.?|\$\$\{|%%\{|\r\n|\r|\n|[^\\$%\r\n]+|[$%]",

@@ -6,7 +6,7 @@ from croze.bake.hcl.source import Diagnostic, Range
 from croze.bake.hcl.syntax import Attr, Step
 from croze.bake.values.convert import ConversionError, to_number, to_string
 from croze.bake.values.value import DYNAMIC_VALUE, Value
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _INVALID = "Invalid index"
 _UNSUPPORTED = "Unsupported attribute"

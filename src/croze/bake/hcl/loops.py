@@ -15,7 +15,7 @@ from croze.bake.values.value import (
     object_value,
     tuple_value,
 )
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _INVALID_CONDITION = "Invalid 'for' condition"
 _NULL_CONDITION = "The value of the 'if' clause must not be null."

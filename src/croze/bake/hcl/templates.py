@@ -23,7 +23,7 @@ from croze.bake.hcl.template_tokens import (
 from croze.bake.hcl.template_tree import TemplateTree
 from croze.bake.hcl.tokens import Token
 from croze.bake.values.value import string
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _DIRECTIVES = ("if", "for", "else", "endif", "endfor")
 _ESCAPE_HINT = (

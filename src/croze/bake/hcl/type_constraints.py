@@ -20,7 +20,7 @@ from croze.bake.values.types import (
     set_of,
     tuple_of,
 )
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _PRIMITIVE: Final = {"bool": BOOL, "string": STRING, "number": NUMBER}
 _COLLECTIONS: Final = {"list": list_of, "set": set_of, "map": map_of}

@@ -31,7 +31,7 @@ from croze.bake.values.value import (
 )
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.csv_line import continued
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 @dataclass(frozen=True, slots=True)

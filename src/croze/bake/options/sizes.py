@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from croze.bake.errors import BakeError
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)? ?([kKmMgGtTpP])?(?:[iI]?[bB])?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}

@@ -28,7 +28,7 @@ from croze.bake.values.value import (
     string,
     tuple_value,
 )
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _ESCAPES: Final = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, NoReturn, TypeAlias
 
-from croze.quote import quote_char
+from croze.gotypes.quote import quote_char
 
 MAX_DEPTH: Final = 200
 _SPACE: Final = re.compile(r"[ \t\r\n]*")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from croze.bake.values.relations import convertible
 from croze.bake.values.types import Type
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 def message(got: Type, want: Type) -> str:

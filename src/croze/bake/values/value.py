@@ -22,7 +22,7 @@ from croze.bake.values.types import (
     set_of,
     tuple_of,
 )
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 class Unknown:

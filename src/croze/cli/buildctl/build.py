@@ -24,7 +24,7 @@ from croze.client.plan import CacheEntry
 from croze.client.solve import new_id
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
-from croze.image import gojson
+from croze.gotypes import gojson
 
 if TYPE_CHECKING:
     from croze.api import control_pb2

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from croze.cli.flags import UsageError
+from croze.gotypes import gojson
 from croze.gotypes.tabwriter import align
-from croze.image import gojson
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp

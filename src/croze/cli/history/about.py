@@ -18,11 +18,11 @@ from croze.cli.history.failure import Failure, failure
 from croze.cli.history.words import rfc3339
 from croze.client import history
 from croze.errors import CrozeError
+from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.csv_line import fields
 from croze.gotypes.strings import shown
 from croze.gotypes.template import Fields
-from croze.image import gojson
 from croze.image import platform as platforms
 
 if TYPE_CHECKING:

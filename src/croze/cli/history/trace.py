@@ -18,7 +18,7 @@ from croze.cli.nodes import Node, connected
 from croze.client import history
 from croze.client.bundles import jaeger, spans
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.image import gojson
+from croze.gotypes import gojson
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

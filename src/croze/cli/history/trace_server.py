@@ -14,7 +14,7 @@ from croze.aio.threads import in_thread
 from croze.cli.history.desktop import open_url
 from croze.cli.history.trace_page import Trace, comparison, page
 from croze.errors import CrozeError, InvalidRequest, os_message
-from croze.image import gojson
+from croze.gotypes import gojson
 
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 

@@ -16,7 +16,8 @@ from croze.cli.flags import Flags
 from croze.client.flags_image import annotation_keys
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
-from croze.image import gojson
+from croze.gotypes import gojson
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
@@ -27,7 +28,6 @@ from croze.imagetools.location import Location
 from croze.imagetools.places import Places, opened
 from croze.progress.display import make_display, running
 from croze.progress.own import own_step
-from croze.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

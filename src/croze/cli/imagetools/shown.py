@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from croze.gotypes import gojson
 from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import in_order
-from croze.image import gojson
 from croze.image import platform as platforms
 from croze.image.config import History, ImageConfig, RunConfig
 from croze.image.descriptor import Descriptor

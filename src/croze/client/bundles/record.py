@@ -13,7 +13,7 @@ import msgspec
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs, to_attrs
 from croze.errors import InvalidRequest
-from croze.image import gojson
+from croze.gotypes import gojson
 
 MEDIA_TYPE = "application/vnd.buildkit.historyrecord.v0"
 

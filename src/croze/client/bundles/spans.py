@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.image import gojson
+from croze.gotypes import gojson
 
 MEDIA_TYPE = "application/vnd.buildkit.otlp.json.v0"
 _SECRET = re.compile(

@@ -19,7 +19,7 @@ from croze.client.bundles.read import Bundle, Imported
 from croze.client.docker import UnixConnection
 from croze.errors import CrozeError, Unsupported
 from croze.fs.remove import temporary_directory
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 
 _CHUNK_BYTES = 1 << 20
 

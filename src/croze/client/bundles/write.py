@@ -22,12 +22,12 @@ from croze.client.bundles import record as records
 from croze.client.bundles import spans
 from croze.client.bundles.record import Remembered
 from croze.errors import Corrupted, CrozeError, NotFound
-from croze.grpc_errors import translated
+from croze.gotypes import gojson
 from croze.image import descriptor as media
-from croze.image import gojson
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
+from croze.rpc.clients import translated
 
 REFERENCE = "vnd.buildkit.history.reference"
 ORIGINAL_TYPE = "vnd.export-build.descriptor.mediatype"

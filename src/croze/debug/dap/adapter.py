@@ -24,7 +24,7 @@ from croze.debug.dap.thread import Action, Thread
 from croze.debug.dap.variables import REFERENCE_BITS
 from croze.debug.failure import Outcome
 from croze.errors import Canceled, CrozeError, InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 @dataclass(frozen=True)

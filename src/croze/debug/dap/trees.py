@@ -9,7 +9,7 @@ from typing import Protocol
 from croze.api import gateway_pb2, stat_pb2
 from croze.client.held import Bridge
 from croze.debug.containers import Container
-from croze.grpc_errors import translated
+from croze.rpc.clients import translated
 
 
 class Tree(Protocol):

@@ -19,6 +19,7 @@ from croze.dockerfile.named_contexts import NamedContext
 from croze.dockerfile.parser import parse
 from croze.dockerfile.suggest import with_suggestion
 from croze.errors import CrozeError
+from croze.gotypes.quote import quote
 from croze.image import config as image_config
 from croze.image import platform as platforms
 from croze.image import reference
@@ -28,7 +29,6 @@ from croze.image.reference import Reference
 from croze.llb.options import OpOptions
 from croze.llb.source import image
 from croze.llb.state import scratch
-from croze.quote import quote
 
 COMMAND_KEY = "com.docker.dockerfile.v1.command"
 _COMMON = ("alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora")

@@ -18,6 +18,7 @@ from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.paths import is_absolute, normalize_path, strip_drive, to_slash
 from croze.errors import CrozeError
 from croze.fs.match import PatternMatcher
+from croze.gotypes.quote import quote
 from croze.llb import caps
 from croze.llb.compose import merge
 from croze.llb.fileop import CopyOptions, FileAction, copy, mkfile, owner
@@ -25,7 +26,6 @@ from croze.llb.gitref import parse_git_ref
 from croze.llb.meta import join_path
 from croze.llb.options import OpOptions
 from croze.llb.state import State, scratch
-from croze.quote import quote
 from croze.status import ProgressGroup
 
 

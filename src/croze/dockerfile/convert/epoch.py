@@ -16,13 +16,13 @@ from croze.dockerfile.named_contexts import find_named
 from croze.dockerfile.shell import ShellLex
 from croze.errors import CrozeError
 from croze.gotypes.numbers import parse_int
+from croze.gotypes.quote import quote
 from croze.image.reference import check_digest
 from croze.llb.definition import source_ops
 from croze.llb.env import Env
 from croze.llb.gitref import git_state, parse_git_ref
 from croze.llb.source import http, source
 from croze.llb.state import State
-from croze.quote import quote
 
 ARG = "SOURCE_DATE_EPOCH"
 

@@ -14,7 +14,7 @@ from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError
 from croze.errors import CrozeError
 from croze.gotypes.numbers import parse_int
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 def list_text(items: Sequence[str]) -> str:

@@ -10,13 +10,13 @@ from croze.dockerfile.convert.stage import StageState
 from croze.dockerfile.instructions import Mount, Run
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.subrequests import OutlineUse
+from croze.gotypes.quote import quote
 from croze.llb import caps
 from croze.llb import mounts as llb_mounts
 from croze.llb.fileop import Owner, mkdir
 from croze.llb.meta import clean_path, join_path
 from croze.llb.mounts import AnyMount, Secret, Sharing, SshSocket
 from croze.llb.state import State, scratch
-from croze.quote import quote
 
 _SHARING: dict[str, Sharing] = {"private": "private", "locked": "locked"}
 

@@ -26,9 +26,9 @@ from croze.dockerfile.shell import ShellLex
 from croze.dockerfile.suggest import suggest, with_suggestion
 from croze.errors import CrozeError
 from croze.gotypes.numbers import parse_int
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.quote import quote
 
 
 def add_stages(build: Build, stages: Sequence[Stage]) -> None:

@@ -7,12 +7,12 @@ from urllib.parse import unquote, urlsplit
 from croze.dockerfile.convert.bases import COMMAND_KEY
 from croze.dockerfile.location import DockerfileError
 from croze.errors import CrozeError
+from croze.gotypes.quote import quote
 from croze.image.reference import check_digest
 from croze.llb.gitref import GitRef, git_state, parse_git_ref
 from croze.llb.options import OpOptions
 from croze.llb.source import http
 from croze.llb.state import State
-from croze.quote import quote
 
 
 def is_git_source(text: str) -> bool:

@@ -11,7 +11,7 @@ from croze.dockerfile.letters import to_upper
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import Node
 from croze.gotypes.duration import DurationError, parse_duration
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
 _MIN_NS = 1_000_000

@@ -12,7 +12,7 @@ from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
 from croze.dockerfile.instructions.values import Device, Mount, MountType
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.suggest import with_suggestion
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _TYPES = ("bind", "cache", "secret", "ssh", "tmpfs")
 _SHARING = ("locked", "private", "shared")

@@ -35,7 +35,7 @@ from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.suggest import likely_first, with_suggestion
 from croze.dockerfile.syntax_tree import Node
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
 _PARSERS: dict[str, Callable[[Node], Instruction]] = {

@@ -16,7 +16,7 @@ from croze.dockerfile.instructions.values import (
 )
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import Node
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 
 def parse_run(node: Node) -> Run:

@@ -13,7 +13,7 @@ from croze.errors import InvalidRequest
 from croze.gotypes.booleans import checked_bool
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.numbers import parse_int
-from croze.quote import quote
+from croze.gotypes.quote import quote
 
 STICKY, RANDOM = "sticky", "random"
 DEFAULT_TIMEOUT = "120s"

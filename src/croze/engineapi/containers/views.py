@@ -10,7 +10,8 @@ import msgspec
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.times import rfc3339
-from croze.image import gojson, reference
+from croze.gotypes import gojson
+from croze.image import reference
 
 
 def image_text(one: OneContainer) -> str:

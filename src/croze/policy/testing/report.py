@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from croze.image import gojson
+from croze.gotypes import gojson
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.image import gojson
+from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
 
 LISTING: Final = "application/vnd.croze.cachemounts.v1+json"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from croze.errors import InvalidRequest
-from croze.quote import quote
+from croze.gotypes.quote import quote
 from croze.store.attributes import parse_bool
 
 Attrs = Mapping[str, str]

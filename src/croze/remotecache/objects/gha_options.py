@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.quote import quote
 from croze.http.redirects import RedirectRefused, check_url
-from croze.quote import quote
 from croze.remotecache.objects import actions_token
 from croze.remotecache.objects.actions_token import ActionsToken
 from croze.remotecache.objects.attributes import Attrs

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from croze.quote import quote, quote_char
+from croze.gotypes.quote import quote, quote_char
 
 
 @pytest.mark.parametrize(

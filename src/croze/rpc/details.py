@@ -1,0 +1,177 @@
+"""The typed details of errors: BuildKit's, as they travel in a status, and ours.
+
+An `Any` whose type URL is `github.com/moby/buildkit/errdefs.<Name>+json` and whose value is JSON
+(`util/grpcerrors`, `solver/errdefs`). `Solve` is proto-JSON, the others use the field names of the
+`.proto`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+
+from google.protobuf import any_pb2, json_format
+
+from croze import errors
+from croze.api import errdefs_pb2, ops_pb2
+from croze.gotypes.strings import shown
+
+_BUILDKIT = "github.com/moby/buildkit/errdefs."
+
+_DECISION = "github.com/moby/buildkit/policysession.DecisionResponse+json"
+
+_DENY = 1
+
+
+def encode(detail: errors.Detail) -> any_pb2.Any:
+    match detail:
+        case errors.VertexDetail():
+            return _any("Vertex", {"digest": detail.digest})
+        case errors.FrontendCapDetail():
+            return _any("FrontendCap", {"name": detail.name})
+        case errors.SubrequestDetail():
+            return _any("Subrequest", {"name": detail.name})
+        case errors.CompatibilityDetail(version, feature):
+            return _any("CompatibilityFeature", {"version": version, "feature": feature})
+        case errors.MaterialsDetail(missing):
+            listed = [_told(asdict(each)) for each in missing]
+            return _any("ProvenanceMaterialsIncomplete", {"incomplete": listed} if listed else {})
+        case errors.SourceDetail():
+            return _any("Source", _source_json(detail))
+        case errors.SolveDetail():
+            return _any("Solve", _solve_json(detail))
+        case errors.PolicyDetail():
+            said = [{"message": message} for message in detail.messages]
+            value = json.dumps({"action": _DENY, "denyMessages": said})
+            return any_pb2.Any(type_url=_DECISION, value=value.encode())
+
+
+def _any(name: str, value: dict[str, object]) -> any_pb2.Any:
+    return any_pb2.Any(type_url=f"{_BUILDKIT}{name}+json", value=json.dumps(value).encode())
+
+
+def source_info(detail: errors.SourceDetail) -> ops_pb2.SourceInfo:
+    """`pb.SourceInfo` of a detail; also what a warning carries."""
+    name = shown(detail.filename)
+    info = ops_pb2.SourceInfo(filename=name, data=detail.data, language=detail.language)
+    if detail.definition:
+        info.definition.ParseFromString(detail.definition)
+    return info
+
+
+def wire_range(where: errors.Range) -> ops_pb2.Range:
+    return ops_pb2.Range(
+        start=ops_pb2.Position(line=where.start.line, character=where.start.character),
+        end=ops_pb2.Position(line=where.end.line, character=where.end.character),
+    )
+
+
+def _source_json(detail: errors.SourceDetail) -> dict[str, object]:
+    message = errdefs_pb2.Source(
+        info=source_info(detail), ranges=[wire_range(where) for where in detail.ranges]
+    )
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _solve_json(detail: errors.SolveDetail) -> dict[str, object]:
+    message = errdefs_pb2.Solve(
+        inputIDs=detail.input_ids, mountIDs=detail.mount_ids, description=detail.description
+    )
+    if detail.op:
+        message.op.ParseFromString(detail.op)
+    match detail.subject:
+        case errors.FailedAction(index):
+            message.file.index = index
+        case errors.FailedContent(index):
+            message.cache.index = index
+    return json_format.MessageToDict(message, always_print_fields_with_no_presence=False)
+
+
+def load(value: bytes) -> dict[str, object]:
+    try:
+        loaded = json.loads(value)
+    except ValueError:
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def decode(detail: any_pb2.Any) -> errors.Detail | None:
+    name = detail.type_url.removeprefix(_BUILDKIT).removesuffix("+json")
+    value = load(detail.value)
+    if detail.type_url == _DECISION:
+        said = value.get("denyMessages")
+        messages = said if isinstance(said, list) else []
+        return errors.PolicyDetail(tuple(str(m.get("message", "")) for m in messages))
+    match name:
+        case "Vertex":
+            return errors.VertexDetail(str(value.get("digest", "")))
+        case "FrontendCap":
+            return errors.FrontendCapDetail(str(value.get("name", "")))
+        case "Subrequest":
+            return errors.SubrequestDetail(str(value.get("name", "")))
+        case "CompatibilityFeature":
+            version, feature = value.get("version", 0), value.get("feature", "")
+            return errors.CompatibilityDetail(int(str(version)), str(feature))
+        case "ProvenanceMaterialsIncomplete":
+            return _decode_materials(value.get("incomplete"))
+        case "Source":
+            return _decode_source(detail.value)
+        case "Solve":
+            return _decode_solve(detail.value)
+    return None
+
+
+def _told(values: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if value}
+
+
+def _decode_materials(listed: object) -> errors.MaterialsDetail:
+    given = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return errors.MaterialsDetail(
+        tuple(
+            errors.MissingMaterial(
+                **{f.name: str(each.get(f.name, "")) for f in fields(errors.MissingMaterial)}
+            )
+            for each in given
+        )
+    )
+
+
+def _decode_source(value: bytes) -> errors.SourceDetail | None:
+    message = errdefs_pb2.Source()
+    try:
+        json_format.Parse(value, message, ignore_unknown_fields=True)
+    except json_format.ParseError:
+        return None
+    return source_detail(message.info, list(message.ranges))
+
+
+def source_detail(info: ops_pb2.SourceInfo, ranges: list[ops_pb2.Range]) -> errors.SourceDetail:
+    return errors.SourceDetail(
+        filename=info.filename,
+        data=info.data,
+        ranges=tuple(own_range(where) for where in ranges),
+        language=info.language,
+        definition=info.definition.SerializeToString() if info.HasField("definition") else b"",
+    )
+
+
+def own_range(where: ops_pb2.Range) -> errors.Range:
+    return errors.Range(
+        errors.Position(where.start.line, where.start.character),
+        errors.Position(where.end.line, where.end.character),
+    )
+
+
+def _decode_solve(value: bytes) -> errors.SolveDetail | None:
+    message = errdefs_pb2.Solve()
+    try:
+        json_format.Parse(value, message, ignore_unknown_fields=True)
+    except json_format.ParseError:
+        return None
+    return errors.SolveDetail(
+        op=message.op.SerializeToString() if message.HasField("op") else b"",
+        description=dict(message.description),
+        input_ids=tuple(message.inputIDs),
+        mount_ids=tuple(message.mountIDs),
+    )

@@ -1,0 +1,201 @@
+"""Errors on the wire: `CrozeError` to gRPC status and back.
+
+A status travels as `google.rpc.Status` in the trailer `grpc-status-details-bin`, with BuildKit's
+typed errors as its `details`.
+
+BuildKit reports nearly every error as `UNKNOWN`, and its clients put any other code in front of the
+message. So the services of the daemon send `UNKNOWN`, and the real code in a detail of our own that
+other clients ignore (`plain`, the default).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+
+import grpc
+import grpc.aio
+from google.protobuf import any_pb2
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze import errors
+from croze.files.redact import redact_text
+from croze.gotypes.strings import shown
+from croze.rpc.channels import HEADERS_LIMIT_BYTES
+from croze.rpc.details import decode, encode, load
+
+DETAILS_KEY = "grpc-status-details-bin"
+
+_EXIT = "github.com/moby/buildkit/gatewayapi.ExitMessage+json"
+
+_OWN_CODE = "croze.v1/Code+json"
+
+_MESSAGE_LIMIT = 256 * 1024
+"""Characters; of four bytes each, and as `%XX`, they are 3 MiB."""
+
+_STATUS_LIMIT_BYTES = HEADERS_LIMIT_BYTES // 2
+"""As base64 10.7 MiB, which with the message leaves room for other headers."""
+
+_CLASSES: dict[str, type[errors.CrozeError]] = {
+    cls.code: cls
+    for cls in (
+        errors.InvalidRequest,
+        errors.NotFound,
+        errors.AlreadyExists,
+        errors.PermissionDenied,
+        errors.Unsupported,
+        errors.Unavailable,
+        errors.ResourceExhausted,
+        errors.Canceled,
+        errors.Corrupted,
+    )
+}
+
+_GO_NAMES = {
+    "CANCELLED": "Canceled",
+    "INVALID_ARGUMENT": "InvalidArgument",
+    "DEADLINE_EXCEEDED": "DeadlineExceeded",
+    "NOT_FOUND": "NotFound",
+    "ALREADY_EXISTS": "AlreadyExists",
+    "PERMISSION_DENIED": "PermissionDenied",
+    "RESOURCE_EXHAUSTED": "ResourceExhausted",
+    "FAILED_PRECONDITION": "FailedPrecondition",
+    "ABORTED": "Aborted",
+    "OUT_OF_RANGE": "OutOfRange",
+    "UNIMPLEMENTED": "Unimplemented",
+    "INTERNAL": "Internal",
+    "UNAVAILABLE": "Unavailable",
+    "DATA_LOSS": "DataLoss",
+    "UNAUTHENTICATED": "Unauthenticated",
+}
+"""How BuildKit's clients spell a code in front of a message."""
+
+NUMBERS = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The one error of an exception group that a user should see: a `CrozeError` if there is one,
+    else the first that is not a mere cancellation."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [root_cause(inner) for inner in error.exceptions]
+    ranked = sorted(leaves, key=_noise)
+    return ranked[0]
+
+
+def _noise(error: BaseException) -> int:
+    if isinstance(error, errors.Canceled | asyncio.CancelledError):
+        return 2
+    return 0 if isinstance(error, errors.CrozeError) else 1
+
+
+def as_croze_error(error: BaseException) -> errors.CrozeError:
+    """Any exception as the error a user may see."""
+    error = root_cause(error)
+    if isinstance(error, errors.CrozeError):
+        return error
+    if isinstance(error, grpc.RpcError):
+        return from_rpc_error(error)
+    if isinstance(error, asyncio.CancelledError):
+        return errors.Canceled()
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.ResourceExhausted(errors.os_message(error))
+    if isinstance(error, OSError):
+        return errors.CrozeError(errors.os_message(error))
+    return errors.CrozeError(str(error) or type(error).__name__)
+
+
+def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status:
+    """The status of an error; `plain` hides all codes but those of what was cancelled and of
+    builds that nobody knows (see the module)."""
+    known = as_croze_error(error)
+    code = grpc.StatusCode[known.code]
+    details = [encode(detail) for detail in known.details]
+    if isinstance(known, errors.ExitError):
+        details.append(
+            any_pb2.Any(type_url=_EXIT, value=json.dumps({"Code": known.exit_code}).encode())
+        )
+    plain = plain and code is not grpc.StatusCode.CANCELLED
+    plain = plain and not isinstance(known, errors.UnknownJob)
+    if plain or isinstance(known, errors.ExitError):
+        details.append(_encode_own_code(known))
+        code = grpc.StatusCode.UNKNOWN if plain else code
+    message = redact_text(shown(str(known)))
+    return _fitting(status_pb2.Status(code=code.value[0], message=message, details=details))
+
+
+def _fitting(status: status_pb2.Status) -> status_pb2.Status:
+    """Without what no peer would take: a status travels as headers, and they are limited. The
+    largest details go first; they are those with whole files in them."""
+    if len(status.message) > _MESSAGE_LIMIT:
+        status.message = status.message[:_MESSAGE_LIMIT] + " …"
+    while status.ByteSize() > _STATUS_LIMIT_BYTES and status.details:
+        sizes = [detail.ByteSize() for detail in status.details]
+        del status.details[sizes.index(max(sizes))]
+    return status
+
+
+def _encode_own_code(error: errors.CrozeError) -> any_pb2.Any:
+    value: dict[str, str | int] = {"code": error.code}
+    if isinstance(error, errors.ExitError):
+        value["exit_code"] = error.exit_code
+    return any_pb2.Any(type_url=_OWN_CODE, value=json.dumps(value).encode())
+
+
+def from_status(status: status_pb2.Status) -> errors.CrozeError:
+    """The error a peer meant. Its message is what BuildKit's own clients print."""
+    code = NUMBERS.get(status.code, grpc.StatusCode.UNKNOWN).name
+    prefix = _GO_NAMES.get(code)
+    message = f"{prefix}: {status.message}" if prefix else status.message
+    own = next((load(d.value) for d in status.details if d.type_url == _OWN_CODE), {})
+    ended = next((load(d.value) for d in status.details if d.type_url == _EXIT), {})
+    own = {"exit_code": ended["Code"], **own} if "Code" in ended else own
+    found = (decode(detail) for detail in status.details)
+    return _make(own, code, message, [detail for detail in found if detail is not None])
+
+
+def without_code(error: errors.CrozeError) -> errors.CrozeError:
+    """The same, without the code that came in front of its message."""
+    prefix = f"{_GO_NAMES.get(error.code, '')}: "
+    text = str(error)
+    if prefix == ": " or not text.startswith(prefix):
+        return error
+    return type(error)(text.removeprefix(prefix), *error.details)
+
+
+def _make(
+    own: dict[str, object], code: str, message: str, details: list[errors.Detail]
+) -> errors.CrozeError:
+    exit_code = own.get("exit_code")
+    if isinstance(exit_code, int):
+        return errors.ExitError(message, exit_code, *details)
+    cls = _CLASSES.get(str(own.get("code", code)), errors.CrozeError)
+    return cls(message, *details)
+
+
+def from_rpc_error(error: grpc.RpcError) -> errors.CrozeError:
+    """The error behind a failed call."""
+    status = status_of(error)
+    return from_status(status)
+
+
+def status_of(error: grpc.RpcError) -> status_pb2.Status:
+    """The status of a failed call, with details if the peer sent any."""
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+    if not isinstance(error, grpc.aio.AioRpcError | grpc.Call):
+        return status
+    code = error.code() or grpc.StatusCode.UNKNOWN
+    status = status_pb2.Status(code=code.value[0], message=error.details() or "")
+    for datum in error.trailing_metadata() or ():
+        key, value = _pair(datum)
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            status.ParseFromString(value)
+    return status
+
+
+def _pair(datum: object) -> tuple[object, object]:
+    """A metadatum is a pair at run time, whatever the stubs say."""
+    if isinstance(datum, tuple) and len(datum) == 2:
+        return datum[0], datum[1]
+    return None, None
