@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from croze.client.checks import check_texts
-from croze.client.options import BuildOptions, make_plan
+from croze.client.options import BuildOptions
 from croze.client.plan import ToFile
+from croze.client.planning import make_plan
 from croze.errors import InvalidRequest
 from croze.session.provide_targets import FileOutput
 

@@ -6,8 +6,10 @@ import pytest
 
 from croze.api import worker_pb2
 from croze.client.build import met
+from croze.client.builder import Builder, crozed
 from croze.client.connect import Client
-from croze.client.options import Builder, BuildOptions, crozed, make_plan
+from croze.client.options import BuildOptions
+from croze.client.planning import make_plan
 from croze.client.unreachable import clearer
 from croze.errors import Unavailable, Unsupported
 from croze.rpc.channels import open_channel

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from croze.client import inputs, ociindex
-from croze.client.options import Builder, BuildOptions, call_name, make_plan
+from croze.client.builder import Builder
+from croze.client.options import BuildOptions, call_name
 from croze.client.plan import (
     AgentFrom,
     LocalDir,
@@ -23,6 +24,7 @@ from croze.client.plan import (
     ToFile,
     ToLayout,
 )
+from croze.client.planning import make_plan
 from croze.errors import CrozeError, InvalidRequest
 
 

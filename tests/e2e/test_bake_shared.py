@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from croze.api import wire_pb2
+from croze.client.builder import Builder
 from croze.client.connect import connect
-from croze.client.options import Builder, BuildOptions
+from croze.client.options import BuildOptions
 from croze.client.parts import Node, Part
 from croze.client.targets import TargetResult, build_targets
 from croze.fs.transfer import Sender

@@ -14,9 +14,11 @@ import pytest
 
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
+from croze.client.builder import crozed
 from croze.client.connect import Client, connect
 from croze.client.lending import Lending
-from croze.client.options import BuildOptions, crozed, make_plan
+from croze.client.options import BuildOptions
+from croze.client.planning import make_plan
 from croze.client.solve import prepare_caches, solve_request
 from croze.errors import CrozeError, InvalidRequest
 from croze.rpc.clients import translated

@@ -97,7 +97,8 @@ def dump(argv: Sequence[str], common: Common) -> int:
 
 def _convert(context: str, file: str, target: str, args: Sequence[str], common: Common) -> str:
     from croze.client.build import build as run_build
-    from croze.client.options import BuildOptions, crozed
+    from croze.client.builder import crozed
+    from croze.client.options import BuildOptions
 
     options = BuildOptions(
         context=context, dockerfile=file, target=target, build_args=args, call="convertllb"

@@ -18,6 +18,7 @@ MODULES = (
     "croze.client.checks",
     "croze.client.connect",
     "croze.client.options",
+    "croze.client.planning",
     "croze.client.rehearsal",
     "croze.client.targets",
     "croze.client.why",

@@ -16,14 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from croze.client.options import (
-    Builder,
-    BuildOptions,
-    buildkitd,
-    call_name,
-    planned,
-    warn_of_no_output,
-)
+from croze.client.builder import Builder, buildkitd, warn_of_no_output
+from croze.client.options import BuildOptions, call_name
+from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
 from croze.files.atomic import write_atomically
 from croze.gotypes import gojson

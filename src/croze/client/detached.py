@@ -26,8 +26,10 @@ from croze.client.build import (
     metadata_provenance,
     write_files,
 )
-from croze.client.options import Builder, BuildOptions, planned
+from croze.client.builder import Builder
+from croze.client.options import BuildOptions
 from croze.client.plan import SolvePlan, ToFd
+from croze.client.planning import planned
 from croze.client.solve import SolveResult, finish_caches, lent, new_id
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
 from croze.rpc.clients import translated

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from croze.aio.threads import abandonable
 from croze.client import inputs, outputs
+from croze.client.builder import Builder
 from croze.client.flags_pairs import is_true
-from croze.client.options import Builder, BuildOptions
+from croze.client.options import BuildOptions
 from croze.client.plan import SolvePlan, ToDir
 from croze.errors import InvalidRequest
 from croze.image import reference

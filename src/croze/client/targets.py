@@ -18,9 +18,9 @@ from croze.client.build import BuildResult, clearer, history_ref, recorded_prove
 from croze.client.clocks import by_our_clock
 from croze.client.held import Bridge, Work
 from croze.client.links import Stages
-from croze.client.options import planned
 from croze.client.parts import Merge, Node, Part
 from croze.client.plan import SolvePlan
+from croze.client.planning import planned
 from croze.client.shared import share_directories
 from croze.errors import CrozeError, InvalidRequest
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from croze.api import gateway_pb2
 from croze.client.build import BuildResult, run_build
+from croze.client.builder import Builder
 from croze.client.held import Bridge
-from croze.client.options import Builder, BuildOptions
+from croze.client.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.commands import perform
 from croze.debug.failure import outcome_of

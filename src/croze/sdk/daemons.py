@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from croze.client.options import Builder, contained, crozed, engine
+from croze.client.builder import Builder, contained, crozed, engine
 from croze.drivers.reach import Reach
 
 CONTAINED = ("docker-container", "kubernetes")

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.client.build import BuildResult, run_build
-from croze.client.options import Builder, BuildOptions
+from croze.client.builder import Builder
+from croze.client.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.dap.adapter import Adapter, Launch, serving
 from croze.debug.dap.protocol import Connection
