@@ -26,3 +26,17 @@ def test_threads_are_started_in_one_place() -> None:
     wrong = [use for path in sorted(files) if path != THREADS for use in uses(path)]
     assert not wrong, "\n".join(wrong)
     assert list(uses(THREADS)), "the check sees nothing"
+
+
+def test_whoever_expects_broken_json_expects_endless_nesting() -> None:
+    """msgspec raises `RecursionError` for it, which is none of its own errors."""
+    wrong, seen = [], 0
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler) and node.type is not None:
+                names = ast.unparse(node.type)
+                seen += "MsgspecError" in names
+                if "MsgspecError" in names and "RecursionError" not in names:
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: except {names}")
+    assert not wrong, "add RecursionError:\n" + "\n".join(wrong)
+    assert seen, "the check sees nothing"

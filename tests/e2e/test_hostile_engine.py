@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_headers_with_more_records_than_anyone_reads(engine: Engine) -> None:
     [told] = call(engine.path, "POST", "/images/load", long_header() * 20)[1]
     assert told["error"].endswith("in the archive")
     assert engine.ask("GET", "/_ping")[0].status == 200
+
+
+@pytest.mark.parametrize("depth", [400, 700, 100_000])
+def test_json_that_is_nested_without_end(engine: Engine, depth: int) -> None:
+    nested = b'{"Image":"x","a":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+    status, told = call(engine.path, "POST", "/containers/create", nested)
+    assert status in (400, 404), told
+    query = urlencode({"filters": "[" * depth, "outputs": "[" * depth, "version": "2"})
+    for method, path in (("GET", "/images/json"), ("POST", "/build")):
+        status, [told] = call(engine.path, method, f"{path}?session=x&{query}")
+        assert (status, "message" in told) == (400, True)
 
 
 def test_containers_on_a_full_disk(tmp_path: Path) -> None:

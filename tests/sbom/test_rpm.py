@@ -10,11 +10,13 @@ import lzma
 import os
 import random
 import re
+import struct
 from pathlib import Path
 
 import pytest
 
 from croze.sbom.found import Package
+from croze.sbom.rpm import parse_header
 from croze.sbom.scan import scan
 
 DATA = Path(__file__).parent / "data"
@@ -85,3 +87,13 @@ def test_slots_that_share_their_blob_are_counted(tmp_path: Path) -> None:
     slot = next(good[n : n + 16] for n in range(32, 96, 16) if good[n + 12 : n + 16] != bytes(4))
     good[32:4096] = slot * ((4096 - 32) // 16)
     assert len(scanned(tmp_path, "ndb", bytes(good))) <= 1
+
+
+def test_entries_that_share_their_bytes_are_not_as_many_copies() -> None:
+    """Of each kind, under many tags and under one: every copy would be the whole store."""
+    store = b"x" * 100_000
+    entries = [(tag, kind, 0, 1 << 16) for tag in range(900, 9000) for kind in (6, 8)]
+    packed = b"".join(struct.pack(">4I", *entry) for entry in entries + [(1014, 6, 0, 1)] * 30_000)
+    header = parse_header(struct.pack(">2I", len(packed) // 16, len(store)) + packed + store)
+    assert len(header) <= 10
+    assert header[1014] == "x" * 100_000

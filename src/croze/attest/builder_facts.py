@@ -24,7 +24,7 @@ def read_facts(folder: Path) -> Mapping[str, object]:
         if file.suffix == ".json" and not file.is_dir():
             try:
                 facts |= msgspec.json.decode(file.read_bytes(), type=dict[str, object])
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, RecursionError) as error:
                 raise InvalidRequest(f"failed to parse {file}: {error}") from None
     for key in _BUILTIN:
         if key in facts:

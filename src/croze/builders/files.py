@@ -126,7 +126,7 @@ class Transaction:
         """The call of `bake` that a build was of: all its builds were of this builder."""
         try:
             group = msgspec.json.decode(read_settings(path), type=_Remembered).GroupRef
-        except (OSError, InvalidRequest, msgspec.MsgspecError):
+        except (OSError, InvalidRequest, msgspec.MsgspecError, RecursionError):
             return
         if group.isalnum():
             (self._directory / "refs/__group__" / group).unlink(missing_ok=True)
@@ -204,7 +204,7 @@ def _read(path: Path, data: bytes, kind: type[_Stored]) -> _Stored:
     """Raises `InvalidRequest` with file, line and key."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"{path}: line {_line_of(data, str(error))}: {error}") from None
 
 

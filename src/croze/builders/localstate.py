@@ -45,7 +45,7 @@ def read_group(directory: Path, ref: str) -> Group:
     path = directory / "refs" / GROUPS / ref
     try:
         return msgspec.json.decode(read_settings(path), type=Group)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"{path}: {error}") from None
 
 
@@ -76,7 +76,7 @@ def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | Non
     try:
         data = read_settings(directory / "refs" / builder / node / ref)
         return msgspec.json.decode(data, type=LocalState)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return None
 
 

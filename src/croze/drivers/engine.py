@@ -60,7 +60,7 @@ def message_of(body: bytes) -> str:
     """What an engine says is wrong."""
     try:
         return msgspec.json.decode(body, type=_Refusal).message
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return body.decode(errors="replace").strip()
 
 

@@ -254,7 +254,7 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
 def _decoded(data: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise CrozeError(f"the Docker engine's answer can't be read: {error}") from None
 
 

@@ -91,6 +91,8 @@ DOCKERS = (
 """The first part of every path that Docker's API has."""
 VERSION = r"/v{version:[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}}"
 SHUTDOWN_S = 1.0
+HEAD_BYTES = 1 << 20
+"""As Go allows: a build's arguments and labels are in the request's first line."""
 _malformed = logging.getLogger(f"{__name__}.malformed")
 """aiohttp's complaints are of what is no HTTP: its client is told so. Ours are caught here."""
 _malformed.setLevel(logging.CRITICAL)
@@ -159,6 +161,8 @@ async def serving(
         shutdown_timeout=SHUTDOWN_S,
         logger=_malformed,
         handler_cancellation=True,  # nothing is built for a client that has gone
+        max_line_size=HEAD_BYTES,
+        max_field_size=HEAD_BYTES,
     )
     await runner.setup()
     try:

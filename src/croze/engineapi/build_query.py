@@ -137,5 +137,5 @@ def _read(query: Query, name: str, kind: type[T]) -> T:
         if text in _UNSET:
             return msgspec.convert({} if "dict" in str(kind) else [], kind)
         return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"error reading {name}: {error}") from error

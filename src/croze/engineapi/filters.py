@@ -31,7 +31,7 @@ def read(text: str, served: Collection[str]) -> Filters:
         return {}
     try:
         found = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid filters: {error}") from error
     for name in found:
         if name not in served:

@@ -15,5 +15,5 @@ def read_json(data: bytes, kind: type[T]) -> T:
     """Raises `InvalidRequest`."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"invalid JSON: {error}") from error

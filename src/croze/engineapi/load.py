@@ -130,7 +130,7 @@ class _Archive:
             return []
         try:
             listed = msgspec.json.decode(self._read("manifest.json"), type=list[_Listed])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidRequest(f"invalid manifest.json: {error}") from error
         found: list[tuple[str, Descriptor]] = []
         for entry in listed:

@@ -63,7 +63,7 @@ def _decoded(text: str, kind: type[T], header: str) -> T:
     try:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         return msgspec.json.decode(data, type=kind)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid {header} header: {error}") from error
 
 

@@ -99,7 +99,7 @@ async def _tags(access: Access, ref: Reference) -> list[Reference]:
     data = await registry_pull.get_small(repo, repo.endpoints()[0], "tags/list")
     try:
         found = msgspec.json.decode(data, type=_Tags).tags or []
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"the registry's list of tags can't be read: {error}") from error
     if len(found) > TAGS_LIMIT:
         raise InvalidRequest(f"{ref.name} has {len(found)} tags: name one")

@@ -29,7 +29,7 @@ async def auth(request: web.Request, services: Services) -> web.StreamResponse:
     data = await request.content.read(BODY_BYTES)
     try:
         given = msgspec.json.decode(data, type=Given)
-    except msgspec.MsgspecError as wrong:
+    except (msgspec.MsgspecError, RecursionError) as wrong:
         raise InvalidRequest(f"invalid login: {wrong}") from wrong
     host = hostname(given.serveraddress)
     domain = reference.DEFAULT_DOMAIN if host in HUB_KEYS else host

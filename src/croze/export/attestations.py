@@ -68,7 +68,7 @@ async def statement(
     predicate = await read_predicate(attestation, sessions) or b"null"
     try:
         compact = msgspec.json.format(predicate, indent=-1)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"failed to marshal attestation: {err}") from err
     subjects = [
         subject

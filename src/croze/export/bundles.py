@@ -78,7 +78,7 @@ def _read_all(root: str, folder: str) -> list[tuple[str, bytes]]:
 def _single(bundle: Attestation, name: str, data: bytes) -> Attestation:
     try:
         statement = msgspec.json.decode(data, type=_Statement)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"cannot decode in-toto statement: {error}") from error
     kind = statement.predicate_type
     if bundle.predicate_type and kind != bundle.predicate_type:

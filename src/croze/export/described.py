@@ -71,7 +71,7 @@ def platform_entries(metadata: Mapping[str, bytes]) -> dict[str, Platform] | Non
         return None
     try:
         parsed = msgspec.json.decode(raw, type=_Platforms | None)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"failed to parse platforms passed to exporter: {error}") from error
     if parsed is None or not parsed.platforms:
         raise InvalidRequest("invalid empty platforms index for exporter")

@@ -34,7 +34,7 @@ async def supplemented(
     data = await read_predicate(attestation, sessions)
     try:
         document = msgspec.json.decode(data, type=dict[str, object])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return attestation
     if not str(document.get("spdxVersion", "")).startswith("SPDX-2."):
         return attestation

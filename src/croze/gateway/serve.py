@@ -38,7 +38,7 @@ def final_metadata(request: gateway_pb2.SolveRequest, result: BridgeResult) -> M
     """What an old frontend adds to its result: JSON with base64, as Go writes bytes."""
     try:
         added = msgspec.json.decode(request.ExporterAttr, type=dict[str, bytes])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid exporter attributes: {error}") from None
     return {**added, **result.metadata}
 

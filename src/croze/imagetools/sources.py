@@ -85,7 +85,7 @@ def _parse(text: str) -> Source:
 def _wanted(text: str) -> Wanted:
     try:
         found = msgspec.json.decode(text, type=Wanted)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(str(error)) from None
     if found.schema_version:
         raise InvalidRequest(

@@ -172,7 +172,7 @@ async def _read_token(
             answer = msgspec.json.decode(await response.read(), type=_TokenAnswer)
     except (aiohttp.ClientError, OSError) as err:
         raise failures.failed(method, realm, err) from err
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise CrozeError(f"unable to decode token response: {err}") from err
     value = answer.access_token or answer.token
     if not value:

@@ -102,7 +102,7 @@ def _decoded(data: bytes, type: type[_T]) -> _T:
     try:
         plain = gojson.drop_nulls(msgspec.json.decode(data))
         return msgspec.convert(plain, type)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"failed to parse cache config: {err}") from err
 
 

@@ -249,7 +249,7 @@ def inline_of(
     try:
         plain = gojson.drop_nulls(msgspec.json.decode(config))
         records = msgspec.convert(plain, _InlineConfig).cache
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid image config: {err}") from err
     if records is None:
         return None

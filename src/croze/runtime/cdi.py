@@ -132,7 +132,7 @@ class Devices:
     def _in_file(self, file: Path) -> Iterator[Device]:
         try:
             spec = _parse(file)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, RecursionError) as error:
             log.warning("CDI spec %s is left out: %s", file, error)
             return
         for device in spec.devices:

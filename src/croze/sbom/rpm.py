@@ -31,6 +31,15 @@ _NAME, _VERSION, _RELEASE, _EPOCH = 1000, 1001, 1002, 1003
 _VENDOR, _LICENSE, _ARCH = 1011, 1014, 1022
 _DIR_INDEXES, _BASE_NAMES, _DIR_NAMES = 1116, 1117, 1118
 
+_USED = frozenset(
+    {
+        *(_NAME, _VERSION, _RELEASE, _EPOCH, _VENDOR, _LICENSE, _ARCH),
+        *(_DIR_INDEXES, _BASE_NAMES, _DIR_NAMES),
+    }
+)
+_MAX_VALUES = 1 << 20
+"""Of one tag: a package has fewer files."""
+
 Value = str | list[str] | list[int]
 
 
@@ -71,7 +80,8 @@ def _rows(path: str) -> list[tuple[object]]:
 
 
 def parse_header(data: bytes) -> dict[int, Value]:
-    """The tags of a header blob; what is broken is left out."""
+    """The tags of a header blob that are used here, each once, as several may claim the same bytes;
+    what is broken is left out."""
     try:
         count, size = struct.unpack_from(">2I", data)
     except struct.error:
@@ -83,13 +93,15 @@ def parse_header(data: bytes) -> dict[int, Value]:
     found: dict[int, Value] = {}
     for number in range(count):
         tag, kind, offset, length = _ENTRY.unpack_from(data, 8 + 16 * number)
-        value = _value(store, kind, offset, length)
+        value = _value(store, kind, offset, length) if tag in _USED - found.keys() else None
         if value is not None:
             found[tag] = value
     return found
 
 
 def _value(store: bytes, kind: int, offset: int, count: int) -> Value | None:
+    if count > _MAX_VALUES:
+        return None
     if kind == _INT32 and offset + 4 * count <= len(store):
         return list(struct.unpack_from(f">{count}I", store, offset))
     if kind in (_STRING, _I18N):

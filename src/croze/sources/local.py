@@ -114,7 +114,7 @@ def _strings(attrs: Mapping[str, str], key: str) -> tuple[str, ...] | None:
         return None
     try:
         return msgspec.json.decode(attrs[key], type=tuple[str, ...] | None)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid value for {key}: {err}") from err
 
 

@@ -84,7 +84,7 @@ async def _walk(
         return
     try:
         index = msgspec.json.decode(data, type=_Index)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return
     for child in index.manifests:
         its = platform if child.platform is None else platforms.format_all(child.platform)
@@ -103,7 +103,7 @@ async def materials(
         predicate = msgspec.json.decode(
             await history.small_blob(channel, told.digest), type=dict[str, object]
         )
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise CrozeError(f"failed to unmarshal provenance {told.digest}: {error}") from None
     definition = predicate.get("buildDefinition")
     v1 = definition.get("resolvedDependencies") if isinstance(definition, dict) else None

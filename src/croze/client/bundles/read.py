@@ -103,7 +103,7 @@ class Bundle:
                 raise InvalidRequest("no build records found in the bundle")
             for manifest in found:
                 yield self._record(manifest)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidRequest(f"not a bundle of build records: {error}") from None
 
     def _manifests(self, entries: tuple[Descriptor, ...]) -> Iterator[Descriptor]:

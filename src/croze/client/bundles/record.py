@@ -142,7 +142,7 @@ def decoded(data: bytes) -> tuple[control_pb2.BuildHistoryRecord, Remembered]:
     try:
         read = msgspec.json.decode(data, type=_Record)
         record = _message(read)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidRequest(f"not a build record: {error}") from None
     return record, Remembered(read.DefaultPlatform, read.localState, read.stateGroup)
 
@@ -235,7 +235,7 @@ def without_secrets(attrs: Mapping[str, str]) -> dict[str, str]:
     if "cache-imports" in found:
         try:
             entries = msgspec.json.decode(found["cache-imports"], type=list[_CacheImport])
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             found["cache-imports"] = ""
         else:
             kept = [_CacheImport(one.Type, _kept(one.Attrs)) for one in entries]

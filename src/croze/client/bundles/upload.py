@@ -79,7 +79,7 @@ def upload(socket: Path, source: BinaryIO) -> list[str]:
         raise CrozeError(f"failed to import build: {body.decode(errors='replace')}")
     try:
         return msgspec.json.decode(body, type=list[str])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise CrozeError(f"failed to decode response: {error}") from None
 
 

@@ -123,7 +123,7 @@ def from_cache_config(data: bytes) -> Graph:
     `InvalidRequest`."""
     try:
         rows = msgspec.json.decode(data, type=_Config).records
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"failed to load cache: {error}") from error
     names = [f"{n}" if row.inputs else row.digest for n, row in enumerate(rows)]
     graph = Graph()

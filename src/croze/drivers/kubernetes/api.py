@@ -217,7 +217,7 @@ def _warn(answer: aiohttp.ClientResponse) -> None:
 def status_of(data: bytes) -> Status:
     try:
         return msgspec.json.decode(data, type=Status)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return Status(message=data.decode(errors="replace").strip())
 
 
@@ -246,5 +246,5 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
 def _decoded(data: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise CrozeError(f"the Kubernetes server's answer can't be read: {error}") from None

@@ -148,7 +148,7 @@ def _told(run: Exec, cluster: Cluster) -> str:
 def _status(output: bytes, run: Exec) -> _Status:
     try:
         found = msgspec.json.decode(output, type=_Credential)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise PermissionDenied(f"getting credentials: decoding stdout: {error}") from None
     if found.api_version != run.api_version or found.status is None:
         raise PermissionDenied(

@@ -76,7 +76,7 @@ class Containers:
             try:
                 data = (folder / "state.json").read_bytes()
                 one = OneContainer(msgspec.json.decode(data, type=State), folder)
-            except (OSError, msgspec.MsgspecError) as error:
+            except (OSError, msgspec.MsgspecError, RecursionError) as error:
                 log.warning("container %s is lost: %s", folder.name, error)
                 await in_thread(remove_tree, folder)
                 continue

@@ -144,7 +144,7 @@ class Output:
             for line in lines:
                 try:
                     yield msgspec.json.decode(line, type=Entry)
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, RecursionError):
                     continue  # half of it was written when the disk was full, or the daemon died
 
     def size(self) -> int:

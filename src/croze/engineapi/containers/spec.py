@@ -116,7 +116,10 @@ def read(data: bytes) -> Create:
     if not isinstance(host, dict):
         raise InvalidRequest("invalid HostConfig")
     raw["HostConfig"] = host
-    spec = read_json(msgspec.json.encode(_without_nulls(raw)), Create)
+    try:
+        spec = read_json(msgspec.json.encode(_without_nulls(raw)), Create)
+    except RecursionError:
+        raise InvalidRequest("invalid JSON: it is nested too deep") from None
     served = {field.encode_name for field in msgspec.structs.fields(HostConfig)}
     for name, value in host.items():
         if name not in served | IGNORED and value and value not in NEUTRAL.get(name, ()):

@@ -287,7 +287,7 @@ def _checked(url: str) -> str:
 def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise CrozeError(f"invalid response of the cache service: {err}") from None
 
 

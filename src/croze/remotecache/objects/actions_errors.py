@@ -42,7 +42,7 @@ def _said(answer: Answer) -> tuple[str, str]:
     shown = data.decode("utf-8", "replace")
     try:
         said = msgspec.json.decode(data, type=_Said)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         return f"failed to parse error response {answer.status}: {shown}: {err}", ""
     if said.code == "already_exists":
         return said.msg or said.message or said.code, "AlreadyExists"

@@ -65,5 +65,5 @@ async def _page(options: GhaOptions, sender: Sender, ref: str, number: int) -> _
         raise refused_as(answer, f"GitHub answers {answer.status} {answer.reason}")
     try:
         return msgspec.json.decode(answer.body, type=_Page)
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise CrozeError(f"invalid answer of GitHub: {err}") from None

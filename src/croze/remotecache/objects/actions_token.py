@@ -59,7 +59,7 @@ def parse(text: str, now_s: float | None = None) -> ActionsToken:
         raise PermissionDenied(f"invalid token with future issue time time {_shown(begins)}")
     try:
         scopes = msgspec.json.decode(claims.ac, type=tuple[Scope, ...])
-    except msgspec.MsgspecError as err:
+    except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"failed to parse token access controls: {err}") from None
     return ActionsToken(text, scopes, expires)
 

@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -307,7 +307,8 @@ async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]
             while len(body) < ERROR_BYTES and (more := await response.content.read(ERROR_BYTES)):
                 body += more
     said = hidden(body[:ERROR_BYTES].decode("utf-8", "replace"))
-    return _answer_of(response, said.encode())
+    answer = _answer_of(response, said.encode())
+    return replace(answer, reason=hidden(answer.reason))
 
 
 def _answer_of(response: aiohttp.ClientResponse, body: bytes) -> Answer:
