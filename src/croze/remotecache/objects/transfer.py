@@ -12,9 +12,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
-from croze.aio.threads import in_thread
-from croze.errors import Corrupted, CrozeError, NotFound, PermissionDenied, Unavailable
+from croze.aio.threads import in_thread, opened
+from croze.errors import (
+    Corrupted,
+    CrozeError,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+    os_message,
+)
 from croze.files.redact import MASK, redact
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
@@ -44,17 +52,13 @@ class Piece:
     def __len__(self) -> int:
         return self.size
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Its bytes. Can be had again for another attempt."""
-        file = await in_thread(open, self.path, "rb")
-        try:
-            await in_thread(file.seek, self.start)
-            left = self.size
-            while left and (data := await in_thread(file.read, min(left, _READ_BYTES))):
-                left -= len(data)
-                yield data
-        finally:
-            await in_thread(file.close)
+    async def stream(self, file: BinaryIO) -> AsyncIterator[bytes]:
+        """Its bytes, from the file that it is of."""
+        await in_thread(file.seek, self.start)
+        left = self.size
+        while left and (data := await in_thread(file.read, min(left, _READ_BYTES))):
+            left -= len(data)
+            yield data
 
     async def sha256(self) -> str:
         return await in_thread(_sha256, self)
@@ -85,12 +89,6 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Piece | bytes = b""
     redirects: bool = False
-
-    def content(self) -> AsyncIterator[bytes] | bytes | None:
-        """To be sent once."""
-        if isinstance(self.body, Piece):
-            return self.body.stream() if self.body.size else None
-        return self.body or None
 
 
 Prepare = Callable[[], Awaitable[Request]]
@@ -210,22 +208,23 @@ class Sender:
         headers = dict(request.headers)
         if request.method in ("PUT", "POST", "PATCH"):
             headers["Content-Length"] = str(len(request.body))
-        try:
-            response = await self.http.send(
-                request.method,
-                request.url,
-                headers=headers,
-                body=request.content(),
-                redirects=request.redirects,
-            )
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise no_answer(request, error) from None
-        try:
-            yield response
-        except (aiohttp.ClientError, OSError) as error:
-            raise no_answer(request, error) from None
-        finally:
-            response.release()
+        async with _content(request.body) as body:
+            try:
+                response = await self.http.send(
+                    request.method,
+                    request.url,
+                    headers=headers,
+                    body=body,
+                    redirects=request.redirects,
+                )
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise no_answer(request, error) from None
+            try:
+                yield response
+            except (aiohttp.ClientError, OSError) as error:
+                raise no_answer(request, error) from None
+            finally:
+                response.release()
 
     async def download(
         self,
@@ -273,6 +272,21 @@ class Sender:
         if reading.done != reading.blob.size:
             raise NoAnswer("unexpected EOF", again=True)
         return None
+
+
+@asynccontextmanager
+async def _content(body: Piece | bytes) -> AsyncIterator[AsyncIterator[bytes] | bytes | None]:
+    """What is sent. A file is open before anything is: one that can't be read is no fault of the
+    network's, and is not tried again."""
+    if isinstance(body, bytes) or not body.size:
+        yield body if isinstance(body, bytes) and body else None
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            file = await stack.enter_async_context(opened(body.path))
+        except OSError as error:
+            raise CrozeError(f"open {os_message(error)}") from None
+        yield body.stream(file)
 
 
 class _Reading:
