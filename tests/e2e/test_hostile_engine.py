@@ -82,6 +82,33 @@ def test_json_that_is_nested_without_end(engine: Engine, depth: int) -> None:
         assert (status, "message" in told) == (400, True)
 
 
+def test_numbers_of_any_length(engine: Engine) -> None:
+    many = "9" * 5000
+    assert call(engine.path, "GET", f"/containers/json?limit={many}")[0] == 200
+
+
+def test_a_container_that_removes_itself_is_restarted(engine: Engine) -> None:
+    make_busybox(engine.path)
+    loop = 'trap "exit 0" TERM; touch /was; ls /; while :; do sleep 0.05; done'
+    engine.docker("run", "-d", "--rm", "--name", "auto", "busybox", "sh", "-c", loop)
+    engine.docker("restart", "auto")
+    assert engine.docker("ps", "--format", "{{.Names}}").stdout == "auto\n"
+    engine.docker("stop", "auto")
+    engine.docker("wait", "auto", check=False)
+    assert list((engine.sandbox.root / "containers").iterdir()) == []
+
+
+def test_half_a_line_of_a_log(engine: Engine) -> None:
+    make_busybox(engine.path)
+    engine.docker("run", "--name", "half", "busybox", "echo", "one")
+    [folder] = (engine.sandbox.root / "containers").iterdir()
+    with open(folder / "log", "ab") as log:
+        log.write(b'{"stream":1,"tim')
+    engine.docker("start", "-a", "half")
+    assert engine.docker("logs", "half").stdout == "one\none\n"
+    engine.docker("rm", "half")
+
+
 def test_containers_on_a_full_disk(tmp_path: Path) -> None:
     root = tmp_path / "engine/root"
     root.mkdir(parents=True)

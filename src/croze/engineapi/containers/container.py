@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -63,6 +63,7 @@ class OneContainer:
         self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self._up: asyncio.Future[None] | None = None
         self._early: list[bytes] = []
+        self._restarting = 0
         self._running: Running | None = None
         if not self.running and state.status != "created":
             self.ended.set()
@@ -78,6 +79,20 @@ class OneContainer:
     @property
     def created_ns(self) -> int:
         return self.state.created_ns
+
+    @property
+    def removes_itself(self) -> bool:
+        """When it ends."""
+        return self.spec.host_config.auto_remove and not self._restarting
+
+    @contextmanager
+    def restarting(self) -> Iterator[None]:
+        """It ends inside only to be started again."""
+        self._restarting += 1
+        try:
+            yield
+        finally:
+            self._restarting -= 1
 
     @property
     def running(self) -> bool:

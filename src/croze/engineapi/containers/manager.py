@@ -131,6 +131,7 @@ class Containers:
             await ref.release()
         specs.process_of(spec, config)
         specs.extra_hosts(spec)
+        self.check_free(name)  # nobody comes in between from here on
         id = secrets.token_hex(32)
         state = State(
             id=id,
@@ -201,7 +202,7 @@ class Containers:
         finally:
             one.finish()
             self._tell(one, "die", exitCode=str(one.state.exit_code))
-            if one.spec.host_config.auto_remove:
+            if one.removes_itself:
                 await self.remove(one)
 
     async def _layer(self, one: OneContainer) -> MutableRef:
@@ -221,7 +222,7 @@ class Containers:
                 await ref.release()
 
     async def _keep(self, one: OneContainer, layer: MutableRef) -> None:
-        if one.spec.host_config.auto_remove:
+        if one.removes_itself:
             await layer.release()
             return
         id = layer.id

@@ -100,6 +100,8 @@ class Output:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         with disk_errors("failed to open the container's log"):
             self._file = os.open(self.path, flags, 0o600)
+            if self.size() and _read_at(self.path, self.size() - 1, 1) != b"\n":
+                os.write(self._file, b"\n")  # half a line: see `kept`
 
     def stdout(self, data: bytes) -> None:
         self._said(entry_of(STDOUT, data))

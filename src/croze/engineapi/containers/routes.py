@@ -60,7 +60,7 @@ async def list_containers(request: web.Request, services: Services) -> web.Strea
     for name in ("network", "volume"):
         if name in asked:
             raise InvalidRequest(f"invalid filter '{name}'")
-    limit = int(query.first("limit")) if query.first("limit").isdecimal() else 0
+    limit = int(query.first("limit")[:9]) if query.first("limit").isdecimal() else 0
     every = query.is_set("all") or bool(limit) or "status" in asked or "exited" in asked
     found = [one for one in services.containers.all() if every or one.running]
     found = [one for one in found if _fits(one, asked, services)]
@@ -112,9 +112,10 @@ async def stop(request: web.Request, services: Services) -> web.StreamResponse:
 
 async def restart(request: web.Request, services: Services) -> web.StreamResponse:
     one = _found(request, services)
-    if one.running:
-        await _stopped(request, one, services)
-    await services.containers.start(one)
+    with one.restarting():
+        if one.running:
+            await _stopped(request, one, services)
+        await services.containers.start(one)
     return done()
 
 
@@ -144,7 +145,7 @@ async def kill(request: web.Request, services: Services) -> web.StreamResponse:
 
 def signal_number(text: str) -> int:
     """Of `SIGTERM`, `TERM` or `15`. Raises `InvalidRequest`."""
-    if text.isdecimal() and 0 < int(text[:4]) < signal.NSIG:
+    if text.isdecimal() and len(text) < 4 and 0 < int(text) < signal.NSIG:
         return int(text)
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     for known in signal.Signals:
