@@ -293,6 +293,7 @@ HOSTILE: dict[str, tuple[Node, ...]] = {
     "an owner that is none": (ROOT, node(FILE, uid=(1 << 32) - 1)),
     "overlayfs' attributes": (ROOT, node(FILE, xattrs={"trusted.overlay.redirect": b"/etc"})),
     "overlayfs' attributes for users": (ROOT, node(FILE, xattrs={"user.overlay.opaque": b"y"})),
+    "attributes with a zero byte": (ROOT, node(FILE, xattrs={"user.a\0": b"y"})),
     "a time that is none": (ROOT, node(FILE, mtime_ns=(1 << 64) - 1)),
 }
 

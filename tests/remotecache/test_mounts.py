@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 
 from croze.daemon.caches import wanted_mounts
 from croze.errors import InvalidRequest, NotFound
+from croze.fs.bundle.format import Index, Node, encode
 from croze.gateway.imports import CacheImport
 from croze.image.descriptor import Descriptor
+from croze.image.manifest import digest_of
 from croze.remotecache.beside import OpenedCache
 from croze.remotecache.mounts import listing
 from croze.remotecache.mounts.carried import BuildMounts
@@ -341,6 +344,24 @@ async def test_what_is_lost_changes_nothing(machine: Machine, other: Machine, lo
         await other.bring(cache, "/a")
     assert await other.use("/a") == {"y": "2"}
     assert other.leftovers() == []
+
+
+@NEEDS_ROOT
+async def test_paths_that_are_too_long_for_this_machine(machine: Machine) -> None:
+    cache = Cache()
+    paths = [b"/".join([b"a" * 250] * deep) for deep in range(17)]
+    nodes = tuple(Node(path, stat.S_IFDIR | 0o755, 0, 0, 0) for path in paths)
+    index = encode(Index(nodes, ()))
+    mount = ListedMount(id="/a", index=ListedBlob(digest_of(index), len(index)))
+    data = listing.encode([mount])
+    cache.blobs = {digest_of(each): each for each in (index, data)}
+    cache.beside = [Descriptor(LISTING, digest_of(data), len(data))]
+    await machine.use("/a", y="2")
+    build = await machine.importing(cache)
+    await build.bring("/a", None, SHARED, Context(machine.said), description="")
+    assert "failed to import cache mount a" in machine.said.text
+    assert await machine.use("/a") == {"y": "2"}
+    assert machine.leftovers() == []
 
 
 @NEEDS_ROOT

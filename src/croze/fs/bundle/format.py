@@ -125,7 +125,7 @@ def kept_xattrs(found: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _travels(name: str) -> bool:
-    return name.startswith(_XATTRS) and not name.startswith(OVERLAY_XATTRS)
+    return name.startswith(_XATTRS) and not name.startswith(OVERLAY_XATTRS) and "\0" not in name
 
 
 def name_of(data: bytes) -> str:

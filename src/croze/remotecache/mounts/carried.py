@@ -116,7 +116,7 @@ class BuildMounts:
                     sessions=ctx.sessions(),
                     description=description,
                 )
-        except CrozeError as err:
+        except (CrozeError, OSError) as err:  # the disk's, too: full, or a path too long for it
             # Another build may have brought it meanwhile, and use it now.
             if not has_all(self.services, id, base_id, offer.mount.index.digest):
                 ctx.progress.warn(f"failed to import cache mount {name}: {err}")

@@ -322,7 +322,8 @@ async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]
                 body += more
     said = hidden(body[:ERROR_BYTES].decode("utf-8", "replace"))
     answer = _answer_of(response, said.encode())
-    return replace(answer, reason=hidden(answer.reason))
+    headers = {name: hidden(value) for name, value in answer.headers.items()}
+    return replace(answer, reason=hidden(answer.reason), headers=headers)
 
 
 def _answer_of(response: aiohttp.ClientResponse, body: bytes) -> Answer:
