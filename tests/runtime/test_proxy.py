@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,7 +16,15 @@ import pytest
 
 from croze.errors import PermissionDenied
 from croze.runtime.proxy.authority import Authority
-from croze.runtime.proxy.contract import Asked, Capture, Proxied, Rules, Uncaptured, shown
+from croze.runtime.proxy.contract import (
+    URL_BYTES_MOST,
+    Asked,
+    Capture,
+    Proxied,
+    Rules,
+    Uncaptured,
+    shown,
+)
 from croze.runtime.proxy.server import serving
 from croze.runtime.proxy.trust import BUNDLES, Trust
 
@@ -222,6 +230,10 @@ async def test_a_server_that_is_not_there(authority: Authority) -> None:
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"GET http://x/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"GET http://x/ HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET http://x/ HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n",
+        b"GET http://x/ HTTP/1.1\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n",
+        b"CONNECT \xff.example:443 HTTP/1.1\r\n\r\n",
+        b"CONNECT [] HTTP/1.1\r\n\r\n",
         b"GET http://x/ HTTP/1.1\r\nX: " + b"y" * (65 << 10) + b"\r\n\r\n",
     ],
 )
@@ -235,6 +247,25 @@ async def test_nonsense_is_refused(request_: bytes, authority: Authority) -> Non
 async def test_only_the_web_is_asked(url: str, authority: Authority) -> None:
     async with proxy(authority) as (reader, writer, _):
         assert (await said(reader, writer, get(url)))[0] == "HTTP/1.1 502 Bad Gateway"
+
+
+async def test_what_is_noted_has_an_end(web: str, authority: Authority) -> None:
+    long = f"{web}/{'x' * 50_000}"
+    async with proxy(authority) as (reader, writer, capture):
+        capture.url_bytes = URL_BYTES_MOST - 50_000
+        assert (await said(reader, writer, get(long)))[0] == "HTTP/1.1 200 OK"
+        assert (await said(reader, writer, get(long)))[0] == "HTTP/1.1 429 Too Many Requests"
+    assert len(capture.requests) == 1
+
+
+async def test_connections_have_an_end(authority: Authority) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving(listener, Proxied(), authority), AsyncExitStack() as stack:
+        pairs = []
+        for _ in range(257):
+            pairs.append(await asyncio.open_connection(*listener.getsockname()))
+            stack.callback(pairs[-1][1].close)
+        assert await pairs[-1][0].read() == b""
 
 
 def test_what_led_to_a_material_is_one() -> None:

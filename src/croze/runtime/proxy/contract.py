@@ -12,6 +12,9 @@ Rules = Callable[[str, str], Awaitable[str]]
 """Method and URL → the URL that is asked in its place, mostly the same. Raises `CrozeError` for
 what is refused."""
 
+REQUESTS_MOST = 20_000
+URL_BYTES_MOST = 16 << 20
+"""Of what is noted of one container, which the daemon and the build's provenance bear."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -42,6 +45,16 @@ class Capture:
     materials: list[tuple[str, str]] = field(default_factory=list)
     """URLs and the digests of what they gave."""
     uncaptured: list[Uncaptured] = field(default_factory=list)
+    url_bytes: int = field(default=0, compare=False)
+
+    @property
+    def is_full(self) -> bool:
+        """Nothing more can be noted, hence asked."""
+        return len(self.requests) >= REQUESTS_MOST or self.url_bytes >= URL_BYTES_MOST
+
+    def note(self, request: Asked) -> None:
+        self.requests.append(request)
+        self.url_bytes += len(request.method) + len(request.url) + len(request.redirect)
 
     def log(self) -> str:
         """For the step's output; empty if nothing was asked."""

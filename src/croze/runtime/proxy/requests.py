@@ -82,7 +82,7 @@ def body_of(head: Head, reader: StreamReader) -> AsyncIterator[bytes] | None:
         return _chunks(reader)
     if not length:
         return None
-    if not length.isdigit():
+    if not (length.isascii() and length.isdigit() and len(length) < 19):
         raise InvalidRequest("malformed content length")
     return _exactly(reader, int(length)) if int(length) else None
 
@@ -97,13 +97,16 @@ async def _exactly(reader: StreamReader, left: int) -> AsyncIterator[bytes]:
 
 
 async def _chunks(reader: StreamReader) -> AsyncIterator[bytes]:
-    while size := _chunk_size(await reader.readuntil(b"\r\n")):
-        async for data in _exactly(reader, size):
-            yield data
-        if await reader.readexactly(2) != b"\r\n":
-            raise InvalidRequest("malformed chunk")
-    while (await reader.readuntil(b"\r\n")) != b"\r\n":
-        pass  # trailers
+    try:
+        while size := _chunk_size(await reader.readuntil(b"\r\n")):
+            async for data in _exactly(reader, size):
+                yield data
+            if await reader.readexactly(2) != b"\r\n":
+                raise InvalidRequest("malformed chunk")
+        while (await reader.readuntil(b"\r\n")) != b"\r\n":
+            pass  # trailers
+    except LimitOverrunError:
+        raise InvalidRequest("a line of the body is too long") from None
 
 
 def _chunk_size(line: bytes) -> int:

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.quote import quote
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.runtime.proxy.authority import Authority
@@ -25,6 +26,7 @@ from croze.runtime.proxy.requests import HEAD_BYTES, Head, body_of, is_hop_by_ho
 log = logging.getLogger(__name__)
 
 _PIECE = 64 << 10
+_CONNECTIONS_MOST = 256
 _HANDSHAKE_S = 30.0
 _BODILESS = frozenset({204, 304})
 
@@ -87,6 +89,9 @@ class _Server:
         """One connection. Its task is asyncio's, which waits for none."""
         task = asyncio.current_task()
         assert task is not None
+        if len(self._tasks) >= _CONNECTIONS_MOST:
+            writer.close()  # the daemon's descriptors are for all
+            return
         self._tasks.add(task)
         try:
             await self._speak(_Peer(reader, writer))
@@ -110,7 +115,11 @@ class _Server:
 
     async def _tunnel(self, peer: _Peer, head: Head) -> _Peer:
         host, _, port = head.target.rpartition(":")
-        context = await in_thread(self._authority.context, (host or head.target).strip("[]"))
+        name = (host or head.target).strip("[]")
+        try:
+            context = await in_thread(self._authority.context, name)
+        except ValueError as error:
+            raise InvalidRequest(f"no certificate can be made for {quote(name)}: {error}") from None
         # Nothing is read between these two: what the client says next is TLS.
         peer.writer.write(b"HTTP/1.1 200 Connection Established\r\n\r\n")
         await peer.writer.start_tls(context, ssl_handshake_timeout=_HANDSHAKE_S)
@@ -128,6 +137,9 @@ class _Server:
             log.debug("refused by policy: %s", error)
             await peer.refuse(403, "Forbidden")
             return False
+        if self._capture.is_full:
+            await peer.refuse(429, "this step has asked for more than can be noted")
+            return False
         try:
             response = await self._client.send(
                 head.method, url, headers=head.passed_on(), body=body, redirects=False
@@ -142,7 +154,7 @@ class _Server:
 
     def _note(self, head: Head, url: str, status: int, redirect: str = "") -> None:
         led = shown(urljoin(url, redirect)) if redirect else ""
-        self._capture.requests.append(Asked(head.method, shown(url), status, led))
+        self._capture.note(Asked(head.method, shown(url), status, led))
 
     def _uncaptured(self, head: Head, url: str, reason: str) -> None:
         self._capture.uncaptured.append(Uncaptured(head.method, shown(url), reason))
