@@ -70,6 +70,14 @@ def test_a_build(desk: Sandbox, project: Path) -> None:
         assert "[base 3/3] RUN cp /etc/foo /etc/bar" in text
 
 
+def test_who_interrupts_what_has_ended_changes_nothing(desk: Sandbox, project: Path) -> None:
+    with editor(desk, project) as client:
+        client.launch(config(project))
+        assert client.stopped()["reason"] == "", "it has ended"
+        client.interrupt()
+        assert client.ended() == 0
+
+
 @pytest.mark.parametrize(
     ("action", "lines", "stops"),
     [

@@ -11,6 +11,7 @@ import itertools
 import os
 import posixpath
 import shlex
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
@@ -284,6 +285,8 @@ async def serving(connection: Connection) -> AsyncIterator[Adapter]:
             yield adapter
         except BaseException as error:  # raised below: not to come out as a group
             failed = error
+        # Editors interrupt what they are told has ended: that changes nothing any more.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         await adapter.end(1 if failed is not None else 0)
         answering.cancel()
     if failed is not None:
