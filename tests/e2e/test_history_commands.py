@@ -122,3 +122,13 @@ def test_a_build_is_remembered_by_where_it_was_made(sandbox: Sandbox) -> None:
     names = ("history", "ls", "--format", "{{.Name}}")
     assert croze(sandbox, *names).stdout.split() == ["where/sub/x.Dockerfile", "where"]
     assert buildx(sandbox, *names).stdout.split() == ["where/sub/x.Dockerfile", "where"]
+
+
+def test_records_do_not_control_the_terminal(sandbox: Sandbox) -> None:
+    """They may be anybody's."""
+    context = sandbox.context("evil\x1b]0;x\x07", {"Dockerfile": "FROM scratch\nCOPY nope /a\n"})
+    sandbox.croze("build", "--label=a=\x1b[2J", context, check=False)
+    for words in (["ls"], ["inspect"]):
+        told = sandbox.croze("history", *words).stdout
+        assert "evil?" in told
+        assert "\x1b" not in told

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from croze.image.descriptor import OCI_INDEX, OCI_MANIFEST
+from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from croze.image.manifest import digest_of
 from tests.e2e.docker_engine import Engine, call, make_busybox, running_engine, tar_of
 from tests.e2e.test_bad_disks import leave
@@ -80,6 +80,31 @@ def test_json_that_is_nested_without_end(engine: Engine, depth: int) -> None:
     for method, path in (("GET", "/images/json"), ("POST", "/build")):
         status, [told] = call(engine.path, method, f"{path}?session=x&{query}")
         assert (status, "message" in told) == (400, True)
+
+
+def test_a_layer_that_looks_like_a_manifest_without_end(engine: Engine) -> None:
+    """Whoever collects garbage reads what blobs name."""
+    layer = b'{"x":' + b"[" * 100_000
+    config = b'{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}'
+    kinds = {"config": (config, OCI_CONFIG), "layer": (layer, OCI_LAYER)}
+    named: dict[str, Any] = {
+        name: {"mediaType": kind, "digest": digest_of(data), "size": len(data)}
+        for name, (data, kind) in kinds.items()
+    }
+    manifest = {"schemaVersion": 2, "config": named["config"], "layers": [named["layer"]]}
+    data = json.dumps({"mediaType": OCI_MANIFEST, **manifest}).encode()
+    root: dict[str, Any] = {
+        "mediaType": OCI_MANIFEST,
+        "digest": digest_of(data),
+        "size": len(data),
+    }
+    blobs = (data, config, layer)
+    files = {f"blobs/sha256/{digest_of(each).removeprefix('sha256:')}": each for each in blobs}
+    [told] = call(engine.path, "POST", "/images/load", tar_of(layout(root, files)))[1]
+    assert "Loaded image" in told["stream"]
+    engine.sandbox.croze("prune", "--all", "--force")
+    assert "0 problems" in engine.sandbox.croze("debug", "verify").stdout
+    engine.docker("rmi", root["digest"])
 
 
 def test_numbers_of_any_length(engine: Engine) -> None:

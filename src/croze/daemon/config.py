@@ -226,7 +226,7 @@ def load(file: Mapping[str, object], origin: str, *layers: Mapping[str, object])
     warnings = tuple(remarks(merged, Config))
     try:
         config = msgspec.convert(merged, Config, dec_hook=_scalar)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest(f"failed to load config from {origin}: {error}") from error
     return msgspec.structs.replace(config, warnings=warnings)
 

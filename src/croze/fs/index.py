@@ -85,7 +85,7 @@ class Index:
         try:
             with open(path, "rb") as file:
                 saved = _decoder.decode(file.read())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, RecursionError):
             return None
         if saved.version != _VERSION:
             return None

@@ -57,7 +57,7 @@ def load_state(path: str | None) -> State | None:
     try:
         with open(path, "rb") as file:
             state = _decoder.decode(file.read())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
     return state if state.version == _VERSION else None
 

@@ -173,7 +173,7 @@ def _written(write: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> Non
 def _descriptor(entry: dict[str, object]) -> Descriptor:
     try:
         return msgspec.convert(entry, Descriptor)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest(f"invalid entry in index.json: {error}") from None
 
 

@@ -103,7 +103,7 @@ def registries(files: Mapping[str, bytes], folder: Path) -> dict[str, RegistryCo
     try:
         text = files.get(CONFIG_FILE, b"").decode()
         config = msgspec.convert(tomllib.loads(text), _Config)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, msgspec.ValidationError, RecursionError) as error:  # or TOML's, or UTF-8's
         raise InvalidRequest(f"failed to parse {CONFIG_FILE} of the builder: {error}") from None
     kept = {name: _written(name, data, folder) for name, data in files.items()}
     return {host: _of(found, kept) for host, found in config.registry.items()}

@@ -87,7 +87,7 @@ def read(lines: Iterable[bytes], name: str = "") -> Iterator[control_pb2.StatusR
         if line.lstrip().startswith(b"{"):
             try:
                 yield decode(line)
-            except (msgspec.DecodeError, ValueError, ParseError) as error:
+            except (msgspec.DecodeError, RecursionError, ValueError, ParseError) as error:
                 where = f"{name}:{number}" if name else f"line {number}"
                 raise InvalidRequest(f"{where}: no status of a build: {error}") from None
 

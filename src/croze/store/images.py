@@ -108,7 +108,7 @@ def _links(data: bytes, *, layers: bool) -> Sequence[str]:
         return ()
     try:
         links = msgspec.json.decode(data, type=_Links)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ()
     kept = [d for d in links.layers or () if layers or d.media_type == IN_TOTO]
     found = [*(links.manifests or ()), *kept, *([links.config] if links.config else [])]

@@ -19,6 +19,7 @@ from croze.cli.table import age
 from croze.client import history
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import FUNCTIONS
+from croze.progress.terminal.cells import printable
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -93,7 +94,7 @@ async def _ask(common: Common, filters: Sequence[str]) -> list[Row]:
 
 
 def _fields(row: Row, format: str, whole: bool) -> Fields:
-    name = row.name
+    name = printable(row.name) if is_table(format) else row.name
     if is_table(format) and not whole and len(name) > NAME_WIDTH:
         name = ".." + name[-(NAME_WIDTH - 2) :]
     took = go_seconds(history.duration_s(row.record, row.now_s))

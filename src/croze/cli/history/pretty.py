@@ -9,6 +9,7 @@ from datetime import datetime
 from croze.cli.du import aligned_by_tabs
 from croze.cli.history.about import About
 from croze.cli.history.words import go_seconds, shown_bytes
+from croze.progress.terminal.cells import printable
 
 LABELS = {
     "Network": "Network",
@@ -62,7 +63,7 @@ def pretty(about: About, *, with_ref: bool, debug: bool) -> str:
         *_failure(about, debug=debug),
     ]
     ref = members["Ref"]
-    return "\n".join(sections) + (
+    return _harmless("\n".join(sections)) + (
         f"Print build logs: croze history logs {ref}\n"
         f"View build in Docker Desktop: docker-desktop://dashboard/build/{about.full_ref}"
     )
@@ -76,6 +77,12 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "true" if value is True else str(value)
+
+
+def _harmless(text: str) -> str:
+    """Nothing controls the terminal: records may be anybody's (`history import`)."""
+    lines = (line.split("\t") for line in text.split("\n"))
+    return "\n".join("\t".join(map(printable, line)) for line in lines)
 
 
 def _progress(about: About) -> Iterator[tuple[str, object]]:
