@@ -82,6 +82,9 @@ class Record:
     fetcher: BlobFetcher | None = None
     unfetched: bool = False
     """The fetcher had nothing, or the wrong thing."""
+    broken: bool = False
+    """The blob is not what its image said of it: others that are said to be the same, and are, must
+    not be taken for this one."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     mount_path: str = ""
     mounts: Sequence[Mount] = ()

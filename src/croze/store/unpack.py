@@ -98,6 +98,9 @@ async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> N
             await _apply(core, key, blob)
             await core.snapshots.commit(key)
             core.table.change(record, snapshot=key)
+        except Corrupted:
+            record.broken = True
+            raise
         finally:
             await core.drop_snapshot(key)
 
