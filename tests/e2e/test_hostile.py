@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from croze import llb
-from tests.e2e.sandbox import CROZE, Sandbox, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
 from tests.e2e.test_build import base
 
 
@@ -134,3 +134,12 @@ def test_an_interrupted_command_waits_for_no_dockerfile(desk: Sandbox, words: li
             select_pause()
         build.send_signal(signal.SIGINT)
         assert build.wait(timeout=20) == 130
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed(desk: Sandbox, closed: str) -> None:
+    context = desk.context("closed", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    out = desk.path / f"out{len(closed)}"
+    command = f'"{CROZE}" build -o "{out}" "{context}" {closed}'
+    execute(["sh", "-c", command], desk.env)
+    assert (out / "Dockerfile").is_file()

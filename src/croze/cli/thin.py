@@ -27,6 +27,7 @@ from croze.cli.surroundings import installation, means_the_same_elsewhere, short
 from croze.drivers.places import runtime_dir, warm_socket
 from croze.files.own import is_own_dir
 from croze.files.peers import is_own, peer_of
+from croze.files.standard import open_standard_streams
 
 PROTOCOL = b"croze-warm-2"
 SCM_RIGHTS = 1
@@ -137,6 +138,7 @@ def relay(connection: "object", pid: int) -> int:
 
 def main() -> int:
     """Entry point of the `croze` command."""
+    open_standard_streams()
     argv = sys.argv[1:]
     name = os.path.basename(sys.argv[0])
     if name in ("buildx", "docker-buildx"):

@@ -15,6 +15,7 @@ from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Asked, Settings, help_text, settings
 from croze.errors import CrozeError, PermissionDenied, os_message
 from croze.files.redact import redact_text
+from croze.files.standard import open_standard_streams
 from croze.fs.userns import in_user_namespace
 from croze.version import VERSION
 
@@ -66,6 +67,7 @@ def program() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon; the exit code."""
+    open_standard_streams()
     argv = sys.argv[1:] if argv is None else argv
     try:
         become_root_of_a_namespace(argv)
