@@ -42,3 +42,16 @@ def test_who_claims_the_layers_of_others_spoils_nothing(sandbox: Sandbox) -> Non
         codes.append(sandbox.croze("build", *flags, context, check=False).code)
     assert codes == [1, 0]
     assert (sandbox.path / "good/good").read_text() == "good"
+
+
+def test_who_claims_the_layers_of_others_is_not_published_as_them(sandbox: Sandbox) -> None:
+    """Nothing is unpacked here: what the layers are is only what images say."""
+    good = tar_of({"good": "good"})
+    context = sandbox.context("from", {"Dockerfile": "FROM x\nLABEL a=b\n"})
+    for name, tar in (("bad", tar_of({"bad": "bad"})), ("good", good)):
+        folder, digest = image(sandbox, name, tar, good)
+        flags = [f"--build-context=x=oci-layout://{folder}@{digest}"]
+        flags.append(f"-o=type=oci,tar=false,dest={sandbox.path}/{name}")
+        sandbox.croze("build", *flags, context)
+    layer = digest_of(gzip.compress(good, mtime=0)).removeprefix("sha256:")
+    assert (sandbox.path / "good/blobs/sha256" / layer).is_file()

@@ -116,7 +116,7 @@ class Core:
         blob = record.data.blob
         if record.data.snapshot is not None or blob is None:
             return False
-        if record.broken:
+        if record.broken or record.disputed:
             return True
         if self.blobs.has(blob.descriptor.digest) or record.data.origin is None:
             return False

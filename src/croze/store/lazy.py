@@ -28,12 +28,16 @@ def chain_records(
 
 
 def refresh(core: Core, layers: Sequence[LazyLayer]) -> None:
-    """Fetch those of the layers that are known from where they are now."""
+    """Fetch those of the layers that are known from where they are now. Others that are said to be
+    the same, and were not unpacked yet, are not taken for them."""
     below: list[LayerBlob] = []
+    known = True
     for layer in layers:
         below.append(layer.blob)
-        if _find(core, blob_chain_id(below), layer) is None:
-            return
+        identity = blob_chain_id(below)
+        for record in core.table.by_chain(chain_id([b.diff_id for b in below])):
+            record.disputed = record.data.blob_chain_id != identity
+        known = known and _find(core, identity, layer) is not None
 
 
 def _find(core: Core, identity: str, layer: LazyLayer) -> Record | None:

@@ -85,6 +85,9 @@ class Record:
     broken: bool = False
     """The blob is not what its image said of it: others that are said to be the same, and are, must
     not be taken for this one."""
+    disputed: bool = False
+    """An image that was resolved since has another blob for the same contents: who of the two is
+    right shows only when they are unpacked."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     mount_path: str = ""
     mounts: Sequence[Mount] = ()
