@@ -20,7 +20,7 @@ from croze.client.lending import Lending
 from croze.client.options import BuildOptions
 from croze.client.planning import make_plan
 from croze.client.solve import prepare_caches, solve_request
-from croze.errors import CrozeError, InvalidRequest
+from croze.errors import InvalidRequest
 from croze.rpc.clients import translated
 from croze.session.serve import lend
 from tests.e2e.sandbox import Sandbox
@@ -63,15 +63,6 @@ def test_workers_are_filtered(desk: Sandbox, filters: Sequence[str], found: int)
 def test_a_bad_filter_of_workers_is_refused(desk: Sandbox) -> None:
     with pytest.raises(InvalidRequest, match="parse error"):
         ask(desk, lambda client: client.workers(["=="]))
-
-
-def test_a_proxied_network_is_refused(desk: Sandbox) -> None:
-    async def proxied(client: Client) -> None:
-        request = control_pb2.SolveRequest(Ref="proxied", ProxyNetwork=True)
-        await solve(ControlStub(client.channel), request)
-
-    with pytest.raises(CrozeError, match="through a proxy of its own"):
-        ask(desk, proxied)
 
 
 def test_what_is_new_is_no_older_than_an_hour(sandbox: Sandbox, busybox: Path) -> None:

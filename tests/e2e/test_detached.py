@@ -173,7 +173,7 @@ def test_a_build_can_be_cancelled(builds: Builds) -> None:
     assert builds.sandbox.croze("cancel", ref).stdout == f"{ref}\n"
     said = watcher.communicate(timeout=60)[1]
     assert watcher.returncode == 130
-    assert said.endswith("ERROR: context canceled\n")
+    assert said.endswith("failed to solve: Canceled: context canceled\n")
     wait_gone(builds.sandbox)
     again = builds.sandbox.croze("cancel", ref, check=False)
     assert (again.code, again.stderr) == (1, f"ERROR: no build {ref} is running\n")
