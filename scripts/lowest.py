@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-TOOLS = ("hypothesis", "pyte", "pytest", "pytest-asyncio", "pytest-timeout", "spdx-tools")
+TOOLS = ("docker", "hypothesis", "pyte", "pytest", "pytest-asyncio", "pytest-timeout", "spdx-tools")
 """What the unit tests run with; which versions is not the user's business."""
 
 
