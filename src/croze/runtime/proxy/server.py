@@ -116,6 +116,8 @@ class _Server:
     async def _tunnel(self, peer: _Peer, head: Head) -> _Peer:
         host, _, port = head.target.rpartition(":")
         name = (host or head.target).strip("[]")
+        if not name:
+            raise InvalidRequest(f"no host in {quote(head.target)}")
         try:
             context = await in_thread(self._authority.context, name)
         except ValueError as error:
