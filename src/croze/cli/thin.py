@@ -28,6 +28,7 @@ from croze.drivers.places import runtime_dir, warm_socket
 from croze.files.own import is_own_dir
 from croze.files.peers import is_own, peer_of
 from croze.files.standard import open_standard_streams
+from croze.version import TEXT
 
 PROTOCOL = b"croze-warm-2"
 SCM_RIGHTS = 1
@@ -147,6 +148,9 @@ def main() -> int:
         from croze.cli.buildctl.main import main as buildctl
 
         return buildctl(argv)
+    if argv in (["version"], ["--version"]):
+        print(TEXT)  # whoever asks that asks often: nothing needs to be imported for it
+        return 0
     may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")
     if may_be_warm:
         code = run_warm(argv)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.flags import Flags
-from croze.version import VERSION
+from croze.version import TEXT
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 def run(argv: Sequence[str], common: Common) -> int:
     """Print this client's version."""
     Flags("croze version", "Show version information", "[OPTIONS]").read(argv, common)
-    print(f"croze v{VERSION}")
+    print(TEXT)
     return 0
