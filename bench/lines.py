@@ -52,11 +52,11 @@ def changed(file: str) -> Measure:
     return measure
 
 
-def exported(output: str, *, after: Callable[[Peer], None] = Peer.forget) -> Measure:
+def exported(output: str) -> Measure:
     """To a file or a registry, everything made anew: `{to}` is a path of the peer's."""
 
     def measure(peer: Peer, context: Path, _: int) -> float:
-        after(peer)
+        peer.forget()
         to = peer.folder / "exported"
         return timed(lambda: peer.build(context, Ask(output=output.format(to=to))))
 

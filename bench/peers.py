@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -85,14 +85,13 @@ class Buildctl:
 
 @dataclass
 class Peer:
-    """A builder under test. `command` starts another daemon like its own."""
+    """A builder under test."""
 
     name: str
     client: Client
     daemon: Daemon
     folder: Path
     env: Mapping[str, str]
-    notes: list[str] = field(default_factory=list)
 
     def build(self, context: Path, ask: Ask | None = None) -> None:
         """One build, to its end. Raises `RuntimeError`."""
