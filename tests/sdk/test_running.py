@@ -179,3 +179,21 @@ def test_progress_is_text_where_standard_error_takes_no_bytes(
         out.flush()
     assert shown.getvalue() == "café \N{REPLACEMENT CHARACTER}"
     assert not out.isatty()
+
+
+async def test_a_failure_that_nobody_has_seen_is_not_settled() -> None:
+    async with asyncio.TaskGroup() as group:
+        failing, working = Work(CrozeError("no such thing")), Work()
+        failed = Build(group, failing, QuietDisplay())
+        worked = Build(group, working, QuietDisplay())
+        assert not worked.settled
+        for work in (failing, working):
+            work.go.set()
+        await worked
+        while failed.status == "running":
+            await asyncio.sleep(0)
+        assert worked.settled
+        assert not failed.settled
+        with pytest.raises(CrozeError, match="no such thing"):
+            await failed
+        assert failed.settled

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import BinaryIO, cast
-
-from isal import igzip
+from typing import BinaryIO
 
 from croze.errors import Corrupted
 from croze.fs.compress import READ_ERRORS, Readable, open_reader
@@ -83,8 +81,7 @@ def _is_toc(file: BinaryIO, start: int, end: int) -> bool:
 
 
 def _unzipped(file: BinaryIO, start: int, end: int) -> Readable:
-    part = io.BufferedReader(_Part(file, start, end))
-    return cast(Readable, igzip.open(part, "rb"))  # type: ignore[no-untyped-call]
+    return open_reader(io.BufferedReader(_Part(file, start, end)), "gzip")
 
 
 class _Part(io.RawIOBase):

@@ -79,7 +79,7 @@ class Builder:
             return result_of(found, build.warnings)
 
         build = Build[Result](self._group, work, display)
-        self._builds = [b for b in self._builds if b.status == "running"] + [build]
+        self._remember(build)
         return build
 
     def bake(
@@ -113,8 +113,12 @@ class Builder:
             return {name: result_of(each.result, ()) for name, each in made.items()}
 
         build = Build[Mapping[str, Result]](self._group, work, display)
-        self._builds = [b for b in self._builds if b.status == "running"] + [build]
+        self._remember(build)
         return build
+
+    def _remember(self, build: Build[Result] | Build[Mapping[str, Result]]) -> None:
+        """Those that run are waited for when the block ends; so is a failure nobody has seen."""
+        self._builds = [each for each in self._builds if not each.settled] + [build]
 
     async def _run(self, wanted: BuildOptions, display: Display) -> BuildResult:
         if len(self._there) > 1:

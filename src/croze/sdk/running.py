@@ -95,6 +95,11 @@ class Build(Generic[T]):
         """Those so far."""
         return tuple(self._told.found)
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended, and nobody needs to be told how."""
+        return self._task.done() and (self._looked_at or self._error is None)
+
     async def finish(self) -> None:
         """Wait for the end; raise what it failed with if nobody has looked at that."""
         await asyncio.wait([self._task])
