@@ -135,3 +135,26 @@ def test_arrows_run_downwards(room: str) -> None:
         and not name.startswith("__")
     }
     assert not wrong, "\n".join(sorted(wrong))
+
+
+FS_SHELVES = ("match", "tree", "tar", "content", "copy", "sync", "bundle")
+"""The shelves of `fs`, each of which imports those before it and what lies in `fs` itself."""
+
+
+def test_every_shelf_of_fs_has_its_place() -> None:
+    folders = {p.name for p in (SRC / "fs").iterdir() if p.is_dir() and p.name != "__pycache__"}
+    assert folders == set(FS_SHELVES)
+
+
+@pytest.mark.parametrize("shelf", ["", *FS_SHELVES])
+def test_shelves_of_fs_import_downwards(shelf: str) -> None:
+    place = SRC / "fs" / shelf
+    files = place.rglob("*.py") if shelf else place.glob("*.py")
+    above = FS_SHELVES[FS_SHELVES.index(shelf) + 1 :] if shelf else FS_SHELVES
+    wrong = {
+        f"{path.relative_to(SRC)} imports {name}"
+        for path in files
+        for name in imported_modules(path)
+        if name.startswith(tuple(f"fs.{other}." for other in above)) and path.name != "preload.py"
+    }
+    assert not wrong, "\n".join(sorted(wrong))

@@ -16,8 +16,8 @@ from croze.dockerfile.frontend import build
 from croze.dockerfile.parser import parse
 from croze.dockerfile.shell import ShellLex
 from croze.errors import CrozeError
-from croze.fs.ignore import read_ignore_file
-from croze.fs.match import PatternMatcher
+from croze.fs.match.ignore import read_ignore_file
+from croze.fs.match.patterns import PatternMatcher
 from tests.golden.stub_resolver import StubResolver
 
 FACTOR = int(os.environ.get("CROZE_FUZZ", "1"))

@@ -16,7 +16,7 @@ from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.parts import Node, Part
 from croze.client.targets import TargetResult, build_targets
-from croze.fs.transfer import Sender
+from croze.fs.sync.transfer import Sender
 from croze.progress.quiet import QuietDisplay
 from croze.session.transfer import send_tree
 from tests.e2e.peers import buildkitd, buildkitd_binary

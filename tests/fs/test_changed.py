@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from croze.fs.changed import FileChange, changed_files
-from croze.fs.checksum import Query, checksum
+from croze.fs.content.changed import FileChange, changed_files
+from croze.fs.content.checksum import Query, checksum
 from croze.fs.remove import remove_tree
 
 

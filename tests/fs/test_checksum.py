@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from croze.errors import NotFound
-from croze.fs import digest
-from croze.fs.checksum import Index, Query, checksum, query_digest
+from croze.fs.content import digest
+from croze.fs.content.checksum import Index, Query, checksum, query_digest
 from croze.fs.entry import lstat_entry
 from tests.fs import trees
 

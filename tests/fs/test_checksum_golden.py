@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from croze.errors import CrozeError
-from croze.fs import digest
-from croze.fs.apply import apply_layer
-from croze.fs.checksum import Index, Query, checksum, query_digest
-from croze.fs.walk import walk
+from croze.fs.content import digest
+from croze.fs.content.checksum import Index, Query, checksum, query_digest
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tree.walk import walk
 
 DATA = Path(__file__).parent.parent / "golden/data/cache/contenthash"
 TREES = sorted(path.stem for path in DATA.glob("*.json"))

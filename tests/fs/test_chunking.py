@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from croze.fs.chunking import MAX_BYTES, MIN_BYTES, chunks
+from croze.fs.bundle.chunking import MAX_BYTES, MIN_BYTES, chunks
 
 
 class Dribble(io.RawIOBase):

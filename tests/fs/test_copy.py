@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from croze.errors import CrozeError, NotFound
-from croze.fs.copy import copy
-from croze.fs.copy_request import CopyRequest
-from croze.fs.links import claim
+from croze.fs.copy.copy import copy
+from croze.fs.copy.links import claim
+from croze.fs.copy.request import CopyRequest
 from croze.fs.owner import Owner
 from tests.fs import trees
 

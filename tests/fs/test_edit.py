@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.fs.edit import mkdir, mkfile, rm, symlink
-from croze.fs.modes import parse_mode
+from croze.fs.copy.modes import parse_mode
 from croze.fs.owner import ExecUser, Owner, file_owner, lookup
-from croze.fs.usage import usage
+from croze.fs.tree.edit import mkdir, mkfile, rm, symlink
+from croze.fs.tree.usage import usage
 from tests.fs import trees
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from croze.errors import Corrupted, Unsupported
-from croze.fs.compress import BlobSums
-from croze.fs.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, footer, is_estargz, open_layer
-from croze.fs.estargzwrite import layer_writer
+from croze.fs.tar.compress import BlobSums
+from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, footer, is_estargz, open_layer
+from croze.fs.tar.estargz_write import layer_writer
 
 TOC = Path(__file__).with_name("estargz_toc.json")
 """Of `sample`, by the library that BuildKit uses. Every offset is 1, as they depend on deflate."""

@@ -20,10 +20,10 @@ import pytest
 import zstandard
 
 from croze.errors import Corrupted, CrozeError
-from croze.fs.apply import apply_layer
-from croze.fs.archive import unpack
 from croze.fs.owner import Owner
-from croze.fs.tar import write_layer
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.archive import unpack
+from croze.fs.tar.write import write_layer
 from tests.fs import trees
 
 Item = tuple[str, dict[str, Any]] | tuple[str, dict[str, Any], bytes]

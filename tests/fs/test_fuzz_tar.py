@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from croze.errors import Corrupted, CrozeError
-from croze.fs.apply import apply_layer
-from croze.fs.archive import unpack
 from croze.fs.remove import temporary_directory
-from croze.fs.tarread import TarReader
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.archive import unpack
+from croze.fs.tar.read import TarReader
 from tests.fs import trees
 
 FACTOR = int(os.environ.get("CROZE_FUZZ", "1"))

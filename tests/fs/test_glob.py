@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from croze.fs import glob
-from croze.fs.match import PatternMatcher
+from croze.fs.match import glob
+from croze.fs.match.patterns import PatternMatcher
 
 ANSWERS = json.loads(Path(__file__).with_name("glob_go.json").read_bytes())
 HOSTILE = ["*a" * 120 + "b", "*" * 5000 + "b", "[^x]*" * 100 + "b", "?*" * 127 + "ab", "*?" * 127]

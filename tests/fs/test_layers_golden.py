@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from croze.fs.apply import apply_layer
-from croze.fs.archive import unpack
-from croze.fs.compress import BlobSums
-from croze.fs.copy import copy
-from croze.fs.copy_request import CopyRequest
+from croze.fs.copy.copy import copy
+from croze.fs.copy.request import CopyRequest
 from croze.fs.owner import Owner
-from croze.fs.tar import write_layer
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.archive import unpack
+from croze.fs.tar.compress import BlobSums
+from croze.fs.tar.write import write_layer
 
 DATA = Path(__file__).parent.parent / "golden/data/cache/layers"
 RUNS = sorted(p.name for p in DATA.iterdir() if p.is_dir() and p.name not in ("add-tar", "copy"))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from croze.errors import CrozeError
-from croze.fs.ignore import read_ignore_file
-from croze.fs.match import MatchState, PatternMatcher
+from croze.fs.match.ignore import read_ignore_file
+from croze.fs.match.patterns import MatchState, PatternMatcher
 
 GOLDEN = json.loads(
     (Path(__file__).parent.parent / "golden/data/dockerfile/ignore.json").read_bytes()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError
-from croze.fs.checksum import Query, checksum
-from croze.fs.sync import SyncOptions, sync
-from croze.fs.walk import Found, WalkOptions, select, walk_stats
+from croze.fs.content.checksum import Query, checksum
+from croze.fs.sync.local import SyncOptions, sync
+from croze.fs.tree.walk import Found, WalkOptions, select, walk_stats
 from tests.fs import trees
 
 OLD_NS = 1_600_000_000_000_000_000
@@ -255,7 +255,7 @@ def test_links_put_in_meanwhile_lead_nowhere(
                 (pair.source / swapped).symlink_to(outside)
             yield found
 
-    monkeypatch.setattr("croze.fs.sync.select", select_and_swap)
+    monkeypatch.setattr("croze.fs.sync.local.select", select_and_swap)
     with pytest.raises(CrozeError, match="no such file"):
         pair.sync()
     assert "secret" not in [p.read_text() for p in pair.dest.rglob("*") if p.is_file()]

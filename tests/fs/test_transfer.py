@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from croze.errors import InvalidRequest
-from croze.fs.checksum import Query, checksum
+from croze.fs.content.checksum import Query, checksum
 from croze.fs.entry import Entry, go_mode, unix_mode
-from croze.fs.mirror import SyncResult
-from croze.fs.transfer import Receiver, Sender
-from croze.fs.walk import WalkOptions
+from croze.fs.sync.mirror import SyncResult
+from croze.fs.sync.transfer import Receiver, Sender
+from croze.fs.tree.walk import WalkOptions
 from tests.fs import trees
 
 FILE, DIR, LINK = 0o100644, 0o040755, 0o120777

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from croze.fs import extract, userns
-from croze.fs.apply import apply_layer
+from croze.fs import userns
+from croze.fs.tar import extract
+from croze.fs.tar.apply import apply_layer
 from croze.fs.userns import in_user_namespace, overlay_xattr
 
 

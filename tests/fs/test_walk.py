@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from croze.errors import InvalidRequest
-from croze.fs import glob, root
+from croze.fs import root
 from croze.fs.failures import TooManyLinks
-from croze.fs.follow import follow_links
+from croze.fs.match import glob
 from croze.fs.paths import base, clean, dirname, join, rooted
-from croze.fs.walk import WalkOptions, walk
+from croze.fs.tree.follow import follow_links
+from croze.fs.tree.walk import WalkOptions, walk
 from tests.fs import trees
 
 

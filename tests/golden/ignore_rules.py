@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from croze.errors import CrozeError
-from croze.fs.ignore import read_ignore_file
-from croze.fs.match import MatchState, PatternMatcher
+from croze.fs.match.ignore import read_ignore_file
+from croze.fs.match.patterns import MatchState, PatternMatcher
 from tests.golden.case import Case
 from tests.golden.difference import differences
 

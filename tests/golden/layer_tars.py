@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from croze.fs.apply import apply_layer
-from croze.fs.archive import unpack
 from croze.fs.remove import temporary_directory
-from croze.fs.tar import write_layer
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.archive import unpack
+from croze.fs.tar.write import write_layer
 from tests.golden.case import Case
 from tests.golden.difference import differences
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from croze.errors import CrozeError
-from croze.fs import digest
-from croze.fs.apply import apply_layer
-from croze.fs.checksum import Index, Query, query_digest
+from croze.fs.content import digest
+from croze.fs.content.checksum import Index, Query, query_digest
 from croze.fs.remove import temporary_directory
-from croze.fs.walk import walk
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tree.walk import walk
 from tests.golden.case import Case
 from tests.golden.difference import differences
 

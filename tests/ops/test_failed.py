@@ -9,7 +9,7 @@ import pytest
 from croze import llb
 from croze.api import ops_pb2
 from croze.errors import CrozeError, FailedAction, FailedContent, SolveDetail
-from croze.fs.checksum import Query
+from croze.fs.content.checksum import Query
 from croze.llb.state import State
 from croze.ops.content import ContentDigests, ContentKey
 from croze.ops.failed import FailedSteps, blaming

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from croze.fs.copy import copy
-from croze.fs.copy_request import CopyRequest
+from croze.fs.copy.copy import copy
+from croze.fs.copy.request import CopyRequest
 from croze.llb.state import State
 from croze.ops.content import ContentDigests
 from croze.ops.failed import FAILED_STEPS, FailedSteps

@@ -16,7 +16,7 @@ import pytest
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.fs.entry import Entry
-from croze.fs.transfer import Sender
+from croze.fs.sync.transfer import Sender
 from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
 from croze.session.filesync import DirRequest
 from croze.session.provide_content import ContentProvider

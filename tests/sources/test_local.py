@@ -11,8 +11,8 @@ import pytest
 
 from croze.api import stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.fs.checksum import Query, checksum
-from croze.fs.match import PatternMatcher
+from croze.fs.content.checksum import Query, checksum
+from croze.fs.match.patterns import PatternMatcher
 from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from croze.errors import Corrupted, NotFound
-from croze.fs.estargz import TOC_ANNOTATION
+from croze.fs.tar.estargz import TOC_ANNOTATION
 from croze.image.descriptor import (
     CREATED_ANNOTATION,
     DOCKER_LAYER_GZIP,

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from croze.errors import AlreadyExists, InvalidRequest, NotFound
-from croze.fs.checksum import Query, checksum
+from croze.fs.content.checksum import Query, checksum
 from croze.store.contract import PrunePolicy, Sharing
 from croze.store.open import Store
 from tests.store.conftest import Opener

@@ -8,8 +8,8 @@ from itertools import count
 import pytest
 
 from croze.api import ops_pb2
-from croze.fs.changed import Changes, FileChange
-from croze.fs.checksum import Query
+from croze.fs.content.changed import Changes, FileChange
+from croze.fs.content.checksum import Query
 from croze.why import text
 from croze.why.explainer import explain
 from croze.why.reasons import Reason

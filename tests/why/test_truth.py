@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError
-from croze.fs.changed import Changes, FileChange
-from croze.fs.checksum import Query
+from croze.fs.content.changed import Changes, FileChange
+from croze.fs.content.checksum import Query
 from croze.image.platform import default_platform
 from croze.ops.content import ContentKey
 from croze.ops.load import LoadedOp

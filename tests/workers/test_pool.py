@@ -11,7 +11,7 @@ import pytest
 
 from croze.aio.threads import in_thread
 from croze.errors import ExitError, InvalidRequest, NotFound, VertexDetail
-from croze.fs.usage import usage
+from croze.fs.tree.usage import usage
 from croze.workers.pool import TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
 from tests.workers import calls

@@ -11,7 +11,7 @@ from croze.api.attrs import of_attrs
 from croze.daemon.engine import Engine
 from croze.daemon.status import timestamp
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.fs.usage import usage
+from croze.fs.tree.usage import usage
 from croze.remotecache.exporter import RESPONSE_KEY, CacheExporter
 from croze.remotecache.mounts.carried import BuildMounts, summary
 from croze.remotecache.mounts.exporting import MountsExport

@@ -31,7 +31,7 @@ from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
 from croze.dockerfile.asking import CPU_S
 from croze.export.contract import ExportServices
-from croze.fs.checksum import Query
+from croze.fs.content.checksum import Query
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.contract import EXTERNAL_FRONTEND, BridgeServices, Frontend
 from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE

@@ -18,7 +18,7 @@ from croze.dockerfile.image_contexts import IMAGE, LAYOUT, ImageContexts
 from croze.dockerfile.options import Options
 from croze.dockerfile.resolver import Files, Resolver
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound, Unsupported
-from croze.fs.ignore import read_ignore_file
+from croze.fs.match.ignore import read_ignore_file
 from croze.gotypes.booleans import parse_bool
 from croze.llb.definition import definition_to_state
 from croze.llb.fileop import CopyOptions, copy

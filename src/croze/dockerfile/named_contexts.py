@@ -11,7 +11,7 @@ from croze.dockerfile.image_contexts import ImageContexts, Loaded
 from croze.dockerfile.image_json import input_config
 from croze.dockerfile.resolver import ReplacedImage
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.fs.ignore import read_ignore_file
+from croze.fs.match.ignore import read_ignore_file
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform

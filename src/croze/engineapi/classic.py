@@ -34,8 +34,8 @@ from croze.engineapi.query import Query
 from croze.engineapi.solving import context_of, solve
 from croze.engineapi.steps import Telling, steps_of
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
-from croze.fs.ignore import read_ignore_file
-from croze.fs.match import PatternMatcher
+from croze.fs.match.ignore import read_ignore_file
+from croze.fs.match.patterns import PatternMatcher
 from croze.image import reference
 from croze.llb.fileop import CopyOptions, copy
 from croze.llb.state import State, scratch

@@ -26,8 +26,8 @@ from croze.export.place import place_tree
 from croze.export.statements import attestation_files
 from croze.export.trees import Merged, Part, StaticFile
 from croze.fs.remove import temporary_directory
-from croze.fs.tar import write_trees
-from croze.fs.transfer import Sender
+from croze.fs.sync.transfer import Sender
+from croze.fs.tar.write import write_trees
 from croze.image import platform as platforms
 from croze.session.contract import Session
 from croze.session.filesend import FileWriter, file_writer, send_dir

@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Sequence
 
 from croze.export.contract import ExportServices
-from croze.fs.compress import open_reader
-from croze.fs.tarread import TarReader
+from croze.fs.tar.compress import open_reader
+from croze.fs.tar.read import TarReader
 from croze.store.contract import ImmutableRef
 
 _WHITEOUT = ".wh."

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from croze.fs.copy import copy
-from croze.fs.copy_request import CopyRequest
-from croze.fs.edit import mkdir, mkfile
+from croze.fs.copy.copy import copy
+from croze.fs.copy.request import CopyRequest
 from croze.fs.owner import Owner
+from croze.fs.tree.edit import mkdir, mkfile
 
 
 def place_tree(

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable
 
 from croze.errors import Corrupted
-from croze.fs.compress import BlobSums, Readable
-from croze.fs.estargz import open_layer
-from croze.fs.estargzwrite import layer_writer
+from croze.fs.tar.compress import BlobSums, Readable
+from croze.fs.tar.estargz import open_layer
+from croze.fs.tar.estargz_write import layer_writer
 
 _BLOCK = 512
 _CHUNK_BYTES = 1 << 20

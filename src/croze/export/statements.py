@@ -11,7 +11,7 @@ from croze.errors import InvalidRequest
 from croze.export.attestations import statement
 from croze.export.contract import Attestation, NamedSubject
 from croze.export.trees import StaticFile
-from croze.fs.walk import walk
+from croze.fs.tree.walk import walk
 from croze.gotypes import gojson
 from croze.image.purl import digest_set
 

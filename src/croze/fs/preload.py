@@ -1,8 +1,8 @@
 """What workers that do file work load before the first call."""
 
-import croze.fs.archive
-import croze.fs.checksum
-import croze.fs.copy
-import croze.fs.sync
-import croze.fs.tar
-import croze.fs.usage  # noqa: F401
+import croze.fs.content.checksum
+import croze.fs.copy.copy
+import croze.fs.sync.local
+import croze.fs.tar.archive
+import croze.fs.tar.write
+import croze.fs.tree.usage  # noqa: F401

@@ -16,7 +16,7 @@ from croze.api import gateway_pb2, stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.entry import Entry, lstat_entry
 from croze.fs.root import open_beneath, resolve
-from croze.fs.walk import WalkOptions, walk
+from croze.fs.tree.walk import WalkOptions, walk
 from croze.session.transfer import to_stat
 from croze.store.contract import ImmutableRef
 

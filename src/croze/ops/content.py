@@ -1,4 +1,4 @@
-"""The content of an op's inputs, as digests (contenthash; see `fs.checksum`).
+"""The content of an op's inputs, as digests (contenthash; see `fs.content.checksum`).
 
 A ref never changes, so an answer is good for as long as the ref is there: answers are kept in
 memory, and with the ref the index that lets the next question be answered without a scan.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import ParamSpec, TypeVar
 
 from croze.errors import CrozeError, NotFound
-from croze.fs.checksum import Query, checksum
+from croze.fs.content.checksum import Query, checksum
 from croze.ops.digests import digest, joined
 from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
@@ -38,7 +38,7 @@ class ContentDigests:
     async def of(
         self, ref: ImmutableRef | None, queries: Sequence[Query], sessions: Sequence[str]
     ) -> list[str]:
-        """One digest a query. Raises what `fs.checksum` raises for paths that are not there."""
+        """One digest a query. Raises what `content.checksum` raises for missing paths."""
         if ref is None:
             return [_of_nothing(q) for q in queries]
         lock = self._locks.setdefault(ref.id, asyncio.Lock())

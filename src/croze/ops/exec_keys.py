@@ -11,7 +11,7 @@ from google.protobuf import text_format
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.fs.checksum import Query
+from croze.fs.content.checksum import Query
 from croze.gotypes import messages
 from croze.image.platform import Platform
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError, FailedAction, SolveDetail
-from croze.fs import links
+from croze.fs.copy import links
 from croze.ops import file_keys
 from croze.ops.failed import blaming, keep
 from croze.ops.file_actions import make_step

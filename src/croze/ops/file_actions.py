@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.fs import edit
-from croze.fs.copy_request import CopyRequest
+from croze.fs.copy.request import CopyRequest
+from croze.fs.tree import edit
 from croze.ops.file_plan import owner_of
 from croze.ops.file_steps import Edit, OwnerRequest, Step
 

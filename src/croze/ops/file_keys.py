@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.fs.checksum import Query
+from croze.fs.content.checksum import Query
 from croze.gotypes import messages
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
 from croze.ops.digests import digest, joined

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from croze.errors import CrozeError
-from croze.fs.copy import copy
-from croze.fs.copy_request import CopyRequest
+from croze.fs.copy.copy import copy
+from croze.fs.copy.request import CopyRequest
 from croze.fs.owner import Owner, file_owner
 
 
@@ -32,7 +32,7 @@ class OwnerRequest:
 
 @dataclass(frozen=True)
 class Edit:
-    """One of `fs.edit`'s functions with its arguments."""
+    """One of `fs.tree.edit`'s functions with its arguments."""
 
     function: Callable[..., None]
     arguments: Mapping[str, Any]

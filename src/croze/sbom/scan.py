@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from croze.errors import ResourceExhausted
-from croze.fs.walk import walk_stats
+from croze.fs.tree.walk import walk_stats
 from croze.sbom import alpine, binaries, debian, npm, python, rpm
 from croze.sbom.found import Distribution, Package
 from croze.sbom.tree import Tree

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from croze import errors
 from croze.api import wire_pb2
-from croze.fs.transfer import Sender
-from croze.fs.walk import WalkOptions
+from croze.fs.sync.transfer import Sender
+from croze.fs.tree.walk import WalkOptions
 from croze.rpc.servers import Context
 from croze.session.filesync import DirRequest
 from croze.session.provider import Handler, metadata_of, stream

@@ -15,7 +15,7 @@ from typing import Protocol
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2, wire_pb2
-from croze.fs.transfer import Receiver
+from croze.fs.sync.transfer import Receiver
 from croze.rpc.servers import Context
 from croze.session.directories import make_directory
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM

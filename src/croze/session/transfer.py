@@ -43,7 +43,7 @@ OnBytes = Callable[[int, bool], None]
 
 
 class Source(Protocol):
-    """A tree to send, such as `fs.transfer.Sender`. Called from threads, never by two at once
+    """A tree to send, such as `fs.sync.transfer.Sender`. Called from threads, never by two at once
     for the same method."""
 
     def entries(self) -> Iterator[Entry]:
@@ -54,7 +54,7 @@ class Source(Protocol):
 
 
 class Sink(Protocol[T_co]):
-    """A tree to receive into, such as `fs.transfer.Receiver`. Called from one thread at a time."""
+    """A tree to receive into, as `fs.sync.transfer.Receiver`. Called from one thread at a time."""
 
     def stat(self, entry: Entry) -> int | None:
         """An entry, in order; answers with its id if its content is wanted."""

@@ -18,11 +18,11 @@ import msgspec
 
 from croze.aio.threads import abandonable
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
-from croze.fs import links
-from croze.fs.match import PatternMatcher
-from croze.fs.sync import SyncOptions, sync
-from croze.fs.transfer import Receiver
-from croze.fs.walk import WalkOptions
+from croze.fs.copy import links
+from croze.fs.match.patterns import PatternMatcher
+from croze.fs.sync.local import SyncOptions, sync
+from croze.fs.sync.transfer import Receiver
+from croze.fs.tree.walk import WalkOptions
 from croze.gotypes import gojson
 from croze.image.manifest import digest_of
 from croze.session.contract import Session, SessionManager
@@ -38,7 +38,7 @@ from croze.workers.pool import Pool
 
 SCHEME = "local"
 CHECKSUMS = "checksums"
-"""The side file of a ref that holds its `fs.checksum.Index`."""
+"""The side file of a ref that holds its `fs.content.checksum.Index`."""
 STATE = "sync-state"
 """The side file with what the last run noted of the directory."""
 

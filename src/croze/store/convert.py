@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from croze.errors import Corrupted
-from croze.fs.compress import READ_ERRORS, BlobSums, Readable
-from croze.fs.estargz import open_layer
-from croze.fs.estargzwrite import layer_writer
+from croze.fs.tar.compress import READ_ERRORS, BlobSums, Readable
+from croze.fs.tar.estargz import open_layer
+from croze.fs.tar.estargz_write import layer_writer
 
 _CHUNK_BYTES = 1 << 20
 

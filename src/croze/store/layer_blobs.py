@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from croze.errors import Corrupted, NotFound
-from croze.fs.compress import BlobSums
-from croze.fs.estargz import TOC_ANNOTATION, is_estargz
+from croze.fs.tar.compress import BlobSums
+from croze.fs.tar.estargz import TOC_ANNOTATION, is_estargz
 from croze.image.descriptor import (
     CREATED_ANNOTATION,
     DOCKER_FOREIGN_LAYER,

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 
 from croze.errors import InvalidRequest
-from croze.fs.apply import apply_layer
 from croze.fs.remove import temporary_directory
-from croze.fs.tar import write_layer
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.write import write_layer
 from croze.image.descriptor import OCI_LAYER, Descriptor
 from croze.store.core import Core
 from croze.store.disk import disk_errors

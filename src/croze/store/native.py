@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import Unsupported
-from croze.fs.usage import usage
+from croze.fs.tree.usage import usage
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors
 from croze.store.snapshots import SnapshotTable, make_root

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from croze.errors import CrozeError
 from croze.fs.remove import temporary_directory
-from croze.fs.usage import usage
+from croze.fs.tree.usage import usage
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import Mount
 from croze.store.disk import disk_errors

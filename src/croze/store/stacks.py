@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from croze.fs.apply import apply_layer
-from croze.fs.compress import BlobSums
-from croze.fs.tar import write_layer
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.compress import BlobSums
+from croze.fs.tar.write import write_layer
 from croze.image.descriptor import OCI_LAYER
 from croze.store.contract import CompressionType
 from croze.store.core import STACKABLE, Core

@@ -8,10 +8,10 @@ import os
 import stat
 from collections.abc import Sequence
 
-from croze.fs.diff import overlay_changes
 from croze.fs.entry import OVERLAY_XATTRS
+from croze.fs.tree.diff import overlay_changes
+from croze.fs.tree.walk import walk_stats
 from croze.fs.userns import overlay_xattr
-from croze.fs.walk import walk_stats
 
 
 def ready_to_stack(path: str, lowers: Sequence[str]) -> bool:

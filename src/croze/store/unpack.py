@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from croze.errors import Corrupted, NotFound
-from croze.fs.apply import apply_layer
+from croze.fs.tar.apply import apply_layer
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.groups import first_error

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from croze.fs.changed import Changes, FileChange
-from croze.fs.checksum import Query
+from croze.fs.content.changed import Changes, FileChange
+from croze.fs.content.checksum import Query
 from croze.why.differ import Difference, differences
 from croze.why.record import Build, Step, StepInput, missed
 

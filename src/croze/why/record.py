@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from croze.api import ops_pb2
-from croze.fs.checksum import Query
+from croze.fs.content.checksum import Query
 from croze.ops.content import ContentKey
 from croze.ops.load import LoadedOp
 from croze.ops.source import SourceOp

@@ -18,8 +18,8 @@ from typing import Final
 
 from croze.aio.threads import in_thread, start_in_thread
 from croze.api import ops_pb2
-from croze.fs.changed import Changes, changed_files
-from croze.fs.checksum import Query
+from croze.fs.content.changed import Changes, changed_files
+from croze.fs.content.checksum import Query
 from croze.solver.contract import OpContext, Vertex
 from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job

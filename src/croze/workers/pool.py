@@ -8,8 +8,8 @@ Cancellation. A task that is cancelled in `run` or `converse` kills its worker a
 takes its place: the function stops wherever it is. So a cancelled call may leave its target half
 written, never half written *later*: when `CancelledError` comes out, nothing touches the files any
 more. What runs here leaves no temporary files outside the paths it was given; the caller throws
-its half-made target away, as after any error. Only `fs.index.Index.save` and the notes of `fs.sync`
-replace files that are kept, and they do so by rename.
+its half-made target away, as after any error. Only `fs.content.index.Index.save` and the
+notes of `fs.sync.local` replace files that are kept, and they do so by rename.
 
 Start a pool from the main thread (workers die with the thread that started them), and after the
 daemon has its own mount namespace (they see the mounts of the namespace they start in). A

@@ -21,7 +21,7 @@ from croze.api import control_pb2
 from croze.client.bundles import record as records
 from croze.client.bundles.record import Remembered
 from croze.errors import Corrupted, CrozeError, InvalidRequest
-from croze.fs.tarread import TarReader
+from croze.fs.tar.read import TarReader
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor

@@ -15,7 +15,7 @@ from croze.dockerfile.location import Ranges
 from croze.dockerfile.named_contexts import NamedContext, find_named
 from croze.dockerfile.options import Options
 from croze.dockerfile.shell import ShellLex
-from croze.fs.match import PatternMatcher
+from croze.fs.match.patterns import PatternMatcher
 from croze.image.platform import Platform
 from croze.llb.env import Env
 from croze.llb.execop import ProxyEnv

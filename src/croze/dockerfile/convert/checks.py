@@ -12,7 +12,7 @@ from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import Ranges
 from croze.dockerfile.shell import Expansion, ShellLex
 from croze.errors import CrozeError
-from croze.fs.match import PatternMatcher
+from croze.fs.match.patterns import PatternMatcher
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform

@@ -17,7 +17,7 @@ from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.paths import is_absolute, normalize_path, strip_drive, to_slash
 from croze.errors import CrozeError
-from croze.fs.match import PatternMatcher
+from croze.fs.match.patterns import PatternMatcher
 from croze.gotypes.quote import quote
 from croze.llb import caps
 from croze.llb.compose import merge

@@ -51,7 +51,7 @@ from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import with_location
 from croze.dockerfile.shell import ShellLex
 from croze.errors import CrozeError
-from croze.fs.match import PatternMatcher
+from croze.fs.match.patterns import PatternMatcher
 from croze.gotypes.booleans import parse_bool
 from croze.image.platform import Platform
 

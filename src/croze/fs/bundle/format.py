@@ -16,7 +16,7 @@ import msgspec
 import zstandard
 
 from croze.errors import InvalidRequest, ResourceExhausted
-from croze.fs.chunking import MAX_BYTES
+from croze.fs.bundle.chunking import MAX_BYTES
 from croze.fs.entry import OVERLAY_XATTRS
 
 VERSION: Final = 1

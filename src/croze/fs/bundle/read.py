@@ -20,9 +20,9 @@ from croze.fs.bundle.format import Index, Node, decode
 from croze.fs.bundle.memory import KnownFile, Memory, known_file, load_memory, save_memory
 from croze.fs.bundle.packs import read_pack
 from croze.fs.filecopy import write_all
-from croze.fs.linktree import link_tree
 from croze.fs.root import open_beneath
-from croze.fs.walk import walk_stats
+from croze.fs.tree.linktree import link_tree
+from croze.fs.tree.walk import walk_stats
 
 
 @dataclass(frozen=True)

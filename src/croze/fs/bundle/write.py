@@ -17,12 +17,12 @@ from typing import Final
 
 import msgspec
 
+from croze.fs.bundle.chunking import chunks
 from croze.fs.bundle.format import Index, Node, Pack, encode, kept_xattrs, name_of, numbered
 from croze.fs.bundle.memory import KnownFile, Memory, known_file, load_memory, save_memory
 from croze.fs.bundle.packs import PackWriter
-from croze.fs.chunking import chunks
 from croze.fs.entry import read_xattrs
-from croze.fs.walk import walk_stats
+from croze.fs.tree.walk import walk_stats
 
 SMALL_BYTES: Final = 4 << 20
 MANY_SMALL: Final = 8

@@ -19,11 +19,11 @@ from typing import Protocol
 import msgspec
 
 from croze.errors import Unsupported
-from croze.fs.compress import BlobSums, BlobWriter, GzipMember, gzip_level
-from croze.fs.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, TOC_NAME, footer
 from croze.fs.filecopy import write_all
-from croze.fs.tarheader import END_OF_ARCHIVE, encode, padding
-from croze.fs.tarread import Member, TarReader, header_number, header_text
+from croze.fs.tar.compress import BlobSums, BlobWriter, GzipMember, gzip_level
+from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, TOC_NAME, footer
+from croze.fs.tar.header import END_OF_ARCHIVE, encode, padding
+from croze.fs.tar.read import Member, TarReader, header_number, header_text
 from croze.gotypes.strings import ESCAPED
 
 CHUNK_BYTES = 4 << 20

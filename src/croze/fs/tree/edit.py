@@ -9,8 +9,8 @@ import os
 import stat
 
 from croze.errors import InvalidRequest
-from croze.fs import glob
 from croze.fs.failures import explained
+from croze.fs.match import glob
 from croze.fs.owner import Owner
 from croze.fs.paths import dirname, join, rooted, sorted_names
 from croze.fs.remove import remove_tree

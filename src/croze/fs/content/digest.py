@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from croze.fs.entry import Entry, read_xattrs
-from croze.fs.tarheader import REGULAR, TYPE_FLAGS
+from croze.fs.tar.header import REGULAR, TYPE_FLAGS
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from croze.errors import InvalidRequest, NotFound
-from croze.fs import digest, glob
+from croze.fs.content import digest
+from croze.fs.content.index import DIR, FILE, LINK, Index, Node, Scanner
 from croze.fs.failures import TooManyLinks, explained
-from croze.fs.index import DIR, FILE, LINK, Index, Node, Scanner
-from croze.fs.match import MatchState, PatternMatcher
+from croze.fs.match import glob
+from croze.fs.match.patterns import MatchState, PatternMatcher
 from croze.fs.paths import base, rooted
 from croze.fs.root import MAX_LINKS
 from croze.gotypes.quote import quote

@@ -16,8 +16,8 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.fs.entry import Entry, entry_from, read_xattrs
-from croze.fs.follow import dedupe, follow_links
-from croze.fs.match import MatchState, PatternMatcher
+from croze.fs.match.patterns import MatchState, PatternMatcher
+from croze.fs.tree.follow import dedupe, follow_links
 
 _PATTERN_CHARS = frozenset("*[]?^\\")
 

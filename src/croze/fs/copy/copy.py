@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.fs.archive import unpack_at
-from croze.fs.copier import Copier
-from croze.fs.copy_request import CopyRequest
-from croze.fs.edit import make_dirs, resolve_wildcards, set_owner_and_time
+from croze.fs.copy.copier import Copier
+from croze.fs.copy.links import claim
+from croze.fs.copy.request import CopyRequest
 from croze.fs.failures import explained
-from croze.fs.links import claim
 from croze.fs.paths import base, clean, dirname, join, rooted
 from croze.fs.root import resolve
+from croze.fs.tar.archive import unpack_at
+from croze.fs.tree.edit import make_dirs, resolve_wildcards, set_owner_and_time
 
 
 def copy(request: CopyRequest) -> None:

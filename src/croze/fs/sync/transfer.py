@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.fs import digest
+from croze.fs.content import digest
+from croze.fs.content.index import Index
 from croze.fs.entry import Entry
 from croze.fs.filecopy import write_all
-from croze.fs.index import Index
-from croze.fs.mirror import (
+from croze.fs.sync.mirror import (
     Known,
     Mirror,
     OrderCheck,
@@ -31,7 +31,7 @@ from croze.fs.mirror import (
     save_state,
     set_attributes,
 )
-from croze.fs.walk import WalkOptions, walk, walk_stats
+from croze.fs.tree.walk import WalkOptions, walk, walk_stats
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from croze.fs import glob
+from croze.fs.match import glob
 from croze.fs.paths import base, clean, dirname, join, rooted, sorted_names
 
 

@@ -13,8 +13,8 @@ import os
 from typing import BinaryIO
 
 from croze.errors import Corrupted
-from croze.fs.compress import READ_ERRORS, Readable, open_reader
-from croze.fs.tarread import TarReader
+from croze.fs.tar.compress import READ_ERRORS, Readable, open_reader
+from croze.fs.tar.read import TarReader
 
 TOC_NAME = "stargz.index.json"
 TOC_ANNOTATION = "containerd.io/snapshot/stargz/toc.digest"

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import msgspec
 
 from croze.errors import Corrupted
-from croze.fs.compress import Readable
-from croze.fs.sparse import Extent, old_gnu_map, pax_map
+from croze.fs.tar.compress import Readable
+from croze.fs.tar.sparse import Extent, old_gnu_map, pax_map
 
 BLOCK = 512
 _READ = 256 << 10

@@ -13,13 +13,12 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from croze.errors import CrozeError
-from croze.fs.apply import apply_layer
-from croze.fs.compress import BlobSums
-from croze.fs.diff import Change, Kind, changes, overlay_changes
 from croze.fs.entry import Entry
-from croze.fs.estargzwrite import layer_writer
 from croze.fs.failures import explained
-from croze.fs.tarheader import (
+from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.compress import BlobSums
+from croze.fs.tar.estargz_write import layer_writer
+from croze.fs.tar.header import (
     DIRECTORY,
     END_OF_ARCHIVE,
     HARDLINK,
@@ -28,8 +27,9 @@ from croze.fs.tarheader import (
     encode,
     padding,
 )
-from croze.fs.view import capability
-from croze.fs.walk import walk
+from croze.fs.tree.diff import Change, Kind, changes, overlay_changes
+from croze.fs.tree.view import capability
+from croze.fs.tree.walk import walk
 
 __all__ = ["apply_layer", "write_layer", "write_tree", "write_trees"]
 

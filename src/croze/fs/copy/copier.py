@@ -8,15 +8,15 @@ import stat
 from typing import TYPE_CHECKING
 
 from croze.errors import InvalidRequest
+from croze.fs.copy.modes import parse_mode
 from croze.fs.entry import OVERLAY_XATTRS
 from croze.fs.filecopy import copy_bytes
-from croze.fs.match import MatchState, PatternMatcher
-from croze.fs.modes import parse_mode
+from croze.fs.match.patterns import MatchState, PatternMatcher
 from croze.fs.remove import remove_tree
-from croze.fs.walk import Found, read_dir
+from croze.fs.tree.walk import Found, read_dir
 
 if TYPE_CHECKING:
-    from croze.fs.copy_request import CopyRequest
+    from croze.fs.copy.request import CopyRequest
 
 
 class _Delayed:

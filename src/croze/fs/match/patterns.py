@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from croze.errors import InvalidRequest
-from croze.fs.glob import BadPattern, fits_so_far
+from croze.fs.match.glob import BadPattern, fits_so_far
 from croze.fs.paths import GO_SPACE, clean
 from croze.gotypes.regexp import BadExpression, Expression
 

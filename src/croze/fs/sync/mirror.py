@@ -13,8 +13,8 @@ import stat
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.fs.content.index import Index
 from croze.fs.entry import Entry
-from croze.fs.index import Index
 from croze.fs.paths import path_key
 from croze.fs.remove import remove_tree
 

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Sequence
 
 from croze.errors import Corrupted, CrozeError
-from croze.fs.compress import READ_ERRORS, Readable, open_reader
-from croze.fs.extract import Extractor, set_opaque
 from croze.fs.failures import explained
-from croze.fs.tarread import Member, TarReader
+from croze.fs.tar.compress import READ_ERRORS, Readable, open_reader
+from croze.fs.tar.extract import Extractor, set_opaque
+from croze.fs.tar.read import Member, TarReader
 from croze.fs.userns import give
 
 _WHITEOUT = ".wh."

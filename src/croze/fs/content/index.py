@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from croze.fs import digest
+from croze.fs.content import digest
 from croze.fs.entry import Entry
 
 FILE, DIR, LINK = 0, 1, 2

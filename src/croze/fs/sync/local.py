@@ -13,12 +13,13 @@ import time
 
 import msgspec
 
-from croze.fs import digest
+from croze.fs.content import digest
+from croze.fs.content.index import Index
 from croze.fs.entry import Entry
 from croze.fs.failures import explained
 from croze.fs.filecopy import write_all
-from croze.fs.index import Index
-from croze.fs.mirror import (
+from croze.fs.root import open_beneath
+from croze.fs.sync.mirror import (
     Known,
     Mirror,
     State,
@@ -28,8 +29,7 @@ from croze.fs.mirror import (
     load_state,
     save_state,
 )
-from croze.fs.root import open_beneath
-from croze.fs.walk import WalkOptions, make_entry, select
+from croze.fs.tree.walk import WalkOptions, make_entry, select
 
 _CHUNK = 1 << 20
 _RACY_NS = 20_000_000

@@ -7,14 +7,14 @@ import os
 import stat
 
 from croze.errors import Corrupted, CrozeError
-from croze.fs.compress import READ_ERRORS, open_reader
-from croze.fs.edit import make_dirs
-from croze.fs.extract import Extractor
 from croze.fs.failures import TooManyLinks, explain, explained
 from croze.fs.owner import Owner
 from croze.fs.paths import rooted
 from croze.fs.root import resolve
-from croze.fs.tarread import Member, TarReader
+from croze.fs.tar.compress import READ_ERRORS, open_reader
+from croze.fs.tar.extract import Extractor
+from croze.fs.tar.read import Member, TarReader
+from croze.fs.tree.edit import make_dirs
 
 _NO_ARCHIVE: tuple[type[Exception], ...] = (*READ_ERRORS, Corrupted)
 

@@ -1,4 +1,4 @@
-"""Which files differ between two trees, told from what was noted of them (`fs.index`) alone.
+"""Which files differ between two trees, told from what was noted of them (`content.index`) alone.
 
 Nothing is read or listed on disk: the trees may be gone.
 """
@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from croze.fs.checksum import Query, _key_path, _Listing, _Lookup
-from croze.fs.index import DIR, Index, Node, Scanner
+from croze.fs.content.checksum import Query, _key_path, _Listing, _Lookup
+from croze.fs.content.index import DIR, Index, Node, Scanner
 from croze.gotypes.strings import escaped
 
 Kind = Literal["added", "removed", "changed", "mode"]

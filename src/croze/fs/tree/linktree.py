@@ -1,7 +1,7 @@
 """A copy of a directory that shares its files: everything else is made anew.
 
-For directories of one snapshot in place of another that goes away: unlike `fs.links`, nothing is
-left that could see a file in both.
+For directories of one snapshot in place of another that goes away: unlike `fs.copy.links`, nothing
+is left that could see a file in both.
 """
 
 from __future__ import annotations

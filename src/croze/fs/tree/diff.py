@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from croze.fs.paths import sorted_names
-from croze.fs.view import (
+from croze.fs.tree.view import (
     Item,
     View,
     capability,
@@ -23,7 +23,7 @@ from croze.fs.view import (
     is_whiteout,
     raw_items,
 )
-from croze.fs.walk import walk_stats
+from croze.fs.tree.walk import walk_stats
 
 _CHUNK = 256 << 10
 

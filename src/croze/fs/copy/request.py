@@ -1,4 +1,4 @@
-"""What `fs.copy` is asked for; sent to worker processes as it is."""
+"""What `fs.copy.copy` is asked for; sent to worker processes as it is."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class CopyRequest(msgspec.Struct, frozen=True):
     always_replace: bool = False
     """Replace what is at the destination even if it is of another type."""
     link_notes: str | None = None
-    """The `fs.links` notes of the source: files in directories may be hard-linked instead of
+    """The `fs.copy.links` notes of the source: files in directories may be hard-linked instead of
     copied. Only where neither the source nor the destination is written in place."""

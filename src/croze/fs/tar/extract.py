@@ -20,9 +20,9 @@ from croze.fs.owner import Owner
 from croze.fs.paths import rooted
 from croze.fs.remove import remove_tree
 from croze.fs.root import resolve
-from croze.fs.tarread import Member, TarReader
+from croze.fs.tar.read import Member, TarReader
+from croze.fs.tree.view import View, is_whiteout
 from croze.fs.userns import give, in_user_namespace, overlay_xattr
-from croze.fs.view import View, is_whiteout
 
 _READ = 1 << 20
 _IGNORED_XATTR_ERRORS = (errno.ENOTSUP, errno.EPERM, errno.EINVAL)

@@ -1,0 +1,1 @@
+"""Patterns of paths: ignore and include patterns, `.dockerignore` files, and globs."""

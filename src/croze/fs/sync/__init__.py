@@ -1,0 +1,1 @@
+"""Directories made equal to others: on one machine, or over the file-transfer protocol."""

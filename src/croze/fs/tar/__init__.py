@@ -1,0 +1,1 @@
+"""Tar archives and layer blobs: headers, reading, writing, compression, extraction."""
