@@ -40,6 +40,7 @@ class Daemon:
         self.requests: list[control_pb2.SolveRequest] = []
         self.work: Work = self.nothing
         self.cancelled = asyncio.Event()
+        self.late = 0  # so often the status is asked for before the solve has arrived
         self.solved: dict[str, asyncio.Event] = {}
         self._server = make_server()
         self._server.add_generic_rpc_handlers(
@@ -100,6 +101,10 @@ class Daemon:
             self._event(request.Ref).set()
 
     async def _status(self, request: control_pb2.StatusRequest, context: Context) -> None:
+        if self.late:
+            self.late -= 1
+            async with aborting(context):
+                raise errors.UnknownJob(f"no such job {request.Ref}")
         await context.write(vertex("a", "step", 0))
         await self._event(request.Ref).wait()
         await context.write(vertex("a", "step", 0, 1))
@@ -156,6 +161,23 @@ def context_dir(tmp_path: Path) -> Path:
     path.mkdir()
     (path / "Dockerfile").write_text("FROM scratch\n")
     return path
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 1000.0])
+async def test_a_status_that_came_too_early_is_asked_for_again(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, patience_s: float
+) -> None:
+    """After a while: one that is refused at once has no solve to wait for."""
+    monkeypatch.setattr("croze.client.solve.PATIENCE_S", patience_s)
+    daemon.late = 2
+    got: list[control_pb2.StatusResponse] = []
+    async with connect(daemon.address) as client:
+        if not patience_s:
+            await client.solve(SolvePlan(), got.append)
+            assert len(got) == 2
+        else:
+            with pytest.raises(errors.NotFound, match=r"failed to receive status: .*no such job"):
+                await client.solve(SolvePlan(), got.append)
 
 
 async def test_the_request(daemon: Daemon) -> None:

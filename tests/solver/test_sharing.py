@@ -226,10 +226,15 @@ async def test_status_waits_for_the_job_and_replays() -> None:
         async with solver.job("j") as job:
             assert await early is job
             await (await job.build(Edge(top))).release()
-        readers = [await all_events(job), await all_events(await early)]
+        readers = [await all_events(job), await all_events(job)]
         assert readers[0] == readers[1]
         with pytest.raises(NotFound, match="no such job nobody"):
             await solver.find_job("nobody", wait_s=0)
+        asyncio.get_running_loop().call_soon(solver.refuse, "refused")
+        for _ in range(2):
+            assert await solver.find_job("refused", wait_s=1000) is None
+        async with solver.job("refused") as job:
+            assert await solver.find_job("refused", wait_s=1000) is job
     finals = {e.name: e for e in readers[0] if isinstance(e, VertexState)}
     assert [finals[n].cached for n in "abc"] == [False, True, True]
     assert all(finals[n].completed for n in "abc")

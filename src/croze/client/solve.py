@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 STATUS_IDLE_S = 5.0
 """How long the status may be silent once the solve is over, before it is given up."""
 
+PATIENCE_S = 2.0
+"""A daemon that knows no such solve after so long has waited for it, which it may do again."""
+
 OnStatus = Callable[[control_pb2.StatusResponse], None]
 
 
@@ -177,6 +180,16 @@ class _Following:
         self.failure: errors.CrozeError | None = None
 
     async def run(self) -> None:
+        """Asks again when the daemon has waited in vain for the solve to arrive: both may be too
+        busy for that. A daemon that refused the solve answers sooner."""
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
+        await self._follow()
+        while isinstance(self.failure, errors.NotFound) and loop.time() - since_s > PATIENCE_S:
+            since_s, self.failure = loop.time(), None
+            await self._follow()
+
+    async def _follow(self) -> None:
         call = ControlStub(self._channel).Status(control_pb2.StatusRequest(Ref=self._ref))
         try:
             async for response in call:

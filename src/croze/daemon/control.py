@@ -11,7 +11,9 @@ from croze.daemon import build, workers
 from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
 from croze.dockerfile.frontend import LANGUAGE_VERSION
+from croze.errors import UnknownJob
 from croze.rpc.servers import Context, aborting, unary
+from croze.solver.solver import Job
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.filters import parse
 from croze.workers.shares import sharing
@@ -29,11 +31,15 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.SolveRequest, context: Context
     ) -> control_pb2.SolveResponse:
         async with aborting(context):
-            response = await self._engine.running.run(
-                request.Ref,
-                lambda: self._build(request),
-                detached=DETACHED in (context.invocation_metadata() or ()),
-            )
+            try:
+                response = await self._engine.running.run(
+                    request.Ref,
+                    lambda: self._build(request),
+                    detached=DETACHED in (context.invocation_metadata() or ()),
+                )
+            except Exception:
+                self._engine.solver.refuse(request.Ref)  # where it came to no job
+                raise
             return control_pb2.SolveResponse(ExporterResponse=response)
         raise AssertionError("aborting always raises")
 
@@ -59,10 +65,22 @@ class ControlService(control_pb2_grpc.ControlServicer):
             for response in history.log_of(record):
                 yield response
             return
-        job = await solver.find_job(ref)
+        job = await self._find_job(ref)
+        if job is None:
+            return  # Why is the answer of Solve; an error here could overtake it.
         async for batch in job.events():
             for response in responses(batch):
                 yield response
+
+    async def _find_job(self, ref: str) -> Job | None:
+        """A Solve that has arrived is waited for as long as it takes to begin: what comes before
+        the job takes time on a busy machine."""
+        while True:
+            try:
+                return await self._engine.solver.find_job(ref)
+            except UnknownJob:
+                if not self._engine.running.has(ref):
+                    raise
 
     async def Session(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: AsyncIterator[control_pb2.BytesMessage], context: Context

@@ -64,6 +64,10 @@ class RunningBuilds:
                 await asyncio.wait([task])
             raise
 
+    def has(self, ref: str) -> bool:
+        """Whether such a build runs, or is about to."""
+        return ref in self._tasks
+
     async def wait(self, ref: str) -> Mapping[str, str]:
         """What came of a detached build, once it has ended. Raises what it failed with, and
         `NotFound`."""

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from croze import errors
 from croze.rpc.status import DETAILS_KEY, NUMBERS, root_cause, to_status
@@ -40,8 +41,8 @@ async def aborting(context: Context, *, plain: bool = True) -> AsyncIterator[Non
     """
     try:
         yield
-    except (grpc.aio.AbortError, GeneratorExit):
-        raise
+    except (grpc.aio.AbortError, cygrpc._ServerStoppedError, GeneratorExit):
+        raise  # what ends a call in grpc's own eyes
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():

@@ -70,8 +70,9 @@ class Solver:
         self._graph = Graph(keys, results, resolve_op, observer)
         self._linger_s = linger_s
         self._jobs: dict[str, Job] = {}
+        self._refused: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._arrivals: list[asyncio.Future[None]] = []
+        self._awaited: dict[str, set[asyncio.Future[Job | None]]] = {}
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -102,28 +103,51 @@ class Solver:
         can be read for a while longer."""
         if id in self._jobs:
             raise AlreadyExists(f"job ID {id} exists")
+        if id in self._refused:
+            self._timers[id].cancel()
+            self._forget(id)
         job = self._jobs[id] = Job(self._graph, id, sessions, values or {})
-        self._tell_arrival()
+        for waiter in self._awaited.pop(id, ()):
+            if not waiter.done():
+                waiter.set_result(job)
         try:
             yield job
         finally:
             job.discard()
-            loop = asyncio.get_running_loop()
-            self._timers[id] = loop.call_later(self._linger_s, self._forget, id)
+            self._forget_later(id)
 
     def has_job(self, id: str) -> bool:
         """Whether `find_job` answers at once."""
         return id in self._jobs
 
-    async def find_job(self, id: str, *, wait_s: float = 6.0) -> Job:
-        """The job with this id, which may be about to start or have just ended."""
+    async def find_job(self, id: str, *, wait_s: float = 6.0) -> Job | None:
+        """The job with this id, which may be about to start or have just ended; None when it was
+        refused meanwhile. Raises `UnknownJob` when it does not come in time."""
+        if id in self._jobs or id in self._refused:
+            return self._jobs.get(id)
+        waiter: asyncio.Future[Job | None] = asyncio.get_running_loop().create_future()
+        waiters = self._awaited.setdefault(id, set())
+        waiters.add(waiter)
         try:
             async with asyncio.timeout(wait_s):
-                while id not in self._jobs:
-                    await self._arrival()
+                return await waiter
         except TimeoutError:
             raise UnknownJob(f"no such job {id}") from None
-        return self._jobs[id]
+        finally:
+            waiters.discard(waiter)
+            if not waiters and self._awaited.get(id) is waiters:
+                del self._awaited[id]
+
+    def refuse(self, id: str) -> None:
+        """Tell those who wait for this job, now or soon, that it does not come. Nothing if it has
+        come."""
+        if id in self._jobs or id in self._refused:
+            return
+        self._refused.add(id)
+        self._forget_later(id)
+        for waiter in self._awaited.pop(id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def build_within(self, ctx: OpContext, edge: Edge) -> SolvedResult:
         """For an op that needs another edge while it executes; `ctx` is what it was called with.
@@ -150,24 +174,14 @@ class Solver:
             await asyncio.sleep(0)
         self._graph.saved()
 
+    def _forget_later(self, id: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers[id] = loop.call_later(self._linger_s, self._forget, id)
+
     def _forget(self, id: str) -> None:
         self._jobs.pop(id, None)
+        self._refused.discard(id)
         self._timers.pop(id, None)
-
-    async def _arrival(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._arrivals.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in self._arrivals:
-                self._arrivals.remove(waiter)
-
-    def _tell_arrival(self) -> None:
-        arrivals, self._arrivals = self._arrivals, []
-        for waiter in arrivals:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class Job:
