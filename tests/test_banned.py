@@ -15,6 +15,12 @@ BANNED = {
 }
 
 
+CHANGED_ERRORS = {
+    *("wrap", "with_detail", "with_details", "with_message", "with_traceback"),
+    *("with_location", "set_location", "without_places", "fill_source"),
+}
+"""What makes an error of another one."""
+
 MSGSPEC_ERRORS = ("MsgspecError", "msgspec.DecodeError", "msgspec.ValidationError")
 
 
@@ -44,3 +50,29 @@ def test_whoever_expects_broken_json_expects_endless_nesting() -> None:
                     wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: except {names}")
     assert not wrong, "add RecursionError:\n" + "\n".join(wrong)
     assert seen, "the check sees nothing"
+
+
+def forgotten(source: str) -> list[int]:
+    """The lines on which a changed error is made for nobody."""
+    calls = (
+        node.value.func
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    )
+    return [
+        func.lineno
+        for func in calls
+        if isinstance(func, ast.Attribute | ast.Name)
+        and (func.attr if isinstance(func, ast.Attribute) else func.id) in CHANGED_ERRORS
+    ]
+
+
+def test_errors_do_not_change() -> None:
+    """Who adds to an error makes a new one, and must raise that."""
+    assert forgotten("try: f()\nexcept E as e:\n  e.wrap('x')\n  with_location(e)\n") == [3, 4]
+    wrong = {
+        str(path.relative_to(ROOT)): lines
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if (lines := forgotten(path.read_text(encoding="utf-8")))
+    }
+    assert not wrong

@@ -13,12 +13,14 @@
     └── ExitError             a process in a container failed                   UNKNOWN
 
 `code` is the gRPC status name. `details` tell a client where to point: each becomes one of
-BuildKit's typed error details on the wire (`croze.rpc.details`). An error gathers details on its
-way up: `with_detail` returns the same error, so `raise err.with_detail(...)` keeps its traceback.
+BuildKit's typed error details on the wire (`croze.rpc.details`). An error does not change: what is
+added to it on its way up makes another one, with the traceback of the first. So several builds may
+have the same error, and each adds to it what it knows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -151,21 +153,40 @@ class CrozeError(Exception):
 
     def __init__(self, message: str, *details: Detail) -> None:
         super().__init__(message)
-        self.details: list[Detail] = list(details)
+        self.details: tuple[Detail, ...] = details
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copied and pickled as it is, however it is made."""
         return _revived, (type(self), self.args, self.__dict__)
 
     def with_detail(self, *details: Detail) -> Self:
-        """Attach details unless an equal one is there; returns the same error."""
-        self.details.extend(d for d in details if d not in self.details)
-        return self
+        """A new error with these details behind its own, but no equal one twice."""
+        known = list(self.details)
+        known.extend(detail for detail in details if detail not in known)
+        return self.with_details(known)
+
+    def with_details(self, details: Iterable[Detail]) -> Self:
+        """A new error with these details in place of its own."""
+        changed = self._again(self.args)
+        changed.details = tuple(details)
+        return changed
 
     def wrap(self, prefix: str) -> Self:
-        """Prefix the message with `prefix: `; returns the same error."""
-        self.args = (f"{prefix}: {self}", *self.args[1:])
-        return self
+        """A new error whose message has `prefix: ` in front."""
+        return self.with_message(f"{prefix}: {self}")
+
+    def with_message(self, message: str) -> Self:
+        """A new error that says this instead."""
+        return self._again((message, *self.args[1:]))
+
+    def _again(self, args: tuple[object, ...]) -> Self:
+        """The same error with other arguments, raised where this one was raised."""
+        other = type(self).__new__(type(self), *args)
+        other.args = args
+        other.__dict__.update(self.__dict__)
+        other.__cause__, other.__context__ = self.__cause__, self.__context__
+        other.__suppress_context__ = self.__suppress_context__
+        return other.with_traceback(self.__traceback__)
 
 
 def _revived(

@@ -114,14 +114,14 @@ async def test_subrequests(request_id: str, key: str) -> None:
 async def test_an_unknown_subrequest() -> None:
     with pytest.raises(Unsupported, match=r"unsupported request frontend\.dance") as caught:
         await build({"requestid": "frontend.dance"}, world("FROM alpine"))
-    assert caught.value.details == [SubrequestDetail("frontend.dance")]
+    assert caught.value.details == (SubrequestDetail("frontend.dance"),)
 
 
 async def test_a_missing_capability() -> None:
     caps = "moby.buildkit.frontend.inputs,moby.buildkit.frontend.dance"
     with pytest.raises(Unsupported) as caught:
         await build({"frontend.caps": caps}, world("FROM alpine"))
-    assert caught.value.details == [FrontendCapDetail("moby.buildkit.frontend.dance")]
+    assert caught.value.details == (FrontendCapDetail("moby.buildkit.frontend.dance"),)
 
 
 async def test_another_frontend_is_asked() -> None:

@@ -205,11 +205,11 @@ def test_places_are_gathered_from_the_inside_out() -> None:
     with pytest.raises(DockerfileError) as caught:
         parse_stages(parse(b"FROM a\nRUN b\nFOO \\\n b\n").ast, Linter())
     assert locations(caught.value) == [line_ranges(3, 4)]
-    with_location(caught.value, line_ranges(9))
-    assert locations(caught.value) == [line_ranges(3, 4), line_ranges(9)]
-    fill_source(caught.value, "Dockerfile", b"data")
-    assert locations(caught.value) == []
-    places = [d.ranges for d in caught.value.details if isinstance(d, SourceDetail)]
+    outer = with_location(caught.value, line_ranges(9))
+    assert locations(outer) == [line_ranges(3, 4), line_ranges(9)]
+    filled = fill_source(outer, "Dockerfile", b"data")
+    assert locations(filled) == []
+    places = [d.ranges for d in filled.details if isinstance(d, SourceDetail)]
     assert places == [line_ranges(3, 4), line_ranges(9)]
 
 

@@ -59,7 +59,7 @@ async def test_before_zstd(workshop: Workshop) -> None:
         await exported(workshop, single(None), {"compression": "zstd"}, 10)
     feature = "image exporter compression=zstd"
     assert str(caught.value) == f"unsupported compatibility-version 10 feature {feature}"
-    assert caught.value.details == [CompatibilityDetail(10, feature)]
+    assert caught.value.details == (CompatibilityDetail(10, feature),)
     await exported(workshop, single(None), {"compression": "zstd"}, 20)
 
 

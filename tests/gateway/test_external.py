@@ -51,7 +51,7 @@ def test_capabilities() -> None:
     check_caps("a,b", FrontendRequest({"frontend.caps": "a,b+forward"}, {}, ""))
     with pytest.raises(Unsupported) as failure:
         check_caps("a", FrontendRequest({}, {"x": local("x")}, ""))
-    assert failure.value.details == [FrontendCapDetail("moby.buildkit.frontend.inputs")]
+    assert failure.value.details == (FrontendCapDetail("moby.buildkit.frontend.inputs"),)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def test_a_client_that_says_no() -> None:
     with pytest.raises(CrozeError) as caught:
         await check(Client(decision(policy_pb2.DENY, "not", "today")), BUSYBOX)
     assert str(caught.value) == f'source "{BUSYBOX}" not allowed by policy: action DENY'
-    assert caught.value.details == [PolicyDetail(("not", "today"))]
+    assert caught.value.details == (PolicyDetail(("not", "today")),)
 
 
 @pytest.mark.parametrize(

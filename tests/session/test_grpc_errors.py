@@ -108,7 +108,7 @@ def test_details_that_make_no_sense_are_passed_over() -> None:
         any_pb2.Any(type_url="github.com/moby/buildkit/stack.Stack+json", value=b"{}"),
     ]
     found = from_status(status_pb2.Status(code=2, message="x", details=details))
-    assert found.details == [errors.VertexDetail("")]
+    assert found.details == (errors.VertexDetail(""),)
 
 
 def test_any_error_becomes_one() -> None:
@@ -132,7 +132,7 @@ def test_what_no_peer_would_take_is_cut() -> None:
     file = errors.SourceDetail("Dockerfile", b"x" * 5_000_000, SOURCE.ranges)
     vertex = errors.VertexDetail("sha256:1")
     shown = from_status(to_status(errors.InvalidRequest("bad", file, vertex), plain=True))
-    assert shown.details == [file, vertex]
+    assert shown.details == (file, vertex)
     cut = from_status(to_status(errors.InvalidRequest("bad", SOURCE, file, vertex, file)))
-    assert cut.details == [SOURCE, vertex, file]
+    assert cut.details == (SOURCE, vertex, file)
     assert len(str(from_status(to_status(errors.NotFound("x" * 5_000_000))))) < 300_000

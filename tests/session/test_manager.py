@@ -69,7 +69,7 @@ async def test_typed_errors_cross_the_session(lending: Lend) -> None:
     async with lending([Echo()]) as session:
         with pytest.raises(errors.NotFound, match="no such thing") as caught:
             await ask(session, "missing")
-    assert caught.value.details == [errors.VertexDetail("sha256:1")]
+    assert caught.value.details == (errors.VertexDetail("sha256:1"),)
 
 
 async def test_large_messages_and_streams(lending: Lend) -> None:

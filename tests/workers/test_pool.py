@@ -31,7 +31,7 @@ async def test_errors_travel_with_their_details() -> None:
     async with WorkerPool(1) as pool:
         with pytest.raises(NotFound, match="no such thing") as caught:
             await pool.run(calls.fail, "no such thing")
-        assert caught.value.details == [VertexDetail("sha256:0")]
+        assert caught.value.details == (VertexDetail("sha256:0"),)
         with pytest.raises(ValueError, match="invalid literal"):
             await pool.run(int, "x")
         assert await pool.run(int, "7") == 7
@@ -105,7 +105,7 @@ async def test_errors_cross_a_conversation_as_they_are() -> None:
         with pytest.raises(ExitError) as caught:
             await pool.converse(double, 9, calls.ask_all, [1, -1])
         assert caught.value.exit_code == 7
-        assert caught.value.details == [VertexDetail("sha256:1")]
+        assert caught.value.details == (VertexDetail("sha256:1"),)
         with pytest.raises(AssertionError):
             await pool.converse(double, 9, calls.ask_all, ["x"])
 

@@ -331,15 +331,15 @@ def clearer(error: CrozeError, *, bake: bool = False) -> CrozeError:
             if bake
             else "current frontend does not support --build-context."
         )
-        error.args = (
+        return error.with_message(
             f"{what} Named contexts are supported since Dockerfile v1.4. "
-            "Use #syntax directive in Dockerfile or update to latest BuildKit.",
+            "Use #syntax directive in Dockerfile or update to latest BuildKit."
         )
-    elif _GIT_QUERY in str(error):
-        error.args = (
+    if _GIT_QUERY in str(error):
+        return error.with_message(
             "current frontend does not support Git URLs with query string components. "
             "Git URLs with query string are supported since Dockerfile v1.18 and BuildKit v0.24. "
             "Use BUILDKIT_SYNTAX build-arg, #syntax directive in Dockerfile or update to latest "
-            "BuildKit.",
+            "BuildKit."
         )
     return error

@@ -89,8 +89,8 @@ class Processes:
             try:
                 made = await open_container(self._bridge, self._outcome, running.wanted)
             except CrozeError as error:
-                error.args = (f"failed to create container {error}", *error.args[1:])
-                raise
+                message = f"failed to create container {error}"
+                raise error.with_message(message) from error.__cause__
             self._container = made
             return made
 

@@ -128,7 +128,7 @@ async def _forward(
             return await forward(Syntax(image, cmdline))
         except CrozeError as err:
             if not _has_source(err):
-                err.wrap(f"failed with {_SYNTAX_ARG} = {cmdline}")
+                raise err.wrap(f"failed with {_SYNTAX_ARG} = {cmdline}") from None
             raise
     directive = detect_syntax(source.data)
     if directive is None:
@@ -137,7 +137,7 @@ async def _forward(
         return await forward(Syntax(directive.head, directive.value))
     except CrozeError as err:
         if not _has_source(err):
-            _fill(with_location(err, directive.location), source)
+            raise _fill(with_location(err, directive.location), source) from None
         raise
 
 

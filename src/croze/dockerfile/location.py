@@ -27,20 +27,18 @@ def line_ranges(start: int, end: int = 0) -> Ranges:
 
 
 def with_location(err: E, ranges: Sequence[Range]) -> E:
-    """Add a place behind those that are known; returns the same error."""
-    err.details.append(SourceDetail("", b"", tuple(ranges)))
-    return err
+    """A new error with a place behind those that are known, even if it is one of them."""
+    return err.with_details((*err.details, SourceDetail("", b"", tuple(ranges))))
 
 
 def set_location(err: E, ranges: Sequence[Range]) -> E:
-    """Make this the only place; returns the same error."""
+    """A new error with this as the only place."""
     return with_location(without_places(err), ranges)
 
 
 def without_places(err: E) -> E:
-    """Forget where it is: replies to requests for information don't say; returns the same error."""
-    err.details[:] = [d for d in err.details if not _is_place(d)]
-    return err
+    """A new error that doesn't say where it is, as in replies to requests for information."""
+    return err.with_details(d for d in err.details if not _is_place(d))
 
 
 def locations(err: CrozeError) -> list[Ranges]:
@@ -51,14 +49,13 @@ def locations(err: CrozeError) -> list[Ranges]:
 def fill_source(
     err: E, filename: str, data: bytes, *, language: str = "Dockerfile", definition: bytes = b""
 ) -> E:
-    """Complete the places with the file they are in; returns the same error."""
-    err.details[:] = [
+    """A new error with the places completed with the file they are in."""
+    return err.with_details(
         replace(d, filename=filename, data=data, language=language, definition=definition)
         if isinstance(d, SourceDetail) and _is_place(d)
         else d
         for d in err.details
-    ]
-    return err
+    )
 
 
 def _is_place(detail: object) -> bool:

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from croze.api import ops_pb2
 from croze.errors import CrozeError, SourceDetail, VertexDetail
 from croze.rpc.details import source_detail
-from croze.solver.failures import fresh_copy
 
 
 def sources(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceDetail]:
     """The lines of every vertex that the error names."""
     infos = definition.Source.infos
-    for detail in tuple(err.details):
+    for detail in err.details:
         if isinstance(detail, VertexDetail):
             # The one given last is the innermost: BuildKit's clients show it first.
             for location in reversed(_locations(definition, detail.digest)):
@@ -57,6 +56,4 @@ def resolving(ref: str) -> Iterator[None]:
     try:
         yield
     except CrozeError as error:
-        # A copy: whoever asks the same question gets the same error.
-        failure = fresh_copy(error).wrap(f"failed to resolve source metadata for {ref}")
-        raise failure from error.__cause__
+        raise error.wrap(f"failed to resolve source metadata for {ref}") from error.__cause__

@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from croze.errors import CrozeError
-from croze.solver.failures import fresh_copy
-
 T = TypeVar("T")
 
 
@@ -54,6 +51,6 @@ class Once(Generic[T]):
 
 def _unwrap(outcome: asyncio.Future[T]) -> T:
     error = outcome.exception()
-    if isinstance(error, CrozeError):
-        raise fresh_copy(error)
+    if error is not None:
+        raise error.with_traceback(None)  # which would grow with each who asks
     return outcome.result()

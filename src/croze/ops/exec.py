@@ -93,7 +93,8 @@ class ExecOp:
                 return await self._run(ctx, inputs, stack)
         except CrozeError as error:
             if not any(isinstance(detail, SolveDetail) for detail in error.details):
-                error.with_detail(self._detail(ctx, self._shown(inputs), ()))
+                detail = self._detail(ctx, self._shown(inputs), ())
+                raise error.with_detail(detail) from error.__cause__
             raise
 
     def _detail(

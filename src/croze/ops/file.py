@@ -44,7 +44,8 @@ class FileOp:
                 return await self._run(plan, ctx, inputs)
         except CrozeError as error:
             if not any(isinstance(detail, SolveDetail) for detail in error.details):
-                error.with_detail(SolveDetail(self._data, dict(ctx.vertex.description)))
+                detail = SolveDetail(self._data, dict(ctx.vertex.description))
+                raise error.with_detail(detail) from error.__cause__
             raise
 
     async def _run(self, plan: Plan, ctx: OpContext, inputs: Sequence[Result]) -> list[RefResult]:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from croze.errors import CrozeError
 from croze.solver import inputs as input_state
 from croze.solver.contract import CacheMap, Edge, Result
-from croze.solver.failures import fresh_copy
 from croze.solver.keying import root_key
 from croze.solver.records import Records
 from croze.solver.saving import save_executed, save_followed
@@ -454,7 +453,7 @@ class ActiveEdge:
         if leader.error is not None:
             self.vertex.reporter.start()
             self.vertex.reporter.complete(error=str(leader.error))
-            self._fail(self.vertex.blame(fresh_copy(leader.error)))
+            self._fail(self.vertex.blame(leader.error))
         elif leader.result is not None:
             result = leader.clone_result()
             self._owned += (result,)

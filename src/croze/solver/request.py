@@ -9,7 +9,6 @@ from croze.errors import Canceled, CrozeError
 from croze.solver.adopting import own_keys
 from croze.solver.contract import Edge, Result
 from croze.solver.edge import COMPLETE, NONE, ActiveEdge
-from croze.solver.failures import fresh_copy
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class BuildRequest:
         self.notify()
         error = await self._done
         if error is not None:
-            raise fresh_copy(error)
+            raise error.with_traceback(None)  # which would grow with each who asks
         if self._edge.result is None:
             raise Canceled()
         return SolvedResult(self._edge.clone_result(), tuple(own_keys(self._edge)), self._edge.edge)

@@ -292,7 +292,7 @@ class ActiveVertex:
         """`err` as an error that names this vertex."""
         named = err if isinstance(err, CrozeError) else CrozeError(str(err) or type(err).__name__)
         if prefix:
-            named.wrap(prefix)
+            named = named.wrap(prefix)
         return named.with_detail(VertexDetail(self.vertex.llb_digest or self.vertex.digest))
 
     def _fail(self, err: Exception) -> None:

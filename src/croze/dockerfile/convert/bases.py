@@ -182,8 +182,7 @@ async def _use_image(
 def _with_near_name(build: Build, err: CrozeError, name: str) -> CrozeError:
     known = [f"{prefix}{n}{tag}" for n in _COMMON for prefix in _PREFIXES for tag in _TAGS]
     options = [*build.stages.names(), *known]
-    err.args = (with_suggestion(str(err), name, options, case_sensitive=True),)
-    return err
+    return err.with_message(with_suggestion(str(err), name, options, case_sensitive=True))
 
 
 _PREFIXES = ("", "docker.io/library")  # without a slash in BuildKit, too

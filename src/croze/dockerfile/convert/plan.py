@@ -134,7 +134,7 @@ def link_stages(build: Build) -> None:
         start, path = cycle
         err = DockerfileError(f"circular dependency detected on stage: {start.name}")
         for instruction in path:
-            with_location(err, instruction.location)
+            err = with_location(err, instruction.location)
         raise err
     if len(stages.all) == 1:
         stages.all[0].name = ""

@@ -45,7 +45,8 @@ def _inside(root: str) -> Iterator[None]:
         yield
     except CrozeError as error:
         if len(root) > 1:
-            error.args = (str(error).replace(root.rstrip("/") + "/", "/"), *error.args[1:])
+            message = str(error).replace(root.rstrip("/") + "/", "/")
+            raise error.with_message(message) from error.__cause__
         raise
 
 
