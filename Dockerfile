@@ -20,6 +20,7 @@ RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv
 RUN python3 -m venv /opt/croze
 COPY pyproject.toml requirements.lock README.md LICENSE /src/
+COPY bin /src/bin
 COPY src /src/src
 RUN grep -oE '^[A-Za-z0-9_.-]+==[^ ;]+' /src/requirements.lock >/constraints \
  && /opt/croze/bin/pip install -q --no-cache-dir --disable-pip-version-check -c /constraints /src

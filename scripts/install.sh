@@ -78,7 +78,7 @@ pip_install() {
 
 # The project's sources without anything that was made from them, at $1.
 copy_sources() {
-  cp -r pyproject.toml README.md LICENSE src "$1"
+  cp -r pyproject.toml README.md LICENSE bin src "$1"
   find "$1" \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
 }
 

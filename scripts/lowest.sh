@@ -15,7 +15,7 @@ if ! cmp -s "$work/requirements" "$venv/requirements"; then
   cp "$work/requirements" "$venv/requirements"
 fi
 mkdir "$work/sources"
-cp -r pyproject.toml README.md LICENSE src "$work/sources"
+cp -r pyproject.toml README.md LICENSE bin src "$work/sources"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
   --force-reinstall "$work/sources"
 exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"

@@ -129,13 +129,11 @@ class _Selector:
         if found is None:
             raise BakeError(f"failed to find target {name}")
         visited[name] = None
-        inherited = Target()
+        merged = Target()
         for parent in found.inherits or ():
             ancestor = visited[parent] if parent in visited else self._inherited(parent, visited)
             if ancestor is not None:
-                inherited.merge(ancestor)
-        merged = Target()
-        merged.merge(inherited)
+                merged.merge(ancestor)
         merged.merge(found)
         merged.name = found.name
         merged.inherits = None  # or it would double where a target is inherited twice

@@ -7,7 +7,7 @@ replaces or joins what was set before and an absent one does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from croze.bake.options.entries import (
     ATTESTS,
@@ -130,14 +130,16 @@ class Target:
             self.inherits = [*(self.inherits or ()), *other.inherits]
 
     def _merge_bases(self, other: Target) -> None:
-        own, theirs = replace(self.bases), other.bases
+        before, theirs = self.bases, other.bases
+        own = Bases(before.default, before.use_default, before.context, before.context_from)
         if theirs.default is not None:
             own.default, own.use_default = theirs.default, theirs.use_default
         if other.context is not None:
             own.context, own.context_from = theirs.context, theirs.context_from
-        kept = {k: v for k, v in own.contexts.items() if k not in (other.contexts or {})}
-        added = {k: v for k, v in theirs.contexts.items() if k in (other.contexts or {})}
-        own.contexts = {**kept, **added}
+        if before.contexts or theirs.contexts:
+            kept = {k: v for k, v in before.contexts.items() if k not in (other.contexts or {})}
+            added = {k: v for k, v in theirs.contexts.items() if k in (other.contexts or {})}
+            own.contexts = {**kept, **added}
         self.bases = own
 
     def normalize(self) -> None:
@@ -157,14 +159,19 @@ class Target:
 
     def copy(self) -> Target:
         """The same target; lists and maps are shared, as nobody changes them in place."""
-        return replace(self)
+        found = Target()
+        for each in _FIELDS:
+            setattr(found, each, getattr(self, each))
+        return found
 
 
 def _known(
     first: dict[str, str | None] | None, second: Mapping[str, str | None] | None
 ) -> dict[str, str | None] | None:
     """Both maps as one; null stands for nothing."""
-    added = {key: text for key, text in (second or {}).items() if text is not None}
+    if not second:
+        return first
+    added = {key: text for key, text in second.items() if text is not None}
     return {**(first or {}), **added} if added else first
 
 
@@ -172,6 +179,7 @@ def _unique(texts: Sequence[str] | None) -> list[str] | None:
     return None if texts is None else [each for each in dict.fromkeys(texts) if each]
 
 
+_FIELDS = tuple(each.name for each in fields(Target))
 ATTRIBUTES: Mapping[str, str] = {
     each.name.replace("_", "-"): each.name
     for each in fields(Target)

@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from croze.bake.errors import BakeError
 from croze.bake.hcl.evaluate import Evaluator
@@ -84,9 +84,13 @@ def _read(name: str, value: Value) -> Field:
     if name in _ENTRIES or name in ("policy", "resources"):
         return _special(name, value)
     if name in _LISTS:
+        if value.kind == "tuple" and (plain := _plain(value.items)) is not None:
+            return plain
         converted = _converted(value, LIST_OF_STRING)
         return None if converted.is_null else [_text(each) for each in converted.items]
     if name in _MAPS:
+        if value.kind == "object" and (plain := _plain(value.fields.values())) is not None:
+            return dict(sorted(zip(value.fields, plain, strict=True)))
         converted = _converted(value, MAP_OF_STRING)
         return None if converted.is_null else _texts(converted, null=True)
     if name == "contexts":
@@ -99,6 +103,12 @@ def _read(name: str, value: Value) -> Field:
     if converted.is_null and name in _OPTIONAL_TEXTS:
         return None
     return _text(converted)
+
+
+def _plain(values: Collection[Value]) -> list[str] | None:
+    """The texts that they all are; None if they must be converted: one is no text, or unknown."""
+    found = [each.raw for each in values if each.kind == "string" and isinstance(each.raw, str)]
+    return found if len(found) == len(values) else None
 
 
 def _converted(value: Value, want: Type) -> Value:

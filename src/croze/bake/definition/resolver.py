@@ -96,6 +96,8 @@ class Resolver:
         What does not exist is told when the expression is evaluated, which says more about it.
         """
         needed = references(expression)
+        if not (needed.functions or needed.variables):
+            return
         with told_at("Invalid expression", expression.range):
             for name in needed.functions:
                 with _undefined(missing_allowed):

@@ -58,7 +58,7 @@ class _BodyParser(ExpressionParser):
         blocks: list[Block] = []
         start = self.previous_range()
         while True:
-            following = self.peek()
+            following = self.ahead
             if following.kind == end:
                 self.read()
                 return Body(attributes, blocks, start.to(following.range))
@@ -96,7 +96,7 @@ class _BodyParser(ExpressionParser):
 
     def _parse_item(self) -> Attribute | Block | None:
         name = self.read()
-        following = self.peek().kind
+        following = self.ahead.kind
         if following == "=":
             return self._parse_attribute(name, False)
         if following in (t.OPEN_QUOTE, "{", t.IDENT):
@@ -116,7 +116,7 @@ class _BodyParser(ExpressionParser):
         if self.lost(mark):
             self.recover_after_item()
         elif not single_line:
-            following = self.peek()
+            following = self.ahead
             if following.kind in (t.NEWLINE, t.EOF):
                 self.read()
             else:
@@ -137,7 +137,7 @@ class _BodyParser(ExpressionParser):
     def _parse_block(self, name: Token) -> Block:
         labels: list[str] = []
         label_ranges: list[Range] = []
-        while (kind := self.peek().kind) in (t.OPEN_QUOTE, t.IDENT):
+        while (kind := self.ahead.kind) in (t.OPEN_QUOTE, t.IDENT):
             if kind == t.IDENT:
                 token = self.read()
                 label, label_range = token.text, token.range
@@ -155,14 +155,14 @@ class _BodyParser(ExpressionParser):
         return Block(name.text, labels, body, name.range, label_ranges, opening.range)
 
     def _no_body(self) -> None:
-        token = self.peek()
+        token = self.ahead
         detail = _NO_BODY.get(token.kind)
         if detail is not None or not self.recovering:
             self.error(_INVALID_BLOCK, detail or _NO_LABEL, token.range)
         self.recover_after_item()
 
     def _parse_block_body(self, opening: Token) -> Body:
-        if self.peek().kind in (t.NEWLINE, t.EOF, "}"):
+        if self.ahead.kind in (t.NEWLINE, t.EOF, "}"):
             return self.parse_body("}")
         mark = len(self.found)
         body = self._parse_line()
@@ -175,7 +175,7 @@ class _BodyParser(ExpressionParser):
     def _parse_line(self) -> Body | None:
         """The single attribute of `block { name = value }`."""
         name = self.read()
-        following = self.peek()
+        following = self.ahead
         if name.kind == t.IDENT and following.kind == "=":
             attribute = self._parse_attribute(name, True)
             return Body({name.text: attribute}, [], attribute.range)
@@ -194,7 +194,7 @@ class _BodyParser(ExpressionParser):
         return None
 
     def _end_line(self, opening: Token) -> None:
-        token = self.peek()
+        token = self.ahead
         if token.kind == "}":
             self.read()
             return
@@ -213,7 +213,7 @@ class _BodyParser(ExpressionParser):
         self.recover("}")
 
     def _end_block(self) -> None:
-        token = self.peek()
+        token = self.ahead
         if token.kind in (t.NEWLINE, t.EOF):
             self.read()
             return
@@ -243,7 +243,7 @@ def parse_expression(text: str, filename: str, start: Pos, found: list[Diagnosti
         expression = parser.parse_expression()
     except HclError:
         return _broken(tokens, found)
-    following = parser.peek()
+    following = parser.ahead
     if following.kind != t.EOF and not parser.recovering:
         detail = "An expression was successfully parsed, but extra characters were found after it."
         parser.error("Extra characters after expression", detail, following.range)

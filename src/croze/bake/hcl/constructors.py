@@ -27,7 +27,7 @@ class ConstructorParser(TemplateParser):
         open_token = self.read()
         self.push_newlines(False)
         try:
-            if self.peek().is_keyword("for"):
+            if self.ahead.is_keyword("for"):
                 return self._parse_for(open_token)
             return self._parse_tuple(open_token)
         finally:
@@ -36,7 +36,7 @@ class ConstructorParser(TemplateParser):
     def _parse_tuple(self, open_token: Token) -> Expression:
         items: list[Expression] = []
         while True:
-            if self.peek().kind == "]":
+            if self.ahead.kind == "]":
                 close = self.read()
                 break
             mark = len(self.found)
@@ -44,7 +44,7 @@ class ConstructorParser(TemplateParser):
             if self.lost(mark):
                 close = self.recover("]")
                 break
-            following = self.peek()
+            following = self.ahead
             if following.kind == "]":
                 close = self.read()
                 break
@@ -71,7 +71,7 @@ class ConstructorParser(TemplateParser):
     def parse_object(self) -> Expression:
         open_token = self.read()
         self.push_newlines(False)
-        is_for = self.peek().is_keyword("for")
+        is_for = self.ahead.is_keyword("for")
         self.pop_newlines()
         if is_for:
             return self._parse_for(open_token)
@@ -85,7 +85,7 @@ class ConstructorParser(TemplateParser):
         """Items up to the closing brace, which is returned, or what stands in for it after an
         error."""
         while True:
-            following = self.peek()
+            following = self.ahead
             if following.kind == t.NEWLINE:
                 self.read()
                 continue
@@ -101,7 +101,7 @@ class ConstructorParser(TemplateParser):
                     items.append((key, value))
                 return self.recover("}")
             items.append((key, value))
-            following = self.peek()
+            following = self.ahead
             if following.kind == "}":
                 return self.read()
             if following.kind not in (",", t.NEWLINE):
@@ -111,12 +111,12 @@ class ConstructorParser(TemplateParser):
 
     def _parse_key(self, open_token: Token) -> ObjectKey | None:
         """`key =` or `key :`; None after an error."""
-        computed = self.peek().kind == "("
+        computed = self.ahead.kind == "("
         mark = len(self.found)
         wrapped = self.parse_expression()
         if self.lost(mark):
             return None
-        following = self.peek()
+        following = self.ahead
         if following.kind in ("=", ":"):
             self.read()
             return ObjectKey(wrapped, computed)
@@ -171,16 +171,16 @@ class ConstructorParser(TemplateParser):
         self.read()
         names: list[str] = []
         for problem in ("variable name after 'for'", "value variable name after comma"):
-            if self.peek().kind != t.IDENT:
-                self._for_problem(f"For expression requires {problem}.", self.peek().range)
+            if self.ahead.kind != t.IDENT:
+                self._for_problem(f"For expression requires {problem}.", self.ahead.range)
                 return None
             names.append(self.read().text)
-            if self.peek().kind != "," or len(names) == 2:
+            if self.ahead.kind != "," or len(names) == 2:
                 break
             self.read()
-        if not self.peek().is_keyword("in"):
+        if not self.ahead.is_keyword("in"):
             detail = "For expression requires the 'in' keyword after its name declarations."
-            self._for_problem(detail, self.peek().range)
+            self._for_problem(detail, self.ahead.range)
             return None
         self.read()
         return (names[0] if len(names) == 2 else ""), names[-1]
@@ -193,21 +193,21 @@ class ConstructorParser(TemplateParser):
         collection = self.parse_expression()
         if self.lost(mark):
             return None
-        if self.peek().kind != ":":
+        if self.ahead.kind != ":":
             detail = "For expression requires a colon after the collection expression."
-            self._for_problem(detail, self.peek().range)
+            self._for_problem(detail, self.ahead.range)
             return None
         self.read()
         key: Expression | None = None
         value = self.parse_expression()
-        if self.peek().kind == "=>":
+        if self.ahead.kind == "=>":
             self.read()
             key, value = value, self.parse_expression()
         if self.lost(mark):
             return None
-        ellipsis = self.read() if self.peek().kind == "..." else None
+        ellipsis = self.read() if self.ahead.kind == "..." else None
         condition: Expression | None = None
-        if self.peek().is_keyword("if"):
+        if self.ahead.is_keyword("if"):
             self.read()
             condition = self.parse_expression()
             if self.lost(mark):
@@ -227,10 +227,10 @@ class ConstructorParser(TemplateParser):
 
     def _close_for(self, open_token: Token) -> Token:
         close_kind = t.OPPOSITE[open_token.kind]
-        if self.peek().kind == close_kind:
+        if self.ahead.kind == close_kind:
             return self.read()
         self._for_problem(
-            "Extra characters after the end of the 'for' expression.", self.peek().range
+            "Extra characters after the end of the 'for' expression.", self.ahead.range
         )
         return self.recover(close_kind)
 

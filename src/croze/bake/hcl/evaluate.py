@@ -130,8 +130,9 @@ class Evaluator:
         return self.error("Unknown variable", detail, node.name_range)
 
     def _template(self, node: Template, scope: Scope) -> Value:
-        if node.is_literal:
-            return self.evaluate(node.parts[0], scope)
+        first = node.parts[0]
+        if isinstance(first, Literal) and len(node.parts) == 1:
+            return first.value
         texts: list[str] = []
         known = True
         for part in node.parts:

@@ -36,6 +36,8 @@ _PRECEDENCE = {
     "/": 6,
     "%": 6,
 }
+_ENDS = frozenset({t.NEWLINE, ",", "]", "}", ")", "=", ":", t.SEQUENCE_END, t.EOF})
+"""What follows a whole expression, most of which are a single term."""
 _WORDS = {"true": TRUE, "false": FALSE, "null": NULL}
 
 
@@ -44,21 +46,24 @@ class ExpressionParser(TraversalParser):
 
     def parse_expression(self) -> Expression:
         self.descend()
-        parsed = self._parse_conditional()
+        first = self.ahead
+        mark = len(self.found)
+        parsed = self._parse_term()
+        if self.ahead.kind not in _ENDS:
+            operand = self.parse_traversals(parsed)
+            parsed = self._parse_conditional(first, self._parse_operators(operand, mark), mark)
         self.ascend()
         return parsed
 
-    def _parse_conditional(self) -> Expression:
-        first = self.peek()
-        mark = len(self.found)
-        condition = self._parse_operators()
-        if self.lost(mark) or self.peek().kind != "?":
+    def _parse_conditional(self, first: Token, condition: Expression, mark: int) -> Expression:
+        """What follows a condition, if it is one."""
+        if self.lost(mark) or self.ahead.kind != "?":
             return condition
         self.read()
         when_true = self.parse_expression()
         if self.lost(mark):
             return condition
-        colon = self.peek()
+        colon = self.ahead
         if colon.kind != ":":
             detail = (
                 "The conditional operator (...?...:...) requires a false expression, "
@@ -72,15 +77,14 @@ class ExpressionParser(TraversalParser):
             return condition
         return Conditional(condition, when_true, when_false, first.range.to(when_false.range))
 
-    def _parse_operators(self) -> Expression:
-        """Operands and binary operators, all of them left-associative, with a stack of those that
-        wait."""
-        mark = len(self.found)
-        operands = [self._parse_operand()]
-        if self.peek().kind not in _PRECEDENCE or self.lost(mark):
-            return operands[0]
+    def _parse_operators(self, first: Expression, mark: int) -> Expression:
+        """Binary operators and operands behind the first one, all of them left-associative, with a
+        stack of those that wait."""
+        if self.ahead.kind not in _PRECEDENCE or self.lost(mark):
+            return first
+        operands = [first]
         waiting: list[str] = []
-        while (operator := self.peek().kind) in _PRECEDENCE:
+        while (operator := self.ahead.kind) in _PRECEDENCE:
             self.read()
             _reduce(operands, waiting, _PRECEDENCE[operator])
             right = self._parse_operand()
@@ -95,7 +99,7 @@ class ExpressionParser(TraversalParser):
         return self.parse_traversals(self._parse_term())
 
     def _parse_term(self) -> Expression:
-        start = self.peek()
+        start = self.ahead
         match start.kind:
             case t.IDENT:
                 return self._parse_name()
@@ -144,9 +148,9 @@ class ExpressionParser(TraversalParser):
             self.recover(")")
             self.pop_newlines()
             return inner
-        if self.peek().kind != ")":
+        if self.ahead.kind != ")":
             detail = "Expected a closing parenthesis to terminate the expression."
-            self.error("Unbalanced parentheses", detail, self.peek().range)
+            self.error("Unbalanced parentheses", detail, self.ahead.range)
             self.recovering = True
         close = self.read()
         self.pop_newlines()
@@ -154,7 +158,7 @@ class ExpressionParser(TraversalParser):
 
     def _parse_name(self) -> Expression:
         token = self.read()
-        if self.peek().kind in ("(", "::"):
+        if self.ahead.kind in ("(", "::"):
             return self._parse_call(token)
         if token.text in _WORDS:
             return Literal(_WORDS[token.text], token.range)
@@ -197,7 +201,7 @@ class ExpressionParser(TraversalParser):
         """The arguments; returns the closing parenthesis, and whether the last argument is
         expanded."""
         while True:
-            if self.peek().kind == ")":
+            if self.ahead.kind == ")":
                 return self.read(), False
             mark = len(self.found)
             args.append(self.parse_expression())
@@ -213,7 +217,7 @@ class ExpressionParser(TraversalParser):
                 return self.recover(")"), False
 
     def _close_expanded(self, ellipsis: Token) -> Token:
-        if self.peek().kind == ")":
+        if self.ahead.kind == ")":
             return self.read()
         if not self.recovering:
             detail = (

@@ -10,10 +10,9 @@ import json
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject, JsonString
-from croze.bake.hcl.json_tokens import tokenize_json
-from croze.bake.hcl.source import Diagnostic, HclError, Pos, Range, did_you_mean
+from croze.bake.hcl.json_tokens import JsonToken, tokenize_json
+from croze.bake.hcl.source import Diagnostic, HclError, Placed, Pos, Range, did_you_mean
 from croze.bake.hcl.syntax import Broken, Expression, Literal
-from croze.bake.hcl.tokens import Token
 from croze.bake.values import number as numbers
 from croze.bake.values.value import FALSE, NULL, TRUE, number
 from croze.gotypes.quote import quote
@@ -30,16 +29,16 @@ _NO_VALUE = {
 
 
 class _JsonParser:
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[JsonToken]) -> None:
         self.tokens = tokens
         self.at = 0
         self.depth = 0
         self.found: list[Diagnostic] = []
 
-    def peek(self) -> Token:
+    def peek(self) -> JsonToken:
         return self.tokens[self.at]
 
-    def read(self) -> Token:
+    def read(self) -> JsonToken:
         token = self.tokens[self.at]
         if self.at + 1 < len(self.tokens):
             self.at += 1
@@ -65,7 +64,7 @@ class _JsonParser:
                 parsed = None
         return parsed or Broken(self.found[-1:], token.range)
 
-    def nested(self, token: Token) -> Expression | None:
+    def nested(self, token: JsonToken) -> Expression | None:
         self.depth += 1
         if self.depth > _DEEPEST:
             detail = f"Values can be nested at most {_DEEPEST} levels deep."
@@ -75,7 +74,7 @@ class _JsonParser:
         self.depth -= 1
         return parsed
 
-    def recover(self, token: Token, opening: str, closing: str) -> None:
+    def recover(self, token: JsonToken, opening: str, closing: str) -> None:
         """Skip to behind the bracket that closes what is open."""
         opened = 1
         while token.kind != t.EOF:
@@ -104,7 +103,7 @@ class _JsonParser:
         span = opening.range.to(close.range)
         return JsonObject(members, span, opening.range, close.range)
 
-    def no_colon(self, token: Token) -> None:
+    def no_colon(self, token: JsonToken) -> None:
         self.recover(token, "{", "}")
         if token.kind in ("}", ","):
             detail = "A JSON object attribute must have a value, introduced by a colon."
@@ -116,7 +115,7 @@ class _JsonParser:
             detail = "A colon must appear between an object property's name and its value."
             self.problem("Missing property value colon", detail, token.range)
 
-    def after_member(self, opening: Token) -> bool:
+    def after_member(self, opening: JsonToken) -> bool:
         following = self.peek()
         if following.kind == "}":
             return True
@@ -149,7 +148,7 @@ class _JsonParser:
         close = self.read()
         return JsonArray(items, opening.range.to(close.range), opening.range)
 
-    def after_item(self, opening: Token) -> bool:
+    def after_item(self, opening: JsonToken) -> bool:
         following = self.peek()
         if following.kind == "]":
             return True
@@ -208,7 +207,7 @@ class _JsonParser:
             first = Pos(start.line, start.column + at, start.offset + at)
             last = Pos(start.line, start.column + at + 1, start.offset + at + 1)
             detail = "There is a syntax error in the given JSON string."
-            self.problem("Invalid JSON string", detail, Range(token.filename, first, last))
+            self.problem("Invalid JSON string", detail, Placed(token.filename, first, last))
             return None
 
     def keyword(self) -> Literal | None:

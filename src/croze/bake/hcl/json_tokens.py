@@ -8,8 +8,7 @@ from typing import Final
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.graphemes import count
-from croze.bake.hcl.source import Pos
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.source import Placed, Pos, Range
 
 STRING: Final = "string"
 KEYWORD: Final = "keyword"
@@ -25,9 +24,24 @@ _TOKEN: Final = re.compile(
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
-def tokenize_json(text: str, filename: str) -> list[Token]:
+class JsonToken(Placed):
+    """A piece of JSON text, its kind, and where it stands."""
+
+    __slots__ = ("kind", "text")
+
+    def __init__(self, kind: str, text: str, filename: str, start: Pos, end: Pos) -> None:
+        super().__init__(filename, start, end)
+        self.kind = kind
+        self.text = text
+
+    @property
+    def range(self) -> Range:
+        return self
+
+
+def tokenize_json(text: str, filename: str) -> list[JsonToken]:
     """Tokens up to the end of the file, or up to the first character that begins none."""
-    tokens: list[Token] = []
+    tokens: list[JsonToken] = []
     at, line, column = 0, 1, 1
     size = len(text)
     while True:
@@ -37,20 +51,20 @@ def tokenize_json(text: str, filename: str) -> list[Token]:
         at = space.end()
         start = Pos(line, column, at)
         if at >= size:
-            tokens.append(Token(t.EOF, "", filename, start, start))
+            tokens.append(JsonToken(t.EOF, "", filename, start, start))
             return tokens
         match = _TOKEN.match(text, at)
         if match is None:
             end = Pos(line, column + 1, at + 1)
-            tokens.append(Token(t.INVALID, text[at], filename, start, end))
-            tokens.append(Token(t.EOF, "", filename, end, end))
+            tokens.append(JsonToken(t.INVALID, text[at], filename, start, end))
+            tokens.append(JsonToken(t.EOF, "", filename, end, end))
             return tokens
         piece = match.group()
         column += count(piece)
         at = match.end()
         group = match.lastgroup
         kind = {"string": STRING, "number": t.NUMBER, "keyword": KEYWORD}.get(group or "", piece)
-        tokens.append(Token(kind, piece, filename, start, Pos(line, column, at)))
+        tokens.append(JsonToken(kind, piece, filename, start, Pos(line, column, at)))
 
 
 def _skip(space: str, line: int, column: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ invalid; there the reference scanner is the authority.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from croze.bake.hcl import tokens as t
@@ -18,17 +19,23 @@ from croze.bake.hcl.tokens import Token
 
 _PLAIN: Final = re.compile(
     r"""
-      (?P<space>[ \t]+)
+    [ \t]*
+    (?:
+      (?P<ident>[A-Za-z_][A-Za-z0-9_-]*)
     | (?P<newline>\r?\n)
-    | (?P<ident>[A-Za-z_][A-Za-z0-9_-]*)
+    | (?P<string>"[^$%"\\\r\n\udc80-\udcff]*")
     | (?P<number>[0-9](?:(?:[0-9.]|[eE][+-]?[0-9])*(?:[0-9]|[eE][+-]?[0-9]))?)
     | (?P<comment>(?:\#|//)[^\n]*\n?)
+    | (?P<block>/\*)
     | (?P<heredoc><<-?[^\W\d][\w-]*\r?\n)
     | (?P<closing>~\})
-    | (?P<symbol>==|!=|>=|<=|&&|\|\||::|\.\.\.|=>|[][().,*/%+\-=<>!?:&|~^;`'{}"])
+    | (?P<brace>["{}])
+    | (?P<symbol>==|!=|>=|<=|&&|\|\||::|\.\.\.|=>|[][().,*/%+\-=<>!?:&|~^;`'])
+    )
     """,
     re.VERBOSE,
 )
+_BLANKS: Final = re.compile(r"[ \t]*")
 _QUOTED: Final = re.compile(
     r"""
       (?P<text>\$\$\{~? | %%\{~? | \$(?=[^{]) | %(?=[^{])
@@ -47,6 +54,7 @@ _HEREDOC: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_AS_THEY_STAND: Final = {"newline": t.NEWLINE, "number": t.NUMBER, "comment": t.COMMENT}
 _BARE_MODE: Final = "bare"
 _PLAIN_MODE: Final = "plain"
 _QUOTED_MODE: Final = "quoted"
@@ -59,19 +67,53 @@ class _Heredoc:
         self.at_line_start = True
 
 
+class _Text:
+    """The source that tokens stand in (a `Source`)."""
+
+    def __init__(self, text: str, filename: str, start: Pos) -> None:
+        self.text = text
+        self.filename = filename
+        self.start = start
+        self.tokens: list[Token] = []
+        self._places: dict[int, Pos] | None = None
+
+    def place(self, offset: int) -> Pos:
+        if self._places is None:
+            self._places = dict(self._count())
+        return self._places[offset]
+
+    def _count(self) -> Iterator[tuple[int, Pos]]:
+        """Offsets where tokens begin and end (only ASCII blanks are between them), and places."""
+        line, column, _ = self.start
+        at = 0
+        for token in self.tokens:
+            column += token.first - at
+            yield token.first, Pos(line, column, self.start.offset + token.first)
+            at = token.last
+            piece = self.text[token.first : at]
+            if piece.isascii() and "\n" not in piece:
+                column += len(piece)
+            else:
+                for cluster in clusters(piece):
+                    if cluster in ("\n", "\r\n"):
+                        line, column = line + 1, 1
+                    else:
+                        column += 1
+            yield at, Pos(line, column, self.start.offset + at)
+
+
 class _Lexer:
     def __init__(self, text: str, filename: str, start: Pos, mode: str) -> None:
         self.text = text
-        self.filename = filename
-        self.place = start
-        self.origin = start.offset
+        self.source = _Text(text, filename, start)
+        self.tokens = self.source.tokens
         self.at = 0
-        self.tokens: list[Token] = []
         self.modes = [mode]
         self.braces = 0
         self.closing_braces: list[int] = []
         self.heredocs: list[_Heredoc] = []
         self.last_comment_end = text.rfind("*/")
+        self.is_ascii = text.isascii()
 
     def run(self) -> list[Token]:
         steps = {
@@ -87,54 +129,56 @@ class _Lexer:
         return self.tokens
 
     def emit(self, kind: str, end: int) -> None:
-        """Add the token that goes from here to `end` (only ASCII blanks lie before `here`)."""
+        """Add the token that goes from here to `end`."""
         at = self.at
-        start = self.place
-        blanks = at + self.origin - start.offset
-        if blanks:
-            start = Pos(start.line, start.column + blanks, start.offset + blanks)
-        piece = self.text[at:end]
-        line, column, offset = start
-        if piece.isascii() and "\n" not in piece:
-            column += end - at
-        elif piece == "\n":
-            line, column = line + 1, 1
-        else:
-            for cluster in clusters(piece):
-                if cluster in ("\n", "\r\n"):
-                    line, column = line + 1, 1
-                else:
-                    column += 1
-        self.place = place = Pos(line, column, offset + end - at)
-        self.tokens.append(Token(kind, piece, self.filename, start, place))
+        self.tokens.append(Token(kind, self.text[at:end], self.source, at, end))
         self.at = end
 
     def plain(self) -> None:
-        text, at = self.text, self.at
-        if text[at] == "/" and text.startswith("/*", at) and self.last_comment_end >= at + 2:
-            self.emit(t.COMMENT, text.index("*/", at + 2) + 2)
-            return
-        match = _PLAIN.match(text, at)
-        if match is None:
+        """Tokens up to one that says how to read on."""
+        text, source, is_ascii = self.text, self.source, self.is_ascii
+        add, match_at = self.tokens.append, _PLAIN.match
+        at = self.at
+        while match := match_at(text, at):
+            group = match.lastgroup
+            piece = match[match.lastindex or 0]
+            at = match.end()
+            first = at - len(piece)
+            if group == "symbol":
+                add(Token(piece, piece, source, first, at))
+            elif group == "string":
+                add(Token(t.OPEN_QUOTE, '"', source, first, first + 1))
+                if len(piece) > 2:
+                    add(Token(t.QUOTED, piece[1:-1], source, first + 1, at - 1))
+                add(Token(t.CLOSE_QUOTE, '"', source, at - 1, at))
+            elif group == "ident":
+                if not is_ascii:
+                    at = _identifier_end(text, at)
+                    piece = text[first:at]
+                add(Token(t.IDENT, piece, source, first, at))
+            elif group in _AS_THEY_STAND:
+                add(Token(_AS_THEY_STAND[group], piece, source, first, at))
+            else:
+                self.at = first
+                self.turn(group, piece, at)
+                return
+        blanks = _BLANKS.match(text, at)
+        self.at = at if blanks is None else blanks.end()
+        if self.at < len(text):
             self.other_character()
-            return
-        group, end = match.lastgroup, match.end()
-        if group == "space":
-            self.at = end
-        elif group == "symbol":
-            self.symbol(match.group(), end)
-        elif group == "ident":
-            self.emit(t.IDENT, end if text[end : end + 1].isascii() else _identifier_end(text, end))
-        elif group == "number":
-            self.emit(t.NUMBER, end)
-        elif group == "newline":
-            self.emit(t.NEWLINE, end)
-        elif group == "comment":
-            self.emit(t.COMMENT, end)
+
+    def turn(self, group: str | None, piece: str, end: int) -> None:
+        """A token that leads into another mode, or back; or a comment, which may have no end."""
+        if group == "brace":
+            self.brace(piece, end)
         elif group == "heredoc":
-            self.open_heredoc(match.group(), end)
-        else:
+            self.open_heredoc(piece, end)
+        elif group == "closing":
             self.close_sequence(end)
+        elif self.last_comment_end >= end:
+            self.emit(t.COMMENT, self.text.index("*/", end) + 2)
+        else:
+            self.emit("/", end - 1)
 
     def other_character(self) -> None:
         char = self.text[self.at]
@@ -143,20 +187,18 @@ class _Lexer:
         else:
             self.emit(_unusable(char), self.at + 1)
 
-    def symbol(self, symbol: str, end: int) -> None:
-        if symbol == '"':
+    def brace(self, piece: str, end: int) -> None:
+        if piece == '"':
             self.emit(t.OPEN_QUOTE, end)
             self.modes.append(_QUOTED_MODE)
-        elif symbol == "{":
+        elif piece == "{":
             self.emit("{", end)
             self.braces += 1
-        elif symbol == "}" and self.closing_braces and self.closing_braces[-1] == self.braces:
+        elif self.closing_braces and self.closing_braces[-1] == self.braces:
             self.close_sequence(end)
-        elif symbol == "}":
+        else:
             self.emit("}", end)
             self.braces -= 1
-        else:
-            self.emit(symbol, end)
 
     def close_sequence(self, end: int) -> None:
         self.emit(t.SEQUENCE_END, end)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.graphemes import count
-from croze.bake.hcl.source import Diagnostic, Pos, Range
+from croze.bake.hcl.source import Diagnostic, Placed, Pos, Range
 from croze.bake.hcl.tokens import Token
 from croze.gotypes.quote import quote
 
@@ -25,21 +26,26 @@ def literal_text(token: Token, found: list[Diagnostic]) -> str:
         return text.replace("$${", "${").replace("%%{", "%{") if "{" in text else text
     if "\\" not in text and "{" not in text:
         return text
-    out: list[str] = []
+    pieces: list[str] = _PIECES.findall(text)
+    return "".join(_resolve(token, pieces, at, found) for at in range(len(pieces)))
+
+
+def _where(token: Token, pieces: Sequence[str], index: int) -> Range:
+    """Where one of the token's pieces stands."""
     line, column, offset = token.start
-    for piece in _PIECES.findall(text):
+    start = token.start
+    for piece in pieces[: index + 1]:
         start = Pos(line, column, offset)
         offset += len(piece)
         if piece in ("\n", "\r", "\r\n"):
             line, column = line + 1, 1
         else:
             column += count(piece)
-        where = Range(token.filename, start, Pos(line, column, offset))
-        out.append(_resolve(piece, where, found))
-    return "".join(out)
+    return Placed(token.filename, start, Pos(line, column, offset))
 
 
-def _resolve(piece: str, where: Range, found: list[Diagnostic]) -> str:
+def _resolve(token: Token, pieces: Sequence[str], index: int, found: list[Diagnostic]) -> str:
+    piece = pieces[index]
     if piece in ("$${", "%%{"):
         return piece[1:]
     if piece[0] != "\\":
@@ -47,28 +53,28 @@ def _resolve(piece: str, where: Range, found: list[Diagnostic]) -> str:
     selector = piece[1:2]
     if selector in _SIMPLE:
         return _SIMPLE[selector]
+    detail = f"The symbol {quote(selector)} is not a valid escape sequence selector."
     if selector in ("u", "U"):
-        return _code_point(piece, where, found)
-    if not selector:
+        detail, text = _code_point(piece)
+        if not detail:
+            return text
+    elif not selector:
         detail = "Backslash must be followed by an escape sequence selector character."
-    else:
-        detail = f"The symbol {quote(selector)} is not a valid escape sequence selector."
+    where = _where(token, pieces, index)
     found.append(Diagnostic("Invalid escape sequence", detail, where))
-    return selector or piece
+    return piece if selector in ("u", "U") else selector or piece
 
 
-def _code_point(piece: str, where: Range, found: list[Diagnostic]) -> str:
-    short = piece[1] == "u"
+def _code_point(piece: str) -> tuple[str, str]:
+    """What is wrong with the escape if something is, and the character that it means."""
     digits = piece[2:]
-    detail = ""
-    if len(digits) != (4 if short else 8):
-        wanted = "four" if short else "eight"
+    if len(digits) != (4 if piece[1] == "u" else 8):
+        wanted = "four" if piece[1] == "u" else "eight"
         detail = (
             f"The \\{piece[1]} escape sequence must be followed by {wanted} hexadecimal digits."
         )
-    elif (number := int(digits, 16)) > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
-        detail = f"Cannot encode character U+{number:04x} in UTF-8."
-    else:
-        return chr(number)
-    found.append(Diagnostic("Invalid escape sequence", detail, where))
-    return piece
+        return detail, ""
+    number = int(digits, 16)
+    if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
+        return f"Cannot encode character U+{number:04x} in UTF-8.", ""
+    return "", chr(number)

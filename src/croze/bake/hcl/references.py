@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from croze.bake.hcl.json_evaluate import template_of
@@ -40,77 +40,79 @@ class References:
 
 def references(expression: Expression) -> References:
     found = References()
-    _walk(expression, frozenset(), found)
+    _walk(expression, found)
     return found
 
 
-def _walk(root: Expression, local: frozenset[str], found: References) -> None:
+def _walk(root: Expression, found: References) -> None:
     """Down all branches but that of `for`, which brings names of its own, without recursion."""
-    waiting: list[tuple[Expression, frozenset[str]]] = [(root, local)]
+    waiting: list[tuple[Expression, frozenset[str]]] = [(root, frozenset())]
     while waiting:
         node, local = waiting.pop()
-        if isinstance(node, Literal):
-            continue
         if isinstance(node, Variable):
             if node.name not in local:
                 found.variables.append(node)
             continue
         if isinstance(node, Call):
             found.functions.append(node.name)
-        if isinstance(node, For):
+        elif isinstance(node, For):
             names = local.union(name for name in (node.key_name, node.value_name) if name)
             inner = (node.condition, node.value, node.key)
             waiting.extend((part, names) for part in inner if part is not None)
             waiting.append((node.collection, local))
             continue
-        waiting.extend((child, local) for child in reversed(list(_children(node))))
+        for child in reversed(_children(node)):
+            if not (
+                isinstance(child, Literal) or (isinstance(child, Template) and child.is_literal)
+            ):
+                waiting.append((child, local))
 
 
-def _children(node: Expression) -> Iterator[Expression]:
+def _children(node: Expression) -> Sequence[Expression]:
     """The parts of an expression that bring no names."""
     match node:
         case Template():
-            yield from node.parts
-        case Tuple():
-            yield from node.items
+            return node.parts
         case Object():
-            for key, value in node.items:
-                yield key
-                yield value
-        case ObjectKey():
-            if not keyword(node.wrapped):
-                yield node.wrapped
+            return [part for item in node.items for part in item if not _is_name(part)]
+        case Tuple():
+            return node.items
         case Call():
-            yield from node.args
+            return node.args
+        case ObjectKey():
+            return [] if _is_name(node) else [node.wrapped]
         case Wrapped() | Parentheses():
-            yield node.inner
+            return [node.inner]
         case Relative():
-            yield node.source
+            return [node.source]
         case Conditional():
-            yield from (node.condition, node.when_true, node.when_false)
+            return [node.condition, node.when_true, node.when_false]
         case Binary():
-            yield from (node.left, node.right)
+            return [node.left, node.right]
         case Unary():
-            yield node.operand
+            return [node.operand]
         case Splat():
-            yield from (node.source, node.each)
+            return [node.source, node.each]
         case Lookup():
-            yield from (node.collection, node.key)
+            return [node.collection, node.key]
         case Join():
-            yield node.loop
+            return [node.loop]
         case JsonString() | JsonArray() | JsonObject():
-            yield from _json_children(node)
+            return _json_children(node)
+    return []
 
 
-def _json_children(node: JsonString | JsonArray | JsonObject) -> Iterator[Expression]:
+def _is_name(node: Expression) -> bool:
+    """Whether it is the key of an object and just a name."""
+    return isinstance(node, ObjectKey) and bool(keyword(node.wrapped))
+
+
+def _json_children(node: JsonString | JsonArray | JsonObject) -> Sequence[Expression]:
     match node:
         case JsonString():
             template = template_of(node)
-            if template is not None:
-                yield template
+            return [] if template is None else [template]
         case JsonArray():
-            yield from node.items
+            return node.items
         case JsonObject():
-            for member in node.members:
-                yield member.key
-                yield member.value
+            return [part for member in node.members for part in (member.key, member.value)]

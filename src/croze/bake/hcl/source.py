@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 
 class Pos(NamedTuple):
@@ -19,12 +19,22 @@ class Pos(NamedTuple):
 START: Final = Pos()
 
 
-class Range(NamedTuple):
+class Range:
     """A span of a file; `end` is just behind its last character."""
 
-    filename: str
-    start: Pos
-    end: Pos
+    __slots__ = ()
+
+    @property
+    def filename(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def start(self) -> Pos:
+        raise NotImplementedError
+
+    @property
+    def end(self) -> Pos:
+        raise NotImplementedError
 
     def __str__(self) -> str:
         start, end = self.start, self.end
@@ -34,13 +44,82 @@ class Range(NamedTuple):
 
     def to(self, other: Range) -> Range:
         """The span from the start of this one to the end of the other."""
-        return Range(self.filename, self.start, other.end)
+        return Placed(self.filename, self.start, other.end)
 
     def at_start(self) -> Range:
-        return Range(self.filename, self.start, self.start)
+        return Placed(self.filename, self.start, self.start)
 
     def at_end(self) -> Range:
-        return Range(self.filename, self.end, self.end)
+        return Placed(self.filename, self.end, self.end)
+
+
+class Placed(Range):
+    """A span whose lines and columns are known."""
+
+    __slots__ = ("_end", "_filename", "_start")
+
+    def __init__(self, filename: str, start: Pos, end: Pos) -> None:
+        self._filename = filename
+        self._start = start
+        self._end = end
+
+    @property
+    def filename(self) -> str:
+        return self._filename
+
+    @property
+    def start(self) -> Pos:
+        return self._start
+
+    @property
+    def end(self) -> Pos:
+        return self._end
+
+
+class Source(Protocol):
+    """A text whose lines and columns are counted when somebody asks for one: who reads a file
+    without a mistake in it never does."""
+
+    filename: str
+
+    def place(self, offset: int) -> Pos:
+        """The place of an offset at which a token of the text begins or ends."""
+        ...
+
+
+class Stretch(Range):
+    """A span of a source from one token to another."""
+
+    __slots__ = ("first", "last", "source")
+
+    def __init__(self, source: Source, first: int, last: int) -> None:
+        """Offsets in the source's own text."""
+        self.source = source
+        self.first = first
+        self.last = last
+
+    @property
+    def filename(self) -> str:
+        return self.source.filename
+
+    @property
+    def start(self) -> Pos:
+        return self.source.place(self.first)
+
+    @property
+    def end(self) -> Pos:
+        return self.source.place(self.last)
+
+    def to(self, other: Range) -> Range:
+        if isinstance(other, Stretch) and other.source is self.source:
+            return Stretch(self.source, self.first, other.last)
+        return super().to(other)
+
+    def at_start(self) -> Range:
+        return Stretch(self.source, self.first, self.first)
+
+    def at_end(self) -> Range:
+        return Stretch(self.source, self.last, self.last)
 
 
 @dataclass(frozen=True, slots=True)

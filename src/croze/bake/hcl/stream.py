@@ -10,6 +10,7 @@ from croze.bake.hcl.tokens import Token
 
 # Each level costs the interpreter a handful of frames; nobody writes this deep by hand.
 _DEEPEST = 80
+_SKIPPED = frozenset({t.COMMENT, t.NEWLINE})
 _OPENING = frozenset({"{", "[", "(", t.OPEN_QUOTE, t.OPEN_HEREDOC, t.INTERPOLATION, t.CONTROL})
 _CLOSING = frozenset({"}", "]", ")", t.CLOSE_QUOTE, t.CLOSE_HEREDOC})
 
@@ -28,9 +29,11 @@ class TokenStream:
         self.index = 0
         self.recovering = False
         self._newlines = [True]
-        self._ahead: Token | None = None
-        self._ahead_index = 0
         self._depth = 0
+        self.ahead = tokens[-1]
+        """The token that `read` returns next."""
+        self._next_index = 0
+        self._look()
 
     def error(self, summary: str, detail: str, subject: Range) -> None:
         self.found.append(Diagnostic(summary, detail, subject))
@@ -49,24 +52,24 @@ class TokenStream:
     def too_deep(self) -> NoReturn:
         """Give up on the whole text."""
         detail = f"Expressions can be nested at most {_DEEPEST} levels deep."
-        self.error("Expression nested too deeply", detail, self.peek().range)
+        self.error("Expression nested too deeply", detail, self.ahead.range)
         raise HclError(self.found)
 
     def ascend(self) -> None:
         self._depth -= 1
 
-    def peek(self) -> Token:
-        if self._ahead is None:
-            self._ahead = self._find_next()
-        return self._ahead
-
     def read(self) -> Token:
-        token = self.peek()
-        self.index = self._ahead_index
-        self._ahead = None
+        token = self.ahead
+        self.index = at = self._next_index
+        if at < len(self.tokens) and (following := self.tokens[at]).kind not in _SKIPPED:
+            self.ahead = following
+            self._next_index = at + 1
+        else:
+            self._look()
         return token
 
-    def _find_next(self) -> Token:
+    def _look(self) -> None:
+        """Find the token that is next from here."""
         tokens, newlines = self.tokens, self._newlines[-1]
         for at in range(self.index, len(tokens)):
             token = tokens[at]
@@ -74,26 +77,24 @@ class TokenStream:
             if kind == t.COMMENT:
                 if not (newlines and token.text.endswith("\n")):
                     continue
-                # A comment up to the end of its line has the newline in it.
-                token = Token(t.NEWLINE, "\n", token.filename, token.start, token.end)
+                token = token.as_newline()
             elif kind == t.NEWLINE and not newlines:
                 continue
-            self._ahead_index = at + 1
-            return token
-        self._ahead_index = len(tokens)
-        return tokens[-1]
+            self.ahead, self._next_index = token, at + 1
+            return
+        self.ahead, self._next_index = tokens[-1], len(tokens)
 
     def previous_range(self) -> Range:
-        return self.tokens[self.index - 1].range if self.index else self.peek().range
+        return self.tokens[self.index - 1].range if self.index else self.ahead.range
 
     def push_newlines(self, matter: bool) -> None:
         """From here on newlines are tokens, or are not, until `pop_newlines`."""
         self._newlines.append(matter)
-        self._ahead = None
+        self._look()
 
     def pop_newlines(self) -> None:
         self._newlines.pop()
-        self._ahead = None
+        self._look()
 
     def recover(self, end: str) -> Token:
         """Skip to behind the next `end` that closes what is open here; returns it, or the end of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from croze.bake.hcl.graphemes import clusters, count
-from croze.bake.hcl.source import Pos, Range
+from croze.bake.hcl.source import Placed, Pos, Range
 from croze.bake.hcl.syntax import Expression
 
 
@@ -93,7 +93,7 @@ def _unindent(piece: TextPiece, spaces: int) -> None:
     piece.text = piece.text[cut:]
     start = piece.range.start
     moved = Pos(start.line, start.column + spaces, start.offset + cut)
-    piece.range = Range(piece.range.filename, moved, piece.range.end)
+    piece.range = Placed(piece.range.filename, moved, piece.range.end)
 
 
 def meld(pieces: list[Piece]) -> list[Piece]:

@@ -53,7 +53,7 @@ class TemplateParser(TokenStream):
         """A quoted string or a heredoc, whose opening token is next."""
         open_token = self.read()
         closer = t.OPPOSITE[open_token.kind]
-        if closer == t.CLOSE_QUOTE and self.peek().kind == t.QUOTED:
+        if closer == t.CLOSE_QUOTE and self.ahead.kind == t.QUOTED:
             simple = self._parse_simple(open_token)
             if simple is not None:
                 return simple
@@ -64,7 +64,7 @@ class TemplateParser(TokenStream):
 
     def _parse_simple(self, open_token: Token) -> Expression | None:
         """The commonest template, a text without anything in it, on a short way."""
-        text, after = self.peek(), self.tokens[self._ahead_index]
+        text, after = self.ahead, self.tokens[self._next_index]
         if after.kind != t.CLOSE_QUOTE:
             return None
         self.read()
@@ -78,7 +78,7 @@ class TemplateParser(TokenStream):
         return Wrapped(parts[0], span) if passes_through else Template(parts, span)
 
     def _parse_parts(self, end: str, flushed: bool) -> tuple[list[Expression], bool, Range]:
-        start = self.peek().range
+        start = self.ahead.range
         pieces, end_range = self._parse_pieces(end)
         if not pieces:
             pieces.append(TextPiece("", start.at_end()))
@@ -92,7 +92,7 @@ class TemplateParser(TokenStream):
 
     def _parse_pieces(self, end: str) -> tuple[list[Piece], Range]:
         pieces: list[Piece] = []
-        start = self.peek().range
+        start = self.ahead.range
         trim_next = False
         can_trim = False
         while True:
@@ -121,7 +121,7 @@ class TemplateParser(TokenStream):
     def _interpolation(self, token: Token, start: Range, end: str, pieces: list[Piece]) -> bool:
         """Reads `expression }`; whether the following text loses its leading space."""
         expression = self.parse_expression()
-        close = self.peek()
+        close = self.ahead
         if close.kind == t.SEQUENCE_END:
             self.read()
         else:
@@ -154,7 +154,7 @@ class TemplateParser(TokenStream):
 
     def _directive(self, token: Token, start: Range, end: str, pieces: list[Piece]) -> bool:
         """Reads `keyword ... }`; whether the following text loses its leading space."""
-        word = self.peek()
+        word = self.ahead
         if word.kind != t.IDENT:
             return self._bad_directive(
                 "Invalid template directive",
@@ -165,9 +165,9 @@ class TemplateParser(TokenStream):
         self.read()
         if word.text == "if":
             condition = self.parse_expression()
-            pieces.append(IfPiece(condition, token.range.to(self.peek().range)))
+            pieces.append(IfPiece(condition, token.range.to(self.ahead.range)))
         elif word.text in ("else", "endif", "endfor"):
-            pieces.append(EndPiece(word.text, token.range.to(self.peek().range)))  # type: ignore[arg-type]
+            pieces.append(EndPiece(word.text, token.range.to(self.ahead.range)))  # type: ignore[arg-type]
         elif word.text == "for":
             if not self._for_directive(token, pieces):
                 return False
@@ -175,7 +175,7 @@ class TemplateParser(TokenStream):
             detail = f"{quote(word.text)} is not a valid template control keyword."
             detail += did_you_mean(word.text, _DIRECTIVES)
             return self._bad_directive("Invalid template control keyword", detail, word.range)
-        close = self.peek()
+        close = self.ahead
         if close.kind == t.SEQUENCE_END:
             self.read()
             return close.text == "~}"
@@ -194,19 +194,19 @@ class TemplateParser(TokenStream):
     def _for_directive(self, token: Token, pieces: list[Piece]) -> bool:
         names: list[str] = []
         for problem in ("variable name after 'for'", "value variable name after comma"):
-            if self.peek().kind != t.IDENT:
+            if self.ahead.kind != t.IDENT:
                 detail = f"For directive requires {problem}."
-                return self._bad_directive("Invalid 'for' directive", detail, self.peek().range)
+                return self._bad_directive("Invalid 'for' directive", detail, self.ahead.range)
             names.append(self.read().text)
-            if self.peek().kind != "," or len(names) == 2:
+            if self.ahead.kind != "," or len(names) == 2:
                 break
             self.read()
-        if not self.peek().is_keyword("in"):
+        if not self.ahead.is_keyword("in"):
             detail = "For directive requires 'in' keyword after names."
-            return self._bad_directive("Invalid 'for' directive", detail, self.peek().range)
+            return self._bad_directive("Invalid 'for' directive", detail, self.ahead.range)
         self.read()
         collection = self.parse_expression()
-        span = token.range.to(self.peek().range)
+        span = token.range.to(self.ahead.range)
         pieces.append(ForPiece(names[0] if len(names) == 2 else "", names[-1], collection, span))
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from croze.bake.hcl.source import Pos, Range
+from croze.bake.hcl.source import Range, Source, Stretch
 
 # Punctuation is its own kind; these are the kinds that have no fixed spelling.
 IDENT: Final = "identifier"
@@ -43,24 +43,28 @@ OPPOSITE: Final = {
 }
 
 
-class Token:
+class Token(Stretch):
     """A piece of source text, its kind, and where it stands."""
 
-    __slots__ = ("end", "filename", "kind", "start", "text")
+    __slots__ = ("kind", "text")
 
-    def __init__(self, kind: str, text: str, filename: str, start: Pos, end: Pos) -> None:
+    def __init__(self, kind: str, text: str, source: Source, first: int, last: int) -> None:
         self.kind = kind
         self.text = text
-        self.filename = filename
-        self.start = start
-        self.end = end
+        self.source = source
+        self.first = first
+        self.last = last
 
     @property
     def range(self) -> Range:
-        return Range(self.filename, self.start, self.end)
+        return self
 
     def is_keyword(self, word: str) -> bool:
         return self.kind == IDENT and self.text == word
 
+    def as_newline(self) -> Token:
+        """What a comment up to the end of its line is, which has the newline in it."""
+        return Token(NEWLINE, "\n", self.source, self.first, self.last)
+
     def __repr__(self) -> str:
-        return f"Token({self.kind!r}, {self.text!r}, {self.range})"
+        return f"Token({self.kind!r}, {self.text!r}, {self})"

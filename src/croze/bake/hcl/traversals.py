@@ -43,7 +43,7 @@ class TraversalParser(ConstructorParser):
         """The expression with all the steps behind it."""
         parsed = origin
         levels = 0
-        while (kind := self.peek().kind) in (".", "["):
+        while (kind := self.ahead.kind) in (".", "["):
             before = parsed
             parsed = self._dot(origin, parsed) if kind == "." else self._bracket(origin, parsed)
             if parsed is not before:
@@ -54,7 +54,7 @@ class TraversalParser(ConstructorParser):
 
     def _dot(self, origin: Expression, source: Expression) -> Expression:
         dot = self.read()
-        token = self.peek()
+        token = self.ahead
         if token.kind == t.IDENT:
             self.read()
             return _step(source, Attr(token.text, dot.range.to(token.range)))
@@ -79,12 +79,12 @@ class TraversalParser(ConstructorParser):
 
     def _attribute_splat(self, origin: Expression, source: Expression, dot: Token) -> Expression:
         marker = self.read()
-        first = self.peek().range
+        first = self.ahead.range
         last = marker.range
         steps: list[Step] = []
-        while self.peek().kind == ".":
+        while self.ahead.kind == ".":
             inner_dot = self.read()
-            token = self.peek()
+            token = self.ahead
             if token.kind == t.NUMBER:
                 self.read()
                 hint = " with a full splat expression [*] instead, "
@@ -114,7 +114,7 @@ class TraversalParser(ConstructorParser):
 
     def _bracket(self, origin: Expression, source: Expression) -> Expression:
         opening = self.read()
-        if self.peek().kind == "*":
+        if self.ahead.kind == "*":
             return self._full_splat(origin, source, opening)
         self.push_newlines(False)
         mark = len(self.found)
