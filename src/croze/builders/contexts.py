@@ -11,13 +11,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from croze.errors import InvalidRequest, NotFound, Unavailable
 from croze.files.settings import parse_settings, read_settings
+
+if TYPE_CHECKING:
+    import ssl
 
 DEFAULT = "default"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -57,6 +60,8 @@ class DockerContext:
         `InvalidRequest`."""
         if self.tls is None:
             return None
+        import ssl  # slow to import, and needed by few
+
         try:
             made = ssl.create_default_context(cafile=self.tls.ca)
             if self.tls.cert is not None:

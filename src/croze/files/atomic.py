@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,8 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
 
     `mode` is the file's whatever the umask; until it is complete nobody else can read it.
     """
+    import tempfile  # slow to import, and most who import this module write nothing
+
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "wb") as file:
@@ -37,6 +38,8 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
         with open(path, "wb") as file:
             yield file
         return
+    import tempfile  # slow to import, and most who import this module write nothing
+
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "wb") as file:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,6 +86,7 @@ async def running(display: Display) -> AsyncIterator[Display]:
 @asynccontextmanager
 async def refreshing(display: Display) -> AsyncIterator[None]:
     """Refreshes the display while the block runs; more may follow."""
+    import asyncio  # slow to import, and a display can do without
 
     async def tick() -> None:
         rate = limit.rate_from_env()

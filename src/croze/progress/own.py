@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +61,8 @@ def own_step(name: str, show: Show) -> Iterator[OwnStep]:
     try:
         yield step
     except BaseException as error:
+        import asyncio  # most steps of commands that need no event loop do not fail
+
         cancelled = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
         vertex.error = "context canceled" if cancelled else str(error)
         raise

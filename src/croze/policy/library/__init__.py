@@ -3,8 +3,6 @@ images. The names and what they check are buildx's `policy/builtins.rego` and `d
 
 from __future__ import annotations
 
-from importlib import resources
-
 HELPERS_NAME = "builtin/buildx_defaults.rego"
 DEFAULT_NAME = "buildx_default_policy.rego"
 
@@ -20,4 +18,6 @@ def default_policy() -> str:
 
 
 def _text(name: str) -> str:
+    from importlib import resources  # slow to import, and needed by few
+
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
