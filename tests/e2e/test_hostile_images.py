@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from croze.fs.remove import remove_tree
 from croze.image.descriptor import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
 from croze.image.manifest import digest_of
 from tests.e2e.docker_engine import tar_of
@@ -44,14 +50,66 @@ def test_who_claims_the_layers_of_others_spoils_nothing(sandbox: Sandbox) -> Non
     assert (sandbox.path / "good/good").read_text() == "good"
 
 
-def test_who_claims_the_layers_of_others_is_not_published_as_them(sandbox: Sandbox) -> None:
-    """Nothing is unpacked here: what the layers are is only what images say."""
-    good = tar_of({"good": "good"})
-    context = sandbox.context("from", {"Dockerfile": "FROM x\nLABEL a=b\n"})
-    for name, tar in (("bad", tar_of({"bad": "bad"})), ("good", good)):
-        folder, digest = image(sandbox, name, tar, good)
-        flags = [f"--build-context=x=oci-layout://{folder}@{digest}"]
-        flags.append(f"-o=type=oci,tar=false,dest={sandbox.path}/{name}")
-        sandbox.croze("build", *flags, context)
-    layer = digest_of(gzip.compress(good, mtime=0)).removeprefix("sha256:")
-    assert (sandbox.path / "good/blobs/sha256" / layer).is_file()
+@dataclass(frozen=True)
+class Images:
+    """A good image and one that claims to be the same, and what is built from them."""
+
+    sandbox: Sandbox
+    good: bytes = tar_of({"good": "good"})
+
+    def build(self, name: str, dockerfile: str, output: str) -> int:
+        tar = self.good if name == "good" else tar_of({"bad": "bad"})
+        folder, digest = image(self.sandbox, name, tar, self.good)
+        context = self.sandbox.context("from", {"Dockerfile": f"FROM x\n{dockerfile}\n"})
+        flags = [f"--build-context=x=oci-layout://{folder}@{digest}", f"-o={output}"]
+        flags += ["--no-cache"] * (name == "bad")
+        return self.sandbox.croze("build", *flags, context, check=False).code
+
+    def publish(self, name: str, dockerfile: str) -> list[str]:
+        """The layers of what was published."""
+        out = self.sandbox.path / "out"
+        if out.exists():
+            remove_tree(out)
+        assert self.build(name, dockerfile, f"type=oci,tar=false,dest={out}") == 0
+        index = json.loads((out / "index.json").read_bytes())
+        top = index["manifests"][0]["digest"].removeprefix("sha256:")
+        manifest = json.loads((out / "blobs/sha256" / top).read_bytes())
+        return [layer["digest"] for layer in manifest["layers"]]
+
+    @property
+    def layer(self) -> str:
+        return digest_of(gzip.compress(self.good, mtime=0))
+
+
+LABEL, LINK = "LABEL a=b", "COPY --link Dockerfile /"
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_who_claims_the_layers_of_others_is_not_published_as_them(
+    sandbox: Sandbox, unpacked: bool
+) -> None:
+    """What is not unpacked is only what images say, before and after the daemon is killed. Whoever
+    claims to be what was unpacked isn't it either."""
+    images = Images(sandbox)
+    if unpacked:
+        assert images.build("good", "COPY Dockerfile /", "type=cacheonly") == 0
+    for dockerfile in (LABEL, LINK):
+        images.publish("bad", dockerfile)
+        assert images.publish("good", dockerfile)[0] == images.layer
+    images.publish("bad", LINK)
+    sandbox.stop(signal.SIGKILL)
+    sandbox.start()
+    assert images.publish("good", LINK)[0] == images.layer
+    assert (images.build("bad", LABEL, str(sandbox.path / "files")) == 0) == unpacked
+    assert not (sandbox.path / "files/bad").exists()
+
+
+def test_what_nobody_has_seen_is_not_exchanged_while_another_build_runs(sandbox: Sandbox) -> None:
+    """The second resolves its image while the first has yet to take its own out of the cache."""
+    images = Images(sandbox)
+    images.publish("bad", LINK)
+    with ThreadPoolExecutor() as threads:
+        for _ in range(2):
+            liar = threads.submit(images.build, "bad", LINK, "type=cacheonly")
+            assert images.publish("good", LINK)[0] == images.layer
+            liar.result()

@@ -108,11 +108,37 @@ async def test_other_compression_shares_the_snapshot(store: Store, sources: Sour
     two = await store.refs.from_layers([other])
     assert two is not None
     assert two.id != one.id
-    assert not two.lazy
     (blob,) = await two.layers(GZIP)
     assert blob.descriptor.digest == sha256(again)
+    assert not store.refs.exists(two.id), "nobody has seen yet that it is the same"
+    await two.unlazy()
+    assert store.refs.exists(two.id)
+    assert list(await two.mounts(readonly=True)) == list(await one.mounts(readonly=True))
     await one.release()
     await two.release()
+
+
+async def test_who_claims_the_same_is_doubted_until_seen(opener: Opener, sources: Sources) -> None:
+    """Whoever of them came first, and after a restart, too."""
+    good, other = sources.layer({"a": b"1"}), sources.layer({"b": b"2"})
+    liar = LazyLayer(LayerBlob(other.blob.descriptor, good.blob.diff_id), other.fetcher)
+    async with opener() as store:
+        refs = [await store.refs.from_layers([layer]) for layer in (liar, good)]
+        ids = [ref.id for ref in refs if ref is not None]
+        for ref in refs:
+            assert ref is not None
+            await ref.release()
+        assert [store.refs.exists(id) for id in ids] == [False, False]
+    async with opener() as store:
+        assert [store.refs.exists(id) for id in ids] == [False, False]
+        lied, ref = [await store.refs.get(id) for id in ids]
+        await ref.unlazy()
+        with pytest.raises(Corrupted, match="diff ID"):
+            await lied.unlazy()
+        await lied.release()
+        await ref.release()
+    async with opener() as store:
+        assert [store.refs.exists(id) for id in ids] == [False, True]
 
 
 async def test_lazy_refs_survive_a_restart(opener: Opener, sources: Sources) -> None:

@@ -107,7 +107,11 @@ class Core:
         return record.fetcher
 
     def is_lost(self, record: Record) -> bool:
-        """Whether something of it must be fetched, and is known to be out of reach."""
+        """Whether something of it is doubted, or must be fetched and is known to be out of
+        reach."""
+        doubted = self.table.doubted
+        if doubted and any(layer.id in doubted for layer in self.layers(record)):
+            return True
         if record.data.snapshot is not None:
             return False
         return any(self._out_of_reach(r) for r in self.layers(record))
@@ -116,8 +120,6 @@ class Core:
         blob = record.data.blob
         if record.data.snapshot is not None or blob is None:
             return False
-        if record.broken or record.disputed:
-            return True
         if self.blobs.has(blob.descriptor.digest) or record.data.origin is None:
             return False
         try:

@@ -34,10 +34,20 @@ def refresh(core: Core, layers: Sequence[LazyLayer]) -> None:
     known = True
     for layer in layers:
         below.append(layer.blob)
-        identity = blob_chain_id(below)
-        for record in core.table.by_chain(chain_id([b.diff_id for b in below])):
-            record.disputed = record.data.blob_chain_id != identity
-        known = known and _find(core, identity, layer) is not None
+        _doubt(core, below)
+        known = known and _find(core, blob_chain_id(below), layer) is not None
+
+
+def _doubt(core: Core, layers: Sequence[LayerBlob]) -> bool:
+    """Whether others are said to have the contents of these layers. Those that were not unpacked
+    are doubted from now on, whoever of them came first."""
+    chain, identity = chain_id([b.diff_id for b in layers]), blob_chain_id(layers)
+    same = core.table.by_chain(chain)
+    rivals = any(record.data.blob_chain_id != identity for record in same)
+    for record in same if rivals else ():
+        if record.data.snapshot is None and not record.data.doubted:
+            core.table.change(record, doubted=True)
+    return rivals
 
 
 def _find(core: Core, identity: str, layer: LazyLayer) -> Record | None:
@@ -58,20 +68,18 @@ def _add(
     below: Sequence[LayerBlob],
     record_type: RecordType,
 ) -> Record:
-    chain = chain_id([b.diff_id for b in below])
-    same = (r.data.snapshot for r in core.table.by_chain(chain))
     record = core.table.add(
         RecordData(
             id=new_id(),
             parents=(parent.id,) if parent else (),
-            snapshot=next((s for s in same if s is not None), None),
             record_type=record_type,
             description=layer.description,
             created_ns=layer.created_ns,
             blob=Blob(layer.blob.descriptor, layer.blob.diff_id),
             origin=dict(layer.fetcher.origin),
-            chain_id=chain,
+            chain_id=chain_id([b.diff_id for b in below]),
             blob_chain_id=blob_chain_id(below),
+            doubted=_doubt(core, below),
         )
     )
     record.fetcher = layer.fetcher

@@ -62,6 +62,10 @@ class RecordData(msgspec.Struct, omit_defaults=True):
     origin: dict[str, str] | None = None
     chain_id: str = ""
     blob_chain_id: str = ""
+    doubted: bool = False
+    """The blob was seen to have other contents than its image says, or another image says that
+    another blob has the same: who of them is right shows only when they are unpacked. Until then
+    nobody gets it but by the name of its own blobs."""
     stackable: bool | None = None
     meta: dict[str, str] = {}
 
@@ -82,12 +86,6 @@ class Record:
     fetcher: BlobFetcher | None = None
     unfetched: bool = False
     """The fetcher had nothing, or the wrong thing."""
-    broken: bool = False
-    """The blob is not what its image said of it: others that are said to be the same, and are, must
-    not be taken for this one."""
-    disputed: bool = False
-    """An image that was resolved since has another blob for the same contents: who of the two is
-    right shows only when they are unpacked."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     mount_path: str = ""
     mounts: Sequence[Mount] = ()
@@ -130,6 +128,8 @@ class RecordTable:
         self._by_chain: defaultdict[str, set[str]] = defaultdict(set)
         self._by_blob_chain: defaultdict[str, set[str]] = defaultdict(set)
         self._twins: dict[str, str] = {}
+        self.doubted: set[str] = set()
+        """Ids of doubted records."""
         self._snapshot_users: defaultdict[str, int] = defaultdict(int)
         self._stale_usage: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -164,6 +164,8 @@ class RecordTable:
             self._by_blob_chain[data.blob_chain_id].add(data.id)
         if data.twin:
             self._twins[data.twin] = data.id
+        if data.doubted:
+            self.doubted.add(data.id)
         if data.snapshot:
             self._snapshot_users[data.snapshot] += 1
 
@@ -175,6 +177,7 @@ class RecordTable:
         self._by_blob_chain[data.blob_chain_id].discard(data.id)
         if data.twin:
             self._twins.pop(data.twin, None)
+        self.doubted.discard(data.id)
         if data.snapshot:
             self._snapshot_users[data.snapshot] -= 1
         del self._records[data.id]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from croze.errors import Corrupted, NotFound
-from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.apply import apply_layer, diff_id_of
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.groups import first_error
@@ -50,14 +50,10 @@ def _missing(core: Core, record: Record) -> list[Record]:
     return list(order.values())
 
 
-def _adopt(core: Core, record: Record) -> bool:
-    """Stand on the snapshot of another record with the same content, if there is one."""
-    if record.data.snapshot is None and record.data.chain_id:
-        for other in core.table.by_chain(record.data.chain_id):
-            if other.data.snapshot is not None:
-                core.table.change(record, snapshot=other.data.snapshot)
-                break
-    return record.data.snapshot is not None
+def _same(core: Core, record: Record) -> str | None:
+    """The snapshot of another record that is said to have the same content, if there is one."""
+    found = core.table.by_chain(record.data.chain_id) if record.data.chain_id else ()
+    return next((other.data.snapshot for other in found if other.data.snapshot is not None), None)
 
 
 def _blob(record: Record) -> Blob:
@@ -67,7 +63,7 @@ def _blob(record: Record) -> Blob:
 
 
 async def _fetch(core: Core, record: Record, sessions: Sequence[str]) -> None:
-    if not _adopt(core, record):
+    if record.data.snapshot is None:
         await fetch_blob(core, record, _blob(record), sessions)
 
 
@@ -87,30 +83,57 @@ async def fetch_blob(core: Core, record: Record, blob: Blob, sessions: Sequence[
 
 async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> None:
     async with record.lock:
-        if _adopt(core, record):
+        if record.data.snapshot is not None:
             return
         blob = _blob(record)
         await fetch_blob(core, record, blob, sessions)
-        parent = core.parent(record)
-        key = new_id()
-        await core.snapshots.prepare(key, core.snapshot(parent) if parent else None)
         try:
-            await _apply(core, key, blob)
-            await core.snapshots.commit(key)
-            core.table.change(record, snapshot=key)
+            if (same := _same(core, record)) is not None:
+                await _prove(core, record, blob, same)
+            else:
+                await _unpack(core, record, blob)
         except Corrupted:
-            record.broken = True
+            core.table.change(record, doubted=True)
             raise
-        finally:
-            await core.drop_snapshot(key)
 
 
-async def _apply(core: Core, key: str, blob: Blob) -> None:
+async def _prove(core: Core, record: Record, blob: Blob, same: str) -> None:
+    """Stand on the snapshot of another record, if the blob has what it was said to have. Only then:
+    whoever gets the files of the one must not get the blobs of the other."""
+    path = os.fspath(core.blobs.path(blob.descriptor.digest))
+    _check(blob, await core.pool.run(diff_id_of, path, blob.descriptor.media_type))
+    if core.table.snapshot_users(same):
+        core.table.change(record, snapshot=same, doubted=False)
+    else:
+        await _unpack(core, record, blob)
+
+
+async def _unpack(core: Core, record: Record, blob: Blob) -> None:
+    parent = core.parent(record)
+    key = new_id()
+    await core.snapshots.prepare(key, core.snapshot(parent) if parent else None)
+    try:
+        _check(blob, await _apply(core, key, blob))
+        await core.snapshots.commit(key)
+        core.table.change(record, snapshot=key, doubted=False)
+    finally:
+        await core.drop_snapshot(key)
+
+
+def _check(blob: Blob, diff_id: str) -> None:
+    if diff_id != blob.diff_id:
+        raise Corrupted(
+            f"layer {blob.descriptor.digest} has diff ID {diff_id}, expected {blob.diff_id}"
+        )
+
+
+async def _apply(core: Core, key: str, blob: Blob) -> str:
+    """The diff ID of what was unpacked."""
     lowers = [os.fspath(p) for p in reversed(core.snapshots.lowers(key))]
     target = core.snapshots.upper(key) or core.snapshots.mounts(key)[0].source
     digest = blob.descriptor.digest
     with disk_errors(f"failed to unpack layer {digest}"):
-        diff_id = await core.pool.run(
+        return await core.pool.run(
             apply_layer,
             os.fspath(core.blobs.path(digest)),
             blob.descriptor.media_type,
@@ -118,8 +141,6 @@ async def _apply(core: Core, key: str, blob: Blob) -> None:
             overlay=bool(lowers),
             parents=tuple(lowers),
         )
-    if diff_id != blob.diff_id:
-        raise Corrupted(f"layer {digest} has diff ID {diff_id}, expected {blob.diff_id}")
 
 
 async def _stack(core: Core, record: Record) -> None:

@@ -48,6 +48,15 @@ def apply_layer(
         return stream.drain()
 
 
+def diff_id_of(blob_path: str, media_type: str) -> str:
+    """The digest of a layer's tar, which is not unpacked. Raises Corrupted for broken streams."""
+    with (
+        open(blob_path, "rb") as blob,
+        HashingReader(_decompressed(blob_path, media_type, blob)) as stream,
+    ):
+        return stream.drain()
+
+
 def _decompressed(path: str, media_type: str, blob: object) -> Readable:
     try:
         return open_reader(blob)  # type: ignore[arg-type]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -16,8 +15,10 @@ from croze.aio.threads import in_thread
 from croze.errors import ResourceExhausted
 from croze.fs.remove import try_remove_tree
 from croze.image.descriptor import Descriptor
+from croze.store.blobs import DiskBlobStore
 from croze.store.cachemount_contract import CacheMountStore
 from croze.store.contract import BlobFetcher, BlobStore, ImmutableRef, MutableRef, RefStore
+from croze.store.trash import Trash
 from croze.workers.pool import Pool
 
 MERGED: Final = "cache-dir-merged"
@@ -41,8 +42,6 @@ class MountServices:
     scratch: Path
     base_digest: BaseDigest
     max_bytes: int
-    borrowed: Counter[str] = field(default_factory=Counter)
-    """Blobs that are here only while somebody works with them, and how many do."""
 
     @property
     def store(self) -> CacheMountStore:
@@ -70,22 +69,16 @@ class MountServices:
     async def fetched(
         self, fetcher: BlobFetcher, wanted: Sequence[Descriptor], sessions: Sequence[str]
     ) -> AsyncIterator[Mapping[str, Path]]:
-        """Blobs, brought here for as long as they are needed; those that were here anyway stay."""
+        """Blobs, brought here for as long as they are needed, to a place of their own: whoever else
+        works with what has the same digest keeps it."""
         digests = {each.digest for each in wanted}
-        ours = {d for d in digests if self.borrowed[d] or not self.blobs.has(d)}
-        self.borrowed.update(ours)
-        try:
-            async with self.refs.lease() as lease:
-                for digest in digests:
-                    lease.hold(digest)
-                await all_of(fetcher.fetch(each, self.blobs, sessions) for each in wanted)
-                yield {digest: self.blobs.path(digest) for digest in digests}
-        finally:
-            self.borrowed.subtract(ours)
-            for digest in ours:
-                if not self.borrowed[digest]:
-                    del self.borrowed[digest]
-                    self.blobs.delete(digest)
+        async with self.refs.lease() as lease, self.spool() as spool:
+            for digest in digests:
+                lease.hold(digest)
+            lent = DiskBlobStore(spool, Trash(spool))
+            missing = [each for each in wanted if not self.blobs.has(each.digest)]
+            await all_of(fetcher.fetch(each, lent, sessions) for each in missing)
+            yield {d: (lent if lent.has(d) else self.blobs).path(d) for d in digests}
 
     async def read(
         self, fetcher: BlobFetcher, wanted: Descriptor, sessions: Sequence[str], limit_bytes: int
