@@ -13,6 +13,7 @@ ANYWHERE = {
     "errors",
     "status",
     "compatibility",
+    "job_values",
     "version",
     "rpc",
     "files",
@@ -20,8 +21,8 @@ ANYWHERE = {
     "http",
 }
 BELOW_DAEMON = (
-    "gateway why history export dockerfile ops remotecache solver sources runtime store registry "
-    "session fs image llb api attest sbom telemetry"
+    "gateway why history export dockerfile ops remotecache solver cachekeys sources runtime store "
+    "registry session fs image llb api attest sbom telemetry"
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "aio": set(),
@@ -35,11 +36,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "llb": {"api", "image"},
     "image": set(),
     "fs": set(),
-    "store": {"fs", "image"},
+    "cachekeys": set(),
+    "store": {"cachekeys", "fs", "image"},
     "registry": {"image", "session", "api"},
     "session": {"api", "fs"},
     "signatures": set(),
-    "solver": set(),
+    "solver": {"cachekeys"},
     "sources": {"store", "registry", "session", "fs", "image", "api", "signatures"},
     "runtime": {"store", "fs", "telemetry"},
     "ops": {
@@ -47,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sources",
         "store",
         "solver",
+        "cachekeys",
         "session",
         "fs",
         "image",
@@ -55,7 +58,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "telemetry",
     },
     "clouds": set(),
-    "remotecache": {"store", "registry", "session", "solver", "sources", "image", "fs", "clouds"},
+    "remotecache": {
+        *("store", "registry", "session", "solver", "cachekeys", "sources", "image", "fs"),
+        "clouds",
+    },
     "gateway": {
         *("solver", "ops", "api", "llb", "store", "image"),
         *("fs", "sources", "dockerfile", "runtime", "session", "attest"),
@@ -64,8 +70,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "history": {"store", "llb", "api"},
     "export": {"store", "image", "registry", "session", "fs", "api"},
     "attest": {
-        *("solver", "ops", "sources", "store", "dockerfile", "llb", "image", "api"),
-        "runtime",
+        *("solver", "cachekeys", "ops", "sources", "store", "dockerfile", "llb", "image"),
+        *("api", "runtime"),
     },
     "dockerfile": {"llb", "image", "api", "fs"},
     "client": {"builders", "session", "llb", "api", "progress", "image", "fs", "clouds", "policy"},

@@ -11,14 +11,15 @@ from typing import cast
 
 from croze import llb
 from croze.api import ops_pb2, worker_pb2
+from croze.cachekeys.contract import StoredResult
+from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError, NotFound
 from croze.gateway.bridge import Bridge, open_bridge
 from croze.gateway.contract import BridgeServices, Frontend
 from croze.image.platform import Platform
 from croze.ops.load import LoadedOp
 from croze.ops.results import RefResult
-from croze.solver.contract import CacheMap, Op, OpContext, Result, StoredResult, Vertex
-from croze.solver.memory_keys import MemoryKeys
+from croze.solver.contract import CacheMap, Op, OpContext, Result, Vertex
 from croze.solver.solver import Job, Solver
 from croze.sources.facts import SourceFacts, Wanted
 from croze.sources.images import ResolvedConfig

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from croze.cachekeys.contract import KeyLink
 from croze.image import manifest as manifests
 from croze.image.descriptor import UNCOMPRESSED_ANNOTATION, Descriptor
 from croze.remotecache import config as configs
@@ -20,7 +21,6 @@ from croze.remotecache.config import CacheConfig, time_of
 from croze.remotecache.importer import inline_of
 from croze.remotecache.keys import ImportedKeys
 from croze.remotecache.manifests import build
-from croze.solver.contract import KeyLink
 from tests.golden.case import Case
 from tests.golden.difference import differences
 

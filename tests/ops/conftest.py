@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from croze.aio.threads import in_thread
+from croze.job_values import JobKey
 from croze.ops.content import ContentDigests
 from croze.rpc.channels import open_channel
 from croze.session.provide_secrets import SecretSource, SecretsProvider
@@ -60,7 +61,7 @@ class FakeContext:
     def sessions(self) -> Sequence[str]:
         return ("session",)
 
-    def job_values(self, key: str) -> Sequence[object]:
+    def job_values(self, key: JobKey[T]) -> Sequence[T]:
         return ()
 
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from croze.cachekeys.memory import MemoryKeys
 from croze.fs.copy.copy import copy
 from croze.fs.copy.request import CopyRequest
 from croze.llb.state import State
@@ -20,7 +21,6 @@ from croze.ops.results import RefResults, ref_of
 from croze.ops.services import OpServices
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.session.contract import SessionManager
-from croze.solver.memory_keys import MemoryKeys
 from croze.solver.solver import Job, Solver
 from croze.sources.contract import SourceContext, SourceKey
 from croze.sources.materials import LocalMaterial, Used

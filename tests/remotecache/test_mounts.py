@@ -10,6 +10,7 @@ import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,7 @@ from croze.fs.bundle.format import Index, Node, encode
 from croze.gateway.imports import CacheImport
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import digest_of
+from croze.job_values import JobKey
 from croze.remotecache.beside import OpenedCache
 from croze.remotecache.mounts import listing
 from croze.remotecache.mounts.carried import BuildMounts
@@ -35,6 +37,8 @@ from croze.status import Silent
 from croze.store.contract import BlobStore, ImmutableRef, Sharing
 from croze.store.open import Store, open_store
 from tests.store.pools import ThreadPool
+
+T = TypeVar("T")
 
 SHARED = Sharing.SHARED
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -191,7 +195,7 @@ class Context:
     def sessions(self) -> Sequence[str]:
         return ()
 
-    def job_values(self, key: str) -> Sequence[object]:
+    def job_values(self, key: JobKey[T]) -> Sequence[T]:
         return ()
 
 

@@ -10,19 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from croze.cachekeys.contract import KeyStore, StoredResult
+from croze.cachekeys.memory import MemoryKeys
 from croze.errors import NotFound
-from croze.solver.contract import (
-    CacheMap,
-    Edge,
-    InputKeying,
-    KeyStore,
-    Op,
-    OpContext,
-    Result,
-    StoredResult,
-    Vertex,
-)
-from croze.solver.memory_keys import MemoryKeys
+from croze.solver.contract import CacheMap, Edge, InputKeying, Op, OpContext, Result, Vertex
 from croze.solver.solver import Solver
 from croze.solver.validate import Validator
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from croze.errors import Canceled, CrozeError, ExitError, NotFound, VertexDetail
+from croze.job_values import JobKey
 from croze.solver.contract import Edge, Op, OpContext, Vertex
 from croze.solver.solver import Job
 from croze.status import StatusEvent, VertexLog, VertexState
@@ -245,16 +246,17 @@ async def test_status_waits_for_the_job_and_replays() -> None:
 
 
 async def test_work_in_context_of_a_job() -> None:
-    world = World()
+    world, number = World(), JobKey[int]("number")
 
     async def export(ctx: OpContext) -> str:
         ctx.progress.status("layer", current=1, total=2)
         assert ctx.sessions() == ("s1",)
-        assert ctx.job_values("k") == (5,)
+        assert ctx.job_values(number) == (5,)
         return "done"
 
     async with world.solver() as solver:
-        async with solver.job("j", sessions=["s1"], values={"k": 5}) as job:
+        async with solver.job("j", sessions=["s1"]) as job:
+            job.set_value(number, 5)
             assert await job.in_context("exporting to image", export) == "done"
         events = await all_events(job)
     last = states(events, "exporting to image")[-1]

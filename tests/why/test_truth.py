@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from croze.api import ops_pb2
+from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError
 from croze.fs.content.changed import Changes, FileChange
 from croze.fs.content.checksum import Query
@@ -26,7 +27,6 @@ from croze.image.platform import default_platform
 from croze.ops.content import ContentKey
 from croze.ops.load import LoadedOp
 from croze.solver.contract import CacheMap, Edge, InputKeying, OpContext, Result, Vertex
-from croze.solver.memory_keys import MemoryKeys
 from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job, Solver
 from croze.why.explainer import Explained, Explainer

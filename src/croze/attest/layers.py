@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from croze.attest.provenance import Layers
+from croze.cachekeys.contract import StoredResult
 from croze.errors import CrozeError
 from croze.image import descriptor as media
 from croze.image.descriptor import Descriptor
 from croze.ops.results import ref_of
-from croze.solver.contract import Edge, ResultStore, StoredResult
+from croze.solver.contract import Edge, ResultStore
 
 _INTERNAL = (media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION)
 _ORIGIN_PREFIX = "containerd.io/distribution.source."

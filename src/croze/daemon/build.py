@@ -39,7 +39,7 @@ from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
 from croze.gateway.results import BridgeResult
 from croze.ops.carried import CARRIED
 from croze.ops.load import LoadOptions
-from croze.remotecache.mounts.carried import BuildMounts
+from croze.remotecache.mounts.carried import BUILD_MOUNTS, BuildMounts
 from croze.session.exporters import finalize_export, find_exporters
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
@@ -84,6 +84,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             engine.mount_services, exported=any(each.mounts for each in cache_exports.others)
         )
         job.set_value(CARRIED, mounts)
+        job.set_value(BUILD_MOUNTS, mounts)
         async with (
             build_sources(job, compatibility),
             open_bridge(

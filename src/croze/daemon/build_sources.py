@@ -9,7 +9,7 @@ from croze import compatibility
 from croze.aio.threads import finish
 from croze.api import control_pb2, policy_pb2
 from croze.errors import InvalidRequest
-from croze.ops.source import JOB_VALUE
+from croze.ops.source import BUILD_SOURCES
 from croze.session.contract import SessionManager
 from croze.session.policy import SessionVerifier
 from croze.solver.solver import Job
@@ -33,7 +33,7 @@ def compatibility_version(request: control_pb2.SolveRequest) -> int:
 async def build_sources(job: Job, version: int) -> AsyncIterator[None]:
     """While the job runs, its sources mean the same whenever they are asked."""
     build = BuildSources(version)
-    job.set_value(JOB_VALUE, build)
+    job.set_value(BUILD_SOURCES, build)
     try:
         yield
     finally:

@@ -12,13 +12,12 @@ from croze.export.contract import InlineCache
 from croze.export.described import platform_entries
 from croze.gateway.imports import CacheImport, CacheOpener
 from croze.gateway.results import BridgeResult
-from croze.ops.carried import CARRIED
 from croze.ops.load import cache_mounts
 from croze.ops.results import ref_of
 from croze.remotecache.beside import OpenedCache
 from croze.remotecache.exporter import CacheExporter, CacheServices, inline_cache
 from croze.remotecache.importer import Importer
-from croze.remotecache.mounts.carried import BuildMounts
+from croze.remotecache.mounts.carried import BUILD_MOUNTS, BuildMounts
 from croze.remotecache.mounts.exporting import MountsExport
 from croze.remotecache.mounts.options import MountOptions, mount_options
 from croze.remotecache.options import CacheExports, ExportOptions, parse_exports
@@ -80,12 +79,11 @@ async def look_beside(
     cache: OpenedCache, options: MountOptions, wanted: CacheImport, ctx: OpContext
 ) -> None:
     """Let the build know of the cache mounts that an imported cache has."""
-    for mounts in ctx.job_values(CARRIED):
-        if isinstance(mounts, BuildMounts):
-            try:
-                await mounts.look_into(cache, options, ctx.sessions())
-            except CrozeError as err:
-                ctx.progress.warn(f"failed to read the cache mounts of {wanted.id}: {err}")
+    for mounts in ctx.job_values(BUILD_MOUNTS):
+        try:
+            await mounts.look_into(cache, options, ctx.sessions())
+        except CrozeError as err:
+            ctx.progress.warn(f"failed to read the cache mounts of {wanted.id}: {err}")
 
 
 def wanted_mounts(wanted: CacheImport) -> MountOptions | None:

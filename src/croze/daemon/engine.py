@@ -16,6 +16,7 @@ from pathlib import Path
 from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.attest.builder_facts import read_facts
+from croze.cachekeys.contract import KeyStore
 from croze.daemon import workers
 from croze.daemon.activity import Activity
 from croze.daemon.caches import opener
@@ -60,7 +61,7 @@ from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
 from croze.session.manager import Sessions
-from croze.solver.contract import Edge, KeyLink, KeyStore, OpContext, Result, StoredResult
+from croze.solver.contract import Edge, OpContext, Result
 from croze.solver.solver import Job, Solver
 from croze.sources.attestation_chain import AttestationChain, resolve_chain
 from croze.sources.blob import BlobSources
@@ -134,7 +135,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             return (await solver.build_within(ctx, edge)).result
 
         services = _op_services(settings, content, sources, executor, pool, solve_nested)
-        keys = SqliteKeys(settings.root / "keys.db", KeyLink, StoredResult)
+        keys = SqliteKeys(settings.root / "keys.db")
         stack.callback(keys.close)
         recorder = _open_recorder(settings, stack)
         history = BuildHistory(content.store, _expiry(config.history))

@@ -16,13 +16,14 @@ from croze.attest.provenance import (
     ProvenanceOptions,
     marshalled,
 )
+from croze.cachekeys.contract import StoredResult
 from croze.daemon.engine import Engine
 from croze.daemon.recording import Recording
 from croze.daemon.results import result_platforms
 from croze.export.contract import Attestation, ExportSource, PlatformResult
 from croze.gateway.accounts import accounts
 from croze.gateway.results import BridgeRef, BridgeResult
-from croze.solver.contract import Edge, ResultStore, StoredResult
+from croze.solver.contract import Edge, ResultStore
 from croze.solver.solver import Job
 from croze.telemetry.machine import MachineUsage
 

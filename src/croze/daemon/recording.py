@@ -30,7 +30,7 @@ from croze.solver.solver import Job
 from croze.status import StatusEvent
 from croze.store.blobs import DiskBlobStore
 from croze.telemetry import stubs
-from croze.telemetry.build import JOB_VALUE, BuildTrace
+from croze.telemetry.build import TRACE, BuildTrace
 from croze.telemetry.machine import MachineUsage
 from croze.telemetry.spans import CURRENT, root
 
@@ -71,7 +71,7 @@ class Recording:
         """The build is on its way."""
         self._job = job
         self.usage.start()
-        job.set_value(JOB_VALUE, self._trace)
+        job.set_value(TRACE, self._trace)
         if not self._hidden:
             self._telemetry.traces.want(self._trace.parent.trace_id)
             self._record.CreatedAt.FromDatetime(datetime.now(UTC))

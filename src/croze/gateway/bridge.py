@@ -39,10 +39,10 @@ from croze.gateway.scopes import Scope
 from croze.gateway.verify import Verifier
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.ops.carried import CARRIED, carried
+from croze.ops.carried import CARRIED
 from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
-from croze.ops.proxied import PROXIED, ProxyRules
+from croze.ops.proxied import PROXIED
 from croze.runtime.proxy.contract import Proxied
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job, SolvedResult
@@ -130,7 +130,7 @@ class Bridge:
         """Solve now; the handle is the caller's."""
         if self.services.ops is not None and (ids := fresh_cache_mounts(definition)):
             await self.services.ops.refs.forget_cache_mounts(ids)
-            for each in carried(self.job.values_of(CARRIED)):
+            for each in self.job.values_of(CARRIED):
                 each.start_fresh(ids)
         await self.imports.look_into()
         return await self.job.build(await self._load(definition, policies))
@@ -429,7 +429,7 @@ async def open_bridge(
     options = load_options or LoadOptions(caps=services.llb_caps)
     bridge = Bridge(services, job, session, options, SourcePolicies(policies), verifier, root)
     if options.proxied:
-        job.set_value(PROXIED, ProxyRules(bridge.ask_in_place))
+        job.set_value(PROXIED, bridge.ask_in_place)
     try:
         yield bridge
     finally:

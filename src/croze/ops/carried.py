@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Collection
+from typing import Final, Protocol
 
+from croze.job_values import JobKey
 from croze.solver.contract import OpContext
 from croze.store.contract import ImmutableRef, Sharing
 
-CARRIED: Final = "carried-cache-mounts"
-"""The job value that is a build's `CarriedMounts`, where mounts travel."""
 
-
-@runtime_checkable
 class CarriedMounts(Protocol):
     """One build's; `remotecache.mounts.carried.BuildMounts`."""
 
@@ -32,6 +29,5 @@ class CarriedMounts(Protocol):
         """Steps of the build want these empty: nothing is to be merged into them."""
 
 
-def carried(values: Sequence[object]) -> list[CarriedMounts]:
-    """Of the values that jobs have under `CARRIED`."""
-    return [value for value in values if isinstance(value, CarriedMounts)]
+CARRIED: Final = JobKey[CarriedMounts]("carried-cache-mounts")
+"""A build's, where mounts travel."""

@@ -24,7 +24,7 @@ from croze.ops.failed import blaming, id_of, keep_mounts
 from croze.ops.limits import StepLimits
 from croze.ops.load import LoadedOp
 from croze.ops.logs import StepLog
-from croze.ops.proxied import PROXIED, rules_of
+from croze.ops.proxied import PROXIED
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
@@ -208,7 +208,7 @@ class ExecOp:
     def _proxied(self, ctx: OpContext) -> Proxied | None:
         if self.capture is None:
             return None
-        return Proxied(tuple(rules_of(ctx.job_values(PROXIED))), self.capture)
+        return Proxied(tuple(ctx.job_values(PROXIED)), self.capture)
 
     def _note_usage(self, usage: Usage) -> None:
         self.usage = usage

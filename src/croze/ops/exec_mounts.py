@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.ops.carried import CARRIED, carried
+from croze.ops.carried import CARRIED
 from croze.ops.results import RefResult
 from croze.ops.secrets import SecretFiles
 from croze.ops.services import OpServices
@@ -193,7 +193,7 @@ class MountPreparer:
         if self._ctx is None:
             return
         sharing, text = _sharing(mount.cacheOpt.sharing), self._cache_description(mount)
-        for each in carried(self._ctx.job_values(CARRIED)):
+        for each in self._ctx.job_values(CARRIED):
             await each.bring(mount.cacheOpt.ID, base, sharing, self._ctx, description=text)
 
     def _cache_description(self, mount: ops_pb2.Mount) -> str:

@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from croze.errors import CrozeError, FailedContent, NotFound, SolveDetail
+from croze.job_values import JobKey
 from croze.ops.content import ContentKey
 from croze.ops.exec_mounts import PreparedMounts
 from croze.ops.results import ref_of
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
 from croze.store.contract import ImmutableRef
-
-FAILED_STEPS: Final = "failed-steps"
-"""The job value that is a build's `FailedSteps`, where it has them."""
 
 
 class FailedSteps:
@@ -39,19 +37,19 @@ class FailedSteps:
             await self._kept.popitem()[1].release()
 
 
+FAILED_STEPS: Final = JobKey[FailedSteps]("failed-steps")
+"""A build's, where it has them."""
+
+
 def id_of(result: Result | None) -> str:
     """Empty for a mount or action that has no state."""
     return "" if result is None else result.id
 
 
-def _keepers(ctx: OpContext) -> list[FailedSteps]:
-    return [v for v in ctx.job_values(FAILED_STEPS) if isinstance(v, FailedSteps)]
-
-
 def keep(ctx: OpContext, results: Iterable[Result | None]) -> bool:
     """Keep states for the builds that ask for them; False if none does. The handles stay the
     caller's."""
-    keepers = _keepers(ctx)
+    keepers = ctx.job_values(FAILED_STEPS)
     for result in results:
         if result is not None:
             for keeper in keepers:

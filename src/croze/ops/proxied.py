@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from croze.job_values import JobKey
 from croze.runtime.proxy.contract import Rules
 
-PROXIED: Final = "proxied-network"
-"""The job value that is a build's `ProxyRules`."""
-
-
-@dataclass(frozen=True)
-class ProxyRules:
-    """One build's say."""
-
-    rules: Rules
-
-
-def rules_of(values: Sequence[object]) -> list[Rules]:
-    """Of the values that jobs have under `PROXIED`."""
-    return [value.rules for value in values if isinstance(value, ProxyRules)]
+PROXIED: Final = JobKey[Rules]("proxied-network")
+"""One build's say."""

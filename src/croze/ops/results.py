@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Self
 
+from croze.cachekeys.contract import StoredResult
 from croze.errors import CrozeError, NotFound
-from croze.solver.contract import Result, StoredResult
+from croze.solver.contract import Result
 from croze.store.contract import ImmutableRef, RefStore
 
 SCRATCH_ID = "scratch"

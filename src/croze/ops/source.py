@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.image.platform import Platform
+from croze.job_values import JobKey
 from croze.ops.digests import digest
 from croze.ops.results import RefResult
 from croze.ops.services import OpServices
@@ -17,7 +19,7 @@ from croze.sources.request import SourceRequest
 
 CACHE_TYPE = "buildkit.source.v0"
 PRIVATE_PREFIX = "session:"
-JOB_VALUE = "sources"
+BUILD_SOURCES: Final = JobKey[BuildSources]("sources")
 """The job's `BuildSources`."""
 
 
@@ -65,6 +67,6 @@ class SourceOp:
 
 def source_context(ctx: OpContext) -> SourceContext:
     """What the builds that want the source know, the oldest first to say."""
-    known = [each for each in ctx.job_values(JOB_VALUE) if isinstance(each, BuildSources)]
+    known = ctx.job_values(BUILD_SOURCES)
     build = known[0] if known else BuildSources()
     return SourceContext(ctx.sessions(), ctx.progress, build)

@@ -7,12 +7,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Literal
 
+from croze.cachekeys.contract import StoredResult
 from croze.errors import CrozeError
 from croze.image.descriptor import Descriptor
 from croze.remotecache.chains import Chains, Item, ResultLayers
 from croze.remotecache.config import CacheConfig
 from croze.solver.chain import Chain
-from croze.solver.contract import Result, ResultStore, StoredResult
+from croze.solver.contract import Result, ResultStore
 from croze.store.contract import Compression, ImmutableRef
 
 Mode = Literal["min", "max", "known"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from croze.cachekeys.contract import KeyLink, StoredResult
+from croze.cachekeys.names import IMPORTED, record_digest
 from croze.remotecache.config import CacheConfig, CacheRecord, time_of
-from croze.solver.contract import KeyLink, StoredResult
-from croze.solver.keying import IMPORTED, record_digest
 
 
 @dataclass(frozen=True)

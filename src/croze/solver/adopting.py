@@ -7,12 +7,12 @@ the one that was asked for.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from croze.cachekeys.contract import StoredResult
+from croze.cachekeys.names import is_imported, new_key, record_digest, root_key
 from croze.errors import CrozeError
-from croze.solver.contract import Result, StoredResult
-from croze.solver.keying import is_imported, new_key, record_digest, root_key
+from croze.solver.contract import Result
 from croze.solver.saving import find_target, link_inputs
 from croze.solver.twins import signature_of
 
@@ -73,7 +73,7 @@ def _take_links(edge: ActiveEdge, key: str) -> None:
         for cache in edge.vertex.caches.sources[1:]:
             for source, link in cache.keys.links_into(imported):
                 if link.digest in records and not is_imported(source):
-                    own = replace(link, output_index=edge.index, digest=records[link.digest])
+                    own = link._replace(output_index=edge.index, digest=records[link.digest])
                     edge.graph.keys.add_link(source, own, key)
 
 

@@ -1,6 +1,6 @@
 """Where a vertex looks for results: the daemon's own cache first, then what its builds import.
 
-Keys of an imported cache have ids of their own (`keying.IMPORTED`), but for those that are made of
+Keys of an imported cache have ids of their own (`names.IMPORTED`), but for those that are made of
 a digest alone: these are the same everywhere, so that one walk finds what both caches have. What is
 loaded from an import becomes the daemon's own by `adopting`.
 """
@@ -11,21 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from croze.solver.contract import KeyLink, Result, StoredResult
-
-
-class KeyLookup(Protocol):
-    """The reading half of `KeyStore`."""
-
-    def exists(self, key_id: str) -> bool: ...
-
-    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
-
-    def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
-        """As a `KeyStore` has them; but an imported cache only knows records: it says the record's
-        digest in place of the cache map's, and output 0."""
-
-    def results(self, key_id: str) -> Sequence[StoredResult]: ...
+from croze.cachekeys.contract import KeyLink, KeyLookup, StoredResult
+from croze.solver.contract import Result
 
 
 class ResultLoader(Protocol):

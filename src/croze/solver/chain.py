@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from croze.cachekeys.contract import StoredResult
+from croze.cachekeys.names import RANDOM, content_key, record_digest
 from croze.solver.adopting import own_keys
-from croze.solver.contract import Edge, StoredResult
-from croze.solver.keying import RANDOM, content_key, record_digest
+from croze.solver.contract import Edge
 
 if TYPE_CHECKING:
     from croze.solver.edge import ActiveEdge

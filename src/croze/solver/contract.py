@@ -7,12 +7,15 @@ the tests fill them with arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
+from croze.cachekeys.contract import StoredResult
+from croze.job_values import JobKey
 from croze.status import Progress, ProgressGroup
+
+T = TypeVar("T")
 
 
 class Limits(Protocol):
@@ -112,8 +115,8 @@ class OpContext(Protocol):
     def sessions(self) -> Sequence[str]:
         """Ids of the sessions of all builds that want this vertex now, oldest first."""
 
-    def job_values(self, key: str) -> Sequence[object]:
-        """What those builds' jobs were given under `key` (e.g. `entitlements`)."""
+    def job_values(self, key: JobKey[T]) -> Sequence[T]:
+        """What those builds' jobs carry under `key`."""
 
 
 class Op(Protocol):
@@ -133,14 +136,6 @@ class OpResolver(Protocol):
     def __call__(self, vertex: Vertex) -> Op: ...
 
 
-@dataclass(frozen=True)
-class StoredResult:
-    """A result as a key record remembers it."""
-
-    id: str
-    created_at: datetime
-
-
 class ResultStore(Protocol):
     """Finds results again by id."""
 
@@ -151,48 +146,3 @@ class ResultStore(Protocol):
     async def load(self, id: str, *, uses: bool = True) -> Result:
         """Raises `errors.NotFound` when it is gone. Without `uses` it is only looked at, which is
         no reason to keep it."""
-
-
-@dataclass(frozen=True)
-class KeyLink:
-    """One step from an input's key to an op's key: through input `input_index`, asking `selector`,
-    to output `output_index` of an op whose cache map digest is `digest`."""
-
-    input_index: int
-    output_index: int
-    digest: str
-    selector: str = ""
-
-
-class KeyStore(Protocol):
-    """The graph of cache keys, on disk. Ids are opaque strings; content keys and root keys have
-    digest-derived ids, others are random. All methods are quick (memory or one indexed read);
-    writes may be batched but a `kill -9` loses at most the last moments, never consistency."""
-
-    def exists(self, key_id: str) -> bool: ...
-
-    def add_link(self, source_key: str, link: KeyLink, target_key: str) -> None: ...
-
-    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
-
-    def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
-        """(source key, link) pairs by which `target_key` is reached."""
-
-    def add_result(self, key_id: str, result: StoredResult) -> None: ...
-
-    def results(self, key_id: str) -> Sequence[StoredResult]:
-        """Newest first."""
-
-    def result_ids(self) -> Sequence[str]:
-        """All results that any key has."""
-
-    def key_ids(self) -> Iterable[str]:
-        """All keys; for people who look."""
-
-    def links(self) -> Iterable[tuple[str, KeyLink, str]]:
-        """All links, as (source key, link, target key); for people who look."""
-
-    def release_result(self, result_id: str) -> None:
-        """The result is gone: forget it, and keys that lead nowhere any more."""
-
-    def flush(self) -> None: ...

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from croze.cachekeys.names import root_key
 from croze.errors import CrozeError
 from croze.solver import inputs as input_state
 from croze.solver.contract import CacheMap, Edge, Result
-from croze.solver.keying import root_key
 from croze.solver.records import Records
 from croze.solver.saving import save_executed, save_followed
 from croze.solver.twins import Follower, identity_of, late_key, running_twin, signature_of

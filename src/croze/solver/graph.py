@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from croze.cachekeys.contract import KeyStore
 from croze.errors import CrozeError
+from croze.job_values import JobKey
 from croze.solver.caches import Caches, CacheSource
-from croze.solver.contract import Edge, KeyStore, OpResolver, Result, ResultStore, Vertex
+from croze.solver.contract import Edge, OpResolver, Result, ResultStore, Vertex
 from croze.solver.flights import Flights
 from croze.solver.observe import Observer
 from croze.solver.report import EventSink
@@ -37,7 +39,7 @@ class Member(Protocol):
 
     def session_ids(self) -> Iterable[str]: ...
 
-    def values_of(self, key: str) -> Sequence[object]: ...
+    def values_of(self, key: JobKey[T]) -> Sequence[T]: ...
 
     def imported(self) -> Sequence[CacheSource]:
         """Caches to look into besides the daemon's own."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from croze.solver.contract import KeyLink
+from croze.cachekeys.contract import KeyLink
+from croze.cachekeys.names import content_key, is_imported
 from croze.solver.flights import Step
-from croze.solver.keying import content_key, is_imported
 
 if TYPE_CHECKING:
     from croze.solver.edge import ActiveEdge

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from croze.job_values import JobKey
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Edge
 from croze.solver.report import EventSink
@@ -12,6 +13,8 @@ from croze.solver.request import BuildRequest, SolvedResult
 
 if TYPE_CHECKING:
     from croze.solver.vertex import ActiveVertex
+
+T = TypeVar("T")
 
 
 class NestedMember:
@@ -30,7 +33,7 @@ class NestedMember:
     def session_ids(self) -> Iterable[str]:
         return self._parent.context.sessions()
 
-    def values_of(self, key: str) -> Sequence[object]:
+    def values_of(self, key: JobKey[T]) -> Sequence[T]:
         return self._parent.context.job_values(key)
 
     def imported(self) -> Sequence[CacheSource]:

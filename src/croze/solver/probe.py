@@ -10,24 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from croze.cachekeys.contract import KeyLink, StoredResult
+from croze.cachekeys.names import content_key, root_key
 from croze.errors import CrozeError, NotFound, VertexDetail
 from croze.solver.caches import Caches, CacheSource
 from croze.solver.contract import (
     CacheMap,
     Edge,
     InputKeying,
-    KeyLink,
     Op,
     OpContext,
     OpResolver,
     Result,
-    StoredResult,
     Vertex,
 )
-from croze.solver.keying import content_key, root_key
 from croze.solver.observe import InputFacts, Outcome, VertexFacts
 from croze.solver.request import SolvedResult
 
@@ -220,7 +219,7 @@ class Prober:
                 targets.update(self._caches.targets(key, link))
             content = seen.contents.get(index)
             if content:
-                plain = replace(link, selector="")
+                plain = link._replace(selector="")
                 targets.update(self._caches.targets(content_key(content), plain))
         unknown = below.outcome is Outcome.UNKNOWN
         can_tell = keying.content is not None and index not in seen.contents

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from croze.cachekeys.contract import StoredResult
 from croze.errors import NotFound
 from croze.solver.adopting import adopt
 from croze.solver.caches import CacheSource
-from croze.solver.contract import Result, StoredResult
+from croze.solver.contract import Result
 
 if TYPE_CHECKING:
     from croze.solver.edge import ActiveEdge

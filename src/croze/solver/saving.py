@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from croze.solver.contract import KeyLink, KeyStore, Result
+from croze.cachekeys.contract import KeyLink, KeyStore
+from croze.cachekeys.names import new_key, root_key
+from croze.solver.contract import Result
 from croze.solver.flights import Signature
-from croze.solver.keying import new_key, root_key
 
 if TYPE_CHECKING:
     from croze.solver.graph import Graph

@@ -17,28 +17,20 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
 
+from croze.cachekeys.contract import KeyStore, StoredResult
+from croze.cachekeys.names import record_digest
 from croze.errors import AlreadyExists, Canceled, CrozeError, UnknownJob
+from croze.job_values import JobKey, JobValues
 from croze.solver.caches import CacheSource
 from croze.solver.chain import Chain, chain_of, stored_below
-from croze.solver.contract import (
-    Edge,
-    KeyStore,
-    Op,
-    OpContext,
-    OpResolver,
-    ResultStore,
-    StoredResult,
-    Vertex,
-)
+from croze.solver.contract import Edge, Op, OpContext, OpResolver, ResultStore, Vertex
 from croze.solver.edge import ActiveEdge
 from croze.solver.graph import Graph
-from croze.solver.keying import record_digest
 from croze.solver.observe import Observer, VertexFacts, facts_of
 from croze.solver.probe import Forecast, Prober, ProbeWorld
 from croze.solver.report import StatusLog, VertexReporter
@@ -92,13 +84,7 @@ class Solver:
             self._graph.close()
 
     @asynccontextmanager
-    async def job(
-        self,
-        id: str,
-        *,
-        sessions: Sequence[str] = (),
-        values: Mapping[str, object] | None = None,
-    ) -> AsyncIterator[Job]:
+    async def job(self, id: str, *, sessions: Sequence[str] = ()) -> AsyncIterator[Job]:
         """One build. Leaving discards it: what only it wanted is stopped and released. Its status
         can be read for a while longer."""
         if id in self._jobs:
@@ -106,7 +92,7 @@ class Solver:
         if id in self._refused:
             self._timers[id].cancel()
             self._forget(id)
-        job = self._jobs[id] = Job(self._graph, id, sessions, values or {})
+        job = self._jobs[id] = Job(self._graph, id, sessions)
         for waiter in self._awaited.pop(id, ()):
             if not waiter.done():
                 waiter.set_result(job)
@@ -187,14 +173,12 @@ class Solver:
 class Job:
     """One build's view of the solver."""
 
-    def __init__(
-        self, graph: Graph, id: str, sessions: Sequence[str], values: Mapping[str, object]
-    ) -> None:
+    def __init__(self, graph: Graph, id: str, sessions: Sequence[str]) -> None:
         self.id = id
         self.log = StatusLog()
         self._graph = graph
         self._sessions = tuple(sessions)
-        self._values = dict(values)
+        self._values = JobValues()
         self._loaded: dict[str, ActiveVertex] = {}
         self._attached: dict[ActiveVertex, None] = {}
         self._requests: dict[BuildRequest, None] = {}
@@ -206,8 +190,8 @@ class Job:
     def session_ids(self) -> Iterable[str]:
         return self._sessions
 
-    def values_of(self, key: str) -> Sequence[object]:
-        return (self._values[key],) if self._values.get(key) is not None else ()
+    def values_of(self, key: JobKey[T]) -> Sequence[T]:
+        return self._values.of(key)
 
     def imported(self) -> Sequence[CacheSource]:
         return self._imported
@@ -217,8 +201,9 @@ class Job:
 
     # What builds do
 
-    def set_value(self, key: str, value: object) -> None:
-        self._values[key] = value
+    def set_value(self, key: JobKey[T], value: T) -> None:
+        """For the ops of what is built, and for those who watch the build."""
+        self._values.set(key, value)
 
     def look_into(self, caches: Sequence[CacheSource]) -> None:
         """Look for results in these caches, too, from now on, in their order."""
@@ -343,5 +328,5 @@ class JobContext:
     def sessions(self) -> Sequence[str]:
         return tuple(self._job.session_ids())
 
-    def job_values(self, key: str) -> Sequence[object]:
+    def job_values(self, key: JobKey[T]) -> Sequence[T]:
         return self._job.values_of(key)

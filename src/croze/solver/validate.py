@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
 
-from croze.solver.contract import KeyStore
+from croze.cachekeys.contract import KeyStore
+from croze.cachekeys.names import is_imported
 from croze.solver.edge import COMPLETE, NONE, ActiveEdge
-from croze.solver.keying import is_imported
 from croze.solver.vertex import ActiveVertex
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from croze.errors import CrozeError, VertexDetail
+from croze.job_values import JobKey
 from croze.solver.caches import CacheSource
 from croze.solver.contract import CacheMap, Edge, InputKeying, Limits, Op, Result, Vertex
 from croze.solver.edge import ActiveEdge
@@ -17,6 +18,8 @@ from croze.solver.observe import facts_of
 from croze.solver.report import VertexReporter
 from croze.solver.request import SolvedResult
 from croze.solver.work import Failure, Work
+
+T = TypeVar("T")
 
 _ALL = InputKeying()
 
@@ -317,7 +320,7 @@ class VertexContext:
         ids = (id for job in self._active.jobs for id in job.session_ids())
         return tuple(dict.fromkeys(ids))
 
-    def job_values(self, key: str) -> Sequence[object]:
+    def job_values(self, key: JobKey[T]) -> Sequence[T]:
         return tuple(value for job in self._active.jobs for value in job.values_of(key))
 
     async def build(self, edge: Edge) -> SolvedResult:

@@ -1,4 +1,4 @@
-"""Cache keys on disk: the solver's `KeyStore` over SQLite.
+"""Cache keys on disk: a `cachekeys.contract.KeyStore` over SQLite.
 
 One file of its own, so that writing keys never waits for other metadata. Writes go into an open
 transaction, which this connection reads at once; `flush` commits it. A crash loses what was not
@@ -6,9 +6,6 @@ flushed, as a whole transaction, never a part of it.
 
 Keys that begin with `random:` stand for something of one session. They are kept in memory only,
 the latest ones, so that the file does not grow with every build.
-
-The store lives below the solver, so the values it gives back are made by the caller's types:
-`SqliteKeys(path, KeyLink, StoredResult)`.
 """
 
 from __future__ import annotations
@@ -16,11 +13,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
+from croze.cachekeys.contract import KeyLink, StoredResult
+from croze.cachekeys.names import RANDOM
 from croze.store.disk import disk_errors
 
 log = logging.getLogger(__name__)
@@ -45,58 +44,34 @@ MIGRATIONS: Final[Sequence[str]] = (
     """,
 )
 """In order; `PRAGMA user_version` counts those that were applied."""
-
-
-class Link(Protocol):
-    """`solver.contract.KeyLink`."""
-
-    @property
-    def input_index(self) -> int: ...
-    @property
-    def output_index(self) -> int: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def selector(self) -> str: ...
-
-
-class Stored(Protocol):
-    """`solver.contract.StoredResult`."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def created_at(self) -> datetime: ...
-
-
-_RANDOM: Final = "random:"
 _RANDOM_KEYS: Final = 10_000
 """How many random keys are remembered."""
 
-L = TypeVar("L", bound=Link)
-R = TypeVar("R", bound=Stored)
+
+_Links = dict[KeyLink, dict[str, None]]
+_Results = dict[str, StoredResult]
 
 
-class _RandomKeys(Generic[L, R]):
+class _RandomKeys:
     """What is known of random keys; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._keys: OrderedDict[str, tuple[dict[L, dict[str, None]], dict[str, R]]] = OrderedDict()
+        self._keys: OrderedDict[str, tuple[_Links, _Results]] = OrderedDict()
 
     def exists(self, key: str) -> bool:
         return key in self._keys
 
-    def add_link(self, source: str, link: L, target: str) -> None:
+    def add_link(self, source: str, link: KeyLink, target: str) -> None:
         self._entry(source)[0].setdefault(link, {})[target] = None
 
-    def targets(self, source: str, link: L) -> Sequence[str]:
+    def targets(self, source: str, link: KeyLink) -> Sequence[str]:
         entry = self._keys.get(source)
         return tuple(entry[0].get(link, ())) if entry else ()
 
     def key_ids(self) -> Iterable[str]:
         return tuple(self._keys)
 
-    def links(self) -> Iterable[tuple[str, L, str]]:
+    def links(self) -> Iterable[tuple[str, KeyLink, str]]:
         return [
             (source, link, target)
             for source, (links, _) in self._keys.items()
@@ -104,10 +79,10 @@ class _RandomKeys(Generic[L, R]):
             for target in targets
         ]
 
-    def add_result(self, key: str, result: R) -> None:
+    def add_result(self, key: str, result: StoredResult) -> None:
         self._entry(key)[1][result.id] = result
 
-    def results(self, key: str) -> Sequence[R]:
+    def results(self, key: str) -> Sequence[StoredResult]:
         entry = self._keys.get(key)
         found = entry[1].values() if entry else ()
         return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)
@@ -121,7 +96,7 @@ class _RandomKeys(Generic[L, R]):
             if results.pop(result_id, None) is not None and not results and not links:
                 del self._keys[key]
 
-    def _entry(self, key: str) -> tuple[dict[L, dict[str, None]], dict[str, R]]:
+    def _entry(self, key: str) -> tuple[dict[KeyLink, dict[str, None]], dict[str, StoredResult]]:
         entry = self._keys.get(key)
         if entry is None:
             entry = self._keys[key] = ({}, {})
@@ -130,24 +105,17 @@ class _RandomKeys(Generic[L, R]):
         return entry
 
 
-class SqliteKeys(Generic[L, R]):
-    """Use from one thread."""
+class SqliteKeys:
+    """A `KeyStore`. Use from one thread."""
 
-    def __init__(
-        self,
-        path: Path,
-        make_link: Callable[[int, int, str, str], L],
-        make_result: Callable[[str, datetime], R],
-    ) -> None:
-        self._make_link = make_link
-        self._make_result = make_result
+    def __init__(self, path: Path) -> None:
         self._writes = 0
-        self._random: _RandomKeys[L, R] = _RandomKeys()
+        self._random: _RandomKeys = _RandomKeys()
         self._db = _open_or_start_over(path)
         self._run = self._db.execute
 
     def exists(self, key_id: str) -> bool:
-        if key_id.startswith(_RANDOM):
+        if key_id.startswith(RANDOM):
             return self._random.exists(key_id)
         row = self._run(
             "SELECT EXISTS (SELECT 1 FROM results WHERE key = ?1)"
@@ -157,8 +125,8 @@ class SqliteKeys(Generic[L, R]):
         ).fetchone()
         return bool(row[0])
 
-    def add_link(self, source_key: str, link: L, target_key: str) -> None:
-        if source_key.startswith(_RANDOM):
+    def add_link(self, source_key: str, link: KeyLink, target_key: str) -> None:
+        if source_key.startswith(RANDOM):
             self._random.add_link(source_key, link, target_key)
             return
         self._write(
@@ -174,8 +142,8 @@ class SqliteKeys(Generic[L, R]):
             ),
         )
 
-    def targets(self, source_key: str, link: L) -> Sequence[str]:
-        if source_key.startswith(_RANDOM):
+    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
+        if source_key.startswith(RANDOM):
             return self._random.targets(source_key, link)
         rows = self._run(
             "SELECT target FROM links WHERE source = ? AND digest = ? AND input = ?"
@@ -184,13 +152,13 @@ class SqliteKeys(Generic[L, R]):
         )
         return tuple(row[0] for row in rows)
 
-    def links_into(self, target_key: str) -> Sequence[tuple[str, L]]:
+    def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         """Without those from random keys, which no exporter wants."""
         rows = self._run(
             "SELECT source, input, output, digest, selector FROM links WHERE target = ?",
             (target_key,),
         )
-        return tuple((row[0], self._make_link(*row[1:])) for row in rows)
+        return tuple((row[0], KeyLink(*row[1:])) for row in rows)
 
     def key_ids(self) -> Iterable[str]:
         rows = self._run(
@@ -198,13 +166,13 @@ class SqliteKeys(Generic[L, R]):
         )
         return tuple(dict.fromkeys([*(row[0] for row in rows), *self._random.key_ids()]))
 
-    def links(self) -> Iterable[tuple[str, L, str]]:
+    def links(self) -> Iterable[tuple[str, KeyLink, str]]:
         rows = self._run("SELECT source, target, input, output, digest, selector FROM links")
-        stored = [(row[0], self._make_link(*row[2:]), row[1]) for row in rows]
+        stored = [(row[0], KeyLink(*row[2:]), row[1]) for row in rows]
         return (*stored, *self._random.links())
 
-    def add_result(self, key_id: str, result: R) -> None:
-        if key_id.startswith(_RANDOM):
+    def add_result(self, key_id: str, result: StoredResult) -> None:
+        if key_id.startswith(RANDOM):
             self._random.add_result(key_id, result)
             return
         self._write(
@@ -212,15 +180,15 @@ class SqliteKeys(Generic[L, R]):
             (key_id, result.id, (result.created_at - _EPOCH) // timedelta(microseconds=1)),
         )
 
-    def results(self, key_id: str) -> Sequence[R]:
-        if key_id.startswith(_RANDOM):
+    def results(self, key_id: str) -> Sequence[StoredResult]:
+        if key_id.startswith(RANDOM):
             return self._random.results(key_id)
         rows = self._run(
             "SELECT id, created_us FROM results WHERE key = ? ORDER BY created_us DESC, id DESC",
             (key_id,),
         )
         return tuple(
-            self._make_result(id, _EPOCH + timedelta(microseconds=created)) for id, created in rows
+            StoredResult(id, _EPOCH + timedelta(microseconds=created)) for id, created in rows
         )
 
     def result_ids(self) -> Sequence[str]:

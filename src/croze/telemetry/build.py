@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
+from croze.job_values import JobKey
 from croze.status import StatusEvent, VertexState, VertexStatus
 from croze.telemetry.spans import Attributes, Span, SpanContext, make_span, new_span_id
 
-JOB_VALUE = "trace"
-"""Where ops find the traces of the jobs they work for."""
+T = TypeVar("T")
 
 
 class BuildTrace:
@@ -79,13 +79,17 @@ def _ns(moment: datetime) -> int:
     return round(moment.timestamp() * 1e6) * 1000
 
 
+TRACE: Final = JobKey[BuildTrace]("trace")
+"""Where ops find the traces of the jobs they work for."""
+
+
 class _Context(Protocol):
     """What of a solver's `OpContext` counts here."""
 
     @property
     def vertex(self) -> _Vertex: ...
 
-    def job_values(self, key: str) -> Sequence[object]: ...
+    def job_values(self, key: JobKey[T]) -> Sequence[T]: ...
 
 
 class _Vertex(Protocol):
@@ -110,15 +114,15 @@ def traced(ctx: _Context, name: str, attributes: Attributes | None = None) -> It
             )
 
 
-def traces_of(ctx: _Context) -> Iterator[BuildTrace]:
+def traces_of(ctx: _Context) -> Sequence[BuildTrace]:
     """Of the builds that an op works for."""
-    return (each for each in ctx.job_values(JOB_VALUE) if isinstance(each, BuildTrace))
+    return ctx.job_values(TRACE)
 
 
 def trace_env(ctx: _Context) -> list[str]:
     """What tells a process which span it works for: that of the vertex, in the first build that
     wanted it. Not part of any cache key."""
-    trace = next(traces_of(ctx), None)
+    trace = next(iter(traces_of(ctx)), None)
     if trace is None:
         return []
     context = trace.context_of(ctx.vertex.digest)

@@ -20,6 +20,7 @@ from croze.aio.threads import in_thread, start_in_thread
 from croze.api import ops_pb2
 from croze.fs.content.changed import Changes, changed_files
 from croze.fs.content.checksum import Query
+from croze.job_values import JobKey
 from croze.solver.contract import OpContext, Vertex
 from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job
@@ -32,7 +33,6 @@ from croze.why.record import Build, Files, make_steps, missed
 
 log = logging.getLogger(__name__)
 
-JOB_VALUE: Final = "why"
 LISTED_FILES: Final = 20
 _OBVIOUS: Final = frozenset({"instruction", "no-cache", "new", "parent", "uncacheable", "platform"})
 """Whoever changed the Dockerfile or gave a flag knows: no warning."""
@@ -66,6 +66,9 @@ class _Watched:
 
     watch: Watch
     definitions: Definitions
+
+
+_WATCHED: Final = JobKey[_Watched]("why")
 
 
 class Watch:
@@ -222,12 +225,11 @@ class Recorder:
 
     def missed(self, facts: VertexFacts, ctx: OpContext) -> None:
         """See `observe.Observer`."""
-        for watched in ctx.job_values(JOB_VALUE):
-            if isinstance(watched, _Watched):
-                try:
-                    watched.watch.missed(facts, watched.definitions)
-                except Exception:
-                    log.exception("a miss could not be noted")
+        for watched in ctx.job_values(_WATCHED):
+            try:
+                watched.watch.missed(facts, watched.definitions)
+            except Exception:
+                log.exception("a miss could not be noted")
 
     def lost(self, results: Sequence[str]) -> None:
         """See `observe.Observer`."""
@@ -248,7 +250,7 @@ class Recorder:
         with ExitStack() as stack:
             held = stack.enter_context(self.history.holding())
             watch = Watch(self.history, job, self._with_wish(describe), held)
-            job.set_value(JOB_VALUE, _Watched(watch, definitions))
+            job.set_value(_WATCHED, _Watched(watch, definitions))
             failed = True
             try:
                 yield
@@ -310,9 +312,8 @@ class Recorder:
 
     def info_of(self, job: Job) -> BuildInfo:
         """What a watched job builds."""
-        for watched in job.values_of(JOB_VALUE):
-            if isinstance(watched, _Watched):
-                return watched.watch.info
+        for watched in job.values_of(_WATCHED):
+            return watched.watch.info
         return BuildInfo(job.id, "", "", "")
 
     async def explain(

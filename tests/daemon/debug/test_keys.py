@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from croze.cachekeys.contract import KeyLink
 from croze.daemon.debug.keys import Graph, as_json, as_text, from_cache_config
 from croze.errors import InvalidRequest
-from croze.solver.contract import KeyLink
 
 ROOT, RANDOM = "sha256:" + "a" * 64, "random:" + "b" * 64
 OP, CONTENT = "sha256:" + "c" * 64, "sha256:" + "d" * 64

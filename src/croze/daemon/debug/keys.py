@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from croze.cachekeys.contract import KeyLink
+from croze.cachekeys.names import RANDOM
 from croze.errors import InvalidRequest
-from croze.solver.contract import KeyLink
-from croze.solver.keying import RANDOM
 
 Json = dict[str, object]
 DIGEST = re.compile(r"(random|sha256):[0-9a-f]{64}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from croze.errors import CrozeError
+from croze.job_values import JobKey
 from croze.remotecache.beside import OpenedCache
 from croze.remotecache.mounts.listing import LIMIT_BYTES, Listing, decode, find_listing
 from croze.remotecache.mounts.merging import Brought, Offer, bring_if_new
@@ -123,6 +125,10 @@ class BuildMounts:
             return
         if brought is not None:
             ctx.progress.log(2, f"{summary(name, brought)}\n".encode())
+
+
+BUILD_MOUNTS: Final = JobKey[BuildMounts]("build-mounts")
+"""A build's, to let it know of more caches."""
 
 
 def has_all(services: MountServices, id: str, base_id: str, index: str) -> bool:

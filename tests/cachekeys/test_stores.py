@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from croze.cachekeys.contract import KeyLink, KeyStore, StoredResult
+from croze.cachekeys.memory import MemoryKeys
+from croze.cachekeys.names import content_key, record_digest, root_key
 from croze.errors import ResourceExhausted
-from croze.solver.contract import KeyLink, KeyStore, StoredResult
-from croze.solver.keying import content_key, record_digest, root_key
-from croze.solver.memory_keys import MemoryKeys
 from croze.store.keys import SqliteKeys
 from tests.solver.arithmetic import Spec, World, build, vertex
 
@@ -22,8 +22,8 @@ T0 = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
 LINK = KeyLink(0, 0, "sha256:op", "sel")
 
 
-def on_disk(path: Path) -> SqliteKeys[KeyLink, StoredResult]:
-    return SqliteKeys(path, KeyLink, StoredResult)
+def on_disk(path: Path) -> SqliteKeys:
+    return SqliteKeys(path)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -169,7 +169,7 @@ class BothAgree(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = MemoryKeys()
-        self.disk = SqliteKeys(Path(":memory:"), KeyLink, StoredResult)
+        self.disk = SqliteKeys(Path(":memory:"))
 
     @rule(a=NAMES, b=NAMES)
     def link(self, a: str, b: str) -> None:

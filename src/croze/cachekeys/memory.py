@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from croze.solver.contract import KeyLink, StoredResult
+from croze.cachekeys.contract import KeyLink, StoredResult
 
 
 class MemoryKeys:

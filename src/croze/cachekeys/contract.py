@@ -1,0 +1,69 @@
+"""Cache keys as they are kept: results under keys, and links that lead from key to key.
+
+Ids of keys are opaque here; `names` makes those that have a meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result as a key record remembers it."""
+
+    id: str
+    created_at: datetime
+
+
+class KeyLink(NamedTuple):
+    """One step from an input's key to an op's key: through input `input_index`, asking `selector`,
+    to output `output_index` of an op whose cache map digest is `digest`."""
+
+    input_index: int
+    output_index: int
+    digest: str
+    selector: str = ""
+
+
+class KeyLookup(Protocol):
+    """The reading half of a `KeyStore`, which imported caches have too. All methods are quick
+    (memory or one indexed read)."""
+
+    def exists(self, key_id: str) -> bool: ...
+
+    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
+
+    def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
+        """(source key, link) pairs by which `target_key` is reached. An imported cache only knows
+        records: it says the record's digest in place of the cache map's, and output 0."""
+
+    def results(self, key_id: str) -> Sequence[StoredResult]:
+        """Newest first."""
+
+
+class KeyStore(KeyLookup, Protocol):
+    """The graph of cache keys, on disk. Ids are opaque strings; content keys and root keys have
+    digest-derived ids, others are random. Writes may be batched but a `kill -9` loses at most the
+    last moments, never consistency."""
+
+    def add_link(self, source_key: str, link: KeyLink, target_key: str) -> None: ...
+
+    def add_result(self, key_id: str, result: StoredResult) -> None: ...
+
+    def result_ids(self) -> Sequence[str]:
+        """All results that any key has."""
+
+    def key_ids(self) -> Iterable[str]:
+        """All keys; for people who look."""
+
+    def links(self) -> Iterable[tuple[str, KeyLink, str]]:
+        """All links, as (source key, link, target key); for people who look."""
+
+    def release_result(self, result_id: str) -> None:
+        """The result is gone: forget it, and keys that lead nowhere any more."""
+
+    def flush(self) -> None: ...
