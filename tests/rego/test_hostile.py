@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from croze.rego.errors import EvaluationError, RegoError
@@ -63,3 +65,21 @@ def test_rules_that_go_too_deep_are_an_error() -> None:
     rules = "\n".join(f"f{i}(x) := f{i + 1}([x])" for i in range(3000))
     with pytest.raises((EvaluationError, RegoError)):
         evaluated(f"{rules}\nf3000(x) := x\ndecision := f0(1)")
+
+
+DOUBLED = "\n".join(f"x{n + 1} := [x{n}, x{n}]" for n in range(60))
+OBJECTS = "\n".join(f'xs contains {{"a{n}": {n}}}' for n in range(150))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x0 := 1\n{DOUBLED}\ndecision := 1 if x60[0] == x60",
+        f"decision := 1 if {{ x0 := input.a\n{DOUBLED}\nx60[0] == 5 }}",
+        f"{OBJECTS}\ndecision := 1 if {{ some x in xs; x.b == 1 }}",
+        f"decision := [{', '.join(['input.a'] * 2000)}] == 1",
+    ],
+)
+def test_types_of_many_parts_are_soon_compared(text: str) -> None:
+    with contextlib.suppress(RegoError):
+        evaluated(text)

@@ -18,7 +18,7 @@ from croze.policy.asking import Ask, Asking
 from croze.policy.contract import DEBUG, INFO, ResolveSource, Setup, VerifyImage
 from croze.policy.documents.document import Document
 from croze.policy.documents.sources import Reader
-from croze.policy.lent import ARITIES, Notes
+from croze.policy.lent import SIGNATURES, Notes
 from croze.policy.metadata import Needs, Resolving, add_unknowns, summary
 from croze.policy.modules import modules_of
 from croze.rego.module_set import ModuleSet
@@ -74,7 +74,7 @@ class Evaluation:
     def _compiled(self) -> ModuleSet:
         if self._modules is None:
             modules = modules_of(self._setup.files, self._asking.answers)
-            self._modules = ModuleSet(modules, ARITIES)
+            self._modules = ModuleSet(modules, SIGNATURES)
         return self._modules
 
     async def _evaluate(

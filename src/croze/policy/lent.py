@@ -16,6 +16,7 @@ from croze.policy.contract import GitHubBundles, Question, ReadFile, VerifyArtif
 from croze.policy.documents.document import Document
 from croze.rego.builtins.encoding import from_json
 from croze.rego.builtins.operands import string
+from croze.rego.check.signatures import signature
 from croze.rego.errors import FunctionError
 from croze.rego.functions import UNDEFINED, Function, Undefined
 from croze.rego.values import FALSE, TRUE, Object, Value, from_plain
@@ -33,14 +34,15 @@ _ALGORITHMS = {
     "sha512": gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA512,
 }
 
-ARITIES = {
-    "load_json": 1,
-    "verify_git_signature": 2,
-    "verify_http_pgp_signature": 3,
-    "pin_image": 2,
-    "artifact_attestation": 2,
-    "github_attestation": 2,
+SIGNATURES = {
+    "load_json": "(string) any",
+    "verify_git_signature": "(any, string) boolean",
+    "verify_http_pgp_signature": "(any, string, string) boolean",
+    "pin_image": "(any, string) boolean",
+    "artifact_attestation": "(any, string) any",
+    "github_attestation": "(any, string) any",
 }
+"""As `rego/check/signatures.py` reads them."""
 
 
 class NotKnown(Exception):
@@ -83,7 +85,10 @@ class Lent:
             "artifact_attestation": self._artifact_attestation,
             "github_attestation": self._github_attestation,
         }
-        return {name: Function(ARITIES[name], call) for name, call in calls.items()}
+        return {
+            name: Function(len(signature(SIGNATURES[name]).args), call)
+            for name, call in calls.items()
+        }
 
     def _answer(self, question: Question) -> object:
         if question not in self._answers:

@@ -63,7 +63,13 @@ class FunctionError(Exception):
     """A built-in function has no value for these arguments: it is undefined."""
 
 
+MOST_TOLD = 10
+
+
 def raise_all(problems: Sequence[Problem]) -> None:
     """Raises `RegoError` if there is a problem."""
-    if problems:
-        raise RegoError(*(str(each) for each in problems))
+    told = [str(each) for each in problems[:MOST_TOLD]]
+    if len(problems) > MOST_TOLD:
+        told.append(f"{COMPILE}: error limit reached")
+    if told:
+        raise RegoError(*told)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from croze.rego.builtins.library import DEPRECATED, LIBRARY, PRINT
-from croze.rego.compile import names
-from croze.rego.compile.compiler import compiled
+from croze.rego.check.signatures import signature
+from croze.rego.compile.compiler import Builtins, compiled
 from croze.rego.compile.tree import Node
 from croze.rego.evaluate.machine import Machine
 from croze.rego.functions import Functions, Surroundings
@@ -17,13 +17,12 @@ from croze.rego.values import Value
 
 class ModuleSet:
     """Raises `RegoError` when the modules make no sense together. `lent` are the functions that
-    they have beside the library, and how many arguments each takes."""
+    they have beside the library, and their signatures (`check/signatures.py`)."""
 
-    def __init__(self, modules: Iterable[Module], lent: Mapping[str, int] | None = None) -> None:
-        arities = {name: each.arity for name, each in LIBRARY.items()} | dict(lent or {})
-        gone = dict.fromkeys(DEPRECATED, names.DEPRECATED)
-        known = {**arities, **gone, PRINT: names.ANY_NUMBER}
-        self._root: Node = compiled(modules, known)
+    def __init__(self, modules: Iterable[Module], lent: Mapping[str, str] | None = None) -> None:
+        types = {name: signature(each) for name, each in (lent or {}).items()}
+        known = {*LIBRARY, *DEPRECATED, *types, PRINT}
+        self._root: Node = compiled(modules, Builtins(known, types, DEPRECATED))
 
     def evaluate(
         self,

@@ -13,7 +13,7 @@ from croze.policy.asking import Ask, Asking
 from croze.policy.contract import DefaultPlatform, Env, PolicyFile, ResolveSource, Setup
 from croze.policy.decision import Evaluation
 from croze.policy.documents.document import Document
-from croze.policy.lent import ARITIES, Notes, NotKnown
+from croze.policy.lent import SIGNATURES, Notes, NotKnown
 from croze.policy.metadata import add_unknowns, platform_message
 from croze.policy.modules import modules_of
 from croze.policy.testing.refs import input_names, missing
@@ -75,7 +75,7 @@ class _Suite:
                 await self._learn(wanted)
                 continue
             try:
-                self._modules = ModuleSet(modules, ARITIES)
+                self._modules = ModuleSet(modules, SIGNATURES)
             except CrozeError as error:
                 raise error.wrap("compile") from None
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from croze.rego.check.calls import call_problems
+from croze.rego.check.rules import type_problems
+from croze.rego.check.scope import World
+from croze.rego.check.types import FunctionType
 from croze.rego.compile import names, safety
 from croze.rego.compile.flatten import Flattening
 from croze.rego.compile.tree import Node, absorb, conflicts, insert
@@ -33,6 +37,16 @@ Load = Callable[[tuple[str, ...], Module], Module | None]
 """The module of an imported package, for one that wants it; None if there is none to load."""
 
 
+@dataclass(frozen=True)
+class Builtins:
+    """The built-in functions that modules see."""
+
+    names: Collection[str]
+    lent: Mapping[str, FunctionType]
+    """Those beside the library's."""
+    deprecated: frozenset[str]
+
+
 def with_imports(modules: Iterable[Module], load: Load) -> list[Module]:
     """The modules, and those that they import. Raises what `load` does."""
     found = list(modules)
@@ -45,7 +59,7 @@ def with_imports(modules: Iterable[Module], load: Load) -> list[Module]:
     return found
 
 
-def compiled(modules: Iterable[Module], functions: Mapping[str, int]) -> Node:
+def compiled(modules: Iterable[Module], functions: Builtins) -> Node:
     """The tree. Raises `RegoError`."""
     try:
         return _compiled(list(modules), functions)
@@ -53,7 +67,7 @@ def compiled(modules: Iterable[Module], functions: Mapping[str, int]) -> Node:
         raise RegoError("rego_compile_error: max recursion depth exceeded") from None
 
 
-def _compiled(modules: Sequence[Module], functions: Mapping[str, int]) -> Node:
+def _compiled(modules: Sequence[Module], functions: Builtins) -> Node:
     defined: dict[tuple[str, ...], set[str]] = {}
     for module in modules:
         defined.setdefault(module.package, set()).update(rule.name[0] for rule in module.rules)
@@ -61,7 +75,7 @@ def _compiled(modules: Sequence[Module], functions: Mapping[str, int]) -> Node:
     root = Node(())
     for module in modules:
         try:
-            seen = names.names_of(module, frozenset(defined[module.package]), functions)
+            seen = names.names_of(module, frozenset(defined[module.package]), functions.names)
         except Problem as problem:
             problems.append(problem)
             continue
@@ -72,21 +86,23 @@ def _compiled(modules: Sequence[Module], functions: Mapping[str, int]) -> Node:
                 problems.append(problem)
     problems.extend(conflicts(root))
     raise_all(problems)
+    raise_all(call_problems(root, functions.lent, functions.deprecated))
     absorb(root)
-    _order(root, problems)
+    _order(root, World(root, functions.lent), problems)
     raise_all(problems)
-    problems.extend(_recursions(root))
-    raise_all(problems)
+    uses = {node: set(_used(node, root)) for node in root.below() if node.rules}
+    raise_all(list(_recursions(uses)))
+    raise_all(type_problems(root, _by_use(uses), functions.lent))
     return root
 
 
-def _order(root: Node, problems: list[Problem]) -> None:
+def _order(root: Node, world: World, problems: list[Problem]) -> None:
     for node in root.below():
-        node.rules = [_ordered(rule, problems) for rule in node.rules]
+        node.rules = [_ordered(rule, world, problems) for rule in node.rules]
 
 
-def _ordered(rule: Rule, problems: list[Problem]) -> Rule:
-    flattening = Flattening()
+def _ordered(rule: Rule, world: World, problems: list[Problem]) -> Rule:
+    flattening = Flattening(world.arity)
     keys: list[Term] = []
     key_bodies: list[Expr] = []
     for key in rule.keys:
@@ -110,8 +126,22 @@ def _ordered(rule: Rule, problems: list[Problem]) -> Rule:
 # -- rules that need themselves --
 
 
-def _recursions(root: Node) -> Iterator[Problem]:
-    uses = {node: set(_used(node, root)) for node in root.below() if node.rules}
+def _by_use(uses: Mapping[Node, set[Node]]) -> Iterator[Node]:
+    """Each after those that it uses; none uses itself."""
+    seen: set[Node] = set()
+    for start in uses:
+        stack = [(start, False)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                yield node
+            elif node not in seen:
+                seen.add(node)
+                stack.append((node, True))
+                stack += [(used, False) for used in uses[node]]
+
+
+def _recursions(uses: Mapping[Node, set[Node]]) -> Iterator[Problem]:
     for node in itertools.islice(_near_cycles(uses), MOST_TOLD):
         cycle = _cycle(node, uses)
         if cycle:

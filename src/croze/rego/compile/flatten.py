@@ -32,10 +32,11 @@ Hoist = Callable[[Term], Term]
 
 
 class Flattening:
-    """Of one rule: names are made up."""
+    """Of one rule: names are made up. `arity` tells how many arguments a function takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, arity: Callable[[str], int]) -> None:
         self._count = 0
+        self._arity = arity
 
     def body(self, body: tuple[Expr, ...]) -> tuple[Expr, ...]:
         return tuple(each for expr in body for each in self._expr(expr))
@@ -49,14 +50,19 @@ class Flattening:
     def _expr(self, expr: Expr) -> Iterator[Expr]:
         before: list[Expr] = []
         hoist = self._hoister(before, expr)
-        if expr.negated:
-            literal = self._negated(expr.literal, hoist)
-        else:
-            literal = self._literal(expr.literal, hoist)
+        literal = self._with_result(expr.literal)
+        literal = self._negated(literal, hoist) if expr.negated else self._literal(literal, hoist)
         withs = tuple(replace(each, value=self._term(each.value, None)) for each in expr.withs)
         yield from before
         for each in _split(literal) if not expr.negated else (literal,):
             yield Expr(each, expr.at, expr.negated, withs)
+
+    def _with_result(self, literal: Literal) -> Literal:
+        """`f(x, y)` for an `f` of one argument says what it gives: `y = f(x)`."""
+        match literal:
+            case Holds(Call(name, args, at)) if args and len(args) == self._arity(name) + 1:
+                return Unify(args[-1], Call(name, args[:-1], at))
+        return literal
 
     def _hoister(self, before: list[Expr], of: Expr | None) -> Hoist:
         def hoist(term: Term) -> Term:

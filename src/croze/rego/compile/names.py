@@ -5,7 +5,7 @@ Variables get names that are unique in a rule (`x#3`), references to rules begin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -37,7 +37,6 @@ from croze.rego.syntax import (
 )
 
 ROOTS = ("input", "data")
-ANY_NUMBER, DEPRECATED = -1, -2
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,11 @@ class Names:
     rules: frozenset[str]
     """First names of the rules in the package, in whichever module."""
     imports: Mapping[str, tuple[str, ...]]
-    functions: Mapping[str, int]
-    """Built-in functions, and how many arguments they take; or one of the two above."""
+    functions: Collection[str]
+    """Built-in functions."""
 
 
-def names_of(module: Module, rules: frozenset[str], functions: Mapping[str, int]) -> Names:
+def names_of(module: Module, rules: frozenset[str], functions: Collection[str]) -> Names:
     """Raises `Problem` for an import that hides another."""
     imports: dict[str, tuple[str, ...]] = {}
     for each in module.imports:
@@ -185,7 +184,10 @@ class _Resolver:
         name = _dotted(each.target)
         if not name or name.split(".")[0] in ROOTS:
             return With(self.term(each.target), self.term(each.value), each.at)
-        target = Call(self._function(name, None, each.at), (), each.at)
+        full = self._function(name)
+        if not full.startswith("data.") and full not in self._names.functions:
+            raise Problem(TYPE, f"undefined function {name}", each.at)
+        target = Call(full, (), each.at)
         function = self._function_named(each.value)
         if function:
             return With(target, Scalar(None, each.at), each.at, function)
@@ -229,7 +231,7 @@ class _Resolver:
                 return self._comprehension(term)
             case Call():
                 args = self._all(term.args)
-                return Call(self._function(term.name, args, term.at), args, term.at)
+                return Call(self._function(term.name), args, term.at)
             case Template():
                 parts = (each if isinstance(each, str) else self.term(each) for each in term.parts)
                 return Template(tuple(parts), term.at)
@@ -264,22 +266,10 @@ class _Resolver:
         first, *rest = name.split(".")
         return ".".join((*self._global(first), *rest))
 
-    def _function(self, name: str, args: tuple[Term, ...] | None, at: Location) -> str:
+    def _function(self, name: str) -> str:
+        """The full name; whether there is such a function is found out later."""
         first = name.split(".")[0]
-        if first == "data":
-            return name
-        if self._global(first):
-            return self._full_name(name)
-        wanted = self._names.functions.get(name)
-        if wanted == DEPRECATED:
-            message = f"deprecated built-in function calls in expression: {name}"
-            raise Problem(TYPE, message, at)
-        if wanted is None:
-            raise Problem(TYPE, f"undefined function {name}", at)
-        if args is not None and wanted not in (ANY_NUMBER, len(args)):
-            counts = f"\n\thave: {len(args)} arguments\n\twant: {wanted} arguments"
-            raise Problem(TYPE, f"{name}: arity mismatch{counts}", at)
-        return name
+        return self._full_name(name) if first != "data" and self._global(first) else name
 
 
 def _variables(pattern: Term) -> Iterator[Var]:
