@@ -9,6 +9,7 @@ import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,10 +19,14 @@ TIMEOUT_S = 30.0
 class Terminal:
     """Kills the command on the way out, if it still runs."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None
+    ) -> None:
         self._heard = ""
+        self._reaped = False
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
+            os.chdir(cwd or ".")
             os.execve(command[0], list(command), dict(env))
 
     def __enter__(self) -> Self:
@@ -33,10 +38,10 @@ class Terminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        if not self._reaped:
             os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
         os.close(self._fd)
-        os.waitpid(self._pid, 0)
 
     def expect(self, text: str) -> str:
         """Wait until `text` is shown; all that was shown up to its end since the last call."""
@@ -51,3 +56,13 @@ class Terminal:
 
     def send(self, text: str) -> None:
         os.write(self._fd, text.encode())
+
+    def wait(self) -> int:
+        """The exit code, once the command has said all it has to say."""
+        deadline = time.monotonic() + TIMEOUT_S
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+            while select.select([self._fd], [], [], max(0, deadline - time.monotonic()))[0]:
+                self._heard += os.read(self._fd, 65536).decode(errors="replace")
+        assert time.monotonic() < deadline, f"it is still there after {self._heard!r}"
+        self._reaped = True
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])

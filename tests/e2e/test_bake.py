@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.e2e.sandbox import Sandbox
+import pytest
+
+from tests.e2e.sandbox import CROZE, Sandbox
+from tests.e2e.terminal import Terminal
 
 LINKED = """
 group "default" {
@@ -184,20 +187,37 @@ def test_progress_tells_of_reading_and_building(desk: Sandbox) -> None:
     assert (wrong.code, wrong.stderr) == (1, "ERROR: invalid progress mode none\n")
 
 
-def test_what_a_definition_wants_must_be_granted(desk: Sandbox, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    text = f"""
+OUTSIDE = """
 target "default" {{
   dockerfile-inline = "FROM scratch\\nCOPY word /\\n"
   output = ["type=local,dest={outside}"]
 }}
 """
-    folder = project(desk, "outside", text)
+
+
+def test_what_a_definition_wants_must_be_granted(desk: Sandbox, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    folder = project(desk, "outside", OUTSIDE.format(outside=outside))
     refused = desk.croze("bake", cwd=folder, check=False)
     assert "ERROR: additional privileges requested" in refused.stderr
     assert not outside.exists()
     desk.croze("bake", f"--allow=fs.write={tmp_path}", cwd=folder)
     assert (outside / "word").exists()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
+def test_who_sits_at_a_terminal_is_asked(
+    desk: Sandbox, tmp_path: Path, answer: str, code: int
+) -> None:
+    outside = tmp_path / "outside"
+    folder = project(desk, "asked", OUTSIDE.format(outside=outside))
+    with Terminal([str(CROZE), "bake"], desk.env, cwd=folder) as baking:
+        said = baking.expect("Do you want to grant requested privileges and continue? [y/N] ")
+        assert not outside.exists()
+        baking.send(f"{answer}\n")
+        assert baking.wait() == code
+    assert "Write access to path " in said
+    assert outside.exists() == (answer == "y")
 
 
 def test_a_compose_file(desk: Sandbox) -> None:
@@ -212,5 +232,7 @@ def test_a_targets_own_format_of_a_call(desk: Sandbox) -> None:
     inline = 'dockerfile-inline = "FROM scratch\\n"'
     text = f'target "default" {{\n  call = "outline,format=json"\n  {inline}\n}}\n'
     folder = project(desk, "called", text)
-    answer = desk.croze("bake", cwd=folder).stdout
+    answer = desk.croze("bake", "--metadata-file=told.json", cwd=folder).stdout
     assert '"sources"' in answer
+    told = json.loads((folder / "told.json").read_text())["default"]
+    assert set(told) == {"result.json", "result.txt", "version"}

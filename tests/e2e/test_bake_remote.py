@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -15,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from croze.fs.remove import remove_tree
-from tests.e2e.sandbox import Sandbox
+from tests.e2e.sandbox import Sandbox, execute
 from tests.e2e.web import git, git_daemon, handler, web
+from tests.sources.git_servers import ssh_server
 
 REMOTE = """
 group "default" { targets = ["there", "sub", "here", "named"] }
@@ -178,14 +181,13 @@ def test_what_remote_definitions_want_of_this_machine(
 
 
 @contextlib.contextmanager
-def private_web(folder: Path, token: str) -> Iterator[str]:
-    """A server that answers those alone who show the token as git does."""
-    wanted = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+def private_web(folder: Path, wanted: str) -> Iterator[str]:
+    """A server that answers those alone who come with this `Authorization`."""
     open_to_all = handler(folder, [])
 
     class Private(open_to_all):  # type: ignore[valid-type,misc]  # made for the folder
         def do_GET(self) -> None:
-            if self.headers.get("Authorization", "").partition(" ")[2] == wanted:
+            if self.headers.get("Authorization", "").casefold() == wanted.casefold():
                 super().do_GET()
                 return
             self.send_response(401)
@@ -206,10 +208,56 @@ def private_web(folder: Path, token: str) -> Iterator[str]:
         server.server_close()
 
 
-def test_a_private_repository(desk: Sandbox, served: Path, here: Path) -> None:
-    with private_web(served, "token") as url:
+BASIC = "basic " + base64.b64encode(b"x-access-token:token").decode()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [
+        (BASIC, {"buildx_bake_git_auth_token": "token"}),
+        ("bearer token", {"BUILDX_BAKE_GIT_AUTH_HEADER": "bearer token"}),
+    ],
+)
+def test_a_private_repository(
+    desk: Sandbox, served: Path, here: Path, wanted: str, given: dict[str, str]
+) -> None:
+    with private_web(served, wanted) as url:
         words = ["bake", f"{url}/repo.git", "there", "sub"]
         refused = desk.croze(*words, cwd=here, check=False)
-        desk.croze(*words, cwd=here, env={"buildx_bake_git_auth_token": "token"})
+        desk.croze(*words, cwd=here, env=given)
     assert refused.code == 1
     assert built(here) == {name: BUILT[name] for name in ("there", "sub")}
+
+
+def test_a_repository_behind_ssh(desk: Sandbox, served: Path, here: Path, tmp_path: Path) -> None:
+    """A key of its own serves to read the definition alone; the agent's serves the targets too."""
+    key, agent = tmp_path / "key", tmp_path / "agent"
+    execute(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], desk.env)
+    env = {"SSH_AUTH_SOCK": str(agent)}
+    with ssh_server(tmp_path, key.with_suffix(".pub")) as (port, _), ssh_agent(agent):
+        words = [
+            "bake",
+            "--allow=ssh",
+            f"ssh://root@127.0.0.1:{port}{served}/repo.git",
+            "there",
+            "sub",
+        ]
+        refused = desk.croze(*words, cwd=here, env=env, check=False)
+        desk.croze(*words, "--print", cwd=here, env={**env, "BUILDX_BAKE_GIT_SSH": str(key)})
+        execute(["ssh-add", "-q", key], {**os.environ, **env})
+        desk.croze(*words, cwd=here, env=env)
+    assert refused.code == 1
+    assert built(here) == {name: BUILT[name] for name in ("there", "sub")}
+
+
+@contextlib.contextmanager
+def ssh_agent(path: Path) -> Iterator[None]:
+    with subprocess.Popen(
+        ["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, text=True
+    ) as agent:
+        try:
+            assert agent.stdout is not None
+            agent.stdout.readline()  # it listens by then
+            yield
+        finally:
+            agent.terminate()

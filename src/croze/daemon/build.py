@@ -273,9 +273,10 @@ async def export_all(
 
 
 def text_metadata(metadata: Mapping[str, bytes]) -> dict[str, str]:
-    """What of a frontend's metadata goes to the client (`result.json`, `frontend.*`, ...)."""
+    """What of a frontend's metadata goes to the client: what it has to say to it (`frontend.*`),
+    and the answer to a call (`result.json` and the like, in a `version`)."""
     return {
         key: value.decode("utf-8", "replace")
         for key, value in metadata.items()
-        if key.startswith(("frontend.", "result."))
+        if key.startswith(("frontend.", "result.")) or key == "version"
     }
