@@ -99,9 +99,9 @@ async def test_ten_thousand_vertices_in_any_order() -> None:
     shuffled = ops_pb2.Definition()
     data = list(getattr(good, "def"))
     getattr(shuffled, "def").extend([*data[:-1][::-1], data[-1]])
-    begin = time.monotonic()
+    begin = time.process_time()
     assert (await vertex(good)) == (await vertex(shuffled))
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize(

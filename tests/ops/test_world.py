@@ -234,7 +234,7 @@ async def test_cancel_stops_the_step(world: World) -> None:
         await asyncio.wait([task])
     while list((world.services.scratch_dir.parent / "run/bundle").iterdir()):
         await asyncio.sleep(0.005)
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 9  # the machine may be busy: far from the step's 1000 s
 
 
 async def test_forty_steps_in_a_row(world: World) -> None:

