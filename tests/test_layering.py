@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "image": set(),
     "fs": set(),
     "cachekeys": set(),
-    "store": {"cachekeys", "fs", "image"},
+    "sqlite": set(),
+    "store": {"cachekeys", "fs", "image", "sqlite"},
     "registry": {"image", "session", "api"},
     "session": {"api", "fs"},
     "signatures": set(),
@@ -66,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("solver", "ops", "api", "llb", "store", "image"),
         *("fs", "sources", "dockerfile", "runtime", "session", "attest"),
     },
-    "why": {"solver", "ops", "api", "fs"},
+    "why": {"solver", "ops", "api", "fs", "sqlite"},
     "history": {"store", "llb", "api"},
     "export": {"store", "image", "registry", "session", "fs", "api"},
     "attest": {

@@ -15,6 +15,7 @@ from croze.cachekeys.contract import KeyLink, KeyStore, StoredResult
 from croze.cachekeys.memory import MemoryKeys
 from croze.cachekeys.names import content_key, record_digest, root_key
 from croze.errors import ResourceExhausted
+from croze.sqlite.database import MEMORY
 from croze.store.keys import SqliteKeys
 from tests.solver.arithmetic import Spec, World, build, vertex
 
@@ -169,7 +170,7 @@ class BothAgree(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = MemoryKeys()
-        self.disk = SqliteKeys(Path(":memory:"))
+        self.disk = SqliteKeys(MEMORY)
 
     @rule(a=NAMES, b=NAMES)
     def link(self, a: str, b: str) -> None:

@@ -1,21 +1,20 @@
 """The metadata database: SQLite in WAL mode, written from the event loop's thread.
 
-A commit appends to the log without waiting for the disk (`synchronous=NORMAL`): it survives a
-`kill -9` and never breaks; a power cut may lose the last moments, whose snapshots are then swept.
-The log is folded into the database by a thread of its own, so that the loop never waits for fsync.
+A power cut may lose the last moments, whose snapshots are then swept. The log is folded into the
+database by a thread of its own, so that the loop never waits for fsync.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from croze.sqlite.database import open_database, transaction
 from croze.store.disk import Ballast, disk_errors
-from croze.store.migrations import migrate
+from croze.store.migrations import STEPS
 
 Value = str | int | bytes | None
 _CHECKPOINT_COMMITS = 500
@@ -42,16 +41,8 @@ class Database:
         ballast.restore()
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None)
-        try:
-            os.chmod(self._path, 0o600)  # build arguments are in it
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-            migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
+        connection = open_database(self._path, STEPS, what="the store")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
     @contextlib.contextmanager
@@ -64,19 +55,13 @@ class Database:
         self._depth = 1
         try:
             with disk_errors("failed to write the store's metadata"):
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(self._connection):
                     yield
-                    self._commit()
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
+                self._count_commit()
         finally:
             self._depth = 0
 
-    def _commit(self) -> None:
-        self._connection.execute("COMMIT")
+    def _count_commit(self) -> None:
         self._commits += 1
         if self._commits % _CHECKPOINT_COMMITS == 0:
             self._folder.submit(self._fold)

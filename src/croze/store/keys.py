@@ -20,6 +20,7 @@ from typing import Final
 
 from croze.cachekeys.contract import KeyLink, StoredResult
 from croze.cachekeys.names import RANDOM
+from croze.sqlite.database import open_derived
 from croze.store.disk import disk_errors
 
 log = logging.getLogger(__name__)
@@ -28,22 +29,26 @@ _BATCH: Final = 5000
 """Writes after which a transaction is committed without being asked."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-MIGRATIONS: Final[Sequence[str]] = (
-    """
-    CREATE TABLE links (
-        source TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
-        digest TEXT NOT NULL, selector TEXT NOT NULL, target TEXT NOT NULL,
-        PRIMARY KEY (source, digest, input, output, selector, target)
-    ) WITHOUT ROWID;
-    CREATE INDEX links_by_target ON links (target);
-    CREATE TABLE results (
-        key TEXT NOT NULL, id TEXT NOT NULL, created_us INTEGER NOT NULL,
-        PRIMARY KEY (key, id)
-    ) WITHOUT ROWID;
-    CREATE INDEX results_by_id ON results (id);
-    """,
+SCHEMA: Final = (
+    (
+        """
+        CREATE TABLE links (
+            source TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+            digest TEXT NOT NULL, selector TEXT NOT NULL, target TEXT NOT NULL,
+            PRIMARY KEY (source, digest, input, output, selector, target)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX links_by_target ON links (target)",
+        """
+        CREATE TABLE results (
+            key TEXT NOT NULL, id TEXT NOT NULL, created_us INTEGER NOT NULL,
+            PRIMARY KEY (key, id)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX results_by_id ON results (id)",
+    ),
 )
-"""In order; `PRAGMA user_version` counts those that were applied."""
+"""The steps that made it (see `sqlite.database`)."""
 _RANDOM_KEYS: Final = 10_000
 """How many random keys are remembered."""
 
@@ -111,7 +116,7 @@ class SqliteKeys:
     def __init__(self, path: Path) -> None:
         self._writes = 0
         self._random: _RandomKeys = _RandomKeys()
-        self._db = _open_or_start_over(path)
+        self._db = _open(path)
         self._run = self._db.execute
 
     def exists(self, key_id: str) -> bool:
@@ -239,34 +244,9 @@ class SqliteKeys:
             self.flush()
 
 
-def _open_or_start_over(path: Path) -> sqlite3.Connection:
-    """It is only a cache: a file that SQLite can't read is dropped."""
-    try:
-        return _open(path)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as err:
-        log.warning("dropping unreadable cache keys: %s", err)
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-        return _open(path)
-
-
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
-    try:
-        with disk_errors("failed to open the cache keys"):
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA cache_size = -32768")
-            _migrate(db)
-    except BaseException:
-        db.close()
-        raise
+    """It is only a cache: a file that SQLite can't read is dropped."""
+    with disk_errors("failed to open the cache keys"):
+        db = open_derived(path, SCHEMA, what="cache keys")
+    db.execute("PRAGMA cache_size = -32768")
     return db
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

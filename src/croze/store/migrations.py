@@ -1,13 +1,6 @@
-"""The metadata schema, as the ordered list of steps that made it.
-
-A step is never edited once released: append a new one. `PRAGMA user_version` counts those done.
-"""
+"""The metadata schema, as the ordered list of steps that made it (see `sqlite.database`)."""
 
 from __future__ import annotations
-
-import sqlite3
-
-from croze.errors import Unsupported
 
 STEPS: tuple[tuple[str, ...], ...] = (
     (
@@ -66,21 +59,3 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX history_by_age ON history (pinned, completed_us)",
     ),
 )
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a database to the newest schema, one transaction a step. Raises `Unsupported` for
-    one that a newer version wrote."""
-    (done,) = connection.execute("PRAGMA user_version").fetchone()
-    if done > len(STEPS):
-        raise Unsupported(f"the store has schema {done}, this version knows up to {len(STEPS)}")
-    for number, statements in enumerate(STEPS[done:], done + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")

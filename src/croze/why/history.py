@@ -23,6 +23,7 @@ import zstandard
 from croze.ops.content import SIDE_FILE
 from croze.ops.results import RefResult
 from croze.solver.contract import Result
+from croze.sqlite.database import open_derived, transaction
 from croze.why.record import Build
 
 log = logging.getLogger(__name__)
@@ -33,22 +34,28 @@ KEEP_ALL: Final = 1000
 KEEP_BYTES: Final = 256 << 20
 """Of lists of files."""
 
-MIGRATIONS: Final[Sequence[str]] = (
-    """
-    CREATE TABLE builds (
-        number INTEGER PRIMARY KEY, ref TEXT NOT NULL, scope TEXT NOT NULL, data BLOB NOT NULL
-    );
-    CREATE INDEX builds_by_scope ON builds (scope, number);
-    CREATE INDEX builds_by_ref ON builds (ref);
-    CREATE TABLE lists (build INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (build, name))
-        WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE lost (result TEXT PRIMARY KEY, at_us INTEGER NOT NULL, build INTEGER NOT NULL)
-        WITHOUT ROWID;
-    """,
+SCHEMA: Final = (
+    (
+        """
+        CREATE TABLE builds (
+            number INTEGER PRIMARY KEY, ref TEXT NOT NULL, scope TEXT NOT NULL, data BLOB NOT NULL
+        )
+        """,
+        "CREATE INDEX builds_by_scope ON builds (scope, number)",
+        "CREATE INDEX builds_by_ref ON builds (ref)",
+        """
+        CREATE TABLE lists (build INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (build, name))
+            WITHOUT ROWID
+        """,
+    ),
+    (
+        """
+        CREATE TABLE lost (result TEXT PRIMARY KEY, at_us INTEGER NOT NULL, build INTEGER NOT NULL)
+            WITHOUT ROWID
+        """,
+    ),
 )
-"""In order; `PRAGMA user_version` counts those that were applied."""
+"""The steps that made it (see `sqlite.database`)."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Build)
@@ -119,13 +126,9 @@ class History:
         self._lock = threading.Lock()
         self._pending: dict[int, set[str]] = {}
         path = root / "why.db"
-        try:
-            self._connection = _open(path)
-        except sqlite3.DatabaseError as error:
-            log.warning("records of past builds can't be read, starting anew: %s", error)
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
-            self._connection = _open(path)
+        self._connection = open_derived(
+            path, SCHEMA, what="records of past builds", any_thread=True
+        )
 
     def add(self, build: Build) -> None:
         """Remember a build; older ones of its scope give way."""
@@ -228,14 +231,8 @@ class History:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        with self._lock, transaction(self._connection):
+            yield self._connection
 
     def _read(self, sql: str, *values: str | int) -> list[tuple[int, bytes]]:
         with self._lock:
@@ -245,18 +242,3 @@ class History:
 def _decode(data: int | bytes) -> Build:
     assert isinstance(data, bytes)
     return _decoder.decode(zstandard.ZstdDecompressor().decompress(data))
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        os.chmod(path, 0o600)  # build arguments are in it
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        (done,) = connection.execute("PRAGMA user_version").fetchone()
-        for number, script in enumerate(MIGRATIONS[done:], done + 1):
-            connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -1,0 +1,1 @@
+"""SQLite files: opened in one way, brought to the newest schema, written in transactions."""
