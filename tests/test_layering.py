@@ -22,7 +22,7 @@ ANYWHERE = {
 }
 BELOW_DAEMON = (
     "gateway why history export dockerfile ops remotecache solver cachekeys sources runtime store "
-    "registry session fs image llb api attest sbom telemetry"
+    "registry session fs image llb api attest sbom sigstore telemetry"
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "aio": set(),
@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"image", "session", "api"},
     "session": {"api", "fs"},
     "signatures": set(),
+    "sigstore": {"api", "image"},
     "solver": {"cachekeys"},
     "sources": {"store", "registry", "session", "fs", "image", "api", "signatures"},
     "runtime": {"store", "fs", "telemetry"},
@@ -61,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "clouds": set(),
     "remotecache": {
         *("store", "registry", "session", "solver", "cachekeys", "sources", "image", "fs"),
-        "clouds",
+        *("clouds", "sigstore"),
     },
     "gateway": {
         *("solver", "ops", "api", "llb", "store", "image"),
@@ -75,7 +76,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("api", "runtime"),
     },
     "dockerfile": {"llb", "image", "api", "fs"},
-    "client": {"builders", "session", "llb", "api", "progress", "image", "fs", "clouds", "policy"},
+    "client": {
+        *("builders", "session", "llb", "api", "progress", "image", "fs", "clouds", "policy"),
+        "sigstore",
+    },
     "policy": {"rego", "signatures", "session", "llb", "api", "image"},
     "debug": {"client", "session", "progress", "llb", "image", "api"},
     "builders": {"image", "llb", "files"},

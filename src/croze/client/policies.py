@@ -15,6 +15,7 @@ from croze.client.held import Work
 from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
 from croze.client.policy_log import PolicyLog
+from croze.client.signatures import verifier
 from croze.client.solve import OnStatus, PolicySession, solve
 from croze.client.source_resolver import SourceResolver, source_resolver
 from croze.errors import CrozeError, NotFound, PolicyDetail, Unsupported
@@ -25,7 +26,6 @@ from croze.policy.decision import EXEC_PROXY
 from croze.policy.evaluator import Answering, Policy
 from croze.policy.options import PolicyPlan, WantedFile, WantedPolicy
 from croze.policy.session import PolicyProvider
-from croze.policy.sigstore import verifier
 from croze.workers.pool import WorkerPool
 
 MOST_BYTES = 4 << 20

@@ -18,6 +18,7 @@ from croze.client.held import Work
 from croze.client.inputs import is_git, is_http
 from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
+from croze.client.signatures import verifier
 from croze.client.source_resolver import SourceResolver, source_resolver
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
@@ -33,7 +34,6 @@ from croze.policy.evaluator import Answering, Policy
 from croze.policy.fields import to_ask, unresolved
 from croze.policy.metadata import Resolving, platform_message
 from croze.policy.options import PolicyPlace
-from croze.policy.sigstore import verifier
 from croze.policy.testing.report import TestReport
 from croze.policy.testing.run import TestRun
 from croze.workers.pool import WorkerPool
@@ -146,11 +146,10 @@ async def input_of(
         async def verify(
             chain: gateway_pb2.AttestationChain, of: Platform
         ) -> dict[str, object] | None:
-            assert known is not None
             signature = await known.verify_image(chain, platforms.format(of))
             return dict(signature) if signature is not None else None
 
-        reader = Reader(_silent, verify if known is not None else None)
+        reader = Reader(_silent, verify)
         resolving = Resolving(reader, sources.resolve, _silent)
         document = await reader.document(found, wanted)
         before: list[str] | None = None

@@ -13,7 +13,6 @@ from croze.errors import CrozeError
 from croze.policy import snappy, work
 from croze.policy.contract import (
     INFO,
-    WARNING,
     DefaultPlatform,
     Files,
     GitHubBundles,
@@ -29,7 +28,6 @@ from croze.policy.contract import (
 from croze.policy.documents.provenance import V1
 from croze.workers.pool import Conversations, TooMuchWork
 
-NOT_VERIFIED = "Sigstore bundles are not verified here yet: nothing counts as signed"
 MOST_BUNDLE_BYTES = 8 << 20
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
@@ -41,7 +39,7 @@ class Answering:
         self,
         files: Files | None,
         sources: Sources | None,
-        verifier: Verifier | None,
+        verifier: Verifier,
         log: Callable[[int, str], None],
         platform: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
@@ -70,21 +68,15 @@ class Answering:
                 return await self._bundles(repository, digest)
             case VerifyImage(chain, platform):
                 found = gateway_pb2.AttestationChain.FromString(chain)
-                return await self._known_verifier().verify_image(found, platform)
+                return await self._verifier.verify_image(found, platform)
             case VerifyArtifact(digest, bundle):
-                return dict(await self._known_verifier().verify_artifact(digest, bundle))
+                return dict(await self._verifier.verify_artifact(digest, bundle))
         raise CrozeError(f"no question: {type(question).__name__}")
 
     def _known_sources(self) -> Sources:
         if self._sources is None:
             raise CrozeError("source resolver is not configured")
         return self._sources
-
-    def _known_verifier(self) -> Verifier:
-        if self._verifier is None:
-            self._log(WARNING, NOT_VERIFIED)
-            raise CrozeError(NOT_VERIFIED)
-        return self._verifier
 
     # -- what GitHub knows of a file --
 

@@ -1,0 +1,146 @@
+"""Trusted roots: whose certificates, log entries and timestamps count, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from croze.api import sigstore_pb2 as pb
+from croze.sigstore import keys
+from croze.sigstore.errors import NotVerified
+from croze.sigstore.keys import PublicKey
+from croze.sigstore.reading import read
+
+MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+_BARE_RSA = pb.PKCS1_RSA_PKCS1V5
+_KEYS = frozenset(
+    {
+        pb.PKIX_ECDSA_P256_SHA_256,
+        pb.PKIX_ECDSA_P384_SHA_384,
+        pb.PKIX_ECDSA_P521_SHA_512,
+        pb.PKIX_RSA_PKCS1V15_2048_SHA256,
+        pb.PKIX_RSA_PKCS1V15_3072_SHA256,
+        pb.PKIX_RSA_PKCS1V15_4096_SHA256,
+        pb.PKIX_ED25519,
+        _BARE_RSA,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Both ends are inside; None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, moment: datetime) -> bool:
+        after = self.start is None or moment >= self.start
+        return after and (self.end is None or moment <= self.end)
+
+
+@dataclass(frozen=True)
+class Log:
+    """A transparency log."""
+
+    url: str
+    key: PublicKey
+    period: Period
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Who issues certificates, of signers or for timestamps; `leaf` is of the latter alone."""
+
+    uri: str
+    root: x509.Certificate
+    intermediates: tuple[x509.Certificate, ...]
+    period: Period
+    leaf: x509.Certificate | None = None
+
+
+@dataclass(frozen=True)
+class TrustedRoot:
+    """Logs by the ids of their keys."""
+
+    logs: dict[bytes, Log]
+    certificate_logs: dict[bytes, Log]
+    authorities: tuple[Authority, ...]
+    timestamps: tuple[Authority, ...]
+
+
+def parse(data: bytes) -> TrustedRoot:
+    """A `trusted_root.json`. Raises `NotVerified`."""
+    found = read(data, pb.TrustedRoot(), "trusted root")
+    if found.media_type != MEDIA_TYPE:
+        raise NotVerified(f"unsupported TrustedRoot media type: {found.media_type}")
+    return TrustedRoot(
+        logs=_logs(found.tlogs),
+        certificate_logs=_logs(found.ctlogs),
+        authorities=tuple(_authority(each) for each in found.certificate_authorities),
+        timestamps=tuple(_timestamping(each) for each in found.timestamp_authorities),
+    )
+
+
+def _logs(instances: Iterable[pb.TransparencyLogInstance]) -> dict[bytes, Log]:
+    return {each.log_id.key_id: _log(each) for each in instances}
+
+
+def _log(found: pb.TransparencyLogInstance) -> Log:
+    if found.hash_algorithm != pb.SHA2_256:
+        raise NotVerified("unsupported tlog hash algorithm")
+    if not found.log_id.key_id:
+        raise NotVerified("tlog missing log ID")
+    if not found.public_key.raw_bytes:
+        raise NotVerified("tlog missing public key")
+    if not found.public_key.valid_for.HasField("start"):
+        raise NotVerified("tlog missing public key validity period start time")
+    details = found.public_key.key_details
+    if details not in _KEYS:
+        raise NotVerified(f"unsupported tlog public key type: {details}")
+    load = keys.of_pkcs1 if details == _BARE_RSA else keys.of_der
+    key = load(found.public_key.raw_bytes)
+    return Log(found.base_url, key, _period(found.public_key.valid_for))
+
+
+def _period(found: pb.TimeRange) -> Period:
+    def moment(name: str) -> datetime | None:
+        if not found.HasField("start" if name == "start" else "end"):
+            return None
+        value = found.start if name == "start" else found.end
+        return value.ToDatetime(UTC)
+
+    return Period(moment("start"), moment("end"))
+
+
+def _chain(found: pb.CertificateAuthority) -> list[x509.Certificate]:
+    chain = [keys.certificate(each.raw_bytes) for each in found.cert_chain.certificates]
+    if not chain:
+        raise NotVerified("CertificateAuthority cert chain is empty")
+    return chain
+
+
+def _authority(found: pb.CertificateAuthority) -> Authority:
+    *intermediates, root = _chain(found)
+    return Authority(found.uri, root, tuple(intermediates), _period(found.valid_for))
+
+
+def _timestamping(found: pb.CertificateAuthority) -> Authority:
+    chain = _chain(found)
+    leaf = None if is_authority(chain[0]) else chain.pop(0)
+    if not chain:
+        raise NotVerified(f"timestamping authority {found.uri} root certificate is missing")
+    *intermediates, root = chain
+    return Authority(found.uri, root, tuple(intermediates), _period(found.valid_for), leaf)
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may issue others."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+        return False
+    return found.value.ca

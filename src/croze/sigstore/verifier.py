@@ -1,0 +1,72 @@
+"""Verification beside an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croze.aio.threads import in_thread
+from croze.api import gateway_pb2
+from croze.image import platform as platforms
+
+if TYPE_CHECKING:  # cryptography and its like are imported when something is to be verified
+    from croze.sigstore.roots import Roots
+    from croze.sigstore.verify import Verified
+
+
+class SigstoreVerifier:
+    """Against the trusted root that the environment names, or the public instance's, which is kept
+    below `state`."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._roots: Roots | None = None
+
+    def _known(self) -> Roots:
+        from croze.sigstore.roots import roots
+
+        if self._roots is None:
+            self._roots = roots(self._state)
+        return self._roots
+
+    async def verify_image(
+        self, chain: gateway_pb2.AttestationChain, platform: str
+    ) -> Mapping[str, object] | None:
+        """See `croze.policy.contract.Verifier`."""
+        return await in_thread(self._image, chain, platform)
+
+    def _image(
+        self, chain: gateway_pb2.AttestationChain, platform: str
+    ) -> Mapping[str, object] | None:
+        from croze.sigstore.images import verify_image
+
+        found = verify_image(chain, platforms.parse(platform), self._known().load())
+        return found.document() if found is not None else None
+
+    async def verify_artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]:
+        """See `croze.policy.contract.Verifier`: the bundle holds provenance of the file."""
+        return await in_thread(self._artifact, digest, bundle)
+
+    def _artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]:
+        from croze.sigstore.errors import NotVerified
+        from croze.sigstore.images import SLSA
+        from croze.sigstore.kinds import BUNDLE, Signature
+
+        verified = self._verified(digest, bundle)
+        if verified.predicate_type not in SLSA:
+            raise NotVerified(
+                f'unexpected predicate type "{verified.predicate_type}", expecting SLSA provenance'
+            )
+        return Signature(verified, BUNDLE).document()
+
+    async def verify_data(self, digest: str, bundle: bytes) -> Verified:
+        """Whatever it is that was signed. Raises `CrozeError`."""
+        return await in_thread(self._verified, digest, bundle)
+
+    def _verified(self, digest: str, bundle: bytes) -> Verified:
+        from croze.sigstore import bundle as bundles
+        from croze.sigstore.verify import verify
+
+        signed = bundles.parse(bundle)
+        return verify(signed, digest, self._known().load())

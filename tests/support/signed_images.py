@@ -1,0 +1,127 @@
+"""Images with provenance that is signed, as registries hold them: an index, an attestation manifest
+with a subject, and a signature manifest that refers to that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.sigstore import SLSA, Instance
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
+ATTESTATION = "application/vnd.docker.attestation.manifest.v1+json"
+COSIGN = "application/vnd.dev.cosign.artifact.sig.v1+json"
+
+
+def digest_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+@dataclass
+class SignedImage:
+    """Blobs by digest, manifests among them; `types` of the latter. `signature` is None until
+    somebody signs."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    attestation: str = ""
+    root: str = ""
+    signature: str = ""
+
+    def add(self, data: bytes, media_type: str = "") -> str:
+        digest = digest_of(data)
+        self.blobs[digest] = data
+        if media_type:
+            self.types[digest] = media_type
+        return digest
+
+    def descriptor(self, digest: str, media_type: str, **more: Any) -> dict[str, Any]:
+        size = len(self.blobs[digest])
+        return {"mediaType": media_type, "digest": digest, "size": size, **more}
+
+    def sign(self, signer: Instance, *, simple: bool = False, of: str = "") -> None:
+        """Sign the attestation; `of` is what is signed in its place. `simple`: as cosign did it
+        before there were bundles."""
+        of = of or self.attestation
+        if simple:
+            payload = json.dumps(
+                {
+                    "critical": {
+                        "identity": {"docker-reference": "registry/app"},
+                        "image": {"docker-manifest-digest": of},
+                        "type": "cosign container image signature",
+                    },
+                    "optional": None,
+                }
+            ).encode()
+            layer = self.descriptor(
+                self.add(payload), SIMPLE, annotations=signer.annotations(payload)
+            )
+        else:
+            bundle = signer.sign(self.blobs[of])
+            layer = self.descriptor(self.add(json.dumps(bundle).encode()), BUNDLE)
+        self.signature = self.refer([layer], self.attestation, COSIGN if simple else BUNDLE)
+
+    def refer(self, layers: list[Mapping[str, Any]], subject: str, artifact_type: str) -> str:
+        """A manifest of such a type that refers to another."""
+        config = self.descriptor(self.add(b"{}"), EMPTY)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": artifact_type,
+            "config": config,
+            "layers": layers,
+            "subject": self.descriptor(subject, MANIFEST),
+        }
+        return self.add(json.dumps(manifest).encode(), MANIFEST)
+
+
+def make_image(
+    config: bytes = b"{}", layers: Mapping[bytes, str] | None = None, architecture: str = "amd64"
+) -> SignedImage:
+    """An image that has provenance, and is not signed yet. `layers`: bytes and their types."""
+    made = SignedImage()
+    oci = "application/vnd.oci.image.config.v1+json"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": made.descriptor(made.add(config), oci),
+        "layers": [made.descriptor(made.add(d), t) for d, t in (layers or {}).items()],
+    }
+    made.image = made.add(json.dumps(manifest).encode(), MANIFEST)
+    statement = {
+        "_type": "https://in-toto.io/Statement/v0.1",
+        "subject": [{"name": "app", "digest": {"sha256": made.image.removeprefix("sha256:")}}],
+        "predicateType": SLSA,
+        "predicate": {"buildDefinition": {"buildType": "test"}, "runDetails": {}},
+    }
+    layer = made.descriptor(
+        made.add(json.dumps(statement).encode()),
+        "application/vnd.in-toto+json",
+        annotations={"in-toto.io/predicate-type": SLSA},
+    )
+    made.attestation = made.refer([layer], made.image, ATTESTATION)
+    platform = {"os": "linux", "architecture": architecture}
+    notes = {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": made.image,
+    }
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    index = {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [
+            made.descriptor(made.image, MANIFEST, platform=platform),
+            made.descriptor(made.attestation, MANIFEST, platform=unknown, annotations=notes),
+        ],
+    }
+    made.root = made.add(json.dumps(index).encode(), INDEX)
+    return made
