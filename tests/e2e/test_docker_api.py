@@ -10,10 +10,12 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from croze.engineapi.doors import room
 from tests.e2e.docker_engine import (
     BUSYBOX,
     DOCKER,
@@ -335,9 +337,13 @@ def test_tcp_with_mutual_tls(tmp_path: Path) -> None:
         assert "Successfully tagged" in execute(build, env, stdin=tar).stdout
         execute([*trusted, "run", "-d", "--name", "one", "busybox", "echo", "hi"], sandbox.env)
         assert execute([*trusted, "logs", "-f", "one"], sandbox.env).stdout == "hi\n"
-        run = [*trusted, "run", "--rm", "busybox", "echo", "hi"]
-        refused = execute(run, sandbox.env, check=False)
-        assert "unable to upgrade to tcp, received 501" in refused.stderr
+        run = [*trusted, "run", "--rm", "-i", "busybox", "sh", "-c", "echo hi; cat; exit 5"]
+        ran = execute(run, sandbox.env, stdin=b"in\n" * 100000, check=False)
+        assert (ran.code, ran.stdout) == (5, "hi\n" + "in\n" * 100000), ran.stderr
+        with ExitStack() as stack:
+            for _ in range(room() + 5):  # who never says who they are are in nobody's way
+                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            assert "busybox" in execute([*trusted, "images"], sandbox.env).stdout
         plugins = tmp_path / ".docker/cli-plugins"
         plugins.mkdir(parents=True)
         (plugins / "docker-buildx").symlink_to(BUILDX["trixie"])

@@ -56,6 +56,7 @@ def test_docker_run(engine: Engine, tmp_path: Path, client: str) -> None:
         (["nothing-there"], 127),
         (["/nothing/there"], 127),
         (["/etc/passwd"], 126),
+        (["/etc"], 126),
         (["-v", "x:/x", "true"], 125),
     ],
 )

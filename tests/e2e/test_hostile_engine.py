@@ -4,15 +4,18 @@ daemon goes on."""
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from croze.engineapi.doors import room
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from croze.image.manifest import digest_of
 from tests.e2e.docker_engine import Engine, call, make_busybox, running_engine, tar_of
@@ -132,6 +135,18 @@ def test_half_a_line_of_a_log(engine: Engine) -> None:
     engine.docker("start", "-a", "half")
     assert engine.docker("logs", "half").stdout == "one\none\n"
     engine.docker("rm", "half")
+
+
+def test_connections_without_end(engine: Engine) -> None:
+    """Those that ask for nothing make room for who does."""
+    with ExitStack() as stack:
+        for sent in (b"", b"GET /_ping HTTP/1.1\r\nX: ", b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"):
+            for _ in range(room() // 2):
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.connect(str(engine.path))
+                client.sendall(sent)
+        assert engine.ask("GET", "/_ping")[1] == b"OK"
+        assert engine.docker("images").code == 0
 
 
 def test_containers_on_a_full_disk(tmp_path: Path) -> None:

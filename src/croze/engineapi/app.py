@@ -28,8 +28,9 @@ from croze.engineapi import (
     system,
 )
 from croze.engineapi.answers import Handler, check_version, error, of_error
-from croze.engineapi.containers import routes, streams
+from croze.engineapi.containers import archive, exec_routes, routes, streams
 from croze.engineapi.contract import Services
+from croze.engineapi.doors import Doors, open_doors, room
 from croze.errors import CrozeError
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,15 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("POST", "/containers/{name:.+}/resize", routes.resize),
     ("POST", "/containers/{name:.+}/wait", streams.wait),
     ("POST", "/containers/{name:.+}/attach", streams.attach),
+    ("HEAD", "/containers/{name:.+}/archive", archive.head),
+    ("GET", "/containers/{name:.+}/archive", archive.get),
+    ("PUT", "/containers/{name:.+}/archive", archive.put),
+    ("GET", "/containers/{name:.+}/export", archive.export),
+    ("POST", "/containers/{name:.+}/exec", exec_routes.create),
     ("DELETE", "/containers/{name:.+}", routes.remove),
+    ("GET", "/exec/{id}/json", exec_routes.inspect),
+    ("POST", "/exec/{id}/start", exec_routes.start),
+    ("POST", "/exec/{id}/resize", exec_routes.resize),
     ("GET", "/networks", elsewhere.networks),
     ("GET", "/networks/{name}", elsewhere.network),
     ("GET", "/volumes", elsewhere.volumes),
@@ -98,10 +107,10 @@ _malformed = logging.getLogger(f"{__name__}.malformed")
 _malformed.setLevel(logging.CRITICAL)
 
 
-def application(services: Services) -> web.Application:
+def application(services: Services, doors: Doors) -> web.Application:
     """All that is served, with and without a version in front of the path."""
     # Nothing is read whole into memory but bodies of a few bytes.
-    app = web.Application(middlewares=[_common(services)])
+    app = web.Application(middlewares=[_common(services, doors)])
     for method, path, serve in ROUTES:
         for prefix in ("", VERSION):
             app.router.add_route(method, prefix + path, _bound(serve, services))
@@ -128,10 +137,10 @@ async def _not_served(request: web.Request) -> web.StreamResponse:
     )
 
 
-def _common(services: Services) -> Callable[..., Awaitable[web.StreamResponse]]:
+def _common(services: Services, doors: Doors) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        with services.in_use():
+        with services.in_use(), doors.busy(request.protocol):
             try:
                 if version := request.match_info.get("version"):
                     check_version(version)
@@ -155,8 +164,9 @@ async def serving(
     sock: socket.socket, services: Services, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[None]:
     """Serve on a bound socket, inside."""
+    doors = Doors(room())
     runner = web.AppRunner(
-        application(services),
+        application(services, doors),
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         logger=_malformed,
@@ -165,8 +175,10 @@ async def serving(
         max_field_size=HEAD_BYTES,
     )
     await runner.setup()
+    assert runner.server is not None
+    doors.guard(runner.server)
     try:
-        await web.SockSite(runner, sock, ssl_context=context).start()
-        yield
+        async with open_doors(doors, sock, context):
+            yield
     finally:
         await runner.cleanup()

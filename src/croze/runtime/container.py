@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from croze.aio.threads import in_thread
@@ -51,6 +51,11 @@ class OciContainer:
         self._killed = False
         self._oom_kills = oom_kills()
         self._complaint = Complaint()
+
+    @property
+    def root(self) -> Path:
+        """See `Container`."""
+        return self.bundle.rootfs
 
     def remove_stubs(self) -> None:
         """Take away what was made in its files for it alone, once it has ended."""
@@ -161,7 +166,9 @@ class OciContainer:
             if self._program.knows(self.id):
                 await self._program.delete(self.id)
 
-    async def exec(self, process: Process, stdio: Stdio) -> int:
+    async def exec(
+        self, process: Process, stdio: Stdio, *, on_start: Callable[[int], None] | None = None
+    ) -> int:
         """See `Container`."""
         if not await self._started():
             raise CrozeError(f"container {self.id} has stopped")
@@ -180,17 +187,24 @@ class OciContainer:
             self.id,
         )
         try:
-            return await self._run_exec(argv, stdio, process.tty, files)
+            return await self._run_exec(argv, stdio, process.tty, files, on_start)
         finally:
             for file in files.values():
                 file.unlink(missing_ok=True)
 
     async def _run_exec(
-        self, argv: Sequence[str], stdio: Stdio, tty: bool, files: Mapping[str, Path]
+        self,
+        argv: Sequence[str],
+        stdio: Stdio,
+        tty: bool,
+        files: Mapping[str, Path],
+        on_start: Callable[[int], None] | None,
     ) -> int:
         child = self._program.spawn(argv, tty, stdio, self.bundle.path)
         if stdio.signals is not None:
             child.accompany(_signal_all(stdio.signals, child, files["pid"]))
+        if on_start is not None:
+            child.accompany(_tell_pid(on_start, child, files["pid"]))
         try:
             code = await child.wait()
         finally:
@@ -206,11 +220,22 @@ class OciContainer:
 async def _signal_all(signals: AsyncIterator[int], child: ChildProcess, pid_file: Path) -> None:
     """Pass signals on to the process that `child` runs in a container."""
     async for number in signals:
-        while child.running and not (pid := _read_pid(pid_file)):
-            await asyncio.sleep(POLL_S)
+        pid = await _pid_in(child, pid_file)
         if child.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+async def _tell_pid(tell: Callable[[int], None], child: ChildProcess, pid_file: Path) -> None:
+    if pid := await _pid_in(child, pid_file):
+        tell(pid)
+
+
+async def _pid_in(child: ChildProcess, pid_file: Path) -> int:
+    """Wait until the process is there that `child` runs; 0 when it never will be."""
+    while not (pid := _read_pid(pid_file)) and child.running:
+        await asyncio.sleep(POLL_S)
+    return pid
 
 
 def _same_program(one: int, other: int) -> bool:

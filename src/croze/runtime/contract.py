@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from croze.runtime.backlog import Backlog
@@ -108,6 +109,11 @@ class Stdio:
 class Container(Protocol):
     """A started container."""
 
+    @property
+    def root(self) -> Path:
+        """Its root filesystem on the host, without what is mounted in it for the container. Who
+        looks into it does so through `reach`, and no longer than it runs."""
+
     async def wait(self) -> int:
         """The exit code; 128 + n for a signal. All output was delivered before it returns."""
 
@@ -116,8 +122,15 @@ class Container(Protocol):
     async def executed(self) -> int:
         """Waits until the process runs: its pid, or 0 if it ended before; then `wait` tells why."""
 
-    async def exec(self, process: Process, stdio: Stdio) -> int:
-        """One more process in it."""
+    async def exec(
+        self,
+        process: Process,
+        stdio: Stdio,
+        *,
+        on_start: Callable[[int], None] | None = None,
+    ) -> int:
+        """One more process in it; `on_start` is told its pid. Raises `StartError`, and another
+        `errors.CrozeError` if the container has ended."""
 
 
 class Executor(Protocol):

@@ -164,7 +164,7 @@ class Stubs:
             with contextlib.suppress(OSError):
                 path = resolve_below(str(rootfs), dest)
                 self._note(path, recursive)
-                _make_dirs(rootfs, os.path.dirname(path))
+                make_dirs(rootfs, os.path.dirname(path))
 
     def _note(self, path: str, recursive: bool) -> None:
         while path != "/" and not os.path.lexists(f"{self._rootfs}{path}"):
@@ -187,12 +187,12 @@ class Stubs:
                 os.close(fd)
 
 
-def _make_dirs(rootfs: Path, path: str) -> None:
+def make_dirs(rootfs: str | Path, path: str) -> None:
     """Make missing directories of a path without links. Raises OSError, as on a read-only root."""
     if path == "/":
         return
     above, name = os.path.split(path)
-    _make_dirs(rootfs, above)
+    make_dirs(rootfs, above)
     parent_fd = open_beneath(str(rootfs), above, os.O_PATH | os.O_DIRECTORY)
     try:
         os.mkdir(name, 0o755, dir_fd=parent_fd)

@@ -71,7 +71,9 @@ _NO_EFFECT = frozenset({"rw", "defaults", "async"})
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
 _AT_FDCWD = -100
 _AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
-_OPEN_TREE_CLONE, _MOVE_EMPTY_PATH = 0x1, 0x4
+_OPEN_TREE_CLONE = 0x1
+_MOVE_FLAGS = 0x4 | 0x10
+"""From a descriptor, and following links at the target (`/proc/self/fd/N`), as mount(2) does."""
 _MOUNT_ATTR_RDONLY = 0x1
 
 
@@ -190,7 +192,7 @@ def bind_readonly(source: str, target: str | os.PathLike[str], *, recursive: boo
         attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
         size = ctypes.sizeof(attributes)
         _call(_SYS_MOUNT_SETATTR, tree, "", _AT_EMPTY_PATH | below, attributes, size)
-        _call(_SYS_MOVE_MOUNT, tree, "", _AT_FDCWD, os.fspath(target), _MOVE_EMPTY_PATH)
+        _call(_SYS_MOVE_MOUNT, tree, "", _AT_FDCWD, os.fspath(target), _MOVE_FLAGS)
     except OSError as error:
         raise CrozeError(
             f"failed to bind {source} on {os.fspath(target)}: {error.strerror}"

@@ -12,17 +12,20 @@ from pathlib import Path
 import msgspec
 
 from croze.engineapi.containers import spec as specs
+from croze.engineapi.containers.execs import OneExec, why_not
 from croze.engineapi.containers.output import Output
 from croze.engineapi.containers.spec import Create
-from croze.errors import CrozeError, ResourceExhausted
+from croze.errors import AlreadyExists, CrozeError, ResourceExhausted
 from croze.files.atomic import write_atomically
 from croze.image.config import RunConfig
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor, Stdio
 from croze.runtime.errors import StartError
+from croze.runtime.reach import Reaching
 from croze.store.disk import disk_errors
 
 KILLED = 128 + signal.SIGKILL
+EXECS_KEPT = 64
 
 
 class State(msgspec.Struct):
@@ -64,6 +67,10 @@ class OneContainer:
         self._up: asyncio.Future[None] | None = None
         self._early: list[bytes] = []
         self._restarting = 0
+        self.execs: dict[str, OneExec] = {}
+        self.at_rest = asyncio.Lock()
+        """Held by who reads or changes what it is while it doesn't run."""
+        self._copies: set[Reaching] = set()
         self._running: Running | None = None
         if not self.running and state.status != "created":
             self.ended.set()
@@ -75,6 +82,14 @@ class OneContainer:
     @property
     def spec(self) -> Create:
         return self.state.spec
+
+    @property
+    def user(self) -> str:
+        return self.spec.user or self.state.config.user
+
+    @property
+    def hostname(self) -> str:
+        return self.spec.hostname or self.id[:12]
 
     @property
     def created_ns(self) -> int:
@@ -97,6 +112,13 @@ class OneContainer:
     @property
     def running(self) -> bool:
         return self.state.status == "running"
+
+    @property
+    def process(self) -> Running:
+        """While it runs. Raises `AlreadyExists` in Docker's words, which make it a conflict."""
+        if self._running is None or not self.running:
+            raise AlreadyExists(f"container {self.id} is not running")
+        return self._running
 
     def save(self) -> None:
         """Whatever happens afterwards, this is known. Raises `ResourceExhausted` on a full disk."""
@@ -124,7 +146,7 @@ class OneContainer:
 
     async def run(self, spec: ContainerSpec, executor: Executor) -> None:
         """To its end."""
-        process = specs.process_of(self.spec, self.state.config)
+        process = specs.process_of(self.spec, self.state.config, self.hostname)
         stdio = Stdio(
             stdout=self.output.stdout,
             stderr=self._complain,
@@ -140,9 +162,10 @@ class OneContainer:
                     self._is_up()
                 self.state.exit_code = await running.wait()
                 self._is_up()
+                await self._end_copies()
         except StartError as error:
             self._early.clear()
-            self._failed(str(error), process.args[0])
+            self.state.error, self.state.exit_code = why_not(str(error), process.args[0])
         except ResourceExhausted as error:
             self.state.exit_code, self.state.oom, self.state.error = KILLED, True, str(error)
         except CrozeError as error:
@@ -150,6 +173,21 @@ class OneContainer:
         except BaseException:
             self.state.exit_code = KILLED
             raise
+        finally:
+            self._running = None
+
+    @contextmanager
+    def copying(self, made: Reaching) -> Iterator[None]:
+        """Its files are read or written while it runs: no longer than that."""
+        self._copies.add(made)
+        try:
+            yield
+        finally:
+            self._copies.discard(made)
+
+    async def _end_copies(self) -> None:
+        for made in list(self._copies):
+            await made.close()
 
     def _complain(self, data: bytes) -> None:
         """Standard error is the runtime's until the process is there."""
@@ -164,19 +202,6 @@ class OneContainer:
         for data in self._early:
             self.output.stderr(data)
         self._early.clear()
-
-    def _failed(self, message: str, program: str) -> None:
-        """In words that `docker run` makes its exit code of."""
-        low = message.lower()
-        if "not found" in low or "no such file or directory" in low:
-            path = "/" in program
-            what = "no such file or directory" if path else "executable file not found in $PATH"
-            message = f'{"stat" if path else "exec"} "{program}": {what}'
-            self.state.exit_code = 127
-        else:
-            message = f'exec "{program}": {low}'
-            self.state.exit_code = 126
-        self.state.error = message
 
     def finish(self) -> None:
         """It has ended; told to whoever waits."""
@@ -196,6 +221,13 @@ class OneContainer:
     async def kill(self, number: int) -> None:
         if self._running is not None:
             await self._running.kill(number)
+
+    def keep(self, one: OneExec) -> None:
+        """One more process for it. Of those that don't run only the last are remembered."""
+        self.execs[one.id] = one
+        idle = [each.id for each in self.execs.values() if not each.running]
+        for id in idle[:-EXECS_KEPT]:
+            del self.execs[id]
 
     # -- what clients send --
 

@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,13 +16,17 @@ from croze.aio.threads import in_thread
 from croze.engineapi.containers import names
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import KILLED, OneContainer, State
+from croze.engineapi.containers.execs import ExecCreate, OneExec
 from croze.engineapi.containers.spec import Create
 from croze.engineapi.events import Events
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs.remove import remove_tree
 from croze.image import reference
 from croze.image.config import RunConfig
+from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor
+from croze.runtime.inroot import Request
+from croze.runtime.reach import Reaching, reaching
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 from croze.store.disk import disk_errors
 
@@ -152,7 +156,7 @@ class Containers:
             remove_tree(folder)
             raise
         self._all[id] = one
-        self._tell(one, "create")
+        self.tell(one, "create")
         return one
 
     def check_free(self, name: str) -> None:
@@ -170,8 +174,11 @@ class Containers:
     async def start(self, one: OneContainer) -> None:
         """Until its process is there. Raises `InvalidRequest` if it can't be started."""
         assert self._group is not None
-        up = one.begin()
-        one.task = self._group.create_task(self._run(one))
+        async with one.at_rest:
+            if one.running:
+                return
+            up = one.begin()
+            one.task = self._group.create_task(self._run(one))
         await asyncio.shield(up)
         if one.state.error and not one.running:
             raise InvalidRequest(
@@ -187,7 +194,7 @@ class Containers:
                 log.exception("container %s", one.id[:12])
 
     async def _run_in_use(self, one: OneContainer) -> None:
-        self._tell(one, "start")
+        self.tell(one, "start")
         try:
             layer = await self._layer(one)
             try:
@@ -201,7 +208,7 @@ class Containers:
             one.state.exit_code, one.state.error = 128, f"internal error: {error}"
         finally:
             one.finish()
-            self._tell(one, "die", exitCode=str(one.state.exit_code))
+            self.tell(one, "die", exitCode=str(one.state.exit_code))
             if one.removes_itself:
                 await self.remove(one)
 
@@ -235,12 +242,65 @@ class Containers:
             root=await layer.mounts(readonly=False),
             mounts=specs.binds(spec),
             readonly_root=spec.host_config.readonly_rootfs,
-            hostname=spec.hostname or one.id[:12],
+            hostname=one.hostname,
             network=specs.network(spec),
             extra_hosts=specs.extra_hosts(spec),
             ulimits=specs.ulimits(spec),
             resources=specs.resources(spec),
         )
+
+    # -- files --
+
+    @asynccontextmanager
+    async def reaching(self, one: OneContainer, request: Request) -> AsyncIterator[Reaching]:
+        """Its files, whether it runs or not; `request.root` is filled in. While a container that
+        doesn't run is read or written, it can't be started or removed."""
+        if one.running:
+            async with _reached(request, one.process.root) as made:
+                with one.copying(made):
+                    yield made
+            return
+        async with one.at_rest:
+            if self._all.get(one.id) is not one:
+                raise NotFound(f"No such container: {one.id}")
+            layer = await self._layer(one)
+            try:
+                async with layer.mounted(readonly=False) as root, _reached(request, root) as made:
+                    yield made
+            finally:
+                await self._keep(one, layer)
+                one.save()
+
+    # -- more processes --
+
+    def new_exec(self, one: OneContainer, asked: ExecCreate) -> OneExec:
+        """Raises `AlreadyExists` if the container does not run."""
+        _ = one.process
+        made = OneExec(asked)
+        one.keep(made)
+        self.tell(one, f"exec_create: {' '.join(asked.cmd)}", execID=made.id)
+        return made
+
+    def find_exec(self, id: str) -> tuple[OneContainer, OneExec]:
+        """Raises `NotFound`."""
+        for one in self._all.values():
+            if (found := one.execs.get(id)) is not None:
+                return one, found
+        raise NotFound(f"No such exec instance: {id}")
+
+    def start_exec(self, one: OneContainer, made: OneExec) -> None:
+        """Raises `AlreadyExists` if the container does not run, or it was started before."""
+        assert self._group is not None
+        running = one.process
+        made.begin()
+        self._group.create_task(self._exec(one, made, running))
+
+    async def _exec(self, one: OneContainer, made: OneExec, running: Running) -> None:
+        about = {"execID": made.id}
+        self.tell(one, f"exec_start: {' '.join(made.asked.cmd)}", **about)
+        process = specs.process_in(one.spec, one.state.config, made.asked, one.hostname)
+        await made.run(running, process)
+        self.tell(one, "exec_die", **about, exitCode=str(made.exit_code))
 
     async def stop(self, one: OneContainer, number: int, patience_s: float) -> None:
         """Ask it to end; kill it if it does not in time."""
@@ -251,19 +311,24 @@ class Containers:
         except TimeoutError:
             await one.kill(9)
             await one.ended.wait()
-        self._tell(one, "stop")
+        self.tell(one, "stop")
 
     async def remove(self, one: OneContainer) -> None:
         """It must have ended. Idempotent."""
-        if self._all.pop(one.id, None) is None:
-            return
-        if (layer := self._layers.pop(one.id, None)) is not None:
-            await layer.release()
-        await in_thread(remove_tree, one.folder)
+        async with one.at_rest:
+            if self._all.pop(one.id, None) is None:
+                return
+            if (layer := self._layers.pop(one.id, None)) is not None:
+                await layer.release()
+            await in_thread(remove_tree, one.folder)
         one.removed.set()
-        self._tell(one, "destroy")
+        self.tell(one, "destroy")
 
-    def _tell(self, one: OneContainer, action: str, **more: str) -> None:
+    def tell(self, one: OneContainer, action: str, **more: str) -> None:
         image = reference.familiar(one.state.image_name)
         about = {**one.spec.labels, "image": image, "name": one.state.name, **more}
         self._events.emit("container", action, one.id, about)
+
+
+def _reached(request: Request, root: Path) -> AbstractAsyncContextManager[Reaching]:
+    return reaching(msgspec.structs.replace(request, root=str(root)))

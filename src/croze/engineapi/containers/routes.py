@@ -9,13 +9,13 @@ from aiohttp import web
 from croze.engineapi import filters
 from croze.engineapi.answers import HEADERS, json
 from croze.engineapi.containers import names, spec, views
+from croze.engineapi.containers.bodies import read_body, read_size
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.contract import Services
 from croze.engineapi.names import find, record_of
 from croze.engineapi.query import Query, refuse
 from croze.errors import AlreadyExists, InvalidRequest
 
-BODY_BYTES = 1 << 20
 FILTERS = ("id", "name", "label", "status", "ancestor", "exited", "network", "volume", "is-task")
 PATIENCE_S = 10.0
 
@@ -26,16 +26,6 @@ def _found(request: web.Request, services: Services) -> OneContainer:
 
 def done(status: int = 204) -> web.Response:
     return web.Response(status=status, headers=HEADERS)
-
-
-async def read_body(request: web.Request) -> bytes:
-    """Raises `InvalidRequest` for a large one."""
-    data = bytearray()
-    while piece := await request.content.read(BODY_BYTES):
-        data += piece
-        if len(data) > BODY_BYTES:
-            raise InvalidRequest(f"a body of more than {BODY_BYTES} bytes")
-    return bytes(data)
 
 
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
@@ -188,8 +178,7 @@ async def rename(request: web.Request, services: Services) -> web.StreamResponse
 
 async def resize(request: web.Request, services: Services) -> web.StreamResponse:
     one = _found(request, services)
-    size = [request.query.get(key, "") for key in ("h", "w")]
-    if not all(each.isdecimal() and len(each) < 6 for each in size):
-        raise InvalidRequest(f"invalid size h={size[0]} w={size[1]}")
-    one.resize(int(size[0]), int(size[1]))
+    size = read_size(request)
+    one.process  # noqa: B018 - there is no terminal without it
+    one.resize(*size)
     return done(200)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from croze.engineapi.jsontext import read_json
+from croze.engineapi.containers.execs import ExecCreate
+from croze.engineapi.jsontext import read_json, struct_of
 from croze.errors import InvalidRequest, Unsupported
 from croze.image.config import DEFAULT_PATH, RunConfig
 from croze.runtime.contract import (
@@ -116,10 +117,7 @@ def read(data: bytes) -> Create:
     if not isinstance(host, dict):
         raise InvalidRequest("invalid HostConfig")
     raw["HostConfig"] = host
-    try:
-        spec = read_json(msgspec.json.encode(_without_nulls(raw)), Create)
-    except RecursionError:
-        raise InvalidRequest("invalid JSON: it is nested too deep") from None
+    spec = struct_of(raw, Create)
     served = {field.encode_name for field in msgspec.structs.fields(HostConfig)}
     for name, value in host.items():
         if name not in served | IGNORED and value and value not in NEUTRAL.get(name, ()):
@@ -130,12 +128,6 @@ def read(data: bytes) -> Create:
     _check_networks(raw, spec)
     binds(spec)
     return spec
-
-
-def _without_nulls(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    return value
 
 
 def _check_networks(raw: Mapping[str, object], spec: Create) -> None:
@@ -225,7 +217,7 @@ def words(value: Words) -> list[str]:
     return [value] if isinstance(value, str) and value else list(value or ())
 
 
-def process_of(spec: Create, image: RunConfig) -> Process:
+def process_of(spec: Create, image: RunConfig, hostname: str = "") -> Process:
     """The image's settings with the container's on top. Raises `InvalidRequest` without a
     command."""
     entrypoint = words(spec.entrypoint)
@@ -239,17 +231,37 @@ def process_of(spec: Create, image: RunConfig) -> Process:
         raise InvalidRequest("No command specified")
     return Process(
         args=args,
-        env=environment(spec, image),
+        env=environment(spec, image, hostname, tty=spec.tty),
         cwd=spec.working_dir or image.working_dir or "/",
         user=spec.user or image.user,
         tty=spec.tty,
     )
 
 
-def environment(spec: Create, image: RunConfig) -> list[str]:
+def process_in(spec: Create, image: RunConfig, asked: ExecCreate, hostname: str) -> Process:
+    """One more process of a container."""
+    return Process(
+        args=asked.cmd,
+        env=environment(spec, image, hostname, more=asked.env, tty=asked.tty),
+        cwd=asked.working_dir or spec.working_dir or image.working_dir or "/",
+        user=asked.user or spec.user or image.user,
+        tty=asked.tty,
+    )
+
+
+def environment(
+    spec: Create,
+    image: RunConfig,
+    hostname: str = "",
+    *,
+    more: Sequence[str] = (),
+    tty: bool = False,
+) -> list[str]:
     """Later ones win; a name without `=` takes the variable away."""
-    merged = {"PATH": DEFAULT_PATH, **({"TERM": "xterm"} if spec.tty else {})}
-    for pair in (*image.env, *(spec.env or ())):
+    merged = {"PATH": DEFAULT_PATH}
+    merged |= {"HOSTNAME": hostname} if hostname else {}
+    merged |= {"TERM": "xterm"} if tty else {}
+    for pair in (*image.env, *(spec.env or ()), *more):
         name, equals, value = pair.partition("=")
         if equals:
             merged[name] = value

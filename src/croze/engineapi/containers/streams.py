@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
@@ -10,13 +9,15 @@ import msgspec
 from aiohttp import web
 
 from croze.engineapi.answers import HEADERS, at_least
+from croze.engineapi.containers import detach
 from croze.engineapi.containers.container import OneContainer
-from croze.engineapi.containers.output import STDERR, STDOUT, Entry, Listener, framed
+from croze.engineapi.containers.joined import join
+from croze.engineapi.containers.output import STDERR, STDOUT, Entry, framed
 from croze.engineapi.contract import Services
-from croze.engineapi.hijack import Hijacked, Taken, take_stream
+from croze.engineapi.hijack import Taken, take_stream
 from croze.engineapi.query import Query, refuse
 from croze.engineapi.times import moment_ns
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import InvalidRequest
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
@@ -24,8 +25,13 @@ CONDITIONS = ("", "not-running", "next-exit", "removed")
 TAIL_MOST = 10**6
 
 
+def stream_type(request: web.Request, *, tty: bool) -> str:
+    """The media type of what a process says."""
+    return MULTIPLEXED if at_least(request, "1.42") and not tty else RAW
+
+
 def _media_type(one: OneContainer, request: web.Request) -> str:
-    return MULTIPLEXED if at_least(request, "1.42") and not one.spec.tty else RAW
+    return stream_type(request, tty=one.spec.tty)
 
 
 def _streams(query: Query) -> list[int]:
@@ -117,14 +123,9 @@ def _lines(entry: Entry) -> list[Entry]:
 async def attach(request: web.Request, services: Services) -> web.StreamResponse:
     one = services.containers.find(request.match_info["name"])
     query = Query(request.query.items())
-    refuse(request, {"detachKeys": "leaving a terminal by keys"})
-    if request.secure:
-        # Clients end their half of the stream at once, and with it Python's TLS ends both.
-        raise Unsupported(
-            "attaching to a container by TLS is not served here: use the Unix socket, or "
-            "docker run -d and docker logs -f"
-        )
+    keys = detach.parse(query.first("detachKeys")) if one.spec.tty else b""
     streams = _streams(query)
+    typed = query.is_set("stdin") and one.spec.open_stdin
     with one.output.listening(streams) as listener:
         size = one.output.size()
         client = take_stream(request, _media_type(one, request))
@@ -134,36 +135,16 @@ async def attach(request: web.Request, services: Services) -> web.StreamResponse
                     if entry.stream in streams:
                         await client.write(framed(entry, tty=one.spec.tty))
             if query.is_set("stream"):
-                await _joined(one, client, listener, stdin=query.is_set("stdin"))
+                await join(
+                    client,
+                    listener,
+                    one.type_in if typed else None,
+                    tty=one.spec.tty,
+                    ends_input=one.spec.stdin_once,
+                    keys=keys,
+                )
         except OSError:
             pass  # the client has gone
         finally:
             client.close()
     return Taken()
-
-
-async def _joined(one: OneContainer, client: Hijacked, listener: Listener, *, stdin: bool) -> None:
-    async with asyncio.TaskGroup() as group:
-        typing = group.create_task(_type_in(one, client, stdin=stdin))
-        try:
-            async for entry in listener.entries():
-                await client.write(framed(entry, tty=one.spec.tty))
-        except OSError:
-            pass
-        typing.cancel()
-
-
-async def _type_in(one: OneContainer, client: Hijacked, *, stdin: bool) -> None:
-    """Until the client has no more; a client that has gone is seen when it is written to."""
-    while data := await _read(client):
-        if stdin and one.spec.open_stdin:
-            await one.type_in(data)
-    if stdin and one.spec.open_stdin and one.spec.stdin_once:
-        await one.type_in(b"")
-
-
-async def _read(client: Hijacked) -> bytes:
-    try:
-        return await client.read()
-    except OSError:
-        return b""

@@ -246,6 +246,11 @@ def _file_pieces(path: str, size: int) -> Iterator[bytes]:
     yield padding(size)
 
 
+def member_header(entry: Entry) -> bytes:
+    """The header of a member that is called as the entry is."""
+    return _entry_header(entry, "", None, xattrs=True)
+
+
 def _entry_header(entry: Entry, prefix: str, epoch: int | None, *, xattrs: bool) -> bytes:
     flag = TYPE_FLAGS[stat.S_IFMT(entry.mode)]
     link, size = entry.linkname, entry.size

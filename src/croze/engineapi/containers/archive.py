@@ -1,0 +1,137 @@
+"""`/containers/NAME/archive` and `/export`: files out of containers and into them (`docker cp`).
+
+Source: Docker Engine API, "Get an archive of a filesystem resource in a container".
+"""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+from aiohttp import web
+
+from croze.aio.parallel import all_of
+from croze.engineapi.answers import HEADERS
+from croze.engineapi.containers import spec as specs
+from croze.engineapi.containers.container import OneContainer
+from croze.engineapi.contract import Services
+from croze.engineapi.lent import Body
+from croze.engineapi.query import Query
+from croze.engineapi.times import rfc3339
+from croze.errors import InvalidRequest, NotFound
+from croze.runtime.inroot import Bind, PathStat, Request
+from croze.runtime.reach import Reaching
+
+STAT = "X-Docker-Container-Path-Stat"
+
+
+def _asked(request: web.Request, services: Services) -> tuple[OneContainer, str]:
+    one = services.containers.find(request.match_info["name"])
+    path = request.query.get("path", "")
+    if not path:
+        raise InvalidRequest("bad parameter: 'path' cannot be empty")
+    if "\0" in path:
+        raise InvalidRequest("bad parameter: 'path' has a zero byte")
+    return one, path
+
+
+def _request(one: OneContainer, path: str) -> Request:
+    """As for `stat`; `root` is known later."""
+    binds = [
+        Bind(mount.mounts[0].source, mount.dest, mount.readonly) for mount in specs.binds(one.spec)
+    ]
+    readonly = one.spec.host_config.readonly_rootfs
+    return Request(op="stat", root="", binds=binds, path=path, readonly_root=readonly)
+
+
+def _headers(found: PathStat) -> dict[str, str]:
+    about = {
+        "name": found.name,
+        "size": found.size,
+        "mode": found.mode,
+        "mtime": rfc3339(found.mtime_ns),
+        "linkTarget": found.link_target,
+    }
+    return {STAT: base64.b64encode(msgspec.json.encode(about)).decode("ascii")}
+
+
+async def _found(reached: Reaching, path: str, name: str) -> PathStat:
+    try:
+        found = await reached.outcome()
+    except NotFound as error:
+        raise missing(path, name) from error
+    assert found is not None
+    return found
+
+
+def missing(path: str, name: str) -> NotFound:
+    return NotFound(f"Could not find the file {path} in container {name}")
+
+
+async def head(request: web.Request, services: Services) -> web.StreamResponse:
+    """What there is at a path, in a header."""
+    one, path = _asked(request, services)
+    async with services.containers.reaching(one, _request(one, path)) as reached:
+        found = await _found(reached, path, request.match_info["name"])
+    return web.Response(headers={**HEADERS, **_headers(found)})
+
+
+async def get(request: web.Request, services: Services) -> web.StreamResponse:
+    one, path = _asked(request, services)
+    wanted = msgspec.structs.replace(_request(one, path), op="get")
+    async with services.containers.reaching(one, wanted) as reached:
+        found = await _found(reached, path, request.match_info["name"])
+        services.containers.tell(one, "archive-path")
+        return await _sent(
+            request, reached, {**_headers(found), "Content-Type": "application/x-tar"}
+        )
+
+
+async def _sent(
+    request: web.Request, reached: Reaching, headers: dict[str, str]
+) -> web.StreamResponse:
+    answer = web.StreamResponse(headers={**HEADERS, **headers})
+    await answer.prepare(request)
+    async for data in reached.pieces():
+        await answer.write(data)
+    await answer.write_eof()
+    return answer
+
+
+async def export(request: web.Request, services: Services) -> web.StreamResponse:
+    """All files of a container, without those of its mounts."""
+    one = services.containers.find(request.match_info["name"])
+    wanted = msgspec.structs.replace(_request(one, "/"), op="export", binds=[])
+    async with services.containers.reaching(one, wanted) as reached:
+        await _found(reached, "/", one.id)
+        services.containers.tell(one, "export")
+        return await _sent(request, reached, {"Content-Type": "application/octet-stream"})
+
+
+async def put(request: web.Request, services: Services) -> web.StreamResponse:
+    """The body is an archive, compressed or not, for the directory at `path`."""
+    one, path = _asked(request, services)
+    query = Query(request.query.items())
+    wanted = msgspec.structs.replace(
+        _request(one, path),
+        op="put",
+        keep_kinds=query.is_set("noOverwriteDirNonDir"),
+        owner=one.user if query.is_set("copyUIDGID") else None,
+    )
+    async with services.containers.reaching(one, wanted) as reached:
+        try:
+            await _fed(reached, Body(request.content))
+        except NotFound as error:
+            raise missing(path, request.match_info["name"]) from error
+    services.containers.tell(one, "extract-to-dir")
+    return web.Response(headers=HEADERS)
+
+
+async def _fed(reached: Reaching, body: Body) -> None:
+    """Raises what was wrong as soon as it is known, whatever the client still sends."""
+    await body.peek()
+    await all_of([reached.feed(body.pieces()), _heard(reached)])
+
+
+async def _heard(reached: Reaching) -> None:
+    await reached.outcome()

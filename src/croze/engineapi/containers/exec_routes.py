@@ -1,0 +1,90 @@
+"""`/containers/NAME/exec` and `/exec`: one more process in a container that runs."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from croze.engineapi.answers import HEADERS, json
+from croze.engineapi.containers import detach
+from croze.engineapi.containers.bodies import read_body, read_size
+from croze.engineapi.containers.container import OneContainer
+from croze.engineapi.containers.execs import ExecStart, OneExec, read_create
+from croze.engineapi.containers.joined import join
+from croze.engineapi.containers.streams import stream_type
+from croze.engineapi.contract import Services
+from croze.engineapi.hijack import Taken, take_stream
+from croze.engineapi.jsontext import read_struct
+from croze.errors import InvalidRequest
+
+
+async def create(request: web.Request, services: Services) -> web.StreamResponse:
+    asked = read_create(await read_body(request))
+    detach.parse(asked.detach_keys)
+    made = services.containers.new_exec(services.containers.find(request.match_info["name"]), asked)
+    return json({"Id": made.id}, 201)
+
+
+async def start(request: web.Request, services: Services) -> web.StreamResponse:
+    """With `Detach` the answer comes once it runs; without, the stream is the process's."""
+    asked = read_struct(await read_body(request) or b"{}", ExecStart)
+    container, one = services.containers.find_exec(request.match_info["id"])
+    if (size := asked.console_size or one.asked.console_size) is not None and one.asked.tty:
+        one.resize(*size)
+    if asked.detach:
+        services.containers.start_exec(container, one)
+        if failed := await one.up():
+            raise InvalidRequest(failed)
+        return web.Response(headers=HEADERS)
+    keys = detach.parse(one.asked.detach_keys) if one.asked.tty else b""
+    services.containers.start_exec(container, one)  # or another client is on its streams
+    with one.listening() as listener:
+        client = take_stream(request, stream_type(request, tty=asked.tty))
+        try:
+            await join(
+                client,
+                listener,
+                one.type_in if one.asked.attach_stdin else None,
+                tty=asked.tty,
+                ends_input=True,
+                keys=keys,
+            )
+        finally:
+            client.close()
+    return Taken()
+
+
+async def resize(request: web.Request, services: Services) -> web.StreamResponse:
+    _, one = services.containers.find_exec(request.match_info["id"])
+    one.resize(*read_size(request))
+    return web.Response(headers=HEADERS)
+
+
+async def inspect(request: web.Request, services: Services) -> web.StreamResponse:
+    container, one = services.containers.find_exec(request.match_info["id"])
+    if one.running:
+        await one.up()
+    return json(_about(container, one))
+
+
+def _about(container: OneContainer, one: OneExec) -> dict[str, object]:
+    asked = one.asked
+    user = {"user": asked.user} if asked.user else {}
+    return {
+        "ID": one.id,
+        "Running": one.running,
+        "ExitCode": one.exit_code,
+        "ProcessConfig": {
+            "tty": asked.tty,
+            "entrypoint": asked.cmd[0],
+            "arguments": asked.cmd[1:],
+            "privileged": False,
+            **user,
+        },
+        "OpenStdin": asked.attach_stdin,
+        "OpenStdout": asked.attach_stdout,
+        "OpenStderr": asked.attach_stderr,
+        "CanRemove": False,
+        "ContainerID": container.id,
+        "DetachKeys": "",
+        "Pid": one.pid,
+    }

@@ -1,0 +1,186 @@
+"""One more process in a container that runs (`exec`): what is asked for, and how it goes.
+
+Source: Docker Engine API, "Exec".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from croze.engineapi.containers.output import STDERR, STDOUT, Listener, entry_of
+from croze.engineapi.jsontext import read_struct
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, Unsupported
+from croze.runtime.backlog import Backlog
+from croze.runtime.contract import Container as Running
+from croze.runtime.contract import Process, Stdio
+from croze.runtime.errors import StartError
+
+SIZE_MOST = 1 << 16
+
+
+class ExecCreate(msgspec.Struct, rename="pascal"):
+    """The body of `POST /containers/NAME/exec`; `console_size` is (rows, columns)."""
+
+    cmd: list[str] = []
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""
+    tty: bool = False
+    env: list[str] = []
+    privileged: bool = False
+    user: str = ""
+    working_dir: str = ""
+    console_size: tuple[int, int] | None = None
+
+
+class ExecStart(msgspec.Struct, rename="pascal"):
+    """The body of `POST /exec/ID/start`."""
+
+    detach: bool = False
+    tty: bool = False
+    console_size: tuple[int, int] | None = None
+
+
+def read_create(data: bytes) -> ExecCreate:
+    """Raises `InvalidRequest`, and `Unsupported` by name."""
+    asked = read_struct(data, ExecCreate)
+    if not asked.cmd:
+        raise InvalidRequest("No exec command specified")
+    if asked.privileged:
+        raise Unsupported("Privileged of an exec is not served here")
+    return asked
+
+
+class OneExec:
+    """Run at most once. `exit_code` is None before its end, `pid` 0 while it is not there."""
+
+    def __init__(self, asked: ExecCreate) -> None:
+        self.id = secrets.token_hex(32)
+        self.asked = asked
+        self.running = False
+        self.exit_code: int | None = None
+        self.pid = 0
+        self._early: list[bytes] = []
+        self._up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._backlog = Backlog()
+        self._listener: Listener | None = None
+        self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
+        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+
+    @property
+    def streams(self) -> Sequence[int]:
+        wanted = ((self.asked.attach_stdout, STDOUT), (self.asked.attach_stderr, STDERR))
+        return [number for attached, number in wanted if attached]
+
+    def begin(self) -> None:
+        """It is about to run. Raises `AlreadyExists` if it did, or does."""
+        if self.exit_code is not None:
+            raise AlreadyExists(f"exec command {self.id} has already run")
+        if self.running:
+            raise AlreadyExists(f"exec command {self.id} is already running")
+        self.running = True
+
+    @contextmanager
+    def listening(self) -> Iterator[Listener]:
+        """To what it says from now on; what nobody listens to is lost."""
+        listener = self._listener = Listener(self._backlog, self.streams)
+        try:
+            yield listener
+        finally:
+            self._listener = None
+            listener.close()
+            self._backlog.lift()
+
+    async def run(self, container: Running, process: Process) -> None:
+        """To its end, once it has begun. What it fails with is told to who listens, or waits."""
+        stdio = Stdio(
+            stdout=lambda data: self._said(STDOUT, data),
+            stderr=self._complain,
+            stdin=self._input() if self.asked.attach_stdin else None,
+            resize=self._resizes() if process.tty else None,
+            backlog=self._backlog,
+        )
+        failed = ""
+        try:
+            self.exit_code = await container.exec(process, stdio, on_start=self._started)
+        except StartError as error:
+            self._early.clear()
+            reason, self.exit_code = why_not(str(error), process.args[0])
+            failed = f"OCI runtime exec failed: exec failed: {reason}: unknown"
+        except (CrozeError, OSError) as error:  # the container may have ended meanwhile
+            failed, self.exit_code = str(error), 126
+        finally:
+            self._ended(failed)
+
+    def _complain(self, data: bytes) -> None:
+        """Standard error is the runtime's until the process is there."""
+        if self.pid:
+            self._said(STDERR, data)
+        else:
+            self._early.append(data)
+
+    def _tell_early(self) -> None:
+        for data in self._early:
+            self._said(STDERR, data)
+        self._early.clear()
+
+    def _started(self, pid: int) -> None:
+        self.pid = pid
+        self._tell_early()
+        if not self._up.done():
+            self._up.set_result("")
+
+    def _ended(self, failed: str) -> None:
+        self._tell_early()
+        self.running, self.pid = False, 0
+        self.exit_code = 137 if self.exit_code is None else self.exit_code
+        if failed:
+            self._said(STDOUT, f"{failed}\r\n".encode())
+        if not self._up.done():
+            self._up.set_result(failed)
+        if self._listener is not None:
+            self._listener.put(None)
+
+    async def up(self) -> str:
+        """Waits until its process is there, or has ended: why there was none."""
+        return await asyncio.shield(self._up)
+
+    def _said(self, stream: int, data: bytes) -> None:
+        if self._listener is not None:
+            self._listener.put(entry_of(stream, data))
+
+    # -- what clients send --
+
+    async def type_in(self, data: bytes) -> None:
+        """Standard input; empty for its end."""
+        await self._stdin.put(data)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Before it runs, too."""
+        if self._sizes.qsize() < SIZE_MOST:
+            self._sizes.put_nowait((rows, columns))
+
+    async def _input(self) -> AsyncIterator[bytes]:
+        while data := await self._stdin.get():
+            yield data
+
+    async def _resizes(self) -> AsyncIterator[tuple[int, int]]:
+        while True:
+            yield await self._sizes.get()
+
+
+def why_not(complaint: str, program: str) -> tuple[str, int]:
+    """Why a program could not be started, in words that clients make their exit code of, and that
+    code."""
+    low, code = complaint.lower().replace("operation not permitted", "permission denied"), 126
+    if "not found" in low or "no such file or directory" in low:
+        path = "/" in program
+        missing = f"stat {program}: no such file or directory"
+        low, code = missing if path else "executable file not found in $PATH", 127
+    return f'unable to start container process: exec: "{program}": {low}', code

@@ -1,0 +1,79 @@
+"""A container's files from outside: starts `inroot`, and passes on what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from croze.errors import CrozeError
+from croze.runtime.inroot import Outcome, PathStat, Request
+
+LINE_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
+
+
+class Reaching:
+    """One request under way."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def outcome(self) -> PathStat | None:
+        """What it begins with, or all that comes of a `put`. Raises what was wrong."""
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise CrozeError("what reads the container's files has ended")
+        outcome = msgspec.json.decode(line, type=Outcome)
+        outcome.check()
+        return outcome.stat
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The archive, after the outcome. Raises `CrozeError` if it breaks off."""
+        assert self._process.stdout is not None
+        while data := await self._process.stdout.read(CHUNK_BYTES):
+            yield data
+        if await self._process.wait():
+            raise CrozeError("the container's files could not be read to the end")
+
+    async def feed(self, body: AsyncIterator[bytes]) -> None:
+        """All of standard input. What it does not want any more is thrown away."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        async for data in body:
+            with contextlib.suppress(ConnectionError):
+                stdin.write(data)
+                await stdin.drain()
+        stdin.close()
+
+    async def close(self) -> None:
+        """Whatever it does, it is over. Idempotent."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def reaching(request: Request) -> AsyncIterator[Reaching]:
+    """Nothing of it runs afterwards."""
+    paths = os.pathsep.join(filter(None, sys.path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "croze.runtime.inroot"),
+        msgspec.json.encode(request).decode(),
+        stdin=PIPE if request.op == "put" else DEVNULL,
+        stdout=PIPE,
+        limit=LINE_BYTES,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    made = Reaching(process)
+    try:
+        yield made
+    finally:
+        await made.close()
