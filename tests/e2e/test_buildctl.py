@@ -102,6 +102,43 @@ def test_the_daemon_is_asked(buildctl: Buildctl, desk: Sandbox) -> None:
     assert buildctl("prune-histories").stdout.count("\n") == 1
 
 
+def test_records_are_looked_at(buildctl: Buildctl, tmp_path: Path) -> None:
+    buildctl.build("--ref-file", tmp_path / "ref", "--proxy-network", "--no-cache")
+    ref = (tmp_path / "ref").read_text()
+    listed = buildctl("debug", "histories", "--format", "{{.Type}} {{.Record.Ref}}").stdout
+    assert f"COMPLETE {ref}" in listed.splitlines()
+    assert "COPY f /" in buildctl("debug", "logs", "--progress=plain", ref).stdout
+    buildctl("debug", "ctl", "--pin", ref)
+    (row,) = [r for r in buildctl("debug", "histories").stdout.splitlines() if ref in r]
+    assert row.endswith("*")
+    events = buildctl("debug", "histories", "--format", "json").stdout.splitlines()
+    (event,) = [e for e in map(json.loads, events) if e["record"]["Ref"] == ref]
+    assert event["record"]["FrontendAttrs"] == {"no-cache": ""}
+    blob = buildctl("debug", "get", event["record"]["logs"]["digest"]).stdout
+    assert "COPY f /" in blob
+    assert json.loads(buildctl("debug", "logs", "--trace", ref).stdout.splitlines()[0])
+    buildctl("debug", "ctl", "--delete", ref)
+    assert ref not in buildctl("debug", "histories").stdout
+
+
+def test_definitions_are_shown(buildctl: Buildctl, tmp_path: Path) -> None:
+    """Lines of the JSON are as the real buildctl prints them."""
+    made = llb.scratch().file(llb.mkfile("/a", data=b"hi")).file(llb.mkdir("/d")).marshal()
+    (tmp_path / "llb").write_bytes(made.SerializeToString())
+    first, _, last = buildctl("debug", "dump-llb", tmp_path / "llb").stdout.splitlines()
+    assert first.startswith(
+        '{"Op":{"Op":{"file":{"actions":[{"input":-1,"secondaryInput":-1,"output":0,"Action":'
+        '{"mkfile":{"path":"/a","mode":420,"data":"aGk=","timestamp":-1}}}]}},"constraints":{}},'
+        '"Digest":"sha256:'
+    )
+    assert '"Op":{}},"Digest"' in last
+    drawn = buildctl("debug", "dump-llb", "--dot", tmp_path / "llb").stdout.splitlines()
+    assert drawn[0] == "digraph {"
+    assert drawn[1].endswith('" [label="mkfile{path=/a}" shape="note"];')
+    graph = execute([CROZE, "llb", "dump", "--dot", tmp_path / "llb"], buildctl._env).stdout
+    assert graph.splitlines() == drawn
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
@@ -109,9 +146,15 @@ def test_the_daemon_is_asked(buildctl: Buildctl, desk: Sandbox) -> None:
         (["build", "--foo"], 1, "error: flag provided but not defined: -foo"),
         (["--addr", "unix:///nowhere", "du"], 1, "error: there is no daemon at unix:///nowhere"),
         (["--addr", "ftp://x", "du"], 1, "error: unrecognized url scheme ftp"),
-        (["debug", "monitor"], 1, "buildctl debug monitor is not there"),
-        (["build", "--frontend=x", "--proxy-network"], 1, "--proxy-network is not there"),
-        (["du", "--format", "{{.ID}}"], 1, "of templates only '{{json .}}' is there"),
+        (["debug", "dump-metadata"], 1, "dump-metadata is not there: the store's metadata is"),
+        (["debug", "foo"], 3, "No help topic for 'foo'"),
+        (["debug", "get"], 1, "blob digest must be specified"),
+        (["debug", "logs", "nope"], 1, "no such job nope"),
+        (["debug", "ctl", "x"], 1, "must specify one of --pin, --unpin, --delete"),
+        (["debug", "ctl", "x", "--pin", "--unpin"], 1, "cannot specify both --pin and --unpin"),
+        (["build", "--frontend=x", "--ssh=a=raw=true"], 1, 'exactly one socket path for "a"'),
+        (["build", "--frontend=x", "--ssh=a=raw=2,b"], 1, "invalid value for 'raw': 2"),
+        (["du", "--format", "{{.ID"], 1, "template: :1: unclosed action"),
         (["prune", "--keep-storage", "x"], 1, 'invalid value "x" for flag --keep-storage'),
         (["--timeout", "soon", "du"], 1, "a number of seconds is needed"),
     ],

@@ -134,9 +134,13 @@ def run(argv: Sequence[str], common: Common) -> int:
     if result.missed:
         print(f"{result.missed} (croze why)", file=sys.stderr)
     if call.name:
-        return print_answer(call, result, dockerfile_name(read))
-    if read.quiet or read.progress == "quiet":
+        code = print_answer(call, result, dockerfile_name(read))
+        if code:
+            return code
+    elif read.quiet or read.progress == "quiet":
         print(result.image_id)
+    if message := result.response.get("frontend.result.inlinemessage"):
+        print(f"\n{message}")
     return 0
 
 

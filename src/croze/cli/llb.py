@@ -79,18 +79,21 @@ def dump(argv: Sequence[str], common: Common) -> int:
     about = "Show a definition, or what a Dockerfile becomes, as JSON"
     flags = Flags("croze llb dump", about, "[OPTIONS] [PATH | DEFINITION | -]")
     flags.texts("--build-arg", help="Set build-time variables")
+    flags.switch("--dot", help="Draw a definition as a graph, for Graphviz")
     flags.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
     flags.text("--target", help="Set the target build stage to build")
     flags.add_argument("source", metavar="PATH | DEFINITION | -", nargs="?", default="-")
     read = flags.read(argv, common)
     if Path(read.source).is_dir():
+        if read.dot:
+            raise UsageError("--dot draws definitions, and no Dockerfiles", flags.prog)
         print(_convert(read.source, read.file, read.target, read.build_arg, common))
         return 0
 
-    from croze.client import llb
+    from croze.client import definitions
 
     data = sys.stdin.buffer.read() if read.source == "-" else Path(read.source).read_bytes()
-    for line in llb.dump(data):
+    for line in definitions.dot(data) if read.dot else definitions.dump(data):
         print(line)
     return 0
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
+from croze.gotypes.booleans import checked_bool
 from croze.gotypes.quote import quote
 
 
@@ -24,6 +25,8 @@ class Secret:
 class Ssh:
     id: str
     paths: tuple[str, ...] = ()
+    raw: bool = False
+    """Whether the socket is lent as it is, whatever it speaks."""
 
 
 def parse_secrets(values: Iterable[str]) -> list[Secret]:
@@ -53,14 +56,28 @@ def _parse_secret(text: str) -> Secret:
     return Secret(**found)
 
 
-def parse_ssh(values: Iterable[str]) -> list[Ssh]:
-    """`id`, or `id=path[,path…]`."""
+def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[Ssh]:
+    """`id`, or `id=path[,path…]`; buildctl knows `raw=true`, too, buildx doesn't."""
     found = []
     for text in values:
         if text:
             id, equals, paths = text.partition("=")
-            found.append(Ssh(id, tuple(paths.split(",")) if equals else ()))
+            given = paths.split(",") if equals else []
+            raw = [each for each in given if knows_raw and each.startswith("raw=")]
+            sockets = tuple(each for each in given if each not in raw)
+            found.append(Ssh(id, sockets, raw=bool(raw) and _truth(raw[-1])))
+            if found[-1].raw and len(sockets) != 1:
+                message = f"raw mode must supply exactly one socket path for {quote(id)}"
+                raise InvalidRequest(message)
     return found
+
+
+def _truth(field: str) -> bool:
+    value = field.removeprefix("raw=")
+    try:
+        return checked_bool(value)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid value for 'raw': {value}") from None
 
 
 def parse_contexts(values: Iterable[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ Source: docker/buildx `commands/history/utils.go` for references, filters and th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -117,6 +117,23 @@ async def error_of(channel: grpc.aio.Channel, record: Record) -> CrozeError | No
         except DecodeError as error:
             raise CrozeError(f"failed to unmarshal external error {digest}: {error}") from None
     return from_status(status)
+
+
+async def events(
+    channel: grpc.aio.Channel, ref: str = "", *, follow: bool = False, active_only: bool = False
+) -> AsyncGenerator[control_pb2.BuildHistoryEvent, None]:
+    """What there is, and with `follow` what happens from now on. Raises `CrozeError`."""
+    request = control_pb2.BuildHistoryRequest(Ref=ref, EarlyExit=not follow, ActiveOnly=active_only)
+    with translated():
+        async for event in ControlStub(channel).ListenBuildHistory(request):
+            yield event
+
+
+async def pin(channel: grpc.aio.Channel, ref: str, *, pinned: bool) -> None:
+    """Whether a record stays when others go. Raises `NotFound`."""
+    with translated():
+        request = control_pb2.UpdateBuildHistoryRequest(Ref=ref, Pinned=pinned)
+        await ControlStub(channel).UpdateBuildHistory(request)
 
 
 async def delete(channel: grpc.aio.Channel, ref: str) -> None:

@@ -40,7 +40,7 @@ class Lending:
             for id, export in enumerate(plan.exports)
             if (target := _target(export)) is not None
         }
-        self._ssh = SshProvider([AgentSource(a.id, a.paths) for a in plan.ssh])
+        self._ssh = SshProvider([AgentSource(a.id, a.paths, a.raw) for a in plan.ssh])
         self.providers: list[Provider] = [
             SecretsProvider([SecretSource(s.id, s.path, s.env, s.value) for s in plan.secrets]),
             self._ssh,

@@ -1,26 +1,22 @@
-"""Definitions from other programs: built as they are, and shown as JSON."""
+"""Definitions from other programs, built as they are."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
-
-from croze.api import ops_pb2
 from croze.client import source_policy
 from croze.client.build import decoded_metadata, written
 from croze.client.connect import Dial
+from croze.client.definitions import parse
 from croze.client.flags_output import Output, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
 from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
-from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.llb.marshal import digest_bytes, op_blobs
 
@@ -40,36 +36,8 @@ class DefinitionBuild:
     no_cache: bool = False
     metadata_file: str = ""
     proxy_network: bool = False
-
-
-def parse(data: bytes) -> ops_pb2.Definition:
-    """Raises `InvalidRequest` for what is no definition."""
-    try:
-        definition = ops_pb2.Definition.FromString(data)
-    except DecodeError as error:
-        raise InvalidRequest(f"failed to parse the definition: {error}") from None
-    if not op_blobs(definition):
-        raise InvalidRequest("the definition is empty")
-    return definition
-
-
-def dump(data: bytes) -> Iterator[str]:
-    """One line of JSON an op: the op, its digest and its metadata."""
-    definition = parse(data)
-    for blob in op_blobs(definition):
-        digest = digest_bytes(blob)
-        try:
-            op = ops_pb2.Op.FromString(blob)
-        except DecodeError as error:
-            raise InvalidRequest(f"failed to parse op {digest}: {error}") from None
-        metadata = definition.metadata.get(digest) or ops_pb2.OpMetadata()
-        yield json.dumps(
-            {
-                "Op": MessageToDict(op),
-                "Digest": digest,
-                "OpMetadata": MessageToDict(metadata, preserving_proto_field_name=True),
-            }
-        )
+    raw_ssh: bool = False
+    """Whether `--ssh` knows `raw=true`."""
 
 
 def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePlan:
@@ -93,7 +61,10 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
             name: LocalDir(Path(path)) for name, path in pairs(build.locals, from_env=False).items()
         },
         secrets=[SecretFrom(s.id, s.src, s.env) for s in parse_secrets(build.secrets)],
-        ssh=[AgentFrom(s.id, s.paths) for s in parse_ssh(build.ssh)],
+        ssh=[
+            AgentFrom(agent.id, agent.paths, agent.raw)
+            for agent in parse_ssh(build.ssh, knows_raw=build.raw_ssh)
+        ],
         entitlements=list(allowed.entitlements),
         proxy_network=build.proxy_network,
     )

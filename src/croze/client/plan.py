@@ -81,6 +81,7 @@ class SecretFrom:
 class AgentFrom:
     id: str
     paths: tuple[str, ...] = ()
+    raw: bool = False
 
 
 @dataclass

@@ -35,7 +35,6 @@ PROGRESS = ("auto", "plain", "tty", "rawjson", "quiet")
 _ABSENT = {
     "registry_auth_tlscontext": "certificates for logins are those of the Docker CLI",
     "debug_json_cache_metrics": "metrics of the cache: see croze why",
-    "proxy_network": "steps have no proxy of the daemon's",
 }
 _PROPAGATED = ("SOURCE_DATE_EPOCH",)
 _ANSWER = "result.txt"
@@ -55,7 +54,7 @@ def _flags() -> Flags:
     flags.texts("--opt", help="Define custom options for frontend")
     flags.texts("-o", "--output", help="Define exports for build result")
     flags.text("--progress", help=f"Set type of progress ({', '.join(PROGRESS)})", default="auto")
-    flags.switch("--proxy-network", help="Not there")
+    flags.switch("--proxy-network", help="Enable HTTP proxy network for build operations")
     flags.text("--ref-file", help="Write build ref to a file")
     flags.texts("--registry-auth-tlscontext", help="Not there")
     flags.texts("--secret", help="Secret value exposed to the build")
@@ -99,6 +98,8 @@ def _plan(read: argparse.Namespace) -> SolvePlan:
         read.oci_layout,
         read.source_policy_file,
         read.no_cache,
+        proxy_network=read.proxy_network,
+        raw_ssh=True,
     )
     if not frontend and not request.definition:
         raise InvalidRequest("empty definition sent to build. Specify --frontend instead?")

@@ -1,4 +1,5 @@
-"""`buildctl debug workers` and `debug info`: by which others ask whether a daemon answers."""
+"""`buildctl debug`: `workers` and `info`, by which others ask whether a daemon answers; the rest is
+in `records.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from croze.cli.buildctl.connection import Connection
-from croze.cli.buildctl.text import aligned, as_json, is_json, size
+from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
+from croze.cli.buildctl.text import aligned, no_topic, size
 from croze.cli.common import Common
 from croze.cli.flags import Flags, UsageError
 from croze.gotypes.duration import format_duration
@@ -18,38 +22,55 @@ from croze.image.platform import Platform
 
 if TYPE_CHECKING:
     from croze.api import worker_pb2
+    from croze.gotypes.template import Fields
 
-_THERE = ("info", "workers")
-_ABSENT = ("ctl", "dump-llb", "dump-metadata", "get", "histories", "logs", "monitor")
+COMMANDS = {
+    "dump-llb": "dump LLB in human-readable format",
+    "workers": "list workers",
+    "info": "display internal information",
+    "monitor": "display build events",
+    "logs": "display build logs",
+    "ctl": "control build records",
+    "get": "retrieve a blob from contentstore",
+    "histories": "list build records",
+}
+_ELSEWHERE = ("dump-llb", "monitor", "logs", "ctl", "get", "histories")
 
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
-    what = argv[0] if argv else ""
-    if what in _ABSENT:
-        raise UsageError(
-            f"buildctl debug {what} is not there; croze has history, llb and debug", name
-        )
-    if what not in _THERE:
-        raise UsageError(f"buildctl debug requires one of {', '.join(_THERE)}", name)
-    flags = Flags(f"buildctl debug {what}", f"display {what}", "[options]")
-    flags.text("--format", help="Format the output using a Go template: '{{json .}}'")
+    what = argv[0] if argv else "--help"
+    if what == "dump-metadata":
+        message = "buildctl debug dump-metadata is not there: the store's metadata is SQLite's"
+        raise UsageError(message, name)
+    if what in ("-h", "--help"):
+        rows = "".join(f"   {each:<10} {about}\n" for each, about in COMMANDS.items())
+        print(f"USAGE:\n   buildctl debug [command [command options]]\n\nCOMMANDS:\n{rows}", end="")
+        return 0
+    if what not in COMMANDS:
+        return no_topic(what)
+    flags = Flags(f"buildctl debug {what}", COMMANDS[what], "[options]")
+    if what in _ELSEWHERE:
+        from croze.cli.buildctl import records
+
+        return records.debug(what, flags, argv[1:], connection)
+    flags.text("--format", help=FORMAT)
     if what == "workers":
         flags.texts("-f", "--filter", help="containerd-style filter string slice")
         flags.switch("-v", "--verbose", help="Verbose output")
     read = flags.read(argv[1:], Common())
-    json = is_json(read.format, flags.prog)
+    check(read.format)
     if what == "info":
-        asyncio.run(_info(connection, json=json))
+        asyncio.run(_info(connection, read.format))
     else:
-        asyncio.run(_workers(connection, read.filter, json=json, verbose=read.verbose))
+        asyncio.run(_workers(connection, read.filter, read.format, verbose=read.verbose))
     return 0
 
 
-async def _info(connection: Connection, *, json: bool) -> None:
+async def _info(connection: Connection, format: str) -> None:
     async with connection.client() as client:
         version = await client.info()
-    if json:
-        sys.stdout.write(as_json({"buildkitVersion": _version(version)}))
+    if format:
+        sys.stdout.write(rendered(format, struct({"buildkitVersion": _version(version)})))
         return
     rows = [("BuildKit:", f"{version.package} {version.version} {version.revision}")]
     if version.dockerfileVersion:
@@ -57,23 +78,23 @@ async def _info(connection: Connection, *, json: bool) -> None:
     sys.stdout.write(align("".join(f"{key}\t{value}\n" for key, value in rows), padding=1))
 
 
-def _version(version: worker_pb2.BuildkitVersion) -> dict[str, object]:
+def _version(version: worker_pb2.BuildkitVersion) -> Fields:
     told = {
         "package": version.package,
         "version": version.version,
         "revision": version.revision,
         "dockerfileVersion": version.dockerfileVersion,
     }
-    return {key: value for key, value in told.items() if value or key != "dockerfileVersion"}
+    return struct({k: v for k, v in told.items() if v or k != "dockerfileVersion"})
 
 
 async def _workers(
-    connection: Connection, filters: Sequence[str], *, json: bool, verbose: bool
+    connection: Connection, filters: Sequence[str], format: str, *, verbose: bool
 ) -> None:
     async with connection.client() as client:
         workers = await client.workers(filters)
-    if json:
-        sys.stdout.write(as_json([_value(worker) for worker in workers]))
+    if format:
+        sys.stdout.write(rendered(format, [_value(worker) for worker in workers]))
     elif verbose:
         sys.stdout.write(aligned("".join(map(_details, workers))))
     else:
@@ -126,31 +147,35 @@ def _rule(rule: worker_pb2.GCPolicy) -> list[str]:
     return [all_, *(f"\t{name}:\t{value}" for name, value in rows if value)]
 
 
-def _value(worker: worker_pb2.WorkerRecord) -> dict[str, object]:
-    return {
+def _value(worker: worker_pb2.WorkerRecord) -> Fields:
+    members = {
         "id": worker.ID,
         "labels": dict(sorted(worker.Labels.items())),
-        "platforms": _of(worker),
-        "gcPolicy": [
-            {
-                "all": rule.all,
-                "filter": list(rule.filters) or None,
-                "keepDuration": rule.keepDuration,
-                "reservedSpace": rule.reservedSpace,
-                "maxUsedSpace": rule.maxUsedSpace,
-                "minFreeSpace": rule.minFreeSpace,
-            }
-            for rule in worker.GCPolicy
-        ],
+        "platforms": [struct(msgspec.to_builtins(one)) for one in _of(worker)],
+        "gcPolicy": list(map(_policy, worker.GCPolicy)),
         "buildkitVersion": _version(worker.BuildkitVersion),
-        "cdiDevices": [
-            {
-                "name": device.Name,
-                "autoAllow": device.AutoAllow,
-                "annotations": dict(sorted(device.Annotations.items())),
-                "onDemand": device.OnDemand,
-            }
-            for device in worker.CDIDevices
-        ]
-        or None,
+        "cdiDevices": list(map(_device, worker.CDIDevices)) or None,
     }
+    return struct(members)
+
+
+def _policy(rule: worker_pb2.GCPolicy) -> Fields:
+    members = {
+        "all": rule.all,
+        "filter": list(rule.filters) or None,
+        "keepDuration": rule.keepDuration,
+        "reservedSpace": rule.reservedSpace,
+        "maxUsedSpace": rule.maxUsedSpace,
+        "minFreeSpace": rule.minFreeSpace,
+    }
+    return struct(members)
+
+
+def _device(device: worker_pb2.CDIDevice) -> Fields:
+    members = {
+        "name": device.Name,
+        "autoAllow": device.AutoAllow,
+        "annotations": dict(sorted(device.Annotations.items())),
+        "onDemand": device.OnDemand,
+    }
+    return struct(members)

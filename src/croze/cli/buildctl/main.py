@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from croze.cli.buildctl.connection import DEFAULT_ADDRESS, Connection
+from croze.cli.buildctl.text import no_topic
 from croze.cli.common import Common
 from croze.cli.flags import Flags, UsageError
 from croze.errors import CrozeError
@@ -17,14 +18,12 @@ NAME = "buildctl"
 COMMANDS = {
     "du": ("usage", "disk usage"),
     "prune": ("usage", "clean up build cache"),
-    "prune-histories": ("usage", "clean up build histories"),
+    "prune-histories": ("records", "clean up build histories"),
     "build": ("build", "build"),
     "debug": ("debug", "debug utilities"),
     "dial-stdio": ("dial", "proxy the stdio stream to the daemon connection"),
 }
 ALIASES = {"b": "build"}
-USAGE_ERROR = 3
-"""The exit code for a command that nobody knows."""
 
 HELP = """\
 NAME:
@@ -137,7 +136,6 @@ def _help() -> str:
 def _command(words: Sequence[str], connection: Connection) -> int:
     name = ALIASES.get(words[0], words[0])
     if name not in COMMANDS:
-        print(f"No help topic for '{words[0]}'", file=sys.stderr)
-        return USAGE_ERROR
+        return no_topic(words[0])
     command: Command = importlib.import_module(f"croze.cli.buildctl.{COMMANDS[name][0]}")
     return command.run(name, words[1:], connection)

@@ -1,21 +1,17 @@
-"""Numbers, tables and JSON as `buildctl` prints them."""
+"""Numbers, tables and times as `buildctl` prints them."""
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from croze.cli.flags import UsageError
-from croze.gotypes import gojson
 from croze.gotypes.tabwriter import align
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-JSON = "{{json .}}"
 
 
 def size(value: int, digits: int | None = 2) -> str:
@@ -32,18 +28,6 @@ def aligned(text: str) -> str:
     return align(text, min_width=1, tab_width=8, padding=1, pad="\t")
 
 
-def is_json(format: str, command: str) -> bool:
-    """Raises `UsageError` for any other template than the one for JSON."""
-    if format and format.replace(" ", "") != JSON.replace(" ", ""):
-        raise UsageError(f"--format {format}: of templates only '{JSON}' is there", command)
-    return bool(format)
-
-
-def as_json(value: object) -> str:
-    """On one line, members in the order they stand in."""
-    return msgspec.json.format(gojson.marshal_indent_as_is(value), indent=-1).decode() + "\n"
-
-
 def moment(stamp: Timestamp) -> str:
     """As JSON has it."""
     fraction = f".{stamp.nanos:09d}".rstrip("0") if stamp.nanos else ""
@@ -53,3 +37,9 @@ def moment(stamp: Timestamp) -> str:
 def second(stamp: Timestamp) -> str:
     """RFC 3339 without a fraction."""
     return datetime.fromtimestamp(stamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def no_topic(word: str) -> int:
+    """The exit code for a command that nobody knows."""
+    print(f"No help topic for '{word}'", file=sys.stderr)
+    return 3

@@ -1,4 +1,4 @@
-"""`buildctl du`, `prune` and `prune-histories`."""
+"""`buildctl du` and `prune`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.buildctl.connection import Connection
-from croze.cli.buildctl.text import aligned, as_json, is_json, moment, second, size
+from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
+from croze.cli.buildctl.text import aligned, moment, size
 from croze.cli.common import Common
 from croze.cli.du import go_time
 from croze.cli.flags import Flags, UsageError
-from croze.errors import CrozeError
 from croze.gotypes.duration import DurationError, parse_duration
 
 if TYPE_CHECKING:
     from croze.client.connect import UsageRecord
+    from croze.gotypes.template import Fields
 
 _HEADER = "ID\tRECLAIMABLE\tSIZE\tLAST ACCESSED"
 _LIMITS = ("--keep-storage", "--keep-storage-min", "--free-storage")
@@ -25,34 +26,27 @@ _LIMITS = ("--keep-storage", "--keep-storage-min", "--free-storage")
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     flags = Flags(f"buildctl {name}", "disk usage", "[options]")
-    flags.text("--format", help="Format the output using a Go template: '{{json .}}'")
-    if name != "prune-histories":
-        flags.texts("-f", "--filter", help="Filter records")
-        flags.switch("-v", "--verbose", help="Verbose output")
+    flags.text("--format", help=FORMAT)
+    flags.texts("-f", "--filter", help="Filter records")
+    flags.switch("-v", "--verbose", help="Verbose output")
     if name == "prune":
         flags.switch("--all", help="Include internal/frontend references")
         flags.text("--keep-duration", help="Keep data newer than this limit")
         for limit in _LIMITS:
             flags.text(limit, help="Limit in MB")
     read = flags.read(argv, Common())
-    json = is_json(read.format, flags.prog)
-    match name:
-        case "du":
-            asyncio.run(_du(connection, read, json=json))
-        case "prune":
-            asyncio.run(_prune(connection, read, json=json))
-        case _:
-            return asyncio.run(_forget(connection, json=json))
+    check(read.format)
+    asyncio.run(_du(connection, read) if name == "du" else _prune(connection, read))
     return 0
 
 
-async def _du(connection: Connection, read: argparse.Namespace, *, json: bool) -> None:
+async def _du(connection: Connection, read: argparse.Namespace) -> None:
     async with connection.client() as client:
         records = sorted(
             await client.disk_usage(read.filter), key=lambda record: (record.Size, record.ID)
         )
-    if json:
-        sys.stdout.write(as_json([_value(record) for record in records]))
+    if read.format:
+        sys.stdout.write(rendered(read.format, [_value(record) for record in records]))
         return
     if read.verbose:
         text = "".join(map(_details, records))
@@ -63,7 +57,7 @@ async def _du(connection: Connection, read: argparse.Namespace, *, json: bool) -
         sys.stdout.write(aligned(_summary(records)))
 
 
-async def _prune(connection: Connection, read: argparse.Namespace, *, json: bool) -> None:
+async def _prune(connection: Connection, read: argparse.Namespace) -> None:
     total, begun = 0, False
     megabytes = [_megabytes(read, limit) for limit in _LIMITS]
     async with connection.client() as client:
@@ -77,8 +71,8 @@ async def _prune(connection: Connection, read: argparse.Namespace, *, json: bool
         )
         async for record in gone:
             total += record.Size
-            if json:
-                text = as_json(_value(record))
+            if read.format:
+                text = rendered(read.format, _value(record))
             elif read.verbose:
                 text = aligned(_details(record))
             else:
@@ -86,7 +80,7 @@ async def _prune(connection: Connection, read: argparse.Namespace, *, json: bool
             begun = True
             sys.stdout.write(text)
             sys.stdout.flush()
-    if not json:
+    if not read.format:
         sys.stdout.write(aligned(f"Total:\t{size(total)}\n"))
 
 
@@ -140,8 +134,8 @@ def _summary(records: Sequence[UsageRecord]) -> str:
     return "".join(f"{key}:\t{size(value)}\n" for key, value in rows)
 
 
-def _value(record: UsageRecord) -> dict[str, object]:
-    return {
+def _value(record: UsageRecord) -> Fields:
+    members = {
         "id": record.ID,
         "mutable": record.Mutable,
         "inUse": record.InUse,
@@ -154,33 +148,4 @@ def _value(record: UsageRecord) -> dict[str, object]:
         "recordType": record.RecordType,
         "shared": record.Shared,
     }
-
-
-async def _forget(connection: Connection, *, json: bool) -> int:
-    """Every record that is not pinned."""
-    from croze.client import history
-
-    rows = ["TYPE\tREF\tCREATED\tCOMPLETED\tGENERATION"]
-    failures: list[str] = []
-    async with connection.client() as client:
-        listed = await history.records(client.channel, limit=0)
-        for record in sorted(listed.records, key=lambda record: record.Ref):
-            if record.pinned:
-                continue
-            try:
-                await history.delete(client.channel, record.Ref)
-            except CrozeError as error:
-                failures.append(str(error))
-                continue
-            ended = record.HasField("CompletedAt")
-            completed = second(record.CompletedAt) if ended else ""
-            kind = "COMPLETE" if ended else "STARTED"
-            times = f"{second(record.CreatedAt)}\t{completed}"
-            rows.append(f"{kind}\t{record.Ref}\t{times}\t{record.Generation}")
-    if json:
-        sys.stdout.write("".join(as_json({"ref": row.split("\t")[1]}) for row in rows[1:]))
-    else:
-        sys.stdout.write(aligned("\n".join(rows) + "\n"))
-    if failures:
-        raise CrozeError("\n".join(failures))
-    return 0
+    return struct(members, CreatedAt=go_time(record.CreatedAt))

@@ -1,0 +1,234 @@
+"""`buildctl prune-histories`, and `buildctl debug` on records of builds and on definitions."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.templates import FORMAT, check, message_struct, rendered
+from croze.cli.buildctl.text import aligned, second
+from croze.cli.common import Common
+from croze.cli.flags import Flags
+from croze.errors import CrozeError, InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    import grpc.aio
+    from google.protobuf.message import Message
+
+    from croze.api import control_pb2
+    from croze.client.history import Record
+
+_HEADER = "TYPE\tREF\tCREATED\tCOMPLETED\tGENERATION"
+
+
+def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+    """`prune-histories`: every record that is not pinned goes."""
+    flags = Flags(f"buildctl {name}", "clean up build histories", "[options]")
+    flags.text("--format", help=FORMAT)
+    read = flags.read(argv, Common())
+    check(read.format)
+    asyncio.run(_prune(connection, read.format))
+    return 0
+
+
+async def _prune(connection: Connection, format: str) -> None:
+    from croze.client import history
+
+    rows, failures = [_HEADER], list[str]()
+    async with connection.client() as client:
+        async for event in history.events(client.channel):
+            record = event.record
+            if not event.HasField("record") or record.pinned:
+                continue
+            try:
+                await history.delete(client.channel, record.Ref)
+            except CrozeError as error:
+                failures.append(str(error))
+                continue
+            if format:
+                sys.stdout.write(rendered(format, message_struct(event)))
+            else:
+                rows.append(_row(event))
+    if not format:
+        sys.stdout.write(aligned("\n".join(rows) + "\n"))
+    if failures:
+        raise CrozeError("\n".join(failures))
+
+
+def _row(event: control_pb2.BuildHistoryEvent) -> str:
+    record = event.record
+    created = second(record.CreatedAt) if record.HasField("CreatedAt") else ""
+    completed = second(record.CompletedAt) if record.HasField("CompletedAt") else ""
+    return f"{_kind(event)}\t{record.Ref}\t{created}\t{completed}\t{record.Generation}"
+
+
+def _kind(event: control_pb2.BuildHistoryEvent) -> str:
+    from croze.api.control_pb2 import BuildHistoryEventType
+
+    return BuildHistoryEventType.Name(event.type)
+
+
+# -- debug --
+
+
+def debug(what: str, flags: Flags, argv: Sequence[str], connection: Connection) -> int:
+    match what:
+        case "histories":
+            flags.text("--format", help=FORMAT)
+        case "logs":
+            flags.text("--progress", help="progress output type", default="auto")
+            flags.switch("--trace", help="show opentelemetry trace")
+        case "monitor":
+            flags.switch("--completed", help="show completed builds")
+            flags.text("--ref", help="show events for a specific build")
+        case "ctl":
+            flags.switch("--pin", help="Pin build so it will not be garbage collected")
+            flags.switch("--unpin", help="Unpin build so it will be garbage collected")
+            flags.switch("--delete", help="Delete build record")
+        case "dump-llb":
+            flags.switch("--dot", help="Output dot format")
+    if what not in ("histories", "monitor"):
+        flags.add_argument("word", metavar="FILE" if what == "dump-llb" else "REF", nargs="?")
+    read = flags.read(argv, Common())
+    if what == "dump-llb":
+        return _dump(read.word or "-", dot=read.dot)
+    asyncio.run(_COMMANDS[what](connection, read))
+    return 0
+
+
+def _dump(path: str, *, dot: bool) -> int:
+    from croze.client import definitions
+
+    with sys.stdin.buffer if path == "-" else open(path, "rb") as file:
+        data = file.read()
+    for line in definitions.dot(data) if dot else definitions.listed(data):
+        print(line)
+    return 0
+
+
+async def _histories(connection: Connection, read: argparse.Namespace) -> None:
+    from croze.client import history
+
+    check(read.format)
+    rows = [f"{_HEADER}\tPINNED"]
+    async with connection.client() as client:
+        async for event in history.events(client.channel):
+            if read.format:
+                sys.stdout.write(rendered(read.format, message_struct(event)))
+            rows.append(f"{_row(event)}\t{'*' if event.record.pinned else ''}")
+    if not read.format:
+        sys.stdout.write(aligned("\n".join(rows) + "\n"))
+
+
+async def _monitor(connection: Connection, read: argparse.Namespace) -> None:
+    from croze.client import history
+
+    async with connection.client() as client:
+        coming = history.events(
+            client.channel, read.ref, follow=True, active_only=not read.completed
+        )
+        async with aclosing(coming) as events:
+            async for event in events:
+                print(f"event: {_kind(event)} ref:{event.record.Ref}")
+                sys.stdout.write("".join(f"  {line}\n" for line in _facts(event.record)))
+                sys.stdout.flush()
+
+
+def _facts(record: Record) -> list[str]:
+    found = []
+    if record.numTotalSteps:
+        found.append(f"cache: {record.numCachedSteps}/{record.numTotalSteps}")
+    if record.numWarnings:
+        found.append(f"warnings: {record.numWarnings}")
+    for name in ("logs", "trace"):
+        if record.HasField(name):
+            found.append(f"{name}: {_line(getattr(record, name))}")
+    results = [("", record.Result)] if record.HasField("Result") else []
+    results += [(f"[{key}] ", record.Results[key]) for key in sorted(record.Results)]
+    for prefix, result in results:
+        listed = list(result.Results.values()) or (
+            [result.ResultDeprecated] if result.HasField("ResultDeprecated") else []
+        )
+        found += [f"{prefix}descriptor: {_line(each)}" for each in listed]
+        found += [f"{prefix}attestation: {_line(each)}" for each in result.Attestations]
+    return found
+
+
+def _line(message: Message) -> str:
+    from google.protobuf.text_format import MessageToString
+
+    return MessageToString(message, as_one_line=True)
+
+
+async def _logs(connection: Connection, read: argparse.Namespace) -> None:
+    from croze.client import history
+    from croze.progress.display import make_display, running
+
+    ref = _word(read, "build ref")
+    async with connection.client() as client:
+        if read.trace:
+            listed = await history.records(client.channel, ref)
+            if not listed.records:
+                raise NotFound(f"ref {ref} not found")
+            if not listed.records[0].HasField("trace"):
+                raise NotFound(f"ref {ref} does not have trace")
+            await _copy(client.channel, listed.records[0].trace.digest)
+            return
+        display = make_display(read.progress, sys.stdout.buffer)
+        async with running(display):
+            async for response in history.status(client.channel, ref):
+                display.update(response)
+
+
+async def _get(connection: Connection, read: argparse.Namespace) -> None:
+    from croze.image.reference import check_digest
+
+    digest = _word(read, "blob digest")
+    check_digest(digest)
+    async with connection.client() as client:
+        await _copy(client.channel, digest)
+
+
+async def _copy(channel: grpc.aio.Channel, digest: str) -> None:
+    from croze.client import history
+
+    async for part in history.blob(channel, digest):
+        sys.stdout.buffer.write(part)
+    sys.stdout.buffer.flush()
+
+
+async def _ctl(connection: Connection, read: argparse.Namespace) -> None:
+    from croze.client import history
+
+    ref = _word(read, "build ref")
+    if not (read.pin or read.unpin or read.delete):
+        raise InvalidRequest("must specify one of --pin, --unpin, --delete")
+    if read.pin and read.unpin:
+        raise InvalidRequest("cannot specify both --pin and --unpin")
+    if read.delete and (read.pin or read.unpin):
+        raise InvalidRequest("cannot specify --delete with --pin or --unpin")
+    async with connection.client() as client:
+        if read.delete:
+            await history.delete(client.channel, ref)
+        else:
+            await history.pin(client.channel, ref, pinned=read.pin)
+
+
+def _word(read: argparse.Namespace, what: str) -> str:
+    if not read.word:
+        raise InvalidRequest(f"{what} must be specified")
+    return str(read.word)
+
+
+_COMMANDS = {
+    "histories": _histories,
+    "monitor": _monitor,
+    "logs": _logs,
+    "get": _get,
+    "ctl": _ctl,
+}
