@@ -105,10 +105,10 @@ class ObjectCacheSuite:
 
     async def test_a_config_is_written_over(self, storage: Storage) -> None:
         cache = await storage.open()
-        assert list(await cache.read_configs()) == []
+        assert list(await cache.read_configs(Silent())) == []
         for data in (b'{"first":1}', b'{"second":2}'):
-            await cache.write_configs(data)
-            assert list(await (await storage.open()).read_configs()) == [data]
+            await cache.write_configs(data, Silent())
+            assert list(await (await storage.open()).read_configs(Silent())) == [data]
 
     async def test_what_is_not_there(self, storage: Storage, tmp_path: Path) -> None:
         with pytest.raises(NotFound):

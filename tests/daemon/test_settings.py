@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from croze.daemon import settings as module
+from croze.daemon.config import GhaPolicy
 from croze.daemon.flags import FLAGS
 from croze.daemon.places import Places
 from croze.daemon.settings import Asked, Settings, settings
 from croze.daemon.sizes import DiskSpace
 from croze.errors import CrozeError, InvalidRequest, Unsupported
+from croze.sigstore.identity import FIELDS, OLD_FIELDS
 
 DATA = Path(__file__).parent / "data"
 RECORDED = (DATA / "buildkitd-flags.txt").read_text().splitlines()
@@ -188,8 +191,6 @@ def test_names_in_any_case_and_unknown_ones() -> None:
 
 
 REFUSED: Sequence[tuple[str, str]] = (
-    ("[cache.gha.sign]\ncommand = ['cosign']", "cache.gha.sign.command"),
-    ("[cache.gha.verify]\nrequired = true", "cache.gha.verify.required"),
     ('[grpc]\nsecurityDescriptor = "x"', "grpc.securityDescriptor"),
     ("[worker.containerd]\nenabled = true", "worker.containerd.enabled"),
     ('[worker.oci]\nuserRemapUnsupported = "x"', "worker.oci.userRemapUnsupported"),
@@ -211,9 +212,40 @@ def test_keys_that_are_refused(toml: str, key: str) -> None:
 
 
 def test_a_refused_key_may_be_turned_off() -> None:
-    assert told(toml="[cache.gha.sign]\n[cache.gha.verify]\nrequired = false").warnings == ()
     assert told(toml="[worker.containerd]\nenabled = false").warnings == ()
     told("--containerd-worker=false", toml="[worker.containerd]\nenabled = true")
+
+
+def test_who_may_sign_a_cache() -> None:
+    toml = """[cache.gha.sign]
+    [cache.gha.verify]
+    required = true
+    [cache.gha.verify.policy]
+    timestampThreshold = 1
+    SubjectAlternativeName = "https://github.com/acme/*"
+    sourceRepositoryURI = "https://github.com/acme/app"
+    githubWorkflowSHA = "0123"
+    """
+    gha = told(toml=toml).config.cache.gha
+    assert gha.sign is not None
+    assert gha.verify.policy.timestamp_threshold == 1
+    assert gha.verify.policy.fields == {
+        "subjectAlternativeName": "https://github.com/acme/*",
+        "sourceRepositoryURI": "https://github.com/acme/app",
+        "githubWorkflowSHA": "0123",
+    }
+    known = {each.encode_name for each in msgspec.structs.fields(GhaPolicy)}
+    assert known == {"timestampThreshold", "tlogThreshold", *FIELDS, *OLD_FIELDS}
+
+
+@pytest.mark.parametrize(
+    "line", ['subjectAltName = "me"', "issuer = 1", 'tlogThreshold = "many"', "issuer = ['a']"]
+)
+def test_who_may_sign_a_cache_is_spelt_right(line: str) -> None:
+    """What is passed over would not be asked for."""
+    name = line.partition(" ")[0]
+    with pytest.raises(InvalidRequest, match=name):
+        told(toml=f"[cache.gha.verify.policy]\n{line}\n")
 
 
 def test_keys_without_effect_are_named() -> None:

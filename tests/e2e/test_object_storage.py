@@ -19,6 +19,7 @@ from croze.remotecache.objects.azblob import AzblobCache
 from croze.remotecache.objects.contract import ObjectCache
 from croze.remotecache.objects.s3 import S3Cache
 from croze.remotecache.objects.transfer import Retry
+from croze.status import Silent
 from tests.conformance.object_caches import Blob, ObjectCacheSuite, Storage, read, write
 from tests.support.clouds import ACCOUNT, ACCOUNT_KEY, BUCKET, REGION, Keys, Moto
 from tests.support.faulty_proxy import Fault, Proxy, faulty_proxy
@@ -179,10 +180,10 @@ async def test_large_blobs_are_renewed_in_parts(
 
 async def test_several_names(http: HttpClient, s3_server: Moto, s3_proxy: Proxy) -> None:
     several = s3_cache(http, s3_proxy.url, s3_server.user, prefix="names/", name="one;two")
-    await several.write_configs(b"{}")
+    await several.write_configs(b"{}", Silent())
     for name, there in (("one", 1), ("two;one", 1), ("three;one", 0)):
         cache = s3_cache(http, s3_proxy.url, s3_server.user, prefix="names/", name=name)
-        assert len(await cache.read_configs()) == there, "the first is read"
+        assert len(await cache.read_configs(Silent())) == there, "the first is read"
 
 
 async def test_a_bucket_that_is_not_there(
@@ -190,9 +191,9 @@ async def test_a_bucket_that_is_not_there(
 ) -> None:
     cache = s3_cache(http, s3_proxy.url, s3_server.user, bucket="nowhere")
     with pytest.raises(CrozeError, match="NoSuchBucket"):
-        await cache.read_configs()
+        await cache.read_configs(Silent())
     with pytest.raises(CrozeError, match=r"error writing manifest: buildkit: .*NoSuchBucket"):
-        await cache.write_configs(b"{}")
+        await cache.write_configs(b"{}", Silent())
 
 
 # Azure's
@@ -234,12 +235,12 @@ class TestAzure(ObjectCacheSuite):
 
 async def test_all_names_are_read(http: HttpClient, azure_proxy: Proxy) -> None:
     one = await azure_cache(http, azure_proxy.url, ACCOUNT_KEY, name="one")
-    await one.write_configs(b"1")
+    await one.write_configs(b"1", Silent())
     two = await azure_cache(http, azure_proxy.url, ACCOUNT_KEY, name="two;three;one")
-    assert list(await two.read_configs()) == [b"1"]
-    await two.write_configs(b"2")
-    assert list(await two.read_configs()) == [b"2", b"2", b"2"]
-    assert list(await one.read_configs()) == [b"2"]
+    assert list(await two.read_configs(Silent())) == [b"1"]
+    await two.write_configs(b"2", Silent())
+    assert list(await two.read_configs(Silent())) == [b"2", b"2", b"2"]
+    assert list(await one.read_configs(Silent())) == [b"2"]
 
 
 async def test_tokens_do_not_go_out_in_the_clear(http: HttpClient, azure_proxy: Proxy) -> None:

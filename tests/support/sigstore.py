@@ -9,16 +9,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 SLSA = "https://slsa.dev/provenance/v1"
@@ -46,6 +54,16 @@ def b64(data: bytes) -> str:
 
 def spki(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _pem_key(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _loaded_key(text: str) -> ec.EllipticCurvePrivateKey:
+    key = load_pem_private_key(text.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
 
 
 def canonical(value: object) -> bytes:
@@ -86,12 +104,12 @@ class Spoilt:
 class Instance:
     name: str = "sigstore-intermediate"
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    keys: tuple[ec.EllipticCurvePrivateKey, ...] = field(
+        default_factory=lambda: tuple(ec.generate_private_key(_P256) for _ in range(4))
+    )
 
     def __post_init__(self) -> None:
-        def key() -> ec.EllipticCurvePrivateKey:
-            return ec.generate_private_key(_P256)
-
-        self.root_key, self.key, self.ct_key, self.log_key = key(), key(), key(), key()
+        self.root_key, self.key, self.ct_key, self.log_key = self.keys
         self.root = self._authority(named("sigstore"), self.root_key, None)
         self.intermediate = self._authority(named(self.name), self.key, self.root)
 
@@ -117,6 +135,18 @@ class Instance:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
         )
+
+    # -- kept for other processes --
+
+    def save(self, file: Path) -> None:
+        """Its keys, for who signs in another process."""
+        keys = (self.root_key, self.key, self.ct_key, self.log_key)
+        file.write_text(json.dumps([self.name, *(_pem_key(key) for key in keys)]))
+
+    @classmethod
+    def saved(cls, file: Path) -> Instance:
+        name, *keys = json.loads(file.read_text())
+        return cls(name, keys=tuple(_loaded_key(key) for key in keys))
 
     # -- certificates --
 
@@ -357,3 +387,13 @@ def hashed_record(certificate: x509.Certificate, signature: bytes, digest: bytes
             },
         },
     }
+
+
+def main(keys: str) -> None:
+    """Sign what comes in, as `cosign sign-blob --bundle /dev/stdout -` does."""
+    instance = Instance.saved(Path(keys))
+    print(json.dumps(instance.sign(sys.stdin.buffer.read())))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

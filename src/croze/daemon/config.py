@@ -120,17 +120,54 @@ class GhaSign(msgspec.Struct, frozen=True):
     command: list[str] = []
 
 
-class GhaVerify(msgspec.Struct, frozen=True):
-    """`policy`: fields of a certificate, and how many witnesses there must be."""
+class GhaPolicy(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Who may have signed a cache: how many witnesses there must be, and fields of the certificate,
+    by Sigstore's names (`croze.sigstore.identity`). One that is misspelt would not be asked for."""
 
+    timestamp_threshold: int = 0
+    tlog_threshold: int = 0
+    certificate_issuer: str = ""
+    subject_alternative_name: str = ""
+    issuer: str = ""
+    github_workflow_trigger: str = ""
+    github_workflow_sha: str = msgspec.field(default="", name="githubWorkflowSHA")
+    github_workflow_name: str = ""
+    github_workflow_repository: str = ""
+    github_workflow_ref: str = ""
+    build_signer_uri: str = msgspec.field(default="", name="buildSignerURI")
+    build_signer_digest: str = ""
+    runner_environment: str = ""
+    source_repository_uri: str = msgspec.field(default="", name="sourceRepositoryURI")
+    source_repository_digest: str = ""
+    source_repository_ref: str = ""
+    source_repository_identifier: str = ""
+    source_repository_owner_uri: str = msgspec.field(default="", name="sourceRepositoryOwnerURI")
+    source_repository_owner_identifier: str = ""
+    build_config_uri: str = msgspec.field(default="", name="buildConfigURI")
+    build_config_digest: str = ""
+    build_trigger: str = ""
+    run_invocation_uri: str = msgspec.field(default="", name="runInvocationURI")
+    source_repository_visibility_at_signing: str = ""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Those of the certificate that are asked for."""
+        return {
+            each.encode_name: value
+            for each in msgspec.structs.fields(self)
+            if isinstance(value := getattr(self, each.name), str) and value
+        }
+
+
+class GhaVerify(msgspec.Struct, frozen=True):
     required: bool = False
-    policy: dict[str, Any] = {}
+    policy: GhaPolicy = GhaPolicy()
 
 
 class GhaCache(msgspec.Struct, frozen=True):
-    """`[cache.gha]`: signed indexes, see `croze.daemon.keys`."""
+    """`[cache.gha]`: signed indexes. `sign` counts by being there: what is signed is kept apart."""
 
-    sign: GhaSign = GhaSign()
+    sign: GhaSign | None = None
     verify: GhaVerify = GhaVerify()
 
 

@@ -53,6 +53,7 @@ from croze.registry.hosts import RegistryConfig
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
 from croze.remotecache.mounts.services import MountServices, sweep_spools
+from croze.remotecache.objects.gha_signatures import Rules, Signatures
 from croze.remotecache.objects.opened import KINDS as OBJECT_KINDS
 from croze.remotecache.objects.opened import ObjectCaches
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
@@ -61,6 +62,7 @@ from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
 from croze.session.manager import Sessions
+from croze.sigstore.verifier import SigstoreVerifier
 from croze.solver.contract import Edge, OpContext, Result
 from croze.solver.solver import Job, Solver
 from croze.sources.attestation_chain import AttestationChain, resolve_chain
@@ -203,7 +205,7 @@ async def _open_content(
     settings: Settings, pool: WorkerPool, outside: Outside, stack: AsyncExitStack
 ) -> _Content:
     late: list[Images] = []
-    objects = ObjectCaches()
+    objects = ObjectCaches(_signatures(settings))
     stack.push_async_callback(objects.close)
 
     # What the store needs of images is only asked for once they are there.
@@ -228,6 +230,19 @@ async def _open_content(
     images = Images(registry, store.blobs, store.images, sessions)
     late.append(images)
     return _Content(store, sessions, registry, images, objects)
+
+
+def _signatures(settings: Settings) -> Signatures:
+    """Of caches in GitHub's."""
+    gha = settings.config.cache.gha
+    policy = gha.verify.policy
+    return Signatures(
+        SigstoreVerifier(settings.root / "policy"),
+        apart=gha.sign is not None or gha.verify.required,
+        command=gha.sign.command if gha.sign is not None else (),
+        required=gha.verify.required,
+        rules=Rules(policy.fields, policy.timestamp_threshold, policy.tlog_threshold),
+    )
 
 
 @dataclass(frozen=True)

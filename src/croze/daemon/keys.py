@@ -14,16 +14,12 @@ from croze.store.contract import SnapshotterName
 
 _CONTAINERD = "crozed runs containers itself and has no containerd worker"
 
-_UNVERIFIED = "crozed can't verify Sigstore's signatures"
-
 REFUSED = {
     "grpc.securityDescriptor": "named pipes are for Windows",
     "worker.containerd.enabled": f"{_CONTAINERD}: use the OCI worker",
     "worker.oci.userRemapUnsupported": "crozed can't map the users of builds; run it rootless",
     "worker.oci.proxySnapshotterPath": "crozed can't use other processes' snapshotters",
     "worker.oci.selinux": "crozed puts no SELinux labels on containers",
-    "cache.gha.sign.command": f"{_UNVERIFIED}, and what it signs it could not read again",
-    "cache.gha.verify.required": f"{_UNVERIFIED}: without it, caches that nobody signed are read",
 }
 """Refused unless empty or false: going on without them would be worse than not going on."""
 
@@ -37,7 +33,6 @@ REFUSED_SNAPSHOTTERS = {
 INERT = {
     "worker.containerd": _CONTAINERD,
     "worker.oci.stargzSnapshotter": "there is no stargz snapshotter",
-    "cache.gha.verify.policy": "no signature is asked for",
 }
 """Tables and keys of BuildKit's that may stand there and do nothing."""
 

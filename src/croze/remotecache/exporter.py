@@ -99,7 +99,7 @@ class CacheExporter:
             config = configs.without(config, gone)
         if isinstance(target, ObjectTarget):
             described = annotated(config, used, beside)
-            await target.cache.write_configs(configs.marshal(described))
+            await target.cache.write_configs(configs.marshal(described), progress)
             return {}
         if not (config.layers or beside):
             return await self._skip(progress)

@@ -89,7 +89,7 @@ class Importer:
         except CrozeError as err:
             raise err.wrap(f"failed to configure {kind} cache importer") from None
         fetcher = ObjectFetcher(self.objects, cache.origin, cache)
-        found = [annotated.parse(data) for data in await cache.read_configs()]
+        found = [annotated.parse(data) for data in await cache.read_configs(progress)]
         for each in found if kind == AZBLOB else ():
             async with step(progress, f"found {len(each.layers)} layers in cache"):
                 pass

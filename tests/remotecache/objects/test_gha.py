@@ -17,9 +17,12 @@ from croze.remotecache.objects import actions_api, azure_blobs, gha, gha_options
 from croze.remotecache.objects.contract import ObjectCache
 from croze.remotecache.objects.gha import GhaCache, Patience
 from croze.remotecache.objects.gha_options import GhaOptions, blob_key
+from croze.remotecache.objects.gha_signatures import Signatures
 from croze.remotecache.objects.rate_limit import RateLimit
 from croze.remotecache.objects.transfer import Retry
+from croze.status import Silent
 from tests.conformance.object_caches import Blob, ObjectCacheSuite, Storage, read, write
+from tests.remotecache.objects.unsigned import UNSIGNED
 from tests.support.actions_cache import READ, WRITE, Entry, Fault, Service, actions_cache
 from tests.support.faulty_proxy import faulty_proxy
 
@@ -46,10 +49,10 @@ async def http() -> AsyncIterator[HttpClient]:
     await client.close()
 
 
-def opened(http: HttpClient, found: GhaOptions) -> GhaCache:
+def opened(http: HttpClient, found: GhaOptions, signatures: Signatures = UNSIGNED) -> GhaCache:
     limit = RateLimit(first_s=0.01)
     blobs = Retry(attempts=4, first_s=0.01)
-    return gha.open_gha(found, http, limit, Patience(0.05, 0.01), blobs)
+    return gha.open_gha(found, http, limit, signatures, Patience(0.05, 0.01), blobs)
 
 
 class _Suite(ObjectCacheSuite):
@@ -111,39 +114,39 @@ class GitHub:
 
 async def test_indexes_are_numbered(github: GitHub) -> None:
     for number in range(3):
-        await github.cache().write_configs(b"%d" % number)
+        await github.cache().write_configs(b"%d" % number, Silent())
     short = hashlib.sha256(b"refs/heads/x").hexdigest()[:8]
     assert github.service.keys() == [f"index-buildkit-1-{short}#{n}" for n in (1, 2, 3)]
-    assert list(await github.cache().read_configs()) == [b"2"]
-    await github.cache(scope="other").write_configs(b"other")
+    assert list(await github.cache().read_configs(Silent())) == [b"2"]
+    await github.cache(scope="other").write_configs(b"other", Silent())
     assert github.service.keys()[-1] == f"index-other-1-{short}#1"
-    assert list(await github.cache(scope="other").read_configs()) == [b"other"]
+    assert list(await github.cache(scope="other").read_configs(Silent())) == [b"other"]
 
 
 async def test_an_index_whose_writer_crashed_is_passed_over(github: GitHub) -> None:
     cache = github.cache()
     await cache.api.reserve(f"{cache.options.index_key('refs/heads/x')}#1")
-    await cache.write_configs(b"after")
+    await cache.write_configs(b"after", Silent())
     assert github.service.keys()[-1].endswith("#2")
-    assert list(await cache.read_configs()) == [b"after"]
+    assert list(await cache.read_configs(Silent())) == [b"after"]
 
 
 async def test_two_write_an_index_at_once(github: GitHub) -> None:
     async with asyncio.TaskGroup() as group:
         for data in (b"one", b"two"):
-            group.create_task(github.cache().write_configs(data))
+            group.create_task(github.cache().write_configs(data, Silent()))
     assert len(github.service.keys()) == 2
 
 
 async def test_a_branch_falls_back_to_others(github: GitHub) -> None:
     """It reads what its token allows, and writes for itself alone."""
     main = github.cache(("refs/heads/main", READ | WRITE))
-    await main.write_configs(b"main")
-    await github.cache().write_configs(b"branch")
-    assert list(await github.cache().read_configs()) == [b"branch", b"main"]
-    assert list(await main.read_configs()) == [b"main"]
+    await main.write_configs(b"main", Silent())
+    await github.cache().write_configs(b"branch", Silent())
+    assert list(await github.cache().read_configs(Silent())) == [b"branch", b"main"]
+    assert list(await main.read_configs(Silent())) == [b"main"]
     stranger = github.cache(("refs/heads/z", READ | WRITE))
-    assert list(await stranger.read_configs()) == []
+    assert list(await stranger.read_configs(Silent())) == []
 
 
 async def test_who_may_only_read(github: GitHub, tmp_path: Path) -> None:
@@ -180,13 +183,13 @@ async def test_too_many_requests(github: GitHub, tmp_path: Path) -> None:
     assert not github.service.faults
     github.service.faults.append(Fault("POST", 429, {"Retry-After": "7200"}))
     with pytest.raises(CrozeError, match=r"requested delay 7200.00s exceeds maximum timeout 600s"):
-        await github.cache().write_configs(b"")
+        await github.cache().write_configs(b"", Silent())
 
 
 async def test_no_time_for_us_at_all(github: GitHub, tmp_path: Path) -> None:
     github.service.faults += [Fault("", 429) for _ in range(50)]
     with pytest.raises(CrozeError, match="maximum timeout reached"):
-        await github.cache(timeout="100ms").read_configs()
+        await github.cache(timeout="100ms").read_configs(Silent())
 
 
 async def test_a_url_that_has_expired(github: GitHub, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from croze.remotecache.objects.opened import ObjectCaches, ObjectFetcher, Presen
 from croze.store.blobs import DiskBlobStore
 from croze.store.trash import Trash
 from tests.conformance.object_caches import Blob, write
+from tests.remotecache.objects.unsigned import UNSIGNED
 from tests.support.actions_cache import READ, WRITE, Fault, Service, actions_cache
 
 
@@ -24,7 +25,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 async def caches() -> AsyncIterator[ObjectCaches]:
-    made = ObjectCaches()
+    made = ObjectCaches(UNSIGNED)
     yield made
     await made.close()
     await made.close()
@@ -69,12 +70,12 @@ async def test_the_newest_credentials_are_taken_or_else_ones_own(
 async def test_what_is_not_known_after_a_restart(caches: ObjectCaches, service: Service) -> None:
     ours = await fetcher_of(caches, service, "ours")
     assert caches.fetcher(ours.origin) is not None
-    again = ObjectCaches()
+    again = ObjectCaches(UNSIGNED)
     with pytest.raises(NotFound, match="nobody has opened the gha cache since"):
         again.fetcher(ours.origin)
     own = {"bucket": "b", "region": "r", "endpoint_url": "http://127.0.0.1:1"}
     cache = await again.open(opened.parse("s3", own))
-    third = ObjectCaches()
+    third = ObjectCaches(UNSIGNED)
     assert third.fetcher(cache.origin) is not None, "with the daemon's own keys"
     for each in (again, third):
         await each.close()

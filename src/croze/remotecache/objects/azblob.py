@@ -94,7 +94,7 @@ class AzblobCache:
                 file = await bring()
                 await _uploading(key, self.requests.upload(self.options.url(key), file, blob.size))
 
-    async def write_configs(self, data: bytes) -> None:
+    async def write_configs(self, data: bytes, progress: Progress) -> None:
         """See `ObjectCache`."""
         for name in self.options.names:
             key = self.options.config_key(name)
@@ -103,7 +103,7 @@ class AzblobCache:
             except CrozeError as err:
                 raise err.wrap(f"error writing manifest {name}") from None
 
-    async def read_configs(self) -> Sequence[bytes]:
+    async def read_configs(self, progress: Progress) -> Sequence[bytes]:
         """See `ObjectCache`. All names."""
         names = self.options.names
         async with first_error(), asyncio.TaskGroup() as group:

@@ -37,10 +37,10 @@ class ObjectCache(Protocol):
         """Make sure that the blob is there, and stays for a while. Idempotent. Others may write
         the same at the same time. What is broken off leaves no blob under its name."""
 
-    async def write_configs(self, data: bytes) -> None:
+    async def write_configs(self, data: bytes, progress: Progress) -> None:
         """Write the cache config under all names that it shall have, over what is there."""
 
-    async def read_configs(self) -> Sequence[bytes]:
+    async def read_configs(self, progress: Progress) -> Sequence[bytes]:
         """The configs to look into, those first that come first; none where there is no cache
         yet."""
 

@@ -8,13 +8,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from croze.errors import AlreadyExists, CrozeError, NotFound
+from croze.errors import AlreadyExists, CrozeError, NotFound, PermissionDenied
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
+from croze.image.manifest import digest_of
 from croze.remotecache.objects import actions_rest
 from croze.remotecache.objects.actions_api import BLOBS, ActionsApi, Entry, Place, open_api
 from croze.remotecache.objects.contract import GIVEN, Bring, Take
 from croze.remotecache.objects.gha_options import GhaOptions, blob_key
+from croze.remotecache.objects.gha_signatures import Signatures
 from croze.remotecache.objects.rate_limit import RateLimit
 from croze.remotecache.objects.transfer import Retry
 from croze.status import Progress, step
@@ -41,6 +43,7 @@ class GhaCache:
 
     options: GhaOptions
     api: ActionsApi
+    signatures: Signatures
     patience: Patience = field(default_factory=Patience)
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS))
 
@@ -75,16 +78,28 @@ class GhaCache:
                 except CrozeError as err:
                     raise err.wrap("error writing layer blob") from None
 
-    async def write_configs(self, data: bytes) -> None:
+    async def write_configs(self, data: bytes, progress: Progress) -> None:
         """See `ObjectCache`."""
-        key = self.options.index_key(self.options.token.written_scope)
+        key = self._index_key(self.options.token.written_scope)
         await self.api.write(await self._reserved(key), data, len(data))
+        if self.signatures.command:
+            await self._sign(data, progress)
 
-    async def read_configs(self) -> Sequence[bytes]:
+    async def _sign(self, data: bytes, progress: Progress) -> None:
+        digest = digest_of(data)
+        async with step(progress, f"signing cache index {digest}"):
+            bundle = await self.signatures.sign(data)
+            await self.signatures.check(digest, bundle)
+            try:
+                await self.api.save(_signature_key(digest), bundle, len(bundle))
+            except AlreadyExists:
+                pass  # the same index has been signed before
+
+    async def read_configs(self, progress: Progress) -> Sequence[bytes]:
         """See `ObjectCache`. Those of all scopes that may be read."""
         scopes = [each.scope for each in self.options.token.scopes]
         async with first_error(), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._read_index(scope)) for scope in scopes]
+            tasks = [group.create_task(self._read_index(scope, progress)) for scope in scopes]
         return [data for task in tasks if (data := task.result()) is not None]
 
     async def has_blob(self, digest: str) -> bool:
@@ -129,9 +144,26 @@ class GhaCache:
 
     # -- the index ---------------------------------------------------------------------------
 
-    async def _read_index(self, scope: str) -> bytes | None:
-        entry = await self.api.find(self.options.index_key(scope))
-        return None if entry is None else await self.api.read(entry)
+    def _index_key(self, scope: str) -> str:
+        """Signed ones are kept apart."""
+        return self.options.index_key(scope) + ("-sig" if self.signatures.apart else "")
+
+    async def _read_index(self, scope: str, progress: Progress) -> bytes | None:
+        entry = await self.api.find(self._index_key(scope))
+        if entry is None:
+            return None
+        data = await self.api.read(entry)
+        if self.signatures.required:
+            await self._check(digest_of(data), progress)
+        return data
+
+    async def _check(self, digest: str, progress: Progress) -> None:
+        async with step(progress, f"verifying signature of cache index {digest}"):
+            key = _signature_key(digest)
+            entry = await self.api.find(key)
+            if entry is None or entry.key != key:
+                raise PermissionDenied("missing signature for github actions cache")
+            await self.signatures.check(digest, await self.api.read(entry))
 
     async def _reserved(self, key: str) -> Place:
         """The number after the newest. One that is taken is being written: when it is there, there
@@ -163,13 +195,18 @@ class GhaCache:
         return int(text)
 
 
+def _signature_key(digest: str) -> str:
+    return f"{blob_key(digest)}-sig"
+
+
 def open_gha(
     options: GhaOptions,
     http: HttpClient,
     limit: RateLimit,
+    signatures: Signatures,
     patience: Patience | None = None,
     blobs: Retry = BLOBS,
 ) -> GhaCache:
     """`limit`: shared by all such caches."""
     api = open_api(options, http, limit, blobs)
-    return GhaCache(options, api, patience or Patience())
+    return GhaCache(options, api, signatures, patience or Patience())

@@ -15,6 +15,7 @@ from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound, Permis
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
 from croze.remotecache.objects.contract import OWN, ObjectCache
+from croze.remotecache.objects.gha_signatures import Signatures
 from croze.remotecache.objects.rate_limit import RateLimit
 from croze.sources.content import Locks, Transfer
 from croze.status import Progress
@@ -57,8 +58,10 @@ def parse(kind: str, attrs: Mapping[str, str]) -> Options:
 class ObjectCaches:
     """One for the daemon. Close it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, signatures: Signatures) -> None:
+        """`signatures`: of what is in GitHub's cache."""
         self.locks = Locks()
+        self._signatures = signatures
         self._aws = Chain()
         self._azure = DefaultIdentity()
         self._limit = RateLimit()
@@ -91,7 +94,7 @@ class ObjectCaches:
             case "gha":
                 from croze.remotecache.objects.gha import open_gha
 
-                return open_gha(options, http, self._limit)
+                return open_gha(options, http, self._limit, self._signatures)
             case "azblob":
                 from croze.remotecache.objects.azblob import open_azblob
 

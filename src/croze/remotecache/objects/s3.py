@@ -79,7 +79,7 @@ class S3Cache:
                 except CrozeError as err:
                     raise err.wrap("error writing layer blob") from None
 
-    async def write_configs(self, data: bytes) -> None:
+    async def write_configs(self, data: bytes, progress: Progress) -> None:
         """See `ObjectCache`."""
         for name in self.options.names:
             try:
@@ -87,7 +87,7 @@ class S3Cache:
             except CrozeError as err:
                 raise err.wrap(f"error writing manifest: {name}") from None
 
-    async def read_configs(self) -> Sequence[bytes]:
+    async def read_configs(self, progress: Progress) -> Sequence[bytes]:
         """See `ObjectCache`. Only the first name is read."""
         found = await self.requests.get(self.options.config_key(self.options.names[0]))
         return [] if found is None else [found]
