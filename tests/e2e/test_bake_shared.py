@@ -5,12 +5,11 @@ Counted in this process, which lends the directories, on crozed and, where it is
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from croze.api import wire_pb2
 from croze.client.builder import Builder
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
@@ -18,7 +17,7 @@ from croze.client.parts import Node, Part
 from croze.client.targets import TargetResult, build_targets
 from croze.fs.sync.transfer import Sender
 from croze.progress.quiet import QuietDisplay
-from croze.session.transfer import send_tree
+from croze.session.transfer import ReadPackets, WritePackets, send_tree
 from tests.e2e.peers import buildkitd, buildkitd_binary
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.test_build import base
@@ -51,15 +50,15 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     async def counting(
         sender: Sender,
-        read: Callable[[], Awaitable[wire_pb2.Packet | None]],
-        write: Callable[[wire_pb2.Packet], Awaitable[None]],
+        read: ReadPackets,
+        write: WritePackets,
     ) -> None:
         found.append(0)
         at = len(found) - 1
 
-        async def counted(packet: wire_pb2.Packet) -> None:
-            found[at] += packet.ByteSize()
-            await write(packet)
+        async def counted(*packets: bytes) -> None:
+            found[at] += sum(map(len, packets))
+            await write(*packets)
 
         await send_tree(sender, read, counted)
 

@@ -12,12 +12,11 @@ import pytest
 from croze import errors
 from croze.api import secrets_pb2, upload_pb2
 from croze.rpc.channels import open_channel
-from croze.rpc.clients import translated
 from croze.rpc.servers import Context
 from croze.session import manager, provider
 from croze.session.contract import Session
 from croze.session.manager import Headers, HealthPolicy, Sessions
-from croze.session.serve import lend
+from croze.session.serve import SESSION_METHOD, lend
 from tests.session.conftest import Daemon, Lend
 
 
@@ -45,13 +44,9 @@ class Echo:
 
 
 async def ask(session: Session, id: str) -> bytes:
-    call = session.channel.unary_unary(
-        "/test.Echo/One",
-        secrets_pb2.GetSecretRequest.SerializeToString,
-        secrets_pb2.GetSecretResponse.FromString,
+    answer = await session.calls.ask(
+        "/test.Echo/One", secrets_pb2.GetSecretRequest(ID=id), secrets_pb2.GetSecretResponse
     )
-    with translated():
-        answer: secrets_pb2.GetSecretResponse = await call(secrets_pb2.GetSecretRequest(ID=id))
     return answer.data
 
 
@@ -75,16 +70,13 @@ async def test_typed_errors_cross_the_session(lending: Lend) -> None:
 async def test_large_messages_and_streams(lending: Lend) -> None:
     piece = bytes(range(256)) * 8192  # 2 MiB
     async with lending([Echo()]) as session:
-        call = session.channel.stream_stream(
-            "/test.Echo/All",
-            upload_pb2.BytesMessage.SerializeToString,
-            upload_pb2.BytesMessage.FromString,
-        )(None)
-        for _ in range(4):
-            await call.write(upload_pb2.BytesMessage(data=piece))
-            assert await call.read() == upload_pb2.BytesMessage(data=piece)
-        await call.done_writing()
-        assert not isinstance(await call.read(), upload_pb2.BytesMessage)
+        message = upload_pb2.BytesMessage(data=piece).SerializeToString()
+        async with session.calls.stream("/test.Echo/All") as call:
+            for _ in range(4):
+                await call.send(message)
+                assert await call.receive() == [message]
+            await call.done_sending()
+            assert not await call.receive()
 
 
 async def test_a_session_that_ends_is_forgotten(daemon: Daemon, lending: Lend) -> None:
@@ -93,7 +85,7 @@ async def test_a_session_that_ends_is_forgotten(daemon: Daemon, lending: Lend) -
     await session.wait_closed()
     assert daemon.sessions.ids() == []
     with pytest.raises(errors.Unavailable):
-        _ = session.channel
+        _ = session.calls
     with pytest.raises(errors.NotFound) as caught:
         await daemon.sessions.get(session.id, timeout_s=0.01)
     assert str(caught.value) == (f"no active session for {session.id}: context deadline exceeded")
@@ -126,17 +118,14 @@ async def test_first_tries_each_session(daemon: Daemon, lending: Lend) -> None:
 
 
 async def test_a_call_in_flight_fails_when_the_client_goes(lending: Lend) -> None:
-    async with lending([Echo()]) as session:
-        call = session.channel.stream_stream(
-            "/test.Echo/All",
-            upload_pb2.BytesMessage.SerializeToString,
-            upload_pb2.BytesMessage.FromString,
-        )(None)
-        await call.write(upload_pb2.BytesMessage(data=b"x"))
-        assert await call.read() == upload_pb2.BytesMessage(data=b"x")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call.read()
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    async with AsyncExitStack() as stack:
+        async with lending([Echo()]) as session:
+            call = await stack.enter_async_context(session.calls.stream("/test.Echo/All"))
+            message = upload_pb2.BytesMessage(data=b"x").SerializeToString()
+            await call.send(message)
+            assert await call.receive() == [message]
+        with pytest.raises(errors.Unavailable):
+            await call.receive()
 
 
 async def test_the_same_id_twice_is_refused(daemon: Daemon) -> None:
@@ -173,29 +162,19 @@ async def test_strangers_cannot_call_the_lent_services(
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_a_client_without_health_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    checks = 0
-
-    class Silent:
-        """A session whose client never answers well."""
-
-        id = "x"
-
-        class channel:
-            @staticmethod
-            def unary_unary(*_: object) -> object:
-                async def fail(request: bytes, timeout: float) -> bytes:
-                    nonlocal checks
-                    checks += 1
-                    empty = grpc.aio.Metadata()
-                    code = grpc.StatusCode.UNIMPLEMENTED
-                    raise grpc.aio.AioRpcError(code, empty, empty, "", None)
-
-                return fail
-
-    policy = HealthPolicy(interval_s=0, timeout_s=1, failures=2)
-    await manager._watch_health(Silent(), policy)  # type: ignore[arg-type]
-    assert checks == 2
+async def test_a_client_without_health_is_given_up(daemon: Daemon) -> None:
+    """It answers nothing: its server has no services at all."""
+    async with open_channel(daemon.address) as channel:
+        call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(
+            SESSION_METHOD, bytes, bytes
+        )(
+            None,
+            metadata=((manager.HEADER_ID, "deaf"), (manager.HEADER_HEALTH_TIMEOUT, "1")),
+        )
+        session = await daemon.sessions.get("deaf")
+        async with asyncio.timeout(10):
+            await session.wait_closed()
+        call.cancel()
 
 
 def test_health_policy_from_headers() -> None:

@@ -74,6 +74,11 @@ _GO_NAMES = {
 NUMBERS = {code.value[0]: code for code in grpc.StatusCode}
 
 
+def status(code: int, message: str = "") -> status_pb2.Status:
+    """A status without details."""
+    return status_pb2.Status(code=code, message=message)
+
+
 def root_cause(error: BaseException) -> BaseException:
     """The one error of an exception group that a user should see: a `CrozeError` if there is one,
     else the first that is not a mere cancellation."""

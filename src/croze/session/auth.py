@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from croze import errors
 from croze.api import auth_pb2
-from croze.api.auth_pb2_grpc import AuthStub
-from croze.rpc.clients import translated
 from croze.session import ed25519
 from croze.session.contract import Session
 
 TIMEOUT_S = 60.0
+
+_SERVICE = "/moby.filesync.v1.Auth"
 
 _SALT = secrets.token_bytes(32)
 """Fresh for each daemon, so that a client's keys do not outlive it."""
@@ -43,10 +43,12 @@ class Token:
 async def credentials(session: Session, host: str) -> Credentials:
     """What the client knows for a registry host; anonymous if it has no such service."""
     try:
-        with translated():
-            answer = await AuthStub(session.channel).Credentials(
-                auth_pb2.CredentialsRequest(Host=host), timeout=TIMEOUT_S
-            )
+        answer = await session.calls.ask(
+            f"{_SERVICE}/Credentials",
+            auth_pb2.CredentialsRequest(Host=host),
+            auth_pb2.CredentialsResponse,
+            timeout_s=TIMEOUT_S,
+        )
     except errors.Unsupported:
         return Credentials()
     return Credentials(answer.Username, answer.Secret)
@@ -65,8 +67,9 @@ async def fetch_token(
     request = auth_pb2.FetchTokenRequest(
         ClientID=client_id, Host=host, Realm=realm, Service=service, Scopes=scopes
     )
-    with translated():
-        answer = await AuthStub(session.channel).FetchToken(request, timeout=TIMEOUT_S)
+    answer = await session.calls.ask(
+        f"{_SERVICE}/FetchToken", request, auth_pb2.FetchTokenResponse, timeout_s=TIMEOUT_S
+    )
     return Token(answer.Token, answer.ExpiresIn, answer.IssuedAt)
 
 
@@ -75,8 +78,12 @@ async def token_authority(session: Session, host: str) -> bytes | None:
     not fetch tokens."""
     request = auth_pb2.GetTokenAuthorityRequest(Host=host, Salt=_SALT)
     try:
-        with translated():
-            answer = await AuthStub(session.channel).GetTokenAuthority(request, timeout=TIMEOUT_S)
+        answer = await session.calls.ask(
+            f"{_SERVICE}/GetTokenAuthority",
+            request,
+            auth_pb2.GetTokenAuthorityResponse,
+            timeout_s=TIMEOUT_S,
+        )
     except (errors.Unsupported, errors.Unavailable):
         return None
     if len(answer.PublicKey) != 32:
@@ -89,10 +96,12 @@ async def verify_token_authority(session: Session, host: str, public_key: bytes)
     payload = secrets.token_bytes(32)
     request = auth_pb2.VerifyTokenAuthorityRequest(Host=host, Salt=_SALT, Payload=payload)
     try:
-        with translated():
-            answer = await AuthStub(session.channel).VerifyTokenAuthority(
-                request, timeout=TIMEOUT_S
-            )
+        answer = await session.calls.ask(
+            f"{_SERVICE}/VerifyTokenAuthority",
+            request,
+            auth_pb2.VerifyTokenAuthorityResponse,
+            timeout_s=TIMEOUT_S,
+        )
     except errors.Unsupported:
         return False
     signature, signed = answer.Signed[:64], answer.Signed[64:]

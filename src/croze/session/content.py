@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
-
-import grpc.aio
 
 from croze import errors
 from croze.api import content_pb2
-from croze.api.content_pb2_grpc import ContentStub
-from croze.rpc.clients import translated, write_to
-from croze.session.contract import Session
+from croze.session.contract import Session, Stream
+from croze.session.messages import decode
 
-if TYPE_CHECKING:
-    from croze.api.content_pb2_grpc import ContentAsyncStub
-
+_SERVICE = "/containerd.services.content.v1.Content"
 STORE_HEADER = "buildkit-attachable-store-id"
 
 CHUNK_BYTES = 1 << 20
@@ -45,34 +39,36 @@ class LentStore:
         self._session = session
         self._metadata = ((STORE_HEADER, store_id),)
 
-    def _stub(self) -> ContentAsyncStub:
-        return ContentStub(self._session.channel)
-
     async def info(self, digest: str) -> BlobInfo:
-        with translated():
-            answer = await self._stub().Info(
-                content_pb2.InfoRequest(digest=digest), metadata=self._metadata
-            )
+        answer = await self._session.calls.ask(
+            f"{_SERVICE}/Info",
+            content_pb2.InfoRequest(digest=digest),
+            content_pb2.InfoResponse,
+            metadata=self._metadata,
+        )
         return _blob_info(answer.info)
 
     async def list(self) -> list[BlobInfo]:
         found: list[BlobInfo] = []
-        with translated():
-            call = self._stub().List(content_pb2.ListContentRequest(), metadata=self._metadata)
-            async for page in call:
-                found.extend(_blob_info(info) for info in page.info)
+        request = content_pb2.ListContentRequest()
+        async for message in self._answers("List", request.SerializeToString()):
+            page = decode(content_pb2.ListContentResponse, message)
+            found.extend(_blob_info(info) for info in page.info)
         return found
 
     async def read(self, digest: str, offset: int = 0, size: int = 0) -> AsyncIterator[bytes]:
         """The blob's bytes from `offset`; `size` 0 means to the end."""
         request = content_pb2.ReadContentRequest(digest=digest, offset=offset, size=size)
-        with translated():
-            call = self._stub().Read(request, metadata=self._metadata)
-            try:
-                async for message in call:
-                    yield message.data
-            finally:
-                call.cancel()
+        async for message in self._answers("Read", request.SerializeToString()):
+            yield decode(content_pb2.ReadContentResponse, message).data
+
+    async def _answers(self, method: str, request: bytes) -> AsyncIterator[bytes]:
+        async with self._session.calls.stream(f"{_SERVICE}/{method}", self._metadata) as call:
+            await call.send(request)
+            await call.done_sending()
+            while batch := await call.receive():
+                for message in batch:
+                    yield message
 
     async def read_all(self, digest: str, limit: int = 8 << 20) -> bytes:
         """A small blob, such as a manifest. Raises `errors.ResourceExhausted` beyond `limit`."""
@@ -86,10 +82,12 @@ class LentStore:
 
     async def status(self, ref: str) -> int:
         """How many bytes of a write under `ref` have arrived."""
-        with translated():
-            answer = await self._stub().Status(
-                content_pb2.StatusRequest(ref=ref), metadata=self._metadata
-            )
+        answer = await self._session.calls.ask(
+            f"{_SERVICE}/Status",
+            content_pb2.StatusRequest(ref=ref),
+            content_pb2.StatusResponse,
+            metadata=self._metadata,
+        )
         return answer.status.offset
 
     async def write(
@@ -97,12 +95,8 @@ class LentStore:
     ) -> None:
         """Store a blob; nothing happens if it is there already. The client checks the digest."""
         try:
-            with translated():
-                call = self._stub().Write(None, metadata=self._metadata)
-                try:
-                    await _write(call, digest, size, chunks, ref or f"layer-{digest}")
-                finally:
-                    call.cancel()
+            async with self._session.calls.stream(f"{_SERVICE}/Write", self._metadata) as call:
+                await _write(call, digest, size, chunks, ref or f"layer-{digest}")
         except errors.AlreadyExists:
             return
 
@@ -111,13 +105,8 @@ def _blob_info(info: content_pb2.Info) -> BlobInfo:
     return BlobInfo(info.digest, info.size, dict(info.labels))
 
 
-_WriteCall: TypeAlias = (
-    "grpc.aio.StreamStreamCall[content_pb2.WriteContentRequest, content_pb2.WriteContentResponse]"
-)
-
-
 async def _write(
-    call: _WriteCall, digest: str, size: int, chunks: AsyncIterator[bytes], ref: str
+    call: Stream, digest: str, size: int, chunks: AsyncIterator[bytes], ref: str
 ) -> None:
     """STAT, then the data in WRITEs, then COMMIT; each is answered before the next is sent."""
     request = content_pb2.WriteContentRequest
@@ -135,10 +124,10 @@ async def _write(
 
 
 async def _ask(
-    call: _WriteCall, request: content_pb2.WriteContentRequest
+    call: Stream, request: content_pb2.WriteContentRequest
 ) -> content_pb2.WriteContentResponse:
-    await write_to(call, request)
-    answer = await call.read()
-    if isinstance(answer, content_pb2.WriteContentResponse):
-        return answer
-    raise errors.Unavailable("the client ended a write too early")
+    await call.send(request.SerializeToString())
+    answers = await call.receive()
+    if not answers:
+        raise errors.Unavailable("the client ended a write too early")
+    return decode(content_pb2.WriteContentResponse, answers[-1])

@@ -9,15 +9,57 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeAlias, TypeVar
 
-import grpc.aio
+from google.protobuf.message import Message
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+
+Metadata: TypeAlias = Sequence[tuple[str, str]]
+"""Lower-case keys, and values of printable ASCII."""
 
 Dial = Callable[[str], Awaitable[socket.socket]]
 """Connects to an abstract socket (SOCK_SEQPACKET) of a client on this machine, from the mount
 namespace that the daemon was started in. Raises `OSError`."""
+
+
+class Stream(Protocol):
+    """One call that streams messages, serialised, both ways."""
+
+    async def send(self, *messages: bytes) -> None:
+        """Waits while the client does not take them. From one task at a time. Raises the
+        `CrozeError` that the client has ended the call with, and `errors.Unavailable` if it has
+        ended it well."""
+
+    async def done_sending(self) -> None:
+        """There is nothing more to send. Nothing happens if the client has ended the call."""
+
+    async def receive(self) -> Sequence[bytes]:
+        """All messages that have come, at least one; none when the client has ended the call well.
+        From one task at a time, and may be cancelled without losing any. Raises the `CrozeError`
+        that the client ended it with."""
+
+
+class Calls(Protocol):
+    """A client's services. Calls fail with `errors.Unavailable` once the client is gone. Raise
+    `errors.InvalidRequest` for metadata that can't be sent."""
+
+    async def ask(
+        self,
+        method: str,
+        request: Q,
+        answer: type[R],
+        *,
+        metadata: Metadata = (),
+        timeout_s: float | None = None,
+    ) -> R:
+        """One question, one answer. Raises the `CrozeError` that the client answers with."""
+
+    def stream(self, method: str, metadata: Metadata = ()) -> AbstractAsyncContextManager[Stream]:
+        """A call that is open inside; leaving the block cancels it unless it has ended."""
 
 
 class Session(Protocol):
@@ -43,8 +85,8 @@ class Session(Protocol):
         """`method` is a full gRPC path such as `/moby.filesync.v1.FileSync/DiffCopy`."""
 
     @property
-    def channel(self) -> grpc.aio.Channel:
-        """Dials the client's services. Calls fail with `UNAVAILABLE` once the client is gone."""
+    def calls(self) -> Calls:
+        """Raises `errors.Unavailable` once the client is gone."""
 
     async def wait_closed(self) -> None: ...
 

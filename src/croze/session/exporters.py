@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from croze.api import exporter_pb2
 from croze.errors import Unavailable, Unsupported
-from croze.rpc.clients import translated
 from croze.session.contract import Session
 
 _SERVICE = "/moby.exporter.v1.Exporter"
@@ -17,15 +16,11 @@ async def find_exporters(
 ) -> Sequence[exporter_pb2.ExporterRequest]:
     """What the client wants done with a result besides what its request says. `refs` are the ids
     under which its frontend can look at the result."""
-    call = session.channel.unary_unary(
-        f"{_SERVICE}/FindExporters",
-        exporter_pb2.FindExportersRequest.SerializeToString,
-        exporter_pb2.FindExportersResponse.FromString,
-    )
     request = exporter_pb2.FindExportersRequest(metadata=metadata, refs=refs)
     try:
-        with translated():
-            answer: exporter_pb2.FindExportersResponse = await call(request)
+        answer = await session.calls.ask(
+            f"{_SERVICE}/FindExporters", request, exporter_pb2.FindExportersResponse
+        )
     except (Unsupported, Unavailable):
         return ()
     return tuple(answer.exporters)
@@ -33,13 +28,10 @@ async def find_exporters(
 
 async def finalize_export(session: Session, response: Mapping[str, str]) -> None:
     """Tell the client what its exporters answered. Raises what its callback raises."""
-    call = session.channel.unary_unary(
-        f"{_SERVICE}/FinalizeExport",
-        exporter_pb2.FinalizeExportRequest.SerializeToString,
-        exporter_pb2.FinalizeExportResponse.FromString,
-    )
+    request = exporter_pb2.FinalizeExportRequest(exporter_response=response)
     try:
-        with translated():
-            await call(exporter_pb2.FinalizeExportRequest(exporter_response=response))
+        await session.calls.ask(
+            f"{_SERVICE}/FinalizeExport", request, exporter_pb2.FinalizeExportResponse
+        )
     except (Unsupported, Unavailable):
         return

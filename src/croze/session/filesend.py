@@ -8,15 +8,11 @@ file-transfer protocol.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TypeAlias
-
-import grpc.aio
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from croze import errors
-from croze.api import filesync_pb2, wire_pb2
-from croze.rpc.clients import translated, write_to
-from croze.session.contract import Session
+from croze.api import filesync_pb2
+from croze.session.contract import Session, Stream
 from croze.session.transfer import OnBytes, Source, send_tree
 
 METHOD = "/moby.filesync.v1.FileSend/DiffCopy"
@@ -27,13 +23,11 @@ METADATA_PREFIX = "exporter-md-"
 
 CHUNK_BYTES = 1 << 20
 
-_RawCall: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
-
 
 class FileWriter:
     """The client's file, open for writing."""
 
-    def __init__(self, call: _RawCall) -> None:
+    def __init__(self, call: Stream) -> None:
         self._call = call
         self.written_bytes = 0
 
@@ -41,13 +35,13 @@ class FileWriter:
         view = memoryview(data)
         for start in range(0, len(view), CHUNK_BYTES):
             message = filesync_pb2.BytesMessage(data=bytes(view[start : start + CHUNK_BYTES]))
-            await write_to(self._call, message.SerializeToString())
+            await self._call.send(message.SerializeToString())
         self.written_bytes += len(view)
 
     async def wait_written(self) -> None:
         """Until the client has it all."""
-        await self._call.done_writing()
-        while isinstance(await self._call.read(), bytes):
+        await self._call.done_sending()
+        while await self._call.receive():
             pass
 
 
@@ -61,14 +55,10 @@ async def file_writer(
     wants nothing written because it has the result already.
     """
     headers = tuple((METADATA_PREFIX + k, v) for k, v in (metadata or {}).items())
-    with translated():
-        call = _call(session, exporter_id, headers)
-        try:
-            writer = FileWriter(call)
-            yield writer
-            await writer.wait_written()
-        finally:
-            call.cancel()
+    async with _call(session, exporter_id, headers) as call:
+        writer = FileWriter(call)
+        yield writer
+        await writer.wait_written()
 
 
 async def send_dir(
@@ -82,29 +72,16 @@ async def send_dir(
     """Send a tree to the exporter's directory. `multi_platform` says that this one transfer has
     all platforms in it, as `mode=delete` needs."""
     headers = ((MULTI_PLATFORM, "1"),) if multi_platform else ()
-    with translated():
-        call = _call(session, exporter_id, headers)
-
-        async def read() -> wire_pb2.Packet | None:
-            data = await call.read()
-            return wire_pb2.Packet.FromString(data) if isinstance(data, bytes) else None
-
-        async def write(packet: wire_pb2.Packet) -> None:
-            await write_to(call, packet.SerializeToString())
-
-        try:
-            await send_tree(source, read, write, on_bytes)
-            await call.done_writing()
-            while isinstance(await call.read(), bytes):
-                pass
-        finally:
-            call.cancel()
+    async with _call(session, exporter_id, headers) as call:
+        await send_tree(source, call.receive, call.send, on_bytes)
+        await call.done_sending()
+        while await call.receive():
+            pass
 
 
-def _call(session: Session, exporter_id: int, headers: tuple[tuple[str, str], ...]) -> _RawCall:
+def _call(
+    session: Session, exporter_id: int, headers: tuple[tuple[str, str], ...]
+) -> AbstractAsyncContextManager[Stream]:
     if not session.serves(METHOD):
         raise errors.CrozeError(f"method {METHOD} not supported by the client")
-    call: _RawCall = session.channel.stream_stream(METHOD, bytes, bytes)(
-        None, metadata=(*headers, (EXPORTER_ID, str(exporter_id)))
-    )
-    return call
+    return session.calls.stream(METHOD, (*headers, (EXPORTER_ID, str(exporter_id))))

@@ -11,10 +11,7 @@ from typing import TypeVar
 from urllib.parse import quote_plus, unquote_plus
 
 from croze import errors
-from croze.api import wire_pb2
-from croze.api.filesync_pb2_grpc import FileSyncStub
 from croze.gotypes.strings import to_bytes
-from croze.rpc.clients import translated, write_to
 from croze.session.contract import Session
 from croze.session.transfer import OnBytes, Sink, receive_tree
 
@@ -81,19 +78,7 @@ async def receive_dir(
     """
     if not session.serves(METHOD):
         raise errors.CrozeError("no local sources enabled")
-    with translated():
-        call = FileSyncStub(session.channel).DiffCopy(None, metadata=request.metadata())
-
-        async def read() -> wire_pb2.Packet | None:
-            packet = await call.read()
-            return packet if isinstance(packet, wire_pb2.Packet) else None
-
-        async def write(packet: wire_pb2.Packet) -> None:
-            await write_to(call, packet)
-
-        try:
-            result = await receive_tree(sink, read, write, on_bytes)
-            await call.done_writing()
-        finally:
-            call.cancel()
+    async with session.calls.stream(METHOD, request.metadata()) as call:
+        result = await receive_tree(sink, call.receive, call.send, on_bytes)
+        await call.done_sending()
     return result

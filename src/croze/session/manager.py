@@ -12,19 +12,21 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.empty_pb2 import Empty
 
 from croze import errors
 from croze.api import control_pb2
-from croze.rpc import channels
 from croze.rpc.servers import Context
-from croze.rpc.status import as_croze_error
+from croze.rpc.status import as_croze_error, root_cause
 from croze.session import bridge, contract
+
+if TYPE_CHECKING:
+    from croze.session.tunnel import Tunnel
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,6 @@ HEADER_HEALTH_TIMEOUT = "x-buildkit-session-health-custom-timeout"
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
-CLOSE_GRACE_S = 5.0
 _SLICES = 10
 """Of the time that a session is waited for."""
 
@@ -81,11 +82,11 @@ class Headers:
 class OpenSession:
     """One client's open session: what `contract.Session` promises."""
 
-    def __init__(self, headers: Headers, channel: grpc.aio.Channel, dial: contract.Dial) -> None:
+    def __init__(self, headers: Headers, calls: contract.Calls, dial: contract.Dial) -> None:
         self._headers = headers
         self._dial = dial
         self._methods = frozenset(m.lower() for m in headers.all(HEADER_METHOD))
-        self._channel = channel
+        self._calls = calls
         self._closed = asyncio.Event()
 
     @property
@@ -105,11 +106,11 @@ class OpenSession:
         return self._closed.is_set()
 
     @property
-    def channel(self) -> grpc.aio.Channel:
-        """Raises `errors.Unavailable` once the client is gone."""
+    def calls(self) -> contract.Calls:
+        """See `contract.Session.calls`."""
         if self.closed:
             raise errors.Unavailable(f"session {self.id} is closed")
-        return self._channel
+        return self._calls
 
     def header(self, name: str) -> str:
         return self._headers.first(name)
@@ -194,11 +195,15 @@ class Sessions:
         """Keep one session open on a byte stream of HTTP/2, until either side ends it."""
         if not headers.first(HEADER_ID):
             raise errors.InvalidRequest("session without an id")
-        async with self._dialled(headers) as (session, accepted), self._registered(session):
-            await _carry(session, connection, accepted, HealthPolicy.of_headers(headers))
+        from croze.session.tunnel import Tunnel  # with the first session: it takes its time
 
-    @asynccontextmanager
-    async def _registered(self, session: OpenSession) -> AsyncIterator[None]:
+        tunnel = Tunnel(connection)
+        session = OpenSession(headers, tunnel, self._dial)
+        with self._registered(session):
+            await _carry(session, tunnel, HealthPolicy.of_headers(headers))
+
+    @contextlib.contextmanager
+    def _registered(self, session: OpenSession) -> Iterator[None]:
         if session.id in self._open:
             raise errors.AlreadyExists(f"session {session.id} already exists")
         self._open[session.id] = session
@@ -209,21 +214,6 @@ class Sessions:
         finally:
             del self._open[session.id]
             session.mark_closed()
-
-    @asynccontextmanager
-    async def _dialled(
-        self, headers: Headers
-    ) -> AsyncIterator[tuple[OpenSession, bridge.Accepted]]:
-        name = bridge.fresh_name()
-        with bridge.accepting(name) as accepted:
-            channel = channels.open_channel(f"unix-abstract:{name}", channels.LOCAL)
-            try:
-                yield OpenSession(headers, channel, self._dial), accepted
-            finally:
-                accepted.close()
-                # The socket is gone, so calls in flight fail with UNAVAILABLE by themselves;
-                # closing at once would cancel the tasks that await them instead.
-                await channel.close(CLOSE_GRACE_S)
 
 
 def _bare(id: str) -> str:
@@ -252,35 +242,39 @@ class _Call:
             raise ConnectionResetError("the client has gone") from None
 
 
-async def _carry(
-    session: OpenSession,
-    connection: bridge.Connection,
-    accepted: bridge.Accepted,
-    policy: HealthPolicy,
-) -> None:
-    """Pump both ways and watch the client's health; ends with the first of them that ends."""
-    # Connects the channel: the bridge has something to accept before the first call.
-    session.channel.get_state(try_to_connect=True)
-    sock = await accepted.wait()
+async def _carry(session: OpenSession, tunnel: Tunnel, policy: HealthPolicy) -> None:
+    """Until the stream ends, or the client does not answer any more. Raises
+    `errors.InvalidRequest` for what is no HTTP/2."""
     try:
-        await bridge.both(connection, sock, _watch_health(session, policy))
-    except (OSError, grpc.RpcError) as error:
-        log.debug("session %s: %s", session.id, error)
+        async with asyncio.TaskGroup() as group:
+            work = (
+                group.create_task(tunnel.run()),
+                group.create_task(_watch_health(session, tunnel, policy)),
+            )
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for each in work:
+                each.cancel()
+    except BaseExceptionGroup as failed:
+        cause = root_cause(failed)
+        if not isinstance(cause, OSError | grpc.RpcError):
+            raise cause from None
+        log.debug("session %s: %s", session.id, cause)
 
 
-async def _watch_health(session: OpenSession, policy: HealthPolicy) -> None:
+async def _watch_health(session: OpenSession, calls: contract.Calls, policy: HealthPolicy) -> None:
     """Returns when the client failed too many checks in a row."""
-    check = session.channel.unary_unary(HEALTH_CHECK, bytes, bytes)
     failures, last_s = 0, 0.0
     while failures < policy.failures:
         await asyncio.sleep(policy.interval_s)
         started = time.monotonic()
         try:
             # A slow line makes checks slow: allow for what the last one took.
-            await check(b"", timeout=max(policy.timeout_s, last_s * 1.5))
+            await calls.ask(
+                HEALTH_CHECK, Empty(), Empty, timeout_s=max(policy.timeout_s, last_s * 1.5)
+            )
             failures = 0
-        except grpc.aio.AioRpcError as error:
+        except errors.CrozeError as error:
             failures += 1
-            log.debug("session %s: health check failed: %s", session.id, error.details())
+            log.debug("session %s: health check failed: %s", session.id, error)
         last_s = time.monotonic() - started
     log.warning("session %s: health check failed for good", session.id)

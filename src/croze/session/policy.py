@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from croze.api import policysession_pb2
-from croze.rpc.clients import translated
 from croze.session.contract import SessionManager
 
 _METHOD = "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy"
@@ -23,11 +22,4 @@ class SessionVerifier:
     ) -> policysession_pb2.CheckPolicyResponse:
         """A decision, or a request to know more. Raises `errors.NotFound` if the client is gone."""
         session = await self.sessions.get(self.session)
-        call = session.channel.unary_unary(
-            _METHOD,
-            policysession_pb2.CheckPolicyRequest.SerializeToString,
-            policysession_pb2.CheckPolicyResponse.FromString,
-        )
-        with translated():
-            answer: policysession_pb2.CheckPolicyResponse = await call(request)
-        return answer
+        return await session.calls.ask(_METHOD, request, policysession_pb2.CheckPolicyResponse)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from croze import errors
-from croze.api import wire_pb2
 from croze.fs.sync.transfer import Sender
 from croze.fs.tree.walk import WalkOptions
 from croze.rpc.servers import Context
 from croze.session.filesync import DirRequest
-from croze.session.provider import Handler, metadata_of, stream
+from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
 from croze.session.transfer import send_tree
 
 
@@ -34,9 +33,9 @@ class FilesProvider:
         self._dirs = dict(dirs)
 
     def methods(self) -> Mapping[str, Handler]:
-        return {"DiffCopy": stream(self._diff_copy, wire_pb2.Packet)}
+        return {"DiffCopy": raw_stream(self._diff_copy)}
 
-    async def _diff_copy(self, messages: AsyncIterator[wire_pb2.Packet], context: Context) -> None:
+    async def _diff_copy(self, messages: AsyncIterator[bytes], context: Context) -> None:
         request = DirRequest.of_metadata(metadata_of(context))
         lent = self._dirs.get(request.name)
         if lent is None:
@@ -46,11 +45,5 @@ class FilesProvider:
             exclude=(*lent.exclude, *request.exclude),
             follow_paths=request.follow_paths,
         )
-
-        async def read() -> wire_pb2.Packet | None:
-            async for packet in messages:
-                return packet
-            return None
-
         sender = Sender(os.fspath(lent.path), options, reset_owner=True)
-        await send_tree(sender, read, context.write)
+        await send_tree(sender, *packets_of(messages, context))

@@ -14,12 +14,12 @@ from typing import Protocol
 
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
-from croze.api import filesync_pb2, wire_pb2
+from croze.api import filesync_pb2
 from croze.fs.sync.transfer import Receiver
 from croze.rpc.servers import Context
 from croze.session.directories import make_directory
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
-from croze.session.provider import Handler, metadata_of, raw_stream
+from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
 from croze.session.transfer import receive_tree
 
 
@@ -125,16 +125,7 @@ async def _receive_dir(target: DirTarget, messages: AsyncIterator[bytes], contex
         merge=not target.delete_extra,
         owner=(os.geteuid(), os.getegid()),
     )
-
-    async def read() -> wire_pb2.Packet | None:
-        async for message in messages:
-            return wire_pb2.Packet.FromString(message)
-        return None
-
-    async def write(packet: wire_pb2.Packet) -> None:
-        await context.write(packet.SerializeToString())
-
-    await receive_tree(receiver, read, write)
+    await receive_tree(receiver, *packets_of(messages, context))
 
 
 # -- outputs ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ servicer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from croze import errors
 from croze.rpc.servers import Context, aborting
+from croze.session.transfer import ReadPackets, WritePackets
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -126,6 +127,23 @@ def _check_peer(context: Context, peer: str) -> None:
 
 def _bytes_of(message: Message) -> bytes:
     return message.SerializeToString()
+
+
+def packets_of(
+    messages: AsyncIterator[bytes], context: Context
+) -> tuple[ReadPackets, WritePackets]:
+    """A call of `raw_stream` as `transfer` reads and writes it."""
+
+    async def read() -> Sequence[bytes]:
+        async for message in messages:
+            return (message,)
+        return ()
+
+    async def write(*packets: bytes) -> None:
+        for packet in packets:
+            await context.write(packet)
+
+    return read, write
 
 
 def metadata_of(context: Context) -> dict[str, list[str]]:

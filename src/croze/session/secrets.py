@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from croze import errors
 from croze.api import secrets_pb2
-from croze.rpc.clients import translated
 from croze.session.contract import Session
 
 
@@ -18,11 +17,9 @@ async def get_secret(session: Session, id: str) -> bytes:
 
 
 async def _ask(session: Session, id: str) -> bytes:
-    call = session.channel.unary_unary(
+    answer = await session.calls.ask(
         "/moby.buildkit.secrets.v1.Secrets/GetSecret",
-        secrets_pb2.GetSecretRequest.SerializeToString,
-        secrets_pb2.GetSecretResponse.FromString,
+        secrets_pb2.GetSecretRequest(ID=id),
+        secrets_pb2.GetSecretResponse,
     )
-    with translated():
-        answer: secrets_pb2.GetSecretResponse = await call(secrets_pb2.GetSecretRequest(ID=id))
     return answer.data

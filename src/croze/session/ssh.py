@@ -11,17 +11,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
-import grpc.aio
-
 from croze.api import ssh_pb2
-from croze.api.ssh_pb2_grpc import SSHStub
+from croze.errors import CrozeError
 from croze.fs.remove import try_remove_tree
-from croze.rpc.clients import translated, write_to
 from croze.session.contract import Session
+from croze.session.messages import decode
 
 log = logging.getLogger(__name__)
 
+_SERVICE = "/moby.sshforward.v1.SSH"
 DEFAULT_ID = "default"
 KEY_ID = "buildkit.ssh.id"
 CHUNK_BYTES = 32 * 1024
@@ -29,8 +27,9 @@ CHUNK_BYTES = 32 * 1024
 
 async def check(session: Session, id: str = DEFAULT_ID) -> None:
     """Raises unless the client forwards an agent under this id."""
-    with translated():
-        await SSHStub(session.channel).CheckAgent(ssh_pb2.CheckAgentRequest(ID=id))
+    await session.calls.ask(
+        f"{_SERVICE}/CheckAgent", ssh_pb2.CheckAgentRequest(ID=id), ssh_pb2.CheckAgentResponse
+    )
 
 
 @asynccontextmanager
@@ -67,7 +66,7 @@ async def _listening(session: Session, id: str, path: Path) -> AsyncIterator[Non
             task.add_done_callback(tasks.discard)
         try:
             await _forward(session, id, reader, writer)
-        except (grpc.RpcError, OSError) as error:
+        except (CrozeError, OSError) as error:
             log.debug("ssh agent %s: %s", id, error)
         finally:
             writer.close()
@@ -97,25 +96,23 @@ def _bound(path: Path) -> socket.socket:
 async def _forward(
     session: Session, id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    call: grpc.aio.StreamStreamCall[ssh_pb2.BytesMessage, ssh_pb2.BytesMessage]
-    call = SSHStub(session.channel).ForwardAgent(None, metadata=((KEY_ID, id),))
+    async with session.calls.stream(f"{_SERVICE}/ForwardAgent", ((KEY_ID, id),)) as call:
 
-    async def to_client() -> None:
-        while data := await reader.read(CHUNK_BYTES):
-            await write_to(call, ssh_pb2.BytesMessage(data=data))
-        await call.done_writing()
+        async def to_client() -> None:
+            while data := await reader.read(CHUNK_BYTES):
+                await call.send(ssh_pb2.BytesMessage(data=data).SerializeToString())
+            await call.done_sending()
 
-    async def from_client() -> None:
-        while isinstance(message := await call.read(), ssh_pb2.BytesMessage):
-            writer.write(message.data)
-            await writer.drain()
-        writer.write_eof()
+        async def from_client() -> None:
+            while batch := await call.receive():
+                for message in batch:
+                    writer.write(decode(ssh_pb2.BytesMessage, message).data)
+                await writer.drain()
+            writer.write_eof()
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(to_client())
-            group.create_task(from_client())
-    except* (grpc.RpcError, OSError) as failed:
-        log.debug("ssh agent %s: %s", id, failed.exceptions[0])
-    finally:
-        call.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(to_client())
+                group.create_task(from_client())
+        except* (CrozeError, OSError) as failed:
+            log.debug("ssh agent %s: %s", id, failed.exceptions[0])

@@ -12,7 +12,7 @@ work on one: both sides work in batches, on a thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from croze.api import stat_pb2, wire_pb2
 from croze.fs.entry import Entry, go_mode, unix_mode
 from croze.gotypes.strings import from_bytes, to_bytes
 from croze.rpc.status import root_cause
+from croze.session.messages import decode
 
 BATCH_ENTRIES = 256
 BATCH_FILES = 64
@@ -33,10 +34,15 @@ BUFFER_BYTES = 16 << 20
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-ReadPacket = Callable[[], Awaitable[wire_pb2.Packet | None]]
-"""The next packet; None at the end of the stream."""
+ReadPackets = Callable[[], Awaitable[Sequence[bytes]]]
+"""The packets that have come, serialised, at least one; none at the end of the stream."""
 
-WritePacket = Callable[[wire_pb2.Packet], Awaitable[None]]
+
+class WritePackets(Protocol):
+    """Takes packets, serialised; waits while the other side does not."""
+
+    def __call__(self, *packets: bytes) -> Awaitable[None]: ...
+
 
 OnBytes = Callable[[int, bool], None]
 """Bytes so far, and whether these are all."""
@@ -107,9 +113,9 @@ class _Meter:
         self._report = report
         self._total = 0
 
-    def add(self, packet: wire_pb2.Packet) -> None:
+    def add(self, packets: Sequence[bytes]) -> None:
         if self._report is not None:
-            self._total += packet.ByteSize()
+            self._total += sum(map(len, packets))
             self._report(self._total, False)
 
     def done(self) -> None:
@@ -121,7 +127,7 @@ class _Meter:
 
 
 async def send_tree(
-    source: Source, read: ReadPacket, write: WritePacket, on_bytes: OnBytes | None = None
+    source: Source, read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
 ) -> None:
     """Send a tree; returns when the receiver has what it wants."""
     sending = _Sending(source, read, write, _Meter(on_bytes))
@@ -132,7 +138,9 @@ async def send_tree(
 
 
 class _Sending:
-    def __init__(self, source: Source, read: ReadPacket, write: WritePacket, meter: _Meter) -> None:
+    def __init__(
+        self, source: Source, read: ReadPackets, write: WritePackets, meter: _Meter
+    ) -> None:
         self._source = source
         self._read = read
         self._write = write
@@ -149,25 +157,25 @@ class _Sending:
         except BaseExceptionGroup as failed:
             raise root_cause(failed) from None
 
-    async def _send(self, packet: wire_pb2.Packet) -> None:
+    async def _send(self, *packets: bytes) -> None:
         async with self._lock:
-            await self._write(packet)
-        self.meter.add(packet)
+            await self._write(*packets)
+        self.meter.add(packets)
 
     async def _stats(self) -> None:
         entries = self._source.entries()
 
-        def batch() -> list[wire_pb2.Packet]:
-            return [wire_pb2.Packet(stat=to_stat(e)) for e in islice(entries, BATCH_ENTRIES)]
+        def batch() -> list[bytes]:
+            some = islice(entries, BATCH_ENTRIES)
+            return [wire_pb2.Packet(stat=to_stat(e)).SerializeToString() for e in some]
 
         try:
             while packets := await in_thread(batch):
-                for packet in packets:
-                    await self._send(packet)
+                await self._send(*packets)
         except (OSError, errors.CrozeError) as error:
             await self._send(_error_packet(error))
             raise
-        await self._send(wire_pb2.Packet())
+        await self._send(b"")
 
     async def _contents(self) -> None:
         """Small files are read many at a time, others piece by piece."""
@@ -188,25 +196,31 @@ class _Sending:
         kind = wire_pb2.Packet.PACKET_DATA
         data, ended = started.data, started.ended
         while data:
-            await self._send(wire_pb2.Packet(type=kind, ID=id, data=data))
+            await self._send(_packet(kind, id, data))
             if ended:
                 break
             data, ended = await in_thread(_joined, started.chunks)
-        await self._send(wire_pb2.Packet(type=kind, ID=id))
+        await self._send(_packet(kind, id))
 
     async def _listen(self) -> None:
-        kinds = wire_pb2.Packet
-        while (packet := await self._read()) is not None:
-            if packet.type == kinds.PACKET_REQ:
-                self._wanted.put_nowait(packet.ID)
-            elif packet.type == kinds.PACKET_ERR:
-                message = from_bytes(packet.data)
-                raise errors.CrozeError(f"error from receiver: {message}")
-            elif packet.type == kinds.PACKET_FIN:
-                self._wanted.put_nowait(None)
-                await self._send(kinds(type=kinds.PACKET_FIN))
-                return
+        while packets := await self._read():
+            for data in packets:
+                if await self._heard(decode(wire_pb2.Packet, data)):
+                    return
         raise errors.Unavailable("the receiver went away")
+
+    async def _heard(self, packet: wire_pb2.Packet) -> bool:
+        """Whether it was the last."""
+        match packet.type:
+            case wire_pb2.Packet.PACKET_REQ:
+                self._wanted.put_nowait(packet.ID)
+            case wire_pb2.Packet.PACKET_ERR:
+                raise errors.CrozeError(f"error from receiver: {from_bytes(packet.data)}")
+            case wire_pb2.Packet.PACKET_FIN:
+                self._wanted.put_nowait(None)
+                await self._send(_packet(wire_pb2.Packet.PACKET_FIN))
+                return True
+        return False
 
 
 class _Started:
@@ -233,15 +247,19 @@ def _joined(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces), True
 
 
-def _error_packet(error: Exception) -> wire_pb2.Packet:
-    return wire_pb2.Packet(type=wire_pb2.Packet.PACKET_ERR, data=to_bytes(str(error)))
+def _packet(kind: wire_pb2.Packet.PacketType.ValueType, id: int = 0, data: bytes = b"") -> bytes:
+    return wire_pb2.Packet(type=kind, ID=id, data=data).SerializeToString()
+
+
+def _error_packet(error: Exception) -> bytes:
+    return _packet(wire_pb2.Packet.PACKET_ERR, data=to_bytes(str(error)))
 
 
 # -- receiving -------------------------------------------------------------------------------
 
 
 async def receive_tree(
-    sink: Sink[T], read: ReadPacket, write: WritePacket, on_bytes: OnBytes | None = None
+    sink: Sink[T], read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
 ) -> T:
     """Receive a tree; returns what `sink.finish` does. The sink is aborted on any error."""
     receiving = _Receiving(sink, read, write, _Meter(on_bytes))
@@ -260,11 +278,13 @@ class _Receiving(Generic[T]):
     The reader is never cancelled while all goes well: a read that is cancelled ends the call.
     """
 
-    def __init__(self, sink: Sink[T], read: ReadPacket, write: WritePacket, meter: _Meter) -> None:
+    def __init__(
+        self, sink: Sink[T], read: ReadPackets, write: WritePackets, meter: _Meter
+    ) -> None:
         self._sink = sink
         self._read = read
         self._write = write
-        self._batch: list[wire_pb2.Packet] = []
+        self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._taken = 0
         self._filled = asyncio.Event()
@@ -292,15 +312,15 @@ class _Receiving(Generic[T]):
                 await self._write(_error_packet(error))
             raise
         self._finished = True
-        await self._write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_FIN))
+        await self._write(_packet(wire_pb2.Packet.PACKET_FIN))
         return result
 
     async def _take_in(self) -> None:
-        while (packet := await self._read()) is not None:
-            self.meter.add(packet)
-            self._batch.append(packet)
-            self._taken += 1
-            self._batch_bytes += len(packet.data) + 200
+        while packets := await self._read():
+            self.meter.add(packets)
+            self._batch += packets
+            self._taken += len(packets)
+            self._batch_bytes += sum(map(len, packets)) + 100 * len(packets)
             self._filled.set()
             if self._batch_bytes > BUFFER_BYTES and not self._finished:
                 self._emptied.clear()
@@ -317,13 +337,14 @@ class _Receiving(Generic[T]):
             batch, self._batch, self._batch_bytes = self._batch, [], 0
             self._emptied.set()
             wanted = await in_thread(self._apply, batch)
-            for id in wanted:
-                await self._write(wire_pb2.Packet(type=wire_pb2.Packet.PACKET_REQ, ID=id))
+            if wanted:
+                await self._write(*(_packet(wire_pb2.Packet.PACKET_REQ, id) for id in wanted))
 
-    def _apply(self, batch: list[wire_pb2.Packet]) -> list[int]:
+    def _apply(self, batch: list[bytes]) -> list[int]:
         """Work a batch off; the indexes of contents to ask for."""
         wanted: list[int] = []
-        for packet in batch:
+        for data in batch:
+            packet = decode(wire_pb2.Packet, data)
             match packet.type:
                 case wire_pb2.Packet.PACKET_STAT:
                     self._on_stat(packet, wanted)

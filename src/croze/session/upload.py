@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from croze.api.upload_pb2_grpc import UploadStub
-from croze.rpc.clients import translated
+from croze.api import upload_pb2
 from croze.session.contract import Session
+from croze.session.messages import decode
 
+METHOD = "/moby.upload.v1.Upload/Pull"
 HOST = "buildkit-session"
 
 
@@ -22,10 +23,7 @@ async def pull(session: Session, url: str) -> AsyncIterator[bytes]:
     """The uploaded bytes, once: the client forgets them."""
     parts = urlsplit(url)
     metadata = (("urlpath", parts.path), ("urlhost", parts.netloc))
-    with translated():
-        call = UploadStub(session.channel).Pull(None, metadata=metadata)
-        try:
-            async for message in call:
-                yield message.data
-        finally:
-            call.cancel()
+    async with session.calls.stream(METHOD, metadata) as call:
+        while batch := await call.receive():
+            for message in batch:
+                yield decode(upload_pb2.BytesMessage, message).data

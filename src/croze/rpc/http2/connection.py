@@ -1,0 +1,446 @@
+"""The client's side of an HTTP/2 connection (RFC 9113), without I/O.
+
+What peers may make us keep is bounded: a call's window, one message, one list of headers, and
+answers to frames that want one. Nothing is pushed, and priorities are nobody's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hpack import Decoder, Encoder
+from hpack.exceptions import HPACKError
+
+from croze.rpc.http2 import frames
+from croze.rpc.http2.frames import Code, ConnectionBroken
+from croze.rpc.http2.stream import (
+    CANCELLED,
+    UNAVAILABLE,
+    WINDOW_BYTES,
+    Headers,
+    Stream,
+    StreamBroken,
+    nothing,
+)
+from croze.rpc.status import status
+
+FRAME_BYTES: Final = 64 << 10
+CONNECTION_WINDOW_BYTES: Final = 32 << 20
+HEADERS_LIMIT_BYTES: Final = 1 << 20
+"""Of a list that a client sends: an answer has a few, and an error some kilobytes of details."""
+PENDING_BYTES: Final = 256 << 10
+"""How much waits to be written before who sends has to wait."""
+CONTROL_FRAMES: Final = 10_000
+"""Answers that the peer may leave unread, and frames that say nothing, in a row."""
+STREAMS_UNTOLD: Final = 100
+"""How many calls at once, before the peer has said what it takes."""
+
+
+class Connection:
+    """A connection from its preface on. `on_room` is called when a call may be opened."""
+
+    def __init__(self) -> None:
+        self._encoder = Encoder()
+        self._decoder = Decoder(max_header_list_size=HEADERS_LIMIT_BYTES)
+        self._streams: dict[int, Stream] = {}
+        self._next = 1
+        self._max_streams = STREAMS_UNTOLD
+        self._max_frame = frames.DEFAULT_FRAME
+        self._initial = frames.DEFAULT_WINDOW
+        self._may_send = frames.DEFAULT_WINDOW
+        self._window = CONNECTION_WINDOW_BYTES
+        self._rest = b""
+        self._greeted = False
+        self._leaving = False
+        self._block: _Block | None = None
+        self._idle_frames = 0
+        self._answers = 0
+        self._out: list[bytes | memoryview] = []
+        self.pending_bytes = 0
+        self.on_room: Callable[[], None] = nothing
+        self._queue(
+            frames.PREFACE
+            + frames.settings(
+                {
+                    frames.ENABLE_PUSH: 0,
+                    frames.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
+                    frames.MAX_FRAME_SIZE: FRAME_BYTES,
+                    frames.MAX_HEADER_LIST_SIZE: HEADERS_LIMIT_BYTES,
+                }
+            )
+            + frames.window_update(0, CONNECTION_WINDOW_BYTES - frames.DEFAULT_WINDOW)
+        )
+
+    # -- what goes --
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the peer takes one more call now."""
+        return len(self._streams) < self._max_streams
+
+    @property
+    def leaving(self) -> bool:
+        """The peer takes no more calls, ever."""
+        return self._leaving
+
+    def open(self, headers: Headers) -> Stream:
+        """Begin a call; `has_room` must be true."""
+        number, self._next = self._next, self._next + 2
+        block = self._encoder.encode(headers, huffman=False)
+        self._queue(frames.header_frames(number, block, self._max_frame))
+        self._idle_frames = 0
+        stream = self._streams[number] = Stream(number, self._initial)
+        return stream
+
+    def send(self, stream: Stream, data: memoryview, *, end: bool = False) -> int:
+        """Queue what may go of messages that have their prefixes; how much that was. `end` is
+        carried out with the last of it. `data` is not copied: it must not change."""
+        sent = 0
+        while True:
+            room = min(stream.may_send, self._may_send, PENDING_BYTES - self.pending_bytes)
+            piece = data[sent : sent + max(0, min(room, self._max_frame))]
+            last = sent + len(piece) == len(data)
+            if not piece and not (last and end):
+                return sent
+            flags = frames.END_STREAM if last and end else 0
+            head = frames.head.pack(len(piece) << 8 | frames.DATA, flags, stream.number)
+            self._queue(head)
+            self._queue(piece)
+            sent += len(piece)
+            stream.may_send -= len(piece)
+            self._may_send -= len(piece)
+            if last:
+                stream.sent_all = end
+                return sent
+
+    def take(self, stream: Stream) -> list[bytes]:
+        """The messages that have come; the peer may send as much again."""
+        taken = stream.take()
+        if stream.ended is None and (credit := stream.credit()):
+            stream.window += credit
+            self._queue(frames.window_update(stream.number, credit))
+        return taken
+
+    def forget(self, stream: Stream) -> None:
+        """Nobody waits for this call any more: end it if it has not ended."""
+        if self._streams.get(stream.number) is stream:
+            stream.end(status(CANCELLED, "context canceled"))
+            self._reset(stream, Code.CANCEL)
+
+    def outgoing(self) -> bytes:
+        """What is to be written now; it leaves room for more."""
+        data = b"".join(self._out)
+        self._out.clear()
+        self.pending_bytes = self._answers = 0
+        if data:
+            self._tell_room()
+        return data
+
+    def _queue(self, data: bytes | memoryview) -> None:
+        self._out.append(data)
+        self.pending_bytes += len(data)
+
+    def _answer(self, data: bytes) -> None:
+        self._answers += 1
+        if self._answers > CONTROL_FRAMES:
+            raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "too many frames that want an answer")
+        self._queue(data)
+
+    # -- what comes --
+
+    def receive(self, data: bytes) -> None:
+        """Work off what has come. Raises `ConnectionBroken`, once and for all; what tells the peer
+        is in `outgoing`."""
+        try:
+            self._rest = data[self._work_off(data) :] if not self._rest else self._continued(data)
+        except ConnectionBroken as error:
+            self._queue(frames.goaway(0, error.code, str(error)))
+            self.close(f"invalid HTTP/2: {error}")
+            raise
+
+    def _continued(self, data: bytes) -> bytes:
+        data = self._rest + data
+        return data[self._work_off(data) :]
+
+    def _work_off(self, data: bytes) -> int:
+        """All whole frames; where what is left begins."""
+        at, size = 0, len(data)
+        unpack, streams = frames.head.unpack_from, self._streams
+        while size - at >= frames.HEAD_BYTES:
+            length_kind, flags, number = unpack(data, at)
+            length, kind = length_kind >> 8, length_kind & 0xFF
+            begin, end = at + frames.HEAD_BYTES, at + frames.HEAD_BYTES + length
+            if length > FRAME_BYTES:
+                raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            if end > size:
+                break
+            at = end
+            if kind == frames.DATA and flags == 0 and number in streams and self._block is None:
+                self._on_data(streams[number], length, data[begin:end])
+            else:
+                self._on_frame(kind, flags, number & 0x7FFFFFFF, data[begin:end])
+        return at
+
+    def _on_data(self, stream: Stream, length: int, piece: bytes) -> None:
+        """`length` is with the padding, which counts."""
+        self._window -= length
+        stream.window -= length
+        if self._window < 0:
+            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "more data than the window allows")
+        if self._window < CONNECTION_WINDOW_BYTES // 2:
+            self._queue(frames.window_update(0, CONNECTION_WINDOW_BYTES - self._window))
+            self._window = CONNECTION_WINDOW_BYTES
+        if stream.window < 0:
+            told = "more data than the stream's window allows"
+            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, told)
+        if not piece:
+            self._count_idle()
+            return
+        self._idle_frames = 0
+        try:
+            lent = stream.take_in(piece)
+        except StreamBroken as error:
+            self._break(stream, error)
+            return
+        more = lent + length - len(piece)
+        if more:
+            stream.window += more
+            self._queue(frames.window_update(stream.number, more))
+        if stream.messages:
+            stream.on_news()
+
+    def _on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if self._block is not None and (
+            kind != frames.CONTINUATION or number != self._block.number
+        ):
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, "a header block is not continued")
+        if not self._greeted and (kind != frames.SETTINGS or flags & frames.ACK):
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, "it does not begin with SETTINGS")
+        match kind:
+            case frames.DATA:
+                self._on_data_frame(flags, number, payload)
+            case frames.HEADERS:
+                self._on_headers(flags, number, payload)
+            case frames.CONTINUATION:
+                self._on_continuation(flags, payload)
+            case frames.RST_STREAM:
+                self._on_reset(number, payload)
+            case frames.SETTINGS:
+                self._on_settings(flags, number, payload)
+            case frames.PING:
+                self._on_ping(flags, number, payload)
+            case frames.GOAWAY:
+                self._on_goaway(number, payload)
+            case frames.WINDOW_UPDATE:
+                self._on_window_update(number, payload)
+            case frames.PUSH_PROMISE:
+                raise ConnectionBroken(Code.PROTOCOL_ERROR, "nothing may be pushed")
+            case _:
+                self._count_idle()  # PRIORITY, and what nobody knows yet
+
+    def _count_idle(self) -> None:
+        self._idle_frames += 1
+        if self._idle_frames > CONTROL_FRAMES:
+            raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "too many frames that say nothing")
+
+    def _stream(self, number: int) -> Stream | None:
+        """None for one that is over. Raises `ConnectionBroken` for one that never was."""
+        if number % 2 == 0 or number >= self._next:
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, f"stream {number} is not open")
+        return self._streams.get(number)
+
+    def _on_data_frame(self, flags: int, number: int, payload: bytes) -> None:
+        stream = self._stream(number)
+        piece = frames.unpadded(flags, payload)
+        if stream is None:
+            self._on_data(Stream(number, 0), len(payload), b"")
+            return
+        self._on_data(stream, len(payload), piece)
+        if flags & frames.END_STREAM and stream.ended is None:
+            stream.on_end_of_data()
+            self._reset(stream, Code.NO_ERROR)
+
+    # -- headers --
+
+    def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
+        self._stream(number)
+        fragment = frames.unpadded(flags, payload)
+        if flags & frames.WITH_PRIORITY:
+            if len(fragment) < 5:
+                raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a priority that is cut off")
+            fragment = fragment[5:]
+        self._block = _Block(number, end_stream=bool(flags & frames.END_STREAM))
+        self._on_continuation(flags, fragment)
+
+    def _on_continuation(self, flags: int, fragment: bytes) -> None:
+        block = self._block
+        if block is None:
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, "there is no header block to continue")
+        block.add(fragment)
+        if not flags & frames.END_HEADERS:
+            return
+        self._block = None
+        try:
+            headers = [(str(h[0]), str(h[1])) for h in self._decoder.decode(block.whole())]
+        except (HPACKError, UnicodeDecodeError) as error:
+            raise ConnectionBroken(Code.COMPRESSION_ERROR, f"headers: {error}") from None
+        stream = self._streams.get(block.number)
+        if stream is not None:
+            self._apply_headers(stream, headers, end=block.end_stream)
+
+    def _apply_headers(self, stream: Stream, headers: Headers, *, end: bool) -> None:
+        self._count_idle()
+        try:
+            stream.on_headers(headers, end=end)
+        except StreamBroken as error:
+            self._break(stream, error)
+            return
+        if stream.ended is not None:
+            self._reset(stream, Code.NO_ERROR)
+
+    # -- the ends of streams --
+
+    def _on_reset(self, number: int, payload: bytes) -> None:
+        stream = self._stream(number)
+        code = _number(payload)
+        self._count_idle()
+        if stream is not None:
+            stream.on_reset(code)
+            self._drop(stream)
+
+    def _break(self, stream: Stream, error: StreamBroken) -> None:
+        stream.end(error.status)
+        self._reset(stream, error.code)
+
+    def _reset(self, stream: Stream, code: Code) -> None:
+        """This side has done with it. One that both sides have ended needs no frame."""
+        if code is not Code.NO_ERROR or not stream.sent_all:
+            self._queue(frames.rst_stream(stream.number, code))
+        self._drop(stream)
+
+    def _drop(self, stream: Stream) -> None:
+        if self._streams.pop(stream.number, None) is not None:
+            self.on_room()
+
+    def _on_goaway(self, number: int, payload: bytes) -> None:
+        if number or len(payload) < 8:
+            raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a GOAWAY that is none")
+        last = frames.word.unpack_from(payload)[0] & 0x7FFFFFFF
+        self._leaving = True
+        for stream in [each for each in self._streams.values() if each.number > last]:
+            stream.end(status(UNAVAILABLE, "the connection is draining"))
+            self._drop(stream)
+        self.on_room()
+
+    def close(self, why: str) -> None:
+        """There is no connection any more: all calls end."""
+        self._leaving = True
+        for stream in list(self._streams.values()):
+            stream.end(status(UNAVAILABLE, why))
+        self._streams.clear()
+        self.on_room()
+
+    # -- the connection --
+
+    def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, "SETTINGS of a stream")
+        if len(payload) % 6 or (flags & frames.ACK and payload):
+            raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "SETTINGS that are cut off")
+        if flags & frames.ACK:
+            self._count_idle()
+            return
+        self._greeted = True
+        for at in range(0, len(payload), 6):
+            self._set(*frames.setting.unpack_from(payload, at))
+        self._answer(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._tell_room()
+
+    def _set(self, name: int, value: int) -> None:
+        match name:
+            case frames.HEADER_TABLE_SIZE:
+                self._encoder.header_table_size = min(value, 4096)
+            case frames.ENABLE_PUSH if value:
+                raise ConnectionBroken(Code.PROTOCOL_ERROR, "a server that would be pushed to")
+            case frames.MAX_CONCURRENT_STREAMS:
+                self._max_streams = value
+            case frames.INITIAL_WINDOW_SIZE:
+                if value > frames.LARGEST_WINDOW:
+                    raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, f"a window of {value}")
+                for stream in self._streams.values():
+                    _widen(stream, value - self._initial)
+                self._initial = value
+            case frames.MAX_FRAME_SIZE:
+                if not frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME:
+                    raise ConnectionBroken(Code.PROTOCOL_ERROR, f"frames of {value} bytes")
+                self._max_frame = min(value, FRAME_BYTES)
+
+    def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
+        if number or len(payload) != 8:
+            raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a PING that is none")
+        if not flags & frames.ACK:
+            self._answer(frames.frame(frames.PING, frames.ACK, 0, payload))
+        else:
+            self._count_idle()
+
+    def _on_window_update(self, number: int, payload: bytes) -> None:
+        more = _number(payload) & 0x7FFFFFFF
+        if not more:
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, "a window that grows by nothing")
+        if number == 0:
+            self._may_send += more
+            if self._may_send > frames.LARGEST_WINDOW:
+                raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "a window beyond all bounds")
+            self._tell_room()
+        elif (stream := self._stream(number)) is not None:
+            _widen(stream, more)
+            stream.on_room()
+
+    def _tell_room(self) -> None:
+        self.on_room()
+        for stream in list(self._streams.values()):
+            stream.on_room()
+
+
+class _Block:
+    """Headers that come in pieces."""
+
+    def __init__(self, number: int, *, end_stream: bool) -> None:
+        self.number = number
+        self.end_stream = end_stream
+        self._pieces: list[bytes] = []
+        self._cost = 0
+
+    def add(self, fragment: bytes) -> None:
+        """Raises `ConnectionBroken` for a block that does not end; a piece costs what it takes on
+        the wire, however small."""
+        self._pieces.append(fragment)
+        self._cost += len(fragment) + frames.HEAD_BYTES
+        if self._cost > HEADERS_LIMIT_BYTES:
+            raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "headers that do not end")
+
+    def whole(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+def _widen(stream: Stream, by: int) -> None:
+    stream.may_send += by
+    if stream.may_send > frames.LARGEST_WINDOW:
+        raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "a stream's window beyond all bounds")
+
+
+def _number(payload: bytes) -> int:
+    if len(payload) != 4:
+        raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"{len(payload)} bytes for a number")
+    number: int = frames.word.unpack(payload)[0]
+    return number
+
+
+def prefixed(*messages: bytes) -> bytes:
+    """Messages with gRPC's prefixes, none of them compressed."""
+    made = []
+    for message in messages:
+        made.append(b"\0" + frames.word.pack(len(message)))
+        made.append(message)
+    return b"".join(made)

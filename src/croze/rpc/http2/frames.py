@@ -1,0 +1,101 @@
+"""Frames of HTTP/2 (RFC 9113, sections 4 and 6): their layout, and how they are written."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Final
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
+PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(5, 10)
+
+END_STREAM: Final = 0x01
+ACK: Final = 0x01
+END_HEADERS: Final = 0x04
+PADDED: Final = 0x08
+WITH_PRIORITY: Final = 0x20
+
+HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS = 1, 2, 3
+INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
+
+HEAD_BYTES: Final = 9
+DEFAULT_WINDOW: Final = 65_535
+LARGEST_WINDOW: Final = 2**31 - 1
+DEFAULT_FRAME: Final = 16_384
+LARGEST_FRAME: Final = 2**24 - 1
+
+head: Final = struct.Struct(">IBI")
+"""Length (24 bits) and type (8), flags, stream."""
+word: Final = struct.Struct(">I")
+setting: Final = struct.Struct(">HI")
+
+
+class Code(IntEnum):
+    """Why a stream or a connection ends."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    INTERNAL_ERROR = 2
+    FLOW_CONTROL_ERROR = 3
+    SETTINGS_TIMEOUT = 4
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
+    REFUSED_STREAM = 7
+    CANCEL = 8
+    COMPRESSION_ERROR = 9
+    CONNECT_ERROR = 10
+    ENHANCE_YOUR_CALM = 11
+    INADEQUATE_SECURITY = 12
+    HTTP_1_1_REQUIRED = 13
+
+
+class ConnectionBroken(Exception):
+    """The peer does what no peer may do: the connection is over."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return head.pack(len(payload) << 8 | kind, flags, stream) + payload
+
+
+def settings(values: dict[int, int]) -> bytes:
+    return frame(SETTINGS, 0, 0, b"".join(setting.pack(*pair) for pair in values.items()))
+
+
+def window_update(stream: int, more: int) -> bytes:
+    return frame(WINDOW_UPDATE, 0, stream, word.pack(more))
+
+
+def rst_stream(stream: int, code: Code) -> bytes:
+    return frame(RST_STREAM, 0, stream, word.pack(code))
+
+
+def goaway(last_stream: int, code: Code, message: str) -> bytes:
+    told = message.encode(errors="replace")[:256]
+    return frame(GOAWAY, 0, 0, word.pack(last_stream) + word.pack(code) + told)
+
+
+def header_frames(stream: int, block: bytes, limit: int, *, end_stream: bool = False) -> bytes:
+    """A header block in as many frames as it takes."""
+    pieces = [block[start : start + limit] for start in range(0, len(block), limit)] or [b""]
+    made = []
+    for number, piece in enumerate(pieces):
+        flags = END_HEADERS if number == len(pieces) - 1 else 0
+        if number == 0 and end_stream:
+            flags |= END_STREAM
+        made.append(frame(CONTINUATION if number else HEADERS, flags, stream, piece))
+    return b"".join(made)
+
+
+def unpadded(flags: int, payload: bytes) -> bytes:
+    """The payload of DATA or HEADERS without padding. Raises `ConnectionBroken`."""
+    if not flags & PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise ConnectionBroken(Code.PROTOCOL_ERROR, "more padding than there is in the frame")
+    return payload[1 : len(payload) - payload[0]]
