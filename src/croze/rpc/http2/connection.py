@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from hpack import Decoder, Encoder
+from hpack import Decoder
 from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
@@ -41,7 +41,6 @@ class Connection:
     """A connection from its preface on. `on_room` is called when a call may be opened."""
 
     def __init__(self) -> None:
-        self._encoder = Encoder()
         self._decoder = Decoder(max_header_list_size=HEADERS_LIMIT_BYTES)
         self._streams: dict[int, Stream] = {}
         self._next = 1
@@ -87,7 +86,7 @@ class Connection:
     def open(self, headers: Headers) -> Stream:
         """Begin a call; `has_room` must be true."""
         number, self._next = self._next, self._next + 2
-        block = self._encoder.encode(headers, huffman=False)
+        block = frames.header_block(headers)
         self._queue(frames.header_frames(number, block, self._max_frame))
         self._idle_frames = 0
         stream = self._streams[number] = Stream(number, self._initial)
@@ -359,8 +358,6 @@ class Connection:
 
     def _set(self, name: int, value: int) -> None:
         match name:
-            case frames.HEADER_TABLE_SIZE:
-                self._encoder.header_table_size = min(value, 4096)
             case frames.ENABLE_PUSH if value:
                 raise ConnectionBroken(Code.PROTOCOL_ERROR, "a server that would be pushed to")
             case frames.MAX_CONCURRENT_STREAMS:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
+
+from hpack.hpack import encode_integer
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -89,6 +92,19 @@ def header_frames(stream: int, block: bytes, limit: int, *, end_stream: bool = F
         if number == 0 and end_stream:
             flags |= END_STREAM
         made.append(frame(CONTINUATION if number else HEADERS, flags, stream, piece))
+    return b"".join(made)
+
+
+def header_block(headers: Iterable[tuple[str, str]]) -> bytes:
+    """HPACK (RFC 7541) in its plainest form, all literals: there may be tens of thousands of
+    patterns, and nothing is gained by looking each up in a table."""
+    made = []
+    for header in headers:
+        made.append(b"\0")
+        for text in header:
+            data = text.encode()
+            made.append(bytes(encode_integer(len(data), 7)))
+            made.append(data)
     return b"".join(made)
 
 
