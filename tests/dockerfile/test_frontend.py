@@ -11,7 +11,7 @@ import pytest
 
 from croze import llb
 from croze.dockerfile.frontend import Syntax, build
-from croze.dockerfile.resolver import FrontendResult, ReplacedImage
+from croze.dockerfile.resolver import FrontendResult, ImageQuestion, ReplacedImage
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,
@@ -20,6 +20,7 @@ from croze.errors import (
     SubrequestDetail,
     Unsupported,
 )
+from croze.status import VertexWarning
 from tests.golden.stub_resolver import StubResolver
 
 
@@ -29,8 +30,8 @@ class World(StubResolver):
 
     warned: list[tuple[str, str]] = field(default_factory=list)
 
-    async def warn(self, vertex: str, short: str, **rest: object) -> None:
-        self.warned.append((vertex, short))
+    async def warn(self, warning: VertexWarning) -> None:
+        self.warned.append((warning.vertex, warning.short))
 
 
 def world(text: str, files: Mapping[str, Mapping[str, str]] | None = None) -> World:
@@ -192,8 +193,8 @@ class Circle(World):
 
     asked: list[str] = field(default_factory=list)
 
-    async def resolve_image(self, ref: str, **rest: object) -> NoReturn:
-        self.asked.append(ref)
+    async def resolve_image(self, question: ImageQuestion) -> NoReturn:
+        self.asked.append(question.ref)
         raise ReplacedImage("replaced", identifier="docker-image://other")
 
 

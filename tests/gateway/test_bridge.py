@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from croze.api import ops_pb2
-from croze.dockerfile.resolver import OciStore
+from croze.dockerfile.resolver import ImageQuestion, OciStore
 from croze.errors import (
     CrozeError,
     InvalidRequest,
@@ -20,10 +20,10 @@ from croze.errors import (
     VertexDetail,
 )
 from croze.gateway import caps
-from croze.gateway.bridge import Bridge, evaluate
-from croze.gateway.contract import FrontendRequest, SolveRequest
+from croze.gateway.bridge import evaluate
+from croze.gateway.contract import Bridge
 from croze.gateway.frontends import builtin_frontends
-from croze.gateway.once import Once
+from croze.gateway.requests import BridgeRequest, FrontendRequest
 from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeResult
 from croze.llb import digest_bytes
@@ -35,7 +35,7 @@ async def test_a_ref_is_solved_when_it_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("hello")
     world = World({"ctx": tmp_path})
     async with world.bridge() as (bridge, _):
-        result = await bridge.solve(SolveRequest(local("ctx")))
+        result = await bridge.solve(BridgeRequest(local("ctx")))
         assert world.ran == []
         assert result.ref is not None
         reads = [result.ref.read_file("f"), result.ref.read_file("/f", offset=1, length=3)]
@@ -51,9 +51,9 @@ async def test_evaluate_brings_errors_at_once_with_their_source() -> None:
     where = definition.Source.locations[digest].locations.add(sourceIndex=0)
     where.ranges.add().start.line = 1
     async with world.bridge() as (bridge, _):
-        lazy = await bridge.solve(SolveRequest(definition))
+        lazy = await bridge.solve(BridgeRequest(definition))
         with pytest.raises(CrozeError, match="no local directory gone") as caught:
-            await bridge.solve(SolveRequest(definition, evaluate=True))
+            await bridge.solve(BridgeRequest(definition, evaluate=True))
         kinds = [type(d) for d in caught.value.details]
         assert VertexDetail in kinds
         sources = [d for d in caught.value.details if isinstance(d, SourceDetail)]
@@ -115,19 +115,17 @@ BUSYBOX, NOPE = "docker.io/library/busybox:latest", "docker.io/library/nope:late
 async def test_an_image_is_asked_for_once_and_shows_as_a_vertex() -> None:
     world = World(images={BUSYBOX: b"{}"})
     async with world.bridge() as (bridge, job):
-        ask = [
-            bridge.resolve_image("busybox", platform=None, mode="default", log_name="[internal] x")
-            for _ in range(3)
-        ]
+        question = ImageQuestion("busybox", mode="default", log_name="[internal] x")
+        ask = [bridge.sources.resolve_image(question) for _ in range(3)]
         found = await asyncio.gather(*ask)
         assert {f.config for f in found} == {b"{}"}
-        layout = await bridge.resolve_image(
-            "l@sha256:" + "2" * 64, platform=None, oci_store=OciStore("", "store")
+        layout = await bridge.sources.resolve_image(
+            ImageQuestion("l@sha256:" + "2" * 64, oci_store=OciStore("", "store"))
         )
         assert layout.digest == "sha256:" + "2" * 64
         for _ in range(2):
             with pytest.raises(NotFound, match=f"{NOPE}: not found"):
-                await bridge.resolve_image("nope", platform=None)
+                await bridge.sources.resolve_image(ImageQuestion("nope"))
     assert world.calls == [
         f"{BUSYBOX} default ['client']",
         f"l@sha256:{'2' * 64} store client",
@@ -149,7 +147,7 @@ class Echo:
     async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
         if "inner" in request.opts:
             opts = {"from": "outer"}
-            return await bridge.solve(SolveRequest(frontend="echo", opts=opts))
+            return await bridge.solve(BridgeRequest(frontend="echo", opts=opts))
         metadata = {key: value.encode() for key, value in request.opts.items()}
         return BridgeResult(metadata={**metadata, "session": request.session.encode()})
 
@@ -157,13 +155,13 @@ class Echo:
 async def test_frontends_may_ask_frontends() -> None:
     world = World(frontends={"echo": Echo()})
     async with world.bridge() as (bridge, _):
-        result = await bridge.solve(SolveRequest(frontend="echo", opts={"inner": "1"}))
+        result = await bridge.solve(BridgeRequest(frontend="echo", opts={"inner": "1"}))
         assert result.metadata == {"from": b"outer", "session": b"client"}
         with pytest.raises(InvalidRequest, match="invalid frontend: nobody"):
-            await bridge.solve(SolveRequest(frontend="nobody"))
+            await bridge.solve(BridgeRequest(frontend="nobody"))
         with pytest.raises(InvalidRequest, match="both Definition and Frontend"):
-            await bridge.solve(SolveRequest(local("x"), frontend="echo"))
-        assert await bridge.solve(SolveRequest()) == BridgeResult()
+            await bridge.solve(BridgeRequest(local("x"), frontend="echo"))
+        assert await bridge.solve(BridgeRequest()) == BridgeResult()
 
 
 async def test_the_resolver_answers_from_the_bridge(tmp_path: Path) -> None:
@@ -179,7 +177,7 @@ async def test_the_resolver_answers_from_the_bridge(tmp_path: Path) -> None:
         assert resolver.session == "client"
         assert resolver.has_cap("file.base")
         assert not resolver.has_cap("exec.meta.network.none")
-        await resolver.warn("sha256:v", "careful", level=0, detail=["more"])
+        await resolver.warn(VertexWarning("sha256:v", 1, "careful", ("more",)))
     events = [e async for batch in job.events() for e in batch]
     assert VertexWarning("sha256:v", 1, "careful", ("more",)) in events
 
@@ -190,7 +188,7 @@ async def test_the_dockerfile_frontend_is_built_in(tmp_path: Path, frontend: str
     world = World({"context": tmp_path, "dockerfile": tmp_path}, dict(builtin_frontends()))
     opts = {"filename": "Dockerfile", "source": "docker/dockerfile:1"}
     async with world.bridge() as (bridge, _):
-        result = await bridge.solve(SolveRequest(frontend=frontend, opts=opts))
+        result = await bridge.solve(BridgeRequest(frontend=frontend, opts=opts))
         assert result.ref is not None
         assert "containerimage.config" in result.metadata
 
@@ -200,9 +198,9 @@ async def test_other_frontends_are_refused_honestly(tmp_path: Path) -> None:
     world = World({"context": tmp_path, "dockerfile": tmp_path}, dict(builtin_frontends()))
     async with world.bridge() as (bridge, _):
         with pytest.raises(Unsupported, match="external frontend example"):
-            await bridge.solve(SolveRequest(frontend="dockerfile.v0"))
+            await bridge.solve(BridgeRequest(frontend="dockerfile.v0"))
         with pytest.raises(InvalidRequest, match="no source specified"):
-            await bridge.solve(SolveRequest(frontend="gateway.v0"))
+            await bridge.solve(BridgeRequest(frontend="gateway.v0"))
 
 
 def test_caps_are_told_apart() -> None:
@@ -216,28 +214,3 @@ def test_caps_are_told_apart() -> None:
     assert frontend["proto.refarray"].Enabled
     assert frontend["solve.inlinereturn"].Deprecated
     assert all(cap.Enabled for cap in frontend.values())
-
-
-async def test_once_goes_on_when_the_first_one_leaves() -> None:
-    entered, go = asyncio.Event(), asyncio.Event()
-    made = 0
-
-    async def make() -> int:
-        nonlocal made
-        made += 1
-        entered.set()
-        await go.wait()
-        return made
-
-    once = Once(make)
-    async with asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(once.get())
-        await entered.wait()
-        second = tasks.create_task(once.get())
-        await asyncio.sleep(0)
-        first.cancel()
-        await asyncio.sleep(0)
-        go.set()
-        assert await second == 2
-        assert await once.get() == 2
-    assert once.value == 2

@@ -12,10 +12,10 @@ import pytest
 from croze.dockerfile import asking
 from croze.errors import CrozeError, FrontendCapDetail, InvalidRequest, Unsupported
 from croze.gateway import guest
-from croze.gateway.contract import FrontendRequest
 from croze.gateway.external import ExternalFrontend, caps_of, check_caps, environment, process_of
 from croze.gateway.frontends import builtin_frontends
 from croze.gateway.reading import Readers
+from croze.gateway.requests import FrontendRequest
 from croze.image.config import RunConfig
 from croze.workers.pool import Ask
 from tests.gateway.test_bridge import Echo

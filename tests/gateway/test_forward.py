@@ -15,7 +15,7 @@ from croze.api import gateway_pb2 as pb
 from croze.api import gateway_pb2_grpc, ops_pb2
 from croze.api.attrs import to_attrs
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
-from croze.gateway.bridge import Bridge
+from croze.gateway.contract import Bridge
 from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
 from croze.gateway.serve import ServedBuild
 from croze.rpc.channels import make_server, open_channel

@@ -10,8 +10,8 @@ from croze import llb
 from croze.api import ops_pb2
 from croze.api import policy_pb2 as pb
 from croze.errors import CrozeError, InvalidRequest, PermissionDenied
-from croze.gateway.contract import SolveRequest
 from croze.gateway.policy import SourcePolicies
+from croze.gateway.requests import BridgeRequest
 from tests.gateway.world import World, local
 
 BUSYBOX = "docker-image://docker.io/library/busybox:latest"
@@ -128,11 +128,11 @@ async def test_they_hold_for_definitions(tmp_path: Path) -> None:
     world = World({"other": tmp_path})
     to_other = pb.Policy(rules=[rule(pb.CONVERT, "local://ctx", "local://other")])
     async with world.bridge() as (bridge, _):
-        ref = (await bridge.solve(SolveRequest(local("ctx"), policies=[to_other]))).ref
+        ref = (await bridge.solve(BridgeRequest(local("ctx"), policies=[to_other]))).ref
         assert ref is not None
         assert await ref.read_file("f") == b"x"
         denied = pb.Policy(rules=[rule(pb.DENY, "local://*")])
-        refused = SolveRequest(llb.local("other").marshal(), policies=[denied], evaluate=True)
+        refused = BridgeRequest(llb.local("other").marshal(), policies=[denied], evaluate=True)
         with pytest.raises(PermissionDenied, match="error evaluating the source policy"):
             await bridge.solve(refused)
     assert world.ran == ["other"]

@@ -14,7 +14,7 @@ from croze.api import ops_pb2, worker_pb2
 from croze.cachekeys.contract import StoredResult
 from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError, NotFound
-from croze.gateway.bridge import Bridge, open_bridge
+from croze.gateway.bridge import BuildBridge, open_bridge
 from croze.gateway.contract import BridgeServices, Frontend
 from croze.image.platform import Platform
 from croze.ops.load import LoadedOp
@@ -69,7 +69,7 @@ class World:
     handles: int = 0
 
     @asynccontextmanager
-    async def bridge(self) -> AsyncIterator[tuple[Bridge, Job]]:
+    async def bridge(self) -> AsyncIterator[tuple[BuildBridge, Job]]:
         """A job with its bridge; nothing may be left behind."""
         async with (
             Solver(MemoryKeys(), Results(self), self.resolve, linger_s=0) as solver,

@@ -23,7 +23,7 @@ from croze.attest.capture import Capture
 from croze.attest.provenance import Account, BuildFacts, Layers, marshalled, parse_options
 from croze.attest.requests import Asked
 from croze.dockerfile import frontend
-from croze.dockerfile.resolver import OciStore, ResolvedImage
+from croze.dockerfile.resolver import ImageQuestion, ResolvedImage
 from croze.export import attestations
 from croze.export.contract import Attestation, NamedSubject
 from croze.fs.remove import temporary_directory
@@ -152,15 +152,8 @@ class _Resolver(StubResolver):
     images: Mapping[str, str] | None = None
     asked: tuple[ImageMaterial, ...] = ()
 
-    async def resolve_image(
-        self,
-        ref: str,
-        *,
-        platform: Platform | None,
-        mode: str,
-        log_name: str,
-        oci_store: OciStore | None = None,
-    ) -> ResolvedImage:
+    async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:
+        ref, platform = question.ref, question.platform
         digest = (self.images or {})[package_url(ref, platform)]
         self.asked += (ImageMaterial(ref, platform, digest),)
         return ResolvedImage(ref, digest, image_config(ref, "", _HERE))

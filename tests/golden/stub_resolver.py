@@ -10,10 +10,11 @@ from typing import Any
 
 from croze import llb
 from croze.api import ops_pb2
-from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
-from croze.errors import NotFound, Range, SourceDetail
+from croze.dockerfile.resolver import ImageQuestion, ResolvedImage, SourceMeta
+from croze.errors import NotFound
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.status import VertexWarning
 
 CREATED = "2020-01-02T03:04:05Z"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -42,15 +43,8 @@ class StubResolver:
     def has_cap(self, id: str) -> bool:
         return id not in self.disabled_caps
 
-    async def resolve_image(
-        self,
-        ref: str,
-        *,
-        platform: Platform | None,
-        mode: str,
-        log_name: str,
-        oci_store: OciStore | None = None,
-    ) -> ResolvedImage:
+    async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:
+        ref = question.ref
         if "does-not-exist" in ref:
             raise NotFound(f"{ref}: not found")
         special = _repository_name(ref)
@@ -60,7 +54,7 @@ class StubResolver:
             returned = "registry.example.com/mirror/redirected:1.0"
         if special == "nodigest-base":
             digest = ""
-        config = image_config(ref, special, platform or platforms.parse("linux/amd64"))
+        config = image_config(ref, special, question.platform or platforms.parse("linux/amd64"))
         return ResolvedImage(returned, digest, config)
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
@@ -105,17 +99,7 @@ class StubResolver:
             for name, text in self.input_texts.items()
         }
 
-    async def warn(
-        self,
-        vertex: str,
-        short: str,
-        *,
-        level: int = 1,
-        detail: Sequence[str] = (),
-        url: str = "",
-        source: SourceDetail | None = None,
-        ranges: Sequence[Range] = (),
-    ) -> None:
+    async def warn(self, warning: VertexWarning) -> None:
         """Warnings are taken from the converter."""
 
 

@@ -273,7 +273,14 @@ class opened:
         self._store = await open_store(self._root, ThreadPool(), snapshotter="native")
         scratch = self._root / "scratch"
         scratch.mkdir()
-        services = MountServices(self._store.refs, ThreadPool(), scratch, base_digest, 1 << 30)
+        services = MountServices(
+            self._store.refs,
+            self._store.refs.cache_mounts,
+            ThreadPool(),
+            scratch,
+            base_digest,
+            1 << 30,
+        )
         return Machine(self._store, services)
 
     async def __aexit__(self, *_: object) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,14 +16,18 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
     async def one(awaitable: Awaitable[T]) -> T:
         return await awaitable
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(each)) for each in work]
-    except BaseExceptionGroup as failed:
-        raise _first(failed) from None
+    async with first_error(), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(each)) for each in work]
     return [task.result() for task in tasks]
 
 
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = failed.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+@contextlib.asynccontextmanager
+async def first_error() -> AsyncIterator[None]:
+    """Around `asyncio.TaskGroup`: raise the first failure itself, not the group of all."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None

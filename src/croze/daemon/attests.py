@@ -9,7 +9,7 @@ from croze.attest.provenance import ProvenanceOptions, parse_options
 from croze.attest.scanner import ScanTarget
 from croze.daemon.results import result_platforms
 from croze.dockerfile.options import parse_attestations, parse_sbom
-from croze.gateway.bridge import Bridge, evaluate
+from croze.gateway.bridge import BuildBridge, evaluate
 from croze.gateway.results import BridgeResult
 from croze.gateway.sboms import Generator, has_sbom, scanned
 
@@ -36,7 +36,7 @@ class Attests:
             ignore_cache=attrs.get("no-cache") == "",
         )
 
-    async def scanned(self, bridge: Bridge, result: BridgeResult) -> BridgeResult:
+    async def scanned(self, bridge: BuildBridge, result: BridgeResult) -> BridgeResult:
         """An evaluated result with the SBOM that is wanted, unless a frontend has made one."""
         if self.sbom is None or has_sbom(result):
             return result

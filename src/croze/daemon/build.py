@@ -33,9 +33,9 @@ from croze.errors import InvalidRequest
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
 from croze.export.options import is_epoch
-from croze.gateway.bridge import Bridge, evaluate, open_bridge
-from croze.gateway.contract import EXTERNAL_FRONTEND, SolveRequest
+from croze.gateway.bridge import BuildBridge, evaluate, open_bridge
 from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
+from croze.gateway.requests import EXTERNAL_FRONTEND, BridgeRequest
 from croze.gateway.results import BridgeResult
 from croze.ops.carried import CARRIED
 from croze.ops.load import LoadOptions
@@ -43,6 +43,7 @@ from croze.remotecache.mounts.carried import BUILD_MOUNTS, BuildMounts
 from croze.session.exporters import finalize_export, find_exporters
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
+from croze.status import VertexWarning
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
             wanted += await session_exports(engine, request, result, first_id=len(wanted))
             warnings = warnings_of(request, source)
             for text in () if wanted else warnings:
-                bridge.warn("", text)
+                bridge.warn(VertexWarning("", 1, text))
             build_caches = BuildCaches(
                 engine.cache_services,
                 cache_exports,
@@ -153,9 +154,9 @@ def with_own_frontend(request: control_pb2.SolveRequest) -> control_pb2.SolveReq
     return own
 
 
-def root_request(request: control_pb2.SolveRequest) -> SolveRequest:
+def root_request(request: control_pb2.SolveRequest) -> BridgeRequest:
     """What the client asked, as provenance tells it."""
-    return SolveRequest(
+    return BridgeRequest(
         frontend=request.Frontend,
         opts=of_attrs(request.FrontendAttrs),
         inputs=frontend_inputs(request),
@@ -213,14 +214,14 @@ def opened(
 
 @asynccontextmanager
 async def solved(
-    engine: Engine, bridge: Bridge, request: control_pb2.SolveRequest
+    engine: Engine, bridge: BuildBridge, request: control_pb2.SolveRequest
 ) -> AsyncIterator[BridgeResult]:
     """Run the frontend here, or let the client drive the bridge from its side, which it then may
     go on to do while inside."""
     if request.Frontend or request.HasField("Definition"):
         definition = request.Definition if request.HasField("Definition") else None
         yield await bridge.solve(
-            SolveRequest(
+            BridgeRequest(
                 definition=definition,
                 frontend=request.Frontend,
                 opts=of_attrs(request.FrontendAttrs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from croze.aio.parallel import first_error
 from croze.api import control_pb2, ops_pb2
 from croze.api.attrs import of_attrs
 from croze.errors import CrozeError, InvalidRequest
@@ -26,7 +27,6 @@ from croze.solver.chain import Chain
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 from croze.status import step
-from croze.store.groups import first_error
 
 
 def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:

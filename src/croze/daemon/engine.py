@@ -34,11 +34,12 @@ from croze.dockerfile.asking import CPU_S
 from croze.export.contract import ExportServices
 from croze.fs.content.checksum import Query
 from croze.gateway.caps import LLB_ENABLED
-from croze.gateway.contract import EXTERNAL_FRONTEND, BridgeServices, Frontend
+from croze.gateway.contract import BridgeServices, Frontend
 from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
 from croze.gateway.forward import GatewayForwarder
 from croze.gateway.frontends import builtin_frontends
 from croze.gateway.reading import Readers
+from croze.gateway.requests import EXTERNAL_FRONTEND
 from croze.history.history import BuildHistory, Expiry
 from croze.image.platform import Platform
 from croze.ops.content import ContentDigests
@@ -381,6 +382,7 @@ async def _mount_services(settings: Settings, content: _Content, ops: OpServices
     disk_bytes = shutil.disk_usage(settings.root).total
     return MountServices(
         refs=content.store.refs,
+        store=content.store.refs.cache_mounts,
         pool=ops.workers,
         scratch=ops.scratch_dir,
         base_digest=base_digest,

@@ -18,14 +18,14 @@ from croze.dockerfile.named_contexts import find_named
 from croze.dockerfile.options import parse_options
 from croze.dockerfile.resolver import (
     FrontendResult,
-    OciStore,
+    ImageQuestion,
     ResolvedImage,
     Resolver,
     SourceMeta,
 )
-from croze.errors import Range, SourceDetail
 from croze.image.config import ImageConfig
 from croze.image.platform import Platform
+from croze.status import VertexWarning
 
 Ask = Callable[[object], Awaitable[object]]
 T = TypeVar("T")
@@ -45,15 +45,6 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class ImageAsked:
-    ref: str
-    platform: Platform | None
-    mode: str
-    log_name: str
-    oci_store: OciStore | None
-
-
-@dataclass(frozen=True)
 class MetaAsked:
     source: ops_pb2.SourceOp
     log_name: str
@@ -70,17 +61,6 @@ class FileAsked:
 class NamesAsked:
     definition: ops_pb2.Definition
     path: str
-
-
-@dataclass(frozen=True)
-class Warned:
-    vertex: str
-    short: str
-    level: int
-    detail: Sequence[str]
-    url: str
-    source: SourceDetail | None
-    ranges: Sequence[Range]
 
 
 @dataclass(frozen=True)
@@ -108,16 +88,8 @@ class AskingResolver:
         assert isinstance(answer, kind)
         return answer
 
-    async def resolve_image(
-        self,
-        ref: str,
-        *,
-        platform: Platform | None,
-        mode: str,
-        log_name: str,
-        oci_store: OciStore | None = None,
-    ) -> ResolvedImage:
-        return await self._get(ImageAsked(ref, platform, mode, log_name, oci_store), ResolvedImage)
+    async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:
+        return await self._get(question, ResolvedImage)
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
         return await self._get(MetaAsked(source, log_name), SourceMeta)
@@ -143,18 +115,8 @@ class AskingResolver:
     def session(self) -> str:
         return self._facts.session
 
-    async def warn(
-        self,
-        vertex: str,
-        short: str,
-        *,
-        level: int = 1,
-        detail: Sequence[str] = (),
-        url: str = "",
-        source: SourceDetail | None = None,
-        ranges: Sequence[Range] = (),
-    ) -> None:
-        await self._ask(Warned(vertex, short, level, tuple(detail), url, source, tuple(ranges)))
+    async def warn(self, warning: VertexWarning) -> None:
+        await self._ask(warning)
 
 
 async def build(ask: Ask, opts: Mapping[str, str], facts: Facts) -> FrontendResult | None:
@@ -193,10 +155,8 @@ def answering(resolver: Resolver, forward: Callable[[Syntax], Awaitable[Forwarde
 
     async def answer(question: object) -> object:
         match question:
-            case ImageAsked(ref, platform, mode, log_name, oci_store):
-                return await resolver.resolve_image(
-                    ref, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
-                )
+            case ImageQuestion():
+                return await resolver.resolve_image(question)
             case MetaAsked(source, log_name):
                 return await resolver.source_meta(source, log_name=log_name)
             case FileAsked(definition, path, limit_bytes):
@@ -204,16 +164,8 @@ def answering(resolver: Resolver, forward: Callable[[Syntax], Awaitable[Forwarde
                 return bytes(data)
             case NamesAsked(definition, path):
                 return list(await resolver.list_dir(definition, path))
-            case Warned():
-                await resolver.warn(
-                    question.vertex,
-                    question.short,
-                    level=question.level,
-                    detail=question.detail,
-                    url=question.url,
-                    source=question.source,
-                    ranges=question.ranges,
-                )
+            case VertexWarning():
+                await resolver.warn(question)
                 return None
             case ForwardAsked(syntax):
                 return await forward(syntax)

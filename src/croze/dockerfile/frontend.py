@@ -5,13 +5,13 @@ What BuildKit calls `dockerfile.v0`. It asks the world through a `Resolver` alon
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from croze.aio.parallel import all_of
 from croze.api import ops_pb2
 from croze.dockerfile import subrequests
 from croze.dockerfile.contexts import Contexts
@@ -34,6 +34,7 @@ from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.llb.definition import head
 from croze.llb.sourcemap import SourceMap
+from croze.status import VertexWarning
 
 LANGUAGE_VERSION: Final = "1.26.0-dev"
 """Of the Dockerfile frontend that this one is like."""
@@ -197,18 +198,12 @@ async def _build(source: SourceMap, contexts: Contexts, labs: bool) -> FrontendR
     wanted: Sequence[Platform | None] = contexts.options.target_platforms or [None]
     warnings: list[LintWarning] = []
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(
-                    _build_platform(source, contexts, platform, None if n else warnings, labs)
-                )
-                for n, platform in enumerate(wanted)
-            ]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        results = await all_of(
+            _build_platform(source, contexts, platform, None if n else warnings, labs)
+            for n, platform in enumerate(wanted)
+        )
     finally:
         await _warn(warnings, source, contexts.resolver)
-    results = [task.result() for task in tasks]
     scans = _scans(results) if contexts.options.sbom is not None else {}
     return replace(_assemble(results, multi=contexts.options.multi_platform), scans=scans)
 
@@ -286,15 +281,17 @@ async def _warn(warnings: Sequence[LintWarning], source: SourceMap, resolver: Re
     definition = source.definition or ops_pb2.Definition()
     vertex, origin = head(definition), definition.SerializeToString()
     for warning in warnings:
+        lines = SourceDetail(source.filename, source.data, (), source.language, definition=origin)
         await resolver.warn(
-            vertex,
-            _short(warning),
-            detail=[warning.description],
-            url=warning.url,
-            source=SourceDetail(
-                source.filename, source.data, (), source.language, definition=origin
-            ),
-            ranges=warning.location,
+            VertexWarning(
+                vertex,
+                1,
+                _short(warning),
+                (warning.description,),
+                warning.url,
+                lines,
+                tuple(warning.location),
+            )
         )
 
 

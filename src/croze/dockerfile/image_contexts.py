@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from croze.dockerfile.image_json import parse_config
-from croze.dockerfile.resolver import OciStore, Resolver
+from croze.dockerfile.resolver import ImageQuestion, OciStore, Resolver
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
 from croze.image import reference
@@ -39,10 +39,12 @@ class ImageContexts:
         if ref == "scratch":
             return scratch(), None
         found = await self.resolver.resolve_image(
-            reference.normalize(ref),
-            platform=self.platform,
-            mode=self.resolve_mode,
-            log_name=f"{self.label} load metadata for {ref}",
+            ImageQuestion(
+                reference.normalize(ref),
+                self.platform,
+                self.resolve_mode,
+                f"{self.label} load metadata for {ref}",
+            )
         )
         config = parse_config(found.config)
         name = f"{self.label} {ref}"
@@ -58,12 +60,9 @@ class ImageContexts:
         session = self.resolver.session
         # The store says where to look; what is shown is the context's own name.
         ref = str(reference.parse(self.name).with_digest(digest))
+        log_name = f"{self.label} load metadata for {ref}"
         found = await self.resolver.resolve_image(
-            ref,
-            platform=self.platform,
-            mode="",
-            log_name=f"{self.label} load metadata for {ref}",
-            oci_store=OciStore(session, store),
+            ImageQuestion(ref, self.platform, "", log_name, OciStore(session, store))
         )
         try:
             config = parse_config(found.config)

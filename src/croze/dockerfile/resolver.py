@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from croze.api import ops_pb2
-from croze.errors import Detail, Range, SourceDetail, Unsupported
+from croze.errors import Detail, Unsupported
 from croze.image.platform import Platform
+from croze.status import VertexWarning
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,18 @@ class OciStore:
 
     session: str
     store: str
+
+
+@dataclass(frozen=True)
+class ImageQuestion:
+    """What is asked for an image's config. `mode` is `default`, `pull` or `local`; `log_name` is
+    what progress calls it."""
+
+    ref: str
+    platform: Platform | None = None
+    mode: str = ""
+    log_name: str = ""
+    oci_store: OciStore | None = None
 
 
 @dataclass(frozen=True)
@@ -73,17 +86,8 @@ class Files(Protocol):
 class Resolver(Files, Protocol):
     """What a frontend may ask while it turns text into LLB."""
 
-    async def resolve_image(
-        self,
-        ref: str,
-        *,
-        platform: Platform | None,
-        mode: str,
-        log_name: str,
-        oci_store: OciStore | None = None,
-    ) -> ResolvedImage:
-        """`mode` is `default`, `pull` or `local`. Concurrent equal calls share the work. Raises
-        `errors.NotFound`, worded `<ref>: not found`."""
+    async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:
+        """Equal questions share the work. Raises `errors.NotFound`, worded `<ref>: not found`."""
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta: ...
 
@@ -95,17 +99,7 @@ class Resolver(Files, Protocol):
     def has_cap(self, id: str) -> bool:
         """Whether the daemon has an LLB capability (`mergeop`, `file.base`, ...)."""
 
-    async def warn(
-        self,
-        vertex: str,
-        short: str,
-        *,
-        level: int = 1,
-        detail: Sequence[str] = (),
-        url: str = "",
-        source: SourceDetail | None = None,
-        ranges: Sequence[Range] = (),
-    ) -> None: ...
+    async def warn(self, warning: VertexWarning) -> None: ...
 
 
 @dataclass(frozen=True)

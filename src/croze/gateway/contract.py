@@ -4,34 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from croze.api import ops_pb2, policy_pb2, worker_pb2
 from croze.attest.producers import Producers
 from croze.gateway.caps import LLB_ENABLED
-from croze.gateway.imports import CacheImport, CacheOpener
-from croze.gateway.results import BridgeResult
+from croze.gateway.containers import Containers
+from croze.gateway.imports import CacheImports, CacheOpener
+from croze.gateway.requests import BridgeRequest, FrontendRequest
+from croze.gateway.results import BridgeRef, BridgeResult
+from croze.gateway.source_resolution import (
+    AttestationChains,
+    ImageConfigs,
+    SourceMetas,
+    SourceResolution,
+)
 from croze.image.platform import Platform
 from croze.ops.services import OpServices
-from croze.solver.contract import Edge, OpContext
+from croze.runtime.proxy.contract import Proxied
+from croze.solver.contract import Edge
 from croze.solver.solver import Job
-from croze.sources.attestation_chain import AttestationChain
-from croze.sources.facts import SourceFacts, Wanted
-from croze.sources.images import ResolvedConfig
-
-if TYPE_CHECKING:
-    from croze.gateway.bridge import Bridge
-
-EXTERNAL_FRONTEND = "gateway.v0"
+from croze.status import VertexWarning
+from croze.store.contract import ImmutableRef
 
 
-@dataclass(frozen=True)
-class FrontendRequest:
-    """What a frontend is to build. `session` is the client's, which local sources come from."""
+class Bridge(Protocol):
+    """What a frontend may ask of a running build. All refs belong to the build, and are released
+    when it ends."""
 
-    opts: Mapping[str, str]
-    inputs: Mapping[str, ops_pb2.Definition]
-    session: str
+    @property
+    def services(self) -> BridgeServices: ...
+
+    @property
+    def job(self) -> Job: ...
+
+    @property
+    def session(self) -> str:
+        """Of the client that has asked for the build."""
+
+    @property
+    def imports(self) -> CacheImports:
+        """The caches that the build looks into."""
+
+    @property
+    def sources(self) -> SourceResolution:
+        """What may be asked of sources before they are used."""
+
+    async def solve(self, request: BridgeRequest) -> BridgeResult:
+        """Definitions are only solved when their ref is looked at."""
+
+    async def plan(self, result: BridgeResult) -> BridgeResult:
+        """What evaluating `result` would find in the cache; nothing of it is run. Raises
+        `Unsupported` where no plans are made."""
+
+    def make_ref(
+        self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
+    ) -> BridgeRef:
+        """A part of a result, or something to look into. Raises `Canceled` after the build."""
+
+    def warn(self, warning: VertexWarning) -> None:
+        """Put a warning into the build's status."""
+
+    def keep_failed_steps(self) -> None:
+        """From now on: a frontend may look at them through `failed_state`."""
+
+    def failed_state(self, id: str) -> ImmutableRef | None:
+        """A state that the error of a failed step names. Raises `NotFound`."""
+
+    def containers(self) -> Containers:
+        """For one frontend, which closes it. They are made on refs of this bridge. Raises
+        `Unsupported` where there are none."""
+
+    @property
+    def proxied(self) -> Proxied | None:
+        """How containers that are no steps reach the network, if through a proxy."""
 
 
 class Frontend(Protocol):
@@ -40,51 +86,12 @@ class Frontend(Protocol):
     async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult: ...
 
 
-class ImageConfigs(Protocol):
-    """Knows the configs of images; `sources.images.Images`."""
-
-    async def resolve_config(
-        self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]
-    ) -> ResolvedConfig: ...
-
-    async def resolve_layout_config(
-        self,
-        ref: str,
-        platform: Platform | None,
-        *,
-        store: str,
-        session: str,
-        sessions: Sequence[str],
-    ) -> ResolvedConfig: ...
-
-
 class Planner(Protocol):
     """Says what building definitions would find in the cache, as the metadata of an answer."""
 
     async def __call__(
         self, job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
     ) -> Mapping[str, bytes]: ...
-
-
-class SourceMetas(Protocol):
-    """Knows what other sources say of themselves (git, http)."""
-
-    async def __call__(
-        self, source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted
-    ) -> SourceFacts: ...
-
-
-class AttestationChains(Protocol):
-    """Knows how images' attestations hang together."""
-
-    async def __call__(
-        self,
-        ref: str,
-        platform: Platform | None,
-        mode: str,
-        predicate_types: Sequence[str],
-        ctx: OpContext,
-    ) -> AttestationChain | None: ...
 
 
 @dataclass(frozen=True)
@@ -104,19 +111,3 @@ class BridgeServices:
     producers: Producers = field(default_factory=Producers)
     ops: OpServices | None = None
     """For containers; without it there are none."""
-
-
-@dataclass(frozen=True)
-class SolveRequest:
-    """Either a definition or a frontend with its options. With `evaluate` errors of the result come
-    now, not when it is used."""
-
-    definition: ops_pb2.Definition | None = None
-    frontend: str = ""
-    opts: Mapping[str, str] = field(default_factory=dict)
-    inputs: Mapping[str, ops_pb2.Definition] = field(default_factory=dict)
-    evaluate: bool = False
-    policies: Sequence[policy_pb2.Policy] = ()
-    """For the sources of the definition, besides the build's own."""
-    caches: Sequence[CacheImport] = ()
-    """To look into, for the whole build from now on."""

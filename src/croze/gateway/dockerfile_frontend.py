@@ -19,10 +19,10 @@ from croze.dockerfile.frontend import Syntax
 from croze.dockerfile.options import parse_cache_imports, parse_sbom
 from croze.dockerfile.resolver import FrontendResult
 from croze.errors import InvalidRequest
-from croze.gateway.bridge import Bridge
-from croze.gateway.contract import EXTERNAL_FRONTEND, FrontendRequest, SolveRequest
+from croze.gateway.contract import Bridge
 from croze.gateway.imports import CacheImport
 from croze.gateway.reading import Readers
+from croze.gateway.requests import EXTERNAL_FRONTEND, BridgeRequest, FrontendRequest
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.sboms import Generator, scanned
 from croze.image import reference
@@ -40,7 +40,7 @@ _LABS: Final = "labs"
 
 
 class DockerfileFrontend:
-    """See `bridge.Frontend`."""
+    """See `contract.Frontend`."""
 
     def __init__(self, readers: Readers | None = None) -> None:
         self._readers = readers or Readers()
@@ -89,7 +89,7 @@ def _is_replaced(image: Reference, opts: Mapping[str, str]) -> bool:
 async def _run_external(bridge: Bridge, request: FrontendRequest, syntax: Syntax) -> BridgeResult:
     opts = {**request.opts, "source": syntax.image, "cmdline": syntax.cmdline}
     return await bridge.solve(
-        SolveRequest(frontend=EXTERNAL_FRONTEND, opts=opts, inputs=request.inputs)
+        BridgeRequest(frontend=EXTERNAL_FRONTEND, opts=opts, inputs=request.inputs)
     )
 
 

@@ -16,12 +16,13 @@ from typing import Final
 
 from croze import llb
 from croze.dockerfile import asking
+from croze.dockerfile.resolver import ImageQuestion
 from croze.errors import CrozeError, ExitError, FrontendCapDetail, InvalidRequest, Unsupported
 from croze.fs.remove import temporary_directory
-from croze.gateway.bridge import Bridge
-from croze.gateway.contract import Frontend, FrontendRequest
+from croze.gateway.contract import Bridge, Frontend
 from croze.gateway.dockerfile_frontend import own_frontend
 from croze.gateway.reading import Readers
+from croze.gateway.requests import FrontendRequest
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.serve import ServedBuild
 from croze.gateway.stdio import run_frontend
@@ -56,7 +57,7 @@ class FrontendImage:
 
 
 class ExternalFrontend:
-    """See `bridge.Frontend`. The Dockerfile's own frontend needs no image."""
+    """See `contract.Frontend`. The Dockerfile's own frontend needs no image."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class ExternalFrontend:
             named = await self._readers.read(bridge, request, None, asking.named, source)
         if named is None:
             name = reference.normalize(source)
-            found = await bridge.resolve_image(name, platform=None)
+            found = await bridge.sources.resolve_image(ImageQuestion(name))
             pinned = found.ref if "@" in found.ref else f"{found.ref}@{found.digest}"
             named = llb.image(pinned).marshal(), configs.parse(found.config)
         definition, config = named

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2
 from croze.errors import CrozeError, InvalidRequest, UnknownJob
-from croze.gateway.bridge import Bridge
+from croze.gateway.contract import Bridge
 from croze.gateway.execs import ExecCall
 from croze.gateway.serve import ServedBuild
 from croze.rpc.servers import Context, aborting

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from croze.gateway import dockerfile_frontend
-from croze.gateway.contract import EXTERNAL_FRONTEND, Frontend
+from croze.gateway.contract import Frontend
 from croze.gateway.dockerfile_frontend import DockerfileFrontend
 from croze.gateway.external import ExternalFrontend
 from croze.gateway.reading import Readers
+from croze.gateway.requests import EXTERNAL_FRONTEND
 
 
 def builtin_frontends(

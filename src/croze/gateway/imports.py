@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from croze.aio.once import Once
 from croze.errors import CrozeError
-from croze.gateway.once import Once
 from croze.solver.caches import CacheSource
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job

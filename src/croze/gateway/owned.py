@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from croze.errors import Canceled
-
-if TYPE_CHECKING:
-    from croze.gateway.results import BridgeRef
+from croze.gateway.results import BridgeRef
 
 
 class OwnedRefs:

@@ -10,8 +10,8 @@ from croze.dockerfile import asking
 from croze.dockerfile.asking import Ask, Facts, Forwarded
 from croze.dockerfile.frontend import Syntax
 from croze.errors import CrozeError, ResourceExhausted
-from croze.gateway.bridge import Bridge
-from croze.gateway.contract import FrontendRequest
+from croze.gateway.contract import Bridge
+from croze.gateway.requests import FrontendRequest
 from croze.gateway.resolver import BridgeResolver
 from croze.workers.pool import Conversations, TooMuchWork
 

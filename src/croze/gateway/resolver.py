@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from croze.api import ops_pb2
-from croze.dockerfile.resolver import OciStore, ResolvedImage, SourceMeta
-from croze.errors import Range, SourceDetail
-from croze.gateway.bridge import Bridge
-from croze.gateway.contract import FrontendRequest
+from croze.dockerfile.resolver import ImageQuestion, ResolvedImage, SourceMeta
+from croze.gateway.contract import Bridge
+from croze.gateway.requests import FrontendRequest
 from croze.gateway.results import BridgeRef
 from croze.gotypes.strings import from_bytes
 from croze.image.platform import Platform
 from croze.sources.facts import Wanted
+from croze.status import VertexWarning
 
 
 class BridgeResolver:
@@ -23,23 +23,13 @@ class BridgeResolver:
         self._request = request
         self._refs: dict[bytes, BridgeRef] = {}
 
-    async def resolve_image(
-        self,
-        ref: str,
-        *,
-        platform: Platform | None,
-        mode: str,
-        log_name: str,
-        oci_store: OciStore | None = None,
-    ) -> ResolvedImage:
-        return await self._bridge.resolve_image(
-            ref, platform=platform, mode=mode, log_name=log_name, oci_store=oci_store
-        )
+    async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:
+        return await self._bridge.sources.resolve_image(question)
 
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
-        facts = await self._bridge.source_facts(
-            await self._bridge.decide(source), Wanted(commit_time=True), log_name=log_name
-        )
+        sources = self._bridge.sources
+        decided = await sources.decide(source)
+        facts = await sources.source_facts(decided, Wanted(commit_time=True), log_name=log_name)
         return SourceMeta(facts.committer_time, facts.last_modified, facts.filename, facts.checksum)
 
     async def read_file(
@@ -63,20 +53,8 @@ class BridgeResolver:
     def session(self) -> str:
         return self._request.session
 
-    async def warn(
-        self,
-        vertex: str,
-        short: str,
-        *,
-        level: int = 1,
-        detail: Sequence[str] = (),
-        url: str = "",
-        source: SourceDetail | None = None,
-        ranges: Sequence[Range] = (),
-    ) -> None:
-        self._bridge.warn(
-            vertex, short, level=level, detail=detail, url=url, source=source, ranges=ranges
-        )
+    async def warn(self, warning: VertexWarning) -> None:
+        self._bridge.warn(warning)
 
     def _ref(self, definition: ops_pb2.Definition) -> BridgeRef:
         """The same definition is solved once, however many files of it are read."""

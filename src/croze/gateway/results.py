@@ -5,20 +5,38 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from croze.aio.once import Once
 from croze.api import ops_pb2, policy_pb2, stat_pb2
 from croze.attest.capture import Capture
 from croze.attest.walk import capture_of
 from croze.errors import Canceled, CrozeError
-from croze.gateway import blame, files
-from croze.gateway.once import Once
+from croze.gateway import files
+from croze.gateway.scopes import Scope
+from croze.gateway.source_locations import locate
 from croze.ops.results import ref_of
-from croze.solver.solver import SolvedResult
+from croze.solver.solver import Job, SolvedResult
 from croze.store.contract import ImmutableRef
 
-if TYPE_CHECKING:
-    from croze.gateway.bridge import Bridge
+
+class Builder(Protocol):
+    """Who has a ref made: a bridge."""
+
+    @property
+    def scope(self) -> Scope:
+        """The request that it makes refs for."""
+
+    @property
+    def job(self) -> Job: ...
+
+    @property
+    def sessions(self) -> Sequence[str]: ...
+
+    async def build(
+        self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
+    ) -> SolvedResult:
+        """Solve now; the handle is the caller's."""
 
 
 class BridgeRef:
@@ -26,7 +44,7 @@ class BridgeRef:
 
     def __init__(
         self,
-        bridge: Bridge,
+        bridge: Builder,
         definition: ops_pb2.Definition,
         policies: Sequence[policy_pb2.Policy] = (),
     ) -> None:
@@ -79,7 +97,7 @@ class BridgeRef:
         try:
             solved = await self._bridge.build(self.definition, self._policies)
         except CrozeError as err:
-            raise err.with_detail(*blame.sources(self.definition, err)) from err.__cause__
+            raise err.with_detail(*locate(self.definition, err)) from err.__cause__
         if self._released:
             await solved.release()
             raise Canceled()

@@ -16,8 +16,9 @@ from croze.attest.scanner import (
     ScanTarget,
 )
 from croze.dockerfile.options import BUILTIN_GENERATOR
+from croze.dockerfile.resolver import ImageQuestion
 from croze.errors import InvalidRequest
-from croze.gateway.bridge import Bridge
+from croze.gateway.contract import Bridge
 from croze.gateway.results import BridgeAttestation, BridgeResult
 from croze.image import config as configs
 from croze.image.platform import Platform
@@ -96,7 +97,9 @@ def _looked_into(
 
 
 async def _scanner(bridge: Bridge, generator: Generator, platform: Platform) -> Scanner:
-    found = await bridge.resolve_image(generator.image, platform=platform, mode=generator.mode)
+    found = await bridge.sources.resolve_image(
+        ImageQuestion(generator.image, platform, generator.mode)
+    )
     config = configs.parse(found.config).config
     return Scanner(found.ref, config, platform, generator.parameters)
 

@@ -7,18 +7,33 @@ Source: BuildKit `docs/attestations/slsa-provenance.md` (request, inputs, root).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from croze.api import ops_pb2
 from croze.attest.capture import Capture, Described
 from croze.attest.producers import Producers
 from croze.attest.requests import Asked, RequestProvenance
+from croze.gateway.requests import BridgeRequest
 from croze.llb.definition import head
+from croze.solver.solver import SolvedResult
 from croze.sources.materials import ImageMaterial
 
-if TYPE_CHECKING:
-    from croze.gateway.contract import SolveRequest
-    from croze.gateway.results import BridgeRef
+
+class ScopedRef(Protocol):
+    """A ref that a request had made (`results.BridgeRef`)."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def definition(self) -> ops_pb2.Definition: ...
+
+    @property
+    def solved(self) -> SolvedResult | None:
+        """What was evaluated, if it was."""
+
+    def used(self) -> Capture | None:
+        """What it was made of; None if it was not evaluated."""
 
 
 class Scope:
@@ -28,26 +43,26 @@ class Scope:
     def __init__(
         self,
         producers: Producers,
-        request: SolveRequest | None = None,
-        root: SolveRequest | None = None,
+        request: BridgeRequest | None = None,
+        root: BridgeRequest | None = None,
     ) -> None:
         self.images: list[ImageMaterial] = []
         """Those that were asked about."""
-        self.refs: list[BridgeRef] = []
+        self.refs: list[ScopedRef] = []
         self._producers = producers
         self._request = request
         self._root = root
         self._inner: list[Scope] = []
         self._told: list[tuple[str, RequestProvenance]] = []
 
-    def within(self, request: SolveRequest) -> Scope:
+    def within(self, request: BridgeRequest) -> Scope:
         """That of another frontend that is asked from here."""
         root = self._root if self._root is not None and _says(self._root) else self._request
         inner = Scope(self._producers, request, root)
         self._inner.append(inner)
         return inner
 
-    def all_refs(self) -> Iterator[BridgeRef]:
+    def all_refs(self) -> Iterator[ScopedRef]:
         yield from self.refs
         for inner in self._inner:
             yield from inner.all_refs()
@@ -70,7 +85,7 @@ class Scope:
             root = self._asked(self._root)
         return asked.told(used, root) if asked is not None else None
 
-    def tell(self, ref: BridgeRef) -> None:
+    def tell(self, ref: ScopedRef) -> None:
         """Let others who take the ref's definition as an input know who made it, until `forget`."""
         name = head(ref.definition) if self._request is not None else ""
         told = self.told((ref.used() or Capture()).described()) if name else None
@@ -86,7 +101,7 @@ class Scope:
         for inner in self._inner:
             inner.forget()
 
-    def _asked(self, request: SolveRequest) -> Asked:
+    def _asked(self, request: BridgeRequest) -> Asked:
         return Asked(request.frontend, request.opts, self._inputs(request.inputs))
 
     def _inputs(self, inputs: Mapping[str, ops_pb2.Definition]) -> Mapping[str, RequestProvenance]:
@@ -94,5 +109,5 @@ class Scope:
         return {name: told for name, told in found.items() if told is not None}
 
 
-def _says(request: SolveRequest) -> bool:
+def _says(request: BridgeRequest) -> bool:
     return bool(request.frontend or request.opts or request.inputs)

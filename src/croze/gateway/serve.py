@@ -15,18 +15,20 @@ import msgspec
 from croze.aio.threads import finish
 from croze.api import gateway_pb2, ops_pb2
 from croze.api.attrs import of_attrs
-from croze.dockerfile.resolver import OciStore
+from croze.dockerfile.resolver import ImageQuestion, OciStore
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.gateway import blame, caps, files, source_meta
-from croze.gateway.bridge import Bridge
+from croze.gateway import caps, files, source_meta
 from croze.gateway.containers import Containers
-from croze.gateway.contract import SolveRequest
+from croze.gateway.contract import Bridge
+from croze.gateway.convert import result_message, result_of
 from croze.gateway.imports import CacheImport
+from croze.gateway.requests import BridgeRequest
 from croze.gateway.results import BridgeRef, BridgeResult
-from croze.gateway.wire import result_message, result_of
+from croze.gateway.source_resolution import resolving
 from croze.gotypes.strings import from_bytes
 from croze.rpc.details import own_range, source_detail
 from croze.rpc.status import from_status
+from croze.status import VertexWarning
 from croze.store.contract import ImmutableRef
 from croze.workers.shares import current_share
 
@@ -95,7 +97,7 @@ class ServedBuild:
 
     async def solve(self, request: gateway_pb2.SolveRequest) -> gateway_pb2.SolveResponse:
         result = await self._bridge.solve(
-            SolveRequest(
+            BridgeRequest(
                 definition=request.Definition if request.HasField("Definition") else None,
                 frontend=request.Frontend,
                 opts=of_attrs(request.FrontendOpt),
@@ -153,19 +155,20 @@ class ServedBuild:
     ) -> gateway_pb2.ResolveImageConfigResponse:
         is_layout = request.ResolverType == _RESOLVER_LAYOUT
         scheme = source_meta.LAYOUT if is_layout else source_meta.IMAGE
-        with blame.resolving(request.Ref):
-            decided = await self._bridge.decide(
+        with resolving(request.Ref):
+            decided = await self._bridge.sources.decide(
                 ops_pb2.SourceOp(identifier=f"{scheme}://{request.Ref}"),
                 list(request.SourcePolicies),
                 platform=request.Platform if request.HasField("Platform") else None,
             )
-            found = await self._bridge.ask_image(
+            question = ImageQuestion(
                 decided.identifier.partition("://")[2],
-                platform=source_meta.platform_in(request),
-                mode=request.ResolveMode,
-                log_name=request.LogName,
-                oci_store=OciStore(request.SessionID, request.StoreID) if is_layout else None,
+                source_meta.platform_in(request),
+                request.ResolveMode,
+                request.LogName,
+                OciStore(request.SessionID, request.StoreID) if is_layout else None,
             )
+            found = await self._bridge.sources.ask_image(question)
         return gateway_pb2.ResolveImageConfigResponse(
             Digest=found.digest, Config=found.config, Ref=found.ref
         )
@@ -175,28 +178,29 @@ class ServedBuild:
     ) -> gateway_pb2.ResolveSourceMetaResponse:
         if not request.HasField("Source"):
             raise InvalidRequest("source is required")
-        decided = await self._bridge.decide(
+        decided = await self._bridge.sources.decide(
             request.Source,
             list(request.SourcePolicies),
             platform=request.Platform if request.HasField("Platform") else None,
         )
         request.Source.CopyFrom(decided)
-        return await source_meta.resolve(self._bridge, request)
+        return await source_meta.resolve(self._bridge.sources, request)
 
     def warn(self, request: gateway_pb2.WarnRequest) -> gateway_pb2.WarnResponse:
         ranges = tuple(own_range(r) for r in request.ranges)
         source = None
         if request.HasField("info"):
             source = source_detail(request.info, list(request.ranges))
-        self._bridge.warn(
+        warning = VertexWarning(
             request.digest,
+            request.level or 1,
             request.short.decode(errors="replace"),
-            level=request.level,
-            detail=[line.decode(errors="replace") for line in request.detail],
-            url=request.url,
-            source=source,
-            ranges=ranges,
+            tuple(line.decode(errors="replace") for line in request.detail),
+            request.url,
+            source,
+            ranges,
         )
+        self._bridge.warn(warning)
         return gateway_pb2.WarnResponse()
 
     @property

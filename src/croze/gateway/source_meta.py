@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
 
 from google.protobuf import timestamp_pb2
 
 from croze.api import gateway_pb2, ops_pb2
-from croze.dockerfile.resolver import OciStore
+from croze.dockerfile.resolver import ImageQuestion, OciStore, ResolvedImage
 from croze.errors import InvalidRequest
-from croze.gateway.wire import platform_of
+from croze.gateway.convert import platform_of
 from croze.image.platform import Platform
 from croze.sources.attestation_chain import AttestationChain
 from croze.sources.facts import ChecksumRequest, SourceFacts, Wanted
-
-if TYPE_CHECKING:
-    from croze.gateway.bridge import Bridge
 
 IMAGE, LAYOUT = "docker-image", "oci-layout"
 _SILENT = frozenset({"local", f"{IMAGE}+blob", f"{LAYOUT}+blob"})
@@ -27,16 +26,30 @@ _ALGORITHMS = {
 }
 
 
+class SourceKnowledge(Protocol):
+    """Who is asked: `source_resolution.SourceResolution`."""
+
+    async def ask_image(self, question: ImageQuestion) -> ResolvedImage: ...
+
+    async def attestations(
+        self, question: ImageQuestion, predicate_types: Sequence[str]
+    ) -> AttestationChain | None: ...
+
+    async def source_facts(
+        self, source: ops_pb2.SourceOp, wanted: Wanted, *, log_name: str = ""
+    ) -> SourceFacts: ...
+
+
 async def resolve(
-    bridge: Bridge, request: gateway_pb2.ResolveSourceMetaRequest
+    sources: SourceKnowledge, request: gateway_pb2.ResolveSourceMetaRequest
 ) -> gateway_pb2.ResolveSourceMetaResponse:
     """Answer; policies have been asked."""
     scheme = request.Source.identifier.partition("://")[0]
     if scheme in (IMAGE, LAYOUT):
-        return await _image(bridge, request, scheme)
+        return await _image(sources, request, scheme)
     if scheme in _SILENT:
         return gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
-    facts = await bridge.source_facts(request.Source, _wanted(request), log_name=request.LogName)
+    facts = await sources.source_facts(request.Source, _wanted(request), log_name=request.LogName)
     response = gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
     if facts.git is not None:
         response.Git.CopyFrom(
@@ -80,19 +93,15 @@ def _http(
 
 
 async def _image(
-    bridge: Bridge, request: gateway_pb2.ResolveSourceMetaRequest, scheme: str
+    sources: SourceKnowledge, request: gateway_pb2.ResolveSourceMetaRequest, scheme: str
 ) -> gateway_pb2.ResolveSourceMetaResponse:
     source = request.Source
     store = None
     if scheme == LAYOUT:
         store = OciStore(source.attrs.get("oci.session", ""), source.attrs.get("oci.store", ""))
-    found = await bridge.ask_image(
-        source.identifier.partition("://")[2],
-        platform=platform_in(request),
-        mode=request.ResolveMode,
-        log_name=request.LogName,
-        oci_store=store,
-    )
+    ref, platform = source.identifier.partition("://")[2], platform_in(request)
+    question = ImageQuestion(ref, platform, request.ResolveMode, request.LogName, store)
+    found = await sources.ask_image(question)
     response = gateway_pb2.ResolveSourceMetaResponse(
         Source=ops_pb2.SourceOp(identifier=f"{scheme}://{found.ref}", attrs=source.attrs),
         Image=gateway_pb2.ResolveSourceImageResponse(
@@ -101,13 +110,8 @@ async def _image(
     )
     asked = request.Image
     if scheme == IMAGE and (asked.AttestationChain or asked.ResolveAttestations):
-        chain = await bridge.attestations(
-            found.ref,
-            platform=platform_in(request),
-            mode=request.ResolveMode,
-            predicate_types=list(asked.ResolveAttestations),
-            log_name=request.LogName,
-        )
+        types = list(asked.ResolveAttestations)
+        chain = await sources.attestations(replace(question, ref=found.ref), types)
         if chain is not None:
             response.Image.AttestationChain.CopyFrom(_chain(chain))
     return response

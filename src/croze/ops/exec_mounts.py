@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import posixpath
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+from croze.aio.parallel import all_of
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.ops.carried import CARRIED
@@ -121,12 +121,7 @@ class MountPreparer:
         others = [i for i in items if i.mount.mountType != ops_pb2.CACHE]
         for item in items:
             self._check(item.mount)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for item in others:
-                    group.create_task(self._prepare_one(item))
-        except ExceptionGroup as errors:
-            raise first_of(errors) from None
+        await all_of(self._prepare_one(item) for item in others)
         for item in sorted(caches, key=lambda i: i.mount.cacheOpt.ID):
             await self._cache(item)
         return PreparedMounts(items)
@@ -243,12 +238,3 @@ def _sharing(value: int) -> Sharing:
         return Sharing(value)
     except ValueError:
         raise InvalidRequest(f"invalid cache sharing option: {value}") from None
-
-
-def first_of(group: BaseExceptionGroup[Exception]) -> Exception:
-    """The first error of a group of tasks, which is what went wrong first."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, Exception)
-    return error

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from croze.aio.parallel import first_error
 from croze.errors import CrozeError, NotFound
 from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
@@ -34,7 +35,6 @@ from croze.solver.chain import Chain
 from croze.solver.contract import ResultStore
 from croze.status import Progress, step
 from croze.store.contract import BlobStore, Compression, ImmutableRef, Lease, RefStore
-from croze.store.groups import first_error
 
 RESPONSE_KEY = "cache.manifest"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from croze.aio.parallel import first_error
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
 from croze.image import config as images
@@ -29,7 +30,6 @@ from croze.solver.contract import Result
 from croze.sources.content import Access, LentProvider, Provider, RegistryProvider
 from croze.status import Progress, step
 from croze.store.contract import BlobFetcher, ImmutableRef, LayerBlob, LazyLayer, RefStore
-from croze.store.groups import first_error
 
 _MAX_CONFIG_BYTES = 1 << 20
 _DESCRIPTION = "buildkit/description"

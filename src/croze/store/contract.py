@@ -24,12 +24,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, Self
+from typing import BinaryIO, Literal, Protocol, Self
 
 from croze.image.descriptor import Descriptor
-
-if TYPE_CHECKING:
-    from croze.store.cachemount_contract import CacheMountStore
 
 RecordType = Literal[
     "regular", "internal", "frontend", "source.local", "source.git.checkout", "exec.cachemount"
@@ -329,10 +326,6 @@ class RefStore(Protocol):
     ) -> AbstractAsyncContextManager[MutableRef]:
         """A persistent directory by id (and base). SHARED: the same for all at once; PRIVATE: a
         fresh one when taken; LOCKED: waits. Kept on exit."""
-
-    @property
-    def cache_mounts(self) -> CacheMountStore:
-        """Their contents, for who looks at them from outside of builds."""
 
     async def forget_cache_mounts(self, ids: Collection[str]) -> None:
         """Who asks for one of these ids next gets an empty directory, whatever the base. What is

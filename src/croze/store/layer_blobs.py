@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from croze.aio.parallel import first_error
 from croze.errors import Corrupted, NotFound
 from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.estargz import TOC_ANNOTATION, is_estargz
@@ -27,7 +28,6 @@ from croze.store.contract import Compression, CompressionType, LayerBlob
 from croze.store.convert import convert_layer
 from croze.store.core import Core
 from croze.store.disk import disk_errors
-from croze.store.groups import first_error
 from croze.store.records import Blob, Record, utc
 from croze.store.stacks import write_changes
 from croze.store.unpack import fetch_blob, unlazy

@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from croze.aio.parallel import first_error
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.core import Core
 from croze.store.filters import parse
 from croze.store.gc import Candidate, DiskStat, choose, fields
-from croze.store.groups import first_error
 from croze.store.images import DiskImageStore
 from croze.store.leases import Leases
 from croze.store.records import Record, utc

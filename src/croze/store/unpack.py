@@ -6,11 +6,11 @@ import asyncio
 import os
 from collections.abc import Sequence
 
+from croze.aio.parallel import first_error
 from croze.errors import Corrupted, NotFound
 from croze.fs.tar.apply import apply_layer, diff_id_of
 from croze.store.core import Core
 from croze.store.disk import disk_errors
-from croze.store.groups import first_error
 from croze.store.records import Blob, Record, new_id
 from croze.store.stacks import assemble
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from croze.aio.parallel import all_of
 from croze.dockerfile.convert.build import Build
 from croze.dockerfile.convert.checks import check_base_platform
 from croze.dockerfile.convert.image import WorkingImage, empty_image, working_image
@@ -17,6 +17,7 @@ from croze.dockerfile.instructions import Onbuild, parse_command
 from croze.dockerfile.location import DockerfileError, set_location, with_location
 from croze.dockerfile.named_contexts import NamedContext
 from croze.dockerfile.parser import parse
+from croze.dockerfile.resolver import ImageQuestion
 from croze.dockerfile.suggest import with_suggestion
 from croze.errors import CrozeError
 from croze.gotypes.quote import quote
@@ -64,17 +65,7 @@ async def _resolve_bases(build: Build, needed: Mapping[StageState, None]) -> Non
             waiting.append(stage)
         else:
             _name_unused(build, stage)
-    await _together([_resolve_base(build, stage) for stage in waiting])
-
-
-async def _together(work: Sequence[Coroutine[None, None, None]]) -> None:
-    """All at once; what goes wrong first is raised, and the rest cancelled."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for coroutine in work:
-                group.create_task(coroutine)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    await all_of(_resolve_base(build, stage) for stage in waiting)
 
 
 def _start_from_nothing(build: Build, stage: StageState) -> None:
@@ -151,10 +142,12 @@ async def _use_image(
         prefix = f"{platforms.format_all(platform)} {prefix}"
     try:
         found = await build.contexts.resolver.resolve_image(
-            stage.base_name,
-            platform=platform,
-            mode=build.options.resolve_mode,
-            log_name=f"[{prefix} load metadata for {stage.base_name}",
+            ImageQuestion(
+                stage.base_name,
+                platform,
+                build.options.resolve_mode,
+                f"[{prefix} load metadata for {stage.base_name}",
+            )
         )
     except CrozeError as err:
         raise _with_near_name(build, err.wrap(origin), origin) from None

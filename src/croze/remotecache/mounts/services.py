@@ -38,14 +38,11 @@ class MountServices:
     """`max_bytes`: the daemon's limit on the contents of all mounts of one cache."""
 
     refs: RefStore
+    store: CacheMountStore
     pool: Pool
     scratch: Path
     base_digest: BaseDigest
     max_bytes: int
-
-    @property
-    def store(self) -> CacheMountStore:
-        return self.refs.cache_mounts
 
     @property
     def blobs(self) -> BlobStore:

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from croze.aio.parallel import first_error
 from croze.errors import CrozeError
 from croze.http.daemon import HttpClient
 from croze.http.redirects import RedirectRefused, check_url
@@ -38,7 +39,6 @@ from croze.remotecache.objects.transfer import (
     refused_as,
     shown,
 )
-from croze.store.groups import first_error
 
 _VERSION = hashlib.sha256(b"|go-actionscache-1.0").hexdigest()
 """What entries of BuildKit's have in common: others are not found."""

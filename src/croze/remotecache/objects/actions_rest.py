@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from croze.aio.parallel import first_error
 from croze.errors import CrozeError
 from croze.remotecache.objects.gha_options import BLOB_PREFIX, GhaOptions
 from croze.remotecache.objects.transfer import Request, Sender, refused_as
-from croze.store.groups import first_error
 
 _PAGE = 100
 _MOST_PAGES = 1000

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.clouds.azure import DefaultIdentity
 from croze.errors import CrozeError, PermissionDenied, Unavailable
@@ -19,7 +20,6 @@ from croze.remotecache.objects.azure_blobs import BlobRequests
 from croze.remotecache.objects.contract import GIVEN, OWN, Bring, Take
 from croze.remotecache.objects.transfer import Retry, Sender
 from croze.status import Progress, step
-from croze.store.groups import first_error
 
 RETRY = Retry(attempts=4, first_s=0.8, limit_s=60.0)
 _UPLOADS = 4

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from croze.aio.parallel import first_error
 from croze.errors import CrozeError
 from croze.image.descriptor import Descriptor
 from croze.remotecache.objects.contract import Take
@@ -24,7 +25,6 @@ from croze.remotecache.objects.transfer import (
     refused_as,
     shown,
 )
-from croze.store.groups import first_error
 
 VERSION = "2021-12-02"
 BLOCK_BYTES = 32 << 20

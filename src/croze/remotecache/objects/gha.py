@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from croze.aio.parallel import first_error
 from croze.errors import AlreadyExists, CrozeError, NotFound, PermissionDenied
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
@@ -20,7 +21,6 @@ from croze.remotecache.objects.gha_signatures import Signatures
 from croze.remotecache.objects.rate_limit import RateLimit
 from croze.remotecache.objects.transfer import Retry
 from croze.status import Progress, step
-from croze.store.groups import first_error
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from croze.aio.parallel import first_error
 from croze.aio.threads import finish
 from croze.clouds.aws import AwsIdentity, Given
 from croze.errors import CrozeError
@@ -19,7 +20,6 @@ from croze.remotecache.objects.s3_options import S3Options
 from croze.remotecache.objects.s3_requests import RETRIED_CODES, Part, S3Requests, code_of
 from croze.remotecache.objects.transfer import Piece, Request, Retry, Sender, pieces
 from croze.status import Progress, step
-from croze.store.groups import first_error
 
 WHOLE_BYTES = 16 << 20
 """What is not larger goes up as a whole."""

@@ -1,17 +1,16 @@
-"""What an error is about: the lines of the user's files, the image that was asked for."""
+"""The lines of the user's files that an error is about."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError, SourceDetail, VertexDetail
 from croze.rpc.details import source_detail
 
 
-def sources(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceDetail]:
+def locate(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceDetail]:
     """The lines of every vertex that the error names."""
     infos = definition.Source.infos
     for detail in err.details:
@@ -48,12 +47,3 @@ def _readers(definition: ops_pb2.Definition, digest: str) -> list[str]:
         elif any(i.digest == digest for i in op.inputs):
             found.append(name)
     return found if download else []
-
-
-@contextmanager
-def resolving(ref: str) -> Iterator[None]:
-    """Errors say which image it was about."""
-    try:
-        yield
-    except CrozeError as error:
-        raise error.wrap(f"failed to resolve source metadata for {ref}") from error.__cause__
