@@ -71,6 +71,17 @@ async def test_blobs_go_with_their_records(store: Store) -> None:
     assert store.blobs.digests() == ()
 
 
+async def test_work_spares_what_was_used_since_it_began(store: Store) -> None:
+    before = await store.blobs.put(b"used by a build that is over")
+    async with store.refs.lease():
+        since = await store.blobs.put(b"fetched for what is about to hold it")
+        await pruned(store)
+        assert not store.blobs.has(before)
+        assert store.blobs.has(since)
+    await pruned(store)
+    assert not store.blobs.has(since)
+
+
 async def test_images_and_leases_hold_blobs(opener: Opener) -> None:
     async with opener() as store:
         ref = await make_ref(store.refs, None, {"a": "1"})

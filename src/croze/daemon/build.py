@@ -77,6 +77,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     attests = Attests.of(of_attrs(request.FrontendAttrs))
     facts = BuildFacts(datetime.now(UTC), compatibility, LANGUAGE_VERSION, engine.provenance_env)
     async with (
+        engine.store.leases.lease(),
         recording(engine.history, engine.telemetry, request) as record,
         engine.solver.job(request.Ref, sessions=sessions) as job,
     ):

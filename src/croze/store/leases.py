@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence, Set
 
@@ -37,7 +38,7 @@ class Leases:
         self._db = db
         self._blobs = blobs
         self._counts: Counter[str] = Counter()
-        self._open = 0
+        self._open: dict[MemoryLease, float] = {}
         self._named: dict[str, set[str]] = {}
         self._exact: dict[str, set[str]] = {}
         for name, digest, exact in db.read("SELECT name, digest, exact FROM leases"):
@@ -47,17 +48,17 @@ class Leases:
     async def lease(self) -> AsyncIterator[MemoryLease]:
         """See `RefStore.lease`. Dies with the process."""
         lease = MemoryLease(self._counts)
-        self._open += 1
+        self._open[lease] = time.monotonic()
         try:
             yield lease
         finally:
             lease.release()
-            self._open -= 1
+            del self._open[lease]
 
     @property
-    def active(self) -> bool:
-        """Whether any lease is open now."""
-        return self._open > 0
+    def longest_s(self) -> float:
+        """For how long there has been one that is open now; 0 if none is."""
+        return time.monotonic() - min(self._open.values()) if self._open else 0.0
 
     def _table(self, *, exact: bool) -> dict[str, set[str]]:
         return self._exact if exact else self._named

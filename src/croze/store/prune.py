@@ -18,8 +18,8 @@ from croze.store.records import Record, utc
 from croze.store.sizes import record_size
 
 IDLE_S = 60.0
-"""A blob that nothing holds stays this long after its last use while work is under way: it may
-have been fetched a moment ago for what is about to hold it."""
+"""A blob that nothing holds stays this long after its last use, if work is under way that began
+before that: it may have been fetched for what is about to hold it."""
 
 IsShared = Callable[[str, Sequence[str]], bool]
 """Whether something outside (a Docker image store) also has a record's layers: id, diff IDs."""
@@ -144,10 +144,11 @@ def collect_blobs(core: Core, images: DiskImageStore, leases: Leases) -> int:
         for blob in (record.data.blob, *record.data.variants.values()):
             if blob is not None:
                 held.add(blob.descriptor.digest)
-    working = leases.active or any(r.handles for r in core.table.all())
+    in_hand = any(record.handles for record in core.table.all())
+    spared_s = IDLE_S if in_hand else min(leases.longest_s, IDLE_S)
     freed = 0
     for digest in core.blobs.digests():
-        if digest in held or (working and core.blobs.idle_s(digest) < IDLE_S):
+        if digest in held or core.blobs.idle_s(digest) < spared_s:
             continue
         freed += core.blobs.size(digest)
         core.blobs.delete(digest)
