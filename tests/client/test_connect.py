@@ -54,7 +54,7 @@ async def test_a_busy_daemon_is_waited_for(tmp_path: Path) -> None:
             writer.close()
             over.set()
 
-    front = await asyncio.start_unix_server(hold, tmp_path / "front.sock")
+    front = await asyncio.start_unix_server(hold, tmp_path / "front.sock")  # noqa: TID251
     async with connect(f"unix://{tmp_path}/front.sock") as client:
         assert (await client.info()).version == "v1"
     assert accepted == 1

@@ -83,7 +83,7 @@ async def test_an_engine_that_hangs_up(tmp_path: Path) -> None:
         writer.close()
 
     path = tmp_path / "engine.sock"
-    server = await asyncio.start_unix_server(hang_up, path)
+    server = await asyncio.start_unix_server(hang_up, path)  # noqa: TID251
     async with server, engine_api.engine_api(DockerContext("here", f"unix://{path}")) as api:
         with pytest.raises(Unavailable, match="Cannot connect to the Docker daemon at unix:"):
             await api.container("c")

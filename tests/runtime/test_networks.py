@@ -102,7 +102,7 @@ async def test_containers_reach_the_host_over_the_bridge(
             heard.append((peer, await reader.readline()))
             writer.close()
 
-        async with await asyncio.start_server(hear, "10.93.0.1", 0) as server:
+        async with await asyncio.start_server(hear, "10.93.0.1", 0) as server:  # noqa: TID251
             run = tmp_path / "run"
             config = OciConfig(run, networks={"sandbox": provider}, private_mounts=True)
             port = server.sockets[0].getsockname()[1]

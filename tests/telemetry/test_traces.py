@@ -10,7 +10,7 @@ from croze.status import StatusEvent, VertexState, VertexStatus
 from croze.telemetry import stubs
 from croze.telemetry.build import BuildTrace
 from croze.telemetry.spans import Attributes, SpanContext, key_values, make_span, root
-from croze.telemetry.traces import Traces
+from croze.telemetry.traces import KEEP_RECEIVED_BYTES, Traces
 
 RESOURCE = otlp_pb2.Resource(attributes=key_values({"service.name": "buildkitd"}))
 START = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
@@ -32,6 +32,22 @@ def test_a_build_gets_all_spans_of_its_trace_and_no_others() -> None:
     assert [one.span.name for one in traces.take(mine.trace_id)] == ["client", "own"]
     traces.want(mine.trace_id)
     assert traces.take(mine.trace_id) == []
+
+
+def test_what_strangers_send_is_bounded() -> None:
+    """Every step of a build may send spans, as large and as many as it likes."""
+    traces = Traces(RESOURCE)
+    contexts = [root() for _ in range(40)]
+    for context in contexts:
+        request = sent(context)
+        request.resource_spans[0].resource.attributes.extend(key_values({"x": "y" * (4 << 20)}))
+        traces.receive(request)
+    kept = [context for context in contexts if traces.take(context.trace_id)]
+    assert len(kept) * (4 << 20) <= KEEP_RECEIVED_BYTES < (len(kept) + 2) * (4 << 20)
+    mine = root()
+    traces.want(mine.trace_id)
+    traces.receive(sent(mine))
+    assert len(traces.take(mine.trace_id)) == 1, "what was taken makes room"
 
 
 def test_two_builds_of_one_trace() -> None:

@@ -10,11 +10,12 @@ import socket
 import ssl
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import grpc.aio
 
+from croze.aio.streams import serving
 from croze.daemon.config import Grpc
 from croze.daemon.inner import InnerPort, add_port
 from croze.daemon.sockets import (
@@ -26,6 +27,7 @@ from croze.daemon.sockets import (
     warn_of_strangers,
 )
 from croze.errors import InvalidRequest
+from croze.rpc.channels import most_connections
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +129,7 @@ async def _tcp(
         return
     # grpc takes 0.0.0.0 for every address, those of IPv6, too.
     bound = bind_tcp(address)
-    stack.callback(bound.close)
-    await stack.enter_async_context(await relays.relay(bound, context))
+    await stack.enter_async_context(relays.relay(bound, context))
 
 
 async def _passed(
@@ -143,7 +144,7 @@ async def _passed(
             secured = None
         else:
             warn_of_strangers(f"fd://{name}", context)
-        await stack.enter_async_context(await relays.relay(passed, secured))
+        await stack.enter_async_context(relays.relay(passed, secured))
 
 
 class Relays:
@@ -154,10 +155,10 @@ class Relays:
     def __init__(self, inner: InnerPort) -> None:
         self._inner = inner
 
-    async def relay(
+    def relay(
         self, outer: socket.socket, context: ssl.SSLContext | None = None
-    ) -> asyncio.Server:
-        """A server to enter: it pumps each connection of `outer` while it is open."""
+    ) -> AbstractAsyncContextManager[None]:
+        """Inside, each connection of `outer` is pumped while it is open."""
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             back_reader, back_writer = await asyncio.open_unix_connection(self._inner.path)
@@ -166,7 +167,7 @@ class Relays:
                 group.create_task(_pump(back_reader, writer))
 
         self._inner.open()
-        return await asyncio.start_server(connect, sock=outer, ssl=context)
+        return serving(outer, connect, most=most_connections() // 4, tls=context)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

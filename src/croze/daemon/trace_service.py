@@ -18,6 +18,9 @@ from croze.rpc.servers import Context
 from croze.telemetry.traces import Traces
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+_CONNECTIONS = 128
+"""Of all containers. Every step of a build can make some."""
+_STREAMS = 16
 
 
 def trace_handler(traces: Traces) -> grpc.GenericRpcHandler[object, object]:
@@ -46,7 +49,7 @@ async def collecting(traces: Traces, path: Path) -> AsyncIterator[None]:
     if it can't be had."""
     make_way(path.parent)
     path.unlink(missing_ok=True)
-    server = make_server()
+    server = make_server((("grpc.max_concurrent_streams", _STREAMS),), most=_CONNECTIONS)
     server.add_generic_rpc_handlers((trace_handler(traces),))
     folder = os.open(path.parent, os.O_PATH)
     try:

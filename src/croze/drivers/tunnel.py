@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from croze.aio.streams import listening, serving
 from croze.errors import CrozeError, Unavailable
 from croze.fs.remove import temporary_directory
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from croze.client.connect import Client
 
 T = TypeVar("T")
+MOST = 256
+"""Connections at once; gRPC makes one."""
 CHUNK_BYTES = 64 * 1024
 
 
@@ -89,32 +92,16 @@ async def tunnel(
     with temporary_directory("croze-dial-") as folder:
         path = str(Path(folder) / "daemon.sock")
         opened = Tunnel(f"unix://{path}")
-        carriers: set[asyncio.Task[None]] = set()
 
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            carriers.add(task)
             try:
                 async with connect() as far:
                     await carry((reader, writer), far)
             except CrozeError as error:
                 opened.fail(error)
-            except asyncio.CancelledError:
-                pass  # the tunnel is closed; asyncio would log the cancellation of a server's task
-            finally:
-                writer.close()
-                carriers.discard(task)
 
-        server = await asyncio.start_unix_server(accepted, path)
-        try:
+        async with serving(listening(path), accepted, most=MOST):
             yield opened
-        finally:
-            server.close()
-            for task in tuple(carriers):
-                task.cancel()
-            if carriers:
-                await asyncio.wait(carriers)
 
 
 @asynccontextmanager

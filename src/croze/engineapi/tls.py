@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from croze.aio.parallel import all_of
+from croze.aio.streams import serving
+from croze.rpc.channels import most_connections
 
 log = logging.getLogger(__name__)
 
@@ -96,21 +98,8 @@ class TlsServer:
     @asynccontextmanager
     async def running(self, sock: socket.socket) -> AsyncIterator[None]:
         """On a listening socket, inside; then its connections end."""
-        async with asyncio.TaskGroup() as group:
-            tasks: set[asyncio.Task[None]] = set()
-
-            def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                task = group.create_task(self._serve(reader, writer))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-
-            server = await asyncio.start_server(came, sock=sock)
-            try:
-                yield
-            finally:
-                server.close()
-                for task in tasks:
-                    task.cancel()
+        async with serving(sock, self._serve, most=most_connections()):
+            yield
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection to its end."""

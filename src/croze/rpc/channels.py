@@ -8,6 +8,7 @@ for the details of an error, which are a trailer and hold the whole Dockerfile.
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
@@ -27,6 +28,9 @@ _LIMITS: Options = (
     ("grpc.max_metadata_size", HEADERS_LIMIT_BYTES),
     ("grpc.absolute_max_metadata_size", HEADERS_LIMIT_BYTES),
 )
+_HANDSHAKE_MS: Final = 10_000
+_IDLE_MS: Final = 600_000
+_MOST: Final = 10_000
 LOCAL: Options = (
     ("grpc.default_authority", "localhost"),
     ("grpc.enable_http_proxy", 0),
@@ -53,6 +57,21 @@ def open_channel(
 def make_server(
     options: Options = (),
     interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]] = (),
+    *,
+    most: int | None = None,
 ) -> grpc.aio.Server:
-    """A server without services or ports yet."""
-    return grpc.aio.server(interceptors=interceptors, options=(*_LIMITS, *options))  # noqa: TID251
+    """A server without services or ports yet. Each port takes `most` connections at once, half of
+    what the process may have if not said, and hangs up on those that say nothing."""
+    bounds: Options = (
+        ("grpc.max_allowed_incoming_connections", most or most_connections()),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ("grpc.max_connection_idle_ms", _IDLE_MS),
+    )
+    every = (*_LIMITS, *bounds, *options)
+    return grpc.aio.server(interceptors=interceptors, options=every)  # noqa: TID251
+
+
+def most_connections() -> int:
+    """Half of the descriptors that this process may have: the rest is for its work."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if soft == resource.RLIM_INFINITY else min(_MOST, soft // 2)

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from croze.aio.streams import readable
 from croze.files.peers import peer_of
 
 CHUNK_BYTES = 256 * 1024
@@ -49,7 +50,7 @@ class Accepted:
 
     async def wait(self) -> socket.socket:
         while self._sock is None:
-            await _readable(self._listener)
+            await readable(self._listener)
             # Not `loop.sock_accept`: cancelled at the wrong moment it loses the connection.
             sock, _ = self._listener.accept()
             if peer_of(sock).pid == os.getpid():
@@ -64,21 +65,6 @@ class Accepted:
         self._listener.close()
         if self._sock is not None:
             self._sock.close()
-
-
-async def _readable(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-
-    def tell() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(sock, tell)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)
 
 
 @contextmanager

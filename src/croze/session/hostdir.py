@@ -29,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from croze.aio.streams import readable
 from croze.files.peers import is_own_or_roots, sees_our_files
 from croze.session.bridge import fresh_name
 from croze.session.contract import Session
@@ -94,19 +95,10 @@ async def _ask(session: Session, question: str) -> HostDir | None:
             return None
         sock.send(bytes.fromhex(token) + question.encode())
         async with asyncio.timeout(TIMEOUT_S):
-            await _readable(sock)
+            await readable(sock)
         answer, fds, _, _ = socket.recv_fds(sock, 1, 1, socket.MSG_CMSG_CLOEXEC)
         return HostDir(fds[0], answer == LENT_TO_DELETE) if fds else None
     return None
-
-
-async def _readable(sock: socket.socket) -> None:
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(sock, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(sock)
 
 
 def _packets() -> socket.socket:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from croze.aio.streams import listening, serving
 from croze.api import ssh_pb2
 from croze.errors import CrozeError
 from croze.fs.remove import try_remove_tree
@@ -23,6 +24,8 @@ _SERVICE = "/moby.sshforward.v1.SSH"
 DEFAULT_ID = "default"
 KEY_ID = "buildkit.ssh.id"
 CHUNK_BYTES = 32 * 1024
+MOST = 64
+"""Connections of one step at once."""
 
 
 async def check(session: Session, id: str = DEFAULT_ID) -> None:
@@ -57,38 +60,21 @@ async def agent_socket(
 
 @asynccontextmanager
 async def _listening(session: Session, id: str, path: Path) -> AsyncIterator[None]:
-    tasks: set[asyncio.Task[None]] = set()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
         try:
             await _forward(session, id, reader, writer)
-        except (CrozeError, OSError) as error:
+        except CrozeError as error:
             log.debug("ssh agent %s: %s", id, error)
-        finally:
-            writer.close()
 
-    server = await asyncio.start_unix_server(serve, sock=_bound(path))
-    try:
+    async with serving(_bound(path), serve, most=MOST):
         yield
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
 
 
 def _bound(path: Path) -> socket.socket:
     """A socket at `path`, which may be longer than the 107 bytes that an address can hold."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(f"/proc/self/fd/{folder}/{path.name}")
-        return sock
+        return listening(f"/proc/self/fd/{folder}/{path.name}")
     finally:
         os.close(folder)
 

@@ -16,6 +16,10 @@ KEEP_S = 60.0
 _SWEEP_EVERY_S = 10.0
 KEEP_SPANS = 10_000
 """Of one trace."""
+KEEP_RECEIVED_BYTES = 64 << 20
+"""Of what clients have sent."""
+_OVERHEAD_BYTES = 512
+"""Of a span as an object of Python's."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class SpanExporter(Protocol):
 @dataclass
 class _Trace:
     last_s: float
+    received_bytes: int = 0
     spans: list[Recorded] = field(default_factory=list)
 
 
@@ -49,6 +54,7 @@ class Traces:
         self._traces: dict[bytes, _Trace] = {}
         self._wanted: Counter[bytes] = Counter()
         self._swept_s = 0.0
+        self._received_bytes = 0
 
     def want(self, trace_id: bytes) -> None:
         """A build wants all spans of its trace, until `take`."""
@@ -60,7 +66,7 @@ class Traces:
         self._wanted[trace_id] -= 1
         if self._wanted[trace_id] <= 0:
             del self._wanted[trace_id]
-            self._traces.pop(trace_id, None)
+            self._drop(trace_id)
         return list(found.spans) if found is not None else []
 
     def add(self, spans: Iterable[Span]) -> None:
@@ -68,15 +74,24 @@ class Traces:
         self._add([Recorded(span, self._scope, self._resource) for span in spans])
 
     def receive(self, request: otlp_pb2.ExportTraceServiceRequest) -> None:
-        """A client's."""
-        self._add(
-            [
-                Recorded(span, scoped.scope, sent.resource)
-                for sent in request.resource_spans
-                for scoped in sent.scope_spans
-                for span in scoped.spans
-            ]
-        )
+        """A client's, or those of a step of a build, which may be of anything: what is too much is
+        dropped."""
+        self._forget(time.monotonic())
+        size = request.ByteSize()
+        if self._received_bytes + size > KEEP_RECEIVED_BYTES:
+            return
+        found = [
+            Recorded(span, scoped.scope, sent.resource)
+            for sent in request.resource_spans
+            for scoped in sent.scope_spans
+            for span in scoped.spans
+        ]
+        self._add(found)
+        # A part keeps the whole message in memory.
+        for trace_id in {one.span.trace_id for one in found}:
+            cost = size + len(found) * _OVERHEAD_BYTES
+            self._traces[trace_id].received_bytes += cost
+            self._received_bytes += cost
 
     def _add(self, spans: Sequence[Recorded]) -> None:
         now = time.monotonic()
@@ -99,4 +114,8 @@ class Traces:
             if trace.last_s < now - KEEP_S and trace_id not in self._wanted
         ]
         for trace_id in old:
-            del self._traces[trace_id]
+            self._drop(trace_id)
+
+    def _drop(self, trace_id: bytes) -> None:
+        if (trace := self._traces.pop(trace_id, None)) is not None:
+            self._received_bytes -= trace.received_bytes

@@ -73,7 +73,9 @@ class Shell:
         """Where a terminal may connect."""
         if self._server is None:
             self._folder = tempfile.mkdtemp(prefix="croze-dap-exec")
-            self._server = await asyncio.start_unix_server(self._accept, self._path)
+            # In a directory of the user's own, for one terminal.
+            serve = asyncio.start_unix_server(self._accept, self._path)  # noqa: TID251
+            self._server = await serve
         return self._path
 
     @property

@@ -7,13 +7,13 @@ import contextlib
 import hashlib
 import logging
 import socket
-import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urljoin
 
+from croze.aio import streams
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
@@ -38,12 +38,12 @@ async def serving(
     """Answer on a listening socket until the block ends; then nothing is left of it."""
     client = HttpClient(direct=True)
     server = _Server(proxied, authority, client)
-    accepting = await asyncio.start_server(server.serve, sock=listener, limit=HEAD_BYTES)
     try:
-        yield
+        async with streams.serving(
+            listener, server.serve, most=_CONNECTIONS_MOST, buffer_bytes=HEAD_BYTES
+        ):
+            yield
     finally:
-        accepting.close()
-        await server.close()
         await client.close()
 
 
@@ -76,32 +76,13 @@ class _Server:
         self._capture = proxied.capture
         self._authority = authority
         self._client = client
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def close(self) -> None:
-        """End what is still going on."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """One connection. Its task is asyncio's, which waits for none."""
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self._tasks) >= _CONNECTIONS_MOST:
-            writer.close()  # the daemon's descriptors are for all
-            return
-        self._tasks.add(task)
+        """One connection."""
         try:
             await self._speak(_Peer(reader, writer))
-        except (OSError, ssl.SSLError, asyncio.IncompleteReadError, TimeoutError) as error:
+        except (OSError, asyncio.IncompleteReadError) as error:
             log.debug("a proxy's client has left: %s", error)
-        except asyncio.CancelledError:
-            pass  # `close` wants it so, and nobody else is there to hear of it
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
     async def _speak(self, peer: _Peer) -> None:
         try:

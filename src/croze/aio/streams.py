@@ -1,0 +1,184 @@
+"""Servers of byte streams, within bounds.
+
+`asyncio.start_server` takes whoever comes: a step of a build that opens connections to a socket it
+was lent, and says nothing, takes all descriptors of the daemon. Nor does it wait for those it
+serves. Here there are so many at once and no more, each with an owner; it is banned elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import socket
+import ssl
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from croze.aio.threads import finish
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_S: Final = 10.0
+_PAUSE_S: Final = 0.5
+_BUFFER_BYTES: Final = 64 << 10
+_TURN: Final = 32
+"""Connections that are taken before others get a turn."""
+
+Serve = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    listener: socket.socket,
+    serve: Serve,
+    *,
+    most: int,
+    tls: ssl.SSLContext | None = None,
+    buffer_bytes: int = _BUFFER_BYTES,
+) -> AsyncIterator[None]:
+    """Call `serve` for each connection of a listening socket, `most` at once: who comes when there
+    are as many is hung up on, unless somebody has yet to finish the handshake, who goes first.
+
+    An error ends its connection alone. When the block ends the socket is closed, and so is what
+    goes on.
+    """
+    with listener:
+        listener.setblocking(False)
+        server = _Server(listener, serve, most, tls, buffer_bytes)
+        # No group: what is raised inside is to come out as it is.
+        accepting = asyncio.ensure_future(server.accept())  # noqa: TID251 - owned right here
+        try:
+            yield
+        finally:
+            accepting.cancel()
+            await finish(server.hang_up(accepting))
+
+
+def listening(path: str) -> socket.socket:
+    """A Unix socket at a path, listening."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.bind(path)
+        sock.listen()
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class _Server:
+    def __init__(
+        self,
+        listener: socket.socket,
+        serve: Serve,
+        most: int,
+        tls: ssl.SSLContext | None,
+        buffer_bytes: int,
+    ) -> None:
+        self._listener = listener
+        self._serve = serve
+        self._most = most
+        self._tls = tls
+        self._buffer_bytes = buffer_bytes
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._greeting: dict[asyncio.Task[None], None] = {}
+        """Those in their handshakes, in the order they came."""
+        self._begun: set[asyncio.Task[None]] = set()
+        """Whose sockets are closed by themselves."""
+
+    async def accept(self) -> None:
+        while True:
+            await readable(self._listener)
+            try:
+                for _ in range(_TURN):
+                    self._take(self._listener.accept()[0])
+            except (BlockingIOError, ConnectionAbortedError):
+                continue
+            except OSError as error:
+                log.warning("no connections are accepted for a while: %s", error)
+                await asyncio.sleep(_PAUSE_S)
+
+    def _take(self, sock: socket.socket) -> None:
+        if len(self._tasks) >= self._most:
+            if not self._greeting:
+                sock.close()
+                return
+            oldest = next(iter(self._greeting))
+            self._forget(oldest)
+            oldest.cancel()
+        task = asyncio.ensure_future(self._speak(sock))  # noqa: TID251 - `hang_up` awaits it
+        self._tasks.add(task)
+        self._greeting[task] = None
+        task.add_done_callback(functools.partial(self._ended, sock))
+
+    def _ended(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        self._forget(task)
+        if task not in self._begun:
+            sock.close()
+        self._begun.discard(task)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._greeting.pop(task, None)
+
+    async def hang_up(self, accepting: asyncio.Future[None]) -> None:
+        tasks = {accepting, *self._tasks, *self._begun}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    async def _speak(self, sock: socket.socket) -> None:
+        """One connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._begun.add(task)
+        try:
+            reader, writer = await self._open(sock)
+            self._greeting.pop(task, None)
+            try:
+                await self._serve(reader, writer)
+            finally:
+                writer.close()
+        except OSError as error:
+            log.debug("a connection broke: %s", error)
+        except Exception:
+            log.exception("a connection failed")
+
+    async def _open(self, sock: socket.socket) -> tuple[StreamReader, StreamWriter]:
+        loop = asyncio.get_running_loop()
+        met: asyncio.Future[tuple[StreamReader, StreamWriter]] = loop.create_future()
+
+        def meet(reader: StreamReader, writer: StreamWriter) -> None:
+            met.set_result((reader, writer))
+
+        first = StreamReader(limit=self._buffer_bytes, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(first, meet, loop=loop)
+        timeout = None if self._tls is None else HANDSHAKE_S
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol, sock, ssl=self._tls, ssl_handshake_timeout=timeout
+        )
+        try:
+            return await met
+        except BaseException:
+            transport.abort()
+            raise
+
+
+async def readable(sock: socket.socket) -> None:
+    """Wait until there is something to read, or to accept. Unlike `loop.sock_accept` it loses
+    nothing when it is cancelled."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def tell() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(sock, tell)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)
