@@ -268,3 +268,29 @@ def test_a_client_that_goes_in_the_middle(engine: Engine, tmp_path: Path) -> Non
         )
     assert engine.docker("start", "-a", "held").code == 0
     engine.docker("rm", "held")
+
+
+# -- what it uses --
+
+
+def test_what_a_container_uses(engine: Engine) -> None:
+    once = call(engine.path, "GET", "/containers/runs/stats?stream=0")[1][0]
+    assert once["name"] == "/runs"
+    assert once["cpu_stats"]["system_cpu_usage"] > once["precpu_stats"]["system_cpu_usage"] > 0
+    assert once["memory_stats"]["limit"] > once["memory_stats"]["usage"]
+    shown = engine.docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "runs")
+    assert shown.stdout == f"runs {once['pids_stats'].get('current', 0)}\n"
+    engine.docker("create", "--name", "never", "busybox", "true")
+    assert call(engine.path, "GET", "/containers/never/stats?stream=0")[1][0]["pids_stats"] == {}
+    engine.docker("rm", "never")
+
+
+def test_the_processes_of_a_container(engine: Engine) -> None:
+    lines = engine.docker("top", "runs").stdout.splitlines()
+    assert (lines[0].split()[:2], lines[1].endswith("sleep 1000")) == (["UID", "PID"], True)
+    assert "sleep" in engine.docker("top", "runs", "-o", "pid,comm").stdout
+    for options, told in (("-o comm", "Couldn't find PID field"), ("--nonsense", "ps: error")):
+        status, lines = call(
+            engine.path, "GET", f"/containers/runs/top?{urlencode({'ps_args': options})}"
+        )
+        assert (status >= 400, told in json.dumps(lines)) == (True, True), lines

@@ -28,7 +28,7 @@ from croze.engineapi import (
     system,
 )
 from croze.engineapi.answers import Handler, check_version, error, of_error
-from croze.engineapi.containers import archive, exec_routes, routes, streams
+from croze.engineapi.containers import archive, exec_routes, routes, streams, usage
 from croze.engineapi.contract import Services
 from croze.engineapi.doors import Doors, open_doors, room
 from croze.errors import CrozeError
@@ -70,6 +70,8 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("POST", "/containers/prune", prune.containers),
     ("GET", "/containers/{name:.+}/json", routes.inspect),
     ("GET", "/containers/{name:.+}/logs", streams.logs),
+    ("GET", "/containers/{name:.+}/stats", usage.stats),
+    ("GET", "/containers/{name:.+}/top", usage.top),
     ("POST", "/containers/{name:.+}/start", routes.start),
     ("POST", "/containers/{name:.+}/stop", routes.stop),
     ("POST", "/containers/{name:.+}/restart", routes.restart),

@@ -40,8 +40,8 @@ NEUTRAL: Mapping[str, Sequence[object]] = {
     "PidsLimit": (-1,),
     "MemorySwappiness": (-1,),
     "ShmSize": (64 << 20,),
-    "RestartPolicy": ({"Name": "no", "MaximumRetryCount": 0}, {"Name": "", "MaximumRetryCount": 0}),
-    "LogConfig": ({"Type": "", "Config": {}}, {"Type": "json-file", "Config": {}}),
+    "RestartPolicy": ({"Name": "no"},),
+    "LogConfig": ({"Type": "json-file"},),
 }
 """Values that ask for nothing that is not so anyway."""
 IGNORED = frozenset({"ConsoleSize", "MaskedPaths", "ReadonlyPaths", "ContainerIDFile"})
@@ -120,7 +120,8 @@ def read(data: bytes) -> Create:
     spec = struct_of(raw, Create)
     served = {field.encode_name for field in msgspec.structs.fields(HostConfig)}
     for name, value in host.items():
-        if name not in served | IGNORED and value and value not in NEUTRAL.get(name, ()):
+        wanted = _said(value)
+        if name not in served | IGNORED and wanted and wanted not in NEUTRAL.get(name, ()):
             raise Unsupported(f"HostConfig.{name} is not served here")
     for name in REFUSED:
         if raw.get(name):
@@ -128,6 +129,13 @@ def read(data: bytes) -> Create:
     _check_networks(raw, spec)
     binds(spec)
     return spec
+
+
+def _said(value: object) -> object:
+    """Without the members that say nothing."""
+    if isinstance(value, dict):
+        return {k: said for k, v in value.items() if (said := _said(v))}
+    return value
 
 
 def _check_networks(raw: Mapping[str, object], spec: Create) -> None:
