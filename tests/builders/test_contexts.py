@@ -12,12 +12,14 @@ from croze.builders.contexts import Contexts
 from croze.errors import InvalidRequest, NotFound
 
 
-def stored(folder: Path, name: str, host: str, *, certificate: bool = False) -> None:
+def stored(
+    folder: Path, name: str, host: str, *, certificate: bool = False, kind: str = "docker"
+) -> None:
     hashed = hashlib.sha256(name.encode()).hexdigest()
     meta = folder / "contexts/meta" / hashed / "meta.json"
     meta.parent.mkdir(parents=True)
     endpoint = {"Host": host, "SkipTLSVerify": False}
-    meta.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}}))
+    meta.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {kind: endpoint}}))
     if certificate:
         tls = folder / "contexts/tls" / hashed / "docker"
         tls.mkdir(parents=True)
@@ -64,3 +66,16 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     meta.write_text("{")
     with pytest.raises(InvalidRequest, match=r"meta\.json: .*line 1"):
         Contexts(tmp_path).names()
+
+
+def test_a_context_of_a_cluster_alone_has_no_engine(tmp_path: Path) -> None:
+    stored(tmp_path, "cluster", "https://cluster:6443", kind="kubernetes")
+    stored(tmp_path, "neither", "", kind="else")
+    contexts = Contexts(tmp_path)
+    with pytest.raises(InvalidRequest, match="'neither' has no docker endpoint"):
+        contexts.names()
+    found = contexts.get("cluster")
+    assert found.kubernetes is not None
+    assert found.kubernetes.settings["Host"] == "https://cluster:6443"
+    with pytest.raises(NotFound, match="cannot find docker endpoint in context"):
+        contexts.engine("cluster")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -37,12 +38,23 @@ class TlsFiles:
 
 
 @dataclass(frozen=True)
+class KubernetesEndpoint:
+    """A cluster that a context names, too, as older Docker CLIs wrote it down."""
+
+    file: Path
+    settings: Mapping[str, object]
+    tls: TlsFiles
+
+
+@dataclass(frozen=True)
 class DockerContext:
-    """An engine by name. `host` is an address as `DOCKER_HOST` has it."""
+    """An engine by name. `host` is an address as `DOCKER_HOST` has it; empty if the context names
+    a cluster alone."""
 
     name: str
     host: str
     tls: TlsFiles | None = None
+    kubernetes: KubernetesEndpoint | None = None
 
     def command(self) -> list[str] | None:
         """What carries a connection to an engine on another machine, on its standard streams; None
@@ -130,6 +142,13 @@ class Contexts:
             )
         return found
 
+    def engine(self, name: str) -> DockerContext:
+        """The context of an engine. Raises `NotFound`."""
+        found = self.get(name)
+        if not found.host:
+            raise NotFound("cannot find docker endpoint in context")
+        return found
+
     @property
     def _meta(self) -> Path:
         return self._directory / "contexts" / "meta"
@@ -156,16 +175,24 @@ class Contexts:
         meta = _object(path, read_settings(path))
         name = _text(meta, "Name")
         endpoints = meta.get("Endpoints")
-        engine = endpoints.get("docker") if isinstance(endpoints, dict) else None
-        if not isinstance(engine, dict):
+        listed = endpoints if isinstance(endpoints, dict) else {}
+        engine, cluster = listed.get("docker"), listed.get("kubernetes")
+        if not isinstance(engine, dict) and not isinstance(cluster, dict):
             raise InvalidRequest(f"{path}: Endpoints: context {name!r} has no docker endpoint")
-        tls = self._directory / "contexts" / "tls" / _hashed(name) / "docker"
-        verify = engine.get("SkipTLSVerify") is not True
-        return DockerContext(
-            name,
-            _text(engine, "Host") or DEFAULT_HOST,
-            _certificates(tls, verify=verify) if tls.is_dir() else None,
-        )
+        tls = self._directory / "contexts" / "tls" / _hashed(name)
+        context = DockerContext(name, "")
+        if isinstance(engine, dict):
+            verify = engine.get("SkipTLSVerify") is not True
+            context = DockerContext(
+                name,
+                _text(engine, "Host") or DEFAULT_HOST,
+                _certificates(tls / "docker", verify=verify) if (tls / "docker").is_dir() else None,
+            )
+        if not isinstance(cluster, dict):
+            return context
+        verify = cluster.get("SkipTLSVerify") is not True
+        certificates = _certificates(tls / "kubernetes", verify=verify)
+        return replace(context, kubernetes=KubernetesEndpoint(path, cluster, certificates))
 
 
 def _certificates(folder: Path, *, verify: bool) -> TlsFiles:

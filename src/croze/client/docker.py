@@ -79,7 +79,7 @@ class ImageLoad:
 
     def __init__(self, context: str = "") -> None:
         contexts = Contexts(config_dir())
-        self._engine = contexts.get(context or contexts.current)
+        self._engine = contexts.engine(context or contexts.current)
         self._connection = connection_to(self._engine)
         self._begun = self._aborted = False
 

@@ -50,7 +50,9 @@ def known_chains(context: str) -> set[str]:
     """Chain IDs of all layers of the engine's newest images."""
     with contextlib.suppress(OSError, ValueError, CrozeError):
         contexts = Contexts(config_dir())
-        with contextlib.closing(connection_to(contexts.get(context or contexts.current))) as engine:
+        with contextlib.closing(
+            connection_to(contexts.engine(context or contexts.current))
+        ) as engine:
             engine.timeout = PATIENCE_S
             if _has_own_layers(engine):
                 return set(_chains(engine))

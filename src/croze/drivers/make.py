@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from croze.builders.contexts import Contexts, DockerContext
 from croze.builders.model import Builder, Node
 from croze.drivers.contract import Driver
@@ -9,6 +11,9 @@ from croze.drivers.docker import DockerDriver
 from croze.drivers.own import OwnDriver
 from croze.drivers.remote import RemoteDriver
 from croze.errors import CrozeError
+
+if TYPE_CHECKING:
+    from croze.drivers.kubernetes.config import Cluster
 
 NAMES = ("docker", "docker-container", "kubernetes", "remote")
 """That a user may name, sorted as buildx lists them."""
@@ -31,10 +36,9 @@ def driver(builder: Builder, node: Node, contexts: Contexts, key: str = "") -> D
 
             return ContainerDriver(node, engine(node.endpoint, contexts))
         case "kubernetes":
-            from croze.drivers.kubernetes.config import cluster_of
             from croze.drivers.kubernetes.driver import KubernetesDriver
 
-            return KubernetesDriver(node, cluster_of(node.endpoint), key)
+            return KubernetesDriver(node, _cluster(node.endpoint, contexts), key)
         case name:
             raise unknown(name)
 
@@ -54,4 +58,16 @@ def engine(endpoint: str, contexts: Contexts) -> DockerContext:
     """The engine that an endpoint names: a context, or an address."""
     if "://" in endpoint:
         return DockerContext(endpoint, endpoint)
-    return contexts.get(endpoint)
+    return contexts.engine(endpoint)
+
+
+def _cluster(endpoint: str, contexts: Contexts) -> Cluster:
+    """The cluster that an endpoint names: itself, or as a context that names one. Others are what
+    buildx wrote down before it had endpoints for clusters."""
+    from croze.drivers.kubernetes.config import cluster_of
+    from croze.drivers.kubernetes.contexts import cluster_of_context
+
+    context = None if "://" in endpoint else contexts.find(endpoint)
+    if context is not None and context.kubernetes is not None:
+        return cluster_of_context(context.kubernetes)
+    return cluster_of(endpoint)

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from croze.drivers.kubernetes.config import NO_NAMESPACE, Cluster, cluster_of, in_cluster, load
+from croze.builders.contexts import KubernetesEndpoint, TlsFiles
+from croze.drivers.kubernetes.config import (
+    NO_NAMESPACE,
+    Cluster,
+    Exec,
+    cluster_of,
+    in_cluster,
+    load,
+)
+from croze.drivers.kubernetes.contexts import cluster_of_context
 from croze.drivers.kubernetes.credentials import identity
 from croze.errors import InvalidRequest, PermissionDenied
 from tests.support.certificates import make_certificate
@@ -229,3 +238,41 @@ def test_the_kubeconfig_of_tests_is_one(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "config", "https://h")
     assert json.loads(path.read_text())["kind"] == "Config"
     assert load([str(path)]).authority == b"CA"
+
+
+def test_a_docker_context_names_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("authority")
+    settings: dict[str, object] = {
+        "Host": "https://cluster:6443/",
+        "SkipTLSVerify": False,
+        "DefaultNamespace": "builds",
+        "Exec": {"command": "login", "apiVersion": VERSION, "args": None, "env": None},
+        "usernamePassword": {"username": "me", "password": "mine"},
+        "token": "t",
+    }
+    tls = TlsFiles(ca=tmp_path / "ca.pem")
+    found = cluster_of_context(KubernetesEndpoint(tmp_path / "meta.json", settings, tls))
+    assert found == Cluster(
+        "https://cluster:6443",
+        "builds",
+        authority=b"authority",
+        token="t",
+        login=("me", "mine"),
+        exec=Exec("login", VERSION),
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, r"meta\.json: Endpoints\.kubernetes\.Host: no address"),
+        ({"Host": 1}, r"meta\.json: Endpoints\.kubernetes: Expected `str`"),
+        ({"Host": "h", "ProxyURL": "socks5://p"}, "proxy-url: socks5://p"),
+        ({"Host": "h", "AuthProvider": {"name": "gcp"}}, "auth provider 'gcp'"),
+    ],
+)
+def test_what_a_docker_context_can_not_name(
+    settings: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        cluster_of_context(KubernetesEndpoint(tmp_path / "meta.json", settings, TlsFiles()))

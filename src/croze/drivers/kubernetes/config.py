@@ -224,18 +224,14 @@ def _placed(folder: str, path: str) -> str:
 
 def _merged(cluster: _Cluster, user: _User, context: _Context) -> Cluster:
     if user.auth_provider is not None:
-        name = user.auth_provider.get("name", "")
-        raise InvalidRequest(
-            f"the auth provider {name!r} of the kubeconfig was taken out of Kubernetes: use an "
-            "exec plugin in its place (kubectl's documentation names one for each)"
-        )
+        raise no_auth_provider(user.auth_provider)
     return Cluster(
         server=cluster.server.rstrip("/"),
         namespace=context.namespace or DEFAULT_NAMESPACE,
         authority=_pem(cluster.certificate_authority_data, cluster.certificate_authority),
         verify=not cluster.insecure_skip_tls_verify,
         server_name=cluster.tls_server_name,
-        proxy=_proxy(cluster.proxy_url),
+        proxy=checked_proxy(cluster.proxy_url),
         certificate=_pem(user.client_certificate_data, user.client_certificate),
         key=_pem(user.client_key_data, user.client_key),
         token=user.token,
@@ -246,7 +242,16 @@ def _merged(cluster: _Cluster, user: _User, context: _Context) -> Cluster:
     )
 
 
-def _proxy(url: str) -> str:
+def no_auth_provider(provider: Mapping[str, object]) -> InvalidRequest:
+    name = provider.get("name", "")
+    return InvalidRequest(
+        f"the auth provider {name!r} of the kubeconfig was taken out of Kubernetes: use an "
+        "exec plugin in its place (kubectl's documentation names one for each)"
+    )
+
+
+def checked_proxy(url: str) -> str:
+    """Raises `InvalidRequest` for a proxy of a kind that can't be used."""
     if url and urlsplit(url).scheme not in ("http", "https"):
         raise InvalidRequest(f"proxy-url: {url}: only http:// and https:// are supported")
     return url

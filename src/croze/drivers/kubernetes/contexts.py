@@ -1,0 +1,71 @@
+"""Clusters that docker contexts name.
+
+Source: docker/buildx `driver/kubernetes/context`: the `kubernetes` endpoint of a context's
+`meta.json`, and `ca.pem`, `cert.pem` and `key.pem` in the context's `tls/…/kubernetes/`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from croze.builders.contexts import KubernetesEndpoint
+from croze.drivers.kubernetes.config import (
+    DEFAULT_NAMESPACE,
+    Cluster,
+    Exec,
+    checked_proxy,
+    no_auth_provider,
+)
+from croze.errors import InvalidRequest
+from croze.files.settings import read_settings
+
+
+class _Login(msgspec.Struct):
+    username: str = ""
+    password: str = ""
+
+
+class _Endpoint(msgspec.Struct):
+    host: str = msgspec.field(default="", name="Host")
+    namespace: str = msgspec.field(default="", name="DefaultNamespace")
+    proxy: str = msgspec.field(default="", name="ProxyURL")
+    auth_provider: dict[str, object] | None = msgspec.field(default=None, name="AuthProvider")
+    exec: Exec | None = msgspec.field(default=None, name="Exec")
+    login: _Login | None = msgspec.field(default=None, name="usernamePassword")
+    token: str = ""
+
+
+def cluster_of_context(endpoint: KubernetesEndpoint) -> Cluster:
+    """Raises `InvalidRequest` for one that can't be."""
+    try:
+        told = msgspec.convert(endpoint.settings, _Endpoint)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{endpoint.file}: Endpoints.kubernetes: {error}") from None
+    if told.auth_provider is not None:
+        raise no_auth_provider(told.auth_provider)
+    if not told.host:
+        raise InvalidRequest(f"{endpoint.file}: Endpoints.kubernetes.Host: no address of a cluster")
+    login = told.login or _Login()
+    return Cluster(
+        server=told.host.rstrip("/"),
+        namespace=told.namespace or DEFAULT_NAMESPACE,
+        authority=_read(endpoint.tls.ca),
+        verify=endpoint.tls.verify,
+        proxy=checked_proxy(told.proxy),
+        certificate=_read(endpoint.tls.cert),
+        key=_read(endpoint.tls.key),
+        token=told.token,
+        login=(login.username, login.password),
+        exec=told.exec,
+    )
+
+
+def _read(path: Path | None) -> bytes:
+    if path is None:
+        return b""
+    try:
+        return read_settings(path)
+    except OSError as error:
+        raise InvalidRequest(f"unable to read {path}: {error.strerror}") from None
