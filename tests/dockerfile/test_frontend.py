@@ -10,8 +10,8 @@ from typing import NoReturn
 import pytest
 
 from croze import llb
-from croze.dockerfile.frontend import Syntax, build
-from croze.dockerfile.resolver import FrontendResult, ImageQuestion, ReplacedImage
+from croze.dockerfile.frontend import build
+from croze.dockerfile.resolver import FrontendResult, ImageQuestion, ReplacedImage, Syntax
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,

@@ -22,7 +22,7 @@ from croze.attest.buildsteps import build_steps
 from croze.attest.capture import Capture
 from croze.attest.provenance import Account, BuildFacts, Layers, marshalled, parse_options
 from croze.attest.requests import Asked
-from croze.dockerfile import frontend
+from croze.dockerfile import LANGUAGE_VERSION, frontend
 from croze.dockerfile.resolver import ImageQuestion, ResolvedImage
 from croze.export import attestations
 from croze.export.contract import Attestation, NamedSubject
@@ -97,7 +97,7 @@ class _Build:
         options = parse_options(
             {"mode": mode.partition("-")[0], "version": "v0.2" if version == "v02" else "v1"}
         )
-        facts = BuildFacts(datetime.now(UTC), 30, frontend.LANGUAGE_VERSION)
+        facts = BuildFacts(datetime.now(UTC), 30, LANGUAGE_VERSION)
         predicate = account.predicate(facts, options, self._layers(definition), datetime.now(UTC))
         made = Attestation(
             options.predicate_type, content=marshalled(predicate, options.predicate_type)

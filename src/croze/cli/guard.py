@@ -6,6 +6,7 @@ may return its own (`run` returns its container's).
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,7 +24,10 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
 
     _show_warnings()
     try:
-        return load(name).run(words, common)
+        command = load(name)
+        gc.freeze()
+        gc.enable()
+        return command.run(words, common)
     except UsageError as error:
         return usage(str(error), error.command)
     except SystemExit as leaving:

@@ -45,9 +45,10 @@ def everything() -> None:
     """Import it all."""
     for name in (*MODULES, *(FOR_ENGINES if _has_builders_in_engines() else ())):
         importlib.import_module(name)
-    from croze.cli import build
+    from croze.cli import bake, build
 
     build.flags()
+    bake.flags()
 
 
 def _has_builders_in_engines() -> bool:

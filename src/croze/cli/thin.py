@@ -157,6 +157,9 @@ def main() -> int:
         if code is not None:
             sys.stderr.flush()
             os._exit(code)  # nothing is open that would have to be taken down
+    import gc
+
+    gc.disable()  # what is loaded stays; `croze.cli.guard` turns it on
     from croze.cli.main import command_of, run
 
     environ = dict(os.environ)

@@ -52,10 +52,11 @@ def preload_all() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before anything imports grpc
     from croze.cli.main import preload_commands
 
-    preload_commands()
     # Nothing of it is garbage: a collection would only make children copy its pages.
-    gc.collect()
+    gc.disable()
+    preload_commands()
     gc.freeze()
+    gc.enable()
 
 
 def answers(path: str) -> bool:

@@ -1,8 +1,11 @@
 """`python -m croze.daemon` is `crozed`."""
 
+import gc
 import sys
 
-from croze.daemon.main import main
+gc.disable()  # what is loaded stays; `croze.daemon.server.settle_memory` turns it on
+
+from croze.daemon.main import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

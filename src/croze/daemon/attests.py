@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from croze.attest.provenance import ProvenanceOptions, parse_options
 from croze.attest.scanner import ScanTarget
 from croze.daemon.results import result_platforms
-from croze.dockerfile.options import parse_attestations, parse_sbom
+from croze.dockerfile.result_options import parse_attestations, parse_sbom
 from croze.gateway.bridge import BuildBridge, evaluate
 from croze.gateway.results import BridgeResult
 from croze.gateway.sboms import Generator, has_sbom, scanned

@@ -28,7 +28,7 @@ from croze.daemon.recording import recording
 from croze.daemon.results import export_source
 from croze.daemon.sboms import with_own_sboms
 from croze.daemon.why_service import build_info
-from croze.dockerfile.frontend import LANGUAGE_VERSION
+from croze.dockerfile import LANGUAGE_VERSION
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter

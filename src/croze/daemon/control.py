@@ -10,7 +10,7 @@ from croze.api.detached import DETACHED
 from croze.daemon import build, workers
 from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
-from croze.dockerfile.frontend import LANGUAGE_VERSION
+from croze.dockerfile import LANGUAGE_VERSION
 from croze.errors import UnknownJob
 from croze.rpc.servers import Context, aborting, unary
 from croze.solver.solver import Job

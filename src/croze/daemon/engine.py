@@ -30,7 +30,7 @@ from croze.daemon.policies import gc_policies
 from croze.daemon.running import RunningBuilds
 from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
-from croze.dockerfile.asking import CPU_S
+from croze.dockerfile.asking import CPU_S, IMPORTED_BY_WORKERS
 from croze.export.contract import ExportServices
 from croze.fs.content.checksum import Query
 from croze.gateway.caps import LLB_ENABLED
@@ -85,7 +85,6 @@ from croze.workers.pool import WorkerPool
 
 READERS = 32
 """How many Dockerfiles are read at once. Each waits for base images and contexts meanwhile."""
-FRONTEND_WORK = ("croze.dockerfile.asking",)
 
 
 @dataclass
@@ -98,6 +97,8 @@ class Engine:
     images: Images
     image_sources: ImageSources
     executor: OciExecutor
+    pools: Sequence[WorkerPool]
+    """They work without having been started; what is started is warm when it is needed."""
     keys: KeyStore
     solver: Solver
     bridges: BridgeServices
@@ -125,8 +126,9 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
     config = settings.config
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(measuring(os.environ))
-        reading = WorkerPool(READERS, spare=1, modules=FRONTEND_WORK)
-        await stack.enter_async_context(reading)
+        reading = WorkerPool(READERS, spare=1, modules=IMPORTED_BY_WORKERS)
+        stack.push_async_callback(pool.close)
+        stack.push_async_callback(reading.close)
         readers = Readers(reading, _cpu_limit_s(settings.config))
         content = await _open_content(settings, pool, outside, stack)
         sources = _open_sources(content, pool, stack)
@@ -172,6 +174,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             images=content.images,
             image_sources=sources.image,
             executor=executor,
+            pools=(pool, reading),
             keys=keys,
             solver=solver,
             bridges=_bridges(

@@ -110,9 +110,7 @@ def run(settings: Settings) -> int:
         log.warning("%s", warning)
     own_state_dir(settings.root)
     take_private_mounts()
-    # The workers start first: they must not inherit what grpc opens.
     pool = WorkerPool(settings.workers)
-    pool.start()
     asyncio.run(serve(settings, pool, outside))
     return 0
 

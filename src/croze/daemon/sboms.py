@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from croze.dockerfile.options import BUILTIN_GENERATOR
+from croze.dockerfile.result_options import BUILTIN_GENERATOR
 from croze.errors import CrozeError
 from croze.export.contract import Attestation, ExportSource, PlatformResult
 from croze.export.options import source_epoch

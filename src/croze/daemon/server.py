@@ -60,7 +60,7 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
     """Run until a signal or, if so set, until idle; then until no build is under way any more."""
     stop = Stop()
     with stop.on_signals():
-        async with pool, running(settings, pool, outside) as engine, asyncio.TaskGroup() as group:
+        async with running(settings, pool, outside) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
             async with (
                 inner_port(server, settings.root / "relay") as inner,
@@ -78,6 +78,8 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
                 leaving = group.create_task(leave_when_idle(engine, settings, stop))
                 settle_memory()
                 with announced(settings):
+                    for each in engine.pools:
+                        each.start()
                     await stop.wanted.wait()
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
@@ -180,10 +182,11 @@ async def leave_when_idle(engine: Engine, settings: Settings, stop: Stop) -> Non
 
 
 def settle_memory() -> None:
-    """What is loaded now stays: keep Python's collector from going through it again and again.
-    Builds leave cycles, some of them old ones: they must not wait for too long."""
-    gc.collect()
+    """What is loaded now stays: keep Python's collector, which has been off until now, from going
+    through it again and again. Builds leave cycles, some of them old ones: they must not wait for
+    too long."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 10, 10)
 
 

@@ -2,3 +2,8 @@
 
 Pure: it talks to the world only through the small `Resolver` protocol.
 """
+
+from typing import Final
+
+LANGUAGE_VERSION: Final = "1.26.0-dev"
+"""Of the Dockerfile frontend that this one is like."""

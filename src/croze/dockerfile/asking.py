@@ -1,7 +1,8 @@
 """The frontend away from the daemon: what it asks its `Resolver` goes to the daemon as questions.
 
-`build` is what runs in a worker; `answer` is the other end, with the real resolver. A Dockerfile
-can't hold up the daemon by what it takes to read it.
+`build` and `named` are what runs in a worker, which alone imports the frontend; `answering` is the
+other end, with the real resolver. A Dockerfile can't hold up the daemon by what it takes to read
+it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,13 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from croze.api import ops_pb2
-from croze.dockerfile import frontend
-from croze.dockerfile.contexts import Contexts
-from croze.dockerfile.frontend import Syntax
-from croze.dockerfile.named_contexts import find_named
-from croze.dockerfile.options import parse_options
 from croze.dockerfile.resolver import (
     FrontendResult,
     ImageQuestion,
     ResolvedImage,
     Resolver,
     SourceMeta,
+    Syntax,
 )
 from croze.image.config import ImageConfig
 from croze.image.platform import Platform
@@ -29,6 +26,11 @@ from croze.status import VertexWarning
 
 Ask = Callable[[object], Awaitable[object]]
 T = TypeVar("T")
+IMPORTED_BY_WORKERS: Final = (
+    "croze.dockerfile.asking",
+    "croze.dockerfile.frontend",
+    "croze.dockerfile.named_contexts",
+)
 CPU_S: Final = 30
 """How long the frontend may compute for one request, in seconds. The largest of Dockerfiles takes
 one or two."""
@@ -121,6 +123,8 @@ class AskingResolver:
 
 async def build(ask: Ask, opts: Mapping[str, str], facts: Facts) -> FrontendResult | None:
     """`frontend.build`, in a worker. None if another frontend has answered."""
+    from croze.dockerfile import frontend
+
     resolver = AskingResolver(ask, facts)
     elsewhere = False
 
@@ -141,6 +145,10 @@ async def named(
     ask: Ask, opts: Mapping[str, str], facts: Facts, name: str
 ) -> tuple[ops_pb2.Definition, ImageConfig | None] | None:
     """The named context that stands in for an image, if there is one."""
+    from croze.dockerfile.contexts import Contexts
+    from croze.dockerfile.named_contexts import find_named
+    from croze.dockerfile.options import parse_options
+
     resolver = AskingResolver(ask, facts)
     options = parse_options(opts, resolver.worker_platforms(), resolver.has_cap)
     context = find_named(Contexts(options, resolver), name)

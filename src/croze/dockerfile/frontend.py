@@ -21,7 +21,7 @@ from croze.dockerfile.lint import LintWarning, WarnSink, format_short
 from croze.dockerfile.llb_json import convert_llb_reply
 from croze.dockerfile.location import Ranges, fill_source, with_location, without_places
 from croze.dockerfile.options import parse_options
-from croze.dockerfile.resolver import FrontendResult, Resolver, Scan
+from croze.dockerfile.resolver import FrontendResult, Resolver, Scan, Syntax
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,
@@ -36,8 +36,6 @@ from croze.llb.definition import head
 from croze.llb.sourcemap import SourceMap
 from croze.status import VertexWarning
 
-LANGUAGE_VERSION: Final = "1.26.0-dev"
-"""Of the Dockerfile frontend that this one is like."""
 CONFIG_KEY: Final = "containerimage.config"
 BASE_CONFIG_KEY: Final = "containerimage.base.config"
 EPOCH_KEY: Final = "source.date.epoch"
@@ -47,15 +45,6 @@ CAPS: Final = frozenset(
     for name in ("inputs", "subrequests", "contexts", "gitquerystring")
 )
 _SYNTAX_ARG = "build-arg:BUILDKIT_SYNTAX"
-
-
-@dataclass(frozen=True)
-class Syntax:
-    """Another frontend that the Dockerfile or the client asks for: its image, and the whole text
-    of the request."""
-
-    image: str
-    cmdline: str
 
 
 Forward = Callable[[Syntax], Awaitable[FrontendResult | None]]

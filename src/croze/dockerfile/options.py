@@ -6,21 +6,24 @@ Names and messages are those of BuildKit's `frontend/dockerui`.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
-from croze.dockerfile.json_form import kind, syntax_error
+from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.dockerfile.letters import to_lower
 from croze.dockerfile.lint import LintConfig, parse_check
 from croze.dockerfile.resource_options import parse_resources, parse_ulimits
+from croze.dockerfile.result_options import (
+    CacheImport,
+    SbomOptions,
+    parse_cache_imports,
+    parse_sbom,
+    prefixed,
+)
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.numbers import parse_int
-from croze.gotypes.quote import quote
 from croze.image import platform as platforms
-from croze.image import reference
 from croze.image.platform import Platform
 from croze.llb import caps
 from croze.llb.execop import Device
@@ -28,28 +31,7 @@ from croze.llb.meta import NetworkMode, Ulimit
 from croze.llb.options import LinuxResources
 from croze.llb.source import ResolveMode
 
-BUILTIN_GENERATOR = "croze"
-"""In place of a scanner's image: the daemon looks itself."""
-_DEFAULT_SBOM_GENERATOR = "docker/buildkit-syft-scanner:stable-1"
-_ATTESTATIONS = ("sbom", "provenance")
-_ENTRY_TYPE = "moby_buildkit_v1.CacheOptionsEntry"
 _LINT_ARG = "build-arg:BUILDKIT_DOCKERFILE_CHECK"
-
-
-@dataclass(frozen=True)
-class CacheImport:
-    """A cache to look results up in."""
-
-    type: str
-    attrs: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class SbomOptions:
-    """The scanner's image and its parameters."""
-
-    generator: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,8 +98,8 @@ def parse_options(
     return Options(
         raw=raw,
         target=raw.get("target", ""),
-        build_args=_prefixed(raw, "build-arg:"),
-        labels=_prefixed(raw, "label:"),
+        build_args=prefixed(raw, "build-arg:"),
+        labels=prefixed(raw, "label:"),
         target_platforms=targets,
         build_platforms=[build_platform],
         multi_platform=multi,
@@ -134,7 +116,7 @@ def parse_options(
         sbom=sbom,
         lint=_parse_lint(raw),
         no_cache=_parse_no_cache(raw),
-        local_sessions=_prefixed(raw, "local-sessionid:"),
+        local_sessions=prefixed(raw, "local-sessionid:"),
     )
 
 
@@ -145,10 +127,6 @@ def _refuse_removed(raw: Mapping[str, str]) -> None:
         raise InvalidRequest(
             'support for "BUILDKIT_DISABLE_FILEOP" build-arg was removed in BuildKit 0.11'
         )
-
-
-def _prefixed(raw: Mapping[str, str], prefix: str) -> dict[str, str]:
-    return {k.removeprefix(prefix): v for k, v in raw.items() if k.startswith(prefix)}
 
 
 def _parse_platforms(text: str) -> list[Platform]:
@@ -227,75 +205,6 @@ def _parse_multi(raw: Mapping[str, str], several: bool) -> bool:
             "conflicting config: returning multiple target platforms is not allowed"
         )
     return value
-
-
-def parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImport]:
-    """The caches that a client names to the frontend. Raises `InvalidRequest`."""
-    imports: list[CacheImport] = []
-    if text := raw.get("cache-imports"):
-        imports += _parse_json_imports(text)
-    if text := raw.get("cache-from"):
-        imports += [CacheImport("registry", {"ref": ref}) for ref in text.split(",")]
-    return imports
-
-
-def _parse_json_imports(text: str) -> list[CacheImport]:
-    wrong = syntax_error(text) or "json: cannot unmarshal {} into Go value of type {}"
-    try:
-        entries = json.loads(text)
-    except ValueError:
-        raise _bad_imports(text, wrong) from None
-    if not isinstance(entries, list | None):
-        raise _bad_imports(text, wrong.format(kind(entries), "[]*" + _ENTRY_TYPE))
-    found = []
-    for entry in entries or ():
-        if not isinstance(entry, dict):
-            raise _bad_imports(text, wrong.format(kind(entry), _ENTRY_TYPE))
-        members = {str(key).lower(): value for key, value in entry.items()}
-        attrs = {str(k): str(v) for k, v in dict(members.get("attrs") or {}).items()}
-        found.append(CacheImport(str(members.get("type") or ""), attrs))
-    return found
-
-
-def _bad_imports(text: str, wrong: str) -> InvalidRequest:
-    return InvalidRequest(f"failed to unmarshal cache-imports ({quote(text)}): {wrong}")
-
-
-def parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
-    """The SBOM that a request wants, if any. Raises `InvalidRequest`."""
-    attrs = parse_attestations(raw).get("sbom")
-    if attrs is None:
-        return None
-    generator = attrs.pop("generator")
-    if generator == BUILTIN_GENERATOR:
-        return SbomOptions(generator, attrs)
-    try:
-        ref = reference.parse(generator).tagged()
-    except CrozeError as err:
-        raise err.wrap(f"failed to parse sbom scanner {generator}") from None
-    return SbomOptions(str(ref), attrs)
-
-
-def parse_attestations(raw: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Requested attestations and their parameters, defaults filled in."""
-    wanted = _prefixed(raw, "attest:") | _prefixed(raw, "build-arg:BUILDKIT_ATTEST_")
-    found: dict[str, dict[str, str]] = {}
-    for key, text in wanted.items():
-        kind = key.lower()
-        attrs: dict[str, str] = {}
-        if kind == "sbom":
-            attrs["generator"] = _DEFAULT_SBOM_GENERATOR
-        elif kind == "provenance":
-            attrs["version"] = "v1"
-        try:
-            pairs = [field.partition("=") for field in csv_fields(text)] if text else []
-        except CsvError as err:
-            raise InvalidRequest(f"failed to parse {kind}: {err}") from None
-        found[kind] = attrs | {name: value for name, _, value in pairs}
-    for kind in found:
-        if kind not in _ATTESTATIONS:
-            raise InvalidRequest(f"unknown attestation type {quote(kind)}")
-    return found
 
 
 def _parse_lint(raw: Mapping[str, str]) -> LintConfig | None:

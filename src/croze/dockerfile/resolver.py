@@ -17,6 +17,15 @@ from croze.status import VertexWarning
 
 
 @dataclass(frozen=True)
+class Syntax:
+    """Another frontend that the Dockerfile or the client asks for: its image, and the whole text
+    of the request."""
+
+    image: str
+    cmdline: str
+
+
+@dataclass(frozen=True)
 class OciStore:
     """Where an `oci-layout://` reference is: a content store of a session."""
 

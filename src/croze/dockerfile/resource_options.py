@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
+from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.numbers import parse_int, parse_uint
 from croze.gotypes.quote import quote

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from croze.errors import NotFound
-from croze.export import archive, files, image
 from croze.export.contract import Exporter, ExportServices
 from croze.image.reference import DANGLING
 
@@ -19,6 +18,8 @@ MOBY = {
 
 def open_exporter(kind: str, attrs: Mapping[str, str], services: ExportServices) -> Exporter:
     """Raises `InvalidRequest` for bad attributes and `NotFound` for an unknown type."""
+    from croze.export import archive, files, image  # slow to import
+
     match kind:
         case "image":
             return image.ImageExporter(image.parse_options(attrs), services)

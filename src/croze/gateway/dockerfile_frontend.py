@@ -15,9 +15,8 @@ from croze.api import ops_pb2
 from croze.attest.scanner import ScanTarget
 from croze.dockerfile import asking
 from croze.dockerfile.asking import Forwarded
-from croze.dockerfile.frontend import Syntax
-from croze.dockerfile.options import parse_cache_imports, parse_sbom
-from croze.dockerfile.resolver import FrontendResult
+from croze.dockerfile.resolver import FrontendResult, Syntax
+from croze.dockerfile.result_options import parse_cache_imports, parse_sbom
 from croze.errors import InvalidRequest
 from croze.gateway.contract import Bridge
 from croze.gateway.imports import CacheImport

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from croze.dockerfile import asking
 from croze.dockerfile.asking import Ask, Facts, Forwarded
-from croze.dockerfile.frontend import Syntax
+from croze.dockerfile.resolver import Syntax
 from croze.errors import CrozeError, ResourceExhausted
 from croze.gateway.contract import Bridge
 from croze.gateway.requests import FrontendRequest

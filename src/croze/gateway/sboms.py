@@ -15,8 +15,8 @@ from croze.attest.scanner import (
     Scanner,
     ScanTarget,
 )
-from croze.dockerfile.options import BUILTIN_GENERATOR
 from croze.dockerfile.resolver import ImageQuestion
+from croze.dockerfile.result_options import BUILTIN_GENERATOR
 from croze.errors import InvalidRequest
 from croze.gateway.contract import Bridge
 from croze.gateway.results import BridgeAttestation, BridgeResult

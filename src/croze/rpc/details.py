@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 
-from google.protobuf import any_pb2, json_format
+from google.protobuf import any_pb2
 
 from croze import errors
 from croze.api import errdefs_pb2, ops_pb2
@@ -67,6 +67,8 @@ def wire_range(where: errors.Range) -> ops_pb2.Range:
 
 
 def _source_json(detail: errors.SourceDetail) -> dict[str, object]:
+    from google.protobuf import json_format  # slow to import, and for errors alone
+
     message = errdefs_pb2.Source(
         info=source_info(detail), ranges=[wire_range(where) for where in detail.ranges]
     )
@@ -74,6 +76,8 @@ def _source_json(detail: errors.SourceDetail) -> dict[str, object]:
 
 
 def _solve_json(detail: errors.SolveDetail) -> dict[str, object]:
+    from google.protobuf import json_format  # slow to import, and for errors alone
+
     message = errdefs_pb2.Solve(
         inputIDs=detail.input_ids, mountIDs=detail.mount_ids, description=detail.description
     )
@@ -138,6 +142,8 @@ def _decode_materials(listed: object) -> errors.MaterialsDetail:
 
 
 def _decode_source(value: bytes) -> errors.SourceDetail | None:
+    from google.protobuf import json_format  # slow to import, and for errors alone
+
     message = errdefs_pb2.Source()
     try:
         json_format.Parse(value, message, ignore_unknown_fields=True)
@@ -164,6 +170,8 @@ def own_range(where: ops_pb2.Range) -> errors.Range:
 
 
 def _decode_solve(value: bytes) -> errors.SolveDetail | None:
+    from google.protobuf import json_format  # slow to import, and for errors alone
+
     message = errdefs_pb2.Solve()
     try:
         json_format.Parse(value, message, ignore_unknown_fields=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -107,12 +108,13 @@ class OciExecutor:
             config.cgroup_parent,
             rootless=config.rootless,
         )
-        self._bpf = self._compile_filter()
         self._containers: dict[str, OciContainer] = {}
         self._proxies = ProxyNetworks(config.state_dir / "proxy")
         self._etc = EtcFiles(config.state_dir, config.dns)
 
-    def _compile_filter(self) -> str:
+    @functools.cached_property
+    def _bpf(self) -> str:
+        """The filter of system calls, compiled once."""
         if not self.program.is_crun or not self.host.seccomp:
             return ""
         caps = frozenset(oci_spec.DEFAULT_CAPABILITIES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import importlib
 import itertools
 import math
@@ -39,8 +40,11 @@ def main() -> None:
         socket.socket(fileno=int(sys.argv[1])) as sock,
         asyncio.Runner() as runner,
     ):
+        gc.disable()
         for name in sys.argv[2:]:
             importlib.import_module(name)
+        gc.freeze()  # nothing of what is loaded is garbage
+        gc.enable()
         link = Link(sock)
         runner.get_loop()
         while (message := link.receive()) is not None:

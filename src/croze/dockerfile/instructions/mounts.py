@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from croze.dockerfile.instructions.csv_fields import CsvError, csv_fields
+from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.dockerfile.instructions.values import Device, Mount, MountType
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.suggest import with_suggestion

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from croze.aio.threads import in_thread
 from croze.runtime.netns import in_namespace, make_namespace, remove_namespace
 from croze.runtime.oci_spec import Namespace
-from croze.runtime.proxy.authority import Authority
 from croze.runtime.proxy.contract import Proxied
-from croze.runtime.proxy.server import serving
+
+if TYPE_CHECKING:
+    from croze.runtime.proxy.authority import Authority
 
 _NOT_ASKED = "127.0.0.1,localhost,::1"
 _BACKLOG = 128
@@ -38,6 +40,9 @@ class ProxyNetworks:
     @asynccontextmanager
     async def open(self, container_id: str, proxied: Proxied) -> AsyncIterator[ProxyPlace]:
         """A network for one container, taken down again on exit."""
+        from croze.runtime.proxy.authority import Authority  # few builds have such a network
+        from croze.runtime.proxy.server import serving
+
         if self._authority is None:
             self._authority = await in_thread(Authority)
         authority, file = self._authority, self._folder / f"{container_id}.net"

@@ -1,0 +1,110 @@
+"""Options that the daemon itself reads, besides the frontend: what caches a build may look into,
+and what is to be attested of its results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from croze.dockerfile.csv_fields import CsvError, csv_fields
+from croze.dockerfile.json_form import kind, syntax_error
+from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.quote import quote
+from croze.image import reference
+
+BUILTIN_GENERATOR = "croze"
+"""In place of a scanner's image: the daemon looks itself."""
+_DEFAULT_SBOM_GENERATOR = "docker/buildkit-syft-scanner:stable-1"
+_ATTESTATIONS = ("sbom", "provenance")
+_ENTRY_TYPE = "moby_buildkit_v1.CacheOptionsEntry"
+
+
+@dataclass(frozen=True)
+class CacheImport:
+    """A cache to look results up in."""
+
+    type: str
+    attrs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SbomOptions:
+    """The scanner's image and its parameters."""
+
+    generator: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def prefixed(raw: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The options whose names begin so, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in raw.items() if k.startswith(prefix)}
+
+
+def parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImport]:
+    """The caches that a client names to the frontend. Raises `InvalidRequest`."""
+    imports: list[CacheImport] = []
+    if text := raw.get("cache-imports"):
+        imports += _parse_json_imports(text)
+    if text := raw.get("cache-from"):
+        imports += [CacheImport("registry", {"ref": ref}) for ref in text.split(",")]
+    return imports
+
+
+def _parse_json_imports(text: str) -> list[CacheImport]:
+    wrong = syntax_error(text) or "json: cannot unmarshal {} into Go value of type {}"
+    try:
+        entries = json.loads(text)
+    except ValueError:
+        raise _bad_imports(text, wrong) from None
+    if not isinstance(entries, list | None):
+        raise _bad_imports(text, wrong.format(kind(entries), "[]*" + _ENTRY_TYPE))
+    found = []
+    for entry in entries or ():
+        if not isinstance(entry, dict):
+            raise _bad_imports(text, wrong.format(kind(entry), _ENTRY_TYPE))
+        members = {str(key).lower(): value for key, value in entry.items()}
+        attrs = {str(k): str(v) for k, v in dict(members.get("attrs") or {}).items()}
+        found.append(CacheImport(str(members.get("type") or ""), attrs))
+    return found
+
+
+def _bad_imports(text: str, wrong: str) -> InvalidRequest:
+    return InvalidRequest(f"failed to unmarshal cache-imports ({quote(text)}): {wrong}")
+
+
+def parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
+    """The SBOM that a request wants, if any. Raises `InvalidRequest`."""
+    attrs = parse_attestations(raw).get("sbom")
+    if attrs is None:
+        return None
+    generator = attrs.pop("generator")
+    if generator == BUILTIN_GENERATOR:
+        return SbomOptions(generator, attrs)
+    try:
+        ref = reference.parse(generator).tagged()
+    except CrozeError as err:
+        raise err.wrap(f"failed to parse sbom scanner {generator}") from None
+    return SbomOptions(str(ref), attrs)
+
+
+def parse_attestations(raw: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Requested attestations and their parameters, defaults filled in."""
+    wanted = prefixed(raw, "attest:") | prefixed(raw, "build-arg:BUILDKIT_ATTEST_")
+    found: dict[str, dict[str, str]] = {}
+    for key, text in wanted.items():
+        kind = key.lower()
+        attrs: dict[str, str] = {}
+        if kind == "sbom":
+            attrs["generator"] = _DEFAULT_SBOM_GENERATOR
+        elif kind == "provenance":
+            attrs["version"] = "v1"
+        try:
+            pairs = [field.partition("=") for field in csv_fields(text)] if text else []
+        except CsvError as err:
+            raise InvalidRequest(f"failed to parse {kind}: {err}") from None
+        found[kind] = attrs | {name: value for name, _, value in pairs}
+    for kind in found:
+        if kind not in _ATTESTATIONS:
+            raise InvalidRequest(f"unknown attestation type {quote(kind)}")
+    return found
