@@ -26,7 +26,7 @@ def stopped(tmp_path: Path) -> Sandbox:
     return Sandbox(tmp_path)
 
 
-def test_it_is_ready_with_less_than_a_second_of_work(stopped: Sandbox) -> None:
+def test_it_is_ready_with_little_work(stopped: Sandbox) -> None:
     """The processor's seconds are counted, as the machine has other things to do, too. The best of
     some tries: the first may compile."""
     seconds = []
@@ -35,7 +35,7 @@ def test_it_is_ready_with_less_than_a_second_of_work(stopped: Sandbox) -> None:
         assert stopped.daemon is not None
         seconds.append(worked_s(stopped.daemon.pid))
         assert stopped.stop() == 0
-    assert min(seconds) < 1.0, seconds
+    assert min(seconds) < 0.7, seconds
 
 
 def worked_s(pid: int) -> float:
