@@ -169,3 +169,27 @@ def test_links_to_old_files_stay_as_they_were(tmp_path: Path) -> None:
     assert (dest / "a").read_text() == "changed"
     assert link.read_text() == "1"
     assert (link.stat().st_mode, link.stat().st_mtime_ns) == before
+
+
+def test_nothing_new_is_written_where_nothing_has_changed(tmp_path: Path) -> None:
+    """Not even the notes: of 20,000 files, that alone would take longer than to look at them."""
+    trees.make(tmp_path / "s", {"a": "1", "d/b": "2", "l": ("->", "a")})
+    transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
+    before = [os.stat(path) for path in notes(tmp_path).values()]
+    transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
+    assert [os.stat(path) for path in notes(tmp_path).values()] == before
+    (tmp_path / "s/d/b").unlink()
+    assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).removed == 1
+    after = [os.stat(path).st_ino for path in notes(tmp_path).values()]
+    assert all(new != old.st_ino for new, old in zip(after, before, strict=True))
+
+
+def test_an_unreadable_index_is_made_again(tmp_path: Path) -> None:
+    trees.make(tmp_path / "s", {"a": "1", "d/b": "2"})
+    transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
+    (tmp_path / "index").write_bytes(b"junk")
+    (tmp_path / "s/c").write_text("3")
+    assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).changed == 1
+    queries = [Query("/" + name) for name in ("a", "c", "d")]
+    known = checksum(str(tmp_path / "d"), str(tmp_path / "index"), queries)
+    assert known == checksum(str(tmp_path / "d"), None, queries)

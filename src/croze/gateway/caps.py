@@ -6,7 +6,8 @@ but not enabled tells a client that this daemon knows of the feature and can't d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from croze.api import caps_pb2
@@ -140,12 +141,14 @@ LLB_ENABLED: Final = frozenset(
 )
 
 
-def frontend_caps() -> list[caps_pb2.APICap]:
+@functools.cache
+def frontend_caps() -> Sequence[caps_pb2.APICap]:
     """What the bridge can do, as `Ping` answers."""
     return _list(FRONTEND_ENABLED, ())
 
 
-def llb_caps(enabled: frozenset[str] = LLB_ENABLED) -> list[caps_pb2.APICap]:
+@functools.cache
+def llb_caps(enabled: frozenset[str] = LLB_ENABLED) -> Sequence[caps_pb2.APICap]:
     """What definitions may use, as `Ping` answers."""
     return _list(enabled, LLB_ENABLED - enabled)
 

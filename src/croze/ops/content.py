@@ -1,12 +1,15 @@
 """The content of an op's inputs, as digests (contenthash; see `fs.content.checksum`).
 
 A ref never changes, so an answer is good for as long as the ref is there: answers are kept in
-memory, and with the ref the index that lets the next question be answered without a scan.
+memory, and with the ref the index that lets the next question be answered without a scan. A
+client's directory is a new ref in every build, but the file with its index is the same one, and is
+written anew whenever the directory has changed: while it is not, answers hold, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ParamSpec, TypeVar
@@ -22,6 +25,9 @@ from croze.workers.pool import Pool
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Written = tuple[int, int, int, int, int]
+"""Device, inode, size, mtime and ctime (ns) of a file that is always written anew as a whole."""
+
 SIDE_FILE = "checksums"
 """Sources write it too, while files arrive."""
 REMEMBERED = 10_000
@@ -33,6 +39,7 @@ class ContentDigests:
     def __init__(self, workers: Pool) -> None:
         self._workers = workers
         self._known: OrderedDict[tuple[str, Query], str] = OrderedDict()
+        self._by_index: OrderedDict[tuple[Written, Query], str] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def of(
@@ -58,10 +65,20 @@ class ContentDigests:
         if not queries:
             return
         side_file = str(ref.side_file(SIDE_FILE))
+        written = _written(side_file)
+        if written is not None and all((written, q) in self._by_index for q in queries):
+            for query in queries:
+                self._known[ref.id, query] = self._by_index[written, query]
+            return
         async with ref.mounted(readonly=True, sessions=sessions) as root:
             digests = await self._workers.run(checksum, str(root), side_file, queries)
         for query, found in zip(queries, digests, strict=True):
             self._known[ref.id, query] = found
+        written = _written(side_file)
+        if written is not None:
+            self._by_index.update(((written, q), self._known[ref.id, q]) for q in queries)
+            while len(self._by_index) > REMEMBERED:
+                self._by_index.popitem(last=False)
 
     def _recall(self, id: str, query: Query) -> str:
         self._known.move_to_end((id, query))
@@ -92,6 +109,14 @@ async def unlazy(result: Result, ctx: OpContext) -> None:
     ref = ref_of(result)
     if ref is not None:
         await ref.unlazy(ctx.sessions())
+
+
+def _written(side_file: str) -> Written | None:
+    try:
+        st = os.stat(side_file)
+    except FileNotFoundError:
+        return None
+    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
 
 def _of_nothing(query: Query) -> str:

@@ -125,19 +125,35 @@ class Receiver:
         self._order = OrderCheck()
         self._started = time.time_ns()
         state = load_state(state_file)
-        index = Index.load(index_file) if index_file and state is not None else None
-        if state_file is not None and (state is None or (index_file and index is None)):
-            clear(self._dest)
+        if state is not None and index_file and not os.path.exists(index_file):
             state = None
-        self._old = {known.entry.path: known for known in state.known} if state else {}
-        self._index = index or (Index.for_transfer() if index_file else None)
-        self._mirror = Mirror(self._dest, self._index)
+        self._known = state.known if state is not None else []
+        self._old = {known.entry.path: known for known in self._known}
+        self._index: Index | None = None
+        self._changing: Mirror | None = None
         self._entries: list[Entry] = []
         self._digests: dict[str, bytes] = {}
         self._incoming: dict[int, _Incoming] = {}
         self._links: dict[str, list[Entry]] = {}
         self._counts = [0, 0, 0]
-        forget_state(state_file)
+        if state is None:
+            self._begin()
+            if state_file is not None:
+                clear(self._dest)
+
+    def _begin(self) -> Mirror:
+        """Before the first change: what was noted does not hold from here on, until the end. Where
+        nothing changes, the notes and the index stay as they are."""
+        if self._changing is None:
+            forget_state(self._state_file)
+            if self._index_file:
+                self._index = Index.load(self._index_file) if self._known else None
+                if self._index is None:
+                    self._index = Index.for_transfer()
+                    for known in self._known:  # the index was unreadable, the notes are not
+                        self._index.add(known.entry, known.digest)
+            self._changing = Mirror(self._dest, self._index)
+        return self._changing
 
     def stat(self, entry: Entry) -> int | None:
         """The next entry. Returns its id if the content is wanted. Raises InvalidRequest."""
@@ -154,7 +170,7 @@ class Receiver:
         if old is not None and old.entry.is_dir and not entry.is_dir:
             prefix = entry.path + "/"
             self._old = {p: k for p, k in self._old.items() if not p.startswith(prefix)}
-        self._mirror.put(entry)
+        self._begin().put(entry)
         if not entry.is_file:
             self._record(entry, digest.begin(entry).digest())
             return None
@@ -206,7 +222,7 @@ class Receiver:
 
     def _open(self, entry: Entry) -> int:
         """The empty file that `stat` made, for writing even if its mode forbids that."""
-        path = self._mirror.host(entry.path)
+        path = self._begin().host(entry.path)
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             return os.open(path, flags)
@@ -216,7 +232,7 @@ class Receiver:
 
     def _record(self, entry: Entry, value: bytes) -> None:
         self._digests[entry.path] = value
-        self._mirror.record(entry, value)
+        self._begin().record(entry, value)
 
     def _record_link(self, entry: Entry) -> None:
         """A hard link counts with the digest of its file, which may still be on its way."""
@@ -236,8 +252,10 @@ class Receiver:
         if self._incoming:
             raise InvalidRequest(f"file transfer ended with {len(self._incoming)} files missing")
         self._remove_rest()
+        if self._changing is None:
+            return SyncResult(0, 0, 0, len(self._entries))
         times = {entry.path: entry.mtime_ns for entry in self._entries if entry.is_dir}
-        self._mirror.finish(times)
+        self._changing.finish(times)
         if self._index_file and self._index is not None:
             index = self._index if self._entries else Index()
             index.save(self._index_file)
@@ -256,7 +274,7 @@ class Receiver:
         last = "/"
         for path in gone:
             if not path.startswith(last):
-                self._mirror.remove(path)
+                self._begin().remove(path)
                 last = path + "/"
                 self._counts[1] += 1
 

@@ -1,0 +1,39 @@
+"""Content digests are asked for once for each state of a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from croze.fs.content.checksum import Query
+from croze.fs.sync.local import SyncOptions, sync
+from croze.ops.content import SIDE_FILE, ContentDigests
+from tests.ops.conftest import TreeRef
+
+QUERIES = [Query("/a"), Query("/d")]
+
+
+async def test_a_client_s_directory_that_has_not_changed(
+    tmp_path: Path, contents: ContentDigests
+) -> None:
+    """It is a new ref in every build, with the index of the last."""
+    source, dest, side = (tmp_path / name for name in ("source", "dest", "side"))
+    for each in (source, source / "d", dest, side):
+        each.mkdir()
+    (source / "a").write_text("1")
+    (source / "d/b").write_text("2")
+
+    async def build(number: int) -> tuple[list[str], int]:
+        notes = SyncOptions(index_file=str(side / SIDE_FILE), state_file=str(side / "state"))
+        sync(str(source), str(dest), notes)
+        ref = TreeRef(dest, side)
+        ref.id = f"build{number}"
+        return await contents.of(ref, QUERIES, ()), ref.mounted_times  # type: ignore[arg-type]
+
+    first, mounted = await build(0)
+    assert mounted == 1
+    assert await build(1) == (first, 0)
+    (source / "d/b").write_text("3")
+    (a, d), mounted = await build(2)
+    assert (a, mounted) == (first[0], 1)
+    assert d != first[1]
+    assert await build(3) == ([a, d], 0)
