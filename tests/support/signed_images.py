@@ -4,15 +4,18 @@ with a subject, and a signature manifest that refers to that."""
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from tests.support.sigstore import SLSA, Instance
+from tests.support.sigstore import GITHUB, SLSA, WORKFLOW, Instance
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
 EMPTY = "application/vnd.oci.empty.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -47,7 +50,15 @@ class SignedImage:
         size = len(self.blobs[digest])
         return {"mediaType": media_type, "digest": digest, "size": size, **more}
 
-    def sign(self, signer: Instance, *, simple: bool = False, of: str = "") -> None:
+    def sign(
+        self,
+        signer: Instance,
+        *,
+        simple: bool = False,
+        of: str = "",
+        fields: Mapping[int, str] = GITHUB,
+        san: str = WORKFLOW,
+    ) -> None:
         """Sign the attestation; `of` is what is signed in its place. `simple`: as cosign did it
         before there were bundles."""
         of = of or self.attestation
@@ -66,7 +77,7 @@ class SignedImage:
                 self.add(payload), SIMPLE, annotations=signer.annotations(payload)
             )
         else:
-            bundle = signer.sign(self.blobs[of])
+            bundle = signer.sign(self.blobs[of], fields, san)
             layer = self.descriptor(self.add(json.dumps(bundle).encode()), BUNDLE)
         self.signature = self.refer([layer], self.attestation, COSIGN if simple else BUNDLE)
 
@@ -125,3 +136,49 @@ def make_image(
     }
     made.root = made.add(json.dumps(index).encode(), INDEX)
     return made
+
+
+def push(image: SignedImage, registry: str, name: str) -> str:
+    """To a registry that knows no referrers: a tag lists them in its place. Whose `name:v1` it is
+    then."""
+    connection = http.client.HTTPConnection(registry, timeout=30)
+    try:
+        for digest, data in image.blobs.items():
+            _send(connection, "POST", f"/v2/{name}/blobs/uploads/?digest={digest}", data)
+        for digest in [d for d in image.types if d != image.root]:
+            _put(connection, name, digest, image.blobs[digest], image.types[digest])
+        if image.signature:
+            signature = json.loads(image.blobs[image.signature])
+            listed = image.descriptor(image.signature, MANIFEST)
+            listed["artifactType"] = signature["artifactType"]
+            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}
+            tag = image.attestation.replace(":", "-")
+            _put(connection, name, tag, json.dumps(index).encode(), INDEX)
+        _put(connection, name, "v1", image.blobs[image.root], INDEX)
+    finally:
+        connection.close()
+    return f"{registry}/{name}:v1"
+
+
+def _put(
+    connection: http.client.HTTPConnection, name: str, ref: str, data: bytes, kind: str
+) -> None:
+    _send(connection, "PUT", f"/v2/{name}/manifests/{ref}", data, kind)
+
+
+def _send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    data: bytes,
+    kind: str = "application/octet-stream",
+) -> None:
+    connection.request(method, path, data, {"Content-Type": kind})
+    answer = connection.getresponse()
+    said = answer.read()
+    if answer.status == 202:  # it takes no blob in one request
+        where = urlsplit(answer.headers["Location"])
+        digest = path.partition("digest=")[2]
+        more = f"{where.path}?{where.query}&digest={digest}"
+        return _send(connection, "PUT", more, data)
+    assert answer.status == 201, (method, path, answer.status, said)
