@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
 
 from croze.clouds.aws import AwsCredentials
 from croze.clouds.sharedkey import SharedKey, http_date, to_sign
-from croze.clouds.sigv4 import EMPTY_SHA256, signed
+from croze.clouds.sigv4 import signed
 from croze.errors import InvalidRequest
 
 AWS = AwsCredentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -31,7 +32,7 @@ def test_the_examples_of_amazons_documentation(query: str, signature: str) -> No
         "GET",
         f"https://examplebucket.s3.amazonaws.com:443/?{query}",
         {},
-        payload_sha256=EMPTY_SHA256,
+        payload_sha256=hashlib.sha256(b"").hexdigest(),
         credentials=AWS,
         region="us-east-1",
         now=datetime(2013, 5, 24, tzinfo=UTC),

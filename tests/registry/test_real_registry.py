@@ -15,10 +15,11 @@ from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.registry import failures, pull, push
 from croze.registry.client import Registry, Repository
-from croze.registry.credentials import Anonymous, Credentials, Fixed, Login
+from croze.registry.credentials import Anonymous, Credentials, Login
 from croze.registry.transport import Retry
 from tests.registry.blobs import Folder
 from tests.registry.servers import HTPASSWD, docker_registry, token_server
+from tests.support.logins import Fixed
 
 USER = Fixed(Login("user", "secret"))
 

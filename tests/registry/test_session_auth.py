@@ -13,7 +13,7 @@ from croze.errors import CrozeError
 from croze.image import reference
 from croze.registry import pull
 from croze.registry.client import Registry
-from croze.registry.credentials import Fixed, Login
+from croze.registry.credentials import Login
 from croze.registry.session_auth import SessionCredentials
 from croze.registry.transport import Retry
 from croze.session.provide_auth import AuthProvider
@@ -21,6 +21,7 @@ from tests.registry.blobs import Folder
 from tests.registry.servers import HTPASSWD, docker_registry, token_server
 from tests.registry.test_real_registry import push_all, repository
 from tests.session.conftest import Daemon, Lend
+from tests.support.logins import Fixed
 
 
 @pytest.fixture

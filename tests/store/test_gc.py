@@ -9,7 +9,7 @@ import pytest
 from croze.errors import InvalidRequest
 from croze.store.contract import PrunePolicy, RecordType, UsageRecord
 from croze.store.filters import parse
-from croze.store.gc import Candidate, DiskStat, choose, default_policies, keep_bytes
+from croze.store.gc import Candidate, DiskStat, choose, keep_bytes
 
 NOW = 1_000_000.0
 DISK = DiskStat(total=100 << 30, free=50 << 30, available=45 << 30)
@@ -92,21 +92,6 @@ def test_free_space_is_made_down_to_what_is_reserved() -> None:
     assert keep_bytes(PrunePolicy(min_free_space=30, max_used_space=35), 50, free) == 35
     assert keep_bytes(PrunePolicy(min_free_space=10), 50, free) == 50
     assert keep_bytes(PrunePolicy(min_free_space=10, max_used_space=35), 50, free) == 35
-
-
-def test_default_policies_follow_the_disk() -> None:
-    first, second, third, last = default_policies(DISK)
-    assert first.max_used_space == 512_000_000
-    assert first.keep_duration_s == 48 * 3600
-    assert second.keep_duration_s == 60 * 24 * 3600
-    assert (third.reserved_space, third.max_used_space) == (10_000_000_000, 81_000_000_000)
-    assert third.min_free_space == 21_000_000_000
-    assert not third.all
-    assert last.all
-
-
-def test_default_policies_take_given_sizes_alone() -> None:
-    assert default_policies(DISK, reserved=7)[2] == PrunePolicy(reserved_space=7)
 
 
 FIELDS = {"id": "abc", "type": "regular", "mutable": "", "description": "local a b", "no": None}

@@ -11,7 +11,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from croze.clouds.aws import AwsCredentials
 
-EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 

@@ -31,7 +31,3 @@ def shown(text: str) -> str:
 def escaped(text: str) -> str:
     r"""Valid text that tells names apart: `\xff` for a byte that is not UTF-8."""
     return text if text.isascii() else ESCAPED.sub(lambda m: f"\\x{ord(m[0]) & 0xFF:02x}", text)
-
-
-def is_utf8(text: str) -> bool:
-    return text.isascii() or ESCAPED.search(text) is None

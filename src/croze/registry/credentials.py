@@ -53,21 +53,3 @@ class Anonymous:
         self, host: str, realm: str, service: str, scopes: Sequence[str]
     ) -> Token | None:
         return None
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """One login for every host."""
-
-    value: Login
-
-    async def authority(self, host: str) -> str:
-        return ""
-
-    async def login(self, host: str) -> Login:
-        return self.value
-
-    async def token(
-        self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> Token | None:
-        return None

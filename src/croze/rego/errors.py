@@ -52,7 +52,6 @@ class Problem(Exception):
 
 PARSE, COMPILE, TYPE = "rego_parse_error", "rego_compile_error", "rego_type_error"
 UNSAFE, RECURSION = "rego_unsafe_var_error", "rego_recursion_error"
-CONFLICT = "eval_conflict_error"
 
 
 class EvaluationError(InvalidRequest):

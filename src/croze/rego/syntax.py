@@ -179,10 +179,6 @@ class Module:
     imports: list[Import] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
 
-    @property
-    def package_ref(self) -> str:
-        return ".".join(("data", *self.package))
-
 
 def present(*terms: Term | None) -> list[Term]:
     """Those that are there."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from typing import TypeAlias
 
 from cryptography import x509
@@ -16,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from croze.sigstore.errors import NotVerified
 
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
-Verifies: TypeAlias = Callable[[PublicKey], bool]
 
 _CURVES: dict[str, type[hashes.HashAlgorithm]] = {
     "secp256r1": hashes.SHA256,

@@ -20,7 +20,6 @@ from croze.store.trash import Trash
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
-_SMALL_BYTES = 256 << 10
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:

@@ -8,7 +8,6 @@ import errno
 import fcntl
 import os
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,22 +102,6 @@ class Ballast:
             self.drop()
             return False
         return True
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace a file's content whole or not at all, durably."""
-    fd, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        os.rename(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-    sync_dir(path.parent)
 
 
 def sync_dir(path: Path) -> None:

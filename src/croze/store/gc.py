@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.filters import Fields, parse
 
-GIB = 1 << 30
 GB = 1_000_000_000
-DEFAULT_CAP_BYTES = 2 * GB
-_RESERVED_PERCENT, _RESERVED_BYTES = 10, 10 * GB
-_FREE_PERCENT = 20
-_MAX_PERCENT, _MAX_BYTES = 80, 100 * GB
 _KEPT_TYPES = ("internal", "frontend")
 
 
@@ -39,47 +34,6 @@ class Candidate:
     def last_used(self) -> float:
         """Seconds since the epoch."""
         return self.usage.last_used_at.timestamp()
-
-
-def percent_bytes(stat: DiskStat, percent: int) -> int:
-    """A share of the disk, rounded up to whole gigabytes as BuildKit does."""
-    if stat.total == 0:
-        return DEFAULT_CAP_BYTES
-    return (stat.total * percent // 100 // GIB + 1) * GB
-
-
-def default_policies(
-    stat: DiskStat, reserved: int = 0, max_used: int = 0, min_free: int = 0
-) -> Sequence[PrunePolicy]:
-    """The four steps that BuildKit's daemon takes by default, gentlest first. Where no size is
-    given, all three are made from the disk's."""
-    if not (reserved or max_used or min_free):
-        reserved = min(percent_bytes(stat, _RESERVED_PERCENT), _RESERVED_BYTES)
-        max_used = min(percent_bytes(stat, _MAX_PERCENT), _MAX_BYTES)
-        min_free = percent_bytes(stat, _FREE_PERCENT)
-    limits = PrunePolicy(reserved_space=reserved, max_used_space=max_used, min_free_space=min_free)
-    day_s = 24 * 3600.0
-    return (
-        PrunePolicy(
-            filters=("type==source.local", "type==exec.cachemount", "type==source.git.checkout"),
-            keep_duration_s=2 * day_s,
-            max_used_space=512_000_000,
-        ),
-        _with(limits, keep_duration_s=60 * day_s),
-        limits,
-        _with(limits, all=True),
-    )
-
-
-def _with(policy: PrunePolicy, *, all: bool = False, keep_duration_s: float = 0) -> PrunePolicy:
-    return PrunePolicy(
-        policy.filters,
-        all,
-        keep_duration_s,
-        policy.reserved_space,
-        policy.max_used_space,
-        policy.min_free_space,
-    )
 
 
 def keep_bytes(policy: PrunePolicy, total: int, stat: DiskStat) -> int:

@@ -20,7 +20,7 @@ import msgspec
 
 from croze.errors import NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
-from croze.store.contract import BlobFetcher, LayerBlob, Mount, RecordType
+from croze.store.contract import BlobFetcher, Mount, RecordType
 from croze.store.db import Database
 
 FLUSH_DELAY_S = 2.0
@@ -31,10 +31,6 @@ class Blob(msgspec.Struct, frozen=True, omit_defaults=True):
 
     descriptor: Descriptor
     diff_id: str
-
-    def layer_blob(self) -> LayerBlob:
-        """As the contract has it."""
-        return LayerBlob(self.descriptor, self.diff_id)
 
 
 class RecordData(msgspec.Struct, omit_defaults=True):

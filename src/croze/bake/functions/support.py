@@ -9,7 +9,7 @@ from croze.bake.hcl.function import CallError, Function, Parameter
 from croze.bake.values import number as numbers
 from croze.bake.values.number import Number
 from croze.bake.values.types import BOOL, DYNAMIC, NUMBER, STRING, Type
-from croze.bake.values.value import Value, boolean, integer, string
+from croze.bake.values.value import Value, boolean, string
 from croze.bake.values.value import number as number_value
 
 _LARGEST: Final = 2**63 - 1
@@ -79,10 +79,6 @@ def floating(value: Value) -> float:
         limit = f"{float.fromhex('0x1.fffffffffffffp+1023'):f}"
         raise CallError(f"value must be between -{limit} and {limit} inclusive")
     return found
-
-
-def count_value(value: int) -> Value:
-    return integer(value)
 
 
 def from_float(value: float) -> Number:

@@ -134,5 +134,3 @@ def tuple_of(elements: Sequence[Type]) -> Type:
 
 LIST_OF_STRING: Final = list_of(STRING)
 MAP_OF_STRING: Final = map_of(STRING)
-EMPTY_OBJECT: Final = object_of({})
-EMPTY_TUPLE: Final = tuple_of(())

@@ -206,11 +206,6 @@ class Mirror:
         if self._index is not None:
             self._index.add(entry, digest)
 
-    def dir_time(self, path: str, mtime_ns: int) -> None:
-        """What the time of an unchanged directory is, should something change in it."""
-        if path in self._dir_times:
-            self._dir_times[path] = mtime_ns
-
     def finish(self, known_times: dict[str, int]) -> None:
         """Set the times of directories in which something changed."""
         for path, mtime_ns in self._dir_times.items():
