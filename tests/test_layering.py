@@ -90,7 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rego": set(),
     "sbom": {"fs"},
     "engineapi": {
-        *("store", "session", "export", "registry", "image", "api", "client", "dockerfile"),
+        *("store", "session", "export", "registry", "image", "api", "dockerfile"),
         *("llb", "fs", "runtime", "sources"),
     },
     "daemon": {*BELOW_DAEMON.split(), "engineapi"},

@@ -27,9 +27,9 @@ from croze.gotypes.booleans import parse_bool
 if TYPE_CHECKING:
     from croze.api import control_pb2
     from croze.client.connect import Client, Dial
-    from croze.client.held import Work
     from croze.client.plan import SolvePlan
     from croze.progress.display import Display
+    from croze.rpc.held import Work
 
 DIGEST = "containerimage.digest"
 CONFIG_DIGEST = "containerimage.config.digest"

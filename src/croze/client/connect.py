@@ -15,13 +15,13 @@ import grpc.aio
 from croze import errors
 from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.client.held import Work
 from croze.client.plan import SolvePlan
 from croze.client.solve import SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root
 from croze.rpc.channels import Options, open_channel
 from croze.rpc.clients import translated
+from croze.rpc.held import Work
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from croze import errors
 from croze.api import gateway_pb2
-from croze.client.held import inputs_of
 from croze.client.plan import SolvePlan
 
 LINK = "target:"
@@ -47,3 +47,29 @@ def link(plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Res
     found, inputs = inputs_of(target, result, attrs)
     plan.frontend_attrs.update(found)
     plan.frontend_inputs.update(inputs)
+
+
+def inputs_of(
+    name: str, result: gateway_pb2.Result, attrs: list[str]
+) -> tuple[dict[str, str], dict[str, bytes]]:
+    """The attributes and inputs with which a build uses the result of the target `name` as the
+    contexts that `attrs` name (`context:NAME`)."""
+    import base64
+    import json
+
+    refs = {f"::{platform}": ref for platform, ref in sorted(result.refs.refs.items())}
+    if result.WhichOneof("result") == "ref":
+        refs = {"": result.ref}
+    if not refs:
+        raise errors.InvalidRequest(f"target {name} has no result to build on")
+    found: dict[str, str] = {}
+    inputs: dict[str, bytes] = {}
+    for suffix, ref in refs.items():
+        key = f"{name}{suffix}"
+        inputs[key] = getattr(ref, "def").SerializeToString()
+        found.update({f"{attr}{suffix}": f"input:{key}" for attr in attrs})
+        config = f"containerimage.config{suffix.replace('::', '/')}"
+        if config in result.metadata:
+            value = base64.b64encode(result.metadata[config]).decode()
+            found[f"input-metadata:{key}"] = json.dumps({"containerimage.config": value})
+    return found, inputs

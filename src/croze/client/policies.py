@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 import grpc.aio
 
 from croze.api import control_pb2
-from croze.client.held import Work
 from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
 from croze.client.policy_log import PolicyLog
@@ -26,6 +25,7 @@ from croze.policy.decision import EXEC_PROXY
 from croze.policy.evaluator import Answering, Policy
 from croze.policy.options import PolicyPlan, WantedFile, WantedPolicy
 from croze.policy.session import PolicyProvider
+from croze.rpc.held import Work
 from croze.workers.pool import WorkerPool
 
 MOST_BYTES = 4 << 20

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.client.connect import Client, Dial
-from croze.client.held import Work
 from croze.client.inputs import is_git, is_http
 from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
@@ -36,6 +35,7 @@ from croze.policy.metadata import Resolving, platform_message
 from croze.policy.options import PolicyPlace
 from croze.policy.testing.report import TestReport
 from croze.policy.testing.run import TestRun
+from croze.rpc.held import Work
 from croze.workers.pool import WorkerPool
 
 MOST_ROUNDS = 4

@@ -21,7 +21,7 @@ from croze.llb.giturl import parse_git_url
 if TYPE_CHECKING:
     from croze.api import control_pb2, gateway_pb2
     from croze.client.connect import Client
-    from croze.client.held import Bridge
+    from croze.rpc.held import HeldBuild
 
 MAX_BYTES = 2 * 1024 * 1024
 """Of a definition that is a file of a web server."""
@@ -62,7 +62,7 @@ async def read_remote_files(
     the one file at a web address. Raises `CrozeError`."""
     found = [RemoteFiles(())]
 
-    async def work(bridge: Bridge) -> gateway_pb2.Result:
+    async def work(bridge: HeldBuild) -> gateway_pb2.Result:
         result = await bridge.solve(state.marshal())
         reading = _Reading(bridge, state, names, usual_names)
         found[0] = await (reading.repository if is_git(url) else reading.web)(url, result.ref.id)
@@ -76,7 +76,7 @@ async def read_remote_files(
 
 @dataclass(frozen=True)
 class _Reading:
-    bridge: Bridge
+    bridge: HeldBuild
     state: llb.State
     names: Sequence[str]
     usual_names: Sequence[str]

@@ -26,9 +26,9 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.api.detached import DETACHED
 from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
-from croze.client.held import Work, solve_held
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToDocker, ToLayout
+from croze.rpc.held import Work, solve_held
 from croze.rpc.status import from_rpc_error
 from croze.session.directories import make_directory
 from croze.session.provider import Provider

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 from croze import llb
 from croze.api import gateway_pb2, ops_pb2
-from croze.client.held import Bridge, Work
 from croze.errors import Canceled, CrozeError
+from croze.rpc.held import HeldBuild, Work
 
 Start = Callable[[Work], Awaitable[object]]
 """Runs a build of which the work is a part."""
@@ -24,7 +24,7 @@ class SourceResolver:
     def __init__(self, group: asyncio.TaskGroup, start: Start) -> None:
         self._group = group
         self._start = start
-        self._ready: asyncio.Future[Bridge] | None = None
+        self._ready: asyncio.Future[HeldBuild] | None = None
         self._over = asyncio.Event()
 
     async def resolve(
@@ -49,14 +49,14 @@ class SourceResolver:
         result = await bridge.solve(definition)
         return ResultFiles(bridge, result.ref.id)
 
-    async def _bridge(self) -> Bridge:
+    async def _bridge(self) -> HeldBuild:
         if self._ready is None:
             self._ready = asyncio.get_running_loop().create_future()
             self._group.create_task(self._run(self._ready))
         return await asyncio.shield(self._ready)
 
-    async def _run(self, ready: asyncio.Future[Bridge]) -> None:
-        async def work(bridge: Bridge) -> gateway_pb2.Result:
+    async def _run(self, ready: asyncio.Future[HeldBuild]) -> None:
+        async def work(bridge: HeldBuild) -> gateway_pb2.Result:
             ready.set_result(bridge)
             await self._over.wait()
             raise Canceled("all questions have been answered")
@@ -72,7 +72,7 @@ class SourceResolver:
 
 
 class ResultFiles:
-    def __init__(self, bridge: Bridge, ref: str) -> None:
+    def __init__(self, bridge: HeldBuild, ref: str) -> None:
         self._bridge, self._ref = bridge, ref
 
     async def size(self, path: str) -> int:

@@ -16,13 +16,13 @@ from croze.api import control_pb2, gateway_pb2
 from croze.client import links, parts
 from croze.client.build import BuildResult, clearer, history_ref, recorded_provenance
 from croze.client.clocks import by_our_clock
-from croze.client.held import Bridge, Work
 from croze.client.links import Stages
 from croze.client.parts import Merge, Node, Part
 from croze.client.plan import SolvePlan
 from croze.client.planning import planned
 from croze.client.shared import share_directories
 from croze.errors import CrozeError, InvalidRequest
+from croze.rpc.held import HeldBuild, Work
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
@@ -208,7 +208,7 @@ class _Targets:
         bases = [self._stages[piece.on(each)] for each in piece.bases]
         users = [self._stages[each.key] for each in self._users.get(piece.key, ())]
 
-        async def work(bridge: Bridge) -> gateway_pb2.Result:
+        async def work(bridge: HeldBuild) -> gateway_pb2.Result:
             result = await bridge.ask_frontend()
             own.give(result)
             for user in users:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from croze.api import gateway_pb2
 from croze.client.build import BuildResult, run_build
 from croze.client.builder import Builder
-from croze.client.held import Bridge
 from croze.client.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.commands import perform
@@ -21,6 +20,7 @@ from croze.debug.terminal import Keyboard
 from croze.errors import Canceled, CrozeError
 from croze.progress.errors import print_error
 from croze.progress.paused import PausedDisplay
+from croze.rpc.held import HeldBuild
 
 if TYPE_CHECKING:
     from croze.client.connect import Dial
@@ -72,7 +72,7 @@ class _Look:
         self._wanted = wanted
         self._keyboard = keyboard
 
-    async def work(self, bridge: Bridge) -> gateway_pb2.Result:
+    async def work(self, bridge: HeldBuild) -> gateway_pb2.Result:
         result = await bridge.ask_frontend()
         failed: CrozeError | None = None
         try:
@@ -90,7 +90,7 @@ class _Look:
         return result
 
     async def _monitor(
-        self, bridge: Bridge, result: gateway_pb2.Result, failed: CrozeError | None
+        self, bridge: HeldBuild, result: gateway_pb2.Result, failed: CrozeError | None
     ) -> None:
         if failed is not None:
             print_error(failed, sys.stderr)

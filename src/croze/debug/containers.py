@@ -14,10 +14,10 @@ import grpc.aio
 
 from croze import errors
 from croze.api import gateway_pb2, stat_pb2
-from croze.client.held import Bridge
 from croze.debug.failure import Outcome
 from croze.debug.invocation import Invocation
 from croze.rpc.clients import translated
+from croze.rpc.held import HeldBuild
 from croze.rpc.status import from_rpc_error, from_status
 from croze.session.serve import new_id
 
@@ -28,7 +28,7 @@ Written = Callable[[int, bytes], None]
 class Container:
     """Made by `open_container`; `release` gives it back."""
 
-    def __init__(self, bridge: Bridge, outcome: Outcome, id: str) -> None:
+    def __init__(self, bridge: HeldBuild, outcome: Outcome, id: str) -> None:
         self._bridge = bridge
         self._outcome = outcome
         self._id = id
@@ -80,7 +80,7 @@ class Container:
             return (await stub.StatFileContainer(ask, metadata=metadata)).stat
 
 
-async def open_container(bridge: Bridge, outcome: Outcome, wanted: Invocation) -> Container:
+async def open_container(bridge: HeldBuild, outcome: Outcome, wanted: Invocation) -> Container:
     """Raises `CrozeError`."""
     id = new_id()
     ask = gateway_pb2.NewContainerRequest(
@@ -117,7 +117,7 @@ class Process:
         message = gateway_pb2.ExecMessage(ProcessID=self.id, File=File, Resize=Resize)
         self._outgoing.put_nowait(message)
 
-    async def run(self, bridge: Bridge, init: gateway_pb2.InitMessage) -> None:
+    async def run(self, bridge: HeldBuild, init: gateway_pb2.InitMessage) -> None:
         first = gateway_pb2.ExecMessage(ProcessID=self.id, Init=init)
         call = bridge.stub.ExecProcess(self._messages(first), metadata=bridge.metadata)
         failed: errors.CrozeError | None = None

@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-from croze.client.held import Bridge
 from croze.debug import terminal
 from croze.debug.failure import Outcome
 from croze.debug.invocation import Invocation
@@ -19,6 +18,7 @@ from croze.debug.line import LineEditor
 from croze.debug.processes import Processes, Running
 from croze.debug.terminal import Keyboard, say
 from croze.errors import CrozeError
+from croze.rpc.held import HeldBuild
 
 PROMPT = "(buildx) "
 LAUNCHING = "Launching interactive container. Press Ctrl-a-c to switch to monitor console\n"
@@ -39,7 +39,7 @@ class Monitor:
 
     def __init__(
         self,
-        bridge: Bridge,
+        bridge: HeldBuild,
         outcome: Outcome | None,
         wanted: Invocation,
         keyboard: Keyboard,

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from croze.client.held import Bridge
 from croze.debug.containers import Container, Process, open_container
 from croze.debug.failure import Outcome
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError, InvalidRequest
+from croze.rpc.held import HeldBuild
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class Processes:
     """`group` is what their tasks are of."""
 
     def __init__(
-        self, bridge: Bridge, outcome: Outcome | None, ended: Ended, group: asyncio.TaskGroup
+        self, bridge: HeldBuild, outcome: Outcome | None, ended: Ended, group: asyncio.TaskGroup
     ) -> None:
         self._group = group
         self._bridge = bridge

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from croze.api import gateway_pb2, ops_pb2
-from croze.client.held import Bridge
+from croze.rpc.held import HeldBuild
 
 
 class BridgeFiles:
     """For whoever looks for a Dockerfile: `dockerfile.resolver.Files`."""
 
-    def __init__(self, bridge: Bridge, session: str) -> None:
+    def __init__(self, bridge: HeldBuild, session: str) -> None:
         self._bridge = bridge
         self._session = session
         self._refs: dict[bytes, str] = {}

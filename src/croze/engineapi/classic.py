@@ -14,7 +14,6 @@ from aiohttp import web
 from croze.aio.threads import in_thread
 from croze.api import control_pb2, gateway_pb2, ops_pb2
 from croze.api.attrs import of_attrs, to_attrs
-from croze.client.held import Bridge
 from croze.dockerfile.contexts import (
     CONTEXT,
     DEFAULT_FILENAME,
@@ -39,6 +38,7 @@ from croze.fs.match.patterns import PatternMatcher
 from croze.image import reference
 from croze.llb.fileop import CopyOptions, copy
 from croze.llb.state import State, scratch
+from croze.rpc.held import HeldBuild
 from croze.rpc.status import without_code
 from croze.session.serve import lend
 
@@ -86,7 +86,7 @@ class _Classic:
             session = await stack.enter_async_context(lend(channel, [logins]))
             wanted.Session = session.id
 
-            async def work(bridge: Bridge) -> gateway_pb2.Result:
+            async def work(bridge: HeldBuild) -> gateway_pb2.Result:
                 try:
                     await self._begin(bridge, attrs, wanted)
                 except CrozeError as error:
@@ -101,7 +101,7 @@ class _Classic:
         await self._lines.write(*_made(id, self._query.all("t"), quiet=self._query.is_set("q")))
 
     async def _begin(
-        self, bridge: Bridge, attrs: Mapping[str, str], wanted: control_pb2.SolveRequest
+        self, bridge: HeldBuild, attrs: Mapping[str, str], wanted: control_pb2.SolveRequest
     ) -> None:
         """Read the Dockerfile before the frontend does."""
         contexts = FileContexts(parse_options(attrs), BridgeFiles(bridge, wanted.Session))
@@ -152,7 +152,7 @@ def _made(id: str, names: Sequence[str], *, quiet: bool) -> list[Line]:
     return [aux, *said]
 
 
-async def _hidden(bridge: Bridge, context: State, filename: str) -> list[str]:
+async def _hidden(bridge: HeldBuild, context: State, filename: str) -> list[str]:
     """The Dockerfile and the ignore file, if the latter says so: what a client must send, and does
     not want in its images."""
     found = ref_of(await bridge.solve(context.marshal()))

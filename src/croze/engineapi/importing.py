@@ -13,7 +13,6 @@ from aiohttp import web
 
 from croze.api import control_pb2, gateway_pb2, ops_pb2
 from croze.api.attrs import to_attrs
-from croze.client.held import Bridge
 from croze.dockerfile.contexts import (
     CONTEXT,
     DEFAULT_FILENAME,
@@ -34,6 +33,7 @@ from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.image import reference
 from croze.llb.fileop import mkfile
 from croze.llb.state import scratch
+from croze.rpc.held import HeldBuild
 from croze.rpc.status import without_code
 
 CHANGES = frozenset(
@@ -87,7 +87,7 @@ async def _imported(
             raise InvalidRequest(f"fromSrc={address}: use - or an address of http")
         wanted = _solve_request(query, name)
 
-        async def work(bridge: Bridge) -> gateway_pb2.Result:
+        async def work(bridge: HeldBuild) -> gateway_pb2.Result:
             main = await FileContexts(
                 parse_options({CONTEXT: address}), BridgeFiles(bridge, wanted.Session)
             ).main()

@@ -12,10 +12,10 @@ import grpc.aio
 from croze.aio.threads import finish
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.client.held import Work, solve_held
 from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
 from croze.errors import CrozeError
+from croze.rpc.held import Work, solve_held
 from croze.rpc.status import from_rpc_error
 from croze.sources.http import DESCRIPTION
 

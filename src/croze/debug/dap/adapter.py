@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from croze.aio.parallel import all_of
 from croze.api import gateway_pb2
-from croze.client.held import Bridge
 from croze.debug.dap.breakpoints import Breakpoints
 from croze.debug.dap.protocol import Connection, Message, Refused, number, part, parts, text
 from croze.debug.dap.shell import Shell, attach_words
@@ -26,6 +25,7 @@ from croze.debug.dap.variables import REFERENCE_BITS
 from croze.debug.failure import Outcome
 from croze.errors import Canceled, CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
+from croze.rpc.held import HeldBuild
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Adapter:
         """Wait for the editor to say what to build. Raises `Canceled` if it goes instead."""
         return await self._launched
 
-    async def work(self, bridge: Bridge) -> gateway_pb2.Result:
+    async def work(self, bridge: HeldBuild) -> gateway_pb2.Result:
         """This side's part of the build. Raises `Canceled` when the editor has gone."""
         if self._left:
             raise Canceled()
@@ -93,13 +93,13 @@ class Adapter:
             raise built
         return built
 
-    async def _built(self, bridge: Bridge) -> gateway_pb2.Result | CrozeError:
+    async def _built(self, bridge: HeldBuild) -> gateway_pb2.Result | CrozeError:
         try:
             return await self._build(bridge)
         except CrozeError as error:
             return error
 
-    async def _build(self, bridge: Bridge) -> gateway_pb2.Result:
+    async def _build(self, bridge: HeldBuild) -> gateway_pb2.Result:
         await self._configured.wait()
         result = await bridge.ask_frontend()
         metadata = dict(result.metadata)
@@ -111,7 +111,7 @@ class Adapter:
         return result
 
     async def _run(
-        self, name: str, bridge: Bridge, ref: gateway_pb2.Ref, metadata: dict[str, bytes]
+        self, name: str, bridge: HeldBuild, ref: gateway_pb2.Ref, metadata: dict[str, bytes]
     ) -> None:
         id = next(self._thread_ids)
         thread = self._threads[id] = Thread(id, name, self, bridge, ref, metadata)
@@ -178,7 +178,7 @@ class Adapter:
         inside, here = self.dockerfile
         return os.path.abspath(name.replace(inside, here, 1) if inside and here else name)
 
-    async def serve_shell(self, bridge: Bridge, outcome: Outcome, line: int) -> None:
+    async def serve_shell(self, bridge: HeldBuild, outcome: Outcome, line: int) -> None:
         await self._shell.serve(bridge, outcome, line)
 
     # Requests.

@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 
 from croze.api import ops_pb2
-from croze.client.held import Bridge
 from croze.debug.containers import Container, Process, open_container
 from croze.debug.failure import Outcome
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError, InvalidRequest
+from croze.rpc.held import HeldBuild
 
 SHELL = "/bin/sh"
 LINKS = 40
@@ -101,7 +101,7 @@ class Shell:
             self._terminal = None
             self._connected.clear()
 
-    async def serve(self, bridge: Bridge, outcome: Outcome, line: int) -> None:
+    async def serve(self, bridge: HeldBuild, outcome: Outcome, line: int) -> None:
         """Until cancelled, or until something has gone wrong in the container."""
         while True:
             await self._connected.wait()
@@ -113,7 +113,9 @@ class Shell:
                     return
                 self._forget(terminal)
 
-    async def _run(self, terminal: _Terminal, bridge: Bridge, outcome: Outcome, line: int) -> bool:
+    async def _run(
+        self, terminal: _Terminal, bridge: HeldBuild, outcome: Outcome, line: int
+    ) -> bool:
         """A shell to its end; whether it has ended well."""
         wanted = Invocation(entrypoint=[SHELL], cmd=[], no_cmd=False)
         try:

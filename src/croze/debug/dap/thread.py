@@ -13,7 +13,6 @@ from typing import Protocol
 
 from croze.aio.parallel import all_of
 from croze.api import gateway_pb2, ops_pb2
-from croze.client.held import Bridge
 from croze.debug.containers import open_container
 from croze.debug.dap.breakpoints import Breakpoints
 from croze.debug.dap.program import Frame, Program, Step
@@ -23,6 +22,7 @@ from croze.debug.dap.variables import References, arguments_of, files_of
 from croze.debug.failure import CONFIG, Outcome, failed_op, failed_step
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError
+from croze.rpc.held import HeldBuild
 
 
 class Action(Enum):
@@ -47,7 +47,7 @@ class Desk(Protocol):
     def file_of(self, name: str) -> str:
         """Where a file is here that the build names."""
 
-    async def serve_shell(self, bridge: Bridge, outcome: Outcome, line: int) -> None:
+    async def serve_shell(self, bridge: HeldBuild, outcome: Outcome, line: int) -> None:
         """Until cancelled: shells in what there is, for those who ask for one."""
 
 
@@ -67,7 +67,7 @@ class Thread:
         id: int,
         name: str,
         desk: Desk,
-        bridge: Bridge,
+        bridge: HeldBuild,
         ref: gateway_pb2.Ref,
         metadata: dict[str, bytes],
     ) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from croze.api import gateway_pb2, stat_pb2
-from croze.client.held import Bridge
 from croze.debug.containers import Container
 from croze.rpc.clients import translated
+from croze.rpc.held import HeldBuild
 
 
 class Tree(Protocol):
@@ -24,7 +24,7 @@ class Tree(Protocol):
 class ResultTree:
     """What an op has made."""
 
-    def __init__(self, bridge: Bridge, ref: str) -> None:
+    def __init__(self, bridge: HeldBuild, ref: str) -> None:
         self._bridge = bridge
         self.ref = ref
 

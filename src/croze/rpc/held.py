@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _BUILD_ID = "buildkit-controlapi-buildid"
 
 
-class Bridge:
+class HeldBuild:
     """What the daemon does for the client's part of one build. Raises `errors.CrozeError`."""
 
     def __init__(self, channel: grpc.aio.Channel, request: control_pb2.SolveRequest) -> None:
@@ -108,7 +108,7 @@ class Bridge:
             await self.stub.Return(ending, metadata=self.metadata)
 
 
-Work = Callable[[Bridge], Awaitable[gateway_pb2.Result]]
+Work = Callable[[HeldBuild], Awaitable[gateway_pb2.Result]]
 """The client's part of a build; the build ends, and exports what it gives, when this has ended."""
 
 
@@ -122,7 +122,7 @@ async def solve_held(
     failed: BaseException | None = None
     answer = control_pb2.SolveResponse()
     async with asyncio.TaskGroup() as group:
-        driving = group.create_task(_drive(Bridge(channel, request), work))
+        driving = group.create_task(_drive(HeldBuild(channel, request), work))
         try:
             answer = await ControlStub(channel).Solve(_without_frontend(request), metadata=metadata)
         except BaseException as error:  # raised below: not to come out as a group
@@ -141,7 +141,7 @@ def _without_frontend(request: control_pb2.SolveRequest) -> control_pb2.SolveReq
     return own
 
 
-async def _drive(bridge: Bridge, work: Work) -> None:
+async def _drive(bridge: HeldBuild, work: Work) -> None:
     ending = gateway_pb2.ReturnRequest()
     try:
         ending.result.CopyFrom(await work(bridge))
@@ -149,29 +149,3 @@ async def _drive(bridge: Bridge, work: Work) -> None:
         ending.error.CopyFrom(to_status(error))
     with contextlib.suppress(errors.CrozeError):
         await bridge.end(ending)  # if the build has failed, Control's Solve tells why
-
-
-def inputs_of(
-    name: str, result: gateway_pb2.Result, attrs: list[str]
-) -> tuple[dict[str, str], dict[str, bytes]]:
-    """The attributes and inputs with which a build uses the result of the target `name` as the
-    contexts that `attrs` name (`context:NAME`)."""
-    import base64
-    import json
-
-    refs = {f"::{platform}": ref for platform, ref in sorted(result.refs.refs.items())}
-    if result.WhichOneof("result") == "ref":
-        refs = {"": result.ref}
-    if not refs:
-        raise errors.InvalidRequest(f"target {name} has no result to build on")
-    found: dict[str, str] = {}
-    inputs: dict[str, bytes] = {}
-    for suffix, ref in refs.items():
-        key = f"{name}{suffix}"
-        inputs[key] = getattr(ref, "def").SerializeToString()
-        found.update({f"{attr}{suffix}": f"input:{key}" for attr in attrs})
-        config = f"containerimage.config{suffix.replace('::', '/')}"
-        if config in result.metadata:
-            value = base64.b64encode(result.metadata[config]).decode()
-            found[f"input-metadata:{key}"] = json.dumps({"containerimage.config": value})
-    return found, inputs
