@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -18,9 +19,10 @@ from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.runtime.cni import CniNetwork
 from croze.runtime.cni_config import NetworkConfig, bridge_config, read_config
 from croze.runtime.contract import ContainerSpec, Process
-from croze.runtime.netns import has_interface
+from croze.runtime.netns import has_interface, in_namespace
 from croze.runtime.network import HostNetwork, NetworkProvider, NoNetwork
 from croze.runtime.oci import OciConfig, OciExecutor
+from croze.telemetry.interface import Counters
 from tests.runtime.conftest import Output
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("own_mounts")]
@@ -179,6 +181,23 @@ async def test_plugins_are_called_in_turn_and_back(tmp_path: Path) -> None:
         for command, name in (("ADD", "one"), ("ADD", "two"), ("DEL", "two"), ("DEL", "one"))
     ]
     assert list(attached.iterdir()) == []
+
+
+async def test_the_interface_of_the_host_that_leads_inside(tmp_path: Path) -> None:
+    """Its counters tell what a container sends and receives."""
+    async with bridge(tmp_path) as network, network.open("c", "") as namespace:
+        assert namespace.interface.startswith("veth")
+        counters = Counters(namespace.interface)
+        in_namespace(Path(namespace.path), lambda: _knock(SUBNET.replace(".0/24", ".1")))
+        told = counters.since()
+        assert told is not None
+        assert told.keys() >= {"rxBytes", "rxPackets", "txBytes", "txPackets"}
+
+
+def _knock(address: str) -> None:
+    """Nobody listens, and says so."""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, 9), timeout=10)
 
 
 async def test_a_plugin_that_fails(tmp_path: Path) -> None:

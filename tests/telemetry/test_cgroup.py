@@ -123,6 +123,9 @@ def test_without_controllers_there_is_little_to_say(tmp_path: Path) -> None:
     assert found == {"cpuStat": times, "pidsStat": {}}
 
 
+KINDS = ("bytes", "packets", "errors", "dropped")
+
+
 async def test_a_container_is_measured_until_it_is_gone(tmp_path: Path) -> None:
     """The last sample is of the cgroup around it, which then goes, too."""
     meter = UsageMeter("/buildkit/x", tmp_path)
@@ -149,6 +152,25 @@ async def test_a_container_is_measured_until_it_is_gone(tmp_path: Path) -> None:
     assert usage.members().keys() == {"samples", "sysCPUStat"}
     assert usage.machine is not None
     assert usage.machine.keys() >= {"user", "system", "idle"}
+
+
+def test_what_goes_through_the_network_of_a_container(tmp_path: Path) -> None:
+    counters = tmp_path / "net/veth1/statistics"
+    counters.mkdir(parents=True)
+    names = [f"{way}_{kind}" for way in ("rx", "tx") for kind in KINDS]
+    for name in names:
+        (counters / name).write_text("100\n")
+    outer = tmp_path / "x"
+    write(outer / "step")
+    meter = UsageMeter("x", tmp_path, interface="veth1", sysfs=tmp_path / "net")
+    (counters / "rx_bytes").write_text("1100\n")
+    (counters / "rx_packets").write_text("102\n")
+    write(outer)
+    assert meter.finish().samples[-1]["netStat"] == {"rxBytes": 1000, "rxPackets": 2}
+    for interface in ("", "veth2", "..", "../veth1"):
+        write(outer)
+        unknown = UsageMeter("x", tmp_path, interface=interface, sysfs=tmp_path / "net")
+        assert "netStat" not in unknown.finish().samples[-1]
 
 
 async def test_a_container_that_never_was_has_no_samples(tmp_path: Path) -> None:

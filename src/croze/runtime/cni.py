@@ -78,7 +78,8 @@ class CniNetwork:
         named = hostname not in ("", DEFAULT_HOSTNAME)
         attachment = await finish(self._take(hostname if named else ""))
         try:
-            yield Namespace(host=False, path=str(attachment.namespace))
+            outside = _host_end(await in_thread(_result, attachment.note))
+            yield Namespace(host=False, path=str(attachment.namespace), interface=outside)
         finally:
             await finish(self._give_back(attachment))
 
@@ -223,6 +224,18 @@ def _note(path: Path) -> Json:
 def _result(note: Path) -> Json | None:
     result = _note(note).get("result")
     return result if isinstance(result, dict) else None
+
+
+def _host_end(result: Json | None) -> str:
+    """The one interface of the host's that plugins say leads inside."""
+    listed = result.get("interfaces") if result is not None else None
+    names = [
+        str(each.get("name", ""))
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, dict)
+    ]
+    pairs = [name for name in names if name.startswith("veth")]
+    return pairs[0] if len(pairs) == 1 else ""
 
 
 def _arguments(note: Path) -> str:

@@ -154,7 +154,7 @@ class OciExecutor:
             container = OciContainer(self.program, self.host, id, bundle, spec)
             stack.push_async_callback(in_thread, container.remove_stubs)
             cgroup = self._cgroup_parent(spec).path(id)
-            meter = self._meter(stack, spec, cgroup)
+            meter = self._meter(stack, spec, cgroup, place.network.interface)
             place = replace(place, cgroup=meter.inner if meter is not None else cgroup)
             try:
                 await in_thread(self._prepare, container, process, place)
@@ -184,12 +184,14 @@ class OciExecutor:
     def _cgroup_parent(self, spec: ContainerSpec) -> CgroupParent:
         return spec.cgroup_parent if spec.cgroup_parent.text else self.config.cgroup_parent
 
-    def _meter(self, stack: AsyncExitStack, spec: ContainerSpec, cgroup: str) -> UsageMeter | None:
+    def _meter(
+        self, stack: AsyncExitStack, spec: ContainerSpec, cgroup: str, interface: str
+    ) -> UsageMeter | None:
         """What somebody wants to know, where the machine tells it."""
         tell = spec.on_usage
         if tell is None or self.host.cgroup != "v2":
             return None
-        meter = UsageMeter(cgroup)
+        meter = UsageMeter(cgroup, interface=interface)
 
         async def finish_meter() -> None:
             tell(await in_thread(meter.finish))

@@ -99,10 +99,12 @@ FILE_BIND = ("nosuid", "noexec", "nodev", "rbind", "ro")
 
 @dataclass(frozen=True)
 class Namespace:
-    """The network a container is in: the host's, a fresh one, or the one at `path`."""
+    """The network a container is in: the host's, a fresh one, or the one at `path`. `interface`:
+    the host's, if one alone leads there."""
 
     host: bool = True
     path: str = ""
+    interface: str = ""
 
 
 @dataclass(frozen=True)

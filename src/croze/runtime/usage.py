@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from croze.runtime.host import CGROUP_ROOT
 from croze.telemetry import cgroup
+from croze.telemetry.interface import SYSFS, Counters
 from croze.telemetry.machine import cpu_times, plain
 from croze.telemetry.sampling import Sample, Sampler
 
@@ -42,10 +43,14 @@ class Usage:
 
 
 class UsageMeter:
-    """Of one container. `path`: of the cgroup it would have, below the hierarchy's root."""
+    """Of one container. `path`: of the cgroup it would have, below the hierarchy's root;
+    `interface`: the host's that leads to its network alone, or empty."""
 
-    def __init__(self, path: str, root: Path = CGROUP_ROOT) -> None:
+    def __init__(
+        self, path: str, root: Path = CGROUP_ROOT, *, interface: str = "", sysfs: Path = SYSFS
+    ) -> None:
         self.inner = f"{path}/{_INNER}"
+        self._network = Counters(interface, sysfs)
         self._outer = root / path.lstrip("/")
         self._sampler = Sampler(self._now, MAX_SAMPLES)
         self._before = _cpu_times()
@@ -60,7 +65,7 @@ class UsageMeter:
     def finish(self) -> Usage:
         """The container is gone: the last sample; then nothing is left of its cgroups."""
         kept = self._sampler.kept()
-        last = _sample(self._outer)
+        last = self._sample(self._outer)
         with contextlib.suppress(OSError):
             self._outer.rmdir()
         if last is not None:
@@ -68,17 +73,19 @@ class UsageMeter:
         return Usage(tuple(kept), self._machine())
 
     def _now(self) -> Sample | None:
-        return _sample(self._outer / _INNER)
+        return self._sample(self._outer / _INNER)
+
+    def _sample(self, path: Path) -> Sample | None:
+        found = _told(lambda: cgroup.sample(path)) if path.is_dir() else None
+        if found is not None and (network := self._network.since()) is not None:
+            found["netStat"] = network
+        return found
 
     def _machine(self) -> dict[str, float] | None:
         after = _cpu_times()
         if self._before is None or after is None:
             return None
         return {key: plain(float(value - self._before.get(key, 0))) for key, value in after.items()}
-
-
-def _sample(path: Path) -> Sample | None:
-    return _told(lambda: cgroup.sample(path)) if path.is_dir() else None
 
 
 def _cpu_times() -> dict[str, float] | None:
