@@ -14,7 +14,7 @@ from croze.clouds.aws import Chain
 from croze.clouds.azure import DefaultIdentity
 from croze.errors import CrozeError, PermissionDenied
 from croze.http.daemon import HttpClient
-from croze.remotecache.objects import azblob, azblob_options, azure_blobs, s3, s3_options
+from croze.remotecache.objects import azblob, azblob_options, azure_blobs, pace, s3, s3_options
 from croze.remotecache.objects.azblob import AzblobCache
 from croze.remotecache.objects.contract import ObjectCache
 from croze.remotecache.objects.s3 import S3Cache
@@ -140,6 +140,26 @@ async def test_no_keys_at_all(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(PermissionDenied, match="HeadObject, get identity: get credentials: failed"):
         await write(s3_cache(http, s3_proxy.url, None), Blob.of(tmp_path, 100))
+
+
+async def test_a_storage_that_has_had_too_many_requests(
+    http: HttpClient,
+    s3_server: Moto,
+    s3_proxy: Proxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "_LEAST_PER_S", 1000.0)
+    cache = s3_cache(http, s3_proxy.url, s3_server.user, prefix="pace/", retry_mode="adaptive")
+    blob, slow_down = Blob.of(tmp_path, 100), b"<Error><Code>SlowDown</Code></Error>"
+    told = cache.requests.sender.pace
+    assert told is not None
+    s3_proxy.faults.append(Fault("PUT", "status", 503, body=slow_down))
+    await write(cache, blob)
+    assert told._held_back
+    assert await read(cache, blob.described) == blob.data
+    plain = s3_cache(http, s3_proxy.url, s3_server.user, prefix="pace/")
+    assert plain.requests.sender.pace is None
 
 
 @pytest.mark.parametrize(("refresh", "renewed"), [("24h", False), ("-1s", True)])

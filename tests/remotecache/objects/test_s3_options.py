@@ -73,6 +73,15 @@ def test_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse(touch_refresh="90s").touch_refresh_ns == 9 * 10**10
     assert parse().attempts == 3
     assert parse(retry_max_attempts="+7", retry_mode="adaptive").attempts == 7
+    assert parse(retry_mode="adaptive").adaptive
+    assert not parse().adaptive
+    monkeypatch.setenv("AWS_RETRY_MODE", "Adaptive")
+    assert parse().adaptive
+    assert not parse(retry_mode="standard").adaptive
+    monkeypatch.setenv("AWS_RETRY_MODE", "legacy")
+    with pytest.raises(InvalidRequest, match="AWS_RETRY_MODE: unknown RetryMode, legacy"):
+        parse()
+    monkeypatch.delenv("AWS_RETRY_MODE")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
     assert parse().attempts == 5
     assert parse(access_key_id="only").credentials is None

@@ -16,6 +16,7 @@ from croze.errors import CrozeError
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
 from croze.remotecache.objects.contract import GIVEN, OWN, Bring, Take
+from croze.remotecache.objects.pace import Pace
 from croze.remotecache.objects.s3_options import S3Options
 from croze.remotecache.objects.s3_requests import RETRIED_CODES, Part, S3Requests, code_of
 from croze.remotecache.objects.transfer import Piece, Request, Retry, Sender, pieces
@@ -166,7 +167,8 @@ def open_s3(
     retry = retry or Retry(attempts=options.attempts, codes=RETRIED_CODES)
     secrets = (said.secret_access_key, said.session_token) if said else ()
     identity = Given(said) if said else own
-    sender = Sender(http, retry, code_of, secrets)
+    pace = Pace() if options.adaptive else None
+    sender = Sender(http, retry, code_of, secrets, pace)
     return S3Cache(
         S3Requests(options, identity, sender), asyncio.Semaphore(options.upload_parallelism)
     )

@@ -24,6 +24,7 @@ from croze.remotecache.objects.attributes import (
     positive,
 )
 
+_MODES = ("standard", "adaptive")
 _DAY_NS = 24 * 3600 * 10**9
 _PARTITIONS = (
     ("cn-", "amazonaws.com.cn"),
@@ -54,6 +55,7 @@ class S3Options:
     touch_refresh_ns: int
     upload_parallelism: int
     attempts: int
+    adaptive: bool
     base_url: str
     """Of the bucket, without a slash at the end."""
     credentials: AwsCredentials | None = field(default=None, repr=False)
@@ -74,7 +76,6 @@ def parse(attrs: Attrs) -> S3Options:
     """Raises `InvalidRequest`."""
     bucket, region = _needed(attrs, "bucket"), _needed(attrs, "region")
     attempts = _attempts(attrs)
-    one_of(attrs, "retry_mode", ("standard", "adaptive"))
     return S3Options(
         bucket=bucket,
         region=region,
@@ -85,6 +86,7 @@ def parse(attrs: Attrs) -> S3Options:
         touch_refresh_ns=_touch_refresh_ns(attrs),
         upload_parallelism=positive(attrs, "upload_parallelism", 4),
         attempts=attempts,
+        adaptive=_adaptive(attrs),
         base_url=_base_url(attrs, bucket, region),
         credentials=_credentials(attrs),
     )
@@ -102,6 +104,7 @@ def of_origin(origin: Mapping[str, str]) -> S3Options:
         touch_refresh_ns=_DAY_NS,
         upload_parallelism=1,
         attempts=_attempts({}),
+        adaptive=_adaptive({}),
         base_url=origin["base_url"],
     )
 
@@ -120,6 +123,15 @@ def _touch_refresh_ns(attrs: Attrs) -> int:
         return parse_duration(attrs.get("touch_refresh", ""))
     except DurationError:
         return _DAY_NS
+
+
+def _adaptive(attrs: Attrs) -> bool:
+    """Whether requests go slower when the storage asks for it."""
+    one_of(attrs, "retry_mode", _MODES)
+    mode = attrs.get("retry_mode") or os.environ.get("AWS_RETRY_MODE", "")
+    if mode and mode.lower() not in _MODES:
+        raise InvalidRequest(f"AWS_RETRY_MODE: unknown RetryMode, {mode}")
+    return mode.lower() == "adaptive"
 
 
 def _attempts(attrs: Attrs) -> int:

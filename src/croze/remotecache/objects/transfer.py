@@ -29,6 +29,7 @@ from croze.http.lazy import aiohttp
 from croze.image.descriptor import Descriptor
 from croze.registry import failures
 from croze.remotecache.objects.contract import Take
+from croze.remotecache.objects.pace import THROTTLED, Pace
 
 ERROR_BYTES = 32 << 10
 CONFIG_BYTES = 64 << 20
@@ -156,12 +157,14 @@ class NoAnswer(Unavailable):
 @dataclass(frozen=True)
 class Sender:
     """Sends requests. `code_of`: what an answer's body calls its error. `secrets` are taken out
-    of what servers say: one that repeats what it was sent must not make others read it."""
+    of what servers say: one that repeats what it was sent must not make others read it. `pace`:
+    how fast, if the storage is to have a say in that."""
 
     http: HttpClient
     retry: Retry
     code_of: Callable[[Answer], str] = lambda answer: ""
     secrets: Sequence[str] = ()
+    pace: Pace | None = None
 
     async def ask(self, prepare: Prepare, *, limit_bytes: int = ERROR_BYTES) -> Answer:
         """A small answer, whatever its status. Raises `NoAnswer`, and `CrozeError` for one that is
@@ -172,13 +175,29 @@ class Sender:
             last = attempt >= self.retry.attempts
             answer = None
             try:
-                answer = await self._answer(await prepare(), limit_bytes)
+                async with self._paced() as told:
+                    answer = await self._answer(await prepare(), limit_bytes)
+                    told.append(answer)
                 if last or not self._again(answer):
                     return answer
             except NoAnswer as error:
                 if last or not error.again:
                     raise
             await asyncio.sleep(self.retry.wait_s(attempt, answer))
+
+    @asynccontextmanager
+    async def _paced(self) -> AsyncIterator[list[Answer]]:
+        """Around one attempt, which puts in what was answered."""
+        told: list[Answer] = []
+        if self.pace is None:
+            yield told
+            return
+        await self.pace.go()
+        try:
+            yield told
+        finally:
+            throttled = any(not each.ok and self.code_of(each) in THROTTLED for each in told)
+            self.pace.answered(throttled=throttled)
 
     def _again(self, answer: Answer) -> bool:
         return not answer.ok and (
@@ -242,7 +261,9 @@ class Sender:
             before = reading.done
             answer = None
             try:
-                answer = await self._stream(await prepare(reading.done), reading)
+                async with self._paced() as told:
+                    answer = await self._stream(await prepare(reading.done), reading)
+                    told += [answer] if answer is not None else []
                 if answer is None:
                     return
                 error = refused(answer)
