@@ -115,7 +115,7 @@ case "${1:-}" in
     apt_install uidmap rootlesskit slirp4netns passt fuse-overlayfs
     apt_install gpg gpg-agent openssh-server
     command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
-    unpack_from_suite trixie docker-buildx
+    unpack_from_suite trixie docker-buildx docker-compose
     unpack_from_suite sid docker-buildx cosign
     npm_peer azurite 3.37.0
     ;;

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.e2e.images import busybox_layer
-from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute
+from tests.e2e.sandbox import BUILDX, COMPOSE, Done, Sandbox, execute
 
 DOCKER = ("docker", "/usr/bin/docker")
 """The one on PATH and Debian's."""
@@ -29,6 +29,7 @@ class Engine:
         plugins = sandbox.path / ".docker/cli-plugins"
         plugins.mkdir(parents=True)
         (plugins / "docker-buildx").symlink_to(BUILDX["trixie"])
+        (plugins / "docker-compose").symlink_to(COMPOSE)
         self.env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
 
     def docker(self, *words: str | Path, client: str = "docker", check: bool = True) -> Done:

@@ -20,6 +20,7 @@ BUILDX = {
     suite: REPO / ".cache/peers" / suite / "root/usr/libexec/docker/cli-plugins/docker-buildx"
     for suite in ("trixie", "sid")
 }
+COMPOSE = BUILDX["trixie"].with_name("docker-compose")
 COMMAND_TIMEOUT_S = 90
 
 

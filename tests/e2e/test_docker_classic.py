@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -139,9 +140,18 @@ def test_compressed_contexts(engine: Engine, mode: str) -> None:
     assert (status, "Successfully built" in json.dumps(told)) == (200, True), told
 
 
+def linked(to: str) -> bytes:
+    """A context whose Dockerfile is another name of a file that it has not."""
+    info = tarfile.TarInfo("Dockerfile")
+    info.type, info.linkname = tarfile.LNKTYPE, to
+    return info.tobuf() + bytes(1024)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
+        (linked("/etc/passwd"), "link /etc/passwd /Dockerfile: no such file or directory"),
+        (linked("../../../etc/passwd"), "link /etc/passwd /Dockerfile: no such file or directory"),
         (b"", "Cannot locate specified Dockerfile: Dockerfile"),
         (bytes(10240), "Cannot locate specified Dockerfile: Dockerfile"),
         (b"nonsense" * 200, "archive/tar: invalid tar header"),

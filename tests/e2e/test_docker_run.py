@@ -164,6 +164,50 @@ def test_docker_py(engine: Engine, careless: None) -> None:
         assert client.containers.prune()["ContainersDeleted"] is None
 
 
+COMPOSED = """\
+services:
+  a:
+    build: {context: ., args: {SAYS: up}}
+    command: sh -c "cat /said; trap 'exit 0' TERM; while :; do sleep 0.05; done"
+    network_mode: host
+    volumes: ["./f:/f:ro"]
+  b:
+    image: busybox
+    command: sh -c "exit 3"
+    network_mode: host
+    depends_on: [a]
+"""
+
+
+def test_compose(engine: Engine) -> None:
+    files: dict[str, str | bytes] = {"compose.yaml": COMPOSED, "f": "bound\n"}
+    files["Dockerfile"] = "FROM busybox\nARG SAYS\nRUN echo $SAYS > /said\n"
+    folder = engine.sandbox.context("composed", files)
+
+    def compose(*words: str | Path, code: int = 0) -> str:
+        done = engine.docker("compose", "--project-directory", folder, *words, check=False)
+        assert done.code == code, done.output
+        return done.output
+
+    compose("build")
+    assert "exited with code 3" in compose("up", "--abort-on-container-exit", code=3)
+    compose("up", "--detach")
+    assert compose("exec", "-T", "a", "cat", "/f") == "bound\n"
+    assert "sleep" in compose("top", "a")
+    compose("cp", "a:/said", folder / "out")
+    assert (folder / "out").read_text() == "up\n"
+    assert "ran\n" in compose("run", "--rm", "b", "echo", "ran")
+    compose("down")
+    assert engine.docker("ps", "-aq").stdout == ""
+
+
+def test_pruning_everything(engine: Engine) -> None:
+    engine.docker("run", "--name", "ended", "busybox", "true")
+    assert "Deleted Containers:" in engine.docker("system", "prune", "--force").stdout
+    assert engine.docker("network", "prune", "--force").stdout == ""
+    assert engine.docker("ps", "-aq").stdout == ""
+
+
 def test_the_daemon_is_killed(tmp_path: Path) -> None:
     """Nothing runs on; what ran is known to have ended; what it had written before is there."""
     path = tmp_path / "docker.sock"

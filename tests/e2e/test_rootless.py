@@ -19,6 +19,7 @@ from typing import TypeVar
 import pytest
 
 from tests.e2e import images
+from tests.e2e.docker_engine import BUSYBOX, tar_of
 from tests.e2e.sandbox import Sandbox, execute, select_pause
 from tests.e2e.users import ordinary_user, shared_python, user_sandbox
 
@@ -94,6 +95,54 @@ def test_a_users_daemon_on_demand(own: Sandbox, readable_busybox: Path) -> None:
     assert Path(f"/proc/{pid}/uid_map").read_text().split()[2] == "1"
     os.kill(pid, signal.SIGTERM)
     assert own.wait_no_leftovers() == []
+
+
+LISTEN = """\
+import os, select, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+while select.select([listener], [], []):
+    if not (pid := os.fork()):
+        os.dup2(listener.fileno(), 3)
+        os.set_inheritable(3, True)
+        os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="docker", LISTEN_PID=str(os.getpid()))
+        os.execv(sys.argv[2], sys.argv[2:])
+    if os.waitpid(pid, 0)[1]:
+        sys.exit(1)
+"""
+"""What systemd does for a socket unit."""
+
+
+def test_docker_finds_a_users_daemon_on_demand(own: Sandbox) -> None:
+    """Whoever connects starts it; it goes when nobody needs it, and comes again."""
+    path = own.runtime / "docker.sock"
+    daemon = [*own.python, "-m", "croze.daemon", "--root", own.root, "--addr", own.address]
+    flags = ["--docker-api=fd://docker", "--idle-timeout=1"]
+    words = [*own.prefix, *own.python, "-c", LISTEN, path, *daemon, *flags]
+    env = {**own.env, "DOCKER_HOST": f"unix://{path}", "DOCKER_BUILDKIT": "0"}
+    with open(own.log, "wb") as log:
+        listening = subprocess.Popen(list(map(str, words)), env=own.env, stdout=log, stderr=log)
+    try:
+        while not path.exists():
+            select_pause()
+        docker = [*own.prefix, "docker"]
+        tar = tar_of({"Dockerfile": BUSYBOX, "layer.tar": images.busybox_layer()})
+        execute([*docker, "build", "-t", "busybox", "-"], env, stdin=tar)
+        while "stopped" not in own.log_text():
+            select_pause()
+        execute([*docker, "run", "-d", "--name", "one", "busybox", "sleep", "1000"], env)
+        assert execute([*docker, "exec", "one", "id", "-u"], env).stdout == "0\n"
+        execute([*docker, "cp", "-", "one:/"], env, stdin=tar_of({"f": "from the user\n"}))
+        assert execute([*docker, "exec", "one", "cat", "/f"], env).stdout == "from the user\n"
+        assert execute([*docker, "cp", "one:/f", "-"], env).stdout.startswith("f\0")
+        assert "sleep 1000" in execute([*docker, "top", "one"], env).stdout
+        execute([*docker, "rm", "-f", "one"], env)
+        while own.log_text().count("stopped") < 2:
+            select_pause()
+    finally:
+        listening.terminate()
+        listening.wait()
 
 
 BASE = """\

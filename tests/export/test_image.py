@@ -305,6 +305,19 @@ async def test_rewritten_times_are_reproducible(workshop: Workshop) -> None:
     assert config["created"] == config["history"][0]["created"] == "2020-09-13T12:27:30Z"
 
 
+async def test_names_as_a_docker_engine_has_them(workshop: Workshop) -> None:
+    ref = await make_ref(workshop, {"a": "one"})
+    answer = await export(workshop, "moby", {"name": "a,library/a:latest,x.io/b:1"}, single(ref))
+    assert answer["image.name"] == "docker.io/library/a:latest,x.io/b:1"
+    for name, words in (
+        ("a@sha256:" + "0" * 64, "build tag cannot contain a digest"),
+        ("A", "invalid image name A: invalid reference format"),
+    ):
+        with pytest.raises(InvalidRequest, match=words):
+            await export(workshop, "moby", {"name": name}, single(ref))
+    await ref.release()
+
+
 async def test_dangling_and_canonical_names(workshop: Workshop) -> None:
     ref = await make_ref(workshop, {"a": "one"})
     answer = await export(workshop, "image", {"dangling-name-prefix": "moby"}, single(ref))

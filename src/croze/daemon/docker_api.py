@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from croze.daemon.engine import Engine
 from croze.daemon.inner import InnerPort
 from croze.daemon.listen import own_socket
 from croze.daemon.run_image import open_image
-from croze.daemon.sockets import bind_tcp, tls_context
+from croze.daemon.sockets import bind_tcp, passed_sockets, tls_context
 from croze.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,10 @@ def _bound(engine: Engine) -> Iterator[tuple[socket.socket, ssl.SSLContext | Non
         with bind_tcp(settings.docker_api.removeprefix("tcp://")) as sock:
             yield sock, context
         return
+    if settings.docker_api.startswith("fd://"):
+        with _passed(settings.docker_api) as sock:
+            yield sock, None
+        return
     path = Path(settings.docker_api.removeprefix("unix://"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
 
@@ -73,6 +77,18 @@ def _bound(engine: Engine) -> Iterator[tuple[socket.socket, ssl.SSLContext | Non
 
         with own_socket(path, config, bind, "--docker-api"):
             yield sock, None
+
+
+@contextmanager
+def _passed(address: str) -> Iterator[socket.socket]:
+    """The Unix socket that systemd holds, and keeps. Raises `InvalidRequest`."""
+    with ExitStack() as stack:
+        passed = passed_sockets(address.removeprefix("fd://"))
+        for each in passed:
+            stack.enter_context(each)
+        if len(passed) != 1 or passed[0].family != socket.AF_UNIX:
+            raise InvalidRequest(f"--docker-api {address}: name one Unix socket that is passed")
+        yield passed[0]
 
 
 async def _serve(

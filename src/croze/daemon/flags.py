@@ -134,7 +134,10 @@ FLAGS = (
     Flag("trace", "the same as --log-level=trace", level("trace"), True, hidden=True),
     Flag("root", "path to state directory", text("root")),
     Flag("addr", "listening address: unix://, tcp:// or fd:// (repeatable)", each("grpc.address")),
-    Flag("docker-api", "serve Docker's API there, too: unix:///path/docker.sock, or tcp:// by TLS"),
+    Flag(
+        "docker-api",
+        "serve Docker's API there, too: unix:///path/docker.sock, fd://NAME, or tcp:// by TLS",
+    ),
     Flag("docker-api-group", "group (name or gid) owning the socket of Docker's API"),
     Flag("log-format", "json or text", text("log.format")),
     Flag("log-level", "trace, debug, info, warn…", text("log.level"), env="BUILDKITD_LOG_LEVEL"),

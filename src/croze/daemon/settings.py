@@ -91,6 +91,8 @@ def _docker_api(address: str, config: Config) -> str:
                 "--tlskey: whoever reaches it is root here; or use unix:///path/docker.sock"
             )
         return address
+    if found and scheme == "fd":
+        return address
     if address and not (found and scheme == "unix" and rest.startswith("/")):
         raise InvalidRequest(f"--docker-api {address}: use unix:///path/docker.sock")
     return address

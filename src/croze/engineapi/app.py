@@ -90,6 +90,8 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("POST", "/exec/{id}/start", exec_routes.start),
     ("POST", "/exec/{id}/resize", exec_routes.resize),
     ("GET", "/networks", elsewhere.networks),
+    ("POST", "/networks/prune", elsewhere.prune_networks),
+    ("POST", "/volumes/prune", elsewhere.prune_volumes),
     ("GET", "/networks/{name}", elsewhere.network),
     ("GET", "/volumes", elsewhere.volumes),
     ("GET", "/volumes/{name}", elsewhere.volume),

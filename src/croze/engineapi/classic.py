@@ -134,10 +134,13 @@ def check_archive(head: bytes, dockerfile: str) -> None:
 
 
 def _in_classic_words(error: CrozeError, attrs: Mapping[str, str]) -> CrozeError:
-    if isinstance(error, NotFound) and "failed to read dockerfile" in str(error):
-        name = attrs.get("filename", DEFAULT_FILENAME)
+    if not isinstance(error, NotFound) or "failed to read dockerfile" not in str(error):
+        return error
+    name = attrs.get("filename", DEFAULT_FILENAME)
+    if str(error).endswith(f": open {name}: no such file or directory"):
         return InvalidRequest(f"Cannot locate specified Dockerfile: {name}")
-    return error
+    # The context could not be unpacked: the archive is at fault.
+    return InvalidRequest(str(error).replace("failed to read dockerfile", "failed to unpack"))
 
 
 def _made(id: str, names: Sequence[str], *, quiet: bool) -> list[Line]:

@@ -12,6 +12,7 @@ from croze.errors import NotFound
 
 NETWORKS = ("bridge", "host", "none")
 _FILTERS = ("name", "id", "label", "driver", "dangling", "scope", "type")
+_PRUNED = ("until", "label", "label!", "all")
 
 
 def _network(name: str) -> dict[str, object]:
@@ -59,3 +60,15 @@ async def volumes(request: web.Request, services: Services) -> web.StreamRespons
 
 async def volume(request: web.Request, services: Services) -> web.StreamResponse:
     raise NotFound(f"get {request.match_info['name']}: no such volume")
+
+
+async def prune_networks(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /networks/prune`: those that there are stay."""
+    filters.read(request.query.get("filters", ""), _PRUNED)
+    return json({"NetworksDeleted": None})
+
+
+async def prune_volumes(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /volumes/prune`: there are none."""
+    filters.read(request.query.get("filters", ""), _PRUNED)
+    return json({"VolumesDeleted": None, "SpaceReclaimed": 0})

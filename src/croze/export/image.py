@@ -21,6 +21,14 @@ FROM_FRONTEND: Final = "*"
 """The name that asks for the one in the result's metadata."""
 
 
+MOBY: Final = {
+    "dangling-name-prefix": reference.DANGLING,
+    "danging-name-empty-only": "true",
+    "store": "true",
+}
+"""What a Docker engine adds to an image that goes to its own store."""
+
+
 @dataclass(frozen=True)
 class ImageOptions:
     """`type=image`'s own attributes. `store` None: unless the image is pushed."""
@@ -62,6 +70,21 @@ def parse_options(attrs: Mapping[str, str]) -> ImageOptions:
     if options.unpack and commit.rewrite_timestamp:
         raise InvalidRequest('exporter option "rewrite-timestamp" conflicts with "unpack"')
     return options
+
+
+def parse_engine_options(attrs: Mapping[str, str]) -> ImageOptions:
+    """As a Docker engine has it: names in full, each once. Raises `InvalidRequest`."""
+    names = [name for name in attrs.get("name", "").split(",") if name]
+    if names and names != [FROM_FRONTEND]:
+        attrs = {**attrs, "name": ",".join(dict.fromkeys(map(_tag, names)))}
+    return parse_options({**MOBY, **attrs})
+
+
+def _tag(name: str) -> str:
+    parsed = reference.parse(_full_name(name))
+    if parsed.digest:
+        raise InvalidRequest("build tag cannot contain a digest")
+    return str(parsed)
 
 
 class ImageExporter:

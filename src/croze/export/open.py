@@ -6,14 +6,6 @@ from collections.abc import Mapping
 
 from croze.errors import NotFound
 from croze.export.contract import Exporter, ExportServices
-from croze.image.reference import DANGLING
-
-MOBY = {
-    "dangling-name-prefix": DANGLING,
-    "danging-name-empty-only": "true",
-    "store": "true",
-}
-"""What a Docker engine adds to an image that goes to its own store."""
 
 
 def open_exporter(kind: str, attrs: Mapping[str, str], services: ExportServices) -> Exporter:
@@ -24,7 +16,7 @@ def open_exporter(kind: str, attrs: Mapping[str, str], services: ExportServices)
         case "image":
             return image.ImageExporter(image.parse_options(attrs), services)
         case "moby":
-            return image.ImageExporter(image.parse_options({**MOBY, **attrs}), services)
+            return image.ImageExporter(image.parse_engine_options(attrs), services)
         case "oci":
             return archive.ArchiveExporter(archive.parse_options("oci", attrs), services)
         case "docker":

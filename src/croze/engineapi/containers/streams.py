@@ -126,6 +126,7 @@ async def attach(request: web.Request, services: Services) -> web.StreamResponse
     keys = detach.parse(query.first("detachKeys")) if one.spec.tty else b""
     streams = _streams(query)
     typed = query.is_set("stdin") and one.spec.open_stdin
+    services.containers.tell(one, "attach")
     with one.output.listening(streams) as listener:
         size = one.output.size()
         client = take_stream(request, _media_type(one, request))

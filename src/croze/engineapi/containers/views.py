@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Mapping
 
 import msgspec
 
@@ -12,6 +13,26 @@ from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.times import rfc3339
 from croze.gotypes import gojson
 from croze.image import reference
+
+ADDRESSES: Mapping[str, object] = {
+    "EndpointID": "",
+    "Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "MacAddress": "",
+}
+"""A container can't be reached at one of its own."""
+ENDPOINT: Mapping[str, object] = {
+    **ADDRESSES,
+    "Aliases": None,
+    "DNSNames": None,
+    "DriverOpts": None,
+    "IPAMConfig": None,
+    "Links": None,
+}
 
 
 def image_text(one: OneContainer) -> str:
@@ -62,7 +83,7 @@ def _span(since_ns: int) -> str:
 
 def networks(one: OneContainer) -> dict[str, object]:
     name = one.spec.host_config.network_mode or "default"
-    return {"bridge" if name == "default" else name: {"NetworkID": "", "IPAddress": ""}}
+    return {"bridge" if name == "default" else name: {**ENDPOINT, "NetworkID": name}}
 
 
 def mounts(one: OneContainer) -> list[dict[str, object]]:
@@ -112,7 +133,7 @@ def inspect(one: OneContainer) -> dict[str, object]:
         "HostConfig": _host(host, one),
         "Mounts": mounts(one),
         "Config": merged,
-        "NetworkSettings": {"Networks": networks(one), "Ports": {}, "IPAddress": ""},
+        "NetworkSettings": {"Networks": networks(one), "Ports": {}, **ADDRESSES},
     }
 
 
