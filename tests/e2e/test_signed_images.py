@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.sandbox import Done, Sandbox
 from tests.e2e.web import web
@@ -34,7 +35,7 @@ class Place:
     bundles: dict[str, str]
 
 
-def image_of(name: str) -> SignedImage:
+def image_of(name: str, *, hardened: bool = False) -> SignedImage:
     config = {
         "architecture": "amd64",
         "os": "linux",
@@ -44,7 +45,7 @@ def image_of(name: str) -> SignedImage:
             "diff_ids": ["sha256:" + hashlib.sha256(EMPTY).hexdigest()],
         },
     }
-    return make_image(json.dumps(config).encode(), {EMPTY: LAYER})
+    return make_image(json.dumps(config).encode(), {EMPTY: LAYER}, hardened=hardened)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,8 @@ def place(local_registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     made["simple"].sign(instance, simple=True)
     made["builder"].sign(instance, fields={**GITHUB, 9: BUILDER}, san=BUILDER)
     made["forged"].sign(other)
+    made["hardened"] = image_of("hardened", hardened=True)
+    made["hardened"].sign(instance, simple=True, key=ec.generate_private_key(ec.SECP256R1()))
     images = {name: push(image, local_registry, f"signed/{name}") for name, image in made.items()}
     digest = hashlib.sha256(FILE).hexdigest()
     bundles = {
@@ -99,6 +102,7 @@ IMAGES = {
     'not docker_github_builder(input.image, "acme/other")',
     "none": "input.image.hasProvenance; not input.image.signatures",
     "forged": "input.image.hasProvenance; not input.image.signatures",
+    "hardened": "input.image.hasProvenance; not input.image.signatures",
 }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from croze.api import gateway_pb2
 from croze.image.platform import Platform
-from croze.sigstore import trust
+from croze.sigstore import images, trust
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.images import verify_image
 from croze.sigstore.kinds import Signature
@@ -101,13 +102,28 @@ def test_bytes_that_are_not_what_they_are_called(instance: Instance) -> None:
             checked(instance, image)
 
 
+def test_a_hardened_image_is_signed_by_dockers_key(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(images.dockers_key(), ec.EllipticCurvePublicKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    monkeypatch.setattr(images, "dockers_key", key.public_key)
+    image = make_image(hardened=True)
+    image.sign(instance, simple=True, key=key)
+    found = checked(instance, image)
+    assert found is not None
+    document = found.document()
+    assert document["kind"] == "docker-hardened-image"
+    assert document["isDHI"] is True
+    assert document["dockerReference"] == "registry/app"
+    assert "signer" not in document
+    monkeypatch.undo()
+    with pytest.raises(NotVerified):
+        checked(instance, image)
+
+
 def test_an_image_that_calls_itself_hardened_needs_dockers_key(instance: Instance) -> None:
-    image = make_image()
-    index = json.loads(image.blobs[image.root])
-    index["annotations"] = {"org.opencontainers.image.title": "dhi/app"}
-    for each in index["manifests"]:
-        each.setdefault("annotations", {})["com.docker.dhi.build.id"] = "1"
-    image.root = image.add(json.dumps(index).encode(), image.types[image.root])
+    image = make_image(hardened=True)
     image.sign(instance)
     with pytest.raises(NotVerified, match="Docker's key"):
         checked(instance, image)

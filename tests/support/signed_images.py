@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from tests.support.sigstore import GITHUB, SLSA, WORKFLOW, Instance
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -58,9 +60,10 @@ class SignedImage:
         of: str = "",
         fields: Mapping[int, str] = GITHUB,
         san: str = WORKFLOW,
+        key: ec.EllipticCurvePrivateKey | None = None,
     ) -> None:
         """Sign the attestation; `of` is what is signed in its place. `simple`: as cosign did it
-        before there were bundles."""
+        before there were bundles; `key`: with it alone, without a certificate."""
         of = of or self.attestation
         if simple:
             payload = json.dumps(
@@ -74,7 +77,7 @@ class SignedImage:
                 }
             ).encode()
             layer = self.descriptor(
-                self.add(payload), SIMPLE, annotations=signer.annotations(payload)
+                self.add(payload), SIMPLE, annotations=signer.annotations(payload, key)
             )
         else:
             bundle = signer.sign(self.blobs[of], fields, san)
@@ -96,9 +99,14 @@ class SignedImage:
 
 
 def make_image(
-    config: bytes = b"{}", layers: Mapping[bytes, str] | None = None, architecture: str = "amd64"
+    config: bytes = b"{}",
+    layers: Mapping[bytes, str] | None = None,
+    architecture: str = "amd64",
+    *,
+    hardened: bool = False,
 ) -> SignedImage:
-    """An image that has provenance, and is not signed yet. `layers`: bytes and their types."""
+    """An image that has provenance, and is not signed yet. `layers`: bytes and their types;
+    `hardened`: as Docker makes its own, with provenance that the index does not list."""
     made = SignedImage()
     oci = "application/vnd.oci.image.config.v1+json"
     manifest = {
@@ -119,14 +127,15 @@ def make_image(
         "application/vnd.in-toto+json",
         annotations={"in-toto.io/predicate-type": SLSA},
     )
-    made.attestation = made.refer([layer], made.image, ATTESTATION)
+    kind = "application/vnd.in-toto+json" if hardened else ATTESTATION
+    made.attestation = made.refer([layer], made.image, kind)
     platform = {"os": "linux", "architecture": architecture}
     notes = {
         "vnd.docker.reference.type": "attestation-manifest",
         "vnd.docker.reference.digest": made.image,
     }
     unknown = {"os": "unknown", "architecture": "unknown"}
-    index = {
+    index: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": INDEX,
         "manifests": [
@@ -134,6 +143,10 @@ def make_image(
             made.descriptor(made.attestation, MANIFEST, platform=unknown, annotations=notes),
         ],
     }
+    if hardened:
+        index["annotations"] = {"org.opencontainers.image.title": "dhi/app"}
+        del index["manifests"][1]
+        index["manifests"][0]["annotations"] = {"com.docker.dhi.build.id": "1"}
     made.root = made.add(json.dumps(index).encode(), INDEX)
     return made
 
@@ -147,13 +160,15 @@ def push(image: SignedImage, registry: str, name: str) -> str:
             _send(connection, "POST", f"/v2/{name}/blobs/uploads/?digest={digest}", data)
         for digest in [d for d in image.types if d != image.root]:
             _put(connection, name, digest, image.blobs[digest], image.types[digest])
-        if image.signature:
-            signature = json.loads(image.blobs[image.signature])
-            listed = image.descriptor(image.signature, MANIFEST)
-            listed["artifactType"] = signature["artifactType"]
-            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}
-            tag = image.attestation.replace(":", "-")
-            _put(connection, name, tag, json.dumps(index).encode(), INDEX)
+        for digest, of in ((image.signature, image.attestation), (image.attestation, image.image)):
+            if digest:
+                listed = image.descriptor(digest, MANIFEST)
+                manifest = json.loads(image.blobs[digest])
+                listed["artifactType"] = manifest["artifactType"]
+                listed["annotations"] = {"in-toto.io/predicate-type": SLSA}
+                index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}
+                tag = of.replace(":", "-")
+                _put(connection, name, tag, json.dumps(index).encode(), INDEX)
         _put(connection, name, "v1", image.blobs[image.root], INDEX)
     finally:
         connection.close()

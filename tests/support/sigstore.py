@@ -60,6 +60,10 @@ def _pem_key(key: ec.EllipticCurvePrivateKey) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
+def _pem_public(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
 def _loaded_key(text: str) -> ec.EllipticCurvePrivateKey:
     key = load_pem_private_key(text.encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -212,7 +216,7 @@ class Instance:
         certificate = self.certificate(key, fields, san, spoilt)
         digest = hashlib.sha256(data).digest()
         signature = key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
-        body = hashed_record(certificate, signature, spoilt.logged_digest or digest)
+        body = hashed_record(pem(certificate), signature, spoilt.logged_digest or digest)
         message = {
             "messageDigest": {"algorithm": "SHA2_256", "digest": b64(digest)},
             "signature": b64(signature),
@@ -314,13 +318,16 @@ class Instance:
 
     # -- cosign's older form --
 
-    def annotations(self, payload: bytes) -> dict[str, str]:
-        """Of the layer that `payload` is, as `cosign sign` writes them without bundles."""
-        key = ec.generate_private_key(_P256)
-        certificate = self.certificate(key)
+    def annotations(
+        self, payload: bytes, own: ec.EllipticCurvePrivateKey | None = None
+    ) -> dict[str, str]:
+        """Of the layer that `payload` is, as `cosign sign` writes them without bundles; with a key
+        of one's own there is no certificate."""
+        key = own or ec.generate_private_key(_P256)
+        verifier = pem(self.certificate(key)) if own is None else _pem_public(key)
         digest = hashlib.sha256(payload).digest()
         signature = key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
-        entry = self.entry(canonical(hashed_record(certificate, signature, digest)))
+        entry = self.entry(canonical(hashed_record(verifier, signature, digest)))
         bundle = {
             "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
             "Payload": {
@@ -330,10 +337,11 @@ class Instance:
                 "logID": base64.b64decode(entry["logId"]["keyId"]).hex(),
             },
         }
+        certificate = {"dev.sigstore.cosign/certificate": verifier.decode()} if own is None else {}
         return {
             "dev.cosignproject.cosign/signature": b64(signature),
-            "dev.sigstore.cosign/certificate": pem(certificate).decode(),
             "dev.sigstore.cosign/bundle": json.dumps(bundle),
+            **certificate,
         }
 
     # -- trust --
@@ -375,7 +383,7 @@ def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 
 
-def hashed_record(certificate: x509.Certificate, signature: bytes, digest: bytes) -> dict[str, Any]:
+def hashed_record(verifier: bytes, signature: bytes, digest: bytes) -> dict[str, Any]:
     return {
         "apiVersion": "0.0.1",
         "kind": "hashedrekord",
@@ -383,7 +391,7 @@ def hashed_record(certificate: x509.Certificate, signature: bytes, digest: bytes
             "data": {"hash": {"algorithm": "sha256", "value": digest.hex()}},
             "signature": {
                 "content": b64(signature),
-                "publicKey": {"content": b64(pem(certificate))},
+                "publicKey": {"content": b64(verifier)},
             },
         },
     }

@@ -9,6 +9,7 @@ from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index
 from croze.registry import failures, pull, push
 from croze.registry.client import Repository
+from croze.registry.hosts import Endpoint
 
 
 async def referrers(repo: Repository, digest: str) -> tuple[Descriptor, ...]:
@@ -16,17 +17,14 @@ async def referrers(repo: Repository, digest: str) -> tuple[Descriptor, ...]:
     fine."""
     error: CrozeError | None = None
     for endpoint in repo.endpoints():
-        for path in (f"referrers/{digest}", f"manifests/{_tag(digest)}"):
+        for ask in (_listed, _tagged):
             try:
-                data = await pull.get_small(repo, endpoint, path)
-                return manifests.parse_index(data).manifests
-            except NotFound:
-                continue
-            except failures.UnexpectedStatus as err:
-                # Registries that don't know of lists say so in many ways.
-                error = err if err.status >= 500 else error
+                found = await ask(repo, endpoint, digest)
             except CrozeError as err:
                 error = err
+                continue
+            if found is not None:
+                return found
     if error is not None:
         raise error.wrap(f"fetching referrers for attestation manifest {digest}")
     return ()
@@ -37,23 +35,38 @@ async def announce(repo: Repository, digest: str, referrer: Descriptor) -> None:
     by themselves; in others the tag that stands for the list gets it. Who does so for one subject
     at the same time overwrites the other, as the specification has it."""
     endpoint = repo.endpoints(push=True)[0]
-    try:
-        await pull.get_small(repo, endpoint, f"referrers/{digest}")
+    if await _listed(repo, endpoint, digest) is not None:
         return
-    except failures.UnexpectedStatus as err:
-        if err.status >= 500:
-            raise
-    except NotFound:
-        pass
-    try:
-        data = await pull.get_small(repo, endpoint, f"manifests/{_tag(digest)}")
-        known = manifests.parse_index(data).manifests
-    except NotFound:
-        known = ()
+    known = await _tagged(repo, endpoint, digest) or ()
     if any(one.digest == referrer.digest for one in known):
         return
     index = Index(media_type=media.OCI_INDEX, manifests=(*known, referrer))
     await push.push_manifest(repo, manifests.marshal(index), media.OCI_INDEX, tag=_tag(digest))
+
+
+async def _listed(
+    repo: Repository, endpoint: Endpoint, digest: str
+) -> tuple[Descriptor, ...] | None:
+    """None where there is no such list: registries that don't know of them say so in many ways."""
+    try:
+        data = await pull.get_small(repo, endpoint, f"referrers/{digest}")
+    except (NotFound, failures.Refused):
+        return None
+    except failures.UnexpectedStatus as err:
+        if err.status >= 500:
+            raise
+        return None
+    return manifests.parse_index(data).manifests
+
+
+async def _tagged(
+    repo: Repository, endpoint: Endpoint, digest: str
+) -> tuple[Descriptor, ...] | None:
+    try:
+        data = await pull.get_small(repo, endpoint, f"manifests/{_tag(digest)}")
+    except NotFound:
+        return None
+    return manifests.parse_index(data).manifests
 
 
 def _tag(digest: str) -> str:

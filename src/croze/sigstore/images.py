@@ -17,11 +17,13 @@ from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
+from croze.image.hardened import is_hardened
 from croze.image.manifest import Index, Manifest
 from croze.image.platform import Platform
 from croze.sigstore import bundle, cosign, keys
 from croze.sigstore.bundle import Signed
 from croze.sigstore.errors import NotVerified
+from croze.sigstore.keys import PublicKey
 from croze.sigstore.kinds import BUNDLE, SIMPLE, Signature
 from croze.sigstore.trust import TrustedRoot
 from croze.sigstore.verify import verify, verify_by_key
@@ -30,7 +32,6 @@ _BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _TYPE, _DIGEST = "vnd.docker.reference.type", "vnd.docker.reference.digest"
 _PREDICATE = "in-toto.io/predicate-type"
 SLSA = frozenset({"https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"})
-_HARDENED_BUILD = "com.docker.dhi.build.id"
 _HARDENED_SINCE_S = 1743595200
 """2025-04-02: Docker's key for hardened images is not older."""
 _MANIFESTS = (media.OCI_MANIFEST, media.OCI_INDEX)
@@ -75,7 +76,7 @@ def verify_image(
     except CrozeError as error:
         raise NotVerified(f"unmarshaling image index: {error}") from None
     image = _image(index, platform)
-    hardened = _is_hardened(index)
+    hardened = is_hardened(index)
     attestation = _attestation(found, index, image, chain.AttestationManifest, hardened=hardened)
     signature = _signature(found, list(chain.SignatureManifests))
     layer = _signed_layer(found, signature, attestation)
@@ -87,14 +88,6 @@ def _image(index: Index, platform: Platform) -> Descriptor:
     if not found:
         raise NotVerified(f"no manifest for platform {platforms.format(platform)}")
     return found[0]
-
-
-def _is_hardened(index: Index) -> bool:
-    """Whether it says that it is one of Docker's hardened images: then Docker's key must have
-    signed it."""
-    built = all(each.annotations.get(_HARDENED_BUILD) for each in index.manifests)
-    title = (index.annotations or {}).get("org.opencontainers.image.title", "")
-    return built and title.startswith("dhi/")
 
 
 def _attestation(
@@ -167,13 +160,18 @@ def _verified(
     return _by_docker(signed, of, form, reference, trust, logged=cosign.is_logged(layer))
 
 
+def dockers_key() -> PublicKey:
+    """By which Docker signs its hardened images."""
+    data = resources.files("croze.sigstore").joinpath("instance/dhi.pub").read_bytes()
+    return keys.of_pem(data)
+
+
 def _by_docker(
     signed: Signed, of: str, form: str, reference: str, trust: TrustedRoot, *, logged: bool
 ) -> Signature:
     if signed.certificate is not None:
         raise NotVerified("a hardened image must be signed by Docker's key, not a certificate")
-    text = resources.files("croze.sigstore").joinpath("instance/dhi.pub").read_bytes()
-    verified = verify_by_key(signed, of, trust, keys.of_pem(text), witnessed=logged)
+    verified = verify_by_key(signed, of, trust, dockers_key(), witnessed=logged)
     if any(each.moment.timestamp() < _HARDENED_SINCE_S for each in verified.witnesses):
         raise NotVerified("signature time outside of public key validity window")
     return Signature(verified, form, reference, hardened=True)

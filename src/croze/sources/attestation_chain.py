@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, NotFound
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import reference
 from croze.image.descriptor import Descriptor
+from croze.image.hardened import is_hardened
 from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.registry.referrers import referrers
@@ -23,6 +24,8 @@ from croze.store.contract import BlobStore
 
 _TYPE, _DIGEST = "vnd.docker.reference.type", "vnd.docker.reference.digest"
 _PREDICATE = "in-toto.io/predicate-type"
+_STATEMENTS = "application/vnd.in-toto+json"
+_SLSA = ("https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1")
 _SIGNATURES = (
     "application/vnd.dev.sigstore.bundle.v0.3+json",
     "application/vnd.dev.cosign.artifact.sig.v1+json",
@@ -63,7 +66,10 @@ async def resolve_chain(
         return None
     reader = _Reader(images.provider(parsed), images.blobs, sessions)
     index = manifests.parse_index(await reader.read(image.root))
-    attestation = _attestation_of(index, image.manifest.digest)
+    if is_hardened(index):
+        attestation = await _hardened(images, parsed, image.manifest.digest, sessions)
+    else:
+        attestation = _attestation_of(index, image.manifest.digest)
     if attestation is None:
         return AttestationChain(image.root.digest, image.manifest.digest, blobs=reader.seen)
     statements = manifests.parse_manifest(await reader.read(attestation)).layers or ()
@@ -112,16 +118,33 @@ def _attestation_of(index: manifests.Index, image: str) -> Descriptor | None:
     return None
 
 
-async def _signature(
-    images: Images, ref: Reference, attestation: str, sessions: Sequence[str]
+async def _hardened(
+    images: Images, ref: Reference, image: str, sessions: Sequence[str]
 ) -> Descriptor | None:
-    """An image that is only here has none."""
-    repo = images.access.repository(ref, sessions)
+    """Provenance that refers to a manifest of a Docker Hardened Image."""
+    for each in await _referring(images, ref, image, sessions):
+        if each.artifact_type == _STATEMENTS and each.annotations.get(_PREDICATE) in _SLSA:
+            return each
+    if images.local(ref) is not None:
+        return None
+    raise NotFound(f"no attestation referrers found for DHI manifest {image}")
+
+
+async def _referring(
+    images: Images, ref: Reference, digest: str, sessions: Sequence[str]
+) -> Sequence[Descriptor]:
+    """To an image that is only here nothing does."""
     try:
-        found = await referrers(repo, attestation)
+        return await referrers(images.access.repository(ref, sessions), digest)
     except CrozeError:
         if images.local(ref) is None:
             raise
-        return None
+        return ()
+
+
+async def _signature(
+    images: Images, ref: Reference, attestation: str, sessions: Sequence[str]
+) -> Descriptor | None:
+    found = await _referring(images, ref, attestation, sessions)
     signatures = [each for each in found if each.artifact_type in _SIGNATURES]
     return min(signatures, key=lambda s: _SIGNATURES.index(s.artifact_type or ""), default=None)
