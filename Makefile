@@ -50,6 +50,9 @@ uninstall:  ## take away what `make install` made
 proto: $(STAMP)  ## regenerate src/croze/api from its .proto files
 	@scripts/proto.sh
 
+reference: $(STAMP)  ## make docs/reference anew from the code
+	@$(PY) scripts/reference.py
+
 lock:  ## resolve pyproject.toml into requirements.lock, with hashes
 	@scripts/lock.sh
 
@@ -59,4 +62,4 @@ format: $(STAMP)  ## format the code
 clean:  ## remove the environment and everything that was made
 	@rm -rf .venv .cache
 
-.PHONY: help demo test test-lowest test-bare check setup setup-test bench bench-quick install uninstall proto lock format clean
+.PHONY: help demo test test-lowest test-bare check setup setup-test bench bench-quick install uninstall proto reference lock format clean

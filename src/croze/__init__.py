@@ -49,6 +49,33 @@ if TYPE_CHECKING:
     from croze.sdk.running import Build as Build
     from croze.sdk.sync import SyncBuilder as SyncBuilder
 
+__all__ = [
+    "Build",
+    "BuildArguments",
+    "BuildRecord",
+    "BuildStatus",
+    "BuildWarning",
+    "Builder",
+    "CacheRecord",
+    "Canceled",
+    "CrozeError",
+    "Event",
+    "InvalidRequest",
+    "NotFound",
+    "RemoteImage",
+    "Result",
+    "Step",
+    "StepDone",
+    "StepLog",
+    "StepProgress",
+    "StepStarted",
+    "SyncBuilder",
+    "Unavailable",
+    "Unsupported",
+    "build",
+    "connect",
+]
+
 _ROOMS = {
     "croze.errors": (
         *("Canceled", "CrozeError", "InvalidRequest", "NotFound", "Unavailable", "Unsupported"),
