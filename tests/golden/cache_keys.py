@@ -21,7 +21,7 @@ from croze.ops.resolver import Resolver
 from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.ops.source import cache_digest
-from croze.solver.contract import CacheMap, InputKeying, Vertex
+from croze.solver.contract import CacheMap, InputKeying, Vertex, cache_map_of
 from tests.golden.case import Case
 from tests.golden.difference import differences
 from tests.ops.conftest import FakeContext, ThreadWorkers, TreeRef
@@ -82,7 +82,7 @@ async def _maps(op: dict[str, Any], vertex: Vertex, tree: TreeRef) -> tuple[Any,
         return [m["digest"] for m in maps], made
     ctx = FakeContext(vertex)
     try:
-        got = await Resolver(_services())(vertex).cache_map(ctx, 0)
+        got = await cache_map_of(Resolver(_services())(vertex), ctx, 0)
     except CrozeError as err:
         return op.get("error"), str(err)
     if "error" in op or got is None:

@@ -19,7 +19,7 @@ from croze.ops.resolver import Resolver
 from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.ops.source import cache_digest
-from croze.solver.contract import CacheMap, InputKeying, Vertex
+from croze.solver.contract import CacheMap, InputKeying, Vertex, cache_map_of
 from tests.ops.conftest import FakeContext, TreeRef
 
 DATA = Path(__file__).resolve().parent.parent / "golden/data/cache/keys"
@@ -96,11 +96,11 @@ async def check_op(
     ctx = FakeContext(vertex)
     if "error" in op:
         with pytest.raises(CrozeError) as caught:
-            await made.cache_map(ctx, 0)
+            await cache_map_of(made, ctx, 0)
         assert str(caught.value) == op["error"]
         return
     (expected,) = op["cache_maps"]
-    found = await made.cache_map(ctx, 0)
+    found = await cache_map_of(made, ctx, 0)
     assert isinstance(found, CacheMap)
     assert (found.digest, found.done) == (expected["digest"], expected["done"])
     assert len(found.inputs) == len(expected.get("deps", ()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -143,11 +143,20 @@ class SpecOp:
         self._vertex = vertex
         self._spec = spec
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        spec = self._spec
+    def cache_map(
+        self, ctx: OpContext, index: int
+    ) -> CacheMap | Coroutine[object, object, CacheMap]:
         self._world.mapped.append(self._vertex.name)
-        if spec.on_map is not None:
-            await spec.on_map(ctx)
+        if self._spec.on_map is None:
+            return self._cache_map(index)
+        return self._slow_map(self._spec.on_map, ctx, index)
+
+    async def _slow_map(self, on_map: Hook, ctx: OpContext, index: int) -> CacheMap:
+        await on_map(ctx)
+        return self._cache_map(index)
+
+    def _cache_map(self, index: int) -> CacheMap:
+        spec = self._spec
         if spec.fail_map is not None:
             raise spec.fail_map
         maps = spec.maps or (sha(f"op {self._vertex.name}"),)

@@ -34,7 +34,7 @@ class BuildOp:
         self._op = op
         self._input_count = input_count
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+    def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         # The key really is named so in the text that is hashed.
         text = messages.encode({"Type": CACHE_TYPE, "Exec": self._op})
         return CacheMap(digest(text), inputs=(InputKeying(),) * self._input_count)

@@ -24,7 +24,7 @@ class DiffOp:
         self._services = services
         self._op = op
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+    def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Diff": self._op})
         sides = sum(side.input != EMPTY for side in (self._op.lower, self._op.upper))
         return CacheMap(digest(text), inputs=(InputKeying(),) * sides)

@@ -81,7 +81,7 @@ class ExecOp:
     def _command(self) -> str:
         return " ".join(self._exec.meta.args)
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+    def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         made = exec_keys.cache_map(
             self._exec, self._loaded.platform, self._input_count, self._services.contents
         )

@@ -33,7 +33,7 @@ class FileOp:
         self._input_count = input_count
         self._data = data
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+    def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         made = file_keys.cache_map(self._actions, self._input_count, self._services.contents)
         return blaming(made, self._data)
 

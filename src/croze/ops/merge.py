@@ -21,7 +21,7 @@ class MergeOp:
         self._services = services
         self._op = op
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+    def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Merge": self._op})
         return CacheMap(digest(text), inputs=(InputKeying(),) * len(self._op.inputs))
 

@@ -20,7 +20,7 @@ class PassthroughOp:
         self._op = op
         self._input_count = input_count
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
+    def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Passthrough": self._op})
         return CacheMap(digest(text), inputs=(InputKeying(),) * self._input_count)
 

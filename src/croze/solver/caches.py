@@ -2,7 +2,7 @@
 
 Keys of an imported cache have ids of their own (`names.IMPORTED`), but for those that are made of
 a digest alone: these are the same everywhere, so that one walk finds what both caches have. What is
-loaded from an import becomes the daemon's own by `adopting`.
+loaded from an import becomes the daemon's own by `importing`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,22 @@ class CacheSource:
     results: ResultLoader
 
 
+@dataclass(frozen=True)
+class Record:
+    """A result that a cache claims to have under `key`."""
+
+    stored: StoredResult
+    key: str
+    source: CacheSource
+    own: bool
+    """Of the daemon's cache, not of an imported one."""
+
+
+def best_record(records: Iterable[Record]) -> Record:
+    """The newest, the daemon's own before imported ones."""
+    return max(records, key=lambda each: (each.own, each.stored.created_at, each.stored.id))
+
+
 class Caches:
     """Several sources as one. The first is the daemon's own."""
 
@@ -54,7 +70,8 @@ class Caches:
         found = (t for keys in self._keys for t in keys.targets(source_key, link))
         return tuple(dict.fromkeys(found))
 
-    def results(self, key: str) -> Iterator[tuple[CacheSource, StoredResult]]:
-        for source in self.sources:
+    def results(self, key: str) -> Iterator[Record]:
+        """What the caches claim to have, whether it is there or not."""
+        for number, source in enumerate(self.sources):
             for stored in source.keys.results(key):
-                yield source, stored
+                yield Record(stored, key, source, own=number == 0)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from croze.cachekeys.contract import StoredResult
 from croze.cachekeys.names import RANDOM, content_key, record_digest
-from croze.solver.adopting import own_keys
 from croze.solver.contract import Edge
-
-if TYPE_CHECKING:
-    from croze.solver.edge import ActiveEdge
-    from croze.solver.graph import Graph
+from croze.solver.inputs import own_keys
+from croze.solver.matching import keying_of
+from croze.solver.views import EdgeView, GraphView
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Chain:
     top: tuple[int, ...]
 
 
-def chain_of(graph: Graph, edge: Edge) -> Chain:
+def chain_of(graph: GraphView, edge: Edge) -> Chain:
     """The records below `edge`, whose vertices some job must want."""
     walk = _Walk(graph)
     top = graph.edge(edge)
@@ -56,7 +53,7 @@ def chain_of(graph: Graph, edge: Edge) -> Chain:
     return Chain(tuple(walk.records), walk.places[top])
 
 
-def stored_below(graph: Graph, edge: Edge) -> Iterator[tuple[Edge, StoredResult]]:
+def stored_below(graph: GraphView, edge: Edge) -> Iterator[tuple[Edge, StoredResult]]:
     """The newest result that is kept of `edge` and of each below it, inputs first."""
     for below in _inputs_first(graph, graph.edge(edge)):
         if below.vertex.vertex.export_cache is not False:
@@ -65,28 +62,28 @@ def stored_below(graph: Graph, edge: Edge) -> Iterator[tuple[Edge, StoredResult]
                 yield below.edge, stored
 
 
-def _newest(graph: Graph, edge: ActiveEdge) -> StoredResult | None:
+def _newest(graph: GraphView, edge: EdgeView) -> StoredResult | None:
     keys, results = graph.keys, graph.results
-    stored = [r for key in own_keys(edge) for r in keys.results(key) if results.exists(r.id)]
+    stored = [r for key in own_keys(edge.state) for r in keys.results(key) if results.exists(r.id)]
     return max(stored, key=lambda r: (r.created_at, r.id), default=None)
 
 
 class _Walk:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: GraphView) -> None:
         self._graph = graph
         self.records: list[ChainRecord] = []
-        self.places: dict[ActiveEdge, tuple[int, ...]] = {}
+        self.places: dict[EdgeView, tuple[int, ...]] = {}
         self._places_of_roots: dict[str, int] = {}
 
-    def add(self, edge: ActiveEdge) -> None:
+    def add(self, edge: EdgeView) -> None:
         inputs = self._inputs(edge)
         if any(not links for links in inputs):
             self.places[edge] = ()
             return
         result = self._result(edge)
         digests = [
-            record_digest(m.digest, edge.index)
-            for m in edge.vertex.maps
+            record_digest(m.digest, edge.state.index)
+            for m in edge.state.op.maps
             if not m.digest.startswith(RANDOM)
         ]
         if inputs:
@@ -99,13 +96,13 @@ class _Walk:
         self.records.append(record)
         return len(self.records) - 1
 
-    def _inputs(self, edge: ActiveEdge) -> tuple[tuple[ChainLink, ...], ...]:
-        vertex = edge.vertex
-        if not vertex.maps:
-            return ((),) if vertex.vertex.inputs else ()
+    def _inputs(self, edge: EdgeView) -> tuple[tuple[ChainLink, ...], ...]:
+        vertex, maps = edge.vertex.vertex, edge.state.op.maps
+        if not maps:
+            return ((),) if vertex.inputs else ()
         found = []
-        for index, item in enumerate(vertex.vertex.inputs):
-            selector = vertex.keying(index).selector
+        for index, item in enumerate(vertex.inputs):
+            selector = keying_of(maps, index).selector
             places = self.places[self._graph.edge(item)]
             links = [ChainLink(place, selector) for place in places]
             links += [ChainLink(self._root(key), selector) for key in self._roots(edge, index)]
@@ -119,44 +116,44 @@ class _Walk:
             self._places_of_roots[key] = self._put(ChainRecord(key))
         return self._places_of_roots[key]
 
-    def _roots(self, edge: ActiveEdge, index: int) -> Iterator[str]:
+    def _roots(self, edge: EdgeView, index: int) -> Iterator[str]:
         """Other keys of a source that the key store remembers: of an image that was found by its
         manifest the one of its layers."""
         item = edge.vertex.vertex.inputs[index]
         if item.vertex.inputs:
             return
         known = self.places[self._graph.edge(item)]
-        for key in self._links(edge, index, edge.vertex.keying(index).selector):
+        for key in self._links(edge, index, keying_of(edge.state.op.maps, index).selector):
             if not key.startswith(RANDOM) and self._root(key) not in known:
                 yield key
 
-    def _contents(self, edge: ActiveEdge, index: int) -> Sequence[str]:
+    def _contents(self, edge: EdgeView, index: int) -> Sequence[str]:
         """The content of an input, as this build found it, or as the key store remembers it."""
-        known = edge.vertex.contents.get(index)
+        known = edge.state.op.contents.get(index)
         if known:
             return (content_key(known),)
-        keying = edge.vertex.keying(index)
+        keying = keying_of(edge.state.op.maps, index)
         return self._links(edge, index, "") if keying.content and keying.selector else ()
 
-    def _links(self, edge: ActiveEdge, index: int, selector: str) -> Sequence[str]:
+    def _links(self, edge: EdgeView, index: int, selector: str) -> Sequence[str]:
         """The keys from which the key store leads to `edge`."""
         found = (
             source
-            for key in own_keys(edge)
+            for key in own_keys(edge.state)
             for source, link in self._graph.keys.links_into(key)
             if link.input_index == index and link.selector == selector
         )
         return tuple(dict.fromkeys(found))
 
-    def _result(self, edge: ActiveEdge) -> StoredResult | None:
+    def _result(self, edge: EdgeView) -> StoredResult | None:
         vertex = edge.vertex.vertex
         if vertex.export_cache is False or not vertex.inputs:
             return None
         return _newest(self._graph, edge)
 
 
-def _inputs_first(graph: Graph, top: ActiveEdge) -> Iterator[ActiveEdge]:
-    entered: set[ActiveEdge] = set()
+def _inputs_first(graph: GraphView, top: EdgeView) -> Iterator[EdgeView]:
+    entered: set[EdgeView] = set()
     stack = [(top, False)]
     while stack:
         edge, done = stack.pop()

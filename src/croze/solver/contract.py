@@ -7,7 +7,7 @@ the tests fill them with arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeVar
 
@@ -122,12 +122,21 @@ class OpContext(Protocol):
 class Op(Protocol):
     """A vertex's behaviour. One instance serves all builds that share the vertex."""
 
-    async def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        """Pure in effect; called at most once per index and then remembered."""
+    def cache_map(
+        self, ctx: OpContext, index: int
+    ) -> CacheMap | Coroutine[object, object, CacheMap]:
+        """At once, where it follows from the op alone, or to be awaited. Pure in effect; called at
+        most once per index and then remembered, unless it is cancelled."""
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         """Do the work. The caller keeps the inputs; the outputs are the caller's to release, one
         per output index. Cancelled as an asyncio task: must clean up and re-raise."""
+
+
+async def cache_map_of(op: Op, ctx: OpContext, index: int) -> CacheMap:
+    """An op's cache map, for who can wait."""
+    said = op.cache_map(ctx, index)
+    return said if isinstance(said, CacheMap) else await said
 
 
 class OpResolver(Protocol):

@@ -7,20 +7,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from croze.cachekeys.contract import KeyStore
 from croze.errors import CrozeError
-from croze.job_values import JobKey
 from croze.solver.caches import Caches, CacheSource
 from croze.solver.contract import Edge, OpResolver, Result, ResultStore, Vertex
-from croze.solver.flights import Flights
+from croze.solver.edge import ActiveEdge
+from croze.solver.in_flight import InFlight
 from croze.solver.observe import Observer
-from croze.solver.report import EventSink
-
-if TYPE_CHECKING:
-    from croze.solver.edge import ActiveEdge
-    from croze.solver.vertex import ActiveVertex
+from croze.solver.vertex import ActiveVertex
+from croze.solver.views import Member, MovingEdge, VertexView
 
 T = TypeVar("T")
 
@@ -29,23 +26,6 @@ log = logging.getLogger(__name__)
 _SLICE_S = 0.01
 """How long edges may move before the event loop gets a turn."""
 _FLUSH_AFTER_S = 0.25
-
-
-class Member(Protocol):
-    """A job, or a vertex that builds something inside a job, as the graph sees it."""
-
-    @property
-    def log(self) -> EventSink: ...
-
-    def session_ids(self) -> Iterable[str]: ...
-
-    def values_of(self, key: JobKey[T]) -> Sequence[T]: ...
-
-    def imported(self) -> Sequence[CacheSource]:
-        """Caches to look into besides the daemon's own."""
-
-    def attach(self, vertex: ActiveVertex) -> None:
-        """Remember to leave `vertex` when the job ends."""
 
 
 class Graph:
@@ -64,12 +44,12 @@ class Graph:
         self.local = CacheSource(keys, results)
         self.caches = Caches((self.local,))
         self.resolve_op = resolve_op
-        self.flights = Flights()
+        self.in_flight: InFlight[VertexView] = InFlight()
         self.actives: dict[str, ActiveVertex] = {}
-        self.after_step: Callable[[ActiveEdge], None] | None = None
+        self.after_step: Callable[[MovingEdge], None] | None = None
         """For tests: `validate.Validator`."""
         self._tasks: asyncio.TaskGroup | None = None
-        self._queue: deque[ActiveEdge] = deque()
+        self._queue: deque[MovingEdge] = deque()
         self._scheduled = False
         self._flush_timer: asyncio.TimerHandle | None = None
 
@@ -88,7 +68,7 @@ class Graph:
     def edge(self, edge: Edge) -> ActiveEdge:
         return self.actives[edge.vertex.digest].edge(edge.index)
 
-    def load(self, vertex: Vertex, job: Member, loaded: dict[str, ActiveVertex]) -> None:
+    def load(self, vertex: Vertex, job: Member, loaded: dict[str, VertexView]) -> None:
         """Make `vertex` and all below it part of `job`, inputs first. `loaded` is what the job has
         loaded so far."""
         stack: list[tuple[Vertex, bool]] = [(vertex, False)]
@@ -103,8 +83,6 @@ class Graph:
             stack.extend((e.vertex, False) for e in reversed(current.inputs))
 
     def _join(self, vertex: Vertex, job: Member) -> ActiveVertex:
-        from croze.solver.vertex import ActiveVertex
-
         active = self.actives.get(vertex.digest)
         if active is None:
             active = self.actives[vertex.digest] = ActiveVertex(self, vertex)
@@ -112,7 +90,7 @@ class Graph:
         active.join(job)
         return active
 
-    def leave(self, vertices: Iterable[ActiveVertex], job: Member) -> None:
+    def leave(self, vertices: Iterable[VertexView], job: Member) -> None:
         """Take `job` off; what no other job wants is stopped and released."""
         orphans: list[Result] = []
         for vertex in vertices:
@@ -125,8 +103,7 @@ class Graph:
         if results:
             self.spawn(_release_all(results))
 
-    def wake(self, edge: ActiveEdge) -> None:
-        """Let `edge` look at what has changed, soon."""
+    def wake(self, edge: MovingEdge) -> None:
         if not edge.queued:
             edge.queued = True
             self._queue.append(edge)
@@ -164,21 +141,13 @@ class Graph:
         while queue:
             edge = queue.popleft()
             edge.queued = False
-            self._step(edge)
+            edge.move()
+            if self.after_step is not None:
+                self.after_step(edge)
             if time.perf_counter() > until:
                 break
         if queue:
             self._schedule()
-
-    def _step(self, edge: ActiveEdge) -> None:
-        """A store that fails (a full disk) must fail the build that needs it, not the loop."""
-        try:
-            edge.step()
-            if self.after_step is not None:
-                self.after_step(edge)
-        except Exception as err:
-            log.exception("a step failed")
-            edge.break_off(err)
 
 
 async def _release_all(results: Iterable[Result]) -> None:

@@ -1,244 +1,123 @@
-"""One input of an active edge: what it was asked for, what it matched, and how far it is."""
+"""One input of an edge, as the edge sees it: what it was asked for, and what it has brought."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from croze.cachekeys.contract import KeyLink
-from croze.cachekeys.names import content_key, is_imported
-from croze.solver.flights import Step
+from croze.cachekeys.names import is_imported
+from croze.errors import CrozeError
+from croze.solver.contract import CacheMap, Result
+from croze.solver.levels import NO_FLAGS, NOTHING, Flags, Level
+from croze.solver.matching import keying_of
 
-if TYPE_CHECKING:
-    from croze.solver.edge import ActiveEdge
+Step = tuple[int, str, str, str]
+"""(input index, cache map digest, selector, key id of the input); index -1 for the op itself."""
 
-_SLOW: Final = 2
-_COMPLETE: Final = 3
-
-IDLE: Final = 0
-"""Nothing to ask."""
-UNMATCHED: Final = 1
-"""Ask those inputs for more that match nothing yet."""
-OPEN: Final = 2
-"""Every input matches something, but nothing in common, or without a result: ask all for more."""
-RUN: Final = 3
-"""No match is possible: get all results, and their content keys to save with."""
+Signature = Sequence[frozenset[Step]]
+"""For each input the steps that lead from it; any one of them identifies the input."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """How many inputs of an edge are in which state."""
-
-    fast: int = 0
-    unmatched: int = 0
-    closed: int = 0
-    dead: int = 0
-    ready: int = 0
-
-
-def tally_of(inputs: Iterable[ActiveInput]) -> Tally:
-    """The tally that these inputs add up to."""
-    flags = [item.flags for item in inputs]
-    return Tally(*(sum(column) for column in zip(*flags, strict=True)))
-
-
-_Flags = tuple[bool, bool, bool, bool, bool]
-_NO_FLAGS: _Flags = (False, False, False, False, False)
-
-
-class ActiveInput:
-    """Wants an edge on behalf of a consumer."""
-
-    __slots__ = (
-        "_content_key",
-        "_content_taken",
-        "_flags",
-        "_keys_seen",
-        "_matches",
-        "asked",
-        "consumer",
-        "edge",
-        "index",
-        "queued",
-    )
-
-    def __init__(self, consumer: ActiveEdge, index: int, edge: ActiveEdge) -> None:
-        self.consumer = consumer
-        self.index = index
-        self.edge = edge
-        self.queued = False
-        self.asked = 0
-        self._keys_seen = 0
-        self._matches: set[str] = set()
-        self._content_taken = False
-        self._content_key = ""
-        self._flags = _NO_FLAGS
-
-    def notify(self) -> None:
-        self.mark_changed()
-        self.consumer.graph.wake(self.consumer)
-
-    def mark_changed(self) -> None:
-        if not self.queued:
-            self.queued = True
-            self.consumer.changed.append(self)
-
-    def ask(self, level: int) -> None:
-        if level > self.asked:
-            self.asked = level
-            self.edge.want(self, level)
-
-    def lower(self, level: int) -> None:
-        if level < self.asked:
-            self.asked = level
-            self.edge.want(self, level)
-
-    def probe_again(self) -> None:
-        self._keys_seen = 0
-        self._content_taken = False
-        self.mark_changed()
-
-    # Looking at what changed
-
-    def refresh(self) -> None:
-        """Look at the edge's new keys and level, and at the content key."""
-        edge = self.edge
-        if self._keys_seen < len(edge.keys):
-            self._probe(edge.keys[self._keys_seen :])
-            self._keys_seen = len(edge.keys)
-        if not self._content_taken and self.index in self.consumer.vertex.contents:
-            self._take_content(self.consumer.vertex.contents[self.index])
-        self._count()
-
-    def _probe(self, keys: list[str]) -> None:
-        if self.consumer.vertex.vertex.ignore_cache:
-            return
-        caches = self.consumer.vertex.caches
-        for link in self._links():
-            for key in keys:
-                self._match(caches.targets(key, link))
-
-    def _take_content(self, content: str) -> None:
-        self._content_taken = True
-        if not content:
-            return
-        self._content_key = content_key(content)
-        if self.consumer.vertex.vertex.ignore_cache:
-            return
-        caches = self.consumer.vertex.caches
-        for plain, link in zip(self._content_links(), self._links(), strict=True):
-            targets = caches.targets(self._content_key, plain)
-            self._match(targets)
-            for key in self._own_keys():
-                self._connect(key, link, targets)
-
-    def _connect(self, key: str, link: KeyLink, targets: Sequence[str]) -> None:
-        """Lead the definition key to where the content key leads: the next look-up is direct."""
-        store = self.consumer.graph.keys
-        known = store.targets(key, link)
-        for target in targets:
-            if target not in known and not is_imported(target):
-                store.add_link(key, link, target)
-                self.consumer.graph.saved()
-
-    def _match(self, targets: Sequence[str]) -> None:
-        for target in targets:
-            if target not in self._matches:
-                self._matches.add(target)
-                self.consumer.matched(target)
-
-    def _links(self) -> list[KeyLink]:
-        selector = self.consumer.vertex.keying(self.index).selector
-        return self._links_with(selector)
-
-    def _content_links(self) -> list[KeyLink]:
-        return self._links_with("")
-
-    def _links_with(self, selector: str) -> list[KeyLink]:
-        output = self.consumer.index
-        return [
-            KeyLink(self.index, output, found.digest, selector)
-            for found in self.consumer.vertex.maps
-        ]
-
-    def _count(self) -> None:
-        keying = self.consumer.vertex.keying(self.index)
-        level = self.edge.level
-        closed = self._content_taken if keying.content is not None else level >= _SLOW
-        has_work = keying.content is not None or keying.prepare is not None
-        unmatched = not self._matches
-        flags = (
-            level > 0,
-            unmatched,
-            closed,
-            closed and unmatched,
-            level == _COMPLETE and (self._content_taken or not has_work),
-        )
-        if flags != self._flags:
-            self._retally(flags)
+class Source(Protocol):
+    """What an edge may know of the edge that is its input: a `state.EdgeState`."""
 
     @property
-    def flags(self) -> _Flags:
-        """What it counts for in the tally, in the order of its fields."""
-        return self._flags
+    def level(self) -> Level: ...
 
-    def _retally(self, new: _Flags) -> None:
-        old, self._flags = self._flags, new
-        tally = self.consumer.tally
-        tally.fast += new[0] - old[0]
-        tally.unmatched += new[1] - old[1]
-        tally.closed += new[2] - old[2]
-        tally.dead += new[3] - old[3]
-        tally.ready += new[4] - old[4]
+    @property
+    def keys(self) -> Sequence[str]: ...
 
-    # Asking for more
+    @property
+    def result_keys(self) -> Sequence[str]: ...
 
-    def push(self, mode: int) -> None:
-        """Ask for what comes next in `mode`."""
-        if mode == IDLE:
-            return
-        if mode == RUN:
-            self.ask(_COMPLETE)
-            self._work_on_result()
-        elif mode == OPEN or not self._matches:
-            self._climb()
+    @property
+    def result(self) -> Result | None: ...
 
-    def _climb(self) -> None:
-        if self.edge.level < _SLOW:
-            self.ask(_SLOW)
-        elif self.consumer.vertex.keying(self.index).content is not None:
-            self.ask(_COMPLETE)
-            self._work_on_result()
+    @property
+    def forced(self) -> bool: ...
 
-    def _work_on_result(self) -> None:
-        if self._content_taken or self.edge.level != _COMPLETE:
-            return
-        keying = self.consumer.vertex.keying(self.index)
-        if keying.content is not None or keying.prepare is not None:
-            self.consumer.vertex.want_content(self.index, self.consumer)
+    @property
+    def error(self) -> CrozeError | None: ...
 
-    # For saving
 
-    def _own_keys(self) -> Iterator[str]:
-        """Those of the edge that mean something in the key store."""
-        return (key for key in self.edge.all_keys() if not is_imported(key))
+class InputState:
+    """Plain state: `step` changes it."""
 
-    def identity(self) -> Iterator[Step]:
+    __slots__ = (
+        "asked",
+        "changed",
+        "content_key",
+        "content_known",
+        "flags",
+        "index",
+        "keys_seen",
+        "matches",
+        "source",
+    )
+
+    def __init__(self, index: int, source: Source) -> None:
+        self.index = index
+        self.source = source
+        self.asked = NOTHING
+        self.changed = False
+        """There is something to look at."""
+        self.keys_seen = 0
+        self.matches: set[str] = set()
+        """Keys of the consumer, in any cache, that it leads to."""
+        self.content_known = False
+        self.content_key = ""
+        self.flags: Flags = NO_FLAGS
+
+    def rewind(self) -> None:
+        """There are more caches or maps to look into with what is known."""
+        self.keys_seen = 0
+        self.content_known = False
+
+    def own_keys(self) -> list[str]:
+        """Those of the source that the daemon's key store knows."""
+        return own_keys(self.source)
+
+    def steps(self, maps: Sequence[CacheMap]) -> Iterator[Step]:
+        """All that leads from this input to a key of the consumer."""
+        selector = keying_of(maps, self.index).selector
+        for each in maps:
+            for key in self.own_keys():
+                yield (self.index, each.digest, selector, key)
+            if self.content_key:
+                yield (self.index, each.digest, "", self.content_key)
+
+    def identity(self, maps: Sequence[CacheMap]) -> Iterator[Step]:
         """As `steps`, but a forced result is told apart from what the cache has."""
-        result = self.edge.result
-        if not self.edge.forced or result is None:
-            yield from self.steps()
+        result = self.source.result
+        if not self.source.forced or result is None:
+            yield from self.steps(maps)
             return
-        for index, digest, selector, key in self.steps():
-            plain = bool(self._content_key) and key == self._content_key
+        for index, digest, selector, key in self.steps(maps):
+            plain = bool(self.content_key) and key == self.content_key
             yield index, digest, selector, key if plain else f"{key}!{result.id}"
 
-    def steps(self) -> Iterator[Step]:
-        """All that leads from this input to a key of the consumer."""
-        selector = self.consumer.vertex.keying(self.index).selector
-        for found in self.consumer.vertex.maps:
-            for key in self._own_keys():
-                yield (self.index, found.digest, selector, key)
-            if self._content_key:
-                yield (self.index, found.digest, "", self._content_key)
+
+def all_keys(source: Source) -> tuple[str, ...]:
+    """Those of the result first."""
+    if not source.result_keys:
+        return tuple(source.keys)
+    return tuple(dict.fromkeys((*source.result_keys, *source.keys)))
+
+
+def own_keys(source: Source) -> list[str]:
+    """Those that the daemon's key store knows."""
+    return [key for key in all_keys(source) if not is_imported(key)]
+
+
+def signature_of(inputs: Sequence[InputState], maps: Sequence[CacheMap]) -> Signature:
+    """All that leads from the inputs to the op, to save with."""
+    if not inputs:
+        return (frozenset((-1, each.digest, "", "") for each in maps),)
+    return tuple(frozenset(item.steps(maps)) for item in inputs)
+
+
+def identity_of(inputs: Sequence[InputState], maps: Sequence[CacheMap]) -> Signature:
+    """As the signature, but forced results of inputs only equal themselves."""
+    if not inputs:
+        return signature_of(inputs, maps)
+    return tuple(frozenset(item.identity(maps)) for item in inputs)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from croze.job_values import JobKey
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Edge
 from croze.solver.report import EventSink
 from croze.solver.request import BuildRequest, SolvedResult
-
-if TYPE_CHECKING:
-    from croze.solver.vertex import ActiveVertex
+from croze.solver.views import VertexView
 
 T = TypeVar("T")
 
@@ -20,10 +18,10 @@ T = TypeVar("T")
 class NestedMember:
     """Stands for a vertex where the graph expects a job. It leaves when the vertex retires."""
 
-    def __init__(self, parent: ActiveVertex) -> None:
+    def __init__(self, parent: VertexView) -> None:
         self._parent = parent
-        self._loaded: dict[str, ActiveVertex] = {}
-        self._attached: dict[ActiveVertex, None] = {}
+        self._loaded: dict[str, VertexView] = {}
+        self._attached: dict[VertexView, None] = {}
 
     @property
     def log(self) -> EventSink:
@@ -39,7 +37,7 @@ class NestedMember:
     def imported(self) -> Sequence[CacheSource]:
         return self._parent.caches.sources[1:]
 
-    def attach(self, vertex: ActiveVertex) -> None:
+    def attach(self, vertex: VertexView) -> None:
         self._attached[vertex] = None
 
     def look_into(self, more: Sequence[CacheSource]) -> None:

@@ -5,15 +5,12 @@ The solver only says what it saw; it keeps nothing and compares nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from croze.solver.contract import CacheMap, Edge, InputKeying, Op, OpContext, Result, Vertex
-
-if TYPE_CHECKING:
-    from croze.solver.vertex import ActiveVertex
 
 _ALL = InputKeying()
 
@@ -67,47 +64,3 @@ class Observer(Protocol):
 
     def lost(self, results: Sequence[str]) -> None:
         """The cache has forgotten results, by id: they were removed. Likewise."""
-
-
-def facts_of(active: ActiveVertex) -> VertexFacts:
-    """What `active` knows."""
-    maps, vertex = tuple(active.maps), active.vertex
-    inputs = []
-    for index, edge in enumerate(vertex.inputs):
-        below = active.graph.actives.get(edge.vertex.digest)
-        made = below.edges.get(edge.index) if below is not None else None
-        inputs.append(
-            InputFacts(
-                edge,
-                active.keying(index) if maps else _ALL,
-                active.contents.get(index, ""),
-                made.result if made is not None else None,
-            )
-        )
-    return VertexFacts(
-        vertex,
-        maps,
-        tuple(inputs),
-        _outcome(active),
-        active.op,
-        tuple(dict.fromkeys(_stored(active))),
-    )
-
-
-def _stored(active: ActiveVertex) -> Iterator[str]:
-    keys, results = active.graph.keys, active.graph.results
-    own = (edge.result.id for edge in active.edges.values() if edge.result is not None)
-    yield from (id for id in own if results.exists(id))
-    for edge in active.edges.values():
-        for key in dict.fromkeys((*edge.keys, *edge.result_keys)):
-            yield from (one.id for one in keys.results(key) if results.exists(one.id))
-
-
-def _outcome(active: ActiveVertex) -> Outcome:
-    if active.results is not None:
-        return Outcome.RAN
-    if active.error is not None:
-        return Outcome.FAILED
-    if any(edge.result is not None for edge in active.edges.values()):
-        return Outcome.CACHED
-    return Outcome.RUNNING if active.started else Outcome.UNUSED

@@ -13,19 +13,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from croze.cachekeys.contract import KeyLink, StoredResult
-from croze.cachekeys.names import content_key, root_key
+from croze.cachekeys.names import content_key
 from croze.errors import CrozeError, NotFound, VertexDetail
-from croze.solver.caches import Caches, CacheSource
+from croze.solver.caches import Caches, Record, best_record
 from croze.solver.contract import (
     CacheMap,
     Edge,
-    InputKeying,
     Op,
     OpContext,
     OpResolver,
     Result,
     Vertex,
+    cache_map_of,
+)
+from croze.solver.levels import ALL_KEYS, DEFINITION_KEYS, Flags, Level, tally_of
+from croze.solver.matching import (
+    flags_of,
+    is_hopeless,
+    keying_of,
+    links_of,
+    root_keys,
+    targets_of,
 )
 from croze.solver.observe import InputFacts, Outcome, VertexFacts
 from croze.solver.request import SolvedResult
@@ -79,27 +87,15 @@ class _Seen:
     maps: tuple[CacheMap, ...] = ()
     outcome: Outcome = Outcome.UNKNOWN
     keys: dict[int, list[str]] = field(default_factory=dict)
-    found: dict[int, tuple[CacheSource, StoredResult]] = field(default_factory=dict)
-    """Results."""
+    found: dict[int, Record] = field(default_factory=dict)
     contents: dict[int, str] = field(default_factory=dict)
     inputs: dict[int, Result] = field(default_factory=dict)
     because: tuple[Vertex, ...] = ()
 
-    def keying(self, index: int) -> InputKeying:
-        inputs = self.maps[0].inputs
-        return inputs[index] if index < len(inputs) else InputKeying()
-
-
-@dataclass
-class _Match:
-    """What one input leads to. `open`: its content is not known yet and may lead to more."""
-
-    targets: set[str]
-    open: bool
-
     @property
-    def dead(self) -> bool:
-        return not self.open and not self.targets
+    def level(self) -> Level:
+        """What is known of its edges: as of an active one's."""
+        return DEFINITION_KEYS if self.outcome is Outcome.UNKNOWN else ALL_KEYS
 
 
 class Prober:
@@ -146,7 +142,7 @@ class Prober:
         seen = _Seen(vertex, op)
         while not maps or not maps[-1].done:
             with _blaming(vertex, "failed to load cache key"):
-                maps.append(await op.cache_map(ctx, len(maps)))
+                maps.append(await cache_map_of(op, ctx, len(maps)))
             seen.maps = tuple(maps)
             if not vertex.inputs:
                 self._find_source(seen)
@@ -161,7 +157,7 @@ class Prober:
     def _find_source(self, seen: _Seen) -> None:
         """A source's keys follow from its cache maps."""
         for output in self._outputs(seen.vertex):
-            seen.keys[output] = [root_key(found.digest, output) for found in seen.maps]
+            seen.keys[output] = root_keys(seen.maps, output)
         if not seen.vertex.ignore_cache:
             self._take_results(seen)
 
@@ -182,18 +178,18 @@ class Prober:
     def _match(self, seen: _Seen) -> None:
         """Look for keys that all inputs lead to, and results under them; say what it means if
         there are none."""
-        matches: dict[int, list[_Match]] = {i: [] for i in range(len(seen.vertex.inputs))}
+        count, rows = len(seen.vertex.inputs), list[list[Flags]]()
         for output in self._outputs(seen.vertex):
-            row = [self._lead(seen, index, output) for index in matches]
-            seen.keys[output] = sorted(set.intersection(*(m.targets for m in row)))
-            for index, match in enumerate(row):
-                matches[index].append(match)
+            row = [set(self._lead(seen, index, output)) for index in range(count)]
+            seen.keys[output] = sorted(set.intersection(*row))
+            rows.append([self._flags(seen, i, matched=bool(found)) for i, found in enumerate(row)])
         self._take_results(seen)
         if seen.found:
             return
-        dead = [i for i, found in matches.items() if any(m.dead for m in found)]
-        hanging = [i for i, found in matches.items() if any(m.open for m in found)]
-        seen.outcome = Outcome.UNKNOWN if hanging and not dead else Outcome.RAN
+        hopeless = any(is_hopeless(tally_of(row), count, ignore_cache=False) for row in rows)
+        seen.outcome = Outcome.RAN if hopeless else Outcome.UNKNOWN
+        dead = [i for i in range(count) if any(row[i].dead for row in rows)]
+        hanging = [i for i in range(count) if any(not row[i].closed for row in rows)]
         seen.because = self._culprits(seen, dead or hanging)
 
     def _culprits(self, seen: _Seen, indexes: Sequence[int]) -> tuple[Vertex, ...]:
@@ -208,36 +204,35 @@ class Prober:
     def _outcome(self, vertex: Vertex) -> Outcome:
         return self._seen[vertex.digest].outcome
 
-    def _lead(self, seen: _Seen, index: int, output: int) -> _Match:
+    def _lead(self, seen: _Seen, index: int, output: int) -> Iterator[str]:
         """Where input `index` leads to."""
-        keying, edge = seen.keying(index), seen.vertex.inputs[index]
-        below = self._seen[edge.vertex.digest]
-        targets: set[str] = set()
-        for found in seen.maps:
-            link = KeyLink(index, output, found.digest, keying.selector)
-            for key in below.keys.get(edge.index, ()):
-                targets.update(self._caches.targets(key, link))
-            content = seen.contents.get(index)
-            if content:
-                plain = link._replace(selector="")
-                targets.update(self._caches.targets(content_key(content), plain))
-        unknown = below.outcome is Outcome.UNKNOWN
-        can_tell = keying.content is not None and index not in seen.contents
-        return _Match(targets, can_tell or unknown)
+        edge = seen.vertex.inputs[index]
+        keys = self._seen[edge.vertex.digest].keys.get(edge.index, ())
+        yield from targets_of(self._caches, keys, links_of(seen.maps, index, output))
+        content = seen.contents.get(index)
+        if content:
+            plain = links_of(seen.maps, index, output, selector="")
+            yield from targets_of(self._caches, [content_key(content)], plain)
+
+    def _flags(self, seen: _Seen, index: int, *, matched: bool) -> Flags:
+        keying = keying_of(seen.maps, index)
+        level = self._seen[seen.vertex.inputs[index].vertex.digest].level
+        known = index in seen.contents
+        return flags_of(keying, level, matched=matched, content_known=known)
 
     def _take_results(self, seen: _Seen) -> None:
         for output, keys in seen.keys.items():
-            stored = [found for key in keys for found in self._caches.results(key)]
-            there = [(source, r) for source, r in stored if source.results.exists(r.id)]
+            claimed = (record for key in keys for record in self._caches.results(key))
+            there = [each for each in claimed if each.source.results.exists(each.stored.id)]
             if there:
-                seen.found[output] = max(there, key=lambda f: (f[1].created_at, f[1].id))
+                seen.found[output] = best_record(there)
         if seen.found:
             seen.outcome = Outcome.CACHED
 
     # Content
 
     async def _learn_content(self, seen: _Seen, index: int, ctx: OpContext) -> None:
-        keying, edge = seen.keying(index), seen.vertex.inputs[index]
+        keying, edge = keying_of(seen.maps, index), seen.vertex.inputs[index]
         if keying.content is None:
             return
         result = await self._result(edge)
@@ -263,9 +258,8 @@ class Prober:
         found = seen.found.get(edge.index)
         if found is None:
             return None
-        source, stored = found
         try:
-            result = await source.results.load(stored.id)
+            result = await found.source.results.load(found.stored.id)
         except NotFound:
             return None
         if self._world.at_hand(result):
@@ -310,7 +304,7 @@ def _blaming(vertex: Vertex, what: str) -> Iterator[None]:
 
 def _facts(seen: _Seen) -> VertexFacts:
     inputs = tuple(
-        InputFacts(edge, seen.keying(i), seen.contents.get(i, ""), seen.inputs.get(i))
+        InputFacts(edge, keying_of(seen.maps, i), seen.contents.get(i, ""), seen.inputs.get(i))
         for i, edge in enumerate(seen.vertex.inputs)
     )
     return VertexFacts(seen.vertex, seen.maps, inputs, seen.outcome, seen.op)

@@ -114,7 +114,7 @@ class VertexReporter:
 
     @classmethod
     def of(cls, vertex: Vertex, group: ProgressGroup | None = None) -> VertexReporter:
-        inputs = tuple(edge.vertex.digest for edge in vertex.inputs)
+        inputs = tuple([edge.vertex.digest for edge in vertex.inputs])
         group = group or vertex.progress_group
         return cls(VertexState(vertex.digest, inputs, vertex.name, progress_group=group))
 
@@ -129,10 +129,11 @@ class VertexReporter:
             self._logs.remove(log)
 
     def start(self, *, cached: bool = False) -> None:
-        self._change(replace(self.state, started=now(), completed=None, cached=cached, error=""))
+        self._change(now(), None, cached=cached)
 
     def complete(self, *, error: str = "") -> None:
-        self._change(replace(self.state, completed=now(), error=redact_text(error)))
+        was = self.state
+        self._change(was.started, now(), cached=was.cached, error=redact_text(error))
 
     def log(self, stream: int, data: bytes) -> None:
         self.append(VertexLog(self._digest, stream, data, now()))
@@ -163,9 +164,27 @@ class VertexReporter:
             VertexWarning(self._digest, level, short, tuple(detail), url, source, tuple(ranges))
         )
 
-    def _change(self, state: VertexState) -> None:
-        self.state = state
-        self.append(state)
+    def _change(
+        self,
+        started: datetime | None,
+        completed: datetime | None,
+        *,
+        cached: bool,
+        error: str = "",
+    ) -> None:
+        was = self.state
+        # As `replace`, which is slow where every vertex of every build comes by.
+        self.state = VertexState(
+            was.digest,
+            was.inputs,
+            was.name,
+            started,
+            completed,
+            cached,
+            error,
+            progress_group=was.progress_group,
+        )
+        self.append(self.state)
 
     def append(self, event: StatusEvent) -> None:
         """Tell all; also what happens inside the vertex, in a nested build."""

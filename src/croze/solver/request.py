@@ -6,16 +6,16 @@ import asyncio
 from dataclasses import dataclass
 
 from croze.errors import Canceled, CrozeError
-from croze.solver.adopting import own_keys
 from croze.solver.contract import Edge, Result
-from croze.solver.edge import COMPLETE, NONE, ActiveEdge
+from croze.solver.inputs import own_keys
+from croze.solver.levels import NOTHING, RESULT
+from croze.solver.views import EdgeView
 
 
 @dataclass(frozen=True)
 class SolvedResult:
     """What an edge came to. `result` is the caller's handle; `keys` are the ids of its cache keys
-    in the key
-    store. `edge` is what was asked for."""
+    in the key store. `edge` is what was asked for."""
 
     result: Result
     keys: tuple[str, ...]
@@ -28,7 +28,7 @@ class SolvedResult:
 class BuildRequest:
     """Waits for an edge."""
 
-    def __init__(self, edge: ActiveEdge) -> None:
+    def __init__(self, edge: EdgeView) -> None:
         self._edge = edge
         loop = asyncio.get_running_loop()
         self._done: asyncio.Future[CrozeError | None] = loop.create_future()
@@ -36,7 +36,7 @@ class BuildRequest:
 
     def notify(self) -> None:
         if self._edge.finished and not self._done.done():
-            self._done.set_result(self._edge.error)
+            self._done.set_result(self._edge.state.error)
 
     def cancel(self) -> None:
         if not self._done.done():
@@ -44,17 +44,19 @@ class BuildRequest:
 
     async def fulfil(self) -> SolvedResult:
         """Want the edge until it is there, or until cancelled."""
-        self._edge.want(self, COMPLETE)
+        self._edge.want(self, RESULT)
         try:
             return await self._wait()
         finally:
-            self._edge.want(self, NONE)
+            self._edge.want(self, NOTHING)
 
     async def _wait(self) -> SolvedResult:
         self.notify()
         error = await self._done
         if error is not None:
             raise error.with_traceback(None)  # which would grow with each who asks
-        if self._edge.result is None:
+        if self._edge.state.result is None:
             raise Canceled()
-        return SolvedResult(self._edge.clone_result(), tuple(own_keys(self._edge)), self._edge.edge)
+        return SolvedResult(
+            self._edge.clone_result(), tuple(own_keys(self._edge.state)), self._edge.edge
+        )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from croze.cachekeys.contract import KeyLink, KeyStore
-from croze.cachekeys.names import new_key, root_key
-from croze.solver.contract import Result
-from croze.solver.flights import Signature
-
-if TYPE_CHECKING:
-    from croze.solver.graph import Graph
-    from croze.solver.vertex import ActiveVertex
+from croze.cachekeys.names import new_key
+from croze.solver.contract import Result, ResultStore
+from croze.solver.inputs import Signature
+from croze.solver.matching import root_keys
+from croze.solver.state import OpState
 
 
 def find_target(keys: KeyStore, signature: Signature, output: int) -> str | None:
@@ -28,29 +26,31 @@ def find_target(keys: KeyStore, signature: Signature, output: int) -> str | None
 
 
 def save_executed(
-    graph: Graph, vertex: ActiveVertex, output: int, result: Result
+    keys: KeyStore,
+    results: ResultStore,
+    op: OpState,
+    signature: Signature,
+    output: int,
+    result: Result,
 ) -> tuple[str, ...]:
-    """Save output `output` of a vertex that ran; returns its keys."""
-    if vertex.vertex.inputs:
-        found = find_target(graph.keys, vertex.signature, output)
-        saved: tuple[str, ...] = (found or new_key(),)
+    """Save output `output` of an op that ran; returns its keys."""
+    if op.inputs:
+        saved: tuple[str, ...] = (find_target(keys, signature, output) or new_key(),)
     else:
-        saved = tuple(root_key(m.digest, output) for m in vertex.maps)
-    stored = graph.results.save(result)
+        saved = tuple(root_keys(op.maps, output))
+    stored = results.save(result)
     for key in saved:
-        graph.keys.add_result(key, stored)
-        link_inputs(graph.keys, vertex.signature, output, key)
-    graph.saved()
+        keys.add_result(key, stored)
+        link_inputs(keys, signature, output, key)
     return saved
 
 
 def save_followed(
-    graph: Graph, signature: Signature, output: int, leader_keys: tuple[str, ...]
+    keys: KeyStore, signature: Signature, output: int, leader_keys: Iterable[str]
 ) -> None:
     """Make the keys of an edge lead to the result that another vertex made for it."""
     for key in leader_keys:
-        link_inputs(graph.keys, signature, output, key)
-    graph.saved()
+        link_inputs(keys, signature, output, key)
 
 
 def link_inputs(keys: KeyStore, signature: Signature, output: int, target: str) -> None:
@@ -59,3 +59,12 @@ def link_inputs(keys: KeyStore, signature: Signature, output: int, target: str) 
         for index, digest, selector, key in steps:
             if index >= 0:
                 keys.add_link(key, KeyLink(index, output, digest, selector), target)
+
+
+def connect(keys: KeyStore, link: KeyLink, sources: Iterable[str], targets: Iterable[str]) -> None:
+    """Lead an input's own keys to where its content leads."""
+    for source in sources:
+        known = keys.targets(source, link)
+        for target in targets:
+            if target not in known:
+                keys.add_link(source, link, target)

@@ -29,13 +29,14 @@ from croze.job_values import JobKey, JobValues
 from croze.solver.caches import CacheSource
 from croze.solver.chain import Chain, chain_of, stored_below
 from croze.solver.contract import Edge, Op, OpContext, OpResolver, ResultStore, Vertex
-from croze.solver.edge import ActiveEdge
+from croze.solver.facts import facts_of
 from croze.solver.graph import Graph
-from croze.solver.observe import Observer, VertexFacts, facts_of
+from croze.solver.observe import Observer, VertexFacts
 from croze.solver.probe import Forecast, Prober, ProbeWorld
 from croze.solver.report import StatusLog, VertexReporter
 from croze.solver.request import BuildRequest, SolvedResult
-from croze.solver.vertex import ActiveVertex, VertexContext
+from croze.solver.vertex import VertexContext
+from croze.solver.views import EdgeView, MovingEdge, VertexView
 from croze.status import ProgressGroup, StatusEvent
 
 __all__ = ["Job", "SolvedResult", "Solver"]
@@ -142,7 +143,7 @@ class Solver:
             raise CrozeError("nested builds need the context of a vertex")
         return await ctx.build(edge)
 
-    def check_steps(self, check: Callable[[ActiveEdge], None]) -> None:
+    def check_steps(self, check: Callable[[MovingEdge], None]) -> None:
         """Call `check` with each edge after it has moved; for tests (`validate.Validator`)."""
         self._graph.after_step = check
 
@@ -179,8 +180,8 @@ class Job:
         self._graph = graph
         self._sessions = tuple(sessions)
         self._values = JobValues()
-        self._loaded: dict[str, ActiveVertex] = {}
-        self._attached: dict[ActiveVertex, None] = {}
+        self._loaded: dict[str, VertexView] = {}
+        self._attached: dict[VertexView, None] = {}
         self._requests: dict[BuildRequest, None] = {}
         self._imported: tuple[CacheSource, ...] = ()
         self._closed = False
@@ -196,7 +197,7 @@ class Job:
     def imported(self) -> Sequence[CacheSource]:
         return self._imported
 
-    def attach(self, vertex: ActiveVertex) -> None:
+    def attach(self, vertex: VertexView) -> None:
         self._attached[vertex] = None
 
     # What builds do
@@ -310,7 +311,7 @@ class Job:
         self._loaded = {}
         self.log.close()
 
-    def _load(self, edge: Edge) -> ActiveEdge:
+    def _load(self, edge: Edge) -> EdgeView:
         if self._closed:
             raise Canceled()
         self._graph.load(edge.vertex, self, self._loaded)

@@ -11,8 +11,9 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from croze.cachekeys.contract import KeyStore
 from croze.cachekeys.names import is_imported
-from croze.solver.edge import COMPLETE, NONE, ActiveEdge
-from croze.solver.vertex import ActiveVertex
+from croze.solver.levels import NOTHING, Level
+from croze.solver.state import EdgeState, broken_invariants
+from croze.solver.views import MovingEdge, VertexView
 
 
 @dataclass(frozen=True)
@@ -20,26 +21,35 @@ class _Seen:
     """An edge after its last step."""
 
     keys: tuple[str, ...] = ()
-    level: int = NONE
+    level: Level = NOTHING
+
+
+class Progress:
+    """Remembers what edges were like, to tell what may not change."""
+
+    def __init__(self) -> None:
+        self._seen: WeakKeyDictionary[EdgeState, _Seen] = WeakKeyDictionary()
+
+    def broken_by(self, edge: EdgeState) -> list[str]:
+        """What does not hold of the edge now, that has moved."""
+        before = self._seen.get(edge, _Seen())
+        now = self._seen[edge] = _Seen(tuple(edge.keys), edge.level)
+        return [*_changes(before, now), *broken_invariants(edge)]
 
 
 class Validator:
-    """Remembers what edges were like, to tell what may not change; `broken` is what does not
-    hold."""
+    """Checks edges of a graph; `broken` is what does not hold."""
 
     def __init__(self) -> None:
         self.broken: list[str] = []
-        self._seen: WeakKeyDictionary[ActiveEdge, _Seen] = WeakKeyDictionary()
-        self._running: WeakSet[ActiveVertex] = WeakSet()
+        self._progress = Progress()
+        self._running: WeakSet[VertexView] = WeakSet()
 
-    def __call__(self, edge: ActiveEdge) -> None:
-        before = self._seen.get(edge, _Seen())
-        now = _Seen(tuple(edge.keys), edge.level)
-        self._seen[edge] = now
-        where = f"{edge.vertex.vertex.name}[{edge.index}]"
-        found = [*_changes(before, now), *_state(edge)]
+    def __call__(self, edge: MovingEdge) -> None:
+        where = f"{edge.vertex.vertex.name}[{edge.state.index}]"
+        found = [*self._progress.broken_by(edge.state), *_around(edge)]
         if edge.vertex.executing and edge.vertex not in self._running:
-            found += _may_run(edge)
+            found += may_not_run(edge.state)
             self._running.add(edge.vertex)
         elif not edge.vertex.executing:
             self._running.discard(edge.vertex)
@@ -47,11 +57,28 @@ class Validator:
 
     def check_store(self, keys: KeyStore) -> None:
         """When all is over."""
-        self.broken += [
-            f"7: the key of an import is stored: {source} -> {target}"
-            for source, _, target in keys.links()
-            if is_imported(source) or is_imported(target)
-        ]
+        self.broken += stored_imports(keys)
+
+
+def stored_imports(keys: KeyStore) -> list[str]:
+    """Keys of imports that were stored."""
+    return [
+        f"7: the key of an import is stored: {source} -> {target}"
+        for source, _, target in keys.links()
+        if is_imported(source) or is_imported(target)
+    ]
+
+
+def may_not_run(edge: EdgeState) -> list[str]:
+    """What speaks against the run that it has begun."""
+    found = []
+    if not edge.hopeless:
+        found.append("5: it runs though a match is possible")
+    if edge.tally.ready != len(edge.inputs):
+        found.append("5: it runs before its inputs are ready")
+    if edge.records:
+        found.append("5: it runs though there is a record to load")
+    return found
 
 
 def _changes(before: _Seen, now: _Seen) -> list[str]:
@@ -63,40 +90,22 @@ def _changes(before: _Seen, now: _Seen) -> list[str]:
     return found
 
 
-def _may_run(edge: ActiveEdge) -> list[str]:
-    """What speaks against the run that it has begun."""
+def _around(edge: MovingEdge) -> list[str]:
     found = []
-    if not edge.hopeless():
-        found.append("5: it runs though a match is possible")
-    if edge.tally.ready != len(edge.inputs):
-        found.append("5: it runs before its inputs are ready")
-    if edge.has_records():
-        found.append("5: it runs though there is a record to load")
-    return found
-
-
-def _state(edge: ActiveEdge) -> list[str]:
-    found = []
-    top = max(edge.wanters().values(), default=NONE)
-    if edge.wanted != top:
-        found.append(f"3: {edge.wanted} is wanted, its wanters want {top}")
-    if edge.inputs and edge.tally != edge.tally_of_inputs():
-        found.append(f"4: the tally is {edge.tally}, its inputs say {edge.tally_of_inputs()}")
-    if edge.vertex.vertex.ignore_cache and edge.keys:
-        found.append("6: it ignores the cache and has keys")
-    if edge.result is not None and (edge.level != COMPLETE or edge.error is not None):
-        found.append("8: it has a result and is not complete, or has failed")
+    most = max(edge.wanters().values(), default=NOTHING)
+    if edge.state.wanted != most and not edge.state.retired:
+        found.append(f"3: {edge.state.wanted} is wanted, its wanters want {most}")
     if _leads_back(edge):
         found.append("9: it follows itself")
     return found
 
 
-def _leads_back(edge: ActiveEdge) -> bool:
-    met = {edge}
+def _leads_back(edge: MovingEdge) -> bool:
+    met: set[object] = {edge.state}
     leader = edge.leader
     while leader is not None:
-        if leader in met:
+        if leader.state in met:
             return True
-        met.add(leader)
+        met.add(leader.state)
         leader = leader.leader
     return False

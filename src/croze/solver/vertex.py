@@ -9,19 +9,22 @@ from typing import Any, TypeVar
 from croze.errors import CrozeError, VertexDetail
 from croze.job_values import JobKey
 from croze.solver.caches import CacheSource
-from croze.solver.contract import CacheMap, Edge, InputKeying, Limits, Op, Result, Vertex
+from croze.solver.contract import CacheMap, Edge, Limits, Op, Result, Vertex
 from croze.solver.edge import ActiveEdge
-from croze.solver.flights import Signature
-from croze.solver.graph import Graph, Member
+from croze.solver.effects import Execute
+from croze.solver.events import Changed, Event, Happened
+from croze.solver.facts import facts_of
+from croze.solver.inputs import Signature
+from croze.solver.matching import keying_of
 from croze.solver.nested import NestedMember
-from croze.solver.observe import facts_of
 from croze.solver.report import VertexReporter
 from croze.solver.request import SolvedResult
+from croze.solver.saving import save_executed
+from croze.solver.state import OpState
+from croze.solver.views import GraphView, Member
 from croze.solver.work import Failure, Work
 
 T = TypeVar("T")
-
-_ALL = InputKeying()
 
 
 class ActiveVertex:
@@ -33,29 +36,26 @@ class ActiveVertex:
         "_content_works",
         "_exec_work",
         "_identity",
+        "_map_work",
+        "_saying",
+        "_signature",
         "caches",
-        "contents",
         "context",
         "edges",
-        "error",
-        "forced",
         "graph",
         "jobs",
-        "map_work",
-        "maps",
-        "maps_done",
         "nested",
         "op",
         "reporter",
-        "results",
-        "signature",
         "started",
+        "state",
         "vertex",
     )
 
-    def __init__(self, graph: Graph, vertex: Vertex) -> None:
+    def __init__(self, graph: GraphView, vertex: Vertex) -> None:
         self.graph = graph
         self.vertex = vertex
+        self.state = OpState(len(vertex.inputs), vertex.ignore_cache)
         self.reporter = VertexReporter.of(vertex)
         self.context = VertexContext(self)
         self.jobs: dict[Member, None] = {}
@@ -63,19 +63,13 @@ class ActiveVertex:
         self.caches = graph.caches
         """Those of all jobs that want the vertex, or wanted it."""
         self.op: Op | None = None
-        self.error: CrozeError | None = None
-        self.maps: list[CacheMap] = []
-        self.maps_done = False
-        self.contents: dict[int, str] = {}
-        self.results: Sequence[Result] | None = None
-        self.signature: Signature = ()
-        self.forced = vertex.ignore_cache
-        """Whether `results` rest on a forced run."""
         self.started = False
-        """Whether the op ever began to run, to whatever end."""
-        self._identity: Signature = ()
-        self.map_work = Work(graph.spawn, self._ask_map, self._got_map)
         self.nested: NestedMember | None = None
+        self._signature: Signature = ()
+        self._identity: Signature = ()
+        self._map_work: Work[CacheMap] | None = None
+        self._saying: Coroutine[object, object, CacheMap] | None = None
+        """Not begun yet."""
         self._exec_work: Work[Sequence[Result]] | None = None
         self._content_works: dict[int, Work[str]] = {}
 
@@ -84,10 +78,6 @@ class ActiveVertex:
         if edge is None:
             edge = self.edges[index] = ActiveEdge(self, index)
         return edge
-
-    def keying(self, index: int) -> InputKeying:
-        inputs = self.maps[0].inputs
-        return inputs[index] if index < len(inputs) else _ALL
 
     # Jobs
 
@@ -101,23 +91,23 @@ class ActiveVertex:
     def join(self, job: Member) -> None:
         if job in self.jobs:
             return
-        if self.error is not None or any(e.error for e in self.edges.values()):
-            self._forget_errors()
+        if self.jobs:
+            self._forgive()
         self.jobs[job] = None
-        self.look_into(job.imported())
+        imported = job.imported()
+        if imported:
+            self.look_into(imported)
         job.attach(self)
         self.reporter.join(job.log)
         for edge in self.edges.values():
             edge.joined(job)
 
     def look_into(self, more: Sequence[CacheSource]) -> None:
-        """Look for results in these caches, too."""
         caches = self.caches.also(more)
         if caches is self.caches:
             return
         self.caches = caches
-        for edge in self.edges.values():
-            edge.look_again()
+        self._tell_all(Happened.CACHES_GREW)
         if self.nested is not None:
             self.nested.look_into(more)
 
@@ -129,12 +119,13 @@ class ActiveVertex:
 
     def retire(self) -> list[Result]:
         """Stop everything; returns the results that are nobody's now."""
-        self.map_work.cancel()
+        if self._map_work is not None:
+            self._map_work.cancel()
         if self._exec_work is not None:
             self._exec_work.cancel()
         for work in self._content_works.values():
             work.cancel()
-        orphans = list(self.results or ())
+        orphans = list(self.state.results or ())
         for edge in self.edges.values():
             orphans.extend(edge.retire())
         if self.nested is not None:
@@ -142,26 +133,54 @@ class ActiveVertex:
         self._ground()
         return orphans
 
-    def _forget_errors(self) -> None:
-        self.error = None
-        for edge in self.edges.values():
-            edge.forget_error()
+    def _forgive(self) -> None:
+        """Forget errors, if there are any: a job that joins gets another try."""
+        edges = self.edges.values()
+        if self.state.error is not None or any(edge.state.error for edge in edges):
+            self.state.error = None
+            for edge in edges:
+                edge.move(Happened.FORGIVEN)  # before anybody asks what it has come to
 
     # Cache maps
+
+    def ask_map(self, index: int) -> None:
+        if self._map_work is None:
+            if self.vertex.inputs and self._say_map():
+                return
+            self._map_work = Work(self.graph.spawn, self._ask_map, self._got_map, self._hush)
+        self._map_work.want(index)
+
+    def leave_map(self, index: int) -> None:
+        if self._map_work is not None:
+            self._map_work.drop(index)
+
+    def _say_map(self) -> bool:
+        """Whether the op knows its cache map without a look at anything, as most do."""
+        try:
+            said = self._call_op()
+        except Exception as err:
+            self._got_map(Failure(self._no_map(err)))
+            return True
+        if isinstance(said, CacheMap):
+            self._got_map(said)
+            return True
+        self._saying = said
+        return False
+
+    def _call_op(self) -> CacheMap | Coroutine[object, object, CacheMap]:
+        if self.op is None:
+            self.op = self.graph.resolve_op(self.vertex)
+        return self.op.cache_map(self.context, len(self.state.maps))
 
     async def _ask_map(self) -> CacheMap:
         is_source = not self.vertex.inputs
         if is_source:
             self.reporter.start()
         try:
-            if self.op is None:
-                self.op = self.graph.resolve_op(self.vertex)
-            found = await self.op.cache_map(self.context, len(self.maps))
+            said, self._saying = self._saying or self._call_op(), None
+            found = said if isinstance(said, CacheMap) else await said
         except Exception as err:
-            if not is_source:
-                self.reporter.start()
-            self.reporter.complete(error=str(err))
-            raise self.blame(err, "failed to load cache key") from err
+            raise self._no_map(err) from err
         except BaseException:
             if is_source:
                 self.reporter.complete(error="context canceled")
@@ -170,44 +189,57 @@ class ActiveVertex:
             self.reporter.complete()
         return found
 
+    def _no_map(self, err: Exception) -> CrozeError:
+        if self.vertex.inputs:
+            self.reporter.start()
+        self.reporter.complete(error=str(err))
+        failure = self.blame(err, "failed to load cache key")
+        failure.__cause__ = err
+        return failure
+
+    def _hush(self) -> None:
+        """Nobody wants the cache map any more."""
+        if self._saying is not None:
+            self._saying.close()
+            self._saying = None
+
     def _got_map(self, outcome: CacheMap | Failure) -> None:
         if isinstance(outcome, Failure):
             self._fail(outcome.error)
         else:
-            self.maps.append(outcome)
-            self.maps_done = outcome.done
+            self.state.maps.append(outcome)
+            self.state.maps_done = outcome.done
         self._wake_all()
 
     # Content of inputs
 
-    def want_content(self, index: int, edge: ActiveEdge) -> None:
-        work = self._content_works.get(index)
+    def ask_content(self, input: int, index: int) -> None:
+        work = self._content_works.get(input)
         if work is None:
-            work = self._content_works[index] = Work(
-                self.graph.spawn, self._content_start(index), self._content_done(index)
+            work = self._content_works[input] = Work(
+                self.graph.spawn, self._content_start(input), self._content_done(input)
             )
-        work.want(edge)
+        work.want(index)
 
-    def drop_work(self, edge: ActiveEdge) -> None:
-        """`edge` needs neither the result nor the content of an input any more."""
+    def stop(self, index: int) -> None:
         if self._exec_work is not None:
-            self._exec_work.drop(edge)
+            self._exec_work.drop(index)
         for work in self._content_works.values():
-            work.drop(edge)
+            work.drop(index)
 
-    def _content_start(self, index: int) -> Callable[[], Coroutine[Any, Any, str]]:
-        return lambda: self._content(index)
+    def _content_start(self, input: int) -> Callable[[], Coroutine[Any, Any, str]]:
+        return lambda: self._content(input)
 
-    def _content_done(self, index: int) -> Callable[[str | Failure], None]:
-        return lambda outcome: self._got_content(index, outcome)
+    def _content_done(self, input: int) -> Callable[[str | Failure], None]:
+        return lambda outcome: self._got_content(input, outcome)
 
-    async def _content(self, index: int) -> str:
-        keying = self.keying(index)
-        source = self.graph.edge(self.vertex.inputs[index])
-        result = source.clone_result()
+    async def _content(self, input: int) -> str:
+        keying = keying_of(self.state.maps, input)
+        edge = self.vertex.inputs[input]
+        result = self.graph.edge(edge).clone_result()
         try:
             if keying.prepare is not None:
-                await keying.prepare(result, source.vertex.context)
+                await keying.prepare(result, self.graph.actives[edge.vertex.digest].context)
             if keying.content is None:
                 return ""
             return await keying.content(result, self.context)
@@ -218,42 +250,46 @@ class ActiveVertex:
         finally:
             await result.release()
 
-    def _got_content(self, index: int, outcome: str | Failure) -> None:
+    def _got_content(self, input: int, outcome: str | Failure) -> None:
         if isinstance(outcome, Failure):
             self._fail(outcome.error)
         else:
-            self.contents[index] = outcome
-        for edge in self.edges.values():
-            edge.content_known(index)
-        self._wake_all()
+            self.state.contents[input] = outcome
+        self._tell_all(Changed(input))
 
     # Execution
 
-    def execute(self, edge: ActiveEdge, identity: Signature, signature: Signature) -> None:
-        """Run the op for `edge`; its inputs are complete."""
+    def execute(self, run: Execute, index: int) -> None:
         if self._exec_work is None:
-            self._exec_work = Work(self.graph.spawn, self._execute, self._executed, self._ground)
+            self._exec_work = Work(
+                self.graph.spawn, self._execute, self._executed, self._ground, self.state.running
+            )
         if not self._exec_work.running:
-            self.signature = signature
-            self._identity = identity
-            self.forced = self.vertex.ignore_cache or any(i.edge.forced for i in edge.inputs)
-            self.graph.flights.add(self, identity)
-            self._exec_work.want(edge)
+            self._signature = run.signature
+            self._identity = run.identity
+            self.state.forced = run.forced
+            self.graph.in_flight.add(self, run.identity)
+            self._exec_work.want(index)
             if self.graph.observer is not None:
                 self.graph.observer.missed(facts_of(self), self.context)
-        self._exec_work.want(edge)
-
-    def runs_for(self, edge: ActiveEdge) -> bool:
-        return self._exec_work is not None and edge in self._exec_work.users
+        self._exec_work.want(index)
 
     @property
     def executing(self) -> bool:
         return self._exec_work is not None and self._exec_work.running
 
-    def run_also_for(self, edge: ActiveEdge) -> None:
-        """Let a running execution go on for `edge` too."""
+    def run_also_for(self, index: int) -> None:
         if self._exec_work is not None and self._exec_work.running:
-            self._exec_work.want(edge)
+            self._exec_work.want(index)
+
+    def save(self, index: int) -> tuple[str, ...]:
+        results, graph = self.state.results, self.graph
+        assert results is not None
+        saved = save_executed(
+            graph.keys, graph.results, self.state, self._signature, index, results[index]
+        )
+        graph.saved()
+        return saved
 
     async def _execute(self) -> Sequence[Result]:
         assert self.op is not None
@@ -279,31 +315,35 @@ class ActiveVertex:
             self._ground()
             self._fail(outcome.error)
         elif self.jobs:
-            self.results = outcome
+            self.state.results = outcome
         else:
             self._ground()
             self.graph.release(outcome)
         self._wake_all()
 
     def _ground(self) -> None:
-        self.graph.flights.remove(self, self._identity)
-        self._identity = ()
+        if self._identity:
+            self.graph.in_flight.remove(self, self._identity)
+            self._identity = ()
 
     # Errors
 
     def blame(self, err: Exception, prefix: str = "") -> CrozeError:
-        """`err` as an error that names this vertex."""
         named = err if isinstance(err, CrozeError) else CrozeError(str(err) or type(err).__name__)
         if prefix:
             named = named.wrap(prefix)
         return named.with_detail(VertexDetail(self.vertex.llb_digest or self.vertex.digest))
 
     def _fail(self, err: Exception) -> None:
-        self.error = err if isinstance(err, CrozeError) else self.blame(err)
+        self.state.error = err if isinstance(err, CrozeError) else self.blame(err)
 
     def _wake_all(self) -> None:
         for edge in self.edges.values():
             self.graph.wake(edge)
+
+    def _tell_all(self, event: Event) -> None:
+        for edge in self.edges.values():
+            edge.tell(event)
 
 
 class VertexContext:

@@ -40,8 +40,10 @@ class Work(Generic[T]):
         start: Callable[[], Coroutine[Any, Any, T]],
         done: Callable[[T | Failure], None],
         dropped: Callable[[], None] | None = None,
+        users: set[object] | None = None,
     ) -> None:
-        self.users: set[object] = set()
+        """`users`: where to keep who wants it, for others to see."""
+        self.users = set() if users is None else users
         self._spawn = spawn
         self._start = start
         self._done = done

@@ -7,89 +7,82 @@ the one that was asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from croze.cachekeys.contract import StoredResult
 from croze.cachekeys.names import is_imported, new_key, record_digest, root_key
 from croze.errors import CrozeError
+from croze.solver.caches import Record
 from croze.solver.contract import Result
+from croze.solver.inputs import all_keys, own_keys, signature_of
 from croze.solver.saving import find_target, link_inputs
-from croze.solver.twins import signature_of
-
-if TYPE_CHECKING:
-    from croze.solver.edge import ActiveEdge
-    from croze.solver.records import Record
+from croze.solver.views import EdgeView
 
 
-async def adopt(edge: ActiveEdge, record: Record, result: Result) -> str:
+async def adopt(edge: EdgeView, record: Record, result: Result) -> str:
     """Save `result`, which `record` of an import stands for; returns the key it now has."""
     for below in _not_own(edge):
         if below is not edge:
             key = _own_key(below)
-            below.keys.append(key)
+            below.name(key)
             await _take_result(below, key)
     key = _own_key(edge) if is_imported(record.key) else record.key
     _save(edge, key, StoredResult(result.id, record.stored.created_at))
     return key
 
 
-def own_keys(edge: ActiveEdge) -> list[str]:
-    """Those that the daemon's key store knows."""
-    return [key for key in edge.all_keys() if not is_imported(key)]
-
-
-def _not_own(top: ActiveEdge) -> list[ActiveEdge]:
+def _not_own(top: EdgeView) -> list[EdgeView]:
     """`top` and the edges below it of which only imports have keys, inputs first."""
-    order: list[ActiveEdge] = []
-    entered: set[ActiveEdge] = set()
+    order: list[EdgeView] = []
+    entered: set[EdgeView] = set()
     stack = [(top, False)]
     while stack:
         edge, done = stack.pop()
         if done:
             order.append(edge)
-        elif edge not in entered and (edge is top or not own_keys(edge)):
+        elif edge not in entered and (edge is top or not own_keys(edge.state)):
             entered.add(edge)
             stack.append((edge, True))
-            stack.extend((item.edge, False) for item in edge.inputs)
+            stack.extend((source, False) for source in edge.sources)
     return order
 
 
-def _own_key(edge: ActiveEdge) -> str:
+def _own_key(edge: EdgeView) -> str:
     """A key that all inputs lead to, found or made."""
-    if not edge.inputs:
-        return root_key(edge.vertex.maps[0].digest, edge.index)
-    signature = signature_of(edge)
-    key = find_target(edge.graph.keys, signature, edge.index) or new_key()
-    link_inputs(edge.graph.keys, signature, edge.index, key)
+    state, graph = edge.state, edge.vertex.graph
+    if not state.inputs:
+        return root_key(state.op.maps[0].digest, state.index)
+    signature = signature_of(state.inputs, state.op.maps)
+    key = find_target(graph.keys, signature, state.index) or new_key()
+    link_inputs(graph.keys, signature, state.index, key)
     _take_links(edge, key)
-    edge.graph.saved()
+    graph.saved()
     return key
 
 
-def _take_links(edge: ActiveEdge, key: str) -> None:
+def _take_links(edge: EdgeView, key: str) -> None:
     """What else an import knows to lead to `edge`: content, and other keys of sources."""
-    records = {record_digest(m.digest, edge.index): m.digest for m in edge.vertex.maps}
-    for imported in filter(is_imported, edge.keys):
+    state = edge.state
+    records = {record_digest(each.digest, state.index): each.digest for each in state.op.maps}
+    for imported in filter(is_imported, state.keys):
         for cache in edge.vertex.caches.sources[1:]:
             for source, link in cache.keys.links_into(imported):
                 if link.digest in records and not is_imported(source):
-                    own = link._replace(output_index=edge.index, digest=records[link.digest])
-                    edge.graph.keys.add_link(source, own, key)
+                    own = link._replace(output_index=state.index, digest=records[link.digest])
+                    edge.vertex.graph.keys.add_link(source, own, key)
 
 
-async def _take_result(edge: ActiveEdge, key: str) -> None:
+async def _take_result(edge: EdgeView, key: str) -> None:
     """Save what an import has for `edge`; a result that can't be had is not missed yet."""
-    for imported in filter(is_imported, edge.all_keys()):
-        for source, stored in edge.vertex.caches.results(imported):
+    for imported in filter(is_imported, all_keys(edge.state)):
+        for record in edge.vertex.caches.results(imported):
             try:
-                result = await source.results.load(stored.id)
+                result = await record.source.results.load(record.stored.id)
             except CrozeError:
                 continue
-            _save(edge, key, StoredResult(result.id, stored.created_at))
+            _save(edge, key, StoredResult(result.id, record.stored.created_at))
             await result.release()
             return
 
 
-def _save(edge: ActiveEdge, key: str, stored: StoredResult) -> None:
-    edge.graph.keys.add_result(key, stored)
-    edge.graph.saved()
+def _save(edge: EdgeView, key: str, stored: StoredResult) -> None:
+    edge.vertex.graph.keys.add_result(key, stored)
+    edge.vertex.graph.saved()

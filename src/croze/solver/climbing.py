@@ -1,0 +1,205 @@
+"""How an edge that is wanted gets on: look at what changed, then ask for the next thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from croze.cachekeys.names import content_key
+from croze.errors import CrozeError
+from croze.solver.caches import best_record
+from croze.solver.contract import CacheMap, Result
+from croze.solver.digging import ask, ask_all, dig
+from croze.solver.effects import (
+    ASK_MAP,
+    FOLLOW,
+    SAVE,
+    SHARE,
+    Effect,
+    Execute,
+    FindEqual,
+    Load,
+    Look,
+    LookByContent,
+    LookForRoots,
+    Seek,
+)
+from croze.solver.inputs import InputState, identity_of, signature_of
+from croze.solver.levels import ALL_KEYS, DEFINITION_KEYS, IDLE, NOTHING, RESULT
+from croze.solver.matching import flags_of, keying_of, root_keys
+from croze.solver.settling import add_key, fail, mark, relax, set_level
+from croze.solver.state import EdgeState
+
+
+def climb(edge: EdgeState, effects: list[Effect]) -> None:
+    op = edge.op
+    if edge.wanted < edge.was_wanted:
+        relax(edge, effects)
+    edge.was_wanted = edge.wanted
+    if op.error is not None:
+        fail(edge, op.error, effects)
+    elif edge.leader is not None:
+        if edge.leader.finished:
+            effects.append(SHARE)
+    elif op.results is not None and edge.wanted is RESULT:
+        _take_executed(edge, op.results, effects)
+    elif edge.index not in op.running:
+        if not edge.active:
+            _activate(edge, effects)
+        asked = len(effects)
+        if edge.maps_seen < len(op.maps):
+            _take_maps(edge, effects)
+        if edge.changed:
+            _look(edge, effects)
+        if len(effects) == asked and edge.error is None:  # no questions
+            _advance(edge, effects)
+
+
+def _activate(edge: EdgeState, effects: list[Effect]) -> None:
+    edge.active = True
+    for item in edge.inputs:
+        ask(item, DEFINITION_KEYS, effects)
+        mark(edge, item)
+
+
+def _look(edge: EdgeState, effects: list[Effect]) -> None:
+    """Look at the inputs that have changed."""
+    for item in edge.changed:
+        error = item.source.error
+        if error is not None:
+            fail(edge, error, effects)
+            return
+    if not edge.op.maps:
+        return
+    changed, edge.changed = edge.changed, []
+    for item in changed:
+        item.changed = False
+        _refresh(edge, item, effects)
+    edge.touched += changed
+
+
+def _take_maps(edge: EdgeState, effects: list[Effect]) -> None:
+    """Look again at what is known with all maps."""
+    new = edge.op.maps[edge.maps_seen :]
+    edge.maps_seen = len(edge.op.maps)
+    if edge.op.inputs:
+        for item in edge.inputs:
+            item.rewind()
+            mark(edge, item)
+    else:
+        look_for_roots(edge, new, effects)
+
+
+def look_for_roots(edge: EdgeState, maps: Sequence[CacheMap], effects: list[Effect]) -> None:
+    if maps and not edge.op.ignore_cache:
+        effects.append(LookForRoots(root_keys(maps, edge.index)))
+
+
+def _refresh(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
+    """Look at the source's new keys and level, and at the content."""
+    keys, asked = item.source.keys, len(effects)
+    if item.keys_seen < len(keys):
+        if not edge.op.ignore_cache:
+            effects.append(Look(item.index, keys[item.keys_seen :]))
+        item.keys_seen = len(keys)
+    if not item.content_known and item.index in edge.op.contents:
+        item.content_known = True
+        edge.contents_asked -= {item.index}
+        content = edge.op.contents[item.index]
+        if content:
+            item.content_key = content_key(content)
+            if not edge.op.ignore_cache:
+                effects.append(LookByContent(item.index, item.content_key))
+    if len(effects) == asked:  # else when it is answered
+        count(edge, item)
+
+
+def count(edge: EdgeState, item: InputState) -> None:
+    flags = flags_of(
+        keying_of(edge.op.maps, item.index),
+        item.source.level,
+        matched=bool(item.matches),
+        content_known=item.content_known,
+    )
+    if flags is not item.flags:
+        edge.tally.change(item.flags, flags)
+        item.flags = flags
+
+
+def _advance(edge: EdgeState, effects: list[Effect]) -> None:
+    """All that is known was looked at."""
+    op = edge.op
+    if len(edge.keys) > edge.keys_sought and _seek(edge, effects):
+        return
+    if (not op.maps or not (op.maps_done or edge.records)) and edge.maps_asked <= len(op.maps):
+        edge.maps_asked = len(op.maps) + 1
+        effects.append(ASK_MAP)
+    if edge.level < ALL_KEYS:
+        _raise_level(edge)
+    if edge.records and edge.wanted is RESULT:
+        _load(edge, effects)
+    elif op.maps and dig(edge, effects):
+        _run(edge, effects)
+
+
+def _seek(edge: EdgeState, effects: list[Effect]) -> bool:
+    """Ask for results under new keys, unless only keys are asked for. Whether it does."""
+    if edge.wanted < ALL_KEYS and edge.op.maps_done:
+        return False
+    effects.append(Seek(edge.keys[edge.keys_sought :]))
+    edge.keys_sought = len(edge.keys)
+    return True
+
+
+def _raise_level(edge: EdgeState) -> None:
+    op = edge.op
+    if not op.maps or not (op.maps_done or edge.records):
+        return
+    defined = edge.tally.defined == len(edge.inputs)
+    if (edge.keys and defined) or edge.hopeless:
+        set_level(edge, ALL_KEYS)
+    elif defined:
+        set_level(edge, DEFINITION_KEYS)
+
+
+def _load(edge: EdgeState, effects: list[Effect]) -> None:
+    """The newest result, our own before imported ones."""
+    if edge.loading is None:
+        edge.loading = best_record(edge.records)
+        edge.tried |= {edge.loading.stored.id}
+        edge.mode = IDLE
+        edge.touched.clear()
+        ask_all(edge, NOTHING, effects)
+        effects.append(Load(edge.loading))
+
+
+def _run(edge: EdgeState, effects: list[Effect]) -> None:
+    """All inputs are there and the cache had nothing: run the op, unless something else does."""
+    equal, edge.equal = edge.equal, None
+    if equal is None:
+        edge.identity = identity_of(edge.inputs, edge.op.maps)
+        effects.append(FindEqual(edge.identity))
+    elif equal.leader is not None:
+        edge.leader = equal.leader
+        effects.append(FOLLOW)
+    elif equal.key is not None and equal.key not in edge.keys:
+        add_key(edge, equal.key)
+        _seek(edge, effects)
+    else:
+        _execute(edge, effects)
+
+
+def _execute(edge: EdgeState, effects: list[Effect]) -> None:
+    identity, edge.identity = edge.identity, ()
+    forced = any(item.source.forced for item in edge.inputs)
+    signature = signature_of(edge.inputs, edge.op.maps) if forced else identity
+    effects.append(Execute(identity, signature, forced or edge.op.ignore_cache))
+
+
+def _take_executed(edge: EdgeState, results: Sequence[Result], effects: list[Effect]) -> None:
+    if edge.index < len(results):
+        effects.append(SAVE)
+        return
+    error = CrozeError(
+        f"invalid response from exec need {edge.index} index but {len(results)} results received"
+    )
+    fail(edge, error, effects)

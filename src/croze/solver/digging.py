@@ -1,0 +1,71 @@
+"""What an edge asks its inputs for: no more than it takes to know whether it must run."""
+
+from __future__ import annotations
+
+from croze.solver.effects import Ask, AskContent, Effect
+from croze.solver.inputs import InputState
+from croze.solver.levels import ALL_KEYS, IDLE, OPEN, RESULT, RUN, UNMATCHED, Level, Mode
+from croze.solver.matching import keying_of
+from croze.solver.state import EdgeState
+
+
+def dig(edge: EdgeState, effects: list[Effect]) -> bool:
+    """Ask inputs for what comes next. True when nothing comes next and the op is to run."""
+    mode = _choose_mode(edge)
+    touched, edge.touched = edge.touched, []
+    if mode is not edge.mode:
+        edge.mode = mode
+        touched = list(edge.inputs)
+    if mode is IDLE:
+        return False
+    for item in touched:
+        _push(edge, item, mode, effects)
+    return mode is RUN and edge.tally.ready == len(edge.inputs)
+
+
+def ask(item: InputState, level: Level, effects: list[Effect]) -> None:
+    """Want its edge at no less than `level`."""
+    if level > item.asked:
+        item.asked = level
+        effects.append(Ask(item.index, level))
+
+
+def ask_all(edge: EdgeState, level: Level, effects: list[Effect]) -> None:
+    """Want all inputs at no more than `level`."""
+    for item in edge.inputs:
+        if level < item.asked:
+            item.asked = level
+            effects.append(Ask(item.index, level))
+
+
+def _choose_mode(edge: EdgeState) -> Mode:
+    if edge.wanted < ALL_KEYS or not edge.op.maps_done:
+        return IDLE
+    if edge.hopeless:
+        return RUN if edge.wanted is RESULT else IDLE
+    if edge.tally.defined < len(edge.inputs) or edge.level >= edge.wanted:
+        return IDLE
+    return UNMATCHED if edge.tally.unmatched else OPEN
+
+
+def _push(edge: EdgeState, item: InputState, mode: Mode, effects: list[Effect]) -> None:
+    if mode is RUN:
+        ask(item, RESULT, effects)
+        _ask_content(edge, item, effects)
+    elif mode is OPEN or not item.matches:
+        if item.source.level < ALL_KEYS:
+            ask(item, ALL_KEYS, effects)
+        elif keying_of(edge.op.maps, item.index).content is not None:
+            ask(item, RESULT, effects)
+            _ask_content(edge, item, effects)
+
+
+def _ask_content(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
+    if item.content_known or item.source.level is not RESULT:
+        return
+    if item.index in edge.contents_asked:
+        return
+    keying = keying_of(edge.op.maps, item.index)
+    if keying.content is not None or keying.prepare is not None:
+        edge.contents_asked |= {item.index}
+        effects.append(AskContent(item.index))

@@ -1,0 +1,51 @@
+"""What an active vertex knows, for those who observe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from croze.solver.contract import InputKeying
+from croze.solver.matching import keying_of
+from croze.solver.observe import InputFacts, Outcome, VertexFacts
+from croze.solver.views import VertexView
+
+_ALL = InputKeying()
+
+
+def facts_of(active: VertexView) -> VertexFacts:
+    """What `active` knows."""
+    maps, vertex = tuple(active.state.maps), active.vertex
+    inputs = []
+    for index, edge in enumerate(vertex.inputs):
+        below = active.graph.actives.get(edge.vertex.digest)
+        made = below.edges.get(edge.index) if below is not None else None
+        inputs.append(
+            InputFacts(
+                edge,
+                keying_of(maps, index) if maps else _ALL,
+                active.state.contents.get(index, ""),
+                made.state.result if made is not None else None,
+            )
+        )
+    stored = tuple(dict.fromkeys(_stored(active)))
+    return VertexFacts(vertex, maps, tuple(inputs), _outcome(active), active.op, stored)
+
+
+def _stored(active: VertexView) -> Iterator[str]:
+    keys, results = active.graph.keys, active.graph.results
+    states = [edge.state for edge in active.edges.values()]
+    own = (state.result.id for state in states if state.result is not None)
+    yield from (id for id in own if results.exists(id))
+    for state in states:
+        for key in dict.fromkeys((*state.keys, *state.result_keys)):
+            yield from (one.id for one in keys.results(key) if results.exists(one.id))
+
+
+def _outcome(active: VertexView) -> Outcome:
+    if active.state.results is not None:
+        return Outcome.RAN
+    if active.state.error is not None:
+        return Outcome.FAILED
+    if any(edge.state.result is not None for edge in active.edges.values()):
+        return Outcome.CACHED
+    return Outcome.RUNNING if active.started else Outcome.UNUSED

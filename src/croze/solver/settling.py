@@ -1,0 +1,81 @@
+"""How an edge comes to rest: with a result, with an error, or because nobody wants it."""
+
+from __future__ import annotations
+
+from croze.errors import CrozeError
+from croze.solver.contract import Result
+from croze.solver.digging import ask_all
+from croze.solver.effects import LEAVE_MAP, STOP, UNFOLLOW, Effect
+from croze.solver.inputs import InputState
+from croze.solver.levels import DEFINITION_KEYS, IDLE, NOTHING, RESULT, Level
+from croze.solver.state import EdgeState
+
+
+def add_key(edge: EdgeState, key: str) -> None:
+    if key not in edge.keys:
+        edge.keys.append(key)
+        edge.news = True
+
+
+def set_level(edge: EdgeState, level: Level) -> None:
+    if level > edge.level:
+        edge.level = level
+        edge.news = True
+
+
+def mark(edge: EdgeState, item: InputState) -> None:
+    if not item.changed:
+        item.changed = True
+        edge.changed.append(item)
+
+
+def finish(edge: EdgeState, result: Result, keys: tuple[str, ...], effects: list[Effect]) -> None:
+    edge.result = result
+    edge.result_keys = keys
+    if not edge.op.ignore_cache:
+        for key in keys:
+            add_key(edge, key)
+    set_level(edge, RESULT)
+    _let_go(edge, effects)
+
+
+def fail(edge: EdgeState, error: CrozeError, effects: list[Effect]) -> None:
+    if edge.result is None:
+        edge.error = error
+        edge.news = True
+    _let_go(edge, effects)
+
+
+def relax(edge: EdgeState, effects: list[Effect]) -> None:
+    """Less is wanted than before: stop what only the old wish needed."""
+    _stop(edge, effects)
+    edge.mode = IDLE
+    ask_all(edge, DEFINITION_KEYS, effects)
+
+
+def rest(edge: EdgeState, effects: list[Effect]) -> None:
+    """Nobody wants it: it keeps what it knows."""
+    edge.was_wanted = NOTHING
+    _let_go(edge, effects)
+
+
+def _let_go(edge: EdgeState, effects: list[Effect]) -> None:
+    _stop(edge, effects)
+    if edge.maps_asked:
+        if edge.maps_asked > len(edge.op.maps):
+            effects.append(LEAVE_MAP)
+        edge.maps_asked = 0
+    edge.mode = IDLE
+    edge.active = False
+    ask_all(edge, NOTHING, effects)
+
+
+def _stop(edge: EdgeState, effects: list[Effect]) -> None:
+    if edge.contents_asked or edge.loading is not None or edge.index in edge.op.running:
+        edge.contents_asked = frozenset()
+        edge.loading = None
+        effects.append(STOP)
+    edge.equal = None
+    if edge.leader is not None:
+        edge.leader = None
+        effects.append(UNFOLLOW)

@@ -1,0 +1,162 @@
+"""How an edge moves: what it is told, and what it wants done.
+
+An edge is asked for a level and climbs to it; to climb it asks its inputs. It never waits: a step
+takes in what has happened, asks for the next thing, and is taken again when that has come. Work per
+step depends on what changed, not on how many inputs there are.
+
+Pure: it reads and changes `state`, and does nothing else. `climbing`, `digging` and `settling` are
+its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from croze.cachekeys.names import is_imported
+from croze.solver.climbing import climb, count, look_for_roots
+from croze.solver.effects import NOTIFY, Connect, Effect, Forget, Release
+from croze.solver.events import (
+    Changed,
+    ContentLeads,
+    Event,
+    Failed,
+    Found,
+    Happened,
+    IsEqual,
+    Leads,
+    Loaded,
+    Named,
+    NotLoaded,
+    Rooted,
+    Saved,
+    Shared,
+    Wants,
+)
+from croze.solver.inputs import InputState
+from croze.solver.settling import add_key, fail, finish, mark, rest
+from croze.solver.state import EdgeState
+
+
+def step(edge: EdgeState, events: Sequence[Event] = ()) -> list[Effect]:
+    """Take in what has happened, and what has changed in the op's state; say what is to be done,
+    in order. Once retired, an edge only gives back what still comes."""
+    effects: list[Effect] = []
+    for event in events:
+        _take(edge, event, effects)
+    if edge.retired:
+        return effects
+    if not edge.wanted:
+        rest(edge, effects)
+    elif edge.result is None and edge.error is None:
+        climb(edge, effects)
+    if edge.news:
+        edge.news = False
+        effects.append(NOTIFY)
+    return effects
+
+
+def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
+    if isinstance(event, Changed):
+        if edge.inputs:
+            mark(edge, edge.inputs[event.input])
+    elif isinstance(event, Wants):
+        edge.wanted = event.level
+    elif isinstance(event, Leads):
+        _match(edge, edge.inputs[event.input], event.targets)
+    elif isinstance(event, IsEqual):
+        edge.equal = event.equals
+    elif isinstance(event, ContentLeads):
+        _match_content(edge, event, effects)
+    elif isinstance(event, Rooted):
+        for key in event.keys:
+            add_key(edge, key)
+    elif isinstance(event, Found):
+        _take_records(edge, event)
+    elif isinstance(event, Happened):
+        _take_happening(edge, event, effects)
+    elif isinstance(event, Named):
+        edge.keys.append(event.key)
+    else:
+        _take_outcome(edge, event, effects)
+
+
+def _take_outcome(
+    edge: EdgeState, event: Loaded | NotLoaded | Saved | Shared | Failed, effects: list[Effect]
+) -> None:
+    if isinstance(event, Failed):
+        fail(edge, event.error, effects)
+    elif isinstance(event, NotLoaded):
+        _drop_record(edge, effects, gone=event.gone)
+    elif isinstance(event, Saved):
+        results = edge.op.results
+        assert results is not None
+        edge.forced = edge.op.forced
+        finish(edge, results[edge.index], event.keys, effects)
+    elif edge.retired or edge.result is not None:
+        effects.append(Release(event.result))
+    else:
+        edge.owned += (event.result,)
+        if isinstance(event, Shared):
+            edge.forced = event.forced
+            finish(edge, event.result, tuple(event.keys), effects)
+        else:
+            finish(edge, event.result, (event.key,), effects)
+
+
+def _take_happening(edge: EdgeState, event: Happened, effects: list[Effect]) -> None:
+    if event is Happened.FORGIVEN:
+        edge.error = None
+    elif event is Happened.CACHES_GREW:
+        # What runs goes on; but a source's keys may spare its consumers the result that it is
+        # about to have.
+        edge.keys_sought = 0
+        if not edge.op.inputs:
+            look_for_roots(edge, edge.op.maps[: edge.maps_seen], effects)
+        edge.maps_seen = 0
+    else:
+        rest(edge, effects)
+        edge.retired = True
+        edge.result = None
+        effects.extend(Release(each) for each in edge.owned)
+        edge.owned = ()
+
+
+def _match(edge: EdgeState, item: InputState, targets: Sequence[str]) -> None:
+    """`item` leads to `targets`; a key that all inputs lead to is a key of this edge."""
+    for target in targets:
+        if target not in item.matches:
+            item.matches.add(target)
+            if len(edge.inputs) == 1:
+                add_key(edge, target)
+                continue
+            if edge.hits is None:
+                edge.hits = {}
+            hits = edge.hits[target] = edge.hits.get(target, 0) + 1
+            if hits == len(edge.inputs):
+                add_key(edge, target)
+    count(edge, item)
+
+
+def _match_content(edge: EdgeState, event: ContentLeads, effects: list[Effect]) -> None:
+    item = edge.inputs[event.input]
+    keys = item.own_keys()
+    for link, targets in event.targets:
+        _match(edge, item, targets)
+        own = [target for target in targets if not is_imported(target)]
+        if keys and own:
+            effects.append(Connect(link, keys, own))
+
+
+def _take_records(edge: EdgeState, event: Found) -> None:
+    known = edge.tried | {each.stored.id for each in edge.records}
+    edge.records += tuple(each for each in event.records if each.stored.id not in known)
+
+
+def _drop_record(edge: EdgeState, effects: list[Effect], *, gone: bool) -> None:
+    """Loading failed: leave that result alone, and forget it if it is gone."""
+    record, edge.loading = edge.loading, None
+    if record is not None:
+        edge.records = tuple(each for each in edge.records if each is not record)
+        if gone and record.own:
+            effects.append(Forget(record.stored.id))
+    edge.active = False

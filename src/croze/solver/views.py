@@ -1,0 +1,222 @@
+"""What the parts of the graph may know of each other: jobs, the graph, its vertices and edges.
+
+These are the shells: they hold `state` and do what `step` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from croze.cachekeys.contract import KeyStore
+from croze.errors import CrozeError
+from croze.job_values import JobKey
+from croze.solver.caches import Caches, CacheSource
+from croze.solver.contract import (
+    Edge,
+    Op,
+    OpContext,
+    OpResolver,
+    Result,
+    ResultStore,
+    Vertex,
+)
+from croze.solver.effects import Execute
+from croze.solver.in_flight import InFlight
+from croze.solver.levels import Level
+from croze.solver.observe import Observer
+from croze.solver.report import EventSink, VertexReporter
+from croze.solver.state import EdgeState, OpState
+
+T = TypeVar("T")
+
+
+class Wanter(Protocol):
+    """Someone who wants an edge at some level."""
+
+    def notify(self) -> None:
+        """The edge has changed. Must not call back into it."""
+
+
+class Member(Protocol):
+    """A job, or a vertex that builds something inside a job, as the graph sees it."""
+
+    @property
+    def log(self) -> EventSink: ...
+
+    def session_ids(self) -> Iterable[str]: ...
+
+    def values_of(self, key: JobKey[T]) -> Sequence[T]: ...
+
+    def imported(self) -> Sequence[CacheSource]:
+        """Caches to look into besides the daemon's own."""
+
+    def attach(self, vertex: VertexView) -> None:
+        """Remember to leave `vertex` when the job ends."""
+
+
+class EdgeView(Protocol):
+    """One output of a vertex."""
+
+    @property
+    def state(self) -> EdgeState:
+        """To read; it changes by `step` alone."""
+
+    @property
+    def vertex(self) -> VertexView: ...
+
+    @property
+    def edge(self) -> Edge: ...
+
+    @property
+    def sources(self) -> Sequence[EdgeView]:
+        """The edges that are its inputs; none before it is first wanted."""
+
+    @property
+    def finished(self) -> bool: ...
+
+    @property
+    def leader(self) -> EdgeView | None:
+        """The edge of another vertex that it takes its result from."""
+
+    def want(self, who: Wanter, level: Level) -> None:
+        """`who` wants this edge at `level` from now on; NOTHING to leave."""
+
+    def name(self, key: str) -> None:
+        """It goes by this key, too, in the daemon's own cache."""
+
+    def clone_result(self) -> Result: ...
+
+
+class MovingEdge(EdgeView, Protocol):
+    """As the graph sees it, which moves it."""
+
+    queued: bool
+
+    def move(self) -> None:
+        """Do what is to be done next."""
+
+    def wanters(self) -> Mapping[Wanter, Level]: ...
+
+
+class VertexView(Protocol):
+    """A vertex that some job wants."""
+
+    @property
+    def state(self) -> OpState:
+        """To read."""
+
+    @property
+    def graph(self) -> GraphView: ...
+
+    @property
+    def vertex(self) -> Vertex: ...
+
+    @property
+    def jobs(self) -> Mapping[Member, None]: ...
+
+    @property
+    def edges(self) -> Mapping[int, EdgeView]: ...
+
+    @property
+    def caches(self) -> Caches: ...
+
+    @property
+    def context(self) -> OpContext: ...
+
+    @property
+    def reporter(self) -> VertexReporter: ...
+
+    @property
+    def op(self) -> Op | None: ...
+
+    @property
+    def started(self) -> bool:
+        """Whether the op ever began to run, to whatever end."""
+
+    @property
+    def executing(self) -> bool: ...
+
+    def edge(self, index: int) -> EdgeView: ...
+
+    def join(self, job: Member) -> None: ...
+
+    def leave(self, job: Member) -> bool:
+        """True when nobody is left."""
+
+    def retire(self) -> list[Result]:
+        """Stop everything; returns the results that are nobody's now."""
+
+    def look_into(self, more: Sequence[CacheSource]) -> None:
+        """Look for results in these caches, too."""
+
+    def blame(self, err: Exception, prefix: str = "") -> CrozeError:
+        """`err` as an error that names this vertex."""
+
+    # What its edges have it do; each names itself by its index.
+
+    def ask_map(self, index: int) -> None: ...
+
+    def leave_map(self, index: int) -> None: ...
+
+    def ask_content(self, input: int, index: int) -> None: ...
+
+    def execute(self, run: Execute, index: int) -> None: ...
+
+    def run_also_for(self, index: int) -> None:
+        """Let a running execution go on for this edge too."""
+
+    def stop(self, index: int) -> None:
+        """That edge needs neither contents nor a run any more."""
+
+    def save(self, index: int) -> tuple[str, ...]:
+        """Save what the op made of that edge; returns its keys."""
+
+
+class GraphView(Protocol):
+    """What all jobs share."""
+
+    @property
+    def keys(self) -> KeyStore: ...
+
+    @property
+    def results(self) -> ResultStore: ...
+
+    @property
+    def local(self) -> CacheSource:
+        """Both as one cache."""
+
+    @property
+    def caches(self) -> Caches:
+        """That one alone."""
+
+    @property
+    def in_flight(self) -> InFlight[VertexView]: ...
+
+    @property
+    def observer(self) -> Observer | None: ...
+
+    @property
+    def resolve_op(self) -> OpResolver: ...
+
+    @property
+    def actives(self) -> Mapping[str, VertexView]: ...
+
+    def edge(self, edge: Edge) -> EdgeView: ...
+
+    def load(self, vertex: Vertex, job: Member, loaded: dict[str, VertexView]) -> None: ...
+
+    def leave(self, vertices: Iterable[VertexView], job: Member) -> None: ...
+
+    def wake(self, edge: MovingEdge) -> None:
+        """Let `edge` move, soon."""
+
+    def spawn(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]: ...
+
+    def release(self, results: Sequence[Result]) -> None: ...
+
+    def saved(self) -> None:
+        """Something was written to the key store: make it durable before long."""
+
+    def forget_results(self, ids: Sequence[str]) -> None: ...
