@@ -39,10 +39,19 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
         return 141
     except CrozeError as error:
         return failed(error, common)
+    except UnicodeEncodeError as error:
+        return _not_text(error)
     except OSError as error:
         if common.debug:
             raise
         return say(os_message(error), 1)
+
+
+def _not_text(error: UnicodeEncodeError) -> int:
+    """Words of a command line may be any bytes; what goes to a daemon or into JSON is text."""
+    from croze.gotypes.quote import quote
+
+    return say(f"not valid UTF-8: {quote(str(error.object))}", 1)
 
 
 def _leave() -> None:

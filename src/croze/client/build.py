@@ -20,7 +20,7 @@ from croze.client.builder import Builder, buildkitd, warn_of_no_output
 from croze.client.options import BuildOptions, call_name
 from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
-from croze.files.atomic import write_atomically
+from croze.files.atomic import replaced, write_atomically
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 
@@ -173,9 +173,10 @@ def history_ref(builder: Builder | None, plan: SolvePlan, ref: str) -> str:
 
 def clear_files(options: BuildOptions) -> None:
     """A file that would tell of an earlier build goes, in case that this one fails."""
-    if options.iidfile:
+    path = Path(options.iidfile)
+    if options.iidfile and (path.is_dir() or replaced(path) is not None):
         with written(options.iidfile, "image ID file"):
-            Path(options.iidfile).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 async def met(client: Client, builder: Builder | None, options: BuildOptions) -> Builder | None:

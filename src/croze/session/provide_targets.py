@@ -15,6 +15,7 @@ from typing import Protocol
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2
+from croze.files.atomic import replaced
 from croze.fs.sync.transfer import Receiver
 from croze.rpc.servers import Context
 from croze.session.directories import make_directory
@@ -135,13 +136,14 @@ class FileOutput:
     """A file that appears whole or not at all; a device or a pipe is written to as it is."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        target = replaced(path)
+        self._path = target or path
         self._fd, self._temporary = -1, ""
-        self.waits = path.exists() and not path.is_file()
-        if not self.waits:
-            make_directory(path.parent, 0o755)
+        self.waits = target is None
+        if target is not None:
+            make_directory(target.parent, 0o755)
             self._fd, self._temporary = tempfile.mkstemp(
-                prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+                prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
             )
 
     def write(self, data: bytes, /) -> None:
