@@ -12,8 +12,9 @@ import pytest
 from hpack import Encoder
 
 from croze.rpc.http2 import connection, frames, stream
-from croze.rpc.http2.connection import Connection, prefixed
+from croze.rpc.http2.connection import Connection
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
+from croze.rpc.http2.messages import prefixed
 from croze.rpc.http2.stream import Stream
 from croze.rpc.status import status
 
@@ -308,7 +309,7 @@ def test_a_call_that_nobody_waits_for_is_cancelled() -> None:
     peer.http.forget(one)
     assert peer.sent() == [(frames.RST_STREAM, 0, one.number, frames.word.pack(Code.CANCEL))]
     peer.http.receive(data(one.number, prefixed(bytes(50))))
-    assert one.messages == []
+    assert peer.http.take(one) == []
 
 
 # -- what is refused -------------------------------------------------------------------------

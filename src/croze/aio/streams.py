@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import logging
 import socket
@@ -98,6 +99,8 @@ class _Server:
             except (BlockingIOError, ConnectionAbortedError):
                 continue
             except OSError as error:
+                if error.errno == errno.EINVAL:  # it was shut down, which lets nobody in any more
+                    return
                 log.warning("no connections are accepted for a while: %s", error)
                 await asyncio.sleep(_PAUSE_S)
 

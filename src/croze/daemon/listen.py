@@ -28,21 +28,26 @@ from croze.daemon.sockets import (
 )
 from croze.errors import InvalidRequest
 from croze.rpc.channels import most_connections
+from croze.session.manager import Sessions
 
 log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def listening(
-    server: grpc.aio.Server, addresses: Sequence[str], config: Grpc, inner: InnerPort
-) -> AsyncIterator[None]:
+    server: grpc.aio.Server,
+    addresses: Sequence[str],
+    config: Grpc,
+    inner: InnerPort,
+    sessions: Sessions,
+) -> AsyncIterator[Relays]:
     """Bind everything; the socket files are gone afterwards. Start the server inside.
 
     Raises `InvalidRequest` for an address that can't be used.
     """
     context = tls_context(config.tls)
     async with contextlib.AsyncExitStack() as stack:
-        relays = Relays(inner)
+        relays = Relays(inner, sessions)
         for address in addresses:
             scheme, _, rest = address.partition("://")
             if not scheme or "://" not in address:
@@ -50,22 +55,31 @@ async def listening(
                     f"address {address} does not contain proto, you meant unix://{address} ?"
                 )
             if scheme == "unix":
-                stack.enter_context(_unix(server, Path(rest), config))
+                await _unix(Path(rest), config, stack, relays)
             elif scheme == "tcp":
                 await _tcp(server, rest, context, stack, relays)
             elif scheme == "fd":
                 await _passed(rest, context, stack, relays)
             else:
                 raise InvalidRequest(f"addr {address} not supported: use unix://, tcp:// or fd://")
-        yield
+        yield relays
 
 
-@contextlib.contextmanager
-def _unix(server: grpc.aio.Server, path: Path, config: Grpc) -> Iterator[None]:
+async def _unix(path: Path, config: Grpc, stack: contextlib.AsyncExitStack, relays: Relays) -> None:
     if config.tls.cert:
         log.warning("TLS is disabled for unix://%s", path)
-    with own_socket(path, config, lambda: add_port(server, f"unix:{path}"), "--addr"):
-        yield
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    stack.callback(sock.close)
+
+    def bind() -> None:
+        try:
+            sock.bind(str(path))
+            sock.listen()
+        except OSError as error:
+            raise InvalidRequest(f"cannot listen on unix:{path}: {error}") from error
+
+    stack.enter_context(own_socket(path, config, bind, "--addr"))
+    await stack.enter_async_context(relays.relay(sock))
 
 
 @contextlib.contextmanager
@@ -148,35 +162,35 @@ async def _passed(
 
 
 class Relays:
-    """Connections that grpc can't take itself are pumped to its inner port: those of a listening
-    socket that was passed to us, and TLS, where grpc's server refuses clients that don't name a
-    protocol in the handshake, as buildx's remote driver doesn't."""
+    """Connections that grpc does not take itself, but on its inner port: those of a Unix socket,
+    for the sake of their sessions; those of a listening socket that was passed to us; and TLS,
+    where grpc's server refuses clients that don't name a protocol in the handshake, as buildx's
+    remote driver doesn't."""
 
-    def __init__(self, inner: InnerPort) -> None:
+    def __init__(self, inner: InnerPort, sessions: Sessions) -> None:
         self._inner = inner
+        self._sessions = sessions
+        self._listeners: list[socket.socket] = []
 
     def relay(
         self, outer: socket.socket, context: ssl.SSLContext | None = None
     ) -> AbstractAsyncContextManager[None]:
-        """Inside, each connection of `outer` is pumped while it is open."""
+        """Inside, each connection of `outer` is passed on while it is open."""
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            back_reader, back_writer = await asyncio.open_unix_connection(self._inner.path)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(reader, back_writer))
-                group.create_task(_pump(back_reader, writer))
+            from croze.daemon.relay import BUFFER_BYTES, Relay
+
+            back = await asyncio.open_unix_connection(self._inner.path, limit=BUFFER_BYTES)
+            await Relay((reader, writer), back, self._sessions).run()
 
         self._inner.open()
-        return serving(outer, connect, most=most_connections() // 4, tls=context)
+        self._listeners.append(outer)
+        return serving(
+            outer, connect, most=most_connections() // 4, tls=context, buffer_bytes=1 << 18
+        )
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until either side has closed."""
-    try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    except OSError as error:
-        log.debug("a relayed connection broke: %s", error)
-    finally:
-        writer.close()
+    def refuse(self) -> None:
+        """Who comes now is refused, as if nobody listened."""
+        for each in self._listeners:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

@@ -64,7 +64,9 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
             server = make_server(engine)
             async with (
                 inner_port(server, settings.root / "relay") as inner,
-                listening(server, settings.addresses, settings.config.grpc, inner),
+                listening(
+                    server, settings.addresses, settings.config.grpc, inner, engine.sessions
+                ) as relays,
                 engine.running.open(),
                 docker_api(engine, inner),
                 collecting(engine.telemetry.traces, settings.trace_socket),
@@ -83,6 +85,7 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
                     await stop.wanted.wait()
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
+                relays.refuse()
                 await stop_serving(server, engine, stop)
                 for loop in loops:
                     loop.cancel()

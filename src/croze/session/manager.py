@@ -34,6 +34,8 @@ HEADER_ID = "x-docker-expose-session-uuid"
 HEADER_NAME = "x-docker-expose-session-name"
 HEADER_SHARED_KEY = "x-docker-expose-session-sharedkey"
 HEADER_METHOD = "x-docker-expose-session-grpc-method"
+HEADER_BYTES = "x-crozed-session-bytes"
+"""The daemon's own, in the last place: see `Sessions.taken`."""
 HEADER_HEALTH_TIMEOUT = "x-buildkit-session-health-custom-timeout"
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -135,6 +137,8 @@ class Sessions:
         """Without `dial` this process makes the connections."""
         self._dial = dial or bridge.connect_packets
         self._open: dict[str, OpenSession] = {}
+        self.taken: dict[str, bridge.Connection] = {}
+        """The bytes of sessions whose calls come without them, by what nobody can guess."""
         self._uploads: dict[str, AsyncIterator[bytes]] = {}
         self._arrived = asyncio.Event()
         """Set, and replaced, with every session that opens."""
@@ -189,7 +193,10 @@ class Sessions:
     ) -> None:
         """The whole of a `Control.Session` call; returns when the session is over."""
         headers = Headers.of((k, v) for k, v in context.invocation_metadata() or ())
-        await self.serve(headers, _Call(incoming, context))
+        taken = self.taken.pop((headers.all(HEADER_BYTES) or [""])[-1], None)
+        if taken is not None:
+            await context.send_initial_metadata(())  # nothing may be sent before
+        await self.serve(headers, taken or _Call(incoming, context))
 
     async def serve(self, headers: Headers, connection: bridge.Connection) -> None:
         """Keep one session open on a byte stream of HTTP/2, until either side ends it."""

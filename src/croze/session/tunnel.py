@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from croze import errors
-from croze.rpc.http2.connection import Connection, prefixed
+from croze.rpc.http2.connection import Connection
 from croze.rpc.http2.frames import ConnectionBroken
-from croze.rpc.http2.stream import INTERNAL, OK, UNAVAILABLE, Stream
+from croze.rpc.http2.messages import INTERNAL, OK, UNAVAILABLE, prefixed
+from croze.rpc.http2.stream import Stream
 from croze.rpc.status import from_status, status
 from croze.session import bridge
 from croze.session.contract import Metadata, Q, R
@@ -193,7 +194,7 @@ class Call:
 
     async def receive(self) -> Sequence[bytes]:
         """See `Stream.receive`."""
-        while not self.stream.messages:
+        while not self.stream.incoming.whole:
             ended = self.stream.ended
             if ended is not None:
                 if ended.code == OK:

@@ -14,15 +14,8 @@ from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
 from croze.rpc.http2.frames import Code, ConnectionBroken
-from croze.rpc.http2.stream import (
-    CANCELLED,
-    UNAVAILABLE,
-    WINDOW_BYTES,
-    Headers,
-    Stream,
-    StreamBroken,
-    nothing,
-)
+from croze.rpc.http2.messages import CANCELLED, UNAVAILABLE, StreamBroken
+from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Stream, nothing
 from croze.rpc.status import status
 
 FRAME_BYTES: Final = 64 << 10
@@ -206,7 +199,7 @@ class Connection:
         if more:
             stream.window += more
             self._queue(frames.window_update(stream.number, more))
-        if stream.messages:
+        if stream.incoming.whole:
             stream.on_news()
 
     def _on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
@@ -432,12 +425,3 @@ def _number(payload: bytes) -> int:
         raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"{len(payload)} bytes for a number")
     number: int = frames.word.unpack(payload)[0]
     return number
-
-
-def prefixed(*messages: bytes) -> bytes:
-    """Messages with gRPC's prefixes, none of them compressed."""
-    made = []
-    for message in messages:
-        made.append(b"\0" + frames.word.pack(len(message)))
-        made.append(message)
-    return b"".join(made)

@@ -14,16 +14,25 @@ from urllib.parse import unquote
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES
-from croze.rpc.http2.frames import Code, word
+from croze.rpc.http2.frames import Code
+from croze.rpc.http2.messages import (
+    CANCELLED,
+    INTERNAL,
+    OK,
+    PERMISSION_DENIED,
+    PREFIX_BYTES,
+    RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+    UNKNOWN,
+    Messages,
+    StreamBroken,
+)
 from croze.rpc.status import DETAILS_KEY, status
 
 WINDOW_BYTES: Final = 4 << 20
 """What a peer may send of a call before somebody takes it."""
-PREFIX_BYTES: Final = 5
-
-OK, CANCELLED, UNKNOWN, RESOURCE_EXHAUSTED = 0, 1, 2, 8
-PERMISSION_DENIED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 7, 12, 13, 14, 16
 
 _CODES = {code.value: code for code in Code}
 _OF_RESETS = {
@@ -50,37 +59,20 @@ def nothing() -> None:
     """Nobody waits."""
 
 
-class StreamBroken(Exception):
-    """The peer does what ends one stream. `status` is what its call ends with."""
-
-    def __init__(self, code: Code, status: status_pb2.Status) -> None:
-        super().__init__(status.message)
-        self.code = code
-        self.status = status
-
-
 class Stream:
     """What has come and what may go. `on_news` and `on_room` are called when there is more to take
     or the end, and when there may be room to send."""
-
-    __slots__ = (
-        "_answered", "_loan", "_need", "_partial", "_partial_bytes", "_taken_bytes", "ended",
-        "may_send", "messages", "number", "on_news", "on_room", "sent_all", "window",
-    )  # fmt: skip
 
     def __init__(self, number: int, may_send: int) -> None:
         self.number = number
         self.may_send = may_send
         self.window = WINDOW_BYTES
-        self.messages: list[bytes] = []
+        self.incoming = Messages()
         self.ended: status_pb2.Status | None = None
         self.sent_all = False
         self.on_news: Callable[[], None] = nothing
         self.on_room: Callable[[], None] = nothing
         self._answered = False
-        self._partial: list[bytes] = []
-        self._partial_bytes = 0
-        self._need = 0
         self._loan = 0
         self._taken_bytes = 0
 
@@ -91,30 +83,8 @@ class Stream:
         message that does not fit. Raises `StreamBroken`."""
         if not self._answered:
             raise StreamBroken(Code.PROTOCOL_ERROR, status(INTERNAL, "data before headers"))
-        lent = 0
-        if self._partial:
-            self._partial.append(piece)
-            self._partial_bytes += len(piece)
-            if self._partial_bytes < self._need:
-                return 0
-            piece = b"".join(self._partial)
-            self._partial.clear()
-        at, size = 0, len(piece)
-        while size - at >= PREFIX_BYTES:
-            begin, end = at + PREFIX_BYTES, at + PREFIX_BYTES + word.unpack_from(piece, at + 1)[0]
-            _check(piece[at], end - begin)
-            if end > size:
-                lent = self._lend(end - begin)
-                self._need = end - at
-                break
-            self.messages.append(piece[begin:end])
-            at = end
-        else:
-            self._need = PREFIX_BYTES
-        if at < size:
-            self._partial.append(piece[at:])
-            self._partial_bytes = size - at
-        return lent
+        length = self.incoming.add(piece)
+        return self._lend(length) if length else 0
 
     def _lend(self, length: int) -> int:
         """Of a message that is too large to wait for the rest of it in the window."""
@@ -125,7 +95,7 @@ class Stream:
 
     def take(self) -> list[bytes]:
         """All messages that are there."""
-        taken, self.messages = self.messages, []
+        taken = self.incoming.take()
         self._taken_bytes += sum(map(len, taken)) + PREFIX_BYTES * len(taken)
         paid = min(self._loan, self._taken_bytes)
         self._loan -= paid
@@ -174,21 +144,11 @@ class Stream:
     def end(self, with_status: status_pb2.Status) -> None:
         """Nothing comes and nothing goes any more. The first end counts."""
         if self.ended is None:
-            cut = with_status.code == OK and self._partial
+            cut = with_status.code == OK and self.incoming.is_cut
             self.ended = status(INTERNAL, "unexpected EOF") if cut else with_status
-            self._partial.clear()
+            self.incoming.is_over()
             self.on_news()
             self.on_room()
-
-
-def _check(flag: int, length: int) -> None:
-    if flag:
-        raise StreamBroken(
-            Code.CANCEL, status(INTERNAL, f"grpc: received message with unknown encoding {flag}")
-        )
-    if length > MESSAGE_LIMIT_BYTES:
-        told = f"grpc: received message larger than max ({length} vs. {MESSAGE_LIMIT_BYTES})"
-        raise StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, told))
 
 
 def status_of(trailers: dict[str, str]) -> status_pb2.Status:

@@ -1,0 +1,151 @@
+"""Connections of clients, passed on to the gRPC server's inner port. The bytes of sessions are taken
+out on the way (`rpc.http2.splice`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from asyncio import StreamReader, StreamWriter
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from croze.api import control_pb2
+from croze.rpc.http2.frames import Code
+from croze.rpc.http2.messages import prefixed
+from croze.rpc.http2.sieve import Taken
+from croze.rpc.http2.splice import Splice
+from croze.session.manager import HEADER_BYTES, Sessions
+
+log = logging.getLogger(__name__)
+
+BUFFER_BYTES: Final = 256 << 10
+HELD_BYTES: Final = 1 << 20
+"""What may wait for the other end's window before no more is read."""
+_SESSION = "/moby.buildkit.v1.Control/Session"
+
+
+class Relay:
+    """One connection."""
+
+    def __init__(
+        self,
+        client: tuple[StreamReader, StreamWriter],
+        server: tuple[StreamReader, StreamWriter],
+        sessions: Sessions,
+    ) -> None:
+        self._from_client, self._to_client = client
+        self._from_server, self._to_server = server
+        self._sessions = sessions
+        self.splice = Splice(self._wanted)
+        self._mine: dict[str, Taken] = {}
+        self._eased = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until either side has closed."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._inward())
+                group.create_task(self._outward())
+        finally:
+            self.splice.close()
+            for name in self._mine:
+                self._sessions.taken.pop(name, None)
+
+    async def _inward(self) -> None:
+        try:
+            while data := await self._from_client.read(BUFFER_BYTES):
+                self.splice.from_client(data)
+                self.flush()
+                await self._to_server.drain()
+                while self.splice.held_from_client > HELD_BYTES:
+                    await self._ease()
+        except OSError as error:
+            log.debug("a client's connection broke: %s", error)
+        finally:
+            self.splice.close()
+            self._to_server.close()
+
+    async def _outward(self) -> None:
+        try:
+            while data := await self._from_server.read(BUFFER_BYTES):
+                self.splice.from_server(data)
+                self.flush()
+                await self._to_client.drain()
+                while self.splice.held_from_server > HELD_BYTES:
+                    await self._ease()
+        except OSError as error:
+            log.debug("a client's connection broke: %s", error)
+        finally:
+            self._to_client.close()
+
+    async def _ease(self) -> None:
+        self._eased.clear()
+        await self._eased.wait()
+
+    def flush(self) -> None:
+        """Write what may go, both ways."""
+        if data := self.splice.to_server():
+            self._to_server.write(data)
+        if data := self.splice.to_client():
+            self._to_client.write(data)
+        self._eased.set()
+
+    async def drain(self) -> None:
+        """Wait for the client to take what is there."""
+        await self._to_client.drain()
+
+    def _wanted(self, path: str, taken: Taken) -> tuple[str, str] | None:
+        if path != _SESSION:
+            return None
+        for name in [name for name, each in self._mine.items() if each.over]:
+            del self._mine[name]
+            self._sessions.taken.pop(name, None)
+        name = secrets.token_hex(16)
+        self._mine[name] = taken
+        self._sessions.taken[name] = _Bytes(self, taken)
+        return HEADER_BYTES, name
+
+
+class _Bytes:
+    """What a session's call carries: a `bridge.Connection`."""
+
+    def __init__(self, relay: Relay, taken: Taken) -> None:
+        self._relay = relay
+        self._taken = taken
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        taken.on_news = self._news.set
+        taken.on_room = self._room.set
+
+    async def read(self) -> bytes:
+        """All that has come."""
+        message = control_pb2.BytesMessage
+        while True:
+            self._news.clear()
+            messages = self._relay.splice.take(self._taken)
+            try:
+                data = b"".join([message.FromString(each).data for each in messages])
+            except DecodeError:
+                self._relay.splice.break_off(self._taken, Code.CANCEL)
+                raise ConnectionResetError("what has come is no message of bytes") from None
+            finally:
+                self._relay.flush()
+            if data or self._taken.ended:
+                return data
+            await self._news.wait()
+
+    async def write(self, data: bytes) -> None:
+        """Raises `ConnectionResetError` when the client has gone."""
+        rest = memoryview(prefixed(control_pb2.BytesMessage(data=data).SerializeToString()))
+        while not self._taken.over:
+            self._room.clear()
+            sent = self._relay.splice.put(self._taken, rest)
+            rest = rest[sent:]
+            self._relay.flush()
+            if not rest:
+                await self._relay.drain()
+                return
+            await self._room.wait()
+        raise ConnectionResetError("the client has gone")

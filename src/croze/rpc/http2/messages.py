@@ -1,0 +1,93 @@
+"""gRPC's messages in the data of a stream: each has a flag and its length in front."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze.rpc.channels import MESSAGE_LIMIT_BYTES
+from croze.rpc.http2.frames import Code, word
+from croze.rpc.status import status
+
+PREFIX_BYTES: Final = 5
+
+OK, CANCELLED, UNKNOWN, RESOURCE_EXHAUSTED = 0, 1, 2, 8
+PERMISSION_DENIED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 7, 12, 13, 14, 16
+
+
+class StreamBroken(Exception):
+    """The peer does what ends one stream. `status` is what its call ends with."""
+
+    def __init__(self, code: Code, status: status_pb2.Status) -> None:
+        super().__init__(status.message)
+        self.code = code
+        self.status = status
+
+
+def prefixed(*messages: bytes) -> bytes:
+    """Messages with their prefixes, none of them compressed."""
+    made = []
+    for message in messages:
+        made.append(b"\0" + word.pack(len(message)))
+        made.append(message)
+    return b"".join(made)
+
+
+class Messages:
+    """Puts together what comes in pieces."""
+
+    def __init__(self) -> None:
+        self.whole: list[bytes] = []
+        self._partial: list[bytes] = []
+        self._partial_bytes = 0
+        self._need = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a message has begun that is not whole."""
+        return bool(self._partial)
+
+    def add(self, piece: bytes) -> int:
+        """How long the message is that has begun with this piece and is not whole, if there is one.
+        Raises `StreamBroken`."""
+        if self._partial:
+            self._partial.append(piece)
+            self._partial_bytes += len(piece)
+            if self._partial_bytes < self._need:
+                return 0
+            piece = b"".join(self._partial)
+            self._partial.clear()
+        at, size, begun = 0, len(piece), 0
+        self._need = PREFIX_BYTES
+        while size - at >= PREFIX_BYTES:
+            begin = at + PREFIX_BYTES
+            (length,) = word.unpack_from(piece, at + 1)
+            if piece[at] or length > MESSAGE_LIMIT_BYTES:
+                raise _refused(piece[at], length)
+            if begin + length > size:
+                begun, self._need = length, PREFIX_BYTES + length
+                break
+            at = begin + length
+            self.whole.append(piece[begin:at])
+        if at < size:
+            self._partial.append(piece[at:])
+            self._partial_bytes = size - at
+        return begun
+
+    def take(self) -> list[bytes]:
+        """All that are whole."""
+        taken, self.whole = self.whole, []
+        return taken
+
+    def is_over(self) -> None:
+        """Nothing more comes; what is cut off is of no use."""
+        self._partial.clear()
+
+
+def _refused(flag: int, length: int) -> StreamBroken:
+    if flag:
+        told = f"grpc: received message with unknown encoding {flag}"
+        return StreamBroken(Code.CANCEL, status(INTERNAL, told))
+    told = f"grpc: received message larger than max ({length} vs. {MESSAGE_LIMIT_BYTES})"
+    return StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, told))
