@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
 
+from croze.aio.streams import listening
 from croze.api import control_pb2
+from croze.daemon.inner import InnerPort
+from croze.daemon.listen import Relays
+from croze.daemon.server import OPTIONS
 from croze.rpc.channels import make_server, open_channel
 from croze.rpc.servers import Context, aborting
 from croze.session.contract import Session
@@ -20,12 +24,17 @@ from croze.session.serve import lend
 
 
 class Daemon:
-    """`Control.Session` alone."""
+    """`Control.Session` alone. Connections are relayed to it, as the real one's are, or not."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path, *, relayed: bool = True) -> None:
         self.sessions = Sessions()
-        self.address = f"unix:{path}"
-        self._server = make_server()
+        self.address = f"unix:{folder}/d.sock"
+        self._server = make_server(OPTIONS)
+        self._inner = InnerPort(self._server, folder / "inner")
+        self._relays = Relays(self._inner, self.sessions)
+        self._stack = AsyncExitStack()
+        self._folder = folder
+        self._relayed = relayed
         handler = grpc.stream_stream_rpc_method_handler(
             self._session,
             request_deserializer=control_pb2.BytesMessage.FromString,
@@ -35,7 +44,6 @@ class Daemon:
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("moby.buildkit.v1.Control", table),)
         )
-        self._server.add_insecure_port(self.address)
 
     async def _session(
         self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context
@@ -44,16 +52,23 @@ class Daemon:
             await self.sessions.handle(incoming, context)
 
     async def __aenter__(self) -> Daemon:
+        self._stack.callback(self._inner.close)
+        if self._relayed:
+            outer = listening(f"{self._folder}/d.sock")
+            await self._stack.enter_async_context(self._relays.relay(outer))
+        else:
+            self._server.add_insecure_port(self.address)
         await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._server.stop(0)
+        await self._stack.aclose()
 
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    async with Daemon(tmp_path / "d.sock") as running:
+    async with Daemon(tmp_path) as running:
         yield running
 
 

@@ -218,14 +218,14 @@ async def test_a_session_is_found_whatever_else_goes_on(daemon: Daemon, lending:
         asyncio.TaskGroup() as group,
         AsyncExitStack() as stack,
     ):
-        for number in range(8):
-            group.create_task(sessions.get(f"late{number}"))
+        waiting = [group.create_task(sessions.get(f"late{number}")) for number in range(8)]
         await asyncio.sleep(0)
         for number in range(8):
             lent = lend(channel, [Echo()], id=f"late{number}")
             looks = [group.create_task(sessions.get(here.id, timeout_s=0)) for _ in range(4)]
             await stack.enter_async_context(lent)
             assert {(await look).id for look in looks} == {here.id}
+        await asyncio.wait(waiting)
 
 
 async def test_a_daemon_that_was_held_up_still_waits(daemon: Daemon) -> None:

@@ -1,5 +1,5 @@
-"""Connections of clients, passed on to the gRPC server's inner port. The bytes of sessions are taken
-out on the way (`rpc.http2.splice`)."""
+"""Connections of clients, passed on to the gRPC server's inner port, with the bytes of sessions
+taken out on the way (`rpc.http2.splice`)."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ ADDRESSES = "crozed.addresses"
 """Name of the file below the root that says where the daemon listens; `drivers.local` reads it."""
 OPTIONS = (
     ("grpc.so_reuseport", 0),
+    # Clients measure their lines by pings beside data, and those of sessions don't come here.
     ("grpc.http2.max_ping_strikes", 0),
 )
 
