@@ -13,7 +13,6 @@ from typing import Final
 
 from croze.api import ops_pb2
 from croze.attest.scanner import ScanTarget
-from croze.dockerfile import asking
 from croze.dockerfile.asking import Forwarded
 from croze.dockerfile.resolver import FrontendResult, Syntax
 from croze.dockerfile.result_options import parse_cache_imports, parse_sbom
@@ -57,7 +56,7 @@ class DockerfileFrontend:
                 external.append(await _run_external(bridge, request, syntax))
             return Forwarded(own, labs)
 
-        found = await self._readers.read(bridge, request, forward, asking.build)
+        found = await self._readers.convert(bridge, request, forward)
         if external or found is None:
             return external[0]
         return await _with_sboms(bridge, request, found, _result(bridge, found))

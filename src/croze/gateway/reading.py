@@ -8,9 +8,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from croze.dockerfile import asking
 from croze.dockerfile.asking import Ask, Facts, Forwarded
-from croze.dockerfile.resolver import Syntax
+from croze.dockerfile.resolver import FrontendResult, Syntax
 from croze.errors import CrozeError, ResourceExhausted
 from croze.gateway.contract import Bridge
+from croze.gateway.conversions import Conversions
 from croze.gateway.requests import FrontendRequest
 from croze.gateway.resolver import BridgeResolver
 from croze.workers.pool import Conversations, TooMuchWork
@@ -32,6 +33,22 @@ class Readers:
     def __init__(self, workers: Conversations | None = None, cpu_s: int = asking.CPU_S) -> None:
         self._workers = workers
         self._cpu_s = cpu_s
+        self._conversions = Conversions()
+
+    async def convert(
+        self,
+        bridge: Bridge,
+        request: FrontendRequest,
+        forward: Callable[[Syntax], Awaitable[Forwarded]],
+    ) -> FrontendResult | None:
+        """What the Dockerfile's frontend answers: as it was if nothing has changed. None if
+        `forward` has answered. Raises `ResourceExhausted` when it takes too long."""
+        answer, facts = _prepared(bridge, request, forward)
+
+        async def run(ask: Ask) -> FrontendResult | None:
+            return await self._run(request, ask, facts, asking.build)
+
+        return await self._conversions.converted(request.opts, facts, answer, run)
 
     async def read(
         self,
@@ -43,11 +60,19 @@ class Readers:
         **kwargs: P.kwargs,
     ) -> T:
         """Raises `ResourceExhausted` when it takes too long."""
-        services, opts = bridge.services, dict(request.opts)
-        answer = asking.answering(BridgeResolver(bridge, request), forward or _no_forward)
-        facts = Facts(
-            dict(request.inputs), list(services.platforms), services.llb_caps, request.session
-        )
+        answer, facts = _prepared(bridge, request, forward or _no_forward)
+        return await self._run(request, answer, facts, function, *args, **kwargs)
+
+    async def _run(
+        self,
+        request: FrontendRequest,
+        answer: Ask,
+        facts: Facts,
+        function: Reading[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        opts = dict(request.opts)
         if self._workers is None:
             return await function(answer, opts, facts, *args, **kwargs)
         try:
@@ -56,3 +81,15 @@ class Readers:
             )
         except TooMuchWork as error:
             raise ResourceExhausted(f"failed to read dockerfile: {error}") from None
+
+
+def _prepared(
+    bridge: Bridge,
+    request: FrontendRequest,
+    forward: Callable[[Syntax], Awaitable[Forwarded]],
+) -> tuple[Ask, Facts]:
+    """Who answers the frontend's questions, and what it need not ask."""
+    services = bridge.services
+    answer = asking.answering(BridgeResolver(bridge, request), forward)
+    inputs, platforms = dict(request.inputs), list(services.platforms)
+    return answer, Facts(inputs, platforms, services.llb_caps, request.session)

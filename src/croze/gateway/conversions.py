@@ -1,0 +1,225 @@
+"""Conversions of Dockerfiles that are remembered.
+
+What the frontend makes of a request is a function of the request and of the answers to what it
+asks: files, images' configs, facts about sources. So a conversion is kept with its questions and
+answers. When the same is wanted again, the questions are asked again, all of them, in an order that
+the frontend could have had; if the answers are the same, so is the result, and no worker is needed
+for it. If one differs, the frontend runs, and what has been asked by then is not asked twice.
+
+A request of another session asks for that session's files: its id takes the old one's place in the
+questions and in the result (`llb.sessions`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import pickle
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from croze.api import ops_pb2
+from croze.dockerfile.asking import Ask, Facts, FileAsked, MetaAsked, NamesAsked
+from croze.dockerfile.resolver import FrontendResult, ImageQuestion
+from croze.errors import CrozeError
+from croze.llb.sessions import Change
+from croze.status import VertexWarning
+
+MOST: Final = 256
+MOST_BYTES: Final = 32 << 20
+
+Run = Callable[[Ask], Awaitable[FrontendResult | None]]
+"""Runs the frontend. None if another frontend has answered."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a question."""
+
+    value: object = None
+    error: CrozeError | None = None
+
+    def same(self, other: _Outcome) -> bool:
+        if self.error is None or other.error is None:
+            return self.error is other.error and self.value == other.value
+        return _told(self.error) == _told(other.error)
+
+    def get(self) -> object:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def _told(error: CrozeError) -> tuple[object, ...]:
+    return type(error), error.args, error.details
+
+
+@dataclass
+class _Conversation:
+    """Questions in the order in which they were asked, and what came of them. `events` are their
+    numbers, each first when it was asked and then when it was answered."""
+
+    questions: list[object] = field(default_factory=list)
+    outcomes: dict[int, _Outcome] = field(default_factory=dict)
+    events: list[int] = field(default_factory=list)
+
+    def recorded(self, ask: Ask) -> Ask:
+        """Asks, and notes it."""
+
+        async def asking(question: object) -> object:
+            number = len(self.questions)
+            self.questions.append(question)
+            self.events.append(number)
+            outcome = self.outcomes[number] = await _outcome(ask, question)
+            self.events.append(number)
+            return outcome.get()
+
+        return asking
+
+    def let_go(self) -> None:
+        """Of errors keep what they say, not where they were raised."""
+        for number, outcome in self.outcomes.items():
+            if outcome.error is not None:
+                self.outcomes[number] = _Outcome(error=copy(outcome.error))
+
+
+async def _outcome(ask: Ask, question: object) -> _Outcome:
+    try:
+        return _Outcome(await ask(question))
+    except CrozeError as error:
+        return _Outcome(error=error)
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    session: str
+    conversation: _Conversation
+    result: FrontendResult
+    size_bytes: int
+
+
+class Conversions:
+    """One for the daemon."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._size_bytes = 0
+
+    async def converted(
+        self, opts: Mapping[str, str], facts: Facts, ask: Ask, run: Run
+    ) -> FrontendResult | None:
+        """What `run` gives, which is only called if that is not known."""
+        key = _key(opts, facts)
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            change = Change(known.session, facts.session)
+            questions = [_question(each, change) for each in known.conversation.questions]
+            told = await _asked_again(known.conversation, questions, ask)
+            if all(known.conversation.outcomes[n].same(told[n]) for n in told):
+                return _result(known.result, change)
+            ask = _not_twice(questions, told, ask)
+        conversation = _Conversation()
+        result = await run(conversation.recorded(ask))
+        if result is not None:
+            self._remember(key, facts.session, conversation, result)
+        return result
+
+    def _remember(
+        self, key: bytes, session: str, conversation: _Conversation, result: FrontendResult
+    ) -> None:
+        self._forget(key)
+        conversation.let_go()
+        known = _Remembered(session, conversation, result, _size_bytes(conversation, result))
+        self._known[key] = known
+        self._size_bytes += known.size_bytes
+        while len(self._known) > MOST or self._size_bytes > MOST_BYTES:
+            self._forget(next(iter(self._known)))
+
+    def _forget(self, key: bytes) -> None:
+        known = self._known.pop(key, None)
+        if known is not None:
+            self._size_bytes -= known.size_bytes
+
+
+def _key(opts: Mapping[str, str], facts: Facts) -> bytes:
+    """Of all that the frontend knows without asking, but for the session."""
+    inputs = [
+        (name, facts.inputs[name].SerializeToString(deterministic=True))
+        for name in sorted(facts.inputs)
+    ]
+    known = (sorted(opts.items()), inputs, list(facts.platforms), sorted(facts.caps))
+    return hashlib.sha256(pickle.dumps((known, bool(facts.session)))).digest()
+
+
+async def _asked_again(
+    conversation: _Conversation, questions: Sequence[object], ask: Ask
+) -> dict[int, _Outcome]:
+    """The outcomes, up to one that is not what it was, and those of what was asked beside it."""
+    asked: dict[int, asyncio.Task[_Outcome]] = {}
+    async with asyncio.TaskGroup() as group:
+        for number in conversation.events:
+            if number not in conversation.outcomes:
+                continue  # nobody waited for it in the end
+            if number not in asked:
+                asked[number] = group.create_task(_outcome(ask, questions[number]))
+            elif not conversation.outcomes[number].same(await asked[number]):
+                break
+    return {number: task.result() for number, task in asked.items()}
+
+
+def _not_twice(questions: Sequence[object], told: Mapping[int, _Outcome], ask: Ask) -> Ask:
+    """Answers each of the questions that were asked already once."""
+    left = [(questions[number], outcome) for number, outcome in told.items()]
+
+    async def asking(question: object) -> object:
+        for at, (before, outcome) in enumerate(left):
+            if before == question:
+                del left[at]
+                return outcome.get()
+        return await ask(question)
+
+    return asking
+
+
+def _question(question: object, change: Change) -> object:
+    """The same question, asked of the other session."""
+    if change.old == change.new:
+        return question
+    match question:
+        case FileAsked() | NamesAsked():
+            return replace(question, definition=change.definition(question.definition)[0])
+        case MetaAsked():
+            return replace(question, source=change.source(question.source))
+        case ImageQuestion(oci_store=store) if store is not None:
+            session = change.new if store.session == change.old else store.session
+            return replace(question, oci_store=replace(store, session=session))
+        case VertexWarning(source=source) if source is not None and source.definition:
+            definition = ops_pb2.Definition.FromString(source.definition)
+            made, digests = change.definition(definition)
+            moved = replace(source, definition=made.SerializeToString())
+            vertex = digests.get(question.vertex, question.vertex)
+            return replace(question, vertex=vertex, source=moved)
+    return question
+
+
+def _result(result: FrontendResult, change: Change) -> FrontendResult:
+    if change.old == change.new:
+        return result
+    scans = {
+        key: replace(scan, extras={n: change.definition(d)[0] for n, d in scan.extras.items()})
+        for key, scan in result.scans.items()
+    }
+    definitions = {key: change.definition(d)[0] for key, d in result.definitions.items()}
+    return replace(result, definitions=definitions, scans=scans)
+
+
+def _size_bytes(conversation: _Conversation, result: FrontendResult) -> int:
+    answers = (outcome.value for outcome in conversation.outcomes.values())
+    size = sum(len(answer) for answer in answers if isinstance(answer, bytes))
+    size += sum(definition.ByteSize() for definition in result.definitions.values())
+    size += sum(d.ByteSize() for scan in result.scans.values() for d in scan.extras.values())
+    return size + sum(len(value) for value in result.metadata.values()) + 1024
