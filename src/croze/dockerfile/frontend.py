@@ -143,7 +143,9 @@ def _fill(err: CrozeError, source: SourceMap) -> CrozeError:
         source.filename,
         source.data,
         language=source.language,
-        definition=definition.SerializeToString() if definition is not None else b"",
+        definition=definition.SerializeToString(deterministic=True)
+        if definition is not None
+        else b"",
     )
 
 
@@ -268,7 +270,7 @@ async def _warn(warnings: Sequence[LintWarning], source: SourceMap, resolver: Re
     if not warnings:
         return
     definition = source.definition or ops_pb2.Definition()
-    vertex, origin = head(definition), definition.SerializeToString()
+    vertex, origin = head(definition), definition.SerializeToString(deterministic=True)
     for warning in warnings:
         lines = SourceDetail(source.filename, source.data, (), source.language, definition=origin)
         await resolver.warn(

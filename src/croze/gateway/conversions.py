@@ -200,7 +200,7 @@ def _question(question: object, change: Change) -> object:
         case VertexWarning(source=source) if source is not None and source.definition:
             definition = ops_pb2.Definition.FromString(source.definition)
             made, digests = change.definition(definition)
-            moved = replace(source, definition=made.SerializeToString())
+            moved = replace(source, definition=made.SerializeToString(deterministic=True))
             vertex = digests.get(question.vertex, question.vertex)
             return replace(question, vertex=vertex, source=moved)
     return question
