@@ -22,6 +22,7 @@ from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
 from croze.registry.transport import Request
 from croze.session.provide_content import ContentProvider
+from croze.sources.content import fetcher_of
 from croze.sources.image import ImageSource, ImageSources, manifest_key
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
@@ -220,6 +221,6 @@ async def test_an_oci_layout_of_a_client(
 
 async def test_a_fetcher_is_made_anew_from_its_origin(workshop: Workshop) -> None:
     origin = {"kind": "registry", "ref": "docker.io/library/x:1"}
-    assert workshop.images.fetcher(origin).origin == origin
+    assert fetcher_of(workshop.images.access, origin).origin == origin
     with pytest.raises(InvalidRequest, match="unknown origin"):
-        workshop.images.fetcher({"kind": "moon"})
+        fetcher_of(workshop.images.access, {"kind": "moon"})

@@ -6,13 +6,14 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from croze.errors import NotFound, Range, SourceDetail
+from croze.errors import Range, SourceDetail
 from croze.image import config as configs
 from croze.image.config import ImageConfig, RootFS
 from croze.image.descriptor import Descriptor
@@ -20,9 +21,9 @@ from croze.registry.client import Registry
 from croze.registry.transport import Retry
 from croze.session.contract import Session
 from croze.session.provider import Provider
+from croze.sources.content import Access, Locks, fetcher_of
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.images import Images
-from croze.store.contract import BlobFetcher
 from croze.store.open import Store, open_store
 from tests.registry.blobs import Folder
 from tests.session.conftest import Daemon, Lend
@@ -100,18 +101,11 @@ class Workshop:
 async def open_workshop(root: Path, daemon: Daemon, lend: Lend) -> AsyncIterator[Workshop]:
     """Everything is left clean, or the test fails."""
     pool = ThreadPool()
-    later: list[Callable[[Mapping[str, str]], BlobFetcher]] = []
-
-    def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
-        if not later:
-            raise NotFound("no sources yet")
-        return later[0](origin)
-
     registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
-    store = await open_store(root, pool, fetchers=fetcher)
+    access = Access(registry, daemon.sessions, Locks())
+    store = await open_store(root, pool, fetchers=partial(fetcher_of, access))
     try:
-        images = Images(registry, store.blobs, store.images, daemon.sessions)
-        later.append(images.fetcher)
+        images = Images(access, store.blobs, store.images)
         shop = Workshop(store, registry, daemon, lend, images, pool)
         yield shop
         await shop.end_builds()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from croze.api import control_pb2, ops_pb2
 from croze.api.attrs import of_attrs, to_attrs
@@ -24,7 +25,7 @@ from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.platform_check import platform_warnings
 from croze.daemon.provenance import BuildProvenance
-from croze.daemon.recording import recording
+from croze.daemon.recording import Recording, recording
 from croze.daemon.results import export_source
 from croze.daemon.sboms import with_own_sboms
 from croze.daemon.why_service import build_info
@@ -40,6 +41,7 @@ from croze.gateway.results import BridgeResult
 from croze.ops.carried import CARRIED
 from croze.ops.load import LoadOptions
 from croze.remotecache.mounts.carried import BUILD_MOUNTS, BuildMounts
+from croze.remotecache.options import CacheExports
 from croze.session.exporters import finalize_export, find_exporters
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
@@ -54,91 +56,131 @@ class WantedExport:
     exporter: Exporter
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for, checked before anything is built."""
+
+    exports: Sequence[WantedExport]
+    cache_exports: CacheExports
+    options: LoadOptions
+    attests: Attests
+    facts: BuildFacts
+    sessions: Sequence[str]
+    compatibility: int
+
+    @classmethod
+    async def of(cls, engine: Engine, request: control_pb2.SolveRequest) -> Self:
+        """Raises `InvalidRequest` and the like."""
+        if not request.Ref:
+            raise InvalidRequest("a solve needs a ref")
+        compatibility = compatibility_version(request)
+        granted = Entitlements.granted(
+            request.Entitlements, engine.settings.entitlements, engine.worker.devices
+        )
+        exports = wanted_exports(engine, request)
+        cache_exports = caches.wanted_exports(request.Cache)
+        await caches.check_exports(engine.cache_services, cache_exports)
+        for each in caches.wanted_imports(request.Cache):
+            caches.wanted_mounts(each)
+        options = LoadOptions(
+            caps=engine.bridges.llb_caps,
+            check=granted.check,
+            proxied=request.ProxyNetwork or engine.settings.config.proxy_network,
+        )
+        attests = Attests.of(of_attrs(request.FrontendAttrs))
+        began, env = datetime.now(UTC), engine.provenance_env
+        facts = BuildFacts(began, compatibility, LANGUAGE_VERSION, env)
+        sessions = (request.Session,) if request.Session else ()
+        return cls(exports, cache_exports, options, attests, facts, sessions, compatibility)
+
+
 async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, str]:
     """Solve and export. Bad requests are refused before anything is built."""
     request = with_own_frontend(request)
-    if not request.Ref:
-        raise InvalidRequest("a solve needs a ref")
-    compatibility = compatibility_version(request)
-    granted = Entitlements.granted(
-        request.Entitlements, engine.settings.entitlements, engine.worker.devices
-    )
-    wanted = wanted_exports(engine, request)
-    cache_exports = caches.wanted_exports(request.Cache)
-    await caches.check_exports(engine.cache_services, cache_exports)
-    for each in caches.wanted_imports(request.Cache):
-        caches.wanted_mounts(each)
-    sessions = (request.Session,) if request.Session else ()
-    options = LoadOptions(
-        caps=engine.bridges.llb_caps,
-        check=granted.check,
-        proxied=request.ProxyNetwork or engine.settings.config.proxy_network,
-    )
-    attests = Attests.of(of_attrs(request.FrontendAttrs))
-    facts = BuildFacts(datetime.now(UTC), compatibility, LANGUAGE_VERSION, engine.provenance_env)
+    asked = await Asked.of(engine, request)
     async with (
         engine.store.leases.lease(),
         recording(engine.history, engine.telemetry, request) as record,
-        engine.solver.job(request.Ref, sessions=sessions) as job,
+        engine.solver.job(request.Ref, sessions=asked.sessions) as job,
     ):
         record.begin(job)
-        mounts = BuildMounts(
-            engine.mount_services, exported=any(each.mounts for each in cache_exports.others)
-        )
-        job.set_value(CARRIED, mounts)
-        job.set_value(BUILD_MOUNTS, mounts)
-        async with (
-            build_sources(job, compatibility),
-            open_bridge(
-                engine.bridges,
-                job,
-                session=request.Session,
-                load_options=options,
-                policies=source_policies(request),
-                verifier=source_verifier(engine.sessions, request),
-                root=root_request(request),
-            ) as bridge,
-            engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
-            solved(engine, bridge, request) as result,
-        ):
-            await evaluate(result)
-            told = BuildProvenance.of(engine, job, result, facts, record.usage)
-            result = await attests.scanned(bridge, result)
-            exported = await export_source(result, sessions)
-            exported = with_own_sboms(exported, engine.export_services.pool, sessions)
-            source = told.attach(exported, attests.provenance)
-            wanted += await session_exports(engine, request, result, first_id=len(wanted))
-            warnings = warnings_of(request, source)
-            for text in () if wanted else warnings:
-                bridge.warn(VertexWarning("", 1, text))
-            build_caches = BuildCaches(
-                engine.cache_services,
-                cache_exports,
-                job,
-                request.Session,
-                mounts,
-                bridge.definitions,
-            )
-
-            def inline(ctx: OpContext) -> InlineCache | None:
-                return build_caches.inline(result, ctx)
-
-            try:
-                answers = await export_all(
-                    job, request.Session, wanted, source, warnings, inline, compatibility
-                )
-            finally:
-                told.record(record, attests.builder_id)
-            answers += await build_caches.export(result)
-            record.result(result.metadata, answers)
-            response = text_metadata(result.metadata)
-            for answer in answers:
-                response.update(answer)
-            if request.EnableSessionExporter:
-                await finalize_export(await engine.sessions.get(request.Session), response)
+        response = await solve_and_export(engine, request, asked, job, record)
         # Who was told that the build is done may pull the plug.
         engine.keys.flush()
         return response
+
+
+async def solve_and_export(
+    engine: Engine, request: control_pb2.SolveRequest, asked: Asked, job: Job, record: Recording
+) -> dict[str, str]:
+    """The work of the job; the answer to the client."""
+    others = asked.cache_exports.others
+    mounts = BuildMounts(engine.mount_services, exported=any(each.mounts for each in others))
+    job.set_value(CARRIED, mounts)
+    job.set_value(BUILD_MOUNTS, mounts)
+    async with (
+        build_sources(job, asked.compatibility),
+        open_bridge(
+            engine.bridges,
+            job,
+            session=request.Session,
+            load_options=asked.options,
+            policies=source_policies(request),
+            verifier=source_verifier(engine.sessions, request),
+            root=root_request(request),
+        ) as bridge,
+        engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
+        solved(engine, bridge, request) as result,
+    ):
+        await evaluate(result)
+        build_caches = BuildCaches(
+            engine.cache_services,
+            asked.cache_exports,
+            job,
+            request.Session,
+            mounts,
+            bridge.definitions,
+        )
+        return await deliver(engine, request, asked, bridge, record, result, build_caches)
+
+
+async def deliver(
+    engine: Engine,
+    request: control_pb2.SolveRequest,
+    asked: Asked,
+    bridge: BuildBridge,
+    record: Recording,
+    result: BridgeResult,
+    build_caches: BuildCaches,
+) -> dict[str, str]:
+    """Export an evaluated result, and its caches; the answer to the client."""
+    told = BuildProvenance.of(engine, bridge.job, result, asked.facts, record.usage)
+    result = await asked.attests.scanned(bridge, result)
+    exported = await export_source(result, asked.sessions)
+    exported = with_own_sboms(exported, engine.export_services.pool, asked.sessions)
+    source = told.attach(exported, asked.attests.provenance)
+    more = await session_exports(engine, request, result, first_id=len(asked.exports))
+    wanted, warnings = [*asked.exports, *more], warnings_of(request, source)
+    for text in () if wanted else warnings:
+        bridge.warn(VertexWarning("", 1, text))
+
+    def inline(ctx: OpContext) -> InlineCache | None:
+        return build_caches.inline(result, ctx)
+
+    try:
+        answers = await export_all(
+            bridge.job, request.Session, wanted, source, warnings, inline, asked.compatibility
+        )
+    finally:
+        told.record(record, asked.attests.builder_id)
+    answers += await build_caches.export(result)
+    record.result(result.metadata, answers)
+    response = text_metadata(result.metadata)
+    for answer in answers:
+        response.update(answer)
+    if request.EnableSessionExporter:
+        await finalize_export(await engine.sessions.get(request.Session), response)
+    return response
 
 
 def with_own_frontend(request: control_pb2.SolveRequest) -> control_pb2.SolveRequest:

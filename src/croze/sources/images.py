@@ -7,7 +7,7 @@ Modes (BuildKit `util/resolver`): `pull` asks the registry; `local` prefers the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,18 +18,14 @@ from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.image.reference import Reference
-from croze.registry.client import Registry
-from croze.session.contract import SessionManager
 from croze.sources.content import (
     Access,
     LentProvider,
-    Locks,
     Provider,
     RegistryProvider,
-    fetcher_of,
 )
 from croze.sources.manifests import PulledImage, pull_manifests
-from croze.store.contract import BlobFetcher, BlobStore, ImageStore
+from croze.store.contract import BlobStore, ImageStore
 
 Mode = Literal["default", "pull", "local"]
 
@@ -61,21 +57,11 @@ class Images:
     """One for the daemon. Knows which digests it got from which repository, so that a reference
     with a digest is answered without asking anyone."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        blobs: BlobStore,
-        store: ImageStore,
-        sessions: SessionManager,
-    ) -> None:
-        self.access = Access(registry, sessions, Locks())
+    def __init__(self, access: Access, blobs: BlobStore, store: ImageStore) -> None:
+        self.access = access
         self.blobs = blobs
         self._store = store
         self._seen: set[tuple[str, str]] = set()
-
-    def fetcher(self, origin: Mapping[str, str]) -> BlobFetcher:
-        """See `BlobFetcher.origin`."""
-        return fetcher_of(self.access, origin)
 
     async def resolve_config(
         self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]

@@ -1,0 +1,92 @@
+"""Where bytes are kept and come from: the store, registries, sessions, caches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from croze.daemon.config import Registry
+from croze.daemon.keys import snapshotter_named
+from croze.daemon.outside import Outside
+from croze.daemon.settings import Settings
+from croze.registry.client import Registry as RegistryClient
+from croze.registry.hosts import RegistryConfig
+from croze.remotecache.objects.gha_signatures import Rules, Signatures
+from croze.remotecache.objects.opened import KINDS as OBJECT_KINDS
+from croze.remotecache.objects.opened import ObjectCaches
+from croze.session.manager import Sessions
+from croze.sigstore.verifier import SigstoreVerifier
+from croze.sources.content import Access, Locks, fetcher_of
+from croze.sources.images import Images
+from croze.store.contract import BlobFetcher
+from croze.store.open import Store, open_store
+from croze.workers.pool import WorkerPool
+
+
+@dataclass(frozen=True)
+class Content:
+    """Where bytes are kept and come from."""
+
+    store: Store
+    sessions: Sessions
+    registry: RegistryClient
+    images: Images
+    objects: ObjectCaches
+
+
+async def open_content(
+    settings: Settings, pool: WorkerPool, outside: Outside, stack: AsyncExitStack
+) -> Content:
+    config = settings.config
+    sessions = Sessions(outside.dial)
+    registry = RegistryClient(
+        registry_configs(config.registry), max_concurrency=config.system.max_registry_concurrency
+    )
+    stack.push_async_callback(registry.close)
+    access = Access(registry, sessions, Locks())
+    objects = ObjectCaches(_signatures(settings))
+    stack.push_async_callback(objects.close)
+
+    def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
+        if origin.get("kind") in OBJECT_KINDS:
+            return objects.fetcher(origin)
+        return fetcher_of(access, origin)
+
+    store = await open_store(
+        settings.root,
+        pool,
+        snapshotter=snapshotter_named(config.worker.oci.snapshotter),
+        fetchers=fetcher,
+    )
+    stack.push_async_callback(store.close)
+    images = Images(access, store.blobs, store.images)
+    return Content(store, sessions, registry, images, objects)
+
+
+def _signatures(settings: Settings) -> Signatures:
+    """Of caches in GitHub's."""
+    gha = settings.config.cache.gha
+    policy = gha.verify.policy
+    return Signatures(
+        SigstoreVerifier(settings.root / "policy"),
+        apart=gha.sign is not None or gha.verify.required,
+        command=gha.sign.command if gha.sign is not None else (),
+        required=gha.verify.required,
+        rules=Rules(policy.fields, policy.timestamp_threshold, policy.tlog_threshold),
+    )
+
+
+def registry_configs(configured: Mapping[str, Registry]) -> dict[str, RegistryConfig]:
+    """The file's `[registry."host"]` tables, for the client."""
+    return {
+        host: RegistryConfig(
+            mirrors=tuple(entry.mirrors),
+            http=entry.http,
+            insecure=entry.insecure,
+            ca=tuple(entry.ca),
+            keypairs=tuple((pair.key, pair.cert) for pair in entry.keypair),
+            tls_config_dirs=tuple(entry.tlsconfigdir),
+        )
+        for host, entry in configured.items()
+    }
