@@ -263,9 +263,9 @@ def test_docker_version_and_info(engine: Engine, client: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/v1.41"])
 def test_what_is_not_served_is_refused_by_name(engine: Engine, prefix: str) -> None:
-    answer, body = engine.ask("POST", f"{prefix}/containers/x/exec")
+    answer, body = engine.ask("POST", f"{prefix}/containers/x/pause")
     assert answer.status == 501
-    assert json.loads(body)["message"].startswith("POST /containers/x/exec of Docker's API is not")
+    assert json.loads(body)["message"].startswith("POST /containers/x/pause of Docker's API is not")
 
 
 def test_grpc_without_an_upgrade(engine: Engine) -> None:

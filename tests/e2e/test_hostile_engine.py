@@ -149,6 +149,66 @@ def test_connections_without_end(engine: Engine) -> None:
         assert engine.docker("images").code == 0
 
 
+def test_heads_without_end(engine: Engine) -> None:
+    """Neither those of a request, nor those of requests behind one that waits."""
+    line = b"X: " + b"a" * (1 << 17) + b"\r\n"
+    waiting = b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n"
+    for first in (b"GET /_ping HTTP/1.1\r\nHost: d\r\n", waiting):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(engine.path))
+            client.sendall(first)
+            if first == waiting:
+                assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+                line = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n" * (1 << 11)
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                client.sendall(line * 1000)
+    assert engine.ask("GET", "/_ping")[1] == b"OK"
+
+
+def test_what_is_typed_before_there_is_an_answer(engine: Engine) -> None:
+    """A client that does not wait for it: nothing of it is lost, nor taken for a request."""
+    make_busybox(engine.path)
+    engine.docker("create", "-i", "--name", "early", "busybox", "cat")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(engine.path))
+        client.sendall(
+            b"POST /containers/early/wait?condition=next-exit HTTP/1.1\r\nHost: d\r\n\r\n"
+        )
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+        with socket.socket(socket.AF_UNIX) as other:
+            other.connect(str(engine.path))
+            query = b"stream=1&stdin=1&stdout=1"
+            other.sendall(
+                b"POST /containers/early/attach?" + query + b" HTTP/1.1\r\nHost: d\r\n\r\n"
+            )
+            assert other.recv(1000).startswith(b"HTTP/1.1 200 ")
+            engine.docker("start", "early")
+            other.sendall(b"typed\n")
+            other.shutdown(socket.SHUT_WR)
+            assert other.recv(1000)[8:] == b"typed\n"
+            assert other.recv(1000) == b""
+        told = b""
+        while b"OK" not in told:
+            told += client.recv(1000)
+    engine.docker("rm", "early")
+
+
+def test_a_wish_that_nobody_foresaw_ends_no_other(engine: Engine) -> None:
+    make_busybox(engine.path)
+    engine.docker("run", "-d", "--name", "stays", "busybox", "sleep", "1000")
+    for words in (
+        ["exec", "-u", "9" * 5000, "stays"],
+        ["run", "--rm", "-u", "9" * 5000, "busybox"],
+    ):
+        refused = engine.docker(*words, "true", check=False)
+        assert "uids and gids must be in range" in refused.output
+    status, [told] = call(engine.path, "GET", "/containers/stays/top?ps_args=%00")
+    assert (status, told["message"]) == (400, "ps_args: a zero byte")
+    assert engine.docker("exec", "stays", "echo", "here").stdout == "here\n"
+    engine.docker("rm", "-f", "stays")
+
+
 def test_containers_on_a_full_disk(tmp_path: Path) -> None:
     root = tmp_path / "engine/root"
     root.mkdir(parents=True)

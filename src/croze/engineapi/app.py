@@ -144,7 +144,7 @@ async def _not_served(request: web.Request) -> web.StreamResponse:
 def _common(services: Services, doors: Doors) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        with services.in_use(), doors.busy(request.protocol):
+        with services.in_use(), doors.busy(request):
             try:
                 if version := request.match_info.get("version"):
                     check_version(version)

@@ -14,12 +14,15 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
 from croze.engineapi import tls
 
 MOST = 1024
+CONNECTION_BYTES = 2 << 20
+"""Of a request's head and of those behind it: a build's arguments and labels are in it."""
+ALL_BYTES = 64 << 20
 PART_OF_DESCRIPTORS = 4
 """What is left is for builds."""
 REFUSAL = (
@@ -35,13 +38,77 @@ def room() -> int:
     return max(16, min(MOST, descriptors // PART_OF_DESCRIPTORS))
 
 
+class Front(asyncio.Protocol):
+    """Between a connection and its HTTP protocol: counts what comes before a request has begun, as
+    HTTP's own limits are of single lines, and holds back what comes after it: if the connection
+    stops being HTTP, that is for whoever takes it over."""
+
+    def __init__(self, doors: Doors, http: RequestHandler) -> None:
+        self.http = http
+        self.busy = False
+        self._body: StreamReader | None = None
+        """Of the last request: it may be sent on after the answer."""
+        self.head_bytes = 0
+        self._held = bytearray()
+        self._doors = doors
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.http.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._body is not None and not self._body.is_eof():
+            self.http.data_received(data)
+            return
+        self.head_bytes += len(data)
+        if not self._doors.bears(self, len(data)):
+            return
+        if self.busy:
+            self._held += data
+        else:
+            self.http.data_received(data)
+
+    def take_held(self) -> bytes:
+        """What came after the request that is under way."""
+        held, self._held = bytes(self._held), bytearray()
+        return held
+
+    def begin_request(self, body: StreamReader) -> None:
+        self.busy, self._body = True, body
+
+    def end_request(self) -> None:
+        """Another one may begin."""
+        self.busy = False
+        if held := self.take_held():
+            self.http.data_received(held)
+
+    def eof_received(self) -> None:
+        self.http.eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._doors.gone(self)
+        self.http.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.http.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.http.resume_writing()
+
+    def abort(self) -> None:
+        if self.http.transport is not None:
+            self.http.transport.abort()
+            self.http.force_close()
+
+
 class Doors:
-    """Makes the HTTP protocol of each connection: at most so many at once."""
+    """Makes the protocol of each connection: at most so many at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._server: web.Server | None = None
-        self._idle: dict[asyncio.Protocol, None] = {}
+        self._fronts: dict[asyncio.BaseProtocol, Front] = {}
+        """By their HTTP protocols; the one that has waited longest is the first."""
+        self._head_bytes = 0
 
     def guard(self, server: web.Server) -> None:
         """Whose doors these are."""
@@ -50,37 +117,57 @@ class Doors:
     def enter(self) -> asyncio.Protocol:
         """For a connection that has come."""
         assert self._server is not None
-        if len(self._server.connections) >= self._most and not self._make_room():
+        if len(self._fronts) >= self._most and not self._make_room():
             return _Refusing()
-        made = self._server()
-        self._idle[made] = None
-        self._forget_gone()
-        return made
-
-    def _forget_gone(self) -> None:
-        assert self._server is not None
-        if len(self._idle) > 2 * self._most:
-            there = set(self._server.connections)
-            self._idle = {each: None for each in self._idle if each in there}
+        http = self._server()
+        front = self._fronts[http] = Front(self, http)
+        return front
 
     def _make_room(self) -> bool:
-        """Whether there is some: the one that has waited longest has gone."""
-        for each in list(self._idle):
-            del self._idle[each]
-            if isinstance(each, RequestHandler) and each.transport is not None:
-                each.transport.abort()
-                each.force_close()
+        """Whether there is some: the idle one that has waited longest has gone."""
+        idle = next((each for each in self._fronts.values() if not each.busy), None)
+        if idle is not None:
+            self.gone(idle)
+            idle.abort()
+        return idle is not None
+
+    def bears(self, front: Front, more_bytes: int) -> bool:
+        """Whether a connection may send so much more; if there is too much, the one with most of
+        it goes."""
+        self._head_bytes += more_bytes
+        worst = front
+        if front.head_bytes <= CONNECTION_BYTES:
+            if self._head_bytes <= ALL_BYTES:
                 return True
-        return False
+            worst = max(self._fronts.values(), key=lambda each: each.head_bytes)
+        self.gone(worst)
+        worst.abort()
+        return worst is not front
+
+    def gone(self, front: Front) -> None:
+        """A connection has ended. Idempotent."""
+        if self._fronts.pop(front.http, None) is not None:
+            self._forget_head(front)
+
+    def _forget_head(self, front: Front) -> None:
+        self._head_bytes -= front.head_bytes
+        front.head_bytes = 0
 
     @contextmanager
-    def busy(self, protocol: asyncio.Protocol) -> Iterator[None]:
+    def busy(self, request: web.BaseRequest) -> Iterator[None]:
         """A request is under way inside."""
-        self._idle.pop(protocol, None)
+        front = self._fronts.get(request.protocol)
+        if front is None:  # it has gone already
+            yield
+            return
+        self._forget_head(front)
+        front.begin_request(request.content)
         try:
             yield
         finally:
-            self._idle[protocol] = None
+            front.end_request()
+            if self._fronts.pop(front.http, None) is not None:
+                self._fronts[front.http] = front
 
 
 class _Refusing(asyncio.Protocol):

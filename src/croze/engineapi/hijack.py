@@ -11,6 +11,7 @@ import logging
 from aiohttp import web
 
 from croze.engineapi.contract import Services
+from croze.engineapi.doors import Front
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.session import bridge
 from croze.session.manager import HEADER_ID, Headers
@@ -35,13 +36,13 @@ class Taken(web.Response):
 class _Protocol(asyncio.StreamReaderProtocol):
     """Takes a connection over; the HTTP server hears of its end only."""
 
-    def __init__(self, reader: asyncio.StreamReader, http: asyncio.Protocol) -> None:
+    def __init__(self, reader: asyncio.StreamReader, front: Front) -> None:
         super().__init__(reader)
-        self._http = http
+        self._front = front
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._http.connection_lost(exc)
+        self._front.connection_lost(exc)
 
 
 class Hijacked:
@@ -83,9 +84,13 @@ def _taken(request: web.Request, answer: str) -> Hijacked:
         raise ConnectionResetError("the client has gone")
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
-    protocol = _Protocol(reader, request.protocol)
+    front = transport.get_protocol()
+    assert isinstance(front, Front)
+    protocol = _Protocol(reader, front)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
+    if held := front.take_held():
+        reader.feed_data(held)
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     writer.write(f"HTTP/1.1 {answer}\r\n\r\n".encode("latin-1"))
     return Hijacked(reader, writer)

@@ -13,6 +13,8 @@ from croze.fs.root import resolve
 
 _MAX_FILE_BYTES = 10 << 20
 _MAX_ID = (1 << 31) - 1
+_DIGITS = 20
+"""Of a number; one of more is out of every range as well."""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -75,7 +77,7 @@ def _numeric(text: str, limit: int = _MAX_ID) -> int | None:
     digits = text[1:] if text[:1] in ("+", "-") else text
     if not digits.isascii() or not digits.isdigit():
         return None
-    value = int(text)
+    value = int(text[:_DIGITS])  # Python converts only so many
     if not 0 <= value <= limit:
         raise InvalidRequest(f"uids and gids must be in range 0-{_MAX_ID}")
     return value
@@ -142,7 +144,7 @@ def _groups(root: str) -> Iterator[_Group]:
 
 
 def _id(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text[:_DIGITS]) if text.isascii() and text.isdigit() else 0
 
 
 def _read(root: str, path: str, width: int) -> Iterator[list[str]]:

@@ -115,6 +115,9 @@ class OneExec:
             failed = f"OCI runtime exec failed: exec failed: {reason}: unknown"
         except (CrozeError, OSError) as error:  # the container may have ended meanwhile
             failed, self.exit_code = str(error), 126
+        except Exception as error:
+            failed, self.exit_code = f"internal error: {error}", 126
+            raise
         finally:
             self._ended(failed)
 

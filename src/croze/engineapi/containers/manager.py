@@ -178,7 +178,7 @@ class Containers:
             if one.running:
                 return
             up = one.begin()
-            one.task = self._group.create_task(self._run(one))
+            one.task = self._group.create_task(self._alone(one, self._run(one)))
         await asyncio.shield(up)
         if one.state.error and not one.running:
             raise InvalidRequest(
@@ -186,14 +186,15 @@ class Containers:
                 f"{one.state.error}: unknown"
             )
 
-    async def _run(self, one: OneContainer) -> None:
+    async def _alone(self, one: OneContainer, work: Awaitable[None]) -> None:
+        """What is wrong with a container ends no other."""
         with self._in_use():
             try:
-                await self._run_in_use(one)
-            except Exception:  # it has ended: what is wrong with it ends no other
+                await work
+            except Exception:
                 log.exception("container %s", one.id[:12])
 
-    async def _run_in_use(self, one: OneContainer) -> None:
+    async def _run(self, one: OneContainer) -> None:
         self.tell(one, "start")
         try:
             layer = await self._layer(one)
@@ -293,7 +294,7 @@ class Containers:
         assert self._group is not None
         running = one.process
         made.begin()
-        self._group.create_task(self._exec(one, made, running))
+        self._group.create_task(self._alone(one, self._exec(one, made, running)))
 
     async def _exec(self, one: OneContainer, made: OneExec, running: Running) -> None:
         about = {"execID": made.id}

@@ -154,6 +154,8 @@ async def top(request: web.Request, services: Services) -> web.StreamResponse:
     """What `ps` says of its processes: of this machine's ps, with the options asked for."""
     one = services.containers.find(request.match_info["name"])
     words = (request.query.get("ps_args") or "-ef").split()
+    if any("\0" in word for word in words):
+        raise InvalidRequest("ps_args: a zero byte")
     _ = one.process
     pids = await in_thread(pids_beside, one.pid)
     if not pids:
