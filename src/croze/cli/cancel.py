@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags
 from croze.cli.history.find import found
 from croze.cli.nodes import connected
 
@@ -18,10 +18,8 @@ COMMAND = "croze cancel"
 
 def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "End running builds", "REF [REF...]")
-    flags.add_argument("refs", metavar="REF", nargs="*")
+    flags.some_arguments("refs", metavar="REF")
     read = flags.read(argv, common)
-    if not read.refs:
-        raise UsageError(f"'{COMMAND}' requires at least 1 argument", COMMAND)
     asyncio.run(_cancel(common, read.refs))
     return 0
 

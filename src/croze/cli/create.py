@@ -21,7 +21,7 @@ from croze.builders.known import Known, known
 from croze.builders.model import Builder, parse_platforms
 from croze.cli.boot import boot
 from croze.cli.builder import add_timeout, timeout_s
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags
 from croze.drivers import make
 from croze.drivers.contract import Status
 from croze.drivers.nodes import load
@@ -50,15 +50,13 @@ def flags() -> Flags:
     made.texts("--platform", help="Fixed platforms for current node")
     add_timeout(made)
     made.switch("--use", help="Set the current builder instance")
-    made.add_argument("endpoint", metavar="CONTEXT|ENDPOINT", nargs="*")
+    made.one_argument("endpoint", metavar="CONTEXT|ENDPOINT")
     return made
 
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Prints the builder's name."""
     read = flags().read(argv, common)
-    if len(read.endpoint) > 1:
-        raise UsageError(f"'{COMMAND}' requires at most 1 argument", COMMAND)
     limit_s = timeout_s(read.timeout, COMMAND)
     with known() as here:
         if read.leave:
@@ -162,7 +160,7 @@ def _new_name(here: Known) -> str:
 def _driver(read: Namespace) -> str:
     if read.driver:
         return str(read.driver)
-    endpoint = read.endpoint[0] if read.endpoint else ""
+    endpoint = read.endpoint or ""
     if not endpoint and os.environ.get("BUILDKIT_HOST"):
         return "remote"
     try:
@@ -174,7 +172,7 @@ def _driver(read: Namespace) -> str:
 
 def _endpoint(here: Known, read: Namespace, builder: Builder) -> tuple[str, bool]:
     """Where the node is, and whether somebody said so."""
-    given = read.endpoint[0] if read.endpoint else ""
+    given = read.endpoint or ""
     if builder.driver == "remote":
         given = given or os.environ.get("BUILDKIT_HOST", "")
         if not given:

@@ -32,6 +32,8 @@ class Flags(argparse.ArgumentParser):
         self.switches: set[str] = set()
         self._given: Sequence[str] = ()
         self._warnings: dict[str, str] = {}
+        self._optional: list[str] = []
+        self._required: list[str] = []
         self.add_argument(
             *BUILDER, help="The daemon to use", metavar="string", default=argparse.SUPPRESS
         )
@@ -72,6 +74,16 @@ class Flags(argparse.ArgumentParser):
     def slices(self, name: str, *, help: str, metavar: str = "strings") -> None:
         """A flag that may be given many times, with several values in a line of CSV."""
         self.add_argument(name, help=help, metavar=metavar, action="extend", type=_csv, default=[])
+
+    def one_argument(self, name: str, *, metavar: str) -> None:
+        """At most one argument; None without."""
+        self._optional.append(name)
+        self.add_argument(name, metavar=metavar, nargs="*")
+
+    def some_arguments(self, name: str, *, metavar: str) -> None:
+        """At least one argument."""
+        self._required.append(name)
+        self.add_argument(name, metavar=metavar, nargs="*")
 
     def legacy(self, *names: str, of: str, key: str) -> None:
         """An old flag, hidden: `--memory=1g` for `--resource=memory=1g`; kept as `key=value`."""
@@ -117,12 +129,23 @@ class Flags(argparse.ArgumentParser):
             raise UsageError(f"unexpected argument: {word}", self.prog)
         for name in off:
             setattr(known, name.lstrip("-").replace("-", "_"), False)
+        self._count_arguments(known)
         common.builder = getattr(known, "builder", common.builder)
         common.debug = getattr(known, "debug", common.debug)
         for name, warning in self._warnings.items():
             if getattr(known, name.lstrip("-").replace("-", "_")) is not None:
                 print(f"WARNING: {warning}", file=sys.stderr)
         return known
+
+    def _count_arguments(self, known: argparse.Namespace) -> None:
+        for name in self._optional:
+            given: list[str] = getattr(known, name)
+            if len(given) > 1:
+                raise UsageError(f"'{self.prog}' requires at most 1 argument", self.prog)
+            setattr(known, name, given[0] if given else None)
+        for name in self._required:
+            if not getattr(known, name):
+                raise UsageError(f"'{self.prog}' requires at least 1 argument", self.prog)
 
     def actions(self) -> list[argparse.Action]:
         """All that begin with a dash, by their long names."""

@@ -10,7 +10,7 @@ from croze.builders.known import known
 from croze.builders.model import Builder, format_in_groups
 from croze.cli.boot import boot as bring_up
 from croze.cli.builder import add_timeout, named, timeout_s
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags
 from croze.cli.table import binary_size
 from croze.drivers.contract import Status
 from croze.drivers.nodes import NodeState, load
@@ -34,13 +34,11 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Inspect current builder instance", "[NAME]")
     flags.switch("--bootstrap", help="Ensure builder has booted before inspecting")
     add_timeout(flags)
-    flags.add_argument("name", metavar="NAME", nargs="*")
+    flags.one_argument("name", metavar="NAME")
     read = flags.read(argv, common)
-    if len(read.name) > 1:
-        raise UsageError(f"'{COMMAND}' requires at most 1 argument", COMMAND)
     limit_s = timeout_s(read.timeout, COMMAND)
     with known() as here:
-        builder = here.builder(named(read.name[0] if read.name else None, common))
+        builder = here.builder(named(read.name, common))
         last_activity = here.stored.last_activity(builder.name)
     states = asyncio.run(_states(builder, here.contexts, limit_s, boot=read.bootstrap))
     rows = _rows(builder, states, last_activity)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.daemon import with_client
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 def run(argv: Sequence[str], common: Common) -> int:
     """Remove images from the local store; what they used goes with the next prune."""
     flags = Flags("croze rmi", "Remove images from the local store", "[OPTIONS] IMAGE [IMAGE...]")
-    flags.add_argument("image", metavar="IMAGE", nargs="*")
+    flags.some_arguments("image", metavar="IMAGE")
     names: list[str] = flags.read(argv, common).image
-    if not names:
-        raise UsageError("'croze rmi' requires at least 1 argument", "croze rmi")
 
     async def remove(client: Client) -> None:
         from croze.client.engine import EngineClient

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.known import known
 from croze.cli.builder import named
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags
 from croze.drivers import make
 
 if TYPE_CHECKING:
@@ -21,12 +21,10 @@ COMMAND = "croze stop"
 
 def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Stop builder instance", "[NAME]")
-    flags.add_argument("name", metavar="NAME", nargs="*")
+    flags.one_argument("name", metavar="NAME")
     read = flags.read(argv, common)
-    if len(read.name) > 1:
-        raise UsageError(f"'{COMMAND}' requires at most 1 argument", COMMAND)
     with known() as here:
-        builder = here.builder(named(read.name[0] if read.name else None, common))
+        builder = here.builder(named(read.name, common))
     asyncio.run(_stop(builder, here.contexts))
     return 0
 

@@ -9,7 +9,7 @@ from croze.builders import choose
 from croze.builders.contexts import DEFAULT
 from croze.builders.known import Known, known
 from croze.cli.builder import named
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags
 from croze.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -22,11 +22,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Set the current builder instance", "[OPTIONS] NAME")
     flags.switch("--default", help="Set builder as default for current context")
     flags.switch("--global", help="Builder persists context changes")
-    flags.add_argument("name", metavar="NAME", nargs="*")
+    flags.one_argument("name", metavar="NAME")
     read = flags.read(argv, common)
-    if len(read.name) > 1:
-        raise UsageError(f"'{COMMAND}' requires at most 1 argument", COMMAND)
-    name = named(read.name[0] if read.name else None, common)
+    name = named(read.name, common)
     with known() as here:
         chosen = _chosen(here, name)
         here.stored.set_current(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.cache_mount.ls import listed
 from croze.cli.daemon import with_client
-from croze.cli.flags import Flags, UsageError
+from croze.cli.flags import Flags
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -19,10 +19,8 @@ COMMAND = "croze cache-mount inspect"
 def run(argv: Sequence[str], common: Common) -> int:
     """As JSON, a list: a private mount may have several directories."""
     flags = Flags(COMMAND, "Show everything about cache mounts", "ID [ID...]")
-    flags.add_argument("names", metavar="ID", nargs="*")
+    flags.some_arguments("names", metavar="ID")
     read = flags.read(argv, common)
-    if not read.names:
-        raise UsageError(f"'{COMMAND}' requires at least 1 argument", COMMAND)
     found = with_client(common, lambda client: listed(client, read.names))
     shown = [
         {
