@@ -61,20 +61,24 @@ class Workload:
 
     async def _one_after_another(self) -> None:
         while True:
-            chores: list[tuple[int, Callable[[], Awaitable[object]]]] = [
-                (8, self.build),
-                (1, self._prune),
-                (1, self._prune_all),
-            ]
-            weights = [weight for weight, _ in chores]
-            (_, chore), *_ = self._chance.choices(chores, weights)
             try:
-                await chore()
+                await self.chore()
                 self.done += 1
             except CrozeError:
                 if not self.daemon_is_gone:
                     raise
                 return
+
+    async def chore(self) -> None:
+        """One thing or another."""
+        chores: list[tuple[int, Callable[[], Awaitable[object]]]] = [
+            (8, self.build),
+            (1, self._prune),
+            (1, self._prune_all),
+        ]
+        weights = [weight for weight, _ in chores]
+        (_, chore), *_ = self._chance.choices(chores, weights)
+        await chore()
 
     async def build(self, output: str = "") -> None:
         """One build; raises as `build_async`."""
