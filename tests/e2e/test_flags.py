@@ -184,6 +184,28 @@ def test_files_that_cannot_be_written(desk: Sandbox, flag: str, message: str) ->
     assert (done.code, done.stderr) == (1, f"ERROR: {message}\n")
 
 
+@pytest.mark.parametrize("flag", ["--metadata-file", "--iidfile"])
+@pytest.mark.parametrize("wanted", ["Dockerfile", "nope"])
+def test_devices_stay_on_the_machine(desk: Sandbox, tmp_path: Path, flag: str, wanted: str) -> None:
+    """Root could put a file in the place of `/dev/null`, and of what `/dev/stdout` leads to."""
+    os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    (tmp_path / "stdout").symlink_to("null")
+    text = f"FROM scratch\nCOPY {wanted} /\n"
+    for name in ("null", "stdout"):
+        words: list[str | Path] = [
+            "build",
+            "-q",
+            "--output=type=cacheonly",
+            flag,
+            tmp_path / name,
+            "-f-",
+        ]
+        context = desk.context("devices", FILES | {"Dockerfile": ""})
+        desk.croze(*words, context, stdin=text.encode(), check=False)
+    assert (tmp_path / "null").is_char_device()
+    assert (tmp_path / "stdout").is_symlink()
+
+
 def test_other_files_that_are_not_as_wanted(desk: Sandbox, tmp_path: Path) -> None:
     """In plain words, not in Python's."""
     program = "import sys; from croze import llb; s = llb.scratch().file(llb.mkfile('/a', 'b'))"

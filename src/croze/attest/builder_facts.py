@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 
 _BUILTIN = ("buildConfig", "builderPlatform", "platform")
 
@@ -23,7 +24,7 @@ def read_facts(folder: Path) -> Mapping[str, object]:
     for file in files:
         if file.suffix == ".json" and not file.is_dir():
             try:
-                facts |= msgspec.json.decode(file.read_bytes(), type=dict[str, object])
+                facts |= gojson.unmarshal(file.read_bytes(), type=dict[str, object])
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise InvalidRequest(f"failed to parse {file}: {error}") from None
     for key in _BUILTIN:

@@ -125,7 +125,7 @@ class Transaction:
     def _forget_group(self, path: Path) -> None:
         """The call of `bake` that a build was of: all its builds were of this builder."""
         try:
-            group = msgspec.json.decode(read_settings(path), type=_Remembered).GroupRef
+            group = gojson.unmarshal(read_settings(path), type=_Remembered).GroupRef
         except (OSError, InvalidRequest, msgspec.MsgspecError, RecursionError):
             return
         if group.isalnum():
@@ -203,7 +203,7 @@ _Stored = TypeVar("_Stored", Builder, Current)
 def _read(path: Path, data: bytes, kind: type[_Stored]) -> _Stored:
     """Raises `InvalidRequest` with file, line and key."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        return gojson.unmarshal(data, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"{path}: line {_line_of(data, str(error))}: {error}") from None
 

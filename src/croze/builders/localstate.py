@@ -44,7 +44,7 @@ def read_group(directory: Path, ref: str) -> Group:
     """Raises `OSError` if it is not there, and `InvalidRequest` for a file of something else."""
     path = directory / "refs" / GROUPS / ref
     try:
-        return msgspec.json.decode(read_settings(path), type=Group)
+        return gojson.unmarshal(read_settings(path), type=Group)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"{path}: {error}") from None
 
@@ -75,7 +75,7 @@ def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | Non
         return None
     try:
         data = read_settings(directory / "refs" / builder / node / ref)
-        return msgspec.json.decode(data, type=LocalState)
+        return gojson.unmarshal(data, type=LocalState)
     except (OSError, msgspec.MsgspecError, RecursionError):
         return None
 

@@ -18,6 +18,7 @@ from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.client.build import wants_warnings, write_metadata
 from croze.errors import Canceled
+from croze.files.settings import parse_json
 from croze.policy.contract import DEBUG
 from croze.progress.rawjson import warning_value
 from croze.progress.warnings import print_warnings
@@ -123,7 +124,7 @@ def _answer(call: Call, result: TargetResult, request: BuildRequest) -> tuple[st
     except Findings as error:
         if not call.json:
             return f"{error.text}error: {error}\n", 1
-        found = json.loads(result.result.response["result.json"])
+        found = parse_json(result.result.response["result.json"])
         text, code = json.dumps({**found, "error": str(error)}), 1
     return text, code
 
@@ -138,7 +139,7 @@ def _answers_json(
         entry: dict[str, object] = {"build": plain}
         if name in found:
             called, text, _ = found[name]
-            members: dict[str, object] = json.loads(text)
+            members: dict[str, object] = parse_json(text)
             entry["check" if called == "lint" else called] = dict(sorted(members.items()))
         shown[name] = entry
     groups = selection.get("group")

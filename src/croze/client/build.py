@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from croze.client.options import BuildOptions, call_name
 from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
 from croze.files.atomic import replaced, write_atomically
+from croze.files.settings import parse_json
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 
@@ -74,7 +74,7 @@ def decoded_metadata(response: Mapping[str, str]) -> dict[str, object]:
 def _decoded(key: str, value: str) -> object:
     try:
         data = value.encode() if key == "result.json" else base64.b64decode(value, validate=True)
-        loaded = json.loads(data)
+        loaded = parse_json(data)
     except (ValueError, binascii.Error):
         return value
     is_list = isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from croze.builders.contexts import Contexts, DockerContext
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.files.docker_config import config_dir
+from croze.files.settings import parse_json
 
 PATH = "/images/load?quiet=1"
 
@@ -126,7 +126,7 @@ def _check(status: int, body: bytes) -> None:
     """The engine answers 200 before it has read all; errors come in its stream of JSON."""
     for line in body.splitlines():
         try:
-            message = json.loads(line)
+            message = parse_json(line)
         except ValueError:
             continue
         if isinstance(message, dict):

@@ -21,6 +21,7 @@ from croze.client.docker import connection_to
 from croze.client.plan import Export, SolvePlan, ToDocker
 from croze.errors import CrozeError
 from croze.files.docker_config import config_dir
+from croze.gotypes import gojson
 from croze.image.config import chain_ids
 
 KNOWN_CHAINS = "croze.known-chains"
@@ -88,7 +89,7 @@ def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
     """Raises `OSError` or `ValueError`, of which msgspec's errors are."""
     try:
         engine.request("GET", path)
-        return msgspec.json.decode(engine.getresponse().read(), type=kind)
+        return gojson.unmarshal(engine.getresponse().read(), type=kind)
     except http.client.HTTPException as error:
         raise ValueError(str(error)) from error
 

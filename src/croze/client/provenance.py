@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import grpc.aio
-import msgspec
 
 from croze.api import content_pb2, control_pb2
 from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
 from croze.errors import Unsupported
+from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 from croze.rpc.clients import translated
 
@@ -75,7 +75,7 @@ async def _told(channel: grpc.aio.Channel, info: control_pb2.BuildResultInfo, mo
         kind = each.annotations.get(_PREDICATE_TYPE, "")
         if each.media_type == _IN_TOTO and kind.startswith(_PREFIX):
             data = await _read(channel, each.digest)
-            predicate = msgspec.json.decode(data, type=dict[str, object])
+            predicate = gojson.unmarshal(data, type=dict[str, object])
             return _shown(predicate if kind != _V1 else v02_of(predicate), mode)
     return None
 

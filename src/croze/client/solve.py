@@ -28,6 +28,7 @@ from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToDocker, ToLayout
+from croze.files.settings import parse_json
 from croze.rpc.held import Work, solve_held
 from croze.rpc.status import from_rpc_error
 from croze.session.directories import make_directory
@@ -307,13 +308,13 @@ def _reset_caches(plan: SolvePlan) -> None:
 def _update_indexes(plan: SolvePlan, response: dict[str, str]) -> None:
     """Enter what the daemon wrote into the layouts' indexes."""
     if response.get("cache.manifest"):
-        descriptor = json.loads(response["cache.manifest"])
+        descriptor = parse_json(response["cache.manifest"])
         for entry in plan.cache_to:
             if entry.type == "local":
                 tag = entry.attrs.get("tag", "latest")
                 ociindex.put(Path(entry.attrs["dest"]), descriptor, tag=tag)
     if response.get("containerimage.descriptor"):
-        descriptor = json.loads(base64.b64decode(response["containerimage.descriptor"]))
+        descriptor = parse_json(base64.b64decode(response["containerimage.descriptor"]))
         names = [name for name in response.get("image.name", "").split(",") if name]
         for export in plan.exports:
             if isinstance(export.to, ToLayout):

@@ -55,7 +55,7 @@ def set_up_logging(settings: Settings) -> None:
     root.addHandler(handler)
     level = settings.config.log.level.upper() or "INFO"
     root.setLevel("DEBUG" if settings.debug else LEVELS.get(level, level))
-    for name in ("asyncio", "grpc._cython.cygrpc"):
+    for name in ("asyncio", "grpc._cython.cygrpc", "hpack"):  # hpack tells the values of headers
         logging.getLogger(name).setLevel("INFO")
 
 

@@ -23,6 +23,7 @@ from croze.daemon.status import responses
 from croze.errors import CrozeError
 from croze.export.attestations import PAYLOAD_TYPE, PREDICATE_TYPE
 from croze.files.redact import redact_attrs
+from croze.gotypes import gojson
 from croze.history import logs
 from croze.history.history import BuildHistory, Finalizer
 from croze.image.descriptor import Descriptor
@@ -83,9 +84,7 @@ class Recording:
             self._record.ExporterResponse[key] = value.decode("utf-8", "replace")
         for number, answer in enumerate(answers):
             if _DESCRIPTOR_KEY in answer:
-                made = msgspec.json.decode(
-                    base64.b64decode(answer[_DESCRIPTOR_KEY]), type=Descriptor
-                )
+                made = gojson.unmarshal(base64.b64decode(answer[_DESCRIPTOR_KEY]), type=Descriptor)
                 self._add_result(number, wire_descriptor(made))
 
     def attest(

@@ -5,7 +5,6 @@ Source: buildx `build/result.go`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -14,6 +13,7 @@ from google.protobuf.message import DecodeError
 from croze.api import gateway_pb2, ops_pb2
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError, InvalidRequest, SolveDetail
+from croze.files.settings import parse_json
 
 CONFIG = "containerimage.config"
 PLATFORMS = "refs.platforms"
@@ -130,7 +130,7 @@ def _first_platform(result: gateway_pb2.Result) -> str:
     """By its id; empty if the result is not told by platforms."""
     if result.WhichOneof("result") == "ref" or PLATFORMS not in result.metadata:
         return ""
-    found = json.loads(result.metadata[PLATFORMS])
+    found = parse_json(result.metadata[PLATFORMS])
     return str(found["Platforms"][0]["ID"])
 
 
@@ -147,5 +147,5 @@ class _Image(TypedDict, total=False):
 def _config(data: bytes) -> _Image:
     if not data:
         return {}
-    found: _Image | None = json.loads(data).get("config")
+    found: _Image | None = parse_json(data).get("config")
     return found or {}

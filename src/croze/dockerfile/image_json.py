@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
 
 from croze.dockerfile.json_form import syntax_error
 from croze.errors import CrozeError, InvalidRequest
+from croze.files.settings import parse_json
 from croze.image import config as image_config
 from croze.image.config import ImageConfig
 
@@ -24,7 +24,7 @@ def parse_config(data: bytes) -> ImageConfig:
 def input_config(metadata: str, key: str) -> ImageConfig | None:
     """The config in an input's metadata (JSON with base64 values), if there is one."""
     try:
-        members = json.loads(metadata)
+        members = parse_json(metadata)
         encoded = members.get(CONFIG_KEY)
         data = base64.b64decode(encoded, validate=True) if encoded is not None else None
     except (ValueError, AttributeError, TypeError) as err:

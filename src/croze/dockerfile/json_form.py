@@ -71,6 +71,8 @@ def syntax_error(data: bytes | str) -> str:
         return _explain(err.doc, err.pos, err.msg)
     except ValueError:
         return "invalid UTF-8 in JSON"
+    except RecursionError:
+        return "exceeded max depth"
     return ""
 
 

@@ -3,13 +3,13 @@ and what is to be attested of its results."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.dockerfile.json_form import kind, syntax_error
 from croze.errors import CrozeError, InvalidRequest
+from croze.files.settings import parse_json
 from croze.gotypes.quote import quote
 from croze.image import reference
 
@@ -54,7 +54,7 @@ def parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImport]:
 def _parse_json_imports(text: str) -> list[CacheImport]:
     wrong = syntax_error(text) or "json: cannot unmarshal {} into Go value of type {}"
     try:
-        entries = json.loads(text)
+        entries = parse_json(text)
     except ValueError:
         raise _bad_imports(text, wrong) from None
     if not isinstance(entries, list | None):

@@ -17,6 +17,7 @@ from croze.drivers.commands import process_streams
 from croze.drivers.sockets import open_socket
 from croze.drivers.tunnel import SocketStreams, Streams
 from croze.errors import CrozeError, Unavailable
+from croze.gotypes import gojson
 
 HEAD_LIMIT_BYTES = 64 * 1024
 
@@ -59,7 +60,7 @@ class _Refusal(msgspec.Struct):
 def message_of(body: bytes) -> str:
     """What an engine says is wrong."""
     try:
-        return msgspec.json.decode(body, type=_Refusal).message
+        return gojson.unmarshal(body, type=_Refusal).message
     except (msgspec.MsgspecError, RecursionError):
         return body.decode(errors="replace").strip()
 

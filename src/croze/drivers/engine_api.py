@@ -19,6 +19,7 @@ from croze.builders.contexts import DockerContext
 from croze.drivers.engine import engine_streams, message_of, upgraded
 from croze.drivers.tunnel import Streams, tunnel
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unavailable
+from croze.gotypes import gojson
 
 if TYPE_CHECKING:
     import aiohttp
@@ -253,7 +254,7 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
 
 def _decoded(data: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return gojson.unmarshal(data, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise CrozeError(f"the Docker engine's answer can't be read: {error}") from None
 

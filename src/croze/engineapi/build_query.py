@@ -11,6 +11,7 @@ from croze.api.attrs import to_attrs
 from croze.api.control_pb2 import CacheOptions, CacheOptionsEntry, Exporter, SolveRequest
 from croze.engineapi.query import Query
 from croze.errors import InvalidRequest, Unsupported
+from croze.gotypes import gojson
 from croze.image import reference
 
 T = TypeVar("T")
@@ -136,6 +137,6 @@ def _read(query: Query, name: str, kind: type[T]) -> T:
     try:
         if text in _UNSET:
             return msgspec.convert({} if "dict" in str(kind) else [], kind)
-        return msgspec.json.decode(text, type=kind)
+        return gojson.unmarshal(text, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"error reading {name}: {error}") from error

@@ -12,6 +12,7 @@ from croze.engineapi.names import Image, find, find_all
 from croze.engineapi.times import moment_ns
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 from croze.image import reference
 
 Filters = dict[str, list[str]]
@@ -30,7 +31,7 @@ def read(text: str, served: Collection[str]) -> Filters:
     if not text:
         return {}
     try:
-        found = msgspec.json.decode(text, type=dict[str, list[str] | dict[str, bool]])
+        found = gojson.unmarshal(text, type=dict[str, list[str] | dict[str, bool]])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid filters: {error}") from error
     for name in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from aiohttp import web
 
 from croze.engineapi import filters
@@ -68,7 +67,7 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
         "Created": config.created or rfc3339(0),
         "DockerVersion": "",
         "Author": config.author,
-        "Config": msgspec.json.decode(gojson.marshal(config.config)),
+        "Config": gojson.unmarshal(gojson.marshal(config.config)),
         "Architecture": config.architecture,
         "Os": config.os,
         "Size": found.size,

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 
 T = TypeVar("T")
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 def read_json(data: bytes, kind: type[T]) -> T:
     """Raises `InvalidRequest`."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        return gojson.unmarshal(data, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"invalid JSON: {error}") from error
 

@@ -18,6 +18,7 @@ from croze.engineapi.lines import Lines
 from croze.engineapi.query import refuse
 from croze.engineapi.tarmembers import Arrived, members
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes import gojson
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import reference
@@ -129,7 +130,7 @@ class _Archive:
         if "manifest.json" not in self._files:
             return []
         try:
-            listed = msgspec.json.decode(self._read("manifest.json"), type=list[_Listed])
+            listed = gojson.unmarshal(self._read("manifest.json"), type=list[_Listed])
         except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidRequest(f"invalid manifest.json: {error}") from error
         found: list[tuple[str, Descriptor]] = []

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 from croze.image.reference import DEFAULT_DOMAIN
 from croze.registry.credentials import Login, Token
 from croze.session.dockerconfig import HUB_HOST, DockerConfig
@@ -62,7 +63,7 @@ def login(given: Given) -> Login:
 def _decoded(text: str, kind: type[T], header: str) -> T:
     try:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return msgspec.json.decode(data, type=kind)
+        return gojson.unmarshal(data, type=kind)
     except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid {header} header: {error}") from error
 

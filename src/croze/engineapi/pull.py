@@ -16,6 +16,7 @@ from croze.engineapi.logins import OneHost, login_of
 from croze.engineapi.query import Query
 from croze.engineapi.transfers import LayerProgress, Teller, stage, telling
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.gotypes import gojson
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image import reference
@@ -98,7 +99,7 @@ async def _tags(access: Access, ref: Reference) -> list[Reference]:
     repo = access.repository(ref, ())
     data = await registry_pull.get_small(repo, repo.endpoints()[0], "tags/list")
     try:
-        found = msgspec.json.decode(data, type=_Tags).tags or []
+        found = gojson.unmarshal(data, type=_Tags).tags or []
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"the registry's list of tags can't be read: {error}") from error
     if len(found) > TAGS_LIMIT:

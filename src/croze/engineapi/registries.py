@@ -10,6 +10,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.logins import Given, OneHost, login
 from croze.engineapi.pull import repository_of
 from croze.errors import CrozeError, InvalidRequest, NotFound, PermissionDenied, Unsupported
+from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import manifest as manifests
 from croze.image import reference
@@ -28,7 +29,7 @@ async def auth(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /auth`: whether a registry takes a login."""
     data = await request.content.read(BODY_BYTES)
     try:
-        given = msgspec.json.decode(data, type=Given)
+        given = gojson.unmarshal(data, type=Given)
     except (msgspec.MsgspecError, RecursionError) as wrong:
         raise InvalidRequest(f"invalid login: {wrong}") from wrong
     host = hostname(given.serveraddress)

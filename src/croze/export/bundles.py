@@ -77,7 +77,7 @@ def _read_all(root: str, folder: str) -> list[tuple[str, bytes]]:
 
 def _single(bundle: Attestation, name: str, data: bytes) -> Attestation:
     try:
-        statement = msgspec.json.decode(data, type=_Statement)
+        statement = gojson.unmarshal(data, type=_Statement)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"cannot decode in-toto statement: {error}") from error
     kind = statement.predicate_type
@@ -92,7 +92,7 @@ def _single(bundle: Attestation, name: str, data: bytes) -> Attestation:
         bundle,
         bundle=False,
         predicate_type=kind,
-        content=gojson.marshal(msgspec.json.decode(statement.predicate)),
+        content=gojson.marshal(gojson.unmarshal(statement.predicate)),
         ref=None,
         path=os.path.join(bundle.path, name),
         subjects=subjects or (None,),

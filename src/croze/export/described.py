@@ -14,6 +14,7 @@ import msgspec
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportSource, PlatformResult
 from croze.export.patch import checked
+from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -70,7 +71,7 @@ def platform_entries(metadata: Mapping[str, bytes]) -> dict[str, Platform] | Non
     if not raw:
         return None
     try:
-        parsed = msgspec.json.decode(raw, type=_Platforms | None)
+        parsed = gojson.unmarshal(raw, type=_Platforms | None)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"failed to parse platforms passed to exporter: {error}") from error
     if parsed is None or not parsed.platforms:

@@ -127,12 +127,12 @@ def checked(config: bytes) -> ImageConfig:
 
 def _members(config: bytes) -> dict[str, bytes]:
     checked(config)
-    decoded = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
+    decoded = gojson.unmarshal(config, type=dict[str, msgspec.Raw])
     return {key: bytes(value) for key, value in decoded.items()}
 
 
 def _text(data: bytes) -> str:
-    value = msgspec.json.decode(data)
+    value = gojson.unmarshal(data)
     return value if isinstance(value, str) else ""
 
 

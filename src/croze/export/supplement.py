@@ -14,6 +14,7 @@ from croze.export.attestations import read_predicate
 from croze.export.bundles import is_core
 from croze.export.contract import Attestation
 from croze.export.layer_files import LayerFiles
+from croze.gotypes import gojson
 from croze.version import VERSION
 
 SPDX = "https://spdx.dev/Document"
@@ -33,7 +34,7 @@ async def supplemented(
         return attestation
     data = await read_predicate(attestation, sessions)
     try:
-        document = msgspec.json.decode(data, type=dict[str, object])
+        document = gojson.unmarshal(data, type=dict[str, object])
     except (msgspec.MsgspecError, RecursionError):
         return attestation
     if not str(document.get("spdxVersion", "")).startswith("SPDX-2."):

@@ -11,6 +11,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 LIMIT_BYTES = 16 << 20
 
@@ -34,7 +35,7 @@ def parse_settings(data: bytes) -> object:
     return parse_json(data or b"{}")
 
 
-def parse_json(data: bytes) -> object:
+def parse_json(data: bytes | str) -> Any:
     """JSON that somebody else wrote. Raises `ValueError`, for nesting without end, too."""
     try:
         return json.loads(data)

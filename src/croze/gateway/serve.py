@@ -25,6 +25,7 @@ from croze.gateway.imports import CacheImport
 from croze.gateway.requests import BridgeRequest
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.source_resolution import resolving
+from croze.gotypes import gojson
 from croze.gotypes.strings import from_bytes
 from croze.rpc.details import own_range, source_detail
 from croze.rpc.status import from_status
@@ -39,7 +40,7 @@ _RESOLVER_LAYOUT = 1
 def final_metadata(request: gateway_pb2.SolveRequest, result: BridgeResult) -> Mapping[str, bytes]:
     """What an old frontend adds to its result: JSON with base64, as Go writes bytes."""
     try:
-        added = msgspec.json.decode(request.ExporterAttr, type=dict[str, bytes])
+        added = gojson.unmarshal(request.ExporterAttr, type=dict[str, bytes])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid exporter attributes: {error}") from None
     return {**added, **result.metadata}

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, TypeVar, overload
 
 import msgspec
 
 from croze.gotypes.strings import ESCAPED
+
+T = TypeVar("T")
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _ENCODER_AS_IS = msgspec.json.Encoder()
@@ -63,6 +65,33 @@ def marshal_raw(members: Mapping[str, bytes]) -> bytes:
         for key in sorted(members)
     )
     return _escape(b"{" + b",".join(inner) + b"}")
+
+
+@overload
+def unmarshal(data: bytes | bytearray | str) -> Any: ...
+
+
+@overload
+def unmarshal(data: bytes | bytearray | str, *, type: type[T], strict: bool = True) -> T: ...
+
+
+@overload
+def unmarshal(data: bytes | bytearray | str, *, type: Any, strict: bool = True) -> Any: ...
+
+
+def unmarshal(data: bytes | bytearray | str, *, type: Any = Any, strict: bool = True) -> Any:
+    """Read JSON that others have written, with `\ufffd` for what is not UTF-8. Raises
+    `msgspec.MsgspecError` and nothing else."""
+    try:
+        return msgspec.json.decode(data, type=type, strict=strict)  # noqa: TID251 - here
+    except UnicodeDecodeError:
+        assert not isinstance(data, str)
+        return unmarshal(data.decode("utf-8", "replace"), type=type, strict=strict)
+    except UnicodeEncodeError:
+        assert isinstance(data, str)
+        return unmarshal(ESCAPED.sub("\ufffd", data), type=type, strict=strict)
+    except RecursionError:
+        raise msgspec.DecodeError("JSON is nested too deeply") from None
 
 
 def drop_nulls(value: object) -> object:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from croze.aio.parallel import all_of
 from croze.errors import InvalidRequest
+from croze.files.settings import parse_json
 from croze.image import config as configs
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -99,9 +99,9 @@ async def predicates(place: Place, image: PlatformImage, type: str) -> list[obje
 
 def _predicate(layer: Descriptor, data: bytes) -> object:
     try:
-        statement = json.loads(data)
+        statement = parse_json(data)
         if _SIGNED.match(layer.media_type):
-            statement = json.loads(base64.b64decode(statement["payload"], validate=True))
+            statement = parse_json(base64.b64decode(statement["payload"], validate=True))
         return statement.get("predicate")
     except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
         raise InvalidRequest(f"invalid statement {layer.digest}: {error}") from None

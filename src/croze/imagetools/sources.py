@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 from croze.gotypes.quote import quote
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
@@ -84,7 +85,7 @@ def _parse(text: str) -> Source:
 
 def _wanted(text: str) -> Wanted:
     try:
-        found = msgspec.json.decode(text, type=Wanted)
+        found = gojson.unmarshal(text, type=Wanted)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(str(error)) from None
     if found.schema_version:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from croze.errors import CrozeError
+from croze.gotypes import gojson
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.registry import failures
@@ -169,7 +170,7 @@ async def _read_token(
         async with await request as response:
             if not 200 <= response.status < 400:
                 raise await failures.unexpected(response)
-            answer = msgspec.json.decode(await response.read(), type=_TokenAnswer)
+            answer = gojson.unmarshal(await response.read(), type=_TokenAnswer)
     except (aiohttp.ClientError, OSError) as err:
         raise failures.failed(method, realm, err) from err
     except (msgspec.MsgspecError, RecursionError) as err:

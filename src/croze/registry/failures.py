@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import ssl
 
 from croze.errors import CrozeError, NotFound, PermissionDenied, Unavailable
+from croze.files.settings import parse_json
 from croze.http.lazy import aiohttp
 
 
@@ -58,7 +58,7 @@ async def unexpected(response: aiohttp.ClientResponse) -> CrozeError:
 def _registry_errors(body: str) -> str:
     """`{"errors": [{"code", "message"}]}` (OCI distribution-spec, error codes)."""
     try:
-        listed = json.loads(body)["errors"]
+        listed = parse_json(body)["errors"]
         lines = [
             f"{str(e.get('code', 'unknown')).lower().replace('_', ' ')}: {e.get('message', '')}"
             for e in listed

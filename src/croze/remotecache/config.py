@@ -100,7 +100,7 @@ def parse_records(data: bytes, layers: Sequence[str]) -> CacheConfig:
 
 def _decoded(data: bytes, type: type[_T]) -> _T:
     try:
-        plain = gojson.drop_nulls(msgspec.json.decode(data))
+        plain = gojson.drop_nulls(gojson.unmarshal(data))
         return msgspec.convert(plain, type)
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"failed to parse cache config: {err}") from err

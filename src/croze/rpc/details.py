@@ -14,6 +14,7 @@ from google.protobuf import any_pb2
 
 from croze import errors
 from croze.api import errdefs_pb2, ops_pb2
+from croze.files.settings import parse_json
 from croze.gotypes.strings import shown
 
 _BUILDKIT = "github.com/moby/buildkit/errdefs."
@@ -93,7 +94,7 @@ def _solve_json(detail: errors.SolveDetail) -> dict[str, object]:
 
 def load(value: bytes) -> dict[str, object]:
     try:
-        loaded = json.loads(value)
+        loaded = parse_json(value)
     except ValueError:
         return {}
     return loaded if isinstance(loaded, dict) else {}

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from croze.errors import NotFound
+from croze.gotypes import gojson
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +197,7 @@ def _spec_files(folder: Path) -> list[Path]:
 def _parse(file: Path) -> _Spec:
     data = file.read_bytes()
     if file.suffix == ".json":
-        return msgspec.json.decode(data, type=_Spec, strict=False)
+        return gojson.unmarshal(data, type=_Spec, strict=False)
     import yaml  # only where a machine has such files
 
     try:

@@ -6,11 +6,11 @@ JSON object, runc `exec FILE: exec format error`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from croze.files.settings import parse_json
 from croze.runtime.contract import Stdio
 
 _START = b'{"msg":"exec container process '
@@ -44,7 +44,7 @@ class Complaint:
         if not data.startswith(_START):
             return data
         try:
-            found = _TEXT.fullmatch(str(json.loads(data)["msg"]))
+            found = _TEXT.fullmatch(str(parse_json(data)["msg"]))
         except (ValueError, KeyError):
             return data
         if found is None:

@@ -37,6 +37,7 @@ from croze.fs.tar.header import END_OF_ARCHIVE, padding
 from croze.fs.tar.read import Member, TarReader
 from croze.fs.tar.write import member_header
 from croze.fs.tree.walk import make_entry, walk_stats
+from croze.gotypes import gojson
 from croze.runtime.mounts import make_dirs
 from croze.store import mount as store_mount
 
@@ -99,7 +100,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o022)
-    request = msgspec.json.decode(sys.argv[1], type=Request)
+    request = gojson.unmarshal(sys.argv[1], type=Request)
     source = io.BufferedReader(io.FileIO(0, closefd=False), _CHUNK)
     try:
         with explained(request.op):

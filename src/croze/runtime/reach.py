@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from croze.errors import CrozeError
+from croze.gotypes import gojson
 from croze.runtime.inroot import Outcome, PathStat, Request
 
 LINE_BYTES = 1 << 20
@@ -31,7 +32,7 @@ class Reaching:
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
             raise CrozeError("what reads the container's files has ended")
-        outcome = msgspec.json.decode(line, type=Outcome)
+        outcome = gojson.unmarshal(line, type=Outcome)
         outcome.check()
         return outcome.stat
 

@@ -23,6 +23,7 @@ DATABASES = frozenset(
     f"{folder}/{name}" for folder in _FOLDERS for name in (_SQLITE, _NDB, _BERKELEY)
 )
 _MAX_DATABASE_BYTES = 512 << 20
+_MAX_HEADER_BYTES = 64 << 20
 _MAX_SECONDS = 20.0
 _MAX_ENTRIES = 1 << 16
 _ENTRY = struct.Struct(">4I")
@@ -56,27 +57,35 @@ def _headers(tree: Tree, path: str) -> Iterator[bytes]:
     if name == _SQLITE:
         with tempfile.NamedTemporaryFile(prefix="croze-rpm-") as copy:
             tree.copy(path, copy.fileno(), _MAX_DATABASE_BYTES)
-            yield from (data for (data,) in _rows(copy.name) if isinstance(data, bytes))
+            yield from _rows(copy.name)
     elif (fd := tree.open(path)) is not None:
         with os.fdopen(fd, "rb") as file, suppress(Malformed):
             size = min(os.fstat(fd).st_size, _MAX_DATABASE_BYTES)
             yield from (ndb if name == _NDB else berkeleydb).values(file, size)
 
 
-def _rows(path: str) -> list[tuple[object]]:
-    """Only of a real table, and not for ever: the schema is anyone's, too."""
+def _rows(path: str) -> Iterator[bytes]:
+    """Only of a real table, and not for ever: the schema is anyone's, too. No more bytes than the
+    file has: rows may share their pages, and pages follow themselves."""
     end = time.monotonic() + _MAX_SECONDS
+    left = os.stat(path).st_size
     kind = "SELECT 1 FROM sqlite_master WHERE name = 'Packages' AND type = 'table'"
     try:
         uri = f"file:{path}?mode=ro&immutable=1"
         with closing(sqlite3.connect(uri, uri=True)) as database:
             database.execute("PRAGMA trusted_schema = OFF")
             database.set_progress_handler(lambda: time.monotonic() > end, 1000)
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_HEADER_BYTES)
             if database.execute(kind).fetchone() is None:
-                return []
-            return database.execute("SELECT blob FROM Packages").fetchall()
+                return
+            for (data,) in database.execute("SELECT blob FROM Packages"):
+                if isinstance(data, bytes):
+                    left -= len(data)
+                    if left < 0:
+                        return
+                    yield data
     except sqlite3.Error:
-        return []
+        return
 
 
 def parse_header(data: bytes) -> dict[int, Value]:

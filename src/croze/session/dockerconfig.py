@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import logging
 import os
 import subprocess
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 
 from croze.errors import CrozeError
 from croze.files.docker_config import config_dir
-from croze.files.settings import parse_settings, read_settings
+from croze.files.settings import parse_json, parse_settings, read_settings
 
 HUB_HOST = "registry-1.docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
@@ -116,7 +115,7 @@ _PROXIES = (
 def _from_env() -> dict[str, object]:
     """`DOCKER_AUTH_CONFIG` holds credentials that come before the file's."""
     try:
-        loaded = json.loads(os.environ.get("DOCKER_AUTH_CONFIG") or "{}")
+        loaded = parse_json(os.environ.get("DOCKER_AUTH_CONFIG") or "{}")
     except ValueError:
         return {}
     return {"__env_auths": loaded.get("auths")} if isinstance(loaded, dict) else {}
@@ -162,7 +161,7 @@ def _ask_helper(name: str, key: str) -> AuthConfig:
         raise CrozeError(
             f"error getting credentials - err: exit status {done.returncode}, out: `{said}`"
         )
-    answer = _texts(json.loads(said))
+    answer = _texts(parse_json(said))
     username, secret = str(answer.get("Username", "")), str(answer.get("Secret", ""))
     if username == TOKEN_USER:
         return AuthConfig(identity_token=secret)

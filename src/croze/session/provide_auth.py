@@ -25,7 +25,7 @@ from croze.files.atomic import write_atomically
 from croze.files.docker_config import config_dir
 from croze.files.locks import locked
 from croze.files.redact import redact
-from croze.files.settings import parse_settings, read_settings
+from croze.files.settings import parse_json, parse_settings, read_settings
 from croze.http.client import Answer, basic, fetch
 from croze.rpc.servers import Context
 from croze.session import ed25519
@@ -179,7 +179,7 @@ def _answer(method: str, realm: str, answer: Answer) -> auth_pb2.FetchTokenRespo
     if not 200 <= answer.status < 300:
         url = redact(realm).partition("?")[0]
         raise _Refused(method, url, answer.status, answer.reason)
-    values = json.loads(answer.body)
+    values = parse_json(answer.body)
     token = values.get("access_token") or values.get("token") if isinstance(values, dict) else None
     if not isinstance(token, str):
         raise ValueError("authorization server did not include a token in the response")

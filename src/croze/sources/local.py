@@ -113,7 +113,7 @@ def _strings(attrs: Mapping[str, str], key: str) -> tuple[str, ...] | None:
     if key not in attrs:
         return None
     try:
-        return msgspec.json.decode(attrs[key], type=tuple[str, ...] | None)
+        return gojson.unmarshal(attrs[key], type=tuple[str, ...] | None)
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid value for {key}: {err}") from err
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 import msgspec
 
 from croze.errors import InvalidRequest, NotFound
+from croze.gotypes import gojson
 from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.store.blobs import DiskBlobStore
@@ -107,7 +108,7 @@ def _links(data: bytes, *, layers: bool) -> Sequence[str]:
     if not data.lstrip().startswith(b"{"):
         return ()
     try:
-        links = msgspec.json.decode(data, type=_Links)
+        links = gojson.unmarshal(data, type=_Links)
     except (msgspec.DecodeError, RecursionError):
         return ()
     kept = [d for d in links.layers or () if layers or d.media_type == IN_TOTO]

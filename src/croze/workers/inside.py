@@ -22,11 +22,14 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 from croze.errors import CrozeError, ResourceExhausted
+from croze.workers.memory import bounded_memory
 from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
 
 _PR_SET_PDEATHSIG = 1
 _MEMORY_BYTES = 1 << 30
 """Of a conversation, whose work is text: more is an attack or a mistake."""
+_FILE_MEMORY_BYTES = 2 << 30
+"""Of a call, whose work is files: as many as anyone has, but not as much as an attacker likes."""
 
 
 def main() -> None:
@@ -122,7 +125,8 @@ class Asking:
 def _serve(call: Call, link: Link, runner: asyncio.Runner) -> bytes:
     try:
         if not call.conversation:
-            return pack(Ended(call.function(*call.args, **call.kwargs)))
+            with bounded_memory(_FILE_MEMORY_BYTES):
+                return pack(Ended(call.function(*call.args, **call.kwargs)))
         _limit(call.cpu_s)
         return pack(Ended(runner.run(_converse(call, link))))
     except MemoryError:

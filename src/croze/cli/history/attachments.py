@@ -13,6 +13,7 @@ import msgspec
 
 from croze.client import history
 from croze.errors import CrozeError
+from croze.gotypes import gojson
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 
@@ -83,7 +84,7 @@ async def _walk(
     if not is_index:
         return
     try:
-        index = msgspec.json.decode(data, type=_Index)
+        index = gojson.unmarshal(data, type=_Index)
     except (msgspec.MsgspecError, RecursionError):
         return
     for child in index.manifests:
@@ -100,7 +101,7 @@ async def materials(
     if told is None:
         return []
     try:
-        predicate = msgspec.json.decode(
+        predicate = gojson.unmarshal(
             await history.small_blob(channel, told.digest), type=dict[str, object]
         )
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -140,7 +140,7 @@ def encoded(record: control_pb2.BuildHistoryRecord, known: Remembered) -> bytes:
 def decoded(data: bytes) -> tuple[control_pb2.BuildHistoryRecord, Remembered]:
     """Raises `InvalidRequest`."""
     try:
-        read = msgspec.json.decode(data, type=_Record)
+        read = gojson.unmarshal(data, type=_Record)
         record = _message(read)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidRequest(f"not a build record: {error}") from None
@@ -234,7 +234,7 @@ def without_secrets(attrs: Mapping[str, str]) -> dict[str, str]:
     found = dict(attrs)
     if "cache-imports" in found:
         try:
-            entries = msgspec.json.decode(found["cache-imports"], type=list[_CacheImport])
+            entries = gojson.unmarshal(found["cache-imports"], type=list[_CacheImport])
         except (msgspec.MsgspecError, RecursionError):
             found["cache-imports"] = ""
         else:

@@ -19,6 +19,7 @@ from croze.client.bundles.read import Bundle, Imported
 from croze.client.docker import UnixConnection
 from croze.errors import CrozeError, Unsupported
 from croze.fs.remove import temporary_directory
+from croze.gotypes import gojson
 from croze.rpc.clients import translated
 
 _CHUNK_BYTES = 1 << 20
@@ -78,7 +79,7 @@ def upload(socket: Path, source: BinaryIO) -> list[str]:
     if answer.status != 200:
         raise CrozeError(f"failed to import build: {body.decode(errors='replace')}")
     try:
-        return msgspec.json.decode(body, type=list[str])
+        return gojson.unmarshal(body, type=list[str])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise CrozeError(f"failed to decode response: {error}") from None
 

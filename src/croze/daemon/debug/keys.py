@@ -12,6 +12,7 @@ import msgspec
 from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.names import RANDOM
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 
 Json = dict[str, object]
 DIGEST = re.compile(r"(random|sha256):[0-9a-f]{64}")
@@ -122,7 +123,7 @@ def from_cache_config(data: bytes) -> Graph:
     """Of a cache's configuration (`application/vnd.buildkit.cacheconfig.v0`). Raises
     `InvalidRequest`."""
     try:
-        rows = msgspec.json.decode(data, type=_Config).records
+        rows = gojson.unmarshal(data, type=_Config).records
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"failed to load cache: {error}") from error
     names = [f"{n}" if row.inputs else row.digest for n, row in enumerate(rows)]

@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 from croze.debug.terminal import Keyboard
 from croze.errors import CrozeError, InvalidRequest
+from croze.files.settings import parse_json
 
 Message = dict[str, object]
 
@@ -112,7 +113,7 @@ def _length(header: bytes) -> int:
 
 def _object(data: bytes) -> Message:
     try:
-        found: object = json.loads(data)
+        found: object = parse_json(data)
     except ValueError as error:
         raise InvalidRequest(f"not a message of the Debug Adapter Protocol: {error}") from None
     if not _is_object(found):

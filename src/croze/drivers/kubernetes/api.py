@@ -17,6 +17,7 @@ from croze.drivers.kubernetes.config import Cluster
 from croze.drivers.kubernetes.credentials import Identity, identity
 from croze.drivers.kubernetes.manifest import Object
 from croze.errors import AlreadyExists, CrozeError, NotFound, PermissionDenied, Unavailable
+from croze.gotypes import gojson
 
 if TYPE_CHECKING:
     import aiohttp
@@ -216,7 +217,7 @@ def _warn(answer: aiohttp.ClientResponse) -> None:
 
 def status_of(data: bytes) -> Status:
     try:
-        return msgspec.json.decode(data, type=Status)
+        return gojson.unmarshal(data, type=Status)
     except (msgspec.MsgspecError, RecursionError):
         return Status(message=data.decode(errors="replace").strip())
 
@@ -245,6 +246,6 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
 
 def _decoded(data: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return gojson.unmarshal(data, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise CrozeError(f"the Kubernetes server's answer can't be read: {error}") from None

@@ -20,6 +20,7 @@ import msgspec
 from croze.drivers.kubernetes.config import Cluster, Exec
 from croze.errors import InvalidRequest, PermissionDenied
 from croze.files.settings import read_settings
+from croze.gotypes import gojson
 
 VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 PROGRAM_TIMEOUT_S = 60.0
@@ -147,7 +148,7 @@ def _told(run: Exec, cluster: Cluster) -> str:
 
 def _status(output: bytes, run: Exec) -> _Status:
     try:
-        found = msgspec.json.decode(output, type=_Credential)
+        found = gojson.unmarshal(output, type=_Credential)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise PermissionDenied(f"getting credentials: decoding stdout: {error}") from None
     if found.api_version != run.api_version or found.status is None:

@@ -21,6 +21,7 @@ from croze.engineapi.containers.spec import Create
 from croze.engineapi.events import Events
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs.remove import remove_tree
+from croze.gotypes import gojson
 from croze.image import reference
 from croze.image.config import RunConfig
 from croze.runtime.contract import Container as Running
@@ -79,7 +80,7 @@ class Containers:
         for folder in sorted(self._folder.iterdir()):
             try:
                 data = (folder / "state.json").read_bytes()
-                one = OneContainer(msgspec.json.decode(data, type=State), folder)
+                one = OneContainer(gojson.unmarshal(data, type=State), folder)
             except (OSError, msgspec.MsgspecError, RecursionError) as error:
                 log.warning("container %s is lost: %s", folder.name, error)
                 await in_thread(remove_tree, folder)

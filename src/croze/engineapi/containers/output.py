@@ -20,6 +20,7 @@ import msgspec
 
 from croze.aio.threads import in_thread
 from croze.engineapi.times import rfc3339
+from croze.gotypes import gojson
 from croze.runtime.backlog import Backlog
 from croze.store.disk import disk_errors
 
@@ -145,7 +146,7 @@ class Output:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 try:
-                    yield msgspec.json.decode(line, type=Entry)
+                    yield gojson.unmarshal(line, type=Entry)
                 except (msgspec.MsgspecError, RecursionError):
                     continue  # half of it was written when the disk was full, or the daemon died
 

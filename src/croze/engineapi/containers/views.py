@@ -103,10 +103,10 @@ def mounts(one: OneContainer) -> list[dict[str, object]]:
 def inspect(one: OneContainer) -> dict[str, object]:
     state, spec = one.state, one.spec
     process = specs.process_of(spec, state.config)
-    given: dict[str, object] = msgspec.json.decode(msgspec.json.encode(spec))
+    given: dict[str, object] = gojson.unmarshal(msgspec.json.encode(spec))
     host = given.pop("HostConfig")
     merged = {
-        **msgspec.json.decode(gojson.marshal(state.config)),
+        **gojson.unmarshal(gojson.marshal(state.config)),
         **given,
         "Env": specs.environment(spec, state.config),
         "Image": image_text(one),

@@ -18,10 +18,14 @@ import zstandard
 from croze.errors import InvalidRequest, ResourceExhausted
 from croze.fs.bundle.chunking import MAX_BYTES
 from croze.fs.entry import OVERLAY_XATTRS
+from croze.workers.memory import bounded_memory
 
 VERSION: Final = 1
 INDEX_LIMIT_BYTES: Final = 128 << 20
 """Of an index, unpacked: about a million files."""
+MAX_NODES: Final = 1_000_000
+_MEMORY_BYTES: Final = 768 << 20
+"""What those take. A byte of a hostile index may stand for a hundred."""
 _LEVEL: Final = 3
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_PATH, _MAX_NAME, _MAX_ID, _MAX_TIME = 4096, 255, (1 << 32) - 2, (1 << 63) - 1
@@ -93,10 +97,12 @@ def encode(index: Index) -> bytes:
 
 def decode(data: bytes, limit_bytes: int) -> Index:
     """Read and check. Raises `InvalidRequest` for what is no such index or isn't harmless, and
-    `ResourceExhausted` for files of more than `limit_bytes` in all."""
+    `ResourceExhausted` for files of more than `limit_bytes` in all, or for more files than fit into
+    memory."""
     try:
-        index = _decoder.decode(_plain(data))
-    except (zstandard.ZstdError, msgspec.MsgspecError, RecursionError) as error:
+        with bounded_memory(_MEMORY_BYTES):
+            index = _decoder.decode(_plain(data))
+    except (zstandard.ZstdError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _invalid(str(error)) from None
     if index.version != VERSION:
         raise _invalid(f"version {index.version} is not known here")
@@ -151,6 +157,7 @@ def _check_nodes(index: Index) -> None:
     files: dict[bytes, Node] = {}
     for number, node in enumerate(index.nodes):
         path = node.path
+        _check_values(node)
         if (number == 0) != (path == b""):
             raise _invalid("the root is not first")
         if number:
@@ -163,7 +170,6 @@ def _check_nodes(index: Index) -> None:
         else:
             _check_leaf(node, kind, files)
         files[path] = node
-        _check_values(node)
         if kind != stat.S_IFREG and (node.size or node.chunks):
             raise _invalid(f"{path!r} is no file, but has content")
         _check_content(node, lengths)

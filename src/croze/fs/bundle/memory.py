@@ -54,7 +54,7 @@ def load_memory(path: str) -> Memory:
     try:
         with open(path, "rb") as file:
             memory = _decoder.decode(file.read())
-    except (OSError, msgspec.MsgspecError, RecursionError):
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return Memory()
     return memory if memory.version == VERSION else Memory()
 

@@ -17,8 +17,18 @@ from typing import Final
 
 import msgspec
 
+from croze.errors import ResourceExhausted
 from croze.fs.bundle.chunking import chunks
-from croze.fs.bundle.format import Index, Node, Pack, encode, kept_xattrs, name_of, numbered
+from croze.fs.bundle.format import (
+    MAX_NODES,
+    Index,
+    Node,
+    Pack,
+    encode,
+    kept_xattrs,
+    name_of,
+    numbered,
+)
 from croze.fs.bundle.memory import KnownFile, Memory, known_file, load_memory, save_memory
 from croze.fs.bundle.packs import PackWriter
 from croze.fs.entry import read_xattrs
@@ -63,7 +73,8 @@ def write_bundle(
     root: str, memory_path: str, present: Collection[str], spool: str, limit_bytes: int
 ) -> Bundle | TooLarge:
     """Describe the tree at `root`; what is not in the packs that are `present` (digests) where the
-    bundle goes is written to new ones in the directory `spool`, as is the index."""
+    bundle goes is written to new ones in the directory `spool`, as is the index. Raises
+    `ResourceExhausted` for a tree that no index holds."""
     survey = _Survey.of(root)
     if survey.content_bytes > limit_bytes:
         return TooLarge(survey.content_bytes)
@@ -149,6 +160,8 @@ class _Survey:
             xattrs = kept_xattrs(read_xattrs(full))
         except FileNotFoundError:
             return
+        if len(self.nodes) >= MAX_NODES:
+            raise ResourceExhausted(f"more than {MAX_NODES} files and directories are too many")
         if stat.S_ISREG(found.st_mode) and not link:
             self.stats[path] = found
             self.content_bytes += size

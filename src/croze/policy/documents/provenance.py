@@ -9,6 +9,7 @@ import msgspec
 
 from croze.api import gateway_pb2
 from croze.errors import CrozeError
+from croze.gotypes import gojson
 from croze.policy.contract import WARNING
 from croze.policy.documents.document import Log, Material, given
 from croze.policy.documents.materials import material_source
@@ -128,12 +129,12 @@ def provenance_of(chain: gateway_pb2.AttestationChain, log: Log) -> Provenance |
 
 def _read(data: bytes, kind: str, log: Log) -> Provenance | None:
     try:
-        statement = msgspec.json.decode(data, type=_Statement)
+        statement = gojson.unmarshal(data, type=_Statement)
         match statement.predicate_type or kind:
             case "https://slsa.dev/provenance/v1":
-                return _version1(msgspec.json.decode(statement.predicate, type=_Predicate1), log)
+                return _version1(gojson.unmarshal(statement.predicate, type=_Predicate1), log)
             case "https://slsa.dev/provenance/v0.2":
-                return _version02(msgspec.json.decode(statement.predicate, type=_Predicate02), log)
+                return _version02(gojson.unmarshal(statement.predicate, type=_Predicate02), log)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     return None

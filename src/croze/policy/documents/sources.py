@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from croze.api import gateway_pb2
 from croze.errors import CrozeError
+from croze.files.settings import parse_json
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
@@ -155,7 +155,7 @@ def _config(data: bytes) -> dict[str, object]:
     if not data:
         return {}
     try:
-        image = json.loads(data)
+        image = parse_json(data)
         config = image.get("config") or {}
         volumes = sorted(config.get("Volumes") or {})
         return {

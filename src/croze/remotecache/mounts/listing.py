@@ -62,7 +62,7 @@ def encode(mounts: Iterable[ListedMount]) -> bytes:
 def decode(data: bytes) -> Listing:
     """Raises `InvalidRequest` for what is no listing."""
     try:
-        listing = msgspec.json.decode(data, type=Listing)
+        listing = gojson.unmarshal(data, type=Listing)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid listing of cache mounts: {error}") from None
     if listing.version != 1:

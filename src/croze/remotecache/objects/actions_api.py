@@ -19,6 +19,7 @@ import msgspec
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError
+from croze.gotypes import gojson
 from croze.http.daemon import HttpClient
 from croze.http.redirects import RedirectRefused, check_url
 from croze.image.descriptor import Descriptor
@@ -286,7 +287,7 @@ def _checked(url: str) -> str:
 
 def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(body, type=kind)
+        return gojson.unmarshal(body, type=kind)
     except (msgspec.MsgspecError, RecursionError) as err:
         raise CrozeError(f"invalid response of the cache service: {err}") from None
 

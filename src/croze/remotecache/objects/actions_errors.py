@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from croze.errors import AlreadyExists, CrozeError
+from croze.gotypes import gojson
 from croze.remotecache.objects.transfer import Answer, refused_as, retry_after_s
 
 
@@ -41,7 +42,7 @@ def _said(answer: Answer) -> tuple[str, str]:
     data = answer.body.removeprefix(b"\xef\xbb\xbf")
     shown = data.decode("utf-8", "replace")
     try:
-        said = msgspec.json.decode(data, type=_Said)
+        said = gojson.unmarshal(data, type=_Said)
     except (msgspec.MsgspecError, RecursionError) as err:
         return f"failed to parse error response {answer.status}: {shown}: {err}", ""
     if said.code == "already_exists":

@@ -9,6 +9,7 @@ import msgspec
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError
+from croze.gotypes import gojson
 from croze.remotecache.objects.gha_options import BLOB_PREFIX, GhaOptions
 from croze.remotecache.objects.transfer import Request, Sender, refused_as
 
@@ -64,6 +65,6 @@ async def _page(options: GhaOptions, sender: Sender, ref: str, number: int) -> _
     if not answer.ok:
         raise refused_as(answer, f"GitHub answers {answer.status} {answer.reason}")
     try:
-        return msgspec.json.decode(answer.body, type=_Page)
+        return gojson.unmarshal(answer.body, type=_Page)
     except (msgspec.MsgspecError, RecursionError) as err:
         raise CrozeError(f"invalid answer of GitHub: {err}") from None

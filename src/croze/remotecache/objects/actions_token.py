@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from croze.errors import InvalidRequest, PermissionDenied
+from croze.gotypes import gojson
 
 READ, WRITE = 1, 2
 
@@ -58,7 +59,7 @@ def parse(text: str, now_s: float | None = None) -> ActionsToken:
     if now < (begins := _seconds(claims.nbf)):
         raise PermissionDenied(f"invalid token with future issue time time {_shown(begins)}")
     try:
-        scopes = msgspec.json.decode(claims.ac, type=tuple[Scope, ...])
+        scopes = gojson.unmarshal(claims.ac, type=tuple[Scope, ...])
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"failed to parse token access controls: {err}") from None
     return ActionsToken(text, scopes, expires)
@@ -70,7 +71,7 @@ def _claims(text: str) -> _Claims:
         raise InvalidRequest("token is malformed: token contains an invalid number of segments")
     try:
         decoded = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        return msgspec.json.decode(decoded, type=_Claims)
+        return gojson.unmarshal(decoded, type=_Claims)
     except (binascii.Error, ValueError) as err:
         raise InvalidRequest(f"token is malformed: could not JSON decode claim: {err}") from None
 

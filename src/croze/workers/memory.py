@@ -1,0 +1,36 @@
+"""How much memory a piece of work may take, when others have written what it reads."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from croze.errors import ResourceExhausted
+
+_PAGE: Final = resource.getpagesize()
+_DATA_FIELD: Final = 5
+"""Of /proc/self/statm (proc(5)): data and stacks, in pages; what `RLIMIT_DATA` counts."""
+
+
+@contextlib.contextmanager
+def bounded_memory(more_bytes: int) -> Iterator[None]:
+    """Inside, the process may take so much more than it has, and `ResourceExhausted` is raised when
+    that is not enough. For processes that do one thing at a time: it counts for all threads."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[_DATA_FIELD])
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = pages * _PAGE + more_bytes
+    limited = soft != resource.RLIM_INFINITY and soft <= wanted
+    if not limited:
+        if hard != resource.RLIM_INFINITY:
+            wanted = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+    try:
+        yield
+    except MemoryError:
+        raise ResourceExhausted("it needs too much memory") from None
+    finally:
+        if not limited:
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
