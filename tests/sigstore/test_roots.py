@@ -14,7 +14,8 @@ import pytest
 
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.sigstore import roots as module
-from croze.sigstore.roots import ENVIRONMENT, PublicRoot, roots
+from croze.sigstore.environment import TRUSTED_ROOT
+from croze.sigstore.roots import FileRoot, PublicRoot
 from tests.support.sigstore import Instance
 from tests.support.tuf_repository import TufRepository
 
@@ -71,13 +72,13 @@ def name_of(found: module.Roots) -> str:
 
 def test_a_file(tmp_path: Path) -> None:
     (tmp_path / TARGET).write_bytes(trusted("mine"))
-    assert "CN=mine" in name_of(roots(tmp_path, {ENVIRONMENT: f"{tmp_path}/{TARGET}"}))
+    assert "CN=mine" in name_of(FileRoot(tmp_path / TARGET))
     for data, message in ((b"{}", "media type"), (b"[", "can't be read"), (None, "no such file")):
         (tmp_path / TARGET).unlink(missing_ok=True)
         if data is not None:
             (tmp_path / TARGET).write_bytes(data)
         with pytest.raises(InvalidRequest, match=message) as refused:
-            roots(tmp_path, {ENVIRONMENT: f"{tmp_path}/{TARGET}"}).load()
+            FileRoot(tmp_path / TARGET).load()
         assert TARGET in str(refused.value)
 
 
@@ -105,7 +106,7 @@ def test_what_has_expired_is_not_trusted(tmp_path: Path, web: Web) -> None:
     with pytest.raises(Unavailable, match="expired"):
         PublicRoot(tmp_path / "state", web.url, repository.root).load()
     web.down = True
-    with pytest.raises(Unavailable, match=ENVIRONMENT):
+    with pytest.raises(Unavailable, match=TRUSTED_ROOT):
         PublicRoot(tmp_path / "state", web.url, repository.root).load()
 
 

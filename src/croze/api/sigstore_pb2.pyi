@@ -726,28 +726,26 @@ class ResourceDescriptor(message.Message):
 
 @typing.final
 class Statement(message.Message):
+    """The predicate, field 4, is read by whoever knows its type."""
+
     DESCRIPTOR: descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: builtins.int
     SUBJECT_FIELD_NUMBER: builtins.int
     PREDICATE_TYPE_FIELD_NUMBER: builtins.int
-    PREDICATE_FIELD_NUMBER: builtins.int
     type: builtins.str
     predicate_type: builtins.str
     @builtins.property
     def subject(self) -> containers.RepeatedCompositeFieldContainer[ResourceDescriptor]: ...
-    @builtins.property
-    def predicate(self) -> struct_pb2.Struct: ...
     def __init__(
         self,
         *,
         type: builtins.str = ...,
         subject: abc.Iterable[ResourceDescriptor] | None = ...,
         predicate_type: builtins.str = ...,
-        predicate: struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["predicate", b"predicate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["predicate", b"predicate", "predicate_type", b"predicate_type", "subject", b"subject", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["predicate_type", b"predicate_type", "subject", b"subject", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

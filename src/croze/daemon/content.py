@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from croze.remotecache.objects.gha_signatures import Rules, Signatures
 from croze.remotecache.objects.opened import KINDS as OBJECT_KINDS
 from croze.remotecache.objects.opened import ObjectCaches
 from croze.session.manager import Sessions
+from croze.sigstore.environment import TRUSTED_ROOT
 from croze.sigstore.verifier import SigstoreVerifier
 from croze.sources.content import Access, Locks, fetcher_of
 from croze.sources.images import Images
@@ -69,7 +71,7 @@ def _signatures(settings: Settings) -> Signatures:
     gha = settings.config.cache.gha
     policy = gha.verify.policy
     return Signatures(
-        SigstoreVerifier(settings.root / "policy"),
+        SigstoreVerifier(settings.root / "policy", os.environ.get(TRUSTED_ROOT, "")),
         apart=gha.sign is not None or gha.verify.required,
         command=gha.sign.command if gha.sign is not None else (),
         required=gha.verify.required,

@@ -30,6 +30,7 @@ class Envelope:
     payload: bytes
     payload_type: str
     signatures: tuple[bytes, ...]
+    key_id: str = ""
 
     @property
     def signature(self) -> bytes:
@@ -111,7 +112,8 @@ def _content(found: pb.Bundle) -> Envelope | Message:
         case "dsse_envelope":
             envelope = found.dsse_envelope
             signatures = tuple(each.sig for each in envelope.signatures)
-            return Envelope(envelope.payload, envelope.payloadType, signatures)
+            key_id = envelope.signatures[0].keyid if envelope.signatures else ""
+            return Envelope(envelope.payload, envelope.payloadType, signatures, key_id)
         case "message_signature":
             message = found.message_signature
             algorithm = _HASHES.get(message.message_digest.algorithm, "")

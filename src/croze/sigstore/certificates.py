@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.certificate_transparency import SignedCertificateTimestamp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
@@ -75,7 +75,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int)
             return False
         keys.key_of(issuer)
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, NotVerified):
+    except (*keys.MALFORMED, InvalidSignature, NotVerified):
         return False
     try:
         usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -88,10 +88,7 @@ def _usable(certificate: x509.Certificate, moment: datetime) -> bool:
     """Valid at that time, for signing code, with nothing critical that we don't understand."""
     if not valid_at(certificate, moment):
         return False
-    try:
-        extensions = certificate.extensions
-    except (ValueError, x509.DuplicateExtension):
-        return False
+    extensions = certificate.extensions
     if any(each.critical and each.oid not in _UNDERSTOOD for each in extensions):
         return False
     try:
@@ -123,7 +120,7 @@ def _timestamps(leaf: x509.Certificate) -> Iterable[SignedCertificateTimestamp]:
             x509.PrecertificateSignedCertificateTimestamps
         )
         return list(extension.value)[:_MOST_SCTS]
-    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+    except x509.ExtensionNotFound:
         return []
 
 
@@ -133,15 +130,15 @@ def _shown(
     sct: SignedCertificateTimestamp,
     logs: dict[bytes, Log],
 ) -> bool:
-    log = logs.get(sct.log_id)
-    moment = sct.timestamp.replace(tzinfo=UTC)
-    if log is None or not log.period.holds(moment):
-        return False
     try:
+        log = logs.get(sct.log_id)
+        moment = sct.timestamp.replace(tzinfo=UTC)
+        if log is None or not log.period.holds(moment):
+            return False
         if not isinstance(sct.signature_hash_algorithm, hashes.SHA256):
             return False
         data = _shown_data(leaf, issuer, moment, sct.extension_bytes)
-    except (ValueError, UnsupportedAlgorithm):
+    except keys.MALFORMED:
         return False
     if keys.hash_of(log.key) is hashes.SHA256:
         return keys.signed(log.key, sct.signature, data)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 
 from croze.api import sigstore_pb2 as pb
@@ -15,6 +14,7 @@ from croze.image.descriptor import Descriptor
 from croze.sigstore import keys
 from croze.sigstore.bundle import Message, Signed
 from croze.sigstore.errors import NotVerified
+from croze.sigstore.reading import read_table
 
 LAYER = "application/vnd.dev.cosign.simplesigning.v1+json"
 _TYPE = "cosign container image signature"
@@ -34,7 +34,7 @@ class Payload:
 
 def payload(data: bytes) -> Payload:
     """Raises `NotVerified`."""
-    critical = _table(_loaded(data, "simple signing payload").get("critical"))
+    critical = _table(read_table(data, "simple signing payload").get("critical"))
     if critical.get("type") != _TYPE:
         raise NotVerified(f"simple signing payload has invalid type {critical.get('type')!r}")
     digest = _table(critical.get("image")).get("docker-manifest-digest")
@@ -68,7 +68,7 @@ def signed(layer: Descriptor, *, by_certificate: bool) -> Signed:
 def _entry(text: str) -> pb.TransparencyLogEntry | None:
     if not text:
         return None
-    found = _loaded(text.encode(), "rekor bundle")
+    found = read_table(text.encode(), "rekor bundle")
     newer = _table(_table(found.get("content")).get("verificationMaterial")).get("tlogEntries")
     if isinstance(newer, list) and newer:
         first = _table(newer[0])
@@ -110,13 +110,6 @@ def _number(value: object) -> int:
     except ValueError:
         return 0
     return found if 0 <= found < _MOST_NUMBER else 0
-
-
-def _loaded(data: bytes, what: str) -> dict[str, object]:
-    try:
-        return _table(json.loads(data))
-    except (ValueError, RecursionError) as error:
-        raise NotVerified(f"{what} can't be read: {error}") from None
 
 
 def _table(value: object) -> dict[str, object]:

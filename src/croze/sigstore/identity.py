@@ -58,12 +58,8 @@ _PARTS = (
 
 def signer(certificate: x509.Certificate) -> dict[str, str]:
     """Its fields by name; those that are not there are left out. Raises `NotVerified`."""
-    try:
-        extensions = certificate.extensions
-        issuer = _distinguished(certificate.issuer)
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise NotVerified(f"failed to summarize certificate: {error}") from None
-    found = {ISSUER: issuer, NAME: _name(extensions)}
+    extensions = certificate.extensions
+    found = {ISSUER: _distinguished(certificate.issuer), NAME: _name(extensions)}
     for each in extensions:
         number = each.oid.dotted_string.removeprefix(_FULCIO)
         if number == each.oid.dotted_string or not isinstance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from typing import TypeAlias
 
 from cryptography import x509
@@ -16,6 +17,11 @@ from croze.sigstore.errors import NotVerified
 
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
+MALFORMED = (
+    *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What `cryptography` says of certificates and keys that are none."""
 _CURVES: dict[str, type[hashes.HashAlgorithm]] = {
     "secp256r1": hashes.SHA256,
     "secp384r1": hashes.SHA384,
@@ -58,18 +64,22 @@ def of_pem(data: bytes) -> PublicKey:
 
 
 def certificate(data: bytes) -> x509.Certificate:
-    """A certificate in DER. Raises `NotVerified`."""
+    """A certificate in DER, all of which can be read. Raises `NotVerified`."""
     try:
-        return x509.load_der_x509_certificate(data)
-    except ValueError as error:
+        found = x509.load_der_x509_certificate(data)
+        # These are read when they are first asked for: what is wrong with them is told here.
+        _ = (found.extensions, found.issuer, found.subject, found.tbs_certificate_bytes)
+        _ = (found.not_valid_before_utc, found.not_valid_after_utc)
+    except MALFORMED as error:
         raise NotVerified(f"invalid certificate: {error}") from None
+    return found
 
 
 def key_of(found: x509.Certificate) -> PublicKey:
     """Raises `NotVerified`."""
     try:
         return checked(found.public_key())
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         raise NotVerified(f"invalid public key: {error}") from None
 
 
@@ -89,6 +99,13 @@ def spki(key: PublicKey) -> bytes:
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+
+
+def fingerprint(key: PublicKey) -> str:
+    """As `ssh-keygen -l` prints it, which is how envelopes name keys."""
+    text = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    value = hashlib.sha256(base64.b64decode(text.split()[1])).digest()
+    return f"SHA256:{base64.b64encode(value).decode().rstrip('=')}"
 
 
 def raw_ed25519(key: ed25519.Ed25519PublicKey) -> bytes:

@@ -22,6 +22,7 @@ from croze.sigstore.bundle import MOST_ENTRIES, Envelope, Message, Signed, has_p
 from croze.sigstore.certificates import valid_at
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.keys import PublicKey
+from croze.sigstore.reading import read_table
 from croze.sigstore.trust import Log
 
 _HASH_NAMES = {"sha256", "sha384", "sha512"}
@@ -86,7 +87,7 @@ def integrated(entry: pb.TransparencyLogEntry) -> datetime:
 
 def _check(entry: pb.TransparencyLogEntry, log: Log, signed: Signed, key: PublicKey) -> bool:
     """False if it is not of that log after all."""
-    body = _object(entry.canonicalized_body)
+    body = read_table(entry.canonicalized_body, "entry of a transparency log")
     proven = entry.HasField("inclusion_proof")
     if _is_v2(body):
         if not proven:
@@ -149,16 +150,6 @@ def _check_v2(entry: pb.TransparencyLogEntry, log: Log, signed: Signed, key: Pub
 
 
 # -- bodies --
-
-
-def _object(body: bytes) -> dict[str, object]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise NotVerified("entry body is not a recognizable Rekor v1 or Rekor v2 type")
-    return found
 
 
 def _is_v2(body: dict[str, object]) -> bool:

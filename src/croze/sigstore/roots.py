@@ -8,10 +8,9 @@ network for longer, name a `trusted_root.json`.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,13 +19,13 @@ from croze.errors import CrozeError, InvalidRequest, Unavailable, os_message
 from croze.files.locks import locked
 from croze.files.own import own_dir
 from croze.sigstore import trust
+from croze.sigstore.environment import TRUSTED_ROOT
 from croze.sigstore.reading import MOST_BYTES
 from croze.sigstore.trust import TrustedRoot
 
 if TYPE_CHECKING:
     from tuf.ngclient.fetcher import FetcherInterface
 
-ENVIRONMENT = "CROZE_SIGSTORE_TRUSTED_ROOT"
 REPOSITORY = "https://tuf-repo-cdn.sigstore.dev"
 _TARGET = "trusted_root.json"
 _FRESH_S = 3600.0
@@ -41,12 +40,6 @@ class Roots(Protocol):
     def load(self) -> TrustedRoot: ...
 
 
-def roots(state: Path, environ: Mapping[str, str] = os.environ) -> Roots:
-    """The file that the environment names, or the public instance's, kept below `state`."""
-    named = environ.get(ENVIRONMENT)
-    return FileRoot(Path(named)) if named else PublicRoot(state)
-
-
 class FileRoot:
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,11 +49,11 @@ class FileRoot:
             with self._path.open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         except OSError as error:
-            raise InvalidRequest(f"{ENVIRONMENT}: {os_message(error)}") from None
+            raise InvalidRequest(f"{TRUSTED_ROOT}: {os_message(error)}") from None
         try:
             return trust.parse(data)
         except CrozeError as error:
-            raise InvalidRequest(f"{ENVIRONMENT}: {self._path}: {error}") from None
+            raise InvalidRequest(f"{TRUSTED_ROOT}: {self._path}: {error}") from None
 
 
 class PublicRoot:
@@ -123,7 +116,7 @@ class PublicRoot:
             cause = error.__cause__ or error
             raise Unavailable(
                 f"getting trusted root of {self._repository}: {cause} (without a network, name a "
-                f"{_TARGET} in {ENVIRONMENT})"
+                f"{_TARGET} in {TRUSTED_ROOT})"
             ) from None
         return trust.parse(Path(path).read_bytes())
 

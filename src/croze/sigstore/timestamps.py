@@ -8,6 +8,7 @@ from datetime import UTC
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from croze.sigstore import keys
 from croze.sigstore.bundle import MOST_TIMESTAMPS
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.logs import Witness
@@ -61,7 +62,7 @@ def _check(data: bytes, signature: bytes, authority: Authority) -> Witness:
         response = rfc3161.decode_timestamp_response(data)
         verifier.verify_message(response, signature)
         moment = response.tst_info.gen_time.astimezone(UTC)
-    except (rfc3161.VerificationError, ValueError, TypeError, x509.DuplicateExtension) as error:
+    except (rfc3161.VerificationError, *keys.MALFORMED) as error:
         raise NotVerified(str(error)) from None
     if not authority.period.holds(moment):
         raise NotVerified(f"timestamp is outside the validity of {authority.uri}")

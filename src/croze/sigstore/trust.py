@@ -141,6 +141,6 @@ def is_authority(certificate: x509.Certificate) -> bool:
     """Whether it may issue others."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+    except x509.ExtensionNotFound:
         return False
     return found.value.ca

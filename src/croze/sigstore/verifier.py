@@ -16,18 +16,19 @@ if TYPE_CHECKING:  # cryptography and its like are imported when something is to
 
 
 class SigstoreVerifier:
-    """Against the trusted root that the environment names, or the public instance's, which is kept
+    """Against the trusted root in a file, if one is named, or the public instance's, which is kept
     below `state`."""
 
-    def __init__(self, state: Path) -> None:
-        self._state = state
+    def __init__(self, state: Path, trusted_root: str = "") -> None:
+        self._state, self._trusted_root = state, trusted_root
         self._roots: Roots | None = None
 
     def _known(self) -> Roots:
-        from croze.sigstore.roots import roots
+        from croze.sigstore.roots import FileRoot, PublicRoot
 
         if self._roots is None:
-            self._roots = roots(self._state)
+            named = self._trusted_root
+            self._roots = FileRoot(Path(named)) if named else PublicRoot(self._state)
         return self._roots
 
     async def verify_image(

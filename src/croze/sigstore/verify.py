@@ -15,7 +15,7 @@ from croze.sigstore.bundle import Envelope, Message, Signed
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.keys import PublicKey
 from croze.sigstore.logs import Witness
-from croze.sigstore.reading import read
+from croze.sigstore.reading import fill, read_table
 from croze.sigstore.trust import TrustedRoot
 
 STATEMENT = "application/vnd.in-toto+json"
@@ -88,19 +88,30 @@ def check_signature(signed: Signed, key: PublicKey, digest: str) -> str:
 def _check_envelope(envelope: Envelope, key: PublicKey, algorithm: str, wanted: bytes) -> str:
     if len(envelope.signatures) != 1:
         raise NotVerified("exactly one signature is required")
+    if envelope.key_id and envelope.key_id != keys.fingerprint(key):
+        raise NotVerified("could not verify envelope: signed by another key")
     if not keys.signed(key, envelope.signature, envelope.encoded, old=True):
         raise NotVerified("could not verify envelope: invalid signature")
     if envelope.payload_type != STATEMENT:
         raise NotVerified(f"unsupported envelope payload type {envelope.payload_type!r}")
-    statement = read(envelope.payload, pb.Statement(), "in-toto statement")
+    statement = _statement(envelope.payload)
     if wanted not in _digests(statement.subject, algorithm):
         raise NotVerified("provided artifact digest does not match any digest in statement")
     return statement.predicate_type
 
 
-def _digests(subjects: Sequence[pb.ResourceDescriptor], algorithm: str) -> set[bytes]:
-    if len(subjects) > _MOST_SUBJECTS:
+def _statement(payload: bytes) -> pb.Statement:
+    """Without its predicate, which may be large, and is nothing to us."""
+    found = read_table(payload, "in-toto statement")
+    if not isinstance(found.pop("predicate", {}), dict):
+        raise NotVerified("in-toto statement can't be read: its predicate is no object")
+    subjects = found.get("subject")
+    if isinstance(subjects, list) and len(subjects) > _MOST_SUBJECTS:
         raise NotVerified(f"too many subjects: {len(subjects)} > {_MOST_SUBJECTS}")
+    return fill(found, pb.Statement(), "in-toto statement")
+
+
+def _digests(subjects: Sequence[pb.ResourceDescriptor], algorithm: str) -> set[bytes]:
     found = set()
     for subject in subjects:
         if len(subject.digest) > _MOST_DIGESTS:

@@ -15,7 +15,6 @@ from croze.errors import CrozeError, PermissionDenied
 from croze.http.daemon import HttpClient
 from croze.remotecache.objects.gha import GhaCache
 from croze.remotecache.objects.gha_signatures import Rules, Signatures, matches
-from croze.sigstore.roots import ENVIRONMENT
 from croze.sigstore.verifier import SigstoreVerifier
 from croze.status import Silent
 from tests.remotecache.objects.test_gha import SCOPES, opened, options
@@ -50,14 +49,13 @@ class Signed:
 
 
 @pytest.fixture
-async def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Signed]:
+async def signed(tmp_path: Path) -> AsyncIterator[Signed]:
     instance, root = Instance(), tmp_path / "trusted_root.json"
     root.write_text(json.dumps(instance.trusted_root()))
-    monkeypatch.setenv(ENVIRONMENT, str(root))
     bundle = tmp_path / "bundle"
     http = HttpClient()
     signatures = Signatures(
-        SigstoreVerifier(tmp_path / "policy"),
+        SigstoreVerifier(tmp_path / "policy", str(root)),
         apart=True,
         command=("sh", "-c", f"cat > {tmp_path}/seen && cat {bundle}"),
         required=True,
@@ -130,7 +128,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "fails": (("sh", "-c", "echo no key >&2; exit 3"), "no key: exit status 3"),
     "is not there": (("/nonexistent/cosign",), "no such file or directory"),
     "has a name that can not be": (("a\0b",), "embedded null byte"),
-    "says too much": ((sys.executable, "-c", "print('x' * (9 << 20))"), "larger than 8 MB"),
+    "says too much": ((sys.executable, "-c", "print('x' * (2 << 20))"), "larger than 1 MB"),
     "reads nothing": (("true",), "bundle can't be read"),
 }
 
@@ -152,7 +150,13 @@ async def test_bytes_that_were_changed(signed: Signed) -> None:
         await signed.cache().read_configs(Silent())
     index.data = INDEX
     signature = next(each for each in signed.service.entries if each.key == KEY)
-    for data in (b"", b"{}", b"[" * 100_000, json.dumps(Instance().sign(INDEX)).encode()):
+    for data in (
+        b"",
+        b"{}",
+        b"[" * 100_000,
+        b" " * (2 << 20),
+        json.dumps(Instance().sign(INDEX)).encode(),
+    ):
         signature.data = data
         with pytest.raises(CrozeError):
             await signed.cache().read_configs(Silent())

@@ -14,7 +14,7 @@ from croze.errors import CrozeError, PermissionDenied, os_message
 from croze.gotypes.quote import quote
 from croze.sigstore.verifier import SigstoreVerifier
 
-_MOST_BUNDLE_BYTES = 8 << 20
+_MOST_BUNDLE_BYTES = 1 << 20
 _MOST_COMPLAINT_BYTES = 16 << 10
 _LOG = "Tlog"
 
@@ -63,6 +63,8 @@ class Signatures:
 
     async def check(self, digest: str, bundle: bytes) -> None:
         """Somebody whom the rules allow signed what has this digest. Raises `CrozeError`."""
+        if len(bundle) > _MOST_BUNDLE_BYTES:
+            raise PermissionDenied("signature verification failed: bundle is larger than 1 MB")
         found = await self.verifier.verify_data(digest, bundle)
         logs = sum(each.kind == _LOG for each in found.witnesses)
         _enough("timestamp", len(found.witnesses), self.rules.timestamps)
@@ -87,7 +89,7 @@ async def _talk(process: asyncio.subprocess.Process, data: bytes) -> tuple[bytes
         complaint = group.create_task(_first(process.stderr, _MOST_COMPLAINT_BYTES))
     await process.wait()
     if len(said.result()) > _MOST_BUNDLE_BYTES:
-        raise CrozeError("signing command failed: its bundle is larger than 8 MB")
+        raise CrozeError("signing command failed: its bundle is larger than 1 MB")
     return said.result(), complaint.result()
 
 
