@@ -1,8 +1,15 @@
 """Streams of compressed bytes: what kind they are, reading them, and writing layer blobs.
 
-Gzip goes through ISA-L in independent blocks on several threads, each primed with the 32 KiB before
-it and ended with a sync flush, so that the result is one ordinary gzip member, the same every time
+Gzip is written in independent blocks on several threads, each primed with the 32 KiB before it and
+ended with a sync flush, so that the result is one ordinary gzip member, the same every time
 (RFC 1951, RFC 1952). The digest of what goes in and of what comes out are taken on the way.
+
+Levels 1 to 3 are ISA-L's: five to ten times as fast as the others, which are zlib-ng's, and 8 to
+22 % larger than what BuildKit makes by default (Go's level 6). Measured on npm packages, numpy,
+Python packages and shared libraries, zlib-ng's level 6 is up to 0.3 % larger than that, and level
+7, the default here, 0.5 to 0.9 % smaller, in two thirds of the processor time and on all cores.
+Blocks that do not compress are ISA-L's at any level: zlib-ng makes them no smaller, and takes ten
+times as long.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
 
 import zstandard
 from isal import igzip, isal_zlib
+from zlib_ng import zlib_ng
 
 from croze.errors import InvalidRequest
 from croze.fs.filecopy import write_all
@@ -34,11 +42,13 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
 )
 # The stubs have it as a value.
 _ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
-_BLOCK = 1 << 20
+_BLOCK = 256 << 10
+_SAMPLE = 32 << 10
+_INCOMPRESSIBLE = 0.99
 _WINDOW = 32 << 10
 _THREADS = min(4, os.cpu_count() or 1)
 _ISAL_MAX_LEVEL = 3
-_DEFAULT_GZIP_LEVEL = 1
+_DEFAULT_GZIP_LEVEL = 7
 _DEFAULT_ZSTD_LEVEL = 3
 
 
@@ -119,9 +129,11 @@ class BlobWriter:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._buffer += data
-        if len(self._buffer) >= _BLOCK:
-            self._flush(bytes(self._buffer))
-            self._buffer.clear()
+        whole = len(self._buffer) // _BLOCK * _BLOCK
+        if whole:
+            for at in range(0, whole, _BLOCK):
+                self._flush(bytes(self._buffer[at : at + _BLOCK]))
+            del self._buffer[:whole]
 
     def finish(self) -> BlobSums:
         """Write what is left and the trailer."""
@@ -208,18 +220,39 @@ class GzipMember:
         return self.prepare(block)()
 
     def _deflate(self, block: bytes, before: bytes) -> bytes:
-        if self._level > _ISAL_MAX_LEVEL:
-            slow = zlib.compressobj(self._level, zlib.DEFLATED, -15, zdict=before)
-            return slow.compress(block) + slow.flush(zlib.Z_SYNC_FLUSH)
-        if before:
-            fast = isal_zlib.compressobj(self._level, isal_zlib.DEFLATED, -15, zdict=before)
-        else:
-            fast = isal_zlib.compressobj(self._level, isal_zlib.DEFLATED, -15)
-        return bytes(fast.compress(block) + fast.flush(isal_zlib.Z_SYNC_FLUSH))
+        if self._level <= _ISAL_MAX_LEVEL:
+            return _fast(self._level, block, before)
+        middle = len(block) // 2
+        sample = block[middle : middle + _SAMPLE]
+        if len(sample) == _SAMPLE and _is_incompressible(_fast(1, sample, b""), sample):
+            found = _fast(1, block, before)
+            if _is_incompressible(found, block):
+                return found
+        return _small(self._level, block, before)
 
     def end(self) -> bytes:
         trailer = struct.pack("<II", self._crc, self._length & 0xFFFFFFFF)
         return self._header + b"\x03\0" + trailer
+
+
+def _fast(level: int, block: bytes, before: bytes) -> bytes:
+    if before:
+        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15, zdict=before)
+    else:
+        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15)
+    return bytes(stream.compress(block) + stream.flush(isal_zlib.Z_SYNC_FLUSH))
+
+
+def _small(level: int, block: bytes, before: bytes) -> bytes:
+    if before:
+        stream = zlib_ng.compressobj(level, zlib_ng.DEFLATED, -15, zdict=before)
+    else:
+        stream = zlib_ng.compressobj(level, zlib_ng.DEFLATED, -15)
+    return bytes(stream.compress(block) + stream.flush(zlib_ng.Z_SYNC_FLUSH))
+
+
+def _is_incompressible(found: bytes, block: bytes) -> bool:
+    return len(found) > _INCOMPRESSIBLE * len(block)
 
 
 class _Zstd:
