@@ -151,8 +151,8 @@ def make_image(
     return made
 
 
-def push(image: SignedImage, registry: str, name: str) -> str:
-    """To a registry that knows no referrers: a tag lists them in its place. Whose `name:v1` it is
+def push(image: SignedImage, registry: str, name: str, tag: str = "v1") -> str:
+    """To a registry that knows no referrers: a tag lists them in its place. What it is called
     then."""
     connection = http.client.HTTPConnection(registry, timeout=30)
     try:
@@ -167,12 +167,12 @@ def push(image: SignedImage, registry: str, name: str) -> str:
                 listed["artifactType"] = manifest["artifactType"]
                 listed["annotations"] = {"in-toto.io/predicate-type": SLSA}
                 index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}
-                tag = of.replace(":", "-")
-                _put(connection, name, tag, json.dumps(index).encode(), INDEX)
-        _put(connection, name, "v1", image.blobs[image.root], INDEX)
+                listing = of.replace(":", "-")
+                _put(connection, name, listing, json.dumps(index).encode(), INDEX)
+        _put(connection, name, tag, image.blobs[image.root], INDEX)
     finally:
         connection.close()
-    return f"{registry}/{name}:v1"
+    return f"{registry}/{name}:{tag}"
 
 
 def _put(

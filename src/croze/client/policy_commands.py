@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.client.connect import Client, Dial
+from croze.client.deciding import MOST_ROUNDS, decide, sources_of
 from croze.client.inputs import is_git, is_http
-from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
 from croze.client.signatures import verifier
-from croze.client.source_resolver import SourceResolver, source_resolver
+from croze.client.source_resolver import SourceResolver
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
 from croze.image import platform as platforms
@@ -35,10 +35,8 @@ from croze.policy.metadata import Resolving, platform_message
 from croze.policy.options import PolicyPlace
 from croze.policy.testing.report import TestReport
 from croze.policy.testing.run import TestRun
-from croze.rpc.held import Work
 from croze.workers.pool import WorkerPool
 
-MOST_ROUNDS = 4
 _HERE = PolicyPlace(context_dir=".")
 _TEST = "_test.rego"
 
@@ -69,15 +67,6 @@ def source_of(text: str) -> ops_pb2.SourceOp:
     return ops_pb2.SourceOp(identifier="local://context")
 
 
-@asynccontextmanager
-async def _sources(client: Client) -> AsyncIterator[SourceResolver]:
-    async def begin(work: Work) -> object:
-        return await client.solve(SolvePlan(internal=True), work=work)
-
-    async with source_resolver(begin) as sources:
-        yield sources
-
-
 async def _platform(client: Client, text: str) -> Platform:
     if text:
         return platforms.normalize(platforms.parse(text))
@@ -104,17 +93,11 @@ async def evaluate(
     wanted = await _platform(client, platform)
     request = policysession_pb2.CheckPolicyRequest(Platform=platform_message(wanted))
     request.Source.Source.CopyFrom(source)
-    async with _sources(client) as sources, WorkerPool(1, modules=work.MODULES) as workers:
+    async with sources_of(client) as sources, WorkerPool(1, modules=work.MODULES) as workers:
         setup = Setup((policy,), Env(filename=shown), platforms.format(wanted))
         answering = Answering(PolicyFiles(_HERE, sources), sources, verifier(), log)
         evaluated = Policy(workers, setup, answering)
-        for _ in range(MOST_ROUNDS):
-            answer = await evaluated.check(request)
-            if answer.WhichOneof("result") == "decision":
-                _check(answer.decision)
-                return
-            request.Source.CopyFrom(await sources.resolve(answer.request))
-    raise CrozeError("maximum attempts reached for resolving policy metadata")
+        _check(await decide(evaluated, sources, request))
 
 
 def _check(decision: policysession_pb2.DecisionResponse) -> None:
@@ -140,7 +123,7 @@ async def input_of(
     """What a policy would get to see of a source, with the fields that must be asked for."""
     wanted = await _platform(client, platform)
     found = gateway_pb2.ResolveSourceMetaResponse(Source=source)
-    async with _sources(client) as sources:
+    async with sources_of(client) as sources:
         known = verifier()
 
         async def verify(
@@ -210,7 +193,7 @@ class _Daemon:
     async def sources(self) -> SourceResolver:
         if self._sources is None:
             client = await self.client()
-            self._sources = await self._stack.enter_async_context(_sources(client))
+            self._sources = await self._stack.enter_async_context(sources_of(client))
         return self._sources
 
     async def resolve(

@@ -23,8 +23,9 @@ from croze.drivers.config_archive import archive
 from croze.drivers.container_options import ContainerOptions, parse_options
 from croze.drivers.container_settings import container_settings
 from croze.drivers.contract import Status, silent
+from croze.drivers.docker import DockerDriver
 from croze.drivers.engine_api import EngineApi, engine_api
-from croze.drivers.images import BUILDKIT_IMAGE, check_verification
+from croze.drivers.images import BUILDKIT_IMAGE, to_be_verified
 from croze.drivers.multiplexed import STDOUT, Output, frames
 from croze.drivers.tunnel import Streams, carried_client
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable
@@ -34,6 +35,7 @@ from croze.version import VERSION
 if TYPE_CHECKING:
     from croze.client.connect import Client
     from croze.drivers.contract import Tell
+    from croze.image.reference import Reference
 
 OWN_IMAGE = f"localhost/croze:{VERSION}"
 PREFIX = "buildx_buildkit_"
@@ -115,7 +117,6 @@ class ContainerDriver:
         if not self._options.image and await engine.has_image(OWN_IMAGE):
             return OWN_IMAGE
         image = self._options.image or BUILDKIT_IMAGE
-        check_verification(image, allowed=self._options.allow_untrusted_image)
         try:
             with step.part(f"pulling image {image}"):
                 await engine.pull(image, _login(image))
@@ -124,7 +125,28 @@ class ContainerDriver:
                 raise
             with step.part(f"using local image {image}"):
                 pass
-        return image
+        ref = to_be_verified(image) if not self._options.allow_untrusted_image else None
+        return await self._verified(engine, ref, step) if ref is not None else image
+
+    async def _verified(self, engine: EngineApi, ref: Reference, step: OwnStep) -> str:
+        """The image by the digest whose signature holds. The engine's builder asks the registry."""
+        from croze.client.builder_images import platform_of, verified_digest
+
+        here = await engine.image_digest(str(ref))
+        ref = ref.with_digest(here) if here else ref
+        machine = await engine.machine()
+        platform = platform_of(machine.os_type, machine.architecture)
+        try:
+            with step.part(f"verifying image {ref}"):
+                async with DockerDriver(Node("verifying", ""), self._context).dial() as client:
+                    digest = await verified_digest(client, ref, platform)
+        except CrozeError as error:
+            raise error.wrap(f"failed to verify image {ref}") from None
+        pinned = str(ref.with_digest(digest))
+        if not here and not await engine.has_image(pinned):
+            with step.part(f"pulling image {pinned}"):
+                await engine.pull(pinned, _login(pinned))
+        return pinned
 
     async def _wait(self, engine: EngineApi, step: OwnStep) -> None:
         """Until the daemon answers; raises with what it said if it doesn't."""

@@ -51,12 +51,22 @@ class Machine(msgspec.Struct, rename="pascal"):
     """Of `GET /info`."""
 
     cgroup_driver: str = ""
+    os_type: str = msgspec.field(default="", name="OSType")
+    architecture: str = ""
     security_options: tuple[str, ...] | None = None
 
     @property
     def remaps_users(self) -> bool:
         """Whether its containers have user namespaces of their own."""
         return any("name=userns" in option.split(",") for option in self.security_options or ())
+
+
+class _Descriptor(msgspec.Struct):
+    digest: str = ""
+
+
+class _Image(msgspec.Struct, rename="pascal"):
+    descriptor: _Descriptor | None = None
 
 
 class _Version(msgspec.Struct, rename="pascal"):
@@ -104,6 +114,13 @@ class EngineApi:
         except NotFound:
             return False
         return True
+
+    async def image_digest(self, reference: str) -> str:
+        """Of what the registry has, where the engine keeps images as they are there (in
+        containerd's store). Else empty."""
+        path = f"/images/{quote(reference, safe='/:@')}/json"
+        found = _decoded(await self._call("GET", path), _Image).descriptor
+        return found.digest if found is not None else ""
 
     async def pull(self, reference: str, login: str) -> None:
         """`login` is the header `X-Registry-Auth`; empty for nobody's."""

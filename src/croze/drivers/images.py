@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import os
 
-from croze.errors import Unsupported
 from croze.gotypes.booleans import parse_bool
 from croze.image import reference
+from croze.image.reference import Reference
 
 BUILDKIT_IMAGE = "moby/buildkit:buildx-stable-1"
 BUILDKIT_ROOTLESS_IMAGE = f"{BUILDKIT_IMAGE}-rootless"
 QEMU_IMAGE = "tonistiigi/binfmt:latest"
-_VERIFIED = "docker.io/moby/buildkit"
+_SIGNED = "docker.io/moby/buildkit"
 
 
-def check_verification(image: str, *, allowed: bool) -> None:
-    """Raises `Unsupported` for an image whose signature the user wants verified: that is not there
-    yet."""
-    wanted = parse_bool(os.environ.get("BUILDX_DEFAULT_POLICY", "")) is True
-    if wanted and not allowed and reference.parse(image).name == _VERIFIED:
-        raise Unsupported(
-            f"BUILDX_DEFAULT_POLICY asks for the signature of {image}, which can't be verified "
-            "here: name another image, or set the driver option allow-untrusted-image=true"
-        )
+def to_be_verified(image: str) -> Reference | None:
+    """What it is called in full, if the user wants the signature of such an image verified: of
+    Docker's own (`BUILDX_DEFAULT_POLICY`), unless a digest alone names it."""
+    if parse_bool(os.environ.get("BUILDX_DEFAULT_POLICY", "")) is not True:
+        return None
+    ref = reference.parse(image)
+    if ref.name != _SIGNED or (ref.digest and not ref.tag):
+        return None
+    return ref.tagged()
