@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
+from croze.http.urls import parse_url
 from tests.e2e.sandbox import Sandbox
 from tests.http.servers import Asked, Reply, server
 
@@ -48,7 +48,7 @@ def test_a_realm_that_is_a_file(sandbox: Sandbox, logged_in: bool) -> None:
         return Reply(401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'})
 
     with server(reply) as (url, seen):
-        host = urlsplit(url).netloc
+        host = parse_url(url).netloc
         if logged_in:
             log_in(sandbox, host)
         output = pull(sandbox, host)
@@ -69,7 +69,7 @@ def test_a_realm_that_leads_elsewhere(
 
     host = [""]
     with server(reply) as (url, seen):
-        host[0] = urlsplit(url).netloc
+        host[0] = parse_url(url).netloc
         log_in(sandbox, host[0])
         pull(sandbox, host[0])
     assert any(b"hush" in asked.body or asked.authorization == LOGIN for asked in seen)
@@ -83,7 +83,7 @@ def test_the_daemons_netrc_stays(sandbox: Sandbox, thief: tuple[str, list[Asked]
     """It is of whoever runs the daemon, not of whoever builds."""
     (sandbox.path / ".netrc").write_text("default login me password hush\n")
     with server(lambda asked: Reply(401, {"WWW-Authenticate": "Basic realm=x"})) as (url, seen):
-        pull(sandbox, urlsplit(url).netloc)
+        pull(sandbox, parse_url(url).netloc)
         context = sandbox.context("d", {"Dockerfile": f"FROM scratch\nADD {url}/file /\n"})
         sandbox.croze("build", context, check=False)
     assert any(asked.path.endswith("/file") for asked in seen)

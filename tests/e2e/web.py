@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from croze.http.urls import parse_url
 from tests.e2e.sandbox import execute, free_port, select_pause
 
 COMMIT_TIME = "2020-02-02T02:02:02+00:00"
@@ -29,7 +29,7 @@ def handler(folder: Path, seen: list[str]) -> type[BaseHTTPRequestHandler]:
             seen.append(f"{self.command} {self.path}")
             if ".git/" in self.path:
                 return self._git()
-            file = folder / urlsplit(self.path).path.lstrip("/")
+            file = folder / parse_url(self.path).path.lstrip("/")
             if not file.is_file():
                 return self.send_error(404)
             data = file.read_bytes()
@@ -50,7 +50,7 @@ def handler(folder: Path, seen: list[str]) -> type[BaseHTTPRequestHandler]:
 
         def _git(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            url = urlsplit(self.path)
+            url = parse_url(self.path)
             env = {
                 **os.environ,
                 "GIT_PROJECT_ROOT": str(folder),

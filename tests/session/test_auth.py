@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
 
 from croze import errors
+from croze.http.urls import parse_url
 from croze.session import auth, ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
 from croze.session.provide_auth import AuthProvider, host_secret
@@ -125,7 +126,7 @@ class TokenServer:
                     self._reply(404 if outer.mode == "get" else 403, {})
 
             def do_GET(self) -> None:
-                outer._note(self, urlsplit(self.path).query)
+                outer._note(self, parse_url(self.path).query)
                 issued = "2023-11-14T22:13:20Z"
                 self._reply(200, {"token": "got", "issued_at": issued})
 

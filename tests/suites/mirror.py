@@ -9,8 +9,8 @@ import json
 import subprocess
 import tarfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from croze.http.urls import parse_url
 from tests.e2e import images
 from tests.e2e.sandbox import execute, registry
 
@@ -94,7 +94,7 @@ def _push_foreign(host: str) -> None:
 def _send(host: str, method: str, url: str, body: bytes, kind: str) -> str:
     """Where the answer leads to."""
     connection = http.client.HTTPConnection(host)
-    parts = urlsplit(url)
+    parts = parse_url(url)
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     connection.request(method, path, body, {"Content-Type": kind} if kind else {})
     answer = connection.getresponse()

@@ -19,7 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode
+
+from croze.http.urls import parse_url
 
 READ, WRITE = 1, 2
 _SERVICE = "/twirp/github.actions.results.api.v1.CacheService/"
@@ -138,7 +140,7 @@ class Service:
 
     def blob(self, target: str, allowed: str) -> Entry | None:
         """The entry that a signed URL is for; None if it is not good, or no longer."""
-        said = dict(parse_qsl(urlsplit(target).query))
+        said = dict(parse_qsl(parse_url(target).query))
         if not hmac.compare_digest(said.get("sig", ""), self._signature(said)):
             return None
         if allowed not in said["sp"] or float(said["se"]) < time.time():
@@ -163,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _any(self) -> None:
         service = self.service
         body = self._body()
-        line = f"{self.command} {urlsplit(self.path).path}"
+        line = f"{self.command} {parse_url(self.path).path}"
         with service.lock:
             service.seen.append(line)
             fault = next((f for f in service.faults if f.part in f"{line} {self.path}"), None)
@@ -171,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
                 service.faults.remove(fault)
         if fault is not None:
             return self._answer(fault.status, fault.body, fault.headers)
-        path = urlsplit(self.path).path
+        path = parse_url(self.path).path
         if path.startswith("/blobs/"):
             return self._blob(body)
         if path.startswith("/repos/"):
@@ -205,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _first(self, path: str, access: list[tuple[str, int]], body: bytes) -> None:
         if path == "cache":
-            query = parse_qs(urlsplit(self.path).query)
+            query = parse_qs(parse_url(self.path).query)
             keys = query["keys"][0].split(",")
             entry = self.service.find(access, keys, query["version"][0])
             if entry is None:
@@ -291,7 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(206, data[first:], told)
 
     def _put(self, entry: Entry, body: bytes) -> None:
-        query = dict(parse_qsl(urlsplit(self.path).query))
+        query = dict(parse_qsl(parse_url(self.path).query))
         with self.service.lock:
             if query.get("comp") == "block":
                 entry.blocks[query["blockid"]] = body
@@ -312,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _rest(self) -> None:
         if self.headers.get("Authorization") != "Bearer rest-token":
             return self._json(401, {"message": "Bad credentials"})
-        query = parse_qs(urlsplit(self.path).query)
+        query = parse_qs(parse_url(self.path).query)
         keys = [
             key
             for key in self.service.keys(query.get("ref", [None])[0])

@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from croze.http.urls import parse_url
 from tests.e2e.sandbox import REPO, free_port, select_pause
 
 REGION = "us-east-1"
@@ -60,7 +61,7 @@ def asked(
     url: str, method: str = "GET", body: str = "", headers: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
     """What the server says: the status and the text."""
-    parts = urlsplit(url)
+    parts = parse_url(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
         connection.request(method, f"{parts.path}?{parts.query}", body, dict(headers or {}))

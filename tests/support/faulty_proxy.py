@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
-from urllib.parse import urlsplit
+
+from croze.http.urls import parse_url
 
 Kind = Literal["status", "cut", "longer", "refuse"]
 
@@ -86,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _any
 
     def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(urlsplit(self.proxy.target).netloc, timeout=30)
+        connection = http.client.HTTPConnection(parse_url(self.proxy.target).netloc, timeout=30)
         try:
             connection.putrequest(
                 self.command, self.path, skip_host=True, skip_accept_encoding=True
@@ -124,7 +125,7 @@ def faulty_proxy(target: str) -> Iterator[Proxy]:
     proxy = Proxy(target)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("H", (_Handler,), {"proxy": proxy}))
     server.daemon_threads = True
-    proxy.url = f"http://127.0.0.1:{server.server_port}{urlsplit(target).path}"
+    proxy.url = f"http://127.0.0.1:{server.server_port}{parse_url(target).path}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

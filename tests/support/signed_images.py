@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from croze.http.urls import parse_url
 from tests.support.sigstore import GITHUB, SLSA, WORKFLOW, Instance
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -192,7 +192,7 @@ def _send(
     answer = connection.getresponse()
     said = answer.read()
     if answer.status == 202:  # it takes no blob in one request
-        where = urlsplit(answer.headers["Location"])
+        where = parse_url(answer.headers["Location"])
         digest = path.partition("digest=")[2]
         more = f"{where.path}?{where.query}&digest={digest}"
         return _send(connection, "PUT", more, data)

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from croze.errors import InvalidRequest, NotFound, Unavailable
 from croze.files.settings import parse_settings, read_settings
+from croze.http.urls import parse_url
 
 if TYPE_CHECKING:
     import ssl
@@ -59,7 +59,7 @@ class DockerContext:
     def command(self) -> list[str] | None:
         """What carries a connection to an engine on another machine, on its standard streams; None
         for an engine that is dialled directly."""
-        url = urlsplit(self.host)
+        url = parse_url(self.host)
         if url.scheme != "ssh":
             return None
         user = ["-l", url.username] if url.username else []

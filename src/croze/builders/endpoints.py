@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import secrets
 import uuid
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from croze.builders.contexts import DEFAULT, Contexts
 from croze.builders.model import Builder
 from croze.errors import InvalidRequest, NotFound
+from croze.http.urls import parse_url
 
 LONGEST_NODE_NAME = 63
 """Kubernetes names a label's value with it."""
@@ -60,13 +61,12 @@ def _host(text: str) -> str:
 def _tcp(text: str, rest: str) -> str:
     if "://" in rest:
         raise _bad(text, f"invalid proto, expected tcp: {rest}")
-    url = urlsplit(f"tcp://{rest}")
     try:
-        port = url.port or 2375
-    except ValueError:
+        url = parse_url(f"tcp://{rest}")
+    except InvalidRequest:
         raise _bad(text, f"invalid bind address format: {rest}") from None
     host = url.hostname or "localhost"
-    return f"tcp://{f'[{host}]' if ':' in host else host}:{port}{url.path}"
+    return f"tcp://{f'[{host}]' if ':' in host else host}:{url.port or 2375}{url.path}"
 
 
 def _bad(text: str, why: str) -> InvalidRequest:

@@ -22,6 +22,10 @@ _REF = re.compile(r"[a-z0-9]{6,}")
 MISSED = ("ran", "failed", "running")
 
 
+MOST_DIGITS = 10
+"""Of a number that a daemon is told."""
+
+
 def run(argv: Sequence[str], common: Common) -> int:
     """The latest build, or the one that is named; all steps that missed, or the one selected."""
     about = "Show why the steps of a build missed the cache"
@@ -33,7 +37,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     read = flags.read(argv, common)
     if read.format not in ("", "text", "json"):
         raise UsageError(f"invalid format {read.format}: use text or json", "croze why")
-    if read.files and not read.files.isdecimal():
+    if read.files and not (read.files.isdecimal() and len(read.files) < MOST_DIGITS):
         raise UsageError(f"invalid number of files: {read.files}", "croze why")
 
     async def ask(client: Client) -> tuple[Explanation, str]:

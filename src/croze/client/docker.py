@@ -10,12 +10,12 @@ import http.client
 import socket
 import subprocess
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from croze.builders.contexts import Contexts, DockerContext
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.files.docker_config import config_dir
 from croze.files.settings import parse_json
+from croze.http.urls import parse_url
 
 PATH = "/images/load?quiet=1"
 
@@ -55,7 +55,7 @@ def connection_to(engine: DockerContext) -> http.client.HTTPConnection:
     """Not yet connected; to be closed. Raises `InvalidRequest`."""
     if command := engine.command():
         return _CommandConnection(command)
-    parts = urlsplit(engine.host)
+    parts = parse_url(engine.host)
     if parts.scheme == "unix":
         return UnixConnection(parts.path)
     if parts.scheme in ("tcp", "http", "https"):
@@ -95,6 +95,8 @@ class ImageLoad:
         except OSError as error:
             self._connection.close()
             raise self._engine.unreachable(error.strerror or str(error)) from None
+        except UnicodeError:  # of a name that can't be one in the internet
+            raise self._engine.unreachable("no such host") from None
         if self._aborted:  # meanwhile: nobody will
             self._connection.close()
             raise Unavailable("the image is no longer wanted")

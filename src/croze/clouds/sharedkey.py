@@ -10,10 +10,11 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
+from croze.http.urls import parse_url
 
 _IN_ORDER = (
     *("content-encoding", "content-language", "content-length", "content-md5", "content-type"),
@@ -61,7 +62,7 @@ def to_sign(account: str, method: str, url: str, headers: Mapping[str, str]) -> 
 
 
 def _resource(account: str, url: str) -> str:
-    parts = urlsplit(url)
+    parts = parse_url(url)
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         values.setdefault(name.lower(), []).append(value)

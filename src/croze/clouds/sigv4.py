@@ -7,9 +7,10 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from croze.clouds.aws import AwsCredentials
+from croze.http.urls import parse_url
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -37,7 +38,7 @@ def signed(
     canonical = "\n".join(
         [
             method,
-            urlsplit(url).path or "/",
+            parse_url(url).path or "/",
             _canonical_query(url),
             *(f"{name}:{covered[name]}" for name in sorted(covered)),
             "",
@@ -69,14 +70,14 @@ def _counts(name: str) -> bool:
 
 def _host(url: str) -> str:
     """As it goes into the Host header: without a port that is the scheme's own."""
-    parts = urlsplit(url)
+    parts = parse_url(url)
     host = parts.netloc.rpartition("@")[2]
     default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
     return host.removesuffix(default) if default else host
 
 
 def _canonical_query(url: str) -> str:
-    pairs = [part.partition("=") for part in urlsplit(url).query.split("&") if part]
+    pairs = [part.partition("=") for part in parse_url(url).query.split("&") if part]
     return "&".join(
         sorted(f"{encoded(unquote(name))}={encoded(unquote(value))}" for name, _, value in pairs)
     )

@@ -14,10 +14,11 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs
 
 from croze.drivers.tunnel import SocketStreams
 from croze.errors import InvalidRequest, Unavailable, Unsupported
+from croze.http.urls import parse_url
 
 END_PATIENCE_S = 3.0
 _KUBE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
@@ -28,7 +29,7 @@ def command_for(endpoint: str) -> list[str] | None:
 
     Raises `InvalidRequest` for an address that says too little or too much.
     """
-    url = urlsplit(endpoint)
+    url = parse_url(endpoint)
     match url.scheme:
         case "ssh":
             return _ssh(url)

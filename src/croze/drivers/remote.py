@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from croze.builders.model import Node
 from croze.drivers.commands import command_for, process_streams
@@ -22,6 +21,7 @@ from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams, Tunnel, tunnel
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.gotypes.booleans import checked_bool
+from croze.http.urls import parse_url
 
 if TYPE_CHECKING:
     from croze.client.connect import Client, Tls
@@ -34,7 +34,7 @@ _PATHS = ("cacert", "cert", "key")
 
 def check_endpoint(endpoint: str) -> str:
     """The endpoint, if its scheme is one of a remote daemon. Raises `InvalidRequest`."""
-    scheme = urlsplit(endpoint).scheme
+    scheme = parse_url(endpoint).scheme
     if scheme not in SCHEMES:
         raise InvalidRequest(f"unrecognized url scheme {scheme}")
     return endpoint
@@ -86,7 +86,7 @@ class RemoteDriver:
         def path(key: str) -> Path | None:
             return Path(options[key]) if options.get(key) else None
 
-        host = urlsplit(self._endpoint).hostname or ""
+        host = parse_url(self._endpoint).hostname or ""
         name = options.get("servername") or host
         return Tls(path("cacert"), path("cert"), path("key"), name)
 

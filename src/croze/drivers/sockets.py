@@ -7,10 +7,10 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from croze.drivers.tunnel import SocketStreams
 from croze.errors import InvalidRequest, Unavailable
+from croze.http.urls import parse_url
 
 if TYPE_CHECKING:
     from croze.client.connect import Tls
@@ -37,7 +37,7 @@ async def open_socket(
 ) -> SocketStreams:
     """A connection to `unix://…` or `tcp://…` (`port` where the address names none). Raises
     `Unavailable` with the reason alone, and `InvalidRequest` for another kind of address."""
-    url = urlsplit(address)
+    url = parse_url(address)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if url.scheme == "unix":
@@ -50,6 +50,8 @@ async def open_socket(
                     ssl=secure,
                     server_hostname=None if secure is None else name,
                 )
+    except UnicodeError:  # of a name that can't be one in the internet
+        raise Unavailable("no such host") from None
     except (OSError, TimeoutError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "timed out"
         raise Unavailable(reason) from None

@@ -9,11 +9,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from croze.api import ops_pb2, policy_pb2
 from croze.errors import CrozeError, InvalidRequest, PermissionDenied
 from croze.gotypes.regexp import BadExpression, Expression, Found
+from croze.http.urls import parse_url
 from croze.image import reference
 from croze.sources import git_options
 from croze.sources.request import SourceRequest
@@ -69,7 +69,7 @@ def _normalized_git(source: ops_pb2.SourceOp) -> str:
     options = git_options.parse_options(SourceRequest(source.identifier, dict(source.attrs)))
     remote = options.remote
     if "://" in remote:
-        url = urlsplit(remote)
+        url = parse_url(remote)
         host, path = url.netloc.rpartition("@")[2], url.path
     else:
         host, _, path = remote.rpartition("@")[2].partition(":")

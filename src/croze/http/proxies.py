@@ -6,13 +6,14 @@ As in Go, this machine itself is never asked by way of a proxy.
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass  # noqa: TID251
+
+from croze.http.urls import parse_url
 
 
 def proxy_for(url: str) -> str | None:
     """The proxy's URL, which may hold a user and a password; None to ask the server itself."""
-    parts = urlsplit(url)
+    parts = parse_url(url)
     host = parts.hostname or ""
     if _is_this_machine(host) or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, InvalidRequest
 from croze.files.redact import redact
+from croze.http.urls import parse_url
 
 MOST_REDIRECTS = 10
 SCHEMES = ("http", "https")
@@ -39,10 +40,10 @@ class Step:
 def check_url(url: str) -> SplitResult:
     """Raises `RedirectRefused` unless it is a web address."""
     try:
-        parts = urlsplit(url)
+        parts = parse_url(url)
         _origin(parts)
-    except ValueError as error:
-        raise RedirectRefused(f'parse "{redact(url)}": {error}') from None
+    except InvalidRequest as error:
+        raise RedirectRefused(str(error)) from None
     if parts.scheme not in SCHEMES:
         raise RedirectRefused(f'unsupported protocol scheme "{parts.scheme}"')
     if not parts.hostname:

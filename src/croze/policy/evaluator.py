@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote as quoted
-from urllib.parse import urlsplit, urlunsplit
 
 from croze.api import gateway_pb2, policy_pb2, policysession_pb2
 from croze.errors import CrozeError
+from croze.http.urls import parse_url
 from croze.policy import snappy, work
 from croze.policy.contract import (
     INFO,
@@ -107,11 +107,11 @@ class Answering:
 
     async def _bundle(self, sources: Sources, url: str) -> bytes:
         """Empty if there is none."""
-        name = urlunsplit(urlsplit(url)._replace(query=""))
+        name = url.partition("?")[0]
         try:
             step = f"[policy] fetch GitHub attestation bundle {name}"
             data = await sources.fetch(url, "bundle.json", step)
-            if urlsplit(url).path.endswith(".json.sn"):
+            if parse_url(url).path.endswith(".json.sn"):
                 data = snappy.decompress(data, MOST_BUNDLE_BYTES)
         except (CrozeError, ValueError) as error:
             self._log(INFO, f"github_attestation: failed fetching bundle_url {name}: {error}")

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin
 
 from croze.aio.threads import chunks
 from croze.errors import CrozeError, InvalidRequest
 from croze.http.lazy import aiohttp
 from croze.http.redirects import same_origin
+from croze.http.urls import parse_url
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
@@ -170,7 +171,7 @@ async def _upload(
     counter: Callable[[int], None] | None,
 ) -> None:
     """One PUT with the whole body. Another origin gets no credentials of ours."""
-    parts = urlsplit(location.url)
+    parts = parse_url(location.url)
     joint = "&" if parts.query else "?"
     url = f"{location.url}{joint}{urlencode({'digest': descriptor.digest})}"
     target = repo

@@ -12,11 +12,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from croze.api import sigstore_pb2 as pb
+from croze.http.urls import parse_url
 from croze.sigstore import keys, merkle
 from croze.sigstore.bundle import MOST_ENTRIES, Envelope, Message, Signed, has_promise
 from croze.sigstore.certificates import valid_at
@@ -139,7 +139,7 @@ def _check_v1(entry: pb.TransparencyLogEntry, log: Log) -> None:
 def _check_v2(entry: pb.TransparencyLogEntry, log: Log, signed: Signed, key: PublicKey) -> None:
     """What the entry must be is made from the signature: its own body proves nothing."""
     proof = entry.inclusion_proof
-    host = urlsplit(log.url).hostname
+    host = parse_url(log.url).hostname
     if not host:
         raise NotVerified("cannot verify Rekor v2 entry of a log whose baseUrl is not known")
     checkpoint = merkle.parse_checkpoint(proof.checkpoint.envelope)

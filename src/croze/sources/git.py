@@ -13,12 +13,12 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from croze import compatibility
 from croze.aio.threads import in_thread
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
 from croze.fs.remove import temporary_directory
+from croze.http.urls import parse_url
 from croze.registry.transport import Retry
 from croze.session import ssh
 from croze.session.contract import Session, SessionManager
@@ -305,7 +305,7 @@ class GitSources:
         self, options: GitOptions, ctx: SourceContext
     ) -> list[tuple[str, str]]:
         """The header from a secret: one named for the host goes before the general one."""
-        host = urlsplit(options.remote).netloc.rpartition("@")[2]
+        host = parse_url(options.remote).netloc.rpartition("@")[2]
         names = [
             (f"{name}{suffix}", token)
             for suffix in (f".{host}", "")

@@ -7,10 +7,10 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.redact import redact
+from croze.http.urls import parse_url
 from croze.image import reference
 from croze.image.reference import Reference
 from croze.sources.git_cli import is_commit
@@ -79,7 +79,7 @@ class GitOptions:
         same user, such as submodules."""
         if self.shown == self.remote:
             return []
-        real, told = (urlsplit(url) for url in (self.remote, self.shown))
+        real, told = (parse_url(url) for url in (self.remote, self.shown))
         scheme = real.scheme
         return [(f"url.{scheme}://{real.netloc}/.insteadOf", f"{scheme}://{told.netloc}/")]
 

@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
-from urllib.parse import urlsplit
 
 from croze.aio.threads import in_thread, opened
 from croze.errors import CrozeError, NotFound
 from croze.gotypes import gojson
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
+from croze.http.urls import parse_url
 from croze.image.manifest import digest_of
 from croze.registry import failures
 from croze.registry.transport import Retry, with_retries
@@ -146,7 +146,7 @@ def auth_secrets(options: HttpOptions) -> list[tuple[str, str]]:
     one that the op names, or else those named for the host."""
     if options.auth_secret:
         return [(options.auth_secret, "")]
-    host = urlsplit(options.url).hostname or ""
+    host = parse_url(options.url).hostname or ""
     return [(f"HTTP_AUTH_HEADER_{host}", ""), (f"HTTP_AUTH_TOKEN_{host}", "Bearer ")]
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
 from pathlib import PurePosixPath
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import gojson
+from croze.http.urls import parse_url
 from croze.image.manifest import digest_of
 from croze.image.reference import check_digest
 from croze.sources.request import SourceRequest
@@ -144,7 +145,7 @@ def file_name(url: str, given: str, disposition: str = "") -> str:
         named = message.get_filename() or ""
         if named and not named.endswith("/"):
             return _safe(named)
-    return _safe(unquote(urlsplit(url).path))
+    return _safe(unquote(parse_url(url).path))
 
 
 def _safe(path: str) -> str:

@@ -9,7 +9,6 @@ import gzip
 import ssl
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -21,6 +20,7 @@ from croze.files.redact import redact
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.http.redirects import RedirectRefused
+from croze.http.urls import parse_url
 from croze.rpc.channels import open_channel
 from croze.rpc.clients import translated
 from croze.telemetry.environment import Target
@@ -48,7 +48,7 @@ class GrpcSender:
     def __init__(self, target: Target, method: str) -> None:
         self._target = target
         compression = grpc.Compression.Gzip if target.compress else None
-        url = urlsplit(target.endpoint)
+        url = parse_url(target.endpoint)
         address = target.endpoint if url.scheme == "unix" else url.netloc or target.endpoint
         credentials = None
         if url.scheme == "https":

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -18,6 +18,7 @@ from croze.drivers.kubernetes.credentials import Identity, identity
 from croze.drivers.kubernetes.manifest import Object
 from croze.errors import AlreadyExists, CrozeError, NotFound, PermissionDenied, Unavailable
 from croze.gotypes import gojson
+from croze.http.urls import parse_url
 
 if TYPE_CHECKING:
     import aiohttp
@@ -229,7 +230,7 @@ def _message(data: bytes, answer: aiohttp.ClientResponse) -> str:
 def _unreachable(method: str, url: str, error: Exception) -> Unavailable:
     from croze.http.daemon import reason
 
-    parts = urlsplit(url)
+    parts = parse_url(url)
     why = reason(error)
     return Unavailable(f'{method.capitalize()} "{parts._replace(query="").geturl()}": {why}')
 

@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
 from croze.errors import InvalidRequest, NotFound
 from croze.files.settings import read_settings
+from croze.http.urls import parse_url
 
 DEFAULT_NAMESPACE = "default"
 ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -126,7 +127,7 @@ def cluster_of(endpoint: str) -> Cluster:
     else the user's, else the one that we run in. Raises `InvalidRequest`."""
     explicit = ""
     if endpoint.startswith("kubernetes://"):
-        explicit = parse_qs(urlsplit(endpoint).query).get("kubeconfig", [""])[0]
+        explicit = parse_qs(parse_url(endpoint).query).get("kubeconfig", [""])[0]
     try:
         return load([explicit] if explicit else default_files(), explicit=bool(explicit))
     except NotFound as error:
@@ -252,7 +253,7 @@ def no_auth_provider(provider: Mapping[str, object]) -> InvalidRequest:
 
 def checked_proxy(url: str) -> str:
     """Raises `InvalidRequest` for a proxy of a kind that can't be used."""
-    if url and urlsplit(url).scheme not in ("http", "https"):
+    if url and parse_url(url).scheme not in ("http", "https"):
         raise InvalidRequest(f"proxy-url: {url}: only http:// and https:// are supported")
     return url
 

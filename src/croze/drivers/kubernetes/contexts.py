@@ -41,7 +41,7 @@ def cluster_of_context(endpoint: KubernetesEndpoint) -> Cluster:
     """Raises `InvalidRequest` for one that can't be."""
     try:
         told = msgspec.convert(endpoint.settings, _Endpoint)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest(f"{endpoint.file}: Endpoints.kubernetes: {error}") from None
     if told.auth_provider is not None:
         raise no_auth_provider(told.auth_provider)

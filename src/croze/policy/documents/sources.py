@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from croze.api import gateway_pb2
 from croze.errors import CrozeError
 from croze.files.settings import parse_json
+from croze.http.urls import parse_url
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
@@ -181,8 +182,8 @@ def _created(text: object) -> str:
 def _http(response: gateway_pb2.ResolveSourceMetaResponse, scheme: str) -> Document:
     url = response.Source.identifier
     try:
-        parts = urlsplit(url)
-    except ValueError as error:
+        parts = parse_url(url)
+    except CrozeError as error:
         raise CrozeError(f"failed to parse http source url: {error}") from None
     document = Document("http")
     checksum = response.HTTP.Checksum

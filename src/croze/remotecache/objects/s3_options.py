@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
-from urllib.parse import urlsplit
 
 from croze.clouds.aws import AwsCredentials
 from croze.clouds.sigv4 import encoded
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.http.redirects import RedirectRefused, check_url
+from croze.http.urls import parse_url
 from croze.remotecache.objects.attributes import (
     Attrs,
     from_environment,
@@ -173,7 +173,7 @@ def _suffix(region: str) -> str:
 def _fits_host(bucket: str, endpoint: str) -> bool:
     """Whether the bucket's name can stand in front of the host's (S3's endpoint rules). With https
     there may be no dot in it: certificates know one label more."""
-    parts = urlsplit(endpoint)
+    parts = parse_url(endpoint)
     try:
         ipaddress.ip_address(parts.hostname or "")
         return False

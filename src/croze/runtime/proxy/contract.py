@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
+from croze.errors import InvalidRequest
 from croze.files.redact import redact
+from croze.http.urls import parse_url
 
 Rules = Callable[[str, str], Awaitable[str]]
 """Method and URL → the URL that is asked in its place, mostly the same. Raises `CrozeError` for
@@ -88,9 +90,9 @@ class Proxied:
 def shown(url: str) -> str:
     """Without a password, or a port that goes without saying."""
     try:
-        parts = urlsplit(url)
+        parts = parse_url(url)
         plain = parts.port == _PORTS.get(parts.scheme)
-    except ValueError:
+    except InvalidRequest:
         return redact(url)
     if parts.netloc and plain:
         parts = parts._replace(netloc=parts.netloc.rpartition(":")[0])
