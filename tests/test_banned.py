@@ -76,3 +76,17 @@ def test_errors_do_not_change() -> None:
         if (lines := forgotten(path.read_text(encoding="utf-8")))
     }
     assert not wrong
+
+
+LENDING_TESTS = {"tests.solver.test_probe", "tests.solver.test_random_graphs"}
+"""Test modules from which others still import; it gets fewer."""
+
+
+def test_tests_import_nothing_from_tests() -> None:
+    """What several need is in a module that is no test, of the same folder or `tests/support`."""
+    lenders = set()
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and ".test_" in (node.module or ""):
+                lenders.add(node.module)
+    assert lenders == LENDING_TESTS

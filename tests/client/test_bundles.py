@@ -17,41 +17,27 @@ from croze.client.bundles import jaeger, record, spans
 from croze.client.bundles.read import Bundle
 from croze.client.bundles.record import Group, Remembered, State
 from croze.errors import InvalidRequest
+from tests.client.bundled import described, tar_of
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 RECORD = b'{"Ref":"r1","DefaultPlatform":"linux/amd64"}'
-
-
-def _described(data: bytes, kind: str) -> dict[str, object]:
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return {"mediaType": kind, "digest": digest, "size": len(data)}
-
-
-def _tar(files: dict[str, bytes]) -> io.BytesIO:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return io.BytesIO(out.getvalue())
 
 
 def _files(config: bytes, *layers: bytes, kind: str = record.MEDIA_TYPE) -> dict[str, bytes]:
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _described(config, kind),
-        "layers": [_described(layer, "application/x") for layer in layers],
+        "config": described(config, kind),
+        "layers": [described(layer, "application/x") for layer in layers],
     }
     data = json.dumps(manifest).encode()
-    index = {"schemaVersion": 2, "manifests": [_described(data, MANIFEST)]}
+    index = {"schemaVersion": 2, "manifests": [described(data, MANIFEST)]}
     blobs = {f"blobs/sha256/{hashlib.sha256(x).hexdigest()}": x for x in (data, config, *layers)}
     return {**blobs, "index.json": json.dumps(index).encode()}
 
 
 def test_a_bundle_is_read(tmp_path: Path) -> None:
-    bundle = Bundle(_tar(_files(RECORD, b"log")), tmp_path)
+    bundle = Bundle(tar_of(_files(RECORD, b"log")), tmp_path)
     (one,) = bundle.records()
     assert one.record.Ref == "r1"
     assert one.known.platform == "linux/amd64"
@@ -75,7 +61,7 @@ def test_a_bundle_is_read(tmp_path: Path) -> None:
 )
 def test_what_is_no_bundle_is_refused(tmp_path: Path, change: dict[str, bytes], why: str) -> None:
     with pytest.raises(InvalidRequest, match=why):
-        list(Bundle(_tar({**_files(RECORD), **change}), tmp_path).records())
+        list(Bundle(tar_of({**_files(RECORD), **change}), tmp_path).records())
     assert {path.parent for path in tmp_path.rglob("*")} <= {tmp_path}
 
 
@@ -102,13 +88,13 @@ def test_a_blob_that_lacks_is_told(tmp_path: Path) -> None:
     files = _files(RECORD, b"log")
     del files[f"blobs/sha256/{hashlib.sha256(b'log').hexdigest()}"]
     with pytest.raises(InvalidRequest, match="the bundle lacks sha256:"):
-        list(Bundle(_tar(files), tmp_path).records())
+        list(Bundle(tar_of(files), tmp_path).records())
 
 
 def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("croze.client.bundles.read.LARGEST_BYTES", 1000)
     with pytest.raises(InvalidRequest, match="a bundle may hold"):
-        Bundle(_tar(_files(RECORD, b"x" * 1001)), tmp_path)
+        Bundle(tar_of(_files(RECORD, b"x" * 1001)), tmp_path)
 
 
 def test_records_come_back_as_they_were() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,15 @@ def test_the_environment_says_who_the_user_was() -> None:
 
 
 def test_help_needs_no_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "execv", lambda path, argv: started.append(path))
+    monkeypatch.setattr(rootless, "enter_user_namespace", lambda: started.append("namespace"))
     rootless.become_root_of_a_namespace(["--addr", "x", "--help"])
+    assert started == []
+    rootless.become_root_of_a_namespace(["--addr", "x"])
+    assert started == ["namespace", sys.executable]
 
 
 def test_a_users_places() -> None:

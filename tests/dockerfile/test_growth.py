@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from croze.dockerfile.frontend import build
 from croze.errors import CrozeError
 from croze.fs.match.patterns import PatternMatcher
-from tests.dockerfile.test_fuzz import FACTOR, FLAGS, HEAD, LINE, WORDS, options
+from tests.dockerfile.hostile import FACTOR, FLAGS, HEAD, LINE, WORDS, options
 from tests.golden.stub_resolver import StubResolver
 
 LIMIT: Final = 2.6

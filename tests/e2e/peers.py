@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import BUILDX, CROZE, Sandbox, execute, select_pause
-from tests.e2e.test_build import base
 
 RECORDS = Path(__file__).with_name("peer")
 START_TIMEOUT_S = 30

@@ -7,17 +7,13 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, select_pause
-from tests.e2e.test_build import base
+from tests.e2e.watched import resident_kb
 
 MUCH = 64 << 20
 ROOM_KB = 24 << 10
 """How much the daemon may grow: gRPC's buffers, ours, and what Python keeps."""
-
-
-def resident_kb(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0])
 
 
 def wait_until_stuck(sandbox: Sandbox) -> None:

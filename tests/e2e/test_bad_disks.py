@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
+from tests.e2e.disks import leave
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 SIZE = 32 << 20
 DOCKERFILE = """\
@@ -36,15 +37,6 @@ def small(sandbox: Sandbox) -> Iterator[Sandbox]:
         if sandbox.daemon is not None:
             sandbox.stop()
         subprocess.run(["umount", sandbox.root], check=True)
-
-
-def leave(root: Path, free_bytes: int) -> None:
-    """Fill the disk but for so much."""
-    with open(root / "filler", "ab", buffering=0) as file:
-        found = os.statvfs(root)
-        size = found.f_bavail * found.f_frsize - free_bytes
-        if size > 0:
-            os.posix_fallocate(file.fileno(), 0, size)
 
 
 def errors_of(said: str) -> list[str]:

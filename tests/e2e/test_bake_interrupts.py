@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
-from tests.e2e.test_build import base
 
 STEPS = """
 group "default" {{ targets = ["one", "two"] }}

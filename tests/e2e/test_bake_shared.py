@@ -18,9 +18,9 @@ from croze.client.targets import TargetResult, build_targets
 from croze.fs.sync.transfer import Sender
 from croze.progress.quiet import QuietDisplay
 from croze.session.transfer import ReadPackets, WritePackets, send_tree
+from tests.e2e.app import base
 from tests.e2e.peers import buildkitd, buildkitd_binary
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 TARGETS = 8
 SIZE = 300_000

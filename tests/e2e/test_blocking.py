@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
-from tests.e2e.test_build import base
 
 HOOKS = Path(__file__).parent / "blocking"
 DOCKERFILE = """

@@ -10,25 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import APP, base
 from tests.e2e.sandbox import REPO, Sandbox, execute
-
-APP = """\
-FROM base AS build
-WORKDIR /src
-COPY . .
-RUN cat one two > /both
-FROM base
-COPY --from=build /both /both
-ENV GREETING=hello
-LABEL org.example.kind=test
-CMD ["cat", "/both"]
-"""
-
-
-def base(layout: Path) -> list[str]:
-    """The flag that makes `FROM base` the busybox image."""
-    digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
-    return ["--build-context", f"base=oci-layout://{layout}@{digest}"]
 
 
 @pytest.fixture

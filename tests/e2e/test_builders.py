@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.e2e.carrier import CARRIER
 from tests.e2e.sandbox import BUILDX, Done, Sandbox, execute
 
 pytestmark = [pytest.mark.e2e, pytest.mark.root]
@@ -161,22 +162,6 @@ def test_a_chosen_builder_builds(sandbox: Sandbox) -> None:
     out = sandbox.path / "chosen-out"
     sandbox.croze("build", "-o", out, context, env={"CROZE_RUNTIME_DIR": "/nonexistent/run"})
     assert (out / "a").read_text() == "1"
-
-
-CARRIER = """\
-#!{python}
-import os, select, socket, sys
-open({told!r}, "a").write(" ".join(sys.argv[1:]) + chr(10))
-daemon = socket.socket(socket.AF_UNIX)
-daemon.connect({socket!r})
-ends = {{0: lambda data: daemon.sendall(data), daemon.fileno(): lambda data: os.write(1, data)}}
-while True:
-    for fd in select.select(list(ends), [], [])[0]:
-        data = os.read(fd, 65536)
-        if not data:
-            sys.exit()
-        ends[fd](data)
-"""
 
 
 def test_a_daemon_behind_a_command(sandbox: Sandbox) -> None:

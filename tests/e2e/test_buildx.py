@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import APP, base
 from tests.e2e.sandbox import BUILDX, REPO, Sandbox, execute
-from tests.e2e.test_build import APP, base
 
 pytestmark = pytest.mark.parametrize("suite", sorted(BUILDX))
 

@@ -145,20 +145,20 @@ def test_forged_bundles_leave_nothing(built: Sandbox, other: Sandbox, tmp_path: 
 
 
 def _bundle(tree: Path, manifest: dict[str, object], config: dict[str, object]) -> bytes:
-    from tests.client.test_bundles import _described, _tar
+    from tests.client.bundled import described, tar_of
 
     data = json.dumps(config).encode()
     media_type = "application/vnd.buildkit.historyrecord.v0"
-    top = json.dumps({**manifest, "config": _described(data, media_type)}).encode()
+    top = json.dumps({**manifest, "config": described(data, media_type)}).encode()
     kind = "application/vnd.oci.image.manifest.v1+json"
     files = {f"blobs/sha256/{path.name}": path.read_bytes() for path in tree.iterdir()}
     for made in (data, top):
-        digest = str(_described(made, "")["digest"])
+        digest = str(described(made, "")["digest"])
         files[f"blobs/{digest.replace(':', '/')}"] = made
     files["index.json"] = json.dumps(
-        {"schemaVersion": 2, "manifests": [_described(top, kind)]}
+        {"schemaVersion": 2, "manifests": [described(top, kind)]}
     ).encode()
-    return _tar(files).getvalue()
+    return tar_of(files).getvalue()
 
 
 def test_docker_desktop_gets_bundles_where_it_is(built: Sandbox, tmp_path: Path) -> None:

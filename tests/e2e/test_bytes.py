@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.peers import EPOCH_S, Outcome, World, age, check, write
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 SEED = int(os.environ.get("CROZE_SEED", "1")) or random.SystemRandom().randrange(1 << 30)
 ROUNDS = int(os.environ.get("CROZE_FUZZ", "1")) * 2

@@ -17,10 +17,10 @@ import pytest
 
 from croze.fs.bundle import format
 from croze.fs.bundle.format import Index, Node
+from tests.e2e.app import base
 from tests.e2e.faulty import Fault, faulty_registry
 from tests.e2e.peers import buildkitd, buildkitd_binary, buildx
 from tests.e2e.sandbox import CROZE, Done, Sandbox
-from tests.e2e.test_build import base
 from tests.support.clouds import asked
 
 APP = """\

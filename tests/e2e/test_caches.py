@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import APP, base
+from tests.e2e.cached_steps import COLD, NOTHING, STEPS, cached, ran
 from tests.e2e.sandbox import BUILDX, Sandbox
-from tests.e2e.test_build import APP, base
 
 SUITES = pytest.mark.parametrize("suite", sorted(BUILDX))
-STEPS = ("WORKDIR /src", "COPY . .", "RUN cat one two > /both", "COPY --from=build /both /both")
-COLD = ("prune", "--all", "--force")
-NOTHING = ("-o", "type=cacheonly")
 
 
 @pytest.fixture
 def app(sandbox: Sandbox) -> Path:
     return sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
-
-
-def cached(log: str) -> set[str]:
-    """The steps of `STEPS` that a plain log says are cached."""
-    numbers = set(re.findall(r"^(#\d+) CACHED$", log, re.MULTILINE))
-    named = re.findall(r"^(#\d+) \[[^\]]*\d/\d\] (.*)$", log, re.MULTILINE)
-    return {name for number, name in named if number in numbers} & set(STEPS)
-
-
-def ran(log: str) -> set[str]:
-    """Those that the log names and that are not cached."""
-    named = re.findall(r"^#\d+ \[[^\]]*\d/\d\] (.*)$", log, re.MULTILINE)
-    return set(STEPS) & set(named) - cached(log)
 
 
 def pairs(sandbox: Sandbox, registry: str, name: str) -> tuple[list[str], list[str]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import APP, base
+from tests.e2e.cached_steps import COLD, NOTHING, STEPS, cached, ran
 from tests.e2e.peers import Client, buildkitd, buildkitd_binary, buildx
 from tests.e2e.sandbox import CROZE, Sandbox, execute
-from tests.e2e.test_build import APP, base
-from tests.e2e.test_caches import COLD, NOTHING, STEPS, cached, ran
 from tests.support.actions_cache import READ, WRITE, Service, actions_cache
 from tests.support.clouds import ACCOUNT, ACCOUNT_KEY, BUCKET, REGION, Moto
 

@@ -22,9 +22,9 @@ from croze.drivers.container import ContainerDriver
 from croze.drivers.contract import Status
 from tests.conformance.drivers import check_driver
 from tests.e2e import images, own_image
+from tests.e2e.carrier import CARRIER
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import BUILDX, CROZE, Done, Sandbox, execute
-from tests.e2e.test_builders import CARRIER
 
 SUITE = "sid"
 SHAM = "localhost/sham:1"

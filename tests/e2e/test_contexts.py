@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import Done, Sandbox, execute
-from tests.e2e.test_build import base
 from tests.e2e.web import git_daemon, repository, web
 
 

@@ -23,8 +23,8 @@ from croze.client.solve import prepare_caches, solve_request
 from croze.errors import InvalidRequest
 from croze.rpc.clients import translated
 from croze.session.serve import lend
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub

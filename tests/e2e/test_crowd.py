@@ -10,9 +10,9 @@ from pathlib import Path
 from croze.client.build import build_async
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
-from tests.e2e.test_backlog import resident_kb
-from tests.e2e.test_build import base
+from tests.e2e.watched import resident_kb, until
 
 BUILDS, GRAPHS, STEPS = 100, 20, 4
 NOTE = "RUN --mount=type=cache,target=/notes echo {name} >> /notes/all\n"
@@ -64,15 +64,6 @@ def test_a_client_that_vanishes_takes_along_what_it_alone_wanted(
     said = second.communicate(timeout=20)[1]
     assert second.returncode == 0, said
     assert b"good" in said
-
-
-def until(client: subprocess.Popen[bytes], line_end: bytes) -> None:
-    """Read what the client says up to a line that ends so."""
-    assert client.stderr is not None
-    for line in client.stderr:
-        if line.endswith(line_end):
-            return
-    raise AssertionError("the build ended")
 
 
 def test_each_step_runs_once_and_memory_stays_flat(sandbox: Sandbox, busybox: Path) -> None:

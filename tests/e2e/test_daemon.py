@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.certificates import certificates
 from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port
 
 DAEMON: list[str | Path] = [sys.executable, "-m", "croze.daemon"]
@@ -120,22 +121,6 @@ def test_a_socket_from_systemd(stopped: Sandbox) -> None:
         build_through(stopped, f"unix://{path}")
         assert relay.stat().st_mode & 0o777 == 0o700
     assert not relay.exists()
-
-
-def certificates(folder: Path) -> None:
-    """A CA and two certificates of it, made by openssl: `ca`, `server` and `client` (.pem, .key)"""
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    new = ["-newkey", "rsa:2048", "-nodes"]
-    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"]
-    for name in ("server", "client"):
-        files = ["-keyout", f"{name}.key", "-out", f"{name}.csr"]
-        openssl("req", *new, *files, "-subj", "/CN=localhost")
-        openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
 
 
 def test_a_tcp_socket_from_systemd_is_for_those_with_a_certificate(stopped: Sandbox) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, select_pause
 from tests.e2e.terminal import Terminal
-from tests.e2e.test_build import base
 
 WAIT = (
     'RUN --mount=type=cache,target=/n echo "step $STEP up"; '

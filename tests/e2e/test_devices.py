@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 SPEC = """
 cdiVersion: "0.6.0"

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from croze.engineapi.doors import room
+from tests.e2e.certificates import certificates
 from tests.e2e.docker_engine import (
     BUSYBOX,
     DOCKER,
@@ -28,7 +29,6 @@ from tests.e2e.docker_engine import (
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.images import busybox_layer
 from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port, select_pause
-from tests.e2e.test_daemon import certificates
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
+from tests.e2e.failing import failing
 from tests.e2e.faulty import Fault, Faulty, faulty_registry
 from tests.e2e.sandbox import CROZE, Sandbox
-from tests.e2e.test_build import base
-from tests.e2e.test_trouble import failing
 
 COLD = ("prune", "--all", "--force")
 

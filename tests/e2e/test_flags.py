@@ -14,8 +14,8 @@ import pytest
 from croze.cli.build import flags, options
 from croze.cli.call import Call
 from croze.cli.common import Common
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, execute
-from tests.e2e.test_build import base
 
 FILES = {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "b"}
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from croze.fs.remove import temporary_directory
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, select_pause
-from tests.e2e.test_backlog import resident_kb
-from tests.e2e.test_build import base
-from tests.e2e.test_crowd import until
+from tests.e2e.watched import resident_kb, until
 
 DESCRIPTORS, CONNECTIONS = 1024, 3000
 ROOM_KB = 64 << 10

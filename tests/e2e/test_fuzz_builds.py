@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import peers
+from tests.e2e.app import base
 from tests.e2e.peers import Client, Outcome
 from tests.e2e.projects import Project
 from tests.e2e.sandbox import CROZE, Sandbox
-from tests.e2e.test_build import base
 
 SEED = int(os.environ.get("CROZE_SEED", "1")) or random.SystemRandom().randrange(1 << 30)
 LONGER = int(os.environ.get("CROZE_FUZZ", "1"))

@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 
 from croze.api import content_pb2, content_pb2_grpc, control_pb2, control_pb2_grpc
+from tests.e2e.app import APP, base
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import APP, base
 
 FAILING = "FROM base\nRUN echo before; exit 3\n"
 

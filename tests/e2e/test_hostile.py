@@ -16,8 +16,8 @@ from typing import IO
 import pytest
 
 from croze import llb
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
-from tests.e2e.test_build import base
 
 
 @pytest.mark.parametrize("form", ["{}", "{}.slice:x:"])

@@ -18,8 +18,8 @@ import pytest
 from croze.engineapi.doors import room
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from croze.image.manifest import digest_of
+from tests.e2e.disks import leave
 from tests.e2e.docker_engine import Engine, call, make_busybox, running_engine, tar_of
-from tests.e2e.test_bad_disks import leave
 
 
 def doubling(depth: int) -> tuple[dict[str, Any], dict[str, bytes]]:

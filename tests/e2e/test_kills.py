@@ -13,8 +13,8 @@ import pytest
 
 from croze.client.connect import connect
 from croze.client.engine import EngineClient
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 from tests.e2e.workload import Workload, write_context
 
 ROUNDS = int(os.environ.get("CROZE_KILLS", "200"))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import Done, Sandbox
-from tests.e2e.test_build import base
 
 LANGUAGE = Path(__file__).with_name("language")
 FILES = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import BUILDX, Done, Sandbox
-from tests.e2e.test_build import base
 
 COMMENT = "# " + "long " * 199 + "line\n"
 MANY_LINES = COMMENT * 1000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 # Dockerfile, the last line of the message (or its end), the lines the excerpt marks
 MISTAKES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from croze.runtime.netns import has_interface
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 BRIDGE = "crozee2e0"
 

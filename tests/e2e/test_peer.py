@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import BUILDX, Sandbox, execute
-from tests.e2e.test_build import base
 
 PEER = Path(__file__).with_name("peer")
 pytestmark = pytest.mark.skipif(shutil.which("dockerd") is None, reason="no dockerd")

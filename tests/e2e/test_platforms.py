@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import images
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox, execute
-from tests.e2e.test_build import base
 
 CROSS = """\
 FROM --platform=$BUILDPLATFORM base AS build

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from croze.client.connect import connect
 from croze.client.engine import EngineClient
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 from tests.e2e.workload import Workload, write_context
 
 BUILDS = 24

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import REPO, Done, Sandbox, execute
-from tests.e2e.test_build import base
 
 COSIGN = REPO / ".cache/peers/sid/root/usr/bin/cosign"
 DOCKERFILE = "FROM base\nRUN echo hello > /said\n"

@@ -20,9 +20,9 @@ from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provider import Provider
 from croze.session.serve import lend, new_id
+from tests.e2e.app import base
 from tests.e2e.images import busybox as busybox_binary
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.test_build import base
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub

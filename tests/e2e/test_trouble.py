@@ -10,16 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
+from tests.e2e.failing import failing
 from tests.e2e.sandbox import CROZE, Sandbox, free_port, select_pause
-from tests.e2e.test_build import base
-
-
-def failing(sandbox: Sandbox, *words: str | Path, code: int = 1) -> str:
-    """What a command that must fail says on stderr."""
-    done = sandbox.croze(*words, check=False)
-    assert done.code == code, done.output
-    assert "Traceback" not in done.output
-    return done.stderr
 
 
 def test_unknown_flag(sandbox: Sandbox) -> None:

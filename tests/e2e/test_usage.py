@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox, execute
-from tests.e2e.test_build import base
 
 UNIFIED = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
 PARENT = "croze-usage-test"

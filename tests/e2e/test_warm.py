@@ -7,36 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.sandbox import CROZE, Done, Sandbox, execute, select_pause
-from tests.e2e.test_build import base
-
-WARM = {"CROZE_NO_WARM": "0"}
-
-
-def warm_sockets(sandbox: Sandbox) -> list[Path]:
-    return list(sandbox.runtime.glob("warm-*.sock"))
-
-
-def answers(sandbox: Sandbox) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return any(probe.connect_ex(str(path)) == 0 for path in warm_sockets(sandbox))
-
-
-@pytest.fixture
-def warm(sandbox: Sandbox) -> Iterator[subprocess.Popen[bytes]]:
-    """A warm process that answers."""
-    command = [sys.executable, "-m", "croze.cli.warm"]
-    with subprocess.Popen(command, env=sandbox.env, cwd="/") as process:
-        while not answers(sandbox):
-            assert process.poll() is None
-            select_pause()
-        yield process
-        process.terminate()
+from tests.e2e.app import base
+from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
+from tests.e2e.warm_processes import WARM, warm_sockets
+from tests.e2e.warm_processes import warm as warm
 
 
 def both(sandbox: Sandbox, *words: str | Path) -> tuple[Done, Done]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, REPO, Sandbox, execute, select_pause
-from tests.e2e.test_build import base
-from tests.e2e.test_warm import WARM, answers, warm_sockets
-from tests.e2e.test_warm import warm as warm
+from tests.e2e.warm_processes import WARM, answers, warm_sockets
+from tests.e2e.warm_processes import warm as warm
 
 PIDS = Path("/sys/fs/cgroup/pids")
 

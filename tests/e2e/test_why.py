@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Done, Sandbox
-from tests.e2e.test_build import base
-from tests.e2e.test_crowd import until
+from tests.e2e.watched import until
 
 APP = """\
 FROM base AS build

@@ -32,7 +32,7 @@ from tests.export.results import (
 )
 from tests.registry.blobs import Folder
 from tests.registry.servers import free_port
-from tests.sources.test_image import upload
+from tests.sources.uploads import upload
 from tests.sources.workshop import Workshop, add_image
 
 pytestmark = pytest.mark.root

@@ -21,13 +21,13 @@ from croze.errors import (
 )
 from croze.gateway import caps
 from croze.gateway.bridge import evaluate
-from croze.gateway.contract import Bridge
 from croze.gateway.frontends import builtin_frontends
 from croze.gateway.requests import BridgeRequest, FrontendRequest
 from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeResult
 from croze.llb import digest_bytes
 from croze.status import VertexState, VertexWarning
+from tests.gateway.echo import Echo
 from tests.gateway.world import World, local
 
 
@@ -139,17 +139,6 @@ async def test_an_image_is_asked_for_once_and_shows_as_a_vertex() -> None:
         f"resolve image config for docker-image://{NOPE}",
     ]
     assert done[f"resolve image config for docker-image://{NOPE}"].error == f"{NOPE}: not found"
-
-
-class Echo:
-    """A frontend that asks another one, and tells what it was asked."""
-
-    async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
-        if "inner" in request.opts:
-            opts = {"from": "outer"}
-            return await bridge.solve(BridgeRequest(frontend="echo", opts=opts))
-        metadata = {key: value.encode() for key, value in request.opts.items()}
-        return BridgeResult(metadata={**metadata, "session": request.session.encode()})
 
 
 async def test_frontends_may_ask_frontends() -> None:

@@ -18,7 +18,7 @@ from croze.gateway.reading import Readers
 from croze.gateway.requests import FrontendRequest
 from croze.image.config import RunConfig
 from croze.workers.pool import Ask
-from tests.gateway.test_bridge import Echo
+from tests.gateway.echo import Echo
 from tests.gateway.world import World, local
 
 P = ParamSpec("P")

@@ -24,7 +24,7 @@ from croze.rpc.status import to_status
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.workers.shares import sharing
-from tests.gateway.test_bridge import Echo
+from tests.gateway.echo import Echo
 from tests.gateway.world import World, local
 
 METADATA = ((BUILD_ID_KEY, "build"),)

@@ -10,14 +10,14 @@ import pytest
 
 from croze.aio.parallel import all_of
 from croze.errors import CrozeError, NotFound
-from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.registry import failures, pull, push
 from croze.registry.client import Registry, Repository
-from croze.registry.credentials import Anonymous, Credentials, Login
+from croze.registry.credentials import Anonymous, Login
 from croze.registry.transport import Retry
 from tests.registry.blobs import Folder
+from tests.registry.pushing import push_all, repository
 from tests.registry.servers import HTPASSWD, docker_registry, token_server
 from tests.support.logins import Fixed
 
@@ -31,12 +31,6 @@ async def client() -> AsyncIterator[Registry]:
     await registry.close()
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
 @pytest.fixture
 def content(tmp_path: Path) -> Folder:
     folder = tmp_path / "content"
@@ -44,17 +38,10 @@ def content(tmp_path: Path) -> Folder:
     return Folder(folder)
 
 
-def repository(client: Registry, name: str, who: Credentials | None = None) -> Repository:
-    return client.repository(reference.parse(name), who or Anonymous())
-
-
-async def push_all(repo: Repository, root: Descriptor, content: Folder) -> None:
-    manifests, blobs = push.closure(root, content)
-    for blob in blobs:
-        await push.push_blob(repo, blob, content.path(blob.digest))
-    for entry in manifests:
-        tag = repo.ref.tag if entry is manifests[-1] else ""
-        await push.push_manifest(repo, content.read(entry.digest), entry.media_type, tag=tag)
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
 
 async def fetch(repo: Repository, blob: Descriptor) -> bytes:

@@ -18,8 +18,8 @@ from croze.registry.session_auth import SessionCredentials
 from croze.registry.transport import Retry
 from croze.session.provide_auth import AuthProvider
 from tests.registry.blobs import Folder
+from tests.registry.pushing import push_all, repository
 from tests.registry.servers import HTPASSWD, docker_registry, token_server
-from tests.registry.test_real_registry import push_all, repository
 from tests.session.conftest import Daemon, Lend
 from tests.support.logins import Fixed
 

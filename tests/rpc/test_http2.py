@@ -6,7 +6,7 @@ import base64
 import itertools
 import random
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pytest
 from hpack import Encoder
@@ -17,6 +17,7 @@ from croze.rpc.http2.frames import Code, ConnectionBroken, frame
 from croze.rpc.http2.messages import prefixed
 from croze.rpc.http2.stream import Stream
 from croze.rpc.status import status
+from tests.rpc.raw_frames import data, parsed
 
 HELLO = frames.settings({})
 ANSWER = ((":status", "200"), ("content-type", "application/grpc"))
@@ -51,19 +52,6 @@ class Peer:
     def sent(self) -> list[tuple[int, int, int, bytes]]:
         """Kind, flags, stream and payload of the frames that have been sent."""
         return list(parsed(self.http.outgoing()))
-
-
-def parsed(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    data = data.removeprefix(frames.PREFACE)
-    while data:
-        length_kind, flags, number = frames.head.unpack_from(data)
-        end = frames.HEAD_BYTES + (length_kind >> 8)
-        yield length_kind & 0xFF, flags, number, data[frames.HEAD_BYTES : end]
-        data = data[end:]
-
-
-def data(number: int, payload: bytes, flags: int = 0) -> bytes:
-    return frame(frames.DATA, flags, number, payload)
 
 
 def feed(http: Connection, pieces: Iterable[bytes]) -> None:

@@ -13,7 +13,7 @@ from croze.rpc.http2.frames import Code, frame
 from croze.rpc.http2.messages import prefixed
 from croze.rpc.http2.sieve import FRAME_BYTES, Taken
 from croze.rpc.http2.splice import Splice
-from tests.rpc.test_http2 import data, parsed
+from tests.rpc.raw_frames import data, parsed
 
 HELLO = frames.settings({})
 PATH = "/a/Session"

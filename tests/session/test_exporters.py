@@ -22,6 +22,7 @@ class Exporters:
     def __init__(self, error: errors.CrozeError | None = None) -> None:
         self.found: pb.FindExportersRequest | None = None
         self.response: dict[str, str] | None = None
+        self.finalized = 0
         self._error = error
 
     def methods(self) -> Mapping[str, Handler]:
@@ -42,6 +43,7 @@ class Exporters:
         self, request: pb.FinalizeExportRequest, context: Context
     ) -> pb.FinalizeExportResponse:
         self.response = dict(request.exporter_response)
+        self.finalized += 1
         if self._error is not None:
             raise self._error
         return pb.FinalizeExportResponse()
@@ -63,11 +65,14 @@ async def test_an_error_of_the_client_is_one_of_the_build(lending: Lend) -> None
             await finalize_export(session, {})
 
 
-@pytest.mark.parametrize("providers", [[UploadProvider()], [Exporters(errors.Unavailable("busy"))]])
-async def test_who_can_t_answer_is_not_asked_again(
-    lending: Lend, providers: list[UploadProvider | Exporters]
-) -> None:
-    async with lending(providers) as session:
-        if isinstance(providers[0], UploadProvider):
-            assert await find_exporters(session, {}, []) == ()
+async def test_a_client_that_knows_nothing_of_exporters_adds_none(lending: Lend) -> None:
+    async with lending([UploadProvider()]) as session:
+        assert await find_exporters(session, {}, []) == ()
         await finalize_export(session, {})
+
+
+async def test_who_can_t_answer_is_not_asked_again(lending: Lend) -> None:
+    busy = Exporters(errors.Unavailable("busy"))
+    async with lending([busy]) as session:
+        await finalize_export(session, {"key": "value"})
+    assert (busy.finalized, busy.response) == (1, {"key": "value"})

@@ -15,8 +15,8 @@ from croze.aio.threads import in_thread
 from croze.client.connect import connect
 from croze.client.engine import EngineClient
 from croze.errors import CrozeError
+from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
-from tests.e2e.test_build import base
 from tests.e2e.workload import DOCKERFILE, PARTS, Workload, write_context
 from tests.soak.remains import below_root
 

@@ -13,7 +13,7 @@ from croze.image.manifest import EMPTY_CONFIG, Index, Manifest
 from croze.image.platform import Platform
 from croze.sources.attestation_chain import AttestationChain, resolve_chain
 from tests.registry.blobs import Folder
-from tests.sources.test_image import upload
+from tests.sources.uploads import upload
 from tests.sources.workshop import Workshop, add_image
 
 pytestmark = pytest.mark.root

@@ -14,7 +14,7 @@ from croze.sources.git import GitSources
 from tests.registry.servers import serve
 from tests.signatures.gnupg import ssh_key
 from tests.sources.git_servers import HttpBackend, Remote, files, source, sources, ssh_server
-from tests.sources.test_http import busy, reset, truncated
+from tests.sources.troubles import busy, reset, truncated
 from tests.sources.workshop import Workshop
 
 __all__ = ["sources"]

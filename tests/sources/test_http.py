@@ -25,6 +25,7 @@ from croze.sources.request import SourceRequest
 from tests.registry.servers import free_port, serve
 from tests.signatures.conftest import gnupg
 from tests.signatures.gnupg import GnuPG
+from tests.sources.troubles import busy, reset, truncated
 from tests.sources.workshop import Workshop
 
 __all__ = ["gnupg"]
@@ -204,23 +205,6 @@ async def test_a_named_secret_must_be_there(
         found = source(sources, f"http://{host}/f", {"authheadersecret": "tok"})
         with pytest.raises(CrozeError, match="failed to retrieve HTTP auth secret tok"):
             await found.key(workshop.source_context(session.id), 0)
-
-
-async def busy(request: web.Request) -> web.Response:
-    return web.Response(status=503)
-
-
-async def reset(request: web.Request) -> web.Response:
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
-async def truncated(request: web.Request) -> web.Response:
-    response = web.StreamResponse(headers={"Content-Length": "1000"})
-    await response.prepare(request)
-    await response.write(b"half")
-    return await reset(request)
 
 
 async def test_a_flaky_server(workshop: Workshop, sources: HttpSources, site: Site) -> None:

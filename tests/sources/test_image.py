@@ -11,14 +11,10 @@ import aiohttp
 import pytest
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.image import reference
 from croze.image.config import chain_id
-from croze.image.descriptor import Descriptor
 from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.registry import push
-from croze.registry.client import Registry
-from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
 from croze.registry.transport import Request
 from croze.session.provide_content import ContentProvider
@@ -27,22 +23,13 @@ from croze.sources.image import ImageSource, ImageSources, manifest_key
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.registry.blobs import Folder
+from tests.sources.uploads import upload
 from tests.sources.workshop import Workshop, add_image
 
 pytestmark = pytest.mark.root
 
 AMD = Platform("amd64", "linux")
 ARM = Platform("arm64", "linux")
-
-
-async def upload(registry: Registry, name: str, root: Descriptor, content: Folder) -> None:
-    repo = registry.repository(reference.parse(name), Anonymous())
-    manifests, blobs = push.closure(root, content)
-    for blob in blobs:
-        await push.push_blob(repo, blob, content.path(blob.digest))
-    for entry in manifests:
-        tag = repo.ref.tag if entry is manifests[-1] else ""
-        await push.push_manifest(repo, content.read(entry.digest), entry.media_type, tag=tag)
 
 
 def open_source(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from croze.why.history import History
 from croze.why.record import Build
-from tests.why.test_reasons import build, context, step
+from tests.why.recorded import build, context, step
 
 
 def made(ref: str, scope: str = "s", files: str = "") -> Build:

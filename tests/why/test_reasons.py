@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 
 import pytest
 
@@ -14,49 +13,13 @@ from croze.why import text
 from croze.why.explainer import explain
 from croze.why.reasons import Reason
 from croze.why.record import Build, Step, StepInput, place_of
+from tests.why.recorded import build, context, step
 
-_NUMBERS = count()
 ONE = Changes((FileChange("a", "changed"),), 1, 5)
 
 
 def compare(old: str, new: str, queries: Sequence[Query]) -> Changes | None:
     return ONE if old != "gone" else None
-
-
-def step(
-    name: str,
-    op: ops_pb2.Op | None = None,
-    *inputs: StepInput,
-    kind: str = "exec",
-    outcome: str = "ran",
-    identity: str = "",
-    pin: str = "",
-    ignore_cache: bool = False,
-    result: str | None = None,
-) -> Step:
-    where, number, words = place_of(name, 0)
-    data = (op or ops_pb2.Op()).SerializeToString()
-    if result is None:
-        result = f"result {next(_NUMBERS)}" if outcome in ("ran", "cached") else ""
-    made = identity or f"{name}{data.hex()}{pin}{[(i.step, i.content) for i in inputs]}"
-    return Step(
-        name=name,
-        digest=name,
-        where=where,
-        number=number,
-        text=words,
-        line=0,
-        kind=kind,
-        op=data,
-        key="sha256:key",
-        pin=pin,
-        platform="",
-        outcome=outcome,
-        ignore_cache=ignore_cache,
-        identity=made.encode(),
-        inputs=inputs,
-        results=(result,) if result else (),
-    )
 
 
 def run(*env: str, args: str = "make", **mount: str) -> ops_pb2.Op:
@@ -73,10 +36,6 @@ def source(identifier: str) -> ops_pb2.Op:
     op = ops_pb2.Op()
     op.source.identifier = identifier
     return op
-
-
-def build(*steps: Step, ref: str = "now", args: tuple[str, ...] = ()) -> Build:
-    return Build(ref, "scope", "Dockerfile", "", 1, steps=steps, args=args)
 
 
 def why(now: Build, *earlier: Build) -> tuple[Reason, ...]:
@@ -137,10 +96,6 @@ def test_the_newest_record_that_has_the_line_counts() -> None:
         step(line, run("A=1")), build(step(line, run("A=1"))), past, compare, nothing_gone
     )
     assert found.compared_ref == "middle"
-
-
-def context(content: str, files: str) -> StepInput:
-    return StepInput(0, content=content, files=files)
 
 
 def local(name: str = "context") -> Step:

@@ -13,26 +13,18 @@ import pytest
 
 from croze.errors import CrozeError, PermissionDenied
 from croze.http.daemon import HttpClient
-from croze.remotecache.objects import actions_api, azure_blobs, gha, gha_options
+from croze.remotecache.objects import actions_api, azure_blobs
 from croze.remotecache.objects.contract import ObjectCache
-from croze.remotecache.objects.gha import GhaCache, Patience
-from croze.remotecache.objects.gha_options import GhaOptions, blob_key
-from croze.remotecache.objects.gha_signatures import Signatures
-from croze.remotecache.objects.rate_limit import RateLimit
-from croze.remotecache.objects.transfer import Retry
+from croze.remotecache.objects.gha import GhaCache
+from croze.remotecache.objects.gha_options import blob_key
 from croze.status import Silent
 from tests.conformance.object_caches import Blob, ObjectCacheSuite, Storage, read, write
-from tests.remotecache.objects.unsigned import UNSIGNED
+from tests.remotecache.objects.gha_caches import SCOPES, opened, options
 from tests.support.actions_cache import READ, WRITE, Entry, Fault, Service, actions_cache
 from tests.support.faulty_proxy import faulty_proxy
 
 PIECE = 1 << 20
 V = hashlib.sha256(b"|go-actionscache-1.0").hexdigest()
-SCOPES = (("refs/heads/x", READ | WRITE), ("refs/heads/main", READ))
-
-
-def options(url: str, token: str, version: int, **attrs: str) -> GhaOptions:
-    return gha_options.parse({"url": url, "version": str(version), "token": token, **attrs})
 
 
 @pytest.fixture
@@ -47,12 +39,6 @@ async def http() -> AsyncIterator[HttpClient]:
     client = HttpClient()
     yield client
     await client.close()
-
-
-def opened(http: HttpClient, found: GhaOptions, signatures: Signatures = UNSIGNED) -> GhaCache:
-    limit = RateLimit(first_s=0.01)
-    blobs = Retry(attempts=4, first_s=0.01)
-    return gha.open_gha(found, http, limit, signatures, Patience(0.05, 0.01), blobs)
 
 
 class _Suite(ObjectCacheSuite):

@@ -17,7 +17,7 @@ from croze.remotecache.objects.gha import GhaCache
 from croze.remotecache.objects.gha_signatures import Rules, Signatures, matches
 from croze.sigstore.verifier import SigstoreVerifier
 from croze.status import Silent
-from tests.remotecache.objects.test_gha import SCOPES, opened, options
+from tests.remotecache.objects.gha_caches import SCOPES, opened, options
 from tests.support.actions_cache import Service, actions_cache
 from tests.support.sigstore import REPOSITORY, Instance, Spoilt
 

@@ -1,0 +1,24 @@
+"""The image that most tests build on, and the app that they build."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+APP = """\
+FROM base AS build
+WORKDIR /src
+COPY . .
+RUN cat one two > /both
+FROM base
+COPY --from=build /both /both
+ENV GREETING=hello
+LABEL org.example.kind=test
+CMD ["cat", "/both"]
+"""
+
+
+def base(layout: Path) -> list[str]:
+    """The flag that makes `FROM base` the busybox image."""
+    digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    return ["--build-context", f"base=oci-layout://{layout}@{digest}"]

@@ -1,0 +1,54 @@
+"""Records of builds, made by hand."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from croze.api import ops_pb2
+from croze.why.record import Build, Step, StepInput, place_of
+
+_NUMBERS = count()
+
+
+def step(
+    name: str,
+    op: ops_pb2.Op | None = None,
+    *inputs: StepInput,
+    kind: str = "exec",
+    outcome: str = "ran",
+    identity: str = "",
+    pin: str = "",
+    ignore_cache: bool = False,
+    result: str | None = None,
+) -> Step:
+    where, number, words = place_of(name, 0)
+    data = (op or ops_pb2.Op()).SerializeToString()
+    if result is None:
+        result = f"result {next(_NUMBERS)}" if outcome in ("ran", "cached") else ""
+    made = identity or f"{name}{data.hex()}{pin}{[(i.step, i.content) for i in inputs]}"
+    return Step(
+        name=name,
+        digest=name,
+        where=where,
+        number=number,
+        text=words,
+        line=0,
+        kind=kind,
+        op=data,
+        key="sha256:key",
+        pin=pin,
+        platform="",
+        outcome=outcome,
+        ignore_cache=ignore_cache,
+        identity=made.encode(),
+        inputs=inputs,
+        results=(result,) if result else (),
+    )
+
+
+def build(*steps: Step, ref: str = "now", args: tuple[str, ...] = ()) -> Build:
+    return Build(ref, "scope", "Dockerfile", "", 1, steps=steps, args=args)
+
+
+def context(content: str, files: str) -> StepInput:
+    return StepInput(0, content=content, files=files)
