@@ -248,3 +248,59 @@ def test_importing_costs_little() -> None:
     code = "import sys, croze; print(len([m for m in sys.modules if m.startswith('croze')]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout == b"2\n", "the package and its version"
+
+
+MISUSED = """\
+import asyncio, gc, os, sys, threading
+import croze
+
+def told(use):
+    try:
+        print(len(use()) > 0)
+    except croze.CrozeError as error:
+        print(f"{type(error).__name__}: {error}")
+    sys.stdout.flush()
+
+def forked(use):
+    if (pid := os.fork()) == 0:
+        told(use)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+def again():
+    with croze.connect() as builder:
+        return builder.du()
+
+builder = croze.connect().__enter__()
+gc.collect()
+builder.build(sys.argv[1], args={"VERSION": "misused"})
+told(builder.du)
+forked(builder.du)
+forked(again)
+with croze.connect() as closed:
+    told(closed.du)
+told(closed.du)
+
+async def main():
+    async with croze.connect() as builder:
+        other = threading.Thread(target=told, args=[lambda: asyncio.run(builder.du())])
+        other.start()
+        await asyncio.to_thread(other.join)
+    try:
+        builder.build(sys.argv[1])
+    except croze.CrozeError as error:
+        print(error)
+
+asyncio.run(main())
+"""
+
+
+def test_builders_where_they_must_not_be_used(at: Sandbox, app: Path) -> None:
+    """In a process that was forked, on another event loop, when they are closed: gRPC would wait
+    for ever, or crash."""
+    env = {**at.env, "CROZE_HOST": at.address}
+    done = execute([sys.executable, "-c", MISUSED, app], env)
+    lines = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    refused = "InvalidRequest"
+    assert lines[:6] == ["True", refused, "Unsupported", "True", refused, refused], done.output
+    assert lines[6] == "this builder is closed"

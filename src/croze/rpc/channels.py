@@ -8,12 +8,15 @@ for the details of an error, which are a trailer and hold the whole Dockerfile.
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc
 import grpc.aio
+
+from croze.errors import Unsupported
 
 Options: TypeAlias = Sequence[tuple[str, int | str]]
 
@@ -40,6 +43,24 @@ LOCAL: Options = (
 """For what goes over a socket of this machine: no proxy, and no connection shared with others."""
 
 
+class _Forks:
+    """Which process uses gRPC."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+
+    def check(self) -> None:
+        if self._pid not in (0, os.getpid()):
+            raise Unsupported(
+                "this process was forked from one that has connections, which gRPC does not "
+                "survive: start processes by 'spawn' or 'forkserver'"
+            )
+        self._pid = os.getpid()
+
+
+_forked = _Forks()
+
+
 def open_channel(
     target: str,
     options: Options = (),
@@ -47,7 +68,10 @@ def open_channel(
     credentials: grpc.ChannelCredentials | None = None,
     compression: grpc.Compression | None = None,
 ) -> grpc.aio.Channel:
-    """A channel to a gRPC target; in the clear without credentials."""
+    """A channel to a gRPC target; in the clear without credentials. Raises `Unsupported` in a
+    process that was forked from one that had some: gRPC's threads are not there any more, and it
+    would wait for them or crash."""
+    _forked.check()
     every = (*_LIMITS, *options)
     if credentials is None:
         return grpc.aio.insecure_channel(target, every, compression)  # noqa: TID251

@@ -17,6 +17,7 @@ from croze.progress.display import make_display
 from croze.progress.events import Event, Events
 from croze.sdk.bake import BakeRequest, bake_options
 from croze.sdk.daemons import client_builder
+from croze.sdk.home import Home
 from croze.sdk.images import Imagetools
 from croze.sdk.options import BuildArguments, Context, build_options
 from croze.sdk.parted import build_all, build_parted
@@ -53,8 +54,9 @@ class Builder:
     ) -> None:
         self._name = name
         self._there = there
-        self._clients = clients
+        self._opened = clients
         self._group = group
+        self._home = Home()
         self._builds: list[Build[Result] | Build[Mapping[str, Result]]] = []
         self.imagetools = Imagetools(name)
 
@@ -71,6 +73,7 @@ class Builder:
         standard error besides: `auto`, `plain`, `tty`, `rawjson` or `quiet`. The options are those
         of `BuildArguments`. Raises `InvalidRequest` for options that make no sense.
         """
+        self._home.check()
         wanted = build_options(context, options)
         display = make_display(progress, standard_error())
 
@@ -98,6 +101,7 @@ class Builder:
         bake` reads. `overrides` are such as `app.tags=app:1` or `*.push=true`; `allow` is what the
         definition may do besides: `network.host`, `fs.read=/data`, ….
         """
+        self._home.check()
         request = BakeRequest(targets, files, variables or {}, overrides, allow)
         display = make_display(progress, standard_error())
 
@@ -115,6 +119,11 @@ class Builder:
         build = Build[Mapping[str, Result]](self._group, work, display)
         self._remember(build)
         return build
+
+    @property
+    def _clients(self) -> Sequence[Client]:
+        self._home.check()
+        return self._opened
 
     def _remember(self, build: Build[Result] | Build[Mapping[str, Result]]) -> None:
         """Those that run are waited for when the block ends; so is a failure nobody has seen."""
@@ -200,6 +209,10 @@ class Builder:
                 return client, listed.records[0]
         raise NotFound(f'no record found for ref "{ref}"')
 
+    def close(self) -> None:
+        """From now on nothing can be asked of it."""
+        self._home.closed = True
+
     async def finish(self) -> None:
         """Wait for builds that still run."""
         for build in self._builds:
@@ -231,5 +244,7 @@ async def opened(name: str) -> AsyncIterator[Builder]:
             except BaseException as error:  # raised below: not to come out as a group
                 failed = error
                 await builder.cancel_all()
+            finally:
+                builder.close()
         if failed is not None:
             raise failed

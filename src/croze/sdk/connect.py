@@ -71,6 +71,7 @@ class Connection:
         from croze.sdk.sync import SyncBuilder
 
         portal = Portal()
+        portal.keeps = self  # a notebook may keep nothing but the builder
         portal.__enter__()
         try:
             builder = portal.call(self.__aenter__())
@@ -87,6 +88,8 @@ class Connection:
         trace: TracebackType | None,
     ) -> None:
         assert self._portal is not None
+        if self._portal.forked:
+            return  # what is open is the other process's
         try:
             self._portal.call(self.__aexit__(kind, error, trace))
         finally:

@@ -115,7 +115,11 @@ def _list(value: Sequence[str], name: str) -> Sequence[str]:
     """A text is a sequence of texts to Python, and never what was meant."""
     if isinstance(value, str):
         raise InvalidRequest(f"{name} must be a list of strings, such as [{value!r}]")
-    return list(value)
+    found = list(value)
+    for each in found:
+        if not isinstance(each, str):
+            raise InvalidRequest(f"{name} must be a list of strings, and {each!r} is none")
+    return found
 
 
 def _flag(value: bool | str) -> str:
