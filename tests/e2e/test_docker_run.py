@@ -118,6 +118,77 @@ def test_life_of_a_container(engine: Engine) -> None:
     assert engine.docker("inspect", "afterlife", check=False).code == 1
 
 
+def test_a_container_is_made_of_its_image(engine: Engine) -> None:
+    """Whatever is called so later; and nothing is left of what it wrote."""
+    for said in ("old", "new"):
+        context = engine.sandbox.context(
+            "said", {"Dockerfile": f"FROM busybox\nRUN echo {said} > /v\n"}
+        )
+        engine.docker("build", "-q", "-t", "said", context)
+        engine.docker("create", "--name", said, "said", "cat", "/v")
+    engine.docker("rmi", "-f", "said")
+    for said in ("old", "new"):
+        assert engine.docker("start", "-a", said).stdout == f"{said}\n"
+        engine.docker("rm", said)
+    engine.docker("run", "--rm", "busybox", "touch", "/f")
+    assert "container" not in engine.sandbox.croze("du", "--verbose").stdout
+
+
+def test_what_is_listed(engine: Engine) -> None:
+    script = "dd if=/dev/zero of=/f bs=1M count=3"
+    engine.docker(
+        "run", "--name", "first", "-e", "A=1", "-e", "UNSET", "busybox", "sh", "-c", script
+    )
+    engine.docker("create", "--name", "second", "--network", "host", "-v", "/:/r", "busybox")
+
+    def names(*words: str) -> list[str]:
+        shown = engine.docker("ps", "-a", *(f"--filter={word}" for word in words))
+        return sorted(line.split()[-1] for line in shown.stdout.splitlines()[1:])
+
+    for given, found in (
+        ("network=host", ["second"]),
+        ("volume=/r", ["second"]),
+        ("volume=/", ["second"]),
+        ("before=second", ["first"]),
+        ("since=first", ["second"]),
+        ("health=none", ["first", "second"]),
+        ("publish=80", []),
+        ("status=created", ["second"]),
+        ("exited=0", ["first"]),
+    ):
+        assert names(given) == found, given
+    for given in ("status=nonsense", "nonsense=1", "before=nobody"):
+        assert engine.docker("ps", "--filter", given, check=False).code == 1
+    sized = engine.docker("ps", "-as", "--format", "{{.Size}}", "--filter=name=first").stdout
+    assert sized.startswith("3.15MB (virtual 4.")
+    about = json.loads(engine.docker("inspect", "-s", "first").stdout)[0]
+    assert (about["SizeRw"] >= 3 << 20, about["SizeRootFs"] > about["SizeRw"]) == (True, True)
+    assert {"A=1", "UNSET"} <= set(about["Config"]["Env"])
+    assert "Total reclaimed space: 3.1" in engine.docker("container", "prune", "-f").stdout
+
+
+def test_names_in_any_case(engine: Engine) -> None:
+    """As Go reads JSON: docker-py's `detachKeys`, for instance."""
+    asked = {"image": "busybox", "CMD": ["true"], "hostconfig": {"privileged": True}}
+    headers = {"Content-Type": "application/json"}
+    status, [told] = call(
+        engine.path, "POST", "/containers/create", json.dumps(asked).encode(), headers
+    )
+    assert (status, told["message"]) == (501, "HostConfig.privileged is not served here")
+    asked |= {
+        "hostconfig": {
+            "binds": ["/x:/y"],
+            "Mounts": [{"type": "bind", "SOURCE": "/", "target": "/r"}],
+        }
+    }
+    status, [made] = call(
+        engine.path, "POST", "/containers/create", json.dumps(asked).encode(), headers
+    )
+    about = json.loads(engine.docker("inspect", made["Id"]).stdout)[0]
+    assert [each["Destination"] for each in about["Mounts"]] == ["/y", "/r"]
+    engine.docker("rm", made["Id"])
+
+
 def test_what_it_wrote_is_there_when_it_starts_again(engine: Engine) -> None:
     script = "cat /f; echo line >> /f"
     engine.docker("create", "--name", "writes", "busybox", "sh", "-c", script)

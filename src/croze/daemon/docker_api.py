@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 import msgspec
 
+from croze.aio.threads import in_thread
 from croze.daemon.engine import Engine
 from croze.daemon.inner import InnerPort
 from croze.daemon.listen import own_socket
@@ -25,6 +26,8 @@ from croze.daemon.sockets import bind_tcp, passed_sockets, tls_context
 from croze.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
+
+CONTAINERS = "containers"
 
 if TYPE_CHECKING:
     from croze.engineapi.contract import Services
@@ -96,13 +99,8 @@ async def _serve(
 ) -> None:
     """From the first client on, until cancelled."""
     sock.setblocking(False)
-    came = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(sock, came.set)
-    try:
-        await came.wait()
-    finally:
-        loop.remove_reader(sock)
+    if not await in_thread(_has_containers, engine.settings.root):
+        await _somebody(sock)
     from croze.engineapi.app import serving
 
     channel = inner.channel()
@@ -114,6 +112,23 @@ async def _serve(
         log.exception("Docker's API is no longer served")
     finally:
         await channel.close(None)
+
+
+def _has_containers(root: Path) -> bool:
+    """Whether there are some, whose files are to be kept from the garbage collection."""
+    folder = root / CONTAINERS
+    return folder.is_dir() and any(folder.iterdir())
+
+
+async def _somebody(sock: socket.socket) -> None:
+    """Until there is a client."""
+    came = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sock, came.set)
+    try:
+        await came.wait()
+    finally:
+        loop.remove_reader(sock)
 
 
 def _services(engine: Engine, inner: InnerPort, channel: grpc.aio.Channel) -> Services:
@@ -144,7 +159,7 @@ def _services(engine: Engine, inner: InnerPort, channel: grpc.aio.Channel) -> Se
         uploads=Uploads(),
         events=events,
         containers=Containers(
-            settings.root / "containers",
+            settings.root / CONTAINERS,
             store.refs,
             engine.executor,
             events,

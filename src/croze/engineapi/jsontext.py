@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -29,12 +30,42 @@ def read_struct(data: bytes, kind: type[T]) -> T:
 def struct_of(value: Mapping[str, object], kind: type[T]) -> T:
     """The same of JSON that was read already."""
     try:
-        return msgspec.convert(without_nulls(value), type=kind)
+        return msgspec.convert(_as_go_reads(value, kind), type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid JSON: {error}") from error
 
 
-def without_nulls(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: without_nulls(v) for k, v in value.items() if v is not None}
-    return value
+def named(value: Mapping[str, object], names: Iterable[str]) -> dict[str, object]:
+    """With these names for members that are called so but for upper and lower case: Go reads them
+    as the same."""
+    known = {name.casefold(): name for name in names}
+    return {known.get(key.casefold(), key): member for key, member in value.items()}
+
+
+def _as_go_reads(value: object, kind: object) -> object:
+    """Names as the structs have them, and nothing in place of null."""
+    if isinstance(value, list):
+        inner = next((arg for arg in _parts(kind) if arg is not list), None)
+        return [_as_go_reads(each, inner) for each in value]
+    if not isinstance(value, dict):
+        return value
+    fields = _fields(kind)
+    members = named(value, fields) if fields else value
+    return {
+        key: _as_go_reads(member, fields.get(key))
+        for key, member in members.items()
+        if member is not None
+    }
+
+
+def _fields(kind: object) -> dict[str, object]:
+    """The types of a struct's members by their names; nothing for what is none."""
+    for part in (kind, *_parts(kind)):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            return {each.encode_name: each.type for each in msgspec.structs.fields(part)}
+    return {}
+
+
+def _parts(kind: object) -> list[object]:
+    """Those of a union, and what a list is of."""
+    return [part for arg in typing.get_args(kind) for part in (arg, *_parts(arg))]

@@ -47,6 +47,7 @@ async def containers(request: web.Request, services: Services) -> web.StreamResp
     """Those that do not run."""
     asked = filters.read(request.query.get("filters", ""), SERVED[1:])
     gone: list[str] = []
+    reclaimed = 0
     for each in services.containers.all():
         labels = each.spec.labels
         if each.running or not all(filters.labelled(labels, x) for x in asked.get("label", ())):
@@ -55,6 +56,7 @@ async def containers(request: web.Request, services: Services) -> web.StreamResp
             continue
         if any(each.created_ns >= moment_ns("until", text) for text in asked.get("until", ())):
             continue
+        reclaimed += await services.containers.written_bytes(each)
         await services.containers.remove(each)
         gone.append(each.id)
-    return json({"ContainersDeleted": gone or None, "SpaceReclaimed": 0})
+    return json({"ContainersDeleted": gone or None, "SpaceReclaimed": reclaimed})

@@ -222,6 +222,9 @@ class MutableRef(Ref, Protocol):
         `get_mutable` raises `AlreadyExists`.
         """
 
+    async def discard(self) -> None:
+        """Release it, and keep nothing of it."""
+
 
 @dataclass(frozen=True)
 class UsageRecord:

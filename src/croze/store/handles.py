@@ -144,6 +144,11 @@ class MutableHandle(Handle):
         """See `MutableRef.commit`."""
         return await self._retain() if retain else await self._freeze()
 
+    async def discard(self) -> None:
+        """See `MutableRef.discard`."""
+        self._core.table.change(self.record, retained=False)
+        await self.release()
+
     async def _freeze(self) -> ImmutableHandle:
         record = self.record
         self._check_alone(record)

@@ -7,7 +7,12 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    suppress,
+)
 from pathlib import Path
 
 import msgspec
@@ -57,6 +62,9 @@ class Containers:
         self._in_use = in_use
         self._all: dict[str, OneContainer] = {}
         self._layers: dict[str, ImmutableRef] = {}
+        """What those have written that don't run."""
+        self._written: dict[str, MutableRef] = {}
+        """What those write that run."""
         self._group: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
@@ -89,6 +97,7 @@ class Containers:
                 one.state.exit_code = KILLED
                 one.finish()
             if one.spec.host_config.auto_remove and one.state.status == "exited":
+                await self._discard(one.state.layer, None)
                 await in_thread(remove_tree, folder)
                 continue
             self._all[one.id] = one
@@ -132,11 +141,34 @@ class Containers:
         """Raises `AlreadyExists` for a name that is taken."""
         self.check_free(name)
         config, ref = await self._open_image(image_name, platform)
-        if ref is not None:
-            await ref.release()
-        specs.process_of(spec, config)
-        specs.extra_hosts(spec)
-        self.check_free(name)  # nobody comes in between from here on
+        try:
+            specs.process_of(spec, config)
+            specs.extra_hosts(spec)
+            # From here on it is made of this very image, whoever gets its name.
+            layer = await self._new_layer(ref, f"container {name}".strip())
+        finally:
+            if ref is not None:
+                await ref.release()
+        layer_id = layer.id
+        kept = await layer.commit(retain=True)
+        try:
+            return self._made(spec, name, image_id, image_name, config, layer_id, kept)
+        except BaseException:
+            await self._discard(layer_id, kept)
+            raise
+
+    def _made(
+        self,
+        spec: Create,
+        name: str,
+        image_id: str,
+        image_name: str,
+        config: RunConfig,
+        layer_id: str,
+        layer: ImmutableRef,
+    ) -> OneContainer:
+        """Waits for nothing: nobody comes in between."""
+        self.check_free(name)
         id = secrets.token_hex(32)
         state = State(
             id=id,
@@ -146,6 +178,7 @@ class Containers:
             image_id=image_id,
             image_name=image_name,
             config=config,
+            layer=layer_id,
         )
         folder = self._folder / id
         one = OneContainer(state, folder)
@@ -156,7 +189,7 @@ class Containers:
         except BaseException:
             remove_tree(folder)
             raise
-        self._all[id] = one
+        self._all[id], self._layers[id] = one, layer
         self.tell(one, "create")
         return one
 
@@ -198,10 +231,11 @@ class Containers:
     async def _run(self, one: OneContainer) -> None:
         self.tell(one, "start")
         try:
-            layer = await self._layer(one)
+            layer = self._written[one.id] = await self._layer(one)
             try:
                 await one.run(await self._spec(one, layer), self._executor)
             finally:
+                del self._written[one.id]
                 await self._keep(one, layer)
         except CrozeError as error:
             one.state.exit_code, one.state.error = 128, str(error)
@@ -224,16 +258,27 @@ class Containers:
                 log.warning("container %s starts anew: %s", one.id[:12], error)
         _, ref = await self._open_image(one.state.image_name, "")
         try:
-            name = f"container {one.state.name}"
-            return await self._refs.new(ref, description=name, record_type="internal")
+            return await self._new_layer(ref, f"container {one.state.name}")
         finally:
             if ref is not None:
                 await ref.release()
 
+    async def _new_layer(self, ref: ImmutableRef | None, description: str) -> MutableRef:
+        return await self._refs.new(ref, description=description, record_type="internal")
+
+    async def written_bytes(self, one: OneContainer) -> int:
+        """What it has written takes on disk."""
+        layer = self._written.get(one.id) or self._layers.get(one.id)
+        return await layer.usage() if layer is not None else 0
+
+    async def _discard(self, id: str, kept: ImmutableRef | None) -> None:
+        """What was written is nobody's any more."""
+        if kept is not None:
+            await kept.release()
+        with suppress(CrozeError):  # it is gone already
+            await (await self._refs.get_mutable(id)).discard()
+
     async def _keep(self, one: OneContainer, layer: MutableRef) -> None:
-        if one.removes_itself:
-            await layer.release()
-            return
         id = layer.id
         self._layers[one.id] = await layer.commit(retain=True)
         one.state.layer = id
@@ -320,8 +365,7 @@ class Containers:
         async with one.at_rest:
             if self._all.pop(one.id, None) is None:
                 return
-            if (layer := self._layers.pop(one.id, None)) is not None:
-                await layer.release()
+            await self._discard(one.state.layer, self._layers.pop(one.id, None))
             await in_thread(remove_tree, one.folder)
         one.removed.set()
         self.tell(one, "destroy")

@@ -8,15 +8,25 @@ from aiohttp import web
 
 from croze.engineapi import filters
 from croze.engineapi.answers import HEADERS, json
-from croze.engineapi.containers import names, spec, views
+from croze.engineapi.containers import names, views
+from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.bodies import read_body, read_size
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.contract import Services
 from croze.engineapi.names import find, record_of
-from croze.engineapi.query import Query, refuse
-from croze.errors import AlreadyExists, InvalidRequest
+from croze.engineapi.query import Query, flag, refuse
+from croze.engineapi.views import view
+from croze.errors import AlreadyExists, InvalidRequest, NotFound
+from croze.runtime.contract import ContainerMount
 
-FILTERS = ("id", "name", "label", "status", "ancestor", "exited", "network", "volume", "is-task")
+FILTERS = (
+    *("id", "name", "label", "status", "ancestor", "exited", "network", "volume", "before"),
+    *("since", "health", "publish", "expose", "is-task"),
+)
+LOOKS_AT_ALL = frozenset({"status", "exited", "before", "since"})
+NONE_HAS = ("publish", "expose")
+"""A container's ports are the host's."""
+STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 PATIENCE_S = 10.0
 
 
@@ -30,7 +40,7 @@ def done(status: int = 204) -> web.Response:
 
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
     query = Query(request.query.items())
-    wanted = spec.read(await read_body(request))
+    wanted = specs.read(await read_body(request))
     if not wanted.image:
         raise InvalidRequest("no image specified")
     image = find(services.images, services.blobs, wanted.image)
@@ -45,16 +55,27 @@ async def create(request: web.Request, services: Services) -> web.StreamResponse
 async def list_containers(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /containers/json`: those that run, unless `all`."""
     query = Query(request.query.items())
-    refuse(request, {"size": "the room that containers take"})
     asked = filters.read(query.first("filters"), FILTERS)
-    for name in ("network", "volume"):
-        if name in asked:
-            raise InvalidRequest(f"invalid filter '{name}'")
+    if unknown := set(asked.get("status", ())) - set(STATUSES):
+        raise InvalidRequest(f"invalid filter 'status={min(unknown)}'")
     limit = int(query.first("limit")[:9]) if query.first("limit").isdecimal() else 0
-    every = query.is_set("all") or bool(limit) or "status" in asked or "exited" in asked
+    every = query.is_set("all") or bool(limit) or not asked.keys().isdisjoint(LOOKS_AT_ALL)
     found = [one for one in services.containers.all() if every or one.running]
     found = [one for one in found if _fits(one, asked, services)]
-    return json([views.row(one) for one in (found[:limit] if limit else found)])
+    found = found[:limit] if limit else found
+    sized = query.is_set("size")
+    return json([{**views.row(one), **(await _sizes(one, services, sized))} for one in found])
+
+
+async def _sizes(one: OneContainer, services: Services, sized: bool) -> dict[str, object]:
+    if not sized:
+        return {}
+    written = await services.containers.written_bytes(one)
+    try:
+        image = view(find(services.images, services.blobs, one.state.image_id), services).size
+    except NotFound:  # its name is another image's, and its bytes are the container's alone
+        image = 0
+    return {"SizeRw": written, "SizeRootFs": written + image}
 
 
 def _fits(one: OneContainer, asked: filters.Filters, services: Services) -> bool:
@@ -63,12 +84,24 @@ def _fits(one: OneContainer, asked: filters.Filters, services: Services) -> bool
         ("id", lambda text: one.id.startswith(text)),
         ("name", lambda text: text.strip("^/$") in one.state.name),
         ("status", lambda text: text == one.state.status),
-        ("exited", lambda text: not one.running and text == str(one.state.exit_code)),
+        ("exited", lambda text: one.state.status == "exited" and text == str(one.state.exit_code)),
         ("ancestor", lambda text: _is_of(one, text, services)),
+        ("network", lambda text: text in views.networks(one)),
+        ("volume", lambda text: any(text in (m.dest, _source(m)) for m in specs.binds(one.spec))),
+        ("before", lambda text: one.created_ns < services.containers.find(text).created_ns),
+        ("since", lambda text: one.created_ns > services.containers.find(text).created_ns),
+        ("health", lambda text: text == "none"),
+        ("is-task", lambda text: text in ("0", "false")),
     )
-    return all(
-        any(test(text) for text in asked[name]) for name, test in tests if name in asked
-    ) and all(filters.labelled(labels, each) for each in asked.get("label", ()))
+    return (
+        asked.keys().isdisjoint(NONE_HAS)
+        and all(any(test(text) for text in asked[name]) for name, test in tests if name in asked)
+        and all(filters.labelled(labels, each) for each in asked.get("label", ()))
+    )
+
+
+def _source(mount: ContainerMount) -> str:
+    return mount.mounts[0].source
 
 
 def _is_of(one: OneContainer, text: str, services: Services) -> bool:
@@ -80,8 +113,9 @@ def _is_of(one: OneContainer, text: str, services: Services) -> bool:
 
 
 async def inspect(request: web.Request, services: Services) -> web.StreamResponse:
-    refuse(request, {"size": "the room that a container takes"})
-    return json(views.inspect(_found(request, services)))
+    one = _found(request, services)
+    sizes = await _sizes(one, services, flag(request, "size"))
+    return json({**views.inspect(one), **sizes})
 
 
 async def start(request: web.Request, services: Services) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from croze.engineapi.containers.execs import ExecCreate
-from croze.engineapi.jsontext import read_json, struct_of
+from croze.engineapi.jsontext import named, read_json, struct_of
 from croze.errors import InvalidRequest, Unsupported
 from croze.image.config import DEFAULT_PATH, RunConfig
 from croze.runtime.contract import (
@@ -112,13 +112,14 @@ class Create(msgspec.Struct, rename="pascal"):
 
 def read(data: bytes) -> Create:
     """Raises `InvalidRequest`, and `Unsupported` by name."""
-    raw = read_json(data, dict[str, object])
+    top = (*_names(Create), *REFUSED, "NetworkingConfig")
+    raw = named(read_json(data, dict[str, object]), top)
     host = raw.get("HostConfig") or {}
     if not isinstance(host, dict):
         raise InvalidRequest("invalid HostConfig")
-    raw["HostConfig"] = host
+    host = raw["HostConfig"] = named(host, (*_names(HostConfig), *NEUTRAL, *IGNORED))
     spec = struct_of(raw, Create)
-    served = {field.encode_name for field in msgspec.structs.fields(HostConfig)}
+    served = frozenset(_names(HostConfig))
     for name, value in host.items():
         wanted = _said(value)
         if name not in served | IGNORED and wanted and wanted not in NEUTRAL.get(name, ()):
@@ -129,6 +130,10 @@ def read(data: bytes) -> Create:
     _check_networks(raw, spec)
     binds(spec)
     return spec
+
+
+def _names(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
 
 
 def _said(value: object) -> object:
@@ -276,3 +281,11 @@ def environment(
         else:
             merged.pop(name, None)
     return [f"{name}={value}" for name, value in merged.items()]
+
+
+def shown_environment(spec: Create, image: RunConfig) -> list[str]:
+    """As it was given: a name without `=` is shown, and takes the variable away."""
+    shown = {"PATH": f"PATH={DEFAULT_PATH}"}
+    for pair in (*image.env, *(spec.env or ())):
+        shown[pair.partition("=")[0]] = pair
+    return list(shown.values())

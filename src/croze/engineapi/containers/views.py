@@ -108,7 +108,7 @@ def inspect(one: OneContainer) -> dict[str, object]:
     merged = {
         **gojson.unmarshal(gojson.marshal(state.config)),
         **given,
-        "Env": specs.environment(spec, state.config),
+        "Env": specs.shown_environment(spec, state.config),
         "Image": image_text(one),
         "Hostname": one.hostname,
         "Cmd": specs.words(spec.cmd) or list(state.config.cmd) or None,
