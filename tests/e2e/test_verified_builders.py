@@ -17,7 +17,6 @@ from tests.support.sigstore import GITHUB, Instance
 
 NAME, TAG = "docker.io/moby/buildkit", "buildx-stable-1"
 SIGNED = {**GITHUB, 9: BUILDER, 12: "https://github.com/moby/buildkit", 14: "refs/tags/v0.31.0"}
-ELSEWHERE = {**SIGNED, 12: "https://github.com/evil/buildkit"}
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,11 @@ class Place:
     def publish(self, image: SignedImage, tag: str = TAG) -> None:
         push(image, self.registry, "moby/buildkit", tag)
 
-    def create(self, *options: str, tag: str = TAG) -> Done:
+    def create(self, name: str, tag: str = TAG) -> Done:
         env = {**self.engine.env, "BUILDX_DEFAULT_POLICY": "1", ROOT: str(self.root)}
-        words = ["create", "--driver=docker-container", "--bootstrap", f"--name=b{len(tag)}"]
-        given = [f"--driver-opt={each}" for each in (f"image=moby/buildkit:{tag}", *options)]
-        try:
-            return execute([CROZE, *words, *given], env, check=False)
-        finally:
-            execute([CROZE, "rm", "--force", f"b{len(tag)}"], env, check=False)
+        words = ["create", "--driver=docker-container", "--bootstrap", f"--name={name}"]
+        image = f"--driver-opt=image=moby/buildkit:{tag}"
+        return execute([CROZE, *words, image], env, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -55,31 +51,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_an_image_that_is_not_signed_is_not_run(place: Place) -> None:
     image = image_of("bare")
     place.publish(image)
-    done = place.create()
+    done = place.create("bare")
     assert done.code == 1
     assert f"failed to verify image {NAME}:{TAG}" in done.stderr
     assert "a verified docker-github-builder signature is required for" in done.stderr
-    image.sign(place.instance, fields=ELSEWHERE, san=BUILDER)
-    place.publish(image)
-    assert "signature is required" in place.create().stderr, "somebody else's"
 
 
 def test_what_runs_is_what_was_signed(place: Place) -> None:
     image = image_of("signed")
     image.sign(place.instance, fields=SIGNED, san=BUILDER)
     place.publish(image)
-    done = place.create()
+    done = place.create("signed")
     assert "failed to verify" not in done.stderr
     assert f"verifying image {NAME}:{TAG}" in done.stderr
     assert "creating container" in done.stderr
-    place.publish(image, "v0.31.0")
-    assert "failed to verify" not in place.create(tag="v0.31.0").stderr
     place.publish(image, "v0.32.0-rootless")
-    other = place.create(tag="v0.32.0-rootless")
+    other = place.create("other", "v0.32.0-rootless")
     assert "failed to verify" in other.stderr, "signed as another release"
-
-
-def test_who_asks_for_none_gets_none(place: Place) -> None:
-    image = image_of("untrusted")
-    place.publish(image)
-    assert "verif" not in place.create("allow-untrusted-image=true").stderr

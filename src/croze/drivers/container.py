@@ -28,7 +28,7 @@ from croze.drivers.engine_api import EngineApi, engine_api
 from croze.drivers.images import BUILDKIT_IMAGE, to_be_verified
 from croze.drivers.multiplexed import STDOUT, Output, frames
 from croze.drivers.tunnel import Streams, carried_client
-from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable
+from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable, Unsupported
 from croze.progress.own import OwnStep, own_step
 from croze.version import VERSION
 
@@ -140,6 +140,12 @@ class ContainerDriver:
             with step.part(f"verifying image {ref}"):
                 async with DockerDriver(Node("verifying", ""), self._context).dial() as client:
                     digest = await verified_digest(client, ref, platform)
+        except Unsupported as error:
+            raise Unsupported(
+                f"failed to verify image {ref}: the engine's builder can't look up signatures "
+                f"({error}): name an image that is yours, or set the driver option "
+                "allow-untrusted-image=true"
+            ) from None
         except CrozeError as error:
             raise error.wrap(f"failed to verify image {ref}") from None
         pinned = str(ref.with_digest(digest))
