@@ -12,6 +12,7 @@ import pytest
 from hpack import Encoder
 
 from croze.rpc.http2 import connection, frames, stream
+from croze.rpc.http2.blocks import header_frames
 from croze.rpc.http2.connection import Connection
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
 from croze.rpc.http2.messages import prefixed
@@ -47,7 +48,7 @@ class Peer:
         self, number: int, headers: Iterable[tuple[str, str]], *, end: bool = False, limit: int = 99
     ) -> bytes:
         block = self._encoder.encode(headers)
-        return frames.header_frames(number, block, limit, end_stream=end)
+        return header_frames(number, block, limit, end_stream=end)
 
     def sent(self) -> list[tuple[int, int, int, bytes]]:
         """Kind, flags, stream and payload of the frames that have been sent."""

@@ -9,6 +9,7 @@ import pytest
 from hpack import Encoder
 
 from croze.rpc.http2 import frames, splice
+from croze.rpc.http2.blocks import header_block, header_frames
 from croze.rpc.http2.frames import Code, frame
 from croze.rpc.http2.messages import prefixed
 from croze.rpc.http2.sieve import FRAME_BYTES, Taken
@@ -17,7 +18,7 @@ from tests.rpc.raw_frames import data, parsed
 
 HELLO = frames.settings({})
 PATH = "/a/Session"
-ANSWER = frames.header_frames(1, b"\x88", 99)
+ANSWER = header_frames(1, b"\x88", 99)
 
 
 class Between:
@@ -38,7 +39,7 @@ class Between:
 
     def call(self, number: int, path: str = PATH, *, end: bool = False) -> bytes:
         block = self._encoder.encode([(":method", "POST"), (":path", path), ("k", str(number))])
-        return frames.header_frames(number, block, 20, end_stream=end)
+        return header_frames(number, block, 20, end_stream=end)
 
     def open(self) -> Taken:
         """The call with the number 1, which the server has answered."""
@@ -84,7 +85,7 @@ def test_the_server_gets_one_more_header_and_no_data() -> None:
     between = Between()
     server, client = between.client(between.call(1) + data(1, prefixed(b"one", b"two")[:-1]))
     block = b"".join(payload for *_, payload in parsed(server))
-    assert block.endswith(frames.header_block((("x-extra", "token"),)))
+    assert block.endswith(header_block((("x-extra", "token"),)))
     flags = [flags & frames.END_HEADERS for _, flags, *_ in parsed(server)]
     assert flags == [0] * (len(flags) - 1) + [frames.END_HEADERS]
     assert credit(client, 0) >= credit(client, 1) == splice.WINDOW_BYTES
@@ -194,7 +195,7 @@ def reset_by_server(between: Between) -> None:
 
 
 def trailers(between: Between) -> None:
-    _, client = between.server(frames.header_frames(1, b"\x88", 99, end_stream=True))
+    _, client = between.server(header_frames(1, b"\x88", 99, end_stream=True))
     assert kinds(client) == [(frames.HEADERS, 1)]
 
 
@@ -270,7 +271,7 @@ def test_what_cannot_be_read_is_left_to_the_server(said: bytes) -> None:
         return None
 
     found = Splice(wanted)
-    again = frames.header_frames(3, Encoder().encode([(":path", PATH)]), 99)
+    again = header_frames(3, Encoder().encode([(":path", PATH)]), 99)
     for each in (said, again):
         found.from_client(each)
         assert found.to_server() == each

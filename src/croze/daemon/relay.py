@@ -7,6 +7,7 @@ import asyncio
 import logging
 import secrets
 from asyncio import StreamReader, StreamWriter
+from collections import deque
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -114,27 +115,39 @@ class _Bytes:
     def __init__(self, relay: Relay, taken: Taken) -> None:
         self._relay = relay
         self._taken = taken
+        self._messages: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         taken.on_news = self._news.set
         taken.on_room = self._room.set
 
     async def read(self) -> bytes:
-        """All that has come."""
-        message = control_pb2.BytesMessage
+        """What has come, up to a bound: others want a turn, too."""
         while True:
-            self._news.clear()
-            messages = self._relay.splice.take(self._taken)
-            try:
-                data = b"".join([message.FromString(each).data for each in messages])
-            except DecodeError:
-                self._relay.splice.break_off(self._taken, Code.CANCEL)
-                raise ConnectionResetError("what has come is no message of bytes") from None
-            finally:
+            if self._messages:
+                await asyncio.sleep(0)
+            else:
+                self._news.clear()
+                self._messages = deque(self._relay.splice.take(self._taken))
                 self._relay.flush()
-            if data or self._taken.ended:
+            if data := self._some():
                 return data
+            if self._taken.ended:
+                return b""
             await self._news.wait()
+
+    def _some(self) -> bytes:
+        pieces, size = [], 0
+        try:
+            while self._messages and size < BUFFER_BYTES:
+                data = control_pb2.BytesMessage.FromString(self._messages.popleft()).data
+                pieces.append(data)
+                size += len(data)
+        except DecodeError:
+            self._relay.splice.break_off(self._taken, Code.CANCEL)
+            self._relay.flush()
+            raise ConnectionResetError("what has come is no message of bytes") from None
+        return b"".join(pieces)
 
     async def write(self, data: bytes) -> None:
         """Raises `ConnectionResetError` when the client has gone."""

@@ -13,6 +13,7 @@ from hpack import Decoder
 from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
+from croze.rpc.http2.blocks import Block, header_block, header_frames, unpadded
 from croze.rpc.http2.frames import Code, ConnectionBroken
 from croze.rpc.http2.messages import CANCELLED, UNAVAILABLE, StreamBroken
 from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Stream, nothing
@@ -20,7 +21,7 @@ from croze.rpc.status import status
 
 FRAME_BYTES: Final = 64 << 10
 CONNECTION_WINDOW_BYTES: Final = 32 << 20
-HEADERS_LIMIT_BYTES: Final = 1 << 20
+HEADERS_LIMIT_BYTES: Final = 256 << 10
 """Of a list that a client sends: an answer has a few, and an error some kilobytes of details."""
 PENDING_BYTES: Final = 256 << 10
 """How much waits to be written before who sends has to wait."""
@@ -45,7 +46,7 @@ class Connection:
         self._rest = b""
         self._greeted = False
         self._leaving = False
-        self._block: _Block | None = None
+        self._block: Block | None = None
         self._idle_frames = 0
         self._answers = 0
         self._out: list[bytes | memoryview] = []
@@ -79,8 +80,8 @@ class Connection:
     def open(self, headers: Headers) -> Stream:
         """Begin a call; `has_room` must be true."""
         number, self._next = self._next, self._next + 2
-        block = frames.header_block(headers)
-        self._queue(frames.header_frames(number, block, self._max_frame))
+        block = header_block(headers)
+        self._queue(header_frames(number, block, self._max_frame))
         self._idle_frames = 0
         stream = self._streams[number] = Stream(number, self._initial)
         return stream
@@ -244,7 +245,7 @@ class Connection:
 
     def _on_data_frame(self, flags: int, number: int, payload: bytes) -> None:
         stream = self._stream(number)
-        piece = frames.unpadded(flags, payload)
+        piece = unpadded(flags, payload)
         if stream is None:
             self._on_data(Stream(number, 0), len(payload), b"")
             return
@@ -257,12 +258,12 @@ class Connection:
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
         self._stream(number)
-        fragment = frames.unpadded(flags, payload)
+        fragment = unpadded(flags, payload)
         if flags & frames.WITH_PRIORITY:
             if len(fragment) < 5:
                 raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a priority that is cut off")
             fragment = fragment[5:]
-        self._block = _Block(number, end_stream=bool(flags & frames.END_STREAM))
+        self._block = Block(number, HEADERS_LIMIT_BYTES, end_stream=bool(flags & frames.END_STREAM))
         self._on_continuation(flags, fragment)
 
     def _on_continuation(self, flags: int, fragment: bytes) -> None:
@@ -391,27 +392,6 @@ class Connection:
         self.on_room()
         for stream in list(self._streams.values()):
             stream.on_room()
-
-
-class _Block:
-    """Headers that come in pieces."""
-
-    def __init__(self, number: int, *, end_stream: bool) -> None:
-        self.number = number
-        self.end_stream = end_stream
-        self._pieces: list[bytes] = []
-        self._cost = 0
-
-    def add(self, fragment: bytes) -> None:
-        """Raises `ConnectionBroken` for a block that does not end; a piece costs what it takes on
-        the wire, however small."""
-        self._pieces.append(fragment)
-        self._cost += len(fragment) + frames.HEAD_BYTES
-        if self._cost > HEADERS_LIMIT_BYTES:
-            raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "headers that do not end")
-
-    def whole(self) -> bytes:
-        return b"".join(self._pieces)
 
 
 def _widen(stream: Stream, by: int) -> None:

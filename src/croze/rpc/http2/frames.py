@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
-
-from hpack.hpack import encode_integer
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -81,37 +78,3 @@ def rst_stream(stream: int, code: Code) -> bytes:
 def goaway(last_stream: int, code: Code, message: str) -> bytes:
     told = message.encode(errors="replace")[:256]
     return frame(GOAWAY, 0, 0, word.pack(last_stream) + word.pack(code) + told)
-
-
-def header_frames(stream: int, block: bytes, limit: int, *, end_stream: bool = False) -> bytes:
-    """A header block in as many frames as it takes."""
-    pieces = [block[start : start + limit] for start in range(0, len(block), limit)] or [b""]
-    made = []
-    for number, piece in enumerate(pieces):
-        flags = END_HEADERS if number == len(pieces) - 1 else 0
-        if number == 0 and end_stream:
-            flags |= END_STREAM
-        made.append(frame(CONTINUATION if number else HEADERS, flags, stream, piece))
-    return b"".join(made)
-
-
-def header_block(headers: Iterable[tuple[str, str]]) -> bytes:
-    """HPACK (RFC 7541) in its plainest form, all literals: there may be tens of thousands of
-    patterns, and nothing is gained by looking each up in a table."""
-    made = []
-    for header in headers:
-        made.append(b"\0")
-        for text in header:
-            data = text.encode()
-            made.append(bytes(encode_integer(len(data), 7)))
-            made.append(data)
-    return b"".join(made)
-
-
-def unpadded(flags: int, payload: bytes) -> bytes:
-    """The payload of DATA or HEADERS without padding. Raises `ConnectionBroken`."""
-    if not flags & PADDED:
-        return payload
-    if not payload or payload[0] >= len(payload):
-        raise ConnectionBroken(Code.PROTOCOL_ERROR, "more padding than there is in the frame")
-    return payload[1 : len(payload) - payload[0]]

@@ -39,8 +39,7 @@ class Messages:
 
     def __init__(self) -> None:
         self.whole: list[bytes] = []
-        self._partial: list[bytes] = []
-        self._partial_bytes = 0
+        self._partial = bytearray()
         self._need = 0
 
     @property
@@ -52,12 +51,10 @@ class Messages:
         """How long the message is that has begun with this piece and is not whole, if there is one.
         Raises `StreamBroken`."""
         if self._partial:
-            self._partial.append(piece)
-            self._partial_bytes += len(piece)
-            if self._partial_bytes < self._need:
+            self._partial += piece
+            if len(self._partial) < self._need:
                 return 0
-            piece = b"".join(self._partial)
-            self._partial.clear()
+            piece, self._partial = bytes(self._partial), bytearray()
         at, size, begun = 0, len(piece), 0
         self._need = PREFIX_BYTES
         while size - at >= PREFIX_BYTES:
@@ -71,8 +68,7 @@ class Messages:
             at = begin + length
             self.whole.append(piece[begin:at])
         if at < size:
-            self._partial.append(piece[at:])
-            self._partial_bytes = size - at
+            self._partial += piece[at:]
         return begun
 
     def take(self) -> list[bytes]:

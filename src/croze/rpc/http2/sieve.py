@@ -35,8 +35,6 @@ class Taken:
         """Nothing may be sent any more."""
         self.on_news: Callable[[], None] = nothing
         self.on_room: Callable[[], None] = nothing
-        self.fresh = True
-        """The client has not been told yet how much it may send."""
         self.waiting = 0
         """Bytes that nobody has taken."""
         self.uncredited = 0

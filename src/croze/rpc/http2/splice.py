@@ -22,10 +22,11 @@ from hpack import Decoder
 from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
+from croze.rpc.http2.blocks import header_block
 from croze.rpc.http2.frames import Code
 from croze.rpc.http2.sieve import FRAME_BYTES, Frames, Taken, Way
 
-BLOCK_BYTES: Final = 256 << 10
+BLOCK_BYTES: Final = 64 << 10
 """Header blocks up to this size are looked into."""
 WINDOW_BYTES: Final = 4 << 20
 """What a client may send of a call that is taken, and of the connection besides what the server
@@ -62,7 +63,11 @@ class Splice:
         self._largest = frames.DEFAULT_FRAME
         self._uncredited = 0
         self._lent = False
+        self._fresh: list[Taken] = []
+        """Calls whose clients have not been told yet how much they may send."""
         self._greeted = False
+        self._roomy = False
+        """There may be more room to send."""
         self._put_in = 0
         """Bytes that were put in and that the client has given no credit for."""
 
@@ -71,6 +76,10 @@ class Splice:
     def from_client(self, data: bytes) -> None:
         self._client.work_off(data)
         self._credit()
+        if self._roomy:
+            self._roomy = False
+            for taken in list(self._taken.values()):
+                taken.on_room()
 
     def from_server(self, data: bytes) -> None:
         self._server.work_off(data)
@@ -92,9 +101,8 @@ class Splice:
     def take(self, taken: Taken) -> list[bytes]:
         """The messages that have come; the client may send as much again."""
         messages = taken.incoming.take()
-        taken.uncredited += taken.waiting
-        taken.waiting = 0
-        self._credit()
+        waited, taken.waiting = taken.waiting, 0
+        self._credit_call(taken, waited)
         return messages
 
     def put(self, taken: Taken, data: memoryview) -> int:
@@ -163,8 +171,8 @@ class Splice:
             if name == frames.INITIAL_WINDOW_SIZE:
                 for taken in self._taken.values():
                     taken.may_send += value - self._initial
-                    taken.on_room()
                 self._initial = value
+                self._roomy = True
             elif name == frames.MAX_FRAME_SIZE:
                 self._largest = max(frames.DEFAULT_FRAME, min(value, FRAME_BYTES))
 
@@ -179,8 +187,7 @@ class Splice:
         ours = min(more, self._put_in)
         self._put_in -= ours
         self._to_client.widen(more)
-        for taken in self._taken.values():
-            taken.on_room()
+        self._roomy = True
         rest = more - ours
         return frames.window_update(0, rest) if rest or not more else b""
 
@@ -199,7 +206,7 @@ class Splice:
         elif flags & frames.END_HEADERS:
             header = self._called(number)
             if header is not None:
-                more = frames.header_block((header,))
+                more = header_block((header,))
                 last = frames.frame(frames.CONTINUATION, frames.END_HEADERS, number, more)
                 return whole[:4] + bytes((flags & ~frames.END_HEADERS,)) + whole[5:] + last
         return whole
@@ -223,6 +230,7 @@ class Splice:
         header = self._wanted(headers.get(":path", ""), taken)
         if header is not None:
             self._taken[number] = taken
+            self._fresh.append(taken)
         return header
 
     def _credit(self) -> None:
@@ -235,13 +243,15 @@ class Splice:
         if self._uncredited >= _CREDIT_BYTES:
             self._to_client.put(frames.window_update(0, self._uncredited))
             self._uncredited = 0
-        for taken in self._taken.values():
-            if taken.fresh:
-                taken.fresh = False
-                taken.uncredited += WINDOW_BYTES
-            if taken.uncredited >= _CREDIT_BYTES and not taken.ended:
-                self._to_client.put(frames.window_update(taken.number, taken.uncredited))
-                taken.uncredited = 0
+        for taken in self._fresh:
+            self._credit_call(taken, WINDOW_BYTES)
+        self._fresh.clear()
+
+    def _credit_call(self, taken: Taken, more: int) -> None:
+        taken.uncredited += more
+        if taken.uncredited >= _CREDIT_BYTES and not taken.ended:
+            self._to_client.put(frames.window_update(taken.number, taken.uncredited))
+            taken.uncredited = 0
 
     # -- from the server --
 

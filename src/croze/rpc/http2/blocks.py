@@ -1,0 +1,75 @@
+"""Header blocks: lists of headers as they travel in frames (RFC 9113, 4.3, and RFC 7541)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hpack.hpack import encode_integer
+
+from croze.rpc.http2.frames import (
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
+    HEAD_BYTES,
+    HEADERS,
+    PADDED,
+    Code,
+    ConnectionBroken,
+    frame,
+)
+
+
+def header_frames(stream: int, block: bytes, limit: int, *, end_stream: bool = False) -> bytes:
+    """A header block in as many frames as it takes."""
+    pieces = [block[start : start + limit] for start in range(0, len(block), limit)] or [b""]
+    made = []
+    for number, piece in enumerate(pieces):
+        flags = END_HEADERS if number == len(pieces) - 1 else 0
+        if number == 0 and end_stream:
+            flags |= END_STREAM
+        made.append(frame(CONTINUATION if number else HEADERS, flags, stream, piece))
+    return b"".join(made)
+
+
+def header_block(headers: Iterable[tuple[str, str]]) -> bytes:
+    """HPACK (RFC 7541) in its plainest form, all literals: there may be tens of thousands of
+    patterns, and nothing is gained by looking each up in a table."""
+    made = []
+    for header in headers:
+        made.append(b"\0")
+        for text in header:
+            data = text.encode()
+            made.append(bytes(encode_integer(len(data), 7)))
+            made.append(data)
+    return b"".join(made)
+
+
+def unpadded(flags: int, payload: bytes) -> bytes:
+    """The payload of DATA or HEADERS without padding. Raises `ConnectionBroken`."""
+    if not flags & PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise ConnectionBroken(Code.PROTOCOL_ERROR, "more padding than there is in the frame")
+    return payload[1 : len(payload) - payload[0]]
+
+
+class Block:
+    """Headers that come in pieces."""
+
+    def __init__(self, number: int, limit: int, *, end_stream: bool) -> None:
+        self.number = number
+        self._limit = limit
+        self.end_stream = end_stream
+        self._pieces: list[bytes] = []
+        self._cost = 0
+
+    def add(self, fragment: bytes) -> None:
+        """Raises `ConnectionBroken` for a block that does not end; a piece costs what it takes on
+        the wire, however small."""
+        self._pieces.append(fragment)
+        self._cost += len(fragment) + HEAD_BYTES
+        if self._cost > self._limit:
+            raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "headers that do not end")
+
+    def whole(self) -> bytes:
+        return b"".join(self._pieces)
