@@ -1,11 +1,12 @@
 """Croze beside BuildKit, in one run on one machine.
 
-usage: python -m bench [--quick] [--runs N] [--only WORD] [--out FOLDER]
+usage: python -m bench [--quick] [--runs N] [--only WORD] [--growth] [--out FOLDER]
 
 Each line is one kind of build; the numbers are medians of N rounds, in which the builders take
-turns, so that a noisy machine is noisy for all. Results that should be equal are compared. With
---out the folder gets bench.md, bench.json and bench.svg. The last line says how much faster `croze`
-is, as a geometric mean over all lines, and on how many it is behind.
+turns, so that a noisy machine is noisy for all. Results that should be equal are compared. The
+long run ends with how times grow with the size of a build (`bench.growth`), which --growth alone
+does, too. With --out the folder gets bench.md, bench.json, bench.svg and growth.svg. The last line
+says how much faster `croze` is, as a geometric mean over all lines, and on how many it is behind.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import growth
+from bench.growth import kinds
 from bench.lines import Line, lines
 from bench.peers import Ask, Peer, opened
 from bench.report import Measured, Report
@@ -34,7 +37,9 @@ def measure(line: Line, peers: Sequence[Peer], runs: int, folder: Path) -> Measu
     for number in range(-1, runs):
         for peer in peers:
             spent = line.measure(peer, places[peer.name], number)
-            if number >= 0:
+            if spent is None:
+                seconds.pop(peer.name, None)
+            elif number >= 0:
                 seconds[peer.name].append(spent)
     if line.same:
         _compare(line, peers, places[peers[0].name])
@@ -74,17 +79,24 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="small sizes, under three minutes")
     options.add_argument("--runs", type=int, default=0, help="rounds (5, or 3 with --quick)")
     options.add_argument("--only", default="", help="only lines with this in their name")
+    options.add_argument("--growth", action="store_true", help="only how times grow")
     options.add_argument("--out", type=Path, help="where the report goes")
     args = options.parse_args()
+    is_whole = not (args.quick or args.only)
     runs = args.runs or (3 if args.quick else 5)
     with temporary_directory("croze-bench-") as name, registry(Path(name) / "registry") as host:
         folder = Path(name)
         with opened(folder / "peers") as peers:
             found = []
-            for number, line in enumerate(lines(host, quick=args.quick)):
+            measured = [] if args.growth else lines(host, quick=args.quick)
+            for number, line in enumerate(measured):
                 if args.only in line.name:
                     print(line.name, file=sys.stderr, flush=True)
                     found.append(measure(line, peers, runs, folder / f"line{number}"))
+            growths = []
+            for number, kind in enumerate(kinds() if args.growth or is_whole else []):
+                print(f"growth of {kind.name}", file=sys.stderr, flush=True)
+                growths.append(growth.measure(kind, peers, folder / f"growth{number}"))
             facts = {
                 peer.name: {
                     "memory MB": peer.daemon.memory_mb(),
@@ -94,12 +106,15 @@ def main() -> None:
                 for peer in peers
             }
         report = Report(found, facts)
+        grown = "\n" + growth.markdown(growths) if growths else ""
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "bench.md").write_text(report.markdown())
+        (args.out / "bench.md").write_text(report.markdown() + grown)
+        if growths:
+            (args.out / "growth.svg").write_text(growth.svg(growths))
         (args.out / "bench.json").write_text(report.json())
         (args.out / "bench.svg").write_text(report.svg())
-    print(report.markdown())
+    print(report.markdown() + grown)
     print(report.summary())
 
 

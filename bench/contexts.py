@@ -6,6 +6,8 @@ import random
 import shutil
 from pathlib import Path
 
+from croze import llb
+
 BUSYBOX = "/bin/busybox"
 SHELL = f"""\
 FROM scratch AS base
@@ -79,6 +81,26 @@ def long_dockerfile(folder: Path, lines: int) -> None:
     """Mostly what makes no layers."""
     text = "".join(f"ARG A{n}=value\nLABEL l{n}=$A{n}\n" for n in range(lines // 2))
     (folder / "Dockerfile").write_text(f"FROM scratch\n{text}COPY Dockerfile /\n")
+
+
+GRAPH = "graph.pb"
+_ROW = 10
+
+
+def graph(folder: Path, vertices: int) -> None:
+    """A definition: rows of small files, each made on the one before, and one step that takes a
+    file from each row."""
+    rows = []
+    for row in range(max(1, vertices // _ROW)):
+        state = llb.scratch()
+        for number in range(_ROW - 1):
+            state = state.file(llb.mkfile(f"/{row}-{number}", "x"))
+        rows.append(llb.copy(state, f"/{row}-0", "/"))
+    action = rows[0]
+    for each in rows[1:]:
+        action = action.then(each)
+    definition = llb.scratch().file(action).marshal()
+    (folder / GRAPH).write_bytes(definition.SerializeToString())
 
 
 def on_image(folder: Path, image: str) -> None:

@@ -13,9 +13,9 @@ from bench import contexts
 from bench.peers import Ask, Peer, run
 
 Prepare = Callable[[Path], None]
-Measure = Callable[["Peer", Path, int], float]
+Measure = Callable[["Peer", Path, int], float | None]
 """Seconds of one round of a peer on its own copy of the context; rounds count from 0, and -1 is
-the one that is not counted."""
+the one that is not counted. None if the peer's client can't do it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,28 @@ def exported(output: str) -> Measure:
     return measure
 
 
+def loaded(file: str) -> Measure:
+    """As for a Docker engine: an archive of the image, of which one file has changed."""
+
+    def measure(peer: Peer, context: Path, number: int) -> float:
+        (context / file).write_text(f"changed {number}\n")
+        output = f"type=docker,dest={peer.folder / 'loaded.tar'}"
+        return timed(lambda: peer.build(context, Ask(output=output)))
+
+    return measure
+
+
+def graph(*, is_cold: bool) -> Measure:
+    def measure(peer: Peer, context: Path, _: int) -> float | None:
+        if is_cold:
+            peer.forget()
+        done: list[bool] = []
+        spent = timed(lambda: done.append(peer.build_graph(context / contexts.GRAPH)))
+        return spent if all(done) else None
+
+    return measure
+
+
 def with_cache(to: str, from_: str = "") -> Measure:
     """With a cache export: of a build that is cached, or, with `from_`, of one that has nothing but
     that cache."""
@@ -106,6 +128,8 @@ def nothing(_: Path) -> None:
 def lines(registry: str, *, quick: bool) -> list[Line]:
     """All, or those of the short run, whose sizes are a part of the long one's."""
     part = 8 if quick else 1
+    part4 = 4 if quick else 1
+    vertices = functools.partial(contexts.graph, vertices=2_000 // part4)
     files = functools.partial(contexts.small_files, count=20_000 // part)
     large = functools.partial(contexts.large_files, megabytes=512 // part)
     pulled = f"{registry}/{{}}/large"
@@ -159,6 +183,9 @@ def lines(registry: str, *, quick: bool) -> list[Line]:
         Line(f"{512 // part} MB: pulled and unpacked", nothing, _pulled(pulled, large), quick=True),
         Line(f"{50 // part} builds at once: cold", five, at_once(50 // part, is_cold=True), True),
         Line(f"{50 // part} builds at once: no-op", five, at_once(50 // part, is_cold=False), True),
+        Line("--load, one file changed", five, loaded("app/part0/file0.txt"), quick=True),
+        Line(f"LLB of {2_000 // part4:,} vertices: cold", vertices, graph(is_cold=True), True),
+        Line(f"LLB of {2_000 // part4:,} vertices: cached", vertices, graph(is_cold=False), True),
         Line(
             f"Dockerfile of {5_000 // part:,} lines: no-op",
             functools.partial(contexts.long_dockerfile, lines=5_000 // part),

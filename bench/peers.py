@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from bench import daemons
 from bench.daemons import Daemon
@@ -39,6 +39,9 @@ class Client(Protocol):
 
     def build(self, context: Path, ask: Ask) -> list[str]: ...
 
+    def graph(self) -> list[str] | None:
+        """Builds the LLB definition on standard input; None for a client that can't."""
+
     def prune(self) -> list[str]: ...
 
     def version(self) -> list[str]: ...
@@ -57,11 +60,21 @@ class Buildx:
         words += ["--cache-from", ask.cache_from] if ask.cache_from else []
         return [*words, str(context)]
 
+    def graph(self) -> list[str] | None:
+        return None
+
     def prune(self) -> list[str]:
         return [*self._words, "prune", "--all", "--force"]
 
     def version(self) -> list[str]:
         return [self._words[0], "version"]
+
+
+class Croze(Buildx):
+    """And more."""
+
+    def graph(self) -> list[str] | None:
+        return [*self._words, "llb", "build", "--progress=plain"]
 
 
 class Buildctl:
@@ -75,6 +88,9 @@ class Buildctl:
         words += ["--export-cache", ask.cache_to] if ask.cache_to else []
         words += ["--import-cache", ask.cache_from] if ask.cache_from else []
         return words
+
+    def graph(self) -> list[str] | None:
+        return [*self._words, "build", "--progress=plain"]
 
     def prune(self) -> list[str]:
         return [*self._words, "prune", "--all"]
@@ -96,6 +112,14 @@ class Peer:
     def build(self, context: Path, ask: Ask | None = None) -> None:
         """One build, to its end. Raises `RuntimeError`."""
         run(self.client.build(context, ask or Ask()), self.env)
+
+    def build_graph(self, definition: Path) -> bool:
+        """Whether the client can build LLB; if so, it is built. Raises `RuntimeError`."""
+        words = self.client.graph()
+        if words is not None:
+            with open(definition, "rb") as stdin:
+                run(words, self.env, stdin)
+        return words is not None
 
     def build_many(self, contexts: Sequence[Path]) -> None:
         """All at once."""
@@ -122,11 +146,11 @@ class Peer:
         run(self.client.prune(), self.env)
 
 
-def run(command: Sequence[str], env: Mapping[str, str]) -> None:
+def run(
+    command: Sequence[str], env: Mapping[str, str], stdin: BinaryIO | int = subprocess.DEVNULL
+) -> None:
     """Raises `RuntimeError` with what it said."""
-    done = subprocess.run(
-        [*command], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
+    done = subprocess.run([*command], env=dict(env), stdin=stdin, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')}")
 
@@ -142,7 +166,7 @@ def opened(folder: Path) -> Iterator[list[Peer]]:
         own = stack.enter_context(_crozed(at["croze"]))
         warm = _env(at["croze"], CROZE_NO_WARM="0", CROZE_HOST=own.address)
         stack.enter_context(_warm(warm))
-        client = Buildx(str(CROZE))
+        client = Croze(str(CROZE))
         found.append(Peer("croze", client, own, at["croze"], warm))
         other = stack.enter_context(_crozed(at["stock"]))
         env = _env(at["stock"])

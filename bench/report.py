@@ -39,7 +39,7 @@ class Report:
     """Of each peer: memory in MB, CPU seconds, seconds until its daemon answered."""
 
     def peers(self) -> list[str]:
-        return list(self.lines[0].seconds) if self.lines else []
+        return list(dict.fromkeys(peer for line in self.lines for peer in line.seconds))
 
     def ratios(self, peer: str) -> list[float]:
         found = (line.ratio(peer) for line in self.lines)
@@ -60,7 +60,10 @@ class Report:
         head = ["work", *(f"{peer} ms" for peer in peers), *(f"{peer} ×" for peer in ours)]
         rows = [head, ["---"] * len(head)]
         for line in self.lines:
-            medians = [f"{line.median(peer) * 1000:,.0f}" for peer in peers]
+            medians = [
+                f"{line.median(peer) * 1000:,.0f}" if peer in line.seconds else "–"
+                for peer in peers
+            ]
             rows.append([line.name, *medians, *(_ratio(line.ratio(peer)) for peer in ours)])
         told = ["| " + " | ".join(row) + " |" for row in rows]
         told += ["", *(f"{peer}: {self.summary(peer)}" for peer in ours)]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+
+from bench import growth
+from bench.growth import Growth
 from bench.report import Measured, Report
 
 LINES = [
@@ -43,3 +47,33 @@ def test_without_buildkit_there_is_nothing_to_compare_with() -> None:
     report = Report([Measured("cold", {"croze": [1.0]})], {})
     assert report.summary() == "croze: no buildkitd to compare with"
     assert "| cold | 1,000 | – |" in report.markdown()
+
+
+def test_who_cannot_do_a_line_has_none() -> None:
+    report = Report([*LINES, Measured("graph", {"buildkit": [1.0]})], FACTS)
+    assert "| graph | – | 1,000 | – |" in report.markdown()
+    assert report.ratios("croze") == [4.0, 0.5]
+
+
+GROWTH = Growth(
+    "files <&>",
+    (1_000, 10_000, 100_000),
+    {"croze": [0.9, 1.0, 10.0], "buildkit": [1.0, 1.0, 100.0]},
+)
+
+
+def test_exponents_are_of_what_is_large() -> None:
+    assert GROWTH.exponent("croze") == pytest.approx(1)
+    assert GROWTH.exponent("buildkit") == pytest.approx(2)
+    rows = growth.markdown([GROWTH]).splitlines()
+    sizes = "1,000 / 10,000 / 100,000"
+    assert rows[2] == f"| files <&> | croze | {sizes} | 900 / 1,000 / 10,000 | 1.00 |"
+    assert rows[3].endswith("| **2.00** |")
+
+
+def test_growth_is_drawn_on_logarithmic_axes() -> None:
+    root = ElementTree.fromstring(growth.svg([GROWTH, GROWTH]))
+    lines = [e.attrib["points"] for e in root.iter() if e.tag.endswith("polyline")]
+    across = [point.split(",")[0] for point in lines[0].split()]
+    assert across == ["40", "150", "260"]
+    assert len(lines) == 4

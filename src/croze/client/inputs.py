@@ -5,6 +5,7 @@ Rules and messages: buildx `build/opt.go` (loadInputs).
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import sys
@@ -281,7 +282,8 @@ class _Loader:
             except (NotFound, InvalidRequest) as error:
                 prefix = f'oci-layout reference "{value}" could not be resolved'
                 raise error.wrap(prefix) from None
-        store = os.urandom(13).hex()
+        # The same in the next build, for whose daemon the request is then the same.
+        store = hashlib.sha256(os.path.realpath(path).encode()).hexdigest()[:26]
         self.plan.layouts[store] = Path(path)
         return f"oci-layout://{store}{':' + tag if tag else ''}@{digest}"
 

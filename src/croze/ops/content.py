@@ -25,8 +25,10 @@ from croze.workers.pool import Pool
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Written = tuple[int, int, int, int, int]
-"""Device, inode, size, mtime and ctime (ns) of a file that is always written anew as a whole."""
+Written = tuple[int, int, int, int]
+"""Device, inode, size and mtime (ns) of a file that is always written anew as a whole. Others may
+have links to it, which change its ctime. A tree that changes takes longer than a tick of the clock
+to be another one: a build lies in between."""
 
 SIDE_FILE = "checksums"
 """Sources write it too, while files arrive."""
@@ -39,7 +41,7 @@ class ContentDigests:
     def __init__(self, workers: Pool) -> None:
         self._workers = workers
         self._known: OrderedDict[tuple[str, Query], str] = OrderedDict()
-        self._by_index: OrderedDict[tuple[Written, Query], str] = OrderedDict()
+        self._by_index: OrderedDict[Written, dict[Query, str]] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def of(
@@ -66,19 +68,24 @@ class ContentDigests:
             return
         side_file = str(ref.side_file(SIDE_FILE))
         written = _written(side_file)
-        if written is not None and all((written, q) in self._by_index for q in queries):
-            for query in queries:
-                self._known[ref.id, query] = self._by_index[written, query]
-            return
-        async with ref.mounted(readonly=True, sessions=sessions) as root:
-            digests = await self._workers.run(checksum, str(root), side_file, queries)
-        for query, found in zip(queries, digests, strict=True):
-            self._known[ref.id, query] = found
-        written = _written(side_file)
+        known = self._by_index.pop(written, {}) if written is not None else {}
+        unknown = [query for query in queries if query not in known]
+        if unknown:
+            known |= await self._ask(ref, side_file, unknown, sessions)
+            written = _written(side_file)  # which may have been written for it, of the same tree
+        for query in queries:
+            self._known[ref.id, query] = known[query]
         if written is not None:
-            self._by_index.update(((written, q), self._known[ref.id, q]) for q in queries)
+            self._by_index[written] = known
             while len(self._by_index) > REMEMBERED:
                 self._by_index.popitem(last=False)
+
+    async def _ask(
+        self, ref: ImmutableRef, side_file: str, queries: Sequence[Query], sessions: Sequence[str]
+    ) -> dict[Query, str]:
+        async with ref.mounted(readonly=True, sessions=sessions) as root:
+            digests = await self._workers.run(checksum, str(root), side_file, queries)
+        return dict(zip(queries, digests, strict=True))
 
     def _recall(self, id: str, query: Query) -> str:
         self._known.move_to_end((id, query))
@@ -116,7 +123,7 @@ def _written(side_file: str) -> Written | None:
         st = os.stat(side_file)
     except FileNotFoundError:
         return None
-    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
+    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns
 
 
 def _of_nothing(query: Query) -> str:

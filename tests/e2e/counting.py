@@ -1,0 +1,90 @@
+"""A daemon that counts what it does: `python counting.py COUNTS -m croze.daemon ...`.
+
+On SIGUSR2 the file COUNTS gets, as JSON, how much of each kind there was since the last time:
+SQLite statements and commits, calls of the gRPC server, work given to threads and to worker
+processes, processes started, files synchronized; and what the kernel counts of the process
+(proc_pid_io(5)).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import os
+import runpy
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from croze.daemon.calls import Calls
+from croze.workers.pool import WorkerPool
+
+found: Counter[str] = Counter()
+
+
+def counted(owner: Any, name: str, kind: str) -> None:
+    """Count the calls of a function."""
+    original: Callable[..., Any] = getattr(owner, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found[kind] += 1
+        return original(*args, **kwargs)
+
+    setattr(owner, name, call)
+
+
+def traced(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:
+    """Connections that count statements."""
+
+    def connecting(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection = connect(*args, **kwargs)
+        connection.set_trace_callback(statement)
+        return connection
+
+    return connecting
+
+
+def statement(text: str) -> None:
+    found["commits" if text.startswith("COMMIT") else "statements"] += 1
+
+
+def io() -> dict[str, int]:
+    pairs = (line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return {key: int(value) for key, value in pairs}
+
+
+def main() -> None:
+    target, _, module, *words = sys.argv[1:]
+    sqlite3.connect = traced(sqlite3.connect)  # type: ignore[assignment]
+    counted(concurrent.futures.ThreadPoolExecutor, "submit", "threads")
+    counted(asyncio.BaseEventLoop, "create_task", "tasks")
+    counted(subprocess.Popen, "__init__", "processes")
+    counted(os, "fsync", "fsyncs")
+    counted(WorkerPool, "_hold", "workers")
+    counted(Calls, "intercept_service", "calls")
+    before = io()
+
+    def tell(*_: object) -> None:
+        nonlocal before
+        now = io()
+        kernel = {"reads": "syscr", "writes": "syscw", "read bytes": "rchar"}
+        counts = dict(found) | {name: now[key] - before[key] for name, key in kernel.items()}
+        temporary = Path(f"{target}.new")
+        temporary.write_text(json.dumps(counts))
+        temporary.replace(target)
+        found.clear()
+        before = io()
+
+    signal.signal(signal.SIGUSR2, tell)
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""How much work six builds are for the daemon, counted: what a busy machine does not change."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import Sandbox, select_pause
+from tests.e2e.test_build import base
+
+COUNTING = Path(__file__).with_name("counting.py")
+FILES = {f"app{n % 3}/file{n}.txt": f"file {n}\n" * 50 for n in range(60)}
+PARTS = "".join(f"FROM base AS p{n}\nCOPY app{n} /src\nRUN cat /src/* > /all\n" for n in range(3))
+COPIES = "".join(f"COPY --from=p{n} /all /{n}\n" for n in range(3))
+LONG = "FROM scratch\n" + "".join(f"ARG A{n}=v\nLABEL l{n}=$A{n}\n" for n in range(250))
+
+Build = Callable[[], object]
+
+
+class Counting:
+    """A sandbox whose daemon counts what it does."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._file = sandbox.path / "counts"
+        sandbox.python = (sys.executable, COUNTING, self._file)
+        sandbox.start()
+
+    def work(self, build: Build) -> Counter[str]:
+        """What the daemon did for a build, up to when it has nothing more to do."""
+        self._read()
+        build()
+        found: Counter[str] = Counter()
+        while new := self._read():
+            found.update(new)
+        return found
+
+    def _read(self) -> Counter[str]:
+        """Since the last time; empty if next to nothing was done meanwhile."""
+        daemon = self.sandbox.daemon
+        assert daemon is not None
+        select_pause()
+        self._file.unlink(missing_ok=True)
+        daemon.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + 10
+        while not self._file.exists():
+            assert time.monotonic() < deadline
+            select_pause()
+        counts = Counter[str](json.loads(self._file.read_text()))
+        return counts if counts["statements"] or counts["threads"] else Counter()
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
+    made = Counting(Sandbox(tmp_path_factory.mktemp("work")))
+    yield made
+    assert made.sandbox.stop() == 0
+    assert made.sandbox.wait_no_leftovers() == []
+
+
+KINDS = ("calls", "workers", "processes", "threads", "statements", "commits", "fsyncs", "writes")
+RECORDED = {
+    "cold": (3, 17, 3, 27, 251, 60, 11, 540),
+    "cached": (3, 3, 0, 13, 106, 13, 6, 140),
+    "one file changed": (3, 12, 1, 16, 172, 34, 6, 275),
+    "a cache is exported": (3, 13, 0, 57, 152, 31, 26, 200),
+    "the same cache again": (3, 3, 0, 13, 116, 13, 6, 135),
+    "500 lines, cached": (3, 4, 0, 15, 63, 14, 8, 140),
+}
+"""Of each kind, on Python 3.11. Write down here what you have made less."""
+SLACK = 1.2
+FEW = {"calls": 0, "workers": 1, "processes": 0}
+MANY = 10
+"""What is done some seconds after the end of an earlier build may come in between."""
+
+
+def test_six_builds(counting: Counting, busybox: Path) -> None:
+    sandbox = counting.sandbox
+    context = sandbox.context("app", {"Dockerfile": f"{PARTS}FROM scratch\n{COPIES}", **FILES})
+    long = sandbox.context("long", {"Dockerfile": f"{LONG}COPY Dockerfile /\n"})
+    words = ["build", "-q", *base(busybox), "--output=type=cacheonly"]
+    cache = f"--cache-to=type=local,mode=max,dest={sandbox.path}/cache"
+
+    def build(*more: str | Path) -> Build:
+        return lambda: sandbox.croze(*words, *more)
+
+    def changed() -> None:
+        (context / "app0/file0.txt").write_text("changed\n")
+        build(context)()
+
+    sandbox.croze(*words, long)
+    builds = {
+        "cold": build(context),
+        "cached": build(context),
+        "one file changed": changed,
+        "a cache is exported": build(cache, context),
+        "the same cache again": build(cache, context),
+        "500 lines, cached": build(long),
+    }
+    found = {name: counting.work(each) for name, each in builds.items()}
+    more = {
+        f"{name}: {kind}": (found[name][kind], most)
+        for name, counts in RECORDED.items()
+        for kind, most in zip(KINDS, counts, strict=True)
+        if found[name][kind] > most * SLACK + FEW.get(kind, MANY)
+    }
+    assert not more, f"more than was recorded (found, recorded): {more}"
