@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox, select_pause
-from tests.e2e.test_build import base
 
 COUNTING = Path(__file__).with_name("counting.py")
 FILES = {f"app{n % 3}/file{n}.txt": f"file {n}\n" * 50 for n in range(60)}

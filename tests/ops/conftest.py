@@ -102,7 +102,7 @@ async def world(tmp_path: Path, own_mounts: None) -> AsyncIterator[World]:
     lent = [SecretsProvider([SecretSource("token", value=b"hush\n")])]
     base = make_rootfs(tmp_path / "busybox")
     async with (
-        Daemon(tmp_path / "d.sock") as daemon,
+        Daemon(tmp_path) as daemon,
         open_channel(daemon.address) as channel,
         lend(channel, lent, name="test") as session,
         make_world(tmp_path, {"busybox": base}, daemon.sessions, [session.id]) as made,

@@ -6,6 +6,7 @@ all the same (BuildKit `solver/llbsolver/history.go`, buildx `util/otelutil/span
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -33,12 +34,16 @@ _KINDS = {
 
 
 def lines(spans: Iterable[Recorded]) -> Iterator[bytes]:
-    """The blob's bytes, a piece for each span."""
+    """The blob's bytes, a piece for each span. Spans of a process share their resource."""
+    last: otlp_pb2.Resource | None = None
+    resource: list[Json] | None = None
     for one in spans:
-        yield msgspec.json.encode(stub(one)) + b"\n"
+        if one.resource is not last:
+            last, resource = one.resource, _attributes(one.resource.attributes)
+        yield msgspec.json.encode(_stub(one, resource)) + b"\n"
 
 
-def stub(one: Recorded) -> Json:
+def _stub(one: Recorded, resource: list[Json] | None) -> Json:
     """One span."""
     span = one.span
     scope = _scope(one.scope)
@@ -57,7 +62,7 @@ def stub(one: Recorded) -> Json:
         "DroppedEvents": span.dropped_events_count,
         "DroppedLinks": span.dropped_links_count,
         "ChildSpanCount": 0,
-        "Resource": _attributes(one.resource.attributes),
+        "Resource": resource,
         "InstrumentationScope": scope,
         "InstrumentationLibrary": scope,
     }
@@ -105,8 +110,13 @@ def _link(link: Span.Link) -> Json:
 def _time(nanoseconds: int) -> str:
     """RFC 3339 with all digits, which `datetime` does not have."""
     seconds, rest = divmod(nanoseconds, 10**9)
-    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{rest:09d}Z"
+    return f"{_second(seconds)}.{rest:09d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """The spans of a build begin and end in a few of them."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _attributes(attributes: Sequence[otlp_pb2.KeyValue]) -> list[Json] | None:
