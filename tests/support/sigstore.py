@@ -19,6 +19,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -130,7 +131,7 @@ class Instance:
         )
 
     def _builder(
-        self, name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+        self, name: x509.Name, issuer: x509.Name, key: CertificateIssuerPrivateKeyTypes
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
@@ -156,7 +157,7 @@ class Instance:
 
     def certificate(
         self,
-        key: ec.EllipticCurvePrivateKey,
+        key: CertificateIssuerPrivateKeyTypes,
         fields: Mapping[int, str] = GITHUB,
         san: str = WORKFLOW,
         spoilt: Spoilt | None = None,
@@ -221,7 +222,7 @@ class Instance:
             "messageDigest": {"algorithm": "SHA2_256", "digest": b64(digest)},
             "signature": b64(signature),
         }
-        return self._bundle(certificate, body, spoilt) | {"messageSignature": message}
+        return self.bundle(certificate, body, spoilt) | {"messageSignature": message}
 
     def attest(
         self,
@@ -262,11 +263,9 @@ class Instance:
             "payloadType": kind,
             "signatures": [{"sig": b64(signature)}],
         }
-        return self._bundle(certificate, body, spoilt) | {"dsseEnvelope": envelope}
+        return self.bundle(certificate, body, spoilt) | {"dsseEnvelope": envelope}
 
-    def _bundle(
-        self, certificate: x509.Certificate, body: object, spoilt: Spoilt
-    ) -> dict[str, Any]:
+    def bundle(self, certificate: x509.Certificate, body: object, spoilt: Spoilt) -> dict[str, Any]:
         return {
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
             "verificationMaterial": {
