@@ -54,6 +54,11 @@ class Terminal:
         before, _, self._heard = self._heard.partition(text)
         return before + text
 
+    @property
+    def heard(self) -> str:
+        """What was shown since."""
+        return self._heard
+
     def send(self, text: str) -> None:
         os.write(self._fd, text.encode())
 

@@ -22,6 +22,10 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
     """Run a command; errors become messages and exit codes."""
     from croze.errors import Canceled, CrozeError, os_message
 
+    if any(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)):
+        from croze.files.terminals import guard_standard_streams
+
+        guard_standard_streams()
     _show_warnings()
     try:
         command = load(name)

@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
+from croze.files.terminals import for_terminals
 from croze.progress import warnings
 from croze.progress.limit import Limiter
 from croze.progress.model import Status, Trace, Vertex
@@ -28,7 +29,7 @@ class PlainDisplay:
     """`desc` is printed first, as step 0."""
 
     def __init__(self, out: BinaryIO, desc: str = "") -> None:
-        self._out = out
+        self._out = for_terminals(out)
         self._desc = desc
         self._trace = Trace()
         self._limiter = Limiter()

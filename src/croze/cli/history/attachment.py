@@ -14,6 +14,7 @@ from croze.cli.history.find import found
 from croze.cli.nodes import connected
 from croze.client import history
 from croze.errors import NotFound
+from croze.files.terminals import for_terminals
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -59,5 +60,5 @@ async def _show(common: Common, ref: str, digest: str, platform: str, kind: str)
             else:
                 raise NotFound(f'no matching attachment found for ref "{ref}"')
         async for part in history.blob(channel, digest):
-            sys.stdout.buffer.write(part)
+            for_terminals(sys.stdout.buffer).write(part)
         sys.stdout.buffer.flush()

@@ -18,6 +18,7 @@ from croze.cli.nodes import Node, connected
 from croze.client import history
 from croze.client.bundles import jaeger, spans
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.files.terminals import for_terminals
 from croze.gotypes import gojson
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         return _serve(common, ref, read.compare, read.addr)
     trace = jaeger.trace(asyncio.run(_load(common, ref)))
     text = gojson.marshal_indent_as_is({"data": [trace]})
-    sys.stdout.buffer.write(text + b"\n\n")
+    for_terminals(sys.stdout.buffer).write(text + b"\n\n")
     return 0
 
 

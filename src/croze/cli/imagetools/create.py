@@ -16,6 +16,7 @@ from croze.cli.flags import Flags
 from croze.client.flags_image import annotation_keys
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
+from croze.files.terminals import for_terminals
 from croze.gotypes import gojson
 from croze.gotypes.quote import quote
 from croze.image import platform as platforms
@@ -48,7 +49,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     interrupt_on_sigterm()
     made = asyncio.run(_create(request, common, mode, dry_run=read.dry_run))
     if read.dry_run:
-        sys.stdout.buffer.write(made.image.data + b"\n")
+        for_terminals(sys.stdout.buffer).write(made.image.data + b"\n")
         sys.stdout.buffer.flush()
     elif read.metadata_file:
         _write_metadata(Path(read.metadata_file), made.image.descriptor, request.targets)

@@ -12,6 +12,7 @@ from croze.builders.registries import builder_files
 from croze.cli.flags import Flags, UsageError
 from croze.cli.imagetools import shown
 from croze.errors import CrozeError, InvalidRequest
+from croze.files.terminals import for_terminals
 from croze.gotypes.template import TemplateError, render
 from croze.image.descriptor import INDEX_TYPES, Descriptor
 from croze.image.manifest import Index, parse_index
@@ -39,7 +40,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.format and read.raw:
         raise InvalidRequest("format and raw cannot be used together")
     out = asyncio.run(_inspect(common, read.names[0], read.format, raw=read.raw))
-    sys.stdout.buffer.write(out)
+    for_terminals(sys.stdout.buffer).write(out)
     sys.stdout.buffer.flush()
     return 0
 

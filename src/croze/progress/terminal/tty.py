@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
+from croze.files.terminals import visible_bytes
 from croze.progress import warnings
 from croze.progress.limit import Limiter
 from croze.progress.model import SCREEN_LINES, Trace
@@ -50,7 +51,7 @@ class TtyDisplay:
         self._painter.close()
         failed = io.BytesIO()
         print_failed_logs(self._trace, failed)
-        self._out.write(failed.getvalue())
+        self._out.write(visible_bytes(failed.getvalue()))
         self._out.flush()
 
     def _draw(self, *, last: bool) -> None:
