@@ -86,6 +86,8 @@ class Graph:
         active = self.actives.get(vertex.digest)
         if active is None:
             active = self.actives[vertex.digest] = ActiveVertex(self, vertex)
+        elif job not in active.jobs:
+            active.forgive()
         active.relax(vertex.limits)
         active.join(job)
         return active

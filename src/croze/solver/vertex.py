@@ -91,8 +91,6 @@ class ActiveVertex:
     def join(self, job: Member) -> None:
         if job in self.jobs:
             return
-        if self.jobs:
-            self._forgive()
         self.jobs[job] = None
         imported = job.imported()
         if imported:
@@ -133,11 +131,15 @@ class ActiveVertex:
         self._ground()
         return orphans
 
-    def _forgive(self) -> None:
-        """Forget errors, if there are any: a job that joins gets another try."""
-        edges = self.edges.values()
-        if self.state.error is not None or any(edge.state.error for edge in edges):
+    def forgive(self) -> None:
+        """Forget errors, if there are any: a job that loads the vertex gets another try. Not one
+        that follows it, for whose sake it could not run again: its inputs may be gone."""
+        edges = tuple(self.edges.values())
+        if self.state.error is not None:
+            for edge in edges:
+                edge.move()  # all see it first, and let go of what has failed
             self.state.error = None
+        if any(edge.state.error for edge in edges):
             for edge in edges:
                 edge.move(Happened.FORGIVEN)  # before anybody asks what it has come to
 

@@ -1,0 +1,507 @@
+"""Machines without an event loop: whole graphs of `EdgeState`s, moved in any order.
+
+What a daemon does between two steps, this does when a die says so: ops answer, fail or are stopped
+too late; results are lost; builds come and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from croze.cachekeys.contract import KeyLink
+from croze.cachekeys.memory import MemoryKeys
+from croze.errors import CrozeError
+from croze.solver import saving
+from croze.solver.caches import Caches, CacheSource, Record
+from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
+from croze.solver.effects import Execute
+from croze.solver.events import (
+    Changed,
+    ContentLeads,
+    Event,
+    Failed,
+    Found,
+    Happened,
+    IsEqual,
+    Leads,
+    Loaded,
+    NotLoaded,
+    Rooted,
+    Saved,
+    Shared,
+    Wants,
+)
+from croze.solver.in_flight import InFlight
+from croze.solver.inputs import InputState, Signature, all_keys, signature_of
+from croze.solver.levels import NOTHING, RESULT, Level, Wanted
+from croze.solver.matching import keying_of, links_of, targets_of
+from croze.solver.state import EdgeState, Equals, OpState
+from croze.solver.step import step
+from croze.solver.validate import Progress, may_not_run
+from tests.solver.arithmetic import Number, Results, sha
+
+
+@dataclass(frozen=True)
+class Node:
+    """One vertex of a plan: `inputs` are (number of an earlier one, output)."""
+
+    inputs: tuple[tuple[int, int], ...] = ()
+    add: int = 0
+    kind: str = ""
+    """Those of one kind do the same."""
+    maps: int = 1
+    by_content: frozenset[int] = frozenset()
+    prepared: frozenset[int] = frozenset()
+    forced: bool = False
+    fails: float = 0.0
+    """How often: its maps, its contents, its runs."""
+
+
+@dataclass
+class Work:
+    """Something that goes on until a die says that it ends."""
+
+    users: set[object] = field(default_factory=set)
+    runs: bool = False
+    stopping: bool = False
+
+    def want(self, user: object) -> None:
+        self.users.add(user)
+        self.runs = True
+
+    def drop(self, user: object) -> None:
+        self.users.discard(user)
+        self.stopping = self.runs and not self.users
+
+    def end(self) -> None:
+        self.users.clear()
+        self.runs = self.stopping = False
+
+
+async def _no_content(result: Result, ctx: OpContext) -> str:
+    raise AssertionError("asked by name")
+
+
+async def _no_work(result: Result, ctx: OpContext) -> None:
+    raise AssertionError("asked by name")
+
+
+class Simulation:
+    """Builds of a plan, one step at a time. `broken`: invariants that did not hold."""
+
+    def __init__(self, plan: Sequence[Node], die: Random) -> None:
+        self.plan = plan
+        self.die = die
+        self.keys = MemoryKeys()
+        self.results = Results()
+        self.broken: list[str] = []
+        self.vertices: dict[int, SimVertex] = {}
+        self.gone: list[SimVertex] = []
+        self.queue: list[SimEdge] = []
+        self.ran: list[int] = []
+        self.in_flight: InFlight[SimVertex] = InFlight()
+        self.progress = Progress()
+
+    def caches(self) -> Caches:
+        return Caches((CacheSource(self.keys, self.results),))
+
+    def vertex(self, number: int) -> SimVertex:
+        if number not in self.vertices:
+            self.vertices[number] = SimVertex(self, number)
+        return self.vertices[number]
+
+    def value(self, number: int, output: int) -> int:
+        """What is right."""
+        node = self.plan[number]
+        return node.add + output + sum(self.value(*item) for item in node.inputs)
+
+    def chance(self, likely: float) -> bool:
+        return self.die.random() < likely
+
+    def wake(self, edge: SimEdge) -> None:
+        if edge not in self.queue:
+            self.queue.append(edge)
+
+    def going_on(self) -> list[tuple[SimVertex, Work]]:
+        vertices = [*self.vertices.values(), *self.gone]
+        return [(v, w) for v in vertices for w in v.works() if w.runs]
+
+    def move_one(self) -> bool:
+        """Do anything that can be done now; False when all is quiet."""
+        works = self.going_on()
+        if self.queue and (not works or self.chance(0.6)):
+            edge = self.queue.pop(self.die.randrange(len(self.queue)))
+            edge.move()
+        elif works:
+            vertex, work = self.die.choice(works)
+            vertex.come_to_end(work)
+        else:
+            return False
+        return True
+
+    def lose_something(self) -> None:
+        for id in list(self.results.values):
+            if self.chance(0.3):
+                self.results.values.pop(id)
+
+    def begin(self, top: tuple[int, int]) -> Build:
+        build = Build(self, top)
+        build.load(top[0])
+        build.edge = self.vertex(top[0]).edge(top[1])
+        build.edge.want(build, RESULT)
+        return build
+
+    def leave(self, build: Build) -> None:
+        assert build.edge is not None
+        build.edge.want(build, NOTHING)
+        for vertex in build.attached:
+            vertex.builds.pop(build, None)
+            if not vertex.builds:
+                self.vertices.pop(vertex.number)
+                self.gone.append(vertex)
+                vertex.retire()
+
+    def check(self, edge: SimEdge) -> None:
+        state = edge.state
+        found = self.progress.broken_by(state)
+        most = max(edge.wanted.by.values(), default=NOTHING)
+        if state.wanted is not most and not state.retired:
+            found.append(f"3: {state.wanted!r} is wanted, its wanters want {most!r}")
+        met, leader = [edge], edge.leader
+        while leader is not None and state.leader is not None:
+            if leader in met:
+                found.append("9: it follows itself")
+                break
+            met.append(leader)
+            leader = leader.leader
+        self.broken += [f"v{edge.vertex.number}[{state.index}]: {each}" for each in found]
+
+
+class Build:
+    """Wants an edge, and has all below it loaded."""
+
+    def __init__(self, graph: Simulation, top: tuple[int, int]) -> None:
+        self.graph = graph
+        self.top = top
+        self.edge: SimEdge | None = None
+        self.attached: dict[SimVertex, None] = {}
+
+    def load(self, number: int) -> None:
+        for below, _ in self.graph.plan[number].inputs:
+            self.load(below)
+        vertex = self.graph.vertex(number)
+        if self not in vertex.builds:
+            vertex.forgive()
+            vertex.join(self)
+
+
+class SimVertex:
+    def __init__(self, graph: Simulation, number: int) -> None:
+        self.graph = graph
+        self.number = number
+        self.node = graph.plan[number]
+        self.op = OpState(len(self.node.inputs), self.node.forced)
+        self.edges: dict[int, SimEdge] = {}
+        self.builds: dict[Build, None] = {}
+        self.map = Work()
+        self.run = Work(users=self.op.running)
+        self.contents: dict[int, Work] = {}
+        self.loads: dict[int, Work] = {}
+        self.identity: Signature = ()
+        self.signature: Signature = ()
+        self.retired = False
+
+    def join(self, build: Build) -> None:
+        if build not in self.builds:
+            self.builds[build] = None
+            build.attached[self] = None
+            for edge in self.edges.values():
+                if edge.state.leader is not None and edge.leader is not None:
+                    edge.leader.vertex.join(build)
+
+    def works(self) -> list[Work]:
+        return [self.map, self.run, *self.contents.values(), *self.loads.values()]
+
+    def edge(self, index: int) -> SimEdge:
+        if index not in self.edges:
+            self.edges[index] = SimEdge(self, index)
+        return self.edges[index]
+
+    def come_to_end(self, work: Work) -> None:
+        """It is done, it fails, or it is stopped, which may come too late."""
+        if work.stopping and self.graph.chance(0.8):
+            work.stopping = False
+            work.runs = bool(work.users)
+            if work is self.run and not work.runs:
+                self.ground()
+            return
+        fails = self.graph.chance(self.node.fails)
+        if work.stopping and fails:
+            work.stopping, work.runs = False, bool(work.users)
+            return
+        work.end()
+        error = CrozeError(f"v{self.number} failed") if fails else None
+        if work is self.map:
+            self.say_map(error)
+        elif work is self.run:
+            self.end_run(error)
+        else:
+            self.end_other(work, error)
+
+    def end_other(self, work: Work, error: CrozeError | None) -> None:
+        for index, each in self.loads.items():
+            if each is work:
+                self.edges[index].loaded(broken=error is not None)
+        for index, each in self.contents.items():
+            if each is work:
+                if error is not None:
+                    self.op.error = error
+                else:
+                    value = self.graph.value(*self.node.inputs[index])
+                    by_content = index in self.node.by_content
+                    self.op.contents[index] = sha(f"content {value}") if by_content else ""
+                for edge in self.edges.values():
+                    edge.tell(Changed(index))
+
+    def say_map(self, error: CrozeError | None) -> None:
+        if error is not None:
+            self.op.error = error
+        else:
+            number = len(self.op.maps)
+            self.op.maps_done = number + 1 >= self.node.maps
+            name = self.node.kind if self.op.maps_done else f"v{self.number} {number}"
+            self.op.maps.append(CacheMap(sha(name), self.keyings(), self.op.maps_done))
+        self.wake_all()
+
+    def keyings(self) -> tuple[InputKeying, ...]:
+        return tuple(
+            InputKeying(
+                content=_no_content if i in self.node.by_content else None,
+                prepare=_no_work if i in self.node.prepared else None,
+            )
+            for i in range(len(self.node.inputs))
+        )
+
+    def end_run(self, error: CrozeError | None) -> None:
+        if error is not None:
+            self.ground()
+            self.op.error = error
+        elif self.retired:
+            self.ground()
+        else:
+            self.graph.ran.append(self.number)
+            values = [self.graph.value(self.number, output) for output in range(2)]
+            self.op.results = [self.graph.results.make(value) for value in values]
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        for edge in self.edges.values():
+            self.graph.wake(edge)
+
+    def ground(self) -> None:
+        self.graph.in_flight.remove(self, self.identity)
+        self.identity = ()
+
+    def forgive(self) -> None:
+        edges = self.edges.values()
+        if self.op.error is not None:
+            for edge in edges:
+                edge.move()
+            self.op.error = None
+        if any(edge.state.error for edge in edges):
+            for edge in edges:
+                edge.move(Happened.FORGIVEN)
+
+    def retire(self) -> None:
+        self.retired = True
+        for work in self.works():
+            for user in list(work.users):
+                work.drop(user)
+        for edge in self.edges.values():
+            edge.move(Happened.RETIRED)
+            if edge in self.graph.queue:
+                self.graph.queue.remove(edge)
+        for result in self.op.results or ():
+            release(result)
+        self.ground()
+
+
+class SimEdge:
+    """An `effects.Doer`."""
+
+    def __init__(self, vertex: SimVertex, index: int) -> None:
+        self.vertex = vertex
+        self.graph = vertex.graph
+        self.state = EdgeState(vertex.op, index)
+        self.wanted: Wanted[object] = Wanted()
+        self.sources: list[SimEdge] = []
+        self.leader: SimEdge | None = None
+        self.inbox: list[Event] = []
+        self.loading: Record | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state.finished
+
+    def want(self, who: object, level: Level) -> None:
+        if self.wanted.want(who, level) and not self.state.retired:
+            if not self.sources:
+                items = self.vertex.node.inputs
+                self.sources = [self.graph.vertex(n).edge(output) for n, output in items]
+                states = (InputState(i, each.state) for i, each in enumerate(self.sources))
+                self.state.inputs = tuple(states)
+            self.tell(Wants(self.wanted.most))
+
+    def tell(self, event: Event) -> None:
+        self.inbox.append(event)
+        self.graph.wake(self)
+
+    def move(self, *more: Event) -> None:
+        told, self.inbox = [*self.inbox, *more], []
+        while True:
+            effects = step(self.state, told)
+            told = [answer for each in effects if (answer := each.perform(self)) is not None]
+            if not told:
+                break
+        self.graph.check(self)
+
+    def loaded(self, *, broken: bool) -> None:
+        record, self.loading = self.loading, None
+        assert record is not None
+        value = self.graph.results.values.get(record.stored.id)
+        if broken or value is None:
+            event: Event = NotLoaded(value is None)
+        else:
+            event = Loaded(Number(self.graph.results, record.stored.id, value), record.key)
+        if self.state.retired:
+            self.move(event)
+        else:
+            self.tell(event)
+
+    # What a step wants done
+
+    def notify(self) -> None:
+        for who in self.wanted.by:
+            if isinstance(who, tuple):
+                consumer, index = who
+                consumer.tell(Changed(index))
+            elif isinstance(who, SimEdge):
+                self.graph.wake(who)
+
+    def ask(self, input: int, level: Level) -> None:
+        self.sources[input].want((self, input), level)
+
+    def ask_map(self) -> None:
+        self.vertex.map.want(self.state.index)
+
+    def leave_map(self) -> None:
+        self.vertex.map.drop(self.state.index)
+
+    def ask_content(self, input: int) -> None:
+        assert self.state.inputs[input].source.result is not None
+        keying = keying_of(self.state.op.maps, input)
+        assert keying.content is not None or keying.prepare is not None
+        self.vertex.contents.setdefault(input, Work()).want(self.state.index)
+
+    def stop(self) -> None:
+        self.vertex.run.drop(self.state.index)
+        for work in self.vertex.contents.values():
+            work.drop(self.state.index)
+        if self.state.index in self.vertex.loads:
+            self.vertex.loads[self.state.index].drop(self)
+
+    def look(self, input: int, keys: Sequence[str]) -> Leads:
+        links = links_of(self.state.op.maps, input, self.state.index)
+        return Leads(input, targets_of(self.graph.caches(), keys, links))
+
+    def look_by_content(self, input: int, key: str) -> ContentLeads:
+        maps, output = self.state.op.maps, self.state.index
+        plain = links_of(maps, input, output, selector="")
+        found = [targets_of(self.graph.caches(), [key], [link]) for link in plain]
+        return ContentLeads(input, tuple(zip(links_of(maps, input, output), found, strict=True)))
+
+    def look_for_roots(self, keys: Sequence[str]) -> Rooted:
+        return Rooted([key for key in keys if self.graph.keys.exists(key)])
+
+    def seek(self, keys: Sequence[str]) -> Found:
+        claimed = [record for key in keys for record in self.graph.caches().results(key)]
+        return Found([each for each in claimed if self.graph.results.exists(each.stored.id)])
+
+    def connect(self, link: KeyLink, keys: Sequence[str], targets: Sequence[str]) -> None:
+        saving.connect(self.graph.keys, link, keys, targets)
+
+    def load(self, record: Record) -> None:
+        self.loading = record
+        self.vertex.loads.setdefault(self.state.index, Work()).want(self)
+
+    def forget(self, result_id: str) -> None:
+        self.graph.keys.release_result(result_id)
+
+    def find_equal(self, identity: Signature) -> IsEqual:
+        self.leader = None
+        for other in self.graph.in_flight.find(identity):
+            if other is self.vertex:
+                return IsEqual(Equals())
+            if other.node.forced or not self.vertex.node.forced:
+                self.leader = other.edge(self.state.index)
+                return IsEqual(Equals(self.leader))
+        key = None
+        if self.state.inputs and not self.state.op.ignore_cache:
+            key = saving.find_target(self.graph.keys, identity, self.state.index)
+        return IsEqual(Equals(key=key))
+
+    def follow(self) -> None:
+        assert self.leader is not None
+        for build in self.vertex.builds:
+            self.leader.vertex.join(build)
+        self.leader.want(self, RESULT)
+        if self.leader.vertex.run.runs:
+            self.leader.vertex.run.want(self.leader.state.index)
+        self.graph.wake(self)
+
+    def unfollow(self) -> None:
+        if self.leader is not None:
+            self.leader.want(self, NOTHING)
+        self.leader = None
+
+    def share(self) -> Shared | Failed | None:
+        assert self.leader is not None
+        made = self.leader.state
+        if made.error is not None:
+            return Failed(made.error)
+        if made.result is None:
+            return None
+        signature = signature_of(self.state.inputs, self.state.op.maps)
+        saving.save_followed(self.graph.keys, signature, self.state.index, all_keys(made))
+        return Shared(made.result.clone(), all_keys(made), made.forced)
+
+    def execute(self, run: Execute) -> None:
+        vertex = self.vertex
+        if not vertex.run.runs:
+            self.graph.broken += may_not_run(self.state)
+            vertex.identity, vertex.signature = run.identity, run.signature
+            vertex.op.forced = run.forced
+            self.graph.in_flight.add(vertex, run.identity)
+        vertex.run.want(self.state.index)
+
+    def save(self) -> Saved:
+        results, index = self.state.op.results, self.state.index
+        assert results is not None
+        keys, op, signature = self.graph.keys, self.state.op, self.vertex.signature
+        saved = saving.save_executed(keys, self.graph.results, op, signature, index, results[index])
+        return Saved(saved)
+
+    def release(self, result: Result) -> None:
+        release(result)
+
+
+def release(result: Result) -> None:
+    """Without an event loop: a `Number` has nothing to wait for."""
+    work = result.release()
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits")
