@@ -176,6 +176,8 @@ class Simulation:
                 break
             met.append(leader)
             leader = leader.leader
+        if not state.wanted and edge.works_for_it():
+            found.append("10: there is work for it that nobody wants")
         self.broken += [f"v{edge.vertex.number}[{state.index}]: {each}" for each in found]
 
 
@@ -379,6 +381,13 @@ class SimEdge:
             self.move(event)
         else:
             self.tell(event)
+
+    def works_for_it(self) -> bool:
+        vertex, index = self.vertex, self.state.index
+        users = [vertex.map.users, vertex.run.users, *(w.users for w in vertex.contents.values())]
+        loads = [work.users for work in vertex.loads.values()]
+        led = self.leader is not None and self in self.leader.wanted.by
+        return led or any(index in each for each in users) or any(self in each for each in loads)
 
     # What a step wants done
 

@@ -151,6 +151,8 @@ def play(
                 answers.append(IsEqual(equals or Equals()))
             else:
                 done.append(effect)
+                if effect is STOP:
+                    edge.op.running.discard(edge.index)
         assert broken_invariants(edge) == []
         if not answers:
             return done

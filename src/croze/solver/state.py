@@ -132,6 +132,14 @@ def broken_invariants(edge: EdgeState) -> list[str]:
         found.append("8: it has a result and is not complete, or has failed")
     if len({id(each) for each in edge.owned}) != len(edge.owned):
         found.append("8: it owns a handle twice")
-    if edge.retired and (edge.result is not None or edge.owned or edge.loading or edge.leader):
-        found.append("8: it is retired and holds on to something")
+    if edge.retired and (edge.result is not None or edge.owned):
+        found.append("8: it is retired and holds on to a result")
+    if (edge.retired or edge.finished or not edge.wanted) and _is_busy(edge):
+        found.append("10: it has things done that are of no use to anybody")
     return found
+
+
+def _is_busy(edge: EdgeState) -> bool:
+    asked = any(item.asked for item in edge.inputs) or edge.maps_asked or edge.contents_asked
+    works = edge.loading is not None or edge.index in edge.op.running
+    return bool(asked) or works or edge.leader is not None
