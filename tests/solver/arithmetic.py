@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from croze.cachekeys.contract import KeyStore, StoredResult
 from croze.cachekeys.memory import MemoryKeys
 from croze.errors import NotFound
+from croze.solver.caches import CacheSource
 from croze.solver.contract import CacheMap, Edge, InputKeying, Op, OpContext, Result, Vertex
 from croze.solver.solver import Solver
 from croze.solver.validate import Validator
@@ -221,10 +222,17 @@ def vertex(
     return Vertex(digest, spec or Spec(), edges, name, ignore_cache=ignore_cache)
 
 
-async def build(solver: Solver, target: Vertex | Edge, job: str = "job") -> int:
+async def build(
+    solver: Solver,
+    target: Vertex | Edge,
+    job: str = "job",
+    *,
+    caches: Sequence[CacheSource] = (),
+) -> int:
     """Build in a job of its own and return the number."""
     edge = target if isinstance(target, Edge) else Edge(target)
     async with solver.job(f"{job}-{next(_JOBS)}") as running:
+        running.look_into(caches)
         built = await running.build(edge)
         try:
             assert isinstance(built.result, Number)

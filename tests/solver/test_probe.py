@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 
+from croze.solver.caches import CacheSource
 from croze.solver.contract import Edge, OpContext, Result, Vertex
 from croze.solver.observe import Outcome, VertexFacts
 from croze.solver.probe import Expected
@@ -29,8 +30,15 @@ class Rules:
         return result.id not in self._far
 
 
-async def probe(solver: Solver, target: Vertex, rules: Rules | None = None) -> list[Expected]:
+async def probe(
+    solver: Solver,
+    target: Vertex,
+    rules: Rules | None = None,
+    *,
+    caches: Sequence[CacheSource] = (),
+) -> list[Expected]:
     async with solver.job(f"probe-{next(_IDS)}") as job:
+        job.look_into(caches)
         forecast = await job.probe(Edge(target), rules or Rules())
         await forecast.release()
         return list(forecast.expected)

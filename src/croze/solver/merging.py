@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from croze.solver.events import Failed, Shared
-from croze.solver.inputs import Signature, all_keys, signature_of
+from croze.solver.inputs import Signature, all_keys, own_keys, signature_of
 from croze.solver.saving import find_target, save_followed
 from croze.solver.views import EdgeView
 
@@ -40,7 +40,7 @@ def share(edge: EdgeView, leader: EdgeView) -> Shared | Failed | None:
         return None
     keys = all_keys(made)
     signature = signature_of(edge.state.inputs, edge.state.op.maps)
-    save_followed(vertex.graph.keys, signature, edge.state.index, keys)
+    save_followed(vertex.graph.keys, signature, edge.state.index, own_keys(made))
     vertex.graph.saved()
     vertex.reporter.start(cached=True)
     vertex.reporter.complete()

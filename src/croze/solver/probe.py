@@ -155,10 +155,11 @@ class Prober:
         return seen
 
     def _find_source(self, seen: _Seen) -> None:
-        """A source's keys follow from its cache maps."""
-        for output in self._outputs(seen.vertex):
-            seen.keys[output] = root_keys(seen.maps, output)
+        """A source's keys follow from its cache maps; nobody finds anything by those of one that
+        ignores the cache."""
         if not seen.vertex.ignore_cache:
+            for output in self._outputs(seen.vertex):
+                seen.keys[output] = root_keys(seen.maps, output)
             self._take_results(seen)
 
     async def _find(self, seen: _Seen, ctx: OpContext) -> None:
