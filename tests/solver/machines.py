@@ -36,7 +36,7 @@ from croze.solver.events import (
 from croze.solver.in_flight import InFlight
 from croze.solver.inputs import InputState, Signature, all_keys, signature_of
 from croze.solver.levels import NOTHING, RESULT, Level, Wanted
-from croze.solver.matching import keying_of, links_of, targets_of
+from croze.solver.matching import links_of, targets_of
 from croze.solver.state import EdgeState, Equals, OpState
 from croze.solver.step import step
 from croze.solver.validate import Progress, may_not_run
@@ -410,7 +410,7 @@ class SimEdge:
 
     def ask_content(self, input: int) -> None:
         assert self.state.inputs[input].source.result is not None
-        keying = keying_of(self.state.op.maps, input)
+        keying = self.state.inputs[input].keying
         assert keying.content is not None or keying.prepare is not None
         self.vertex.contents.setdefault(input, Work()).want(self.state.index)
 

@@ -83,7 +83,7 @@ def _take_maps(edge: EdgeState, effects: list[Effect]) -> None:
     edge.maps_seen = len(edge.op.maps)
     if edge.op.inputs:
         for item in edge.inputs:
-            item.rewind()
+            item.rewind(keying_of(edge.op.maps, item.index))
             mark(edge, item)
     else:
         look_for_roots(edge, new, effects)
@@ -115,7 +115,7 @@ def _refresh(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
 
 def count(edge: EdgeState, item: InputState) -> None:
     flags = flags_of(
-        keying_of(edge.op.maps, item.index),
+        item.keying,
         item.source.level,
         matched=bool(item.matches),
         content_known=item.content_known,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from croze.solver.effects import Ask, AskContent, Effect
 from croze.solver.inputs import InputState
 from croze.solver.levels import ALL_KEYS, IDLE, OPEN, RESULT, RUN, UNMATCHED, Level, Mode
-from croze.solver.matching import keying_of
 from croze.solver.state import EdgeState
 
 
@@ -55,7 +54,7 @@ def _push(edge: EdgeState, item: InputState, mode: Mode, effects: list[Effect]) 
     elif mode is OPEN or not item.matches:
         if item.source.level < ALL_KEYS:
             ask(item, ALL_KEYS, effects)
-        elif keying_of(edge.op.maps, item.index).content is not None:
+        elif item.keying.content is not None:
             ask(item, RESULT, effects)
             _ask_content(edge, item, effects)
 
@@ -65,7 +64,6 @@ def _ask_content(edge: EdgeState, item: InputState, effects: list[Effect]) -> No
         return
     if item.index in edge.contents_asked:
         return
-    keying = keying_of(edge.op.maps, item.index)
-    if keying.content is not None or keying.prepare is not None:
+    if item.keying.content is not None or item.keying.prepare is not None:
         edge.contents_asked |= {item.index}
         effects.append(AskContent(item.index))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from croze.solver.contract import InputKeying
-from croze.solver.matching import keying_of
+from croze.solver.matching import WHOLE, keying_of
 from croze.solver.observe import InputFacts, Outcome, VertexFacts
 from croze.solver.views import VertexView
-
-_ALL = InputKeying()
 
 
 def facts_of(active: VertexView) -> VertexFacts:
@@ -22,7 +19,7 @@ def facts_of(active: VertexView) -> VertexFacts:
         inputs.append(
             InputFacts(
                 edge,
-                keying_of(maps, index) if maps else _ALL,
+                keying_of(maps, index) if maps else WHOLE,
                 active.state.contents.get(index, ""),
                 made.state.result if made is not None else None,
             )

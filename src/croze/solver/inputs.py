@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from croze.cachekeys.names import is_imported
 from croze.errors import CrozeError
-from croze.solver.contract import CacheMap, Result
+from croze.solver.contract import CacheMap, InputKeying, Result
 from croze.solver.levels import NO_FLAGS, NOTHING, Flags, Level
-from croze.solver.matching import keying_of
+from croze.solver.matching import WHOLE
 
 Step = tuple[int, str, str, str]
 """(input index, cache map digest, selector, key id of the input); index -1 for the op itself."""
@@ -50,6 +50,7 @@ class InputState:
         "content_known",
         "flags",
         "index",
+        "keying",
         "keys_seen",
         "matches",
         "source",
@@ -58,6 +59,8 @@ class InputState:
     def __init__(self, index: int, source: Source) -> None:
         self.index = index
         self.source = source
+        self.keying = WHOLE
+        """As the cache maps say it."""
         self.asked = NOTHING
         self.changed = False
         """There is something to look at."""
@@ -68,8 +71,9 @@ class InputState:
         self.content_key = ""
         self.flags: Flags = NO_FLAGS
 
-    def rewind(self) -> None:
+    def rewind(self, keying: InputKeying) -> None:
         """There are more caches or maps to look into with what is known."""
+        self.keying = keying
         self.keys_seen = 0
         self.content_known = False
 
@@ -77,24 +81,24 @@ class InputState:
         """Those of the source that the daemon's key store knows."""
         return own_keys(self.source)
 
-    def steps(self, maps: Sequence[CacheMap]) -> Iterator[Step]:
+    def steps(self, maps: Sequence[CacheMap]) -> list[Step]:
         """All that leads from this input to a key of the consumer."""
-        selector = keying_of(maps, self.index).selector
-        for each in maps:
-            for key in self.own_keys():
-                yield (self.index, each.digest, selector, key)
-            if self.content_key:
-                yield (self.index, each.digest, "", self.content_key)
+        index, selector, content = self.index, self.keying.selector, self.content_key
+        keys = self.own_keys()
+        found = [(index, each.digest, selector, key) for each in maps for key in keys]
+        if content:
+            found += [(index, each.digest, "", content) for each in maps]
+        return found
 
-    def identity(self, maps: Sequence[CacheMap]) -> Iterator[Step]:
+    def identity(self, maps: Sequence[CacheMap]) -> list[Step]:
         """As `steps`, but a forced result is told apart from what the cache has."""
-        result = self.source.result
+        result, steps = self.source.result, self.steps(maps)
         if not self.source.forced or result is None:
-            yield from self.steps(maps)
-            return
-        for index, digest, selector, key in self.steps(maps):
-            plain = bool(self.content_key) and key == self.content_key
-            yield index, digest, selector, key if plain else f"{key}!{result.id}"
+            return steps
+        return [
+            (index, digest, selector, key if key == self.content_key else f"{key}!{result.id}")
+            for index, digest, selector, key in steps
+        ]
 
 
 def all_keys(source: Source) -> tuple[str, ...]:

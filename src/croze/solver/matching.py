@@ -14,7 +14,8 @@ from croze.cachekeys.names import root_key
 from croze.solver.contract import CacheMap, InputKeying
 from croze.solver.levels import ALL_KEYS, NOTHING, RESULT, Flags, Level, Tally
 
-_ALL = InputKeying()
+WHOLE = InputKeying()
+"""An input of which all counts, by definition."""
 
 
 _FLAGS = {
@@ -35,7 +36,7 @@ class Targets(Protocol):
 def keying_of(maps: Sequence[CacheMap], index: int) -> InputKeying:
     """How input `index` enters the cache keys; the first map says it for all."""
     inputs = maps[0].inputs
-    return inputs[index] if index < len(inputs) else _ALL
+    return inputs[index] if index < len(inputs) else WHOLE
 
 
 def root_keys(maps: Iterable[CacheMap], output: int) -> list[str]:
@@ -68,7 +69,7 @@ def flags_of(keying: InputKeying, level: Level, *, matched: bool, content_known:
     return _FLAGS[level is not NOTHING, matched, closed, ready]
 
 
-def is_hopeless(tally: Tally, inputs: int, *, ignore_cache: bool) -> bool:
+def is_hopeless(tally: Tally, inputs: int, ignore_cache: bool = False) -> bool:
     """Whether no input can bring a match any more that it has not brought: only running the op
     gives a result, if there is none under the keys that are known."""
     return ignore_cache or tally.dead > 0 or tally.closed == inputs

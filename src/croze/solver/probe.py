@@ -187,7 +187,7 @@ class Prober:
         self._take_results(seen)
         if seen.found:
             return
-        hopeless = any(is_hopeless(tally_of(row), count, ignore_cache=False) for row in rows)
+        hopeless = any(is_hopeless(tally_of(row), count) for row in rows)
         seen.outcome = Outcome.RAN if hopeless else Outcome.UNKNOWN
         dead = [i for i in range(count) if any(row[i].dead for row in rows)]
         hanging = [i for i in range(count) if any(not row[i].closed for row in rows)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from croze.errors import CrozeError
 from croze.solver.caches import Record
@@ -108,11 +108,10 @@ class EdgeState:
     @property
     def hopeless(self) -> bool:
         """See `matching.is_hopeless`."""
-        return is_hopeless(self.tally, len(self.inputs), ignore_cache=self.op.ignore_cache)
+        return is_hopeless(self.tally, len(self.inputs), self.op.ignore_cache)
 
 
-@dataclass(frozen=True)
-class Equals:
+class Equals(NamedTuple):
     """What there is in place of a run: another vertex's, or a key that was saved meanwhile."""
 
     leader: Leader | None = None
