@@ -39,6 +39,7 @@ from croze.solver.work import Failure, Work
 
 log = logging.getLogger(__name__)
 
+_NO_EQUAL = IsEqual(Equals())
 _WANTS = [Wants(level) for level in Level]
 
 
@@ -146,15 +147,15 @@ class ActiveEdge:
         if events:
             told = (*told, *events)
         while True:
-            answers: list[Event] | None = None
+            answers: list[Event] = []
             for effect in step(self.state, told):
                 try:
                     answer = effect.perform(self)
                 except Exception as err:
                     answer = self._failed(effect, err)
                 if answer is not None:
-                    answers = [answer] if answers is None else [*answers, answer]
-            if answers is None:
+                    answers.append(answer)
+            if not answers:
                 return
             told = answers
 
@@ -234,7 +235,8 @@ class ActiveEdge:
         self.leader = merging.running_equal(self, identity)
         if self.leader is not None:
             return IsEqual(Equals(self.leader))
-        return IsEqual(Equals(key=merging.late_key(self, identity)))
+        key = merging.late_key(self, identity)
+        return _NO_EQUAL if key is None else IsEqual(Equals(key=key))
 
     def follow(self) -> None:
         leader = self.leader

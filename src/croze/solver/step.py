@@ -42,7 +42,13 @@ def step(edge: EdgeState, events: Sequence[Event] = ()) -> list[Effect]:
     in order. Once retired, an edge only gives back what still comes."""
     effects: list[Effect] = []
     for event in events:
-        _take(edge, event, effects)
+        if isinstance(event, Changed):
+            if edge.inputs:
+                mark(edge, edge.inputs[event.input])
+        elif isinstance(event, Wants):
+            edge.wanted = event.level
+        else:
+            _take(edge, event, effects)
     if edge.retired:
         return effects
     if not edge.wanted:
@@ -56,12 +62,7 @@ def step(edge: EdgeState, events: Sequence[Event] = ()) -> list[Effect]:
 
 
 def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
-    if isinstance(event, Changed):
-        if edge.inputs:
-            mark(edge, edge.inputs[event.input])
-    elif isinstance(event, Wants):
-        edge.wanted = event.level
-    elif isinstance(event, Leads):
+    if isinstance(event, Leads):
         _match(edge, edge.inputs[event.input], event.targets)
     elif isinstance(event, IsEqual):
         edge.equal = event.equals
@@ -80,9 +81,7 @@ def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
         _take_outcome(edge, event, effects)
 
 
-def _take_outcome(
-    edge: EdgeState, event: Loaded | NotLoaded | Saved | Shared | Failed, effects: list[Effect]
-) -> None:
+def _take_outcome(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
     if isinstance(event, Failed):
         fail(edge, event.error, effects)
     elif isinstance(event, NotLoaded):
@@ -92,15 +91,20 @@ def _take_outcome(
         assert results is not None
         edge.forced = edge.op.forced
         finish(edge, results[edge.index], event.keys, effects)
-    elif edge.retired or edge.result is not None:
+    elif isinstance(event, Loaded | Shared):
+        _take_result(edge, event, effects)
+
+
+def _take_result(edge: EdgeState, event: Loaded | Shared, effects: list[Effect]) -> None:
+    if edge.retired or edge.result is not None:
         effects.append(Release(event.result))
+        return
+    edge.owned += (event.result,)
+    if isinstance(event, Shared):
+        edge.forced = event.forced
+        finish(edge, event.result, tuple(event.keys), effects)
     else:
-        edge.owned += (event.result,)
-        if isinstance(event, Shared):
-            edge.forced = event.forced
-            finish(edge, event.result, tuple(event.keys), effects)
-        else:
-            finish(edge, event.result, (event.key,), effects)
+        finish(edge, event.result, (event.key,), effects)
 
 
 def _take_happening(edge: EdgeState, event: Happened, effects: list[Effect]) -> None:
