@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import struct
 import termios
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine
+from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine, tar_of
 from tests.e2e.sandbox import Sandbox, execute, select_pause
 
 RUN = ("run", "--rm")
@@ -296,7 +297,15 @@ def test_the_daemon_is_killed(tmp_path: Path) -> None:
     run("start", "-a", "wrote")
     run("run", "-d", "--name", "runs", "busybox", "sleep", "1000")
     run("run", "-d", "--rm", "--name", "goes", "busybox", "sleep", "1000")
+    run("exec", "-d", "runs", "sleep", "1000")
+    copying = socket.socket(socket.AF_UNIX)
+    copying.connect(str(path))
+    copying.sendall(b"PUT /containers/runs/archive?path=/ HTTP/1.1\r\nHost: d\r\n")
+    copying.sendall(b"Content-Length: 99999\r\n\r\n" + tar_of({"f": bytes(9000)})[:4096])
+    while not any("runtime.inroot" in left for left in sandbox.leftovers()):
+        select_pause()
     assert sandbox.stop(signal.SIGKILL) == -signal.SIGKILL
+    copying.close()
     assert sandbox.wait_no_leftovers() == []
     sandbox.start(*flags)
     try:
@@ -316,8 +325,6 @@ def test_the_daemon_is_killed(tmp_path: Path) -> None:
 def test_clients_that_go_leave_the_container(engine: Engine) -> None:
     """A slow reader holds the container up, and one that vanishes does not."""
     engine.docker("create", "-i", "--name", "floods", "busybox", "yes")
-    import socket
-
     client = socket.socket(socket.AF_UNIX)
     client.connect(str(engine.path))
     client.sendall(

@@ -234,6 +234,9 @@ def _fill_and_run(engine: Engine, root: Path) -> None:
     ):
         refused = engine.docker(*words, check=False)
         assert "no space left on device" in refused.stderr, (words, refused)
+    big = tar_of({"big": bytes(32 << 20)})  # more than garbage collection can make room for
+    status, told = call(engine.path, "PUT", "/containers/one/archive?path=/", big)
+    assert (status, "no space left on device" in json.dumps(told)) == (500, True), (status, told)
     assert len(list((root / "containers").iterdir())) == 1
     (root / "filler").unlink()
     assert engine.docker("start", "-a", "one").stdout == "hi\n"

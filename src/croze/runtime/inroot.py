@@ -27,7 +27,7 @@ import msgspec
 from croze import errors
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
 from croze.fs.entry import go_mode
-from croze.fs.failures import explained
+from croze.fs.failures import explain, explained
 from croze.fs.owner import Owner, lookup
 from croze.fs.paths import clean, rooted
 from croze.fs.root import open_beneath, resolve_below
@@ -102,15 +102,19 @@ def main() -> None:
     os.umask(0o022)
     request = gojson.unmarshal(sys.argv[1], type=Request)
     source = io.BufferedReader(io.FileIO(0, closefd=False), _CHUNK)
+    told = False
     try:
         with explained(request.op):
             _enter(request)
-        for data in _do(request, source):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            for data in _do(request, source):
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+                told = True
     except BrokenPipeError:
         os._exit(1)
     except CrozeError as error:
+        if told:  # what has been sent can't be taken back: it just ends
+            sys.exit(f"{request.op} {request.path}: {error}")
         known = (
             each.__name__ for each in type(error).__mro__ if each.__module__ == errors.__name__
         )
@@ -265,8 +269,14 @@ def _put(request: Request, source: Source) -> None:
             pass  # what is sent after the archive's end is heard out
     except READ_ERRORS as error:
         if isinstance(error, OSError) and error.errno:
-            raise InvalidRequest(f"extract: {os.strerror(error.errno).lower()}") from error
+            raise _not_extracted(error) from error
         raise Corrupted(str(error)) from error
+
+
+def _not_extracted(error: OSError) -> CrozeError:
+    """It is the archive that names what is not there."""
+    told = explain(error, "extract")
+    return InvalidRequest(str(told)) if isinstance(told, NotFound) else told
 
 
 def _check_writable(request: Request, dest: str) -> None:

@@ -6,6 +6,7 @@ Source: Docker Engine API, "Get an archive of a filesystem resource in a contain
 from __future__ import annotations
 
 import base64
+import logging
 
 import msgspec
 from aiohttp import web
@@ -18,9 +19,11 @@ from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
 from croze.engineapi.query import Query
 from croze.engineapi.times import rfc3339
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.runtime.inroot import Bind, PathStat, Request
 from croze.runtime.reach import Reaching
+
+log = logging.getLogger(__name__)
 
 STAT = "X-Docker-Container-Path-Stat"
 
@@ -92,9 +95,14 @@ async def _sent(
 ) -> web.StreamResponse:
     answer = web.StreamResponse(headers={**HEADERS, **headers})
     await answer.prepare(request)
-    async for data in reached.pieces():
-        await answer.write(data)
-    await answer.write_eof()
+    try:
+        async for data in reached.pieces():
+            await answer.write(data)
+        await answer.write_eof()
+    except CrozeError as error:  # the client sees that it was not all
+        log.warning("%s: %s", request.path, error)
+        if request.transport is not None:
+            request.transport.abort()
     return answer
 
 
