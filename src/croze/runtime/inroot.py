@@ -275,7 +275,7 @@ def _put(request: Request, source: Source) -> None:
 
 def _not_extracted(error: OSError) -> CrozeError:
     """It is the archive that names what is not there."""
-    told = explain(error, "extract")
+    told = explain(error, "extract", _ROOT)
     return InvalidRequest(str(told)) if isinstance(told, NotFound) else told
 
 

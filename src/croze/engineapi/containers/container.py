@@ -26,6 +26,8 @@ from croze.store.disk import disk_errors
 
 KILLED = 128 + signal.SIGKILL
 EXECS_KEPT = 64
+COPY_PATIENCE_S = 2.0
+"""How long a container that has ended stays for those that copy its files."""
 
 
 class State(msgspec.Struct):
@@ -70,7 +72,7 @@ class OneContainer:
         self.execs: dict[str, OneExec] = {}
         self.at_rest = asyncio.Lock()
         """Held by who reads or changes what it is while it doesn't run."""
-        self._copies: set[Reaching] = set()
+        self._copies: dict[Reaching, asyncio.Event] = {}
         self._running: Running | None = None
         if not self.running and state.status != "created":
             self.ended.set()
@@ -178,14 +180,20 @@ class OneContainer:
 
     @contextmanager
     def copying(self, made: Reaching) -> Iterator[None]:
-        """Its files are read or written while it runs: no longer than that."""
-        self._copies.add(made)
+        """Its files are read or written while it runs, and little longer."""
+        ended = self._copies[made] = asyncio.Event()
         try:
             yield
         finally:
-            self._copies.discard(made)
+            del self._copies[made]
+            ended.set()
 
     async def _end_copies(self) -> None:
+        """They are not cut off at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COPY_PATIENCE_S):
+                for ended in list(self._copies.values()):
+                    await ended.wait()
         for made in list(self._copies):
             await made.close()
 
