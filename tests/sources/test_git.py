@@ -9,6 +9,7 @@ import pytest
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.sources.git import GitSources
 from croze.sources.git_cli import Git
+from croze.sources.git_fetch import prepare
 from croze.sources.git_options import GitCommit, GitOptions, git_key, parse_options
 from croze.sources.request import SourceRequest
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
@@ -196,3 +197,23 @@ def test_remotes() -> None:
     assert remote("git://h/a", "ssh://git@h/a") == "ssh://git@h/a"
     assert GitOptions("https://u:secret@h/a").shown == "https://xxxxx:xxxxx@h/a"
     assert parse_options(SourceRequest("git://h/a#b:../../x", {})).subdir == "x"
+
+
+async def test_what_a_killed_git_left_is_made_anew_or_removed(tmp_path: Path) -> None:
+    options = parse_options(SourceRequest("git://host/app", {"git.fullurl": "git://host/app"}))
+    git = Git(git_dir=str(tmp_path))
+    for left in (["HEAD", "config.lock"], ["HEAD", "config", "objects/x"]):
+        for name in left:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("ref: refs/heads/master\n" if name == "HEAD" else "")
+        await prepare(git, options, sha256=False)
+        assert (await git.run("remote")).strip() == "origin"
+        (tmp_path / "config").unlink()
+    await prepare(git, options, sha256=False)
+    own = tmp_path / "refs" / "croze" / "a.lock"
+    own.parent.mkdir()
+    own.touch()
+    (tmp_path / "shallow.lock").touch()
+    await prepare(git, options, sha256=False)
+    assert not own.exists()
+    assert not (tmp_path / "shallow.lock").exists()

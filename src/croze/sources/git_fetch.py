@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
+from croze.aio.threads import in_thread
 from croze.errors import CrozeError
+from croze.fs.remove import remove_tree
 from croze.sources.git_cli import Git, GitFailed
 from croze.sources.git_options import GitCommit, GitOptions
 
 
 async def prepare(git: Git, options: GitOptions, *, sha256: bool) -> None:
-    """Make the bare repository if it is not one yet; drop what a killed git left."""
-    if os.path.exists(os.path.join(git.git_dir, "HEAD")):
-        for name in ("shallow.lock", "index.lock"):
-            if os.path.exists(path := os.path.join(git.git_dir, name)):
-                os.unlink(path)
+    """Make the bare repository if it is not whole yet; drop what a killed git left. Nobody else
+    works in it."""
+    if await in_thread(_is_whole, git.git_dir):
         return
     kind = ["--object-format=sha256"] if sha256 else []
     await git.run("-c", "init.defaultBranch=master", "init", "--bare", *kind)
     await git.run("remote", "add", "origin", options.shown)
+
+
+def _is_whole(git_dir: str) -> bool:
+    """Whether it was made to the end, which is the remote's name; one that was not is emptied."""
+    root = Path(git_dir)
+    config = root / "config"
+    if not config.exists() or b'[remote "origin"]' not in config.read_bytes():
+        for path in root.iterdir():
+            remove_tree(path)
+        return False
+    for path in (*root.glob("*.lock"), *(root / "refs").rglob("*.lock")):
+        path.unlink()
+    return True
 
 
 async def _has(git: Git, object: str) -> bool:
