@@ -12,17 +12,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.sandbox import Done, Sandbox
+from tests.e2e.signed_builders import BUILDER, ROOT, image_of
 from tests.e2e.web import web
-from tests.support.signed_images import LAYER, SignedImage, make_image, push
+from tests.support.signed_images import push
 from tests.support.sigstore import GITHUB, Instance
 
 HEAD = "package docker\ndefault allow = false\n"
 TAIL = '\nallow if input.local\ndecision := {"allow": allow}\n'
-ROOT = "CROZE_SIGSTORE_TRUSTED_ROOT"
-BUILDER = "https://github.com/docker/github-builder/.github/workflows/build.yml@refs/tags/v1"
 FILE = b"released\n"
-EMPTY = b"\0" * 1024
-"""A tar archive without entries."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +30,6 @@ class Place:
     url: str
     root: Path
     bundles: dict[str, str]
-
-
-def image_of(name: str, *, hardened: bool = False) -> SignedImage:
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Labels": {"name": name}},
-        "rootfs": {
-            "type": "layers",
-            "diff_ids": ["sha256:" + hashlib.sha256(EMPTY).hexdigest()],
-        },
-    }
-    return make_image(json.dumps(config).encode(), {EMPTY: LAYER}, hardened=hardened)
 
 
 @pytest.fixture(scope="module")

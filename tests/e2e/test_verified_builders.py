@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.docker_engine import Engine, running_engine
 from tests.e2e.sandbox import CROZE, Done, execute, registry
-from tests.e2e.test_signed_images import BUILDER, ROOT, image_of
+from tests.e2e.signed_builders import BUILDER, ROOT, image_of
 from tests.support.signed_images import SignedImage, push
 from tests.support.sigstore import GITHUB, Instance
 
