@@ -31,7 +31,7 @@ class Reaching:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise CrozeError("what reads the container's files has ended")
+            raise CrozeError("the copy was broken off: the container has ended, or was changed")
         outcome = gojson.unmarshal(line, type=Outcome)
         outcome.check()
         return outcome.stat

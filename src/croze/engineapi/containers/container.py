@@ -164,7 +164,7 @@ class OneContainer:
                     self._is_up()
                 self.state.exit_code = await running.wait()
                 self._is_up()
-                await self._end_copies()
+                await self.end_copies()
         except StartError as error:
             self._early.clear()
             self.state.error, self.state.exit_code = why_not(str(error), process.args[0])
@@ -188,7 +188,7 @@ class OneContainer:
             del self._copies[made]
             ended.set()
 
-    async def _end_copies(self) -> None:
+    async def end_copies(self) -> None:
         """They are not cut off at once."""
         with suppress(TimeoutError):
             async with asyncio.timeout(COPY_PATIENCE_S):

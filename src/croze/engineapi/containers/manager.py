@@ -208,6 +208,7 @@ class Containers:
     async def start(self, one: OneContainer) -> None:
         """Until its process is there. Raises `InvalidRequest` if it can't be started."""
         assert self._group is not None
+        await self._end_copies(one)
         async with one.at_rest:
             if one.running:
                 return
@@ -298,10 +299,15 @@ class Containers:
 
     # -- files --
 
+    async def _end_copies(self, one: OneContainer) -> None:
+        """Nobody who reads or writes slowly keeps it from being started, or removed."""
+        if one.at_rest.locked():
+            await one.end_copies()
+
     @asynccontextmanager
     async def reaching(self, one: OneContainer, request: Request) -> AsyncIterator[Reaching]:
         """Its files, whether it runs or not; `request.root` is filled in. While a container that
-        doesn't run is read or written, it can't be started or removed."""
+        doesn't run is read or written, it is not started or removed, unless that takes long."""
         if one.running:
             async with _reached(request, one.process.root) as made:
                 with one.copying(made):
@@ -313,7 +319,8 @@ class Containers:
             layer = await self._layer(one)
             try:
                 async with layer.mounted(readonly=False) as root, _reached(request, root) as made:
-                    yield made
+                    with one.copying(made):
+                        yield made
             finally:
                 await self._keep(one, layer)
                 one.save()
@@ -362,6 +369,7 @@ class Containers:
 
     async def remove(self, one: OneContainer) -> None:
         """It must have ended. Idempotent."""
+        await self._end_copies(one)
         async with one.at_rest:
             if self._all.pop(one.id, None) is None:
                 return
