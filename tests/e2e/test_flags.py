@@ -235,7 +235,7 @@ def modes(top: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("umask", ["0022", "0000"])
+@pytest.mark.parametrize("umask", ["0022", "0000", "0077"])
 def test_modes_of_what_is_made(desk: Sandbox, tmp_path: Path, umask: str) -> None:
     """Recorded from buildx."""
     context = desk.context("modes", FILES)
@@ -246,13 +246,15 @@ def test_modes_of_what_is_made(desk: Sandbox, tmp_path: Path, umask: str) -> Non
     shell = f'umask {umask}; exec "$@"'
     words = [str(CROZE), "build", "-q", *outputs, *files, str(context)]
     execute(["sh", "-c", shell, "-", *words], desk.env, cwd=tmp_path)
-    directory, blob = "drwxr-xr-x", "-r--r--r--"
+    directory, blob, index = "drwxr-xr-x", "-r--r--r--", "-rw-r--r--"
     file = "-rw-r--r--" if umask == "0022" else "-rw-rw-rw-"
+    if umask == "0077":
+        directory, blob, index, file = "drwx------", "-r--------", "-rw-------", "-rw-------"
     layout = ("blobs", "blobs/sha256")
     assert modes(tmp_path) == {
         **{name: directory for top in ("c", "o") for name in (top, f"{top}/{'zy'[top == 'o']}")},
         **{f"{top}/{name}": directory for top in ("c/z", "o/y") for name in layout},
-        **{f"{top}/{name}": "-rw-r--r--" for top in ("c/z", "o/y") for name in LAYOUT_FILES},
+        **{f"{top}/{name}": index for top in ("c/z", "o/y") for name in LAYOUT_FILES},
         "blob": blob,
         "l": "drwx------",
         "l/x": "drwx------",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from croze.errors import InvalidRequest, NotFound
-from croze.files.atomic import write_atomically
+from croze.files.atomic import umasked, write_atomically
 from croze.files.settings import parse_json, read_settings
 from croze.session.directories import make_directory
 
@@ -143,4 +143,5 @@ def _locked(layout: Path) -> Iterator[None]:
 
 
 def _write(path: Path, value: object) -> None:
-    write_atomically(path, json.dumps(value, separators=(",", ":")).encode())
+    data = json.dumps(value, separators=(",", ":")).encode()
+    write_atomically(path, data, umasked(0o644))

@@ -45,6 +45,13 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
         raise
 
 
+def umasked(mode: int) -> int:
+    """What is left of a mode for who does not want others to see what is made."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return mode & ~umask
+
+
 @contextmanager
 def appearing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that gets its name when the block has ended well; with the umask's mode.
@@ -61,9 +68,7 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
-            umask = os.umask(0o077)
-            os.umask(umask)
-            os.fchmod(fd, 0o666 & ~umask)
+            os.fchmod(fd, umasked(0o666))
             os.fsync(fd)
         os.rename(name, target)
     except BaseException:

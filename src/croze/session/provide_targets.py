@@ -15,7 +15,7 @@ from typing import Protocol
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2
-from croze.files.atomic import replaced
+from croze.files.atomic import replaced, umasked
 from croze.fs.sync.transfer import Receiver
 from croze.rpc.servers import Context
 from croze.session.directories import make_directory
@@ -155,9 +155,7 @@ class FileOutput:
 
     def commit(self) -> None:
         if self._temporary:
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(self._fd, 0o666 & ~umask)
+            os.fchmod(self._fd, umasked(0o666))
             os.fsync(self._fd)
             os.rename(self._temporary, self._path)
         if self._fd >= 0:

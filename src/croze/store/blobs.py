@@ -87,8 +87,8 @@ class DiskBlobStore:
         self._trash = trash
         self._dir.mkdir(parents=True, exist_ok=True)
         self._ingest.mkdir(exist_ok=True)
-        for left in os.scandir(self._ingest):
-            os.unlink(left.path)
+        for left in os.listdir(self._ingest):
+            os.unlink(self._ingest / left)
         with os.scandir(self._dir) as entries:
             self._sizes: dict[str, int | None] = {
                 f"sha256:{e.name}": None for e in entries if len(e.name) == 64
