@@ -147,7 +147,8 @@ class Soak:
             process = await asyncio.create_subprocess_exec(
                 str(CROZE),
                 *words,
-                env=self._sandbox.env,
+                # Named, so that who comes too late doesn't start one of its own.
+                env={**self._sandbox.env, "CROZE_HOST": self._sandbox.address},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
