@@ -196,6 +196,7 @@ REFUSED: Sequence[tuple[str, str]] = (
     ('[worker.oci]\nuserRemapUnsupported = "x"', "worker.oci.userRemapUnsupported"),
     ('[worker.oci]\nproxySnapshotterPath = "x"', "worker.oci.proxySnapshotterPath"),
     ("[worker.oci]\nselinux = true", "worker.oci.selinux"),
+    ("[ghacache.verify]\nrequired = true", "ghacache.verify.required"),
 )
 
 
@@ -213,6 +214,9 @@ def test_keys_that_are_refused(toml: str, key: str) -> None:
 
 def test_a_refused_key_may_be_turned_off() -> None:
     assert told(toml="[worker.containerd]\nenabled = false").warnings == ()
+    assert (
+        told(toml="[ghacache.sign]\ncmd = ''\n[ghacache.verify]\nrequired = false").warnings == ()
+    )
     told("--containerd-worker=false", toml="[worker.containerd]\nenabled = true")
 
 

@@ -99,6 +99,19 @@ def test_a_repository(tmp_path: Path, web: Web) -> None:
     assert "CN=two" in name_of(offline), "what was fetched last is good for days"
 
 
+def test_an_anchor_that_has_expired_leads_to_newer_ones(tmp_path: Path, web: Web) -> None:
+    """Packages grow old; the keys in them have signed what came after."""
+    repository = TufRepository({TARGET: trusted("one")}, anchor_good_for=timedelta(days=-9))
+    web.files = repository.files()
+    assert "CN=one" in name_of(PublicRoot(tmp_path / "state", web.url, repository.root))
+    web.down = True
+    assert "CN=one" in name_of(PublicRoot(tmp_path / "state", web.url, repository.root))
+    del web.files["2.root.json"]
+    web.down = False
+    with pytest.raises(Unavailable, match="expired"):
+        PublicRoot(tmp_path / "other", web.url, repository.root).load()
+
+
 def test_what_has_expired_is_not_trusted(tmp_path: Path, web: Web) -> None:
     """Whoever keeps the network from us must not keep us at an old root for ever."""
     repository = TufRepository({TARGET: trusted()}, good_for=timedelta(seconds=-1))

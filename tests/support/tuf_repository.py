@@ -58,11 +58,16 @@ class TufRepository:
     good_for: timedelta = timedelta(days=7)
     key: Signing = field(default_factory=Signing)
     version: int = 1
+    anchor_good_for: timedelta = timedelta(days=300)
 
     @property
     def root(self) -> bytes:
         """What clients trust to begin with."""
-        made = Root(expires=datetime.now(UTC) + timedelta(days=300), consistent_snapshot=True)
+        return self._root(1, self.anchor_good_for)
+
+    def _root(self, version: int, good_for: timedelta) -> bytes:
+        expires = datetime.now(UTC) + good_for
+        made = Root(version=version, expires=expires, consistent_snapshot=True)
         for role in ROLES:
             made.add_key(self.key.public_key, role)
         return self._signed(made)
@@ -90,5 +95,5 @@ class TufRepository:
         found[f"{number}.targets.json"] = self._signed(targets)
         found[f"{number}.snapshot.json"] = self._signed(snapshot)
         found["timestamp.json"] = self._signed(timestamp)
-        found["1.root.json"] = self.root
+        found["2.root.json"] = self._root(2, timedelta(days=300))
         return found

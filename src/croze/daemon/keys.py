@@ -20,6 +20,8 @@ REFUSED = {
     "worker.oci.userRemapUnsupported": "crozed can't map the users of builds; run it rootless",
     "worker.oci.proxySnapshotterPath": "crozed can't use other processes' snapshotters",
     "worker.oci.selinux": "crozed puts no SELinux labels on containers",
+    "ghacache.verify.required": "say so in [cache.gha.verify]: that is what BuildKit reads, and "
+    "without it caches that nobody signed are used",
 }
 """Refused unless empty or false: going on without them would be worse than not going on."""
 
@@ -31,6 +33,7 @@ REFUSED_SNAPSHOTTERS = {
 """Snapshotters of BuildKit's."""
 
 INERT = {
+    "ghacache": "the table that BuildKit's documentation calls so is [cache.gha]",
     "worker.containerd": _CONTAINERD,
     "worker.oci.stargzSnapshotter": "there is no stargz snapshotter",
 }
@@ -115,13 +118,14 @@ def remarks(
             yield from remarks(value, place.kind, f"{prefix}{key}.")
 
 
-def _judge(name: str, value: object, *, known: bool) -> Iterator[str]:
+def _judge(name: str, value: object, *, known: bool, inside: bool = False) -> Iterator[str]:
+    """`inside`: of a table that is not ours as a whole."""
     refusal, reason = _note(name, REFUSED), _note(name, INERT)
     if refusal and value:
         raise Unsupported(f"config: {name} is not supported: {refusal}")
-    if reason and not known and isinstance(value, Mapping):
+    if ((reason and not known) or inside) and isinstance(value, Mapping):
         for key, below in value.items():
-            yield from _judge(f"{name}.{key}", below, known=True)
+            yield from _judge(f"{name}.{key}", below, known=True, inside=True)
     if reason and not _says_nothing(value):
         yield f"config: {name} has no effect: {reason}"
     if not (known or refusal or reason):
