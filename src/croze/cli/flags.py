@@ -12,9 +12,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from croze.cli.common import BUILDER, DEBUG, Common, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 __all__ = ["Flags", "UsageError", "default_platform", "unknown_flag"]
 
@@ -106,6 +109,10 @@ class Flags(argparse.ArgumentParser):
             self.add_argument(name, help=argparse.SUPPRESS, action="store_true", default=None)
         if warning:
             self._warnings[name] = warning
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """argparse's own passes over what it can't write."""
+        (file or sys.stderr).write(message)
 
     def format_help(self) -> str:
         """As Docker's tools show it: flags by their long names, columns as wide as it takes."""

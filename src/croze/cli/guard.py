@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.commands import load
 from croze.cli.common import Common, UsageError
+from croze.files.standard import flush_output
 
 if TYPE_CHECKING:
     from croze.errors import CrozeError
@@ -47,7 +48,9 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
         return _not_text(error)
     except OSError as error:
         if common.debug:
-            raise
+            import traceback
+
+            traceback.print_exception(error)
         return say(os_message(error), 1)
 
 
@@ -70,6 +73,18 @@ def _show_warnings() -> None:
     import logging
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
+
+
+def finished(code: int) -> int:
+    """The exit code once all that was printed is written, or was not to be."""
+    from croze.errors import os_message
+
+    error = flush_output()
+    if error is None:
+        return code
+    if isinstance(error, BrokenPipeError):
+        return 141
+    return code or say(os_message(error), 1)
 
 
 def say(message: str, code: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from croze.cli import plugin
 from croze.cli.commands import ALIASES, COMMANDS, HIDDEN
 from croze.cli.common import Common, UsageError, take_common
-from croze.cli.guard import guarded, usage
+from croze.cli.guard import guarded, say, usage
 
 HELP = """\
 Usage:  croze [OPTIONS] COMMAND
@@ -48,6 +48,17 @@ def preload_commands() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
+    try:
+        return _run(argv)
+    except BrokenPipeError:
+        return 141
+    except OSError as error:  # what is printed here can't be
+        from croze.errors import os_message
+
+        return say(os_message(error), 1)
+
+
+def _run(argv: Sequence[str]) -> int:
     common = Common()
     try:
         words = take_common(plugin.own_words(argv), common, "croze")

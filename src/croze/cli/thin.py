@@ -27,7 +27,7 @@ from croze.cli.surroundings import installation, means_the_same_elsewhere, short
 from croze.drivers.places import runtime_dir, warm_socket
 from croze.files.own import is_own_dir
 from croze.files.peers import is_own, peer_of
-from croze.files.standard import open_standard_streams
+from croze.files.standard import open_standard_streams, standard_error
 from croze.version import TEXT
 
 PROTOCOL = b"croze-warm-2"
@@ -140,17 +140,22 @@ def relay(connection: "object", pid: int) -> int:
 def main() -> int:
     """Entry point of the `croze` command."""
     open_standard_streams()
+    sys.stderr = standard_error()
     argv = sys.argv[1:]
     name = os.path.basename(sys.argv[0])
     if name in ("buildx", "docker-buildx"):
         os.environ["CROZE_CALLED_AS"] = name
     if name == "buildctl":
         from croze.cli.buildctl.main import main as buildctl
+        from croze.cli.guard import finished
 
-        return buildctl(argv)
+        return finished(buildctl(argv))
     if argv in (["version"], ["--version"]):
-        print(TEXT)  # whoever asks that asks often: nothing needs to be imported for it
-        return 0
+        try:
+            print(TEXT, flush=True)  # who asks that asks often: nothing is imported for it
+            return 0
+        except OSError:
+            pass  # told below
     may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")
     if may_be_warm:
         code = run_warm(argv)
@@ -160,10 +165,11 @@ def main() -> int:
     import gc
 
     gc.disable()  # what is loaded stays; `croze.cli.guard` turns it on
+    from croze.cli.guard import finished
     from croze.cli.main import command_of, run
 
     environ = dict(os.environ)
-    code = run(argv)
+    code = finished(run(argv))
     if may_be_warm and command_of(argv) in ("build", "bake"):
         start_warm(environ)
     return code

@@ -21,6 +21,7 @@ from typing import NoReturn
 from croze.cli.surroundings import installation, surroundings
 from croze.cli.thin import PROTOCOL
 from croze.files.peers import is_own, looked_into
+from croze.files.standard import standard_error
 
 REQUEST_TIMEOUT_S = 5.0
 LARGEST_REQUEST_BYTES = 16 << 20
@@ -119,18 +120,19 @@ def become(request: Request) -> None:
     time.tzset()
     sys.stdin = os.fdopen(0, "r", closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    sys.stderr = standard_error()
     sys.argv = ["croze", *request.argv]
 
 
 def run_request() -> int:
     """Run the command, in the process that became the caller's."""
+    from croze.cli.guard import finished
     from croze.cli.main import run
 
     try:
-        return run(sys.argv[1:])
+        return finished(run(sys.argv[1:]))
     except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 1
+        return finished(leaving.code if isinstance(leaving.code, int) else 1)
 
 
 def serve(connection: socket.socket) -> None:

@@ -10,6 +10,7 @@ import os
 import ssl as tls
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from croze.files.redact import redact
 from croze.http.agent import USER_AGENT
 from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, RedirectRefused, Step, check_url, next_step
@@ -112,7 +113,10 @@ class HttpClient:
 
         check_url(step.url)
         # What is encoded already may be signed as it is.
-        url = URL(step.url, encoded=all("!" <= c <= "~" for c in step.url))
+        try:
+            url = URL(step.url, encoded=all("!" <= c <= "~" for c in step.url))
+        except ValueError as error:
+            raise RedirectRefused(f'parse "{redact(step.url)}": {error}') from None
         if any(name.lower() == "authorization" for name in step.headers):
             url = url.with_user(None)
         return await self._session.request(

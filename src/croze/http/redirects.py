@@ -48,6 +48,10 @@ def check_url(url: str) -> SplitResult:
         raise RedirectRefused(f'unsupported protocol scheme "{parts.scheme}"')
     if not parts.hostname:
         raise RedirectRefused("http: no Host in request URL")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:  # the libraries' resolvers would raise it
+        raise RedirectRefused(f"dial tcp: lookup {parts.hostname}: no such host") from None
     return parts
 
 
