@@ -150,3 +150,23 @@ async def test_no_more_is_kept_than_there_is_room_for() -> None:
         await made.convert("one", made.conversions)
     assert made.runs == 12
     assert made.conversions._size_bytes <= MOST_BYTES
+
+
+async def test_a_large_definition_is_another_session_s_too() -> None:
+    made = world(b"FROM scratch\n" + b"COPY x /y\n" * 3_000, {})
+    await made.convert("one", made.conversions)
+    found, _ = await made.convert("two", made.conversions)
+    assert made.runs == 1
+    assert found == (await made.convert("two"))[0]
+
+
+async def test_what_ends_a_build_ends_the_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await simple()
+
+    async def broken(*_: object, **__: object) -> bytes:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(StubResolver, "read_file", broken)
+    with pytest.raises(ConnectionResetError):
+        await made.convert("one", made.conversions)
+    assert made.runs == 1

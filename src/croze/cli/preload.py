@@ -17,6 +17,7 @@ MODULES = (
     "croze.client.build",
     "croze.client.checks",
     "croze.client.connect",
+    "croze.client.llb",
     "croze.client.options",
     "croze.client.planning",
     "croze.client.rehearsal",

@@ -21,15 +21,19 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.dockerfile.asking import Ask, Facts, FileAsked, MetaAsked, NamesAsked
 from croze.dockerfile.resolver import FrontendResult, ImageQuestion
 from croze.errors import CrozeError
 from croze.llb.sessions import Change
+from croze.rpc.status import root_cause
 from croze.status import VertexWarning
 
 MOST: Final = 256
 MOST_BYTES: Final = 32 << 20
+LARGE_BYTES: Final = 256 << 10
+"""What would hold up the event loop."""
 
 Run = Callable[[Ask], Awaitable[FrontendResult | None]]
 """Runs the frontend. None if another frontend has answered."""
@@ -120,7 +124,9 @@ class Conversions:
             questions = [_question(each, change) for each in known.conversation.questions]
             told = await _asked_again(known.conversation, questions, ask)
             if all(known.conversation.outcomes[n].same(told[n]) for n in told):
-                return _result(known.result, change)
+                if known.size_bytes < LARGE_BYTES:
+                    return _result(known.result, change)
+                return await in_thread(_result, known.result, change)
             ask = _not_twice(questions, told, ask)
         conversation = _Conversation()
         result = await run(conversation.recorded(ask))
@@ -160,14 +166,17 @@ async def _asked_again(
 ) -> dict[int, _Outcome]:
     """The outcomes, up to one that is not what it was, and those of what was asked beside it."""
     asked: dict[int, asyncio.Task[_Outcome]] = {}
-    async with asyncio.TaskGroup() as group:
-        for number in conversation.events:
-            if number not in conversation.outcomes:
-                continue  # nobody waited for it in the end
-            if number not in asked:
-                asked[number] = group.create_task(_outcome(ask, questions[number]))
-            elif not conversation.outcomes[number].same(await asked[number]):
-                break
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in conversation.events:
+                if number not in conversation.outcomes:
+                    continue  # nobody waited for it in the end
+                if number not in asked:
+                    asked[number] = group.create_task(_outcome(ask, questions[number]))
+                elif not conversation.outcomes[number].same(await asked[number]):
+                    break
+    except BaseExceptionGroup as errors:
+        raise root_cause(errors) from None
     return {number: task.result() for number, task in asked.items()}
 
 
