@@ -4,8 +4,9 @@ files."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject
 from croze.bake.hcl.source import Diagnostic, Range
@@ -15,12 +16,11 @@ from croze.gotypes.quote import quote
 _JSON_TYPE = "Incorrect JSON value type"
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True):
     """Attributes and whether they must be there; block types and the names of their labels."""
 
-    attributes: Mapping[str, bool] = field(default_factory=dict)
-    blocks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    attributes: Mapping[str, bool] = msgspec.field(default_factory=dict)
+    blocks: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
 
 
 class AnyBody(Protocol):
@@ -40,8 +40,7 @@ class AnyBody(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class AnyBlock:
+class AnyBlock(msgspec.Struct, eq=False):
     type: str
     labels: list[str]
     body: AnyBody
@@ -49,10 +48,9 @@ class AnyBlock:
     label_ranges: list[Range]
 
 
-@dataclass(slots=True)
-class Content:
-    attributes: dict[str, Attribute] = field(default_factory=dict)
-    blocks: list[AnyBlock] = field(default_factory=list)
+class Content(msgspec.Struct):
+    attributes: dict[str, Attribute] = msgspec.field(default_factory=dict)
+    blocks: list[AnyBlock] = msgspec.field(default_factory=list)
 
 
 def _missing(name: str, where: Range) -> Diagnostic:
@@ -60,8 +58,7 @@ def _missing(name: str, where: Range) -> Diagnostic:
     return Diagnostic("Missing required argument", detail, where)
 
 
-@dataclass(frozen=True, slots=True)
-class NativeBody:
+class NativeBody(msgspec.Struct, frozen=True):
     body: Body
 
     @property
@@ -111,8 +108,7 @@ def _labels_fit(block: Block, labels: Sequence[str], found: list[Diagnostic]) ->
     return given == wanted
 
 
-@dataclass(frozen=True, slots=True)
-class JsonBody:
+class JsonBody(msgspec.Struct, frozen=True):
     value: Expression
 
     @property

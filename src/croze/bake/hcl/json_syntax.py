@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from croze.bake.hcl.source import Diagnostic, Pos, Range
 from croze.bake.hcl.syntax import Expression
 
 
-@dataclass(slots=True)
 class JsonString(Expression):
     text: str
     range: Range
     template: Expression | None = None
-    problems: list[Diagnostic] = field(default_factory=list)
+    problems: list[Diagnostic] = msgspec.field(default_factory=list)
 
     @property
     def inner_start(self) -> Pos:
@@ -22,7 +21,6 @@ class JsonString(Expression):
         return Pos(start.line, start.column + 1, start.offset + 1)
 
 
-@dataclass(slots=True)
 class JsonArray(Expression):
     items: list[Expression]
     range: Range
@@ -33,8 +31,7 @@ class JsonArray(Expression):
         return self.open_range
 
 
-@dataclass(slots=True)
-class JsonMember:
+class JsonMember(msgspec.Struct):
     key: JsonString
     value: Expression
 
@@ -51,7 +48,6 @@ class JsonMember:
         return self.name_range.to(self.value.range)
 
 
-@dataclass(slots=True)
 class JsonObject(Expression):
     members: list[JsonMember]
     range: Range

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from croze.bake.hcl.source import Diagnostic, Range
 from croze.bake.values.value import Value
 
 
-class Expression:
+class Expression(msgspec.Struct):
     """Anything that has a value. Messages about the value point at `start_range`."""
 
-    __slots__ = ()
-    range: Range
+    @property
+    def range(self) -> Range:
+        raise NotImplementedError
 
     @property
     def start_range(self) -> Range:
@@ -22,24 +23,23 @@ class Expression:
 class Opened(Expression):
     """What begins with a bracket of its own: messages point at that."""
 
-    __slots__ = ()
-    open_range: Range
+    @property
+    def open_range(self) -> Range:
+        raise NotImplementedError
 
     @property
     def start_range(self) -> Range:
         return self.open_range
 
 
-@dataclass(slots=True)
-class Attr:
+class Attr(msgspec.Struct):
     """`.name`"""
 
     name: str
     range: Range
 
 
-@dataclass(slots=True)
-class Index:
+class Index(msgspec.Struct):
     """`[key]` with a literal key, or `.0`"""
 
     key: Value
@@ -49,23 +49,20 @@ class Index:
 Step = Attr | Index
 
 
-@dataclass(slots=True)
 class Literal(Expression):
     value: Value
     range: Range
 
 
-@dataclass(slots=True)
 class Variable(Expression):
     """A name and the literal steps behind it."""
 
     name: str
     name_range: Range
     range: Range
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step] = msgspec.field(default_factory=list)
 
 
-@dataclass(slots=True)
 class Relative(Expression):
     """Literal steps behind an expression."""
 
@@ -74,7 +71,6 @@ class Relative(Expression):
     range: Range
 
 
-@dataclass(slots=True)
 class Lookup(Opened):
     """`collection[key]` with a key that is computed."""
 
@@ -85,7 +81,6 @@ class Lookup(Opened):
     bracket_range: Range
 
 
-@dataclass(slots=True)
 class Call(Expression):
     name: str
     args: list[Expression]
@@ -95,7 +90,7 @@ class Call(Expression):
     close_range: Range
 
     @property
-    def range(self) -> Range:  # type: ignore[override]
+    def range(self) -> Range:
         return self.name_range.to(self.close_range)
 
     @property
@@ -107,7 +102,6 @@ class Call(Expression):
         return self.open_range.to(self.close_range)
 
 
-@dataclass(slots=True)
 class Conditional(Expression):
     condition: Expression
     when_true: Expression
@@ -119,14 +113,12 @@ class Conditional(Expression):
         return self.condition.start_range
 
 
-@dataclass(slots=True)
 class Tuple(Opened):
     items: list[Expression]
     range: Range
     open_range: Range
 
 
-@dataclass(slots=True)
 class ObjectKey(Expression):
     """A key of an object: a bare name is a string there, unless in parentheses."""
 
@@ -134,7 +126,7 @@ class ObjectKey(Expression):
     computed: bool
 
     @property
-    def range(self) -> Range:  # type: ignore[override]
+    def range(self) -> Range:
         return self.wrapped.range
 
     @property
@@ -142,14 +134,12 @@ class ObjectKey(Expression):
         return self.wrapped.start_range
 
 
-@dataclass(slots=True)
 class Object(Opened):
     items: list[tuple[ObjectKey, Expression]]
     range: Range
     open_range: Range
 
 
-@dataclass(slots=True)
 class For(Opened):
     """Makes an object if there is a key, else a tuple."""
 
@@ -164,14 +154,12 @@ class For(Opened):
     open_range: Range
 
 
-@dataclass(slots=True, eq=False)
-class Item(Expression):
+class Item(Expression, eq=False):
     """What a splat stands for while it looks at one element."""
 
     range: Range
 
 
-@dataclass(slots=True)
 class Splat(Expression):
     source: Expression
     each: Expression
@@ -184,7 +172,6 @@ class Splat(Expression):
         return self.marker_range
 
 
-@dataclass(slots=True)
 class Parentheses(Expression):
     inner: Expression
     range: Range
@@ -194,14 +181,13 @@ class Parentheses(Expression):
         return self.inner.start_range
 
 
-@dataclass(slots=True)
 class Binary(Expression):
     operator: str
     left: Expression
     right: Expression
 
     @property
-    def range(self) -> Range:  # type: ignore[override]
+    def range(self) -> Range:
         return _leftmost(self).range.to(self.right.range)
 
     @property
@@ -209,7 +195,6 @@ class Binary(Expression):
         return _leftmost(self).start_range
 
 
-@dataclass(slots=True)
 class Unary(Expression):
     operator: str
     operand: Expression
@@ -221,7 +206,6 @@ class Unary(Expression):
         return self.symbol_range
 
 
-@dataclass(slots=True)
 class Template(Expression):
     parts: list[Expression]
     range: Range
@@ -235,14 +219,13 @@ class Template(Expression):
         return len(self.parts) == 1 and isinstance(self.parts[0], Literal)
 
 
-@dataclass(slots=True)
 class Join(Expression):
     """The texts a `%{for}` gives, one behind the other."""
 
     loop: For
 
     @property
-    def range(self) -> Range:  # type: ignore[override]
+    def range(self) -> Range:
         return self.loop.range
 
     @property
@@ -250,7 +233,6 @@ class Join(Expression):
         return self.loop.start_range
 
 
-@dataclass(slots=True)
 class Wrapped(Expression):
     """A template that is one interpolation and nothing else: it keeps the type."""
 
@@ -258,7 +240,6 @@ class Wrapped(Expression):
     range: Range
 
 
-@dataclass(slots=True)
 class Broken(Expression):
     """What stands where there was a syntax error."""
 
@@ -266,16 +247,14 @@ class Broken(Expression):
     range: Range
 
 
-@dataclass(slots=True)
-class Attribute:
+class Attribute(msgspec.Struct):
     name: str
     expression: Expression
     range: Range
     name_range: Range
 
 
-@dataclass(slots=True)
-class Block:
+class Block(msgspec.Struct):
     type: str
     labels: list[str]
     body: Body
@@ -289,8 +268,7 @@ class Block:
         return self.type_range.to(self.label_ranges[-1] if self.label_ranges else self.type_range)
 
 
-@dataclass(slots=True)
-class Body:
+class Body(msgspec.Struct):
     attributes: dict[str, Attribute]
     blocks: list[Block]
     range: Range

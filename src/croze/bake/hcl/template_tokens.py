@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from croze.bake.hcl.graphemes import clusters, count
 from croze.bake.hcl.source import Placed, Pos, Range
 from croze.bake.hcl.syntax import Expression
 
 
-@dataclass(slots=True)
-class TextPiece:
+class TextPiece(msgspec.Struct):
     text: str
     range: Range
 
 
-@dataclass(slots=True)
-class InterpolationPiece:
+class InterpolationPiece(msgspec.Struct):
     expression: Expression
     range: Range
 
 
-@dataclass(slots=True)
-class IfPiece:
+class IfPiece(msgspec.Struct):
     condition: Expression
     range: Range
 
 
-@dataclass(slots=True)
-class ForPiece:
+class ForPiece(msgspec.Struct):
     key_name: str
     value_name: str
     collection: Expression
     range: Range
 
 
-@dataclass(slots=True)
-class EndPiece:
+class EndPiece(msgspec.Struct):
     """`else`, `endif` or `endfor`, or the end of the template."""
 
     name: Literal["else", "endif", "endfor", ""]
