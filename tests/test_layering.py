@@ -1,8 +1,9 @@
-"""Imports run downwards only: the floors of docs/life-of-a-build.md, as a failing check."""
+"""Imports run downwards only: the layers of CONTRIBUTING.md, as a failing check."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -120,26 +121,26 @@ def imported_modules(path: Path) -> set[str]:
     return {name.removeprefix("croze.") for name in found if name.startswith("croze.")}
 
 
-def rooms() -> list[str]:
+def packages() -> list[str]:
     return sorted(p.name for p in SRC.iterdir() if p.is_dir() and p.name != "__pycache__")
 
 
-def test_every_room_is_on_the_plan() -> None:
-    assert set(rooms()) <= set(MAY_IMPORT)
+def test_every_package_is_on_the_plan() -> None:
+    assert set(packages()) <= set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_a_room_says_what_may_go_in(room: str) -> None:
-    init = SRC / room / "__init__.py"
+@pytest.mark.parametrize("package", packages())
+def test_a_package_says_what_may_go_in(package: str) -> None:
+    init = SRC / package / "__init__.py"
     assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_arrows_run_downwards(room: str) -> None:
-    allowed = MAY_IMPORT[room] | ANYWHERE | {room, "aio", "workers"}
+@pytest.mark.parametrize("package", packages())
+def test_imports_run_downwards(package: str) -> None:
+    allowed = MAY_IMPORT[package] | ANYWHERE | {package, "aio", "workers"}
     wrong = {
         f"{path.relative_to(SRC)} imports {name}"
-        for path in (SRC / room).rglob("*.py")
+        for path in (SRC / package).rglob("*.py")
         for name in imported_modules(path)
         if not path.stem.endswith(("_pb2", "_pb2_grpc"))
         and name.split(".")[0] not in allowed
@@ -169,3 +170,19 @@ def test_shelves_of_fs_import_downwards(shelf: str) -> None:
         if name.startswith(tuple(f"fs.{other}." for other in above)) and path.name != "preload.py"
     }
     assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_contributing_tells_the_same() -> None:
+    """Each package has a row; what it may import is in its own layer or below."""
+    text = (SRC.parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| `(\w+)/` \| .+ \|$", text, re.MULTILINE)
+    layers = {package: int(layer) for layer, package in rows}
+    assert set(layers) == set(packages())
+    assert [layer for layer, _ in rows] == sorted((layer for layer, _ in rows), reverse=True)
+    upwards = {
+        f"{package} -> {other}"
+        for package, others in MAY_IMPORT.items()
+        for other in others
+        if other in layers and package in layers and layers[other] > layers[package]
+    }
+    assert not upwards

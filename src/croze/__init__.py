@@ -13,7 +13,7 @@ An engine (`crozed`) and a client (`croze`) that speak BuildKit's protocols, and
         result = await build
 
 `docs/python.md` has more. To read the code start with `docs/life-of-a-build.md`, which follows one
-build through every room of this package.
+build through every package in it.
 """
 
 from croze.version import VERSION
@@ -76,7 +76,7 @@ __all__ = [
     "connect",
 ]
 
-_ROOMS = {
+_MODULES = {
     "croze.errors": (
         *("Canceled", "CrozeError", "InvalidRequest", "NotFound", "Unavailable", "Unsupported"),
     ),
@@ -91,7 +91,7 @@ _ROOMS = {
     "croze.sdk.running": ("Build",),
     "croze.sdk.sync": ("SyncBuilder",),
 }
-_LAZY = {name: room for room, names in _ROOMS.items() for name in names}
+_LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

@@ -11,9 +11,9 @@ from croze.dockerfile.instructions import (
     Healthcheck,
     KeyValue,
     Label,
-    Mount,
     Onbuild,
     Run,
+    RunMount,
     expand,
     expand_raw,
     parse_command,
@@ -42,7 +42,7 @@ def refusal(line: str) -> str:
     return str(caught.value).removeprefix("dockerfile parse error on line 2: ")
 
 
-def mount(text: str) -> Mount:
+def mount(text: str) -> RunMount:
     run = one(f"RUN --mount={text} x")
     assert isinstance(run, Run)
     expanded = expand(run, lambda word: word.replace("$id", "7"))
@@ -110,19 +110,19 @@ def test_refusals(line: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "want"),
     [
-        ("type=cache,target=/c", Mount(type="cache", target="/c")),
-        ("target=/b", Mount(target="/b", readonly=True)),
-        ("target=/b,rw", Mount(target="/b")),
-        ("type=tmpfs,dst=/t,size=1.5GiB", Mount(type="tmpfs", target="/t", size_bytes=3 << 29)),
+        ("type=cache,target=/c", RunMount(type="cache", target="/c")),
+        ("target=/b", RunMount(target="/b", readonly=True)),
+        ("target=/b,rw", RunMount(target="/b")),
+        ("type=tmpfs,dst=/t,size=1.5GiB", RunMount(type="tmpfs", target="/t", size_bytes=3 << 29)),
         (
             "type=secret,id=a,mode=0400,uid=$id,required",
-            Mount(type="secret", id="a", mode=0o400, uid=7, required=True, readonly=True),
+            RunMount(type="secret", id="a", mode=0o400, uid=7, required=True, readonly=True),
         ),
-        ("type=secret,id=a,env=B", Mount(type="secret", id="a", env="B", readonly=True)),
-        ("TYPE=CACHE,sharing=LOCKED", Mount(type="cache", sharing="locked")),
+        ("type=secret,id=a,env=B", RunMount(type="secret", id="a", env="B", readonly=True)),
+        ("TYPE=CACHE,sharing=LOCKED", RunMount(type="cache", sharing="locked")),
     ],
 )
-def test_mounts(text: str, want: Mount) -> None:
+def test_mounts(text: str, want: RunMount) -> None:
     assert mount(text) == want
 
 

@@ -17,7 +17,7 @@ from croze.fs.remove import temporary_directory
 from croze.llb.marshal import definition_of
 from croze.ops.content import ContentDigests
 from croze.ops.load import load
-from croze.ops.resolver import Resolver
+from croze.ops.resolver import LoadedOpResolver
 from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.ops.source import cache_digest
@@ -82,7 +82,7 @@ async def _maps(op: dict[str, Any], vertex: Vertex, tree: TreeRef) -> tuple[Any,
         return [m["digest"] for m in maps], made
     ctx = FakeContext(vertex)
     try:
-        got = await cache_map_of(Resolver(_services())(vertex), ctx, 0)
+        got = await cache_map_of(LoadedOpResolver(_services())(vertex), ctx, 0)
     except CrozeError as err:
         return op.get("error"), str(err)
     if "error" in op or got is None:

@@ -12,7 +12,7 @@ from croze.errors import CrozeError, FailedAction, FailedContent, SolveDetail
 from croze.fs.content.checksum import Query
 from croze.llb.state import State
 from croze.ops.content import ContentDigests, ContentKey
-from croze.ops.failed import FailedSteps, blaming
+from croze.ops.failed import FailedSteps, naming_op_in_errors
 from croze.solver.contract import CacheMap, InputKeying
 from tests.ops.conftest import ThreadWorkers
 from tests.ops.world import World
@@ -109,7 +109,7 @@ async def test_nothing_is_kept_unless_a_build_asks(world: World) -> None:
 
 def test_blame_does_not_hide_which_files_are_asked_for() -> None:
     key = ContentKey(ContentDigests(ThreadWorkers()), [Query("/src/")])
-    made = blaming(CacheMap("sha256:0", (InputKeying(content=key),)), b"op")
+    made = naming_op_in_errors(CacheMap("sha256:0", (InputKeying(content=key),)), b"op")
     content = made.inputs[0].content
     assert isinstance(content, ContentKey)
     assert content.queries == (Query("/src/"),)

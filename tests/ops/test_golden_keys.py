@@ -15,7 +15,7 @@ from croze.api import ops_pb2
 from croze.errors import CrozeError
 from croze.ops.content import ContentDigests
 from croze.ops.load import load
-from croze.ops.resolver import Resolver
+from croze.ops.resolver import LoadedOpResolver
 from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.ops.source import cache_digest
@@ -92,7 +92,7 @@ def check_source(op: Mapping[str, Any]) -> None:
 async def check_op(
     op: Mapping[str, Any], vertex: Vertex, contents: ContentDigests, tree: TreeRef
 ) -> None:
-    made = Resolver(services(contents))(vertex)
+    made = LoadedOpResolver(services(contents))(vertex)
     ctx = FakeContext(vertex)
     if "error" in op:
         with pytest.raises(CrozeError) as caught:

@@ -16,7 +16,7 @@ from croze.llb.state import State
 from croze.ops.content import ContentDigests
 from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, load
-from croze.ops.resolver import Resolver
+from croze.ops.resolver import LoadedOpResolver
 from croze.ops.results import RefResults, ref_of
 from croze.ops.services import OpServices
 from croze.runtime.oci import OciConfig, OciExecutor
@@ -149,7 +149,9 @@ async def make_world(
             scratch_dir=root / "scratch",
             contents=ContentDigests(pool),
         )
-        solver = Solver(MemoryKeys(), RefResults(store.refs), Resolver(services), linger_s=0.0)
+        solver = Solver(
+            MemoryKeys(), RefResults(store.refs), LoadedOpResolver(services), linger_s=0.0
+        )
         await stack.enter_async_context(solver)
         yield World(store, services, solver, sources.trees, list(ids))
     assert [p for name in ("bundle", "pid") for p in (root / "run" / name).iterdir()] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from croze.why.history import History
+from croze.why.history import PastBuilds
 from croze.why.record import Build
 from tests.why.recorded import build, context, step
 
@@ -16,7 +16,7 @@ def made(ref: str, scope: str = "s", files: str = "") -> Build:
 
 
 def test_newest_first_and_only_so_many(tmp_path: Path) -> None:
-    history = History(tmp_path, keep_builds=3)
+    history = PastBuilds(tmp_path, keep_builds=3)
     for number in range(6):
         history.add(made(f"ref{number}"))
         history.add(made(f"other{number}", scope="other"))
@@ -35,7 +35,7 @@ def test_newest_first_and_only_so_many(tmp_path: Path) -> None:
 
 
 def test_lists_live_as_long_as_a_record_names_them(tmp_path: Path) -> None:
-    history = History(tmp_path, keep_builds=1)
+    history = PastBuilds(tmp_path, keep_builds=1)
     for name in ("one", "two", "held", "stray"):
         history.lists.path(name).write_bytes(b"list")
     with history.holding() as held:
@@ -51,9 +51,9 @@ def test_lists_live_as_long_as_a_record_names_them(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_there_after_a_crash(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = PastBuilds(tmp_path)
     history.add(made("ref"))
-    again = History(tmp_path)  # the first one was never closed
+    again = PastBuilds(tmp_path)  # the first one was never closed
     latest = again.latest()
     assert latest is not None
     assert latest.ref == "ref"
@@ -63,7 +63,7 @@ def test_what_is_written_is_there_after_a_crash(tmp_path: Path) -> None:
 
 def test_damage_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "why.db").write_bytes(b"not a database at all" * 100)
-    history = History(tmp_path)
+    history = PastBuilds(tmp_path)
     history.add(made("ref"))
     assert history.latest() is not None
     history.close()

@@ -30,7 +30,7 @@ from croze.solver.contract import CacheMap, Edge, InputKeying, OpContext, Result
 from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job, Solver
 from croze.why.explainer import Explained, Explainer
-from croze.why.history import History
+from croze.why.history import PastBuilds
 from croze.why.record import Build, make_steps, missed
 from tests.solver.arithmetic import Number, Results, sha
 
@@ -134,7 +134,7 @@ class TreeKey(ContentKey):
 class World:
     """Outside the solver: runs lines, and writes down what came of it."""
 
-    history: History
+    history: PastBuilds
     stops: int = -1
     fails: bool = False
     source: Source = field(default_factory=lambda: Source(()))
@@ -438,7 +438,7 @@ def act(world: World, wish: Wish, past: list[Source]) -> int:
 
 
 async def scenario(root: Path, first: Source, wishes: Sequence[Wish]) -> None:
-    world = World(History(root), source=first)
+    world = World(PastBuilds(root), source=first)
     past = [first]
     async with Solver(
         MemoryKeys(), world.results, world.resolve, linger_s=0.0, observer=world

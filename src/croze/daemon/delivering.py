@@ -17,7 +17,7 @@ from croze.ops.services import OpServices
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.mounts.services import MountServices, sweep_spools
 from croze.store.contract import ImmutableRef
-from croze.why.history import History
+from croze.why.history import PastBuilds
 from croze.why.recorder import Recorder
 from croze.workers.pool import WorkerPool
 
@@ -69,7 +69,7 @@ def expiry(limits: HistoryLimits | None) -> Expiry:
 def open_recorder(settings: Settings, stack: AsyncExitStack) -> Recorder:
     why = settings.config.why
     recorder = Recorder(
-        History(settings.root, keep_builds=why.builds),
+        PastBuilds(settings.root, keep_builds=why.builds),
         warnings=why.warnings,
         enabled=why.builds > 0,
     )

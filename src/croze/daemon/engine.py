@@ -41,7 +41,7 @@ from croze.gateway.forward import GatewayForwarder
 from croze.gateway.reading import Readers
 from croze.history.history import BuildHistory
 from croze.ops.load import LoadOptions, load
-from croze.ops.resolver import Resolver
+from croze.ops.resolver import LoadedOpResolver
 from croze.ops.results import RefResult, RefResults
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
@@ -121,7 +121,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
         history = BuildHistory(content.store, expiry(config.history))
         await stack.enter_async_context(history)
         results = RefResults(content.store.refs)
-        solver = Solver(keys, results, Resolver(services), observer=recorder)
+        solver = Solver(keys, results, LoadedOpResolver(services), observer=recorder)
         await stack.enter_async_context(solver)
         await solver.forget_lost()
         gc = GarbageCollector(

@@ -35,7 +35,7 @@ class State(msgspec.Struct, rename="pascal"):
     running: bool = False
 
 
-class Mount(msgspec.Struct, rename="pascal"):
+class EngineMount(msgspec.Struct, rename="pascal"):
     name: str = ""
 
 
@@ -44,7 +44,7 @@ class Container(msgspec.Struct, rename="pascal"):
 
     id: str
     state: State
-    mounts: tuple[Mount, ...] | None = None
+    mounts: tuple[EngineMount, ...] | None = None
 
 
 class Machine(msgspec.Struct, rename="pascal"):

@@ -8,7 +8,7 @@ from typing import Unpack
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.llb import caps
-from croze.llb.graph import Edge, MarshalledOp, Marshaller, Output, Vertex
+from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex, Output
 from croze.llb.options import Constraints, OpOptions, constraints_of
 from croze.llb.state import State, scratch
 
@@ -17,7 +17,7 @@ _LLB_BUILDER = -1
 _DEFINITION = "buildkit.llb.definition"
 
 
-class MergeVertex(Vertex):
+class MergeVertex(OpVertex):
     """Filesystems on top of each other."""
 
     def __init__(self, inputs: Sequence[Output], constraints: Constraints) -> None:
@@ -37,7 +37,7 @@ class MergeVertex(Vertex):
         return marshaller.seal(body, self._constraints, inputs=inputs)
 
 
-class DiffVertex(Vertex):
+class DiffVertex(OpVertex):
     """What one filesystem has changed against another."""
 
     def __init__(
@@ -60,7 +60,7 @@ class DiffVertex(Vertex):
         return marshaller.seal(body, self._constraints, inputs=inputs)
 
 
-class PassthroughVertex(Vertex):
+class PassthroughVertex(OpVertex):
     """Inputs handed on unchanged, so that one can require others to be built."""
 
     def __init__(
@@ -82,7 +82,7 @@ class PassthroughVertex(Vertex):
         return marshaller.seal(body, self._constraints, inputs=inputs)
 
 
-class BuildVertex(Vertex):
+class BuildVertex(OpVertex):
     """A definition that another step writes, solved in its place."""
 
     def __init__(self, definition: Output, filename: str, constraints: Constraints) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.llb.graph import Edge, MarshalledOp, Marshaller, Vertex
+from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex
 from croze.llb.marshal import digest_bytes, op_blobs
 from croze.llb.sourcemap import SourceLocation, SourceMap, range_from_pb
 from croze.llb.state import State
@@ -89,7 +89,7 @@ def source_ops(definition: ops_pb2.Definition) -> list[ops_pb2.SourceOp]:
     return [op.source for op in ops if op.HasField("source")]
 
 
-class DefinedVertex(Vertex):
+class DefinedVertex(OpVertex):
     """An op of a loaded definition: goes into a new one as it is."""
 
     def __init__(self, origin: _Origin, digest: str) -> None:

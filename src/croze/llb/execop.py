@@ -12,7 +12,7 @@ from croze.api import ops_pb2
 from croze.errors import InvalidRequest
 from croze.llb import caps
 from croze.llb.env import Env
-from croze.llb.graph import Edge, MarshalledOp, Marshaller, Output, Vertex
+from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex, Output
 from croze.llb.meta import Meta
 from croze.llb.mounts import Mount, Secret, SshSocket
 from croze.llb.options import Constraints
@@ -58,7 +58,7 @@ class Device:
     optional: bool = False
 
 
-class ExecVertex(Vertex):
+class ExecVertex(OpVertex):
     """A process. Mounts are ordered by target, the root filesystem among them."""
 
     def __init__(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from croze.api import ops_pb2
 from croze.llb import caps
 from croze.llb.fileop import NONE, Change, Copy, FileAction
-from croze.llb.graph import Edge, MarshalledOp, Marshaller, Output, Vertex
+from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex, Output
 from croze.llb.options import Constraints
 
 
-class FileVertex(Vertex):
+class FileVertex(OpVertex):
     """A chain of actions as an op. Its identity has no platform: files are files."""
 
     def __init__(self, action: FileAction, constraints: Constraints) -> None:

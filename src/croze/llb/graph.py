@@ -44,7 +44,7 @@ class Tree(Protocol):
 class Edge:
     """Output `index` of a vertex."""
 
-    vertex: Vertex
+    vertex: OpVertex
     index: int = 0
 
     def resolve(self) -> Edge | None:
@@ -81,7 +81,7 @@ class MarshalledOp:
     locations: Sequence[SourceLocation]
 
 
-class Vertex(ABC):
+class OpVertex(ABC):
     """One op to be. Identity is the object's; equal ops meet in their digest."""
 
     @abstractmethod
@@ -98,13 +98,13 @@ class Marshaller:
 
     def __init__(self, defaults: Defaults) -> None:
         self.defaults = defaults
-        self._ops: dict[Vertex, MarshalledOp] = {}
+        self._ops: dict[OpVertex, MarshalledOp] = {}
 
     def input(self, edge: Edge) -> ops_pb2.Input:
         """The wire form of an edge to a vertex that was walked already."""
         return ops_pb2.Input(digest=self._ops[edge.vertex].digest, index=edge.index)
 
-    def walk(self, root: Vertex) -> Iterator[MarshalledOp]:
+    def walk(self, root: OpVertex) -> Iterator[MarshalledOp]:
         """All vertices below `root` and itself, inputs first. Does not recurse: graphs may be
         thousands of vertices deep."""
         stack = [(root, iter(root.inputs()))]

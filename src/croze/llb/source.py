@@ -10,7 +10,7 @@ from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import reference
 from croze.llb import caps
-from croze.llb.graph import Edge, MarshalledOp, Marshaller, Vertex
+from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex
 from croze.llb.options import Constraints, OpOptions, constraints_of
 from croze.llb.state import State
 
@@ -18,7 +18,7 @@ ResolveMode = Literal["default", "pull", "local"]
 _PLATFORM_SPECIFIC = ("docker-image://", "oci-layout://")
 
 
-class SourceVertex(Vertex):
+class SourceVertex(OpVertex):
     """`identifier` is `scheme://rest`."""
 
     def __init__(self, identifier: str, attrs: Mapping[str, str], constraints: Constraints) -> None:

@@ -20,7 +20,7 @@ from croze.image import platform as platforms
 from croze.llb.execop import default_path
 from croze.ops import emulator, exec_keys, secrets
 from croze.ops.exec_mounts import MountPreparer, PreparedMounts
-from croze.ops.failed import blaming, id_of, keep_mounts
+from croze.ops.failed import id_of, keep_mounts, naming_op_in_errors
 from croze.ops.limits import StepLimits
 from croze.ops.load import LoadedOp
 from croze.ops.logs import StepLog
@@ -85,7 +85,7 @@ class ExecOp:
         made = exec_keys.cache_map(
             self._exec, self._loaded.platform, self._input_count, self._services.contents
         )
-        return blaming(made, self._loaded.data)
+        return naming_op_in_errors(made, self._loaded.data)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         try:

@@ -72,19 +72,19 @@ async def keep_mounts(
     return tuple(id_of(state or given) for state, given in zip(states, inputs, strict=True))
 
 
-def blaming(made: CacheMap, op: bytes) -> CacheMap:
+def naming_op_in_errors(made: CacheMap, op: bytes) -> CacheMap:
     """The same cache map; what goes wrong while an input's content is read then names the op and
     the input, and leaves that to look at."""
 
-    def blamed(index: int, keying: InputKeying) -> InputKeying:
+    def named(index: int, keying: InputKeying) -> InputKeying:
         if not isinstance(keying.content, ContentKey):
             return keying
-        return replace(keying, content=_BlamingKey(keying.content, op, index))
+        return replace(keying, content=_OpNamingKey(keying.content, op, index))
 
-    return replace(made, inputs=tuple(blamed(i, keying) for i, keying in enumerate(made.inputs)))
+    return replace(made, inputs=tuple(named(i, keying) for i, keying in enumerate(made.inputs)))
 
 
-class _BlamingKey(ContentKey):
+class _OpNamingKey(ContentKey):
     """Says of which op's which input it is when it fails."""
 
     def __init__(self, key: ContentKey, op: bytes, index: int) -> None:

@@ -10,7 +10,7 @@ from croze.api import ops_pb2
 from croze.errors import CrozeError, FailedAction, SolveDetail
 from croze.fs.copy import links
 from croze.ops import file_keys
-from croze.ops.failed import blaming, keep
+from croze.ops.failed import keep, naming_op_in_errors
 from croze.ops.file_actions import make_step
 from croze.ops.file_plan import NOTHING, Chain, Plan, make_plan, owner_states
 from croze.ops.file_steps import FailedStep, Step, apply
@@ -35,7 +35,7 @@ class FileOp:
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         made = file_keys.cache_map(self._actions, self._input_count, self._services.contents)
-        return blaming(made, self._data)
+        return naming_op_in_errors(made, self._data)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         plan = make_plan(self._actions, len(inputs))

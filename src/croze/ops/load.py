@@ -37,7 +37,7 @@ _STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
 
 @dataclass(frozen=True, eq=False)
 class LoadedOp:
-    """`Vertex.op`: what this room's ops are made from."""
+    """`Vertex.op`: what this package's ops are made from."""
 
     op: ops_pb2.Op
     data: bytes

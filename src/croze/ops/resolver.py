@@ -15,7 +15,7 @@ from croze.ops.source import SourceOp
 from croze.solver.contract import Op, Vertex
 
 
-class Resolver:
+class LoadedOpResolver:
     """`OpResolver` over one daemon's services."""
 
     def __init__(self, services: OpServices) -> None:

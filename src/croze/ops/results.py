@@ -33,7 +33,7 @@ class RefResult:
 
 
 def ref_of(result: Result) -> ImmutableRef | None:
-    """The ref of a result that this room made. The result keeps its handle."""
+    """The ref of a result that this package made. The result keeps its handle."""
     if not isinstance(result, RefResult):
         raise CrozeError(f"invalid reference: {type(result).__name__}")
     return result.ref

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from croze.progress.model import Trace, Vertex
+from croze.progress.model import ShownVertex, Trace
 from croze.progress.terminal.stages import placed
 
 if TYPE_CHECKING:
@@ -116,11 +116,11 @@ class Events:
                 self._warned.add(warning)
                 yield warning
 
-    def _shown(self, digest: str) -> Vertex | None:
+    def _shown(self, digest: str) -> ShownVertex | None:
         vertex = self.trace.by_digest.get(digest)
         return None if vertex is None or vertex.hidden else vertex
 
-    def _changes(self, vertex: Vertex) -> Iterator[Event]:
+    def _changes(self, vertex: ShownVertex) -> Iterator[Event]:
         """Runs that have begun since it was last told of, and the end of the last."""
         if vertex.hidden or not vertex.started:
             return
@@ -134,7 +134,7 @@ class Events:
         self._told[id(vertex)] = (len(vertex.merged), vertex.completed)
 
 
-def _step(vertex: Vertex) -> Step:
+def _step(vertex: ShownVertex) -> Step:
     return Step(vertex.digest, vertex.name, placed(vertex.name)[0])
 
 

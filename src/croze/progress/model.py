@@ -43,7 +43,7 @@ class Status:
 
 
 @dataclass
-class Vertex:
+class ShownVertex:
     """A vertex, or a group of them that shows as one."""
 
     digest: str
@@ -112,7 +112,7 @@ class Vertex:
 class Group:
     """Vertices that show as one."""
 
-    shown: Vertex
+    shown: ShownVertex
     members: dict[str, control_pb2.Vertex] = field(default_factory=dict)
 
     def refresh(self) -> bool:
@@ -142,8 +142,8 @@ class Trace:
     """Everything a display may show."""
 
     def __init__(self, *, screens: bool = False) -> None:
-        self.by_digest: dict[str, Vertex] = {}
-        self.vertices: list[Vertex] = []
+        self.by_digest: dict[str, ShownVertex] = {}
+        self.vertices: list[ShownVertex] = []
         """Those that have started, in that order."""
         self.updates: dict[str, None] = {}
         """What has changed since it was last printed."""
@@ -157,7 +157,7 @@ class Trace:
         """By the daemon's clock."""
         return time.time_ns() - self.clock_offset
 
-    def shown(self) -> list[Vertex]:
+    def shown(self) -> list[ShownVertex]:
         """All vertices that count: groups once, hidden ones not."""
         distinct = {id(v): v for v in self.by_digest.values() if not v.hidden}
         return list(distinct.values())
@@ -178,15 +178,15 @@ class Trace:
         for log in status.logs:
             self._add_log(log)
 
-    def _touch(self, vertex: Vertex) -> None:
+    def _touch(self, vertex: ShownVertex) -> None:
         self.updates[vertex.digest] = None
         vertex.note()
 
-    def _new(self, digest: str, name: str, *, hidden: bool = False) -> Vertex:
+    def _new(self, digest: str, name: str, *, hidden: bool = False) -> ShownVertex:
         screen = Screen() if self._screens else None
-        return Vertex(digest, name, hidden=hidden, screen=screen)
+        return ShownVertex(digest, name, hidden=hidden, screen=screen)
 
-    def _begin(self, vertex: Vertex) -> None:
+    def _begin(self, vertex: ShownVertex) -> None:
         if self.start is None:
             self.start = vertex.merged[0].start
             self.clock_offset = time.time_ns() - self.start

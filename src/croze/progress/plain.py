@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from croze.files.terminals import for_terminals
 from croze.progress import warnings
 from croze.progress.limit import Limiter
-from croze.progress.model import Status, Trace, Vertex
+from croze.progress.model import ShownVertex, Status, Trace
 from croze.progress.size import format_progress
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class PlainDisplay:
             self._print_end(vertex)
         self._trace.updates.pop(digest, None)
 
-    def _switch_to(self, vertex: Vertex) -> None:
+    def _switch_to(self, vertex: ShownVertex) -> None:
         if self._current:
             old = self._trace.by_digest[self._current]
             if old.logs_partial:
@@ -158,7 +158,7 @@ class PlainDisplay:
             name = name[:NAME_LENGTH] + "..."
         self._line(f"#{vertex.index} {name}")
 
-    def _print_statuses(self, vertex: Vertex) -> bool:
+    def _print_statuses(self, vertex: ShownVertex) -> bool:
         """Whether one of those printed goes on."""
         is_open = False
         for status in vertex.statuses:
@@ -177,7 +177,7 @@ class PlainDisplay:
         part = (status.current - last[0]) / status.total if status.total else 0.0
         return part >= MIN_STATUS_PART or status.timestamp - last[1] >= MIN_STATUS_NS
 
-    def _print_logs(self, vertex: Vertex) -> None:
+    def _print_logs(self, vertex: ShownVertex) -> None:
         prefix = b"#%d " % vertex.index
         for number, line in enumerate(vertex.logs):
             is_last = number == len(vertex.logs) - 1
@@ -197,7 +197,7 @@ class PlainDisplay:
             vertex.logs = []
             vertex.logs_offset = 0
 
-    def _print_end(self, vertex: Vertex) -> None:
+    def _print_end(self, vertex: ShownVertex) -> None:
         if vertex.logs_partial:
             self._line("")
         if vertex.canceled:
@@ -211,7 +211,7 @@ class PlainDisplay:
         self._line(f"#{vertex.index} {text}")
 
 
-def _is_open(vertex: Vertex) -> bool:
+def _is_open(vertex: ShownVertex) -> bool:
     return vertex.started and not vertex.completed
 
 

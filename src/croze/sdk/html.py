@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from croze.progress.model import SCREEN_LINES, Trace, Vertex
+from croze.progress.model import SCREEN_LINES, ShownVertex, Trace
 
 if TYPE_CHECKING:
     from croze.progress.events import BuildWarning
@@ -35,7 +35,7 @@ def message(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
-def _step(vertex: Vertex, now: int) -> str:
+def _step(vertex: ShownVertex, now: int) -> str:
     told = _code(vertex.name)
     if vertex.error or not vertex.completed:
         told += _tail(vertex.screen.lines(SCREEN_LINES) if vertex.screen else ())
@@ -44,7 +44,7 @@ def _step(vertex: Vertex, now: int) -> str:
     return _row(_sign(vertex), told, f"{vertex.seconds(now):.1f} s")
 
 
-def _sign(vertex: Vertex) -> str:
+def _sign(vertex: ShownVertex) -> str:
     if vertex.canceled:
         return "canceled"
     if vertex.error:

@@ -116,7 +116,7 @@ def _link(source: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-class History:
+class PastBuilds:
     """Past builds. Safe to use from several threads."""
 
     def __init__(self, root: Path, *, keep_builds: int = KEEP_BUILDS) -> None:

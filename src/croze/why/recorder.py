@@ -27,7 +27,7 @@ from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.why import text
 from croze.why.explainer import Explained, Explainer, explain
-from croze.why.history import FileLists, History
+from croze.why.history import FileLists, PastBuilds
 from croze.why.reasons import Reason
 from croze.why.record import Build, Files, make_steps, missed
 
@@ -75,7 +75,7 @@ class Watch:
     """One build that is being watched."""
 
     def __init__(
-        self, history: History, job: Job, describe: Callable[[], BuildInfo], held: set[str]
+        self, history: PastBuilds, job: Job, describe: Callable[[], BuildInfo], held: set[str]
     ) -> None:
         self._history = history
         self._job = job
@@ -214,7 +214,7 @@ def comparer(lists: FileLists, limit: int = LISTED_FILES) -> Callable[..., Chang
 class Recorder:
     """The solver's observer. One per daemon."""
 
-    def __init__(self, history: History, *, warnings: bool = True, enabled: bool = True) -> None:
+    def __init__(self, history: PastBuilds, *, warnings: bool = True, enabled: bool = True) -> None:
         """Without `enabled` nothing is recorded, and nothing warned of."""
         self.history = history
         self._enabled = enabled

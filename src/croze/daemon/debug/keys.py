@@ -19,12 +19,12 @@ DIGEST = re.compile(r"(random|sha256):[0-9a-f]{64}")
 
 
 @dataclass
-class Record:
+class KeyRecord:
     """One cache key."""
 
     id: int
     name: str
-    parents: list[tuple[KeyLink, Record]] = field(default_factory=list)
+    parents: list[tuple[KeyLink, KeyRecord]] = field(default_factory=list)
     children: dict[int, dict[int, None]] = field(default_factory=dict)
 
     @property
@@ -43,10 +43,10 @@ class Graph:
     """Records by name, numbered as they come."""
 
     def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, KeyRecord] = {}
 
-    def record(self, name: str) -> Record:
-        made = Record(len(self._records) + 1, name)
+    def record(self, name: str) -> KeyRecord:
+        made = KeyRecord(len(self._records) + 1, name)
         return self._records.setdefault(name, made)
 
     def link(self, source: str, link: KeyLink, target: str) -> None:
@@ -54,16 +54,16 @@ class Graph:
         below.parents.append((link, above))
         above.children.setdefault(link.input_index, {})[below.id] = None
 
-    def records(self) -> Iterable[Record]:
+    def records(self) -> Iterable[KeyRecord]:
         return self._records.values()
 
 
-def as_json(records: Iterable[Record]) -> list[Json]:
+def as_json(records: Iterable[KeyRecord]) -> list[Json]:
     """For `Accept: application/json`."""
     return [_object(record) for record in records]
 
 
-def _object(record: Record) -> Json:
+def _object(record: KeyRecord) -> Json:
     made: Json = {"id": record.id}
     if record.parents:
         made["parents"] = [_parent(link, above) for link, above in record.parents]
@@ -79,14 +79,14 @@ def _object(record: Record) -> Json:
     return made
 
 
-def _parent(link: KeyLink, above: Record) -> Json:
+def _parent(link: KeyLink, above: KeyRecord) -> Json:
     made: Json = {"input": link.input_index, "output": link.output_index, "digest": link.digest}
     if link.selector:
         made["selector"] = link.selector
     return {**made, "target": above.id}
 
 
-def as_text(records: Iterable[Record]) -> Iterator[str]:
+def as_text(records: Iterable[KeyRecord]) -> Iterator[str]:
     """For people."""
     for record in records:
         yield f"ID: {record.id}{' (random)' if record.random else ''}\n"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from croze.dockerfile.convert.build import Build
 from croze.dockerfile.convert.stage import StageState
-from croze.dockerfile.instructions import Mount, Run
+from croze.dockerfile.instructions import Run, RunMount
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.subrequests import OutlineUse
 from croze.gotypes.quote import quote
@@ -29,7 +29,9 @@ def run_mounts(
     return [_mount(build, stage, run, mount, source) for mount, source in pairs]
 
 
-def _mount(build: Build, stage: StageState, run: Run, mount: Mount, source: StageState) -> AnyMount:
+def _mount(
+    build: Build, stage: StageState, run: Run, mount: RunMount, source: StageState
+) -> AnyMount:
     from_stage = bool(mount.from_) or mount.type == "cache"
     if from_stage and not source.dispatched:
         name = mount.from_ or "scratch"
@@ -49,7 +51,7 @@ def _mount(build: Build, stage: StageState, run: Run, mount: Mount, source: Stag
     return found
 
 
-def _filesystem(build: Build, stage: StageState, mount: Mount, state: State) -> llb_mounts.Mount:
+def _filesystem(build: Build, stage: StageState, mount: RunMount, state: State) -> llb_mounts.Mount:
     target = _target(stage, mount)
     selector = join_path("/", mount.source)
     if selector == "/":
@@ -72,7 +74,7 @@ def _filesystem(build: Build, stage: StageState, mount: Mount, state: State) -> 
     )
 
 
-def _target(stage: StageState, mount: Mount) -> str:
+def _target(stage: StageState, mount: RunMount) -> str:
     target = mount.target
     if not clean_path(target).startswith("/"):
         target = join_path("/", stage.state.cwd, target)
@@ -81,7 +83,7 @@ def _target(stage: StageState, mount: Mount) -> str:
     return target
 
 
-def _owned(mount: Mount, state: State) -> State:
+def _owned(mount: RunMount, state: State) -> State:
     """A directory with the wanted owner and mode for a cache to start with."""
     mode = 0o755 if mount.mode is None else mount.mode
     owner = Owner(mount.uid or 0, mount.gid or 0)
@@ -89,7 +91,7 @@ def _owned(mount: Mount, state: State) -> State:
     return state.file(mkdir("/cache", mode, owner=owner), name=name)
 
 
-def _secret(stage: StageState, run: Run, mount: Mount) -> Secret:
+def _secret(stage: StageState, run: Run, mount: RunMount) -> Secret:
     id = mount.source or mount.id
     if not id:
         if not mount.target:
@@ -111,7 +113,7 @@ def _secret(stage: StageState, run: Run, mount: Mount) -> Secret:
     )
 
 
-def _ssh(stage: StageState, run: Run, mount: Mount) -> SshSocket:
+def _ssh(stage: StageState, run: Run, mount: RunMount) -> SshSocket:
     if mount.source:
         raise DockerfileError("ssh does not support source")
     id = mount.id or "default"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
-from croze.dockerfile.instructions.values import Device, Mount, MountType
+from croze.dockerfile.instructions.values import Device, MountType, RunMount
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.suggest import with_suggestion
 from croze.gotypes.quote import quote
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\+?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _UNITS = "kmgtp"
 
 
-def parse_mount(flag: str, expander: Callable[[str], str] | None) -> Mount:
+def parse_mount(flag: str, expander: Callable[[str], str] | None) -> RunMount:
     """One mount. Without an expander only `from` is read (it takes no variables), which is what is
     known before the variables are; the rest is read, and checked, with one."""
     draft = _Draft()
@@ -132,7 +132,7 @@ class _Draft:
         if self.type not in types:
             raise DockerfileError(f"unexpected key '{key}' for mount type '{self.type}'")
 
-    def finish(self) -> Mount:
+    def finish(self) -> RunMount:
         self._check_owner()
         if self.type == "secret":
             self._check_secret()
@@ -141,7 +141,7 @@ class _Draft:
         readonly = self.readonly
         if readonly is None:
             readonly = self.type not in ("cache", "tmpfs")
-        return Mount(
+        return RunMount(
             type=self.type,
             from_=self.from_,
             source=self.source,

@@ -88,7 +88,7 @@ class CommandLine:
 
 
 @dataclass(frozen=True)
-class Mount:
+class RunMount:
     """One `RUN --mount`. Modes and ids are None where not given; `size_bytes` 0 is no limit."""
 
     type: MountType = "bind"
@@ -186,7 +186,7 @@ class Run(Instruction):
 
     command: CommandLine
     mount_flags: tuple[str, ...] = ()
-    mounts: tuple[Mount, ...] = ()
+    mounts: tuple[RunMount, ...] = ()
     devices: tuple[Device, ...] = ()
     network: NetworkMode = "default"
     security: SecurityMode = "sandbox"

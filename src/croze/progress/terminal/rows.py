@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from croze.progress.intervals import Interval
-from croze.progress.model import Status, Vertex
+from croze.progress.model import ShownVertex, Status
 from croze.progress.size import format_progress
 from croze.progress.terminal.stages import Stage, Step
 
@@ -53,7 +53,7 @@ class Row:
     depth: int = 0
     intervals: Sequence[Interval] | None = None
     """When what it tells of ran; no time is shown without."""
-    vertex: Vertex | None = None
+    vertex: ShownVertex | None = None
     """The running step whose log may follow."""
 
 
@@ -129,7 +129,7 @@ def _step(step: Step, depth: int, *, name: str = "", live: bool = False) -> Iter
         yield Row(Mark.WARNING, text, Need.ENDED, depth + 1)
 
 
-def _state(vertex: Vertex) -> tuple[Mark, str]:
+def _state(vertex: ShownVertex) -> tuple[Mark, str]:
     """With the word that tells it where there is no colour."""
     if vertex.canceled:
         return Mark.CANCELED, "CANCELED "
@@ -140,7 +140,7 @@ def _state(vertex: Vertex) -> tuple[Mark, str]:
     return (Mark.CACHED, "CACHED ") if vertex.cached else (Mark.DONE, "")
 
 
-def _counters(vertex: Vertex, depth: int) -> Iterator[Row]:
+def _counters(vertex: ShownVertex, depth: int) -> Iterator[Row]:
     """What a step counts: bytes of layers, of a context, of exports."""
     shown = vertex.statuses
     if not vertex.completed:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from croze.progress.intervals import Interval, merge
-from croze.progress.model import Vertex
+from croze.progress.model import ShownVertex
 
 _NAME = re.compile(r"\[(?P<stage>[^\]]*?)(?P<place>(?:^|\s+|(?<=\[))\d+/\d+)?\] (?P<text>.*)", re.S)
 NAMELESS = "steps"
@@ -23,7 +23,7 @@ NAMELESS = "steps"
 class Step:
     """A vertex as a line below its stage."""
 
-    vertex: Vertex
+    vertex: ShownVertex
     label: str
 
 
@@ -67,7 +67,7 @@ class Stage:
         return merge(interval for step in self.steps for interval in step.vertex.merged)
 
 
-def by_stage(started: Iterable[Vertex], known: Iterable[Vertex]) -> list[Stage]:
+def by_stage(started: Iterable[ShownVertex], known: Iterable[ShownVertex]) -> list[Stage]:
     """The stages of which a step has begun, in the order of their first steps."""
     stages: dict[str, Stage] = {}
     for vertex in started:
