@@ -12,6 +12,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc.aio
 
@@ -29,6 +30,9 @@ from croze.daemon.sockets import (
 from croze.errors import InvalidRequest
 from croze.rpc.channels import most_connections
 from croze.session.manager import Sessions
+
+if TYPE_CHECKING:
+    from croze.daemon.relay import Relay
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +175,7 @@ class Relays:
         self._inner = inner
         self._sessions = sessions
         self._listeners: list[socket.socket] = []
+        self._open: set[Relay] = set()
 
     def relay(
         self, outer: socket.socket, context: ssl.SSLContext | None = None
@@ -181,13 +186,23 @@ class Relays:
             from croze.daemon.relay import BUFFER_BYTES, Relay
 
             back = await asyncio.open_unix_connection(self._inner.path, limit=BUFFER_BYTES)
-            await Relay((reader, writer), back, self._sessions).run()
+            relay = Relay((reader, writer), back, self._sessions)
+            self._open.add(relay)
+            try:
+                await relay.run()
+            finally:
+                self._open.discard(relay)
 
         self._inner.open()
         self._listeners.append(outer)
         return serving(
             outer, connect, most=most_connections() // 4, tls=context, buffer_bytes=1 << 18
         )
+
+    def hang_up(self) -> None:
+        """Every connection breaks, whatever is still to be said on it."""
+        for relay in tuple(self._open):
+            relay.abort()
 
     def refuse(self) -> None:
         """Who comes now is refused, as if nobody listened."""

@@ -8,6 +8,7 @@ import logging
 import secrets
 from asyncio import StreamReader, StreamWriter
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -42,6 +43,7 @@ class Relay:
         self.splice = Splice(self._wanted)
         self._mine: dict[str, Taken] = {}
         self._eased = asyncio.Event()
+        self._ended = False
 
     async def run(self) -> None:
         """Until either side has closed."""
@@ -54,36 +56,50 @@ class Relay:
             for name in self._mine:
                 self._sessions.taken.pop(name, None)
 
+    def abort(self) -> None:
+        """Both ends find the connection broken."""
+        for writer in (self._to_server, self._to_client):
+            writer.transport.abort()
+
     async def _inward(self) -> None:
+        splice = self.splice
         try:
             while data := await self._from_client.read(BUFFER_BYTES):
-                self.splice.from_client(data)
+                splice.from_client(data)
                 self.flush()
                 await self._to_server.drain()
-                while self.splice.held_from_client > HELD_BYTES:
-                    await self._ease()
+                await self._until(lambda: splice.held_from_client < HELD_BYTES)
         except OSError as error:
             log.debug("a client's connection broke: %s", error)
         finally:
-            self.splice.close()
-            self._to_server.close()
+            splice.close()
+            self._end(self._to_server)
 
     async def _outward(self) -> None:
+        splice = self.splice
         try:
             while data := await self._from_server.read(BUFFER_BYTES):
-                self.splice.from_server(data)
+                splice.from_server(data)
                 self.flush()
                 await self._to_client.drain()
-                while self.splice.held_from_server > HELD_BYTES:
-                    await self._ease()
+                await self._until(lambda: splice.held_from_server < HELD_BYTES)
         except OSError as error:
             log.debug("a client's connection broke: %s", error)
         finally:
-            self._to_client.close()
+            # The server, or we, may be held up by what nobody reads any more.
+            self._to_server.transport.abort()
+            self._end(self._to_client)
 
-    async def _ease(self) -> None:
-        self._eased.clear()
-        await self._eased.wait()
+    async def _until(self, enough: Callable[[], bool]) -> None:
+        """Wait for the other direction to make room, or to end."""
+        while not (enough() or self._ended):
+            self._eased.clear()
+            await self._eased.wait()
+
+    def _end(self, writer: StreamWriter) -> None:
+        self._ended = True
+        self._eased.set()
+        writer.close()
 
     def flush(self) -> None:
         """Write what may go, both ways."""

@@ -33,7 +33,7 @@ from croze.daemon.engine import Engine, running
 from croze.daemon.history_service import HistoryService
 from croze.daemon.images_service import EngineService
 from croze.daemon.inner import inner_port
-from croze.daemon.listen import listening
+from croze.daemon.listen import Relays, listening
 from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
 from croze.daemon.trace_service import collecting, trace_handler
@@ -86,8 +86,7 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
                     await stop.wanted.wait()
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
-                relays.refuse()
-                await stop_serving(server, engine, stop)
+                await stop_serving(server, engine, stop, relays)
                 for loop in loops:
                     loop.cancel()
                 leaving.cancel()
@@ -146,8 +145,9 @@ class Stop:
                 signal.signal(number, signal.SIG_IGN)
 
 
-async def stop_serving(server: Server, engine: Engine, stop: Stop) -> None:
+async def stop_serving(server: Server, engine: Engine, stop: Stop, relays: Relays) -> None:
     """Take no new calls; end when no build is under way any more, or when asked again."""
+    relays.refuse()
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.stop(BUILD_GRACE_S))
         waits = [
@@ -158,7 +158,10 @@ async def stop_serving(server: Server, engine: Engine, stop: Stop) -> None:
         for wait in waits:
             wait.cancel()
         await engine.history.hang_up()
+        # gRPC's server waits for a client that reads nothing: it would have something to tell it.
+        hanging_up = asyncio.get_running_loop().call_later(2 * STOP_GRACE_S, relays.hang_up)
         await server.stop(None if stop.forced.is_set() else STOP_GRACE_S)
+        hanging_up.cancel()
 
 
 def make_server(engine: Engine) -> Server:
