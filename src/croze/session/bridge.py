@@ -1,9 +1,10 @@
 """A byte stream inside a gRPC call, joined to a Unix socket.
 
-`Control.Session` carries raw HTTP/2 in byte messages. gRPC can only talk to sockets, so both ends
-pump the messages to an abstract Unix socket, of which nothing is left on disk. Anybody on the
-machine may connect to an abstract socket: the daemon accepts its own process alone (peer
-credentials), and the client's server answers only the one peer name it bound itself.
+`Control.Session` carries raw HTTP/2 in byte messages, and so does a frontend's standard input and
+output. gRPC can only talk to sockets, so where it speaks (the daemon's end of a session does
+without it, see `tunnel`) the messages are pumped to an abstract Unix socket, of which nothing is
+left on disk. Anybody on the machine may connect to an abstract socket: who dials accepts its own
+process alone (peer credentials), and a server answers only the one peer name it bound itself.
 """
 
 from __future__ import annotations
