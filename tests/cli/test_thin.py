@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -19,3 +21,26 @@ def test_it_imports_next_to_nothing() -> None:
     others, count = done.stdout.splitlines()
     assert others == "[]"
     assert int(count) < 15
+
+
+INTERRUPTED = """\
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "croze.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["croze", "ls"]
+from croze.cli.thin import main
+sys.exit(main())
+"""
+
+
+def test_an_interrupt_while_modules_are_imported_shows_no_traceback() -> None:
+    env = {**os.environ, "CROZE_NO_WARM": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], env=env, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")

@@ -32,6 +32,7 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
         command = load(name)
         gc.freeze()
         gc.enable()
+        take_interrupts()
         return command.run(words, common)
     except UsageError as error:
         return usage(str(error), error.command)
@@ -52,6 +53,14 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
 
             traceback.print_exception(error)
         return say(os_message(error), 1)
+
+
+def take_interrupts() -> None:
+    """From now on there is something to be left in order."""
+    import signal
+
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _not_text(error: UnicodeEncodeError) -> int:

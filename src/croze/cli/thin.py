@@ -137,8 +137,18 @@ def relay(connection: "object", pid: int) -> int:
             return 1
 
 
+def die_of_interrupts() -> None:
+    """While modules are imported, an interrupt ends the process and no traceback is shown: what is
+    to be left in order isn't begun yet; `croze.cli.guard` says when. An ignored one stays so."""
+    import _signal
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
 def main() -> int:
     """Entry point of the `croze` command."""
+    die_of_interrupts()
     open_standard_streams()
     sys.stderr = standard_error()
     argv = sys.argv[1:]
@@ -170,6 +180,7 @@ def main() -> int:
 
     environ = dict(os.environ)
     code = finished(run(argv))
+    die_of_interrupts()
     if may_be_warm and command_of(argv) in ("build", "bake"):
         start_warm(environ)
     return code

@@ -12,6 +12,7 @@ from croze.cli.buildctl.connection import DEFAULT_ADDRESS, Connection
 from croze.cli.buildctl.text import no_topic
 from croze.cli.common import Common
 from croze.cli.flags import Flags, UsageError
+from croze.cli.guard import take_interrupts
 from croze.errors import CrozeError
 
 NAME = "buildctl"
@@ -75,6 +76,7 @@ def main(argv: Sequence[str]) -> int:
         if not rest or rest[0] in ("help", "h"):
             print(_help())
             return 0
+        take_interrupts()
         return _command(rest, Connection.of(read))
     except UsageError as error:
         message = str(error).replace("unknown flag: --", "flag provided but not defined: -")
