@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from croze.daemon import rootless
-from croze.daemon.places import Places, user_places
+from croze.daemon.default_paths import DefaultPaths, user_places
 from croze.errors import Unsupported
 
 
@@ -54,12 +54,12 @@ def test_help_needs_no_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_users_places() -> None:
     env = {"HOME": "/h", "XDG_DATA_HOME": "/d:/e", "XDG_CONFIG_HOME": "/c", "XDG_RUNTIME_DIR": "/r"}
-    assert user_places(env) == Places(
+    assert user_places(env) == DefaultPaths(
         root="/d/buildkit",
         address="unix:///r/buildkit/buildkitd.sock",
         config="/c/buildkit/buildkitd.toml",
     )
-    assert user_places({"HOME": "/h"}) == Places(
+    assert user_places({"HOME": "/h"}) == DefaultPaths(
         root="/h/.local/share/buildkit", config="/h/.config/buildkit/buildkitd.toml"
     )
-    assert user_places({}) == Places()
+    assert user_places({}) == DefaultPaths()

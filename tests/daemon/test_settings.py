@@ -10,8 +10,8 @@ import pytest
 
 from croze.daemon import settings as module
 from croze.daemon.config import GhaPolicy
+from croze.daemon.default_paths import DefaultPaths
 from croze.daemon.flags import FLAGS
-from croze.daemon.places import Places
 from croze.daemon.settings import Asked, Settings, settings
 from croze.daemon.sizes import DiskSpace
 from croze.errors import CrozeError, InvalidRequest, Unsupported
@@ -38,7 +38,7 @@ VALUES = {
 @pytest.fixture(autouse=True)
 def on_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As root of the whole machine, with no configuration file."""
-    for place in ("croze.daemon.settings", "croze.daemon.places", "croze.daemon.flags"):
+    for place in ("croze.daemon.settings", "croze.daemon.default_paths", "croze.daemon.flags"):
         monkeypatch.setattr(f"{place}.in_user_namespace", lambda: False)
     monkeypatch.chdir(tmp_path)
 
@@ -329,12 +329,12 @@ def test_help_names_every_flag_that_is_not_hidden() -> None:
         told("-h")
     with pytest.raises(Asked, match="version"):
         told("-v")
-    text = module.help_text("crozed", Places())
+    text = module.help_text("crozed", DefaultPaths())
     assert all((f"--{flag.name} " in text) != flag.hidden for flag in FLAGS)
 
 
 def test_root_of_a_user_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("croze.daemon.settings", "croze.daemon.places", "croze.daemon.flags"):
+    for place in ("croze.daemon.settings", "croze.daemon.default_paths", "croze.daemon.flags"):
         monkeypatch.setattr(f"{place}.in_user_namespace", lambda: True)
     env = {"USER": "joe", "HOME": "/home/joe", "XDG_RUNTIME_DIR": "/run/user/7"}
     read = told(env=env)

@@ -3,7 +3,7 @@
 Source: BuildKit docs/buildkitd.toml.md and `cmd/buildkitd/config`. What a flag or a variable of the
 environment sets is a key of this file, too (`croze.daemon.flags`): it is laid over what the file
 says, and the whole is read once. Keys of BuildKit's that are refused here, or mean nothing here,
-are told why in `croze.daemon.keys`.
+are told why in `croze.daemon.config_keys`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from croze.daemon.keys import canonical, remarks
+from croze.daemon.config_keys import canonical, remarks
 from croze.daemon.sizes import DiskSpace, Duration
 from croze.dockerfile.asking import CPU_S
 from croze.errors import InvalidRequest

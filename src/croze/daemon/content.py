@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from croze.daemon.config import Registry
-from croze.daemon.keys import snapshotter_named
+from croze.daemon.config_keys import snapshotter_named
 from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
 from croze.registry.client import Registry as RegistryClient

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from croze.daemon.places import default_places, own_state_dir
+from croze.daemon.default_paths import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Asked, Settings, help_text, settings
 from croze.errors import CrozeError, PermissionDenied, os_message

@@ -85,7 +85,7 @@ class Recording:
         for number, answer in enumerate(answers):
             if _DESCRIPTOR_KEY in answer:
                 made = gojson.unmarshal(base64.b64decode(answer[_DESCRIPTOR_KEY]), type=Descriptor)
-                self._add_result(number, wire_descriptor(made))
+                self._add_result(number, descriptor_message(made))
 
     def attest(
         self, key: str, kind: str, told: Callable[[], Awaitable[bytes]], *, single: bool
@@ -206,7 +206,7 @@ async def put(blobs: DiskBlobStore, data: bytes, media_type: str) -> control_pb2
     return control_pb2.Descriptor(digest=digest, size=len(data), media_type=media_type)
 
 
-def wire_descriptor(made: Descriptor) -> control_pb2.Descriptor:
+def descriptor_message(made: Descriptor) -> control_pb2.Descriptor:
     """A descriptor as records have it."""
     return control_pb2.Descriptor(
         digest=made.digest,

@@ -10,9 +10,9 @@ from pathlib import Path
 from croze.daemon import argv as go
 from croze.daemon import config as config_file
 from croze.daemon.config import Config, Toml
+from croze.daemon.config_keys import snapshotter_named
+from croze.daemon.default_paths import DefaultPaths, default_places
 from croze.daemon.flags import ENTITLEMENTS, FLAGS, Flag, group_id
-from croze.daemon.keys import snapshotter_named
-from croze.daemon.places import Places, default_places
 from croze.errors import InvalidRequest, Unsupported
 from croze.fs.userns import in_user_namespace
 
@@ -189,7 +189,7 @@ def _file_warnings(given: Mapping[str, list[str]], path: Path) -> Iterator[str]:
         yield f"config file {path} does not exist: going on without"
 
 
-def help_text(program: str, places: Places) -> str:
+def help_text(program: str, places: DefaultPaths) -> str:
     """For --help."""
     shown = [flag for flag in FLAGS if not flag.hidden]
     width = max(len(flag.name) for flag in shown) + 4
@@ -198,7 +198,7 @@ def help_text(program: str, places: Places) -> str:
     return "\n".join([usage, *lines])
 
 
-def _described(flag: Flag, places: Places) -> str:
+def _described(flag: Flag, places: DefaultPaths) -> str:
     default = {"root": places.root, "config": places.config, "addr": places.address}.get(flag.name)
     return (
         flag.help

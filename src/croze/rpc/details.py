@@ -60,7 +60,7 @@ def source_info(detail: errors.SourceDetail) -> ops_pb2.SourceInfo:
     return info
 
 
-def wire_range(where: errors.Range) -> ops_pb2.Range:
+def range_message(where: errors.Range) -> ops_pb2.Range:
     return ops_pb2.Range(
         start=ops_pb2.Position(line=where.start.line, character=where.start.character),
         end=ops_pb2.Position(line=where.end.line, character=where.end.character),
@@ -71,7 +71,7 @@ def _source_json(detail: errors.SourceDetail) -> dict[str, object]:
     from google.protobuf import json_format  # slow to import, and for errors alone
 
     message = errdefs_pb2.Source(
-        info=source_info(detail), ranges=[wire_range(where) for where in detail.ranges]
+        info=source_info(detail), ranges=[range_message(where) for where in detail.ranges]
     )
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 

@@ -16,7 +16,7 @@ _LOCKS = ("lock", "buildkitd.lock")
 
 
 @dataclass(frozen=True)
-class Places:
+class DefaultPaths:
     """Defaults."""
 
     root: str = "/var/lib/buildkit"
@@ -24,20 +24,20 @@ class Places:
     config: str = "/etc/buildkit/buildkitd.toml"
 
 
-def default_places(environ: Mapping[str, str]) -> Places:
+def default_places(environ: Mapping[str, str]) -> DefaultPaths:
     """Those of a user who is root in a user namespace alone are the user's own (XDG)."""
     if not in_user_namespace() or environ.get("USER", "") in ("", "root"):
-        return Places()
+        return DefaultPaths()
     return user_places(environ)
 
 
-def user_places(environ: Mapping[str, str]) -> Places:
+def user_places(environ: Mapping[str, str]) -> DefaultPaths:
     """The user's own, as far as the environment says where that is."""
-    system, home = Places(), environ.get("HOME", "")
+    system, home = DefaultPaths(), environ.get("HOME", "")
     runtime = _first(environ, "XDG_RUNTIME_DIR", "")
     data = _first(environ, "XDG_DATA_HOME", f"{home}/.local/share" if home else "")
     config = _first(environ, "XDG_CONFIG_HOME", f"{home}/.config" if home else "")
-    return Places(
+    return DefaultPaths(
         root=str(Path(data, "buildkit")) if data else system.root,
         address=f"unix://{runtime}/buildkit/buildkitd.sock" if runtime else system.address,
         config=str(Path(config, "buildkit/buildkitd.toml")) if config else system.config,
