@@ -23,11 +23,11 @@ from croze.solver.effects import (
     LookForRoots,
     Seek,
 )
-from croze.solver.inputs import InputState, identity_of, signature_of
+from croze.solver.inputs import InputState, Signature, identity_of, signature_of
 from croze.solver.levels import ALL_KEYS, DEFINITION_KEYS, IDLE, NOTHING, RESULT
 from croze.solver.matching import flags_of, keying_of, root_keys
 from croze.solver.settling import add_key, fail, mark, relax, set_level
-from croze.solver.state import EdgeState
+from croze.solver.state import EdgeState, Equals
 
 
 def climb(edge: EdgeState, effects: list[Effect]) -> None:
@@ -133,12 +133,14 @@ def _advance(edge: EdgeState, effects: list[Effect]) -> None:
     if (not op.maps or not (op.maps_done or edge.records)) and edge.maps_asked <= len(op.maps):
         edge.maps_asked = len(op.maps) + 1
         effects.append(ASK_MAP)
+    hopeless = edge.hopeless
     if edge.level < ALL_KEYS:
-        _raise_level(edge)
+        _raise_level(edge, hopeless=hopeless)
     if edge.records and edge.wanted is RESULT:
         _load(edge, effects)
-    elif op.maps and dig(edge, effects):
-        _run(edge, effects)
+    elif op.maps and dig(edge, effects, hopeless=hopeless):
+        edge.identity = identity_of(edge.inputs, op.maps)
+        effects.append(FindEqual(edge.identity))
 
 
 def _seek(edge: EdgeState, effects: list[Effect]) -> bool:
@@ -150,12 +152,12 @@ def _seek(edge: EdgeState, effects: list[Effect]) -> bool:
     return True
 
 
-def _raise_level(edge: EdgeState) -> None:
+def _raise_level(edge: EdgeState, *, hopeless: bool) -> None:
     op = edge.op
     if not op.maps or not (op.maps_done or edge.records):
         return
     defined = edge.tally.defined == len(edge.inputs)
-    if (edge.keys and defined) or edge.hopeless:
+    if hopeless or (edge.keys and defined):
         set_level(edge, ALL_KEYS)
     elif defined:
         set_level(edge, DEFINITION_KEYS)
@@ -172,24 +174,21 @@ def _load(edge: EdgeState, effects: list[Effect]) -> None:
         effects.append(Load(edge.loading))
 
 
-def _run(edge: EdgeState, effects: list[Effect]) -> None:
-    """All inputs are there and the cache had nothing: run the op, unless something else does."""
-    equal, edge.equal = edge.equal, None
-    if equal is None:
-        edge.identity = identity_of(edge.inputs, edge.op.maps)
-        effects.append(FindEqual(edge.identity))
-    elif equal.leader is not None:
-        edge.leader = equal.leader
-        effects.append(FOLLOW)
-    elif equal.key is not None and equal.key not in edge.keys:
-        add_key(edge, equal.key)
-        _seek(edge, effects)
-    else:
-        _execute(edge, effects)
-
-
-def _execute(edge: EdgeState, effects: list[Effect]) -> None:
+def run(edge: EdgeState, equals: Equals, effects: list[Effect]) -> None:
+    """All inputs are there and the cache had nothing: run the op, unless something else does or a
+    key is to be looked at first."""
     identity, edge.identity = edge.identity, ()
+    if equals.leader is not None:
+        edge.leader = equals.leader
+        effects.append(FOLLOW)
+    elif equals.key is not None and equals.key not in edge.keys:
+        add_key(edge, equals.key)
+    else:
+        _execute(edge, identity, effects)
+
+
+def _execute(edge: EdgeState, identity: Signature, effects: list[Effect]) -> None:
+    edge.op.running.add(edge.index)
     forced = any(item.source.forced for item in edge.inputs)
     signature = signature_of(edge.inputs, edge.op.maps) if forced else identity
     effects.append(Execute(identity, signature, forced or edge.op.ignore_cache))

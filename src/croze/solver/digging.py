@@ -8,9 +8,9 @@ from croze.solver.levels import ALL_KEYS, IDLE, OPEN, RESULT, RUN, UNMATCHED, Le
 from croze.solver.state import EdgeState
 
 
-def dig(edge: EdgeState, effects: list[Effect]) -> bool:
+def dig(edge: EdgeState, effects: list[Effect], *, hopeless: bool) -> bool:
     """Ask inputs for what comes next. True when nothing comes next and the op is to run."""
-    mode = _choose_mode(edge)
+    mode = _choose_mode(edge, hopeless=hopeless)
     touched, edge.touched = edge.touched, []
     if mode is not edge.mode:
         edge.mode = mode
@@ -37,10 +37,10 @@ def ask_all(edge: EdgeState, level: Level, effects: list[Effect]) -> None:
             effects.append(Ask(item.index, level))
 
 
-def _choose_mode(edge: EdgeState) -> Mode:
+def _choose_mode(edge: EdgeState, *, hopeless: bool) -> Mode:
     if edge.wanted < ALL_KEYS or not edge.op.maps_done:
         return IDLE
-    if edge.hopeless:
+    if hopeless:
         return RUN if edge.wanted is RESULT else IDLE
     if edge.tally.defined < len(edge.inputs) or edge.level >= edge.wanted:
         return IDLE

@@ -49,7 +49,7 @@ class StatusLog:
             return
         if isinstance(event, VertexState):
             self._latest[event.digest] = event
-            if event.started is not None:
+            if event.started is not None and event.completed is None:
                 self._mark_inputs(event, event.started)
         self._events.append(event)
         self._wake()
@@ -133,7 +133,7 @@ class VertexReporter:
 
     def complete(self, *, error: str = "") -> None:
         was = self.state
-        self._change(was.started, now(), cached=was.cached, error=redact_text(error))
+        self._change(was.started, now(), cached=was.cached, error=error and redact_text(error))
 
     def log(self, stream: int, data: bytes) -> None:
         self.append(VertexLog(self._digest, stream, data, now()))

@@ -75,7 +75,6 @@ def _stop(edge: EdgeState, effects: list[Effect]) -> None:
         edge.contents_asked = frozenset()
         edge.loading = None
         effects.append(STOP)
-    edge.equal = None
     if edge.leader is not None:
         edge.leader = None
         effects.append(UNFOLLOW)

@@ -94,10 +94,8 @@ class EdgeState:
     hits: dict[str, int] | None = None
     """How many inputs lead to which key, where there are several."""
     tally: Tally = field(default_factory=Tally)
-    equal: Equals | None = None
-    """The answer on whether something else does the same, until it is acted on."""
     identity: Signature = ()
-    """What it is about to run as."""
+    """What it is about to run as, while it is asked whether something else does the same."""
     news: bool = False
     """There is something to tell those who want it."""
 

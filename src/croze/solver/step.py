@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.cachekeys.names import is_imported
-from croze.solver.climbing import climb, count, look_for_roots
+from croze.solver.climbing import climb, count, look_for_roots, run
 from croze.solver.effects import NOTIFY, Connect, Effect, Forget, Release
 from croze.solver.events import (
     Changed,
@@ -65,7 +65,7 @@ def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
     if isinstance(event, Leads):
         _match(edge, edge.inputs[event.input], event.targets)
     elif isinstance(event, IsEqual):
-        edge.equal = event.equals
+        run(edge, event.equals, effects)
     elif isinstance(event, ContentLeads):
         _match_content(edge, event, effects)
     elif isinstance(event, Rooted):

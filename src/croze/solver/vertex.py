@@ -226,6 +226,7 @@ class ActiveVertex:
     def stop(self, index: int) -> None:
         if self._exec_work is not None:
             self._exec_work.drop(index)
+        self.state.running.discard(index)
         for work in self._content_works.values():
             work.drop(index)
 
