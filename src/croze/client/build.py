@@ -190,6 +190,10 @@ async def met_for(
     """The same for several targets. What is dialled by address may be a BuildKit."""
     if builder is not None and builder.driver and not builder.default_load:
         warn_of_no_output(builds, builder.driver)
+    if builder is not None and builder.moby:
+        from croze.client import engine_features
+
+        await engine_features.check(client, builds)
     if builder is None or builder.sure:
         return builder
     try:

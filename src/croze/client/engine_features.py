@@ -1,0 +1,56 @@
+"""What the builder inside a Docker engine does only with the engine's containerd image store.
+
+Source: docker/buildx `driver/docker/driver.go` (how it is told), `build/opt.go` (who asks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from croze.client.flags_cache import parse_caches
+from croze.client.flags_output import Output, parse_output
+from croze.errors import Unsupported
+
+if TYPE_CHECKING:
+    from croze.api import worker_pb2
+    from croze.client.options import BuildOptions
+
+_DOCS = "https://docs.docker.com/go/build-"
+_SNAPSHOTTER = "org.mobyproject.buildkit.worker.snapshotter"
+"""The label of a worker whose images are containerd's."""
+
+
+class Workers(Protocol):
+    """Who tells of the workers of a daemon: a `Client`."""
+
+    async def workers(self) -> list[worker_pb2.WorkerRecord]: ...
+
+
+async def check(client: Workers, builds: Mapping[str, BuildOptions]) -> None:
+    """Raises `Unsupported`, with what to do."""
+    wanted = [each for options in builds.values() for each in _wanted(options)]
+    if not wanted:
+        return
+    if any(_SNAPSHOTTER in worker.Labels for worker in await client.workers()):
+        return
+    feature, page = wanted[0]
+    raise Unsupported(
+        f"{feature} is not supported for the docker driver.\n"
+        "Switch to a different driver, or turn on the containerd image store, and try again.\n"
+        f"Learn more at {_DOCS}{page}/"
+    )
+
+
+def _wanted(options: BuildOptions) -> Iterator[tuple[str, str]]:
+    """Features, and where each is described."""
+    if any(cache.type != "inline" for cache in parse_caches(options.cache_to)):
+        yield "Cache export", "cache-backends"
+    for given in options.outputs:
+        output = given if isinstance(given, Output) else parse_output(given)
+        if output.type == "oci":
+            yield "OCI exporter", "exporters"
+        if output.type == "docker" and output.dest:
+            yield "Docker exporter", "exporters"
+    if len({part for text in options.platforms for part in text.split(",") if part}) > 1:
+        yield "Multi-platform build", "multi-platform"

@@ -1,0 +1,40 @@
+"""What a Docker engine's builder is not asked for, in buildx's words."""
+
+from __future__ import annotations
+
+import pytest
+
+from croze.api import worker_pb2
+from croze.client import engine_features
+from croze.client.options import BuildOptions
+from croze.errors import Unsupported
+
+STORE = {"org.mobyproject.buildkit.worker.snapshotter": "overlayfs"}
+
+
+class Engine:
+    def __init__(self, labels: dict[str, str]) -> None:
+        self._labels = labels
+
+    async def workers(self) -> list[worker_pb2.WorkerRecord]:
+        return [worker_pb2.WorkerRecord(Labels=self._labels)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (BuildOptions(context=".", cache_to=["type=local,dest=x"]), "Cache export"),
+        (BuildOptions(context=".", outputs=["type=oci,dest=x"]), "OCI exporter"),
+        (BuildOptions(context=".", outputs=["type=docker,dest=x"]), "Docker exporter"),
+        (BuildOptions(context=".", platforms=["linux/amd64,linux/arm64"]), "Multi-platform build"),
+    ],
+)
+async def test_what_needs_the_containerd_store(options: BuildOptions, said: str) -> None:
+    await engine_features.check(Engine(STORE), {"default": options})
+    with pytest.raises(Unsupported, match=f"^{said} is not supported for the docker driver.\n"):
+        await engine_features.check(Engine({}), {"default": options})
+
+
+async def test_the_rest_is_not_asked_about() -> None:
+    options = BuildOptions(context=".", cache_to=["type=inline"], outputs=["type=docker"])
+    await engine_features.check(Engine({}), {"default": options})
