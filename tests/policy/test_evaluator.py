@@ -7,9 +7,9 @@ import json
 import pytest
 
 from croze.api import gateway_pb2, policy_pb2, policysession_pb2
-from croze.errors import CrozeError, NotFound
+from croze.errors import CrozeError, NotFound, Unavailable
 from croze.policy import snappy, work
-from croze.policy.contract import PolicyFile, Setup
+from croze.policy.contract import WARNING, PolicyFile, Setup, VerifyArtifact
 from croze.policy.evaluator import Answering, Policy, check_all
 from croze.workers.pool import WorkerPool
 
@@ -33,6 +33,13 @@ class Verifier:
         if bundle != b"{}" or not digest.endswith("1"):
             raise CrozeError("not signed")
         return {"kind": "self-signed", "signer": {"issuer": "me"}}
+
+
+class Unready(Verifier):
+    """Knows nobody whom to trust."""
+
+    async def verify_artifact(self, digest: str, bundle: bytes) -> dict[str, object]:
+        raise Unavailable("getting trusted root: no network")
 
 
 class Sources:
@@ -71,6 +78,16 @@ def policy(workers: WorkerPool, text: str, sources: Sources | None = None) -> Po
 
 async def action(made: Policy, digest: str) -> int:
     return (await made.check(asked(digest))).decision.action
+
+
+async def test_that_nothing_can_be_verified_is_told() -> None:
+    said: list[tuple[int, str]] = []
+    answering = Answering(Files(), None, Unready(), lambda *each: said.append(each))
+    with pytest.raises(Unavailable):
+        await answering.answer(VerifyArtifact(DIGEST, b"{}"))
+    assert said == [
+        (WARNING, "signatures can't be verified: getting trusted root: no network"),
+    ]
 
 
 async def test_what_is_lent_is_asked_for() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 from urllib.parse import quote as quoted
 
 from croze.api import gateway_pb2, policy_pb2, policysession_pb2
-from croze.errors import CrozeError
+from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.http.urls import parse_url
 from croze.policy import snappy, work
 from croze.policy.contract import (
     INFO,
+    WARNING,
     DefaultPlatform,
     Files,
     GitHubBundles,
@@ -28,6 +30,7 @@ from croze.policy.contract import (
 from croze.policy.documents.provenance import V1
 from croze.workers.pool import Conversations, TooMuchWork
 
+T = TypeVar("T")
 MOST_BUNDLE_BYTES = 8 << 20
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
@@ -68,10 +71,19 @@ class Answering:
                 return await self._bundles(repository, digest)
             case VerifyImage(chain, platform):
                 found = gateway_pb2.AttestationChain.FromString(chain)
-                return await self._verifier.verify_image(found, platform)
+                return await self._verified(self._verifier.verify_image(found, platform))
             case VerifyArtifact(digest, bundle):
-                return dict(await self._verifier.verify_artifact(digest, bundle))
+                return dict(await self._verified(self._verifier.verify_artifact(digest, bundle)))
         raise CrozeError(f"no question: {type(question).__name__}")
+
+    async def _verified(self, verification: Awaitable[T]) -> T:
+        """That nothing can be verified is no fault of the image's: who reads the log hears of it,
+        whatever the policy makes of that."""
+        try:
+            return await verification
+        except (Unavailable, InvalidRequest) as error:
+            self._log(WARNING, f"signatures can't be verified: {error}")
+            raise
 
     def _known_sources(self) -> Sources:
         if self._sources is None:
