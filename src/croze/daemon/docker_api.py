@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,17 +101,30 @@ async def _serve(
     sock.setblocking(False)
     if not await in_thread(_has_containers, engine.settings.root):
         await _somebody(sock)
-    from croze.engineapi.app import serving
-
-    channel = inner.channel()
     try:
-        services = _services(engine, inner, channel)
-        async with services.containers.running(), serving(sock, services, context):
+        async with AsyncExitStack() as stack:
+            with engine.activity.one():  # somebody waits for it
+                await _enter(stack, engine, inner, sock, context)
             await asyncio.Event().wait()
     except Exception:  # the daemon builds on for its other clients
         log.exception("Docker's API is no longer served")
-    finally:
-        await channel.close(None)
+
+
+async def _enter(
+    stack: AsyncExitStack,
+    engine: Engine,
+    inner: InnerPort,
+    sock: socket.socket,
+    context: ssl.SSLContext | None,
+) -> None:
+    """It takes a while to load."""
+    from croze.engineapi.app import serving
+
+    channel = inner.channel()
+    stack.push_async_callback(channel.close, None)
+    services = _services(engine, inner, channel)
+    await stack.enter_async_context(services.containers.running())
+    await stack.enter_async_context(serving(sock, services, context))
 
 
 def _has_containers(root: Path) -> bool:

@@ -115,6 +115,8 @@ class TlsServer:
                 clear_writer.close()
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.debug("a connection by TLS ended: %s", error)
+        except Exception:  # what is wrong with one connection ends no other
+            log.exception("a connection by TLS")
         finally:
             writer.close()
 
