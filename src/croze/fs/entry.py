@@ -7,6 +7,7 @@ bits; `go_mode` gives the bits that go over the wire (Go's `os.FileMode`).
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import stat
 
@@ -78,6 +79,7 @@ def go_mode(mode: int) -> int:
     return result
 
 
+@functools.lru_cache(256)  # a tree has few
 def unix_mode(mode: int) -> int:
     """Go's `os.FileMode` as `st_mode`. Unknown types count as regular files."""
     result = mode & 0o777 | _UNIX_TYPES.get(mode & _GO_TYPE_MASK, stat.S_IFREG)

@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.api import stat_pb2, wire_pb2
-from croze.fs.entry import Entry, go_mode, unix_mode
+from croze.fs.entry import EMPTY_XATTRS, Entry, go_mode, unix_mode
 from croze.gotypes.strings import from_bytes, to_bytes
 from croze.rpc.status import root_cause
 from croze.session.messages import decode
@@ -102,7 +102,7 @@ def to_entry(stat: stat_pb2.Stat) -> Entry:
         from_bytes(stat.linkname),
         stat.devmajor,
         stat.devminor,
-        {from_bytes(x.key): x.value for x in stat.xattrs},
+        {from_bytes(x.key): x.value for x in stat.xattrs} if stat.xattrs else EMPTY_XATTRS,
     )
 
 

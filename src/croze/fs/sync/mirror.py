@@ -15,7 +15,6 @@ import msgspec
 from croze.errors import InvalidRequest
 from croze.fs.content.index import Index
 from croze.fs.entry import Entry
-from croze.fs.paths import path_key
 from croze.fs.remove import remove_tree
 
 
@@ -83,27 +82,38 @@ def forget_state(path: str | None) -> None:
             return
 
 
+_NO_NAMES = frozenset(("", ".", ".."))
+
+
+def _is_odd(head: str, slash: str) -> bool:
+    """Whether what is in front of a name is no path below a root."""
+    return bool(slash) and not _NO_NAMES.isdisjoint(head.split("/"))
+
+
 class OrderCheck:
     """Refuses streams that are out of order or name what they have not shown."""
 
     def __init__(self) -> None:
-        self._dirs: list[tuple[str, str]] = [("", "")]
+        self._dirs: list[tuple[str, bytes]] = [("", b"")]
+        """The directories above, each with the last name in it."""
         self._files: set[str] = set()
 
     def check(self, entry: Entry) -> None:
         """Raises InvalidRequest unless `entry` may come now."""
         path = entry.path
-        head, _, name = path.rpartition("/")
-        parts = path.split("/")
-        if not name or path.startswith("/") or any(p in ("", ".", "..") for p in parts):
+        head, slash, name = path.rpartition("/")
+        # What is in a directory that has come needs no look at all of its path.
+        known = bool(head) and self._dirs[-1][0] == head
+        if name in _NO_NAMES or (not known and _is_odd(head, slash)):
             raise InvalidRequest(f"invalid path in file transfer: {path!r}")
         while self._dirs and self._dirs[-1][0] != head:
             self._dirs.pop()
-        if not self._dirs or path_key(self._dirs[-1][1]) >= path_key(name):
+        key = os.fsencode(name)
+        if not self._dirs or self._dirs[-1][1] >= key:
             raise InvalidRequest(f"changes out of order: {path!r}")
-        self._dirs[-1] = (head, name)
+        self._dirs[-1] = (head, key)
         if entry.is_dir:
-            self._dirs.append((path, ""))
+            self._dirs.append((path, b""))
         elif entry.linkname and not entry.is_link:
             if entry.linkname not in self._files:
                 raise InvalidRequest(f"invalid link {path} to unknown path: {entry.linkname!r}")

@@ -181,6 +181,8 @@ class Receiver:
         return number
 
     def _same(self, entry: Entry, old: Entry) -> bool:
+        if entry == old and not entry.linkname:
+            return True
         if entry.is_dir != old.is_dir:
             return False
         if not entry.is_dir and (entry.size, entry.mtime_ns) != (old.size, old.mtime_ns):
