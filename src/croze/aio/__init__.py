@@ -1,2 +1,3 @@
-"""What asyncio leaves to everybody: one place for each need that comes up again. Work in threads
-that ends before its awaiter does (`threads`). Knows no other room."""
+"""What asyncio leaves to everybody who uses it, in one place: blocking work in threads that ends
+before its awaiter does (`threads`), things at once with the first failure as it is (`parallel`),
+things that are made once however many ask (`once`). Knows no other package."""

@@ -1,4 +1,5 @@
 """Warm worker processes: calls and conversations, shares, deadlines, and cancellation by killing.
 
-What may go in: how the work is handed out. What is done in a worker stays with the room that knows.
+What may go in: how the work is handed out. What is done in a worker stays
+with the package that knows.
 """
