@@ -143,3 +143,24 @@ def test_standard_streams_that_are_closed(desk: Sandbox, closed: str) -> None:
     command = f'"{CROZE}" build -o "{out}" "{context}" {closed}'
     execute(["sh", "-c", command], desk.env)
     assert (out / "Dockerfile").is_file()
+
+
+NAME = "d" * 200
+DEEP = f"for i in $(seq 30); do mkdir {NAME} && cd {NAME} || exit 0; done"
+"""Until the path is too long for the shell."""
+
+
+def test_trees_deeper_than_any_path(sandbox: Sandbox, busybox: Path) -> None:
+    """Whoever makes them can't export them; everybody else can look at the cache, and empty it."""
+    mount = "--mount=type=cache,target=/c"
+    text = f"FROM base\nRUN {mount} cd /c; {DEEP}\nRUN cd /tmp; {DEEP}\n"
+    context = sandbox.context("deep", {"Dockerfile": text})
+    sandbox.croze("build", *base(busybox), "-o", "type=cacheonly", context)
+    failed = sandbox.croze("build", *base(busybox), "-t", "deep", context, check=False)
+    assert failed.code == 1
+    assert "file name too long" in failed.stderr
+    assert "exec.cachemount" in sandbox.croze("du", "--verbose").stdout
+    sandbox.croze("prune", "--all", "--force")
+    assert "exec.cachemount" not in sandbox.croze("du", "--verbose").stdout
+    assert len(list((sandbox.root / "snapshots").iterdir())) <= 1
+    assert list((sandbox.root / "trash").iterdir()) == []

@@ -64,6 +64,8 @@ def _entries(folder: Path) -> list[str]:
 
 def _cgroups() -> Iterator[str]:
     for top, names, _ in os.walk("/sys/fs/cgroup"):
+        if "docker" in names:
+            names.remove("docker")  # an engine's, which has nothing to do with us
         yield from (os.path.join(top, name) for name in names)
 
 

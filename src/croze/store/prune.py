@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,6 +17,8 @@ from croze.store.images import DiskImageStore
 from croze.store.leases import Leases
 from croze.store.records import Record, utc
 from croze.store.sizes import record_size
+
+log = logging.getLogger(__name__)
 
 IDLE_S = 60.0
 """A blob that nothing holds stays this long after its last use, if work is under way that began
@@ -39,7 +42,12 @@ async def usage_records(core: Core, shared: IsShared | None) -> Sequence[Candida
 
     async def size(record: Record) -> int:
         async with gate:
-            return 0 if record.gone else await record_size(core, record)
+            try:
+                return 0 if record.gone else await record_size(core, record)
+            except OSError as error:
+                # Whatever a step has made of its files: the others are told of, and removed.
+                log.warning("the size of record %s is not known: %s", record.id, error)
+                return 0
 
     async with first_error(), asyncio.TaskGroup() as group:
         sizes = [group.create_task(size(r)) for r in records]

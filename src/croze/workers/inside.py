@@ -26,6 +26,8 @@ from croze.workers.memory import bounded_memory
 from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
 
 _PR_SET_PDEATHSIG = 1
+_DEEPEST = 20_000
+"""Calls within calls: a path has up to 2048 directories, and each takes some."""
 _MEMORY_BYTES = 1 << 30
 """Of a conversation, whose work is text: more is an attack or a mistake."""
 _FILE_MEMORY_BYTES = 2 << 30
@@ -37,6 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0)
+    sys.setrecursionlimit(_DEEPEST)
     # A daemon that was killed may end the connection at any byte: there is nobody to tell.
     with (
         contextlib.suppress(ConnectionError),
@@ -131,6 +134,8 @@ def _serve(call: Call, link: Link, runner: asyncio.Runner) -> bytes:
         return pack(Ended(runner.run(_converse(call, link))))
     except MemoryError:
         return pack(Ended(error=ResourceExhausted("it needs too much memory")))
+    except RecursionError:
+        return pack(Ended(error=ResourceExhausted("it is nested too deeply")))
     except Exception as error:
         return _pack_error(error)
 
