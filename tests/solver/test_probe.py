@@ -147,6 +147,17 @@ async def test_what_ignores_the_cache_runs() -> None:
         assert outcomes(found) == {"base": CACHED, "top": RAN}
 
 
+async def test_what_reads_a_forced_source_runs() -> None:
+    world = World()
+    async with world.solver() as solver:
+        await build(solver, vertex("top", vertex("base")))
+        forced = vertex("top", vertex("base", ignore_cache=True))
+        assert outcomes(await probe(solver, forced)) == {"base": RAN, "top": RAN}
+        world.ran.clear()
+        await build(solver, forced)
+        assert world.ran == ["base", "top"]
+
+
 async def test_a_forecast_comes_true_on_long_chains() -> None:
     world = World()
     chain = vertex("v0")
