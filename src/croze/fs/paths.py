@@ -50,11 +50,6 @@ def name_key(name: str) -> bytes:
     return os.fsencode(name)
 
 
-def path_key(path: str) -> bytes:
-    """Sort key for whole paths: a directory is directly followed by what is below it."""
-    return os.fsencode(path).replace(b"/", b"\0")
-
-
 def sorted_names(names: Iterable[str]) -> list[str]:
     """Sort as bytes; code points sort alike unless surrogate escapes are there."""
     result = list(names)

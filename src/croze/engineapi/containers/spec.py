@@ -33,7 +33,7 @@ NETWORKS: Mapping[str, NetworkMode] = {
 }
 NEUTRAL: Mapping[str, Sequence[object]] = {
     "IpcMode": ("private", "shareable"),
-    "CgroupnsMode": ("private", "host"),
+    "CgroupnsMode": ("private",),
     "Cgroup": ("",),
     "Isolation": ("default",),
     "Runtime": ("runc", "crun"),
