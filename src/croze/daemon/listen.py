@@ -195,8 +195,9 @@ class Relays:
 
         self._inner.open()
         self._listeners.append(outer)
+        # Each takes three descriptors: its own, and both ends of the way to the inner port.
         return serving(
-            outer, connect, most=most_connections() // 4, tls=context, buffer_bytes=1 << 18
+            outer, connect, most=most_connections() // 3, tls=context, buffer_bytes=1 << 18
         )
 
     def hang_up(self) -> None:
