@@ -7,28 +7,22 @@ too late; results are lost; builds come and go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from random import Random
 
-from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError
 from croze.solver import saving
-from croze.solver.caches import Caches, CacheSource, Record
-from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
+from croze.solver.caches import Record
+from croze.solver.contract import CacheMap, InputKeying, Result
 from croze.solver.effects import Execute
 from croze.solver.events import (
     Changed,
-    ContentLeads,
     Event,
     Failed,
-    Found,
     Happened,
     IsEqual,
-    Leads,
     Loaded,
     NotLoaded,
-    Rooted,
     Saved,
     Shared,
     Wants,
@@ -36,56 +30,12 @@ from croze.solver.events import (
 from croze.solver.in_flight import InFlight
 from croze.solver.inputs import InputState, Signature, all_keys, signature_of
 from croze.solver.levels import NOTHING, RESULT, Level, Wanted
-from croze.solver.matching import links_of, targets_of
 from croze.solver.state import EdgeState, Equals, OpState
 from croze.solver.step import step
 from croze.solver.validate import Progress, may_not_run
 from tests.solver.arithmetic import Number, Results, sha
-
-
-@dataclass(frozen=True)
-class Node:
-    """One vertex of a plan: `inputs` are (number of an earlier one, output)."""
-
-    inputs: tuple[tuple[int, int], ...] = ()
-    add: int = 0
-    kind: str = ""
-    """Those of one kind do the same."""
-    maps: int = 1
-    by_content: frozenset[int] = frozenset()
-    prepared: frozenset[int] = frozenset()
-    forced: bool = False
-    fails: float = 0.0
-    """How often: its maps, its contents, its runs."""
-
-
-@dataclass
-class Work:
-    """Something that goes on until a die says that it ends."""
-
-    users: set[object] = field(default_factory=set)
-    runs: bool = False
-    stopping: bool = False
-
-    def want(self, user: object) -> None:
-        self.users.add(user)
-        self.runs = True
-
-    def drop(self, user: object) -> None:
-        self.users.discard(user)
-        self.stopping = self.runs and not self.users
-
-    def end(self) -> None:
-        self.users.clear()
-        self.runs = self.stopping = False
-
-
-async def _no_content(result: Result, ctx: OpContext) -> str:
-    raise AssertionError("asked by name")
-
-
-async def _no_work(result: Result, ctx: OpContext) -> None:
-    raise AssertionError("asked by name")
+from tests.solver.lookups import Lookups
+from tests.solver.nodes import Node, Work, no_content, no_work, release
 
 
 class Simulation:
@@ -103,9 +53,6 @@ class Simulation:
         self.ran: list[int] = []
         self.in_flight: InFlight[SimVertex] = InFlight()
         self.progress = Progress()
-
-    def caches(self) -> Caches:
-        return Caches((CacheSource(self.keys, self.results),))
 
     def vertex(self, number: int) -> SimVertex:
         if number not in self.vertices:
@@ -280,8 +227,8 @@ class SimVertex:
     def keyings(self) -> tuple[InputKeying, ...]:
         return tuple(
             InputKeying(
-                content=_no_content if i in self.node.by_content else None,
-                prepare=_no_work if i in self.node.prepared else None,
+                content=no_content if i in self.node.by_content else None,
+                prepare=no_work if i in self.node.prepared else None,
             )
             for i in range(len(self.node.inputs))
         )
@@ -330,13 +277,13 @@ class SimVertex:
         self.ground()
 
 
-class SimEdge:
+class SimEdge(Lookups):
     """An `effects.Doer`."""
 
     def __init__(self, vertex: SimVertex, index: int) -> None:
         self.vertex = vertex
         self.graph = vertex.graph
-        self.state = EdgeState(vertex.op, index)
+        super().__init__(EdgeState(vertex.op, index), vertex.graph.keys, vertex.graph.results)
         self.wanted: Wanted[object] = Wanted()
         self.sources: list[SimEdge] = []
         self.leader: SimEdge | None = None
@@ -421,32 +368,9 @@ class SimEdge:
         if self.state.index in self.vertex.loads:
             self.vertex.loads[self.state.index].drop(self)
 
-    def look(self, input: int, keys: Sequence[str]) -> Leads:
-        links = links_of(self.state.op.maps, input, self.state.index)
-        return Leads(input, targets_of(self.graph.caches(), keys, links))
-
-    def look_by_content(self, input: int, key: str) -> ContentLeads:
-        maps, output = self.state.op.maps, self.state.index
-        plain = links_of(maps, input, output, selector="")
-        found = [targets_of(self.graph.caches(), [key], [link]) for link in plain]
-        return ContentLeads(input, tuple(zip(links_of(maps, input, output), found, strict=True)))
-
-    def look_for_roots(self, keys: Sequence[str]) -> Rooted:
-        return Rooted([key for key in keys if self.graph.keys.exists(key)])
-
-    def seek(self, keys: Sequence[str]) -> Found:
-        claimed = [record for key in keys for record in self.graph.caches().results(key)]
-        return Found([each for each in claimed if self.graph.results.exists(each.stored.id)])
-
-    def connect(self, link: KeyLink, keys: Sequence[str], targets: Sequence[str]) -> None:
-        saving.connect(self.graph.keys, link, keys, targets)
-
     def load(self, record: Record) -> None:
         self.loading = record
         self.vertex.loads.setdefault(self.state.index, Work()).want(self)
-
-    def forget(self, result_id: str) -> None:
-        self.graph.keys.release_result(result_id)
 
     def find_equal(self, identity: Signature) -> IsEqual:
         self.leader = None
@@ -504,13 +428,3 @@ class SimEdge:
 
     def release(self, result: Result) -> None:
         release(result)
-
-
-def release(result: Result) -> None:
-    """Without an event loop: a `Number` has nothing to wait for."""
-    work = result.release()
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it waits")

@@ -8,7 +8,8 @@ import pytest
 
 from croze.solver.levels import Level
 from tests.solver.arithmetic import Number
-from tests.solver.machines import Build, Node, Simulation
+from tests.solver.machines import Build, Simulation
+from tests.solver.nodes import Node
 from tests.solver.plans import FIRST, FUZZ
 
 SEEDS = FUZZ * 1000
