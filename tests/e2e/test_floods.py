@@ -17,11 +17,11 @@ from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, select_pause
 from tests.e2e.watched import resident_kb, until
 
-DESCRIPTORS, CONNECTIONS = 1024, 3000
+DESCRIPTORS, CONNECTIONS = 1024, 2000
 ROOM_KB = 64 << 10
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
-BEGINNINGS = [b"", PREFACE[:10], PREFACE + SETTINGS]
+BEGINNINGS = [PREFACE[:10], PREFACE + SETTINGS]
 WAITS = "echo up; while [ ! -e /n/go ]; do sleep 0.05; done; rm /n/go"
 
 
