@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 HANDSHAKE_S: Final = 10.0
 _PAUSE_S: Final = 0.5
+_CLOSE_S: Final = 60.0
+_STOP_S: Final = 1.0
 _BUFFER_BYTES: Final = 64 << 10
 _TURN: Final = 32
 """Connections that are taken before others get a turn."""
@@ -141,10 +143,12 @@ class _Server:
         try:
             reader, writer = await self._open(sock)
             self._greeting.pop(task, None)
+            patience_s = _STOP_S
             try:
                 await self._serve(reader, writer)
+                patience_s = _CLOSE_S
             finally:
-                writer.close()
+                await _closed(writer, patience_s)
         except OSError as error:
             log.debug("a connection broke: %s", error)
         except Exception:
@@ -168,6 +172,17 @@ class _Server:
         except BaseException:
             transport.abort()
             raise
+
+
+async def _closed(writer: StreamWriter, patience_s: float) -> None:
+    """Until the peer has all that was written, or has had its time for that. So it is counted as
+    long as it has a descriptor, and somebody hears of the error that it ended with."""
+    writer.close()
+    try:
+        async with asyncio.timeout(patience_s):
+            await writer.wait_closed()
+    except OSError:
+        writer.transport.abort()
 
 
 async def readable(sock: socket.socket) -> None:
