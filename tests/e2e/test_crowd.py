@@ -16,7 +16,8 @@ from tests.e2e.watched import resident_kb, until
 
 BUILDS, GRAPHS, STEPS = 100, 20, 4
 NOTE = "RUN --mount=type=cache,target=/notes echo {name} >> /notes/all\n"
-ROOM_KB = 32 << 10
+ROOM_KB = 48 << 10
+"""For other graphs than the first, and what is known for a while of builds that have ended."""
 
 
 def dockerfile(number: int, salt: str) -> str:
