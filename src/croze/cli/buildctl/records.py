@@ -175,6 +175,9 @@ async def _logs(connection: Connection, read: argparse.Namespace) -> None:
             listed = await history.records(client.channel, ref)
             if not listed.records:
                 raise NotFound(f"ref {ref} not found")
+            if not listed.records[0].HasField("trace"):  # it comes a while after the build
+                await history.finalize(client.channel, ref)
+                listed = await history.records(client.channel, ref)
             if not listed.records[0].HasField("trace"):
                 raise NotFound(f"ref {ref} does not have trace")
             await _copy(client.channel, listed.records[0].trace.digest)
