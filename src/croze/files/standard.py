@@ -54,6 +54,8 @@ def standard_error() -> "TextIO":
 
 def flush_output() -> "OSError | None":
     """Why the rest of what was printed could not be written; it is dropped then."""
+    if sys.stdout.closed:  # by who had it to himself, as `croze dial-stdio`
+        return None
     try:
         sys.stdout.flush()
     except OSError as error:
