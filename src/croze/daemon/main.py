@@ -57,6 +57,14 @@ def set_up_logging(settings: Settings) -> None:
     root.setLevel("DEBUG" if settings.debug else LEVELS.get(level, level))
     for name in ("asyncio", "grpc._cython.cygrpc", "hpack"):  # hpack tells the values of headers
         logging.getLogger(name).setLevel("INFO")
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_of_ours)
+
+
+def _is_of_ours(record: logging.LogRecord) -> bool:
+    """grpc tells as an error, with its traceback, that a peer has gone before it could be told how
+    its call ended."""
+    failed = record.exc_info and record.exc_info[0]
+    return not failed or failed.__name__ != "ExecuteBatchError"
 
 
 def program() -> str:
