@@ -28,35 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """A running daemon; afterwards it must stop cleanly and leave nothing."""
-    made = Sandbox(tmp_path)
-    made.start()
-    try:
+    with Sandbox(tmp_path).running() as made:
         yield made
-        if made.daemon is not None:
-            assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One daemon for all tests of a file, with every entitlement to give."""
-    made = Sandbox(tmp_path_factory.mktemp("desk"))
     allowed = ("network.host", "security.insecure")
-    made.start(*(f"--allow-insecure-entitlement={name}" for name in allowed))
-    try:
+    flags = (f"--allow-insecure-entitlement={name}" for name in allowed)
+    with Sandbox(tmp_path_factory.mktemp("desk")).running(*flags) as made:
         yield made
-        assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 @pytest.fixture(scope="session")

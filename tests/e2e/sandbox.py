@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 REPO = Path(__file__).resolve().parents[2]
 CROZE = Path(sys.executable).parent / "croze"
@@ -140,6 +141,21 @@ class Sandbox:
         with open(ready, "rb") as pipe:
             if pipe.read(1) != b"1":
                 raise CommandFailed(f"crozed did not start:\n{self.log_text()}")
+
+    @contextlib.contextmanager
+    def running(self, *flags: str) -> Iterator[Self]:
+        """With a daemon, which must stop cleanly and leave nothing."""
+        try:
+            self.start(*flags)
+            yield self
+            if self.daemon is not None:
+                assert self.stop() == 0, self.log_text()
+            assert self.wait_no_leftovers() == []
+            assert "Traceback" not in self.log_text(), self.log_text()
+        finally:
+            if self.daemon is not None:
+                self.daemon.kill()
+                self.daemon.wait()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop the daemon; its exit code (negative for the signal that ended it)."""

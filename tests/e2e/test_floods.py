@@ -30,17 +30,9 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A daemon that may have few descriptors."""
     made = Sandbox(tmp_path_factory.mktemp("tight"))
     made.prefix = ("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}")
-    made.start()
-    made.prefix = ()
-    try:
+    with made.running():
+        made.prefix = ()
         yield made
-        assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 @contextlib.contextmanager

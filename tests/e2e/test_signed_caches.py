@@ -57,16 +57,8 @@ def daemon(folder: Path, signing: Signing, toml: str) -> Iterator[Sandbox]:
     (folder / "buildkitd.toml").write_text(toml)
     trusted = {"CROZE_SIGSTORE_TRUSTED_ROOT": f"{signing.folder}/root.json"}
     made = Sandbox(folder, extra_env=trusted)
-    made.start("--config", f"{folder}/buildkitd.toml")
-    try:
+    with made.running("--config", f"{folder}/buildkitd.toml"):
         yield made
-        assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 def flag(service: Service) -> str:
