@@ -79,6 +79,10 @@ def test_exit_codes(engine: Engine, command: list[str], code: int) -> None:
         (["--privileged"], "HostConfig.Privileged is not served here"),
         (["--cap-add", "SYS_ADMIN"], "HostConfig.CapAdd is not served here"),
         (["--restart", "always"], "HostConfig.RestartPolicy is not served here"),
+        (
+            ["--security-opt", "systempaths=unconfined"],
+            "HostConfig.MaskedPaths is not served here",
+        ),
         (["--cgroupns", "host"], "HostConfig.CgroupnsMode is not served here"),
         (["--device", "/dev/null"], "HostConfig.Devices is not served here"),
         (["--health-cmd", "true"], "Healthcheck of a container is not served here"),

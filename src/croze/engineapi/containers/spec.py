@@ -44,7 +44,9 @@ NEUTRAL: Mapping[str, Sequence[object]] = {
     "LogConfig": ({"Type": "json-file"},),
 }
 """Values that ask for nothing that is not so anyway."""
-IGNORED = frozenset({"ConsoleSize", "MaskedPaths", "ReadonlyPaths", "ContainerIDFile"})
+IGNORED = frozenset({"ConsoleSize", "ContainerIDFile"})
+HIDDEN = ("MaskedPaths", "ReadonlyPaths")
+"""An empty list of these is a wish, too: for nothing to be hidden."""
 REFUSED = ("Healthcheck", "MacAddress", "Domainname")
 PROPAGATION = frozenset({"", "rprivate", "private", "z", "Z", "rw", "ro", "delegated", "cached"})
 
@@ -117,12 +119,14 @@ def read(data: bytes) -> Create:
     host = raw.get("HostConfig") or {}
     if not isinstance(host, dict):
         raise InvalidRequest("invalid HostConfig")
-    host = raw["HostConfig"] = named(host, (*_names(HostConfig), *NEUTRAL, *IGNORED))
+    host = raw["HostConfig"] = named(host, (*_names(HostConfig), *NEUTRAL, *IGNORED, *HIDDEN))
     spec = struct_of(raw, Create)
     served = frozenset(_names(HostConfig))
     for name, value in host.items():
         wanted = _said(value)
         if name not in served | IGNORED and wanted and wanted not in NEUTRAL.get(name, ()):
+            raise Unsupported(f"HostConfig.{name} is not served here")
+        if name in HIDDEN and value is not None:
             raise Unsupported(f"HostConfig.{name} is not served here")
     for name in REFUSED:
         if raw.get(name):
