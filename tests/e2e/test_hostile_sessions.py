@@ -213,22 +213,32 @@ def torn_messages() -> Iterator[bytes]:
         yield frame(frames.DATA, 0, 1, b"x") * 1000
 
 
-def resets() -> Iterator[bytes]:
+def ghosts() -> Iterator[bytes]:
+    """Calls with numbers that the server passes over without a word."""
+    yield from calls(range(4, 60_000, 2))
+
+
+def calls(numbers: Iterable[int]) -> Iterator[bytes]:
     encoder = Encoder()
-    for number in range(3, 6_000, 2):
+    for number in numbers:
         headers = [
             (":method", "POST"),
             (":path", "/moby.buildkit.v1.Control/Session"),
             ("content-type", "application/grpc"),
             ("x-docker-expose-session-uuid", f"reset{number}"),
         ]
-        block = header_frames(number, encoder.encode(headers), 16_384)
-        yield block + frames.rst_stream(number, frames.Code.CANCEL)
+        yield header_frames(number, encoder.encode(headers), 16_384)
+
+
+def resets() -> Iterator[bytes]:
+    numbers = range(3, 6_000, 2)
+    for number, call in zip(numbers, calls(numbers), strict=True):
+        yield call + frames.rst_stream(number, frames.Code.CANCEL)
 
 
 @pytest.mark.parametrize(
     "attack",
-    [pings, windows, endless_headers, empty_data, beyond_the_window, torn_messages, resets],
+    [pings, windows, endless_headers, empty_data, beyond_the_window, torn_messages, resets, ghosts],
 )
 def test_floods_beside_a_session(daemon: Sandbox, attack: Callable[[], Iterator[bytes]]) -> None:
     """Of a client that never reads: what it sends is refused, or not taken any more."""

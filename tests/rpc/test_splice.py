@@ -147,6 +147,47 @@ def test_data_are_put_in_as_far_as_the_client_allows() -> None:
     assert taken.may_send == -frames.DEFAULT_WINDOW
 
 
+PASSING = {
+    "data": data(3, bytes(300)),
+    "headers": header_frames(3, bytes(300), 99),
+    "goaway": frame(frames.GOAWAY, 0, 0, bytes(300)),
+}
+
+
+@pytest.mark.parametrize("cut", [1, 9, 100, 200])
+@pytest.mark.parametrize("passing", PASSING.values(), ids=PASSING)
+def test_nothing_is_put_into_the_midst_of_what_passes(passing: bytes, cut: int) -> None:
+    between = Between()
+    taken = between.open()
+    between.client(data(1, prefixed(bytes(16_000))) * 20)
+    pieces = [between.server(passing[:cut])[1]]
+    assert between.splice.put(taken, memoryview(b"ours")) == 4
+    assert len(between.splice.take(taken)) == 20
+    between.splice.break_off(taken, Code.CANCEL)
+    pieces += [between.splice.to_client(), between.server(passing[cut:])[1]]
+    said = b"".join(pieces)
+    assert passing in said
+    rest = said.replace(passing, b"")
+    assert kinds(rest) == [(frames.DATA, 1), (frames.WINDOW_UPDATE, 1), (frames.RST_STREAM, 1)]
+
+
+def test_calls_that_the_server_passes_over_are_not_taken() -> None:
+    between = Between()
+    for number in (5, 5, 3, 6, 8):
+        between.client(between.call(number))
+        between.client(frames.rst_stream(number, Code.CANCEL))
+    assert [taken.number for taken in between.taken] == [5]
+
+
+def test_so_many_calls_are_taken_and_no_more() -> None:
+    between = Between()
+    for number in range(1, 601, 2):
+        between.client(between.call(number))
+    assert len(between.taken) == splice.MOST_TAKEN
+    said = between.call(601)
+    assert between.client(said)[0] == said
+
+
 def test_what_the_server_sends_beyond_the_window_is_held_back() -> None:
     between = Between()
     taken = between.open()

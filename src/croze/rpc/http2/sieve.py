@@ -50,13 +50,33 @@ class Way:
     """One direction: what may go at once, and what is held back."""
 
     def __init__(self) -> None:
-        self.ready: list[bytes | memoryview] = []
-        self.held: deque[tuple[int, bytes]] = deque()
+        self.held: deque[tuple[int, bytes | memoryview]] = deque()
         self.held_bytes = 0
         self.window = frames.DEFAULT_WINDOW
         """How much DATA the receiving end allows on the connection."""
+        self._ready: list[bytes | memoryview] = []
+        self.amid = False
+        """What was put ends where no frame of ours may stand: within another, or within a header
+        block (RFC 9113, 4.3)."""
+        self._waiting: list[bytes | memoryview] = []
 
-    def put(self, data: bytes, cost: int = 0) -> None:
+    def set_amid(self, amid: bool) -> None:
+        self.amid = amid
+        if not amid:
+            waiting, self._waiting = self._waiting, []
+            for data in waiting:
+                self.put(data)
+
+    def put_in(self, *pieces: bytes | memoryview) -> None:
+        """A frame of ours: it goes as soon as it may stand there."""
+        if self.amid:
+            self._waiting += pieces
+            return
+        for data in pieces:
+            self.put(data)
+
+    def put(self, data: bytes | memoryview, cost: int = 0) -> None:
+        """A frame that passes, or a part of one; what it costs of the window, if it is DATA."""
         if not data:
             return
         if self.held or cost > self.window:
@@ -64,7 +84,7 @@ class Way:
             self.held_bytes += len(data)
         else:
             self.window -= cost
-            self.ready.append(data)
+            self._ready.append(data)
 
     def widen(self, more: int) -> None:
         self.window += more
@@ -72,11 +92,11 @@ class Way:
             cost, data = self.held.popleft()
             self.window -= cost
             self.held_bytes -= len(data)
-            self.ready.append(data)
+            self._ready.append(data)
 
     def take(self) -> bytes:
-        data = b"".join(self.ready)
-        self.ready.clear()
+        data = b"".join(self._ready)
+        self._ready.clear()
         return data
 
 
@@ -105,6 +125,8 @@ class Frames:
         """Bytes to come of a frame's payload that is not waited for."""
         self._into: Taken | None = None
         self._ends = False
+        self._in_block = False
+        """A header block has begun and is not whole."""
         self._blind = False
 
     def work_off(self, data: bytes) -> None:
@@ -124,7 +146,11 @@ class Frames:
             if begun == at and not self._blind:
                 break
             at = begun
+            amid = self._in_block or (self._left > 0 and self._into is None)
+            if amid is not self._way.amid:
+                self._way.set_amid(amid)
         if self._blind:
+            self._way.set_amid(True)
             self._lost()
             self._way.put(data[at:])
         else:
@@ -154,7 +180,7 @@ class Frames:
     def _end_data(self, taken: Taken) -> None:
         if self._ends and not taken.over:
             taken.end(over=False)
-            self._way.put(frames.frame(frames.DATA, frames.END_STREAM, taken.number))
+            self._way.put_in(frames.frame(frames.DATA, frames.END_STREAM, taken.number))
 
     def _frame(self, data: bytes, at: int) -> int:
         """A frame, or what is at hand of one; where the next begins."""
@@ -183,5 +209,7 @@ class Frames:
             return at
         if begin + length > len(data):
             return at
+        if kind in (frames.HEADERS, frames.CONTINUATION):
+            self._in_block = not flags & frames.END_HEADERS
         self._way.put(self._on_frame(kind, flags, number, data[at : begin + length]))
         return begin + length

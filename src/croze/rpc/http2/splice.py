@@ -34,6 +34,8 @@ allows."""
 _CREDIT_BYTES: Final = 256 << 10
 MOST_BYTES: Final = 64 << 20
 """No client that keeps to its windows has so much under way."""
+MOST_TAKEN: Final = 100
+"""So many calls at once; others go all the way through the server."""
 
 
 class Splice:
@@ -70,6 +72,8 @@ class Splice:
         """There may be more room to send."""
         self._put_in = 0
         """Bytes that were put in and that the client has given no credit for."""
+        self._last = 0
+        """The call that was begun last: the server passes over those with lower numbers."""
 
     # -- the way through --
 
@@ -114,7 +118,7 @@ class Splice:
             if room < 0:
                 break
             head = frames.head.pack(room << 8 | frames.DATA, 0, taken.number)
-            self._to_client.ready += (head, data[sent : sent + room])
+            self._to_client.put_in(head, data[sent : sent + room])
             sent += room
             taken.may_send -= room
             self._to_client.window -= room
@@ -125,8 +129,8 @@ class Splice:
         """End a call from here, at both ends."""
         if self._taken.pop(taken.number, None) is not None:
             reset = frames.rst_stream(taken.number, code)
-            self._to_client.put(reset)
-            self._to_server.put(reset)
+            self._to_client.put_in(reset)
+            self._to_server.put_in(reset)
             taken.end(over=True)
 
     def close(self) -> None:
@@ -224,7 +228,9 @@ class Splice:
         if number in self._taken:  # trailers
             self._taken[number].end(over=False)
             return None
-        if self._block_flags & frames.END_STREAM:
+        fresh = number % 2 == 1 and number > self._last
+        self._last = max(self._last, number)
+        if self._block_flags & frames.END_STREAM or not fresh or len(self._taken) >= MOST_TAKEN:
             return None
         taken = Taken(number, self._initial)
         header = self._wanted(headers.get(":path", ""), taken)
@@ -241,7 +247,7 @@ class Splice:
             self._lent = True
             self._uncredited += WINDOW_BYTES
         if self._uncredited >= _CREDIT_BYTES:
-            self._to_client.put(frames.window_update(0, self._uncredited))
+            self._to_client.put_in(frames.window_update(0, self._uncredited))
             self._uncredited = 0
         for taken in self._fresh:
             self._credit_call(taken, WINDOW_BYTES)
@@ -250,7 +256,7 @@ class Splice:
     def _credit_call(self, taken: Taken, more: int) -> None:
         taken.uncredited += more
         if taken.uncredited >= _CREDIT_BYTES and not taken.ended:
-            self._to_client.put(frames.window_update(taken.number, taken.uncredited))
+            self._to_client.put_in(frames.window_update(taken.number, taken.uncredited))
             taken.uncredited = 0
 
     # -- from the server --
