@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,32 @@ def test_errors_do_not_change() -> None:
         if (lines := forgotten(path.read_text(encoding="utf-8")))
     }
     assert not wrong
+
+
+def trusting(source: str) -> list[int]:
+    """The lines on which Python is started such that it looks for modules where it is started."""
+    rows = (
+        node.elts for node in ast.walk(ast.parse(source)) if isinstance(node, ast.List | ast.Tuple)
+    )
+    return [
+        first.lineno
+        for row in rows
+        for first, second in itertools.pairwise(row)
+        if ast.unparse(first) == "sys.executable"
+        and isinstance(second, ast.Constant)
+        and second.value not in ("-P", "-I")
+    ]
+
+
+def test_our_processes_load_no_modules_of_the_directory_they_start_in() -> None:
+    """It is the user's project: somebody else's files."""
+    assert trusting("[sys.executable, '-m', 'x']\n(sys.executable, '-P', '-m')") == [1]
+    wrong = {
+        str(path.relative_to(ROOT)): lines
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if (lines := trusting(path.read_text(encoding="utf-8")))
+    }
+    assert not wrong, "add -P"
 
 
 LENDING_TESTS = {"tests.solver.test_probe", "tests.solver.test_random_graphs"}

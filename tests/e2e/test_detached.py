@@ -84,6 +84,19 @@ def steps(shown: str) -> list[str]:
     return [line for line in text.splitlines() if "step" in line or "after" in line]
 
 
+def test_a_project_with_modules_of_ours(builds: Builds, tmp_path: Path) -> None:
+    """What is in the directory is built, and not run."""
+    marker = tmp_path / "was_run"
+    modules = {f"{name}.py": f"open({str(marker)!r}, 'w')\n" for name in ("json", "socket", "grpc")}
+    project = builds.sandbox.context("modules", {"Dockerfile": "FROM scratch\nCOPY f /\n", "f": ""})
+    for name, text in modules.items():
+        (project / name).write_text(text)
+    done = builds.sandbox.croze("build", "--detach", ".", cwd=project)
+    builds.sandbox.croze("attach", done.stdout.strip())
+    assert not marker.exists()
+    wait_gone(builds.sandbox)
+
+
 def test_a_build_outlives_its_terminal_and_all_watchers_see_the_same(builds: Builds) -> None:
     sandbox = builds.sandbox
     context = builds.context("RUN echo after")

@@ -30,7 +30,7 @@ def begin(argv: Sequence[str], common: Common) -> int:
     mine, its = os.pipe()
     options = ["--builder", common.builder] if common.builder else []
     options += ["--debug"] if common.debug else []
-    words = [sys.executable, "-m", "croze.cli.detach", str(its), *options, "build", *argv]
+    words = [sys.executable, "-P", "-m", "croze.cli.detach", str(its), *options, "build", *argv]
     sys.stderr.flush()
     process = subprocess.Popen(words, pass_fds=[its], stdout=subprocess.DEVNULL)
     os.close(its)

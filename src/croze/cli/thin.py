@@ -191,7 +191,7 @@ def start_warm(environ: "dict[str, str]") -> None:
     import subprocess
 
     subprocess.Popen(
-        [sys.executable, "-m", "croze.cli.warm"],
+        [sys.executable, "-P", "-m", "croze.cli.warm"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -137,7 +137,7 @@ def _state_is_free() -> bool:
 
 def _start(path: str) -> None:
     ready_read, ready_write = os.pipe()
-    command = [sys.executable, "-m", "croze.daemon", "--addr", f"unix://{path}"]
+    command = [sys.executable, "-P", "-m", "croze.daemon", "--addr", f"unix://{path}"]
     command += ["--root", places.state_dir(), "--idle-timeout", str(IDLE_TIMEOUT_S)]
     command += ["--ready-fd", str(ready_write), "--docker-api", f"unix://{places.docker_socket()}"]
     # As dockerd does: the host's network is the user's to give, privileges are not.
