@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -232,6 +233,19 @@ def test_paths_that_lead_astray(engine: Engine, method: str, path: str, status: 
     engine.docker("exec", "runs", "sh", "-c", "ln -sf / /up; ln -sfn loop /loop")
     query = urlencode({"path": path})
     assert call(engine.path, method, f"/containers/runs/archive?{query}")[0] == status
+
+
+def test_what_nobody_reads_as_text(engine: Engine) -> None:
+    """Names are bytes; as Go does, what is no UTF-8 of them is told as such."""
+    shell = (
+        r"ln -s $(printf '/\377') /bytes; mkdir -p /b; ln -s /bytes /b/l; touch $(printf '/b/\376')"
+    )
+    engine.docker("exec", "runs", "sh", "-c", shell)
+    answer, _ = engine.ask("HEAD", "/containers/runs/archive?path=/bytes")
+    stat = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
+    assert (answer.status, stat["linkTarget"]) == (200, "/\ufffd")
+    answer, tree = engine.ask("GET", "/containers/runs/archive?path=/b")
+    assert (answer.status, b"b/\xfe" in tree) == (200, True)
 
 
 def test_what_is_bound(engine: Engine, tmp_path: Path) -> None:

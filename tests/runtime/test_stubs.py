@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from croze.runtime.mounts import Stubs
+from croze.runtime.mounts import Stubs, make_dirs
 
 
 def run(rootfs: Path, stubs: Stubs) -> None:
@@ -32,3 +33,23 @@ def test_what_was_there_or_has_something_in_it_stays(tmp_path: Path) -> None:
     run(tmp_path, stubs)
     left = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
     assert left == ["a", "a/kept", "etc"]
+
+
+def test_who_puts_a_link_in_the_place_of_what_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that runs sees its files change."""
+    secret = tmp_path / "secret"
+    secret.mkdir(mode=0o700)
+    (tmp_path / "root").mkdir()
+    mkdir = os.mkdir
+
+    def swapped(name: str, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        os.rename(name, f"{name}.away", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        os.symlink(secret, name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", swapped)
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        make_dirs(tmp_path / "root", "/a")
+    assert secret.stat().st_mode & 0o777 == 0o700

@@ -4,7 +4,8 @@ own: `python -m croze.runtime.inroot REQUEST`.
 What a container holds may be made to lead others astray, and may change while it is looked at:
 links of any kind. Here the kernel resolves them, as it does for the container's own processes, and
 there is nothing outside to be led to. No more is mounted than the container's files: no /proc, no
-/dev.
+/dev. And no more is loaded than there is: what Python looks up by name it would find in there, and
+run.
 
 REQUEST is JSON. Standard output begins with a line of JSON, an `Outcome`; what `get` and `export`
 read follows, a tar stream. `put` reads one from standard input, and answers when all is there.
@@ -37,6 +38,7 @@ from croze.fs.tar.header import END_OF_ARCHIVE, padding
 from croze.fs.tar.read import Member, TarReader
 from croze.fs.tar.write import member_header
 from croze.fs.tree.walk import make_entry, walk_stats
+from croze.fs.userns import in_user_namespace
 from croze.gotypes import gojson
 from croze.runtime.mounts import make_dirs
 from croze.store import mount as store_mount
@@ -48,6 +50,8 @@ _ROOT = "/."
 
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     Source = io.BufferedReader[io.FileIO]
 
 
@@ -125,16 +129,33 @@ def main() -> None:
 
 
 def _line(outcome: Outcome) -> bytes:
-    return msgspec.json.encode(outcome) + b"\n"
+    return gojson.marshal(outcome) + b"\n"
 
 
 def _enter(request: Request) -> None:
     """From here on there is nothing but the container's files."""
+    in_user_namespace()  # /proc is to be asked, and will be gone
     store_mount.enter_private_namespace()
     for bind in sorted(request.binds, key=lambda each: each.dest.count("/")):
         _bind(request.root, bind)
+    _load_no_more()
     os.chroot(request.root)
     os.chdir("/")
+
+
+def _load_no_more() -> None:
+    """Modules, codecs, and the lines of tracebacks (with the codec that they name) are looked up by
+    their paths when they are first needed: here the container would say what is in them."""
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
+    sys.path.clear()
+    sys.path_importer_cache.clear()
+    sys.excepthook = _complain
+    sys.unraisablehook = lambda args: None
+
+
+def _complain(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    os.write(2, f"{kind.__name__}: {error}\n".encode(errors="backslashreplace"))
 
 
 def _bind(root: str, bind: Bind) -> None:

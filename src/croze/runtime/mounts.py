@@ -196,7 +196,12 @@ def make_dirs(rootfs: str | Path, path: str) -> None:
     parent_fd = open_beneath(str(rootfs), above, os.O_PATH | os.O_DIRECTORY)
     try:
         os.mkdir(name, 0o755, dir_fd=parent_fd)
-        os.chmod(name, 0o755, dir_fd=parent_fd)  # whatever the umask
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        made = os.open(name, flags, dir_fd=parent_fd)  # a container may have put a link there
+        try:
+            os.fchmod(made, 0o755)  # whatever the umask
+        finally:
+            os.close(made)
     except FileExistsError:
         pass
     finally:
