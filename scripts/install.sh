@@ -112,10 +112,11 @@ case "${1:-}" in
   test)
     apt_install crun runc busybox-static docker-registry docker.io skopeo umoci git curl openssh-client iproute2 zsh fish
     apt_install containernetworking-plugins iptables
+    apt_install podman
     apt_install uidmap rootlesskit slirp4netns passt fuse-overlayfs
     apt_install gpg gpg-agent openssh-server
     command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
-    unpack_from_suite trixie docker-buildx docker-compose
+    unpack_from_suite trixie docker-buildx docker-compose docker.io
     unpack_from_suite sid docker-buildx cosign
     npm_peer azurite 3.37.0
     ;;

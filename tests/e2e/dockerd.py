@@ -1,15 +1,19 @@
-"""Debian's dockerd, one of a test's own: on a socket, with no network."""
+"""Debian's dockerd and podman, one of a test's own: on a socket, with no network."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.sandbox import select_pause
+from tests.e2e.sandbox import REPO, select_pause
+
+CONTAINERD_STORE = REPO / ".cache/peers/trixie/root/usr/sbin/dockerd"
+"""A dockerd that can keep its images in containerd's store: before version 23 none can."""
 
 NARROWED = """\
 #!/bin/sh
@@ -46,29 +50,43 @@ def _narrowed_runtime(folder: Path) -> list[str | Path]:
 
 
 @contextmanager
-def own_dockerd(folder: Path) -> Iterator[str]:
+def own_dockerd(folder: Path, *, containerd_store: bool = False) -> Iterator[str]:
     """Its address."""
     host = f"unix://{folder}/socket"
-    words: list[str | Path] = [
-        "dockerd",
-        "--data-root",
-        folder / "root",
-        "--exec-root",
-        folder / "exec",
-        "-H",
-        host,
-    ]
-    words += ["--pidfile", folder / "pid", "--iptables=false", "--ip6tables=false"]
-    words += _narrowed_runtime(folder)
+    config = folder / "daemon.json"
+    config.write_text(json.dumps({"features": {"containerd-snapshotter": containerd_store}}))
+    words: list[str | Path] = [CONTAINERD_STORE if containerd_store else "dockerd", "-H", host]
+    words += ["--config-file", config, "--pidfile", folder / "pid"]
+    words += ["--data-root", folder / "root", "--exec-root", folder / "exec"]
+    words += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+    with _serving([*words, *_narrowed_runtime(folder)], host, folder):
+        yield host
+
+
+PODMAN = ("podman", "--cgroup-manager=cgroupfs", "--events-backend=none")
+
+
+@contextmanager
+def own_podman(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Its address, and the words before its own commands."""
+    host = f"unix://{folder}/socket"
+    command = [*PODMAN, f"--root={folder}/root", f"--runroot={folder}/run"]
+    with _serving([*command, "system", "service", "--time=0", host], host, folder):
+        yield host, command
+
+
+@contextmanager
+def _serving(command: Sequence[str | Path], host: str, folder: Path) -> Iterator[None]:
+    """With a daemon that answers `docker version`."""
     with open(folder / "log", "wb") as log:
-        daemon = subprocess.Popen([*words, "--bridge=none"], stdout=log, stderr=log)
+        daemon = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 60
         while subprocess.run(["docker", "-H", host, "version"], capture_output=True).returncode:
             assert daemon.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline
             select_pause()
-        yield host
+        yield
     finally:
         daemon.terminate()
         daemon.wait(timeout=30)

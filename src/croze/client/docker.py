@@ -10,12 +10,14 @@ import http.client
 import socket
 import subprocess
 from collections.abc import Sequence
+from urllib.parse import quote, urlencode
 
 from croze.builders.contexts import Contexts, DockerContext
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.files.docker_config import config_dir
 from croze.files.settings import parse_json
 from croze.http.urls import parse_url
+from croze.image import reference
 
 PATH = "/images/load?quiet=1"
 
@@ -77,7 +79,9 @@ class ImageLoad:
 
     waits = True
 
-    def __init__(self, context: str = "") -> None:
+    def __init__(self, context: str = "", names: Sequence[str] = ()) -> None:
+        """Once loaded under the first of these names, the image is given the others, too."""
+        self._names = names
         contexts = Contexts(config_dir())
         self._engine = contexts.engine(context or contexts.current)
         self._connection = connection_to(self._engine)
@@ -111,10 +115,19 @@ class ImageLoad:
             self._connection.send(b"0\r\n\r\n")
             answer = self._connection.getresponse()
             _check(answer.status, answer.read())
+            for name in self._names[1:]:
+                self._tag(name)
         except (OSError, http.client.HTTPException) as error:
             raise self._engine.unreachable(str(error)) from None
         finally:
             self._connection.close()
+
+    def _tag(self, name: str) -> None:
+        ref = reference.parse(name)
+        query = urlencode({"repo": ref.name, "tag": ref.tag})
+        self._connection.request("POST", f"/images/{quote(self._names[0])}/tag?{query}")
+        answer = self._connection.getresponse()
+        _check(answer.status, answer.read(), f"tag image as {name}")
 
     def abort(self) -> None:
         self._aborted = True
@@ -124,7 +137,7 @@ class ImageLoad:
         self._connection.close()
 
 
-def _check(status: int, body: bytes) -> None:
+def _check(status: int, body: bytes, what: str = "load image") -> None:
     """The engine answers 200 before it has read all; errors come in its stream of JSON."""
     for line in body.splitlines():
         try:
@@ -134,6 +147,6 @@ def _check(status: int, body: bytes) -> None:
         if isinstance(message, dict):
             error = message.get("error") or (status >= 400 and message.get("message"))
             if error:
-                raise CrozeError(f"failed to load image: {error}")
+                raise CrozeError(f"failed to {what}: {error}")
     if status >= 400:
-        raise CrozeError(f"failed to load image: status {status}")
+        raise CrozeError(f"failed to {what}: status {status}")

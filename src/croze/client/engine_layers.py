@@ -1,8 +1,9 @@
 """Which layers a Docker engine has, so that nobody sends them again.
 
-An engine tells the layers of its images; any chain of them that an image begins with can be built
-on. Asked of engines with Docker's own layer store alone: containerd's, and podman, want all of an
-archive. Who does not answer in time has nothing.
+An engine tells the layers of its images. One with Docker's own layer store can build on any chain
+of them that an image begins with; containerd's image store and podman's know layers by their blobs,
+and tell the digests of the images' manifests, which crozed may know. Who does not answer in time
+has nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import contextlib
 import http.client
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -25,13 +26,27 @@ from croze.gotypes import gojson
 from croze.image.config import chain_ids
 
 KNOWN_CHAINS = "croze.known-chains"
-"""The exporter's attribute (`croze.export.sparse`)."""
+KNOWN_IMAGES = "croze.known-images"
+ONE_ENTRY = "croze.one-entry"
+"""The exporter's attributes (`croze.export.sparse`)."""
 PATIENCE_S = 3.0
 IMAGES_MOST = 100
 """Of the newest images: what is built on is seldom older."""
 CHAINS_MOST = 2000
 
+Store = Literal["layers", "containerd", "podman"]
 T = TypeVar("T")
+
+
+@dataclass
+class Known:
+    """What an engine has."""
+
+    store: Store = "layers"
+    chains: set[str] = field(default_factory=set)
+    """Chain IDs of layers."""
+    images: set[str] = field(default_factory=set)
+    """Digests of manifests and indexes; of engines that know layers by their blobs."""
 
 
 def with_known_layers(plan: SolvePlan) -> SolvePlan:
@@ -42,22 +57,28 @@ def with_known_layers(plan: SolvePlan) -> SolvePlan:
 def _sparing(export: Export) -> Export:
     if not isinstance(export.to, ToDocker) or export.type != "docker":
         return export
-    known = known_chains(export.to.context)
-    attrs = {KNOWN_CHAINS: ",".join(sorted(known))} if known else {}
-    return replace(export, attrs={**export.attrs, **attrs})
+    found = known(export.to.context)
+    attrs = {**export.attrs, KNOWN_CHAINS: ",".join(sorted(found.chains))}
+    if found.store != "layers":
+        attrs[KNOWN_IMAGES] = ",".join(sorted(found.images))
+    to = export.to
+    if found.store == "podman":
+        attrs[ONE_ENTRY] = "true"
+        to = replace(to, one_name=True)
+    return replace(export, attrs={key: value for key, value in attrs.items() if value}, to=to)
 
 
-def known_chains(context: str) -> set[str]:
-    """Chain IDs of all layers of the engine's newest images."""
+def known(context: str) -> Known:
+    """What the engine of a docker context has, as far as it tells."""
+    found = Known()
     with contextlib.suppress(OSError, ValueError, CrozeError):
         contexts = Contexts(config_dir())
         with contextlib.closing(
             connection_to(contexts.engine(context or contexts.current))
         ) as engine:
             engine.timeout = PATIENCE_S
-            if _has_own_layers(engine):
-                return set(_chains(engine))
-    return set()
+            _ask(engine, found)
+    return found
 
 
 class _Part(msgspec.Struct, rename="pascal"):
@@ -75,6 +96,8 @@ class _Info(msgspec.Struct, rename="pascal"):
 class _Image(msgspec.Struct, rename="pascal"):
     id: str
     created: int = 0
+    digest: str = ""
+    """podman's alone tells it; containerd's is the id."""
 
 
 class _Layers(msgspec.Struct, rename="pascal"):
@@ -94,20 +117,38 @@ def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
         raise ValueError(str(error)) from error
 
 
-def _has_own_layers(engine: http.client.HTTPConnection) -> bool:
+def _ask(engine: http.client.HTTPConnection, found: Known) -> None:
+    """Raises `OSError` or `ValueError`; what was found until then holds."""
+    store = _store(engine)
+    if store is None:
+        return
+    found.store = store
+    for image, chains in _images(engine):
+        found.chains.update(chains)
+        if store != "layers":
+            found.images.add(image.digest or image.id)
+
+
+def _store(engine: http.client.HTTPConnection) -> Store | None:
+    """How the engine keeps layers; None for one that is not known."""
     names = [part.name for part in _get(engine, "/version", _Version).components]
+    if "Podman Engine" in names:
+        return "podman"
+    if "Engine" not in names:
+        return None
     status = _get(engine, "/info", _Info).driver_status or []
-    return "Engine" in names and ["driver-type", "io.containerd.snapshotter.v1"] not in status
+    by_blobs = ["driver-type", "io.containerd.snapshotter.v1"] in status
+    return "containerd" if by_blobs else "layers"
 
 
-def _chains(engine: http.client.HTTPConnection) -> Iterator[str]:
+def _images(engine: http.client.HTTPConnection) -> Iterator[tuple[_Image, list[str]]]:
+    """The newest images with the chains of their layers."""
     images = sorted(_get(engine, "/images/json", list[_Image]), key=lambda image: -image.created)
     left = CHAINS_MOST
     until_s = time.monotonic() + PATIENCE_S
     for image in images[:IMAGES_MOST]:
-        if time.monotonic() > until_s:
-            return
         layers = _get(engine, f"/images/{image.id}/json", _Shown).rootfs.layers or []
-        for chain in chain_ids(layers)[:left]:
-            left -= 1
-            yield chain
+        left -= len(layers)
+        if left < 0 or time.monotonic() > until_s:
+            return
+        yield image, chain_ids(layers)

@@ -76,8 +76,8 @@ def _target(export: plans.Export) -> FileTarget | DirTarget | None:
             return FileTarget(_opens_file(path))
         case plans.ToFd(fd):
             return FileTarget(lambda _: FdOutput(fd))
-        case plans.ToDocker(context):
-            return FileTarget(_opens_docker(context))
+        case plans.ToDocker() as engine:
+            return FileTarget(_opens_docker(engine))
         case _:
             return None
 
@@ -89,11 +89,12 @@ def _opens_file(path: Path) -> OpenOutput:
     return open_output
 
 
-def _opens_docker(context: str) -> OpenOutput:
+def _opens_docker(engine: plans.ToDocker) -> OpenOutput:
     def open_output(metadata: Mapping[str, str]) -> Output:
         from croze.client.docker import ImageLoad
 
-        return ImageLoad(context)
+        names = metadata.get("image.name", "").split(",") if engine.one_name else ()
+        return ImageLoad(engine.context, names)
 
     return open_output
 

@@ -45,6 +45,8 @@ class ToDocker:
     """Loaded into a Docker engine as it comes."""
 
     context: str = ""
+    one_name: bool = False
+    """The engine gives what it loads its first name alone: others are given afterwards."""
 
 
 Destination = ToFile | ToFd | ToDir | ToLayout | ToDocker

@@ -20,7 +20,7 @@ from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
 from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
-from croze.export.sparse import left_out, take_known
+from croze.export.sparse import Reader, left_out, take_reader
 from croze.export.tarstream import Member, blob_members, blob_path, stream
 from croze.gotypes import gojson
 from croze.image import descriptor as media
@@ -49,8 +49,7 @@ class ArchiveOptions:
     commit: CommitOptions
     variant: Variant
     tar: bool = True
-    known: frozenset[str] = frozenset()
-    """Chain IDs of layers that the reader has."""
+    reader: Reader = field(default_factory=Reader)
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Of the result, as a frontend would give it."""
 
@@ -75,8 +74,8 @@ def parse_options(variant: Variant, attrs: Mapping[str, str]) -> ArchiveOptions:
     """Raises `InvalidRequest`."""
     commit, rest = parse_commit(variant, attrs, inline_attestations=False)
     tar = parse_bool("tar", rest.pop("tar"), empty=True) if "tar" in rest else True
-    known = take_known(rest)
-    return ArchiveOptions(commit, variant, tar, known, rest)
+    reader = take_reader(rest)
+    return ArchiveOptions(commit, variant, tar, reader, rest)
 
 
 class ArchiveExporter:
@@ -105,14 +104,12 @@ class ArchiveExporter:
                 )
             committed = self._dated(committed, source)
             delivery = Delivery(self._services, ctx, committed)
-            spared = left_out(committed, self._services.blobs, options.known)
-            await delivery.bring_all(but=spared)
             names = _names(options.commit.name, source)
             answer = response(committed, ",".join(names))
             if options.tar:
-                async with step(ctx.progress, "sending tarball"):
-                    await self._send(session, ctx, committed, names, answer, spared)
+                await self._send_needed(session, delivery, names, answer)
             else:
+                await delivery.bring_all()
                 await self._copy(session, committed)
             return answer
 
@@ -129,22 +126,45 @@ class ArchiveExporter:
         root = msgspec.structs.replace(committed.root, annotations=notes)
         return Committed(root, committed.images, committed.indexed)
 
+    async def _send_needed(
+        self,
+        session: Session,
+        delivery: Delivery,
+        names: Sequence[str],
+        answer: Mapping[str, str],
+    ) -> None:
+        """What the reader lacks; all, if it turns out to lack more than it said."""
+        progress, committed = delivery.ctx.progress, delivery.committed
+        spared = left_out(committed, self._services.blobs, self._options.reader)
+        await delivery.bring_all(but=spared)
+        async with step(progress, "sending tarball"):
+            try:
+                return await self._send(session, delivery, names, answer, spared)
+            except CrozeError:
+                if not spared:
+                    raise
+        await delivery.bring_all()
+        async with step(progress, "sending whole tarball"):
+            await self._send(session, delivery, names, answer, ())
+
     async def _send(
         self,
         session: Session,
-        ctx: ExportContext,
-        committed: Committed,
+        delivery: Delivery,
         names: Sequence[str],
         answer: Mapping[str, str],
         spared: Collection[str],
     ) -> None:
+        committed, options = delivery.committed, self._options
         entries = self._all(committed, spared)
-        images = [(committed.root, names)]
-        docker = [self._docker_image(*images[0])] if self._options.variant == "docker" else None
-        members = layout_members(self._services.blobs, entries, images, docker)
+        docker = (
+            [self._docker_image(committed.root, names)] if options.variant == "docker" else None
+        )
+        listed = names[:1] if options.reader.one_entry else names
+        members = layout_members(self._services.blobs, entries, [(committed.root, listed)], docker)
         try:
             async with (
-                file_writer(session, int(ctx.id or 0), answer) as file,
+                file_writer(session, int(delivery.ctx.id or 0), answer) as file,
                 aclosing(stream(members)) as pieces,
             ):
                 async for data in pieces:
