@@ -1,4 +1,7 @@
-"""OpenPGP packets (RFC 9580): as much as it takes to check signatures of version 4 keys."""
+"""OpenPGP packets (RFC 9580): as much as it takes to check signatures of version 4 keys.
+
+Read by hand; the package says why.
+"""
 
 from __future__ import annotations
 
