@@ -155,8 +155,15 @@ def test_definitions_are_shown(buildctl: Buildctl, tmp_path: Path) -> None:
         (["build", "--frontend=x", "--ssh=a=raw=true"], 1, 'exactly one socket path for "a"'),
         (["build", "--frontend=x", "--ssh=a=raw=2,b"], 1, "invalid value for 'raw': 2"),
         (["du", "--format", "{{.ID"], 1, "template: :1: unclosed action"),
-        (["prune", "--keep-storage", "x"], 1, 'invalid value "x" for flag --keep-storage'),
-        (["--timeout", "soon", "du"], 1, "a number of seconds is needed"),
+        (["prune", "--keep-storage", "x"], 1, 'invalid value "x" for flag -keep-storage'),
+        (["--timeout", "soon", "du"], 1, 'invalid value "soon" for flag -timeout: strconv.Pars'),
+        (["du", "word", "-addr", "unix:///nowhere"], 1, "there is no daemon at unix:///nowhere"),
+        (["debug", "--addr=unix:///no", "workers"], 1, "there is no daemon at unix:///no"),
+        (["--", "du", "--addr=unix:///no"], 1, "there is no daemon at unix:///no"),
+        (["-", "du"], 3, "No help topic for '-'"),
+        (["help", "foo"], 3, "No help topic for 'foo'"),
+        (["build", "-frontend"], 1, "error: flag needs an argument: -frontend"),
+        (["build", "-no-cache=maybe"], 1, 'invalid value "maybe" for flag -no-cache: parse error'),
     ],
 )
 def test_refusals(buildctl: Buildctl, words: list[str], code: int, why: str) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from croze.cli.daemon import with_client
 from croze.cli.flags import Flags, UsageError
-from croze.cli.run import split
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -30,10 +29,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     """`build`: build, with a monitor to look into it.
     `verify`: read everything that the store holds and compare it with what it should be.
     `replay`: draw a build that `--progress=rawjson` recorded."""
-    options, word, rest = split(flags(), argv)
-    if word == "build":
-        read = flags().read(options, common)
-        return build(read.invoke, read.on or "error", rest, common)
+    read, words = flags().read_options(argv, common)
+    if words[:1] == ["build"]:
+        return build(read.invoke, read.on or "error", words[1:], common)
     read = flags().read(argv, common)
     what = read.what
     if what == "replay":

@@ -1,8 +1,8 @@
 """Command lines as Docker's tools read them, on argparse.
 
 argparse and not a larger library: those take longer to import than a cached build takes to run.
-What is added here is the grammar of Go's pflag: `--load=false` for switches, no abbreviations, and
-its words for a flag it doesn't know.
+It keeps the table of flags and what becomes of their values; which word is what, the grammar says
+(`croze.gotypes.argv`: Go's pflag here, urfave/cli for `buildctl`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NoReturn
 
 from croze.cli.common import BUILDER, DEBUG, Common, UsageError
+from croze.gotypes.argv import PFLAG, BadFlag, CommandLine, FlagNames, Grammar
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -23,35 +24,36 @@ __all__ = ["Flags", "UsageError", "default_platform", "unknown_flag"]
 
 
 class Flags(argparse.ArgumentParser):
-    """One command's flags."""
+    """One command's flags. With a grammar other than pflag's it is no command of croze's own: the
+    options of those are not taken, and words that belong to no flag are passed over."""
 
-    def __init__(self, command: str, about: str, usage: str) -> None:
+    def __init__(self, command: str, about: str, usage: str, *, grammar: Grammar = PFLAG) -> None:
         super().__init__(
             prog=command,
             description=about,
             usage=f"{command} {usage}".rstrip(),
             allow_abbrev=False,
         )
-        self.switches: set[str] = set()
-        self._given: Sequence[str] = ()
+        self._grammar = grammar
         self._warnings: dict[str, str] = {}
         self._optional: list[str] = []
         self._required: list[str] = []
+        if grammar is PFLAG:
+            self._add_common()
+
+    def _add_common(self) -> None:
         self.add_argument(
             *BUILDER, help="The daemon to use", metavar="string", default=argparse.SUPPRESS
         )
-        self.switches.update(DEBUG)
         about_debug = "Say more, and show where errors come from"
         self.add_argument(*DEBUG, help=about_debug, action="store_true", default=argparse.SUPPRESS)
 
     def switch(self, *names: str, help: str, hidden: bool = False) -> None:
         """A flag without a value, or with `=true` or `=false`."""
-        self.switches.update(names)
         self.add_argument(*names, action="store_true", help=argparse.SUPPRESS if hidden else help)
 
     def choice(self, *names: str, help: str, hidden: bool = False) -> None:
         """A switch of which it counts whether it was given; None if it wasn't."""
-        self.switches.update(names)
         shown = argparse.SUPPRESS if hidden else help
         self.add_argument(*names, action="store_true", help=shown, default=None)
 
@@ -65,7 +67,6 @@ class Flags(argparse.ArgumentParser):
 
     def shorthand(self, name: str, *, of: str, value: str, help: str) -> None:
         """A switch that gives a text flag a value; `=false` does nothing."""
-        self.switches.add(name)
         self.add_argument(
             name, dest=of, action="store_const", const=value, help=help, default=argparse.SUPPRESS
         )
@@ -105,7 +106,6 @@ class Flags(argparse.ArgumentParser):
         if value:
             self.add_argument(name, help=argparse.SUPPRESS, default=None)
         else:
-            self.switches.add(name)
             self.add_argument(name, help=argparse.SUPPRESS, action="store_true", default=None)
         if warning:
             self._warnings[name] = warning
@@ -125,24 +125,59 @@ class Flags(argparse.ArgumentParser):
     def read(self, arguments: Sequence[str], common: Common) -> argparse.Namespace:
         """Parse; options of every command go into `common`. Raises `UsageError`; exits for
         `--help`."""
+        line = self._line(arguments)
+        return self._parsed(line.values, line.words, common)
+
+    def read_options(
+        self,
+        arguments: Sequence[str],
+        common: Common,
+        *,
+        until: Callable[[str], bool] = lambda word: True,
+    ) -> tuple[argparse.Namespace, Sequence[str]]:
+        """The flags before the first word that is none, or the first such word of which `until`
+        holds; and all words that are none."""
+        line = self._line(arguments, until)
+        return self._parsed(line.values, [], common), line.words
+
+    def _line(
+        self, arguments: Sequence[str], until: Callable[[str], bool] = lambda word: False
+    ) -> CommandLine:
         if _describing.get():
             raise _Described(self)
-        self._given = arguments
-        plain, off = self._split_switches(arguments)
-        known, unknown = self.parse_known_intermixed_args(plain)
-        for word in unknown:
-            if word.startswith("-") and word != "-":
-                raise UsageError(unknown_flag(word), self.prog)
-            raise UsageError(f"unexpected argument: {word}", self.prog)
-        for name in off:
-            setattr(known, name.lstrip("-").replace("-", "_"), False)
-        self._count_arguments(known)
-        common.builder = getattr(known, "builder", common.builder)
-        common.debug = getattr(known, "debug", common.debug)
+        flags = [FlagNames((*a.option_strings,), switch=a.nargs == 0) for a in self.actions()]
+        try:
+            return self._grammar.read(arguments, flags, until=until)
+        except BadFlag as error:
+            raise UsageError(str(error), self.prog) from None
+
+    def _parsed(
+        self,
+        values: Sequence[tuple[FlagNames, str]],
+        words: Sequence[str],
+        common: Common,
+    ) -> argparse.Namespace:
+        last = dict(values)
+        off = {flag for flag, value in last.items() if flag.switch and value == "false"}
+        plain = [_word(flag, value) for flag, value in values if flag not in off]
+        read, rest = self.parse_known_args([*plain, "--", *words] if words else plain)
+        self._refuse_unexpected(rest)
+        for flag in off:
+            action = self._option_string_actions[flag.names[0]]
+            if action.const is True:
+                setattr(read, action.dest, False)
+        self._count_arguments(read)
+        common.builder = getattr(read, "builder", common.builder)
+        common.debug = getattr(read, "debug", common.debug)
         for name, warning in self._warnings.items():
-            if getattr(known, name.lstrip("-").replace("-", "_")) is not None:
+            if getattr(read, name.lstrip("-").replace("-", "_")) is not None:
                 print(f"WARNING: {warning}", file=sys.stderr)
-        return known
+        return read
+
+    def _refuse_unexpected(self, words: Sequence[str]) -> None:
+        unexpected = [word for word in words if word != "--"]
+        if unexpected and self._grammar is PFLAG:
+            raise UsageError(f"unexpected argument: {unexpected[0]}", self.prog)
 
     def _count_arguments(self, known: argparse.Namespace) -> None:
         for name in self._optional:
@@ -165,53 +200,15 @@ class Flags(argparse.ArgumentParser):
             name for action in self._actions if action.nargs != 0 for name in action.option_strings
         }
 
-    def _split_switches(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Resolve `--switch=value`: plain arguments, and the switches that are turned off."""
-        plain: list[str] = []
-        off: list[str] = []
-        for word in self._joined(arguments):
-            name, equals, value = word.partition("=")
-            if not equals or name not in self.switches:
-                plain.append(word)
-            elif value.lower() in ("1", "t", "true"):
-                plain.append(name)
-            elif value.lower() in ("0", "f", "false"):
-                off.append(name)
-            else:
-                raise UsageError(
-                    f'invalid argument "{value}" for "{self._all_names(name)}" flag: '
-                    f"strconv.ParseBool: "
-                    f'parsing "{value}": invalid syntax',
-                    self.prog,
-                )
-        return plain, off
-
-    def _joined(self, arguments: Sequence[str]) -> list[str]:
-        """With the value of a flag in the flag's own word: it may begin with a dash."""
-        takers = self.names_with_value()
-        joined: list[str] = []
-        rest = iter(arguments)
-        for word in rest:
-            if word == "--":
-                return [*joined, word, *rest]
-            if word in takers and (value := next(rest, None)) is not None:
-                word += f"={value}"  # after a short flag too: it may be empty or begin with "="
-            joined.append(word)
-        return joined
-
-    def _all_names(self, name: str) -> str:
-        """As pflag calls a flag: `-q, --quiet`."""
-        return ", ".join(self._option_string_actions[name].option_strings)
-
     def error(self, message: str) -> NoReturn:
-        """Reword argparse's complaints as pflag has them."""
-        name, _, problem = message.removeprefix("argument ").partition(": ")
-        if problem.startswith("expected"):
-            last = self._given[-1] if self._given else ""
-            short = last.startswith("-") and not last.startswith("--")
-            shown = f"{last[-1]!r} in {last}" if short else name.rpartition("/")[2]
-            message = f"flag needs an argument: {shown}"
+        """argparse's complaint of a value, for the user."""
         raise UsageError(message, self.prog)
+
+
+def _word(flag: FlagNames, value: str) -> str:
+    """A flag and its value as argparse takes them for certain, whatever the value begins with."""
+    name = max(flag.names, key=len)
+    return name if flag.switch else f"{name}={value}"
 
 
 class _Described(Exception):

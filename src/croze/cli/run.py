@@ -39,16 +39,15 @@ def flags() -> Flags:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """The exit code is the container's."""
-    options, image, command = split(flags(), argv)
-    read = flags().read(options, common)
+    read, words = flags().read_options(argv, common)
     if read.rm is False:
         raise UsageError("--rm=false: containers are always removed when they end", "croze run")
-    if not image:
+    if not words:
         raise UsageError("'croze run' requires at least 1 argument", "croze run")
     from croze.client.run_image import run_image
 
     async def attach(client: Client) -> int:
-        return await run_image(client, run_options(read, image, command))
+        return await run_image(client, run_options(read, words[0], words[1:]))
 
     with raw_terminal(read.tty):
         return with_client(common, attach)
@@ -71,24 +70,6 @@ def run_options(read: argparse.Namespace, image: str, command: Sequence[str]) ->
         tty=read.tty,
         interactive=read.interactive,
     )
-
-
-def split(known: Flags, argv: Sequence[str]) -> tuple[list[str], str, list[str]]:
-    """Options, image, command: what follows the image belongs to the container."""
-    with_value = known.names_with_value()
-    words = list(argv)
-    options: list[str] = []
-    while words and words[0].startswith("-") and words[0] != "-":
-        word = words.pop(0)
-        if word == "--":
-            break
-        if len(word) > 2 and word[0] == "-" and word[1] != "-" and f"-{word[1]}" not in with_value:
-            options += [f"-{letter}" for letter in word[1:]]
-            continue
-        options.append(word)
-        if word in with_value and words:
-            options.append(words.pop(0))
-    return options, words[0] if words else "", words[1:]
 
 
 @contextlib.contextmanager

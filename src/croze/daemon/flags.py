@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from croze.daemon import argv as go
 from croze.daemon.sizes import Keep
 from croze.errors import InvalidRequest
 from croze.fs.userns import in_user_namespace
+from croze.gotypes.argv import BadFlag
+from croze.gotypes.booleans import parse_bool
+from croze.gotypes.numbers import parse_int_literal
+from croze.gotypes.quote import quote
 
 ENTITLEMENTS = frozenset({"network.host", "security.insecure", "device"})
 NOT_A_USER = (
@@ -51,11 +54,18 @@ def each(key: str) -> Sets:
 
 
 def switch(key: str) -> Sets:
-    return lambda name, values: [(key, go.boolean(values[-1], name))]
+    """On or off, as the grammar has read it."""
+    return lambda name, values: [(key, values[-1] == "true")]
 
 
 def number(key: str) -> Sets:
-    return lambda name, values: [(key, go.number(values[-1], name))]
+    def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
+        try:
+            return [(key, parse_int_literal(values[-1]))]
+        except InvalidRequest as error:
+            raise BadFlag(f"invalid value {quote(values[-1])} for flag -{name}: {error}") from None
+
+    return sets
 
 
 def tristate(key: str) -> Sets:
@@ -64,7 +74,10 @@ def tristate(key: str) -> Sets:
     def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
         if values[-1].lower() in ("", "auto"):
             return []
-        return [(key, go.boolean(values[-1], name))]
+        value = parse_bool(values[-1])
+        if value is None:
+            raise InvalidRequest(f"invalid value {quote(values[-1])} for flag -{name}: parse error")
+        return [(key, value)]
 
     return sets
 
@@ -80,7 +93,7 @@ def labels(key: str) -> Sets:
 
 def level(level: str) -> Sets:
     """A log level, if the switch is on."""
-    return lambda name, values: [("log.level", level)] if go.boolean(values[-1], name) else []
+    return lambda name, values: [("log.level", level)] if values[-1] == "true" else []
 
 
 def keep(worker: str) -> Sets:

@@ -17,6 +17,7 @@ from croze.errors import CrozeError, PermissionDenied, os_message
 from croze.files.redact import redact_text
 from croze.files.standard import open_standard_streams
 from croze.fs.userns import in_user_namespace
+from croze.gotypes.argv import BadFlag
 from croze.version import VERSION
 
 log = logging.getLogger("croze")
@@ -79,14 +80,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         become_root_of_a_namespace(argv)
-        made = settings(argv)
-        set_up_logging(made)
-        return run(made)
+        chosen = settings(argv)
+        set_up_logging(chosen)
+        return run(chosen)
     except Asked as asked:
-        print(f"{program()} croze v{VERSION}" if str(asked) == "version" else help_for_all())
-        return 0
+        return answer(asked)
+    except BadFlag as error:
+        print(help_for_all())
+        print(f"Incorrect Usage: {error}\n", file=sys.stderr)
+        return explain(error)
     except (CrozeError, OSError, ExceptionGroup) as error:
         return explain(error)
+
+
+def answer(asked: Asked) -> int:
+    """Print what is asked for; the exit code, urfave/cli's."""
+    if asked.topic:
+        print(f"No help topic for '{asked.topic}'", file=sys.stderr)
+        return 3
+    print(f"{program()} croze v{VERSION}" if asked.text == "version" else help_for_all())
+    return 0
 
 
 def help_for_all() -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from croze.daemon import argv as go
 from croze.daemon import config as config_file
 from croze.daemon.config import Config, Toml
 from croze.daemon.config_keys import snapshotter_named
@@ -15,10 +14,13 @@ from croze.daemon.default_paths import DefaultPaths, default_places
 from croze.daemon.flags import ENTITLEMENTS, FLAGS, Flag, group_id
 from croze.errors import InvalidRequest, Unsupported
 from croze.fs.userns import in_user_namespace
+from croze.gotypes.argv import URFAVE, FlagNames
 
 LOG_FORMATS = frozenset({"", "text", "json"})
 LOG_LEVELS = frozenset({"trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"})
-_HELP, _VERSION = ("help", "h"), ("version", "v")
+_HELP = FlagNames(("--help", "-h"), switch=True)
+_VERSION = FlagNames(("--version", "-v"), switch=True)
+_HELP_COMMANDS = ("help", "h")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,13 @@ class Settings:
 
 
 class Asked(Exception):
-    """The command line asks for a text to be printed, not for a daemon."""
+    """The command line asks for a text to be printed, not for a daemon: `help`, `version`, or
+    `topic`, help on a command of which there are none."""
+
+    def __init__(self, text: str, topic: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.topic = topic
 
 
 def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
@@ -111,18 +119,29 @@ def _lent(config: Config) -> frozenset[str]:
 
 def _given(argv: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, list[str]]:
     """The values of each flag, from the environment where the command line has none."""
-    table = {flag.name: flag for flag in FLAGS}
-    switches = {flag.name for flag in FLAGS if flag.switch}
-    asked = {*_HELP, *_VERSION}
-    given = dict(go.split(argv, {*table, *asked}, switches | asked))
-    if asked & given.keys():
-        raise Asked("help" if given.keys() & set(_HELP) else "version")
+    table = [FlagNames((f"--{flag.name}",), flag.switch) for flag in FLAGS]
+    line = URFAVE.read(argv, [*table, _HELP, _VERSION], until=_HELP_COMMANDS.__contains__)
+    values: dict[FlagNames, list[str]] = {}
+    for names, value in line.values:
+        values.setdefault(names, []).append(value)
+    _refuse_to_run(values, line.words)
+    given = {names.names[0].removeprefix("--"): texts for names, texts in values.items()}
     for flag in FLAGS:
         if flag.refused and flag.name in given:
             raise Unsupported(f"--{flag.name} is not supported: {flag.refused}")
         if flag.env and environ.get(flag.env):
             given.setdefault(flag.name, [environ[flag.env]])
     return given
+
+
+def _refuse_to_run(values: Mapping[FlagNames, list[str]], words: Sequence[str]) -> None:
+    """Raises `Asked` for what is no daemon's command line."""
+    if values.get(_HELP, ["false"])[-1] == "true":
+        raise Asked("help")
+    if values.get(_VERSION, ["false"])[-1] == "true":
+        raise Asked("version")
+    if words and words[0] in _HELP_COMMANDS:
+        raise Asked("topic", words[1]) if words[1:] else Asked("help")
 
 
 def _last(given: Mapping[str, list[str]], name: str) -> str:

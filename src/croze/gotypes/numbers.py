@@ -8,13 +8,31 @@ from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
 
 _INT = re.compile(r"[+-]?[0-9]+\Z")
+_LITERAL = re.compile(
+    r"(?P<sign>[+-]?)(?:0[xX](?P<hex>(?:_?[0-9a-fA-F])+)|0[bB](?P<bin>(?:_?[01])+)"
+    r"|0[oO]?(?P<oct>(?:_?[0-7])+)|(?P<dec>0|[1-9](?:_?[0-9])*))\Z"
+)
+_BASES = {"hex": 16, "bin": 2, "oct": 8, "dec": 10}
 
 
 def parse_int(text: str, bits: int = 64, *, call: str = "ParseInt") -> int:
     """A decimal number that fits. Raises `InvalidRequest`."""
     if not _INT.match(text):
         raise _error(call, text, "invalid syntax")
-    value = int(text)
+    return _fitting(int(text), bits, call, text)
+
+
+def parse_int_literal(text: str) -> int:
+    """A number of 64 bits as Go's source has it (`ParseInt` with base 0): `0x1f`, `0o17`, `017`,
+    `0b1`, `1_000`. Raises `InvalidRequest`."""
+    match = _LITERAL.match(text)
+    if match is None:
+        raise _error("ParseInt", text, "invalid syntax")
+    base = match.lastgroup or "dec"
+    return _fitting(int(match["sign"] + match[base], _BASES[base]), 64, "ParseInt", text)
+
+
+def _fitting(value: int, bits: int, call: str, text: str) -> int:
     if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
         raise _error(call, text, "value out of range")
     return value

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.buildctl.connection import Connection
-from croze.cli.common import Common
-from croze.cli.flags import Flags, UsageError
+from croze.cli.buildctl.flags import ConnectionFlags
+from croze.cli.common import UsageError
 from croze.client import llb
 from croze.client.build import decoded_metadata, written
 from croze.client.flags_cache import parse_caches
@@ -40,8 +40,8 @@ _PROPAGATED = ("SOURCE_DATE_EPOCH",)
 _ANSWER = "result.txt"
 
 
-def _flags() -> Flags:
-    flags = Flags(COMMAND, "build", "[options] < DEFINITION")
+def _flags() -> ConnectionFlags:
+    flags = ConnectionFlags(COMMAND, "build", "[options] < DEFINITION")
     flags.texts("--allow", help="Allow extra privileged entitlement")
     flags.text("--debug-json-cache-metrics", help="Not there")
     flags.texts("--export-cache", help="Export build cache")
@@ -65,7 +65,7 @@ def _flags() -> Flags:
 
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
-    read = _flags().read(argv, Common())
+    read, connection = _flags().take(argv, connection)
     for flag, why in _ABSENT.items():
         if getattr(read, flag):
             raise UsageError(f"--{flag.replace('_', '-')} is not there: {why}", COMMAND)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croze.cli.flags import UsageError
-from croze.errors import Unavailable
+from croze.cli.common import Common, UsageError
+from croze.errors import InvalidRequest, Unavailable
+from croze.gotypes.numbers import parse_int_literal
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.client.connect import Client, Tls
@@ -26,6 +28,9 @@ _DIRECTORY = (("ca.pem", "cert.pem", "key.pem"), ("ca.crt", "tls.crt", "tls.key"
 class Connection:
     """What the flags say of the daemon. With no `timeout_s` it is waited for."""
 
+    common: Common
+    given: Mapping[str, str]
+    """The flags' texts by their names."""
     address: str
     timeout_s: float | None
     ca: str = ""
@@ -34,24 +39,35 @@ class Connection:
     server_name: str = ""
 
     @staticmethod
-    def of(read: argparse.Namespace) -> Connection:
+    def of(given: Mapping[str, str], common: Common) -> Connection:
         """Raises `UsageError`."""
-        try:
-            timeout_s = float(read.timeout or DEFAULT_TIMEOUT_S)
-        except ValueError:
-            message = f"--timeout {read.timeout}: a number of seconds is needed"
-            raise UsageError(message, "buildctl") from None
-        if read.tlsdir and (read.tlscacert or read.tlscert or read.tlskey):
-            raise UsageError("cannot specify tlsdir and tlscacert/tlscert/tlskey", "buildctl")
-        ca, cert, key = _of_directory(read.tlsdir) if read.tlsdir else ("", "", "")
+        folder = given.get("tlsdir", "")
+        ca, cert, key = (given.get(name, "") for name in ("tlscacert", "tlscert", "tlskey"))
+        if folder:
+            if ca or cert or key:
+                raise UsageError("cannot specify tlsdir and tlscacert/tlscert/tlskey", "buildctl")
+            ca, cert, key = _of_directory(folder)
+        timeout_s = _seconds(given.get("timeout", DEFAULT_TIMEOUT_S))
         return Connection(
-            str(read.addr or os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS),
-            None if read.wait else timeout_s,
-            read.tlscacert or ca,
-            read.tlscert or cert,
-            read.tlskey or key,
-            read.tlsservername,
+            common,
+            given,
+            given.get("addr") or os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS,
+            None if given.get("wait") else timeout_s,
+            ca,
+            cert,
+            key,
+            given.get("tlsservername", ""),
         )
+
+    def changed(self, read: argparse.Namespace) -> Connection:
+        """With what more flags say. Raises `UsageError`."""
+        values = {name: getattr(read, name, None) for name in _FLAGS}
+        more = {
+            name: "true" if value is True else value or ""
+            for name, value in values.items()
+            if value is not None
+        }
+        return Connection.of({**self.given, **more}, self.common) if more else self
 
     def tls(self) -> Tls | None:
         from croze.client.connect import Tls
@@ -91,6 +107,18 @@ class Connection:
 
 
 _FOREVER_S = 365 * 24 * 3600.0
+_FLAGS = (
+    *("addr", "timeout", "wait"),
+    *("tlsservername", "tlscacert", "tlscert", "tlskey", "tlsdir"),
+)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_int_literal(text)
+    except InvalidRequest as error:
+        message = f"invalid value {quote(text)} for flag -timeout: {error}"
+        raise UsageError(message, "buildctl") from None
 
 
 def _of_directory(folder: str) -> tuple[str, str, str]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
 from croze.cli.buildctl.text import aligned, no_topic, size
-from croze.cli.common import Common
-from croze.cli.flags import Flags, UsageError
+from croze.cli.common import UsageError
 from croze.gotypes.duration import format_duration
 from croze.gotypes.tabwriter import align
 from croze.image import platform as platforms
@@ -38,26 +38,29 @@ _ELSEWHERE = ("dump-llb", "monitor", "logs", "ctl", "get", "histories")
 
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
-    what = argv[0] if argv else "--help"
+    group = ConnectionFlags("buildctl debug", "debug utilities")
+    read, words = group.read_options(argv, connection.common)
+    connection = connection.changed(read)
+    what = words[0] if words else "help"
     if what == "dump-metadata":
         message = "buildctl debug dump-metadata is not there: the store's metadata is SQLite's"
         raise UsageError(message, name)
-    if what in ("-h", "--help"):
+    if what in ("help", "h"):
         rows = "".join(f"   {each:<10} {about}\n" for each, about in COMMANDS.items())
         print(f"USAGE:\n   buildctl debug [command [command options]]\n\nCOMMANDS:\n{rows}", end="")
         return 0
     if what not in COMMANDS:
         return no_topic(what)
-    flags = Flags(f"buildctl debug {what}", COMMANDS[what], "[options]")
+    flags = ConnectionFlags(f"buildctl debug {what}", COMMANDS[what])
     if what in _ELSEWHERE:
         from croze.cli.buildctl import records
 
-        return records.debug(what, flags, argv[1:], connection)
+        return records.debug(what, flags, words[1:], connection)
     flags.text("--format", help=FORMAT)
     if what == "workers":
         flags.texts("-f", "--filter", help="containerd-style filter string slice")
         flags.switch("-v", "--verbose", help="Verbose output")
-    read = flags.read(argv[1:], Common())
+    read, connection = flags.take(words[1:], connection)
     check(read.format)
     if what == "info":
         asyncio.run(_info(connection, read.format))

@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import Sequence
 
 from croze.cli.buildctl.connection import Connection
-from croze.cli.common import Common
-from croze.cli.flags import Flags
+from croze.cli.buildctl.flags import ConnectionFlags
 
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     """Until either side has said all."""
-    Flags(f"buildctl {name}", "Proxy the stdio stream to the daemon", "").read(argv, Common())
+    flags = ConnectionFlags(f"buildctl {name}", "Proxy the stdio stream to the daemon")
+    _, connection = flags.take(argv, connection)
     asyncio.run(_dial(connection))
     return 0
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from croze.cli.buildctl.connection import DEFAULT_ADDRESS, Connection
+from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.text import no_topic
 from croze.cli.common import Common
 from croze.cli.flags import Flags, UsageError
@@ -25,6 +26,7 @@ COMMANDS = {
     "dial-stdio": ("dial", "proxy the stdio stream to the daemon connection"),
 }
 ALIASES = {"b": "build"}
+_HELP_WORDS = ("help", "h")
 
 HELP = """\
 NAME:
@@ -47,7 +49,8 @@ GLOBAL OPTIONS:
    --timeout int          seconds until the connection must be there (default: 5)
    --wait                 block until the connection becomes available
    --help, -h             show help
-   --version, -v          print the version"""
+   --version, -v          print the version
+"""
 
 
 class Command(Protocol):
@@ -60,27 +63,11 @@ def main(argv: Sequence[str]) -> int:
     """The exit code."""
     from croze.errors import os_message
 
-    debug = False
+    common = Common()
     try:
-        before, rest = _parted(argv)
-        if not {"-h", "--help"}.isdisjoint(before):
-            print(_help())
-            return 0
-        read = _flags().read(before, Common())
-        debug = bool(getattr(read, "debug", False))
-        if read.version:
-            from croze.version import VERSION
-
-            print(f"{NAME} croze v{VERSION}")
-            return 0
-        if not rest or rest[0] in ("help", "h"):
-            print(_help())
-            return 0
-        take_interrupts()
-        return _command(rest, Connection.of(read))
+        return _run(argv, common)
     except UsageError as error:
-        message = str(error).replace("unknown flag: --", "flag provided but not defined: -")
-        print(f"Incorrect Usage: {message}\n\nerror: {message}", file=sys.stderr)
+        print(f"Incorrect Usage: {error}\n\nerror: {error}", file=sys.stderr)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 1
     except KeyboardInterrupt:
@@ -88,10 +75,32 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return 141
     except CrozeError as error:
-        _failed(error, debug=debug)
+        _failed(error, debug=common.debug)
     except OSError as error:
         print(f"error: {os_message(error)}", file=sys.stderr)
     return 1
+
+
+def _run(argv: Sequence[str], common: Common) -> int:
+    flags = _flags()
+    try:
+        read, words = flags.read_options(argv, common, until=_is_command)
+        connection = Connection.of({}, common).changed(read)
+    except UsageError:
+        print(flags.format_help(), end="")
+        raise
+    if read.version:
+        from croze.version import VERSION
+
+        print(f"{NAME} croze v{VERSION}")
+        return 0
+    if words[:1] and words[0] in _HELP_WORDS:
+        words = [*words[1:2], "--help"] if words[1:] else []
+    if not words:
+        print(flags.format_help(), end="")
+        return 0
+    take_interrupts()
+    return _command(words, connection)
 
 
 def _failed(error: CrozeError, *, debug: bool) -> None:
@@ -108,31 +117,21 @@ def _failed(error: CrozeError, *, debug: bool) -> None:
         traceback.print_exception(error)
 
 
-def _parted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The flags before the command, and the rest from the command on."""
-    takers = _flags().names_with_value()
-    at = 0
-    while at < len(argv) and argv[at].startswith("-") and argv[at] != "--":
-        at += 2 if argv[at] in takers else 1
-    return list(argv[:at]), list(argv[at:])
+class _RootFlags(ConnectionFlags):
+    def format_help(self) -> str:
+        rows = (f"   {name:<16} {about}" for name, (_, about) in COMMANDS.items())
+        address = os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS
+        return HELP.format(commands="\n".join(rows), address=address)
 
 
 def _flags() -> Flags:
-    made = Flags(NAME, "build utility", "[global options] [command [command options]]")
-    made.text("--addr", help="Address of the daemon")
-    for name in ("--tlscacert", "--tlscert", "--tlskey", "--tlsservername", "--tlsdir"):
-        made.text(name, help="Of the connection to the daemon")
-    made.text("--timeout", help="Seconds until the daemon must have answered")
-    made.text("--log-format", help="text or json")
-    made.switch("--wait", help="Block until the connection becomes available")
-    made.switch("-v", "--version", help="Show the version")
-    return made
+    flags = _RootFlags(NAME, "build utility", "[global options] [command [command options]]")
+    flags.switch("-v", "--version", help="Show the version")
+    return flags
 
 
-def _help() -> str:
-    rows = (f"   {name:<16} {about}" for name, (_, about) in COMMANDS.items())
-    address = os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS
-    return HELP.format(commands="\n".join(rows), address=address)
+def _is_command(word: str) -> bool:
+    return word in COMMANDS or word in ALIASES or word in _HELP_WORDS
 
 
 def _command(words: Sequence[str], connection: Connection) -> int:

@@ -10,10 +10,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, message_struct, rendered
 from croze.cli.buildctl.text import aligned, second
-from croze.cli.common import Common
-from croze.cli.flags import Flags
 from croze.errors import CrozeError, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ _HEADER = "TYPE\tREF\tCREATED\tCOMPLETED\tGENERATION"
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     """`prune-histories`: every record that is not pinned goes."""
-    flags = Flags(f"buildctl {name}", "clean up build histories", "[options]")
+    flags = ConnectionFlags(f"buildctl {name}", "clean up build histories")
     flags.text("--format", help=FORMAT)
-    read = flags.read(argv, Common())
+    read, connection = flags.take(argv, connection)
     check(read.format)
     asyncio.run(_prune(connection, read.format))
     return 0
@@ -76,7 +75,7 @@ def _kind(event: control_pb2.BuildHistoryEvent) -> str:
 # -- debug --
 
 
-def debug(what: str, flags: Flags, argv: Sequence[str], connection: Connection) -> int:
+def debug(what: str, flags: ConnectionFlags, argv: Sequence[str], connection: Connection) -> int:
     match what:
         case "histories":
             flags.text("--format", help=FORMAT)
@@ -94,7 +93,7 @@ def debug(what: str, flags: Flags, argv: Sequence[str], connection: Connection) 
             flags.switch("--dot", help="Output dot format")
     if what not in ("histories", "monitor"):
         flags.add_argument("word", metavar="FILE" if what == "dump-llb" else "REF", nargs="?")
-    read = flags.read(argv, Common())
+    read, connection = flags.take(argv, connection)
     if what == "dump-llb":
         return _dump(read.word or "-", dot=read.dot)
     asyncio.run(_COMMANDS[what](connection, read))

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
 from croze.cli.buildctl.text import aligned, moment, size
-from croze.cli.common import Common
+from croze.cli.common import UsageError
 from croze.cli.du import go_time
-from croze.cli.flags import Flags, UsageError
 from croze.gotypes.duration import DurationError, parse_duration
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LIMITS = ("--keep-storage", "--keep-storage-min", "--free-storage")
 
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
-    flags = Flags(f"buildctl {name}", "disk usage", "[options]")
+    flags = ConnectionFlags(f"buildctl {name}", "disk usage")
     flags.text("--format", help=FORMAT)
     flags.texts("-f", "--filter", help="Filter records")
     flags.switch("-v", "--verbose", help="Verbose output")
@@ -34,7 +34,7 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
         flags.text("--keep-duration", help="Keep data newer than this limit")
         for limit in _LIMITS:
             flags.text(limit, help="Limit in MB")
-    read = flags.read(argv, Common())
+    read, connection = flags.take(argv, connection)
     check(read.format)
     asyncio.run(_du(connection, read) if name == "du" else _prune(connection, read))
     return 0
@@ -60,11 +60,12 @@ async def _du(connection: Connection, read: argparse.Namespace) -> None:
 async def _prune(connection: Connection, read: argparse.Namespace) -> None:
     total, begun = 0, False
     megabytes = [_megabytes(read, limit) for limit in _LIMITS]
+    keep_duration_s = _seconds(read.keep_duration)
     async with connection.client() as client:
         gone = client.prune(
             read.filter,
             all=read.all,
-            keep_duration_s=_seconds(read.keep_duration),
+            keep_duration_s=keep_duration_s,
             max_used_space=megabytes[0],
             reserved_space=megabytes[1],
             min_free_space=megabytes[2],
@@ -97,7 +98,8 @@ def _megabytes(read: argparse.Namespace, limit: str) -> int:
     try:
         return int(float(text or 0) * 1e6)
     except ValueError:
-        message = f'invalid value "{text}" for flag {limit}: parse error'
+        problem = f'strconv.ParseFloat: parsing "{text}": invalid syntax'
+        message = f'invalid value "{text}" for flag {limit.removeprefix("-")}: {problem}'
         raise UsageError(message, "buildctl prune") from None
 
 
