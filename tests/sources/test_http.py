@@ -293,6 +293,30 @@ def test_names() -> None:
     assert file_name("http://x/a", "given", 'attachment; filename="q.txt"') == "given"
 
 
+@pytest.mark.parametrize(
+    ("charset", "told", "name"),
+    [
+        ("utf-8", "%c3%a9", "\u00e9"),
+        ("utf-8", "..%2f..%2fx", "x"),
+        ("undefined", "x", "a"),
+        ("idna", "%ff", "a"),
+        ("unicode_escape", "%5Cud800", "download"),
+        ("utf-7", "+2AA-", "download"),
+        ("zlib", "x", "x"),
+    ],
+)
+def test_charsets_of_names(charset: str, told: str, name: str) -> None:
+    """A server may name any that Python knows."""
+    assert file_name("http://x/a", "", f"attachment; filename*={charset}''{told}") == name
+
+
+async def test_dates_that_are_none(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+    site.headers = {"Last-Modified": f"Mon, 01 Jan {10**20} 00:00:00 GMT"}
+    async with serve(site.app) as host:
+        _, _, st = await content(workshop, source(sources, f"http://{host}/x"))
+    assert st.st_mtime == 0
+
+
 def test_headers_are_part_of_the_key() -> None:
     options = parse_options(
         SourceRequest(

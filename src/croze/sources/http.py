@@ -390,5 +390,5 @@ def _etag(response: aiohttp.ClientResponse) -> str:
 def _date(text: str) -> datetime | None:
     try:
         return email.utils.parsedate_to_datetime(text) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

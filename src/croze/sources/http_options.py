@@ -139,18 +139,27 @@ def file_name(url: str, given: str, disposition: str = "") -> str:
     """The attribute, else what the server says, else the last part of the path."""
     if given:
         return _safe(given)
-    if disposition:
-        message = Message()
-        message["Content-Disposition"] = disposition
-        named = message.get_filename() or ""
-        if named and not named.endswith("/"):
-            return _safe(named)
+    named = _told(disposition)
+    if named and not named.endswith("/"):
+        return _safe(named)
     return _safe(unquote(parse_url(url).path))
+
+
+def _told(disposition: str) -> str:
+    """The name in a header; empty for none, and for one that can't be read."""
+    if not disposition:
+        return ""
+    message = Message()
+    message["Content-Disposition"] = disposition
+    try:
+        return message.get_filename() or ""
+    except ValueError:  # some of the charsets that it may name decode nothing
+        return ""
 
 
 def _safe(path: str) -> str:
     """The last part of a path, or a name of our own if that can be none of a file."""
     name = PurePosixPath("/", path.strip()).name
-    if name in ("", "..") or any(unicodedata.category(c) == "Cc" for c in name):
+    if name in ("", "..") or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         return "download"
     return name
