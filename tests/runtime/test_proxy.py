@@ -318,6 +318,28 @@ def test_a_bundle_that_leads_out_is_left_alone(tmp_path: Path, authority: Author
     assert (tmp_path / "secret").read_bytes() == b"x"
 
 
+def test_a_container_that_leads_out_of_itself_afterwards(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """What is outside stays, also if it has the authority in it."""
+    outside = tmp_path / "etc/ssl"
+    outside.mkdir(parents=True)
+    (outside / "cert.pem").write_bytes(b"x\n" + authority.pem)
+    root = tmp_path / "root"
+    (root / "etc/ssl").mkdir(parents=True)
+    (root / "etc/ssl/cert.pem").write_bytes(b"known\n")
+    trust = Trust(str(root), authority.pem)
+    trust.add()
+    (root / "etc/ssl").rename(root / "kept")
+    (root / "etc/ssl").symlink_to(outside)
+    trust.remove()
+    assert (outside / "cert.pem").read_bytes() == b"x\n" + authority.pem
+    (root / "etc/ssl").unlink()
+    (root / "etc/ssl").symlink_to("/kept")
+    trust.remove()
+    assert (root / "kept/cert.pem").read_bytes() == b"known\n"
+
+
 def test_certificates_are_kept_a_while(authority: Authority) -> None:
     assert authority.context("a.example") is authority.context("a.example")
     assert authority.context("127.0.0.1") is not authority.context("a.example")

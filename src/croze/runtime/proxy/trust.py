@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 
-from croze.fs.root import resolve
+from croze.fs.root import open_beneath, resolve_below
 
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -22,18 +22,27 @@ _MOST_BYTES = 10 << 20
 
 
 class Trust:
-    """Of one root filesystem that nobody else changes now."""
+    """Of one root filesystem. Nobody else changes it while something is added or removed; what
+    ran in between may have changed all of it, so each path is resolved below the root anew."""
 
     def __init__(self, root: str, pem: bytes) -> None:
+        self._root = root
         self._block = _BEGIN + pem + _END
         self._pem = pem
         self._bundle = ""
         for name in BUNDLES:
-            path = resolve(root, name)
             with contextlib.suppress(OSError):
-                if stat.S_ISREG(os.stat(path).st_mode):
+                path = resolve_below(root, name)
+                if self._is_file(path):
                     self._bundle = path
                     return
+
+    def _is_file(self, path: str) -> bool:
+        fd = open_beneath(self._root, path, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            return stat.S_ISREG(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
 
     def add(self) -> None:
         """Raises `OSError`."""
@@ -52,7 +61,7 @@ class Trust:
 
     def _read(self) -> bytes | None:
         try:
-            fd = os.open(self._bundle, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = open_beneath(self._root, self._bundle, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return None
         with os.fdopen(fd, "rb") as file:
@@ -62,20 +71,29 @@ class Trust:
         return data if len(data) <= _MOST_BYTES else None
 
     def _write(self, data: bytes) -> None:
-        """In one step, with the mode, owner and times that it had."""
-        known = os.stat(self._bundle)
-        temporary = f"{self._bundle}.croze"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(temporary, flags, 0o600)
+        folder, name = os.path.split(self._bundle)
+        folder_fd = open_beneath(self._root, folder, os.O_PATH | os.O_DIRECTORY)
         try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(fd, stat.S_IMODE(known.st_mode))
-                os.fchown(fd, known.st_uid, known.st_gid)
-                os.utime(fd, ns=(known.st_atime_ns, known.st_mtime_ns))
-            os.rename(temporary, self._bundle)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+            _replace(folder_fd, name, data)
+        finally:
+            os.close(folder_fd)
+
+
+def _replace(folder: int, name: str, data: bytes) -> None:
+    """In one step, with the mode, owner and times that it had."""
+    known = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    temporary = f"{name}.croze"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchown(fd, known.st_uid, known.st_gid)
+            os.fchmod(fd, stat.S_IMODE(known.st_mode))
+            os.utime(fd, ns=(known.st_atime_ns, known.st_mtime_ns))
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
