@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +14,11 @@ import msgspec
 import pytest
 
 from croze.errors import Corrupted, InvalidRequest, ResourceExhausted
-from croze.fs.bundle import format
+from croze.fs.bundle import format, write
 from croze.fs.bundle.format import Chunk, Index, Node, Pack
 from croze.fs.bundle.memory import known_packs
 from croze.fs.bundle.read import merge_bundle, needed
+from croze.fs.bundle.survey import Survey
 from croze.fs.bundle.write import Bundle, TooLarge, write_bundle
 
 NO_LIMIT = 1 << 40
@@ -359,3 +362,45 @@ def test_a_file_that_changes_while_it_is_read_is_left_out(
     names = set(os.listdir(tmp_path / "new"))
     assert {"large", "other-name"} & names == set()
     assert "empty" in names
+
+
+def swapped(place: Path, by: Path) -> None:
+    """Another step that uses the mount puts a link in a directory's place."""
+    place.rename(f"{place}.away")
+    place.symlink_to(by)
+
+
+def test_who_leads_out_of_the_tree_while_it_is_read(
+    tree: Path, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of the machine, their names, and where links lead, are in no bundle."""
+    outside = tmp_path / "outside"
+    for folder in ("d0", "d1/e"):
+        put(outside, f"{folder}/f0", "secret")
+        (outside / folder / "to").symlink_to("somewhere")
+    put(tree, "d1/e/f0", "ours")
+    scandir = os.scandir
+
+    class Swapping(Survey):
+        def open(self, path: bytes) -> int:
+            if not (tree / "d0").is_symlink():
+                swapped(tree / "d0", outside / "d0")
+            return super().open(path)
+
+    def scanned(fd: int) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        if os.path.samestat(os.fstat(fd), os.stat(tree / "d1")) and not (tree / "d1").is_symlink():
+            found = list(scandir(fd))
+            swapped(tree / "d1", outside / "d1")
+            return nullcontext(iter(found))
+        return scandir(fd)
+
+    monkeypatch.setattr(write, "Survey", Swapping)
+    monkeypatch.setattr(os, "scandir", scanned)
+    bundle = place.write(tree)
+    monkeypatch.undo()
+    place.read(bundle, tmp_path / "new")
+    assert (tree / "d0").is_symlink()
+    assert (tree / "d1").is_symlink()
+    files = [path for path in (tmp_path / "new").rglob("*") if not path.is_dir()]
+    assert "to" not in {path.name for path in files}
+    assert b"secret" not in {path.read_bytes() for path in files if path.is_file()}

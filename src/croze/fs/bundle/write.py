@@ -6,7 +6,6 @@ if it does not come to rest; what vanishes was not there.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -17,30 +16,23 @@ from typing import Final
 
 import msgspec
 
-from croze.errors import ResourceExhausted
 from croze.fs.bundle.chunking import chunks
 from croze.fs.bundle.format import (
-    MAX_NODES,
     Index,
     Node,
     Pack,
     encode,
-    kept_xattrs,
     name_of,
     numbered,
 )
 from croze.fs.bundle.memory import KnownFile, Memory, known_file, load_memory, save_memory
 from croze.fs.bundle.packs import PackWriter
-from croze.fs.entry import read_xattrs
-from croze.fs.tree.walk import walk_stats
+from croze.fs.bundle.survey import GONE, Survey
 
 SMALL_BYTES: Final = 4 << 20
 MANY_SMALL: Final = 8
 """So many packs of less content than `SMALL_BYTES` become one."""
 _TRIES: Final = 3
-_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
-"""What it was is not there any more, or something else is."""
-_KINDS: Final = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
 @dataclass(frozen=True)
@@ -75,9 +67,13 @@ def write_bundle(
     """Describe the tree at `root`; what is not in the packs that are `present` (digests) where the
     bundle goes is written to new ones in the directory `spool`, as is the index. Raises
     `ResourceExhausted` for a tree that no index holds."""
-    survey = _Survey.of(root)
-    if survey.content_bytes > limit_bytes:
-        return TooLarge(survey.content_bytes)
+    with Survey(root) as survey:
+        if survey.content_bytes > limit_bytes:
+            return TooLarge(survey.content_bytes)
+        return _written(survey, memory_path, present, spool)
+
+
+def _written(survey: Survey, memory_path: str, present: Collection[str], spool: str) -> Bundle:
     memory = load_memory(memory_path)
     writing = _Writing(survey, PackWriter(spool), [p for p in memory.packs if p.digest in present])
     writing.read({known.path: known for known in memory.files})
@@ -90,7 +86,7 @@ def write_bundle(
     return _bundle(survey, writing, packs, spool)
 
 
-def _bundle(survey: _Survey, writing: _Writing, packs: Sequence[Pack], spool: str) -> Bundle:
+def _bundle(survey: Survey, writing: _Writing, packs: Sequence[Pack], spool: str) -> Bundle:
     numbers = numbered(iter(packs))
     made = tuple(
         _as_read(node, writing.known.get(node.path), numbers)
@@ -121,61 +117,10 @@ def _as_read(node: Node, known: KnownFile | None, numbers: Mapping[bytes, int]) 
 
 
 @dataclass
-class _Survey:
-    """What is in the tree, by name; files come without their chunks."""
-
-    root: str
-    nodes: list[Node] = field(default_factory=list)
-    stats: dict[bytes, os.stat_result] = field(default_factory=dict)
-    """Of the files that have content of their own."""
-    content_bytes: int = 0
-
-    @classmethod
-    def of(cls, root: str) -> _Survey:
-        made = cls(root)
-        first_names: dict[tuple[int, int], bytes] = {}
-        made._add(b"", root, os.stat(root), first_names)
-        for path, full, found in walk_stats(root):
-            if stat.S_IFMT(found.st_mode) in _KINDS:
-                made._add(os.fsencode(path), full, found, first_names)
-        return made
-
-    def _add(
-        self,
-        path: bytes,
-        full: str,
-        found: os.stat_result,
-        first_names: dict[tuple[int, int], bytes],
-    ) -> None:
-        link, size = b"", 0
-        try:
-            if stat.S_ISLNK(found.st_mode):
-                link = os.fsencode(os.readlink(full))
-            elif stat.S_ISREG(found.st_mode):
-                first = path
-                if found.st_nlink > 1:
-                    first = first_names.setdefault((found.st_dev, found.st_ino), path)
-                link = b"" if first == path else first
-                size = 0 if link else found.st_size
-            xattrs = kept_xattrs(read_xattrs(full))
-        except FileNotFoundError:
-            return
-        if len(self.nodes) >= MAX_NODES:
-            raise ResourceExhausted(f"more than {MAX_NODES} files and directories are too many")
-        if stat.S_ISREG(found.st_mode) and not link:
-            self.stats[path] = found
-            self.content_bytes += size
-        self.nodes.append(
-            Node(path, found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, link, size,
-                 (), xattrs)
-        )  # fmt: skip
-
-
-@dataclass
 class _Writing:
     """Which chunks the files have, and where those are. `known`: the files that could be read."""
 
-    survey: _Survey
+    survey: Survey
     writer: PackWriter
     kept: list[Pack]
     known: dict[bytes, KnownFile] = field(default_factory=dict)
@@ -219,23 +164,21 @@ class _Writing:
         return (node.link or node.path) in self.known
 
     def _read(self, path: bytes) -> None:
-        full = os.path.join(os.fsencode(self.survey.root), path)
         for _ in range(_TRIES):
             try:
-                found, digests = self._chunks(full)
+                found, digests = self._chunks(path)
             except OSError as error:
-                if error.errno in _GONE:
+                if error.errno in GONE:
                     return
                 raise
             if found is not None:
                 self.known[path] = known_file(path, found, digests)
                 return
 
-    def _chunks(self, full: bytes) -> tuple[os.stat_result | None, list[bytes]]:
+    def _chunks(self, path: bytes) -> tuple[os.stat_result | None, list[bytes]]:
         """Digests, and what the file was both before and after; None if that differs."""
         digests: list[bytes] = []
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(full, flags), "rb", buffering=0) as file:
+        with open(self.survey.open(path), "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             for data in chunks(file):
                 digest = hashlib.sha256(data).digest()
