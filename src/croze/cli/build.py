@@ -8,8 +8,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from croze.cli import early
 from croze.cli.call import Call, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.flags import Flags, UsageError, default_platform
@@ -122,26 +124,48 @@ def run(argv: Sequence[str], common: Common) -> int:
         return _detached(argv, read, wanted, common)
     there = reaches(common, mode, os.path.abspath(read.context))
     explain = resolved(mode) in ("plain", "tty") and not call.name
+    told = _Told(quiet=read.quiet or read.progress == "quiet")
     try:
         if len(there) > 1:
             result = _over_nodes(there, wanted, mode, common, warn)
         else:
-            result = _on_one(there[0], wanted, mode, warn, explain=explain)
+            tell = None if call.name else told.tell
+            result = _on_one(there[0], wanted, mode, warn, tell, explain=explain)
     except NotWritten:
         raise
     except CrozeError as error:
         raise error.wrap("failed to build") from error
-    if result.missed:
-        print(f"{result.missed} (croze why)", file=sys.stderr)
     if call.name:
         code = print_answer(call, result, dockerfile_name(read))
         if code:
             return code
-    elif read.quiet or read.progress == "quiet":
-        print(result.image_id)
+        print_message(result)
+    elif not told.done:
+        told.tell(result)
+    return 0
+
+
+@dataclass
+class _Told:
+    """What a build has to say at its end. When that is said, nobody need wait any more."""
+
+    quiet: bool
+    done: bool = False
+
+    def tell(self, result: BuildResult) -> None:
+        if result.missed:
+            print(f"{result.missed} (croze why)", file=sys.stderr)
+        if self.quiet:
+            print(result.image_id)
+        print_message(result)
+        self.done = True
+        early.done(0)
+
+
+def print_message(result: BuildResult) -> None:
+    """What the frontend has to say."""
     if message := result.response.get("frontend.result.inlinemessage"):
         print(f"\n{message}")
-    return 0
 
 
 def _detached(
@@ -161,24 +185,33 @@ def _on_one(
     wanted: BuildOptions,
     mode: str,
     on_close: Callable[[Display], None],
+    tell: Callable[[BuildResult], None] | None,
     *,
     explain: bool,
 ) -> BuildResult:
     from croze.client.build import build
     from croze.sdk.daemons import client_builder, descriptions
-    from croze.sdk.remember import remembered
+    from croze.sdk.remember import remembering
 
     text_desc, tty_desc = descriptions(there)
-    return build(
-        remembered(wanted, there),
-        dial=there.dial,
-        builder=client_builder(there),
-        progress=mode,
-        text_desc=text_desc,
-        tty_desc=tty_desc,
-        on_close=on_close,
-        explain=explain,
-    )
+    with remembering(wanted, there) as remembered:
+
+        def on_result(result: BuildResult) -> None:
+            remembered.wait()
+            if tell is not None:
+                tell(result)
+
+        return build(
+            remembered.options,
+            dial=there.dial,
+            builder=client_builder(there),
+            progress=mode,
+            text_desc=text_desc,
+            tty_desc=tty_desc,
+            on_close=on_close,
+            on_result=on_result,
+            explain=explain,
+        )
 
 
 def _over_nodes(

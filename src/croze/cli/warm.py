@@ -127,8 +127,8 @@ def answer_callers(listener: socket.socket, current: Callable[[], bool]) -> None
                 continue
             connection, _ = listener.accept()
             with connection:
-                if current():
-                    children.hand_over(connection)
+                if not children.hand_over(connection, current):
+                    return
 
 
 def _still_ours(path: str, inode: int) -> bool:

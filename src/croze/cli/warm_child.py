@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
+from croze.cli import early
 from croze.cli.surroundings import installation, surroundings
 from croze.cli.thin import PROTOCOL
 from croze.files.peers import is_own, looked_into
@@ -135,36 +136,61 @@ def run_request() -> int:
         return finished(leaving.code if isinstance(leaving.code, int) else 1)
 
 
-def serve(connection: socket.socket) -> None:
+class Caller:
+    """Who waits for the exit code."""
+
+    def __init__(self, connection: socket.socket, orders: socket.socket) -> None:
+        self.connection = connection
+        self._orders = orders
+        self.told = False
+
+    def tell(self, code: int) -> None:
+        """The exit code, once. The warm process gets the next child ready then."""
+        if self.told:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        self.told = True
+        with contextlib.suppress(OSError):  # it has gone
+            self.connection.sendall(f"X{code};".encode())
+        self._orders.close()
+
+
+def serve(connection: socket.socket, orders: socket.socket) -> None:
     """In a child: one caller's command, from the request to the exit code."""
     connection.settimeout(REQUEST_TIMEOUT_S)
     try:
         check_caller(connection)
-        become(read_request(connection))
+        request = read_request(connection)
+        if not orders.recv(1):
+            return  # the warm process has found itself out of date
+        become(request)
     except (BadRequest, OSError):
         return  # the caller runs the command itself
     connection.settimeout(None)
     connection.sendall(f"A{os.getpid()};".encode())
-    threading.Thread(target=relay_signals, args=(connection,), daemon=True).start()
+    caller = Caller(connection, orders)
+    early.on_done(caller.tell)
+    threading.Thread(target=relay_signals, args=(caller,), daemon=True).start()
     code = 1
     try:
         code = run_request()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        connection.sendall(f"X{code};".encode())
+        caller.tell(code)
 
 
-def relay_signals(connection: socket.socket) -> None:
+def relay_signals(caller: Caller) -> None:
     """Give this process the signals its caller gets. The caller stops once we have said that we
     do, and lets us go on. If it vanishes, so does this process: interrupted, and soon ended."""
-    numbers = b"\0"
+    connection, numbers = caller.connection, b"\0"
     while numbers:
         try:
             numbers = connection.recv(16)
         except OSError:
             numbers = b""
+        if caller.told:
+            return
         for number in numbers or [signal.SIGINT]:
             if number == signal.SIGTSTP:
                 # The shell that SIGTSTP would stop us for is another session's.
@@ -186,7 +212,7 @@ def child(orders: socket.socket) -> NoReturn:
         preload.rehearse()
         _, fds, _, _ = socket.recv_fds(orders, 1, 1)
         if fds:
-            serve(socket.socket(fileno=fds[0]))
+            serve(socket.socket(fileno=fds[0]), orders)
         code = 0
     finally:
         os._exit(code)

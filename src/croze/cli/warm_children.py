@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from croze.cli.warm_child import child
@@ -46,7 +47,7 @@ class Busy:
 
 class Children:
     """The forked children, each known by our end of a socket pair: it is at its end when the child
-    has ended, as the child's is when we have."""
+    has ended, or has only to put things away; as the child's is when we have ended."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -73,8 +74,9 @@ class Children:
         theirs.close()
         self._spare = Spare(pid, ours)
 
-    def hand_over(self, connection: socket.socket) -> None:
-        """Give a caller to the spare child."""
+    def hand_over(self, connection: socket.socket, current: Callable[[], bool]) -> bool:
+        """Give a caller to the spare child, who has begun to read the request when this process
+        finds out whether it is `current`. If not, nothing comes of it, and this returns False."""
         self.make_spare()
         assert self._spare is not None
         spare, self._spare = self._spare, None
@@ -87,8 +89,14 @@ class Children:
             socket.send_fds(spare.orders, [b"\0"], [connection.fileno()])
         except OSError:
             busy.close()  # it died; the caller runs the command itself
-        else:
-            self._busy[spare.orders.fileno()] = busy
+            return True
+        if not current():
+            busy.close()
+            return False
+        with contextlib.suppress(OSError):
+            spare.orders.send(b"\0")
+        self._busy[spare.orders.fileno()] = busy
+        return True
 
     def ended(self, fd: int) -> None:
         """Forget a child, and have the next one ready; or see to it that a child whose caller has

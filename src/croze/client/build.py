@@ -92,13 +92,15 @@ async def build_async(
     tty_desc: str = "",
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
+    on_result: Callable[[BuildResult], None] | None = None,
     explain: bool = False,
 ) -> BuildResult:
     """Build on the daemon that `dial` reaches; cancel the task to cancel the build.
 
     `progress` is drawn on `out` (standard error); `on_status` sees the status besides; `on_close`
-    is called when the display has ended, however the build did. With `explain` the daemon is
-    asked why steps missed the cache. Raises `errors.CrozeError`.
+    is called when the display has ended, however the build did, and `on_result` when all is done
+    but for closing connections. With `explain` the daemon is asked why steps missed the cache.
+    Raises `errors.CrozeError`.
     Writes `iidfile` and `metadata_file` if the options name them.
     """
     from croze.progress.display import make_display
@@ -114,6 +116,7 @@ async def build_async(
             builder=builder,
             on_status=on_status,
             on_close=on_close,
+            on_result=on_result,
             explain=explain,
         )
 
@@ -126,6 +129,7 @@ async def run_build(
     builder: Builder | None = None,
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
+    on_result: Callable[[BuildResult], None] | None = None,
     explain: bool = False,
     work: Work | None = None,
 ) -> BuildResult:
@@ -161,6 +165,8 @@ async def run_build(
     warnings = tuple(display.warnings)
     result = BuildResult(solved.ref, solved.exporter_response, warnings, known_as, missed)
     write_files(options, result, told)
+    if on_result is not None:
+        on_result(result)
     return result
 
 
@@ -243,6 +249,7 @@ def build(
     tty_desc: str = "",
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
+    on_result: Callable[[BuildResult], None] | None = None,
     explain: bool = False,
 ) -> BuildResult:
     """`build_async`, run to its end."""
@@ -259,6 +266,7 @@ def build(
             tty_desc=tty_desc,
             on_status=on_status,
             on_close=on_close,
+            on_result=on_result,
             explain=explain,
         )
     )

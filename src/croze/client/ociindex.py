@@ -83,7 +83,8 @@ def _annotations(descriptor: Descriptor) -> dict[str, str]:
 
 
 def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[str] = ()) -> None:
-    """Enter an image under a tag or under names; others of the same name go."""
+    """Enter an image under a tag or under names; others of the same name go. Nothing is written
+    that is there already."""
     make_directory(layout, 0o755)
     with _locked(layout):
         _write(layout / "oci-layout", {"imageLayoutVersion": "1.0.0"})
@@ -144,4 +145,9 @@ def _locked(layout: Path) -> Iterator[None]:
 
 def _write(path: Path, value: object) -> None:
     data = json.dumps(value, separators=(",", ":")).encode()
+    try:
+        if read_settings(path) == data:
+            return
+    except OSError:
+        pass  # not there, or not to be read: written anew
     write_atomically(path, data, umasked(0o644))

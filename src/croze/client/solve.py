@@ -98,8 +98,9 @@ async def solve(
 
 async def finish_caches(plan: SolvePlan, response: dict[str, str]) -> None:
     """What is left to do here for caches and layouts in local directories."""
-    await in_thread(_update_indexes, plan, response)
-    await in_thread(_reset_caches, plan)
+    if plan.cache_to or any(isinstance(export.to, ToLayout) for export in plan.exports):
+        await in_thread(_update_indexes, plan, response)
+        await in_thread(_reset_caches, plan)
 
 
 @asynccontextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from croze.builders.files import BuilderFiles
@@ -31,6 +32,39 @@ def remembered(
     if call_name(options.call):
         return options
     options = replace(options, ref=options.ref or new_id())
+    _write(options, there, target, group)
+    return options
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """A build whose paths are being written down."""
+
+    options: BuildOptions
+    _writing: threading.Thread | None
+
+    def wait(self) -> None:
+        """Until they have been."""
+        if self._writing is not None:
+            self._writing.join()
+
+
+@contextmanager
+def remembering(options: BuildOptions, there: Reach) -> Iterator[Remembering]:
+    """As `remembered`, but the disk is waited for at the end, or when `wait` is called."""
+    thread = None
+    if not call_name(options.call):
+        options = replace(options, ref=options.ref or new_id())
+        thread = threading.Thread(target=_write, args=(options, there, ONLY, ""))
+        thread.start()
+    made = Remembering(options, thread)
+    try:
+        yield made
+    finally:
+        made.wait()
+
+
+def _write(options: BuildOptions, there: Reach, target: str, group: str) -> None:
     context, dockerfile = options.context, options.dockerfile
     if os.path.isdir(context):
         context = os.path.abspath(context)
@@ -39,7 +73,6 @@ def remembered(
     state = LocalState(target, context, dockerfile, group)
     with suppress(OSError):  # a home that can't be written to: `history` knows no paths then
         save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state)
-    return options
 
 
 def remembered_group(group: str, names: Sequence[str], builds: Sequence[BuildOptions]) -> None:

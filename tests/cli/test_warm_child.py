@@ -1,0 +1,46 @@
+"""How a child of the warm process tells its caller how the command ended."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from croze.cli import early, warm_child
+from croze.client.options import BuildOptions
+from croze.drivers.reach import Reach
+from croze.sdk.remember import remembering
+
+
+def test_the_exit_code_is_told_once_and_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    orders, warm = socket.socketpair()
+    with ours, theirs, orders, warm:
+        caller = warm_child.Caller(ours, orders)
+        monkeypatch.setattr(early, "_tell", None)
+        early.done(5)  # nobody waits elsewhere
+        early.on_done(caller.tell)
+        early.done(0)
+        caller.tell(1)  # the command fails to put something away
+        assert theirs.recv(100) == b"X0;"
+        assert warm.recv(1) == b"", "the warm process gets the next child ready"
+        theirs.close()
+        warm_child.relay_signals(caller)  # nothing: the caller has not vanished, but ended
+
+
+def test_paths_are_on_disk_before_a_build_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path))
+
+    def nowhere() -> object:
+        raise AssertionError("nobody dials")
+
+    there = Reach(nowhere)  # type: ignore[arg-type]
+    with remembering(BuildOptions(context=str(tmp_path)), there) as remembered:
+        ref = remembered.options.ref
+        remembered.wait()
+        assert (tmp_path / "refs" / there.place / ref).is_file()
+    with remembering(BuildOptions(context=".", call="check"), there) as remembered:
+        assert not remembered.options.ref
