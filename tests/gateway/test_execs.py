@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from croze.aio.parallel import root_cause
 from croze.api import gateway_pb2 as pb
 from croze.api import ops_pb2
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait, process_of
 from croze.gateway.execs import ExecCall, Processes, signal_number
-from croze.rpc.status import from_status, root_cause
+from croze.rpc.status import from_status
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
 

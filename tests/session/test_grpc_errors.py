@@ -11,9 +11,10 @@ from google.protobuf import any_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze import errors
+from croze.aio.parallel import root_cause
 from croze.api import ops_pb2
 from croze.errors import Position, Range
-from croze.rpc.status import as_croze_error, from_status, root_cause, to_status
+from croze.rpc.status import as_croze_error, from_status, to_status
 
 SOURCE = errors.SourceDetail(
     "Dockerfile",

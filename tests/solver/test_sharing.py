@@ -12,7 +12,7 @@ import pytest
 from croze.errors import Canceled, CrozeError, ExitError, NotFound, VertexDetail
 from croze.job_values import JobKey
 from croze.solver.contract import Edge, Op, OpContext, Vertex
-from croze.solver.solver import Job
+from croze.solver.solver import Job, build_within
 from croze.status import StatusEvent, VertexLog, VertexState
 from tests.solver.arithmetic import Number, Spec, World, build, sha, vertex
 
@@ -343,7 +343,7 @@ async def test_a_step_may_build_something_inside() -> None:
     async with world.solver() as solver, asyncio.TaskGroup() as tasks:
 
         async def nest(ctx: OpContext) -> None:
-            built = await solver.build_within(ctx, Edge(inner))
+            built = await build_within(ctx, Edge(inner))
             assert isinstance(built.result, Number)
             found.append(built.result.value)
             await built.release()

@@ -1,3 +1,3 @@
 """What asyncio leaves to everybody who uses it, in one place: blocking work in threads that ends
-before its awaiter does (`threads`), things at once with the first failure as it is (`parallel`),
-things that are made once however many ask (`once`). Knows no other package."""
+before its awaiter does (`threads`), things at once, and which of their failures is raised
+(`parallel`), things that are made once however many ask (`once`). Knows no other package."""

@@ -1,4 +1,4 @@
-"""Things at once, with the first failure as it is."""
+"""Things at once, and which of several failures is raised."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import TypeVar
+
+from croze.errors import Canceled, CrozeError
 
 T = TypeVar("T")
 
@@ -23,11 +25,23 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
 
 @contextlib.asynccontextmanager
 async def first_error() -> AsyncIterator[None]:
-    """Around `asyncio.TaskGroup`: raise the first failure itself, not the group of all."""
+    """Around `asyncio.TaskGroup`: raise one failure itself (`root_cause`), not the group of all."""
     try:
         yield
     except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+        raise root_cause(group) from None
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The one error of an exception group that a user should see: a `CrozeError` if there is one,
+    else the first that is not a mere cancellation. Any other error as it is."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [root_cause(inner) for inner in error.exceptions]
+    return min(leaves, key=_noise)
+
+
+def _noise(error: BaseException) -> int:
+    if isinstance(error, Canceled | asyncio.CancelledError):
+        return 2
+    return 0 if isinstance(error, CrozeError) else 1

@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, urlencode
 
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import Attest, CacheEntry, Output, Secret, Ssh
-from croze.bake.options.fields import joined
 from croze.bake.options.sizes import parse_bytes
 from croze.bake.paths import is_git, is_remote
 from croze.bake.select import Selection
 from croze.bake.target import Target
 from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
 from croze.image import platform as platforms
 from croze.policy.options import PolicyOption
 
@@ -71,13 +71,27 @@ def make_requests(selection: Selection, remote: str | None = None) -> dict[str, 
     }
 
 
-def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
+@dataclass(frozen=True)
+class _Places:
+    """What a target is built from, as the builder finds it."""
+
+    context: str
+    dockerfile: str
+    contexts: Mapping[str, str]
+    context_of: str
+    contexts_of: Mapping[str, str]
+
+
+def _check(target: Target) -> None:
     if target.context == "-":
         raise BakeError("context from stdin not allowed in bake")
     if target.dockerfile == "-":
         raise BakeError("dockerfile from stdin not allowed in bake")
     if any(not secret.id for secret in target.secret or ()):
         raise BakeError("secret missing ID")
+
+
+def _places(target: Target, remote: str | None) -> _Places:
     context, dockerfile = _cleaned(target)
     contexts = dict(target.contexts or {})
     context_of, contexts_of = "", dict[str, str]()
@@ -97,14 +111,20 @@ def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
         key: _clean(value.removeprefix(_CWD)) if value.startswith(_CWD) else value
         for key, value in contexts.items()
     }
-    target.context = context
+    return _Places(context, dockerfile, contexts, context_of, contexts_of)
+
+
+def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
+    _check(target)
+    places = _places(target, remote)
+    target.context = places.context
     target.output = target.output and [_with_destination(each) for each in target.output]
     return BuildRequest(
         name=name,
-        context=context,
-        dockerfile=dockerfile,
+        context=places.context,
+        dockerfile=places.dockerfile,
         dockerfile_inline=target.dockerfile_inline or None,
-        contexts=contexts,
+        contexts=places.contexts,
         args=_known(target.args),
         labels=_known(target.labels),
         tags=tuple(target.tags or ()),
@@ -129,8 +149,8 @@ def _make(name: str, target: Target, remote: str | None) -> BuildRequest:
         call=target.call or "",
         policy=tuple(target.policy or ()),
         linked=target.linked,
-        context_of=context_of,
-        contexts_of=contexts_of,
+        context_of=places.context_of,
+        contexts_of=places.contexts_of,
     )
 
 
@@ -227,17 +247,18 @@ def _platforms(target: Target) -> tuple[str, ...]:
 
 
 def cache_flag(entry: CacheEntry) -> str:
-    return joined({"type": entry.type, **dict(sorted(entry.attrs.items()))})
+    return csv_line.join({"type": entry.type, **dict(sorted(entry.attrs.items()))}.items())
 
 
 def attest_flag(entry: Attest) -> str:
     disabled = {"disabled": "true"} if entry.disabled else {}
-    return joined({"type": entry.type, **disabled, **dict(sorted(entry.attrs.items()))})
+    attrs = sorted(entry.attrs.items())
+    return csv_line.join({"type": entry.type, **disabled, **dict(attrs)}.items())
 
 
 def secret_flag(secret: Secret) -> str:
     found = {"id": secret.id, "src": secret.src, "env": secret.env}
-    return joined({key: text for key, text in found.items() if text})
+    return csv_line.join({key: text for key, text in found.items() if text}.items())
 
 
 def ssh_flag(ssh: Ssh) -> str:

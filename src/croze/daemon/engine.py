@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from croze.api import ops_pb2
 from croze.attest.builder_facts import read_facts
 from croze.cachekeys.contract import KeyStore
 from croze.daemon import workers
@@ -35,12 +34,10 @@ from croze.daemon.settings import Settings
 from croze.daemon.workers import Worker
 from croze.dockerfile.asking import IMPORTED_BY_WORKERS
 from croze.export.contract import ExportServices
-from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.contract import BridgeServices
 from croze.gateway.forward import GatewayForwarder
 from croze.gateway.reading import Readers
 from croze.history.history import BuildHistory
-from croze.ops.load import LoadOptions, load
 from croze.ops.resolver import LoadedOpResolver
 from croze.ops.results import RefResult, RefResults
 from croze.remotecache.exporter import CacheServices
@@ -49,7 +46,6 @@ from croze.remotecache.mounts.services import MountServices
 from croze.runtime.cdi import Devices
 from croze.runtime.oci import OciExecutor
 from croze.session.manager import Sessions
-from croze.solver.contract import OpContext, Result
 from croze.solver.solver import Solver
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
@@ -101,20 +97,12 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
     config = settings.config
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(measuring(os.environ))
-        reading = WorkerPool(READERS, spare=1, modules=IMPORTED_BY_WORKERS)
         stack.push_async_callback(pool.close)
-        stack.push_async_callback(reading.close)
-        readers = Readers(reading, cpu_limit_s(settings.config))
+        reading = _reading_pool(stack)
         content = await open_content(settings, pool, outside, stack)
         sources = open_sources(content, pool, stack)
         executor = await open_executor(settings, stack)
-
-        # Ops that build are run by the solver, which is made of ops.
-        async def solve_nested(definition: ops_pb2.Definition, ctx: OpContext) -> Result:
-            edge = await load(definition, LoadOptions(caps=LLB_ENABLED))
-            return (await solver.build_within(ctx, edge)).result
-
-        services = op_services(settings, content, sources, executor, pool, solve_nested)
+        services = op_services(settings, content, sources, executor, pool)
         keys = SqliteKeys(settings.root / "keys.db")
         stack.callback(keys.close)
         recorder = open_recorder(settings, stack)
@@ -124,11 +112,11 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
         solver = Solver(keys, results, LoadedOpResolver(services), observer=recorder)
         await stack.enter_async_context(solver)
         await solver.forget_lost()
-        gc = GarbageCollector(
-            content.store.refs, gc_policies(config.worker.oci, settings.root), solver.forget_lost
-        )
+        policies = gc_policies(config.worker.oci, settings.root)
+        gc = GarbageCollector(content.store.refs, policies, solver.forget_lost)
         worker = _worker(settings, content.store, gc, services.devices)
         importer = Importer(content.images.access, content.objects, content.store.refs, RefResult)
+        readers = Readers(reading, cpu_limit_s(config))
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
         yield Engine(
@@ -156,6 +144,13 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             telemetry=telemetry,
             provenance_env=read_facts(settings.provenance_dir),
         )
+
+
+def _reading_pool(stack: AsyncExitStack) -> WorkerPool:
+    """For Dockerfiles, whose workers wait more than they work."""
+    pool = WorkerPool(READERS, spare=1, modules=IMPORTED_BY_WORKERS)
+    stack.push_async_callback(pool.close)
+    return pool
 
 
 def _worker(settings: Settings, store: Store, gc: GarbageCollector, devices: Devices) -> Worker:

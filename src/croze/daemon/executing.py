@@ -8,19 +8,24 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.config import Cdi, Config
 from croze.daemon.content import Content
 from croze.daemon.networks import networks
 from croze.daemon.settings import Settings
+from croze.gateway.caps import LLB_ENABLED
 from croze.ops.content import ContentDigests
+from croze.ops.load import LoadOptions, load
 from croze.ops.logs import LogLimits
-from croze.ops.services import NestedSolve, OpServices, source_table
+from croze.ops.services import OpServices, source_table
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
+from croze.solver.contract import OpContext, Result
+from croze.solver.solver import build_within
 from croze.sources.blob import BlobSources
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSources
@@ -90,7 +95,6 @@ def op_services(
     sources: Sources,
     executor: OciExecutor,
     pool: WorkerPool,
-    solve_nested: NestedSolve,
 ) -> OpServices:
     return OpServices(
         refs=content.store.refs,
@@ -108,6 +112,12 @@ def op_services(
         devices=_devices(settings.config.cdi),
         platforms=workers.Platforms([], settings.config.system.platforms_cache_max_age.seconds),
     )
+
+
+async def solve_nested(definition: ops_pb2.Definition, ctx: OpContext) -> Result:
+    """What an op that builds asks for: a definition, built as a part of its own vertex."""
+    edge = await load(definition, LoadOptions(caps=LLB_ENABLED))
+    return (await build_within(ctx, edge)).result
 
 
 def _devices(cdi: Cdi) -> Devices:

@@ -10,9 +10,10 @@ import traceback
 from google.protobuf import any_pb2, json_format
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
+from croze.aio.parallel import root_cause
 from croze.api import stack_pb2
 from croze.errors import Canceled
-from croze.rpc.status import root_cause, to_status
+from croze.rpc.status import to_status
 from croze.version import VERSION
 
 MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"

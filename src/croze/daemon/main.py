@@ -108,7 +108,7 @@ def help_for_all() -> str:
 
 def explain(error: Exception) -> int:
     """One clear message for what a user can put right; anything else is raised again."""
-    from croze.rpc.status import root_cause
+    from croze.aio.parallel import root_cause
 
     cause = root_cause(error)
     if not isinstance(cause, CrozeError | OSError):

@@ -21,13 +21,13 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.dockerfile.asking import Ask, Facts, FileAsked, MetaAsked, NamesAsked
 from croze.dockerfile.resolver import FrontendResult, ImageQuestion
 from croze.errors import CrozeError
 from croze.llb.sessions import Change
-from croze.rpc.status import root_cause
 from croze.status import VertexWarning
 
 MOST: Final = 256
@@ -166,17 +166,14 @@ async def _asked_again(
 ) -> dict[int, _Outcome]:
     """The outcomes, up to one that is not what it was, and those of what was asked beside it."""
     asked: dict[int, asyncio.Task[_Outcome]] = {}
-    try:
-        async with asyncio.TaskGroup() as group:
-            for number in conversation.events:
-                if number not in conversation.outcomes:
-                    continue  # nobody waited for it in the end
-                if number not in asked:
-                    asked[number] = group.create_task(_outcome(ask, questions[number]))
-                elif not conversation.outcomes[number].same(await asked[number]):
-                    break
-    except BaseExceptionGroup as errors:
-        raise root_cause(errors) from None
+    async with first_error(), asyncio.TaskGroup() as group:
+        for number in conversation.events:
+            if number not in conversation.outcomes:
+                continue  # nobody waited for it in the end
+            if number not in asked:
+                asked[number] = group.create_task(_outcome(ask, questions[number]))
+            elif not conversation.outcomes[number].same(await asked[number]):
+                break
     return {number: task.result() for number, task in asked.items()}
 
 

@@ -11,13 +11,13 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from croze.aio.parallel import first_error
 from croze.api import gateway_pb2_grpc
 from croze.errors import CrozeError, PermissionDenied
 from croze.gateway.forward import BridgeService
 from croze.gateway.serve import ServedBuild
 from croze.rpc import channels
 from croze.rpc.servers import Context
-from croze.rpc.status import root_cause
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Executor, Process, Stdio
 from croze.session import bridge
@@ -64,17 +64,14 @@ async def run_frontend(
 ) -> int:
     """Run the container to its end while `served` answers it; the exit code."""
     pipe = StdioPipe(on_stderr)
-    try:
-        async with _connected(served) as sock, asyncio.TaskGroup() as group:
-            running = group.create_task(executor.run(spec, process, pipe.stdio))
-            pumping = group.create_task(bridge.both(pipe, sock))
-            await asyncio.wait((running, pumping), return_when=asyncio.FIRST_COMPLETED)
-            if not running.done():
-                raise CrozeError("frontend grpc server closed unexpectedly")
-            pipe.end()
-        return running.result()
-    except BaseExceptionGroup as errors:
-        raise root_cause(errors) from None
+    async with first_error(), _connected(served) as sock, asyncio.TaskGroup() as group:
+        running = group.create_task(executor.run(spec, process, pipe.stdio))
+        pumping = group.create_task(bridge.both(pipe, sock))
+        await asyncio.wait((running, pumping), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise CrozeError("frontend grpc server closed unexpectedly")
+        pipe.end()
+    return running.result()
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
+from croze.aio.parallel import first_error
 from croze.api import ops_pb2
 from croze.errors import CrozeError, InvalidRequest, Unsupported, VertexDetail
 from croze.files.redact import redact_text
@@ -21,7 +22,6 @@ from croze.ops.digests import digest
 from croze.ops.limits import StepLimits, step_limits
 from croze.ops.names import CUSTOM_NAME, op_name
 from croze.ops.validate import validate
-from croze.rpc.status import root_cause
 from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
 from croze.store.contract import Sharing
@@ -185,12 +185,9 @@ async def _decide(
     async def ask(node: _Node) -> None:
         decided[node.digest] = await policy(node.op)
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for node in nodes:
-                tasks.create_task(ask(node))
-    except BaseExceptionGroup as failed:
-        raise root_cause(failed) from None
+    async with first_error(), asyncio.TaskGroup() as tasks:
+        for node in nodes:
+            tasks.create_task(ask(node))
     return decided
 
 

@@ -14,7 +14,8 @@ import grpc.aio
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from croze import errors
-from croze.rpc.status import DETAILS_KEY, NUMBERS, root_cause, to_status
+from croze.aio.parallel import root_cause
+from croze.rpc.status import DETAILS_KEY, NUMBERS, to_status
 
 log = logging.getLogger(__name__)
 

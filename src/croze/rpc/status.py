@@ -20,6 +20,7 @@ from google.protobuf import any_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze import errors
+from croze.aio.parallel import root_cause
 from croze.files.redact import redact_text
 from croze.gotypes.strings import shown
 from croze.rpc.channels import HEADERS_LIMIT_BYTES
@@ -77,22 +78,6 @@ NUMBERS = {code.value[0]: code for code in grpc.StatusCode}
 def status(code: int, message: str = "") -> status_pb2.Status:
     """A status without details."""
     return status_pb2.Status(code=code, message=message)
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """The one error of an exception group that a user should see: a `CrozeError` if there is one,
-    else the first that is not a mere cancellation."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = [root_cause(inner) for inner in error.exceptions]
-    ranked = sorted(leaves, key=_noise)
-    return ranked[0]
-
-
-def _noise(error: BaseException) -> int:
-    if isinstance(error, errors.Canceled | asyncio.CancelledError):
-        return 2
-    return 0 if isinstance(error, errors.CrozeError) else 1
 
 
 def as_croze_error(error: BaseException) -> errors.CrozeError:

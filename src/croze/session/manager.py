@@ -20,9 +20,10 @@ import grpc.aio
 from google.protobuf.empty_pb2 import Empty
 
 from croze import errors
+from croze.aio.parallel import root_cause
 from croze.api import control_pb2
 from croze.rpc.servers import Context
-from croze.rpc.status import as_croze_error, root_cause
+from croze.rpc.status import as_croze_error
 from croze.session import bridge, contract
 
 if TYPE_CHECKING:

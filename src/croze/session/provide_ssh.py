@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from croze import errors
+from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import ssh_pb2
 from croze.fs.remove import try_remove_tree
 from croze.rpc.servers import Context
-from croze.rpc.status import root_cause
 from croze.session.provider import Handler, metadata_of, stream, unary
 from croze.session.ssh import CHUNK_BYTES, DEFAULT_ID, KEY_ID
 
@@ -107,12 +107,9 @@ async def _pump_raw(
         while data := await reader.read(CHUNK_BYTES):
             await context.write(ssh_pb2.BytesMessage(data=data))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(inward())
-            await outward()
-    except BaseExceptionGroup as failed:
-        raise root_cause(failed) from None
+    async with first_error(), asyncio.TaskGroup() as group:
+        group.create_task(inward())
+        await outward()
 
 
 async def _pump_frames(

@@ -17,11 +17,11 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from croze import errors
+from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import stat_pb2, wire_pb2
 from croze.fs.entry import EMPTY_XATTRS, Entry, go_mode, unix_mode
 from croze.gotypes.strings import from_bytes, to_bytes
-from croze.rpc.status import root_cause
 from croze.session.messages import decode
 
 BATCH_ENTRIES = 256
@@ -149,13 +149,10 @@ class _Sending:
         self.meter = meter
 
     async def run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._stats())
-                group.create_task(self._contents())
-                await self._listen()
-        except BaseExceptionGroup as failed:
-            raise root_cause(failed) from None
+        async with first_error(), asyncio.TaskGroup() as group:
+            group.create_task(self._stats())
+            group.create_task(self._contents())
+            await self._listen()
 
     async def _send(self, *packets: bytes) -> None:
         async with self._lock:
@@ -296,12 +293,10 @@ class _Receiving(Generic[T]):
         self.meter = meter
 
     async def run(self) -> T:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._take_in())
-                return await self._receive()
-        except BaseExceptionGroup as failed:
-            raise root_cause(failed) from None
+        async with first_error(), asyncio.TaskGroup() as group:
+            group.create_task(self._take_in())
+            received = await self._receive()
+        return received
 
     async def _receive(self) -> T:
         try:

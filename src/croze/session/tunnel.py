@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from croze import errors
+from croze.aio.parallel import first_error
 from croze.rpc.http2.connection import Connection
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, OK, UNAVAILABLE, prefixed
@@ -43,7 +44,7 @@ class Tunnel:
         """Until either side has ended the stream. Raises `errors.InvalidRequest` for what is no
         HTTP/2, and `OSError` for a stream that broke."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with first_error(), asyncio.TaskGroup() as group:
                 writing = group.create_task(self._write())
                 try:
                     await self._read()
@@ -53,8 +54,6 @@ class Tunnel:
                     self._to_write.set()
                     await asyncio.wait([writing], timeout=_FAREWELL_S)
                     writing.cancel()
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
         finally:
             self._http.close(_GONE)
 

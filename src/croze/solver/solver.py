@@ -136,13 +136,6 @@ class Solver:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def build_within(self, ctx: OpContext, edge: Edge) -> SolvedResult:
-        """For an op that needs another edge while it executes; `ctx` is what it was called with.
-        The result is the op's to release; the rest is held until its vertex is not wanted."""
-        if not isinstance(ctx, VertexContext):
-            raise CrozeError("nested builds need the context of a vertex")
-        return await ctx.build(edge)
-
     def check_steps(self, check: Callable[[MovingEdge], None]) -> None:
         """Call `check` with each edge after it has moved; for tests (`validate.Validator`)."""
         self._graph.after_step = check
@@ -169,6 +162,14 @@ class Solver:
         self._jobs.pop(id, None)
         self._refused.discard(id)
         self._timers.pop(id, None)
+
+
+async def build_within(ctx: OpContext, edge: Edge) -> SolvedResult:
+    """For an op that needs another edge while it executes; `ctx` is what it was called with.
+    The result is the op's to release; the rest is held until its vertex is not wanted."""
+    if not isinstance(ctx, VertexContext):
+        raise CrozeError("nested builds need the context of a vertex")
+    return await ctx.build(edge)
 
 
 class Job:

@@ -28,8 +28,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
+from croze.aio.parallel import first_error
 from croze.errors import CrozeError
-from croze.rpc.status import root_cause
 from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
 from croze.workers.shares import Shares
 
@@ -245,18 +245,15 @@ async def _conversation(worker: _Worker, answer: Ask) -> Ended:
             said = Answered(asked.id, error=error)
         await worker.send(pack(said))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            replies: set[asyncio.Task[None]] = set()
-            while isinstance(message := await worker.receive(), Asked):
-                task = group.create_task(reply(message))
-                replies.add(task)
-                task.add_done_callback(replies.discard)
-            worker.torn = bool(replies)
-            for task in replies:
-                task.cancel()
-    except BaseExceptionGroup as errors:
-        raise root_cause(errors) from None
+    async with first_error(), asyncio.TaskGroup() as group:
+        replies: set[asyncio.Task[None]] = set()
+        while isinstance(message := await worker.receive(), Asked):
+            task = group.create_task(reply(message))
+            replies.add(task)
+            task.add_done_callback(replies.discard)
+        worker.torn = bool(replies)
+        for task in replies:
+            task.cancel()
     assert isinstance(message, Ended)
     return message
 

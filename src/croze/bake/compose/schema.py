@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from croze.bake.compose.data import Data, Path
 
@@ -19,9 +20,10 @@ class Problem:
     weight: int
 
 
-class Schema:
+class Schema(Protocol):
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
-        raise NotImplementedError
+        """What is wrong with a value that stands at `where`."""
+        ...
 
 
 def _kind(value: Data) -> str:
@@ -54,7 +56,7 @@ def _wrong_type(value: Data, where: Path, kinds: tuple[str, ...]) -> Problem | N
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar(Schema):
+class Scalar:
     kinds: tuple[str, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
@@ -64,7 +66,7 @@ class Scalar(Schema):
 
 
 @dataclass(frozen=True, slots=True)
-class Items(Schema):
+class Items:
     item: Schema
     unique: bool = False
 
@@ -83,7 +85,7 @@ class Items(Schema):
 
 
 @dataclass(frozen=True, slots=True)
-class Members(Schema):
+class Members:
     """A mapping: known members, then members by pattern, and nothing else."""
 
     known: Mapping[str, Schema] = field(default_factory=dict)
@@ -116,7 +118,7 @@ class Members(Schema):
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf(Schema):
+class OneOf:
     choices: tuple[Schema, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
@@ -127,7 +129,7 @@ class OneOf(Schema):
 
 
 @dataclass(frozen=True, slots=True)
-class Anything(Schema):
+class Anything:
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
         return iter(())
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from croze.bake.hcl.source import Diagnostic, Pos, Range
-from croze.bake.hcl.syntax import Expression
+from croze.bake.hcl.syntax import Expression, Opened, Whole
 
 
-class JsonString(Expression):
+class JsonString(Whole):
     text: str
     range: Range
     template: Expression | None = None
@@ -21,14 +21,10 @@ class JsonString(Expression):
         return Pos(start.line, start.column + 1, start.offset + 1)
 
 
-class JsonArray(Expression):
+class JsonArray(Opened):
     items: list[Expression]
     range: Range
     open_range: Range
-
-    @property
-    def start_range(self) -> Range:
-        return self.open_range
 
 
 class JsonMember(msgspec.Struct):
@@ -48,12 +44,8 @@ class JsonMember(msgspec.Struct):
         return self.name_range.to(self.value.range)
 
 
-class JsonObject(Expression):
+class JsonObject(Opened):
     members: list[JsonMember]
     range: Range
     open_range: Range
     close_range: Range
-
-    @property
-    def start_range(self) -> Range:
-        return self.open_range

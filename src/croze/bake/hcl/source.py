@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -19,22 +20,22 @@ class Pos(NamedTuple):
 START: Final = Pos()
 
 
-class Range:
+class Range(ABC):
     """A span of a file; `end` is just behind its last character."""
 
     __slots__ = ()
 
     @property
-    def filename(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def filename(self) -> str: ...
 
     @property
-    def start(self) -> Pos:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self) -> Pos: ...
 
     @property
-    def end(self) -> Pos:
-        raise NotImplementedError
+    @abstractmethod
+    def end(self) -> Pos: ...
 
     def __str__(self) -> str:
         start, end = self.start, self.end

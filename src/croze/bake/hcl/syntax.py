@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from croze.bake.hcl.source import Diagnostic, Range
 from croze.bake.values.value import Value
 
 
-class Expression(msgspec.Struct):
+class Expression(Protocol):
     """Anything that has a value. Messages about the value point at `start_range`."""
 
     @property
-    def range(self) -> Range:
-        raise NotImplementedError
+    def range(self) -> Range: ...
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> Range: ...
+
+
+class _HasRange(Protocol):
+    @property
+    def range(self) -> Range: ...
+
+
+class _HasOpenRange(Protocol):
+    @property
+    def open_range(self) -> Range: ...
+
+
+class Whole(msgspec.Struct):
+    """Messages point at all of it, unless a kind says otherwise."""
+
+    @property
+    def start_range(self: _HasRange) -> Range:
         return self.range
 
 
-class Opened(Expression):
+class Opened(msgspec.Struct):
     """What begins with a bracket of its own: messages point at that."""
 
     @property
-    def open_range(self) -> Range:
-        raise NotImplementedError
-
-    @property
-    def start_range(self) -> Range:
+    def start_range(self: _HasOpenRange) -> Range:
         return self.open_range
 
 
@@ -49,12 +63,12 @@ class Index(msgspec.Struct):
 Step = Attr | Index
 
 
-class Literal(Expression):
+class Literal(Whole):
     value: Value
     range: Range
 
 
-class Variable(Expression):
+class Variable(Whole):
     """A name and the literal steps behind it."""
 
     name: str
@@ -63,7 +77,7 @@ class Variable(Expression):
     steps: list[Step] = msgspec.field(default_factory=list)
 
 
-class Relative(Expression):
+class Relative(Whole):
     """Literal steps behind an expression."""
 
     source: Expression
@@ -81,7 +95,7 @@ class Lookup(Opened):
     bracket_range: Range
 
 
-class Call(Expression):
+class Call(Whole):
     name: str
     args: list[Expression]
     expand_last: bool
@@ -102,7 +116,7 @@ class Call(Expression):
         return self.open_range.to(self.close_range)
 
 
-class Conditional(Expression):
+class Conditional(Whole):
     condition: Expression
     when_true: Expression
     when_false: Expression
@@ -119,7 +133,7 @@ class Tuple(Opened):
     open_range: Range
 
 
-class ObjectKey(Expression):
+class ObjectKey(Whole):
     """A key of an object: a bare name is a string there, unless in parentheses."""
 
     wrapped: Expression
@@ -154,13 +168,13 @@ class For(Opened):
     open_range: Range
 
 
-class Item(Expression, eq=False):
+class Item(Whole, eq=False):
     """What a splat stands for while it looks at one element."""
 
     range: Range
 
 
-class Splat(Expression):
+class Splat(Whole):
     source: Expression
     each: Expression
     item: Item
@@ -172,7 +186,7 @@ class Splat(Expression):
         return self.marker_range
 
 
-class Parentheses(Expression):
+class Parentheses(Whole):
     inner: Expression
     range: Range
 
@@ -181,7 +195,7 @@ class Parentheses(Expression):
         return self.inner.start_range
 
 
-class Binary(Expression):
+class Binary(Whole):
     operator: str
     left: Expression
     right: Expression
@@ -195,7 +209,7 @@ class Binary(Expression):
         return _leftmost(self).start_range
 
 
-class Unary(Expression):
+class Unary(Whole):
     operator: str
     operand: Expression
     range: Range
@@ -206,7 +220,7 @@ class Unary(Expression):
         return self.symbol_range
 
 
-class Template(Expression):
+class Template(Whole):
     parts: list[Expression]
     range: Range
 
@@ -219,7 +233,7 @@ class Template(Expression):
         return len(self.parts) == 1 and isinstance(self.parts[0], Literal)
 
 
-class Join(Expression):
+class Join(Whole):
     """The texts a `%{for}` gives, one behind the other."""
 
     loop: For
@@ -233,14 +247,14 @@ class Join(Expression):
         return self.loop.start_range
 
 
-class Wrapped(Expression):
+class Wrapped(Whole):
     """A template that is one interpolation and nothing else: it keeps the type."""
 
     inner: Expression
     range: Range
 
 
-class Broken(Expression):
+class Broken(Whole):
     """What stands where there was a syntax error."""
 
     found: list[Diagnostic]

@@ -91,7 +91,7 @@ class TemplateTree:
         branches: list[list[Expression]] = [[]]
         while True:
             end = self.until_end("if", start, branches[-1])
-            if isinstance(end, Expression):
+            if not isinstance(end, EndPiece):
                 return end
             if end.name == "endif":
                 break
@@ -113,7 +113,7 @@ class TemplateTree:
         start = piece.range
         parts: list[Expression] = []
         end = self.until_end("for", start, parts)
-        if isinstance(end, Expression):
+        if not isinstance(end, EndPiece):
             return end
         if end.name == "else":
             detail = "An else clause is not expected for a for directive."
