@@ -12,7 +12,7 @@ from croze import llb
 from croze.attest.capture import Described
 from croze.attest.predicate import V02
 from croze.attest.provenance import Account, BuildFacts, marshalled, parse_options
-from croze.attest.requests import Asked
+from croze.attest.requests import AttestedRequest
 from croze.errors import CrozeError, MaterialsDetail, MissingMaterial
 from croze.sources.materials import LocalMaterial
 
@@ -34,7 +34,7 @@ def test_what_git_knows_is_told_apart_from_the_arguments() -> None:
         "vcs:none": "",
         "x": "y",
     }
-    account = Account(Described(), DEFINITION, Asked("dockerfile.v0", opts))
+    account = Account(Described(), DEFINITION, AttestedRequest("dockerfile.v0", opts))
     for mode in ("min", "max"):
         found = predicate(account, {"mode": mode})
         metadata = found["runDetails"]["metadata"]

@@ -7,7 +7,7 @@ import pytest
 
 from croze.attest.capture import Capture, Described
 from croze.attest.producers import Producers
-from croze.attest.requests import Asked, ConfigSource, RequestProvenance
+from croze.attest.requests import AttestedRequest, ConfigSource, RequestProvenance
 from croze.sources.materials import GitMaterial, HttpMaterial, ImageMaterial
 
 COMMIT = "a" * 40
@@ -15,7 +15,7 @@ GIT = Described(git=(GitMaterial("https://example.com/r.git#main", COMMIT),))
 DIGEST = "sha256:" + "b" * 64
 
 
-def source(asked: Asked, used: Described) -> ConfigSource:
+def source(asked: AttestedRequest, used: Described) -> ConfigSource:
     found = asked.told(used).config_source
     assert isinstance(found, ConfigSource)
     return found
@@ -29,7 +29,7 @@ def source(asked: Asked, used: Described) -> ConfigSource:
     ],
 )
 def test_a_git_context_is_the_config_source(context: str) -> None:
-    asked = Asked("dockerfile.v0", {"context": context, "filename": "File"})
+    asked = AttestedRequest("dockerfile.v0", {"context": context, "filename": "File"})
     assert source(asked, GIT) == ConfigSource(
         "https://example.com/r.git#main:sub", {"sha1": COMMIT}, "File"
     )
@@ -40,13 +40,13 @@ def test_a_git_context_is_the_config_source(context: str) -> None:
 
 def test_an_http_context_and_a_local_one() -> None:
     used = Described(http=(HttpMaterial("https://example.com/c.tar", DIGEST),))
-    asked = Asked("", {"contextkey": "where", "where": "https://example.com/c.tar"})
+    asked = AttestedRequest("", {"contextkey": "where", "where": "https://example.com/c.tar"})
     assert source(asked, used).digest == {"sha256": "b" * 64}
-    assert source(Asked("", {}), used) == ConfigSource()
+    assert source(AttestedRequest("", {}), used) == ConfigSource()
 
 
 def test_what_is_left_out_and_what_is_hidden() -> None:
-    asked = Asked(
+    asked = AttestedRequest(
         "dockerfile.v0",
         {
             "attest:provenance": "mode=max",
@@ -64,9 +64,9 @@ def test_what_is_left_out_and_what_is_hidden() -> None:
 
 
 def test_the_least_says_no_arguments_however_deep() -> None:
-    inner = Asked("a", {"build-arg:X": "1", "target": "t"}).told(Described())
-    asked = Asked("b", {"label:l": "1"}, {"input": inner})
-    told = asked.told(Described(), Asked("", {"build-arg:Y": "1"})).request
+    inner = AttestedRequest("a", {"build-arg:X": "1", "target": "t"}).told(Described())
+    asked = AttestedRequest("b", {"label:l": "1"}, {"input": inner})
+    told = asked.told(Described(), AttestedRequest("", {"build-arg:Y": "1"})).request
     assert told is not None
     scrubbed, less = told.scrubbed()
     assert less
@@ -78,26 +78,29 @@ def test_the_least_says_no_arguments_however_deep() -> None:
 
 
 def test_the_clients_own_request_is_told_only_where_it_says_more() -> None:
-    def root(asked: Asked, client: Asked) -> RequestProvenance | None:
+    def root(asked: AttestedRequest, client: AttestedRequest) -> RequestProvenance | None:
         request = asked.told(Described(), client).request
         assert request is not None
         return request.root
 
-    asked = Asked("dockerfile.v0", {"target": "t"})
+    asked = AttestedRequest("dockerfile.v0", {"target": "t"})
     assert root(asked, asked) is None
-    assert root(asked, Asked("", {"filename": "Dockerfile", "platform": "linux/amd64"})) is None
-    found = root(asked, Asked("", {"target": "t"}))
+    assert (
+        root(asked, AttestedRequest("", {"filename": "Dockerfile", "platform": "linux/amd64"}))
+        is None
+    )
+    found = root(asked, AttestedRequest("", {"target": "t"}))
     assert found is not None
 
 
 def test_producers_are_told_only_if_all_agree() -> None:
     producers = Producers()
-    one = Asked("a", {}).told(Described(), Asked("", {"x": "1"}))
-    same = Asked("a", {}).told(Described(), Asked("", {"x": "2"}))
+    one = AttestedRequest("a", {}).told(Described(), AttestedRequest("", {"x": "1"}))
+    same = AttestedRequest("a", {}).told(Described(), AttestedRequest("", {"x": "2"}))
     producers.add("head", one)
     producers.add("head", same)
-    assert producers.find("head") == Asked("a", {}).told(Described())
-    other = Asked("b", {}).told(Described())
+    assert producers.find("head") == AttestedRequest("a", {}).told(Described())
+    other = AttestedRequest("b", {}).told(Described())
     producers.add("head", other)
     assert producers.find("head") is None
     for each in (one, same, other):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from croze.builders.edit import NodeChange, changed, left
-from croze.builders.model import Builder, parse_platforms
+from croze.builders.model import BuilderInstance, parse_platforms
 from croze.errors import InvalidRequest
 
-EMPTY = Builder("b", "remote")
+EMPTY = BuilderInstance("b", "remote")
 
 
 def change(endpoint: str, name: str = "", platforms: str = "", **more: object) -> NodeChange:
@@ -23,7 +23,7 @@ def change(endpoint: str, name: str = "", platforms: str = "", **more: object) -
     )
 
 
-def added(builder: Builder, *changes: NodeChange) -> Builder:
+def added(builder: BuilderInstance, *changes: NodeChange) -> BuilderInstance:
     for one in changes:
         builder, _ = changed(builder, one, append=True)
     return builder

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from croze.builders.files import BuilderFiles
-from croze.builders.model import Builder, Node, parse_platforms
+from croze.builders.model import BuilderInstance, BuilderNode, parse_platforms
 from croze.errors import InvalidRequest
 
-ONE = Builder(
+ONE = BuilderInstance(
     "One",
     "remote",
     (
-        Node(
+        BuilderNode(
             name="one0",
             endpoint="tcp://h:1234",
             platforms=parse_platforms(("linux/arm64,linux/arm/v7",)),

@@ -15,7 +15,7 @@ import pytest
 from croze.api import control_pb2
 from croze.client.bundles import jaeger, record, spans
 from croze.client.bundles.read import Bundle
-from croze.client.bundles.record import Group, Remembered, State
+from croze.client.bundles.record import BundledState, Group, Remembered
 from croze.errors import InvalidRequest
 from tests.client.bundled import described, tar_of
 
@@ -108,7 +108,7 @@ def test_records_come_back_as_they_were() -> None:
     told.Results["linux/amd64"].Attestations.add(media_type="m", annotations={"k": "v"})
     told.Result.Results[0].digest = "sha256:2"
     told.Result.ResultDeprecated.digest = "sha256:2"
-    known = Remembered("linux/arm64", State("t", "/c", "/c/D", "g"), Group(["t"], ["r"]))
+    known = Remembered("linux/arm64", BundledState("t", "/c", "/c/D", "g"), Group(["t"], ["r"]))
     data = record.encoded(told, known)
     assert b'"target": "\\u003ca\\u0026b\\u003e"' in data
     assert record.decoded(data) == (told, known)

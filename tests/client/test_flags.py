@@ -4,8 +4,8 @@ import pytest
 
 from croze.client import flags_cache, flags_image, flags_pairs, flags_run, flags_session
 from croze.client.flags_cache import Cache
-from croze.client.flags_output import Output, parse_output, parse_outputs
-from croze.client.flags_session import Allowed, Secret, Ssh
+from croze.client.flags_output import OutputFlag, parse_output, parse_outputs
+from croze.client.flags_session import Allowed, SecretFlag, SshFlag
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.units import parse_bytes
@@ -56,14 +56,14 @@ def test_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "output"),
     [
-        ("out", Output("local", "out")),
-        ("-", Output("tar", "-")),
-        ("type=local,dest=d", Output("local", "d")),
-        ("type=image,Name=a,push=true", Output("image", "", {"name": "a", "push": "true"})),
-        ('type=oci,"name=a,b"', Output("oci", "", {"name": "a,b"})),
+        ("out", OutputFlag("local", "out")),
+        ("-", OutputFlag("tar", "-")),
+        ("type=local,dest=d", OutputFlag("local", "d")),
+        ("type=image,Name=a,push=true", OutputFlag("image", "", {"name": "a", "push": "true"})),
+        ('type=oci,"name=a,b"', OutputFlag("oci", "", {"name": "a,b"})),
     ],
 )
-def test_outputs(text: str, output: Output) -> None:
+def test_outputs(text: str, output: OutputFlag) -> None:
     assert parse_output(text) == output
 
 
@@ -170,7 +170,12 @@ def test_aws_caches_as_buildx_completes_them(
 def test_secrets() -> None:
     assert flags_session.parse_secrets(
         ["id=a,src=f", "id=b,env=B", "type=env,id=c,src=C", "type=file,id=d,source=D"]
-    ) == [Secret("a", "f"), Secret("b", "", "B"), Secret("c", "", "C"), Secret("d", "D")]
+    ) == [
+        SecretFlag("a", "f"),
+        SecretFlag("b", "", "B"),
+        SecretFlag("c", "", "C"),
+        SecretFlag("d", "D"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +194,7 @@ def test_bad_secrets(text: str, message: str) -> None:
 
 def test_ssh() -> None:
     found = flags_session.parse_ssh(["default", "k=a,b", "e="])
-    assert found == [Ssh("default"), Ssh("k", ("a", "b")), Ssh("e", ("",))]
+    assert found == [SshFlag("default"), SshFlag("k", ("a", "b")), SshFlag("e", ("",))]
 
 
 def test_contexts() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from croze.api import worker_pb2
 from croze.client.build import met
-from croze.client.builder import Builder, crozed
+from croze.client.builder import BuilderTraits, crozed
 from croze.client.connect import Client
 from croze.client.options import BuildOptions
 from croze.client.planning import make_plan
@@ -30,7 +30,7 @@ class Daemon(Client):
 
 async def exports(package: str, options: BuildOptions, *, sure: bool = False) -> list[str]:
     found = await met(Daemon(package), crozed(sure=sure), options)
-    assert isinstance(found, Builder)
+    assert isinstance(found, BuilderTraits)
     plan = make_plan(options, found)
     plan.close()
     return [export.type for export in plan.exports]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from croze.client import inputs, ociindex
-from croze.client.builder import Builder
+from croze.client.builder import BuilderTraits
 from croze.client.options import BuildOptions, call_name
 from croze.client.plan import (
     AgentFrom,
@@ -157,9 +157,9 @@ def test_push_and_load(context: Path) -> None:
         ("image", {"push": "true", "unpack": "false", "name": "a"}),
         ("docker", {"name": "a"}),
     ]
-    kept = make_plan(BuildOptions(str(context), load=True), Builder(keeps_images=True))
+    kept = make_plan(BuildOptions(str(context), load=True), BuilderTraits(keeps_images=True))
     assert [(e.type, e.to) for e in kept.exports] == [("image", None)]
-    default = make_plan(BuildOptions(str(context)), Builder(default_load=True))
+    default = make_plan(BuildOptions(str(context)), BuilderTraits(default_load=True))
     assert [(e.type, e.to) for e in default.exports] == [("docker", ToDocker())]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.clouds.aws import AwsCredentials, Chain, of_environment
+from croze.clouds.aws import AwsCredentials, CredentialChain, of_environment
 from croze.clouds.azure import STORAGE, DefaultIdentity
 from croze.errors import PermissionDenied
 
@@ -42,12 +42,12 @@ def test_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "[default]\naws_access_key_id=i\naws_secret_access_key=s\n"
         "[p]\naws_access_key_id=j\naws_secret_access_key=s\naws_session_token=t\n"
     )
-    assert Chain().credentials() == AwsCredentials("i", "s")
+    assert CredentialChain().credentials() == AwsCredentials("i", "s")
     monkeypatch.setenv("AWS_PROFILE", "p")
-    assert Chain().credentials() == AwsCredentials("j", "s", "t")
+    assert CredentialChain().credentials() == AwsCredentials("j", "s", "t")
     monkeypatch.setenv("AWS_PROFILE", "none")
     with pytest.raises(PermissionDenied, match="failed to refresh cached credentials"):
-        Chain().credentials()
+        CredentialChain().credentials()
 
 
 def test_a_program_that_knows(tmp_path: Path) -> None:
@@ -55,15 +55,15 @@ def test_a_program_that_knows(tmp_path: Path) -> None:
     said = {"Version": 1, "AccessKeyId": "i", "SecretAccessKey": "s", "SessionToken": "t"}
     (tmp_path / "said").write_text(json.dumps(said | {"Expiration": "2999-01-01T00:00:00Z"}))
     (tmp_path / "config").write_text(f"[default]\ncredential_process=cat {tmp_path}/said\n")
-    assert Chain().credentials() == AwsCredentials("i", "s", "t")
+    assert CredentialChain().credentials() == AwsCredentials("i", "s", "t")
 
 
 def test_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PermissionDenied, match="no EC2 IMDS role found"):
-        Chain().credentials()
+        CredentialChain().credentials()
     monkeypatch.setitem(sys.modules, "botocore.session", None)
     with pytest.raises(PermissionDenied, match=r"pip install 'croze\[clouds\]'"):
-        Chain().credentials()
+        CredentialChain().credentials()
 
 
 class _Endpoint(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ from croze.daemon import settings as module
 from croze.daemon.config import GhaPolicy
 from croze.daemon.default_paths import DefaultPaths
 from croze.daemon.flags import FLAGS
-from croze.daemon.settings import Asked, Settings, settings
+from croze.daemon.settings import Settings, TextRequested, settings
 from croze.daemon.sizes import DiskSpace
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.sigstore.identity import FIELDS, OLD_FIELDS
@@ -69,7 +69,7 @@ def outcome_of(*words: str) -> Settings | str:
     """The settings, or the reason why there are none."""
     try:
         return told(*words)
-    except Asked:
+    except TextRequested:
         return "the command asks for a text"
     except CrozeError as error:
         return str(error)
@@ -325,9 +325,9 @@ def test_keepstorage_takes_the_place_of_the_files_limits() -> None:
 
 
 def test_help_names_every_flag_that_is_not_hidden() -> None:
-    with pytest.raises(Asked, match="help"):
+    with pytest.raises(TextRequested, match="help"):
         told("-h")
-    with pytest.raises(Asked, match="version"):
+    with pytest.raises(TextRequested, match="version"):
         told("-v")
     text = module.help_text("crozed", DefaultPaths())
     assert all((f"--{flag.name} " in text) != flag.hidden for flag in FLAGS)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from croze.builders.contexts import DockerContext
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers import engine_api
 from croze.drivers.container import ContainerDriver
 from croze.drivers.contract import Status
@@ -95,7 +95,7 @@ async def test_what_other_engines_leave_out(tmp_path: Path) -> None:
     async with engine(tmp_path, said(text)) as context:
         async with engine_api.engine_api(context) as api:
             assert not (await api.machine()).remaps_users
-        driver = ContainerDriver(Node("n", "here"), context)
+        driver = ContainerDriver(BuilderNode("n", "here"), context)
         assert await driver.status() is Status.STOPPED
         await driver.remove(state=True, daemon=True)
 
@@ -107,7 +107,7 @@ async def test_an_exec_that_is_refused(tmp_path: Path) -> None:
         return web.json_response({"Id": "1"})
 
     async with engine(tmp_path, refuse) as context:
-        driver = ContainerDriver(Node("n", "here"), context)
+        driver = ContainerDriver(BuilderNode("n", "here"), context)
         with pytest.raises(CrozeError, match="executable file not found"):
             async with driver.dial() as client:
                 await client.info()

@@ -11,7 +11,7 @@ import grpc.aio
 from croze.api import control_pb2, worker_pb2
 from croze.builders.parting import LEAST_LOADED
 from croze.client.connect import Client
-from croze.drivers.parting import Nodes, Offer
+from croze.drivers.parting import NodeOffer, Nodes
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.rpc.channels import open_channel
@@ -47,7 +47,7 @@ class Daemon(Client):
 class Site:
     booted: list[str] = field(default_factory=list)
 
-    def offer(self, name: str, offers: str, fixed: str = "", builds: int = 0) -> Offer:
+    def offer(self, name: str, offers: str, fixed: str = "", builds: int = 0) -> NodeOffer:
         @asynccontextmanager
         async def dial() -> AsyncIterator[Client]:
             async with open_channel("unix:/nowhere") as channel:
@@ -56,7 +56,7 @@ class Site:
         async def boot() -> None:
             self.booted.append(name)
 
-        return Offer(dial, _parsed(fixed), boot)
+        return NodeOffer(dial, _parsed(fixed), boot)
 
 
 async def _where(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from croze.client.builder import Builder
+from croze.client.builder import BuilderTraits
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
-from croze.client.parts import Node, Part
+from croze.client.parts import BuildNode, NodePart
 from croze.client.targets import TargetResult, build_targets
 from croze.fs.sync.transfer import Sender
 from croze.progress.quiet import QuietDisplay
@@ -69,8 +69,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 async def build(address: str, builds: dict[str, BuildOptions]) -> dict[str, TargetResult]:
     async with connect(address) as client:
-        node = Node(client, Builder())
-        parts = {name: [Part(node, options)] for name, options in builds.items()}
+        node = BuildNode(client, BuilderTraits())
+        parts = {name: [NodePart(node, options)] for name, options in builds.items()}
         return await build_targets(parts, QuietDisplay())
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from croze.builders.contexts import DockerContext
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers.container import ContainerDriver
 from croze.drivers.contract import Status
 from tests.conformance.drivers import check_driver
@@ -265,7 +265,7 @@ def own(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 async def test_the_contract(own: Engine) -> None:
     host = own.env["DOCKER_HOST"]
-    driver = ContainerDriver(Node("contract", host), DockerContext("here", host))
+    driver = ContainerDriver(BuilderNode("contract", host), DockerContext("here", host))
     stopped, none = Status.STOPPED, Status.INACTIVE
     await check_driver(driver, fresh=none, stopped=stopped, removed=none)
     assert own.docker("volume", "ls", "-q").stdout == ""

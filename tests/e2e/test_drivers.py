@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from croze.builders.contexts import DockerContext
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers.contract import Driver, Status
 from croze.drivers.docker import DockerDriver
 from croze.drivers.docker_versions import buildkit_of
@@ -55,21 +55,21 @@ def api_server(desk: Sandbox, folder: Path) -> Iterator[tuple[ApiServer, Path]]:
 
 
 async def test_remote(desk: Sandbox) -> None:
-    driver: Driver = RemoteDriver(Node("n", desk.address))
+    driver: Driver = RemoteDriver(BuilderNode("n", desk.address))
     await check_driver(driver, fresh=RUNNING, stopped=RUNNING, removed=RUNNING)
 
 
 async def test_kubernetes(desk: Sandbox, tmp_path: Path) -> None:
     with api_server(desk, tmp_path) as (_, kubeconfig):
         endpoint = f"kubernetes:///b?kubeconfig={kubeconfig}"
-        node = Node("kube0", endpoint, driver_opts={"replicas": "2"})
+        node = BuilderNode("kube0", endpoint, driver_opts={"replicas": "2"})
         driver: Driver = KubernetesDriver(node, cluster_of(endpoint))
         await check_driver(driver, fresh=INACTIVE, stopped=RUNNING, removed=INACTIVE)
 
 
 async def test_docker(tmp_path: Path) -> None:
     with own_dockerd(tmp_path) as host:
-        driver: Driver = DockerDriver(Node("n", host), DockerContext("n", host))
+        driver: Driver = DockerDriver(BuilderNode("n", host), DockerContext("n", host))
         await check_driver(driver, fresh=RUNNING, stopped=RUNNING, removed=RUNNING)
         said = execute(
             ["docker", "-H", host, "version", "--format={{.Server.Version}}"], os.environ

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.clouds.aws import Chain
+from croze.clouds.aws import CredentialChain
 from croze.clouds.azure import DefaultIdentity
 from croze.errors import CrozeError, PermissionDenied
 from croze.http.daemon import HttpClient
@@ -53,7 +53,7 @@ def s3_cache(http: HttpClient, url: str, keys: Keys | None, **attrs: str) -> S3C
     if keys is not None:
         said |= {"access_key_id": keys.id, "secret_access_key": keys.secret}
         said |= {"session_token": keys.token} if keys.token else {}
-    return s3.open_s3(s3_options.parse(said | attrs), Chain(), http, QUICK)
+    return s3.open_s3(s3_options.parse(said | attrs), CredentialChain(), http, QUICK)
 
 
 class TestS3(ObjectCacheSuite):

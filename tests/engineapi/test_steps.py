@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from croze.api.control_pb2 import StatusResponse, Vertex, VertexLog
-from croze.engineapi.steps import Telling, steps_of
+from croze.engineapi.steps import StepLines, steps_of
 from croze.errors import InvalidRequest
 
 STAGES = b"""ARG V
@@ -61,7 +61,7 @@ def _vertex(name: str, *, cached: bool = False, done: bool = True) -> Vertex:
 
 
 def test_told_in_the_order_of_the_dockerfile() -> None:
-    telling = Telling(steps_of(b"FROM a\nENV A=b\nRUN one\nRUN two\nCMD x", ""))
+    telling = StepLines(steps_of(b"FROM a\nENV A=b\nRUN one\nRUN two\nCMD x", ""))
     base, one, two = "[1/3] FROM a@sha256:" + "1" * 64, "[2/3] RUN one", "[3/3] RUN two"
 
     def feed(status: StatusResponse) -> list[object]:
@@ -91,13 +91,13 @@ def test_told_in_the_order_of_the_dockerfile() -> None:
 
 
 def test_what_is_cached_says_so() -> None:
-    telling = Telling(steps_of(b"FROM a\nENV A=b\nRUN one", ""))
+    telling = StepLines(steps_of(b"FROM a\nENV A=b\nRUN one", ""))
     vertices = [_vertex("[1/2] FROM a"), _vertex("[2/2] RUN one", cached=True)]
     told = [line["stream"] for line in telling.feed(StatusResponse(vertexes=vertices))]
     assert told.count(" ---> Using cache\n") == 2
 
 
 def test_what_has_no_vertices_is_told_at_the_end() -> None:
-    telling = Telling(steps_of(b"FROM a\nRUN one", ""))
+    telling = StepLines(steps_of(b"FROM a\nRUN one", ""))
     assert len(telling.feed(StatusResponse())) == 2
     assert [line["stream"] for line in telling.end()][-2:] == ["Step 2/2 : RUN one", "\n"]

@@ -21,7 +21,7 @@ from croze.export.contract import (
 )
 from croze.export.open import open_exporter
 from croze.image import config as configs
-from croze.image.config import History
+from croze.image.config import HistoryEntry
 from croze.image.platform import Platform
 from croze.image.platform import format as format_platform
 from croze.store.contract import BlobStore, ImmutableRef
@@ -61,7 +61,7 @@ async def make_ref(shop: Workshop, *layers: Mapping[str, str]) -> ImmutableRef:
 
 def config_of(platform: Platform, rows: int) -> bytes:
     image = configs.empty(platform)
-    history = tuple(History(created_by=f"RUN {i}") for i in range(rows))
+    history = tuple(HistoryEntry(created_by=f"RUN {i}") for i in range(rows))
     data = json.loads(configs.marshal(image))
     del data["rootfs"]
     data["history"] = [{"created_by": row.created_by} for row in history]

@@ -8,14 +8,14 @@ import pytest
 
 from croze.errors import InvalidRequest
 from croze.export.patch import LayerFacts, complete_history, patch_config
-from croze.image.config import History
+from croze.image.config import HistoryEntry
 
 CONFIG = b'{"os":"linux","architecture":"amd64","zzz":{"b":1,"a":"<"},"config":{}}'
 
 
 def test_layers_without_a_row_get_one() -> None:
     rows = complete_history(
-        [History(created="1", created_by="RUN a")],
+        [HistoryEntry(created="1", created_by="RUN a")],
         [LayerFacts("1", "a"), LayerFacts("2", "second"), LayerFacts("3")],
     )
     assert [(r.created, r.created_by, r.comment) for r in rows] == [
@@ -26,17 +26,19 @@ def test_layers_without_a_row_get_one() -> None:
 
 
 def test_rows_without_a_layer_are_empty() -> None:
-    rows = complete_history([History(created_by="a"), History(created_by="b")], [LayerFacts("1")])
+    rows = complete_history(
+        [HistoryEntry(created_by="a"), HistoryEntry(created_by="b")], [LayerFacts("1")]
+    )
     assert [r.empty_layer for r in rows] == [False, True]
 
 
 def test_times_come_from_the_first_new_layer_or_the_row_before() -> None:
     rows = [
-        History(created="base"),
-        History(empty_layer=True),
-        History(),
-        History(empty_layer=True),
-        History(),
+        HistoryEntry(created="base"),
+        HistoryEntry(empty_layer=True),
+        HistoryEntry(),
+        HistoryEntry(empty_layer=True),
+        HistoryEntry(),
     ]
     facts = [LayerFacts("base"), LayerFacts("new"), LayerFacts("newer")]
     assert [row.created for row in complete_history(rows, facts)] == [
@@ -45,7 +47,7 @@ def test_times_come_from_the_first_new_layer_or_the_row_before() -> None:
 
 
 def test_unknown_members_stay_and_all_are_sorted() -> None:
-    assert patch_config(CONFIG, ["sha256:1"], [History(created="2020-01-01T00:00:00Z")]) == (
+    assert patch_config(CONFIG, ["sha256:1"], [HistoryEntry(created="2020-01-01T00:00:00Z")]) == (
         b'{"architecture":"amd64","config":{},"created":"2020-01-01T00:00:00Z",'
         b'"history":[{"created":"2020-01-01T00:00:00Z"}],"os":"linux",'
         b'"rootfs":{"type":"layers","diff_ids":["sha256:1"]},"zzz":{"b":1,"a":"\\u003c"}}'

@@ -13,7 +13,7 @@ from croze.errors import CrozeError, NotFound
 from croze.fs.copy.copy import copy
 from croze.fs.copy.links import claim
 from croze.fs.copy.request import CopyRequest
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 from tests.fs import trees
 
 SOURCE: trees.Tree = {
@@ -117,7 +117,7 @@ def test_attributes_come_along(roots: Roots) -> None:
 @pytest.mark.root
 def test_owner_mode_and_time_are_set(roots: Roots) -> None:
     time = 3 * 10**17
-    roots.copy("/d", "/new/n", owner=Owner(7, 8), mode=0o2711, timestamp_ns=time)
+    roots.copy("/d", "/new/n", owner=NumericOwner(7, 8), mode=0o2711, timestamp_ns=time)
     for path, mode in (("new", 0o711), ("new/n", 0o2711), ("new/n/one", 0o2711)):
         st = (roots.dst / path).stat()
         assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (7, 8, mode), path

@@ -10,7 +10,7 @@ import pytest
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.copy.modes import parse_mode
-from croze.fs.owner import ExecUser, Owner, file_owner, lookup
+from croze.fs.owner import ExecUser, NumericOwner, file_owner, lookup
 from croze.fs.tree.edit import mkdir, mkfile, rm, symlink
 from croze.fs.tree.usage import usage
 from tests.fs import trees
@@ -155,11 +155,11 @@ def test_unknown_users(users: str, tmp_path: Path) -> None:
 
 
 def test_file_owner(users: str) -> None:
-    assert file_owner("app", users, None, None) == Owner(100, 101)
-    assert file_owner("app", users, "extra", users) == Owner(100, 55)
-    assert file_owner(5, None, None, None) == Owner(5, 5)
-    assert file_owner(5, None, 6, None) == Owner(5, 6)
-    assert file_owner("nobody", users, None, None) == Owner(0, 0)
+    assert file_owner("app", users, None, None) == NumericOwner(100, 101)
+    assert file_owner("app", users, "extra", users) == NumericOwner(100, 55)
+    assert file_owner(5, None, None, None) == NumericOwner(5, 5)
+    assert file_owner(5, None, 6, None) == NumericOwner(5, 6)
+    assert file_owner("nobody", users, None, None) == NumericOwner(0, 0)
     with pytest.raises(InvalidRequest, match="invalid missing user mount"):
         file_owner("app", None, None, None)
 

@@ -20,7 +20,7 @@ import pytest
 import zstandard
 
 from croze.errors import Corrupted, CrozeError
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.archive import unpack
 from croze.fs.tar.write import write_layer
@@ -325,7 +325,7 @@ def test_added_archives_take_the_given_owner(target: Target) -> None:
     blob = target.root / "a.tar"
     up = link(str(target.outside))
     blob.write_bytes(archive(("d", DIR), ("d/.wh.x", {}, b"kept"), ("l", up)))
-    assert unpack(str(blob), str(target.dest), "/deep/er/", Owner(7, 8), 10**18)
+    assert unpack(str(blob), str(target.dest), "/deep/er/", NumericOwner(7, 8), 10**18)
     assert (target.dest / "deep/er/d/.wh.x").stat().st_uid == 7
     assert (target.dest / "deep/er").stat().st_gid == 8
     assert target.untouched()

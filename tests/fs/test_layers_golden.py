@@ -14,7 +14,7 @@ import pytest
 
 from croze.fs.copy.copy import copy
 from croze.fs.copy.request import CopyRequest
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.archive import unpack
 from croze.fs.tar.compress import BlobSums
@@ -121,7 +121,7 @@ def test_copied_files(overlay: Overlay, tmp_path: Path) -> None:
             "/files",
             overlay.merged,
             "/made/here/",
-            owner=Owner(7, 8),
+            owner=NumericOwner(7, 8),
             dir_copy_contents=True,
             create_dest_path=True,
         )

@@ -21,7 +21,7 @@ from croze.ops.load import LoadedOp
 from croze.ops.results import RefResult
 from croze.solver.contract import CacheMap, Op, OpContext, Result, Vertex
 from croze.solver.solver import Job, Solver
-from croze.sources.facts import SourceFacts, Wanted
+from croze.sources.facts import FactsWanted, SourceFacts
 from croze.sources.images import ResolvedConfig
 from croze.store.contract import ImmutableRef
 from croze.workers.shares import current_share
@@ -150,7 +150,7 @@ class Images:
         return ResolvedConfig(ref, "sha256:" + "2" * 64, b"{}")
 
 
-async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
+async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: FactsWanted) -> SourceFacts:
     return SourceFacts(last_modified=5, filename="f", checksum="sha256:" + "3" * 64)
 
 

@@ -21,7 +21,7 @@ from croze.api import ops_pb2
 from croze.attest.buildsteps import build_steps
 from croze.attest.capture import Capture
 from croze.attest.provenance import Account, BuildFacts, Layers, marshalled, parse_options
-from croze.attest.requests import Asked
+from croze.attest.requests import AttestedRequest
 from croze.dockerfile import LANGUAGE_VERSION, frontend
 from croze.dockerfile.resolver import ImageQuestion, ResolvedImage
 from croze.export import attestations
@@ -90,8 +90,8 @@ class _Build:
         built = await frontend.build(self.args, resolver)
         (definition,) = built.definitions.values()
         used = _used(definition, resolver).described()
-        asked = Asked("dockerfile.v0", self.args)
-        request = asked.told(used, Asked("", self.root_args)).request
+        asked = AttestedRequest("dockerfile.v0", self.args)
+        request = asked.told(used, AttestedRequest("", self.root_args)).request
         account = Account(used, definition, asked, request.root if request else None)
         version, _, mode = variant.partition("-")
         options = parse_options(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from croze.gotypes.regexp import BadExpression, Expression, Found
+from croze.gotypes.regexp import BadExpression, Expression, Match
 
 MISTAKES = [
     ("a(", "missing closing ): `a(`"),
@@ -35,7 +35,7 @@ def test_what_would_take_too_much_is_refused() -> None:
 
 
 def test_replacing() -> None:
-    def mark(found: Found) -> str:
+    def mark(found: Match) -> str:
         return f"<{found[0]}>"
 
     assert Expression("x*").replace("abxc", mark) == "<>a<>b<x>c<>"

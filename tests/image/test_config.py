@@ -11,7 +11,7 @@ import pytest
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import config
-from croze.image.config import Healthcheck, History, ImageConfig, RootFS, RunConfig
+from croze.image.config import Healthcheck, HistoryEntry, ImageConfig, RootFS, RunConfig
 from croze.image.platform import Platform
 
 
@@ -31,7 +31,7 @@ def test_fields_come_in_gos_order_and_empty_ones_not_at_all() -> None:
             shell=("sh", "-c"),
         ),
         rootfs=RootFS("layers", ("sha256:1",)),
-        history=(History(created_by="RUN x", empty_layer=True),),
+        history=(HistoryEntry(created_by="RUN x", empty_layer=True),),
     )
     assert config.marshal(image) == (
         b'{"created":"2020-01-02T03:04:05Z","author":"me","architecture":"arm","os":"linux",'

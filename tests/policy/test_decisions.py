@@ -11,7 +11,7 @@ from google.protobuf import json_format
 
 from croze.api import policysession_pb2
 from croze.errors import CrozeError, NotFound
-from croze.policy.contract import Env, PolicyFile, Question, ReadFile, Say, Setup
+from croze.policy.contract import PolicyEnv, PolicyFile, Question, ReadFile, Say, Setup
 from croze.policy.decision import Evaluation
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "decisions.json").read_text())
@@ -19,7 +19,7 @@ WORLD = RECORDED["world"]
 LEVELS = {3: "warning", 4: "info", 5: "debug"}
 OURS_ALONE = ("debug: policy response", "debug: unknowns for", "debug: collected")
 """In these buildx prints addresses, or names in an order that changes."""
-ENV = Env({"FOO": "bar", "B": "<x>"}, {"l": "v"}, "Dockerfile", "t")
+ENV = PolicyEnv({"FOO": "bar", "B": "<x>"}, {"l": "v"}, "Dockerfile", "t")
 
 
 class Answering:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from croze.errors import InvalidRequest
-from croze.policy.contract import Env
+from croze.policy.contract import PolicyEnv
 from croze.policy.options import PolicyPlace, WantedFile, parse_option, plan_policies
 
 BESIDE = PolicyPlace(WantedFile("Dockerfile.rego", optional=True, text="package docker"))
@@ -42,7 +42,7 @@ def test_what_is_no_option(text: str, message: str) -> None:
 def test_what_options_come_to(
     texts: list[str], expected: list[tuple[str, bool, int | None]]
 ) -> None:
-    plan = plan_policies([parse_option(text) for text in texts], BESIDE, Env(), 4)
+    plan = plan_policies([parse_option(text) for text in texts], BESIDE, PolicyEnv(), 4)
     found = [
         (" ".join(file.name for file in each.files), each.strict, each.log_level)
         for each in (plan.policies if plan else ())
@@ -55,16 +55,16 @@ def test_what_options_come_to(
 )
 def test_disabled_is_alone(texts: list[str]) -> None:
     with pytest.raises(InvalidRequest, match="cannot be combined"):
-        plan_policies([parse_option(text) for text in texts], BESIDE, Env(), 4)
+        plan_policies([parse_option(text) for text in texts], BESIDE, PolicyEnv(), 4)
 
 
 def test_the_default_policy_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUILDX_DEFAULT_POLICY", "1")
-    plan = plan_policies([], BESIDE, Env(), 4)
+    plan = plan_policies([], BESIDE, PolicyEnv(), 4)
     assert plan is not None
     assert [each.files[0].name for each in plan.policies] == [
         "buildx_default_policy.rego",
         "Dockerfile.rego",
     ]
     assert not plan.policies[0].asks_caps
-    assert plan_policies([parse_option("disabled=true")], BESIDE, Env(), 4) is None
+    assert plan_policies([parse_option("disabled=true")], BESIDE, PolicyEnv(), 4) is None

@@ -177,7 +177,7 @@ async def test_pushing_without_the_right_to(
     async with token_server(tmp_path) as tokens:
         with docker_registry(tmp_path, tokens.registry_auth()) as host:
             blob = content.add(b"x", "a/b")
-            with pytest.raises(failures.Refused) as caught:
+            with pytest.raises(failures.AccessRefused) as caught:
                 await push.push_blob(
                     repository(client, f"{host}/app"), blob, content.path(blob.digest)
                 )

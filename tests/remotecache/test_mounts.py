@@ -26,7 +26,7 @@ from croze.remotecache.mounts import listing
 from croze.remotecache.mounts.carried import BuildMounts
 from croze.remotecache.mounts.exporting import MountsExport
 from croze.remotecache.mounts.listing import LISTING, ListedBlob, ListedMount
-from croze.remotecache.mounts.merging import Offer, bring_if_new
+from croze.remotecache.mounts.merging import MountOffer, bring_if_new
 from croze.remotecache.mounts.options import MountOptions, is_called, mount_options, shown
 from croze.remotecache.mounts.services import MountServices
 from croze.remotecache.objects.contract import Bring
@@ -432,7 +432,7 @@ async def test_packs_that_nobody_listed_are_not_fetched(machine: Machine, other:
     (offer,) = (await other.importing(cache)).offers(("/a", ""))
     import msgspec
 
-    bad = Offer(msgspec.structs.replace(offer.mount, packs=()), cache, 1 << 30)
+    bad = MountOffer(msgspec.structs.replace(offer.mount, packs=()), cache, 1 << 30)
     with pytest.raises(InvalidRequest, match="packs that are not listed"):
         await bring_if_new(other.services, bad, None, SHARED, sessions=())
 

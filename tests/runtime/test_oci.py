@@ -17,7 +17,7 @@ import pytest
 
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, NotFound, ResourceExhausted
-from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Stdio, Ulimit
+from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Rlimit, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.mounts import Bundle
 from croze.runtime.oci import OciExecutor
@@ -161,7 +161,7 @@ async def test_sandbox_and_insecure(executor: OciExecutor, spec: MakeSpec) -> No
 
 
 async def test_limits_are_lowered_not_refused(executor: OciExecutor, spec: MakeSpec) -> None:
-    wanted = spec(ulimits=[Ulimit("nofile", 1 << 20, 1 << 30), Ulimit("nproc", 77, 77)])
+    wanted = spec(ulimits=[Rlimit("nofile", 1 << 20, 1 << 30), Rlimit("nproc", 77, 77)])
     assert await output(executor, wanted, "ulimit -u; ulimit -n") != ""
 
 

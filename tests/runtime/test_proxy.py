@@ -18,9 +18,9 @@ from croze.errors import PermissionDenied
 from croze.runtime.proxy.authority import Authority
 from croze.runtime.proxy.contract import (
     URL_BYTES_MOST,
-    Asked,
-    Capture,
     Proxied,
+    ProxiedRequest,
+    ProxyCapture,
     Rules,
     Uncaptured,
     shown,
@@ -91,7 +91,7 @@ def authority() -> Authority:
 @asynccontextmanager
 async def proxy(
     authority: Authority, *rules: Rules
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Capture]]:
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, ProxyCapture]]:
     """One connection to a proxy, and what it notes."""
     listener = socket.create_server(("127.0.0.1", 0))
     proxied = Proxied(rules)
@@ -159,8 +159,8 @@ async def test_what_is_asked_is_answered_and_noted(web: str, authority: Authorit
         _, headers, _ = await said(reader, writer, get(f"{web}/moved"))
         assert headers["location"] == "/big"
     masked = web.replace("//", "//xxxxx:xxxxx@")
-    assert capture.requests[0] == Asked("GET", f"{masked}/big", 200)
-    assert capture.requests[-1] == Asked("GET", f"{web}/moved", 302, f"{web}/big")
+    assert capture.requests[0] == ProxiedRequest("GET", f"{masked}/big", 200)
+    assert capture.requests[-1] == ProxiedRequest("GET", f"{web}/moved", 302, f"{web}/big")
     assert capture.materials == [
         (f"{masked}/big", digest(BIG)),
         (f"{web}/x", digest(b"hi\n")),
@@ -211,7 +211,7 @@ async def test_what_policies_refuse_is_forbidden(web: str, authority: Authority)
         first, _, body = await said(reader, writer, get(f"{web}/x"))
         assert (first, body) == ("HTTP/1.1 403 Forbidden", b"Forbidden\n")
         assert await reader.read() == b""
-    assert capture == Capture()
+    assert capture == ProxyCapture()
 
 
 async def test_a_server_that_is_not_there(authority: Authority) -> None:
@@ -219,7 +219,7 @@ async def test_a_server_that_is_not_there(authority: Authority) -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/x"
     async with proxy(authority) as (reader, writer, capture):
         assert (await said(reader, writer, get(url)))[0] == "HTTP/1.1 502 Bad Gateway"
-    assert capture.requests == [Asked("GET", url, 502)]
+    assert capture.requests == [ProxiedRequest("GET", url, 502)]
     assert capture.uncaptured == [Uncaptured("GET", url, "upstream_error")]
 
 
@@ -240,7 +240,7 @@ async def test_a_server_that_is_not_there(authority: Authority) -> None:
 async def test_nonsense_is_refused(request_: bytes, authority: Authority) -> None:
     async with proxy(authority) as (reader, writer, capture):
         assert (await said(reader, writer, request_))[0] == "HTTP/1.1 400 Bad Request"
-    assert capture == Capture()
+    assert capture == ProxyCapture()
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "http://", "file:///etc/passwd", "gopher:x"])
@@ -270,8 +270,8 @@ async def test_connections_have_an_end(authority: Authority) -> None:
 
 def test_what_led_to_a_material_is_one() -> None:
     led: Sequence[tuple[str, str]] = [("a", "b"), ("b", "c"), ("x", "y"), ("y", "x"), ("c", "")]
-    asked = [Asked("GET", url, 302 if to else 200, to) for url, to in led]
-    capture = Capture(asked, [("c", "sha256:1")])
+    asked = [ProxiedRequest("GET", url, 302 if to else 200, to) for url, to in led]
+    capture = ProxyCapture(asked, [("c", "sha256:1")])
     assert sorted(capture.sources()) == [("a", "sha256:1"), ("b", "sha256:1"), ("c", "sha256:1")]
 
 

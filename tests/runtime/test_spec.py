@@ -15,7 +15,7 @@ from croze.errors import InvalidRequest
 from croze.fs.owner import ExecUser
 from croze.runtime import config_file, oci_spec, seccomp
 from croze.runtime.cgroup_parent import CgroupParent
-from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
+from croze.runtime.contract import ContainerSpec, Process, Resources, Rlimit
 from croze.runtime.errors import StartError
 from croze.runtime.host import Host
 from croze.runtime.network import DnsConfig, hosts_file, resolv_conf
@@ -144,7 +144,7 @@ def test_zero_bytes_reach_no_runtime(tmp_path: Path, asked: Process, told: str) 
     "spec",
     [
         ContainerSpec(root=(), hostname="a\0"),
-        ContainerSpec(root=(), ulimits=[Ulimit("nofile\0", 1, 1)]),
+        ContainerSpec(root=(), ulimits=[Rlimit("nofile\0", 1, 1)]),
         ContainerSpec(root=(), annotations={"a\0": ""}),
         ContainerSpec(root=(), resources=Resources(cpuset_cpus="0\0")),
     ],
@@ -174,7 +174,7 @@ def test_annotations_don_t_steer_the_runtime() -> None:
 
 
 def test_limits() -> None:
-    asked = [Ulimit("nofile", 100, 100_000), Ulimit("core", -1, -1)]
+    asked = [Rlimit("nofile", 100, 100_000), Rlimit("core", -1, -1)]
     unlimited = 2**64 - 1
     assert config(V1, ulimits=asked)["process"]["rlimits"] == [
         {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 4096},

@@ -16,7 +16,7 @@ from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.registry import push
 from croze.registry.hosts import Endpoint
-from croze.registry.transport import Request
+from croze.registry.transport import RegistryRequest
 from croze.session.provide_content import ContentProvider
 from croze.sources.content import fetcher_of
 from croze.sources.image import ImageSource, ImageSources, manifest_key
@@ -137,7 +137,7 @@ async def test_a_known_digest_is_not_asked_for(
     send = transport.send
 
     def counted(
-        endpoint: Endpoint, request: Request
+        endpoint: Endpoint, request: RegistryRequest
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         asked.append(request.method)
         return send(endpoint, request)

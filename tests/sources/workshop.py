@@ -141,7 +141,7 @@ def add_image(folder: Folder, *layers: Mapping[str, bytes], arch: str = "amd64")
         created="2020-01-01T00:00:00Z",
         rootfs=RootFS("layers", diff_ids),
         history=tuple(
-            configs.History(created="2020-01-01T00:00:00Z", created_by=f"layer {i}")
+            configs.HistoryEntry(created="2020-01-01T00:00:00Z", created_by=f"layer {i}")
             for i in range(len(tars))
         ),
     )

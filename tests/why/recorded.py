@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from croze.api import ops_pb2
-from croze.why.record import Build, Step, StepInput, place_of
+from croze.why.record import RecordedBuild, RecordedStep, StepInput, place_of
 
 _NUMBERS = count()
 
@@ -20,13 +20,13 @@ def step(
     pin: str = "",
     ignore_cache: bool = False,
     result: str | None = None,
-) -> Step:
+) -> RecordedStep:
     where, number, words = place_of(name, 0)
     data = (op or ops_pb2.Op()).SerializeToString()
     if result is None:
         result = f"result {next(_NUMBERS)}" if outcome in ("ran", "cached") else ""
     made = identity or f"{name}{data.hex()}{pin}{[(i.step, i.content) for i in inputs]}"
-    return Step(
+    return RecordedStep(
         name=name,
         digest=name,
         where=where,
@@ -46,8 +46,8 @@ def step(
     )
 
 
-def build(*steps: Step, ref: str = "now", args: tuple[str, ...] = ()) -> Build:
-    return Build(ref, "scope", "Dockerfile", "", 1, steps=steps, args=args)
+def build(*steps: RecordedStep, ref: str = "now", args: tuple[str, ...] = ()) -> RecordedBuild:
+    return RecordedBuild(ref, "scope", "Dockerfile", "", 1, steps=steps, args=args)
 
 
 def context(content: str, files: str) -> StepInput:

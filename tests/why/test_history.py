@@ -6,13 +6,13 @@ import sqlite3
 from pathlib import Path
 
 from croze.why.history import PastBuilds
-from croze.why.record import Build
+from croze.why.record import RecordedBuild
 from tests.why.recorded import build, context, step
 
 
-def made(ref: str, scope: str = "s", files: str = "") -> Build:
+def made(ref: str, scope: str = "s", files: str = "") -> RecordedBuild:
     found = build(step("[1/1] COPY a /", None, context("c", files)), ref=ref)
-    return Build(ref, scope, "Dockerfile", "", 1, steps=found.steps)
+    return RecordedBuild(ref, scope, "Dockerfile", "", 1, steps=found.steps)
 
 
 def test_newest_first_and_only_so_many(tmp_path: Path) -> None:

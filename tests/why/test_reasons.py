@@ -12,7 +12,7 @@ from croze.fs.content.checksum import Query
 from croze.why import text
 from croze.why.explainer import explain
 from croze.why.reasons import Reason
-from croze.why.record import Build, Step, StepInput, place_of
+from croze.why.record import RecordedBuild, RecordedStep, StepInput, place_of
 from tests.why.recorded import build, context, step
 
 ONE = Changes((FileChange("a", "changed"),), 1, 5)
@@ -38,7 +38,7 @@ def source(identifier: str) -> ops_pb2.Op:
     return op
 
 
-def why(now: Build, *earlier: Build) -> tuple[Reason, ...]:
+def why(now: RecordedBuild, *earlier: RecordedBuild) -> tuple[Reason, ...]:
     """Of the last step."""
     return explain(now.steps[-1], now, earlier, compare, nothing_gone).reasons
 
@@ -98,7 +98,7 @@ def test_the_newest_record_that_has_the_line_counts() -> None:
     assert found.compared_ref == "middle"
 
 
-def local(name: str = "context") -> Step:
+def local(name: str = "context") -> RecordedStep:
     return step("[internal] load build context", source(f"local://{name}"), kind="source")
 
 
@@ -115,7 +115,7 @@ def test_files() -> None:
     assert text.short([reason]) == "files changed in the build context"
 
 
-def on_base(identifier: str, pin: str, **options: str) -> Build:
+def on_base(identifier: str, pin: str, **options: str) -> RecordedBuild:
     base = step("[1/2] FROM alpine", source(identifier), kind="source", pin=pin, outcome="cached")
     return build(base, step("[2/2] RUN make", run(), StepInput(0), identity=identifier + pin))
 
@@ -172,7 +172,7 @@ def test_content_is_known_of_a_result_that_was_found_by_definition() -> None:
     op, queries = ops_pb2.Op(), (Query("f"),)
     op.file.actions.add()
 
-    def copied(content: str, files: str, made: str, ref: str) -> Build:
+    def copied(content: str, files: str, made: str, ref: str) -> RecordedBuild:
         made_by = step("[build 1/1] RUN make", run(), result=made)
         item = StepInput(0, content=content, queries=queries, files=files)
         return build(made_by, step("[1/1] COPY f /", op, item, kind="file"), ref=ref)

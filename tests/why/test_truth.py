@@ -31,7 +31,7 @@ from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job, Solver
 from croze.why.explainer import Explained, Explainer
 from croze.why.history import PastBuilds
-from croze.why.record import Build, make_steps, missed
+from croze.why.record import RecordedBuild, make_steps, missed
 from tests.solver.arithmetic import Number, Results, sha
 
 FILES = 3
@@ -264,7 +264,7 @@ class LineOp:
         return [made]
 
 
-async def build(world: World, solver: Solver, target: int, *, forced: int | None) -> Build:
+async def build(world: World, solver: Solver, target: int, *, forced: int | None) -> RecordedBuild:
     """Build up to a line, record it as the recorder does, and check every word of it."""
     world.builds += 1
     world.reached.clear()
@@ -281,7 +281,7 @@ async def build(world: World, solver: Solver, target: int, *, forced: int | None
         # The newest of its kind, as a daemon's clock would have it.
         created = world.tick()
         steps = make_steps(facts, {}, lists(world, facts))
-        made = Build(f"ref{world.builds}", "s", "Dockerfile", "", created, steps=steps)
+        made = RecordedBuild(f"ref{world.builds}", "s", "Dockerfile", "", created, steps=steps)
         world.history.add(made)
     explainer = Explainer(
         made, world.history.earlier("s", before=made.ref), compare, world.history.gone
@@ -327,7 +327,9 @@ class Truth:
     """Checks what is said of the steps of one build. `tries` and `alive`: all attempts before it,
     and the results that there were when it began."""
 
-    def __init__(self, world: World, build: Build, tries: Sequence[Try], alive: set[str]) -> None:
+    def __init__(
+        self, world: World, build: RecordedBuild, tries: Sequence[Try], alive: set[str]
+    ) -> None:
         self._world, self._build = world, build
         self._tries, self._alive = tries, alive
 

@@ -14,7 +14,14 @@ from croze.api import ops_pb2
 from croze.attest.buildsteps import BuildSteps, build_steps
 from croze.attest.capture import Described
 from croze.attest.predicate import V02, V1, Predicate, ResolvedDependency
-from croze.attest.requests import VCS, Asked, Local, Named, RequestProvenance, commit_digest
+from croze.attest.requests import (
+    VCS,
+    AttestedRequest,
+    LentName,
+    Local,
+    RequestProvenance,
+    commit_digest,
+)
 from croze.errors import CrozeError, InvalidRequest, MaterialsDetail, MissingMaterial
 from croze.files.redact import redact
 from croze.gotypes import gojson
@@ -108,7 +115,7 @@ class Account:
 
     used: Described
     definition: ops_pb2.Definition
-    asked: Asked | None = None
+    asked: AttestedRequest | None = None
     root: RequestProvenance | None = None
 
     def check(self, options: ProvenanceOptions) -> None:
@@ -140,7 +147,7 @@ class Account:
 
     def _base(self, facts: BuildFacts, options: ProvenanceOptions, finished: datetime) -> Predicate:
         used = self.used
-        asked = (self.asked or Asked("", {})).told(used)
+        asked = (self.asked or AttestedRequest("", {})).told(used)
         assert asked.request is not None
         args = dict(asked.request.args)
         vcs = {
@@ -221,8 +228,8 @@ def marshalled(predicate: Predicate, kind: str) -> bytes:
     return gojson.marshal(predicate.v02() if kind == V02 else predicate.v1())
 
 
-def _named(ids: Mapping[str, bool]) -> tuple[Named, ...]:
-    return tuple(Named(id, optional) for id, optional in ids.items())
+def _named(ids: Mapping[str, bool]) -> tuple[LentName, ...]:
+    return tuple(LentName(id, optional) for id, optional in ids.items())
 
 
 def timestamp(when: datetime) -> str:

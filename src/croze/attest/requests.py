@@ -21,7 +21,7 @@ _CONTEXT = "context"
 VCS = "vcs:"
 
 
-class Named(msgspec.Struct, frozen=True, omit_defaults=True):
+class LentName(msgspec.Struct, frozen=True, omit_defaults=True):
     """A secret or an ssh socket."""
 
     id: str = ""
@@ -45,8 +45,8 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True):
 
     frontend: str = ""
     args: Mapping[str, str] = {}
-    secrets: tuple[Named, ...] = ()
-    ssh: tuple[Named, ...] = ()
+    secrets: tuple[LentName, ...] = ()
+    ssh: tuple[LentName, ...] = ()
     locals: tuple[Local, ...] = ()
     inputs: Mapping[str, RequestProvenance] = {}
     root: RequestProvenance | None = None
@@ -97,7 +97,7 @@ class RequestProvenance(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AttestedRequest:
     """One request to a frontend. An empty `frontend` is the client's own, which asks others.
     `inputs` are what others have made, as far as that is known."""
 
@@ -117,7 +117,7 @@ class Asked:
             found[key] = redact(value) if url else value
         return found
 
-    def told(self, used: Described, root: Asked | None = None) -> RequestProvenance:
+    def told(self, used: Described, root: AttestedRequest | None = None) -> RequestProvenance:
         """The request, with the config source among what the result was made of. `root`: the
         client's own, if that may be another one."""
         args = dict(self.args)

@@ -31,7 +31,7 @@ def capture_of(vertices: Iterable[tuple[Vertex, Op | None]]) -> Capture:
 
 
 def _add_requests(
-    capture: Capture, vertex: Vertex, op: ops_pb2.ExecOp, asked: proxy.Capture
+    capture: Capture, vertex: Vertex, op: ops_pb2.ExecOp, asked: proxy.ProxyCapture
 ) -> None:
     capture.proxied = True
     for url, digest in asked.sources():

@@ -15,8 +15,8 @@ from croze.bake.options.entries import (
     SSH,
     CacheEntry,
     E,
-    Output,
-    Secret,
+    OutputEntry,
+    SecretEntry,
 )
 from croze.bake.options.policy import parse_policy
 from croze.bake.options.resources import Resources
@@ -293,19 +293,19 @@ def _replace_secret(target: Target, id_: str, value: str) -> None:
         detail = f"does not match declared secret {quote(id_)}"
         raise BakeError(f"secret override id {quote(given.id)} {detail}")
     target.secret = [
-        Secret(id_, given.src, given.env) if each.id == id_ else each for each in known
+        SecretEntry(id_, given.src, given.env) if each.id == id_ else each for each in known
     ]
 
 
-def _pushed(outputs: list[Output] | None, push: bool) -> list[Output]:
+def _pushed(outputs: list[OutputEntry] | None, push: bool) -> list[OutputEntry]:
     found = list(outputs or ())
     if push:
         # Anything but a load to the docker store is taken for the one place to go.
         found = [each.with_attr("push", "true") if each.type == "image" else each for each in found]
         if all(each.type == "docker" for each in found):
-            found.append(Output("image", {"push": "true"}))
+            found.append(OutputEntry("image", {"push": "true"}))
         return found
-    kept: list[Output] = []
+    kept: list[OutputEntry] = []
     while found:
         first = found.pop(0)
         if first.type == "registry":
@@ -317,11 +317,11 @@ def _pushed(outputs: list[Output] | None, push: bool) -> list[Output]:
     return kept
 
 
-def _loaded(outputs: list[Output] | None) -> list[Output]:
+def _loaded(outputs: list[OutputEntry] | None) -> list[OutputEntry]:
     found = list(outputs or ())
     for each in found:
         if each.type == "docker" and not each.dest:
             return found
         if each.type not in ("docker", "image", "registry", "oci"):
             return found
-    return [*found, Output("docker")]
+    return [*found, OutputEntry("docker")]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlencode
 
 from croze.bake.errors import BakeError
-from croze.bake.options.entries import Attest, CacheEntry, Output, Secret, Ssh
+from croze.bake.options.entries import Attest, CacheEntry, OutputEntry, SecretEntry, SshEntry
 from croze.bake.options.sizes import parse_bytes
 from croze.bake.paths import is_git, is_remote
 from croze.bake.select import Selection
@@ -37,12 +37,12 @@ class BuildRequest:
     tags: tuple[str, ...]
     target: str
     platforms: tuple[str, ...]
-    secrets: tuple[Secret, ...]
-    ssh: tuple[Ssh, ...]
+    secrets: tuple[SecretEntry, ...]
+    ssh: tuple[SshEntry, ...]
     no_cache: bool
     no_cache_filter: tuple[str, ...]
     pull: bool
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputEntry, ...]
     cache_from: tuple[CacheEntry, ...]
     cache_to: tuple[CacheEntry, ...]
     hosts: tuple[str, ...]
@@ -162,7 +162,7 @@ def _refuse_dockerfile_here(context: str, dockerfile: str) -> None:
         )
 
 
-def _with_destination(output: Output) -> Output:
+def _with_destination(output: OutputEntry) -> OutputEntry:
     """A file that has no name goes to standard output; an image for Docker does not."""
     is_file = output.type == "tar" or (output.type == "oci" and output.attrs.get("tar") != "false")
     return replace(output, dest="-") if is_file and not output.dest else output
@@ -256,10 +256,10 @@ def attest_flag(entry: Attest) -> str:
     return csv_line.join({"type": entry.type, **disabled, **dict(attrs)}.items())
 
 
-def secret_flag(secret: Secret) -> str:
+def secret_flag(secret: SecretEntry) -> str:
     found = {"id": secret.id, "src": secret.src, "env": secret.env}
     return csv_line.join({key: text for key, text in found.items() if text}.items())
 
 
-def ssh_flag(ssh: Ssh) -> str:
+def ssh_flag(ssh: SshEntry) -> str:
     return f"{ssh.id}={','.join(ssh.paths)}" if ssh.paths else ssh.id

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from croze.bake import glob
 from croze.bake.definition.read import Definition
 from croze.bake.errors import BakeError
-from croze.bake.options.entries import Output
+from croze.bake.options.entries import OutputEntry
 from croze.bake.overrides import Granted, Overrides, apply_overrides, parse_overrides
 from croze.bake.paths import rebased
 from croze.bake.recursion import deep_recursion
@@ -172,7 +172,7 @@ class _Selector:
             linked = self.selection.targets.get(other)
             if linked is None:
                 linked = self.resolved(other)
-                linked.output = [Output("cacheonly")]
+                linked.output = [OutputEntry("cacheonly")]
                 linked.linked = True
                 self.selection.targets[other] = linked
             if other not in self._linked:

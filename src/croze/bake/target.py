@@ -17,9 +17,9 @@ from croze.bake.options.entries import (
     SSH,
     Attest,
     CacheEntry,
-    Output,
-    Secret,
-    Ssh,
+    OutputEntry,
+    SecretEntry,
+    SshEntry,
 )
 from croze.bake.options.resources import Resources
 from croze.policy.options import PolicyOption
@@ -85,10 +85,10 @@ class Target:
     cache_from: list[CacheEntry] | None = None
     cache_to: list[CacheEntry] | None = None
     target: str | None = None
-    secret: list[Secret] | None = None
-    ssh: list[Ssh] | None = None
+    secret: list[SecretEntry] | None = None
+    ssh: list[SshEntry] | None = None
     platforms: list[str] | None = None
-    output: list[Output] | None = None
+    output: list[OutputEntry] | None = None
     pull: bool | None = None
     no_cache: bool | None = None
     network: str | None = None

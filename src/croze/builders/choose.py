@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from croze.builders.contexts import Contexts
 from croze.builders.files import Transaction, not_found
-from croze.builders.model import Builder, Node
+from croze.builders.model import BuilderInstance, BuilderNode
 from croze.errors import InvalidRequest
 
 OWN = "croze"
@@ -20,7 +20,7 @@ def is_address(name: str) -> bool:
     return ":" in name
 
 
-def by_name(name: str, stored: Transaction, contexts: Contexts) -> Builder:
+def by_name(name: str, stored: Transaction, contexts: Contexts) -> BuilderInstance:
     """Raises `NotFound`."""
     if is_address(name):
         return of_address(name)
@@ -32,29 +32,29 @@ def by_name(name: str, stored: Transaction, contexts: Contexts) -> Builder:
     raise not_found(name)
 
 
-def of_address(address: str) -> Builder:
+def of_address(address: str) -> BuilderInstance:
     """The builder that an address stands for, without any file."""
-    return Builder(address, "remote", (Node(name=address, endpoint=address),))
+    return BuilderInstance(address, "remote", (BuilderNode(name=address, endpoint=address),))
 
 
-def current(stored: Transaction, contexts: Contexts) -> Builder:
+def current(stored: Transaction, contexts: Contexts) -> BuilderInstance:
     """The builder of a command that names none."""
     return stored.current(contexts.current_endpoint) or own()
 
 
-def own() -> Builder:
+def own() -> BuilderInstance:
     """The user's own daemon. Its endpoint is found when it is dialled."""
-    return Builder(OWN, OWN, (Node(name=OWN, endpoint=OWN),))
+    return BuilderInstance(OWN, OWN, (BuilderNode(name=OWN, endpoint=OWN),))
 
 
-def of_context(name: str, contexts: Contexts) -> Builder | None:
+def of_context(name: str, contexts: Contexts) -> BuilderInstance | None:
     """The builder inside the engine of a docker context."""
     if contexts.find(name) is None:
         return None
-    return Builder(name, "docker", (Node(name=name, endpoint=name),))
+    return BuilderInstance(name, "docker", (BuilderNode(name=name, endpoint=name),))
 
 
-def everybody(stored: Transaction, contexts: Contexts) -> list[Builder]:
+def everybody(stored: Transaction, contexts: Contexts) -> list[BuilderInstance]:
     """Stored builders, then the user's own, then those of docker contexts, each name once."""
     found = {builder.name: builder for builder in stored.builders()}
     found.setdefault(OWN, own())
@@ -64,7 +64,7 @@ def everybody(stored: Transaction, contexts: Contexts) -> list[Builder]:
     return list(found.values())
 
 
-def _stored(name: str, stored: Transaction) -> Builder | None:
+def _stored(name: str, stored: Transaction) -> BuilderInstance | None:
     try:
         return stored.builder(name)
     except InvalidRequest as error:

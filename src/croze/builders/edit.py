@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from croze.builders.model import Builder, Node, checked_name
+from croze.builders.model import BuilderInstance, BuilderNode, checked_name
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -30,7 +30,9 @@ class NodeChange:
     files: Mapping[str, bytes] | None = None
 
 
-def changed(builder: Builder, change: NodeChange, *, append: bool) -> tuple[Builder, bool]:
+def changed(
+    builder: BuilderInstance, change: NodeChange, *, append: bool
+) -> tuple[BuilderInstance, bool]:
     """The builder with a node added or changed, and whether a running node needs a restart to see
     it. Raises `InvalidRequest`."""
     if builder.dynamic:
@@ -49,7 +51,7 @@ def changed(builder: Builder, change: NodeChange, *, append: bool) -> tuple[Buil
     return _settled(builder, (*builder.members, node), node, change.endpoint), False
 
 
-def left(builder: Builder, name: str) -> Builder:
+def left(builder: BuilderInstance, name: str) -> BuilderInstance:
     """The builder without a node. Raises `InvalidRequest`."""
     if builder.dynamic:
         raise InvalidRequest("dynamic node group does not support Leave")
@@ -61,8 +63,8 @@ def left(builder: Builder, name: str) -> Builder:
     return msgspec.structs.replace(builder, nodes=rest)
 
 
-def _new(builder: Builder, change: NodeChange) -> Node:
-    return Node(
+def _new(builder: BuilderInstance, change: NodeChange) -> BuilderNode:
+    return BuilderNode(
         name=checked_name(change.name or _next_name(builder)),
         endpoint=change.endpoint,
         platforms=change.platforms or None,
@@ -72,10 +74,10 @@ def _new(builder: Builder, change: NodeChange) -> Node:
     )
 
 
-def _updated(node: Node, change: NodeChange) -> Node:
+def _updated(node: BuilderNode, change: NodeChange) -> BuilderNode:
     files = node.files if change.files is None else {**(node.files or {}), **change.files}
     opts = node.driver_opts if change.driver_opts is None else dict(change.driver_opts)
-    return Node(
+    return BuilderNode(
         name=node.name,
         endpoint=change.endpoint if change.endpoint_given else node.endpoint,
         platforms=change.platforms or node.platforms,
@@ -85,20 +87,22 @@ def _updated(node: Node, change: NodeChange) -> Node:
     )
 
 
-def _next_name(builder: Builder) -> str:
+def _next_name(builder: BuilderInstance) -> str:
     number = 0
     while builder.node(f"{builder.name}{number}") is not None:
         number += 1
     return f"{builder.name}{number}"
 
 
-def _settled(builder: Builder, nodes: tuple[Node, ...], node: Node, endpoint: str) -> Builder:
+def _settled(
+    builder: BuilderInstance, nodes: tuple[BuilderNode, ...], node: BuilderNode, endpoint: str
+) -> BuilderInstance:
     """One node an endpoint, and each fixed platform on the node that named it last."""
     if sum(one.endpoint == endpoint for one in nodes) > 1:
         raise InvalidRequest(f"invalid duplicate endpoint {endpoint}")
     taken = {platforms.format(one) for one in node.platforms or ()}
 
-    def without_taken(one: Node) -> Node:
+    def without_taken(one: BuilderNode) -> BuilderNode:
         if one.name == node.name:
             return one
         kept = tuple(p for p in one.platforms or () if platforms.format(p) not in taken)

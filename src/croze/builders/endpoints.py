@@ -11,7 +11,7 @@ import uuid
 from urllib.parse import quote, urlencode
 
 from croze.builders.contexts import DEFAULT, Contexts
-from croze.builders.model import Builder
+from croze.builders.model import BuilderInstance
 from croze.errors import InvalidRequest, NotFound
 from croze.http.urls import parse_url
 
@@ -73,14 +73,14 @@ def _bad(text: str, why: str) -> InvalidRequest:
     return InvalidRequest(f"failed to parse endpoint {text}: {why}")
 
 
-def kubernetes_endpoint(builder: str, node: str, stored: Builder | None) -> str:
+def kubernetes_endpoint(builder: str, node: str, stored: BuilderInstance | None) -> str:
     """Different for every node, as a builder's endpoints must be."""
     deployment = node or _deployment_name(stored)
     query = {"deployment": deployment, "kubeconfig": os.environ.get("KUBECONFIG", "")}
     return f"kubernetes:///{quote(builder)}?{urlencode(query)}"
 
 
-def _deployment_name(stored: Builder | None) -> str:
+def _deployment_name(stored: BuilderInstance | None) -> str:
     while True:
         base = f"buildkit-{uuid.uuid4()}-"[: LONGEST_NODE_NAME - _SUFFIX_LENGTH]
         name = base + secrets.token_hex(_SUFFIX_LENGTH)[:_SUFFIX_LENGTH]

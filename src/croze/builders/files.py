@@ -26,7 +26,7 @@ from typing import TypeVar
 
 import msgspec
 
-from croze.builders.model import Builder, checked_name
+from croze.builders.model import BuilderInstance, checked_name
 from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.files.locks import locked
@@ -85,7 +85,7 @@ class Transaction:
         self._files = files
         self._directory = files.directory
 
-    def builder(self, name: str) -> Builder | None:
+    def builder(self, name: str) -> BuilderInstance | None:
         """A stored builder; None when there is none. Raises `InvalidRequest` for a name that can't
         be one, and for a file that holds something else."""
         path = self._directory / "instances" / checked_name(name)
@@ -93,15 +93,15 @@ class Transaction:
             data = read_settings(path)
         except FileNotFoundError:
             return None
-        return _read(path, data, Builder)
+        return _read(path, data, BuilderInstance)
 
-    def builders(self) -> list[Builder]:
+    def builders(self) -> list[BuilderInstance]:
         """All stored builders, by name."""
         names = sorted(path.name for path in (self._directory / "instances").iterdir())
         found = (self.builder(name) for name in names if not name.startswith("."))
         return [builder for builder in found if builder is not None]
 
-    def save(self, builder: Builder) -> None:
+    def save(self, builder: BuilderInstance) -> None:
         name = checked_name(builder.name)
         self.touch(name)
         self._files.write(f"instances/{name}", gojson.marshal(builder))
@@ -156,7 +156,7 @@ class Transaction:
         else:
             (self._directory / _default_file(endpoint)).unlink(missing_ok=True)
 
-    def current(self, endpoint: str) -> Builder | None:
+    def current(self, endpoint: str) -> BuilderInstance | None:
         """The chosen builder of an endpoint, None for the endpoint's own."""
         chosen = self._chosen()
         if chosen.name and (chosen.global_ or chosen.key == endpoint):
@@ -175,7 +175,7 @@ class Transaction:
         self.set_current(endpoint, name, anywhere=False, default=True)
         return self._known(name)
 
-    def _known(self, name: str) -> Builder | None:
+    def _known(self, name: str) -> BuilderInstance | None:
         return self.builder(name) if name else None
 
     def _reset(self, endpoint: str, chosen: Current) -> None:
@@ -197,7 +197,7 @@ class _Remembered(msgspec.Struct):
     GroupRef: str = ""
 
 
-_Stored = TypeVar("_Stored", Builder, Current)
+_Stored = TypeVar("_Stored", BuilderInstance, Current)
 
 
 def _read(path: Path, data: bytes, kind: type[_Stored]) -> _Stored:

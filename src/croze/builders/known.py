@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from croze.builders import choose
 from croze.builders.contexts import Contexts
 from croze.builders.files import BuilderFiles, Transaction
-from croze.builders.model import Builder
+from croze.builders.model import BuilderInstance
 from croze.files.docker_config import buildx_dir, config_dir
 
 
 @dataclass(frozen=True)
-class Known:
+class StoredBuilders:
     """The stored builders, under their lock, and the docker contexts."""
 
     stored: Transaction
     contexts: Contexts
 
-    def builder(self, name: str) -> Builder:
+    def builder(self, name: str) -> BuilderInstance:
         """The one of that name; with no name, the one in force. Raises `NotFound`."""
         if name:
             return choose.by_name(name, self.stored, self.contexts)
@@ -28,7 +28,7 @@ class Known:
 
 
 @contextmanager
-def known() -> Iterator[Known]:
+def known() -> Iterator[StoredBuilders]:
     """Alone with the files of builders until the end."""
     with BuilderFiles(buildx_dir()).transaction() as stored:
-        yield Known(stored, Contexts(config_dir()))
+        yield StoredBuilders(stored, Contexts(config_dir()))

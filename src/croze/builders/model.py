@@ -19,7 +19,7 @@ from croze.image.platform import Platform
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]*\Z")
 
 
-class Node(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
+class BuilderNode(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
     """One daemon of a builder. `platforms` are those that the user fixed, none for "as detected";
     `files` by name, such as `buildkitd.toml`, with what they hold."""
 
@@ -31,19 +31,19 @@ class Node(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=T
     files: dict[str, bytes] | None = None
 
 
-class Builder(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
+class BuilderInstance(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
     """A named group of nodes behind one driver."""
 
     name: str
     driver: str
-    nodes: tuple[Node, ...] | None = None
+    nodes: tuple[BuilderNode, ...] | None = None
     dynamic: bool = False
 
     @property
-    def members(self) -> tuple[Node, ...]:
+    def members(self) -> tuple[BuilderNode, ...]:
         return self.nodes or ()
 
-    def node(self, name: str) -> Node | None:
+    def node(self, name: str) -> BuilderNode | None:
         return next((node for node in self.members if node.name == name), None)
 
 

@@ -18,7 +18,7 @@ from croze.bake.requests import make_requests
 from croze.bake.select import Selection, select_targets
 from croze.bake.world import File, Settings
 from croze.cli.bake_list import parse_list, print_list
-from croze.cli.bake_options import Wanted
+from croze.cli.bake_options import BakeTargets
 from croze.cli.bake_overrides import read_overrides, read_policies, read_variables
 from croze.cli.bake_privileges import ask
 from croze.cli.bake_progress import BakeProgress
@@ -136,7 +136,7 @@ def _files(
     return _Read(files, remote)
 
 
-def _wanted(selection: Selection, words: Words, read: _Read, call: Call) -> Wanted:
+def _wanted(selection: Selection, words: Words, read: _Read, call: Call) -> BakeTargets:
     """The selected targets as builds of the client, and nothing wrong with these."""
     remote = read.remote
     tree = words.url if remote is not None and remote.tree is not None else None
@@ -148,10 +148,10 @@ def _wanted(selection: Selection, words: Words, read: _Read, call: Call) -> Want
 
     for name in sorted(builds):
         check_options(builds[name])
-    return Wanted(selection, requests, builds, call, words.targets)
+    return BakeTargets(selection, requests, builds, call, words.targets)
 
 
-def _ask(allowed: Privileges, wanted: Wanted, progress: BakeProgress, *, remote: bool) -> None:
+def _ask(allowed: Privileges, wanted: BakeTargets, progress: BakeProgress, *, remote: bool) -> None:
     allowed.grant(wanted.selection.granted)
     allowed.read.append(os.getcwd())
     allowed.write.append(os.getcwd())

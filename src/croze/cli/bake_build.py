@@ -24,7 +24,7 @@ from croze.progress.rawjson import warning_value
 from croze.progress.warnings import print_warnings
 
 if TYPE_CHECKING:
-    from croze.cli.bake_options import Wanted
+    from croze.cli.bake_options import BakeTargets
     from croze.cli.bake_progress import BakeProgress
     from croze.cli.common import Common
     from croze.client.options import BuildOptions
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def build(wanted: Wanted, read: argparse.Namespace, common: Common, progress: BakeProgress) -> int:
+def build(
+    wanted: BakeTargets, read: argparse.Namespace, common: Common, progress: BakeProgress
+) -> int:
     from croze.sdk.parted import build_all
 
     def warn(display: Display) -> None:
@@ -78,7 +80,7 @@ def _run(building: Coroutine[None, None, T], first: str) -> T:
 
 
 def _write_metadata(
-    path: str, wanted: Wanted, results: Mapping[str, TargetResult], display: Display
+    path: str, wanted: BakeTargets, results: Mapping[str, TargetResult], display: Display
 ) -> None:
     found: dict[str, object] = {name: results[name].metadata for name in sorted(results)}
     if display.warnings and not wanted.call.name and wants_warnings():
@@ -94,7 +96,7 @@ def _print_messages(results: Mapping[str, TargetResult]) -> None:
             print(f"\n# {name}\n{message}")
 
 
-def _print_answers(wanted: Wanted, results: Mapping[str, TargetResult]) -> int:
+def _print_answers(wanted: BakeTargets, results: Mapping[str, TargetResult]) -> int:
     """What targets answer that call something; the first status that is not 0 counts."""
     found: dict[str, tuple[str, str, int]] = {}
     for name in sorted(wanted.builds):
@@ -130,7 +132,7 @@ def _answer(call: Call, result: TargetResult, request: BuildRequest) -> tuple[st
 
 
 def _answers_json(
-    wanted: Wanted, found: Mapping[str, tuple[str, str, int]]
+    wanted: BakeTargets, found: Mapping[str, tuple[str, str, int]]
 ) -> dict[str, dict[str, object]]:
     selection = plain_selection(wanted.selection)
     targets = selection.get("target")

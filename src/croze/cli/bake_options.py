@@ -12,7 +12,7 @@ from croze.client.options import BuildOptions
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BakeTargets:
     """All that one call builds."""
 
     selection: Selection

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from croze.bake.options.entries import Secret, Ssh
+from croze.bake.options.entries import SecretEntry, SshEntry
 from croze.bake.paths import is_remote
 from croze.bake.requests import BuildRequest
 from croze.sdk.bake_files import DEFAULT_NAMES
@@ -61,9 +61,9 @@ def with_git_access(request: BuildRequest, url: str) -> BuildRequest:
     from croze.client.remote_files import git_host, git_secrets
 
     if "@" in url and is_git_over_ssh(url):
-        request = replace(request, ssh=(Ssh("default"),))
+        request = replace(request, ssh=(SshEntry("default"),))
     host, of_context = git_host(url), git_host(request.context)
     if not is_remote(request.context) or host.lower() != of_context.lower():
         return request
-    found = tuple(Secret(each.id, env=each.env) for each in git_secrets(url))
+    found = tuple(SecretEntry(each.id, env=each.env) for each in git_secrets(url))
     return replace(request, secrets=(*request.secrets, *found))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from croze.builders.model import Builder
+from croze.builders.model import BuilderInstance
 from croze.drivers.nodes import NodeState, is_dynamic
 from croze.gotypes import gojson
 from croze.image import platform as platforms
@@ -22,7 +22,10 @@ NEVER = "0001-01-01T00:00:00Z"
 
 
 def line(
-    builder: Builder, states: Sequence[NodeState], current: bool, last_activity: datetime | None
+    builder: BuilderInstance,
+    states: Sequence[NodeState],
+    current: bool,
+    last_activity: datetime | None,
 ) -> str:
     at = NEVER if last_activity is None else last_activity.strftime("%Y-%m-%dT%H:%M:%SZ")
     value = {

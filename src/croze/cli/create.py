@@ -17,8 +17,8 @@ from croze.builders.endpoints import (
     engine_endpoint,
     kubernetes_endpoint,
 )
-from croze.builders.known import Known, known
-from croze.builders.model import Builder, parse_platforms
+from croze.builders.known import StoredBuilders, known
+from croze.builders.model import BuilderInstance, parse_platforms
 from croze.cli.boot import boot
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags
@@ -72,7 +72,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     return 0
 
 
-def _leave(here: Known, read: Namespace) -> None:
+def _leave(here: StoredBuilders, read: Namespace) -> None:
     if not read.name:
         raise InvalidRequest("leave requires instance name")
     if not read.node:
@@ -85,12 +85,12 @@ def _leave(here: Known, read: Namespace) -> None:
     here.stored.save(changed)
 
 
-def _create(here: Known, read: Namespace, limit_s: float) -> Builder:
+def _create(here: StoredBuilders, read: Namespace, limit_s: float) -> BuilderInstance:
     builder = _existing(here, read)
     fresh = builder is None
     if builder is None:
         name = read.name or _new_name(here)
-        builder = Builder(name, _driver(read))
+        builder = BuilderInstance(name, _driver(read))
     elif read.driver and read.driver != builder.driver:
         raise InvalidRequest(
             f'existing instance for "{builder.name}" but has mismatched driver "{builder.driver}"'
@@ -119,7 +119,7 @@ def _create(here: Known, read: Namespace, limit_s: float) -> Builder:
     return changed
 
 
-async def _check(builder: Builder, here: Known, limit_s: float) -> None:
+async def _check(builder: BuilderInstance, here: StoredBuilders, limit_s: float) -> None:
     """A node whose driver refuses it, or whose place can't be asked, is not stored."""
     for state in await load(builder, here.contexts, limit_s):
         if state.error:
@@ -128,7 +128,7 @@ async def _check(builder: Builder, here: Known, limit_s: float) -> None:
             )
 
 
-def _existing(here: Known, read: Namespace) -> Builder | None:
+def _existing(here: StoredBuilders, read: Namespace) -> BuilderInstance | None:
     """The stored builder that is to be changed. Raises `InvalidRequest` when it can't be."""
     if read.name == "default":
         raise InvalidRequest(
@@ -151,7 +151,7 @@ def _existing(here: Known, read: Namespace) -> Builder | None:
     return found
 
 
-def _new_name(here: Known) -> str:
+def _new_name(here: StoredBuilders) -> str:
     from croze.builders.names import new_name
 
     return new_name(lambda name: here.stored.builder(name) is not None)
@@ -170,7 +170,7 @@ def _driver(read: Namespace) -> str:
     return "remote"
 
 
-def _endpoint(here: Known, read: Namespace, builder: Builder) -> tuple[str, bool]:
+def _endpoint(here: StoredBuilders, read: Namespace, builder: BuilderInstance) -> tuple[str, bool]:
     """Where the node is, and whether somebody said so."""
     given = read.endpoint or ""
     if builder.driver == "remote":
@@ -208,7 +208,7 @@ def _config(read: Namespace) -> str:
     return str(default) if default.exists() else ""
 
 
-async def _boot(builder: Builder, here: Known, limit_s: float) -> None:
+async def _boot(builder: BuilderInstance, here: StoredBuilders, limit_s: float) -> None:
     states = await load(builder, here.contexts, limit_s)
     idle = [
         (state.node.name, state.driver)

@@ -11,7 +11,7 @@ from croze.builders.model import parse_platforms
 from croze.cli.boot import boot
 from croze.cli.build import progress_mode
 from croze.cli.flags import Flags, UsageError, default_platform
-from croze.drivers.parting import Nodes, Offer
+from croze.drivers.parting import NodeOffer, Nodes
 from croze.drivers.reach import drivers_of
 from croze.drivers.tunnel import Streams, carry
 
@@ -42,7 +42,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 async def _proxy(
     nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], wanted: Sequence[Platform], mode: str
 ) -> None:
-    offers = [Offer(driver.dial, fixed, driver.boot) for driver, fixed in nodes]
+    offers = [NodeOffer(driver.dial, fixed, driver.boot) for driver, fixed in nodes]
     async with Nodes(offers) as opened:
         share = (await opened.shares({"": wanted}))[""][0]
     driver = nodes[share.node][0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from croze.builders.known import known
-from croze.builders.model import Builder, format_in_groups
+from croze.builders.model import BuilderInstance, format_in_groups
 from croze.cli.boot import boot as bring_up
 from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags
@@ -47,7 +47,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 async def _states(
-    builder: Builder, contexts: Contexts, limit_s: float, *, boot: bool
+    builder: BuilderInstance, contexts: Contexts, limit_s: float, *, boot: bool
 ) -> list[NodeState]:
     states = await load(builder, contexts, limit_s)
     idle = [
@@ -62,7 +62,7 @@ async def _states(
 
 
 def _rows(
-    builder: Builder, states: Sequence[NodeState], last_activity: datetime | None
+    builder: BuilderInstance, states: Sequence[NodeState], last_activity: datetime | None
 ) -> Iterator[Row]:
     yield ("Name:", builder.name)
     yield ("Driver:", builder.driver)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders import choose
 from croze.builders.known import known
-from croze.builders.model import Builder, format_in_groups
+from croze.builders.model import BuilderInstance, format_in_groups
 from croze.builders.platforms import shortened
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
@@ -39,10 +39,10 @@ MOST_PLATFORMS = 4
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedBuilder:
     """A builder with what its nodes said."""
 
-    builder: Builder
+    builder: BuilderInstance
     states: Sequence[NodeState]
     current: bool
     last_activity: datetime | None
@@ -64,7 +64,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         activity = {b.name: here.stored.last_activity(b.name) for b in builders}
     states = asyncio.run(_load_all(builders, here.contexts, limit_s))
     listed = [
-        Listed(builder, nodes, builder.name == current.name, activity[builder.name])
+        ListedBuilder(builder, nodes, builder.name == current.name, activity[builder.name])
         for builder, nodes in zip(builders, states, strict=True)
     ]
     _show(listed, read.format, trunc=not read.no_trunc)
@@ -72,13 +72,13 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 async def _load_all(
-    builders: Sequence[Builder], contexts: Contexts, limit_s: float
+    builders: Sequence[BuilderInstance], contexts: Contexts, limit_s: float
 ) -> list[list[NodeState]]:
     loading = (load(builder, contexts, limit_s) for builder in builders)
     return list(await asyncio.gather(*loading))
 
 
-def _show(listed: Sequence[Listed], format: str, *, trunc: bool) -> None:
+def _show(listed: Sequence[ListedBuilder], format: str, *, trunc: bool) -> None:
     if format == "json":
         from croze.cli.builder_json import line
 
@@ -93,7 +93,7 @@ def _show(listed: Sequence[Listed], format: str, *, trunc: bool) -> None:
         _complain(listed)
 
 
-def rows(one: Listed, *, table: bool, trunc: bool) -> Iterator[Fields]:
+def rows(one: ListedBuilder, *, table: bool, trunc: bool) -> Iterator[Fields]:
     """The builder's line, and one for each node. In a table nodes are indented, the current builder
     has a star, and platforms are shortened if `trunc`."""
     builder = one.builder
@@ -120,13 +120,13 @@ def rows(one: Listed, *, table: bool, trunc: bool) -> Iterator[Fields]:
         )
 
 
-def _fields(builder: Builder, **values: str) -> Fields:
+def _fields(builder: BuilderInstance, **values: str) -> Fields:
     known = Fields({"Name": builder.name, "Driver": builder.driver}, "*commands.lsBuilder")
     empty = dict.fromkeys((*HEADERS, "Error"), "")
     return Fields({**empty, **values, "Builder": known}, "*commands.lsContext")
 
 
-def _complain(listed: Sequence[Listed]) -> None:
+def _complain(listed: Sequence[ListedBuilder]) -> None:
     failed = [(one.builder, state) for one in listed for state in one.states if state.error]
     if failed:
         print(file=sys.stderr)

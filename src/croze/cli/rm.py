@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.builders import choose
-from croze.builders.known import Known, known
+from croze.builders.known import StoredBuilders, known
 from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags
 from croze.drivers import make
@@ -18,7 +18,7 @@ from croze.drivers.nodes import load
 from croze.errors import CrozeError, InvalidRequest
 
 if TYPE_CHECKING:
-    from croze.builders.model import Builder, Node
+    from croze.builders.model import BuilderInstance, BuilderNode
     from croze.cli.common import Common
 
 COMMAND = "croze rm"
@@ -66,7 +66,7 @@ def _remove_inactive(read: Namespace, limit_s: float) -> int:
     return 0
 
 
-def _say(name: str, here: Known, read: Namespace, limit_s: float) -> bool:
+def _say(name: str, here: StoredBuilders, read: Namespace, limit_s: float) -> bool:
     try:
         _remove(name, here, read, limit_s)
     except (CrozeError, TimeoutError) as error:
@@ -77,7 +77,7 @@ def _say(name: str, here: Known, read: Namespace, limit_s: float) -> bool:
     return True
 
 
-def _remove(name: str, here: Known, read: Namespace, limit_s: float) -> None:
+def _remove(name: str, here: StoredBuilders, read: Namespace, limit_s: float) -> None:
     builder = here.builder(name)
     if here.stored.builder(builder.name) is None:
         if builder.driver == choose.OWN:
@@ -93,7 +93,9 @@ def _remove(name: str, here: Known, read: Namespace, limit_s: float) -> None:
         here.stored.remove(builder.name)
 
 
-async def _remove_nodes(builder: Builder, here: Known, read: Namespace, limit_s: float) -> None:
+async def _remove_nodes(
+    builder: BuilderInstance, here: StoredBuilders, read: Namespace, limit_s: float
+) -> None:
     """All at once; raises what went wrong with any, a line for each."""
     async with asyncio.timeout(limit_s or None):
         failed = await asyncio.gather(
@@ -103,7 +105,9 @@ async def _remove_nodes(builder: Builder, here: Known, read: Namespace, limit_s:
         raise CrozeError("\n".join(found))
 
 
-async def _remove_node(builder: Builder, node: Node, here: Known, read: Namespace) -> list[str]:
+async def _remove_node(
+    builder: BuilderInstance, node: BuilderNode, here: StoredBuilders, read: Namespace
+) -> list[str]:
     """As much of it as can be; what can't be is told."""
     failed: list[str] = []
     try:

@@ -13,7 +13,7 @@ from croze.drivers import make
 
 if TYPE_CHECKING:
     from croze.builders.contexts import Contexts
-    from croze.builders.model import Builder
+    from croze.builders.model import BuilderInstance
     from croze.cli.common import Common
 
 COMMAND = "croze stop"
@@ -29,6 +29,6 @@ def run(argv: Sequence[str], common: Common) -> int:
     return 0
 
 
-async def _stop(builder: Builder, contexts: Contexts) -> None:
+async def _stop(builder: BuilderInstance, contexts: Contexts) -> None:
     for node in builder.members:
         await make.driver(builder, node, contexts).stop()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders import choose
 from croze.builders.contexts import DEFAULT
-from croze.builders.known import Known, known
+from croze.builders.known import StoredBuilders, known
 from croze.cli.builder import named
 from croze.cli.flags import Flags
 from croze.errors import InvalidRequest
@@ -36,7 +36,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     return 0
 
 
-def _chosen(here: Known, name: str) -> str:
+def _chosen(here: StoredBuilders, name: str) -> str:
     """What is written of a choice: nothing for the builder that is there without one."""
     if here.stored.builder(name) is not None:
         return name

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from croze.client.builder import Builder, buildkitd, warn_of_no_output
+from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
 from croze.client.options import BuildOptions, call_name
 from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
@@ -85,7 +85,7 @@ async def build_async(
     options: BuildOptions,
     *,
     dial: Dial,
-    builder: Builder | None = None,
+    builder: BuilderTraits | None = None,
     progress: str = "quiet",
     out: BinaryIO | None = None,
     text_desc: str = "",
@@ -126,7 +126,7 @@ async def run_build(
     options: BuildOptions,
     display: Display,
     *,
-    builder: Builder | None = None,
+    builder: BuilderTraits | None = None,
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
     on_close: Callable[[Display], None] | None = None,
     on_result: Callable[[BuildResult], None] | None = None,
@@ -170,7 +170,7 @@ async def run_build(
     return result
 
 
-def history_ref(builder: Builder | None, plan: SolvePlan, ref: str) -> str:
+def history_ref(builder: BuilderTraits | None, plan: SolvePlan, ref: str) -> str:
     """How the history knows a build; empty for one that it doesn't."""
     if plan.internal:
         return ""
@@ -185,14 +185,16 @@ def clear_files(options: BuildOptions) -> None:
             path.unlink(missing_ok=True)
 
 
-async def met(client: Client, builder: Builder | None, options: BuildOptions) -> Builder | None:
+async def met(
+    client: Client, builder: BuilderTraits | None, options: BuildOptions
+) -> BuilderTraits | None:
     """The builder as it turns out to be, and a warning if that keeps nothing of the build."""
     return await met_for(client, builder, {"default": options})
 
 
 async def met_for(
-    client: Client, builder: Builder | None, builds: Mapping[str, BuildOptions]
-) -> Builder | None:
+    client: Client, builder: BuilderTraits | None, builds: Mapping[str, BuildOptions]
+) -> BuilderTraits | None:
     """The same for several targets. What is dialled by address may be a BuildKit."""
     if builder is not None and builder.driver and not builder.default_load:
         warn_of_no_output(builds, builder.driver)
@@ -242,7 +244,7 @@ def build(
     options: BuildOptions,
     *,
     dial: Dial,
-    builder: Builder | None = None,
+    builder: BuilderTraits | None = None,
     progress: str = "quiet",
     out: BinaryIO | None = None,
     text_desc: str = "",

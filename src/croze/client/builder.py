@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Builder:
+class BuilderTraits:
     """What the plan must know of the builder it is for."""
 
     keeps_images: bool = False
@@ -40,12 +40,12 @@ class Builder:
     """Whether it is known to be such a builder; else the daemon is asked."""
 
 
-def crozed(*, sure: bool = True) -> Builder:
+def crozed(*, sure: bool = True) -> BuilderTraits:
     """A `crozed` on this machine: it keeps images itself, and its steps share the host's
     network."""
     from croze.session.dockerconfig import DockerConfig
 
-    return Builder(
+    return BuilderTraits(
         keeps_images=True,
         default_load=True,
         host_gateway="127.0.0.1",
@@ -54,12 +54,12 @@ def crozed(*, sure: bool = True) -> Builder:
     )
 
 
-def buildkitd(like: Builder) -> Builder:
+def buildkitd(like: BuilderTraits) -> BuilderTraits:
     """A `buildkitd`: it keeps nothing but its cache, so that a load is a load into Docker."""
     return replace(like, keeps_images=False, default_load=False, host_gateway="", sure=True)
 
 
-def contained(driver: str, *, default_load: bool) -> Builder:
+def contained(driver: str, *, default_load: bool) -> BuilderTraits:
     """A daemon that a driver keeps in a container, whosever it is: its images are at hand only once
     they are loaded into the Docker engine or pushed."""
     return replace(buildkitd(crozed()), driver=driver, default_load=default_load)
@@ -80,11 +80,11 @@ def warn_of_no_output(builds: Mapping[str, BuildOptions], driver: str = "remote"
         )
 
 
-def engine() -> Builder:
+def engine() -> BuilderTraits:
     """The builder inside a Docker engine: it keeps images, and has no place for attestations."""
     from croze.session.dockerconfig import DockerConfig
 
-    return Builder(
+    return BuilderTraits(
         keeps_images=True,
         moby=True,
         default_load=True,

@@ -12,7 +12,7 @@ from croze.client import (
     outputs,
     source_policy,
 )
-from croze.client.flags_output import Output, parse_outputs
+from croze.client.flags_output import OutputFlag, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.options import BuildOptions
 from croze.errors import CrozeError
@@ -24,7 +24,7 @@ def check_options(options: BuildOptions) -> None:
     _check_secrets(options)
     _check_ssh(options)
     outputs.create_exports(
-        [each for each in options.outputs if isinstance(each, Output)],
+        [each for each in options.outputs if isinstance(each, OutputFlag)],
         push=options.push,
         load=options.load,
     )

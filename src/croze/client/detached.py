@@ -26,7 +26,7 @@ from croze.client.build import (
     metadata_provenance,
     write_files,
 )
-from croze.client.builder import Builder
+from croze.client.builder import BuilderTraits
 from croze.client.options import BuildOptions
 from croze.client.plan import SolvePlan, ToFd
 from croze.client.planning import planned
@@ -43,7 +43,11 @@ AGAIN_S = 1.0
 
 
 async def build_detached(
-    options: BuildOptions, *, dial: Dial, builder: Builder | None, on_begin: Callable[[str], None]
+    options: BuildOptions,
+    *,
+    dial: Dial,
+    builder: BuilderTraits | None,
+    on_begin: Callable[[str], None],
 ) -> BuildResult:
     """Build, through losses of the connection; `on_begin` gets the build's ref when the daemon has
     taken it on. Raises `CrozeError`; `Unsupported` from a daemon that can't go on alone."""

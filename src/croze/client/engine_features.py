@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from croze.client.flags_cache import parse_caches
-from croze.client.flags_output import Output, parse_output
+from croze.client.flags_output import OutputFlag, parse_output
 from croze.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _wanted(options: BuildOptions) -> Iterator[tuple[str, str]]:
     if any(cache.type != "inline" for cache in parse_caches(options.cache_to)):
         yield "Cache export", "cache-backends"
     for given in options.outputs:
-        output = given if isinstance(given, Output) else parse_output(given)
+        output = given if isinstance(given, OutputFlag) else parse_output(given)
         if output.type == "oci":
             yield "OCI exporter", "exporters"
         if output.type == "docker" and output.dest:

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Known:
+class EngineContents:
     """What an engine has."""
 
     store: Store = "layers"
@@ -68,9 +68,9 @@ def _sparing(export: Export) -> Export:
     return replace(export, attrs={key: value for key, value in attrs.items() if value}, to=to)
 
 
-def known(context: str) -> Known:
+def known(context: str) -> EngineContents:
     """What the engine of a docker context has, as far as it tells."""
-    found = Known()
+    found = EngineContents()
     with contextlib.suppress(OSError, ValueError, CrozeError):
         contexts = Contexts(config_dir())
         with contextlib.closing(
@@ -117,7 +117,7 @@ def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
         raise ValueError(str(error)) from error
 
 
-def _ask(engine: http.client.HTTPConnection, found: Known) -> None:
+def _ask(engine: http.client.HTTPConnection, found: EngineContents) -> None:
     """Raises `OSError` or `ValueError`; what was found until then holds."""
     store = _store(engine)
     if store is None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from croze.clouds.aws import Chain
+from croze.clouds.aws import CredentialChain
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import parse_bool
@@ -89,7 +89,7 @@ def _aws(attrs: Mapping[str, str]) -> dict[str, str]:
     if "access_key_id" in attrs and "secret_access_key" in attrs:
         return {}
     try:
-        found = Chain().credentials()
+        found = CredentialChain().credentials()
     except CrozeError:
         return {}  # the daemon may have its own
     known = {

@@ -10,21 +10,21 @@ from croze.gotypes import csv_line
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputFlag:
     type: str
     dest: str = ""
     attrs: dict[str, str] = field(default_factory=dict)
 
 
-def parse_outputs(values: Iterable[str]) -> list[Output]:
+def parse_outputs(values: Iterable[str]) -> list[OutputFlag]:
     return [parse_output(text) for text in values if text]
 
 
-def parse_output(text: str) -> Output:
+def parse_output(text: str) -> OutputFlag:
     """`type=…,dest=…,key=value`, or a bare path (local), or `-` (tar to standard output)."""
     found = csv_line.fields(text)
     if found == [text] and not text.startswith("type="):
-        return Output("tar", "-") if text == "-" else Output("local", text)
+        return OutputFlag("tar", "-") if text == "-" else OutputFlag("local", text)
     type, dest, attrs = "", "", {}
     for part in found:
         key, equals, value = part.partition("=")
@@ -39,4 +39,4 @@ def parse_output(text: str) -> Output:
                 attrs[other] = value
     if not type:
         raise InvalidRequest("type is required for output")
-    return Output(type, dest, attrs)
+    return OutputFlag(type, dest, attrs)

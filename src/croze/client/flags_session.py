@@ -15,25 +15,25 @@ from croze.gotypes.quote import quote
 
 
 @dataclass(frozen=True)
-class Secret:
+class SecretFlag:
     id: str = ""
     src: str = ""
     env: str = ""
 
 
 @dataclass(frozen=True)
-class Ssh:
+class SshFlag:
     id: str
     paths: tuple[str, ...] = ()
     raw: bool = False
     """Whether the socket is lent as it is, whatever it speaks."""
 
 
-def parse_secrets(values: Iterable[str]) -> list[Secret]:
+def parse_secrets(values: Iterable[str]) -> list[SecretFlag]:
     return [_parse_secret(text) for text in values if text]
 
 
-def _parse_secret(text: str) -> Secret:
+def _parse_secret(text: str) -> SecretFlag:
     found = {"id": "", "src": "", "env": ""}
     type = ""
     for part in csv_line.fields(text):
@@ -53,10 +53,10 @@ def _parse_secret(text: str) -> Secret:
                 raise InvalidRequest(f"unexpected key '{name}' in '{part}'")
     if type == "env" and not found["env"]:
         found["env"], found["src"] = found["src"], ""
-    return Secret(**found)
+    return SecretFlag(**found)
 
 
-def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[Ssh]:
+def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[SshFlag]:
     """`id`, or `id=path[,path…]`; buildctl knows `raw=true`, too, buildx doesn't."""
     found = []
     for text in values:
@@ -65,7 +65,7 @@ def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[Ssh]:
             given = paths.split(",") if equals else []
             raw = [each for each in given if knows_raw and each.startswith("raw=")]
             sockets = tuple(each for each in given if each not in raw)
-            found.append(Ssh(id, sockets, raw=bool(raw) and _truth(raw[-1])))
+            found.append(SshFlag(id, sockets, raw=bool(raw) and _truth(raw[-1])))
             if found[-1].raw and len(sockets) != 1:
                 message = f"raw mode must supply exactly one socket path for {quote(id)}"
                 raise InvalidRequest(message)

@@ -35,7 +35,7 @@ Record = control_pb2.BuildHistoryRecord
 
 
 @dataclass(frozen=True)
-class Listed:
+class RecordList:
     """Records, the newest first, and the daemon's clock, by which running builds are timed."""
 
     records: Sequence[Record]
@@ -49,7 +49,7 @@ async def records(
     *,
     limit: int = LIMIT,
     completed: bool = False,
-) -> Listed:
+) -> RecordList:
     """Those of a reference, or all (0: without a limit) that match. Raises `CrozeError`."""
     request = control_pb2.BuildHistoryRequest(
         Ref=ref, EarlyExit=True, Limit=limit, Filter=_line(filters)
@@ -64,7 +64,7 @@ async def records(
             if not gone and not (completed and running):
                 found.append(event.record)
     found.sort(key=created_s, reverse=True)
-    return Listed(found, now)
+    return RecordList(found, now)
 
 
 async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:

@@ -12,7 +12,7 @@ from croze.client import source_policy
 from croze.client.build import decoded_metadata, written
 from croze.client.connect import Dial
 from croze.client.definitions import parse
-from croze.client.flags_output import Output, parse_outputs
+from croze.client.flags_output import OutputFlag, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
 from croze.client.outputs import check_delete, create_exports
@@ -26,7 +26,7 @@ class DefinitionBuild:
     """What `croze llb build` is told, in the words of its flags."""
 
     definition: bytes
-    outputs: Sequence[str | Output] = ()
+    outputs: Sequence[str | OutputFlag] = ()
     locals: Sequence[str] = ()
     secrets: Sequence[str] = ()
     ssh: Sequence[str] = ()
@@ -46,7 +46,7 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
     definition = None if has_frontend else _definition(build)
     policy = Path(build.source_policy) if build.source_policy else None
     allowed = parse_allow(build.allow)
-    given = [each for each in build.outputs if isinstance(each, Output)]
+    given = [each for each in build.outputs if isinstance(each, OutputFlag)]
     given += parse_outputs(each for each in build.outputs if isinstance(each, str))
     exports = create_exports(given)
     check_delete(exports, allowed.local_delete)

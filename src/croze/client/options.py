@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from croze.client.flags_output import Output
+from croze.client.flags_output import OutputFlag
 from croze.client.plan import SecretFrom
 from croze.policy.contract import INFO
 from croze.policy.options import PolicyOption
@@ -35,7 +35,7 @@ class BuildOptions:
     no_cache: bool = False
     no_cache_filter: Sequence[str] = ()
     pull: bool = False
-    outputs: Sequence[str | Output] = ()
+    outputs: Sequence[str | OutputFlag] = ()
     push: bool = False
     load: bool = False
     cache_from: Sequence[str] = ()

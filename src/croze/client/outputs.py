@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from croze.client.flags_output import Output
+from croze.client.flags_output import OutputFlag
 from croze.client.flags_pairs import is_true
 from croze.client.flags_session import LOCAL_DELETE
 from croze.client.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
@@ -21,7 +21,7 @@ STDOUT = 1
 
 
 def create_exports(
-    outputs: Sequence[Output], *, push: bool = False, load: bool = False
+    outputs: Sequence[OutputFlag], *, push: bool = False, load: bool = False
 ) -> list[Export]:
     """The exports of `--output`, `--push` and `--load` together."""
     exports = [_create(output) for output in outputs]
@@ -34,7 +34,7 @@ def create_exports(
     return exports
 
 
-def check_image_id(outputs: Sequence[Output], iidfile: str) -> None:
+def check_image_id(outputs: Sequence[OutputFlag], iidfile: str) -> None:
     """Raises `InvalidRequest` for an output that is no image, where one's id is wanted."""
     if iidfile and any(output.type in ("local", "tar") for output in outputs):
         raise InvalidRequest("local and tar exporters are incompatible with image ID file")
@@ -51,7 +51,7 @@ def _pushed(exports: list[Export]) -> list[Export]:
     return exports
 
 
-def _create(output: Output) -> Export:
+def _create(output: OutputFlag) -> Export:
     attrs = dict(output.attrs)
     match output.type:
         case "local":
@@ -72,14 +72,14 @@ def _create(output: Output) -> Export:
             return Export(type, attrs)
 
 
-def _directory(output: Output) -> ToDir:
+def _directory(output: OutputFlag) -> ToDir:
     mode = output.attrs.get("mode", "").strip().lower()
     if mode not in ("", "copy", "delete"):
         raise InvalidRequest(f"invalid local exporter mode {quote(output.attrs['mode'])}")
     return ToDir(_dir_path(output), delete_extra=mode == "delete")
 
 
-def _dir_path(output: Output) -> Path:
+def _dir_path(output: OutputFlag) -> Path:
     if not output.dest:
         raise InvalidRequest(f"dest is required for {output.type} exporter")
     if output.dest == "-":
@@ -90,7 +90,7 @@ def _dir_path(output: Output) -> Path:
     return path
 
 
-def _file(output: Output) -> Destination:
+def _file(output: OutputFlag) -> Destination:
     if output.dest in ("", "-"):
         if os.isatty(STDOUT):
             raise InvalidRequest(

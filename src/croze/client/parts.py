@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from croze.aio.threads import abandonable
 from croze.client import inputs, outputs
-from croze.client.builder import Builder
+from croze.client.builder import BuilderTraits
 from croze.client.flags_pairs import is_true
 from croze.client.options import BuildOptions
 from croze.client.plan import SolvePlan, ToDir
@@ -33,18 +33,18 @@ DESCRIPTOR = "containerimage.descriptor"
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class BuildNode:
     """A daemon, and what a plan must know of it."""
 
     client: Client
-    builder: Builder
+    builder: BuilderTraits
 
 
 @dataclass(frozen=True)
-class Part:
+class NodePart:
     """What one node is asked for."""
 
-    node: Node
+    node: BuildNode
     options: BuildOptions
     copy: BinaryIO | None = None
     """Of standard input, for this part alone."""
@@ -70,16 +70,16 @@ Merge = Callable[[Together], Awaitable[str]]
 
 
 async def parted(
-    options: BuildOptions, shares: Sequence[tuple[Node, Sequence[Platform]]]
-) -> list[Part]:
+    options: BuildOptions, shares: Sequence[tuple[BuildNode, Sequence[Platform]]]
+) -> list[NodePart]:
     """The build of each node. What standard input holds, each of them gets. Raises
     `InvalidRequest` for what can't be parted."""
     if len(shares) == 1:
-        return [Part(shares[0][0], options)]
+        return [NodePart(shares[0][0], options)]
     copies = await _copies(options, len(shares))
     return [
-        Part(
-            Node(node.client, replace(node.builder, many_nodes=True)),
+        NodePart(
+            BuildNode(node.client, replace(node.builder, many_nodes=True)),
             replace(options, platforms=[format_all(p) for p in platforms], stdin=stdin),
             stdin if stdin is not options.stdin else None,
         )

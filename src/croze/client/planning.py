@@ -19,8 +19,8 @@ from croze.client import (
     outputs,
     source_policy,
 )
-from croze.client.builder import Builder, no_default_load
-from croze.client.flags_output import Output, parse_outputs
+from croze.client.builder import BuilderTraits, no_default_load
+from croze.client.flags_output import OutputFlag, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.options import BuildOptions, call_name
 from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
@@ -28,25 +28,25 @@ from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.units import parse_bytes
-from croze.policy.contract import Env
+from croze.policy.contract import PolicyEnv
 from croze.policy.options import plan_policies
 
 log = logging.getLogger(__name__)
 
 
-def make_plan(options: BuildOptions, builder: Builder | None = None) -> SolvePlan:
+def make_plan(options: BuildOptions, builder: BuilderTraits | None = None) -> SolvePlan:
     """The plan of a build. Close it when the build is over; on errors it has been closed."""
     plan = SolvePlan(frontend="dockerfile.v0", ref=options.ref)
     plan.source_policy = source_policy.from_environment()
     try:
-        _fill(plan, options, builder or Builder())
+        _fill(plan, options, builder or BuilderTraits())
     except BaseException:
         plan.close()
         raise
     return plan
 
 
-async def planned(options: BuildOptions, builder: Builder | None = None) -> SolvePlan:
+async def planned(options: BuildOptions, builder: BuilderTraits | None = None) -> SolvePlan:
     """`make_plan`; a cancellation need not wait for who writes to standard input."""
     if not inputs.reads_stdin(options.context, options.dockerfile):
         return make_plan(options, builder)
@@ -69,7 +69,7 @@ async def planned(options: BuildOptions, builder: Builder | None = None) -> Solv
         raise
 
 
-def _fill(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
+def _fill(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -> None:
     _check(options)
     args = _mapping(options.build_args, from_env=True)
     if "SOURCE_DATE_EPOCH" not in args and os.environ.get("SOURCE_DATE_EPOCH"):
@@ -96,7 +96,7 @@ def _fill(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
     plan.policy = plan_policies(
         options.policies,
         plan.policy_place,
-        Env(args, labels, _policy_filename(options.dockerfile), options.target),
+        PolicyEnv(args, labels, _policy_filename(options.dockerfile), options.target),
         options.policy_log_level,
     )
     _set_steps(plan, options, builder)
@@ -146,9 +146,9 @@ def _set_call(plan: SolvePlan, options: BuildOptions) -> None:
 
 
 def _exports(
-    options: BuildOptions, builder: Builder, args: Mapping[str, str], local_delete: bool
+    options: BuildOptions, builder: BuilderTraits, args: Mapping[str, str], local_delete: bool
 ) -> list[Export]:
-    given = [o for o in options.outputs if isinstance(o, Output)]
+    given = [o for o in options.outputs if isinstance(o, OutputFlag)]
     given += parse_outputs(o for o in options.outputs if isinstance(o, str))
     outputs.check_image_id(given, options.iidfile)
     exports = outputs.create_exports(given, push=options.push, load=options.load)
@@ -226,11 +226,11 @@ def _lend(plan: SolvePlan, options: BuildOptions) -> None:
     plan.secrets += [secret for secret in options.secrets if isinstance(secret, SecretFrom)]
     agents = flags_session.parse_ssh(options.ssh)
     if not agents and "@" in options.context and inputs.is_git_over_ssh(options.context):
-        agents = [flags_session.Ssh("default")]
+        agents = [flags_session.SshFlag("default")]
     plan.ssh = [AgentFrom(agent.id, agent.paths) for agent in agents]
 
 
-def _set_steps(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None:
+def _set_steps(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -> None:
     """How steps are run and which."""
     attrs = plan.frontend_attrs
     if options.network in ("host", "none"):
@@ -255,7 +255,7 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: Builder) -> None
     attrs.update(flags_run.parse_resources(options.resources))
 
 
-def _multi_platform(plan: SolvePlan, builder: Builder) -> bool:
+def _multi_platform(plan: SolvePlan, builder: BuilderTraits) -> bool:
     wanted = plan.frontend_attrs.get("build-arg:BUILDKIT_MULTI_PLATFORM", "")
     return builder.many_nodes or bool(parse_bool(wanted))
 

@@ -26,7 +26,7 @@ from croze.image import reference
 from croze.image.platform import Platform
 from croze.llb.gitref import parse_git_ref
 from croze.policy import work
-from croze.policy.contract import Env, PolicyFile, Setup
+from croze.policy.contract import PolicyEnv, PolicyFile, Setup
 from croze.policy.documents.git import FULL_URL
 from croze.policy.documents.sources import Reader
 from croze.policy.evaluator import Answering, Policy
@@ -94,7 +94,7 @@ async def evaluate(
     request = policysession_pb2.CheckPolicyRequest(Platform=platform_message(wanted))
     request.Source.Source.CopyFrom(source)
     async with sources_of(client) as sources, WorkerPool(1, modules=work.MODULES) as workers:
-        setup = Setup((policy,), Env(filename=shown), platforms.format(wanted))
+        setup = Setup((policy,), PolicyEnv(filename=shown), platforms.format(wanted))
         answering = Answering(PolicyFiles(_HERE, sources), sources, verifier(), log)
         evaluated = Policy(workers, setup, answering)
         _check(await decide(evaluated, sources, request))

@@ -17,7 +17,7 @@ from croze.client import links, parts
 from croze.client.build import BuildResult, clearer, history_ref, recorded_provenance
 from croze.client.clocks import by_our_clock
 from croze.client.links import Stages
-from croze.client.parts import Merge, Node, Part
+from croze.client.parts import BuildNode, Merge, NodePart
 from croze.client.plan import SolvePlan
 from croze.client.planning import planned
 from croze.client.shared import share_directories
@@ -49,7 +49,7 @@ class _Piece:
     """One target's build on one node."""
 
     target: str
-    node: Node
+    node: BuildNode
     plan: SolvePlan
     bases: dict[str, list[str]]
     """Attributes by the target that they name."""
@@ -64,7 +64,7 @@ class _Piece:
 
 
 async def build_targets(
-    builds: Mapping[str, Sequence[Part]],
+    builds: Mapping[str, Sequence[NodePart]],
     display: Display,
     *,
     merge: Merge | None = None,

@@ -34,7 +34,7 @@ class AwsIdentity(Protocol):
 
 
 @dataclass(frozen=True)
-class Given:
+class StaticCredentials:
     """Credentials that somebody said."""
 
     said: AwsCredentials
@@ -54,7 +54,7 @@ def of_environment(environ: Mapping[str, str] | None = None) -> AwsCredentials |
     return AwsCredentials(id, secret, environ.get("AWS_SESSION_TOKEN", ""))
 
 
-class Chain:
+class CredentialChain:
     """The process' own identity: its environment's, or what botocore finds. What expires is
     renewed. Thread-safe."""
 

@@ -23,9 +23,9 @@ from croze.remotecache.importer import Importer
 from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job
 from croze.sources.attestation_chain import AttestationChain, resolve_chain
-from croze.sources.facts import SourceFacts, Wanted, ask
+from croze.sources.facts import FactsWanted, SourceFacts, ask
 from croze.sources.request import SourceRequest
-from croze.why.plan import Part, plan
+from croze.why.plan import PlatformEdge, plan
 from croze.why.recorder import Recorder
 
 
@@ -39,7 +39,9 @@ def bridges(
     readers: Readers,
     importer: Importer,
 ) -> BridgeServices:
-    async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted) -> SourceFacts:
+    async def source_meta(
+        source: ops_pb2.SourceOp, ctx: OpContext, wanted: FactsWanted
+    ) -> SourceFacts:
         request = SourceRequest(source.identifier, dict(source.attrs))
         return await ask(sources.http, sources.git, request, source_context(ctx), wanted)
 
@@ -57,7 +59,7 @@ def bridges(
     async def planner(
         job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
     ) -> Mapping[str, bytes]:
-        return await plan(recorder, job, [Part(*part) for part in parts])
+        return await plan(recorder, job, [PlatformEdge(*part) for part in parts])
 
     return BridgeServices(
         frontends=_frontends(config, readers),

@@ -57,7 +57,7 @@ class WantedExport:
 
 
 @dataclass(frozen=True)
-class Asked:
+class BuildPlan:
     """What a request asks for, checked before anything is built."""
 
     exports: Sequence[WantedExport]
@@ -97,7 +97,7 @@ class Asked:
 async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, str]:
     """Solve and export. Bad requests are refused before anything is built."""
     request = with_own_frontend(request)
-    asked = await Asked.of(engine, request)
+    asked = await BuildPlan.of(engine, request)
     async with (
         engine.store.leases.lease(),
         recording(engine.history, engine.telemetry, request) as record,
@@ -111,7 +111,7 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
 
 
 async def solve_and_export(
-    engine: Engine, request: control_pb2.SolveRequest, asked: Asked, job: Job, record: Recording
+    engine: Engine, request: control_pb2.SolveRequest, asked: BuildPlan, job: Job, record: Recording
 ) -> dict[str, str]:
     """The work of the job; the answer to the client."""
     others = asked.cache_exports.others
@@ -147,7 +147,7 @@ async def solve_and_export(
 async def deliver(
     engine: Engine,
     request: control_pb2.SolveRequest,
-    asked: Asked,
+    asked: BuildPlan,
     bridge: BuildBridge,
     record: Recording,
     result: BridgeResult,

@@ -15,7 +15,7 @@ from croze.fs.tree.usage import usage
 from croze.remotecache.exporter import RESPONSE_KEY, CacheExporter
 from croze.remotecache.mounts.carried import BuildMounts, summary
 from croze.remotecache.mounts.exporting import MountsExport
-from croze.remotecache.mounts.merging import Offer, bring_if_new
+from croze.remotecache.mounts.merging import MountOffer, bring_if_new
 from croze.remotecache.mounts.options import ALL, MOUNTS, MountOptions, mount_options, shown
 from croze.remotecache.options import parse_exports
 from croze.rpc.servers import Context, aborting, unary
@@ -23,7 +23,7 @@ from croze.status import Silent
 from croze.store.cachemount_contract import CacheMountInfo
 from croze.store.contract import ImmutableRef, Sharing
 
-Work = Callable[["Telling"], Awaitable[None]]
+Work = Callable[["CallProgress"], Awaitable[None]]
 
 
 class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
@@ -63,7 +63,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
 
     async def _tell(self, context: Context, work: Work) -> None:
         async with aborting(context):
-            telling = Telling()
+            telling = CallProgress()
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:
                     group.create_task(telling.during(work))
@@ -93,7 +93,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         used.size, used.entries = found.size_bytes, max(0, found.inodes - 1)
         return used
 
-    async def _export(self, request: wire.MoveCacheMountsRequest, telling: Telling) -> None:
+    async def _export(self, request: wire.MoveCacheMountsRequest, telling: CallProgress) -> None:
         found = self._named(request.names)
         if not found:
             raise NotFound("there are no cache mounts to export")
@@ -115,7 +115,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         response = await exporter.export([], telling)
         telling.put(wire.Said(manifest=response.get(RESPONSE_KEY, "").encode()))
 
-    async def _import(self, request: wire.MoveCacheMountsRequest, telling: Telling) -> None:
+    async def _import(self, request: wire.MoveCacheMountsRequest, telling: CallProgress) -> None:
         attrs = {**of_attrs(request.attrs), MOUNTS: ",".join(request.names) or ALL}
         options, sessions = mount_options(attrs), (request.session,)
         assert options is not None
@@ -133,7 +133,9 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         if failed:
             raise InvalidRequest(f"failed to import cache mount {', '.join(failed)}")
 
-    async def _bring(self, offer: Offer, sessions: Sequence[str], telling: Telling) -> str:
+    async def _bring(
+        self, offer: MountOffer, sessions: Sequence[str], telling: CallProgress
+    ) -> str:
         """The name of a mount that could not be brought."""
         name, base = shown(offer.mount.id), None
         try:
@@ -152,7 +154,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
                 await base.release()
         return ""
 
-    async def _base(self, offer: Offer) -> ImmutableRef:
+    async def _base(self, offer: MountOffer) -> ImmutableRef:
         """What the mount starts with, if a mount here does, too. The handle is the caller's."""
         for each in self._services.store.all():
             same = each.id == offer.mount.id and each.base_id
@@ -164,7 +166,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         )
 
 
-class Telling(Silent):
+class CallProgress(Silent):
     """A `Progress` that becomes the answers of a call."""
 
     def __init__(self) -> None:

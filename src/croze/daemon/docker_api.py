@@ -147,12 +147,12 @@ async def _somebody(sock: socket.socket) -> None:
 def _services(engine: Engine, inner: InnerPort, channel: grpc.aio.Channel) -> Services:
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import Machine, Services
-    from croze.engineapi.events import Events
+    from croze.engineapi.events import EventLog
     from croze.engineapi.running import Running
     from croze.engineapi.uploads import Uploads
 
     settings, store = engine.settings, engine.store
-    events = Events(store.images)
+    events = EventLog(store.images)
     return Services(
         machine=Machine(
             id=engine.worker.id,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest, PermissionDenied
-from croze.runtime.cdi import Device, Devices
+from croze.runtime.cdi import CdiDevice, Devices
 
 NETWORK_HOST = "network.host"
 SECURITY_INSECURE = "security.insecure"
@@ -106,7 +106,7 @@ class Entitlements:
         self._refuse_ungranted(found)
         return chosen + [ops_pb2.CDIDevice(name=name) for name in _names(found)]
 
-    def _refuse_ungranted(self, found: Sequence[Device]) -> None:
+    def _refuse_ungranted(self, found: Sequence[CdiDevice]) -> None:
         granted = {
             device.name
             for name in (self.granted_devices.names if found else ())
@@ -122,6 +122,6 @@ class Entitlements:
             raise PermissionDenied(f"devices {names} are requested by the build but not allowed")
 
 
-def _names(devices: Iterable[Device]) -> list[str]:
+def _names(devices: Iterable[CdiDevice]) -> list[str]:
     """Each once, in their order."""
     return list(dict.fromkeys(device.name for device in devices))

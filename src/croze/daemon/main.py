@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from croze.daemon.default_paths import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
-from croze.daemon.settings import Asked, Settings, help_text, settings
+from croze.daemon.settings import Settings, TextRequested, help_text, settings
 from croze.errors import CrozeError, PermissionDenied, os_message
 from croze.files.redact import redact_text
 from croze.files.standard import open_standard_streams
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = settings(argv)
         set_up_logging(chosen)
         return run(chosen)
-    except Asked as asked:
+    except TextRequested as asked:
         return answer(asked)
     except BadFlag as error:
         print(help_for_all())
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return explain(error)
 
 
-def answer(asked: Asked) -> int:
+def answer(asked: TextRequested) -> int:
     """Print what is asked for; the exit code, urfave/cli's."""
     if asked.topic:
         print(f"No help topic for '{asked.topic}'", file=sys.stderr)

@@ -51,7 +51,7 @@ class Settings:
         return Path(self.config.otel.socket_path or self.root / "otel-grpc.sock").absolute()
 
 
-class Asked(Exception):
+class TextRequested(Exception):
     """The command line asks for a text to be printed, not for a daemon: `help`, `version`, or
     `topic`, help on a command of which there are none."""
 
@@ -62,8 +62,8 @@ class Asked(Exception):
 
 
 def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
-    """Raises `InvalidRequest` for a mistake, `Unsupported` for what can't be honoured, and `Asked`
-    for --help and --version."""
+    """Raises `InvalidRequest` for a mistake, `Unsupported` for what can't be honoured, and
+    `TextRequested` for --help and --version."""
     environ = os.environ if environ is None else environ
     places = default_places(environ)
     given = _given(argv, environ)
@@ -135,13 +135,13 @@ def _given(argv: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, list
 
 
 def _refuse_to_run(values: Mapping[FlagNames, list[str]], words: Sequence[str]) -> None:
-    """Raises `Asked` for what is no daemon's command line."""
+    """Raises `TextRequested` for what is no daemon's command line."""
     if values.get(_HELP, ["false"])[-1] == "true":
-        raise Asked("help")
+        raise TextRequested("help")
     if values.get(_VERSION, ["false"])[-1] == "true":
-        raise Asked("version")
+        raise TextRequested("version")
     if words and words[0] in _HELP_COMMANDS:
-        raise Asked("topic", words[1]) if words[1:] else Asked("help")
+        raise TextRequested("topic", words[1]) if words[1:] else TextRequested("help")
 
 
 def _last(given: Mapping[str, list[str]], name: str) -> str:

@@ -14,7 +14,7 @@ from croze.rpc.servers import Context, unary
 from croze.why import text
 from croze.why.explainer import Explained
 from croze.why.reasons import Reason
-from croze.why.record import Build, Step
+from croze.why.record import RecordedBuild, RecordedStep
 from croze.why.recorder import LISTED_FILES, BuildInfo, scope_of
 
 WARN_ARG = "build-arg:CROZE_WHY"
@@ -40,7 +40,7 @@ class WhyService(why_pb2_grpc.WhyServicer):
         return response(build, explained)
 
 
-def response(build: Build, explained: list[Explained]) -> why_pb2.ExplainResponse:
+def response(build: RecordedBuild, explained: list[Explained]) -> why_pb2.ExplainResponse:
     reasons = {one.step.digest: one for one in explained}
     return why_pb2.ExplainResponse(
         ref=build.ref,
@@ -57,7 +57,7 @@ def _moment(microseconds: int) -> datetime | None:
     return datetime.fromtimestamp(microseconds / 1e6, UTC) if microseconds else None
 
 
-def _step(step: Step, explained: Explained | None) -> why_pb2.Step:
+def _step(step: RecordedStep, explained: Explained | None) -> why_pb2.Step:
     made = why_pb2.Step(name=step.name, line=step.line, outcome=step.outcome)
     if explained is not None:
         made.reasons.extend(_reason(reason) for reason in explained.reasons)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from croze.api import gateway_pb2
 from croze.client.build import BuildResult, run_build
-from croze.client.builder import Builder
+from croze.client.builder import BuilderTraits
 from croze.client.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.commands import perform
@@ -35,7 +35,7 @@ async def build_monitored(
     wanted: Invocation,
     *,
     dial: Dial,
-    builder: Builder | None,
+    builder: BuilderTraits | None,
     display: Callable[[str, str], Display],
     descriptions: tuple[str, str] = ("", ""),
     on_close: Callable[[Display], None],

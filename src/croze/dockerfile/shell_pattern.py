@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from croze.dockerfile.location import DockerfileError
-from croze.gotypes.regexp import BadExpression, Expression, Found
+from croze.gotypes.regexp import BadExpression, Expression, Match
 
 _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
@@ -93,5 +93,5 @@ class _Template:
             last = reference.end()
         self._pieces.append(text[last:])
 
-    def fill(self, found: Found) -> str:
+    def fill(self, found: Match) -> str:
         return "".join(found[0] if piece is None else piece for piece in self._pieces)

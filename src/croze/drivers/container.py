@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.config_files import CONFIG_DIR
 from croze.builders.contexts import DockerContext
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers.config_archive import archive
 from croze.drivers.container_options import ContainerOptions, parse_options
 from croze.drivers.container_settings import container_settings
@@ -50,7 +50,7 @@ ASK_VERSION = ("buildkitd", "--version")
 class ContainerDriver:
     """See `Driver`. Raises `InvalidRequest` for options that can't be."""
 
-    def __init__(self, node: Node, context: DockerContext) -> None:
+    def __init__(self, node: BuilderNode, context: DockerContext) -> None:
         self._node = node
         self._name = PREFIX + node.name
         self._context = context
@@ -68,7 +68,7 @@ class ContainerDriver:
                 return Status.INACTIVE
             return Status.RUNNING if found.state.running else Status.STOPPED
 
-    async def dynamic_nodes(self) -> tuple[Node, ...]:
+    async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()
 
     async def version(self) -> str:
@@ -138,7 +138,9 @@ class ContainerDriver:
         platform = platform_of(machine.os_type, machine.architecture)
         try:
             with step.part(f"verifying image {ref}"):
-                async with DockerDriver(Node("verifying", ""), self._context).dial() as client:
+                async with DockerDriver(
+                    BuilderNode("verifying", ""), self._context
+                ).dial() as client:
                     digest = await verified_digest(client, ref, platform)
         except Unsupported as error:
             raise Unsupported(

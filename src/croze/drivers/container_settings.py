@@ -6,7 +6,7 @@ Source: docker/buildx `driver/docker-container/driver.go`.
 from __future__ import annotations
 
 from croze.builders.config_files import CONFIG_DIR, CONFIG_FILE
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers.container_options import ContainerOptions
 from croze.drivers.engine_api import EngineApi
 from croze.errors import CrozeError, NotFound
@@ -17,7 +17,7 @@ GPUS = [{"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]
 
 
 async def container_settings(
-    engine: EngineApi, name: str, image: str, node: Node, options: ContainerOptions
+    engine: EngineApi, name: str, image: str, node: BuilderNode, options: ContainerOptions
 ) -> dict[str, object]:
     """The body of the engine's `POST /containers/create`."""
     machine = await engine.machine()
@@ -67,7 +67,7 @@ async def _lends_gpus(engine: EngineApi, image: str) -> bool:
     return True
 
 
-def daemon_flags(node: Node) -> list[str]:
+def daemon_flags(node: BuilderNode) -> list[str]:
     """The daemon's words: its file of settings first, so that flags may say another."""
     config = (
         ["--config", f"{CONFIG_DIR}/{CONFIG_FILE}"] if CONFIG_FILE in (node.files or {}) else []

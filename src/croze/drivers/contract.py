@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.builders.model import Node
+    from croze.builders.model import BuilderNode
     from croze.client.connect import Client
     from croze.drivers.tunnel import Streams
 
@@ -49,7 +49,7 @@ class Driver(Protocol):
     async def status(self) -> Status:
         """Looks, changes nothing. A daemon that can't be reached is `INACTIVE`."""
 
-    async def dynamic_nodes(self) -> tuple[Node, ...]:
+    async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         """The nodes that stand behind this one just now, where others say how many there are: the
         running pods of a deployment, by name, with the platforms that they say. Else none."""
 

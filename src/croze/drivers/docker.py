@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from croze.builders.contexts import DockerContext
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers.contract import Status, silent
 from croze.drivers.docker_versions import buildkit_of
-from croze.drivers.engine import Refused, engine_streams, upgraded
+from croze.drivers.engine import UpgradeRefused, engine_streams, upgraded
 from croze.drivers.engine_api import engine_api
 from croze.drivers.tunnel import Streams, carried_client
 from croze.errors import CrozeError, InvalidRequest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class DockerDriver:
     """See `Driver`. Raises `InvalidRequest` for a node that asks for more than an engine has."""
 
-    def __init__(self, node: Node, context: DockerContext) -> None:
+    def __init__(self, node: BuilderNode, context: DockerContext) -> None:
         if node.files:
             raise InvalidRequest(
                 "setting config file is not supported for docker driver, use dockerd "
@@ -42,7 +42,7 @@ class DockerDriver:
         async with engine_streams(self._context):
             return Status.RUNNING
 
-    async def dynamic_nodes(self) -> tuple[Node, ...]:
+    async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()
 
     async def version(self) -> str:
@@ -68,7 +68,7 @@ class DockerDriver:
         try:
             async with upgraded(self._context, "/grpc", "h2c") as opened:
                 yield opened
-        except Refused as error:
+        except UpgradeRefused as error:
             raise CrozeError(
                 f"the Docker daemon at {self._context.host} does not serve builds at /grpc: "
                 f"{error.status} {error}"

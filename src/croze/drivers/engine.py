@@ -45,7 +45,7 @@ async def _dialled(context: DockerContext) -> SocketStreams:
         raise context.unreachable(str(error)) from None
 
 
-class Refused(CrozeError):
+class UpgradeRefused(CrozeError):
     """The engine's answer to an upgrade is no: `status` says why, in HTTP's words."""
 
     def __init__(self, status: str, body: bytes) -> None:
@@ -70,7 +70,7 @@ async def upgraded(
     context: DockerContext, path: str, protocol: str, *, body: bytes = b""
 ) -> AsyncIterator[Streams]:
     """The engine's stream behind an upgraded request; the body is JSON. Raises `Unavailable` and
-    `Refused`."""
+    `UpgradeRefused`."""
     async with engine_streams(context) as (reader, writer):
         head = [f"POST {path} HTTP/1.1", "Host: docker", "Connection: Upgrade"]
         head += ["Content-Type: application/json"] if body else []
@@ -85,5 +85,5 @@ async def upgraded(
             ) from None
         status = answer.split(b"\r\n", 1)[0].decode("latin-1")
         if " 101" not in status:
-            raise Refused(status.partition(" ")[2], await reader.read(HEAD_LIMIT_BYTES))
+            raise UpgradeRefused(status.partition(" ")[2], await reader.read(HEAD_LIMIT_BYTES))
         yield reader, writer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from croze.builders.contexts import Contexts, DockerContext
-from croze.builders.model import Builder, Node
+from croze.builders.model import BuilderInstance, BuilderNode
 from croze.drivers.contract import Driver
 from croze.drivers.docker import DockerDriver
 from croze.drivers.own import OwnDriver
@@ -21,7 +21,9 @@ INSTANCES = tuple(name for name in NAMES if name != "docker")
 """Those that a builder can be made of."""
 
 
-def driver(builder: Builder, node: Node, contexts: Contexts, key: str = "") -> Driver:
+def driver(
+    builder: BuilderInstance, node: BuilderNode, contexts: Contexts, key: str = ""
+) -> Driver:
     """`key` is what a node of several daemons sticks to one by: the path of a build's context.
     Raises `CrozeError` for a driver or a node's options that can't be."""
     match builder.driver:

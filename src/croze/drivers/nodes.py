@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from croze.builders.contexts import Contexts
-from croze.builders.model import Builder, Node
+from croze.builders.model import BuilderInstance, BuilderNode
 from croze.drivers.contract import Driver, Status
 from croze.drivers.make import driver
 from croze.errors import CrozeError, Unsupported
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class NodeState:
     """A node, its driver, and what its daemon said. `error` is why it said nothing."""
 
-    node: Node
+    node: BuilderNode
     driver: Driver | None = None
     status: Status | None = None
     error: str = ""
     version: str = ""
     workers: Sequence[worker_pb2.WorkerRecord] = field(default_factory=tuple)
-    dynamic: Sequence[Node] = ()
+    dynamic: Sequence[BuilderNode] = ()
     """Those that stand behind the node just now."""
     pod_platforms: Sequence[Platform] = ()
     """What one of those says of itself, in place of what its daemon said."""
@@ -48,7 +48,7 @@ class NodeState:
         )
 
 
-async def load(builder: Builder, contexts: Contexts, timeout_s: float) -> list[NodeState]:
+async def load(builder: BuilderInstance, contexts: Contexts, timeout_s: float) -> list[NodeState]:
     """All nodes of a builder, asked at once. Never raises: what goes wrong is in the states. Where
     each has others behind it, there is a state for each of those, as buildx lists them."""
     states = await asyncio.gather(
@@ -68,7 +68,9 @@ def is_dynamic(states: Sequence[NodeState]) -> bool:
     return bool(states) and all(state.dynamic for state in states)
 
 
-async def _load(builder: Builder, node: Node, contexts: Contexts, timeout_s: float) -> NodeState:
+async def _load(
+    builder: BuilderInstance, node: BuilderNode, contexts: Contexts, timeout_s: float
+) -> NodeState:
     state = NodeState(node)
     try:
         async with asyncio.timeout(timeout_s or None):

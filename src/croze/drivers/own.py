@@ -16,7 +16,7 @@ from croze.drivers.tunnel import Streams
 from croze.files.peers import is_own_or_roots, peer_of
 
 if TYPE_CHECKING:
-    from croze.builders.model import Node
+    from croze.builders.model import BuilderNode
     from croze.client.connect import Client
     from croze.drivers.contract import Tell
 
@@ -31,7 +31,7 @@ class OwnDriver:
     async def status(self) -> Status:
         return Status.RUNNING if local.answers(places.daemon_socket()) else Status.INACTIVE
 
-    async def dynamic_nodes(self) -> tuple[Node, ...]:
+    async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()
 
     async def version(self) -> str:

@@ -24,7 +24,7 @@ Wanted = Mapping[str, Sequence[Platform]]
 
 
 @dataclass(frozen=True)
-class Offer:
+class NodeOffer:
     """A node that may build. `fixed` are the platforms that the user gave it."""
 
     dial: Dial
@@ -36,7 +36,7 @@ class Offer:
 class Nodes:
     """An async context manager; connections end with it. All raise `errors.CrozeError`."""
 
-    def __init__(self, offers: Sequence[Offer], choice: str = parting.FIRST) -> None:
+    def __init__(self, offers: Sequence[NodeOffer], choice: str = parting.FIRST) -> None:
         self._offers = offers
         self._choice = choice
         self._clients: dict[int, Client] = {}

@@ -13,10 +13,10 @@ from croze.builders.choose import OWN, is_address
 from croze.files.docker_config import buildx_dir, config_dir
 
 if TYPE_CHECKING:
-    from croze.builders.model import Builder, Node
+    from croze.builders.model import BuilderInstance, BuilderNode
     from croze.client.connect import Client, Dial
     from croze.drivers.contract import Driver
-    from croze.drivers.parting import Offer
+    from croze.drivers.parting import NodeOffer
     from croze.image.platform import Platform
 
 Boot = Callable[["Driver"], Awaitable[None]]
@@ -45,14 +45,14 @@ class Reach:
         return f"{self.builder}/{self.node}"
 
     @property
-    def offer(self) -> Offer:
+    def offer(self) -> NodeOffer:
         """What it is among the nodes of its builder."""
-        from croze.drivers.parting import Offer
+        from croze.drivers.parting import NodeOffer
 
         driver = self.driver
         if driver is None:
-            return Offer(self.dial)
-        return Offer(driver.dial, self.fixed, driver.boot)
+            return NodeOffer(self.dial)
+        return NodeOffer(driver.dial, self.fixed, driver.boot)
 
 
 def reaches(
@@ -98,7 +98,7 @@ def drivers_of(name: str) -> list[tuple[Driver, tuple[Platform, ...]]]:
     return [(driver, node.platforms or ()) for node, driver in members]
 
 
-def _members(name: str, key: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
+def _members(name: str, key: str) -> tuple[BuilderInstance, list[tuple[BuilderNode, Driver]]]:
     """The builder of that name, or the one in force, and its nodes but for those that no driver
     takes. Raises `CrozeError` if that leaves none."""
     from croze.builders import choose
@@ -117,7 +117,7 @@ def _members(name: str, key: str) -> tuple[Builder, list[tuple[Node, Driver]]]:
                 here.stored.touch(builder.name)
     if not builder.members:
         raise CrozeError(f"builder {builder.name} has no nodes")
-    found: list[tuple[Node, Driver]] = []
+    found: list[tuple[BuilderNode, Driver]] = []
     failed: CrozeError | None = None
     for node in builder.members:
         try:

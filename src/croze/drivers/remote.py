@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers.commands import command_for, process_streams
 from croze.drivers.contract import Status, silent
 from croze.drivers.sockets import socket_streams
@@ -43,7 +43,7 @@ def check_endpoint(endpoint: str) -> str:
 class RemoteDriver:
     """See `Driver`. Raises `InvalidRequest` for a node that a remote driver can't serve."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: BuilderNode) -> None:
         if node.files:
             raise InvalidRequest("setting config file is not supported for remote driver")
         if node.flags:
@@ -102,7 +102,7 @@ class RemoteDriver:
             return Status.INACTIVE
         return Status.RUNNING
 
-    async def dynamic_nodes(self) -> tuple[Node, ...]:
+    async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()
 
     async def version(self) -> str:

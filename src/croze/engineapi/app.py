@@ -155,7 +155,7 @@ def _common(services: Services, doors: Doors) -> Callable[..., Awaitable[web.Str
                 return error(raised.reason, raised.status)
             except ConnectionError as raised:
                 log.debug("%s %s: %s", request.method, request.path, raised)
-                return hijack.Taken()
+                return hijack.AnsweredOnStream()
             except Exception:
                 log.exception("%s %s", request.method, request.path)
                 return error("internal error: see the daemon's log", 500)

@@ -31,7 +31,7 @@ from croze.engineapi.lines import Line, Lines
 from croze.engineapi.logins import config_of
 from croze.engineapi.query import Query
 from croze.engineapi.solving import context_of, solve
-from croze.engineapi.steps import Telling, steps_of
+from croze.engineapi.steps import StepLines, steps_of
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.match.ignore import read_ignore_file
 from croze.fs.match.patterns import PatternMatcher
@@ -69,7 +69,7 @@ class _Classic:
         self._lines = lines
         self.failure: CrozeError | None = None
         """What was wrong already here."""
-        self._telling: Telling | None = None
+        self._telling: StepLines | None = None
         self._early: list[control_pb2.StatusResponse] = []
 
     async def run(self, wanted: control_pb2.SolveRequest) -> None:
@@ -110,7 +110,7 @@ class _Classic:
         target = attrs.get("target", "")
         labels = [f"{k.removeprefix('label:')}={v}" for k, v in attrs.items() if "label:" in k]
         steps = await in_thread(steps_of, source.data, target, labels)
-        self._telling = Telling(steps, rm=self._query.is_set("rm"))
+        self._telling = StepLines(steps, rm=self._query.is_set("rm"))
         if main.context is not None and main.filename != CONTEXT:
             hidden = await _hidden(bridge, main.context, main.filename)
             if hidden:

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc.aio
 
 from croze.engineapi.containers.manager import Containers
-from croze.engineapi.events import Events
+from croze.engineapi.events import EventLog
 from croze.engineapi.running import Running
 from croze.engineapi.uploads import Uploads
 from croze.image.platform import Platform
@@ -48,7 +48,7 @@ class Services:
     """The same, for calls: one for all of them."""
     running: Running
     uploads: Uploads
-    events: Events
+    events: EventLog
     containers: Containers
     in_use: Callable[[], AbstractContextManager[None]]
     """While inside, a daemon that was started on demand stays."""

@@ -46,7 +46,7 @@ class Event:
         }
 
 
-class Events:
+class EventLog:
     """All events of a daemon since its start, of which the last are kept."""
 
     def __init__(self, images: ImageStore | None = None) -> None:

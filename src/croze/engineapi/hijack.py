@@ -19,7 +19,7 @@ from croze.session.manager import HEADER_ID, Headers
 log = logging.getLogger(__name__)
 
 
-class Taken(web.Response):
+class AnsweredOnStream(web.Response):
     """Stands for an answer that was given on the stream itself, or that nobody waits for."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ async def grpc(request: web.Request, services: Services) -> web.StreamResponse:
             log.debug("a connection to /grpc broke: %s", error)
         finally:
             stream.close()
-    return Taken()
+    return AnsweredOnStream()
 
 
 async def session(request: web.Request, services: Services) -> web.StreamResponse:
@@ -133,4 +133,4 @@ async def session(request: web.Request, services: Services) -> web.StreamRespons
         log.warning("session %s: %s", headers.first(HEADER_ID), error)
     finally:
         stream.close()
-    return Taken()
+    return AnsweredOnStream()

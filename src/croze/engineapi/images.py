@@ -15,7 +15,7 @@ from croze.engineapi.views import View, manifests_of, view
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import reference
-from croze.image.config import History, format_time, parse_time
+from croze.image.config import HistoryEntry, format_time, parse_time
 
 
 async def list_images(request: web.Request, services: Services) -> web.StreamResponse:
@@ -98,7 +98,7 @@ async def history(request: web.Request, services: Services) -> web.StreamRespons
     return json(rows)
 
 
-def _history_row(entry: History, size: int) -> dict[str, object]:
+def _history_row(entry: HistoryEntry, size: int) -> dict[str, object]:
     return {
         "Comment": entry.comment,
         "Created": int(parse_time(entry.created).timestamp()) if entry.created else 0,

@@ -24,7 +24,7 @@ T = TypeVar("T")
 AUTH, CONFIG = "X-Registry-Auth", "X-Registry-Config"
 
 
-class Given(msgspec.Struct, rename="lower"):
+class RegistryLogin(msgspec.Struct, rename="lower"):
     """One login. With an identity token there is no password."""
 
     username: str = ""
@@ -38,7 +38,7 @@ class Given(msgspec.Struct, rename="lower"):
 def config_of(request: web.Request) -> DockerConfig:
     """`X-Registry-Config`: logins by server. Raises `InvalidRequest`."""
     text = request.headers.get(CONFIG, "")
-    given = _decoded(text, dict[str, Given], CONFIG) if text else {}
+    given = _decoded(text, dict[str, RegistryLogin], CONFIG) if text else {}
     return DockerConfig({"auths": {key: msgspec.to_builtins(each) for key, each in given.items()}})
 
 
@@ -47,13 +47,13 @@ def login_of(request: web.Request) -> Login:
     read is nobody."""
     text = request.headers.get(AUTH, "")
     try:
-        given = _decoded(text, Given, AUTH) if text else Given()
+        given = _decoded(text, RegistryLogin, AUTH) if text else RegistryLogin()
     except InvalidRequest:
         return Login()
     return login(given)
 
 
-def login(given: Given) -> Login:
+def login(given: RegistryLogin) -> Login:
     """What a registry is told."""
     key = {"auths": {"registry": msgspec.to_builtins(given)}}
     found = DockerConfig(key).auth_for("registry")

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from croze.engineapi.answers import error, json
 from croze.engineapi.contract import Services
-from croze.engineapi.logins import Given, OneHost, login
+from croze.engineapi.logins import OneHost, RegistryLogin, login
 from croze.engineapi.pull import repository_of
 from croze.errors import CrozeError, InvalidRequest, NotFound, PermissionDenied, Unsupported
 from croze.gotypes import gojson
@@ -18,7 +18,7 @@ from croze.image.descriptor import INDEX_TYPES, Descriptor
 from croze.image.platform import Platform
 from croze.registry import pull
 from croze.registry.client import Repository
-from croze.registry.transport import Request
+from croze.registry.transport import RegistryRequest
 from croze.session.dockerconfig import HUB_HOST, hostname
 
 BODY_BYTES = 64 << 10
@@ -29,7 +29,7 @@ async def auth(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /auth`: whether a registry takes a login."""
     data = await request.content.read(BODY_BYTES)
     try:
-        given = gojson.unmarshal(data, type=Given)
+        given = gojson.unmarshal(data, type=RegistryLogin)
     except (msgspec.MsgspecError, RecursionError) as wrong:
         raise InvalidRequest(f"invalid login: {wrong}") from wrong
     host = hostname(given.serveraddress)
@@ -38,7 +38,7 @@ async def auth(request: web.Request, services: Services) -> web.StreamResponse:
         reference.Reference(domain, "any"), OneHost(domain, login(given))
     )
     endpoint = repo.endpoints(push=True)[0]
-    asked = Request("GET", endpoint.url(""), {}, [], repo.credentials)
+    asked = RegistryRequest("GET", endpoint.url(""), {}, [], repo.credentials)
     try:
         async with services.access.registry.transport.send(endpoint, asked) as answer:
             if answer.status == 200:

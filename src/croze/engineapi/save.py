@@ -14,7 +14,7 @@ from croze.engineapi.query import Query, refuse
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest, NotFound
 from croze.export.archive import DockerImage, docker_image, layout_members
-from croze.export.tarstream import Member, stream
+from croze.export.tarstream import ArchiveMember, stream
 from croze.image import manifest as manifests
 from croze.image.descriptor import INDEX_TYPES, Descriptor
 from croze.store.contract import Lease
@@ -54,7 +54,7 @@ async def _save(
         return answer
 
 
-def _members(services: Services, texts: Sequence[str], lease: Lease) -> list[Member]:
+def _members(services: Services, texts: Sequence[str], lease: Lease) -> list[ArchiveMember]:
     """A name that is asked for is kept; an id has none, as in Docker. Raises `NotFound`."""
     images: dict[str, tuple[Image, dict[str, None]]] = {}
     for text in texts:

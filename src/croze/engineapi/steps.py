@@ -127,7 +127,7 @@ def _external(stages: Sequence[Stage]) -> Iterator[str]:
                     yield name
 
 
-class Telling:
+class StepLines:
     """Takes status messages, gives lines."""
 
     def __init__(self, steps: Sequence[Step], *, rm: bool = True) -> None:

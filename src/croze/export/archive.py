@@ -21,7 +21,7 @@ from croze.export.deliver import Delivery
 from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
 from croze.export.sparse import Reader, left_out, take_reader
-from croze.export.tarstream import Member, blob_members, blob_path, stream
+from croze.export.tarstream import ArchiveMember, blob_members, blob_path, stream
 from croze.gotypes import gojson
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -198,15 +198,17 @@ def layout_members(
     entries: Sequence[Descriptor],
     images: Sequence[tuple[Descriptor, Sequence[str]]],
     docker: Sequence[DockerImage] | None = None,
-) -> list[Member]:
+) -> list[ArchiveMember]:
     """An OCI layout of blobs that are all here: roots with their names, and Docker's list of
     images beside, if there is one."""
     found = blob_members({each.digest: (blobs.path(each.digest), each.size) for each in entries})
     roots = tuple(entry for root, names in images for entry in _entries(root, names))
-    found.append(Member("index.json", 0o644, gojson.marshal(_Index(2, media.OCI_INDEX, roots))))
-    found.append(Member("oci-layout", 0o444, b'{"imageLayoutVersion":"1.0.0"}'))
+    found.append(
+        ArchiveMember("index.json", 0o644, gojson.marshal(_Index(2, media.OCI_INDEX, roots)))
+    )
+    found.append(ArchiveMember("oci-layout", 0o444, b'{"imageLayoutVersion":"1.0.0"}'))
     if docker is not None:
-        found.append(Member("manifest.json", 0o644, gojson.marshal(list(docker))))
+        found.append(ArchiveMember("manifest.json", 0o644, gojson.marshal(list(docker))))
     return found
 
 

@@ -16,7 +16,7 @@ import msgspec
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import config as configs
-from croze.image.config import History, ImageConfig, RootFS
+from croze.image.config import HistoryEntry, ImageConfig, RootFS
 
 INLINE_CACHE_KEY = "moby.buildkit.cache.v0"
 _COMMENT = "buildkit.exporter.image.v0"
@@ -31,8 +31,8 @@ class LayerFacts:
 
 
 def complete_history(
-    history: Sequence[History], layers: Sequence[LayerFacts]
-) -> tuple[History, ...]:
+    history: Sequence[HistoryEntry], layers: Sequence[LayerFacts]
+) -> tuple[HistoryEntry, ...]:
     """One row for every layer, and a time in every row where one can be known."""
     rows = _account_for_layers(list(history), layers)
     left = iter(layers)
@@ -40,11 +40,13 @@ def complete_history(
     return tuple(_fill_times(rows))
 
 
-def _created(row: History, when: str | None) -> History:
+def _created(row: HistoryEntry, when: str | None) -> HistoryEntry:
     return row if row.created else msgspec.structs.replace(row, created=when)
 
 
-def _account_for_layers(rows: list[History], layers: Sequence[LayerFacts]) -> list[History]:
+def _account_for_layers(
+    rows: list[HistoryEntry], layers: Sequence[LayerFacts]
+) -> list[HistoryEntry]:
     """Rows that claim layers which don't exist are marked empty; layers without a row get one."""
     claimed = 0
     for i, row in enumerate(rows):
@@ -55,13 +57,13 @@ def _account_for_layers(rows: list[History], layers: Sequence[LayerFacts]) -> li
         else:
             claimed += 1
     missing = [
-        History(created=layer.created, created_by=layer.description, comment=_COMMENT)
+        HistoryEntry(created=layer.created, created_by=layer.description, comment=_COMMENT)
         for layer in layers[claimed:]
     ]
     return rows + missing
 
 
-def _fill_times(rows: Sequence[History]) -> list[History]:
+def _fill_times(rows: Sequence[HistoryEntry]) -> list[HistoryEntry]:
     """Rows without a time get that of the row before, or of the first new layer: the first row
     with a time after one without."""
     current: str | None = None
@@ -89,7 +91,7 @@ def _fill_times(rows: Sequence[History]) -> list[History]:
 def patch_config(
     config: bytes,
     diff_ids: Sequence[str],
-    history: Sequence[History],
+    history: Sequence[HistoryEntry],
     *,
     epoch: datetime | None = None,
     base: ImageConfig | None = None,
@@ -141,8 +143,8 @@ def _after(text: str, epoch: datetime) -> bool:
 
 
 def _lower(
-    history: Sequence[History], epoch: datetime, base: ImageConfig | None
-) -> tuple[History, ...]:
+    history: Sequence[HistoryEntry], epoch: datetime, base: ImageConfig | None
+) -> tuple[HistoryEntry, ...]:
     when = configs.format_time(epoch)
     known = base.history if base is not None else ()
     same = 0

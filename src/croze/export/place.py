@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from croze.fs.copy.copy import copy
 from croze.fs.copy.request import CopyRequest
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 from croze.fs.tree.edit import mkdir, mkfile
 
 
@@ -21,7 +21,7 @@ def place_tree(
     """Copy all below `root` to `folder` of `target`, and the small `files` (name, data, mode) with
     it; what is there besides stays. All belongs to us: the client is the same user, or we are
     root."""
-    owner = Owner(os.geteuid(), os.getegid())
+    owner = NumericOwner(os.geteuid(), os.getegid())
     stamp = -1 if timestamp_ns is None else timestamp_ns
     if folder:
         mkdir(target, f"/{folder}", 0o755, make_parents=True, owner=owner, timestamp_ns=stamp)

@@ -13,7 +13,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file's bytes, or the file they are in; neither for a directory. Times are 0."""
 
     name: str
@@ -23,7 +23,7 @@ class Member:
     size: int = 0
 
 
-def _header(member: Member) -> bytes:
+def _header(member: ArchiveMember) -> bytes:
     info = tarfile.TarInfo(member.name)
     info.mode = member.mode
     if member.data is None and member.file is None:
@@ -34,7 +34,7 @@ def _header(member: Member) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT)
 
 
-async def stream(members: Sequence[Member]) -> AsyncGenerator[bytes, None]:
+async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None]:
     """The archive, members sorted by name."""
     for member in sorted(members, key=lambda each: each.name):
         yield _header(member)
@@ -50,13 +50,13 @@ async def stream(members: Sequence[Member]) -> AsyncGenerator[bytes, None]:
     yield bytes(1024)
 
 
-def blob_members(files: Mapping[str, tuple[Path, int]]) -> list[Member]:
+def blob_members(files: Mapping[str, tuple[Path, int]]) -> list[ArchiveMember]:
     """Blobs by digest, in the places of an OCI layout."""
     folders = {digest.partition(":")[0] for digest in files}
-    found = [Member("blobs/", 0o755)] if folders else []
-    found += [Member(f"blobs/{folder}/", 0o755) for folder in folders]
+    found = [ArchiveMember("blobs/", 0o755)] if folders else []
+    found += [ArchiveMember(f"blobs/{folder}/", 0o755) for folder in folders]
     found += [
-        Member(blob_path(digest), 0o444, file=path, size=size)
+        ArchiveMember(blob_path(digest), 0o444, file=path, size=size)
         for digest, (path, size) in files.items()
     ]
     return found

@@ -11,7 +11,7 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.fs.entry import Entry
-from croze.session.transfer import Source
+from croze.session.transfer import SentTree
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Part:
     """One platform's tree. `folder` empty: at the top. `label` names it in errors."""
 
     label: str
-    tree: Source
+    tree: SentTree
     files: Sequence[StaticFile] = ()
     folder: str = ""
     mtime_ns: int | None = None
@@ -57,7 +57,7 @@ class Merged:
     def __init__(self, parts: Sequence[Part], *, mtime_ns: int) -> None:
         self._parts = parts
         self._mtime_ns = mtime_ns
-        self._where: list[tuple[Source, int]] = []
+        self._where: list[tuple[SentTree, int]] = []
         self._owners: dict[str, str] = {}
 
     def entries(self) -> Iterator[Entry]:
@@ -98,7 +98,7 @@ class Merged:
             top = Entry(part.folder, stat.S_IFDIR | 0o755, 0, 0, 0, part.mtime_ns or 0)
             yield iter([(_order(part.folder), part.label, part.tree, -1, top)])
 
-    def _stream(self, part: Part, source: Source) -> Iterator[_Item]:
+    def _stream(self, part: Part, source: SentTree) -> Iterator[_Item]:
         prefix = f"{part.folder}/" if part.folder else ""
         for id, entry in enumerate(source.entries()):
             if prefix:
@@ -109,7 +109,7 @@ class Merged:
             yield _order(entry.path), part.label, source, id, entry
 
 
-_Item = tuple[tuple[bytes, ...], str, Source, int, Entry]
+_Item = tuple[tuple[bytes, ...], str, SentTree, int, Entry]
 
 
 def _below(part: Part, item: _Item) -> tuple[str]:

@@ -17,7 +17,7 @@ _DIGITS = 20
 """Of a number; one of more is out of every range as well."""
 
 
-class Owner(msgspec.Struct, frozen=True):
+class NumericOwner(msgspec.Struct, frozen=True):
     """Numeric user and group."""
 
     uid: int
@@ -105,7 +105,7 @@ def file_owner(
     user_root: str | None,
     group: str | int | None,
     group_root: str | None,
-) -> Owner:
+) -> NumericOwner:
     """The owner a file op asks for: ids as they are, names looked up in the roots.
 
     As in BuildKit a user sets its own group too unless a group is given (for an id, the same
@@ -123,7 +123,7 @@ def file_owner(
     elif group is not None:
         match = next((g for g in _groups(_need(group_root, "group")) if g.name == group), None)
         gid = match.gid if match else gid
-    return Owner(uid, gid)
+    return NumericOwner(uid, gid)
 
 
 def _need(root: str | None, kind: str) -> str:

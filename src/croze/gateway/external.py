@@ -30,7 +30,7 @@ from croze.image import config as configs
 from croze.image import reference
 from croze.image.config import RunConfig
 from croze.image.platform import Platform
-from croze.ops.logs import StepLog
+from croze.ops.logs import OpLog
 from croze.ops.services import OpServices
 from croze.runtime.contract import ContainerMount, ContainerSpec, Process
 from croze.runtime.errors import StartError
@@ -120,7 +120,7 @@ async def _run(
 
     async def run(ctx: OpContext) -> BridgeResult:
         process = process_of(image.config, environment(request, bridge))
-        log = StepLog(ctx.progress, ops.log_limits)
+        log = OpLog(ctx.progress, ops.log_limits)
         try:
             async with _container(ops, image, ctx.sessions(), bridge.proxied) as spec:
                 code = await run_frontend(ops.executor, spec, process, served, log.stderr.write)

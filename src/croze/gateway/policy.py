@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from croze.api import ops_pb2, policy_pb2
 from croze.errors import CrozeError, InvalidRequest, PermissionDenied
-from croze.gotypes.regexp import BadExpression, Expression, Found
+from croze.gotypes.regexp import BadExpression, Expression, Match
 from croze.http.urls import parse_url
 from croze.image import reference
 from croze.sources import git_options
@@ -163,7 +163,7 @@ class _Expansion:
         self._template = template
         self._room = MAX_IDENTIFIER
 
-    def of(self, found: Found) -> str:
+    def of(self, found: Match) -> str:
         def value(reference: re.Match[str]) -> str:
             if reference[1]:
                 return "$"

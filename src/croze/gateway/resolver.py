@@ -11,7 +11,7 @@ from croze.gateway.requests import FrontendRequest
 from croze.gateway.results import BridgeRef
 from croze.gotypes.strings import from_bytes
 from croze.image.platform import Platform
-from croze.sources.facts import Wanted
+from croze.sources.facts import FactsWanted
 from croze.status import VertexWarning
 
 
@@ -29,7 +29,9 @@ class BridgeResolver:
     async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
         sources = self._bridge.sources
         decided = await sources.decide(source)
-        facts = await sources.source_facts(decided, Wanted(commit_time=True), log_name=log_name)
+        facts = await sources.source_facts(
+            decided, FactsWanted(commit_time=True), log_name=log_name
+        )
         return SourceMeta(facts.committer_time, facts.last_modified, facts.filename, facts.checksum)
 
     async def read_file(

@@ -12,7 +12,7 @@ from typing import Protocol
 from croze.api import ops_pb2
 from croze.attest.capture import Capture, Described
 from croze.attest.producers import Producers
-from croze.attest.requests import Asked, RequestProvenance
+from croze.attest.requests import AttestedRequest, RequestProvenance
 from croze.gateway.requests import BridgeRequest
 from croze.llb.definition import head
 from croze.solver.solver import SolvedResult
@@ -73,7 +73,7 @@ class Scope:
             yield from inner.all_images()
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> AttestedRequest | None:
         """The request, if a frontend was asked."""
         return self._asked(self._request) if self._request is not None else None
 
@@ -101,8 +101,8 @@ class Scope:
         for inner in self._inner:
             inner.forget()
 
-    def _asked(self, request: BridgeRequest) -> Asked:
-        return Asked(request.frontend, request.opts, self._inputs(request.inputs))
+    def _asked(self, request: BridgeRequest) -> AttestedRequest:
+        return AttestedRequest(request.frontend, request.opts, self._inputs(request.inputs))
 
     def _inputs(self, inputs: Mapping[str, ops_pb2.Definition]) -> Mapping[str, RequestProvenance]:
         found = {name: self._producers.find(head(each)) for name, each in inputs.items()}

@@ -14,7 +14,7 @@ from croze.errors import InvalidRequest
 from croze.gateway.convert import platform_of
 from croze.image.platform import Platform
 from croze.sources.attestation_chain import AttestationChain
-from croze.sources.facts import ChecksumRequest, SourceFacts, Wanted
+from croze.sources.facts import ChecksumRequest, FactsWanted, SourceFacts
 
 IMAGE, LAYOUT = "docker-image", "oci-layout"
 _SILENT = frozenset({"local", f"{IMAGE}+blob", f"{LAYOUT}+blob"})
@@ -36,7 +36,7 @@ class SourceKnowledge(Protocol):
     ) -> AttestationChain | None: ...
 
     async def source_facts(
-        self, source: ops_pb2.SourceOp, wanted: Wanted, *, log_name: str = ""
+        self, source: ops_pb2.SourceOp, wanted: FactsWanted, *, log_name: str = ""
     ) -> SourceFacts: ...
 
 
@@ -66,7 +66,7 @@ async def resolve(
     return response
 
 
-def _wanted(request: gateway_pb2.ResolveSourceMetaRequest) -> Wanted:
+def _wanted(request: gateway_pb2.ResolveSourceMetaRequest) -> FactsWanted:
     asked = None
     if request.HTTP.HasField("ChecksumRequest"):
         algorithm = _ALGORITHMS.get(request.HTTP.ChecksumRequest.Algo)
@@ -75,7 +75,7 @@ def _wanted(request: gateway_pb2.ResolveSourceMetaRequest) -> Wanted:
                 f"unsupported checksum algorithm {request.HTTP.ChecksumRequest.Algo}"
             )
         asked = ChecksumRequest(algorithm, request.HTTP.ChecksumRequest.Suffix)
-    return Wanted(git_objects=request.Git.ReturnObject, checksum=asked)
+    return FactsWanted(git_objects=request.Git.ReturnObject, checksum=asked)
 
 
 def _http(

@@ -25,7 +25,7 @@ from croze.image.platform import Platform
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 from croze.sources.attestation_chain import AttestationChain
-from croze.sources.facts import SourceFacts, Wanted
+from croze.sources.facts import FactsWanted, SourceFacts
 from croze.sources.images import ResolvedConfig
 from croze.sources.materials import ImageMaterial
 
@@ -56,7 +56,7 @@ class SourceMetas(Protocol):
     """Knows what other sources say of themselves (git, http)."""
 
     async def __call__(
-        self, source: ops_pb2.SourceOp, ctx: OpContext, wanted: Wanted
+        self, source: ops_pb2.SourceOp, ctx: OpContext, wanted: FactsWanted
     ) -> SourceFacts: ...
 
 
@@ -239,7 +239,7 @@ class SourceResolution:
     # Other sources
 
     async def source_facts(
-        self, source: ops_pb2.SourceOp, wanted: Wanted, *, log_name: str = ""
+        self, source: ops_pb2.SourceOp, wanted: FactsWanted, *, log_name: str = ""
     ) -> SourceFacts:
         """What a source that is no image says of itself; policies have been asked."""
         resolve = self._services.metas

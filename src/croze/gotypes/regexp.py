@@ -41,7 +41,7 @@ class BadExpression(InvalidRequest):
     """It is no expression, or too large a one."""
 
 
-class Found:
+class Match:
     """A match: its groups by number or name, 0 for all of it."""
 
     __slots__ = ("_match",)
@@ -91,9 +91,9 @@ class Expression:
         begin, end = match.span()
         return len(data[:begin].decode()), len(data[:end].decode())
 
-    def fullmatch(self, text: str) -> Found | None:
+    def fullmatch(self, text: str) -> Match | None:
         match = self._compiled.fullmatch(_encode(text))
-        return Found(match) if match is not None else None
+        return Match(match) if match is not None else None
 
     def find_all(self, text: str, most: int = -1) -> list[list[str]]:
         """All matches, or the first few: each with its groups, the whole of it first."""
@@ -116,16 +116,16 @@ class Expression:
                 return out
         return [*out, data[last:].decode()]
 
-    def replace(self, text: str, make: Callable[[Found], str]) -> str:
+    def replace(self, text: str, make: Callable[[Match], str]) -> str:
         """With all matches replaced. Right behind a match there is no empty one."""
         return b"".join(self._pieces(_encode(text), make)).decode()
 
-    def _pieces(self, data: bytes, make: Callable[[Found], str]) -> Iterator[bytes]:
+    def _pieces(self, data: bytes, make: Callable[[Match], str]) -> Iterator[bytes]:
         last = 0
         for match in self._matches(data):
             begin, end = match.span()
             yield data[last:begin]
-            yield _encode(make(Found(match)))
+            yield _encode(make(Match(match)))
             last = end
         yield data[last:]
 

@@ -56,7 +56,7 @@ class RootFS(msgspec.Struct, frozen=True):
     """Digests of the layers' tars, base first. None is JSON null, as Go writes no layers."""
 
 
-class History(msgspec.Struct, frozen=True, omit_defaults=True):
+class HistoryEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     created: str | None = None
     """RFC 3339."""
     created_by: str = ""
@@ -77,7 +77,7 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     variant: str = ""
     config: RunConfig = RunConfig()
     rootfs: RootFS = RootFS()
-    history: tuple[History, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
     @property
     def platform(self) -> Platform:
@@ -99,7 +99,7 @@ class _Wire(msgspec.Struct, frozen=True, omit_defaults=True):
     os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
     variant: str = ""
     rootfs: RootFS | msgspec.UnsetType = msgspec.UNSET
-    history: tuple[History, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
     config: RunConfig | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -24,17 +24,17 @@ from croze.imagetools.contract import Place, check_target
 from croze.imagetools.copying import Copier
 from croze.imagetools.location import Location
 from croze.imagetools.places import Places
-from croze.imagetools.sources import PartialPlatform, Source, Wanted
+from croze.imagetools.sources import DescriptorHints, ManifestSource, PartialPlatform
 
 Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 """Shows a step of that name while it lasts; what it gives shows a line of the step's log."""
 
 
 @dataclass(frozen=True)
-class Request:
+class CreateRequest:
     """What to make. `annotations` and `platforms` are as the user chose them, or empty."""
 
-    sources: Sequence[Source]
+    sources: Sequence[ManifestSource]
     targets: Sequence[Location]
     annotations: Mapping[AnnotationKey, str]
     platforms: Sequence[Platform]
@@ -49,7 +49,7 @@ class Made:
     places: Sequence[Place]
 
 
-async def make(request: Request, places: Places) -> Made:
+async def make(request: CreateRequest, places: Places) -> Made:
     """Nothing is written. Raises `CrozeError` for sources that are not there or don't fit."""
     located = sources.located(list(request.sources), list(request.targets))
     found = [places.at(location) for location, _ in located]
@@ -61,7 +61,7 @@ async def make(request: Request, places: Places) -> Made:
     return Made(await _with_attestations(image, found), found)
 
 
-async def _part(place: Place, wanted: Wanted) -> Part:
+async def _part(place: Place, wanted: DescriptorHints) -> Part:
     known = await place.resolve()
     descriptor = sources.merged(known, wanted)
     data = await place.read(descriptor)

@@ -16,7 +16,7 @@ from croze.imagetools import location as locations
 from croze.imagetools.location import Location
 
 
-class Wanted(msgspec.Struct, frozen=True, rename="camel"):
+class DescriptorHints(msgspec.Struct, frozen=True, rename="camel"):
     """What a user says of a manifest. Empty where nothing was said: the place knows."""
 
     schema_version: int = 0
@@ -50,15 +50,15 @@ class PartialPlatform(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Source:
+class ManifestSource:
     """Where a manifest is, and what is said of it besides."""
 
     text: str
     location: Location | None
-    wanted: Wanted
+    wanted: DescriptorHints
 
 
-def parse(text: str) -> Source:
+def parse(text: str) -> ManifestSource:
     """Raises `InvalidRequest`."""
     try:
         return _parse(text)
@@ -69,23 +69,23 @@ def parse(text: str) -> Source:
         ) from None
 
 
-def _parse(text: str) -> Source:
+def _parse(text: str) -> ManifestSource:
     try:
-        return Source(text, None, Wanted(digest=check_digest(text)))
+        return ManifestSource(text, None, DescriptorHints(digest=check_digest(text)))
     except InvalidRequest:
         if text.startswith("sha256"):
             raise
     try:
-        return Source(text, locations.parse(text), Wanted())
+        return ManifestSource(text, locations.parse(text), DescriptorHints())
     except InvalidRequest:
         if not text.startswith("{"):
             raise
-    return Source(text, None, _wanted(text))
+    return ManifestSource(text, None, _wanted(text))
 
 
-def _wanted(text: str) -> Wanted:
+def _wanted(text: str) -> DescriptorHints:
     try:
-        found = gojson.unmarshal(text, type=Wanted)
+        found = gojson.unmarshal(text, type=DescriptorHints)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(str(error)) from None
     if found.schema_version:
@@ -102,7 +102,9 @@ def _wanted(text: str) -> Wanted:
     return found
 
 
-def located(sources: list[Source], targets: list[Location]) -> list[tuple[Location, Wanted]]:
+def located(
+    sources: list[ManifestSource], targets: list[Location]
+) -> list[tuple[Location, DescriptorHints]]:
     """Sources without a repository are of the only one that is named. Raises `InvalidRequest`."""
     named = [one.location for one in sources if one.location is not None]
     repositories = {one.name for one in (*targets, *named)}
@@ -112,7 +114,7 @@ def located(sources: list[Source], targets: list[Location]) -> list[tuple[Locati
     return [(one.location or _inferred(one, only), one.wanted) for one in sources]
 
 
-def _inferred(source: Source, only: Location | None) -> Location:
+def _inferred(source: ManifestSource, only: Location | None) -> Location:
     if only is None:
         raise InvalidRequest(
             "multiple repositories specified, cannot infer repository for " + quote(source.text)
@@ -120,7 +122,7 @@ def _inferred(source: Source, only: Location | None) -> Location:
     return locations.of_repository(only, source.wanted.digest)
 
 
-def merged(known: Descriptor, wanted: Wanted) -> Descriptor:
+def merged(known: Descriptor, wanted: DescriptorHints) -> Descriptor:
     """What a place knows of a manifest, and what the user says. Annotations and platform are
     replaced as a whole. Raises `InvalidRequest` for another size."""
     if wanted.size and wanted.size != known.size:

@@ -23,7 +23,7 @@ from croze.ops.exec_mounts import MountPreparer, PreparedMounts
 from croze.ops.failed import id_of, keep_mounts, naming_op_in_errors
 from croze.ops.limits import StepLimits
 from croze.ops.load import LoadedOp
-from croze.ops.logs import StepLog
+from croze.ops.logs import OpLog
 from croze.ops.proxied import PROXIED
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
@@ -36,11 +36,11 @@ from croze.runtime.contract import (
     NetworkMode,
     Process,
     Resources,
+    Rlimit,
     Stdio,
-    Ulimit,
 )
 from croze.runtime.errors import StartError
-from croze.runtime.proxy.contract import Capture, Proxied
+from croze.runtime.proxy.contract import Proxied, ProxyCapture
 from croze.runtime.usage import Usage
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import Mount
@@ -74,7 +74,7 @@ class ExecOp:
         self._resources = limits.resources if isinstance(limits, StepLimits) else Resources()
         self.usage: Usage | None = None
         """What its container used, if it ran and the machine can say."""
-        self.capture = Capture() if loaded.proxied else None
+        self.capture = ProxyCapture() if loaded.proxied else None
         """What it asked of the web, if it had to ask us."""
 
     @property
@@ -120,7 +120,7 @@ class ExecOp:
         preparer = MountPreparer(self._services, stack, sessions, states, name, ctx)
         mounts = await preparer.prepare(self._exec.mounts)
         env = await secrets.environment(self._exec.secretenv, self._services.sessions, sessions)
-        log = StepLog(ctx.progress, self._services.log_limits)
+        log = OpLog(ctx.progress, self._services.log_limits)
         try:
             with traced(ctx, "run container", {"process.command_args": list(self._exec.meta.args)}):
                 await self._run_container(self._spec(mounts, ctx), self._process(ctx, env), log)
@@ -134,7 +134,7 @@ class ExecOp:
             raise
         return await mounts.results()
 
-    async def _run_container(self, spec: ContainerSpec, process: Process, log: StepLog) -> None:
+    async def _run_container(self, spec: ContainerSpec, process: Process, log: OpLog) -> None:
         stdio = Stdio(log.stdout.write, log.stderr.write)
         try:
             code = await self._services.executor.run(spec, process, stdio)
@@ -196,7 +196,7 @@ class ExecOp:
             network=network,
             insecure=is_insecure(self._exec.security),
             extra_hosts=[_host(h) for h in meta.extraHosts],
-            ulimits=[Ulimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
+            ulimits=[Rlimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
             cgroup_parent=CgroupParent.parse(meta.cgroupParent),
             resources=self._resources,
             devices=self._devices(),

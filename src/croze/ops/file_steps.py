@@ -14,7 +14,7 @@ import msgspec
 from croze.errors import CrozeError
 from croze.fs.copy.copy import copy
 from croze.fs.copy.request import CopyRequest
-from croze.fs.owner import Owner, file_owner
+from croze.fs.owner import NumericOwner, file_owner
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class OwnerRequest:
     group: str | int | None
     group_root: str | None
 
-    def resolve(self) -> Owner:
+    def resolve(self) -> NumericOwner:
         return file_owner(self.user, self.user_root, self.group, self.group_root)
 
 

@@ -105,7 +105,7 @@ class StreamLog:
         self._tail = None
 
 
-class StepLog:
+class OpLog:
     """Both streams."""
 
     def __init__(self, progress: Progress, limits: LogLimits) -> None:

@@ -9,7 +9,7 @@ from random import SystemRandom
 from croze.errors import CrozeError
 from croze.policy.contract import INFO, Question, Say
 from croze.policy.documents.document import Document
-from croze.policy.lent import Answers, Lent, Notes, NotKnown
+from croze.policy.lent import Answers, LentFunctions, Notes, NotKnown
 from croze.rego.errors import Location
 from croze.rego.functions import Surroundings
 from croze.rego.module_set import ModuleSet
@@ -20,7 +20,7 @@ Ask = Callable[[Question], Awaitable[object]]
 """Raises the `CrozeError` that is the answer."""
 
 
-class Asking:
+class Inquiry:
     """What one evaluation, or several, have learnt, and what they have to say."""
 
     def __init__(self, ask: Ask, *, logs: bool = True) -> None:
@@ -51,7 +51,7 @@ class Asking:
         unknown: Iterable[str] = (),
     ) -> tuple[Found | Missing, Notes]:
         """What stands at `name`, and what lent functions said. `modules` may raise `NotKnown`."""
-        lent = Lent(document, plain or {}, self.answers)
+        lent = LentFunctions(document, plain or {}, self.answers)
         names = list(unknown)
         while True:
             mark = len(self._said)

@@ -106,7 +106,7 @@ class PolicyFile:
 
 
 @dataclass(frozen=True)
-class Env:
+class PolicyEnv:
     """What a policy knows of the build itself."""
 
     args: Mapping[str, str] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Setup:
     """A policy and its surroundings, for a worker."""
 
     files: tuple[PolicyFile, ...]
-    env: Env = field(default_factory=Env)
+    env: PolicyEnv = field(default_factory=PolicyEnv)
     default_platform: str = ""
     """Counts where a request names none."""
     logs: bool = True

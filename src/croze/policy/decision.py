@@ -14,7 +14,7 @@ from croze.gotypes import gojson
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
-from croze.policy.asking import Ask, Asking
+from croze.policy.asking import Ask, Inquiry
 from croze.policy.contract import DEBUG, INFO, ResolveSource, Setup, VerifyImage
 from croze.policy.documents.document import Document
 from croze.policy.documents.sources import Reader
@@ -48,7 +48,7 @@ class Evaluation:
     """One policy, asked as often as it takes."""
 
     def __init__(self, ask: Ask, setup: Setup) -> None:
-        self._asking = Asking(ask, logs=setup.logs)
+        self._asking = Inquiry(ask, logs=setup.logs)
         self._setup = setup
         self._modules: ModuleSet | None = None
         self._log = self._asking.log

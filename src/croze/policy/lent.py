@@ -67,7 +67,7 @@ Answers = dict[Question, object]
 """What is known so far; a `CrozeError` for what can't be."""
 
 
-class Lent:
+class LentFunctions:
     """The functions, over one document."""
 
     def __init__(self, document: Document, plain: Mapping[str, object], answers: Answers) -> None:

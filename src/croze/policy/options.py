@@ -14,7 +14,7 @@ from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.quote import quote
-from croze.policy.contract import Env
+from croze.policy.contract import PolicyEnv
 from croze.policy.library import DEFAULT_NAME, default_policy
 
 T = TypeVar("T")
@@ -137,13 +137,13 @@ class PolicyPlan:
 
     policies: tuple[WantedPolicy, ...]
     place: PolicyPlace
-    env: Env = field(default_factory=Env)
+    env: PolicyEnv = field(default_factory=PolicyEnv)
     log_level: int = _LEVELS["info"]
     """Counts where a policy has no level of its own."""
 
 
 def plan_policies(
-    options: Sequence[PolicyOption], place: PolicyPlace, env: Env, log_level: int
+    options: Sequence[PolicyOption], place: PolicyPlace, env: PolicyEnv, log_level: int
 ) -> PolicyPlan | None:
     """None if there is nothing to evaluate. Raises `InvalidRequest`."""
     wanted = _composed(options, place.beside)

@@ -11,7 +11,7 @@ from croze.http.lazy import aiohttp
 from croze.image.reference import Reference
 from croze.registry.credentials import Credentials
 from croze.registry.hosts import Endpoint, RegistryConfig, endpoints
-from croze.registry.transport import Body, Request, Retry, Transport
+from croze.registry.transport import Body, RegistryRequest, Retry, Transport
 
 
 class Registry:
@@ -93,6 +93,8 @@ class Repository:
         scopes = [f"repository:{self.ref.path}:{actions}"]
         if also_pull_from:
             scopes.append(f"repository:{also_pull_from}:pull")
-        request = Request(method, url, headers or {}, scopes, self.credentials, body, last_host)
+        request = RegistryRequest(
+            method, url, headers or {}, scopes, self.credentials, body, last_host
+        )
         async with self.registry.transport.send(endpoint, request) as response:
             yield response

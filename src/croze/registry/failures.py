@@ -18,7 +18,7 @@ class UnexpectedStatus(CrozeError):
         self.status = status
 
 
-class Refused(PermissionDenied):
+class AccessRefused(PermissionDenied):
     """The credentials (or none) are not enough."""
 
 
@@ -51,7 +51,7 @@ async def unexpected(response: aiohttp.ClientResponse) -> CrozeError:
         said = ""
     text = f"{text}\n{said}" if said else text
     if response.status == 403:
-        return Refused(text)
+        return AccessRefused(text)
     return UnexpectedStatus(text, response.status)
 
 

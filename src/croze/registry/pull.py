@@ -39,7 +39,7 @@ async def resolve(repo: Repository) -> Descriptor:
             return await _resolve_at(repo, endpoint, last=endpoint is hosts[-1])
         except failures.RequestFailed as err:
             ranked = max(ranked, (1, err), key=lambda pair: pair[0])
-        except failures.Refused as err:
+        except failures.AccessRefused as err:
             denied = "pull access denied, repository does not exist or may require authorization"
             told = err if str(err).startswith("unexpected") else err.wrap(denied)
             ranked = max(ranked, (1, told), key=lambda pair: pair[0])

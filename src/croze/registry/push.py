@@ -60,7 +60,7 @@ async def push_blob(
 
     try:
         await repo.registry.transport.with_retries(attempt, log)
-    except failures.Refused as err:
+    except failures.AccessRefused as err:
         raise _denied(err) from err
     if counter is not None:
         counter(descriptor.size)
@@ -75,7 +75,7 @@ async def has_blob(repo: Repository, descriptor: Descriptor) -> bool:
 
     try:
         return await repo.registry.transport.with_retries(attempt)
-    except failures.Refused as err:
+    except failures.AccessRefused as err:
         raise _denied(err) from err
 
 
@@ -98,11 +98,11 @@ async def push_manifest(
     try:
         if tag or force or not await _exists(repo, endpoint, f"manifests/{url.rpartition('/')[2]}"):
             await repo.registry.transport.with_retries(attempt)
-    except failures.Refused as err:
+    except failures.AccessRefused as err:
         raise _denied(err) from err
 
 
-def _denied(err: failures.Refused) -> CrozeError:
+def _denied(err: failures.AccessRefused) -> CrozeError:
     return err if str(err).startswith(("unexpected", _DENIED)) else err.wrap(_DENIED)
 
 
@@ -141,7 +141,7 @@ async def _start(
         query = urlencode({"mount": descriptor.digest, "from": mount_from})
         try:
             return await _post(repo, endpoint, f"?{query}", mount_from)
-        except (failures.Refused, failures.UnexpectedStatus):
+        except (failures.AccessRefused, failures.UnexpectedStatus):
             pass  # a private repository, or no mounting: send the bytes
     return await _post(repo, endpoint, "", "")
 

@@ -50,7 +50,7 @@ async def _listed(
     """None where there is no such list: registries that don't know of them say so in many ways."""
     try:
         data = await pull.get_small(repo, endpoint, f"referrers/{digest}")
-    except (NotFound, failures.Refused):
+    except (NotFound, failures.AccessRefused):
         return None
     except failures.UnexpectedStatus as err:
         if err.status >= 500:

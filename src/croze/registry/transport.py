@@ -35,7 +35,7 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class Request:
+class RegistryRequest:
     """One request. `body` can be made again for another attempt."""
 
     method: str
@@ -62,7 +62,7 @@ class Transport:
 
     @contextlib.asynccontextmanager
     async def send(
-        self, endpoint: Endpoint, request: Request
+        self, endpoint: Endpoint, request: RegistryRequest
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer, whatever its status, once authorisation has been tried. Raises
         `failures.Refused` and `failures.RequestFailed`."""
@@ -72,7 +72,7 @@ class Transport:
         finally:
             response.release()
 
-    async def _answer(self, endpoint: Endpoint, request: Request) -> aiohttp.ClientResponse:
+    async def _answer(self, endpoint: Endpoint, request: RegistryRequest) -> aiohttp.ClientResponse:
         tokens = seen_broken = 0
         for attempt in range(_ATTEMPTS):
             header = await self._auth.header(endpoint, request.scopes, request.credentials)
@@ -93,7 +93,7 @@ class Transport:
     async def _learned(
         self,
         endpoint: Endpoint,
-        request: Request,
+        request: RegistryRequest,
         response: aiohttp.ClientResponse,
         sent: str | None,
         tokens: int,
@@ -109,11 +109,11 @@ class Transport:
             self._auth.forget_tokens(endpoint)
         if tokens and (said := challenge.parameters.get("error")):
             response.release()
-            raise failures.Refused(f"server message: {said}: authorization failed")
+            raise failures.AccessRefused(f"server message: {said}: authorization failed")
         return tokens < 2
 
     async def _once(
-        self, endpoint: Endpoint, request: Request, authorization: str | None
+        self, endpoint: Endpoint, request: RegistryRequest, authorization: str | None
     ) -> aiohttp.ClientResponse:
         if endpoint.plain_fallback and endpoint.host in self._plain:
             endpoint, request = endpoint.plain(), _plain(request)
@@ -164,9 +164,9 @@ async def with_retries(
         wait_s *= 2
 
 
-def _plain(request: Request) -> Request:
+def _plain(request: RegistryRequest) -> RegistryRequest:
     url = "http" + request.url.removeprefix("https").removeprefix("http")
-    return Request(
+    return RegistryRequest(
         request.method,
         url,
         request.headers,

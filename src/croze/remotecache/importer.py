@@ -27,7 +27,7 @@ from croze.remotecache.objects.opened import parse as parse_options
 from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Result
-from croze.sources.content import Access, LentProvider, Provider, RegistryProvider
+from croze.sources.content import Access, ImageContents, LentProvider, RegistryProvider
 from croze.status import Progress, step
 from croze.store.contract import BlobFetcher, ImmutableRef, LayerBlob, LazyLayer, RefStore
 
@@ -97,7 +97,7 @@ class Importer:
         presence = Presence(cache)
         return [self._opened(each, fetcher, presence.check) for each in found]
 
-    def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> Provider:
+    def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> ImageContents:
         if kind == REGISTRY:
             insecure = attrs.get("registry.insecure", "").lower() in ("1", "t", "true")
             return RegistryProvider(self.access, cache_reference(attrs), insecure)
@@ -166,7 +166,7 @@ def _lazy(layer: Descriptor, fetcher: BlobFetcher) -> LazyLayer:
 
 @dataclass(frozen=True)
 class _Reader:
-    provider: Provider
+    provider: ImageContents
     sessions: Sequence[str]
 
     async def read(self, root: Descriptor) -> list[FoundCache]:

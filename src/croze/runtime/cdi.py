@@ -81,7 +81,7 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
 
 
 @dataclass(frozen=True)
-class Device:
+class CdiDevice:
     """A device under its qualified name, `vendor.com/class=name`."""
 
     name: str
@@ -107,9 +107,9 @@ class Devices:
         self._dirs = tuple(Path(d) for d in dirs)
         self._auto_allowed = frozenset(auto_allowed)
         self._seen: tuple[tuple[str, int, int], ...] | None = None
-        self._known: dict[str, Device] = {}
+        self._known: dict[str, CdiDevice] = {}
 
-    def all(self) -> Sequence[Device]:
+    def all(self) -> Sequence[CdiDevice]:
         """Sorted by name."""
         files = [file for folder in self._dirs for file in _spec_files(folder)]
         seen = tuple((str(f), (s := f.stat()).st_mtime_ns, s.st_size) for f in files)
@@ -118,8 +118,8 @@ class Devices:
             self._seen = seen
         return [self._known[name] for name in sorted(self._known)]
 
-    def _read(self, files: Iterable[Path]) -> dict[str, Device]:
-        found: dict[str, tuple[Path, Device]] = {}
+    def _read(self, files: Iterable[Path]) -> dict[str, CdiDevice]:
+        found: dict[str, tuple[Path, CdiDevice]] = {}
         conflicts: set[tuple[Path, str]] = set()
         for file in files:
             for device in self._in_file(file):
@@ -130,7 +130,7 @@ class Devices:
                 found[device.name] = (file.parent, device)
         return {name: d for name, (path, d) in found.items() if (path, name) not in conflicts}
 
-    def _in_file(self, file: Path) -> Iterator[Device]:
+    def _in_file(self, file: Path) -> Iterator[CdiDevice]:
         try:
             spec = _parse(file)
         except (OSError, msgspec.MsgspecError, RecursionError) as error:
@@ -139,7 +139,7 @@ class Devices:
         for device in spec.devices:
             name = f"{spec.kind}={device.name}"
             annotations = {**spec.annotations, **device.annotations}
-            yield Device(
+            yield CdiDevice(
                 name,
                 self._is_auto_allowed(spec.kind, name, annotations),
                 annotations,
@@ -151,12 +151,12 @@ class Devices:
         said = annotations.get(AUTO_ALLOW_ANNOTATION, "")
         return bool({kind, name} & self._auto_allowed) or said in ("1", "t", "T", *_TRUE)
 
-    def find(self, wanted: str, *, optional: bool = False) -> Sequence[Device]:
+    def find(self, wanted: str, *, optional: bool = False) -> Sequence[CdiDevice]:
         """The devices that a name stands for: one, the first of a kind (`vendor/class`), all of it
         (`vendor/class=*`), or those of a class that annotations name. Raises `NotFound`."""
         devices = self.all()
         kind, _, name = wanted.partition("=")
-        found: list[Device] = []
+        found: list[CdiDevice] = []
         if "/" in kind:
             of_kind = [d for d in devices if d.kind == kind]
             match name:
@@ -176,7 +176,7 @@ class Devices:
 _TRUE = ("true", "TRUE", "True")
 
 
-def edits(devices: Iterable[Device]) -> list[ContainerEdits]:
+def edits(devices: Iterable[CdiDevice]) -> list[ContainerEdits]:
     """All that a container with these devices gets, nothing twice."""
     made: dict[int, ContainerEdits] = {}
     for device in devices:

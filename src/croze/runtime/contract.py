@@ -34,7 +34,7 @@ class ContainerMount:
 
 
 @dataclass(frozen=True)
-class Ulimit:
+class Rlimit:
     name: str
     soft: int
     hard: int
@@ -76,7 +76,7 @@ class ContainerSpec:
     insecure: bool = False
     extra_hosts: Sequence[tuple[str, str]] = ()
     """(host name, IP address)"""
-    ulimits: Sequence[Ulimit] = ()
+    ulimits: Sequence[Rlimit] = ()
     cgroup_parent: CgroupParent = field(default_factory=CgroupParent)
     resources: Resources = field(default_factory=Resources)
     remove_mount_stubs: bool = True

@@ -29,7 +29,7 @@ from croze import errors
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
 from croze.fs.entry import go_mode
 from croze.fs.failures import explain, explained
-from croze.fs.owner import Owner, lookup
+from croze.fs.owner import NumericOwner, lookup
 from croze.fs.paths import clean, rooted
 from croze.fs.root import open_beneath, resolve_below
 from croze.fs.tar.compress import READ_ERRORS, detect, open_reader
@@ -63,7 +63,7 @@ class Bind(msgspec.Struct, frozen=True):
     readonly: bool = False
 
 
-class Request(msgspec.Struct, frozen=True):
+class RootedRequest(msgspec.Struct, frozen=True):
     """`root`: where the container's own files are, on the host."""
 
     op: Literal["stat", "get", "put", "export"]
@@ -104,7 +104,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o022)
-    request = gojson.unmarshal(sys.argv[1], type=Request)
+    request = gojson.unmarshal(sys.argv[1], type=RootedRequest)
     source = io.BufferedReader(io.FileIO(0, closefd=False), _CHUNK)
     told = False
     try:
@@ -132,7 +132,7 @@ def _line(outcome: Outcome) -> bytes:
     return gojson.marshal(outcome) + b"\n"
 
 
-def _enter(request: Request) -> None:
+def _enter(request: RootedRequest) -> None:
     """From here on there is nothing but the container's files."""
     in_user_namespace()  # /proc is to be asked, and will be gone
     store_mount.enter_private_namespace()
@@ -180,7 +180,7 @@ def _mount(bind: Bind, target: str) -> None:
         store_mount.raw_mount(bind.source, target, "", flags)
 
 
-def _do(request: Request, source: Source) -> Iterator[bytes]:
+def _do(request: RootedRequest, source: Source) -> Iterator[bytes]:
     if request.op == "put":
         _put(request, source)
         yield _line(Outcome())
@@ -262,7 +262,7 @@ def _content(fd: int, name: str, size: int) -> Iterator[bytes]:
 # -- into the container --
 
 
-def _put(request: Request, source: Source) -> None:
+def _put(request: RootedRequest, source: Source) -> None:
     try:
         dest = os.path.realpath(_absolute(request.path), strict=True)
     except OSError as error:
@@ -273,7 +273,7 @@ def _put(request: Request, source: Source) -> None:
     owner = None
     if request.owner is not None:
         user = lookup("/", request.owner)
-        owner = Owner(user.uid, user.gid)
+        owner = NumericOwner(user.uid, user.gid)
     plain = open_reader(source, detect(source.peek(10)))
     reader = TarReader(plain)
     extractor = Extractor(_ROOT, reader, owner=owner)
@@ -300,7 +300,7 @@ def _not_extracted(error: OSError) -> CrozeError:
     return InvalidRequest(str(told)) if isinstance(told, NotFound) else told
 
 
-def _check_writable(request: Request, dest: str) -> None:
+def _check_writable(request: RootedRequest, dest: str) -> None:
     over = [each for each in request.binds if f"{dest}/".startswith(f"{each.dest.rstrip('/')}/")]
     if over:
         if max(over, key=lambda each: len(each.dest)).readonly:

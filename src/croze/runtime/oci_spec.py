@@ -14,7 +14,7 @@ from typing import Any
 
 from croze.fs.owner import ExecUser
 from croze.runtime import cdi_edits, seccomp
-from croze.runtime.contract import ContainerSpec, Process, Resources, Ulimit
+from croze.runtime.contract import ContainerSpec, Process, Resources, Rlimit
 from croze.runtime.host import Host
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class Placement:
     """The seccomp filter compiled and base64 encoded, for crun; empty to let the runtime do it."""
 
 
-def rlimits(ulimits: Iterable[Ulimit], host: Host) -> list[Json]:
+def rlimits(ulimits: Iterable[Rlimit], host: Host) -> list[Json]:
     """Limits as asked for, lowered to what this process may set."""
     out = []
     for limit in ulimits:

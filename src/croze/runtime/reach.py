@@ -14,7 +14,7 @@ import msgspec
 
 from croze.errors import CrozeError
 from croze.gotypes import gojson
-from croze.runtime.inroot import Outcome, PathStat, Request
+from croze.runtime.inroot import Outcome, PathStat, RootedRequest
 
 LINE_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 18
@@ -62,7 +62,7 @@ class Reaching:
 
 
 @asynccontextmanager
-async def reaching(request: Request) -> AsyncIterator[Reaching]:
+async def reaching(request: RootedRequest) -> AsyncIterator[Reaching]:
     """Nothing of it runs afterwards."""
     paths = os.pathsep.join(filter(None, sys.path))
     process = await asyncio.create_subprocess_exec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from croze.bake.requests import BuildRequest, attest_flag, cache_flag, secret_flag, ssh_flag
-from croze.client.flags_output import Output
+from croze.client.flags_output import OutputFlag
 from croze.client.options import BuildOptions
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def options_of(request: BuildRequest, remote: RemoteFiles | None = None) -> Buil
         no_cache=request.no_cache,
         no_cache_filter=request.no_cache_filter,
         pull=request.pull,
-        outputs=[Output(each.type, each.dest, dict(each.attrs)) for each in request.outputs],
+        outputs=[OutputFlag(each.type, each.dest, dict(each.attrs)) for each in request.outputs],
         cache_from=[cache_flag(each) for each in request.cache_from],
         cache_to=[cache_flag(each) for each in request.cache_to],
         add_hosts=request.hosts,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from croze.client.builder import Builder, contained, crozed, engine
+from croze.client.builder import BuilderTraits, contained, crozed, engine
 from croze.drivers.reach import Reach
 
 CONTAINED = ("docker-container", "kubernetes")
 """Drivers whose daemons live apart from the user's images."""
 
 
-def client_builder(there: Reach) -> Builder:
+def client_builder(there: Reach) -> BuilderTraits:
     """What a plan must know of a daemon."""
     if there.kind == "docker":
         found = engine()

@@ -13,7 +13,7 @@ from croze.image.config import ImageConfig
 from croze.imagetools import contents, create
 from croze.imagetools import location as locations
 from croze.imagetools import sources as source_words
-from croze.imagetools.create import Request
+from croze.imagetools.create import CreateRequest
 from croze.imagetools.places import opened
 
 
@@ -58,7 +58,7 @@ class Imagetools:
         """Put images together as one, under all the tags; its digest. Content that a registry has
         already is not sent."""
         targets = [locations.parse(tag) for tag in tags]
-        request = Request(
+        request = CreateRequest(
             [source_words.parse(text) for text in sources],
             targets,
             annotation_keys(annotations),

@@ -12,10 +12,10 @@ from croze.client.parts import Merge, Together
 from croze.image.annotations import AnnotationKey, parse_key
 from croze.imagetools import create, sources
 from croze.imagetools import location as locations
-from croze.imagetools.create import Request
+from croze.imagetools.create import CreateRequest
 from croze.imagetools.location import Location, RegistryLocation
 from croze.imagetools.places import opened
-from croze.imagetools.sources import Source
+from croze.imagetools.sources import ManifestSource
 
 
 def merging(builder_name: str) -> Merge:
@@ -24,12 +24,14 @@ def merging(builder_name: str) -> Merge:
     async def merge(image: Together) -> str:
         targets = [locations.parse(name) for name in image.names]
         found = [sources.parse(json.dumps(part)) for part in image.parts]
-        here = [Source(one.text, targets[0], one.wanted) for one in found]
+        here = [ManifestSource(one.text, targets[0], one.wanted) for one in found]
         here = [
-            Source(one.text, locations.of_repository(targets[0], one.wanted.digest), one.wanted)
+            ManifestSource(
+                one.text, locations.of_repository(targets[0], one.wanted.digest), one.wanted
+            )
             for one in here
         ]
-        request = Request(here, targets, _annotations(image), (), prefer_index=False)
+        request = CreateRequest(here, targets, _annotations(image), (), prefer_index=False)
         async with opened(builder_files(builder_name), _insecure(image, targets)) as places:
             made = await create.make(request, places)
             await create.publish(made, targets, places, _silently)

@@ -12,10 +12,10 @@ from croze.builders.parting import parse_choice
 from croze.client.build import BuildResult, clear_files, met, met_for, run_build, write_files
 from croze.client.links import LINK
 from croze.client.options import BuildOptions, call_name
-from croze.client.parts import Node, Part, parted
+from croze.client.parts import BuildNode, NodePart, parted
 from croze.client.solve import new_id
 from croze.client.targets import TargetResult, build_targets
-from croze.drivers.parting import Nodes, Offer
+from croze.drivers.parting import NodeOffer, Nodes
 from croze.errors import CrozeError
 from croze.progress.own import prefixed
 from croze.sdk.daemons import client_builder
@@ -58,7 +58,7 @@ async def build_parted(
             options = remembered(options, there[share.node])
             builder = client_builder(there[share.node])
             asked = await met(clients[share.node], builder, options)
-            parts.append((Node(clients[share.node], asked or builder), share.platforms))
+            parts.append((BuildNode(clients[share.node], asked or builder), share.platforms))
         results = await build_targets(
             {ONLY: await parted(options, parts)},
             display,
@@ -91,7 +91,7 @@ async def build_all(
         chosen = sorted({share.node for its in shares.values() for share in its})
         clients = await nodes.clients(chosen)
         known = {node: await _known(clients[node], there[node], builds) for node in chosen}
-        parts: dict[str, Sequence[Part]] = {}
+        parts: dict[str, Sequence[NodePart]] = {}
         for name, options in builds.items():
             for share in shares[name]:
                 options = remembered(options, there[share.node], name, group)
@@ -104,9 +104,9 @@ async def build_all(
         )
 
 
-async def _known(client: Client, there: Reach, builds: Mapping[str, BuildOptions]) -> Node:
+async def _known(client: Client, there: Reach, builds: Mapping[str, BuildOptions]) -> BuildNode:
     builder = client_builder(there)
-    return Node(client, await met_for(client, builder, builds) or builder)
+    return BuildNode(client, await met_for(client, builder, builds) or builder)
 
 
 def linked(builds: Mapping[str, BuildOptions]) -> list[list[str]]:
@@ -130,7 +130,7 @@ def _opened(there: Sequence[Reach], display: Display) -> Nodes:
     return Nodes(offers, parse_choice(os.environ.get(CHOICE, "")))
 
 
-def _offer(there: Reach, display: Display, *, many: bool) -> Offer:
+def _offer(there: Reach, display: Display, *, many: bool) -> NodeOffer:
     """What it takes to bring the node up is shown in the build's own display, which is closed if
     that fails: no build follows."""
     driver = there.driver

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from croze import errors
 from croze.api import filesync_pb2
 from croze.session.contract import Session, Stream
-from croze.session.transfer import OnBytes, Source, send_tree
+from croze.session.transfer import OnBytes, SentTree, send_tree
 
 METHOD = "/moby.filesync.v1.FileSend/DiffCopy"
 
@@ -64,7 +64,7 @@ async def file_writer(
 async def send_dir(
     session: Session,
     exporter_id: int,
-    source: Source,
+    source: SentTree,
     on_bytes: OnBytes | None = None,
     *,
     multi_platform: bool = False,

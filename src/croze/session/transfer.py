@@ -48,7 +48,7 @@ OnBytes = Callable[[int, bool], None]
 """Bytes so far, and whether these are all."""
 
 
-class Source(Protocol):
+class SentTree(Protocol):
     """A tree to send, such as `fs.sync.transfer.Sender`. Called from threads, never by two at once
     for the same method."""
 
@@ -127,7 +127,7 @@ class _Meter:
 
 
 async def send_tree(
-    source: Source, read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
+    source: SentTree, read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
 ) -> None:
     """Send a tree; returns when the receiver has what it wants."""
     sending = _Sending(source, read, write, _Meter(on_bytes))
@@ -139,7 +139,7 @@ async def send_tree(
 
 class _Sending:
     def __init__(
-        self, source: Source, read: ReadPackets, write: WritePackets, meter: _Meter
+        self, source: SentTree, read: ReadPackets, write: WritePackets, meter: _Meter
     ) -> None:
         self._source = source
         self._read = read

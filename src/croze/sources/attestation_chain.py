@@ -18,7 +18,7 @@ from croze.image.hardened import is_hardened
 from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.registry.referrers import referrers
-from croze.sources.content import Provider
+from croze.sources.content import ImageContents
 from croze.sources.images import Images, parse_mode
 from croze.store.contract import BlobStore
 
@@ -92,7 +92,7 @@ async def resolve_chain(
 class _Reader:
     """Reads through the blob store, and remembers what it has read."""
 
-    def __init__(self, provider: Provider, blobs: BlobStore, sessions: Sequence[str]) -> None:
+    def __init__(self, provider: ImageContents, blobs: BlobStore, sessions: Sequence[str]) -> None:
         self._provider = provider
         self._blobs = blobs
         self._sessions = sessions

@@ -17,7 +17,7 @@ from croze.gotypes import gojson
 from croze.image import reference
 from croze.image.manifest import digest_of
 from croze.image.reference import Reference
-from croze.sources.content import LentProvider, Provider
+from croze.sources.content import ImageContents, LentProvider
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.http_options import number
 from croze.sources.images import Images
@@ -130,7 +130,7 @@ async def bring_blob(
     content store if one is named, else from the registry."""
     blobs = images.blobs
     if not blobs.has(ref.digest):
-        provider: Provider = (
+        provider: ImageContents = (
             LentProvider(images.access, ref, store, session) if store else images.provider(ref)
         )
         descriptor = await provider.blob(ref.digest, ctx.sessions)

@@ -36,7 +36,7 @@ _ANY = "application/octet-stream"
 T = TypeVar("T")
 
 
-class Provider(Protocol):
+class ImageContents(Protocol):
     """The contents of one image reference."""
 
     @property

@@ -10,7 +10,7 @@ from croze.sources.git_options import GitCommit
 from croze.sources.http_options import HttpFile
 from croze.sources.materials import Used
 from croze.sources.request import SourceRequest
-from croze.sources.resolutions import Answers, Held
+from croze.sources.resolutions import Answers, HeldRefs
 from croze.status import Progress
 from croze.store.contract import ImmutableRef
 
@@ -26,7 +26,7 @@ class BuildSources:
     compatibility: int = 0
     commits: Answers[GitCommit] = field(default_factory=Answers)
     files: Answers[HttpFile] = field(default_factory=Answers)
-    held: Held = field(default_factory=Held)
+    held: HeldRefs = field(default_factory=HeldRefs)
 
     async def close(self) -> None:
         await self.held.release()

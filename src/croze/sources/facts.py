@@ -22,7 +22,7 @@ class ChecksumRequest:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FactsWanted:
     """What is asked for beyond what costs nothing: each may mean a fetch."""
 
     commit_time: bool = False
@@ -58,7 +58,7 @@ async def ask(
     git: GitSources,
     request: SourceRequest,
     ctx: SourceContext,
-    wanted: Wanted = Wanted(),
+    wanted: FactsWanted = FactsWanted(),
 ) -> SourceFacts:
     """Fetches as little as it takes. Raises `Unsupported` for other schemes."""
     scheme = request.identifier.partition("://")[0]
@@ -69,7 +69,7 @@ async def ask(
     raise Unsupported(f"no metadata for sources of type {scheme}")
 
 
-async def _ask_http(source: HttpSource, ctx: SourceContext, wanted: Wanted) -> SourceFacts:
+async def _ask_http(source: HttpSource, ctx: SourceContext, wanted: FactsWanted) -> SourceFacts:
     asked = wanted.checksum
     if asked is not None and len(asked.suffix) > MAX_SUFFIX_BYTES:
         raise InvalidRequest(f"http checksum request suffix exceeds max size {MAX_SUFFIX_BYTES}")
@@ -79,7 +79,7 @@ async def _ask_http(source: HttpSource, ctx: SourceContext, wanted: Wanted) -> S
     return SourceFacts(None, modified, found.filename, found.digest, answer)
 
 
-async def _ask_git(source: GitSource, ctx: SourceContext, wanted: Wanted) -> SourceFacts:
+async def _ask_git(source: GitSource, ctx: SourceContext, wanted: FactsWanted) -> SourceFacts:
     found = await source.resolve(ctx)
     time = await source.commit_time(ctx) if wanted.commit_time else None
     commit = found.commit if found.commit != found.object else ""

@@ -20,7 +20,7 @@ from croze.image import reference
 from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.image.reference import Reference
-from croze.sources.content import LentProvider, Provider
+from croze.sources.content import ImageContents, LentProvider
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.images import Images, Mode, parse_mode
 from croze.sources.manifests import PulledImage, pull_manifests
@@ -175,7 +175,7 @@ class ImageSource:
         kept = image.layers[: self._options.layer_limit]
         return [LazyLayer(blob, fetcher, time.time_ns(), text) for blob in kept]
 
-    def _provider(self) -> Provider:
+    def _provider(self) -> ImageContents:
         options = self._options
         if options.store or options.session:
             return LentProvider(self._images.access, options.ref, options.store, options.session)

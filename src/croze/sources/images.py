@@ -20,8 +20,8 @@ from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.sources.content import (
     Access,
+    ImageContents,
     LentProvider,
-    Provider,
     RegistryProvider,
 )
 from croze.sources.manifests import PulledImage, pull_manifests
@@ -122,7 +122,7 @@ class Images:
         self._seen.add((ref.name, image.root.digest))
         return image
 
-    def provider(self, ref: Reference) -> Provider:
+    def provider(self, ref: Reference) -> ImageContents:
         return RegistryProvider(self.access, ref)
 
     def _known(self, ref: Reference) -> Descriptor | None:

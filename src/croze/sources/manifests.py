@@ -14,7 +14,7 @@ from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Matcher, Platform
-from croze.sources.content import Provider
+from croze.sources.content import ImageContents
 from croze.store.contract import BlobStore, LayerBlob
 
 INDEXES_MOST = 32
@@ -36,7 +36,7 @@ class PulledImage:
 class _Reader:
     """Reads small contents through the blob store."""
 
-    provider: Provider
+    provider: ImageContents
     blobs: BlobStore
     sessions: Sequence[str]
 
@@ -49,7 +49,7 @@ class _Reader:
 
 
 async def pull_manifests(
-    provider: Provider,
+    provider: ImageContents,
     blobs: BlobStore,
     platform: Platform,
     sessions: Sequence[str],

@@ -40,7 +40,7 @@ class Answers(Generic[T]):
             return found
 
 
-class Held:
+class HeldRefs:
     """Refs that must stay until the build ends."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from croze.why.reasons import (
     Reason,
     parents,
 )
-from croze.why.record import Build, Step, missed
+from croze.why.record import RecordedBuild, RecordedStep, missed
 
 Gone = Callable[[Sequence[str], int], bool]
 """Whether all these results had been removed at a time (microseconds; 0: by now)."""
@@ -33,14 +33,18 @@ _UNLISTED = 1 << 20
 class Explained(msgspec.Struct, frozen=True):
     """A step that missed, and the build it was compared with."""
 
-    step: Step
+    step: RecordedStep
     reasons: tuple[Reason, ...]
     compared_ref: str = ""
     compared_us: int = 0
 
 
 def explain(
-    step: Step, build: Build, earlier: Iterable[Build], compare: CompareFiles, gone: Gone
+    step: RecordedStep,
+    build: RecordedBuild,
+    earlier: Iterable[RecordedBuild],
+    compare: CompareFiles,
+    gone: Gone,
 ) -> Explained:
     """One step; for several see `Explainer`."""
     return Explainer(build, earlier, compare, gone).explain(step)
@@ -50,7 +54,11 @@ class Explainer:
     """Explains steps of one build. `earlier`: builds of the same scope, newest first."""
 
     def __init__(
-        self, build: Build, earlier: Iterable[Build], compare: CompareFiles, gone: Gone
+        self,
+        build: RecordedBuild,
+        earlier: Iterable[RecordedBuild],
+        compare: CompareFiles,
+        gone: Gone,
     ) -> None:
         self._build = build
         self._texts = {step.text for step in build.steps}
@@ -63,7 +71,7 @@ class Explainer:
                 self._past.append(_Past(past))
                 self._compared.contents.learn(past)
 
-    def explain(self, step: Step) -> Explained:
+    def explain(self, step: RecordedStep) -> Explained:
         """What of the step was no longer as in a build whose result it could have had."""
         if step.ignore_cache:
             return Explained(step, (Reason(NO_CACHE),))
@@ -79,7 +87,7 @@ class Explainer:
             return _explained(had[0], (Reason(PRUNED, "earlier results"),))
         return Explained(step, tuple(parents(step, self._build)) or (Reason(NEW),))
 
-    def _pairs(self, step: Step) -> Iterator[Pair]:
+    def _pairs(self, step: RecordedStep) -> Iterator[Pair]:
         """The step beside its line in each earlier build."""
         for past in self._past:
             old = nearest(step, past.lines(step), self._texts)
@@ -114,7 +122,7 @@ def _explained(pair: Pair, reasons: tuple[Reason, ...]) -> Explained:
     return Explained(pair.step, reasons, pair.old_build.ref, pair.old_build.created_us)
 
 
-def _tried(old: Step) -> bool:
+def _tried(old: RecordedStep) -> bool:
     """Whether there was a result of it, or an attempt at one."""
     return bool(old.results) or old.outcome in (Outcome.FAILED.value, Outcome.RUNNING.value)
 
@@ -127,19 +135,19 @@ def _distance(pair: Pair, reasons: Sequence[Reason]) -> tuple[bool, int, int]:
 class _Past:
     """An earlier build, its lines by stage."""
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: RecordedBuild) -> None:
         self.build = build
-        self._lines: dict[tuple[str, str], list[Step]] = {}
+        self._lines: dict[tuple[str, str], list[RecordedStep]] = {}
         for step in build.steps:
             if step.key and not step.internal:
                 self._lines.setdefault((step.where, step.kind), []).append(step)
 
-    def lines(self, step: Step) -> Sequence[Step]:
+    def lines(self, step: RecordedStep) -> Sequence[RecordedStep]:
         """Those that may be the same as `step`."""
         return self._lines.get((step.where, step.kind), ())
 
 
-def related(build: Build, past: Build) -> bool:
+def related(build: RecordedBuild, past: RecordedBuild) -> bool:
     """Whether two builds of a scope can be of the same Dockerfile: contexts in folders of the same
     name share a scope."""
     texts = {step.text for step in past.steps if not step.internal}
@@ -147,7 +155,9 @@ def related(build: Build, past: Build) -> bool:
     return bool(texts & own) or min(len(texts), len(own)) <= 2
 
 
-def nearest(step: Step, place: Sequence[Step], texts: set[str]) -> Step | None:
+def nearest(
+    step: RecordedStep, place: Sequence[RecordedStep], texts: set[str]
+) -> RecordedStep | None:
     """The record of the same line among those of the same stage: the same text, or else the same
     number and instruction. `texts`: what the build now has; a line that only moved is not another
     one."""

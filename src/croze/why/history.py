@@ -24,7 +24,7 @@ from croze.ops.content import SIDE_FILE
 from croze.ops.results import RefResult
 from croze.solver.contract import Result
 from croze.sqlite.database import open_derived, transaction
-from croze.why.record import Build
+from croze.why.record import RecordedBuild
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ SCHEMA: Final = (
 """The steps that made it (see `sqlite.database`)."""
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Build)
+_decoder = msgspec.msgpack.Decoder(RecordedBuild)
 
 
 class FileLists:
@@ -130,7 +130,7 @@ class PastBuilds:
             path, SCHEMA, what="records of past builds", any_thread=True
         )
 
-    def add(self, build: Build) -> None:
+    def add(self, build: RecordedBuild) -> None:
         """Remember a build; older ones of its scope give way."""
         data = zstandard.ZstdCompressor(level=1).compress(_encoder.encode(build))
         lists = {item.files for step in build.steps for item in step.inputs if item.files}
@@ -146,7 +146,7 @@ class PastBuilds:
         if dropped or lists:
             self.lists.trim(used | self._held())
 
-    def earlier(self, scope: str, *, before: str = "") -> Iterator[Build]:
+    def earlier(self, scope: str, *, before: str = "") -> Iterator[RecordedBuild]:
         """Builds of a scope, newest first; with `before` those older than that ref."""
         number = 1 << 62
         if before:
@@ -164,11 +164,11 @@ class PastBuilds:
             number = int(rows[0][0])
             yield _decode(rows[0][1])
 
-    def latest(self) -> Build | None:
+    def latest(self) -> RecordedBuild | None:
         rows = self._read("SELECT data FROM builds ORDER BY number DESC LIMIT 1")
         return _decode(rows[0][0]) if rows else None
 
-    def find(self, ref: str) -> Build | None:
+    def find(self, ref: str) -> RecordedBuild | None:
         """The build with this ref, or the newest whose ref begins with it."""
         rows = self._read(
             "SELECT data FROM builds WHERE ref >= ? AND ref < ? ORDER BY number DESC LIMIT 1",
@@ -239,6 +239,6 @@ class PastBuilds:
             return self._connection.execute(sql, values).fetchall()
 
 
-def _decode(data: int | bytes) -> Build:
+def _decode(data: int | bytes) -> RecordedBuild:
     assert isinstance(data, bytes)
     return _decoder.decode(zstandard.ZstdDecompressor().decompress(data))

@@ -23,7 +23,7 @@ from croze.solver.solver import Job
 from croze.why import text
 from croze.why.explainer import Explainer
 from croze.why.reasons import NEW, PARENT, Reason
-from croze.why.record import Build, Step, make_steps
+from croze.why.record import RecordedBuild, RecordedStep, make_steps
 from croze.why.recorder import (
     LISTED_FILES,
     Recorder,
@@ -38,7 +38,7 @@ CACHED, RUN, FETCH, DEPENDS, UNNEEDED = "cached", "run", "fetch", "depends", "no
 
 
 @dataclass(frozen=True)
-class Part:
+class PlatformEdge:
     """What is to be built for one platform; the key is empty if there is only one result."""
 
     platform: str
@@ -76,7 +76,7 @@ class Rules:
         return ref is None or not ref.lazy
 
 
-async def plan(recorder: Recorder, job: Job, parts: Sequence[Part]) -> Mapping[str, bytes]:
+async def plan(recorder: Recorder, job: Job, parts: Sequence[PlatformEdge]) -> Mapping[str, bytes]:
     """The answer to the request."""
     found: dict[str, Planned] = {}
     for part in parts:
@@ -90,7 +90,7 @@ async def plan(recorder: Recorder, job: Job, parts: Sequence[Part]) -> Mapping[s
     }
 
 
-async def _plan_part(recorder: Recorder, job: Job, part: Part) -> list[tuple[str, Planned]]:
+async def _plan_part(recorder: Recorder, job: Job, part: PlatformEdge) -> list[tuple[str, Planned]]:
     forecast = await job.probe(part.edge, Rules())
     with recorder.history.holding() as held:
         try:
@@ -103,14 +103,16 @@ async def _plan_part(recorder: Recorder, job: Job, part: Part) -> list[tuple[str
         def tell() -> list[tuple[str, Planned]]:
             steps = make_steps(facts, line_numbers([part.definition]), files)
             args = declared_args([part.definition])
-            build = Build(info.ref, info.scope, info.file, info.target, 0, steps=steps, args=args)
+            build = RecordedBuild(
+                info.ref, info.scope, info.file, info.target, 0, steps=steps, args=args
+            )
             return list(_tell(recorder, build, forecast.expected, part.platform))
 
         return await in_thread(tell)
 
 
 def _tell(
-    recorder: Recorder, build: Build, expected: Iterable[Expected], platform: str
+    recorder: Recorder, build: RecordedBuild, expected: Iterable[Expected], platform: str
 ) -> Iterable[tuple[str, Planned]]:
     compare = comparer(recorder.history.lists, LISTED_FILES)
     history = recorder.history
@@ -135,7 +137,7 @@ def _tell(
         yield step.digest, Planned(step.name, status, step.line, platform, depends, reasons)
 
 
-def _status(expected: Expected, step: Step) -> str:
+def _status(expected: Expected, step: RecordedStep) -> str:
     if expected.outcome is Outcome.CACHED:
         return CACHED
     if not expected.needed:

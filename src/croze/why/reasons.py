@@ -11,7 +11,7 @@ import msgspec
 from croze.fs.content.changed import Changes, FileChange
 from croze.fs.content.checksum import Query
 from croze.why.differ import Difference, differences
-from croze.why.record import Build, Step, StepInput, missed
+from croze.why.record import RecordedBuild, RecordedStep, StepInput, missed
 
 FILES: Final = "files"
 ARGUMENT: Final = "argument"
@@ -52,10 +52,10 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 class Pair:
     """A step now and then, each with its build."""
 
-    step: Step
-    build: Build
-    old: Step
-    old_build: Build
+    step: RecordedStep
+    build: RecordedBuild
+    old: RecordedStep
+    old_build: RecordedBuild
 
     def below(self, before: StepInput, after: StepInput) -> Pair:
         """What an input of each of them is."""
@@ -74,7 +74,7 @@ class Contents:
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, str, bytes], StepInput] = {}
 
-    def learn(self, build: Build) -> None:
+    def learn(self, build: RecordedBuild) -> None:
         """Remember all that a build knew."""
         for step in build.steps:
             for item in step.inputs:
@@ -82,7 +82,7 @@ class Contents:
                     for key in self._keys(item, build):
                         self._known.setdefault(key, item)
 
-    def complete(self, item: StepInput, build: Build) -> StepInput:
+    def complete(self, item: StepInput, build: RecordedBuild) -> StepInput:
         """The input with its content, if that is known."""
         if item.content or not item.queries:
             return item
@@ -92,7 +92,7 @@ class Contents:
         return item
 
     @staticmethod
-    def _keys(item: StepInput, build: Build) -> Iterator[tuple[str, int, str, bytes]]:
+    def _keys(item: StepInput, build: RecordedBuild) -> Iterator[tuple[str, int, str, bytes]]:
         queries = msgspec.json.encode(item.queries)
         for result in build.steps[item.step].results:
             yield result, item.output, item.selector, queries
@@ -171,7 +171,7 @@ class Comparison:
             # It was found, but it is not what it was: what it differs in is the reason.
             yield from self._reasons(lower)
 
-    def _files(self, before: StepInput, after: StepInput, below: Step) -> Reason:
+    def _files(self, before: StepInput, after: StepInput, below: RecordedStep) -> Reason:
         changes = None
         same = msgspec.json.encode(before.queries) == msgspec.json.encode(after.queries)
         if before.files and after.files and same:
@@ -183,7 +183,7 @@ class Comparison:
         )
 
 
-def same_line(step: Step, old: Step) -> bool:
+def same_line(step: RecordedStep, old: RecordedStep) -> bool:
     """Whether a step is what became of an earlier one."""
     if (step.where, step.kind) != (old.where, old.kind):
         return False
@@ -205,13 +205,13 @@ def _own(pair: Pair) -> Iterator[Reason]:
         yield _source(pair.old, pair.step)
 
 
-def _reason(found: Difference, build: Build) -> Reason:
+def _reason(found: Difference, build: RecordedBuild) -> Reason:
     declared = found.kind == "environment" and found.subject in build.args
     kind = ARGUMENT if declared else found.kind
     return Reason(kind, found.subject, found.old, found.new)
 
 
-def _source(old: Step, new: Step) -> Reason:
+def _source(old: RecordedStep, new: RecordedStep) -> Reason:
     """A base image or another source that is not what it was."""
     name, old_digest = _split(old)
     new_name, new_digest = _split(new)
@@ -221,12 +221,12 @@ def _source(old: Step, new: Step) -> Reason:
     return Reason(kind, "", f"{name}@{old_digest}".rstrip("@"), f"{new_name}@{new_digest}")
 
 
-def _split(step: Step) -> tuple[str, str]:
+def _split(step: RecordedStep) -> tuple[str, str]:
     name, _, digest = step.source.partition("://")[2].partition("@")
     return name.removeprefix("docker.io/library/").removeprefix("docker.io/"), digest or step.pin
 
 
-def origin(below: Step) -> str:
+def origin(below: RecordedStep) -> str:
     """Where files come from, in words."""
     if below.is_local:
         name = below.source.removeprefix("local://")
@@ -234,13 +234,15 @@ def origin(below: Step) -> str:
     return below.name
 
 
-def parent(below: Step) -> Iterator[Reason]:
+def parent(below: RecordedStep) -> Iterator[Reason]:
     """What stands on a step that ran anew."""
     if missed(below) and below.kind != "source":
         yield Reason(PARENT, below.name)
 
 
-def parents(step: Step, build: Build, *, by_content: bool = False) -> Iterator[Reason]:
+def parents(
+    step: RecordedStep, build: RecordedBuild, *, by_content: bool = False
+) -> Iterator[Reason]:
     """Steps that ran anew, and whose content has no say; or also those where it has."""
     for item in step.inputs:
         if by_content or not item.content:

@@ -43,7 +43,7 @@ class StepInput(msgspec.Struct, frozen=True, array_like=True):
     files: str = ""
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class RecordedStep(msgspec.Struct, frozen=True, array_like=True):
     """One vertex. `where` (stage, platform) and `number` are its place, `text` is the instruction
     as written; `identity` is equal for steps that do the same to the same."""
 
@@ -87,7 +87,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
         return self.text.partition(" ")[0].upper()
 
 
-class Build(msgspec.Struct, frozen=True, array_like=True):
+class RecordedBuild(msgspec.Struct, frozen=True, array_like=True):
     """One build. `scope` is equal for builds of the same Dockerfile and context."""
 
     ref: str
@@ -96,7 +96,7 @@ class Build(msgspec.Struct, frozen=True, array_like=True):
     target: str
     created_us: int
     failed: bool = False
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RecordedStep, ...] = ()
     args: tuple[str, ...] = ()
     """Names that the Dockerfile declares with ARG."""
 
@@ -107,10 +107,10 @@ Files = Mapping[tuple[str, int], str]
 
 def make_steps(
     facts: Iterable[VertexFacts], lines: Mapping[str, int], files: Files
-) -> tuple[Step, ...]:
+) -> tuple[RecordedStep, ...]:
     """Records of vertices, inputs first. `lines`: where vertices come from, by op digest."""
     positions: dict[str, int] = {}
-    steps: list[Step] = []
+    steps: list[RecordedStep] = []
     for found in facts:
         step = _step(found, positions, steps, lines, files)
         if step is not None:
@@ -122,10 +122,10 @@ def make_steps(
 def _step(
     facts: VertexFacts,
     positions: Mapping[str, int],
-    steps: Sequence[Step],
+    steps: Sequence[RecordedStep],
     lines: Mapping[str, int],
     files: Files,
-) -> Step | None:
+) -> RecordedStep | None:
     vertex, loaded = facts.vertex, facts.vertex.op
     if not isinstance(loaded, LoadedOp):
         return None
@@ -140,7 +140,7 @@ def _step(
     op = _plain(loaded.op)
     key = facts.maps[0].digest if facts.maps else ""
     pin = facts.op.pin if isinstance(facts.op, SourceOp) else ""
-    return Step(
+    return RecordedStep(
         name=name,
         digest=vertex.digest,
         where=where,
@@ -199,7 +199,9 @@ def _plain(op: ops_pb2.Op) -> bytes:
     return plain.SerializeToString(deterministic=True)
 
 
-def _identity(op: bytes, pin: str, inputs: Sequence[StepInput], steps: Sequence[Step]) -> bytes:
+def _identity(
+    op: bytes, pin: str, inputs: Sequence[StepInput], steps: Sequence[RecordedStep]
+) -> bytes:
     """Where content is known it stands for the step that made it, as in cache keys."""
     made = hashlib.sha256(op)
     if not inputs:
@@ -210,7 +212,7 @@ def _identity(op: bytes, pin: str, inputs: Sequence[StepInput], steps: Sequence[
     return made.digest()[:16]
 
 
-def missed(step: Step) -> bool:
+def missed(step: RecordedStep) -> bool:
     return step.outcome in _MISSED
 
 

@@ -29,7 +29,7 @@ from croze.why import text
 from croze.why.explainer import Explained, Explainer, explain
 from croze.why.history import FileLists, PastBuilds
 from croze.why.reasons import Reason
-from croze.why.record import Build, Files, make_steps, missed
+from croze.why.record import Files, RecordedBuild, make_steps, missed
 
 log = logging.getLogger(__name__)
 
@@ -123,11 +123,11 @@ class Watch:
         files: Files,
         *,
         failed: bool = False,
-    ) -> Build:
+    ) -> RecordedBuild:
         info, now = self.info, time.time_ns() // 1000
         steps = make_steps(facts, line_numbers(definitions), files)
         args = declared_args(definitions)
-        return Build(info.ref, info.scope, info.file, info.target, now, failed, steps, args)
+        return RecordedBuild(info.ref, info.scope, info.file, info.target, now, failed, steps, args)
 
     def _keep(self, facts: Iterable[VertexFacts]) -> Files:
         """Keep the lists of files that steps used: the next build may change them."""
@@ -318,7 +318,7 @@ class Recorder:
 
     async def explain(
         self, ref: str = "", *, limit: int = LISTED_FILES
-    ) -> tuple[Build, list[Explained]] | None:
+    ) -> tuple[RecordedBuild, list[Explained]] | None:
         """A recorded build (the latest without `ref`) and why its steps missed, in order; None if
         there is none."""
         self._start_waiting()
@@ -326,7 +326,7 @@ class Recorder:
             await asyncio.wait(set(self._running))
         return await in_thread(self._explain, ref, limit)
 
-    def _explain(self, ref: str, limit: int) -> tuple[Build, list[Explained]] | None:
+    def _explain(self, ref: str, limit: int) -> tuple[RecordedBuild, list[Explained]] | None:
         build = self.history.find(ref) if ref else self.history.latest()
         if build is None:
             return None

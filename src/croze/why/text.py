@@ -7,7 +7,7 @@ from typing import Final
 
 from croze.why.explainer import Explained
 from croze.why.reasons import Reason
-from croze.why.record import Build
+from croze.why.record import RecordedBuild
 
 SHOWN_FILES: Final = 3
 _SIGNS: Final = {"added": "A", "removed": "D", "changed": "M", "mode": "P"}
@@ -25,7 +25,7 @@ def short(reasons: Sequence[Reason]) -> str:
     return "; ".join(dict.fromkeys(_short(reason) for reason in reasons))
 
 
-def summary(build: Build, explained: Sequence[Explained]) -> str:
+def summary(build: RecordedBuild, explained: Sequence[Explained]) -> str:
     """How many steps ran, and why the first did that something is known of; empty if nothing is."""
     told = (
         one

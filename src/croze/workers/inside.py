@@ -23,7 +23,16 @@ from collections.abc import Awaitable, Callable
 
 from croze.errors import CrozeError, ResourceExhausted
 from croze.workers.memory import bounded_memory
-from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
+from croze.workers.messages import (
+    LENGTH,
+    Call,
+    CallOutcome,
+    Message,
+    WorkerAnswer,
+    WorkerQuestion,
+    pack,
+    unpack,
+)
 
 _PR_SET_PDEATHSIG = 1
 _DEEPEST = 20_000
@@ -90,7 +99,7 @@ class Link:
         self.sock.sendall(frame)
 
 
-class Asking:
+class Questions:
     """Sends the questions of a conversation, and gives out the answers."""
 
     def __init__(self, link: Link) -> None:
@@ -102,7 +111,7 @@ class Asking:
         """Raises what the daemon's answer raised."""
         id = next(self._ids)
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
-        self._link.send(pack(Asked(id, question)))
+        self._link.send(pack(WorkerQuestion(id, question)))
         try:
             return await future
         finally:
@@ -114,7 +123,7 @@ class Asking:
             message = self._link.receive()
             if message is None:
                 os._exit(0)
-            assert isinstance(message, Answered)
+            assert isinstance(message, WorkerAnswer)
             future = self._waiting.get(message.id)
             if future is not None and not future.done():
                 if message.error is not None:
@@ -129,19 +138,19 @@ def _serve(call: Call, link: Link, runner: asyncio.Runner) -> bytes:
     try:
         if not call.conversation:
             with bounded_memory(_FILE_MEMORY_BYTES):
-                return pack(Ended(call.function(*call.args, **call.kwargs)))
+                return pack(CallOutcome(call.function(*call.args, **call.kwargs)))
         _limit(call.cpu_s)
-        return pack(Ended(runner.run(_converse(call, link))))
+        return pack(CallOutcome(runner.run(_converse(call, link))))
     except MemoryError:
-        return pack(Ended(error=ResourceExhausted("it needs too much memory")))
+        return pack(CallOutcome(error=ResourceExhausted("it needs too much memory")))
     except RecursionError:
-        return pack(Ended(error=ResourceExhausted("it is nested too deeply")))
+        return pack(CallOutcome(error=ResourceExhausted("it is nested too deeply")))
     except Exception as error:
         return _pack_error(error)
 
 
 async def _converse(call: Call, link: Link) -> object:
-    asking = Asking(link)
+    asking = Questions(link)
     loop = asyncio.get_running_loop()
     loop.add_reader(link.sock, asking.on_readable)
     function: Callable[..., Awaitable[object]] = call.function
@@ -169,10 +178,10 @@ def _at_most(wanted: int, most: int) -> int:
 def _pack_error(error: Exception) -> bytes:
     error.add_note("In a worker process:\n" + traceback.format_exc())
     try:
-        frame = pack(Ended(error=error))
+        frame = pack(CallOutcome(error=error))
         pickle.loads(frame[LENGTH.size :])  # some errors can be written but not read back
     except Exception:
-        frame = pack(Ended(error=CrozeError(f"{type(error).__name__}: {error}")))
+        frame = pack(CallOutcome(error=CrozeError(f"{type(error).__name__}: {error}")))
     return frame
 
 

@@ -27,7 +27,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Ended:
+class CallOutcome:
     """What the function returned or raised."""
 
     value: object = None
@@ -35,7 +35,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Asked:
+class WorkerQuestion:
     """A question of the function in between."""
 
     id: int
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answered:
+class WorkerAnswer:
     """What the daemon says to it."""
 
     id: int
@@ -51,7 +51,7 @@ class Answered:
     error: BaseException | None = None
 
 
-Message: TypeAlias = Call | Ended | Asked | Answered
+Message: TypeAlias = Call | CallOutcome | WorkerQuestion | WorkerAnswer
 
 
 def pack(message: Message) -> bytes:
@@ -62,5 +62,5 @@ def pack(message: Message) -> bytes:
 
 def unpack(data: bytes | bytearray) -> Message:
     message = pickle.loads(data)
-    assert isinstance(message, Call | Ended | Asked | Answered)
+    assert isinstance(message, Call | CallOutcome | WorkerQuestion | WorkerAnswer)
     return message

@@ -30,7 +30,16 @@ from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError
-from croze.workers.messages import LENGTH, Answered, Asked, Call, Ended, Message, pack, unpack
+from croze.workers.messages import (
+    LENGTH,
+    Call,
+    CallOutcome,
+    Message,
+    WorkerAnswer,
+    WorkerQuestion,
+    pack,
+    unpack,
+)
 from croze.workers.shares import Shares
 
 P = ParamSpec("P")
@@ -181,7 +190,7 @@ class WorkerPool:
             if self._closed:
                 raise CrozeError("the worker pool is closed")
             worker = self._take()
-            ended: Ended | None = None
+            ended: CallOutcome | None = None
             try:
                 await worker.send(frame)
                 ended = await (_conversation(worker, answer) if answer else _result(worker))
@@ -229,32 +238,32 @@ class WorkerPool:
             self._discard(worker)
 
 
-async def _result(worker: _Worker) -> Ended:
+async def _result(worker: _Worker) -> CallOutcome:
     message = await worker.receive()
-    assert isinstance(message, Ended)
+    assert isinstance(message, CallOutcome)
     return message
 
 
-async def _conversation(worker: _Worker, answer: Ask) -> Ended:
+async def _conversation(worker: _Worker, answer: Ask) -> CallOutcome:
     """Answer until it ends. Answers under way that it no longer waits for are cancelled."""
 
-    async def reply(asked: Asked) -> None:
+    async def reply(asked: WorkerQuestion) -> None:
         try:
-            said = Answered(asked.id, await answer(asked.question))
+            said = WorkerAnswer(asked.id, await answer(asked.question))
         except CrozeError as error:
-            said = Answered(asked.id, error=error)
+            said = WorkerAnswer(asked.id, error=error)
         await worker.send(pack(said))
 
     async with first_error(), asyncio.TaskGroup() as group:
         replies: set[asyncio.Task[None]] = set()
-        while isinstance(message := await worker.receive(), Asked):
+        while isinstance(message := await worker.receive(), WorkerQuestion):
             task = group.create_task(reply(message))
             replies.add(task)
             task.add_done_callback(replies.discard)
         worker.torn = bool(replies)
         for task in replies:
             task.cancel()
-    assert isinstance(message, Ended)
+    assert isinstance(message, CallOutcome)
     return message
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from croze.api import control_pb2
-from croze.builders.model import Node
+from croze.builders.model import BuilderNode
 from croze.drivers.contract import Status
 from croze.drivers.kubernetes.config import cluster_of
 from croze.drivers.kubernetes.driver import KubernetesDriver
@@ -37,7 +37,7 @@ class Place:
         endpoint = f"kubernetes:///b?deployment=&kubeconfig={self.kubeconfig}"
         files = {"buildkitd.toml": b"debug = true\n"}
         given = {key.replace("_", "-"): value for key, value in options.items()}
-        node = Node(name, endpoint, driver_opts=given, files=files)
+        node = BuilderNode(name, endpoint, driver_opts=given, files=files)
         return KubernetesDriver(node, cluster_of(endpoint), "/context")
 
     def changes(self) -> list[tuple[str, str]]:

@@ -17,8 +17,8 @@ from croze.bake.options.entries import (
     SSH,
     Attest,
     E,
-    Secret,
-    Ssh,
+    SecretEntry,
+    SshEntry,
     canonical_attest,
 )
 from croze.bake.options.sizes import bytes_text, parse_bytes
@@ -199,15 +199,15 @@ def _bare(address: str) -> str:
     return address[1:-1] if in_brackets else address
 
 
-def _ssh(value: Data) -> list[Ssh] | None:
+def _ssh(value: Data) -> list[SshEntry] | None:
     if not isinstance(value, dict):
         return None
-    found = [Ssh(id_, (plain_text(path),) if path else ()) for id_, path in value.items()]
+    found = [SshEntry(id_, (plain_text(path),) if path else ()) for id_, path in value.items()]
     return sorted(found, key=lambda each: (each.id, each.paths))
 
 
-def _secrets(value: Data, known: Model) -> list[Secret] | None:
-    found: list[Secret] = []
+def _secrets(value: Data, known: Model) -> list[SecretEntry] | None:
+    found: list[SecretEntry] = []
     for each in value if isinstance(value, list) else ():
         source = plain_text(each.get("source", "")) if isinstance(each, dict) else plain_text(each)
         declared = known.get(source)
@@ -215,7 +215,7 @@ def _secrets(value: Data, known: Model) -> list[Secret] | None:
         if details.get("external") is True:
             raise ComposeError(f"unsupported external secret {plain_text(details.get('name', ''))}")
         file, variable = _text(details.get("file")), _text(details.get("environment"))
-        found.append(Secret(source, file or "", variable or ""))
+        found.append(SecretEntry(source, file or "", variable or ""))
     return found or None
 
 

@@ -18,9 +18,9 @@ from croze.bake.options.entries import (
     SSH,
     Attest,
     CacheEntry,
-    Output,
-    Secret,
-    Ssh,
+    OutputEntry,
+    SecretEntry,
+    SshEntry,
 )
 from croze.bake.options.policy import policies_from_value, policy_values
 from croze.bake.options.resources import Resources, resources_from_value, resources_value
@@ -54,7 +54,7 @@ _LISTS = frozenset(
     ]
 )
 _MAPS = frozenset(("args", "labels", "extra-hosts"))
-_SHOWN = (Attest, CacheEntry, Output, Secret, Ssh)
+_SHOWN = (Attest, CacheEntry, OutputEntry, SecretEntry, SshEntry)
 _FLAGS = frozenset(("pull", "no-cache"))
 _ENTRIES: Mapping[str, tuple[Callable[[Value], Field], Type]] = {
     "attest": (ATTESTS.from_value, ATTESTS.element),

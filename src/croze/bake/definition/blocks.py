@@ -8,7 +8,7 @@ from functools import partial
 
 from croze.bake.definition.attributes import group_value, read_attribute, target_value
 from croze.bake.definition.matrix import check_name, name_of, scopes_of
-from croze.bake.definition.resolver import Resolver
+from croze.bake.definition.resolver import NameResolver
 from croze.bake.errors import BakeError
 from croze.bake.hcl.content import AnyBlock, Content, Schema
 from croze.bake.hcl.scope import Scope
@@ -34,7 +34,7 @@ class Instance:
     started: set[str] = field(default_factory=set)
 
 
-class Blocks(Resolver):
+class Blocks(NameResolver):
     """The resolver that knows blocks, too: `target.name.attribute` is a name like any other."""
 
     def start(self) -> None:

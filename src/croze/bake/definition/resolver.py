@@ -63,7 +63,7 @@ class Variables(dict[str, Value]):
         return super().__getitem__(name)
 
 
-class Resolver:
+class NameResolver:
     """The scope of all files, filled as names are needed."""
 
     def __init__(

@@ -47,7 +47,7 @@ class CacheEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputEntry:
     type: str
     attrs: Mapping[str, str] = field(default_factory=dict)
     dest: str = ""
@@ -59,7 +59,7 @@ class Output:
     def value(self) -> Value:
         return _texts({**self.attrs, "type": self.type, "dest": self.dest})
 
-    def with_attr(self, key: str, value: str) -> Output:
+    def with_attr(self, key: str, value: str) -> OutputEntry:
         return replace(self, attrs={**self.attrs, key: value})
 
 
@@ -79,7 +79,7 @@ class Attest:
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class SecretEntry:
     id: str = ""
     src: str = ""
     env: str = ""
@@ -95,7 +95,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Ssh:
+class SshEntry:
     id: str = ""
     paths: tuple[str, ...] = ()
 
@@ -209,10 +209,10 @@ def _cache_from_object(value: Value) -> CacheEntry:
     return CacheEntry(type_, attrs)
 
 
-def _output_from_text(text: str) -> list[Output]:
+def _output_from_text(text: str) -> list[OutputEntry]:
     found = fields(text)
     if found == [text] and not text.startswith("type="):
-        return [Output("tar", {}, "-") if text == "-" else Output("local", {}, text)]
+        return [OutputEntry("tar", {}, "-") if text == "-" else OutputEntry("local", {}, text)]
     type_, dest, attrs = "", "", dict[str, str]()
     for raw_key, value, _ in _pairs(text):
         key = raw_key.lower().strip()
@@ -222,16 +222,16 @@ def _output_from_text(text: str) -> list[Output]:
             dest = value
         else:
             attrs[key] = value
-    return [_checked(Output(type_, attrs, dest))]
+    return [_checked(OutputEntry(type_, attrs, dest))]
 
 
-def _output_from_object(value: Value) -> Output:
+def _output_from_object(value: Value) -> OutputEntry:
     attrs = _attrs(value)
     type_, dest = attrs.pop("type", ""), attrs.pop("dest", "")
-    return _checked(Output(type_, attrs, dest))
+    return _checked(OutputEntry(type_, attrs, dest))
 
 
-def _checked(output: Output) -> Output:
+def _checked(output: OutputEntry) -> OutputEntry:
     if not output.type:
         raise BakeError("type is required for output")
     return output
@@ -269,7 +269,7 @@ def _attest_from_object(value: Value) -> Attest:
     return Attest(type_, disabled, attrs)
 
 
-def _secret_from_text(text: str) -> list[Secret]:
+def _secret_from_text(text: str) -> list[SecretEntry]:
     try:
         parts = fields(text)
     except BakeError as error:
@@ -286,9 +286,9 @@ def _secret_from_text(text: str) -> list[Secret]:
         if key not in found:
             raise BakeError(f"unexpected key '{key}' in '{part}'")
         found[key] = value
-    secret = Secret(found["id"], found["src"], found["env"])
+    secret = SecretEntry(found["id"], found["src"], found["env"])
     if found["type"] == "env" and not secret.env:
-        secret = Secret(secret.id, "", secret.src)
+        secret = SecretEntry(secret.id, "", secret.src)
     return [secret]
 
 
@@ -303,23 +303,23 @@ def _member(value: Value, name: str) -> str:
     return "" if found is None or not isinstance(found.raw, str) else found.raw
 
 
-def _secret_from_object(value: Value) -> Secret:
+def _secret_from_object(value: Value) -> SecretEntry:
     found = convert(value, _SECRET_TYPE)
-    return Secret(_member(found, "id"), _member(found, "src"), _member(found, "env"))
+    return SecretEntry(_member(found, "id"), _member(found, "src"), _member(found, "env"))
 
 
-def _ssh_from_text(text: str) -> list[Ssh]:
+def _ssh_from_text(text: str) -> list[SshEntry]:
     id_, equals, paths = text.partition("=")
-    return [Ssh(id_, tuple(paths.split(",")) if equals else ())]
+    return [SshEntry(id_, tuple(paths.split(",")) if equals else ())]
 
 
-def _ssh_from_object(value: Value) -> Ssh:
+def _ssh_from_object(value: Value) -> SshEntry:
     found = convert(value, _SSH_TYPE)
     paths = found.fields.get("paths")
     known = paths.items if paths is not None else ()
     if any(each.is_null for each in known):
         raise ConversionError("null value is not allowed")
-    return Ssh(_member(found, "id"), tuple(each.text for each in known))
+    return SshEntry(_member(found, "id"), tuple(each.text for each in known))
 
 
 def _unique(entries: Sequence[E]) -> list[E]:
@@ -338,11 +338,11 @@ def _unique_attests(entries: Sequence[Attest]) -> list[Attest]:
     return list({each.type: each for each in entries}.values())
 
 
-def _unique_secrets(entries: Sequence[Secret]) -> list[Secret]:
+def _unique_secrets(entries: Sequence[SecretEntry]) -> list[SecretEntry]:
     return list({each.id: each for each in entries}.values())
 
 
-def _unique_ssh(entries: Sequence[Ssh]) -> list[Ssh]:
+def _unique_ssh(entries: Sequence[SshEntry]) -> list[SshEntry]:
     return list({each.id: each for each in entries}.values())
 
 

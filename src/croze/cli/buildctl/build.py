@@ -19,7 +19,7 @@ from croze.cli.common import UsageError
 from croze.client import llb
 from croze.client.build import decoded_metadata, written
 from croze.client.flags_cache import parse_caches
-from croze.client.flags_output import Output, parse_output
+from croze.client.flags_output import OutputFlag, parse_output
 from croze.client.plan import CacheEntry
 from croze.client.solve import new_id
 from croze.errors import InvalidRequest
@@ -117,13 +117,13 @@ def _plan(read: argparse.Namespace) -> SolvePlan:
     return plan
 
 
-def _output(text: str) -> Output:
+def _output(text: str) -> OutputFlag:
     """As buildctl reads it: an archive without a destination goes to standard output."""
     found = parse_output(text)
     if not text.startswith("type=") and found.type in ("local", "tar") and "=" not in text:
         raise InvalidRequest(f'invalid value "{text}": expected key=value')
     if found.type == "docker" and not found.dest and found.attrs.get("tar") != "false":
-        return Output(found.type, "-", found.attrs)
+        return OutputFlag(found.type, "-", found.attrs)
     return found
 
 

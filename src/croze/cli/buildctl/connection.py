@@ -84,7 +84,7 @@ class Connection:
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """Of a daemon that has answered. Raises `Unavailable` for one that hasn't, in time."""
-        from croze.builders.model import Node
+        from croze.builders.model import BuilderNode
         from croze.drivers.remote import RemoteDriver
         from croze.errors import Unsupported
 
@@ -92,7 +92,7 @@ class Connection:
         options = {key: os.path.abspath(path) for key, path in files.items() if path}
         if self.server_name:
             options["servername"] = self.server_name
-        driver = RemoteDriver(Node("buildctl", self.address, driver_opts=options))
+        driver = RemoteDriver(BuilderNode("buildctl", self.address, driver_opts=options))
         async with driver.dial() as client:
             try:
                 async with asyncio.timeout(self.timeout_s):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from croze.builders.localstate import LocalState, read_group
 from croze.cli.flags import Flags
-from croze.cli.history.find import Found, queried
+from croze.cli.history.find import FoundRecord, queried
 from croze.cli.nodes import Node, connected
 from croze.client import history
-from croze.client.bundles.record import Group, Remembered, State
+from croze.client.bundles.record import BundledState, Group, Remembered
 from croze.client.bundles.write import Exported, write
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
 from croze.files.atomic import appearing
@@ -59,7 +59,7 @@ async def _export(
             ) from None
 
 
-async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[Found]:
+async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[FoundRecord]:
     found = await queried(nodes, ref, completed=True)
     if not found:
         raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
@@ -70,9 +70,9 @@ async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[Fou
     return found[:count]
 
 
-async def _finalized(wanted: Sequence[Found]) -> list[Found]:
+async def _finalized(wanted: Sequence[FoundRecord]) -> list[FoundRecord]:
     """With the traces that their daemons were still waiting for."""
-    done: list[Found] = []
+    done: list[FoundRecord] = []
     for one in wanted:
         if not one.record.HasField("trace"):
             await history.finalize(one.node.client.channel, one.record.Ref)
@@ -82,7 +82,7 @@ async def _finalized(wanted: Sequence[Found]) -> list[Found]:
     return done
 
 
-async def _exported(one: Found) -> Exported:
+async def _exported(one: FoundRecord) -> Exported:
     state = one.node.local_state(one.record.Ref)
     known = Remembered(
         await _platform(one.node), _state(state), _group(state.group_ref if state else "")
@@ -101,11 +101,11 @@ async def _platform(node: Node) -> str:
     return ""
 
 
-def _state(state: LocalState | None) -> State | None:
+def _state(state: LocalState | None) -> BundledState | None:
     if state is None:
         return None
     group = {"GroupRef": state.group_ref} if state.group_ref else {}
-    return State(state.target, state.local_path, state.dockerfile_path, **group)
+    return BundledState(state.target, state.local_path, state.dockerfile_path, **group)
 
 
 def _group(ref: str) -> Group | None:

@@ -14,7 +14,7 @@ from croze.errors import InvalidRequest, NotFound
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecord:
     """A record, its node, and that node's clock."""
 
     record: history.Record
@@ -26,14 +26,14 @@ class Found:
         return self.node.full_ref(self.record.Ref)
 
 
-async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -> list[Found]:
+async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -> list[FoundRecord]:
     """What the nodes have, the newest first: of a reference, which may be whole
     (`builder/node/id`); `^2`, the last but two of all; or everything.
 
     Raises `NotFound` and `InvalidRequest`.
     """
     offset = _offset(ref)
-    found: list[Found] = []
+    found: list[FoundRecord] = []
     missing: NotFound | None = None
     for node in nodes:
         name = "" if offset is not None else ref.removeprefix(node.full_ref(""))
@@ -42,7 +42,7 @@ async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -
         except NotFound as error:
             missing = error
         else:
-            found += [Found(record, node, listed.now_s) for record in listed.records]
+            found += [FoundRecord(record, node, listed.now_s) for record in listed.records]
     if missing is not None and not found:
         raise missing
     found.sort(key=lambda one: history.created_s(one.record), reverse=True)

@@ -24,7 +24,7 @@ from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.imagetools import create, sources
 from croze.imagetools import location as locations
-from croze.imagetools.create import Made, Request
+from croze.imagetools.create import CreateRequest, Made
 from croze.imagetools.location import Location
 from croze.imagetools.places import Places, opened
 from croze.progress.display import make_display, running
@@ -80,14 +80,16 @@ def _flags() -> Flags:
     return flags
 
 
-def _request(read: argparse.Namespace) -> Request:
+def _request(read: argparse.Namespace) -> CreateRequest:
     words = [*map(_file, read.file), *read.sources]
     targets = [locations.parse(text) for text in read.tag]
     if read.append and targets:
         words.insert(0, read.tag[0])
     parsed = [sources.parse(word) for word in words]
     wanted = _platforms(read.platform)
-    return Request(parsed, targets, annotation_keys(read.annotation), wanted, read.prefer_index)
+    return CreateRequest(
+        parsed, targets, annotation_keys(read.annotation), wanted, read.prefer_index
+    )
 
 
 def _file(name: str) -> str:
@@ -107,7 +109,7 @@ def _platforms(texts: Sequence[str]) -> list[Platform]:
     return found
 
 
-async def _create(request: Request, common: Common, mode: str, *, dry_run: bool) -> Made:
+async def _create(request: CreateRequest, common: Common, mode: str, *, dry_run: bool) -> Made:
     async with opened(builder_files(common.builder)) as places:
         made = await create.make(request, places)
         if not dry_run:

@@ -13,7 +13,7 @@ from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import in_order
 from croze.image import platform as platforms
-from croze.image.config import History, ImageConfig, RunConfig
+from croze.image.config import HistoryEntry, ImageConfig, RunConfig
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index
 from croze.image.platform import Platform
@@ -211,7 +211,7 @@ def _run_config(one: RunConfig) -> Fields:
     )
 
 
-def _history(one: History) -> Fields:
+def _history(one: HistoryEntry) -> Fields:
     return _struct(
         "v1.History",
         ("Created", "created", one.created),

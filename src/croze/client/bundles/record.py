@@ -56,7 +56,7 @@ class _Error(_Struct):
     details: list[_Detail] = []
 
 
-class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BundledState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the client's machine remembers of a build; see `builders.localstate`."""
 
     Target: str = ""
@@ -93,7 +93,7 @@ class _Record(_Struct, kw_only=True):
     externalError: _Descriptor | None = None
     numWarnings: int = 0
     DefaultPlatform: str
-    localState: State | None = None
+    localState: BundledState | None = None
     stateGroup: Group | None = None
 
 
@@ -102,7 +102,7 @@ class Remembered(msgspec.Struct, frozen=True):
 
     platform: str = ""
     """The node's own."""
-    state: State | None = None
+    state: BundledState | None = None
     group: Group | None = None
 
 

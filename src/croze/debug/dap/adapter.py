@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from croze.aio.parallel import all_of
 from croze.api import gateway_pb2
 from croze.debug.dap.breakpoints import Breakpoints
-from croze.debug.dap.protocol import Connection, Message, Refused, number, part, parts, text
+from croze.debug.dap.protocol import Connection, Message, RequestRefused, number, part, parts, text
 from croze.debug.dap.shell import Shell, attach_words
 from croze.debug.dap.thread import Action, Thread
 from croze.debug.dap.variables import REFERENCE_BITS
@@ -185,7 +185,7 @@ class Adapter:
 
     async def _initialize(self, arguments: Message) -> Message:
         if self._initialized:
-            raise Refused("already initialized")
+            raise RequestRefused("already initialized")
         self._initialized = True
         self._runs_in_terminal = bool(arguments.get("supportsRunInTerminalRequest"))
         return {"supportsConfigurationDoneRequest": True}
@@ -231,7 +231,7 @@ class Adapter:
         for thread in self._threads.values():
             if thread.has_frame(frame):
                 return {"scopes": thread.scopes(frame)}
-        raise Refused(f"no such frame id: {frame}")
+        raise RequestRefused(f"no such frame id: {frame}")
 
     async def _variables(self, arguments: Message) -> Message:
         reference = number(arguments, "variablesReference")
@@ -242,25 +242,25 @@ class Adapter:
         path = text(part(arguments, "source"), "path")
         data = self._sources.get(path)
         if data is None:
-            raise Refused(f"file not found: {path}")
+            raise RequestRefused(f"file not found: {path}")
         return {"content": data.decode(errors="replace")}
 
     async def _evaluate(self, arguments: Message) -> Message:
         context = text(arguments, "context")
         if context != "repl":
-            raise Refused(f"unsupported evaluate context: {context}")
+            raise RequestRefused(f"unsupported evaluate context: {context}")
         try:
             words = shlex.split(text(arguments, "expression"), comments=True)
         except ValueError:
-            raise Refused(
+            raise RequestRefused(
                 "cannot parse expression: EOF found when expecting closing quote"
             ) from None
         if not words:
             return {"result": "", "variablesReference": 0}
         if words[0] != "exec":
-            raise Refused(f'unknown command {quote(words[0])} for ""')
+            raise RequestRefused(f'unknown command {quote(words[0])} for ""')
         if not self._runs_in_terminal:
-            raise Refused("cannot exec without runInTerminal client capability")
+            raise RequestRefused("cannot exec without runInTerminal client capability")
         path = await self._shell.listen()
         await self._connection.ask(
             "runInTerminal", {"kind": "integrated", "cwd": os.getcwd(), "args": attach_words(path)}
@@ -270,7 +270,7 @@ class Adapter:
     def _thread(self, id: int) -> Thread:
         found = self._threads.get(id)
         if found is None:
-            raise Refused(f"no such thread: {id}")
+            raise RequestRefused(f"no such thread: {id}")
         return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.client.build import BuildResult, run_build
-from croze.client.builder import Builder
+from croze.client.builder import BuilderTraits
 from croze.client.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.dap.adapter import Adapter, Launch, serving
@@ -28,7 +28,7 @@ async def build_adapted(
     options: BuildOptions,
     *,
     dial: Dial,
-    builder: Builder | None,
+    builder: BuilderTraits | None,
     display: Callable[[BinaryIO], Display],
     remembered: Callable[[BuildOptions], BuildOptions],
 ) -> BuildResult:

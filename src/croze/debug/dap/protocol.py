@@ -21,7 +21,7 @@ LIMIT_BYTES = 64 << 20
 """Of one message."""
 
 
-class Refused(CrozeError):
+class RequestRefused(CrozeError):
     """A request's answer: why not."""
 
 
@@ -52,13 +52,13 @@ class Connection:
                 asked.set_result(message)
 
     async def ask(self, command: str, arguments: Message) -> None:
-        """Have the client do something. Raises `Refused`."""
+        """Have the client do something. Raises `RequestRefused`."""
         seq = next(self._seq)
         answer = self._asked[seq] = asyncio.get_running_loop().create_future()
         self._send(seq, {"type": "request", "command": command, "arguments": arguments})
         message = await answer
         if not message.get("success"):
-            raise Refused(text(message, "message"))
+            raise RequestRefused(text(message, "message"))
 
     def event(self, name: str, body: Message | None = None) -> None:
         told: Message = {"type": "event", "event": name}

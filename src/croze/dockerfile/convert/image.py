@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from croze.errors import InvalidRequest
 from croze.image import config as image_config
-from croze.image.config import Healthcheck, History, ImageConfig, RootFS, RunConfig
+from croze.image.config import Healthcheck, HistoryEntry, ImageConfig, RootFS, RunConfig
 from croze.image.platform import Platform
 from croze.llb.execop import default_path
 
@@ -36,7 +36,7 @@ class WorkingImage:
     on_build: list[str] = field(default_factory=list)
     shell: tuple[str, ...] = ()
     rootfs: RootFS = field(default_factory=RootFS)
-    history: list[History] = field(default_factory=list)
+    history: list[HistoryEntry] = field(default_factory=list)
 
     @property
     def os(self) -> str:
@@ -67,7 +67,9 @@ class WorkingImage:
         """One row of history."""
         created = _format_epoch(epoch) if epoch is not None else None
         self.history.append(
-            History(created=created, created_by=message, comment=_COMMENT, empty_layer=not layer)
+            HistoryEntry(
+                created=created, created_by=message, comment=_COMMENT, empty_layer=not layer
+            )
         )
 
     def finish(self) -> ImageConfig:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from croze.builders.model import Node, parse_platforms
+from croze.builders.model import BuilderNode, parse_platforms
 from croze.drivers.contract import Status, silent
 from croze.drivers.kubernetes.api import KubernetesApi, Pod, kubernetes_api
 from croze.drivers.kubernetes.config import Cluster
@@ -40,7 +40,7 @@ class KubernetesDriver:
     """See `Driver`. `key` is what the choice of a pod sticks to. Raises `InvalidRequest` for
     options that can't be."""
 
-    def __init__(self, node: Node, cluster: Cluster, key: str = "") -> None:
+    def __init__(self, node: BuilderNode, cluster: Cluster, key: str = "") -> None:
         self._cluster = cluster
         self._key = key
         self._options = parse_options(node.driver_opts or {})
@@ -67,7 +67,7 @@ class KubernetesDriver:
             return Status.INACTIVE
         return Status.RUNNING if found.status.ready_replicas > 0 else Status.STOPPED
 
-    async def dynamic_nodes(self) -> tuple[Node, ...]:
+    async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         async with self._api() as api:
             pods = running(await api.pods(self._made.selector))
         return tuple(_node(pod) for pod in pods)
@@ -200,13 +200,13 @@ def _name(settings: dict[str, object]) -> str:
     return str(meta["name"])
 
 
-def _node(pod: Pod) -> Node:
+def _node(pod: Pod) -> BuilderNode:
     listed = (pod.metadata.annotations or {}).get(PLATFORM_ANNOTATION, "")
     try:
         platforms = parse_platforms((listed,)) if listed else None
     except InvalidRequest:
         platforms = None
-    return Node(name=pod.metadata.name, endpoint="", platforms=platforms)
+    return BuilderNode(name=pod.metadata.name, endpoint="", platforms=platforms)
 
 
 def _to_stderr(data: bytes) -> None:

@@ -20,7 +20,7 @@ from croze.engineapi.lent import Body
 from croze.engineapi.query import Query
 from croze.engineapi.times import rfc3339
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.runtime.inroot import Bind, PathStat, Request
+from croze.runtime.inroot import Bind, PathStat, RootedRequest
 from croze.runtime.reach import Reaching
 
 log = logging.getLogger(__name__)
@@ -38,13 +38,13 @@ def _asked(request: web.Request, services: Services) -> tuple[OneContainer, str]
     return one, path
 
 
-def _request(one: OneContainer, path: str) -> Request:
+def _request(one: OneContainer, path: str) -> RootedRequest:
     """As for `stat`; `root` is known later."""
     binds = [
         Bind(mount.mounts[0].source, mount.dest, mount.readonly) for mount in specs.binds(one.spec)
     ]
     readonly = one.spec.host_config.readonly_rootfs
-    return Request(op="stat", root="", binds=binds, path=path, readonly_root=readonly)
+    return RootedRequest(op="stat", root="", binds=binds, path=path, readonly_root=readonly)
 
 
 def _headers(found: PathStat) -> dict[str, str]:

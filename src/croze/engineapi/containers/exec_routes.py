@@ -12,7 +12,7 @@ from croze.engineapi.containers.execs import ExecStart, OneExec, read_create
 from croze.engineapi.containers.joined import join
 from croze.engineapi.containers.streams import stream_type
 from croze.engineapi.contract import Services
-from croze.engineapi.hijack import Taken, take_stream
+from croze.engineapi.hijack import AnsweredOnStream, take_stream
 from croze.engineapi.jsontext import read_struct
 from croze.errors import InvalidRequest
 
@@ -50,7 +50,7 @@ async def start(request: web.Request, services: Services) -> web.StreamResponse:
             )
         finally:
             client.close()
-    return Taken()
+    return AnsweredOnStream()
 
 
 async def resize(request: web.Request, services: Services) -> web.StreamResponse:

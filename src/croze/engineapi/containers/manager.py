@@ -23,7 +23,7 @@ from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import KILLED, OneContainer, State
 from croze.engineapi.containers.execs import ExecCreate, OneExec
 from croze.engineapi.containers.spec import Create
-from croze.engineapi.events import Events
+from croze.engineapi.events import EventLog
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs.remove import remove_tree
 from croze.gotypes import gojson
@@ -31,7 +31,7 @@ from croze.image import reference
 from croze.image.config import RunConfig
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor
-from croze.runtime.inroot import Request
+from croze.runtime.inroot import RootedRequest
 from croze.runtime.reach import Reaching, reaching
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 from croze.store.disk import disk_errors
@@ -50,7 +50,7 @@ class Containers:
         folder: Path,
         refs: RefStore,
         executor: Executor,
-        events: Events,
+        events: EventLog,
         open_image: OpenImage,
         in_use: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -305,7 +305,7 @@ class Containers:
             await one.end_copies()
 
     @asynccontextmanager
-    async def reaching(self, one: OneContainer, request: Request) -> AsyncIterator[Reaching]:
+    async def reaching(self, one: OneContainer, request: RootedRequest) -> AsyncIterator[Reaching]:
         """Its files, whether it runs or not; `request.root` is filled in. While a container that
         doesn't run is read or written, it is not started or removed, unless that takes long."""
         if one.running:
@@ -384,5 +384,5 @@ class Containers:
         self._events.emit("container", action, one.id, about)
 
 
-def _reached(request: Request, root: Path) -> AbstractAsyncContextManager[Reaching]:
+def _reached(request: RootedRequest, root: Path) -> AbstractAsyncContextManager[Reaching]:
     return reaching(msgspec.structs.replace(request, root=str(root)))

@@ -19,7 +19,7 @@ from croze.runtime.contract import (
     NetworkMode,
     Process,
     Resources,
-    Ulimit,
+    Rlimit,
 )
 from croze.store.contract import Mount
 
@@ -214,8 +214,8 @@ def resources(spec: Create) -> Resources:
     )
 
 
-def ulimits(spec: Create) -> list[Ulimit]:
-    return [Ulimit(each.name, each.soft, each.hard) for each in spec.host_config.ulimits or ()]
+def ulimits(spec: Create) -> list[Rlimit]:
+    return [Rlimit(each.name, each.soft, each.hard) for each in spec.host_config.ulimits or ()]
 
 
 def extra_hosts(spec: Create) -> list[tuple[str, str]]:

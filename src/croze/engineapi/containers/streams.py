@@ -14,7 +14,7 @@ from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.containers.joined import join
 from croze.engineapi.containers.output import STDERR, STDOUT, Entry, framed
 from croze.engineapi.contract import Services
-from croze.engineapi.hijack import Taken, take_stream
+from croze.engineapi.hijack import AnsweredOnStream, take_stream
 from croze.engineapi.query import Query, refuse
 from croze.engineapi.times import moment_ns
 from croze.errors import InvalidRequest
@@ -148,4 +148,4 @@ async def attach(request: web.Request, services: Services) -> web.StreamResponse
             pass  # the client has gone
         finally:
             client.close()
-    return Taken()
+    return AnsweredOnStream()

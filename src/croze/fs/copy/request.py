@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 
 
 class CopyRequest(msgspec.Struct, frozen=True):
@@ -16,7 +16,7 @@ class CopyRequest(msgspec.Struct, frozen=True):
     src: str
     dst_root: str
     dst: str
-    owner: Owner | None = None
+    owner: NumericOwner | None = None
     mode: int = -1
     mode_str: str = ""
     """Symbolic or octal; goes before `mode`."""

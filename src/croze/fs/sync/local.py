@@ -20,8 +20,8 @@ from croze.fs.failures import explained
 from croze.fs.filecopy import write_all
 from croze.fs.root import open_beneath
 from croze.fs.sync.mirror import (
-    Known,
     Mirror,
+    MirroredEntry,
     State,
     SyncResult,
     clear,
@@ -78,7 +78,7 @@ class _Sync:
         self._changed = self._bytes = 0
 
     def run(self) -> SyncResult:
-        known: list[Known] = []
+        known: list[MirroredEntry] = []
         noted = False
         racy = self._state.started_ns - _RACY_NS
         seen: dict[tuple[int, int], str] = {}
@@ -99,12 +99,12 @@ class _Sync:
             self._finish(known)
         return SyncResult(self._changed, removed, self._bytes, len(known))
 
-    def _update(self, entry: Entry, old: Known | None) -> Known:
+    def _update(self, entry: Entry, old: MirroredEntry | None) -> MirroredEntry:
         """Bring over an entry that may differ."""
         target = _owned_by_root(entry)
         if old is not None and self._still_equal(entry, old):
             # Touched, but not changed in what is kept.
-            return Known(entry, old.digest)
+            return MirroredEntry(entry, old.digest)
         mirror = self._begin()
         self._changed += 1
         if old is not None and old.entry.is_dir and not entry.is_dir:
@@ -117,9 +117,9 @@ class _Sync:
             value = first or digest.begin(target).digest()
         self._digests[entry.path] = value
         mirror.record(target, value)
-        return Known(entry, value)
+        return MirroredEntry(entry, value)
 
-    def _still_equal(self, entry: Entry, old: Known) -> bool:
+    def _still_equal(self, entry: Entry, old: MirroredEntry) -> bool:
         was = old.entry
         if (entry.mode, entry.linkname, entry.devmajor, entry.devminor, entry.xattrs) != (
             was.mode, was.linkname, was.devmajor, was.devminor, was.xattrs,
@@ -219,7 +219,7 @@ class _Sync:
                 removed += 1
         return removed
 
-    def _finish(self, known: list[Known]) -> None:
+    def _finish(self, known: list[MirroredEntry]) -> None:
         mirror = self._begin() if self._fresh else self._mirror
         if mirror is not None:
             mirror.finish({k.entry.path: k.entry.mtime_ns for k in known if k.entry.is_dir})

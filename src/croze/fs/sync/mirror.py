@@ -30,7 +30,7 @@ class SyncResult(msgspec.Struct, frozen=True):
     """Entries in the tree now."""
 
 
-class Known(msgspec.Struct, array_like=True, gc=False):
+class MirroredEntry(msgspec.Struct, array_like=True, gc=False):
     """An entry that the directory has, and the digest it counts with."""
 
     entry: Entry
@@ -42,7 +42,7 @@ class State(msgspec.Struct, array_like=True):
 
     version: int
     started_ns: int
-    known: list[Known]
+    known: list[MirroredEntry]
 
 
 _VERSION = 1
@@ -61,7 +61,7 @@ def load_state(path: str | None) -> State | None:
     return state if state.version == _VERSION else None
 
 
-def save_state(path: str, started_ns: int, known: list[Known]) -> None:
+def save_state(path: str, started_ns: int, known: list[MirroredEntry]) -> None:
     """Write atomically. Names that are no UTF-8 can't be saved: then the next run starts anew."""
     try:
         data = msgspec.msgpack.encode(State(_VERSION, started_ns, known))

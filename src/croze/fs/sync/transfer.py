@@ -21,8 +21,8 @@ from croze.fs.content.index import Index
 from croze.fs.entry import Entry
 from croze.fs.filecopy import write_all
 from croze.fs.sync.mirror import (
-    Known,
     Mirror,
+    MirroredEntry,
     OrderCheck,
     SyncResult,
     clear,
@@ -262,7 +262,7 @@ class Receiver:
             index = self._index if self._entries else Index()
             index.save(self._index_file)
         if self._state_file:
-            known = [Known(entry, self._digests[entry.path]) for entry in self._entries]
+            known = [MirroredEntry(entry, self._digests[entry.path]) for entry in self._entries]
             save_state(self._state_file, self._started, known)
         return SyncResult(self._counts[0], self._counts[1], self._counts[2], len(self._entries))
 

@@ -8,7 +8,7 @@ import stat
 
 from croze.errors import Corrupted, CrozeError
 from croze.fs.failures import TooManyLinks, explain, explained
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 from croze.fs.paths import rooted
 from croze.fs.root import resolve
 from croze.fs.tar.compress import READ_ERRORS, open_reader
@@ -23,7 +23,7 @@ def unpack(
     archive_path: str,
     dest_root: str,
     dest: str,
-    owner: Owner | None = None,
+    owner: NumericOwner | None = None,
     timestamp_ns: int = -1,
 ) -> bool:
     """Unpack the archive into the directory `dest` below `dest_root`, made if it is missing.
@@ -37,7 +37,7 @@ def unpack(
 
 
 def unpack_at(
-    archive_path: str, dest_root: str, dest: str, owner: Owner | None, timestamp_ns: int
+    archive_path: str, dest_root: str, dest: str, owner: NumericOwner | None, timestamp_ns: int
 ) -> bool:
     """`unpack` with bare OSErrors."""
     if not is_archive(archive_path):

@@ -16,7 +16,7 @@ from contextlib import suppress
 from croze.errors import Corrupted
 from croze.fs.entry import OVERLAY_XATTRS
 from croze.fs.filecopy import copy_bytes, write_all
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 from croze.fs.paths import rooted
 from croze.fs.remove import remove_tree
 from croze.fs.root import resolve
@@ -38,7 +38,7 @@ class Extractor:
         root: str,
         reader: TarReader,
         *,
-        owner: Owner | None = None,
+        owner: NumericOwner | None = None,
         parents: Sequence[str] = (),
         overlay: bool = False,
     ) -> None:

@@ -11,7 +11,7 @@ import stat
 from croze.errors import InvalidRequest
 from croze.fs.failures import explained
 from croze.fs.match import glob
-from croze.fs.owner import Owner
+from croze.fs.owner import NumericOwner
 from croze.fs.paths import dirname, join, rooted, sorted_names
 from croze.fs.remove import remove_tree
 from croze.fs.root import resolve
@@ -22,7 +22,7 @@ def mkdir(
     path: str,
     mode: int = 0o755,
     make_parents: bool = False,
-    owner: Owner | None = None,
+    owner: NumericOwner | None = None,
     timestamp_ns: int = -1,
 ) -> None:
     """Make a directory; nothing happens if it is there. Made parents get the same attributes."""
@@ -44,7 +44,7 @@ def mkfile(
     path: str,
     data: bytes,
     mode: int = 0o644,
-    owner: Owner | None = None,
+    owner: NumericOwner | None = None,
     timestamp_ns: int = -1,
 ) -> None:
     """Write a file. An existing one keeps its mode, as with `open(2)`; the old bytes are never
@@ -74,7 +74,7 @@ def _kept_mode(target: str) -> os.stat_result | None:
 
 
 def symlink(
-    root: str, oldpath: str, newpath: str, owner: Owner | None = None, timestamp_ns: int = -1
+    root: str, oldpath: str, newpath: str, owner: NumericOwner | None = None, timestamp_ns: int = -1
 ) -> None:
     """Make the symlink `newpath` that says `oldpath`."""
     with explained(f"symlink {oldpath}", root):
@@ -155,7 +155,7 @@ def _resolve_parent(root: str, path: str) -> str:
     return join(resolve(root, dirname(path)), path[path.rfind("/") + 1 :])
 
 
-def make_dirs(path: str, mode: int, owner: Owner | None, timestamp_ns: int) -> list[str]:
+def make_dirs(path: str, mode: int, owner: NumericOwner | None, timestamp_ns: int) -> list[str]:
     """`mkdir -p` on the host path; what had to be made gets mode, owner and time.
 
     Returns the directories made, outermost first. Raises NotADirectoryError if a file is there.
@@ -175,7 +175,7 @@ def make_dirs(path: str, mode: int, owner: Owner | None, timestamp_ns: int) -> l
     return missing
 
 
-def set_owner_and_time(path: str, owner: Owner | None, timestamp_ns: int) -> None:
+def set_owner_and_time(path: str, owner: NumericOwner | None, timestamp_ns: int) -> None:
     """Set what is given, links not followed; -1 leaves the time."""
     if owner is not None:
         os.chown(path, owner.uid, owner.gid, follow_symlinks=False)

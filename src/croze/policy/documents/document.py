@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from croze.policy.contract import Env
+from croze.policy.contract import PolicyEnv
 from croze.signatures.gitobject import GitObject
 
 Log = Callable[[int, str], None]
@@ -45,7 +45,7 @@ class Document:
         for index, material in enumerate(self.materials):
             yield from material.unknowns(f"{prefix}.image.provenance.materials[{index}]")
 
-    def plain(self, env: Env | None = None, *, caps: bool = False, depth: int = 0) -> _Plain:
+    def plain(self, env: PolicyEnv | None = None, *, caps: bool = False, depth: int = 0) -> _Plain:
         """As JSON has it, in buildx's order; without `env`, it tells nothing of the build."""
         out: _Plain = {} if env is None else {"env": _env(env, caps, depth)}
         if not self.kind:
@@ -62,7 +62,7 @@ class Document:
 _Plain = dict[str, object]
 
 
-def _env(env: Env, caps: bool, depth: int) -> _Plain:
+def _env(env: PolicyEnv, caps: bool, depth: int) -> _Plain:
     found = {
         "args": dict(sorted(env.args.items())),
         "labels": dict(sorted(env.labels.items())),

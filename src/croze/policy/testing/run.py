@@ -9,8 +9,8 @@ from croze.api import gateway_pb2, ops_pb2, policysession_pb2
 from croze.errors import CrozeError
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.policy.asking import Ask, Asking
-from croze.policy.contract import DefaultPlatform, Env, PolicyFile, ResolveSource, Setup
+from croze.policy.asking import Ask, Inquiry
+from croze.policy.contract import DefaultPlatform, PolicyEnv, PolicyFile, ResolveSource, Setup
 from croze.policy.decision import Evaluation
 from croze.policy.documents.document import Document
 from croze.policy.lent import SIGNATURES, Notes, NotKnown
@@ -55,7 +55,7 @@ class _Suite:
     def __init__(self, ask: Ask, run: TestRun) -> None:
         self._ask = ask
         self._run = run
-        self._asking = Asking(ask, logs=False)
+        self._asking = Inquiry(ask, logs=False)
         self._own = parse_module(run.policy.name, run.policy.text)
         self._modules: ModuleSet | None = None
         found: dict[str, tuple[Rule, Module]] = {}
@@ -141,7 +141,9 @@ class _Suite:
             text = await self._ask(DefaultPlatform())
             platform = platforms.parse(str(text))
         env = _env(given)
-        evaluation = Evaluation(self._ask, Setup((self._run.policy,), env or Env(), logs=False))
+        evaluation = Evaluation(
+            self._ask, Setup((self._run.policy,), env or PolicyEnv(), logs=False)
+        )
         request = policysession_pb2.CheckPolicyRequest(Platform=platform_message(platform))
         request.Source.Source.identifier = source
         for _ in range(MOST_ROUNDS):
@@ -252,12 +254,12 @@ def _platform(plain: Plain | None) -> Platform | None:
     return Platform(arch, os, variant=variant)
 
 
-def _env(plain: Plain | None) -> Env | None:
+def _env(plain: Plain | None) -> PolicyEnv | None:
     env = (plain or {}).get("env")
     if not isinstance(env, dict):
         return None
     args, labels = env.get("args") or {}, env.get("labels") or {}
-    return Env(args, labels, str(env.get("filename", "")), str(env.get("target", "")))
+    return PolicyEnv(args, labels, str(env.get("filename", "")), str(env.get("target", "")))
 
 
 def _read(plain: object) -> Plain | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from croze.gotypes.regexp import BadExpression, Expression, Found
+from croze.gotypes.regexp import BadExpression, Expression, Match
 from croze.rego.builtins.operands import array, integer, string
 from croze.rego.errors import FunctionError
 from croze.rego.values import Value, boolean
@@ -49,7 +49,7 @@ def find_groups(pattern: Value, text: Value, most: Value) -> Value:
 def replace(text: Value, pattern: Value, value: Value) -> Value:
     template = string(value)
 
-    def expand(found: Found) -> str:
+    def expand(found: Match) -> str:
         def group(reference: re.Match[str]) -> str:
             if reference[1]:
                 return "$"

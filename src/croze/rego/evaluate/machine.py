@@ -9,7 +9,7 @@ from croze.rego.compile.tree import Node, kind
 from croze.rego.errors import EvaluationError, Location
 from croze.rego.evaluate.bodies import Bodies
 from croze.rego.evaluate.environment import Environment
-from croze.rego.evaluate.terms import Given, conflict, is_pattern
+from croze.rego.evaluate.terms import FixedValue, conflict, is_pattern
 from croze.rego.functions import Functions, Surroundings
 from croze.rego.syntax import Call, Ref, Rule, Scalar, Term, Var, With
 from croze.rego.unknowns import MISSING, Found, Missing, Partial, Parts, Unknown, whole
@@ -27,7 +27,7 @@ class _State:
     input: Value | Missing
     parts: Parts
     data: Mapping[tuple[str, ...], Found] = field(default_factory=dict)
-    functions: Mapping[str, str | Given] = field(default_factory=dict)
+    functions: Mapping[str, str | FixedValue] = field(default_factory=dict)
     known: dict[Node, Found | Missing] = field(default_factory=dict)
 
 
@@ -66,7 +66,7 @@ class Machine(Bodies):
             return state.input
         return Partial("", state.input, state.parts)
 
-    def _mocked(self, name: str) -> str | Given | None:
+    def _mocked(self, name: str) -> str | FixedValue | None:
         return self._state.functions.get(name)
 
     def _swap(self, state: object) -> object:
@@ -80,7 +80,10 @@ class Machine(Bodies):
         for each, value in zip(withs, values, strict=True):
             target = each.target
             if isinstance(target, Call):
-                state.functions = {**state.functions, target.name: each.function or Given(value)}
+                state.functions = {
+                    **state.functions,
+                    target.name: each.function or FixedValue(value),
+                }
             elif isinstance(target, Ref) and isinstance(target.head, Var):
                 path = tuple(part.value for part in target.path if isinstance(part, Scalar))
                 if target.head.name == "input":

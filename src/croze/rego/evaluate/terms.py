@@ -28,7 +28,7 @@ from croze.rego.values import TRUE, Object, Value, in_order, text
 
 
 @dataclass(frozen=True)
-class Given:
+class FixedValue:
     """What a function is said to return."""
 
     value: Found
@@ -55,7 +55,7 @@ class Terms(ABC):
         """A function of a module."""
 
     @abstractmethod
-    def _mocked(self, name: str) -> str | Given | None:
+    def _mocked(self, name: str) -> str | FixedValue | None:
         """The function, or the value, that stands for a function."""
 
     # -- values --
@@ -155,7 +155,7 @@ class Terms(ABC):
 
     def _applied(self, name: str, args: Sequence[Found]) -> Iterator[Found]:
         mocked = self._mocked(name)
-        if isinstance(mocked, Given):
+        if isinstance(mocked, FixedValue):
             yield mocked.value
         elif mocked is not None or name.startswith("data."):
             yield from self._call(mocked or name, args)

@@ -11,7 +11,7 @@ from croze.errors import CrozeError
 from croze.job_values import JobKey
 from croze.remotecache.beside import OpenedCache
 from croze.remotecache.mounts.listing import LIMIT_BYTES, Listing, decode, find_listing
-from croze.remotecache.mounts.merging import Brought, Offer, bring_if_new
+from croze.remotecache.mounts.merging import Brought, MountOffer, bring_if_new
 from croze.remotecache.mounts.options import MountOptions, shown
 from croze.remotecache.mounts.services import MERGED, MountServices
 from croze.solver.contract import OpContext
@@ -30,11 +30,11 @@ class Source:
     fetcher: BlobFetcher
     options: MountOptions
 
-    def offers(self, services: MountServices) -> list[Offer]:
+    def offers(self, services: MountServices) -> list[MountOffer]:
         """The mounts that it is to bring."""
         limit = services.limit(self.options.max_bytes)
         wanted = (mount for mount in self.listing.mounts if self.options.wants(mount.id))
-        return [Offer(mount, self.fetcher, limit) for mount in wanted]
+        return [MountOffer(mount, self.fetcher, limit) for mount in wanted]
 
 
 @dataclass
@@ -87,7 +87,7 @@ class BuildMounts:
             for offer in self.offers(key):
                 await self._bring(offer, base, sharing, ctx, description)
 
-    def offers(self, key: MountKey) -> Iterator[Offer]:
+    def offers(self, key: MountKey) -> Iterator[MountOffer]:
         """What the imported caches have of a mount and are to bring."""
         for source in self.sources:
             for offer in source.offers(self.services):
@@ -96,7 +96,7 @@ class BuildMounts:
 
     async def _bring(
         self,
-        offer: Offer,
+        offer: MountOffer,
         base: ImmutableRef | None,
         sharing: Sharing,
         ctx: OpContext,

@@ -17,7 +17,7 @@ from croze.image.descriptor import Descriptor
 from croze.remotecache.mounts import listing
 from croze.remotecache.mounts.carried import BuildMounts, MountKey
 from croze.remotecache.mounts.listing import INDEX, LISTING, PACK, ListedBlob, ListedMount
-from croze.remotecache.mounts.merging import Offer
+from croze.remotecache.mounts.merging import MountOffer
 from croze.remotecache.mounts.options import MountOptions, shown
 from croze.remotecache.mounts.services import (
     MEMORY,
@@ -39,7 +39,7 @@ class Candidate:
     key: MountKey
     used_at: str
     here: CacheMountInfo | None = None
-    offer: Offer | None = None
+    offer: MountOffer | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class MountsExport:
             for mount in source.listing.mounts:
                 if self._wanted(mount.id) and mount.id not in self.build.fresh:
                     key = (mount.id, mount.base)
-                    offer = Offer(mount, source.fetcher, self.services.max_bytes)
+                    offer = MountOffer(mount, source.fetcher, self.services.max_bytes)
                     if key not in found or found[key].used_at < mount.used_at:
                         found[key] = Candidate(key, mount.used_at, offer=offer)
         for here in reversed(self.services.store.all()):
@@ -181,7 +181,7 @@ class _Sending:
         )
         return [digest for (digest, _), has in zip(known, there, strict=True) if has]
 
-    async def _send_on(self, offer: Offer) -> ListedMount | None:
+    async def _send_on(self, offer: MountOffer) -> ListedMount | None:
         """What an imported cache has, without looking into it; only what the target lacks."""
         if offer.mount.size > self.left_bytes:
             self._left_out(offer.mount.id, offer.mount.size)
@@ -195,7 +195,7 @@ class _Sending:
         self._say(offer.mount, moved)
         return offer.mount
 
-    async def _send_on_blob(self, offer: Offer, blob: Descriptor) -> int:
+    async def _send_on_blob(self, offer: MountOffer, blob: Descriptor) -> int:
         """How many bytes had to be sent."""
         services, sessions = self.export.services, self.export.sessions
         moved = 0

@@ -23,7 +23,7 @@ class Brought:
 
 
 @dataclass(frozen=True)
-class Offer:
+class MountOffer:
     """A mount in a cache, and who fetches its blobs. `limit_bytes`: of its files."""
 
     mount: ListedMount
@@ -33,7 +33,7 @@ class Offer:
 
 async def bring(
     services: MountServices,
-    offer: Offer,
+    offer: MountOffer,
     base: ImmutableRef | None,
     sharing: Sharing,
     *,
@@ -61,7 +61,7 @@ class _Known(Exception):
 
 async def bring_if_new(
     services: MountServices,
-    offer: Offer,
+    offer: MountOffer,
     base: ImmutableRef | None,
     sharing: Sharing,
     *,
@@ -78,7 +78,7 @@ async def bring_if_new(
 
 
 async def _merge(
-    services: MountServices, offer: Offer, replacement: Replacement, sessions: Sequence[str]
+    services: MountServices, offer: MountOffer, replacement: Replacement, sessions: Sequence[str]
 ) -> Brought:
     mount, old, new = offer.mount, replacement.old, replacement.new
     index = mount.descriptors()[0]

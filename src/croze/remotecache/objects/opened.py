@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from croze.aio.threads import in_thread
-from croze.clouds.aws import Chain
+from croze.clouds.aws import CredentialChain
 from croze.clouds.azure import DefaultIdentity
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound, PermissionDenied
 from croze.http.daemon import HttpClient
@@ -62,7 +62,7 @@ class ObjectCaches:
         """`signatures`: of what is in GitHub's cache."""
         self.locks = Locks()
         self._signatures = signatures
-        self._aws = Chain()
+        self._aws = CredentialChain()
         self._azure = DefaultIdentity()
         self._limit = RateLimit()
         self._http: HttpClient | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from croze.aio.parallel import first_error
 from croze.aio.threads import finish
-from croze.clouds.aws import AwsIdentity, Given
+from croze.clouds.aws import AwsIdentity, StaticCredentials
 from croze.errors import CrozeError
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
@@ -166,7 +166,7 @@ def open_s3(
     said = options.credentials
     retry = retry or Retry(attempts=options.attempts, codes=RETRIED_CODES)
     secrets = (said.secret_access_key, said.session_token) if said else ()
-    identity = Given(said) if said else own
+    identity = StaticCredentials(said) if said else own
     pace = Pace() if options.adaptive else None
     sender = Sender(http, retry, code_of, secrets, pace)
     return S3Cache(

@@ -21,7 +21,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProxiedRequest:
     """One request. `redirect`: where the answer leads on to; `status` 502 for none."""
 
     method: str
@@ -40,10 +40,10 @@ class Uncaptured:
 
 
 @dataclass
-class Capture:
+class ProxyCapture:
     """Of one container. URLs are as they may be shown."""
 
-    requests: list[Asked] = field(default_factory=list)
+    requests: list[ProxiedRequest] = field(default_factory=list)
     materials: list[tuple[str, str]] = field(default_factory=list)
     """URLs and the digests of what they gave."""
     uncaptured: list[Uncaptured] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Capture:
         """Nothing more can be noted, hence asked."""
         return len(self.requests) >= REQUESTS_MOST or self.url_bytes >= URL_BYTES_MOST
 
-    def note(self, request: Asked) -> None:
+    def note(self, request: ProxiedRequest) -> None:
         self.requests.append(request)
         self.url_bytes += len(request.method) + len(request.url) + len(request.redirect)
 
@@ -84,7 +84,7 @@ class Proxied:
 
     rules: Sequence[Rules] = ()
     """All of them hold."""
-    capture: Capture = field(default_factory=Capture)
+    capture: ProxyCapture = field(default_factory=ProxyCapture)
 
 
 def shown(url: str) -> str:

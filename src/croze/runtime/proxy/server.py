@@ -20,7 +20,7 @@ from croze.gotypes.quote import quote
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.runtime.proxy.authority import Authority
-from croze.runtime.proxy.contract import Asked, Proxied, Uncaptured, shown
+from croze.runtime.proxy.contract import Proxied, ProxiedRequest, Uncaptured, shown
 from croze.runtime.proxy.requests import HEAD_BYTES, Head, body_of, is_hop_by_hop, read_head
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class _Server:
 
     def _note(self, head: Head, url: str, status: int, redirect: str = "") -> None:
         led = shown(urljoin(url, redirect)) if redirect else ""
-        self._capture.note(Asked(head.method, shown(url), status, led))
+        self._capture.note(ProxiedRequest(head.method, shown(url), status, led))
 
     def _uncaptured(self, head: Head, url: str, reason: str) -> None:
         self._capture.uncaptured.append(Uncaptured(head.method, shown(url), reason))
