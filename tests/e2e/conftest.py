@@ -32,6 +32,13 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
         yield made
 
 
+@pytest.fixture
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox whose daemon the test starts itself, if at all; it ends as `sandbox` does."""
+    with Sandbox(tmp_path_factory.mktemp("stopped")).ending() as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One daemon for all tests of a file, with every entitlement to give."""

@@ -56,17 +56,9 @@ def running_engine(folder: Path, *flags: str) -> Iterator[Engine]:
     sandbox = Sandbox(folder)
     path = sandbox.path / "docker.sock"
     host = f"--docker-api=unix://{path}"
-    sandbox.start(host, "--allow-insecure-entitlement=network.host", *flags)
-    try:
+    with sandbox.running(host, "--allow-insecure-entitlement=network.host", *flags):
         yield Engine(sandbox, path)
-        assert sandbox.stop() == 0, sandbox.log_text()
-        assert not path.exists()
-        assert sandbox.wait_no_leftovers() == []
-        assert "Traceback" not in sandbox.log_text(), sandbox.log_text()
-    finally:
-        if sandbox.daemon is not None:
-            sandbox.daemon.kill()
-            sandbox.daemon.wait()
+    assert not path.exists()
 
 
 def small_context(engine: Engine) -> Path:

@@ -143,10 +143,10 @@ class Sandbox:
                 raise CommandFailed(f"crozed did not start:\n{self.log_text()}")
 
     @contextlib.contextmanager
-    def running(self, *flags: str) -> Iterator[Self]:
-        """With a daemon, which must stop cleanly and leave nothing."""
+    def ending(self) -> Iterator[Self]:
+        """The daemon that runs at the end, if any does, must stop cleanly; nothing is left of any,
+        and none had a traceback in its log."""
         try:
-            self.start(*flags)
             yield self
             if self.daemon is not None:
                 assert self.stop() == 0, self.log_text()
@@ -156,6 +156,13 @@ class Sandbox:
             if self.daemon is not None:
                 self.daemon.kill()
                 self.daemon.wait()
+
+    @contextlib.contextmanager
+    def running(self, *flags: str) -> Iterator[Self]:
+        """With a daemon, to the end."""
+        with self.ending():
+            self.start(*flags)
+            yield self
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop the daemon; its exit code (negative for the signal that ended it)."""

@@ -29,14 +29,8 @@ RUN --mount=type=bind,from=one,source=/src,target=/m cat /m/f && sleep $WAIT
 def watched(tmp_path: Path) -> Iterator[Sandbox]:
     made = Sandbox(tmp_path)
     made.extra_env = {"CROZE_TEST_BLOCKING": str(tmp_path / "blocking"), "PYTHONPATH": str(HOOKS)}
-    made.start()
-    try:
+    with made.running():
         yield made
-        assert made.stop() == 0, made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 def told(sandbox: Sandbox) -> str:

@@ -254,11 +254,8 @@ def own(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("own")
     builder = Sandbox(folder / "builder")
     builder.path.mkdir()
-    builder.start()
-    try:
+    with builder.running():
         archive = own_image.build(builder, folder / "image", folder / "image.tar")
-    finally:
-        builder.stop()
     engine.docker("load", "-i", archive)
     return engine
 

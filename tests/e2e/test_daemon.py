@@ -32,11 +32,6 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -167,6 +162,4 @@ def test_mutual_tls(stopped: Sandbox) -> None:
     assert (out / "Dockerfile").exists()
     assert stopped.croze("--builder", address, "images", check=False).code == 1
     assert stopped.stop() == 0
-    assert stopped.wait_no_leftovers() == []
-    assert "Traceback" not in stopped.log_text()
     assert not os.path.exists(stopped.root / "relay")

@@ -321,9 +321,7 @@ def test_tcp_with_mutual_tls(tmp_path: Path) -> None:
     certificates(tmp_path)
     port = free_port()
     tls = [f"--{flag}={tmp_path}/{file}" for flag, file in TLS.items()]
-    sandbox = Sandbox(tmp_path)
-    sandbox.start(f"--docker-api=tcp://127.0.0.1:{port}", *tls)
-    try:
+    with Sandbox(tmp_path).running(f"--docker-api=tcp://127.0.0.1:{port}", *tls) as sandbox:
         at = ["docker", "-H", f"tcp://127.0.0.1:{port}"]
         ours = [f"--tlscacert={tmp_path}/ca.pem"]
         known = [f"--tlscert={tmp_path}/client.pem", f"--tlskey={tmp_path}/client.key"]
@@ -349,9 +347,6 @@ def test_tcp_with_mutual_tls(tmp_path: Path) -> None:
         (plugins / "docker-buildx").symlink_to(BUILDX["trixie"])
         where = sandbox.context("tls", {"Dockerfile": "FROM busybox\nLABEL by=buildx\n"})
         execute([*trusted, "build", "-t", "by-buildx", where], sandbox.env)
-    finally:
-        assert sandbox.stop() == 0
-    assert sandbox.wait_no_leftovers() == []
 
 
 TLS = {"tlscert": "server.pem", "tlskey": "server.key", "tlscacert": "ca.pem"}
@@ -366,13 +361,10 @@ def test_the_users_own_daemon_serves_it_for_a_named_group(tmp_path: Path) -> Non
         assert ask(path, "GET", "/_ping")[1] == b"OK"
     finally:
         sandbox.croze("stop")
-    sandbox.start(f"--docker-api=unix://{path}", "--docker-api-group=daemon")
-    try:
+    with sandbox.running(f"--docker-api=unix://{path}", "--docker-api-group=daemon"):
         assert path.stat().st_gid == grp.getgrnam("daemon").gr_gid
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         assert ask(path, "GET", "/_ping")[1] == b"OK"
-    finally:
-        assert sandbox.stop() == 0
 
 
 @pytest.fixture(scope="module")

@@ -312,8 +312,7 @@ def test_the_daemon_is_killed(tmp_path: Path) -> None:
     assert sandbox.stop(signal.SIGKILL) == -signal.SIGKILL
     copying.close()
     assert sandbox.wait_no_leftovers() == []
-    sandbox.start(*flags)
-    try:
+    with sandbox.running(*flags):
         rows = run("ps", "-a", "--format", "{{.Names}} {{.Status}}").splitlines()
         assert [row.split(") ")[0] for row in sorted(rows)] == [
             "runs Exited (137",
@@ -322,9 +321,6 @@ def test_the_daemon_is_killed(tmp_path: Path) -> None:
         assert run("start", "-a", "wrote") == "kept\n"
         run("rm", "wrote", "runs")
         assert not list((sandbox.root / "containers").iterdir())
-    finally:
-        assert sandbox.stop() == 0
-    assert sandbox.wait_no_leftovers() == []
 
 
 def test_clients_that_go_leave_the_container(engine: Engine) -> None:

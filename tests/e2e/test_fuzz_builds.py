@@ -41,12 +41,8 @@ def their_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextmanager
 def fresh(folder: Path) -> Iterator[Sandbox]:
     """A daemon that knows nothing."""
-    made = Sandbox(folder)
-    made.start()
-    try:
+    with Sandbox(folder).running() as made:
         yield made
-    finally:
-        made.stop()
 
 
 def disturb(daemon: Sandbox, chance: random.Random) -> str:

@@ -92,8 +92,7 @@ def test_who_computes_too_long_is_told_so(tmp_path: Path, busybox: Path) -> None
     sandbox = Sandbox(tmp_path)
     settings = tmp_path / "crozed.toml"
     settings.write_text('[frontend."dockerfile.v0"]\nmaxCpuTime = "2s"\n')
-    sandbox.start("--config", str(settings))
-    try:
+    with sandbox.running("--config", str(settings)):
         context = sandbox.context("busy", {"Dockerfile": BUSY})
         building = start(sandbox, busybox, context)
         assert sandbox.croze("du").code == 0
@@ -107,8 +106,3 @@ def test_who_computes_too_long_is_told_so(tmp_path: Path, busybox: Path) -> None
         assert told in stock.stderr
         other = sandbox.context("other", {"Dockerfile": "FROM base\nRUN true\n"})
         sandbox.croze("build", *base(busybox), other)
-        assert sandbox.stop() == 0
-    finally:
-        if sandbox.daemon is not None:
-            sandbox.daemon.kill()
-            sandbox.daemon.wait()

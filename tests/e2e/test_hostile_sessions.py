@@ -27,16 +27,8 @@ MOST_BYTES = 12 << 20
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    made = Sandbox(tmp_path_factory.mktemp("hostile"))
-    made.start()
-    try:
+    with Sandbox(tmp_path_factory.mktemp("hostile")).running() as made:
         yield made
-        assert made.stop() == 0, made.log_text()
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 class Raw:
@@ -253,9 +245,7 @@ def test_floods_beside_a_session(daemon: Sandbox, attack: Callable[[], Iterator[
 
 
 def test_the_daemon_stops_though_somebody_reads_nothing(tmp_path: Path) -> None:
-    own = Sandbox(tmp_path)
-    own.start()
-    with connected(own) as raw:
+    with Sandbox(tmp_path).running() as own, connected(own) as raw:
         raw.begin(1, "hostile")
         raw.data(1, HELLO)
         raw.flood(pings())

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,66 +22,52 @@ SEED = int(os.environ.get("CROZE_SEED", "20240229"))
 LONGEST_S = 0.7
 
 
-@pytest.fixture
-def killed(tmp_path: Path) -> Iterator[Sandbox]:
-    """A sandbox whose daemon is not started yet."""
-    made = Sandbox(tmp_path)
-    try:
-        yield made
-        assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
-
-
 @pytest.mark.timeout(900)
-def test_killed_at_random_instants(killed: Sandbox, busybox: Path, local_registry: str) -> None:
+def test_killed_at_random_instants(stopped: Sandbox, busybox: Path, local_registry: str) -> None:
     seed = SEED or int.from_bytes(os.urandom(4))
     print(f"CROZE_SEED={seed}")
     chance = random.Random(seed)
-    context, out = killed.path / "context", killed.path / "out"
+    context, out = stopped.path / "context", stopped.path / "out"
     write_context(context)
     out.mkdir()
     layout = base(busybox)[1].partition("=")[2]
     finished = 0
     for number in range(ROUNDS):
         work = Workload(
-            killed.address, context, out, layout, local_registry, chance.randrange(2**32)
+            stopped.address, context, out, layout, local_registry, chance.randrange(2**32)
         )
-        killed.start("--file-workers=1")
+        stopped.start("--file-workers=1")
         after = chance.uniform(0, LONGEST_S)
         where = f"seed {seed}, round {number}, killed after {after:.3f} s"
-        problems = asyncio.run(_round(killed, work, after))
-        assert problems == [], f"{where}: {problems}\n{killed.log_text()[-4000:]}"
+        problems = asyncio.run(_round(stopped, work, after))
+        assert problems == [], f"{where}: {problems}\n{stopped.log_text()[-4000:]}"
         finished += work.done
     assert finished > ROUNDS // 4, "the workload hardly gets anything done"
-    killed.start()
-    assert "Traceback" not in killed.log_text(), killed.log_text()[-4000:]
+    stopped.start()
+    assert "Traceback" not in stopped.log_text(), stopped.log_text()[-4000:]
 
 
-async def _round(killed: Sandbox, work: Workload, after_s: float) -> list[str]:
+async def _round(stopped: Sandbox, work: Workload, after_s: float) -> list[str]:
     """Look at what the last kill left, build, then work until the next."""
-    async with connect(killed.address) as client:
+    async with connect(stopped.address) as client:
         # This process's gRPC remembers that the last daemon refused it.
         await client.wait_ready(10)
         problems = await EngineClient(client.channel).verify()
-    problems += _left_behind(killed)
+    problems += _left_behind(stopped)
     await work.build("type=cacheonly")
     async with asyncio.TaskGroup() as group:
         working = group.create_task(work.run())
         await asyncio.wait((working,), timeout=after_s)
         work.daemon_is_gone = True
-        killed.stop(signal.SIGKILL)
+        stopped.stop(signal.SIGKILL)
         working.cancel()
     return problems
 
 
-def _left_behind(killed: Sandbox) -> list[str]:
+def _left_behind(stopped: Sandbox) -> list[str]:
     """Containers and mounts that the start should have swept."""
-    pids = killed.root / "executor/pid"
+    pids = stopped.root / "executor/pid"
     found = [str(entry) for entry in pids.iterdir()] if pids.exists() else []
-    mounts = Path(f"/proc/{killed.daemon.pid}/mounts") if killed.daemon else Path(os.devnull)
-    found += [line for line in mounts.read_text().splitlines() if f"{killed.root}/mnt/" in line]
+    mounts = Path(f"/proc/{stopped.daemon.pid}/mounts") if stopped.daemon else Path(os.devnull)
+    found += [line for line in mounts.read_text().splitlines() if f"{stopped.root}/mnt/" in line]
     return found

@@ -21,16 +21,9 @@ CONTENT = "x" * 1234
 def sandbox_under(folder: Path, prefix: Sequence[str]) -> Iterator[Sandbox]:
     """A daemon that runs under `prefix`, with clients that don't."""
     made = Sandbox(folder, prefix=tuple(prefix))
-    made.start()
-    made.prefix = ()
-    try:
+    with made.running():
+        made.prefix = ()
         yield made
-        assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 def build(sandbox: Sandbox, *prefix: str) -> str:

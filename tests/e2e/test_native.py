@@ -42,15 +42,6 @@ def digest(sandbox: Sandbox, busybox: Path) -> str:
     return found
 
 
-@pytest.fixture
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    made = Sandbox(tmp_path_factory.mktemp("native"))
-    yield made
-    assert made.stop() == 0
-    assert made.wait_no_leftovers() == []
-    assert "Traceback" not in made.log_text(), made.log_text()
-
-
 def test_the_image_is_the_same_as_on_overlayfs(
     stopped: Sandbox, sandbox: Sandbox, busybox: Path
 ) -> None:

@@ -44,17 +44,13 @@ class Pair:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
     amd, arm = Sandbox(folder / "amd"), Sandbox(folder / "arm")
-    with registry(folder / "registry") as host:
-        for node in (amd, arm):
-            node.path.mkdir()
-            node.start()
+    amd.path.mkdir()
+    arm.path.mkdir()
+    with registry(folder / "registry") as host, amd.running(), arm.running():
         create = ["create", "--driver", "remote", "--name", "pair"]
         amd.croze(*create, "--node", "amd", "--platform", "linux/amd64", amd.address)
         amd.croze(*create, "--append", "--node", "arm", "--platform", "linux/arm64", arm.address)
         yield Pair(amd, arm, host)
-        for node in (amd, arm):
-            node.stop()
-            assert not node.wait_no_leftovers()
 
 
 @pytest.fixture

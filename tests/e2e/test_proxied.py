@@ -24,17 +24,8 @@ GET = "env NO_PROXY= no_proxy= wget -q -O-"
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    made = Sandbox(tmp_path_factory.mktemp("proxied"))
-    made.start("--proxy-network")
-    try:
+    with Sandbox(tmp_path_factory.mktemp("proxied")).running("--proxy-network") as made:
         yield made
-        assert made.stop() == 0, made.log_text()
-        assert made.wait_no_leftovers() == []
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
 
 
 @pytest.fixture(scope="module")

@@ -24,17 +24,9 @@ def unified(tmp_path: Path) -> Iterator[Sandbox]:
     made = Sandbox(tmp_path, prefix=("unshare", "--mount", "sh", "-c", UNIFIED, "sh"))
     settings = tmp_path / "buildkitd.toml"
     settings.write_text(f'[worker.oci]\ndefaultCgroupParent = "{PARENT}"\nbinary = "runc"\n')
-    made.start(f"--config={settings}")
-    try:
+    with made.running(f"--config={settings}"):
         yield made
-        assert made.stop() == 0, made.log_text()
-        left = execute([*made.prefix, "sh", "-c", LEFT], made.env)
-        assert left.output == ""
-        assert "Traceback" not in made.log_text(), made.log_text()
-    finally:
-        if made.daemon is not None:
-            made.daemon.kill()
-            made.daemon.wait()
+    assert execute([*made.prefix, "sh", "-c", LEFT], made.env).output == ""
 
 
 def steps(path: Path) -> list[dict[str, Any]]:

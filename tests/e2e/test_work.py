@@ -59,10 +59,8 @@ class Counting:
 
 @pytest.fixture(scope="module")
 def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
-    made = Counting(Sandbox(tmp_path_factory.mktemp("work")))
-    yield made
-    assert made.sandbox.stop() == 0
-    assert made.sandbox.wait_no_leftovers() == []
+    with Sandbox(tmp_path_factory.mktemp("work")).ending() as sandbox:
+        yield Counting(sandbox)
 
 
 KINDS = ("calls", "workers", "processes", "threads", "statements", "commits", "fsyncs", "writes")
