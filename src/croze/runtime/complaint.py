@@ -1,19 +1,23 @@
-"""What the runtime says in a container's place when the kernel refuses to execute the command.
+"""What the runtime says when it can't start a process: in its log, or in the process's place.
 
-It is past its own log then and writes to the step's standard error, before anything else: crun one
-JSON object, runc `exec FILE: exec format error`.
+When the kernel refuses to execute the command it is past its own log, and writes to the step's
+standard error, before anything else: crun one JSON object, runc `exec FILE: exec format error`.
+The objects of crun take one line each, those of crun 1.26 and later several.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from croze.files.settings import parse_json
 from croze.runtime.contract import Stdio
 
-_START = b'{"msg":"exec container process '
+_START = re.compile(rb'\{\s*"msg":\s*"exec container process ')
 _RUNC = re.compile(rb"exec [^\n]+: exec format error\n")
 _TEXT = re.compile(r"exec container process (?:\(.*?\) )?`(?P<file>.*)`: (?P<reason>.*)", re.DOTALL)
 
@@ -41,7 +45,7 @@ class Complaint:
     def _translated(self, data: bytes) -> bytes:
         if _RUNC.fullmatch(data):
             self.text = data.decode(errors="replace").strip()
-        if not data.startswith(_START):
+        if not _START.match(data):
             return data
         try:
             found = _TEXT.fullmatch(str(parse_json(data)["msg"]))
@@ -52,3 +56,27 @@ class Complaint:
         reason = found["reason"]
         self.text = f"exec {found['file']}: {reason[:1].lower()}{reason[1:]}"
         return f"{self.text}\n".encode()
+
+
+def last_error(log_file: Path) -> str:
+    """The last error in a runtime's JSON log (crun and runc write the same fields)."""
+    found = "the container did not start"
+    with contextlib.suppress(OSError):
+        for entry in _entries(log_file.read_text("utf-8", "replace")):
+            if entry.get("level") in ("error", "fatal"):
+                found = str(entry.get("msg", ""))
+    return found
+
+
+def _entries(text: str) -> Iterator[dict[str, object]]:
+    """Of a log; what is no JSON is passed over, to the end of its line."""
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        try:
+            entry, end = decoder.raw_decode(text)
+        except (ValueError, RecursionError):
+            text = text.partition("\n")[2]
+            continue
+        text = text[end:]
+        if isinstance(entry, dict):
+            yield entry

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import secrets
@@ -17,7 +16,7 @@ from croze.errors import CrozeError, ResourceExhausted
 from croze.fs.owner import lookup
 from croze.runtime import config_file, oci_spec
 from croze.runtime.cgroups import oom_kills
-from croze.runtime.complaint import Complaint
+from croze.runtime.complaint import Complaint, last_error
 from croze.runtime.contract import ContainerSpec, Process, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.host import Host
@@ -97,7 +96,7 @@ class OciContainer:
         assert self._main is not None
         code = await self._main.wait()
         if code and not self.init_pid():
-            raise StartError(_last_error(self._log_file))
+            raise StartError(last_error(self._log_file))
         if code and self._complaint.text:
             raise StartError(self._complaint.text)
         if code == 128 + signal.SIGKILL and not self._killed and oom_kills() > self._oom_kills:
@@ -213,7 +212,7 @@ class OciContainer:
                     os.kill(int(files["pid"].read_text("ascii")), signal.SIGKILL)
             await child.close()
         if code and not files["pid"].exists():
-            raise StartError(_last_error(files["log"]))
+            raise StartError(last_error(files["log"]))
         return code
 
 
@@ -252,15 +251,3 @@ def _read_pid(path: Path) -> int:
         return int(path.read_text("ascii"))
     except (OSError, ValueError):
         return 0
-
-
-def _last_error(path: Path) -> str:
-    """The last error in a runtime's JSON log (crun and runc write the same fields)."""
-    found = "the container did not start"
-    with contextlib.suppress(OSError):
-        for line in path.read_text("utf-8", "replace").splitlines():
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if entry.get("level") in ("error", "fatal"):
-                    found = str(entry.get("msg", ""))
-    return found
