@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import Attestation
 from croze.session.hostdir import HostDirProvider, Target
 from croze.session.provide_content import ContentProvider
@@ -154,7 +154,7 @@ async def test_platforms_are_kept_apart(workshop: Workshop, tmp_path: Path, kind
             "linux_arm64/a": "arm",
             "linux_arm64/only": "arm",
         }
-        with pytest.raises(Exception, match=r"cannot overwrite a from linux/a.*64 with"):
+        with pytest.raises(CrozeError, match=r"cannot overwrite a from linux/a.*64 with"):
             await export(workshop, "local", {"platform-split": "false"}, several(refs), session.id)
     for ref in refs.values():
         await ref.release()

@@ -14,6 +14,7 @@ from croze.aio.threads import in_thread
 from croze.job_values import JobKey
 from croze.ops.content import ContentDigests
 from croze.rpc.channels import open_channel
+from croze.session.manager import Sessions
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.serve import lend
 from croze.solver.contract import Vertex
@@ -102,7 +103,7 @@ async def world(tmp_path: Path, own_mounts: None) -> AsyncIterator[World]:
     lent = [SecretsProvider([SecretSource("token", value=b"hush\n")])]
     base = make_rootfs(tmp_path / "busybox")
     async with (
-        Daemon(tmp_path) as daemon,
+        Daemon(tmp_path, Sessions()) as daemon,
         open_channel(daemon.address) as channel,
         lend(channel, lent, name="test") as session,
         make_world(tmp_path, {"busybox": base}, daemon.sessions, [session.id]) as made,

@@ -9,7 +9,7 @@ import pytest
 
 from croze import llb
 from croze.api import ops_pb2
-from croze.errors import ExitError, InvalidRequest, NotFound, SolveDetail
+from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, SolveDetail
 from croze.llb.marshal import digest_bytes
 from croze.llb.state import State
 from croze.ops.load import load
@@ -161,7 +161,7 @@ async def test_an_ssh_agent_that_is_not_there(world: World) -> None:
     optional = base().run(sh("echo $SSH_AUTH_SOCK"), mounts=[llb.ssh("", "/a", optional=True)])
     await world.files(optional.root)
     needed = base().run(sh("true"), mounts=[llb.ssh("", "/a")]).root
-    with pytest.raises(Exception, match='no SSH key "default" forwarded from the client'):
+    with pytest.raises(CrozeError, match='no SSH key "default" forwarded from the client'):
         await world.files(needed)
 
 

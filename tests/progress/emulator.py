@@ -29,12 +29,15 @@ class Emulator:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
         self._screen.resize(rows, columns)
 
-    def read(self, timeout_s: float = 0.2) -> list[str]:
-        """Take in what comes until nothing has come for a while; the lines that are shown."""
+    def read(self, pause_s: float = 0.1) -> list[str]:
+        """Take in what comes, which may take its time to begin, until nothing has come for a while;
+        the lines that are shown."""
+        timeout_s = 2.0
         while select.select([self._master], [], [], timeout_s)[0]:
             data = os.read(self._master, 65536)
             self.heard += data
             self._stream.feed(data)
+            timeout_s = pause_s
         return self.lines()
 
     def lines(self) -> list[str]:

@@ -23,11 +23,18 @@ from croze.session.provider import Provider
 from croze.session.serve import lend
 
 
+class Hasty(Sessions):
+    """Who is not there yet is waited for only for a moment."""
+
+    async def get(self, id: str, timeout_s: float = 0.1) -> Session:
+        return await super().get(id, timeout_s)
+
+
 class Daemon:
     """`Control.Session` alone. Connections are relayed to it, as the real one's are, or not."""
 
-    def __init__(self, folder: Path, *, relayed: bool = True) -> None:
-        self.sessions = Sessions()
+    def __init__(self, folder: Path, sessions: Sessions, *, relayed: bool = True) -> None:
+        self.sessions = sessions
         self.address = f"unix:{folder}/d.sock"
         self._server = make_server(OPTIONS)
         self._inner = InnerPort(self._server, folder / "inner")
@@ -68,7 +75,7 @@ class Daemon:
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    async with Daemon(tmp_path) as running:
+    async with Daemon(tmp_path, Sessions()) as running:
         yield running
 
 
@@ -85,6 +92,6 @@ def lending(daemon: Daemon) -> Lend:
             open_channel(daemon.address) as channel,
             lend(channel, providers, name="test", shared_key="key") as lent,
         ):
-            yield await daemon.sessions.get(lent.id)
+            yield await daemon.sessions.get(lent.id, timeout_s=10)
 
     return open_session

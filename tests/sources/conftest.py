@@ -9,7 +9,7 @@ import pytest
 from croze.store.mount import enter_private_namespace
 from tests.registry.blobs import Folder
 from tests.registry.servers import docker_registry
-from tests.session.conftest import Daemon, Lend, daemon, lending
+from tests.session.conftest import Daemon, Hasty, Lend, lending
 from tests.sources.workshop import Workshop, open_workshop
 
 __all__ = ["content", "daemon", "host", "lending", "private_namespace", "workshop"]
@@ -20,6 +20,12 @@ def private_namespace() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root to mount")
     enter_private_namespace()
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
+    async with Daemon(tmp_path, Hasty()) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from croze.aio.threads import in_thread
-from croze.errors import ExitError, InvalidRequest, NotFound, VertexDetail
+from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, VertexDetail
 from croze.fs.tree.usage import usage
 from croze.workers.pool import TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
@@ -71,13 +71,13 @@ async def test_close_leaves_nothing() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    with pytest.raises(Exception, match="pool is closed"):
+    with pytest.raises(CrozeError, match="pool is closed"):
         await pool.run(os.getpid)
 
 
 async def test_unreadable_errors_become_plain_ones() -> None:
     async with WorkerPool(1) as pool:
-        with pytest.raises(Exception, match=r"Awkward: gone wrong"):
+        with pytest.raises(CrozeError, match=r"Awkward: gone wrong"):
             await pool.run(calls.fail_awkwardly)
         with pytest.raises(InvalidRequest, match="bad"):
             await pool.run(calls.fail_kindly)
