@@ -50,6 +50,12 @@ def test_exec(engine: Engine, client: str) -> None:
         (["runs", "nothing"], 127, 'exec: "nothing": executable file not found in $PATH'),
         (["runs", "/no/thing"], 127, "stat /no/thing: no such file or directory"),
         (["runs", "/etc"], 126, "permission denied"),
+        (
+            ["-w", "/no", "runs", "true"],
+            126,
+            'chdir to cwd ("/no") set in config.json failed: no such file or directory',
+        ),
+        (["-w", "no", "runs", "true"], 126, "exec failed: Cwd must be an absolute path: unknown"),
         (["-u", "nobodys", "runs", "true"], 126, "unable to find user nobodys"),
         (["-d", "runs", "nothing"], 1, "executable file not found in $PATH"),
         (["--privileged", "runs", "true"], 1, "Privileged of an exec is not served here"),

@@ -47,6 +47,9 @@ def test_limits_and_mounts() -> None:
     host = {
         "NanoCpus": 1_500_000_000,
         "Memory": 64 << 20,
+        "MemoryReservation": 32 << 20,
+        "PidsLimit": 99,
+        "Isolation": "default",
         "Binds": ["/a:/b", "/c:/d:ro,z"],
         "Mounts": [{"Type": "bind", "Source": "/s", "Target": "/t", "ReadOnly": True}],
         "NetworkMode": "host",
@@ -59,8 +62,14 @@ def test_limits_and_mounts() -> None:
     }
     made = read(HostConfig=host, Volumes={"/b": {}})
     assert specs.resources(made) == Resources(
-        memory=64 << 20, cpu_period=100_000, cpu_quota=150_000
+        memory=64 << 20,
+        memory_reservation=32 << 20,
+        cpu_period=100_000,
+        cpu_quota=150_000,
+        pids=99,
     )
+    assert made.host_config.isolation == "default"
+    assert specs.resources(read(HostConfig={"PidsLimit": -1})) == Resources()
     assert [(m.dest, m.readonly) for m in specs.binds(made)] == [
         ("/b", False),
         ("/d", True),
@@ -83,6 +92,8 @@ def test_limits_and_mounts() -> None:
         ({"NetworkingConfig": {"EndpointsConfig": {"n": {}}}}, Unsupported, "network n is not"),
         ({"Volumes": {"/v": {}}}, Unsupported, "volume /v is not served"),
         ({"Healthcheck": {"Test": ["CMD", "x"]}}, Unsupported, "Healthcheck"),
+        ({"HostConfig": {"Isolation": "hyperv"}}, Unsupported, "HostConfig.Isolation"),
+        ({"WorkingDir": "x"}, InvalidRequest, "'x' is invalid, it needs to be an absolute path"),
         ({"HostConfig": [1]}, InvalidRequest, "invalid"),
         ({"Env": "x"}, InvalidRequest, "invalid JSON"),
     ],

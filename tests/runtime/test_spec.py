@@ -184,10 +184,13 @@ def test_limits() -> None:
 
 
 def test_resources() -> None:
-    limits = Resources(memory=1 << 20, cpu_shares=5, cpuset_cpus="0-1")
+    limits = Resources(
+        memory=1 << 20, memory_reservation=9, cpu_shares=5, cpuset_cpus="0-1", pids=7
+    )
     found = config(resources=limits)["linux"]["resources"]
-    assert found["memory"] == {"limit": 1 << 20}
+    assert found["memory"] == {"limit": 1 << 20, "reservation": 9}
     assert found["cpu"] == {"shares": 5, "cpus": "0-1"}
+    assert found["pids"] == {"limit": 7}
 
 
 def test_the_filter_depends_on_the_machine() -> None:

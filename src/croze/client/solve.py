@@ -162,11 +162,15 @@ _LOST = ("Stream removed", "Socket closed", "Connection reset", "GOAWAY", "Broke
 """How grpc says that the other side went away in the middle of a call."""
 
 
+_WITHOUT_SESSION = ("no active session", "error reading from server: EOF")
+"""How a daemon says that the session is not there, or not any more: here it is known why."""
+
+
 def _failure(error: grpc.RpcError, session: LentSession) -> errors.CrozeError:
     found = from_rpc_error(error)
     if isinstance(found, errors.Unavailable) and any(text in str(found) for text in _LOST):
         return errors.Unavailable("lost the connection to the daemon: has it been stopped?")
-    if session.failure is not None and "no active session" in str(found):
+    if session.failure is not None and any(text in str(found) for text in _WITHOUT_SESSION):
         found = session.failure
     return found.wrap("failed to solve")
 

@@ -46,11 +46,13 @@ class Resources:
 
     memory: int = 0
     memory_swap: int = 0
+    memory_reservation: int = 0
     cpu_shares: int = 0
     cpu_period: int = 0
     cpu_quota: int = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
+    pids: int = 0
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,11 @@ def _resources(resources: Resources, insecure: bool) -> Json:
     else:
         devices = [{"allow": False, "access": "rwm"}]
     out: Json = {"devices": devices}
-    memory = {"limit": resources.memory, "swap": resources.memory_swap}
+    memory = {
+        "limit": resources.memory,
+        "swap": resources.memory_swap,
+        "reservation": resources.memory_reservation,
+    }
     cpu = {
         "shares": resources.cpu_shares,
         "period": resources.cpu_period,
@@ -186,7 +190,7 @@ def _resources(resources: Resources, insecure: bool) -> Json:
         "cpus": resources.cpuset_cpus,
         "mems": resources.cpuset_mems,
     }
-    for name, values in (("memory", memory), ("cpu", cpu)):
+    for name, values in (("memory", memory), ("cpu", cpu), ("pids", {"limit": resources.pids})):
         if given := {k: v for k, v in values.items() if v}:
             out[name] = given
     return out

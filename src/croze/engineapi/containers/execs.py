@@ -6,6 +6,7 @@ Source: Docker Engine API, "Exec".
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from croze.runtime.contract import Process, Stdio
 from croze.runtime.errors import StartError
 
 SIZE_MOST = 1 << 16
+_FAILED = "OCI runtime exec failed: exec failed"
 
 
 class ExecCreate(msgspec.Struct, rename="pascal"):
@@ -108,11 +110,13 @@ class OneExec:
         )
         failed = ""
         try:
+            if not process.cwd.startswith("/"):
+                raise CrozeError(f"{_FAILED}: Cwd must be an absolute path: unknown")
             self.exit_code = await container.exec(process, stdio, on_start=self._started)
         except StartError as error:
             self._early.clear()
             reason, self.exit_code = why_not(str(error), process.args[0])
-            failed = f"OCI runtime exec failed: exec failed: {reason}: unknown"
+            failed = f"{_FAILED}: {reason}: unknown"
         except (CrozeError, OSError) as error:  # the container may have ended meanwhile
             failed, self.exit_code = str(error), 126
         except Exception as error:
@@ -178,10 +182,21 @@ class OneExec:
             yield await self._sizes.get()
 
 
+_CHDIR = re.compile(
+    r"""chdir(?: to cwd)? [(`"]+(?P<where>.*?)[)`"]+(?: set in config\.json failed)?: (?P<why>.+)"""
+)
+"""crun's complaint of a working directory, and runc's."""
+
+
 def why_not(complaint: str, program: str) -> tuple[str, int]:
     """Why a program could not be started, in words that clients make their exit code of, and that
     code."""
+    if found := _CHDIR.search(complaint):
+        where, why = found["where"], found["why"].lower()
+        failed = f'chdir to cwd ("{where}") set in config.json failed: {why}'
+        return f"unable to start container process: {failed}", 126
     low, code = complaint.lower().replace("operation not permitted", "permission denied"), 126
+    low = low.rpartition(f'exec: "{program}": '.lower())[2].removeprefix("open executable: ")
     if "not found" in low or "no such file or directory" in low:
         path = "/" in program
         missing = f"stat {program}: no such file or directory"

@@ -37,7 +37,6 @@ NEUTRAL: Mapping[str, Sequence[object]] = {
     "Cgroup": ("",),
     "Isolation": ("default",),
     "Runtime": ("runc", "crun"),
-    "PidsLimit": (-1,),
     "MemorySwappiness": (-1,),
     "ShmSize": (64 << 20,),
     "RestartPolicy": ({"Name": "no"},),
@@ -83,6 +82,13 @@ class HostConfig(msgspec.Struct, rename="pascal"):
     ulimits: list[Limit] | None = None
     extra_hosts: list[str] | None = None
     readonly_rootfs: bool = False
+    pids_limit: int | None = None
+    # What is so anyway, as it was asked for: see NEUTRAL.
+    ipc_mode: str = ""
+    cgroupns_mode: str = ""
+    isolation: str = ""
+    runtime: str = ""
+    memory_swappiness: int | None = None
 
 
 class Create(msgspec.Struct, rename="pascal"):
@@ -121,7 +127,7 @@ def read(data: bytes) -> Create:
         raise InvalidRequest("invalid HostConfig")
     host = raw["HostConfig"] = named(host, (*_names(HostConfig), *NEUTRAL, *IGNORED, *HIDDEN))
     spec = struct_of(raw, Create)
-    served = frozenset(_names(HostConfig))
+    served = frozenset(_names(HostConfig)) - NEUTRAL.keys()
     for name, value in host.items():
         wanted = _said(value)
         if name not in served | IGNORED and wanted and wanted not in NEUTRAL.get(name, ()):
@@ -132,6 +138,10 @@ def read(data: bytes) -> Create:
         if raw.get(name):
             raise Unsupported(f"{name} of a container is not served here")
     _check_networks(raw, spec)
+    if (cwd := spec.working_dir) and not cwd.startswith("/"):
+        raise InvalidRequest(
+            f"the working directory '{cwd}' is invalid, it needs to be an absolute path"
+        )
     binds(spec)
     return spec
 
@@ -206,11 +216,13 @@ def resources(spec: Create) -> Resources:
     return Resources(
         memory=host.memory,
         memory_swap=host.memory_swap,
+        memory_reservation=host.memory_reservation,
         cpu_shares=host.cpu_shares,
         cpu_period=period,
         cpu_quota=quota,
         cpuset_cpus=host.cpuset_cpus,
         cpuset_mems=host.cpuset_mems,
+        pids=max(0, host.pids_limit or 0),
     )
 
 

@@ -141,6 +141,10 @@ def _host(host: object, one: OneContainer) -> dict[str, object]:
     known = host if isinstance(host, dict) else {}
     return {
         **known,
+        "IpcMode": known.get("IpcMode") or "private",
+        "CgroupnsMode": known.get("CgroupnsMode") or "private",
+        "Runtime": known.get("Runtime") or "runc",
+        "ShmSize": 64 << 20,
         "NetworkMode": one.spec.host_config.network_mode or "default",
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "LogConfig": {"Type": "json-file", "Config": {}},
