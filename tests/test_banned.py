@@ -117,3 +117,50 @@ def test_tests_import_nothing_from_tests() -> None:
             if isinstance(node, ast.ImportFrom) and ".test_" in (node.module or ""):
                 lenders.add(node.module)
     assert lenders == LENDING_TESTS
+
+
+NEEDS_DATACLASS = ("repr", "compare", "init", "hash")
+"""What a field may be that `msgspec.Struct` has no word for."""
+
+
+def costly_values(source: str) -> Iterator[str]:
+    """Names of the dataclasses that could be Structs."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and any(
+            "dataclass" in ast.unparse(each) for each in node.decorator_list
+        ):
+            options = {
+                keyword.arg
+                for statement in node.body
+                if isinstance(statement, ast.AnnAssign) and isinstance(statement.value, ast.Call)
+                for keyword in statement.value.keywords
+            }
+            if not options.intersection(NEEDS_DATACLASS):
+                yield node.name
+
+
+def test_structs_are_not_handled_as_dataclasses() -> None:
+    """mypy lets it pass, and it fails."""
+    wrong = [
+        f"{path.relative_to(ROOT)}: take {', '.join(sorted(taken))} from msgspec.structs"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module == "dataclasses"
+        and (taken := {each.name for each in node.names} - {"dataclass", "field"})
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_values_are_structs() -> None:
+    """A dataclass takes 40 times as long to make as a `msgspec.Struct`, and there are hundreds:
+    they were a third of the daemon's start. What it has over a Struct are fields that are not
+    shown or compared."""
+    wrong = [
+        f"{path.relative_to(ROOT)}: {name}: make it a msgspec.Struct"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for name in costly_values(path.read_text(encoding="utf-8"))
+    ]
+    assert not wrong, "\n".join(wrong)
+    assert list(costly_values("@dataclass(frozen=True)\nclass A:\n    b: int = field(default=0)"))
+    assert not list(costly_values("@dataclass\nclass A:\n    b: str = field(repr=False)"))

@@ -21,28 +21,26 @@ have the same error, and each adds to it what it knows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True)
-class Position:
+
+class Position(Struct, frozen=True):
     """A place in a text. Lines count from 1, characters from 0."""
 
     line: int
     character: int = 0
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(Struct, frozen=True):
     """From `start` to `end`, both included."""
 
     start: Position
     end: Position
 
 
-@dataclass(frozen=True)
-class SourceDetail:
+class SourceDetail(Struct, frozen=True):
     """Lines of a user's file: what a client prints as an excerpt."""
 
     filename: str
@@ -53,29 +51,25 @@ class SourceDetail:
     """A marshalled `pb.Definition` of the file's origin, or empty."""
 
 
-@dataclass(frozen=True)
-class VertexDetail:
+class VertexDetail(Struct, frozen=True):
     """The vertex that failed."""
 
     digest: str
 
 
-@dataclass(frozen=True)
-class FailedAction:
+class FailedAction(Struct, frozen=True):
     """The action of a file op that failed."""
 
     index: int
 
 
-@dataclass(frozen=True)
-class FailedContent:
+class FailedContent(Struct, frozen=True):
     """The input whose content could not be read for its cache key."""
 
     index: int
 
 
-@dataclass(frozen=True)
-class SolveDetail:
+class SolveDetail(Struct, frozen=True):
     """The op that failed and the refs a client may open a container on to look around."""
 
     op: bytes
@@ -86,37 +80,32 @@ class SolveDetail:
     subject: FailedAction | FailedContent | None = None
 
 
-@dataclass(frozen=True)
-class FrontendCapDetail:
+class FrontendCapDetail(Struct, frozen=True):
     """A frontend capability that is missing."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class SubrequestDetail:
+class SubrequestDetail(Struct, frozen=True):
     """A subrequest the frontend does not know."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class CompatibilityDetail:
+class CompatibilityDetail(Struct, frozen=True):
     """Something that the compatibility version asked for did not have."""
 
     version: int
     feature: str
 
 
-@dataclass(frozen=True)
-class PolicyDetail:
+class PolicyDetail(Struct, frozen=True):
     """Why a policy of the client refused a source, in its own words."""
 
     messages: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class MissingMaterial:
+class MissingMaterial(Struct, frozen=True):
     """Something that a build used and provenance can't name by digest, and why."""
 
     name: str
@@ -127,8 +116,7 @@ class MissingMaterial:
     uri: str = ""
 
 
-@dataclass(frozen=True)
-class MaterialsDetail:
+class MaterialsDetail(Struct, frozen=True):
     """What is missing in provenance that should be complete."""
 
     missing: tuple[MissingMaterial, ...]

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.errors import Range, SourceDetail
 
 
-@dataclass(frozen=True)
-class ProgressGroup:
+class ProgressGroup(Struct, frozen=True):
     """Vertices that a display may fold into one."""
 
     id: str
@@ -23,8 +23,7 @@ class ProgressGroup:
     weak: bool = False
 
 
-@dataclass(frozen=True)
-class VertexState:
+class VertexState(Struct, frozen=True):
     digest: str
     inputs: tuple[str, ...]
     name: str
@@ -35,8 +34,7 @@ class VertexState:
     progress_group: ProgressGroup | None = None
 
 
-@dataclass(frozen=True)
-class VertexStatus:
+class VertexStatus(Struct, frozen=True):
     id: str
     vertex: str
     name: str
@@ -47,16 +45,14 @@ class VertexStatus:
     completed: datetime | None = None
 
 
-@dataclass(frozen=True)
-class VertexLog:
+class VertexLog(Struct, frozen=True):
     vertex: str
     stream: int
     data: bytes
     timestamp: datetime
 
 
-@dataclass(frozen=True)
-class VertexWarning:
+class VertexWarning(Struct, frozen=True):
     vertex: str
     level: int
     short: str

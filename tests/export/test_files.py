@@ -10,10 +10,10 @@ import shutil
 import stat
 import tarfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import Attestation

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.dockerfile import subrequests

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import asdict
 
 from croze.dockerfile.directives import detect_syntax
 from croze.dockerfile.location import DockerfileError, Ranges, locations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from croze import llb
 from croze.api import ops_pb2
@@ -35,7 +35,7 @@ async def run(world: World, op: ops_pb2.BuildOp, files: llb.State) -> Sequence[R
     def fail() -> Any:
         raise AssertionError("another definition")
 
-    services = dataclasses.replace(world.services, solve_nested=nested)
+    services = structs.replace(world.services, solve_nested=nested)
     async with world.built(files) as ref:
         inputs = [RefResult(ref)]
         return await BuildOp(services, op, 1).execute(FakeContext(Vertex("d", None)), inputs)

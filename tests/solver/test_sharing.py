@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from croze.errors import Canceled, CrozeError, ExitError, NotFound, VertexDetail
 from croze.job_values import JobKey

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -24,8 +24,7 @@ _FILE_ACTIONS = frozenset({"copy", "mkfile", "mkdir", "rm"})
 _EXACT = 1 << 53
 
 
-@dataclass(frozen=True)
-class BuildSteps:
+class BuildSteps(Struct, frozen=True):
     """`definition`: steps, inputs first, ending with the one that only points at the result.
     `numbers`: of ops, by digest."""
 

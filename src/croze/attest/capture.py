@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.errors import MissingMaterial
 from croze.files.redact import redact
@@ -25,8 +27,7 @@ M = TypeVar("M", bound=Material)
 DEFAULT_SSH = "default"
 
 
-@dataclass
-class Capture:
+class Capture(Struct):
     """Everything once; what was added first counts. `secrets` and `ssh` are by id, and whether
     the build could have done without."""
 
@@ -106,8 +107,7 @@ class Capture:
         )
 
 
-@dataclass(frozen=True)
-class Described:
+class Described(Struct, frozen=True):
     """A capture, sorted."""
 
     images: tuple[ImageMaterial, ...] = ()

@@ -6,9 +6,10 @@ Source: BuildKit `docs/attestations/slsa-definitions.md`. The order of fields is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.attest.buildsteps import in_order, through_map
 from croze.attest.requests import ConfigSource, Parameters
@@ -29,8 +30,7 @@ class ResolvedDependency(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Predicate:
+class Predicate(Struct, frozen=True):
     """What both versions say, each in its own words. Times are RFC 3339."""
 
     materials: tuple[ResolvedDependency, ...]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.attest.buildsteps import BuildSteps, build_steps
@@ -43,8 +44,7 @@ Layers = Mapping[tuple[str, int], Sequence[Sequence[Descriptor]]]
 """Layer chains by op digest and output index."""
 
 
-@dataclass(frozen=True)
-class ProvenanceOptions:
+class ProvenanceOptions(Struct, frozen=True):
     """`attest:provenance`."""
 
     mode: str = "max"
@@ -91,8 +91,7 @@ def _flag(attrs: Mapping[str, str], key: str) -> bool:
         raise err.wrap(f'failed to parse {key} flag "{attrs[key]}"') from None
 
 
-@dataclass(frozen=True)
-class BuildFacts:
+class BuildFacts(Struct, frozen=True):
     """What is the same for all results of a build. `custom`: what the administrator has said of
     the builder."""
 
@@ -108,8 +107,7 @@ def new_id() -> str:
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(Struct, frozen=True):
     """One result: how it came to be. `asked`: None where nobody asked a frontend; `root`: what the
     client asked, if that is another request."""
 

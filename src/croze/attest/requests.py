@@ -6,9 +6,9 @@ Source: BuildKit `docs/attestations/slsa-provenance.md`, `slsa-definitions.md`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.attest.capture import Described
 from croze.errors import InvalidRequest
@@ -96,8 +96,7 @@ class RequestProvenance(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, request=request), less
 
 
-@dataclass(frozen=True)
-class AttestedRequest:
+class AttestedRequest(Struct, frozen=True):
     """One request to a frontend. An empty `frontend` is the client's own, which asks others.
     `inputs` are what others have made, as far as that is known."""
 

@@ -6,8 +6,9 @@ Source: BuildKit `docs/attestations/sbom-protocol.md`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from croze import llb
 from croze.api import ops_pb2
@@ -26,8 +27,7 @@ _SOURCES: Final = "/run/src"
 _DESTINATION: Final = "/run/out/"
 
 
-@dataclass(frozen=True)
-class ScanTarget:
+class ScanTarget(Struct, frozen=True):
     """What one platform's SBOM is about: the result, and what else was used, by stage name or
     `context`. With `ignore_cache` the scan is to run again."""
 
@@ -36,8 +36,7 @@ class ScanTarget:
     ignore_cache: bool = False
 
 
-@dataclass(frozen=True)
-class Scanner:
+class Scanner(Struct, frozen=True):
     """An image that scans. `parameters` are what the request says besides."""
 
     image: str

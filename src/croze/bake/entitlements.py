@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.bake.errors import BakeError
 from croze.bake.options.fields import fields
@@ -22,8 +23,7 @@ _MODES = ("", "copy", "delete")
 _BUILDABLE = ("target:", "docker-image:")
 
 
-@dataclass(slots=True)
-class Privileges:
+class Privileges(Struct):
     """Privileges that are granted, or that are wanted."""
 
     network_host: bool = False
@@ -198,8 +198,7 @@ def _is_within(path: str, root: str) -> bool:
     return path == root or root == "/" or path.startswith(root.rstrip("/") + "/")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What to ask for: a line each, and the flags that grant it. Files count only if checked."""
 
     lines: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
 class BadPatternError(ValueError):
@@ -12,8 +12,7 @@ class BadPatternError(ValueError):
         super().__init__("syntax error in pattern")
 
 
-@dataclass(frozen=True, slots=True)
-class _One:
+class _One(Struct, frozen=True):
     """One character of a pattern: which characters it stands for."""
 
     any: bool

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.bake import glob
 from croze.bake.errors import BakeError
@@ -43,8 +44,7 @@ _GATHERED = frozenset(
 _NAMED = frozenset(("args", "contexts", "labels", "extra-hosts", "resources", "secret"))
 
 
-@dataclass(slots=True)
-class Override:
+class Override(Struct):
     """What was given for one key: the last value, or all of them for keys that gather."""
 
     value: str = ""
@@ -52,8 +52,7 @@ class Override:
     append: bool = False
 
 
-@dataclass(slots=True)
-class Granted:
+class Granted(Struct):
     """What the command line itself asks for, it need not allow as well."""
 
     read: list[str] = field(default_factory=list)

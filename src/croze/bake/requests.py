@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlencode
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import Attest, CacheEntry, OutputEntry, SecretEntry, SshEntry
@@ -23,8 +25,7 @@ from croze.policy.options import PolicyOption
 _CWD = "cwd://"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildRequest:
+class BuildRequest(Struct, frozen=True):
     """One target, ready to be built. Texts are what the build command's flags take."""
 
     name: str
@@ -71,8 +72,7 @@ def make_requests(selection: Selection, remote: str | None = None) -> dict[str, 
     }
 
 
-@dataclass(frozen=True)
-class _Places:
+class _Places(Struct, frozen=True):
     """What a target is built from, as the builder finds it."""
 
     context: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.bake import glob
 from croze.bake.definition.read import Definition
@@ -21,8 +22,7 @@ _LINK = "target:"
 _MOST_POLICIES = 1000
 
 
-@dataclass(slots=True)
-class Selection:
+class Selection(Struct):
     """What is built: targets by name, and the groups that led to them."""
 
     targets: dict[str, Target] = field(default_factory=dict)

@@ -7,7 +7,8 @@ replaces or joins what was set before and an absent one does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+
+from msgspec import Struct, field, structs
 
 from croze.bake.options.entries import (
     ATTESTS,
@@ -42,8 +43,7 @@ _REPLACED = (
 _APPENDED = ("annotations", "policy", "no_cache_filter", "ulimits", "entitlements")
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     name: str
     targets: list[str] = field(default_factory=list)
     description: str = ""
@@ -51,8 +51,7 @@ class Group:
     """Whether there is a list of targets at all: a compose file without builds makes none."""
 
 
-@dataclass(slots=True)
-class Bases:
+class Bases(Struct):
     """Directories that relative paths are based on, where files say so (file-relative paths).
 
     `default` is where the definition's file is; `context` and `contexts` where the values were
@@ -66,8 +65,7 @@ class Bases:
     contexts: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Target:
+class Target(Struct):
     """Fields are those of a `target` block, with underscores for hyphens."""
 
     name: str = ""
@@ -179,10 +177,10 @@ def _unique(texts: Sequence[str] | None) -> list[str] | None:
     return None if texts is None else [each for each in dict.fromkeys(texts) if each]
 
 
-_FIELDS = tuple(each.name for each in fields(Target))
+_FIELDS = tuple(each.name for each in structs.fields(Target))
 ATTRIBUTES: Mapping[str, str] = {
     each.name.replace("_", "-"): each.name
-    for each in fields(Target)
+    for each in structs.fields(Target)
     if each.name not in ("name", "linked", "bases")
 }
 """Attributes of a `target` block, and the fields that hold them."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.bake.functions.surroundings import Surroundings
 
@@ -29,16 +30,14 @@ class World(Surroundings, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A definition, by the name it was asked for with (`-` for standard input)."""
 
     name: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the command line says about evaluation.
 
     `builtins` are variables that files cannot define; `variables` override those that files do.

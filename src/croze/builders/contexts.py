@@ -12,9 +12,11 @@ import errno
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest, NotFound, Unavailable
 from croze.files.settings import parse_settings, read_settings
@@ -27,8 +29,7 @@ DEFAULT = "default"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
-@dataclass(frozen=True)
-class TlsFiles:
+class TlsFiles(Struct, frozen=True):
     """Files in PEM form; `verify` off takes any server certificate."""
 
     ca: Path | None = None
@@ -37,8 +38,7 @@ class TlsFiles:
     verify: bool = True
 
 
-@dataclass(frozen=True)
-class KubernetesEndpoint:
+class KubernetesEndpoint(Struct, frozen=True):
     """A cluster that a context names, too, as older Docker CLIs wrote it down."""
 
     file: Path
@@ -46,8 +46,7 @@ class KubernetesEndpoint:
     tls: TlsFiles
 
 
-@dataclass(frozen=True)
-class DockerContext:
+class DockerContext(Struct, frozen=True):
     """An engine by name. `host` is an address as `DOCKER_HOST` has it; empty if the context names
     a cluster alone."""
 

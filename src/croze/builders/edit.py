@@ -6,9 +6,9 @@ Source: docker/buildx `store/nodegroup.go` for the rules and the words.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from croze.builders.model import BuilderInstance, BuilderNode, checked_name
 from croze.errors import InvalidRequest
@@ -16,8 +16,7 @@ from croze.image import platform as platforms
 from croze.image.platform import Platform
 
 
-@dataclass(frozen=True)
-class NodeChange:
+class NodeChange(Struct, frozen=True):
     """What `create` says of a node. None (and no platforms) leaves a node's own as it is;
     `endpoint_given` tells a named endpoint from the default one."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.builders import choose
 from croze.builders.contexts import Contexts
@@ -13,8 +14,7 @@ from croze.builders.model import BuilderInstance
 from croze.files.docker_config import buildx_dir, config_dir
 
 
-@dataclass(frozen=True)
-class StoredBuilders:
+class StoredBuilders(Struct, frozen=True):
     """The stored builders, under their lock, and the docker contexts."""
 
     stored: Transaction

@@ -8,7 +8,8 @@ what runs on it (`linux/386` on `linux/amd64`). What nobody has, the first node 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
@@ -22,8 +23,7 @@ Offered = Sequence[Sequence[Platform]]
 """The platforms of each node."""
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(Struct, frozen=True):
     """What one node builds; no platforms stand for the node's own."""
 
     node: int

@@ -6,13 +6,13 @@ Ids of keys are opaque here; `names` makes those that have a meaning.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class StoredResult:
+
+class StoredResult(Struct, frozen=True):
     """A result as a key record remembers it."""
 
     id: str

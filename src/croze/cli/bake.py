@@ -7,8 +7,9 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.bake.entitlements import Privileges, missing, parse_allow
 from croze.bake.errors import BakeError
@@ -109,8 +110,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         progress.close()
 
 
-@dataclass(frozen=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """The files of a definition, and where they are from if not from here."""
 
     files: Sequence[File]

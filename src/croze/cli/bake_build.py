@@ -8,8 +8,9 @@ import json
 import os
 import sys
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest

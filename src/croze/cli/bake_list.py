@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.bake.definition.read import Definition
 from croze.bake.errors import BakeError
@@ -24,8 +25,7 @@ from croze.sdk.bake_files import names_from_environment, read_local_files
 from croze.sdk.bake_world import LocalWorld
 
 
-@dataclass(frozen=True, slots=True)
-class ListRequest:
+class ListRequest(Struct, frozen=True):
     type: str
     format: str
 

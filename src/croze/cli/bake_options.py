@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.bake.requests import BuildRequest
 from croze.bake.select import Selection
@@ -11,8 +12,7 @@ from croze.cli.call import Call
 from croze.client.options import BuildOptions
 
 
-@dataclass(frozen=True)
-class BakeTargets:
+class BakeTargets(Struct, frozen=True):
     """All that one call builds."""
 
     selection: Selection

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.bake.options.entries import SecretEntry, SshEntry
 from croze.bake.paths import is_remote
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 HERE = "cwd://"
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(Struct, frozen=True):
     """The command's words: where the definition is, what its targets may call the directory of the
     command, and the targets."""
 

@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.cli import early
 from croze.cli.call import Call, Findings, answer, parse_call
@@ -145,8 +146,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     return 0
 
 
-@dataclass
-class _Told:
+class _Told(Struct):
     """What a build has to say at its end. When that is said, nobody need wait any more."""
 
     quiet: bool

@@ -7,7 +7,8 @@ pattern; `key!=value` and `key~=value` are passed on; `until` (or `unused-for`) 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
@@ -16,8 +17,7 @@ from croze.gotypes.quote import quote
 _AGES = ("until", "unused-for")
 
 
-@dataclass(frozen=True)
-class CacheFilter:
+class CacheFilter(Struct, frozen=True):
     """`terms` as the daemon's filter language has them; `unused_for_s` 0 for any age."""
 
     terms: tuple[str, ...] = ()

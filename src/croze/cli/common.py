@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 BUILDER = ("--builder",)
 DEBUG = ("-D", "--debug")
@@ -18,8 +19,7 @@ class UsageError(Exception):
         self.command = command
 
 
-@dataclass
-class Common:
+class Common(Struct):
     """What holds for every command."""
 
     debug: bool = False

@@ -12,8 +12,9 @@ import argparse
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from croze.cli.common import Common, UsageError
 from croze.cli.flags import Flags, described
@@ -45,8 +46,7 @@ _SHELLS = {
 _NESTED = {"history inspect": {"attachment": "Inspect a build record attachment"}}
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """Where on the command line the cursor is: behind these words of commands, and these others."""
 
     path: tuple[str, ...]

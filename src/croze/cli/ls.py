@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.builders import choose
 from croze.builders.known import known
@@ -38,8 +39,7 @@ INDENT = r" \_ "
 MOST_PLATFORMS = 4
 
 
-@dataclass(frozen=True)
-class ListedBuilder:
+class ListedBuilder(Struct, frozen=True):
     """A builder with what its nodes said."""
 
     builder: BuilderInstance

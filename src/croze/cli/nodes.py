@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.cli.daemon import reaches
 from croze.files.docker_config import buildx_dir
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from croze.image.platform import Platform
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """A connected node; its names are those under which builds are remembered."""
 
     builder: str

@@ -15,8 +15,9 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from croze.cli import early
 from croze.cli.surroundings import installation, surroundings
@@ -35,8 +36,7 @@ INSTALLATION = installation()
 """As it was when this process started; `preload_all` adds to the environment."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """One command, as its caller would have run it."""
 
     argv: list[str]

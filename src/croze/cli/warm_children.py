@@ -7,22 +7,21 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.cli.warm_child import child
 from croze.files.peers import peer_of
 
 
-@dataclass(frozen=True)
-class Spare:
+class Spare(Struct, frozen=True):
     """A child that waits, and our end of its socket pair."""
 
     pid: int
     orders: socket.socket
 
 
-@dataclass
-class Busy:
+class Busy(Struct):
     """A child that runs a command, and a pidfd of its caller (-1 once that has ended)."""
 
     pid: int

@@ -11,9 +11,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import Struct, field
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
 from croze.client.options import BuildOptions, call_name
@@ -35,8 +36,7 @@ DIGEST = "containerimage.digest"
 CONFIG_DIGEST = "containerimage.config.digest"
 
 
-@dataclass(frozen=True)
-class BuildResult:
+class BuildResult(Struct, frozen=True):
     """What came of a build."""
 
     ref: str

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.client.options import BuildOptions, call_name
 from croze.gotypes.booleans import parse_bool
@@ -13,8 +15,7 @@ from croze.gotypes.booleans import parse_bool
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class BuilderTraits:
+class BuilderTraits(Struct, frozen=True):
     """What the plan must know of the builder it is for."""
 
     keeps_images: bool = False

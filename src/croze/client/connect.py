@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
+from msgspec import Struct
 
 from croze import errors
 from croze.api import control_pb2, worker_pb2
@@ -40,8 +40,7 @@ busy daemon and one behind a command need their time to answer."""
 LAST_TRY_S = 1.0
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """Files in PEM form; with no `ca` the system's certificates count."""
 
     ca: Path | None = None

@@ -10,10 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import grpc.aio
+from msgspec.structs import replace
 
 from croze.api import builds_pb2, control_pb2
 from croze.api.builds_pb2_grpc import BuildsStub

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import grpc
 import grpc.aio
+from msgspec import Struct
 
 from croze.api import engine_pb2
 from croze.api.engine_pb2_grpc import EngineStub
@@ -15,8 +15,7 @@ from croze.image.reference import parse
 from croze.rpc.status import from_rpc_error
 
 
-@dataclass(frozen=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True):
     """A name in the image store. `size` in bytes of what is present; `updated_at` in Unix
     seconds."""
 

@@ -12,10 +12,11 @@ import contextlib
 import http.client
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.builders.contexts import Contexts
 from croze.client.docker import connection_to
@@ -38,8 +39,7 @@ Store = Literal["layers", "containerd", "podman"]
 T = TypeVar("T")
 
 
-@dataclass
-class EngineContents:
+class EngineContents(Struct):
     """What an engine has."""
 
     store: Store = "layers"

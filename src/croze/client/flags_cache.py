@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.clouds.aws import CredentialChain
 from croze.errors import CrozeError, InvalidRequest
@@ -13,8 +14,7 @@ from croze.gotypes.booleans import parse_bool
 from croze.gotypes.quote import quote
 
 
-@dataclass(frozen=True)
-class Cache:
+class Cache(Struct, frozen=True):
     type: str
     attrs: dict[str, str] = field(default_factory=dict)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 
 
-@dataclass(frozen=True)
-class OutputFlag:
+class OutputFlag(Struct, frozen=True):
     type: str
     dest: str = ""
     attrs: dict[str, str] = field(default_factory=dict)

@@ -6,7 +6,8 @@ Grammar: buildx `util/buildflags/{secrets,ssh,context,entitlements}.go`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
@@ -14,15 +15,13 @@ from croze.gotypes.booleans import checked_bool
 from croze.gotypes.quote import quote
 
 
-@dataclass(frozen=True)
-class SecretFlag:
+class SecretFlag(Struct, frozen=True):
     id: str = ""
     src: str = ""
     env: str = ""
 
 
-@dataclass(frozen=True)
-class SshFlag:
+class SshFlag(Struct, frozen=True):
     id: str
     paths: tuple[str, ...] = ()
     raw: bool = False
@@ -103,8 +102,7 @@ ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))
 LOCAL_DELETE = "buildx.local.delete"
 
 
-@dataclass(frozen=True)
-class Allowed:
+class Allowed(Struct, frozen=True):
     entitlements: tuple[str, ...] = ()
     local_delete: bool = False
     """Whether a local export may remove files."""

@@ -9,8 +9,9 @@ import logging
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.files.redact import redact
 from croze.gotypes.booleans import parse_bool
@@ -23,8 +24,7 @@ _DOCKERFILE = "label:com.docker.image.source.entrypoint"
 _TIMEOUT_S = 30
 
 
-@dataclass(frozen=True)
-class _Work:
+class _Work(Struct, frozen=True):
     """A work tree. `revision` empty: nothing was committed yet."""
 
     root: str

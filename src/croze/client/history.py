@@ -6,12 +6,12 @@ Source: docker/buildx `commands/history/utils.go` for references, filters and th
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2  # type: ignore[import-untyped]
+from msgspec import Struct
 
 from croze.api import content_pb2, control_pb2
 from croze.api.content_pb2_grpc import ContentStub
@@ -34,8 +34,7 @@ _SIGNS = ("!=", "=", "<=", "<", ">=", ">")
 Record = control_pb2.BuildHistoryRecord
 
 
-@dataclass(frozen=True)
-class RecordList:
+class RecordList(Struct, frozen=True):
     """Records, the newest first, and the daemon's clock, by which running builds are timed."""
 
     records: Sequence[Record]

@@ -10,9 +10,10 @@ import io
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from croze.client.plan import LocalDir, SolvePlan
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -26,8 +27,7 @@ _QUERY_AS_INPUT = "BUILDX_SEND_GIT_QUERY_AS_INPUT"
 _COMPRESSED = (b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\0")
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     context: str
     dockerfile: str = ""
     """A path, a URL, `-`, or empty for `Dockerfile` in the context."""

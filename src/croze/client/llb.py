@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.client import source_policy
 from croze.client.build import decoded_metadata, written
@@ -21,8 +22,7 @@ from croze.files.atomic import write_atomically
 from croze.llb.marshal import digest_bytes, op_blobs
 
 
-@dataclass(frozen=True)
-class DefinitionBuild:
+class DefinitionBuild(Struct, frozen=True):
     """What `croze llb build` is told, in the words of its flags."""
 
     definition: bytes

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from croze.client.flags_output import OutputFlag
 from croze.client.plan import SecretFrom
@@ -12,8 +13,7 @@ from croze.policy.contract import INFO
 from croze.policy.options import PolicyOption
 
 
-@dataclass(frozen=True)
-class BuildOptions:
+class BuildOptions(Struct, frozen=True):
     """The options of a build; texts are in the grammar of buildx's flags."""
 
     context: str = "."

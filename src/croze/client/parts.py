@@ -11,9 +11,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.aio.threads import abandonable
 from croze.client import inputs, outputs
@@ -32,16 +34,14 @@ DIGEST = "containerimage.digest"
 DESCRIPTOR = "containerimage.descriptor"
 
 
-@dataclass(frozen=True, eq=False)
-class BuildNode:
+class BuildNode(Struct, frozen=True, eq=False):
     """A daemon, and what a plan must know of it."""
 
     client: Client
     builder: BuilderTraits
 
 
-@dataclass(frozen=True)
-class NodePart:
+class NodePart(Struct, frozen=True):
     """What one node is asked for."""
 
     node: BuildNode
@@ -55,8 +55,7 @@ class NodePart:
             self.copy.close()
 
 
-@dataclass(frozen=True)
-class Together:
+class Together(Struct, frozen=True):
     """An image whose parts are in their repositories, without a name yet. `parts` are descriptors
     as JSON has them, `attrs` the exporter's."""
 

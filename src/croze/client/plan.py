@@ -6,42 +6,38 @@ Nothing here needs grpc; `solve` turns a plan into calls.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from croze.policy.options import PolicyPlace, PolicyPlan
 
 
-@dataclass(frozen=True)
-class ToFile:
+class ToFile(Struct, frozen=True):
     """A file that appears when it is complete."""
 
     path: Path
 
 
-@dataclass(frozen=True)
-class ToFd:
+class ToFd(Struct, frozen=True):
     """An open file descriptor, such as standard output."""
 
     fd: int
 
 
-@dataclass(frozen=True)
-class ToDir:
+class ToDir(Struct, frozen=True):
     path: Path
     delete_extra: bool = False
 
 
-@dataclass(frozen=True)
-class ToLayout:
+class ToLayout(Struct, frozen=True):
     """An OCI layout directory (`tar=false`)."""
 
     path: Path
 
 
-@dataclass(frozen=True)
-class ToDocker:
+class ToDocker(Struct, frozen=True):
     """Loaded into a Docker engine as it comes."""
 
     context: str = ""
@@ -52,42 +48,36 @@ class ToDocker:
 Destination = ToFile | ToFd | ToDir | ToLayout | ToDocker
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(Struct, frozen=True):
     type: str
     attrs: dict[str, str] = field(default_factory=dict)
     to: Destination | None = None
 
 
-@dataclass(frozen=True)
-class CacheEntry:
+class CacheEntry(Struct, frozen=True):
     type: str
     attrs: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class LocalDir:
+class LocalDir(Struct, frozen=True):
     path: Path
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class SecretFrom:
+class SecretFrom(Struct, frozen=True):
     id: str
     path: str = ""
     env: str = ""
     value: bytes | None = None
 
 
-@dataclass(frozen=True)
-class AgentFrom:
+class AgentFrom(Struct, frozen=True):
     id: str
     paths: tuple[str, ...] = ()
     raw: bool = False
 
 
-@dataclass
-class SolvePlan:
+class SolvePlan(Struct):
     """One solve. Marshalled definitions are `pb.Definition` messages."""
 
     frontend: str = ""

@@ -9,8 +9,9 @@ import os
 import posixpath
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.client.connect import Client, Dial
@@ -108,8 +109,7 @@ def _check(decision: policysession_pb2.DecisionResponse) -> None:
     raise CrozeError(f"policy denied{told}")
 
 
-@dataclass(frozen=True)
-class ShownInput:
+class ShownInput(Struct, frozen=True):
     text: str
     """JSON."""
     invalid: list[str]

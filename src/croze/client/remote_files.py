@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze import llb
 from croze.client.inputs import is_archive, is_git
@@ -35,8 +36,7 @@ _SECRETS = {
 }
 
 
-@dataclass(frozen=True)
-class RemoteFiles:
+class RemoteFiles(Struct, frozen=True):
     """What has been read: names and contents, and the tree that they are in, if they are in one."""
 
     files: Sequence[tuple[str, bytes]]
@@ -74,8 +74,7 @@ async def read_remote_files(
     return found[0]
 
 
-@dataclass(frozen=True)
-class _Reading:
+class _Reading(Struct, frozen=True):
     bridge: HeldBuild
     state: llb.State
     names: Sequence[str]

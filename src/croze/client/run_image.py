@@ -8,8 +8,9 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.api import engine_pb2
 from croze.client.engine import EngineClient
@@ -23,8 +24,7 @@ CHUNK_BYTES = 32 << 10
 Outgoing = asyncio.Queue[engine_pb2.RunRequest]
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """What to run, and with what instead of the image's own settings."""
 
     image: str

@@ -12,11 +12,11 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import grpc.aio
+from msgspec import Struct, field
 
 from croze import errors
 from croze.aio.threads import in_thread
@@ -47,8 +47,7 @@ PATIENCE_S = 2.0
 OnStatus = Callable[[control_pb2.StatusResponse], None]
 
 
-@dataclass(frozen=True)
-class PolicySession:
+class PolicySession(Struct, frozen=True):
     """Who is asked about sources, and what the policies want of the build."""
 
     provider: Provider
@@ -56,8 +55,7 @@ class PolicySession:
     """Steps reach the network by a proxy that the policies are asked about."""
 
 
-@dataclass(frozen=True)
-class SolveResult:
+class SolveResult(Struct, frozen=True):
     ref: str
     exporter_response: dict[str, str] = field(default_factory=dict)
 

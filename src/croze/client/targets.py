@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 Show = Callable[[control_pb2.StatusResponse], None]
 
 
-@dataclass(frozen=True)
-class TargetResult:
+class TargetResult(Struct, frozen=True):
     """What came of one target."""
 
     result: BuildResult
@@ -44,8 +44,7 @@ class TargetResult:
         return dict(sorted((self.result.metadata | self.provenance).items()))
 
 
-@dataclass
-class _Piece:
+class _Piece(Struct):
     """One target's build on one node."""
 
     target: str

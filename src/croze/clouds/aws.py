@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from croze.errors import PermissionDenied
 
 EXTRA = "pip install 'croze[clouds]'"
@@ -33,8 +35,7 @@ class AwsIdentity(Protocol):
         """Those of now. May block for seconds. Raises `PermissionDenied` if there are none."""
 
 
-@dataclass(frozen=True)
-class StaticCredentials:
+class StaticCredentials(Struct, frozen=True):
     """Credentials that somebody said."""
 
     said: AwsCredentials

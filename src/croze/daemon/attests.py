@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.attest.provenance import ProvenanceOptions, parse_options
 from croze.attest.scanner import ScanTarget
@@ -14,8 +15,7 @@ from croze.gateway.results import BridgeResult
 from croze.gateway.sboms import Generator, has_sbom, scanned
 
 
-@dataclass(frozen=True)
-class Attests:
+class Attests(Struct, frozen=True):
     """None for those that are not wanted. `builder_id`: what the builder is called."""
 
     provenance: ProvenanceOptions | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
+
+from msgspec import Struct
 
 from croze.api import control_pb2, ops_pb2
 from croze.api.attrs import of_attrs, to_attrs
@@ -48,16 +49,14 @@ from croze.solver.solver import Job
 from croze.status import VertexWarning
 
 
-@dataclass(frozen=True)
-class WantedExport:
+class WantedExport(Struct, frozen=True):
     """An exporter and its id in the request."""
 
     id: str
     exporter: Exporter
 
 
-@dataclass(frozen=True)
-class BuildPlan:
+class BuildPlan(Struct, frozen=True):
     """What a request asks for, checked before anything is built."""
 
     exports: Sequence[WantedExport]

@@ -11,11 +11,11 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import grpc
 import grpc.aio
+from msgspec import Struct
 
 from croze.rpc.servers import Context
 from croze.telemetry.metrics import Instrument, Metrics, Scope
@@ -42,8 +42,7 @@ _SCOPE = Scope(
 """BuildKit's, so that what was made to look at its metrics finds ours."""
 
 
-@dataclass
-class Call:
+class Call(Struct):
     """One call, for people who look."""
 
     method: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import FieldInfo
 
 from croze.errors import InvalidRequest, Unsupported
@@ -59,8 +59,7 @@ def snapshotter_named(name: str) -> SnapshotterName:
     raise InvalidRequest(f'unknown snapshotter name: "{name}"')
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """What a field's values are: `kind` at the end of so many lists and tables."""
 
     kind: type[msgspec.Struct] | None

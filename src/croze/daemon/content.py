@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.daemon.config import Registry
 from croze.daemon.config_keys import snapshotter_named
@@ -26,8 +27,7 @@ from croze.store.open import Store, open_store
 from croze.workers.pool import WorkerPool
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(Struct, frozen=True):
     """Where bytes are kept and come from."""
 
     store: Store

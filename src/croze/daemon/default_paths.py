@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.files.own import OTHERS, own_dir
@@ -15,8 +16,7 @@ _LOCKS = ("lock", "buildkitd.lock")
 """What tells a state directory: ours, and BuildKit's, which may be in the same place."""
 
 
-@dataclass(frozen=True)
-class DefaultPaths:
+class DefaultPaths(Struct, frozen=True):
     """Defaults."""
 
     root: str = "/var/lib/buildkit"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.attest.builder_facts import read_facts
 from croze.cachekeys.contract import KeyStore
@@ -58,8 +59,7 @@ READERS = 32
 """How many Dockerfiles are read at once. Each waits for base images and contexts meanwhile."""
 
 
-@dataclass
-class Engine:
+class Engine(Struct):
     """A running daemon's parts."""
 
     settings: Settings

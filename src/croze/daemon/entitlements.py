@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest, PermissionDenied
@@ -16,8 +17,7 @@ DEVICE = "device"
 KNOWN = frozenset({NETWORK_HOST, SECURITY_INSECURE, DEVICE})
 
 
-@dataclass(frozen=True)
-class DeviceGrant:
+class DeviceGrant(Struct, frozen=True):
     """Devices that the client grants: all, or names; a name may be an alias of another."""
 
     all: bool = False
@@ -44,8 +44,7 @@ class DeviceGrant:
         return DeviceGrant(self.all or other.all, {**self.names, **other.names})
 
 
-@dataclass(frozen=True)
-class Entitlements:
+class Entitlements(Struct, frozen=True):
     """What one build may do."""
 
     names: frozenset[str]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.daemon import workers
@@ -34,8 +35,7 @@ from croze.sources.local import LocalSources
 from croze.workers.pool import WorkerPool
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(Struct, frozen=True):
     image: ImageSources
     blob: BlobSources
     local: LocalSources

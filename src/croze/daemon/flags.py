@@ -7,7 +7,8 @@ laid over the file, in the order of this table, and read as one (`config.load`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.daemon.sizes import Keep
 from croze.errors import InvalidRequest
@@ -29,8 +30,7 @@ Sets = Callable[[str, Sequence[str]], Sequence[Setting]]
 """From a flag's name and the values it was given to the settings that follow."""
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """One flag. `sets` says which keys follow from the values it was given."""
 
     name: str

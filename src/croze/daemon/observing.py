@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import grpc
+from msgspec import Struct
 
 from croze.api import control_pb2
 from croze.daemon.calls import Calls
@@ -23,8 +23,7 @@ _SCOPE = Scope("github.com/moby/buildkit/solver/llbsolver")
 _GO_NAMES = {"CANCELLED": "Canceled"}
 
 
-@dataclass(frozen=True)
-class BuildMetrics:
+class BuildMetrics(Struct, frozen=True):
     """Of finished builds, with BuildKit's names and labels (`solver/llbsolver/metrics.go`)."""
 
     builds: Instrument
@@ -76,8 +75,7 @@ def _code_name(number: int) -> str:
     return _GO_NAMES.get(name) or name.title().replace("_", "")
 
 
-@dataclass(frozen=True)
-class Telemetry:
+class Telemetry(Struct, frozen=True):
     """Everything that measures."""
 
     metrics: Metrics

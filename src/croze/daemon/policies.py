@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from pathlib import Path
+
+from msgspec import structs
 
 from croze.daemon.config import GcPolicy, OciWorker
 from croze.daemon.sizes import DiskSpace
@@ -63,7 +64,7 @@ def _limits(worker: OciWorker, disk_bytes: int) -> PrunePolicy:
 def _default_policies(limits: PrunePolicy) -> list[PrunePolicy]:
     return [
         PrunePolicy(_EASY_TO_MAKE_AGAIN, keep_duration_s=48 * 3600, max_used_space=512 * 10**6),
-        dataclasses.replace(limits, keep_duration_s=60 * 24 * 3600),
+        structs.replace(limits, keep_duration_s=60 * 24 * 3600),
         limits,
-        dataclasses.replace(limits, all=True),
+        structs.replace(limits, all=True),
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.aio.threads import in_thread
 from croze.attest.layers import known_layers
@@ -28,8 +30,7 @@ from croze.solver.solver import Job
 from croze.telemetry.machine import MachineUsage
 
 
-@dataclass
-class BuildProvenance:
+class BuildProvenance(Struct):
     """What is told of one build. Only while its job is open."""
 
     job: Job

@@ -7,11 +7,11 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 from google.rpc import status_pb2  # type: ignore[import-untyped]
+from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.api import control_pb2
@@ -41,8 +41,7 @@ TRACE_DELAY_S = 3.0
 _DESCRIPTOR_KEY = "containerimage.descriptor"
 
 
-@dataclass(frozen=True)
-class _Attested:
+class _Attested(Struct, frozen=True):
     """What is to be told of one result."""
 
     key: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.errors import Canceled, NotFound
 
@@ -17,8 +18,7 @@ REMEMBERED = 100
 """Detached builds that have ended, of which clients can still ask what came of them."""
 
 
-@dataclass(frozen=True)
-class _Ended:
+class _Ended(Struct, frozen=True):
     """How a build ended: a task that raised would take the others with it."""
 
     response: Mapping[str, str] = field(default_factory=dict)

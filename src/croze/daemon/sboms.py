@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from croze.dockerfile.result_options import BUILTIN_GENERATOR
 from croze.errors import CrozeError

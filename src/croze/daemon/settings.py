@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.daemon import config as config_file
 from croze.daemon.config import Config, Toml
@@ -23,8 +24,7 @@ _VERSION = FlagNames(("--version", "-v"), switch=True)
 _HELP_COMMANDS = ("help", "h")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a daemon runs by."""
 
     root: Path

@@ -7,7 +7,8 @@ time.ParseDuration.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
@@ -101,8 +102,7 @@ class Duration:
             raise InvalidRequest(f"invalid duration {text}") from None
 
 
-@dataclass(frozen=True)
-class Keep:
+class Keep(Struct, frozen=True):
     """What garbage collection leaves: the flag `Reserved[,Free[,Maximum]]`, each in MB."""
 
     reserved: int

@@ -7,9 +7,10 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
+
+from msgspec import Struct, field
 
 from croze.api import ops_pb2, worker_pb2
 from croze.image import platform as platforms
@@ -22,8 +23,7 @@ from croze.version import VERSION
 LABEL_PREFIX = "org.mobyproject.buildkit.worker."
 
 
-@dataclass(frozen=True)
-class Worker:
+class Worker(Struct, frozen=True):
     """The one worker that this daemon is."""
 
     id: str

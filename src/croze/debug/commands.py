@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.debug.invocation import Invocation
 from croze.debug.terminal import say
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from croze.debug.monitor import Monitor
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     perform: Callable[[Monitor, Sequence[str]], None]
     about: str
     usage: str

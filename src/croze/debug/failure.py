@@ -5,10 +5,10 @@ Source: buildx `build/result.go`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypedDict
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct
 
 from croze.api import gateway_pb2, ops_pb2
 from croze.debug.invocation import Invocation
@@ -19,8 +19,7 @@ CONFIG = "containerimage.config"
 PLATFORMS = "refs.platforms"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Of a build that has been evaluated."""
 
     ref: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
@@ -17,8 +18,7 @@ _QUOTED = re.compile(r'(^|,)"')
 """A field that is quoted as a whole; a quote elsewhere is a plain character."""
 
 
-@dataclass
-class Invocation:
+class Invocation(Struct):
     """Changed by the monitor's commands: what a `rollback` names stays for those that follow."""
 
     entrypoint: list[str] | None = None

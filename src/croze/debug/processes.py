@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.debug.containers import Container, Process, open_container
 from croze.debug.failure import Outcome
@@ -16,8 +18,7 @@ from croze.errors import CrozeError, InvalidRequest
 from croze.rpc.held import HeldBuild
 
 
-@dataclass(eq=False)
-class Running:
+class Running(Struct, eq=False):
     """A process, and the task that carries it."""
 
     process: Process

@@ -8,8 +8,9 @@ it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.dockerfile.resolver import (
@@ -36,8 +37,7 @@ CPU_S: Final = 30
 one or two."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the frontend may know without asking."""
 
     inputs: Mapping[str, ops_pb2.Definition]
@@ -46,32 +46,27 @@ class Facts:
     session: str
 
 
-@dataclass(frozen=True)
-class MetaAsked:
+class MetaAsked(Struct, frozen=True):
     source: ops_pb2.SourceOp
     log_name: str
 
 
-@dataclass(frozen=True)
-class FileAsked:
+class FileAsked(Struct, frozen=True):
     definition: ops_pb2.Definition
     path: str
     limit_bytes: int | None
 
 
-@dataclass(frozen=True)
-class NamesAsked:
+class NamesAsked(Struct, frozen=True):
     definition: ops_pb2.Definition
     path: str
 
 
-@dataclass(frozen=True)
-class ForwardAsked:
+class ForwardAsked(Struct, frozen=True):
     syntax: Syntax
 
 
-@dataclass(frozen=True)
-class Forwarded:
+class Forwarded(Struct, frozen=True):
     """Who has answered: `here` is this very frontend, perhaps with what is still in the labs."""
 
     here: bool

@@ -10,8 +10,9 @@ import posixpath
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.dockerfile.image_contexts import IMAGE, LAYOUT, ImageContexts
@@ -42,8 +43,7 @@ def internal_name(name: str) -> str:
     return f"[internal] {name}"
 
 
-@dataclass(frozen=True)
-class MainContext:
+class MainContext(Struct, frozen=True):
     """`context` None is the client's local directory; `dockerfile` None its Dockerfile directory.
 
     `origin` is the git or http source itself, of which dates can be asked.

@@ -6,7 +6,8 @@ Known keys are `syntax`, `escape` and `check`. The first line that is none of th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError, Ranges, line_ranges
@@ -18,8 +19,7 @@ _KEY = re.compile(rf"([a-zA-Z][a-zA-Z0-9]*)[{_BLANK}]*=")
 BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
-class Directive:
+class Directive(Struct, frozen=True):
     """`value` is all of it; `head` its first word: of `syntax` the frontend image, of `check` all
     that counts."""
 
@@ -29,8 +29,7 @@ class Directive:
     location: Ranges
 
 
-@dataclass
-class DirectiveScanner:
+class DirectiveScanner(Struct):
     """Looks at lines one after the other. `prefix` starts a comment."""
 
     prefix: str = "#"

@@ -6,10 +6,11 @@ What BuildKit calls `dockerfile.v0`. It asks the world through a `Resolver` alon
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.aio.parallel import all_of
 from croze.api import ops_pb2
@@ -82,8 +83,7 @@ async def build(
         raise _fill(err, source) from None
 
 
-@dataclass(frozen=True)
-class _MissingCap:
+class _MissingCap(Struct, frozen=True):
     """A capability that the client needs; `may_forward`: of whichever frontend answers in the
     end."""
 
@@ -199,8 +199,7 @@ async def _build(source: SourceMap, contexts: Contexts, labs: bool) -> FrontendR
     return replace(_assemble(results, multi=contexts.options.multi_platform), scans=scans)
 
 
-@dataclass(frozen=True)
-class _PlatformResult:
+class _PlatformResult(Struct, frozen=True):
     key: str
     platform: Platform
     conversion: Conversion

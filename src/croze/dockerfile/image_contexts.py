@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from msgspec.structs import replace
 
 from croze.dockerfile.image_json import parse_config
@@ -23,8 +22,7 @@ LAYOUT = "oci-layout://"
 Loaded = tuple[State, ImageConfig | None]
 
 
-@dataclass(frozen=True)
-class ImageContexts:
+class ImageContexts(Struct, frozen=True):
     """Loads them. `label` goes before what progress shows; `name` stands for what a layout calls
     by an id."""
 

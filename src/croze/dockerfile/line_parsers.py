@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError
@@ -19,8 +20,7 @@ _MAX_TRIGGERS = 20
 """ONBUILD in ONBUILD is refused later, with a better message."""
 
 
-@dataclass(frozen=True)
-class Arguments:
+class Arguments(Struct, frozen=True):
     """What follows keyword and flags."""
 
     words: tuple[str, ...] = ()

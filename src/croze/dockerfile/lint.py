@@ -7,7 +7,9 @@ above single instructions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.dockerfile.directives import DirectiveScanner
 from croze.dockerfile.lint_rules import Rule
@@ -19,8 +21,7 @@ _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
-@dataclass(frozen=True)
-class LintWarning:
+class LintWarning(Struct, frozen=True):
     """One finding. `message` is about this place, `description` about the rule."""
 
     rule: str
@@ -33,8 +34,7 @@ class LintWarning:
 WarnSink = Callable[[LintWarning], None]
 
 
-@dataclass(frozen=True)
-class LintConfig:
+class LintConfig(Struct, frozen=True):
     """Rules to leave out, experimental rules to add, and whether findings fail the build."""
 
     skip: frozenset[str] = frozenset()
@@ -59,8 +59,7 @@ class LintConfig:
         return not self.skip_all and rule.name not in self.skip
 
 
-@dataclass(frozen=True)
-class Linter:
+class Linter(Struct, frozen=True):
     """Runs rules. Without a sink it does nothing; linters derived from it share what was found."""
 
     config: LintConfig = LintConfig()

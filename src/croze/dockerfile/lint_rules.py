@@ -6,15 +6,15 @@ A rule's `message` takes the arguments named by its template.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.gotypes.quote import quote
 
 _DOCS = "https://docs.docker.com/go/dockerfile/rule/"
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """`page` is the last part of the rule's documentation address, empty if it has none."""
 
     name: str

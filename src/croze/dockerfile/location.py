@@ -8,8 +8,9 @@ whole ones with `fill_source`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest, Position, Range, SourceDetail
 

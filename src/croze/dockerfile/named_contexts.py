@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from croze.dockerfile.contexts import IGNORE_FILENAME, Contexts, git_context_state
 from croze.dockerfile.image_contexts import ImageContexts, Loaded
@@ -25,8 +25,7 @@ FollowPaths = Callable[[], Sequence[str]]
 MAX_REPLACED = 10
 
 
-@dataclass(frozen=True)
-class NamedContext:
+class NamedContext(Struct, frozen=True):
     """A context that was given for a name. `key` is the name with platform, as it was given."""
 
     contexts: Contexts
@@ -76,7 +75,7 @@ class NamedContext:
         except ReplacedImage as other:
             scheme, _, rest = other.identifier.partition("://")
             slashes = "" if scheme in ("local", "input") else "//"
-            again = dataclasses.replace(self, value=f"{scheme}:{slashes}{rest}")
+            again = structs.replace(self, value=f"{scheme}:{slashes}{rest}")
             return await again.load(replaced + 1)
 
     def _load_git(self) -> State:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.dockerfile.letters import to_lower
@@ -34,8 +35,7 @@ from croze.llb.source import ResolveMode
 _LINT_ARG = "build-arg:BUILDKIT_DOCKERFILE_CHECK"
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """What the client asks for, parsed. `raw` keeps the attributes themselves."""
 
     raw: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,8 @@ The rules, odd ones included, are those of BuildKit's `frontend/dockerfile/parse
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.dockerfile.directives import BOM, Directive, DirectiveScanner
 from croze.dockerfile.heredoc import heredocs_in_line
@@ -26,8 +27,7 @@ def parse(data: bytes) -> ParseResult:
     return _Parser(data).parse()
 
 
-@dataclass
-class _Joined:
+class _Joined(Struct):
     """An instruction's lines joined, comments and continuation characters left out."""
 
     text: str

@@ -7,8 +7,9 @@ is not a question to this protocol is computed from text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.api import ops_pb2
 from croze.errors import Detail, Unsupported
@@ -16,8 +17,7 @@ from croze.image.platform import Platform
 from croze.status import VertexWarning
 
 
-@dataclass(frozen=True)
-class Syntax:
+class Syntax(Struct, frozen=True):
     """Another frontend that the Dockerfile or the client asks for: its image, and the whole text
     of the request."""
 
@@ -25,16 +25,14 @@ class Syntax:
     cmdline: str
 
 
-@dataclass(frozen=True)
-class OciStore:
+class OciStore(Struct, frozen=True):
     """Where an `oci-layout://` reference is: a content store of a session."""
 
     session: str
     store: str
 
 
-@dataclass(frozen=True)
-class ImageQuestion:
+class ImageQuestion(Struct, frozen=True):
     """What is asked for an image's config. `mode` is `default`, `pull` or `local`; `log_name` is
     what progress calls it."""
 
@@ -45,8 +43,7 @@ class ImageQuestion:
     oci_store: OciStore | None = None
 
 
-@dataclass(frozen=True)
-class ResolvedImage:
+class ResolvedImage(Struct, frozen=True):
     """`ref` may differ from the one asked for (a policy converted it); `digest` may be empty."""
 
     ref: str
@@ -55,8 +52,7 @@ class ResolvedImage:
     """The image config's JSON."""
 
 
-@dataclass(frozen=True)
-class SourceMeta:
+class SourceMeta(Struct, frozen=True):
     """What a source says of itself without being fetched. Absent answers are None."""
 
     committer_time: int | None = None
@@ -111,8 +107,7 @@ class Resolver(Files, Protocol):
     async def warn(self, warning: VertexWarning) -> None: ...
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(Struct, frozen=True):
     """What one platform's SBOM is about besides the result, by stage name or `context`. With
     `ignore_cache` the scan is to run again."""
 
@@ -120,8 +115,7 @@ class Scan:
     ignore_cache: bool
 
 
-@dataclass(frozen=True)
-class FrontendResult:
+class FrontendResult(Struct, frozen=True):
     """What a frontend returns: one definition, or one per platform key, and metadata.
 
     `definitions` maps the platform key (or `""` when there is one result) to its LLB; an empty

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.errors import CrozeError, InvalidRequest

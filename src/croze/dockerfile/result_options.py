@@ -4,7 +4,8 @@ and what is to be attested of its results."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.dockerfile.json_form import kind, syntax_error
@@ -20,16 +21,14 @@ _ATTESTATIONS = ("sbom", "provenance")
 _ENTRY_TYPE = "moby_buildkit_v1.CacheOptionsEntry"
 
 
-@dataclass(frozen=True)
-class CacheImport:
+class CacheImport(Struct, frozen=True):
     """A cache to look results up in."""
 
     type: str
     attrs: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class SbomOptions:
+class SbomOptions(Struct, frozen=True):
     """The scanner's image and its parameters."""
 
     generator: str

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from unicodedata import category
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.dockerfile import shell_pattern
 from croze.dockerfile.location import DockerfileError
@@ -24,8 +26,7 @@ _MAX_NESTING = 100
 """Of `${a:-${b:-...}}`; only there to end in an error instead of a full stack."""
 
 
-@dataclass(frozen=True)
-class Expansion:
+class Expansion(Struct, frozen=True):
     """A word after expansion: as one text, and split at spaces. `matched` and `unmatched` are the
     names that were and weren't found, up to the `error` if there is one."""
 
@@ -36,8 +37,7 @@ class Expansion:
     error: DockerfileError | None = None
 
 
-@dataclass(frozen=True)
-class ShellLex:
+class ShellLex(Struct, frozen=True):
     """How words are read. `raw_quotes` and `raw_escapes` keep quotes and escape characters,
     `skip_process_quotes` takes quotes for ordinary characters, `skip_unset` leaves variables that
     aren't set as they are."""
@@ -83,8 +83,7 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-@dataclass
-class _Words:
+class _Words(Struct):
     """Collects words while they are read. `buffer` is shared with the reader, see there."""
 
     buffer: list[str]

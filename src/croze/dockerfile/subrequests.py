@@ -7,7 +7,9 @@ The replies are metadata of an empty result: `result.json` for programs, `result
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.dockerfile import go_json
@@ -29,8 +31,7 @@ VERSION = "1.0.0"
 Reply = dict[str, bytes]
 
 
-@dataclass(frozen=True)
-class OutlineArg:
+class OutlineArg(Struct, frozen=True):
     """A build argument that the target uses; `value` is its default after expansion."""
 
     name: str
@@ -39,8 +40,7 @@ class OutlineArg:
     location: Ranges
 
 
-@dataclass(frozen=True)
-class OutlineUse:
+class OutlineUse(Struct, frozen=True):
     """A secret or ssh agent that the target's steps ask for."""
 
     name: str
@@ -48,8 +48,7 @@ class OutlineUse:
     location: Ranges
 
 
-@dataclass(frozen=True)
-class Outline:
+class Outline(Struct, frozen=True):
     """What a build target takes. `outline` puts the lists in order."""
 
     name: str
@@ -59,8 +58,7 @@ class Outline:
     ssh: tuple[OutlineUse, ...]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """A stage that can be built. Base and platform are as written."""
 
     name: str
@@ -71,16 +69,14 @@ class Target:
     location: Ranges
 
 
-@dataclass(frozen=True)
-class BuildError:
+class BuildError(Struct, frozen=True):
     """Why the Dockerfile can't be converted; places merged into one list."""
 
     message: str
     location: Ranges
 
 
-@dataclass(frozen=True)
-class LintReport:
+class LintReport(Struct, frozen=True):
     """Findings in the order in which they came."""
 
     warnings: tuple[LintWarning, ...]

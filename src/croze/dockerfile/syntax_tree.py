@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from croze.dockerfile.directives import Directive
 from croze.dockerfile.location import Ranges, line_ranges
 
 
-@dataclass(frozen=True)
-class Heredoc:
+class Heredoc(Struct, frozen=True):
     """A document in the text: `content` as written, `expand` unless its word was quoted, `chomp`
     for `<<-`."""
 
@@ -20,8 +19,7 @@ class Heredoc:
     content: str = ""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """An instruction. `name` is the keyword as written, `original` the joined line."""
 
     name: str
@@ -43,8 +41,7 @@ class Node:
         return line_ranges(self.start_line, self.end_line)
 
 
-@dataclass(frozen=True)
-class ParseWarning:
+class ParseWarning(Struct, frozen=True):
     """Something the parser tolerates for now."""
 
     short: str
@@ -53,8 +50,7 @@ class ParseWarning:
     location: Ranges
 
 
-@dataclass(frozen=True)
-class ParseResult:
+class ParseResult(Struct, frozen=True):
     """A parsed file. `escape` is the escape character in force."""
 
     ast: tuple[Node, ...]

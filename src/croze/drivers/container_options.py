@@ -6,7 +6,8 @@ Source: docker/buildx `driver/docker-container/factory.go`; docker/cli `opts`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import checked_bool
@@ -17,8 +18,7 @@ DEFAULT_RESTART_POLICY = "unless-stopped"
 ENV = "env."
 
 
-@dataclass(frozen=True)
-class ContainerOptions:
+class ContainerOptions(Struct, frozen=True):
     """Empty texts and zeros leave a thing to the engine. `limits` are members of the engine's
     `HostConfig`: memory in bytes, CPU times in microseconds."""
 

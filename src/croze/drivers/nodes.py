@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.builders.contexts import Contexts
 from croze.builders.model import BuilderInstance, BuilderNode
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from croze.api import worker_pb2
 
 
-@dataclass
-class NodeState:
+class NodeState(Struct):
     """A node, its driver, and what its daemon said. `error` is why it said nothing."""
 
     node: BuilderNode

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.aio.parallel import all_of
 from croze.builders import parting
@@ -23,8 +24,7 @@ Wanted = Mapping[str, Sequence[Platform]]
 """The platforms of each target."""
 
 
-@dataclass(frozen=True)
-class NodeOffer:
+class NodeOffer(Struct, frozen=True):
     """A node that may build. `fixed` are the platforms that the user gave it."""
 
     dial: Dial

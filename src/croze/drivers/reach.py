@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.builders.choose import OWN, is_address
 from croze.files.docker_config import buildx_dir, config_dir
@@ -23,8 +24,7 @@ Boot = Callable[["Driver"], Awaitable[None]]
 """Brings a daemon up, and may show how."""
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """How to reach a daemon, and what is known of it."""
 
     dial: Dial

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc.aio
+from msgspec import Struct
 
 from croze.engineapi.containers.manager import Containers
 from croze.engineapi.events import EventLog
@@ -20,8 +20,7 @@ from croze.sources.content import Access
 from croze.store.contract import BlobStore, ImageStore, RefStore
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What the daemon says of itself."""
 
     id: str
@@ -31,8 +30,7 @@ class Machine:
     debug: bool
 
 
-@dataclass(frozen=True)
-class Services:
+class Services(Struct, frozen=True):
     """A running daemon, as far as the API needs it."""
 
     machine: Machine

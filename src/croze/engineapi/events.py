@@ -11,7 +11,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.image import reference
 from croze.store.contract import ImageStore
@@ -22,8 +23,7 @@ WAITING = 4096
 """Events that a client may be behind."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     """`id` is an image's name or id, or a container's id."""
 
     type: str

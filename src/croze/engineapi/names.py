@@ -6,8 +6,9 @@ As in an engine with containerd's image store, an image's id is the digest of it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest, NotFound
 from croze.image import reference
@@ -16,8 +17,7 @@ from croze.store.contract import BlobStore, ImageRecord, ImageStore
 from croze.store.present import present_manifests
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True):
     """All names in the store for one manifest or index."""
 
     target: Descriptor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 from aiohttp import web
@@ -70,11 +69,10 @@ def platform_of(text: str, services: Services) -> Platform:
         raise InvalidRequest(f"invalid platform: {error}") from None
 
 
-@dataclass(frozen=True)
-class _WithLogin(Access):
+class _WithLogin(Access, frozen=True, kw_only=True):
     """In somebody's name, whichever sessions there are."""
 
-    who: Credentials = field(kw_only=True)
+    who: Credentials
 
     def credentials(self, sessions: Sequence[str]) -> Credentials:
         return self.who

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.api import control_pb2
 from croze.dockerfile.instructions import Add, Copy, Instruction, Run, Stage, Workdir, parse_stages
@@ -24,8 +25,7 @@ _STDERR = 2
 _WORK = (Add, Copy, Run, Workdir)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One instruction. `place` says which of its stage's steps in progress it is; 0 for none."""
 
     text: str
@@ -35,8 +35,7 @@ class Step:
     base: bool = False
 
 
-@dataclass
-class _Fate:
+class _Fate(Struct):
     """What the status says of a step."""
 
     id: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 
@@ -28,8 +29,7 @@ class Reader(Protocol):
         """Some; empty at the end."""
 
 
-@dataclass(frozen=True)
-class Arrived:
+class Arrived(Struct, frozen=True):
     """One member. Its `size` bytes are to be read with `pieces` before the next one comes."""
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image
@@ -17,8 +17,7 @@ from croze.image.platform import Platform
 from croze.store.present import present_blobs, present_manifests
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """Sizes are those of the blobs that are here, as they are stored."""
 
     config: ImageConfig

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.aio.threads import chunks
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest
@@ -44,8 +44,7 @@ _IMAGE_NAME = "io.containerd.image.name"
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class ArchiveOptions:
+class ArchiveOptions(Struct, frozen=True):
     commit: CommitOptions
     variant: Variant
     tar: bool = True

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, ResourceExhausted

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.aio.parallel import all_of
 from croze.errors import InvalidRequest, NotFound
@@ -42,8 +43,7 @@ from croze.store.layer_blobs import compression_of
 BASE_CONFIG_KEY = "containerimage.base.config"
 
 
-@dataclass(frozen=True)
-class CommittedImage:
+class CommittedImage(Struct, frozen=True):
     """One platform. `layers` have all their annotations."""
 
     result: PlatformResult
@@ -52,8 +52,7 @@ class CommittedImage:
     layers: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """`root` is the index, or the only manifest."""
 
     root: Descriptor
@@ -61,8 +60,7 @@ class Committed:
     indexed: bool
 
 
-@dataclass(frozen=True)
-class Writer:
+class Writer(Struct, frozen=True):
     """Makes one image. All blobs that it writes are held by `lease`."""
 
     services: ExportServices

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from croze import compatibility
 from croze.image.platform import Platform
@@ -18,16 +19,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class NamedSubject:
+class NamedSubject(Struct, frozen=True):
     """Something that an attestation is about, with its digests by algorithm."""
 
     name: str
     digest: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Attestation:
+class Attestation(Struct, frozen=True):
     """An in-toto statement about one platform's result. `content` is the predicate's JSON, or the
     predicate is the file `path` in `ref`; a `bundle` is a directory there of whole statements."""
 
@@ -43,8 +42,7 @@ class Attestation:
     bundle: bool = False
 
 
-@dataclass(frozen=True)
-class PlatformResult:
+class PlatformResult(Struct, frozen=True):
     """One platform's filesystem and image config. `ref` None is an empty filesystem."""
 
     key: str
@@ -56,8 +54,7 @@ class PlatformResult:
     attestations: Sequence[Attestation] = ()
 
 
-@dataclass(frozen=True)
-class ExportSource:
+class ExportSource(Struct, frozen=True):
     """What a build made. `metadata` is the frontend's, keys without platform suffix resolved."""
 
     results: Sequence[PlatformResult]
@@ -69,8 +66,7 @@ class ExportSource:
 InlineCache = Callable[[], Awaitable[Mapping[str, bytes]]]
 
 
-@dataclass(frozen=True)
-class ExportContext:
+class ExportContext(Struct, frozen=True):
     """`session` is the client the output goes to; `sessions` may lend credentials. `id` is the
     exporter's id in the request, which the client uses to tell its targets apart. `compatibility`
     is one of `croze.compatibility`."""
@@ -97,8 +93,7 @@ class Exporter(Protocol):
         """Deliver; returns entries for the exporter response (`containerimage.digest`, ...)."""
 
 
-@dataclass(frozen=True)
-class ExportServices:
+class ExportServices(Struct, frozen=True):
     """What exporters work with."""
 
     refs: RefStore

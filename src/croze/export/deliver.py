@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -20,8 +21,7 @@ from croze.registry.session_auth import SessionCredentials
 from croze.status import step
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """One committed image and the build that it is for."""
 
     services: ExportServices

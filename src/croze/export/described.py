@@ -7,9 +7,9 @@ is how a raw LLB build gets an image config. Source: BuildKit `exporter/containe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportSource, PlatformResult

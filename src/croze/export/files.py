@@ -13,9 +13,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from croze.aio.parallel import all_of
 from croze.errors import InvalidRequest
@@ -41,8 +42,7 @@ _REPORT_EVERY_S = 0.1
 _PIPE_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class FilesOptions:
+class FilesOptions(Struct, frozen=True):
     """`platform_split` None: only if there are several platforms."""
 
     epoch: Epoch | None = None
@@ -74,8 +74,7 @@ def parse_options(attrs: Mapping[str, str]) -> FilesOptions:
     )
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """One platform's files, mounted."""
 
     key: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest
@@ -29,8 +30,7 @@ MOBY: Final = {
 """What a Docker engine adds to an image that goes to its own store."""
 
 
-@dataclass(frozen=True)
-class ImageOptions:
+class ImageOptions(Struct, frozen=True):
     """`type=image`'s own attributes. `store` None: unless the image is pushed."""
 
     commit: CommitOptions

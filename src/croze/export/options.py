@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze import compatibility
 from croze.errors import CompatibilityDetail, InvalidRequest
@@ -16,15 +18,13 @@ EPOCH_KEY = "source.date.epoch"
 """The frontend's metadata key for SOURCE_DATE_EPOCH."""
 
 
-@dataclass(frozen=True)
-class Epoch:
+class Epoch(Struct, frozen=True):
     """`source-date-epoch` as an attribute; None in it switches the frontend's off."""
 
     value: datetime | None
 
 
-@dataclass(frozen=True)
-class CommitOptions:
+class CommitOptions(Struct, frozen=True):
     """How an image is made from a result. None where nothing was said."""
 
     exporter: str

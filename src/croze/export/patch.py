@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
@@ -22,8 +22,7 @@ INLINE_CACHE_KEY = "moby.buildkit.cache.v0"
 _COMMENT = "buildkit.exporter.image.v0"
 
 
-@dataclass(frozen=True)
-class LayerFacts:
+class LayerFacts(Struct, frozen=True):
     """What is known of a layer besides its bytes; `created` is RFC 3339."""
 
     created: str | None = None

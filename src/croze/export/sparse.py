@@ -10,7 +10,8 @@ may be left out.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import CrozeError
 from croze.export.commit import Committed
@@ -31,8 +32,7 @@ ONE_ENTRY = "croze.one-entry"
 """For readers that take an `index.json` with one entry alone: it has the image's first name."""
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """What an archive's reader has, and can read."""
 
     chains: frozenset[str] = frozenset()

@@ -6,9 +6,9 @@ Source: BuildKit `docs/attestations/sbom.md`; SPDX 2.3, File and Package informa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from croze.export.attestations import read_predicate
 from croze.export.bundles import is_core

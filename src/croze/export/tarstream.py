@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.aio.threads import chunks
 
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class ArchiveMember:
+class ArchiveMember(Struct, frozen=True):
     """A file's bytes, or the file they are in; neither for a directory. Times are 0."""
 
     name: str

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import merge
 
 import msgspec
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.fs.entry import Entry
 from croze.session.transfer import SentTree
 
 
-@dataclass(frozen=True)
-class StaticFile:
+class StaticFile(Struct, frozen=True):
     """A file that is nowhere on disk."""
 
     name: str
@@ -23,8 +22,7 @@ class StaticFile:
     mode: int = 0o600
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One platform's tree. `folder` empty: at the top. `label` names it in errors."""
 
     label: str

@@ -11,8 +11,9 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from croze.aio.parallel import all_of
 from croze.api import ops_pb2, policy_pb2

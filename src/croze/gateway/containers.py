@@ -12,9 +12,10 @@ import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from croze.aio.threads import finish, in_thread
 from croze.api import gateway_pb2, ops_pb2, stat_pb2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.api import ops_pb2, policy_pb2, worker_pb2
 from croze.attest.producers import Producers
@@ -94,8 +95,7 @@ class Planner(Protocol):
     ) -> Mapping[str, bytes]: ...
 
 
-@dataclass(frozen=True)
-class BridgeServices:
+class BridgeServices(Struct, frozen=True):
     """What all bridges of a daemon work with. `worker` describes the daemon to clients."""
 
     frontends: Mapping[str, Frontend]

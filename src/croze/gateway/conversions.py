@@ -18,8 +18,10 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
@@ -39,8 +41,7 @@ Run = Callable[[Ask], Awaitable[FrontendResult | None]]
 """Runs the frontend. None if another frontend has answered."""
 
 
-@dataclass(frozen=True)
-class _Outcome:
+class _Outcome(Struct, frozen=True):
     """What came of a question."""
 
     value: object = None
@@ -61,8 +62,7 @@ def _told(error: CrozeError) -> tuple[object, ...]:
     return type(error), error.args, error.details
 
 
-@dataclass
-class _Conversation:
+class _Conversation(Struct):
     """Questions in the order in which they were asked, and what came of them. `events` are their
     numbers, each first when it was asked and then when it was answered."""
 
@@ -97,8 +97,7 @@ async def _outcome(ask: Ask, question: object) -> _Outcome:
         return _Outcome(error=error)
 
 
-@dataclass(frozen=True)
-class _Remembered:
+class _Remembered(Struct, frozen=True):
     session: str
     conversation: _Conversation
     result: FrontendResult

@@ -8,8 +8,9 @@ or something else means that very image: `gateway.v0` runs it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.attest.scanner import ScanTarget

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from croze import llb
 from croze.dockerfile import asking
@@ -47,8 +48,7 @@ INPUTS_CAP: Final = "moby.buildkit.frontend.inputs"
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 
 
-@dataclass(frozen=True)
-class FrontendImage:
+class FrontendImage(Struct, frozen=True):
     """A frontend's files and settings."""
 
     name: str

@@ -24,7 +24,8 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze import llb
 from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2, stat_pb2
@@ -39,8 +40,7 @@ from croze.session import bridge
 _OPT = "BUILDKIT_FRONTEND_OPT_"
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(Struct, frozen=True):
     """A filesystem in the daemon; an empty `id` is an empty one."""
 
     gateway: Gateway
@@ -64,8 +64,7 @@ class Ref:
             return (await self.gateway.stub.StatFile(request)).stat
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True):
     """What an image's name stands for now. `ref` may be another name than was asked for."""
 
     ref: str
@@ -73,8 +72,7 @@ class Image:
     config: bytes
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """Either `ref`, or `refs` by platform. `metadata` such as `containerimage.config` says what the
     exported image is like."""
 
@@ -93,8 +91,7 @@ class Result:
         return made
 
 
-@dataclass(frozen=True)
-class Gateway:
+class Gateway(Struct, frozen=True):
     """The daemon, as a frontend sees it. `opts` are the build's options, `session` the client's."""
 
     stub: gateway_pb2_grpc.LLBBridgeAsyncStub

@@ -7,8 +7,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.aio.once import Once
 from croze.errors import CrozeError
@@ -19,8 +20,7 @@ from croze.solver.solver import Job
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CacheImport:
+class CacheImport(Struct, frozen=True):
     """A cache by kind and attributes."""
 
     kind: str

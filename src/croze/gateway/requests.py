@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.api import ops_pb2, policy_pb2
 from croze.gateway.imports import CacheImport
@@ -11,8 +12,7 @@ from croze.gateway.imports import CacheImport
 EXTERNAL_FRONTEND = "gateway.v0"
 
 
-@dataclass(frozen=True)
-class FrontendRequest:
+class FrontendRequest(Struct, frozen=True):
     """What a frontend is to build. `session` is the client's, which local sources come from."""
 
     opts: Mapping[str, str]
@@ -20,8 +20,7 @@ class FrontendRequest:
     session: str
 
 
-@dataclass(frozen=True)
-class BridgeRequest:
+class BridgeRequest(Struct, frozen=True):
     """Either a definition or a frontend with its options. With `evaluate` errors of the result come
     now, not when it is used."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.aio.once import Once
 from croze.api import ops_pb2, policy_pb2, stat_pb2
@@ -104,8 +105,7 @@ class BridgeRef:
         return solved
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What an attestation is about. `kind` as in `gateway.InTotoSubjectKind`."""
 
     kind: int
@@ -113,8 +113,7 @@ class Subject:
     digests: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class BridgeAttestation:
+class BridgeAttestation(Struct, frozen=True):
     """An attestation that a frontend attached. `kind` as in `gateway.AttestationKind`; its
     predicate is the file `path` in `ref`."""
 
@@ -126,8 +125,7 @@ class BridgeAttestation:
     subjects: tuple[Subject, ...] = ()
 
 
-@dataclass(frozen=True)
-class BridgeResult:
+class BridgeResult(Struct, frozen=True):
     """Either one `ref`, or several in `refs` by platform key. A ref that is None is an empty
     filesystem."""
 

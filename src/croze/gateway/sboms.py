@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.api import gateway_pb2
 from croze.attest.scanner import (
@@ -27,8 +29,7 @@ GENERATOR_KEY = "generator"
 """Of an attestation whose ref is what is to be told of."""
 
 
-@dataclass(frozen=True)
-class Generator:
+class Generator(Struct, frozen=True):
     """Who makes SBOMs: an image, resolved in a mode."""
 
     image: str

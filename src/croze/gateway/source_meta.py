@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from google.protobuf import timestamp_pb2
+from msgspec.structs import replace
 
 from croze.api import gateway_pb2, ops_pb2
 from croze.dockerfile.resolver import ImageQuestion, OciStore, ResolvedImage

@@ -7,8 +7,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.aio.once import Once
 from croze.api import gateway_pb2, ops_pb2, policy_pb2
@@ -73,8 +75,7 @@ class AttestationChains(Protocol):
     ) -> AttestationChain | None: ...
 
 
-@dataclass(frozen=True)
-class SourceServices:
+class SourceServices(Struct, frozen=True):
     """Who is asked. `attestations` and `metas` may be missing."""
 
     images: ImageConfigs

@@ -10,8 +10,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import checked_bool, parse_bool
@@ -22,8 +23,7 @@ class BadFlag(InvalidRequest):
     """A command line that can't be read, in the words of its grammar."""
 
 
-@dataclass(frozen=True)
-class FlagNames:
+class FlagNames(Struct, frozen=True):
     """A flag's names with their dashes, `-q` and `--quiet`, and whether it is a switch: one that
     takes no word after it."""
 
@@ -36,8 +36,7 @@ class FlagNames:
         return ", ".join(self.names)
 
 
-@dataclass(frozen=True)
-class CommandLine:
+class CommandLine(Struct, frozen=True):
     """`values` are the flags that were given, in order, each with its value; a switch's is `true`
     or `false`. `words` is all the rest."""
 
@@ -89,8 +88,7 @@ class Grammar(ABC):
         """Read a flag's word, and the one after it if that is its value."""
 
 
-@dataclass
-class _Reading:
+class _Reading(Struct):
     """A command line that is being read."""
 
     rest: deque[str]

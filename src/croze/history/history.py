@@ -11,8 +11,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from croze.api import control_pb2
 from croze.errors import CrozeError
@@ -28,8 +29,7 @@ Record = control_pb2.BuildHistoryRecord
 EXPIRE_EVERY_S = 120.0
 
 
-@dataclass(frozen=True)
-class Expiry:
+class Expiry(Struct, frozen=True):
     """A record goes when it is older *and* more than `max_entries` are newer. Pinned ones stay."""
 
     max_age_s: float = 48 * 3600

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from croze.api import control_pb2
 from croze.errors import Corrupted
@@ -16,8 +17,7 @@ _LENGTH = struct.Struct("<I")
 _LARGEST_BYTES = 64 << 20
 
 
-@dataclass
-class StepCount:
+class StepCount(Struct):
     """What a list of builds shows of a build's steps."""
 
     _cached: dict[str, bool] = field(default_factory=dict)

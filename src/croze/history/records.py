@@ -7,7 +7,8 @@ neither does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import control_pb2
 from croze.store.db import Database
@@ -17,8 +18,7 @@ from croze.store.open import Store
 LEASE_PREFIX = "history/"
 
 
-@dataclass(frozen=True)
-class Age:
+class Age(Struct, frozen=True):
     """When an unpinned build was over, in seconds since the epoch."""
 
     ref: str

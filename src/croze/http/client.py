@@ -10,7 +10,6 @@ import base64
 import http.client
 import urllib.error
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlencode
 from urllib.request import (  # noqa: TID251 - with http and https alone
     HTTPHandler,
@@ -19,6 +18,8 @@ from urllib.request import (  # noqa: TID251 - with http and https alone
     ProxyHandler,
     Request,
 )
+
+from msgspec import Struct
 
 from croze.errors import CrozeError, Unavailable
 from croze.files.redact import redact
@@ -36,8 +37,7 @@ TIMEOUT_S = 60
 LARGEST_ANSWER_BYTES = 16 << 20
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An answer, whatever its status."""
 
     status: int

@@ -7,8 +7,9 @@ origin (scheme, host and port) that they were meant for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin
+
+from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.redact import redact
@@ -27,8 +28,7 @@ class RedirectRefused(CrozeError):
     """A server sends us where we don't go. Trying again does not help."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One request on the way."""
 
     method: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
@@ -17,8 +18,7 @@ _KEY = re.compile(r"annotation(?:-([a-z-]+))?(?:\[([A-Za-z0-9_/-]+)\])?\.(\S+)\Z
 _TYPES = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 
 
-@dataclass(frozen=True)
-class AnnotationKey:
+class AnnotationKey(Struct, frozen=True):
     """Where an annotation goes. `platform` None is every platform."""
 
     type: str
@@ -30,8 +30,7 @@ class AnnotationKey:
         return f"annotation-{self.type}{where}.{self.key}"
 
 
-@dataclass(frozen=True)
-class Annotations:
+class Annotations(Struct, frozen=True):
     """The annotations of one platform's manifest and of the index."""
 
     manifest: Mapping[str, str] = field(default_factory=dict)

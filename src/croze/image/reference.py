@@ -7,7 +7,9 @@ Grammar and error texts: the distribution project's `reference` module. A short 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 
@@ -28,8 +30,7 @@ _DIGEST_HEX_LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}
 _VALID_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+\Z")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A normalised reference. `tag` and `digest` are empty where absent."""
 
     domain: str

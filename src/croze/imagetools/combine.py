@@ -7,9 +7,9 @@ index has, how entries of one digest meet, what a choice of platforms leaves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
@@ -27,16 +27,14 @@ ATTESTATION = "attestation-manifest"
 ATTESTATION_ARTIFACT = "application/vnd.docker.attestation.manifest.v1+json"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """A source's manifest. `descriptor` has the platform of a single image."""
 
     descriptor: Descriptor
     data: bytes
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True):
     """The image to publish. `origin` says for each manifest digest which source holds it."""
 
     descriptor: Descriptor

@@ -6,7 +6,8 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.errors import InvalidRequest
@@ -30,16 +31,14 @@ _SIGNED = re.compile(r"application/vnd\.in-toto\..*\+dsse")
 _DEEPEST = 32
 
 
-@dataclass
-class PlatformImage:
+class PlatformImage(Struct):
     """One platform's image. `attestations` are the manifests that hold what is attested."""
 
     config: ImageConfig
     attestations: list[Manifest] = field(default_factory=list)
 
 
-@dataclass
-class _Found:
+class _Found(Struct):
     images: dict[str, tuple[str, Manifest]] = field(default_factory=dict)
     """Digest and manifest by platform."""
     attestations: dict[str, list[Manifest]] = field(default_factory=dict)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest
@@ -30,8 +30,7 @@ Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 """Shows a step of that name while it lasts; what it gives shows a line of the step's log."""
 
 
-@dataclass(frozen=True)
-class CreateRequest:
+class CreateRequest(Struct, frozen=True):
     """What to make. `annotations` and `platforms` are as the user chose them, or empty."""
 
     sources: Sequence[ManifestSource]
@@ -41,8 +40,7 @@ class CreateRequest:
     prefer_index: bool
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """An image that is not published yet, and where its manifests are."""
 
     image: Image

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.client import ociindex
 from croze.image import reference
@@ -11,8 +12,7 @@ from croze.image.reference import Reference, check_digest
 OCI_LAYOUT = "oci-layout://"
 
 
-@dataclass(frozen=True)
-class RegistryLocation:
+class RegistryLocation(Struct, frozen=True):
     """An image in a registry, with a tag or a digest or both."""
 
     ref: Reference
@@ -33,8 +33,7 @@ class RegistryLocation:
         return RegistryLocation(self.ref.with_digest(digest))
 
 
-@dataclass(frozen=True)
-class LayoutLocation:
+class LayoutLocation(Struct, frozen=True):
     """An image in an OCI layout directory. A digest counts before a tag."""
 
     path: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
@@ -49,8 +48,7 @@ class PartialPlatform(msgspec.Struct, frozen=True):
         )
 
 
-@dataclass(frozen=True)
-class ManifestSource:
+class ManifestSource(Struct, frozen=True):
     """Where a manifest is, and what is said of it besides."""
 
     text: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -15,8 +15,7 @@ from croze.llb.sourcemap import SourceLocation, SourceMap, range_from_pb
 from croze.llb.state import State
 
 
-@dataclass(frozen=True)
-class LoadedDefinition:
+class LoadedDefinition(Struct, frozen=True):
     """A definition whose ops were parsed and whose inputs are all there.
 
     `result` is the (digest, output index) that it stands for; None for scratch.

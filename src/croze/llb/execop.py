@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -39,8 +40,7 @@ def default_path(os: str) -> str:
     return DEFAULT_PATH_WINDOWS if os == "windows" else DEFAULT_PATH_UNIX
 
 
-@dataclass(frozen=True)
-class ProxyEnv:
+class ProxyEnv(Struct, frozen=True):
     """Proxy settings for a process: in its environment, but not in its identity."""
 
     http_proxy: str = ""
@@ -50,8 +50,7 @@ class ProxyEnv:
     all_proxy: str = ""
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Struct, frozen=True):
     """A CDI device by its qualified name."""
 
     name: str

@@ -7,8 +7,10 @@ Relative destinations are seen from the state's directory, relative sources from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.llb.graph import Output, Tree
@@ -18,8 +20,7 @@ NONE = -1
 """An input or output that is not there; also a time or mode that is not set."""
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """Who files are given to. A name is looked up in the destination's own `/etc/passwd`."""
 
     user: int | str | None = None
@@ -60,8 +61,7 @@ class Change(Protocol):
     def fill(self, message: ops_pb2.FileAction, dir: str, base: int) -> None: ...
 
 
-@dataclass(frozen=True)
-class Mkdir:
+class Mkdir(Struct, frozen=True):
     path: str
     mode: int
     parents: bool = False
@@ -77,8 +77,7 @@ class Mkdir:
             message.mkdir.owner.CopyFrom(self.owner.message(base))
 
 
-@dataclass(frozen=True)
-class Mkfile:
+class Mkfile(Struct, frozen=True):
     path: str
     mode: int
     data: bytes
@@ -94,8 +93,7 @@ class Mkfile:
             message.mkfile.owner.CopyFrom(self.owner.message(base))
 
 
-@dataclass(frozen=True)
-class Symlink:
+class Symlink(Struct, frozen=True):
     old_path: str
     new_path: str
     owner: Owner | None = None
@@ -109,8 +107,7 @@ class Symlink:
             message.symlink.owner.CopyFrom(self.owner.message(base))
 
 
-@dataclass(frozen=True)
-class Rm:
+class Rm(Struct, frozen=True):
     path: str
     allow_not_found: bool = False
     allow_wildcard: bool = False
@@ -121,8 +118,7 @@ class Rm:
         message.rm.allowWildcard = self.allow_wildcard
 
 
-@dataclass(frozen=True)
-class CopyOptions:
+class CopyOptions(Struct, frozen=True):
     """How files are copied. All off is a plain copy of one path."""
 
     mode: int | None = None
@@ -145,8 +141,7 @@ class CopyOptions:
     created_ns: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Copy:
+class Copy(Struct, frozen=True, eq=False):
     """`source` is a filesystem, or the state between two actions of another chain."""
 
     source: Output | FileAction | None
@@ -183,8 +178,7 @@ class Copy:
         return path if path.startswith("/") else join_path(self.source_dir, path)
 
 
-@dataclass(frozen=True, eq=False)
-class FileAction:
+class FileAction(Struct, frozen=True, eq=False):
     """An action after those in `previous`. Bound to a state, it knows what it works on."""
 
     change: Change

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.llb import caps
@@ -44,8 +45,7 @@ def _outputs(action: FileAction) -> Iterator[Output | None]:
                 yield step.change.source
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(Struct, frozen=True):
     """An action with its inputs: an index among the op's inputs, or (True, n) for action n."""
 
     action: FileAction

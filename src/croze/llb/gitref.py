@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import parse_bool
@@ -20,8 +22,7 @@ from croze.llb.state import State
 _FLAGS = ("submodules", "keep-git-dir", "fetch-by-commit")
 
 
-@dataclass(frozen=True)
-class GitRef:
+class GitRef(Struct, frozen=True):
     """`maybe_local` is true for `github.com/...`, which can also be a path; only contexts take it
     for an address."""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote
+
+from msgspec import Struct, field
 
 from croze.errors import InvalidRequest
 from croze.llb.meta import join_path
@@ -25,8 +26,7 @@ class UnknownProtocol(InvalidRequest):
     """The text is no address: it may be a path."""
 
 
-@dataclass(frozen=True)
-class GitUrl:
+class GitUrl(Struct, frozen=True):
     """A parsed address. `remote` is what git itself takes: without query and fragment."""
 
     scheme: str

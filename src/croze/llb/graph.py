@@ -9,8 +9,9 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.api import ops_pb2
 from croze.image.platform import Platform, default_platform
@@ -20,8 +21,7 @@ from croze.llb.options import Constraints, Metadata
 from croze.llb.sourcemap import SourceCollector, SourceLocation
 
 
-@dataclass(frozen=True)
-class Defaults:
+class Defaults(Struct, frozen=True):
     """What marshalling fills in. `has_cap` None means that the daemon's abilities are unknown."""
 
     platform: Platform | None = None
@@ -40,8 +40,7 @@ class Tree(Protocol):
     def cwd(self) -> str: ...
 
 
-@dataclass(frozen=True, eq=False)
-class Edge:
+class Edge(Struct, frozen=True, eq=False):
     """Output `index` of a vertex."""
 
     vertex: OpVertex
@@ -71,8 +70,7 @@ class Deferred:
 Output = Edge | Deferred
 
 
-@dataclass(frozen=True)
-class MarshalledOp:
+class MarshalledOp(Struct, frozen=True):
     """An op as bytes, and what is said about it."""
 
     digest: str

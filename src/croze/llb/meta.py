@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 from croze.image.platform import Platform
 from croze.llb.env import Env
@@ -15,8 +15,7 @@ NetworkMode = Literal["sandbox", "host", "none"]
 SecurityMode = Literal["sandbox", "insecure"]
 
 
-@dataclass(frozen=True)
-class Ulimit:
+class Ulimit(Struct, frozen=True):
     """A process limit, such as `nofile`; -1 is unlimited."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from croze.llb.graph import Output, Tree
 
@@ -12,8 +13,7 @@ Sharing = Literal["shared", "private", "locked"]
 ContentCache = Literal["default", "on", "off"]
 
 
-@dataclass(frozen=True, eq=False)
-class Mount:
+class Mount(Struct, frozen=True, eq=False):
     """A filesystem at `target`: see `bind`, `cache` and `tmpfs`."""
 
     target: str
@@ -35,8 +35,7 @@ class Mount:
         return not (self.no_output or self.readonly or self.tmpfs or self.cache_id)
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A client's secret, as a file at `target` and/or a variable `env`."""
 
     id: str
@@ -48,8 +47,7 @@ class Secret:
     optional: bool = False
 
 
-@dataclass(frozen=True)
-class SshSocket:
+class SshSocket(Struct, frozen=True):
     """A client's ssh agent. `target` empty means a path of the daemon's choice."""
 
     id: str = ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypedDict
 
 import msgspec
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.gotypes.strings import shown
@@ -17,8 +17,7 @@ from croze.status import ProgressGroup
 CUSTOM_NAME: Final = "llb.customname"
 
 
-@dataclass(frozen=True)
-class LinuxResources:
+class LinuxResources(Struct, frozen=True):
     """Limits of an exec, 0 or empty for none; bytes and microseconds. Not part of its identity."""
 
     memory: int = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.llb.marshal import definition_of, digest_bytes, marshal_op, op_blobs
@@ -12,8 +13,7 @@ from croze.llb.marshal import definition_of, digest_bytes, marshal_op, op_blobs
 ATTRIBUTES: Final = ("local.session", "oci.session")
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """One session in the place of another."""
 
     old: str

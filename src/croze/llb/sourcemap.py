@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.errors import Position, Range
@@ -11,8 +12,7 @@ from croze.gotypes.strings import shown
 from croze.llb.marshal import op_blobs
 
 
-@dataclass(frozen=True, eq=False)
-class SourceMap:
+class SourceMap(Struct, frozen=True, eq=False):
     """A text that ops were made from. `language` is a name from GitHub's linguist."""
 
     filename: str
@@ -47,8 +47,7 @@ class SourceMap:
         return op_blobs(self.definition)[-1:] == op_blobs(other.definition)[-1:]
 
 
-@dataclass(frozen=True, eq=False)
-class SourceLocation:
+class SourceLocation(Struct, frozen=True, eq=False):
     """Places in a text."""
 
     source: SourceMap

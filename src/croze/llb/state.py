@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Unpack
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -35,8 +36,7 @@ from croze.llb.options import OpOptions, constraints_of
 _PLAIN = Meta(dir="/")
 
 
-@dataclass(frozen=True, eq=False)
-class State:
+class State(Struct, frozen=True, eq=False):
     """A filesystem (`output` None is an empty one) and what processes in it would start with."""
 
     output: Output | None = None
@@ -196,8 +196,7 @@ class State:
             raise InvalidRequest("string field contains invalid UTF-8") from None
 
 
-@dataclass(frozen=True, eq=False)
-class Exec:
+class Exec(Struct, frozen=True, eq=False):
     """A process that was run. `root` is the root filesystem after it."""
 
     root: State

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf import text_format
+from msgspec import Struct, field
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -75,8 +75,7 @@ def _is_plain_root(mounts: Sequence[ops_pb2.Mount]) -> bool:
     return rest == ops_pb2.Mount(dest=ROOT)
 
 
-@dataclass
-class _Dependency:
+class _Dependency(Struct):
     """What an exec uses of one input."""
 
     paths: list[str] = field(default_factory=list)

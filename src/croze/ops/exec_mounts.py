@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.api import ops_pb2
@@ -23,8 +24,7 @@ from croze.store.contract import ImmutableRef, Mount, MutableRef, Sharing
 State = ImmutableRef | None
 
 
-@dataclass(eq=False)
-class Prepared:
+class Prepared(Struct, eq=False):
     """One mount that is ready. `output` is the input where that is handed on as a result."""
 
     mount: ops_pb2.Mount
@@ -36,8 +36,7 @@ class Prepared:
     skipped: bool = False
 
 
-@dataclass
-class PreparedMounts:
+class PreparedMounts(Struct):
     """All mounts of one exec, in their order."""
 
     items: list[Prepared] = field(default_factory=list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from croze.errors import CrozeError, FailedContent, NotFound, SolveDetail
 from croze.job_values import JobKey

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -18,8 +19,7 @@ NOTHING = -1
 Actions = Sequence[ops_pb2.FileAction]
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """Actions (by number) on top of state `base`; its result is state `result`."""
 
     base: int
@@ -27,8 +27,7 @@ class Chain:
     result: int
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """`chains` in an order in which each finds what it needs; `outputs` are states."""
 
     chains: tuple[Chain, ...]

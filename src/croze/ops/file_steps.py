@@ -6,10 +6,10 @@ Imports little, for the sake of the workers' start.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.fs.copy.copy import copy
@@ -17,8 +17,7 @@ from croze.fs.copy.request import CopyRequest
 from croze.fs.owner import NumericOwner, file_owner
 
 
-@dataclass(frozen=True)
-class OwnerRequest:
+class OwnerRequest(Struct, frozen=True):
     """Names or ids, and the roots in which names are looked up."""
 
     user: str | int | None
@@ -30,24 +29,21 @@ class OwnerRequest:
         return file_owner(self.user, self.user_root, self.group, self.group_root)
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """One of `fs.tree.edit`'s functions with its arguments."""
 
     function: Callable[..., None]
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One action, picklable."""
 
     change: CopyRequest | Edit
     owner: OwnerRequest | None = field(default=None)
 
 
-@dataclass(frozen=True)
-class FailedStep:
+class FailedStep(Struct, frozen=True):
     """The index of a step that failed, and why."""
 
     index: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.runtime.contract import Resources
@@ -11,8 +11,7 @@ MAX_CPU = 8192
 """The largest index in a set: a range in a client's words must not cost memory."""
 
 
-@dataclass(frozen=True)
-class StepLimits:
+class StepLimits(Struct, frozen=True):
     """`solver.contract.Limits` of an exec."""
 
     resources: Resources

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
 from croze.api import ops_pb2
@@ -35,8 +35,7 @@ _PROXIED = b"\0buildkit.proxy-network.v0"
 _STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedOp:
+class LoadedOp(Struct, frozen=True, eq=False):
     """`Vertex.op`: what this package's ops are made from."""
 
     op: ops_pb2.Op
@@ -48,8 +47,7 @@ class LoadedOp:
     """See `LoadOptions`; of an exec."""
 
 
-@dataclass(frozen=True)
-class LoadOptions:
+class LoadOptions(Struct, frozen=True):
     """`caps` are those this daemon has; None checks nothing. `check` may refuse an op
     (entitlements)."""
 
@@ -62,8 +60,7 @@ class LoadOptions:
     """Steps with a network have one with nothing but a proxy of the daemon's."""
 
 
-@dataclass(eq=False)
-class _Node:
+class _Node(Struct, eq=False):
     op: ops_pb2.Op
     data: bytes
     digest: str

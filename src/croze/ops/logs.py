@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.status import Progress
 
@@ -18,8 +19,7 @@ STDOUT, STDERR = 1, 2
 _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
-@dataclass(frozen=True)
-class LogLimits:
+class LogLimits(Struct, frozen=True):
     """Bytes in all and bytes a second, for each stream of a step; -1 is no limit."""
 
     max_size: int = 2 << 20

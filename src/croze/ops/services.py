@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+from msgspec import Struct, field
 
 from croze.api import ops_pb2
 from croze.image.platform import Platform, default_platform
@@ -28,8 +29,7 @@ NestedSolve = Callable[[ops_pb2.Definition, OpContext], Awaitable[Result]]
 """Solves a definition for a build op; the result is the caller's to release."""
 
 
-@dataclass(frozen=True)
-class OpServices:
+class OpServices(Struct, frozen=True):
     """`sources` by scheme (`docker-image`); `parallelism` bounds how many ops work at once;
     `scratch_dir` is for what lives as long as one step (secrets, sockets)."""
 

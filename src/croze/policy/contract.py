@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from croze.api import gateway_pb2
@@ -44,46 +45,39 @@ class Verifier(Protocol):
 # -- questions, as a worker process asks them --
 
 
-@dataclass(frozen=True)
-class ReadFile:
+class ReadFile(Struct, frozen=True):
     path: str
     most_bytes: int
 
 
-@dataclass(frozen=True)
-class ResolveSource:
+class ResolveSource(Struct, frozen=True):
     request: bytes
     """A `ResolveSourceMetaRequest`; the answer is a `ResolveSourceMetaResponse`."""
 
 
-@dataclass(frozen=True)
-class VerifyImage:
+class VerifyImage(Struct, frozen=True):
     chain: bytes
     """An `AttestationChain`."""
     platform: str
 
 
-@dataclass(frozen=True)
-class VerifyArtifact:
+class VerifyArtifact(Struct, frozen=True):
     digest: str
     bundle: bytes
 
 
-@dataclass(frozen=True)
-class GitHubBundles:
+class GitHubBundles(Struct, frozen=True):
     """The bundles that GitHub keeps for a file of a repository."""
 
     repository: str
     digest: str
 
 
-@dataclass(frozen=True)
-class DefaultPlatform:
+class DefaultPlatform(Struct, frozen=True):
     """Which platform the daemon builds for by itself, as a text."""
 
 
-@dataclass(frozen=True)
-class Say:
+class Say(Struct, frozen=True):
     """Something for the log."""
 
     level: int
@@ -98,15 +92,13 @@ ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
 """Levels of logs, by logrus's numbers: what is higher says more."""
 
 
-@dataclass(frozen=True)
-class PolicyFile:
+class PolicyFile(Struct, frozen=True):
     name: str
     """As messages call it."""
     text: str
 
 
-@dataclass(frozen=True)
-class PolicyEnv:
+class PolicyEnv(Struct, frozen=True):
     """What a policy knows of the build itself."""
 
     args: Mapping[str, str] = field(default_factory=dict)
@@ -115,8 +107,7 @@ class PolicyEnv:
     target: str = ""
 
 
-@dataclass(frozen=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """A policy and its surroundings, for a worker."""
 
     files: tuple[PolicyFile, ...]

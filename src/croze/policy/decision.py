@@ -6,7 +6,8 @@ Source of the order, the words and the limits: buildx `policy/validate.go`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.errors import CrozeError
@@ -31,8 +32,7 @@ EXEC_PROXY = "exec.proxy"
 _CAPS = frozenset({EXEC_PROXY})
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True):
     allow: bool | None = None
     deny_messages: tuple[str, ...] = ()
     caps: Mapping[str, bool] = field(default_factory=dict)

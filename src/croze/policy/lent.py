@@ -7,7 +7,8 @@ anew when the answer is known, and comes to the same place.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.api import gateway_pb2
 from croze.errors import CrozeError
@@ -53,8 +54,7 @@ class NotKnown(Exception):
         self.question = question
 
 
-@dataclass
-class Notes:
+class Notes(Struct):
     """What functions say on the side in one evaluation."""
 
     unknown: set[str] = field(default_factory=set)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import gateway_pb2, ops_pb2
 from croze.errors import CrozeError
@@ -92,8 +93,7 @@ def platform_message(platform: Platform) -> ops_pb2.Platform:
     )
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """`request` is for the daemon to answer with the next question; else, if `changed`, the
     document knows more now."""
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
@@ -25,8 +27,7 @@ _LEVELS = {name: number for number, name in enumerate(LEVEL_NAMES)} | {"warn": 3
 _TOGETHER = "disabled policy cannot be combined with other policy flags"
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyOption:
+class PolicyOption(Struct, frozen=True):
     """One `--policy`."""
 
     files: tuple[str, ...] = ()
@@ -103,8 +104,7 @@ def _level(text: str) -> int:
 # -- what is to be evaluated --
 
 
-@dataclass(frozen=True)
-class WantedFile:
+class WantedFile(Struct, frozen=True):
     """`text` is None until it is read; an optional file may be missing."""
 
     name: str
@@ -112,16 +112,14 @@ class WantedFile:
     text: str | None = None
 
 
-@dataclass(frozen=True)
-class WantedPolicy:
+class WantedPolicy(Struct, frozen=True):
     files: tuple[WantedFile, ...]
     strict: bool = False
     log_level: int | None = None
     asks_caps: bool = True
 
 
-@dataclass(frozen=True)
-class PolicyPlace:
+class PolicyPlace(Struct, frozen=True):
     """Where a build's policies are: beside its Dockerfile, and in its context."""
 
     beside: WantedFile | None = None
@@ -131,8 +129,7 @@ class PolicyPlace:
     """A marshalled `pb.Definition`: the context is what it makes."""
 
 
-@dataclass(frozen=True)
-class PolicyPlan:
+class PolicyPlan(Struct, frozen=True):
     """The policies of a build, all of which must allow a source."""
 
     policies: tuple[WantedPolicy, ...]

@@ -9,8 +9,9 @@ for status in recorded.read(file):
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from croze.progress.model import ShownVertex, Trace
 from croze.progress.terminal.stages import placed
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from croze.api import control_pb2
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a build. `name` is as the displays have it (`[build 2/4] RUN make`), `stage` the
     stage in it (`build`), empty for a step of none. `digest` tells steps of the same name apart."""
 
@@ -29,15 +29,13 @@ class Step:
     stage: str
 
 
-@dataclass(frozen=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     """A step runs, or is being looked up in the cache; one may start more than once."""
 
     step: Step
 
 
-@dataclass(frozen=True)
-class StepDone:
+class StepDone(Struct, frozen=True):
     """A step has ended. `error` is empty if it succeeded; `cached`: there was nothing to do."""
 
     step: Step
@@ -50,8 +48,7 @@ class StepDone:
         return self.error.endswith("context canceled")
 
 
-@dataclass(frozen=True)
-class StepLog:
+class StepLog(Struct, frozen=True):
     """Output of a step, as it came: any bytes, not cut at line ends. `stream` is 1 for standard
     output, 2 for standard error."""
 
@@ -64,8 +61,7 @@ class StepLog:
         return self.data.decode(errors="replace")
 
 
-@dataclass(frozen=True)
-class StepProgress:
+class StepProgress(Struct, frozen=True):
     """What a step counts, such as the bytes of a layer: `total` is 0 if it is not known."""
 
     step: Step
@@ -75,8 +71,7 @@ class StepProgress:
     done: bool
 
 
-@dataclass(frozen=True)
-class BuildWarning:
+class BuildWarning(Struct, frozen=True):
     """What a linter or a frontend has to say. `line` of `file` is 0 if it is about none."""
 
     message: str

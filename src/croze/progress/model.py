@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from croze.progress.intervals import Interval, merge
 
@@ -30,8 +31,7 @@ def nanoseconds(stamp: Timestamp) -> int:
     return stamp.seconds * 1_000_000_000 + stamp.nanos
 
 
-@dataclass
-class Status:
+class Status(Struct):
     """A progress bar of a vertex."""
 
     id: str
@@ -42,8 +42,7 @@ class Status:
     completed: int | None = None
 
 
-@dataclass
-class ShownVertex:
+class ShownVertex(Struct):
     """A vertex, or a group of them that shows as one."""
 
     digest: str
@@ -108,8 +107,7 @@ class ShownVertex:
         return sum(interval.seconds(now) for interval in self.merged)
 
 
-@dataclass
-class Group:
+class Group(Struct):
     """Vertices that show as one."""
 
     shown: ShownVertex

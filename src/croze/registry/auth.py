@@ -10,10 +10,10 @@ import hashlib
 import re
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.gotypes import gojson
@@ -28,8 +28,7 @@ _DEFAULT_LIFETIME_S = 60
 _CHALLENGE = re.compile(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
-@dataclass(frozen=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """One `WWW-Authenticate` header. `scheme` is lower case."""
 
     scheme: str

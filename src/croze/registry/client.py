@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.http.lazy import aiohttp
 from croze.image.reference import Reference
@@ -56,8 +57,7 @@ class Registry:
             self._transport = None
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """One repository of a registry, asked in somebody's name."""
 
     registry: Registry

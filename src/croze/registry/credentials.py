@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Login:
+
+class Login(Struct, frozen=True):
     """User name and password; with an empty user name the secret is a refresh token."""
 
     username: str = ""
     secret: str = ""
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(Struct, frozen=True):
     """A bearer token. `lifetime_s` counts from when it was received."""
 
     value: str

@@ -10,14 +10,15 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 
 
-@dataclass(frozen=True)
-class RegistryConfig:
+class RegistryConfig(Struct, frozen=True):
     """`[registry."host"]`. None where nothing was said. Paths are PEM files."""
 
     mirrors: tuple[str, ...] = ()
@@ -33,8 +34,7 @@ INSECURE = RegistryConfig(http=True, insecure=True)
 """What `registry.insecure=true` means: no verification, plain HTTP where TLS fails."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One place that answers for a registry host."""
 
     scheme: str

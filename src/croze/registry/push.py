@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode, urljoin
+
+from msgspec import Struct
 
 from croze.aio.threads import chunks
 from croze.errors import CrozeError, InvalidRequest
@@ -124,8 +125,7 @@ async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
         return True
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(Struct, frozen=True):
     """Where a registry wants a blob."""
 
     url: str

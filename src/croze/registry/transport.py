@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from croze.errors import CrozeError
 from croze.http.daemon import HttpClient
@@ -24,8 +25,7 @@ _BUSY = (408, 429)
 _BROKEN = (500, 503, 504)
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """How long to wait before a transfer is tried again: `first_s`, doubled until `limit_s`. One
     that has not moved for `stalled_s` is given up."""
 
@@ -34,8 +34,7 @@ class Retry:
     stalled_s: float = 120.0
 
 
-@dataclass(frozen=True)
-class RegistryRequest:
+class RegistryRequest(Struct, frozen=True):
     """One request. `body` can be made again for another attempt."""
 
     method: str

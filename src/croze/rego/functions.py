@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from croze.rego.errors import Location
 from croze.rego.values import Value
 
 
-@dataclass(frozen=True)
-class Undefined:
+class Undefined(Struct, frozen=True):
     """A function has no value for its arguments, and that is no error."""
 
 
 UNDEFINED = Undefined()
 
 
-@dataclass
-class Surroundings:
+class Surroundings(Struct):
     """What an evaluation sees of the world; the same for its whole length."""
 
     now_ns: int = 0
@@ -33,8 +32,7 @@ class Surroundings:
 Implementation: TypeAlias = "Callable[..., Value | Undefined]"
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(Struct, frozen=True):
     """Called with `Surroundings`, if it wants them, and the arguments. Raises `FunctionError` when
     it has no value; the expression is undefined then."""
 

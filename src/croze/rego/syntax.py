@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from croze.rego.errors import Location
 from croze.rego.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     value: Value
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Var:
+class Var(Struct, frozen=True):
     name: str
     at: Location
 
@@ -27,33 +26,28 @@ class Var:
         return self.name.partition("#")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Struct, frozen=True):
     head: Term
     path: tuple[Term, ...]
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayTerm:
+class ArrayTerm(Struct, frozen=True):
     items: tuple[Term, ...]
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class SetTerm:
+class SetTerm(Struct, frozen=True):
     items: tuple[Term, ...]
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectTerm:
+class ObjectTerm(Struct, frozen=True):
     items: tuple[tuple[Term, Term], ...]
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Comprehension:
+class Comprehension(Struct, frozen=True):
     """An array, set or object of what a body finds."""
 
     kind: str
@@ -64,16 +58,14 @@ class Comprehension:
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     name: str
     """Of a built-in function, or below `data` once it is resolved."""
     args: tuple[Term, ...]
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A string with terms in it."""
 
     parts: tuple[str | Term, ...]
@@ -85,35 +77,30 @@ Term: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Holds:
+class Holds(Struct, frozen=True):
     """A term that must be neither false nor undefined."""
 
     term: Term
 
 
-@dataclass(frozen=True, slots=True)
-class Unify:
+class Unify(Struct, frozen=True):
     left: Term
     right: Term
     declares: bool = False
     """`:=`: the left side's variables are new ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class SomeVars:
+class SomeVars(Struct, frozen=True):
     names: tuple[Var, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SomeIn:
+class SomeIn(Struct, frozen=True):
     key: Term | None
     value: Term
     domain: Term
 
 
-@dataclass(frozen=True, slots=True)
-class Every:
+class Every(Struct, frozen=True):
     key: Var | None
     value: Var
     domain: Term
@@ -123,8 +110,7 @@ class Every:
 Literal: TypeAlias = Holds | Unify | SomeVars | SomeIn | Every
 
 
-@dataclass(frozen=True, slots=True)
-class With:
+class With(Struct, frozen=True):
     target: Term
     """A reference, or a call without arguments: a function's name."""
     value: Term
@@ -133,16 +119,14 @@ class With:
     """The function that stands for a function."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expr:
+class Expr(Struct, frozen=True):
     literal: Literal
     at: Location
     negated: bool = False
     withs: tuple[With, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """A value and the body that it needs; a rule's `else` are further ones."""
 
     value: Term
@@ -150,8 +134,7 @@ class Branch:
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     name: tuple[str, ...]
     """The constant part of the head, below the package."""
     keys: tuple[Term, ...]
@@ -164,15 +147,13 @@ class Rule:
     at: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(Struct, frozen=True):
     path: tuple[str, ...]
     alias: str
     at: Location
 
 
-@dataclass(slots=True)
-class Module:
+class Module(Struct):
     file: str
     package: tuple[str, ...]
     """Below `data`."""

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from croze.rego.values import Object, Value
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
-@dataclass(frozen=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """A value that depends on `refs`, which nobody knows yet."""
 
     refs: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Partial:
+class Partial(Struct, frozen=True):
     """A document of which a part is not known."""
 
     name: str
@@ -32,8 +31,7 @@ class Partial:
     parts: Parts
 
 
-@dataclass
-class Parts:
+class Parts(Struct):
     """What is not known below a document: keys, and what is not known below these."""
 
     fields: dict[Value, Parts | str] = field(default_factory=dict)

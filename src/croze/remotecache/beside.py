@@ -14,8 +14,9 @@ manifest lists, a copy of the cache takes them along), and a backend needs only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from croze.image.descriptor import Descriptor
 from croze.remotecache.targets import Target
@@ -34,8 +35,7 @@ class Beside(Protocol):
         those of the target: they fail the export."""
 
 
-@dataclass(frozen=True)
-class OpenedCache:
+class OpenedCache(Struct, frozen=True):
     """A cache to look results up in, and what lies beside it. `fetcher` brings that."""
 
     source: CacheSource

@@ -7,8 +7,9 @@ become one, as two vertices or two platforms may have come to the same step.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from croze.remotecache import config as configs
 from croze.remotecache.config import (
@@ -21,16 +22,14 @@ from croze.remotecache.config import (
 )
 
 
-@dataclass(frozen=True)
-class ResultLayers:
+class ResultLayers(Struct, frozen=True):
     """`blobs`: digests of the layers, base first."""
 
     blobs: tuple[str, ...]
     created_at: datetime
 
 
-@dataclass(eq=False)
-class Item:
+class Item(Struct, eq=False):
     """A record on its way into the config."""
 
     digest: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError, NotFound
@@ -39,8 +40,7 @@ from croze.store.contract import BlobStore, Compression, ImmutableRef, Lease, Re
 RESPONSE_KEY = "cache.manifest"
 
 
-@dataclass(frozen=True)
-class CacheServices:
+class CacheServices(Struct, frozen=True):
     """What exporters work with. `ref_of`: the filesystem of a result."""
 
     results: ResultStore
@@ -52,8 +52,7 @@ class CacheServices:
     objects: ObjectCaches
 
 
-@dataclass(frozen=True)
-class CacheExporter:
+class CacheExporter(Struct, frozen=True):
     """One exporter for one build. `session` is the client's."""
 
     services: CacheServices

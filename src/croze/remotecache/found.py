@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.image.descriptor import Descriptor
 from croze.remotecache.config import CacheConfig
 
 
-@dataclass(frozen=True)
-class FoundCache:
+class FoundCache(Struct, frozen=True):
     """`layers`: descriptors by blob, with their annotations. `name`: a digest. `beside`: see
     `remotecache.beside`."""
 

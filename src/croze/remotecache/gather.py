@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from croze.cachekeys.contract import StoredResult
 from croze.errors import CrozeError
@@ -23,8 +24,7 @@ written if their layers are there anyway."""
 RefOf = Callable[[Result], ImmutableRef | None]
 
 
-@dataclass(frozen=True)
-class GatheredLayer:
+class GatheredLayer(Struct, frozen=True):
     """A layer, and a ref that has its bytes or can fetch them."""
 
     descriptor: Descriptor
@@ -32,8 +32,7 @@ class GatheredLayer:
     ref: ImmutableRef
 
 
-@dataclass
-class Gathered:
+class Gathered(Struct):
     """`layers`: by blob digest."""
 
     config: CacheConfig

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -46,8 +46,7 @@ class _InlineConfig(msgspec.Struct):
     cache: bytes | None = msgspec.field(default=None, name="moby.buildkit.cache.v0")
 
 
-@dataclass(frozen=True)
-class Importer:
+class Importer(Struct, frozen=True):
     """Opens caches for builds. `make_result`: a filesystem as the solver's results are."""
 
     access: Access
@@ -116,8 +115,7 @@ class Importer:
         return OpenedCache(CacheSource(keys, results), found.beside, fetcher)
 
 
-@dataclass(frozen=True)
-class ImportedResults:
+class ImportedResults(Struct, frozen=True):
     """`solver.caches.ResultLoader`: refs on layers that are fetched when someone looks at them."""
 
     refs: RefStore
@@ -164,8 +162,7 @@ def _lazy(layer: Descriptor, fetcher: BlobFetcher) -> LazyLayer:
     )
 
 
-@dataclass(frozen=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     provider: ImageContents
     sessions: Sequence[str]
 

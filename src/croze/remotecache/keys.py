@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.cachekeys.contract import KeyLink, StoredResult
 from croze.cachekeys.names import IMPORTED, record_digest
 from croze.remotecache.config import CacheConfig, CacheRecord, time_of
 
 
-@dataclass(frozen=True)
-class ImportedResult:
+class ImportedResult(Struct, frozen=True):
     """`layers`: indexes into the config's layers, base first."""
 
     stored: StoredResult

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import reference
@@ -29,8 +31,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class ExportOptions:
+class ExportOptions(Struct, frozen=True):
     """One exporter but inline. `ref`, `dest` or `place`, by kind."""
 
     kind: str
@@ -49,8 +50,7 @@ class ExportOptions:
     place: objects.Options | None = None
 
 
-@dataclass(frozen=True)
-class CacheExports:
+class CacheExports(Struct, frozen=True):
     """All that a build was asked for."""
 
     inline: bool = False

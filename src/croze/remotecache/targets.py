@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.aio.threads import chunks
 from croze.errors import NotFound
@@ -31,8 +32,7 @@ class ManifestTarget(Target, Protocol):
     async def write_manifest(self, manifest: Descriptor, data: bytes) -> None: ...
 
 
-@dataclass(frozen=True)
-class ObjectTarget:
+class ObjectTarget(Struct, frozen=True):
     """Object storage: the cache config has names itself. It says itself what it writes, and why it
     can't."""
 
@@ -48,8 +48,7 @@ class ObjectTarget:
         await self.cache.write_blob(blob, bring, self.progress)
 
 
-@dataclass(frozen=True)
-class RegistryTarget:
+class RegistryTarget(Struct, frozen=True):
     """A repository; the manifest gets the reference's tag."""
 
     repo: Repository
@@ -69,8 +68,7 @@ class RegistryTarget:
         await push.push_manifest(self.repo, data, manifest.media_type, tag=self.repo.ref.tag)
 
 
-@dataclass(frozen=True)
-class LentTarget:
+class LentTarget(Struct, frozen=True):
     """A directory of the client, who enters the manifest into its index."""
 
     store: LentStore

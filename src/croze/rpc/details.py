@@ -8,9 +8,9 @@ An `Any` whose type URL is `github.com/moby/buildkit/errdefs.<Name>+json` and wh
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 
 from google.protobuf import any_pb2
+from msgspec.structs import asdict, fields
 
 from croze import errors
 from croze.api import errdefs_pb2, ops_pb2

@@ -6,7 +6,7 @@ the root of the cgroups, whichever form it has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.fs.paths import rooted
@@ -14,8 +14,7 @@ from croze.fs.paths import rooted
 CGROUP_NAME = "buildkit"
 
 
-@dataclass(frozen=True)
-class CgroupParent:
+class CgroupParent(Struct, frozen=True):
     """A path, or a systemd slice with a prefix (`x.slice:prefix:`); made by `parse`."""
 
     text: str = ""

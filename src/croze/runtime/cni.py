@@ -17,9 +17,10 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import CrozeError, Unavailable
@@ -34,8 +35,7 @@ INTERFACE = "eth0"
 DEFAULT_HOSTNAME = "buildkitsandbox"
 
 
-@dataclass(frozen=True)
-class _Attachment:
+class _Attachment(Struct, frozen=True):
     """A namespace that plugins have connected. Its note on disk says how to undo that, should we
     be killed."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest, Unavailable
 
@@ -25,8 +26,7 @@ BUNDLED = "buildkit-cni-"
 """The prefix of plugins that come with BuildKit, found on PATH."""
 
 
-@dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Struct, frozen=True):
     """A list of plugins, in the order in which they add a container."""
 
     name: str

@@ -11,8 +11,9 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from croze.files.settings import parse_json
 from croze.runtime.contract import Stdio

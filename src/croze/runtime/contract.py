@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
+
+from msgspec import Struct, field
 
 from croze.runtime.backlog import Backlog
 from croze.runtime.cdi import ContainerEdits
@@ -22,8 +23,7 @@ from croze.store.contract import Mount
 NetworkMode = Literal["sandbox", "host", "none"]
 
 
-@dataclass(frozen=True)
-class ContainerMount:
+class ContainerMount(Struct, frozen=True):
     """`mount` appears at `dest` inside. `selector` picks a path below the mount's root, resolved
     without leaving it."""
 
@@ -33,15 +33,13 @@ class ContainerMount:
     readonly: bool = False
 
 
-@dataclass(frozen=True)
-class Rlimit:
+class Rlimit(Struct, frozen=True):
     name: str
     soft: int
     hard: int
 
 
-@dataclass(frozen=True)
-class Resources:
+class Resources(Struct, frozen=True):
     """Linux resources, 0 or empty for no limit; bytes and microseconds."""
 
     memory: int = 0
@@ -55,8 +53,7 @@ class Resources:
     pids: int = 0
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(Struct, frozen=True):
     """What runs. `user` is looked up in the container's own `/etc/passwd` and `/etc/group`."""
 
     args: Sequence[str]
@@ -66,8 +63,7 @@ class Process:
     tty: bool = False
 
 
-@dataclass(frozen=True)
-class ContainerSpec:
+class ContainerSpec(Struct, frozen=True):
     """Where it runs. `root` is the writable (or `readonly_root`) root filesystem."""
 
     root: Sequence[Mount]
@@ -92,8 +88,7 @@ class ContainerSpec:
     """Told once it has ended what it used, on machines that can say (cgroups of version 2)."""
 
 
-@dataclass(frozen=True)
-class Stdio:
+class Stdio(Struct, frozen=True):
     """Callbacks run on the event loop's thread, in order; `stdin` is None for /dev/null. While
     `backlog` is full nothing is read, and the process waits."""
 

@@ -7,9 +7,10 @@ import os
 import platform
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.store.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, raw_mount, unmount
@@ -41,8 +42,7 @@ GO_ARCH = {
 }
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(Struct, frozen=True):
     """Facts that a container's spec depends on."""
 
     cgroup: Literal["v1", "v2", "none"] = "v2"

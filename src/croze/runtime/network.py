@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.runtime.contract import NetworkMode
 from croze.runtime.oci_spec import Namespace
@@ -55,8 +56,7 @@ def default_networks() -> Mapping[NetworkMode, NetworkProvider]:
     return {"sandbox": host, "host": host, "none": NoNetwork()}
 
 
-@dataclass(frozen=True)
-class DnsConfig:
+class DnsConfig(Struct, frozen=True):
     """What a container's resolv.conf has in place of the host's."""
 
     nameservers: Sequence[str] = ()

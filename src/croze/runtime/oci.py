@@ -18,8 +18,10 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.aio.threads import finish, in_thread, start_in_thread
 from croze.errors import InvalidRequest, Unsupported
@@ -49,8 +51,7 @@ from croze.runtime.workdir import make_workdir
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class OciConfig:
+class OciConfig(Struct, frozen=True):
     """`binary` empty chooses crun, else runc. `state_dir` is best on a tmpfs. `private_mounts` says
     that this process has a mount namespace of its own, which may be arranged as crun needs it."""
 
@@ -70,8 +71,7 @@ class OciConfig:
     """Where programs in containers may send spans; lent if it is there when they start."""
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """What one container is put into. `authority`: what it is to trust, as PEM."""
 
     network: Namespace

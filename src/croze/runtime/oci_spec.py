@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.fs.owner import ExecUser
 from croze.runtime import cdi_edits, seccomp
@@ -55,8 +57,7 @@ SPARE_LOOP_DEVICES = 8
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class OciMount:
+class OciMount(Struct, frozen=True):
     """An entry of `mounts`."""
 
     dest: str
@@ -97,8 +98,7 @@ TRACE_ENV = {
 FILE_BIND = ("nosuid", "noexec", "nodev", "rbind", "ro")
 
 
-@dataclass(frozen=True)
-class Namespace:
+class Namespace(Struct, frozen=True):
     """The network a container is in: the host's, a fresh one, or the one at `path`. `interface`:
     the host's, if one alone leads there."""
 
@@ -107,8 +107,7 @@ class Namespace:
     interface: str = ""
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """All that was looked up for one container."""
 
     id: str

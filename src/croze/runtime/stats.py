@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from croze.runtime.host import CGROUP_ROOT
 
@@ -18,8 +19,7 @@ _NO_LIMIT = 1 << 60
 """What version 1 says where there is none is near the largest number of all."""
 
 
-@dataclass(frozen=True)
-class Stats:
+class Stats(Struct, frozen=True):
     """Times in nanoseconds, memory in bytes; what the machine does not tell is 0 or empty.
     `limit_bytes` is the machine's memory where there is no other; `pids_limit` is 0 then.
     `read` and `written` are bytes by (major, minor) of a device, `networks` the counters of

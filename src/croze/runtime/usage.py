@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from croze.runtime.host import CGROUP_ROOT
 from croze.telemetry import cgroup
@@ -29,8 +30,7 @@ _OF_THE_INNER = ("nrPeriods", "nrThrottled", "throttledNanos")
 """What the kernel does not add up for the cgroups around one that has a quota."""
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """`machine`: the seconds that all CPUs of the machine spent meanwhile, by what they did."""
 
     samples: tuple[Sample, ...] = ()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from croze.bake.entitlements import missing, parse_allow, question
 from croze.bake.errors import BakeError
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from croze.client.options import BuildOptions
 
 
-@dataclass(frozen=True)
-class BakeRequest:
+class BakeRequest(Struct, frozen=True):
     """What `Builder.bake` is asked for."""
 
     targets: Sequence[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from croze.client.builder import BuilderTraits, contained, crozed, engine
 from croze.drivers.reach import Reach

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.builders.registries import builder_files
 from croze.client.flags_image import annotation_keys
@@ -17,8 +18,7 @@ from croze.imagetools.create import CreateRequest
 from croze.imagetools.places import opened
 
 
-@dataclass(frozen=True)
-class RemoteImage:
+class RemoteImage(Struct, frozen=True):
     """An image that is somewhere else. `manifest` is the JSON text that its digest is of; `configs`
     are by platform."""
 

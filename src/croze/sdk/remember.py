@@ -6,8 +6,10 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save, save_group
@@ -36,8 +38,7 @@ def remembered(
     return options
 
 
-@dataclass(frozen=True)
-class Remembering:
+class Remembering(Struct, frozen=True):
     """A build whose paths are being written down."""
 
     options: BuildOptions

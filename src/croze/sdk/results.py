@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.api.attrs import of_attrs
 from croze.progress.events import BuildWarning
@@ -21,8 +22,7 @@ _CANCELLED = 1
 """gRPC's number for it."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """What came of a build. `digest` is the image's (of its index, if it has one), `image_id` the
     configuration's; both are empty if no image was made. `metadata` is what `--metadata-file`
     gets."""
@@ -63,8 +63,7 @@ class BuildStatus(StrEnum):
     CANCELED = "canceled"
 
 
-@dataclass(frozen=True)
-class BuildRecord:
+class BuildRecord(Struct, frozen=True):
     """A build on record. `options` are the frontend's attributes (`build-arg:X`, `target`, …)."""
 
     ref: str
@@ -100,8 +99,7 @@ def _status(record: control_pb2.BuildHistoryRecord) -> BuildStatus:
     return BuildStatus.CANCELED if record.error.code == _CANCELLED else BuildStatus.FAILED
 
 
-@dataclass(frozen=True)
-class CacheRecord:
+class CacheRecord(Struct, frozen=True):
     """A row of `du`. `kind` is such as `regular`, `source.local`, `exec.cachemount`."""
 
     id: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze import errors
 from croze.api import auth_pb2
@@ -23,16 +24,14 @@ _SALT = secrets.token_bytes(32)
 """Fresh for each daemon, so that a client's keys do not outlive it."""
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """Both empty: anonymous. No user name: `secret` is an identity token."""
 
     username: str = ""
     secret: str = ""
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(Struct, frozen=True):
     """A bearer token. `issued_at` is in seconds since the epoch, 0 if the registry didn't say."""
 
     token: str

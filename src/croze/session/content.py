@@ -7,7 +7,8 @@ target of an `oci` export with tar=false, `local:<dir>` for a local cache.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze import errors
 from croze.api import content_pb2
@@ -20,8 +21,7 @@ STORE_HEADER = "buildkit-attachable-store-id"
 CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class BlobInfo:
+class BlobInfo(Struct, frozen=True):
     digest: str
     size: int
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -12,7 +12,8 @@ import logging
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import CrozeError
 from croze.files.docker_config import config_dir
@@ -26,8 +27,7 @@ NOT_FOUND = "credentials not found in native keychain"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class AuthConfig:
+class AuthConfig(Struct, frozen=True):
     """What is known for a host; all empty: nothing."""
 
     username: str = ""

@@ -6,9 +6,10 @@ Source: BuildKit `session/filesync/filesync.go`. What to send goes in the call's
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote_plus, unquote_plus
+
+from msgspec import Struct
 
 from croze import errors
 from croze.gotypes.strings import to_bytes
@@ -26,8 +27,7 @@ ENCODED = "-encoded"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class DirRequest:
+class DirRequest(Struct, frozen=True):
     """Which of the client's directories, and what of it."""
 
     name: str

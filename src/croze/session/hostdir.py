@@ -24,10 +24,11 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec import Struct
 
 from croze.aio.streams import readable
 from croze.files.peers import is_own_or_roots, sees_our_files
@@ -47,8 +48,7 @@ REFUSED, LENT, LENT_TO_DELETE = b"n", b"y", b"d"
 # -- the daemon's end ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class HostDir:
+class HostDir(Struct, frozen=True):
     """A directory of the client, open here. Close it, or use it as a context manager."""
 
     fd: int
@@ -110,8 +110,7 @@ def _packets() -> socket.socket:
 # -- the client's end ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where a `local` exporter writes."""
 
     path: Path

@@ -12,12 +12,12 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import grpc.aio
 from google.protobuf.empty_pb2 import Empty
+from msgspec import Struct
 
 from croze import errors
 from croze.aio.parallel import root_cause
@@ -47,8 +47,7 @@ _SLICES = 10
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class HealthPolicy:
+class HealthPolicy(Struct, frozen=True):
     """How often a client is asked, and when it is given up."""
 
     interval_s: float = 5.0
@@ -65,8 +64,7 @@ class HealthPolicy:
         return cls(interval_s=seconds, timeout_s=seconds, failures=1)
 
 
-@dataclass(frozen=True)
-class Headers:
+class Headers(Struct, frozen=True):
     """What a client said about its session. Names are lower case."""
 
     pairs: tuple[tuple[str, str], ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from croze.api import policysession_pb2
 from croze.session.contract import SessionManager
@@ -10,8 +10,7 @@ from croze.session.contract import SessionManager
 _METHOD = "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy"
 
 
-@dataclass(frozen=True)
-class SessionVerifier:
+class SessionVerifier(Struct, frozen=True):
     """The verifier that one session lends."""
 
     sessions: SessionManager

@@ -14,9 +14,10 @@ import json
 import os
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
@@ -127,8 +128,7 @@ def _host_secret(host: str, path: Path) -> bytes:
 # -- token servers (distribution's token authentication, OAuth 2) ----------------------------
 
 
-@dataclass(frozen=True)
-class TokenRequest:
+class TokenRequest(Struct, frozen=True):
     realm: str
     service: str
     scopes: tuple[str, ...]

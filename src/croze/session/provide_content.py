@@ -10,10 +10,10 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import empty_pb2
+from msgspec import Struct
 
 from croze import errors
 from croze.aio.threads import in_thread
@@ -163,8 +163,7 @@ class ContentProvider:
         return ingest
 
 
-@dataclass
-class _Ingest:
+class _Ingest(Struct):
     """A blob being written, in a temporary file of its store."""
 
     store: Path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze import errors
 from croze.fs.sync.transfer import Sender
@@ -16,8 +17,7 @@ from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
 from croze.session.transfer import send_tree
 
 
-@dataclass(frozen=True)
-class LentDir:
+class LentDir(Struct, frozen=True):
     """A directory, without what its own `exclude` patterns match."""
 
     path: Path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze import errors
 from croze.aio.threads import abandonable
@@ -16,8 +17,7 @@ from croze.session.provider import Handler, unary
 MAX_SECRET_BYTES = 500 * 1024
 
 
-@dataclass(frozen=True)
-class SecretSource:
+class SecretSource(Struct, frozen=True):
     """One secret: from a file, an environment variable, or `value` itself. With none of them it
     is the environment variable of its name, else the file of its name."""
 

@@ -13,8 +13,9 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze import errors
 from croze.aio.parallel import first_error
@@ -31,8 +32,7 @@ FAILURE = b"\0\0\0\1\5"
 MAX_FRAME_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True)
-class AgentSource:
+class AgentSource(Struct, frozen=True):
     """An agent under an id: one socket, or private key files. No path: `$SSH_AUTH_SOCK`."""
 
     id: str = DEFAULT_ID

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
@@ -44,13 +45,11 @@ OpenOutput = Callable[[Mapping[str, str]], Output | None]
 """Gets the exporter's metadata; None means that the result is not wanted (it is there)."""
 
 
-@dataclass(frozen=True)
-class FileTarget:
+class FileTarget(Struct, frozen=True):
     open: OpenOutput
 
 
-@dataclass(frozen=True)
-class DirTarget:
+class DirTarget(Struct, frozen=True):
     path: Path
     delete_extra: bool = False
 

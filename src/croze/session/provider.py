@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
+from msgspec import Struct
 
 from croze import errors
 from croze.rpc.servers import Context, aborting
@@ -23,8 +23,7 @@ Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 
 
-@dataclass(frozen=True)
-class Handler:
+class Handler(Struct, frozen=True):
     """One method. `build` makes what gRPC wants, answering only calls from `peer`."""
 
     build: Callable[[str], grpc.RpcMethodHandler[Any, Any]]

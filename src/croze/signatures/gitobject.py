@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.signatures import pgp, sshsig
@@ -21,8 +22,7 @@ _REQUIRED = {
 }
 
 
-@dataclass(frozen=True)
-class GitObject:
+class GitObject(Struct, frozen=True):
     """An object taken apart: what it says, what of it is signed, and the signature, which may be
     empty."""
 

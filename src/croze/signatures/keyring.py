@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.signatures import armor
@@ -31,24 +32,21 @@ _COMPROMISED = 2
 _TRUST = 12
 
 
-@dataclass
-class Bound:
+class Bound(Struct, kw_only=True):
     """A subkey or user name, and what binds it to the primary key."""
 
-    newest: Signature | None = field(default=None, kw_only=True)
-    revocations: list[Signature] = field(default_factory=list, kw_only=True)
+    newest: Signature | None = None
+    revocations: list[Signature] = field(default_factory=list)
 
     def add(self, signature: Signature) -> None:
         if self.newest is None or signature.created > self.newest.created:
             self.newest = signature
 
 
-@dataclass
 class User(Bound):
     name: bytes
 
 
-@dataclass
 class Subkey(Bound):
     key: PublicKey
 
@@ -57,8 +55,7 @@ Owner = Bound | None
 """What a signature is about: None is the primary key."""
 
 
-@dataclass
-class Entity:
+class Entity(Struct):
     """A primary key and all that hangs from it."""
 
     primary: PublicKey
@@ -83,8 +80,7 @@ def _rank(user: User) -> tuple[int, bool, int]:
     return -len(user.revocations), signature.primary_user, signature.created
 
 
-@dataclass(frozen=True)
-class SigningKey:
+class SigningKey(Struct, frozen=True):
     """A key that may sign. `binding` is the self-signature that says so."""
 
     entity: Entity

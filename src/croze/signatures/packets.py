@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest, Unsupported
 
@@ -64,8 +65,7 @@ class Reader:
         return self.take(len(self._data) - self.at)
 
 
-@dataclass(frozen=True)
-class Packet:
+class Packet(Struct, frozen=True):
     tag: int
     body: bytes
 
@@ -102,8 +102,7 @@ def _size(first: int, reader: Reader) -> int:
     return reader.number(4)
 
 
-@dataclass(frozen=True)
-class PublicKey:
+class PublicKey(Struct, frozen=True):
     """`numbers` are the key's MPIs, or the point of a curve. `body` is what is fingerprinted."""
 
     body: bytes
@@ -151,8 +150,7 @@ def parse_key(body: bytes) -> PublicKey:
     return PublicKey(body[: reader.at], created, algorithm, numbers, curve)
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """Times in Unix seconds; lifetimes in seconds, 0 for ever. `suffix` ends what is hashed."""
 
     kind: int

@@ -6,7 +6,8 @@ import base64
 import binascii
 import hashlib
 import itertools
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.signatures import armor
@@ -50,8 +51,7 @@ def _string(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
-@dataclass(frozen=True)
-class SshSignature:
+class SshSignature(Struct, frozen=True):
     """`key` and `value` are in SSH's encoding."""
 
     key: bytes

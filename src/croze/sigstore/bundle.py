@@ -6,9 +6,9 @@ Format: sigstore/protobuf-specs `protos/sigstore_bundle.proto`; what must be the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from cryptography import x509
+from msgspec import Struct
 
 from croze.api import sigstore_pb2 as pb
 from croze.sigstore import keys
@@ -23,8 +23,7 @@ _VERSION = re.compile(
 _HASHES = {pb.SHA2_256: "sha256", pb.SHA2_384: "sha384", pb.SHA2_512: "sha512"}
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """A DSSE envelope, in which the statement that is signed goes along."""
 
     payload: bytes
@@ -44,8 +43,7 @@ class Envelope:
         return head + f" {len(self.payload)} ".encode() + self.payload
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(Struct, frozen=True):
     """A signature of something that is elsewhere, by its digest."""
 
     algorithm: str
@@ -53,8 +51,7 @@ class Message:
     signature: bytes
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(Struct, frozen=True):
     """A signature, whose it is (by certificate, or by a key that the verifier knows), and its
     witnesses."""
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import sigstore_pb2 as pb
 from croze.image.descriptor import Descriptor
@@ -24,8 +25,7 @@ _BUNDLE = "dev.sigstore.cosign/bundle"
 _MOST_NUMBER = 1 << 62
 
 
-@dataclass(frozen=True)
-class Payload:
+class Payload(Struct, frozen=True):
     """What is signed: that an image with this digest is what `reference` says."""
 
     digest: str

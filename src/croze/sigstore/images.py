@@ -6,10 +6,9 @@ What belongs together, and what is checked of it: moby/policy-helpers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 
-from msgspec import UnsetType
+from msgspec import Struct, UnsetType
 
 from croze.api import gateway_pb2
 from croze.errors import CrozeError
@@ -37,8 +36,7 @@ _HARDENED_SINCE_S = 1743595200
 _MANIFESTS = (media.OCI_MANIFEST, media.OCI_INDEX)
 
 
-@dataclass(frozen=True)
-class _Chain:
+class _Chain(Struct, frozen=True):
     blobs: Mapping[str, gateway_pb2.Blob]
 
     def read(self, digest: str) -> bytes:

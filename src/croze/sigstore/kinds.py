@@ -6,7 +6,8 @@ Rules: moby/policy-helpers `types`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.sigstore.identity import FIELDS, ISSUER, NAME
 from croze.sigstore.logs import Witness
@@ -22,8 +23,7 @@ _ACTIONS = "https://token.actions.githubusercontent.com"
 _PUBLIC = "CN=sigstore-intermediate,O=sigstore.dev"
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """A signature that holds. `form`: how it is stored; `reference`: which image it says that it is
     of; `hardened`: of a Docker Hardened Image, by Docker's own key."""
 

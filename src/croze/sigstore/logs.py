@@ -10,10 +10,10 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from msgspec import Struct
 
 from croze.api import sigstore_pb2 as pb
 from croze.http.urls import parse_url
@@ -29,8 +29,7 @@ _HASH_NAMES = {"sha256", "sha384", "sha512"}
 _MOST_SECONDS = 1 << 40
 
 
-@dataclass(frozen=True)
-class Witness:
+class Witness(Struct, frozen=True):
     """Somebody who saw a signature at a time."""
 
     kind: str
@@ -38,8 +37,7 @@ class Witness:
     moment: datetime
 
 
-@dataclass(frozen=True)
-class _Body:
+class _Body(Struct, frozen=True):
     """What an entry says that it is of."""
 
     signature: bytes

@@ -7,9 +7,9 @@ import binascii
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from msgspec import Struct
 
 from croze.sigstore import keys
 from croze.sigstore.errors import NotVerified
@@ -51,8 +51,7 @@ def root_hash(index: int, size: int, leaf: bytes, hashes: Sequence[bytes]) -> by
     return found
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """A signed note: `text` is what is signed; signatures are names, hints of keys, values."""
 
     text: bytes

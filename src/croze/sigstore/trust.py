@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
+from msgspec import Struct
 
 from croze.api import sigstore_pb2 as pb
 from croze.sigstore import keys
@@ -30,8 +30,7 @@ _KEYS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Period:
+class Period(Struct, frozen=True):
     """Both ends are inside; None is open."""
 
     start: datetime | None = None
@@ -42,8 +41,7 @@ class Period:
         return after and (self.end is None or moment <= self.end)
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(Struct, frozen=True):
     """A transparency log."""
 
     url: str
@@ -51,8 +49,7 @@ class Log:
     period: Period
 
 
-@dataclass(frozen=True)
-class Authority:
+class Authority(Struct, frozen=True):
     """Who issues certificates, of signers or for timestamps; `leaf` is of the latter alone."""
 
     uri: str
@@ -62,8 +59,7 @@ class Authority:
     leaf: x509.Certificate | None = None
 
 
-@dataclass(frozen=True)
-class TrustedRoot:
+class TrustedRoot(Struct, frozen=True):
     """Logs by the ids of their keys."""
 
     logs: dict[bytes, Log]

@@ -7,7 +7,8 @@ authority, and of a certificate that it was shown to a log before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import sigstore_pb2 as pb
 from croze.sigstore import certificates, identity, keys, logs, timestamps
@@ -22,8 +23,7 @@ STATEMENT = "application/vnd.in-toto+json"
 _MOST_SUBJECTS, _MOST_DIGESTS = 1024, 32
 
 
-@dataclass(frozen=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """`signer` by the fields of `identity.signer`; `predicate_type` of a statement."""
 
     signer: dict[str, str]

@@ -8,8 +8,9 @@ loaded from an import becomes the daemon's own by `importing`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.cachekeys.contract import KeyLink, KeyLookup, StoredResult
 from croze.solver.contract import Result
@@ -23,16 +24,14 @@ class ResultLoader(Protocol):
     async def load(self, id: str) -> Result: ...
 
 
-@dataclass(frozen=True, eq=False)
-class CacheSource:
+class CacheSource(Struct, frozen=True, eq=False):
     """One cache: its keys, and its results by the ids that the keys name."""
 
     keys: KeyLookup
     results: ResultLoader
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Struct, frozen=True):
     """A result that a cache claims to have under `key`."""
 
     stored: StoredResult

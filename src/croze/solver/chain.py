@@ -7,7 +7,8 @@ input. It is told by its digest and by what leads to it (see `keying.record_dige
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.cachekeys.contract import StoredResult
 from croze.cachekeys.names import RANDOM, content_key, record_digest
@@ -17,16 +18,14 @@ from croze.solver.matching import keying_of
 from croze.solver.views import EdgeView, GraphView
 
 
-@dataclass(frozen=True)
-class ChainLink:
+class ChainLink(Struct, frozen=True):
     """`record`: the place of the record that leads here."""
 
     record: int
     selector: str
 
 
-@dataclass(frozen=True)
-class ChainRecord:
+class ChainRecord(Struct, frozen=True):
     """`inputs`: for every input what it may be, never nothing. `result`: what is there to export,
     unless the vertex says that it should not be."""
 
@@ -35,8 +34,7 @@ class ChainRecord:
     result: StoredResult | None = None
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """Records, inputs first. `top`: those of the edge itself; none if it can't be exported,
     because it rests on something that never leaves this daemon."""
 

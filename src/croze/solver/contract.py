@@ -8,8 +8,9 @@ the tests fill them with arithmetic.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeVar
+
+from msgspec import Struct, field
 
 from croze.cachekeys.contract import StoredResult
 from croze.job_values import JobKey
@@ -25,8 +26,7 @@ class Limits(Protocol):
         """What holds neither this build nor the `other` back."""
 
 
-@dataclass(frozen=True, eq=False)
-class Vertex:
+class Vertex(Struct, frozen=True, eq=False):
     """One node. Equality and hash are the digest's."""
 
     digest: str
@@ -34,7 +34,7 @@ class Vertex:
     sharing (`ignore_cache`)."""
     op: object
     """What to do; only the `OpResolver` looks inside."""
-    inputs: tuple[Edge, ...] = field(default=(), repr=False)
+    inputs: tuple[Edge, ...] = ()
     name: str = ""
     llb_digest: str = ""
     """The op's own digest, which errors name; empty when it is `digest`."""
@@ -52,9 +52,11 @@ class Vertex:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __repr__(self) -> str:
+        return f"Vertex({self.digest!r}, name={self.name!r})"  # its inputs may be thousands
 
-@dataclass(frozen=True)
-class Edge:
+
+class Edge(Struct, frozen=True):
     """Output `index` of `vertex`."""
 
     vertex: Vertex
@@ -73,8 +75,7 @@ class Result(Protocol):
     async def release(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class InputKeying:
+class InputKeying(Struct, frozen=True):
     """How one input enters the cache key.
 
     `selector`: digest of the parts of the input that count, or empty for all of it. `content`:
@@ -88,8 +89,7 @@ class InputKeying:
     prepare: Callable[[Result, OpContext], Awaitable[None]] | None = None
 
 
-@dataclass(frozen=True)
-class CacheMap:
+class CacheMap(Struct, frozen=True):
     """What an op says about its own cacheability.
 
     `digest` with the prefix `random:` in place of `sha256:` never leaves this daemon. `inputs` has

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Generic, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 W = TypeVar("W")
 
@@ -59,8 +60,7 @@ class Flags(NamedTuple):
 NO_FLAGS = Flags(*[False] * 5)
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """How many inputs of an edge have which flag."""
 
     defined: int = 0

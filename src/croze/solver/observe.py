@@ -6,9 +6,10 @@ The solver only says what it saw; it keeps nothing and compares nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.solver.contract import CacheMap, Edge, InputKeying, Op, OpContext, Result, Vertex
 
@@ -31,8 +32,7 @@ class Outcome(Enum):
     """Only in forecasts: it hangs on the content of something that is not there yet."""
 
 
-@dataclass(frozen=True)
-class InputFacts:
+class InputFacts(Struct, frozen=True):
     """One input of a vertex. `content` is the digest of what of it counts, empty where that was
     not asked. `result` is the solver's own handle, if there is one: not to be kept or released."""
 
@@ -42,8 +42,7 @@ class InputFacts:
     result: Result | None = None
 
 
-@dataclass(frozen=True)
-class VertexFacts:
+class VertexFacts(Struct, frozen=True):
     """What is known of a vertex now. No cache maps: they were never asked for; nor was the op."""
 
     vertex: Vertex

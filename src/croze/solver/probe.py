@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+from msgspec import Struct
+
 from croze.cachekeys.names import content_key
 from croze.errors import CrozeError, NotFound, VertexDetail
 from croze.solver.caches import Caches, Record, best_record
@@ -52,8 +55,7 @@ class ProbeWorld(Protocol):
         """Whether looking at the content of `result` needs nothing to be fetched."""
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """What is expected of one vertex. `because`: inputs that will run, or may. `needed` is False
     where what stands on it is in the cache, so that nobody will ask for it."""
 
@@ -78,18 +80,17 @@ class Forecast:
             await result.release()
 
 
-@dataclass
-class _Seen:
+class _Seen(Struct):
     """What the walk knows of a vertex. `keys` and `results` by output."""
 
     vertex: Vertex
     op: Op | None = None
     maps: tuple[CacheMap, ...] = ()
     outcome: Outcome = Outcome.UNKNOWN
-    keys: dict[int, list[str]] = field(default_factory=dict)
-    found: dict[int, Record] = field(default_factory=dict)
-    contents: dict[int, str] = field(default_factory=dict)
-    inputs: dict[int, Result] = field(default_factory=dict)
+    keys: dict[int, list[str]] = msgspec.field(default_factory=dict)
+    found: dict[int, Record] = msgspec.field(default_factory=dict)
+    contents: dict[int, str] = msgspec.field(default_factory=dict)
+    inputs: dict[int, Result] = msgspec.field(default_factory=dict)
     because: tuple[Vertex, ...] = ()
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import Canceled, CrozeError
 from croze.solver.contract import Edge, Result
@@ -12,8 +13,7 @@ from croze.solver.levels import NOTHING, RESULT
 from croze.solver.views import EdgeView
 
 
-@dataclass(frozen=True)
-class SolvedResult:
+class SolvedResult(Struct, frozen=True):
     """What an edge came to. `result` is the caller's handle; `keys` are the ids of its cache keys
     in the key store. `edge` is what was asked for."""
 

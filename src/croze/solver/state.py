@@ -7,8 +7,9 @@ along and never looked into.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.solver.caches import Record
@@ -18,8 +19,7 @@ from croze.solver.levels import IDLE, NOTHING, RESULT, Level, Mode, Tally, tally
 from croze.solver.matching import is_hopeless
 
 
-@dataclass(slots=True, eq=False)
-class OpState:
+class OpState(Struct, eq=False):
     """What the op of a vertex has said and made so far: all edges of the vertex see the same."""
 
     inputs: int
@@ -44,8 +44,7 @@ class Leader(Protocol):
     def finished(self) -> bool: ...
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class EdgeState:
+class EdgeState(Struct, eq=False, weakref=True):
     """One output of a vertex that somebody wants, or wanted."""
 
     op: OpState

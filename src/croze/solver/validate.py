@@ -6,8 +6,9 @@ For tests: `Graph.after_step` calls a `Validator` when it is set. It costs sever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
+
+from msgspec import Struct
 
 from croze.cachekeys.contract import KeyStore
 from croze.cachekeys.names import is_imported
@@ -16,8 +17,7 @@ from croze.solver.state import EdgeState, broken_invariants
 from croze.solver.views import MovingEdge, VertexView
 
 
-@dataclass(frozen=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """An edge after its last step."""
 
     keys: tuple[str, ...] = ()

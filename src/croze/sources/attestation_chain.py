@@ -7,7 +7,8 @@ For policies that check where an image comes from. What belongs to a chain: Buil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.errors import CrozeError, NotFound
 from croze.image import descriptor as media
@@ -33,14 +34,12 @@ _SIGNATURES = (
 """Artifact types of signatures, the one that is preferred first."""
 
 
-@dataclass(frozen=True)
-class ChainBlob:
+class ChainBlob(Struct, frozen=True):
     descriptor: Descriptor
     data: bytes
 
 
-@dataclass(frozen=True)
-class AttestationChain:
+class AttestationChain(Struct, frozen=True):
     """Digests, empty where there is none; `blobs` holds what it takes to check them."""
 
     root: str

@@ -6,10 +6,10 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import msgspec
+from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
@@ -35,8 +35,7 @@ _RECORD_TYPES: Mapping[str, RecordType] = {
 }
 
 
-@dataclass(frozen=True)
-class BlobOptions:
+class BlobOptions(Struct, frozen=True):
     ref: Reference
     filename: str = ""
     perm: int = 0

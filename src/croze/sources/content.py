@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound
@@ -78,8 +79,7 @@ class Locks:
                 self._held[digest] = (lock, users - 1)
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(Struct, frozen=True):
     """What providers and fetchers need from the daemon."""
 
     registry: Registry
@@ -95,8 +95,7 @@ class Access:
         return self.registry.repository(ref, self.credentials(sessions), insecure=insecure)
 
 
-@dataclass(frozen=True)
-class RegistryProvider:
+class RegistryProvider(Struct, frozen=True):
     """A reference in a registry."""
 
     access: Access
@@ -125,8 +124,7 @@ class RegistryProvider:
         return RegistryFetcher(self.access, self.ref, progress, self.insecure)
 
 
-@dataclass(frozen=True)
-class RegistryFetcher:
+class RegistryFetcher(Struct, frozen=True):
     """Layers from a registry."""
 
     access: Access
@@ -159,8 +157,7 @@ class RegistryFetcher:
             report.done()
 
 
-@dataclass(frozen=True)
-class LentProvider:
+class LentProvider(Struct, frozen=True):
     """A digest in a content store of a client: a layout (`oci`), or a cache (`local`)."""
 
     access: Access
@@ -206,8 +203,7 @@ class LentProvider:
         return LentFetcher(self.access, self.store, self.session, progress, self.kind)
 
 
-@dataclass(frozen=True)
-class LentFetcher:
+class LentFetcher(Struct, frozen=True):
     """Layers from a content store of a client. After a restart the client's session is another
     one: those of the asking build are tried."""
 

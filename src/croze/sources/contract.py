@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.sources.git_options import GitCommit
 from croze.sources.http_options import HttpFile
@@ -15,8 +16,7 @@ from croze.status import Progress
 from croze.store.contract import ImmutableRef
 
 
-@dataclass(frozen=True)
-class BuildSources:
+class BuildSources(Struct, frozen=True):
     """What sources know of one build. `close` it when the build ends.
 
     `commits` and `files` are by remote and reference, and by what a file is asked for with.
@@ -32,8 +32,7 @@ class BuildSources:
         await self.held.release()
 
 
-@dataclass(frozen=True)
-class SourceContext:
+class SourceContext(Struct, frozen=True):
     """Who is asking."""
 
     sessions: Sequence[str]
@@ -42,8 +41,7 @@ class SourceContext:
     build: BuildSources = field(default_factory=lambda: BuildSources())
 
 
-@dataclass(frozen=True)
-class SourceKey:
+class SourceKey(Struct, frozen=True):
     """`key` is hashed by the op into its cache digest; `session:` keys are private to the daemon.
     `pin` is what the mutable name resolved to (a digest, a commit), for provenance."""
 

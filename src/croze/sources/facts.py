@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from croze.errors import InvalidRequest, Unsupported
 from croze.sources.contract import SourceContext
@@ -13,16 +13,14 @@ from croze.sources.request import SourceRequest
 MAX_SUFFIX_BYTES = 4096
 
 
-@dataclass(frozen=True)
-class ChecksumRequest:
+class ChecksumRequest(Struct, frozen=True):
     """A digest of a file followed by `suffix`. `algorithm`: `sha256`, `sha384` or `sha512`."""
 
     algorithm: str
     suffix: bytes = b""
 
 
-@dataclass(frozen=True)
-class FactsWanted:
+class FactsWanted(Struct, frozen=True):
     """What is asked for beyond what costs nothing: each may mean a fetch."""
 
     commit_time: bool = False
@@ -30,8 +28,10 @@ class FactsWanted:
     checksum: ChecksumRequest | None = None
 
 
-@dataclass(frozen=True)
-class GitFacts:
+NOTHING_MORE = FactsWanted()
+
+
+class GitFacts(Struct, frozen=True):
     """`commit` is empty unless `checksum` is of a tag object. Objects are as git stores them."""
 
     ref: str
@@ -41,8 +41,7 @@ class GitFacts:
     tag_object: bytes = b""
 
 
-@dataclass(frozen=True)
-class SourceFacts:
+class SourceFacts(Struct, frozen=True):
     """Times in Unix seconds; None and empty where there is no answer."""
 
     committer_time: int | None = None
@@ -58,7 +57,7 @@ async def ask(
     git: GitSources,
     request: SourceRequest,
     ctx: SourceContext,
-    wanted: FactsWanted = FactsWanted(),
+    wanted: FactsWanted = NOTHING_MORE,
 ) -> SourceFacts:
     """Fetches as little as it takes. Raises `Unsupported` for other schemes."""
     scheme = request.identifier.partition("://")[0]

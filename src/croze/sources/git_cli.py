@@ -11,7 +11,9 @@ import os
 import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.errors import CrozeError, Unavailable
 from croze.files.redact import redact_text
@@ -40,8 +42,7 @@ class GitFailed(CrozeError):
         self.stderr = stderr
 
 
-@dataclass(frozen=True)
-class Git:
+class Git(Struct, frozen=True, eq=False):
     """How git is run. `config` is given by environment, so that secrets show in no process list.
     `log` gets what git writes to standard error, and of some commands what they answer."""
 
@@ -50,7 +51,7 @@ class Git:
     config: Sequence[tuple[str, str]] = ()
     ssh_socket: str = ""
     known_hosts: str = ""
-    log: Callable[[bytes], None] | None = field(default=None, compare=False)
+    log: Callable[[bytes], None] | None = None
     retry: Retry = field(default_factory=Retry)
 
     def within(self, *, git_dir: str = "", work_tree: str = "") -> Git:

@@ -5,15 +5,15 @@ Source: BuildKit `source/git`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.sources.git_cli import Git
 from croze.sources.git_options import GitCommit, SignaturePolicy
 
 
-@dataclass(frozen=True)
-class GitObjects:
+class GitObjects(Struct, frozen=True):
     """The raw objects behind a reference. `tag` is empty where there is no annotated tag."""
 
     found: GitCommit

@@ -6,7 +6,8 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.redact import redact
@@ -26,8 +27,7 @@ _SIGNATURE_ATTRS = (
 _BLOB_SCHEMES = ("docker-image+blob", "oci-layout+blob")
 
 
-@dataclass(frozen=True)
-class SignaturePolicy:
+class SignaturePolicy(Struct, frozen=True):
     """Who must have signed. `key` is an armoured OpenPGP key or a line of `authorized_keys`."""
 
     key: bytes = b""
@@ -36,8 +36,7 @@ class SignaturePolicy:
     ignore_tag: bool = False
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """A blob that holds a repository, instead of the remote. `store` and `session` are of a
     client's content store; without `store` it is in a registry."""
 
@@ -47,8 +46,7 @@ class Bundle:
     session: str = ""
 
 
-@dataclass(frozen=True)
-class GitOptions:
+class GitOptions(Struct, frozen=True):
     """What a git source op says."""
 
     remote: str
@@ -91,8 +89,7 @@ class GitOptions:
         return f"{self.shown} {hashlib.sha256(self.remote.encode()).hexdigest()}"
 
 
-@dataclass(frozen=True)
-class GitCommit:
+class GitCommit(Struct, frozen=True):
     """What a reference names now: `object` may be an annotated tag, of which `commit` is the
     commit. `ref` is the full name, or the digest that was asked for."""
 

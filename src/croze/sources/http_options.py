@@ -7,13 +7,13 @@ import re
 import string
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
 import msgspec
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
@@ -27,8 +27,7 @@ _HEADERS = frozenset(["Accept", "User-Agent"])
 """What a build may set."""
 
 
-@dataclass(frozen=True)
-class HttpOptions:
+class HttpOptions(Struct, frozen=True):
     """What an HTTP source op says. `headers` are sorted by name."""
 
     url: str
@@ -49,8 +48,7 @@ class HttpOptions:
         return quote(redact(self.url), safe=string.punctuation)
 
 
-@dataclass(frozen=True)
-class HttpFile:
+class HttpFile(Struct, frozen=True):
     """A file's description. `ref_id` is where it is, empty while it is not fetched."""
 
     digest: str

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
@@ -39,8 +39,7 @@ _RECORD_TYPES: Mapping[str, RecordType] = {
 }
 
 
-@dataclass(frozen=True)
-class ImageOptions:
+class ImageOptions(Struct, frozen=True):
     """What the attributes of an image source say."""
 
     ref: Reference

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.image import manifest as manifests
@@ -32,8 +33,7 @@ Mode = Literal["default", "pull", "local"]
 _ID = re.compile(r"docker\.io/library/(?:([0-9a-f]{12,63}):latest|sha256:([0-9a-f]{12,64}))")
 
 
-@dataclass(frozen=True)
-class ResolvedConfig:
+class ResolvedConfig(Struct, frozen=True):
     """`digest` is of what the name resolved to (an index, if there is one)."""
 
     ref: str

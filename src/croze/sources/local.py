@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from croze.aio.threads import abandonable
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
@@ -49,8 +49,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class LocalOptions:
+class LocalOptions(Struct, frozen=True):
     """What the attributes of a local source say. None for lists that were not given."""
 
     name: str

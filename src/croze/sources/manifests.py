@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import config as configs
@@ -21,8 +21,7 @@ INDEXES_MOST = 32
 """That are looked into for one image: real ones have one or two."""
 
 
-@dataclass(frozen=True)
-class PulledImage:
+class PulledImage(Struct, frozen=True):
     """An image but for its layers. `root` is what the name resolved to, maybe an index."""
 
     root: Descriptor
@@ -32,8 +31,7 @@ class PulledImage:
     diff_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     """Reads small contents through the blob store."""
 
     provider: ImageContents

@@ -5,13 +5,12 @@ Source: BuildKit `docs/attestations/slsa-provenance.md` (materials).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from croze.image.platform import Platform
 
 
-@dataclass(frozen=True)
-class ImageMaterial:
+class ImageMaterial(Struct, frozen=True):
     """`ref` is normalised; `local` is an image in a client's OCI layout."""
 
     ref: str
@@ -20,8 +19,7 @@ class ImageMaterial:
     local: bool = False
 
 
-@dataclass(frozen=True)
-class BlobMaterial:
+class BlobMaterial(Struct, frozen=True):
     """`ref` is `name@digest`."""
 
     ref: str
@@ -29,8 +27,7 @@ class BlobMaterial:
     local: bool = False
 
 
-@dataclass(frozen=True)
-class GitMaterial:
+class GitMaterial(Struct, frozen=True):
     """`url` is the remote with `#ref`. `bundle`: the blob that stood in for the remote."""
 
     url: str
@@ -38,14 +35,12 @@ class GitMaterial:
     bundle: str = ""
 
 
-@dataclass(frozen=True)
-class HttpMaterial:
+class HttpMaterial(Struct, frozen=True):
     url: str
     digest: str
 
 
-@dataclass(frozen=True)
-class LocalMaterial:
+class LocalMaterial(Struct, frozen=True):
     """A directory of the client, of which no more than the name is known."""
 
     name: str
@@ -54,8 +49,7 @@ class LocalMaterial:
 Material = ImageMaterial | BlobMaterial | GitMaterial | HttpMaterial | LocalMaterial
 
 
-@dataclass(frozen=True)
-class Used:
+class Used(Struct, frozen=True):
     """A material, and the ids of secrets and ssh sockets that may have been asked for to get it."""
 
     material: Material

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.image.platform import Platform
 
 
-@dataclass(frozen=True)
-class SourceRequest:
+class SourceRequest(Struct, frozen=True):
     """A `SourceOp`: `identifier` is `scheme://rest`; `attrs` as in LLB."""
 
     identifier: str

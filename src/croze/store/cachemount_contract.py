@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import Struct
+
 from croze.store.contract import ImmutableRef, MutableRef, Sharing
 
 
-@dataclass(frozen=True)
-class CacheMountInfo:
+class CacheMountInfo(Struct, frozen=True):
     """One directory of a cache mount."""
 
     id: str
@@ -34,8 +34,7 @@ class CacheMountInfo:
     """What `Ref.set_meta` was told of it."""
 
 
-@dataclass(frozen=True)
-class CacheMountDir:
+class CacheMountDir(Struct, frozen=True):
     """Held contents. `path`: the directory with what is in the mount; of one with a base only what
     differs from that, where the snapshotter keeps it apart, in overlayfs' form."""
 
@@ -43,8 +42,7 @@ class CacheMountDir:
     path: Path
 
 
-@dataclass(frozen=True)
-class Replacement:
+class Replacement(Struct, frozen=True):
     """`new` is empty, on the same base as `old`, and nobody knows of it yet."""
 
     old: CacheMountDir | None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.aio.threads import finish
 from croze.errors import AlreadyExists, NotFound
@@ -66,16 +67,14 @@ class CacheHandle(MutableHandle):
         return (Mount("bind", self._path, ("rbind", "ro" if readonly else "rw")),)
 
 
-@dataclass
-class _Share:
+class _Share(Struct):
     """One directory that all SHARED users of a key have together."""
 
     ref: MutableHandle
     users: int = 0
 
 
-@dataclass
-class _Key:
+class _Key(Struct):
     """What is going on with one cache mount's id. `freed` is set when one of its directories is
     given back; who waits then looks again."""
 

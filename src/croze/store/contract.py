@@ -20,11 +20,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, Self
+
+from msgspec import Struct, field
 
 from croze.image.descriptor import Descriptor
 
@@ -36,8 +37,7 @@ SnapshotterName = Literal["auto", "overlayfs", "native"]
 CompressionType = Literal["uncompressed", "gzip", "zstd", "estargz"]
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(Struct, frozen=True):
     """One `mount(2)`: `type` (`bind`, `overlay`, `tmpfs`), `source`, comma-free `options`."""
 
     type: str
@@ -45,8 +45,7 @@ class Mount:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Compression:
+class Compression(Struct, frozen=True):
     """How layers are written. `force` recompresses layers that exist in another type."""
 
     type: CompressionType = "gzip"
@@ -55,8 +54,7 @@ class Compression:
     oci_types: bool = True
 
 
-@dataclass(frozen=True)
-class LayerBlob:
+class LayerBlob(Struct, frozen=True):
     """A layer as bytes: its descriptor (with annotations) and the digest of its tar."""
 
     descriptor: Descriptor
@@ -226,8 +224,7 @@ class MutableRef(Ref, Protocol):
         """Release it, and keep nothing of it."""
 
 
-@dataclass(frozen=True)
-class UsageRecord:
+class UsageRecord(Struct, frozen=True):
     """A row of `du`. Sizes in bytes; times aware, UTC."""
 
     id: str
@@ -243,8 +240,7 @@ class UsageRecord:
     shared: bool
 
 
-@dataclass(frozen=True)
-class PrunePolicy:
+class PrunePolicy(Struct, frozen=True):
     """As in buildkitd.toml. Sizes in bytes, 0 for no limit; filters are alternatives, each a comma
     list of terms that must all hold, in containerd's filter grammar."""
 
@@ -264,8 +260,7 @@ class Sharing(Enum):
     LOCKED = 2
 
 
-@dataclass(frozen=True)
-class LazyLayer:
+class LazyLayer(Struct, frozen=True):
     """A layer to be known without being fetched."""
 
     blob: LayerBlob
@@ -355,8 +350,7 @@ class Lease(Protocol):
     def hold(self, digest: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class ImageRecord:
+class ImageRecord(Struct, frozen=True):
     """A named image in the local image store: its manifest or index."""
 
     name: str

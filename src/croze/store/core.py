@@ -6,10 +6,11 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakValueDictionary
+
+from msgspec import Struct, field
 
 from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
@@ -53,8 +54,7 @@ class LayerSnapshotter(Snapshotter, Protocol):
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]: ...
 
 
-@dataclass
-class Core:
+class Core(Struct):
     """The store's state and backends."""
 
     root: Path

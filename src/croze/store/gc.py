@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.filters import Fields, parse
@@ -14,8 +15,7 @@ GB = 1_000_000_000
 _KEPT_TYPES = ("internal", "frontend")
 
 
-@dataclass(frozen=True)
-class DiskStat:
+class DiskStat(Struct, frozen=True):
     """A filesystem, in bytes. `available` is what an unprivileged writer may still use."""
 
     total: int
@@ -23,8 +23,7 @@ class DiskStat:
     available: int
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A record as the choice sees it. `in_use` by a handle, not merely by children."""
 
     usage: UsageRecord

@@ -6,8 +6,9 @@ import errno
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.store.blobs import DiskBlobStore
@@ -32,8 +33,7 @@ from croze.workers.pool import Pool
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Store:
+class Store(Struct):
     """Everything kept under one root. `close` it; a store that was killed needs nothing."""
 
     root: Path

@@ -13,10 +13,10 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.errors import NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
@@ -66,8 +66,7 @@ class RecordData(msgspec.Struct, omit_defaults=True):
     meta: dict[str, str] = {}
 
 
-@dataclass(eq=False)
-class Record:
+class Record(Struct, eq=False):
     """A record and what goes on with it now. Making it is its first use."""
 
     data: RecordData

@@ -7,8 +7,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.store.db import Database
@@ -16,8 +17,7 @@ from croze.store.disk import spread_out
 from croze.store.trash import Trash
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """`number` names the directory (None for a pure stack); `lowers` the keys of the layers under
     it, base first."""
 

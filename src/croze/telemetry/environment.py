@@ -7,8 +7,9 @@ BuildKit's daemon honours them (`util/tracing/detect`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+from msgspec import Struct, field
 
 from croze.api import otlp_pb2
 from croze.errors import InvalidRequest
@@ -19,8 +20,7 @@ Environment = Mapping[str, str]
 DEFAULT_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where OTLP goes. `endpoint` is a URL; for gRPC its path means nothing."""
 
     protocol: str

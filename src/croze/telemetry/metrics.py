@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from croze.api import otlp_pb2
 from croze.telemetry.spans import key_values
@@ -14,8 +15,7 @@ Labels = tuple[tuple[str, str], ...]
 """Sorted by name."""
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What measures, as OpenTelemetry has it."""
 
     name: str
@@ -23,8 +23,7 @@ class Scope:
     schema_url: str = ""
 
 
-@dataclass
-class Count:
+class Count(Struct):
     """A histogram's or counter's values for one set of labels; `sent` is what collectors know."""
 
     buckets: list[int]
@@ -33,8 +32,7 @@ class Count:
     sent: tuple[list[int], int, float] = field(default_factory=lambda: ([], 0, 0.0))
 
 
-@dataclass
-class Instrument:
+class Instrument(Struct):
     """One metric. A counter counts in `count`; `bounds` are a histogram's upper limits."""
 
     kind: Literal["counter", "histogram"]

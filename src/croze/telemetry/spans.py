@@ -6,7 +6,8 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import otlp_pb2
 
@@ -19,8 +20,7 @@ _REMOTE_FLAGS = 0x300
 """OTLP: whether the parent is remote is known (bit 8), and it is (bit 9)."""
 
 
-@dataclass(frozen=True)
-class SpanContext:
+class SpanContext(Struct, frozen=True):
     """Names a span. `state` is the trace's `tracestate`."""
 
     trace_id: bytes

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.api import otlp_pb2
 from croze.telemetry.spans import Span
@@ -22,8 +23,7 @@ _OVERHEAD_BYTES = 512
 """Of a span as an object of Python's."""
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """A span and where it comes from."""
 
     span: Span
@@ -37,8 +37,7 @@ class SpanExporter(Protocol):
     def put(self, spans: Sequence[Recorded]) -> None: ...
 
 
-@dataclass
-class _Trace:
+class _Trace(Struct):
     last_s: float
     received_bytes: int = 0
     spans: list[Recorded] = field(default_factory=list)

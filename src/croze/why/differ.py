@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 
@@ -17,8 +18,7 @@ _MOUNTS = {
 _NETWORKS = {ops_pb2.UNSET: "default", ops_pb2.HOST: "host", ops_pb2.NONE: "none"}
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """`kind` as in `reasons.Reason`; `subject` is what changed (a variable's name)."""
 
     kind: str

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.api import ops_pb2
@@ -37,8 +37,7 @@ VERSION = "1.0.0"
 CACHED, RUN, FETCH, DEPENDS, UNNEEDED = "cached", "run", "fetch", "depends", "not needed"
 
 
-@dataclass(frozen=True)
-class PlatformEdge:
+class PlatformEdge(Struct, frozen=True):
     """What is to be built for one platform; the key is empty if there is only one result."""
 
     platform: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from croze.fs.content.changed import Changes, FileChange
 from croze.fs.content.checksum import Query
@@ -48,8 +48,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     total: int = msgspec.field(default=0, name="fileTotal")
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """A step now and then, each with its build."""
 
     step: RecordedStep

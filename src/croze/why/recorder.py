@@ -12,9 +12,11 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.aio.threads import in_thread, start_in_thread
 from croze.api import ops_pb2
@@ -46,8 +48,7 @@ _FEW: Final = 100
 """Steps that are recorded in no time."""
 
 
-@dataclass(frozen=True)
-class BuildInfo:
+class BuildInfo(Struct, frozen=True):
     """What a build is of. `scope` is equal for builds of the same Dockerfile and context."""
 
     ref: str
@@ -60,8 +61,7 @@ class BuildInfo:
 Definitions = Callable[[], Iterable[ops_pb2.Definition]]
 
 
-@dataclass(frozen=True)
-class _Watched:
+class _Watched(Struct, frozen=True):
     """A job's value."""
 
     watch: Watch

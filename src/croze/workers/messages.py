@@ -8,14 +8,14 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 LENGTH = struct.Struct(">Q")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """Run a function, or hold a conversation with one, which then gets somebody to ask."""
 
     function: Callable[..., Any]
@@ -26,24 +26,21 @@ class Call:
     """How much it may compute, in seconds; 0 for any amount. It dies of more."""
 
 
-@dataclass(frozen=True)
-class CallOutcome:
+class CallOutcome(Struct, frozen=True):
     """What the function returned or raised."""
 
     value: object = None
     error: BaseException | None = None
 
 
-@dataclass(frozen=True)
-class WorkerQuestion:
+class WorkerQuestion(Struct, frozen=True):
     """A question of the function in between."""
 
     id: int
     question: object
 
 
-@dataclass(frozen=True)
-class WorkerAnswer:
+class WorkerAnswer(Struct, frozen=True):
     """What the daemon says to it."""
 
     id: int

@@ -6,10 +6,11 @@ import hashlib
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from croze.errors import CrozeError, PermissionDenied
 from croze.http.daemon import HttpClient
@@ -38,7 +39,7 @@ class Signed:
 
     def cache(self, **changes: object) -> GhaCache:
         found = options(self.service.url, self.service.token(*SCOPES), 2)
-        signatures = replace(self.signatures, **changes)  # type: ignore[arg-type]
+        signatures = replace(self.signatures, **changes)
         return opened(self.http, found, signatures)
 
     def signs(self, bundle: Mapping[str, object]) -> None:

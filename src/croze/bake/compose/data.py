@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import yaml
+from msgspec import Struct, field
 
 from croze.bake.compose.moments import moment_text
 
@@ -45,8 +45,7 @@ class YamlError(Exception):
     """The text is not YAML that a compose file can be."""
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct):
     """The data, and the paths whose earlier values it takes away (`!reset`, `!override`)."""
 
     data: Data

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.bake.compose.canonical import CanonicalError, canonical, resolve_paths
 from croze.bake.compose.data import Data, Document, YamlError, decoded, load_documents
@@ -26,8 +27,7 @@ class WholeMessageError(ComposeError):
     """One whose message is shown as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a file's content comes from and what it may use."""
 
     directory: str
@@ -35,8 +35,7 @@ class Source:
     included: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Loader:
+class Loader(Struct):
     """Loads files; `warn` hears of variables that are not set."""
 
     world: World

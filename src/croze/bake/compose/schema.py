@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.bake.compose.data import Data, Path
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     where: Path
     what: str
     weight: int
@@ -55,8 +55,7 @@ def _wrong_type(value: Data, where: Path, kinds: tuple[str, ...]) -> Problem | N
     return Problem(where, f"must be a {_named(kinds)}", len(where))
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     kinds: tuple[str, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
@@ -65,8 +64,7 @@ class Scalar:
             yield found
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Struct, frozen=True):
     item: Schema
     unique: bool = False
 
@@ -84,8 +82,7 @@ class Items:
                 yield Problem(where, f"items at {first} and {index} are equal", len(where))
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
+class Members(Struct, frozen=True):
     """A mapping: known members, then members by pattern, and nothing else."""
 
     known: Mapping[str, Schema] = field(default_factory=dict)
@@ -117,8 +114,7 @@ class Members:
             yield Problem(where, f"additional properties {names} not allowed", len(where) + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     choices: tuple[Schema, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
@@ -128,8 +124,7 @@ class OneOf:
                 yield from each
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Struct, frozen=True):
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
         return iter(())
 

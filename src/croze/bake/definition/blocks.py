@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from croze.bake.definition.attributes import group_value, read_attribute, target_value
 from croze.bake.definition.matrix import check_name, name_of, scopes_of
@@ -23,8 +24,7 @@ _TARGET = Schema(dict.fromkeys(ATTRIBUTES, False))
 _SCHEMAS: Mapping[str, Schema] = {"group": _GROUP, "target": _TARGET}
 
 
-@dataclass(slots=True, eq=False)
-class Instance:
+class Instance(Struct, eq=False):
     """One target or group that a block is, and how far it has been evaluated."""
 
     scope: Scope

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.bake.hcl.content import AnyBlock, AnyBody, Schema
 from croze.bake.hcl.evaluate import Evaluator
@@ -22,15 +23,13 @@ _VALIDATION = Schema({"condition": False, "error_message": False})
 _CONSTANT = Scope({}, {}, constant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Struct, frozen=True):
     condition: Expression | None
     error_message: Expression | None
     where: Range
 
 
-@dataclass(slots=True)
-class VariableBlock:
+class VariableBlock(Struct):
     name: str
     type: Expression | None
     default: Attribute | None
@@ -41,8 +40,7 @@ class VariableBlock:
     """The type, once it has been read and if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionBlock:
+class FunctionBlock(Struct, frozen=True):
     name: str
     params: Attribute | None
     variadic: Attribute | None
@@ -50,8 +48,7 @@ class FunctionBlock:
     name_range: Range
 
 
-@dataclass(slots=True)
-class Declarations:
+class Declarations(Struct):
     variables: dict[str, VariableBlock] = field(default_factory=dict)
     functions: dict[str, FunctionBlock] = field(default_factory=dict)
 

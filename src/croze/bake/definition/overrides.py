@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.bake.errors import BakeError
 from croze.bake.options.fields import fields
@@ -28,8 +29,7 @@ from croze.gotypes.quote import quote
 JSON_SUFFIX = "_JSON"
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True):
     text: str
     is_json: bool = False
 

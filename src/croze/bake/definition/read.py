@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.bake.definition.blocks import Blocks, blocks_by_name
 from croze.bake.definition.declarations import Declarations, VariableBlock, read_declarations
@@ -28,8 +29,7 @@ _RESERVED = frozenset(_LABELS)
 _BLOCKS = _RESERVED | {"variable", "function"}
 
 
-@dataclass(frozen=True, slots=True)
-class VariableInfo:
+class VariableInfo(Struct, frozen=True):
     """A variable as `--list` shows it; no value for null."""
 
     name: str
@@ -38,8 +38,7 @@ class VariableInfo:
     value: str | None
 
 
-@dataclass(slots=True)
-class Definition:
+class Definition(Struct):
     """Groups and targets, in the order of their definition. The first of a name counts."""
 
     groups: list[Group] = field(default_factory=list)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from croze.bake.hcl.function import CallError
 from croze.bake.hcl.graphemes import clusters, count
@@ -19,8 +20,7 @@ WIDEST: Final = 1_000_000
 _PREFIXES: Final = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(Struct, frozen=True):
     """`%[flags][width][.precision][index]mode` at an offset of the format."""
 
     raw: str

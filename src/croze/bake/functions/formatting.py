@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from croze.bake.functions.format_verbs import Verb, formatted
 from croze.bake.functions.support import function, parameter, text
@@ -17,8 +18,7 @@ _FLAGS: Final = "0#-+ "
 _LONGEST_NUMBER: Final = 7
 
 
-@dataclass(frozen=True, slots=True)
-class _Indexed:
+class _Indexed(Struct, frozen=True):
     verb: Verb
     index: int
 

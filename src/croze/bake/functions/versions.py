@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from croze.bake.functions.support import function, text
 from croze.bake.hcl.function import CallError, Function
@@ -30,8 +31,7 @@ _PARTS: Final = re.compile(
 _LARGEST: Final = 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     numbers: tuple[int, int, int]
     pre: str
 
@@ -62,8 +62,7 @@ def parse_version(given: str) -> Version:
     return Version((numbers[0], numbers[1], numbers[2]), pre)
 
 
-@dataclass(frozen=True, slots=True)
-class _Constraint:
+class _Constraint(Struct, frozen=True):
     """An operator and a version, and which of its numbers were left open."""
 
     operator: str

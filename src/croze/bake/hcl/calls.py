@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.bake.hcl.evaluation import Evaluation
 from croze.bake.hcl.function import ArgumentError, CallError, Function, Parameter
@@ -44,8 +45,7 @@ def call(evaluation: Evaluation, node: Call, scope: Scope) -> Value:
         return evaluation.error("Error in function call", detail, node.start_range)
 
 
-@dataclass(frozen=True, slots=True)
-class _Closure:
+class _Closure(Struct, frozen=True):
     """An argument that has not been evaluated."""
 
     evaluation: Evaluation

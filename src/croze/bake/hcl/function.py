@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from croze.bake.hcl.source import Diagnostic
 from croze.bake.hcl.syntax import Expression
@@ -24,8 +25,7 @@ class ArgumentError(CallError):
         self.index = index
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """What is passed is converted to the type first; null and unknown only if they are allowed."""
 
     name: str
@@ -47,8 +47,7 @@ Implementation = Callable[[Sequence[Value]], Value]
 LazyImplementation = Callable[[Sequence[Closure]], Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """Exactly one of `call` and `call_lazily` is given; both raise CallError or HclError."""
 
     parameters: tuple[Parameter, ...]

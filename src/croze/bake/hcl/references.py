@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.bake.hcl.json_evaluate import template_of
 from croze.bake.hcl.json_syntax import JsonArray, JsonObject, JsonString
@@ -30,8 +31,7 @@ from croze.bake.hcl.syntax import (
 )
 
 
-@dataclass(slots=True)
-class References:
+class References(Struct):
     """Names of functions, and variables with their steps, in the order they are written."""
 
     functions: list[str] = field(default_factory=list)

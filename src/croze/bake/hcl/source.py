@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
 
 
 class Pos(NamedTuple):
@@ -123,8 +124,7 @@ class Stretch(Range):
         return Stretch(self.source, self.last, self.last)
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One problem: a short summary, a sentence or more of detail, and where it is."""
 
     summary: str

@@ -7,8 +7,10 @@ every list knows how to join with another one and to drop what is there twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.bake.errors import BakeError
 from croze.bake.options.fields import fields
@@ -34,8 +36,7 @@ from croze.gotypes.csv_line import continued
 from croze.gotypes.quote import quote
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(Struct, frozen=True):
     type: str
     attrs: Mapping[str, str] = field(default_factory=dict)
 
@@ -46,8 +47,7 @@ class CacheEntry:
         return _texts({**self.attrs, "type": self.type})
 
 
-@dataclass(frozen=True, slots=True)
-class OutputEntry:
+class OutputEntry(Struct, frozen=True):
     type: str
     attrs: Mapping[str, str] = field(default_factory=dict)
     dest: str = ""
@@ -63,8 +63,7 @@ class OutputEntry:
         return replace(self, attrs={**self.attrs, key: value})
 
 
-@dataclass(frozen=True, slots=True)
-class Attest:
+class Attest(Struct, frozen=True):
     type: str
     disabled: bool = False
     attrs: Mapping[str, str] = field(default_factory=dict)
@@ -78,8 +77,7 @@ class Attest:
         return _texts({**self.attrs, "type": self.type, **disabled})
 
 
-@dataclass(frozen=True, slots=True)
-class SecretEntry:
+class SecretEntry(Struct, frozen=True):
     id: str = ""
     src: str = ""
     env: str = ""
@@ -94,8 +92,7 @@ class SecretEntry:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SshEntry:
+class SshEntry(Struct, frozen=True):
     id: str = ""
     paths: tuple[str, ...] = ()
 
@@ -129,8 +126,7 @@ def _texts(pairs: Mapping[str, str]) -> Value:
     return map_value({key: string(text) for key, text in pairs.items()}, STRING)
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[E]):
+class Kind(Struct, Generic[E], frozen=True):
     """One kind of entry: how a text and an object are read, and what makes two of them the same."""
 
     element: Type

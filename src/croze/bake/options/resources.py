@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.bake.errors import BakeError
 from croze.bake.values.convert import ConversionError, convert
@@ -26,8 +27,7 @@ _TYPE = object_of(
 _LARGEST = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(Struct, frozen=True):
     """Limits by name; what is absent is not limited."""
 
     limits: dict[str, str | int] = field(default_factory=dict)

@@ -7,9 +7,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.cli.common import Common, UsageError
 from croze.errors import InvalidRequest, Unavailable
@@ -24,8 +25,7 @@ DEFAULT_TIMEOUT_S = "5"
 _DIRECTORY = (("ca.pem", "cert.pem", "key.pem"), ("ca.crt", "tls.crt", "tls.key"))
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """What the flags say of the daemon. With no `timeout_s` it is waited for."""
 
     common: Common

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.api.attrs import of_attrs
 from croze.builders.localstate import LocalState, build_name
@@ -59,8 +60,7 @@ _ORDER.insert(_ORDER.index("NoCache") + 1, "NoCacheFilter")
 _FAMILIES = ("vcs:", "build-arg:", "label:", "context:", "attest:")
 
 
-@dataclass(frozen=True)
-class About:
+class About(Struct, frozen=True):
     """`members` are buildx's, by name, those that say nothing left out; `failure` is told apart."""
 
     members: Mapping[str, object]

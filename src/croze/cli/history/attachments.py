@@ -6,10 +6,10 @@ Source: docker/buildx `commands/history/inspect.go` for which count, and their o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from croze.client import history
 from croze.errors import CrozeError
@@ -41,8 +41,7 @@ class _Index(msgspec.Struct, frozen=True):
     manifests: tuple[_Descriptor, ...] = ()
 
 
-@dataclass(frozen=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """`platform` is empty for what is of the whole build; `type` a predicate's or a media type."""
 
     digest: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 
 import grpc.aio
+from msgspec import Struct
 
 from croze.client import history
 from croze.errors import SourceDetail, VertexDetail
@@ -16,8 +16,7 @@ LAST_LINES = 16
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """`code` is gRPC's; `sources` the excerpt; `step` the name of what failed, `log` its last
     lines."""
 

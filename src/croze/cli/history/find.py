@@ -6,15 +6,15 @@ Source: docker/buildx `commands/history/utils.go` (queryRecords).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.cli.nodes import Node
 from croze.client import history
 from croze.errors import InvalidRequest, NotFound
 
 
-@dataclass(frozen=True)
-class FoundRecord:
+class FoundRecord(Struct, frozen=True):
     """A record, its node, and that node's clock."""
 
     record: history.Record

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.api.attrs import of_attrs
 from croze.builders.localstate import build_name
@@ -37,8 +38,7 @@ HEADERS = {
 NAME_WIDTH = 36
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """A record, the node that has it, and the node's clock."""
 
     record: history.Record

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.client.bundles import jaeger
 from croze.client.bundles.spans import Span, attributes
@@ -32,8 +33,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 """
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """A span in its place. Times in nanoseconds; `depth` below the top."""
 
     span: Span
@@ -42,8 +42,7 @@ class Node:
     end_ns: int
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """The spans of a build, parents before children, in the order in which they began."""
 
     id: str

@@ -11,11 +11,11 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from msgspec import Struct
 
 from croze.api import control_pb2
 from croze.client.bundles import record as records
@@ -33,8 +33,7 @@ _BLOB = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})\Z")
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """A record of a bundle, and the blobs that it came with."""
 
     record: control_pb2.BuildHistoryRecord

@@ -6,12 +6,12 @@ import gzip
 import io
 import tarfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import grpc.aio
 import msgspec
+from msgspec import Struct, field
 
 from croze.aio.threads import in_thread
 from croze.api import content_pb2, control_pb2
@@ -34,8 +34,7 @@ ORIGINAL_TYPE = "vnd.export-build.descriptor.mediatype"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-@dataclass(frozen=True)
-class Exported:
+class Exported(Struct, frozen=True):
     """A record to be exported, and the daemon that has it."""
 
     channel: grpc.aio.Channel
@@ -43,8 +42,7 @@ class Exported:
     known: Remembered
 
 
-@dataclass
-class _Contents:
+class _Contents(Struct):
     """The blobs of a bundle: bytes, or sizes and where they are to be had."""
 
     made: dict[str, bytes] = field(default_factory=dict)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.names import RANDOM
@@ -18,8 +18,7 @@ Json = dict[str, object]
 DIGEST = re.compile(r"(random|sha256):[0-9a-f]{64}")
 
 
-@dataclass
-class KeyRecord:
+class KeyRecord(Struct):
     """One cache key."""
 
     id: int

@@ -13,7 +13,8 @@ import posixpath
 import shlex
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.aio.parallel import all_of
 from croze.api import gateway_pb2
@@ -28,8 +29,7 @@ from croze.gotypes.quote import quote
 from croze.rpc.held import HeldBuild
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """What the editor says of the build; what it leaves out, the command line says."""
 
     dockerfile: str = ""

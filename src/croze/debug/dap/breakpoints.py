@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.debug.dap.protocol import Message, number
@@ -17,8 +18,7 @@ Changed = Callable[[Message], None]
 """Is told of a breakpoint that has been found, or not, as the protocol has it."""
 
 
-@dataclass
-class Breakpoint:
+class Breakpoint(Struct):
     id: int
     path: str
     line: int

@@ -11,7 +11,9 @@ import hashlib
 import itertools
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.debug.dap.protocol import Message
@@ -20,8 +22,7 @@ CUSTOM_NAME = "llb.customname"
 COMMAND = "com.docker.dockerfile.v1.command"
 
 
-@dataclass
-class Frame:
+class Frame(Struct):
     """What is told of an op, as the protocol has it."""
 
     id: int
@@ -61,8 +62,7 @@ class Frame:
         return self.line < where.start.line <= following.frame.line or where.start.line < self.line
 
 
-@dataclass(eq=False)
-class Step:
+class Step(Struct, eq=False):
     frame: Frame
     digest: str = ""
     """The op that is about to be done, for breakpoints."""
@@ -75,8 +75,7 @@ class Step:
     """Which input has the step's own stage."""
 
 
-@dataclass
-class Program:
+class Program(Struct):
     definition: ops_pb2.Definition
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     ops: dict[str, ops_pb2.Op] = field(default_factory=dict)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.api import gateway_pb2, ops_pb2
@@ -51,8 +52,7 @@ class Desk(Protocol):
         """Until cancelled: shells in what there is, for those who ask for one."""
 
 
-@dataclass
-class Stop:
+class Stop(Struct):
     """Where a thread has come to, and what there is."""
 
     step: Step | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.dockerfile.convert.outline import ArgInfo
 from croze.dockerfile.instructions import Arg
@@ -20,8 +22,7 @@ NON_ENV_ARGS: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SC
 """Arguments that never become environment variables of a RUN."""
 
 
-@dataclass(frozen=True)
-class Platforms:
+class Platforms(Struct, frozen=True):
     """Where the build runs and what it is for. `implicit`: nobody asked for a target platform, so
     a base image may decide."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.dockerfile.contexts import Contexts
 from croze.dockerfile.convert.args import Platforms
@@ -36,8 +38,7 @@ class MainContextSlot:
         return self.actual.output if self.actual is not None else None
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is to be converted, and how."""
 
     source: SourceMap
@@ -51,8 +52,7 @@ class Request:
         return self.contexts.options
 
 
-@dataclass
-class Build:
+class Build(Struct, dict=True):
     """One conversion: for one target platform, or for none in particular."""
 
     request: Request

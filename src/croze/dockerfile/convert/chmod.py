@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.dockerfile.location import DockerfileError
 
@@ -11,8 +12,7 @@ _CLAUSE = r"[augo]*(?:[-+=][rstwXxugo]*)+"
 _MODE = re.compile(rf"{_CLAUSE}(?:,{_CLAUSE})*\Z")
 
 
-@dataclass(frozen=True)
-class Chmod:
+class Chmod(Struct, frozen=True):
     """`text` is set for a symbolic mode, `mode` for a number; neither leaves modes alone."""
 
     mode: int | None = None

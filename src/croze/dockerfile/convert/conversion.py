@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
+
+from msgspec import Struct, field
 
 from croze.dockerfile import lint_rules
 from croze.dockerfile.contexts import Contexts
@@ -40,8 +41,7 @@ from croze.llb.sourcemap import SourceMap
 from croze.llb.state import State
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(Struct, frozen=True):
     """What became of a Dockerfile. `epoch` is in Unix seconds; configs are JSON."""
 
     state: State
@@ -118,8 +118,7 @@ async def convert_outline(
     return (await convert(source, contexts, warn=warn, labs=labs)).outline
 
 
-@dataclass(frozen=True)
-class _Text:
+class _Text(Struct, frozen=True):
     """The Dockerfile, parsed. `args` stand before the first stage."""
 
     stages: Sequence[Stage]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.dockerfile.convert.build import Build
 from croze.dockerfile.convert.checks import check_source_path
@@ -29,8 +31,7 @@ from croze.llb.state import State, scratch
 from croze.status import ProgressGroup
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """COPY or ADD, whichever it is."""
 
     keyword: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.dockerfile.contexts import Contexts
@@ -27,8 +28,7 @@ from croze.llb.state import State
 ARG = "SOURCE_DATE_EPOCH"
 
 
-@dataclass
-class EpochArgs:
+class EpochArgs(Struct):
     """The arguments, in which the date is replaced by its number."""
 
     build_args: dict[str, str]

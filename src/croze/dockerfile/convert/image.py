@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 from croze.image import config as image_config
@@ -15,8 +17,7 @@ from croze.llb.execop import default_path
 _COMMENT = "buildkit.dockerfile.v0"
 
 
-@dataclass
-class WorkingImage:
+class WorkingImage(Struct):
     """What `ImageConfig` says, open to change."""
 
     platform: Platform = field(default_factory=lambda: Platform("", ""))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.dockerfile.instructions import ArgPair
 from croze.dockerfile.location import Ranges
 from croze.dockerfile.subrequests import OutlineArg, OutlineUse
 
 
-@dataclass(frozen=True)
-class ArgInfo:
+class ArgInfo(Struct, frozen=True):
     """A declared argument. `deps` are the arguments in its default."""
 
     definition: ArgPair
@@ -20,8 +20,7 @@ class ArgInfo:
     deps: frozenset[str] = frozenset()
 
 
-@dataclass
-class OutlineCapture:
+class OutlineCapture(Struct):
     """Arguments known and used, secrets and ssh agents asked for."""
 
     args: dict[str, ArgInfo] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from croze.dockerfile.convert.build import Build
 from croze.dockerfile.convert.checks import (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from croze.dockerfile import lint_rules
 from croze.dockerfile.convert.args import NON_ENV_ARGS

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.dockerfile.convert.image import WorkingImage
 from croze.dockerfile.convert.outline import OutlineCapture
@@ -16,8 +17,7 @@ from croze.llb.meta import join_path
 from croze.llb.state import State, scratch
 
 
-@dataclass
-class Command:
+class Command(Struct):
     """An instruction with the stages that it takes files from."""
 
     instruction: Instruction
@@ -25,8 +25,7 @@ class Command:
     from_trigger: bool = False
 
 
-@dataclass(eq=False)
-class StageState:
+class StageState(Struct, eq=False):
     """A stage of the Dockerfile, or an image that a COPY or mount refers to (`external`)."""
 
     stage: Stage

@@ -1,6 +1,6 @@
 """Typed instructions: what a Dockerfile says, checked, before any variable is expanded.
 
-`values` and `files` hold the dataclasses, `parse` makes them from the syntax tree, `expand` puts
+`values` and `files` hold the values, `parse` makes them from the syntax tree, `expand` puts
 variables in.
 """
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from croze.dockerfile.instructions.mounts import parse_mount
 from croze.dockerfile.instructions.values import (

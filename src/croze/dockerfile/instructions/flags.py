@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.suggest import likely_first, with_suggestion
 
 
-@dataclass
-class Flags:
+class Flags(Struct):
     """What was given. `values` has the text flags, `switches` the boolean ones, `lists` those that
     may be repeated; only flags that were used are in."""
 

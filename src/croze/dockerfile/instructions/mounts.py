@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeGuard
+
+from msgspec import Struct
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.dockerfile.instructions.values import Device, MountType, RunMount
@@ -54,8 +55,7 @@ def _constant(key: str, value: str) -> str:
     return value
 
 
-@dataclass
-class _Draft:
+class _Draft(Struct):
     """A mount being read. `readonly` is None until it is said."""
 
     type: MountType = "bind"

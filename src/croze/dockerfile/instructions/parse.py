@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.dockerfile import lint_rules
 from croze.dockerfile.instructions.copies import parse_add, parse_copy
@@ -59,8 +61,7 @@ _PARSERS: dict[str, Callable[[Node], Instruction]] = {
 }
 
 
-@dataclass
-class _OpenStage:
+class _OpenStage(Struct):
     """A stage and the instructions it has so far."""
 
     stage: Stage

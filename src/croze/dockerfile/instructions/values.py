@@ -6,8 +6,9 @@ the joined line without continuation characters and surrounding space, as it goe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from croze.dockerfile.location import Ranges
 
@@ -16,8 +17,7 @@ NetworkMode = Literal["default", "none", "host"]
 SecurityMode = Literal["sandbox", "insecure"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Instruction:
+class Instruction(Struct, frozen=True, kw_only=True):
     """What all instructions share."""
 
     name: str
@@ -27,8 +27,7 @@ class Instruction:
     """The comment lines right above, without `#` and surrounding space."""
 
 
-@dataclass(frozen=True)
-class KeyValue:
+class KeyValue(Struct, frozen=True):
     """`key=value`. `legacy` is true for the form with a space instead of `=`."""
 
     key: str
@@ -39,8 +38,7 @@ class KeyValue:
         return f"{self.key}={self.value}"
 
 
-@dataclass(frozen=True)
-class ArgPair:
+class ArgPair(Struct, frozen=True):
     """`key` or `key=value`; `doc` is the description in the comment above."""
 
     key: str
@@ -51,8 +49,7 @@ class ArgPair:
         return f"{self.key}={self.value or ''}"
 
 
-@dataclass(frozen=True)
-class InlineFile:
+class InlineFile(Struct, frozen=True):
     """A heredoc as source of COPY or ADD: leading tabs already removed for `<<-`."""
 
     path: str
@@ -60,8 +57,7 @@ class InlineFile:
     expand: bool
 
 
-@dataclass(frozen=True)
-class ShellFile:
+class ShellFile(Struct, frozen=True):
     """A heredoc of RUN: `data` as written, `chomp` for `<<-` (tabs not yet removed)."""
 
     name: str
@@ -69,8 +65,7 @@ class ShellFile:
     chomp: bool
 
 
-@dataclass(frozen=True)
-class SourcesAndDest:
+class SourcesAndDest(Struct, frozen=True):
     """`sources dest` of COPY and ADD; heredocs are in `contents`."""
 
     dest: str
@@ -78,8 +73,7 @@ class SourcesAndDest:
     contents: tuple[InlineFile, ...] = ()
 
 
-@dataclass(frozen=True)
-class CommandLine:
+class CommandLine(Struct, frozen=True):
     """A command in shell form (`shell` true, one word) or exec form."""
 
     args: tuple[str, ...]
@@ -87,8 +81,7 @@ class CommandLine:
     files: tuple[ShellFile, ...] = ()
 
 
-@dataclass(frozen=True)
-class RunMount:
+class RunMount(Struct, frozen=True):
     """One `RUN --mount`. Modes and ids are None where not given; `size_bytes` 0 is no limit."""
 
     type: MountType = "bind"
@@ -108,16 +101,14 @@ class RunMount:
     gid: int | None = None
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Struct, frozen=True):
     """One `RUN --device`."""
 
     name: str
     required: bool = False
 
 
-@dataclass(frozen=True)
-class HealthcheckConfig:
+class HealthcheckConfig(Struct, frozen=True):
     """Durations in nanoseconds, 0 where not given. `test` starts with NONE, CMD or CMD-SHELL."""
 
     test: tuple[str, ...]
@@ -128,25 +119,21 @@ class HealthcheckConfig:
     retries: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Env(Instruction):
+class Env(Instruction, frozen=True, kw_only=True):
     pairs: tuple[KeyValue, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Label(Instruction):
+class Label(Instruction, frozen=True, kw_only=True):
     pairs: tuple[KeyValue, ...]
     literal: bool = False
     """True for labels from build options: their values are not expanded."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Maintainer(Instruction):
+class Maintainer(Instruction, frozen=True, kw_only=True):
     maintainer: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Copy(Instruction):
+class Copy(Instruction, frozen=True, kw_only=True):
     files: SourcesAndDest
     from_: str = ""
     chown: str = ""
@@ -156,8 +143,7 @@ class Copy(Instruction):
     excludes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Add(Instruction):
+class Add(Instruction, frozen=True, kw_only=True):
     files: SourcesAndDest
     chown: str = ""
     chmod: str = ""
@@ -168,20 +154,17 @@ class Add(Instruction):
     excludes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Onbuild(Instruction):
+class Onbuild(Instruction, frozen=True, kw_only=True):
     """`expression` is the trigger with its heredocs, as stored in the image config."""
 
     expression: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Workdir(Instruction):
+class Workdir(Instruction, frozen=True, kw_only=True):
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run(Instruction):
+class Run(Instruction, frozen=True, kw_only=True):
     """Until `expand` has run, `mounts` has only its `from_` fields filled in."""
 
     command: CommandLine
@@ -193,55 +176,45 @@ class Run(Instruction):
     flags_used: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cmd(Instruction):
+class Cmd(Instruction, frozen=True, kw_only=True):
     command: CommandLine
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entrypoint(Instruction):
+class Entrypoint(Instruction, frozen=True, kw_only=True):
     command: CommandLine
 
 
-@dataclass(frozen=True, kw_only=True)
-class Healthcheck(Instruction):
+class Healthcheck(Instruction, frozen=True, kw_only=True):
     config: HealthcheckConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expose(Instruction):
+class Expose(Instruction, frozen=True, kw_only=True):
     """Ports as written, sorted."""
 
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class User(Instruction):
+class User(Instruction, frozen=True, kw_only=True):
     user: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Volume(Instruction):
+class Volume(Instruction, frozen=True, kw_only=True):
     volumes: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class StopSignal(Instruction):
+class StopSignal(Instruction, frozen=True, kw_only=True):
     signal: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arg(Instruction):
+class Arg(Instruction, frozen=True, kw_only=True):
     args: tuple[ArgPair, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shell(Instruction):
+class Shell(Instruction, frozen=True, kw_only=True):
     shell: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """FROM and all that follows until the next one. `name` is in lower case, empty if none."""
 
     name: str

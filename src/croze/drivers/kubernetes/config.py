@@ -10,11 +10,12 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest, NotFound
 from croze.files.settings import read_settings
@@ -100,8 +101,7 @@ class _File(msgspec.Struct, rename="kebab"):
     current_context: str = ""
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """An API server and how to be let in. Certificates are PEM; `authority` is empty for those of
     the system."""
 
@@ -160,8 +160,7 @@ def load(paths: Sequence[str], *, explicit: bool = False) -> Cluster:
     return _merged(cluster, known.users.get(context.user, _User()), context)
 
 
-@dataclass
-class _Known:
+class _Known(Struct):
     """What the files say so far; what was said first stays."""
 
     clusters: dict[str, _Cluster] = field(default_factory=dict)

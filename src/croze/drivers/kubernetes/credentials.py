@@ -12,10 +12,10 @@ import os
 import ssl
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from croze.drivers.kubernetes.config import Cluster, Exec
 from croze.errors import InvalidRequest, PermissionDenied
@@ -37,8 +37,7 @@ class _Credential(msgspec.Struct, rename="camel"):
     status: _Status | None = None
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """`ssl` is None for a server that is spoken to in the clear."""
 
     headers: Mapping[str, str]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.drivers.kubernetes.options import Options
 from croze.drivers.kubernetes.quantity import canonical
@@ -50,8 +51,7 @@ Object = dict[str, object]
 """Of Kubernetes, as JSON has it."""
 
 
-@dataclass(frozen=True)
-class Manifests:
+class Manifests(Struct, frozen=True):
     """`kind` is where the workload is, in Kubernetes' paths; `selector` finds its pods."""
 
     name: str
@@ -65,8 +65,7 @@ class Manifests:
         return ",".join(f"{key}={self.labels[key]}" for key in sorted(self.labels))
 
 
-@dataclass
-class _Pod:
+class _Pod(Struct):
     """What the parts of a pod are gathered in."""
 
     labels: dict[str, str]

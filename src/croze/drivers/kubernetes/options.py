@@ -6,7 +6,8 @@ Source: docker/buildx `driver/kubernetes/factory.go`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.drivers.images import BUILDKIT_IMAGE, BUILDKIT_ROOTLESS_IMAGE, QEMU_IMAGE
 from croze.errors import InvalidRequest
@@ -20,8 +21,7 @@ DEFAULT_TIMEOUT = "120s"
 ENV = "env."
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """`resources` are the amounts as they were given, by option; `namespace` is empty for the
     cluster's own default."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 import zstandard
+from msgspec import Struct, field
 
 from croze.errors import Corrupted
 from croze.fs.bundle.format import Chunk, Pack
@@ -19,8 +19,7 @@ _LEVEL: Final = 3
 _READ_BYTES: Final = 1 << 20
 
 
-@dataclass
-class PackWriter:
+class PackWriter(Struct):
     """Writes packs below `folder`, named by their digests' hex. A chunk is written once."""
 
     folder: str

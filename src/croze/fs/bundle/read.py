@@ -12,8 +12,9 @@ import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from croze.errors import NotFound
 from croze.fs.bundle.format import Index, Node, decode
@@ -25,8 +26,7 @@ from croze.fs.tree.linktree import link_tree
 from croze.fs.tree.walk import walk_stats
 
 
-@dataclass(frozen=True)
-class Needed:
+class Needed(Struct, frozen=True):
     """What a merge would bring. `packs`: digests and sizes."""
 
     packs: tuple[tuple[str, int], ...]
@@ -34,8 +34,7 @@ class Needed:
     content_bytes: int
 
 
-@dataclass(frozen=True)
-class Merged:
+class Merged(Struct, frozen=True):
     """What a merge has brought."""
 
     files: int
@@ -82,8 +81,7 @@ def merge_bundle(
     return Merged(len(choice.files), sum(node.size for node in choice.files))
 
 
-@dataclass
-class _Choice:
+class _Choice(Struct):
     """What of an index is taken."""
 
     directories: list[Node] = field(default_factory=list)

@@ -11,8 +11,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from croze.errors import ResourceExhausted
 from croze.fs.bundle.format import MAX_NODES, Node, kept_xattrs
@@ -24,8 +25,7 @@ GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 _KINDS: Final = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
-@dataclass(frozen=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """`link` is a symbolic link's."""
 
     path: bytes
@@ -34,8 +34,7 @@ class _Seen:
     xattrs: dict[str, bytes]
 
 
-@dataclass
-class Survey:
+class Survey(Struct):
     """Use as a context manager, which keeps the root open. Raises `ResourceExhausted` for a tree
     that no index holds."""
 

@@ -10,11 +10,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from croze.fs.bundle.chunking import chunks
 from croze.fs.bundle.format import (
@@ -35,8 +35,7 @@ MANY_SMALL: Final = 8
 _TRIES: Final = 3
 
 
-@dataclass(frozen=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """`path`: where its bytes are; empty for what need not be written."""
 
     digest: str
@@ -44,8 +43,7 @@ class Blob:
     path: str = ""
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """A tree's index and the packs that it needs."""
 
     index: Blob
@@ -54,8 +52,7 @@ class Bundle:
     files: int
 
 
-@dataclass(frozen=True)
-class TooLarge:
+class TooLarge(Struct, frozen=True):
     """Nothing was read: the tree has more than the limit."""
 
     content_bytes: int
@@ -116,8 +113,7 @@ def _as_read(node: Node, known: KnownFile | None, numbers: Mapping[bytes, int]) 
     return msgspec.structs.replace(node, size=known.size, mtime_ns=known.mtime_ns, chunks=chunks)
 
 
-@dataclass
-class _Writing:
+class _Writing(Struct):
     """Which chunks the files have, and where those are. `known`: the files that could be read."""
 
     survey: Survey

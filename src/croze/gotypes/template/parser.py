@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from croze.gotypes.template.lexer import Action, TemplateError, Text, Word, error, parts
 
@@ -22,8 +23,7 @@ class Field(NamedTuple):
     column: int
 
 
-@dataclass(frozen=True)
-class Operand:
+class Operand(Struct, frozen=True):
     """A value with fields behind it. `base` is a constant's value, a variable's or function's
     name, a pipeline in parentheses, or nothing for the dot."""
 
@@ -38,15 +38,13 @@ class Operand:
         return base + "".join(f".{field.name}" for field in self.fields) or "."
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """An operand, called with arguments if it is a function."""
 
     operands: tuple[Operand, ...]
 
 
-@dataclass(frozen=True)
-class Pipeline:
+class Pipeline(Struct, frozen=True):
     """Commands, each given the value of the one before. `names` take the result; `declares` tells
     `:=` from `=`."""
 
@@ -56,8 +54,7 @@ class Pipeline:
     line: int = 1
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Struct, frozen=True):
     """`if`, `with` or `range`: what is done once, never, or for each."""
 
     kind: str
@@ -66,8 +63,7 @@ class Block:
     otherwise: Sequence[Node]
 
 
-@dataclass(frozen=True)
-class Jump:
+class Jump(Struct, frozen=True):
     """`break` or `continue`."""
 
     kind: str
@@ -76,8 +72,7 @@ class Jump:
 Node = Text | Pipeline | Block | Jump
 
 
-@dataclass
-class _Cursor:
+class _Cursor(Struct):
     """The words of one action, and how far they are read."""
 
     words: tuple[Word, ...]

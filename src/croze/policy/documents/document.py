@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.policy.contract import PolicyEnv
 from croze.signatures.gitobject import GitObject
@@ -11,22 +12,19 @@ from croze.signatures.gitobject import GitObject
 Log = Callable[[int, str], None]
 
 
-@dataclass(frozen=True)
-class Material:
+class Material(Struct, frozen=True):
     """Something that an image was made of, by its provenance."""
 
     uri: str
     digest: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class AskedChecksum:
+class AskedChecksum(Struct, frozen=True):
     digest: str
     suffix: bytes
 
 
-@dataclass
-class Document:
+class Document(Struct):
     """One of `image`, `git`, `http` and `local` says what kind of source it is."""
 
     kind: str = ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.gotypes import gojson
 
 
-@dataclass(frozen=True)
-class TestResult:
+class TestResult(Struct, frozen=True):
     __test__ = False
 
     name: str
@@ -42,8 +42,7 @@ class TestResult:
             yield f"metadata_resolve: {', '.join(self.metadata)}"
 
 
-@dataclass(frozen=True)
-class TestReport:
+class TestReport(Struct, frozen=True):
     __test__ = False
 
     results: tuple[TestResult, ...] = field(default_factory=tuple)

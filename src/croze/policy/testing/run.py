@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.api import gateway_pb2, ops_pb2, policysession_pb2
 from croze.errors import CrozeError
@@ -31,8 +32,7 @@ _KINDS = ("image", "git", "http", "local")
 Plain = dict[str, object]
 
 
-@dataclass(frozen=True)
-class TestRun:
+class TestRun(Struct, frozen=True):
     __test__ = False
 
     policy: PolicyFile

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.progress.terminal.cells import cut, printable, spread
 from croze.progress.terminal.rows import Mark, Row
@@ -49,8 +50,7 @@ def _rgb(text: str) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Signs:
+class Signs(Struct, frozen=True):
     """What the terminal's character set has for the marks."""
 
     spinner: str
@@ -80,8 +80,7 @@ def signs() -> Signs:
     return UNICODE
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(Struct, frozen=True):
     """How everything looks."""
 
     colors: Mapping[str, str]

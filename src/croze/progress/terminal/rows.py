@@ -7,8 +7,9 @@ lines of its log below it. The last drawing has every step, for whoever scrolls 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from croze.progress.intervals import Interval
 from croze.progress.model import ShownVertex, Status
@@ -43,8 +44,7 @@ class Need(IntEnum):
     ENDED = 5
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """A row before it is fitted into the terminal's width."""
 
     mark: Mark

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.progress.intervals import Interval, merge
 from croze.progress.model import ShownVertex
@@ -19,16 +20,14 @@ NAMELESS = "steps"
 """Of the only stage of a Dockerfile, whose steps are `[N/M] text`."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """A vertex as a line below its stage."""
 
     vertex: ShownVertex
     label: str
 
 
-@dataclass
-class Stage:
+class Stage(Struct):
     """Steps of the same stage, in the order in which they began."""
 
     name: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.rego.check import signatures
 from croze.rego.check.types import (
@@ -18,8 +19,7 @@ from croze.rego.check.types import (
 from croze.rego.compile.tree import Node
 
 
-@dataclass
-class World:
+class World(Struct):
     """What all rules see."""
 
     root: Node

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from croze.rego.values import Boolean, Object, Value, order, text
 
 MOST_PARTS = 1000
 """A type of more parts is said to be any: there are short policies whose types are huge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Basic:
+class Basic(Struct, frozen=True):
     """null, boolean, number or string."""
 
     name: str
@@ -27,8 +28,7 @@ class Basic:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayType:
+class ArrayType(Struct, frozen=True):
     """`static` are the types of the first items, `dynamic` that of those after them."""
 
     static: tuple[MaybeType, ...]
@@ -44,16 +44,14 @@ class ArrayType:
         return self.dynamic if position >= 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class SetType:
+class SetType(Struct, frozen=True):
     of: MaybeType
 
     def __str__(self) -> str:
         return f"set[{shown(self.of)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectType:
+class ObjectType(Struct, frozen=True):
     """`static` are the types below known keys, in order; `dynamic` the types of all others."""
 
     static: tuple[tuple[Value, MaybeType], ...]
@@ -75,8 +73,7 @@ class ObjectType:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class AnyType:
+class AnyType(Struct, frozen=True):
     """One of these types; of none, any."""
 
     of: tuple[Type, ...] = ()

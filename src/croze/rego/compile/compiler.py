@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.rego.check.calls import call_problems
 from croze.rego.check.rules import type_problems
@@ -37,8 +39,7 @@ Load = Callable[[tuple[str, ...], Module], Module | None]
 """The module of an imported package, for one that wants it; None if there is none to load."""
 
 
-@dataclass(frozen=True)
-class Builtins:
+class Builtins(Struct, frozen=True):
     """The built-in functions that modules see."""
 
     names: Collection[str]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.rego.errors import COMPILE, TYPE, Location, Problem
 from croze.rego.syntax import (
@@ -39,8 +41,7 @@ from croze.rego.syntax import (
 ROOTS = ("input", "data")
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(Struct, frozen=True):
     """What a module sees."""
 
     package: tuple[str, ...]

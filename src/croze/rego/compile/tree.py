@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.rego.errors import TYPE, Problem
 from croze.rego.syntax import Rule, Scalar
 
 
-@dataclass(eq=False)
-class Node:
+class Node(Struct, eq=False):
     """A place: rules stand here, or places below."""
 
     path: tuple[str, ...]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.rego.compile.tree import Node, kind
 from croze.rego.errors import EvaluationError, Location
@@ -20,8 +22,7 @@ FUNCTIONS = "functions must not produce multiple outputs for same inputs"
 KEYS = "object keys must be unique"
 
 
-@dataclass
-class _State:
+class _State(Struct):
     """What `with` changes, and what has been found out meanwhile."""
 
     input: Value | Missing

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.rego.errors import EvaluationError, FunctionError
 from croze.rego.evaluate.environment import Environment
@@ -27,8 +28,7 @@ from croze.rego.unknowns import Found, Missing, Partial, Unknown, child, step, w
 from croze.rego.values import TRUE, Object, Value, in_order, text
 
 
-@dataclass(frozen=True)
-class FixedValue:
+class FixedValue(Struct, frozen=True):
     """What a function is said to return."""
 
     value: Found

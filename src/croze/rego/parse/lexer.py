@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.rego.errors import PARSE, Location, Problem
 
@@ -20,8 +21,7 @@ _SPACE = re.compile(r"[ \t\r\n]+|#[^\n]*")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"'}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     kind: str
     """`name`, `keyword`, `number`, `string`, `template`, `end`, or the operator itself."""
     text: str

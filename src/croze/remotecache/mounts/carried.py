@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.job_values import JobKey
@@ -22,8 +23,7 @@ MountKey = tuple[str, str]
 """Id, and digest of the base."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """An imported cache."""
 
     listing: Listing
@@ -37,8 +37,7 @@ class Source:
         return [MountOffer(mount, self.fetcher, limit) for mount in wanted]
 
 
-@dataclass
-class BuildMounts:
+class BuildMounts(Struct):
     """See `ops.carried.CarriedMounts`. A mount is brought when a step that uses it is about to run;
     what the build doesn't run costs nothing."""
 

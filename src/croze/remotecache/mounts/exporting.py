@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.aio.threads import in_thread
@@ -32,8 +33,7 @@ from croze.store.cachemount_contract import CacheMountInfo
 from croze.store.contract import Sharing
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A mount that may go: one here, or one of an imported cache that goes on as it is."""
 
     key: MountKey
@@ -42,8 +42,7 @@ class Candidate:
     offer: MountOffer | None = None
 
 
-@dataclass(frozen=True)
-class MountsExport:
+class MountsExport(Struct, frozen=True):
     """`Beside` for one exporter. `used`: the mounts of the build's steps, whether they ran or not,
     and how they share. `sessions` lend credentials for what goes on from another cache."""
 
@@ -91,8 +90,7 @@ class MountsExport:
         return other.offer.mount.index.digest in here.notes.get(MERGED, "").split()
 
 
-@dataclass
-class _Sending:
+class _Sending(Struct):
     """Mounts on their way to one target, as long as they fit into `left_bytes`."""
 
     export: MountsExport

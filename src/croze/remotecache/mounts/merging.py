@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.fs.bundle.read import Merged, Needed, merge_bundle, needed
@@ -14,16 +15,14 @@ from croze.store.cachemount_contract import CacheMountDir, Replacement
 from croze.store.contract import BlobFetcher, ImmutableRef, Sharing
 
 
-@dataclass(frozen=True)
-class Brought:
+class Brought(Struct, frozen=True):
     """`moved_bytes` came over the wire; `merged` is what they were."""
 
     moved_bytes: int
     merged: Merged
 
 
-@dataclass(frozen=True)
-class MountOffer:
+class MountOffer(Struct, frozen=True):
     """A mount in a cache, and who fetches its blobs. `limit_bytes`: of its files."""
 
     mount: ListedMount

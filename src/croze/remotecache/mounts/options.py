@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes.units import parse_bytes
@@ -15,8 +16,7 @@ MAX_SIZE: Final = "mounts-max-size"
 ALL: Final = "*"
 
 
-@dataclass(frozen=True)
-class MountOptions:
+class MountOptions(Struct, frozen=True):
     """Which mounts travel. `max_bytes`: of what their files hold, all together; None for no limit
     but the daemon's."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from croze.aio.parallel import all_of
 from croze.aio.threads import in_thread
@@ -33,8 +34,7 @@ BaseDigest = Callable[[ImmutableRef], Awaitable[str]]
 """The digest of all that a ref holds, the same on every machine."""
 
 
-@dataclass(frozen=True)
-class MountServices:
+class MountServices(Struct, frozen=True):
     """`max_bytes`: the daemon's limit on the contents of all mounts of one cache."""
 
     refs: RefStore

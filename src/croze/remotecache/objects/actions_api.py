@@ -16,6 +16,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import Struct
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError
@@ -97,15 +98,16 @@ class Place:
     url: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True)
-class ActionsApi:
+class ActionsApi(Struct, frozen=True):
     """All raise `CrozeError`."""
 
     options: GhaOptions
     api: Sender
     blobs: BlobRequests
     limit: RateLimit
-    chunks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CHUNKS_AT_ONCE))
+    chunks: asyncio.Semaphore = msgspec.field(
+        default_factory=lambda: asyncio.Semaphore(_CHUNKS_AT_ONCE)
+    )
 
     # -- entries -----------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
@@ -28,8 +29,7 @@ _OPENING_S = 60.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class AzblobCache:
+class AzblobCache(Struct, frozen=True):
     """`ObjectCache`. The container is made when it is first used and not there."""
 
     options: AzblobOptions

@@ -8,8 +8,9 @@ import base64
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError
@@ -41,8 +42,7 @@ async def as_it_is(method: str, url: str, headers: Mapping[str, str]) -> Mapping
     return headers
 
 
-@dataclass(frozen=True)
-class BlobRequests:
+class BlobRequests(Struct, frozen=True):
     """URLs may have a query, which stays. All raise `CrozeError` for other answers than asked."""
 
     sender: Sender

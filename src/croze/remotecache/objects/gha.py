@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
 from croze.errors import AlreadyExists, CrozeError, NotFound, PermissionDenied
@@ -27,8 +28,7 @@ log = logging.getLogger(__name__)
 _UPLOADS = 4
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long another writer of the same index is waited for, and how long each time. One that
     crashed never finishes."""
 
@@ -36,8 +36,7 @@ class Patience:
     pause_s: float = 2.0
 
 
-@dataclass
-class GhaCache:
+class GhaCache(Struct, eq=False):
     """`ObjectCache`. Nothing is ever written over: an index that changes gets a number, and the
     newest is found by the name in front of it."""
 
@@ -47,10 +46,9 @@ class GhaCache:
     patience: Patience = field(default_factory=Patience)
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS))
 
-    def __post_init__(self) -> None:
-        self._keys: frozenset[str] | None = None
-        self._asked = asyncio.Lock()
-        self._entries: dict[str, Entry] = {}
+    _keys: frozenset[str] | None = None
+    _asked: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _entries: dict[str, Entry] = field(default_factory=dict)
 
     @property
     def origin(self) -> Mapping[str, str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from croze.errors import CrozeError, PermissionDenied, os_message
 from croze.gotypes.quote import quote
@@ -19,8 +20,7 @@ _MOST_COMPLAINT_BYTES = 16 << 10
 _LOG = "Tlog"
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What must be true of a signature. `fields`: of the certificate, by name; a `*` at either end
     of a value stands for anything."""
 
@@ -29,8 +29,7 @@ class Rules:
     logs: int = 0
 
 
-@dataclass(frozen=True)
-class Signatures:
+class Signatures(Struct, frozen=True):
     """`command` signs: an index goes in, a bundle comes out. Empty for none. `apart`: signed
     indexes have names of their own."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.clouds.aws import CredentialChain
@@ -130,8 +131,7 @@ class ObjectCaches:
         raise NotFound(f"nobody has opened the {origin.get('kind')} cache since")
 
 
-@dataclass
-class ObjectFetcher:
+class ObjectFetcher(Struct):
     """Layers from a cache that was opened. `broken`: one of them was not there, or not what it was
     said to be; then the others are better made again, too."""
 

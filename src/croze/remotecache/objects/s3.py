@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
 from croze.aio.threads import finish
@@ -31,8 +32,7 @@ COPY_BYTES = 5 << 30
 _PARTS_AT_ONCE = 5
 
 
-@dataclass(frozen=True)
-class S3Cache:
+class S3Cache(Struct, frozen=True):
     """`ObjectCache`."""
 
     requests: S3Requests

@@ -6,8 +6,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.clouds.aws import AwsIdentity
@@ -36,24 +37,21 @@ RETRIED_CODES = frozenset(
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&#34;": '"', "&amp;": "&"}
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Struct, frozen=True):
     """What S3 knows of an object."""
 
     size: int
     modified: datetime
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """A part of an upload that is there."""
 
     number: int
     etag: str
 
 
-@dataclass(frozen=True)
-class S3Requests:
+class S3Requests(Struct, frozen=True):
     """All raise `CrozeError`; `NotFound` where an object is asked for that is not there."""
 
     options: S3Options

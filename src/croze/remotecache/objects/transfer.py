@@ -9,10 +9,12 @@ import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.aio.threads import in_thread, opened
 from croze.errors import (
@@ -42,8 +44,7 @@ _READ_BYTES = 1 << 20
 _MOST_WAIT_S = 120.0
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A part of a file."""
 
     path: Path
@@ -81,8 +82,7 @@ def pieces(path: Path, size: int, piece_bytes: int) -> list[Piece]:
     return [Piece(path, start, min(piece_bytes, size - start)) for start in starts]
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """`headers`: all that go along, credentials too."""
 
     method: str
@@ -96,8 +96,7 @@ Prepare = Callable[[], Awaitable[Request]]
 """Makes the request anew for each attempt: signatures have a time in them."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """`headers`: names in lower case."""
 
     status: int
@@ -110,8 +109,7 @@ class Answer:
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """`attempts` in all; waits of `first_s`, doubled up to `limit_s`, with some chance in them.
     `statuses` are asked for again, and `codes`: what the storage calls its error."""
 
@@ -154,8 +152,7 @@ class NoAnswer(Unavailable):
         self.again = again
 
 
-@dataclass(frozen=True)
-class Sender:
+class Sender(Struct, frozen=True):
     """Sends requests. `code_of`: what an answer's body calls its error. `secrets` are taken out
     of what servers say: one that repeats what it was sent must not make others read it. `pace`:
     how fast, if the storage is to have a say in that."""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlunsplit
 
+from msgspec import Struct
+
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.http.urls import parse_url
@@ -20,8 +22,7 @@ URL_BYTES_MOST = 16 << 20
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True)
-class ProxiedRequest:
+class ProxiedRequest(Struct, frozen=True):
     """One request. `redirect`: where the answer leads on to; `status` 502 for none."""
 
     method: str
@@ -30,8 +31,7 @@ class ProxiedRequest:
     redirect: str = ""
 
 
-@dataclass(frozen=True)
-class Uncaptured:
+class Uncaptured(Struct, frozen=True):
     """One that provenance can't name by digest, and why."""
 
     method: str
@@ -78,8 +78,7 @@ class ProxyCapture:
         return list(found.items())
 
 
-@dataclass(frozen=True)
-class Proxied:
+class Proxied(Struct, frozen=True):
     """That a container is to have a proxy for its network."""
 
     rules: Sequence[Rules] = ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.runtime.netns import in_namespace, make_namespace, remove_namespace
@@ -21,8 +22,7 @@ _NOT_ASKED = "127.0.0.1,localhost,::1"
 _BACKLOG = 128
 
 
-@dataclass(frozen=True)
-class ProxyPlace:
+class ProxyPlace(Struct, frozen=True):
     """Where one container is. `env` tells it of its proxy; `authority` is to be trusted, as PEM."""
 
     namespace: Namespace

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from croze.errors import InvalidRequest
 
@@ -18,8 +19,7 @@ _HOP_BY_HOP = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Struct, frozen=True):
     """The first lines of a request. Names of headers are in lower case."""
 
     method: str

@@ -9,9 +9,10 @@ import logging
 import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urljoin
+
+from msgspec import Struct
 
 from croze.aio import streams
 from croze.aio.threads import in_thread
@@ -47,8 +48,7 @@ async def serving(
         await client.close()
 
 
-@dataclass(frozen=True)
-class _Peer:
+class _Peer(Struct, frozen=True):
     """A client and what it takes for granted: `base` is `https://host` inside of a tunnel."""
 
     reader: StreamReader
@@ -154,8 +154,7 @@ class _Server:
         self._note(head, url, response.status, response.headers.get("Location", ""))
 
 
-@dataclass(frozen=True)
-class _Exchange:
+class _Exchange(Struct, frozen=True):
     server: _Server
     peer: _Peer
     head: Head
