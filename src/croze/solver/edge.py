@@ -100,7 +100,7 @@ class ActiveEdge:
             if len(self._inputs) != state.op.inputs:
                 self._bind()
             self._inbox.append(_WANTS[wanted.most])
-            if not self.queued:
+            if not self.queued and state.result is None:  # else there is nothing to be done
                 self.graph.wake(self)
 
     def tell(self, event: Event) -> None:
@@ -174,8 +174,8 @@ class ActiveEdge:
         item = self._inputs[input]
         item.source.want(item, level)
 
-    def ask_map(self) -> None:
-        self.vertex.ask_map(self.state.index)
+    def ask_map(self) -> Event | None:
+        return Happened.MAP_SAID if self.vertex.ask_map(self.state.index) else None
 
     def leave_map(self) -> None:
         self.vertex.leave_map(self.state.index)

@@ -19,6 +19,7 @@ class Happened(Enum):
 
     CACHES_GREW = "the vertex has more caches to look into"
     FORGIVEN = "whoever still wants the edge gets another try"
+    MAP_SAID = "the op has said its next cache map, or failed to"
     RETIRED = "no build has the vertex any more"
 
 

@@ -117,7 +117,7 @@ def _take_happening(edge: EdgeState, event: Happened, effects: list[Effect]) -> 
         if not edge.op.inputs:
             look_for_roots(edge, edge.op.maps[: edge.maps_seen], effects)
         edge.maps_seen = 0
-    else:
+    elif event is Happened.RETIRED:
         rest(edge, effects)
         edge.retired = True
         edge.result = None

@@ -146,29 +146,33 @@ class ActiveVertex:
 
     # Cache maps
 
-    def ask_map(self, index: int) -> None:
+    def ask_map(self, index: int) -> bool:
         if self._map_work is None:
-            if self.vertex.inputs and self._say_map():
-                return
+            if self.vertex.inputs and self._say_map(index):
+                return True
             self._map_work = Work(self.graph.spawn, self._ask_map, self._got_map, self._hush)
         self._map_work.want(index)
+        return False
 
     def leave_map(self, index: int) -> None:
         if self._map_work is not None:
             self._map_work.drop(index)
 
-    def _say_map(self) -> bool:
+    def _say_map(self, index: int) -> bool:
         """Whether the op knows its cache map without a look at anything, as most do."""
         try:
             said = self._call_op()
         except Exception as err:
-            self._got_map(Failure(self._no_map(err)))
-            return True
-        if isinstance(said, CacheMap):
-            self._got_map(said)
-            return True
-        self._saying = said
-        return False
+            self._fail(self._no_map(err))
+        else:
+            if not isinstance(said, CacheMap):
+                self._saying = said
+                return False
+            self._add_map(said)
+        for edge in self.edges.values():
+            if edge.state.index != index:
+                self.graph.wake(edge)
+        return True
 
     def _call_op(self) -> CacheMap | Coroutine[object, object, CacheMap]:
         if self.op is None:
@@ -210,9 +214,12 @@ class ActiveVertex:
         if isinstance(outcome, Failure):
             self._fail(outcome.error)
         else:
-            self.state.maps.append(outcome)
-            self.state.maps_done = outcome.done
+            self._add_map(outcome)
         self._wake_all()
+
+    def _add_map(self, said: CacheMap) -> None:
+        self.state.maps.append(said)
+        self.state.maps_done = said.done
 
     # Content of inputs
 

@@ -156,7 +156,8 @@ class VertexView(Protocol):
 
     # What its edges have it do; each names itself by its index.
 
-    def ask_map(self, index: int) -> None: ...
+    def ask_map(self, index: int) -> bool:
+        """Whether it is there at once, or an error; else the edges are woken when it is."""
 
     def leave_map(self, index: int) -> None: ...
 

@@ -64,6 +64,7 @@ class Work(Generic[T]):
         self.users.discard(user)
         if not self.users and self._task is not None and not self._canceling:
             self._canceling = True
+            self._task.add_done_callback(self._canceled)
             self._task.cancel()
 
     def cancel(self) -> None:
@@ -71,22 +72,34 @@ class Work(Generic[T]):
             self.drop(user)
 
     def _begin(self) -> None:
-        self._task = self._spawn(self._guarded())
-        self._task.add_done_callback(self._ended)
+        self._task = self._spawn(self._work())
 
-    async def _guarded(self) -> T | Failure:
+    async def _work(self) -> T | Failure:
         try:
-            return await self._start()
+            outcome: T | Failure = await self._start()
         except Exception as err:
-            return Failure(err)
+            outcome = Failure(err)
+        except asyncio.CancelledError:
+            if not self._canceling:
+                self._end(Failure(Canceled()))
+            raise
+        if not self._canceling:
+            self._end(outcome)
+        return outcome
 
-    def _ended(self, task: asyncio.Task[T | Failure]) -> None:
-        canceled, self._canceling, self._task = self._canceling, False, None
-        outcome = Failure(Canceled()) if task.cancelled() else task.result()
-        if not canceled or not isinstance(outcome, Failure):
-            self.users.clear()
-            self._done(outcome)
-        elif self.users:
+    def _end(self, outcome: T | Failure) -> None:
+        self._task = None
+        self.users.clear()
+        self._done(outcome)
+
+    def _canceled(self, task: asyncio.Task[T | Failure]) -> None:
+        """It may have come to its end before it was cancelled at all, or have none."""
+        self._canceling = False
+        if not task.cancelled() and not isinstance(outcome := task.result(), Failure):
+            self._end(outcome)
+            return
+        self._task = None
+        if self.users:
             self._begin()
         elif self._dropped is not None:
             self._dropped()
