@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from croze.cachekeys.contract import KeyLink
 from croze.errors import CrozeError
 from croze.solver.effects import (
     FOLLOW,
@@ -105,7 +106,7 @@ def ready_edge(*, forced_input: bool = False, index: int = 0) -> EdgeState:
 def test_when_all_is_there_the_op_runs() -> None:
     edge = ready_edge()
     done = play(edge, Wants(RESULT))
-    signature = (frozenset({(0, "sha256:op", "", "a")}),)
+    signature = (frozenset({(KeyLink(0, 0, "sha256:op"), "a")}),)
     assert repr(done[-2 if done[-1] is NOTIFY else -1]) == repr(
         Execute(signature, signature, False)
     )
@@ -116,7 +117,7 @@ def test_a_forced_input_is_told_apart() -> None:
     (run,) = [each for each in play(edge, Wants(RESULT)) if isinstance(each, Execute)]
     assert run.forced
     assert run.identity != run.signature
-    assert run.signature == (frozenset({(0, "sha256:op", "", "a")}),)
+    assert run.signature == (frozenset({(KeyLink(0, 0, "sha256:op"), "a")}),)
 
 
 def test_what_ran_is_saved() -> None:

@@ -28,6 +28,10 @@ class KeyLink(NamedTuple):
     digest: str
     selector: str = ""
 
+    def to(self, output: int) -> KeyLink:
+        """The same, to another output."""
+        return self if self.output_index == output else self._replace(output_index=output)
+
 
 class KeyLookup(Protocol):
     """The reading half of a `KeyStore`, which imported caches have too. All methods are quick

@@ -25,7 +25,7 @@ from croze.solver.effects import (
 )
 from croze.solver.inputs import InputState, Signature, identity_of, signature_of
 from croze.solver.levels import ALL_KEYS, DEFINITION_KEYS, IDLE, NOTHING, RESULT
-from croze.solver.matching import flags_of, keying_of, root_keys
+from croze.solver.matching import flags_of, keying_of, links_of, root_keys
 from croze.solver.settling import add_key, fail, mark, relax, set_level
 from croze.solver.state import EdgeState, Equals
 
@@ -58,7 +58,7 @@ def _activate(edge: EdgeState, effects: list[Effect]) -> None:
     edge.active = True
     for item in edge.inputs:
         ask(item, DEFINITION_KEYS, effects)
-        mark(edge, item)
+        _mark_if_known(edge, item)
 
 
 def _look(edge: EdgeState, effects: list[Effect]) -> None:
@@ -82,11 +82,20 @@ def _take_maps(edge: EdgeState, effects: list[Effect]) -> None:
     new = edge.op.maps[edge.maps_seen :]
     edge.maps_seen = len(edge.op.maps)
     if edge.op.inputs:
+        maps = edge.op.maps
         for item in edge.inputs:
-            item.rewind(keying_of(edge.op.maps, item.index))
-            mark(edge, item)
+            keying = keying_of(maps, item.index)
+            item.rewind(keying, links_of(maps, item.index, edge.index, keying.selector))
+            _mark_if_known(edge, item)
     else:
         look_for_roots(edge, new, effects)
+
+
+def _mark_if_known(edge: EdgeState, item: InputState) -> None:
+    """Look at it, if there is anything to see: else it will be told."""
+    source = item.source
+    if source.level is not NOTHING or source.keys or source.error is not None:
+        mark(edge, item)
 
 
 def look_for_roots(edge: EdgeState, maps: Sequence[CacheMap], effects: list[Effect]) -> None:

@@ -31,7 +31,7 @@ from croze.solver.events import (
 )
 from croze.solver.inputs import InputState, Signature
 from croze.solver.levels import NOTHING, RESULT, Level, Wanted
-from croze.solver.matching import links_of, targets_of
+from croze.solver.matching import targets_of
 from croze.solver.state import EdgeState, Equals
 from croze.solver.step import step
 from croze.solver.views import EdgeView, Member, VertexView, Wanter
@@ -135,8 +135,8 @@ class ActiveEdge:
 
     def _bind(self) -> None:
         sources = [self.graph.edge(edge) for edge in self.vertex.vertex.inputs]
-        self._inputs = tuple(ActiveInput(self, i, source) for i, source in enumerate(sources))
-        self.state.inputs = tuple(InputState(i, each.state) for i, each in enumerate(sources))
+        self._inputs = tuple([ActiveInput(self, i, each) for i, each in enumerate(sources)])
+        self.state.inputs = tuple([InputState(i, each.state) for i, each in enumerate(sources)])
 
     # Moving
 
@@ -189,14 +189,14 @@ class ActiveEdge:
             self._load_work.drop(self)
 
     def look(self, input: int, keys: Sequence[str]) -> Leads:
-        links = links_of(self.state.op.maps, input, self.state.index)
+        links = self.state.inputs[input].links
         return Leads(input, targets_of(self.vertex.caches, keys, links))
 
     def look_by_content(self, input: int, key: str) -> ContentLeads:
-        maps, output = self.state.op.maps, self.state.index
-        plain = links_of(maps, input, output, selector="")
-        found = [targets_of(self.vertex.caches, [key], [link]) for link in plain]
-        return ContentLeads(input, tuple(zip(links_of(maps, input, output), found, strict=True)))
+        caches, links = self.vertex.caches, self.state.inputs[input].links
+        # What leads from content has no selector.
+        found = [caches.targets(key, each._replace(selector="")) for each in links]
+        return ContentLeads(input, tuple(zip(links, found, strict=True)))
 
     def look_for_roots(self, keys: Sequence[str]) -> Rooted:
         return Rooted([key for key in keys if self.vertex.caches.exists(key)])

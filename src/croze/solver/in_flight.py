@@ -30,10 +30,11 @@ class InFlight(Generic[V]):
 
     def find(self, identity: Signature) -> Iterator[V]:
         """Executions that do the same, oldest first."""
-        if not identity:
+        first = self._at(identity[0]) if identity else None
+        if not first:
             return
         others = [self._at(steps) for steps in identity[1:]]
-        for vertex in self._at(identity[0]):
+        for vertex in first:
             if all(vertex in other for other in others):
                 yield vertex
 

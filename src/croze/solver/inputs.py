@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.names import is_imported
 from croze.errors import CrozeError
 from croze.solver.contract import CacheMap, InputKeying, Result
 from croze.solver.levels import NO_FLAGS, NOTHING, Flags, Level
-from croze.solver.matching import WHOLE
+from croze.solver.matching import WHOLE, links_of
 
-Step = tuple[int, str, str, str]
-"""(input index, cache map digest, selector, key id of the input); index -1 for the op itself."""
+Step = tuple[KeyLink, str]
+"""A link, as for output 0, and the key of the input that it starts from; input -1 for the op
+itself."""
 
 Signature = Sequence[frozenset[Step]]
 """For each input the steps that lead from it; any one of them identifies the input."""
@@ -28,7 +30,7 @@ class Source(Protocol):
     def keys(self) -> Sequence[str]: ...
 
     @property
-    def result_keys(self) -> Sequence[str]: ...
+    def result_keys(self) -> tuple[str, ...]: ...
 
     @property
     def result(self) -> Result | None: ...
@@ -52,6 +54,7 @@ class InputState:
         "index",
         "keying",
         "keys_seen",
+        "links",
         "matches",
         "source",
     )
@@ -61,6 +64,8 @@ class InputState:
         self.source = source
         self.keying = WHOLE
         """As the cache maps say it."""
+        self.links: Sequence[KeyLink] = ()
+        """One for each cache map that was looked at, to the consumer."""
         self.asked = NOTHING
         self.changed = False
         """There is something to look at."""
@@ -71,9 +76,10 @@ class InputState:
         self.content_key = ""
         self.flags: Flags = NO_FLAGS
 
-    def rewind(self, keying: InputKeying) -> None:
+    def rewind(self, keying: InputKeying, links: Sequence[KeyLink]) -> None:
         """There are more caches or maps to look into with what is known."""
         self.keying = keying
+        self.links = links
         self.keys_seen = 0
         self.content_known = False
 
@@ -83,11 +89,11 @@ class InputState:
 
     def steps(self, maps: Sequence[CacheMap]) -> list[Step]:
         """All that leads from this input to a key of the consumer."""
-        index, selector, content = self.index, self.keying.selector, self.content_key
-        keys = self.own_keys()
-        found = [(index, each.digest, selector, key) for each in maps for key in keys]
+        keys, content = self.own_keys(), self.content_key
+        links = self.links if len(self.links) == len(maps) else links_of(maps, self.index, 0)
+        found = [(link.to(0), key) for link in links for key in keys]
         if content:
-            found += [(index, each.digest, "", content) for each in maps]
+            found += [(link, content) for link in links_of(maps, self.index, 0, selector="")]
         return found
 
     def identity(self, maps: Sequence[CacheMap]) -> list[Step]:
@@ -96,8 +102,7 @@ class InputState:
         if not self.source.forced or result is None:
             return steps
         return [
-            (index, digest, selector, key if key == self.content_key else f"{key}!{result.id}")
-            for index, digest, selector, key in steps
+            (link, key if key == self.content_key else f"{key}!{result.id}") for link, key in steps
         ]
 
 
@@ -105,6 +110,8 @@ def all_keys(source: Source) -> tuple[str, ...]:
     """Those of the result first."""
     if not source.result_keys:
         return tuple(source.keys)
+    if len(source.keys) == 1 and source.keys[0] in source.result_keys:
+        return source.result_keys
     return tuple(dict.fromkeys((*source.result_keys, *source.keys)))
 
 
@@ -116,7 +123,7 @@ def own_keys(source: Source) -> list[str]:
 def signature_of(inputs: Sequence[InputState], maps: Sequence[CacheMap]) -> Signature:
     """All that leads from the inputs to the op, to save with."""
     if not inputs:
-        return (frozenset((-1, each.digest, "", "") for each in maps),)
+        return (frozenset((KeyLink(-1, 0, each.digest), "") for each in maps),)
     return tuple(frozenset(item.steps(maps)) for item in inputs)
 
 

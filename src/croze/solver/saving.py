@@ -16,9 +16,7 @@ def find_target(keys: KeyStore, signature: Signature, output: int) -> str | None
     """A key that every input leads to already."""
     common: set[str] | None = None
     for steps in signature:
-        reached: set[str] = set()
-        for index, digest, selector, key in steps:
-            reached.update(keys.targets(key, KeyLink(index, output, digest, selector)))
+        reached = {target for link, key in steps for target in keys.targets(key, link.to(output))}
         common = reached if common is None else common & reached
         if not common:
             return None
@@ -56,9 +54,9 @@ def save_followed(
 def link_inputs(keys: KeyStore, signature: Signature, output: int, target: str) -> None:
     """Lead every step of `signature` to `target`."""
     for steps in signature:
-        for index, digest, selector, key in steps:
-            if index >= 0:
-                keys.add_link(key, KeyLink(index, output, digest, selector), target)
+        for link, key in steps:
+            if link.input_index >= 0:
+                keys.add_link(key, link.to(output), target)
 
 
 def connect(keys: KeyStore, link: KeyLink, sources: Iterable[str], targets: Iterable[str]) -> None:

@@ -51,6 +51,8 @@ SCHEMA: Final = (
 """The steps that made it (see `sqlite.database`)."""
 _RANDOM_KEYS: Final = 10_000
 """How many random keys are remembered."""
+_LOOK_UPS: Final = 8192
+"""How many look-ups of links are remembered: a step is looked up thrice before it has run."""
 
 
 _Links = dict[KeyLink, dict[str, None]]
@@ -116,6 +118,8 @@ class SqliteKeys:
     def __init__(self, path: Path) -> None:
         self._writes = 0
         self._random: _RandomKeys = _RandomKeys()
+        self._targets: dict[tuple[str, KeyLink], tuple[str, ...]] = {}
+        """What look-ups have found; nobody else writes the file."""
         self._db = _open(path)
         self._run = self._db.execute
 
@@ -134,6 +138,7 @@ class SqliteKeys:
         if source_key.startswith(RANDOM):
             self._random.add_link(source_key, link, target_key)
             return
+        self._targets.pop((source_key, link), None)
         self._write(
             "INSERT OR IGNORE INTO links (source, input, output, digest, selector, target)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -150,12 +155,19 @@ class SqliteKeys:
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         if source_key.startswith(RANDOM):
             return self._random.targets(source_key, link)
+        known = self._targets.get((source_key, link))
+        if known is not None:
+            return known
         rows = self._run(
             "SELECT target FROM links WHERE source = ? AND digest = ? AND input = ?"
             " AND output = ? AND selector = ?",
             (source_key, link.digest, link.input_index, link.output_index, link.selector),
         )
-        return tuple(row[0] for row in rows)
+        found = tuple([row[0] for row in rows])
+        if len(self._targets) >= _LOOK_UPS:
+            self._targets.clear()
+        self._targets[source_key, link] = found
+        return found
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         """Without those from random keys, which no exporter wants."""
@@ -221,6 +233,7 @@ class SqliteKeys:
             return []
         sources = [r[0] for r in self._run("SELECT source FROM links WHERE target = ?", (key,))]
         if sources:
+            self._targets.clear()
             self._write("DELETE FROM links WHERE target = ?", (key,))
         return sources
 
