@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import sys
@@ -19,21 +20,28 @@ if TYPE_CHECKING:
     from croze.progress.display import Display
 
 
-def run(argv: Sequence[str], wanted: Invocation, common: Common) -> int:
-    """The words behind `build`."""
-    from croze.client.checks import check_texts
-    from croze.debug.build import build_monitored
-    from croze.errors import CrozeError, InvalidRequest
-    from croze.progress.display import make_display
-    from croze.progress.warnings import print_warnings
-    from croze.sdk.daemons import client_builder, descriptions
-    from croze.sdk.remember import remembered
+def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
+    from croze.errors import InvalidRequest
 
     read = build.flags().read(argv, common)
     if read.context is None:
         raise UsageError("'croze debug build' requires 1 argument", "croze debug build")
     if "-" in (read.context, read.file):
         raise InvalidRequest("Dockerfile or context from stdin is not supported with debugger")
+    return read
+
+
+def run(argv: Sequence[str], wanted: Invocation, common: Common) -> int:
+    """The words behind `build`."""
+    from croze.client.checks import check_texts
+    from croze.debug.build import build_monitored
+    from croze.errors import CrozeError
+    from croze.progress.display import make_display
+    from croze.progress.warnings import print_warnings
+    from croze.sdk.daemons import client_builder, descriptions
+    from croze.sdk.remember import remembered
+
+    read = _read(argv, common)
     mode = build.progress_mode(read.progress, quiet=read.quiet)
     build.interrupt_on_sigterm()
     call = parse_call(read.call)

@@ -10,46 +10,17 @@ from collections.abc import Iterable
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
+from croze.gotypes.ulimits import parse_ulimit
 from croze.gotypes.units import parse_bytes
-
-_ULIMITS = frozenset(
-    (
-        *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),
-        *("nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"),
-    )
-)
 
 
 def parse_ulimits(values: Iterable[str]) -> str:
     """`name=soft[:hard]` flags as the frontend's attribute; the last of a name counts."""
     found: dict[str, str] = {}
     for text in values:
-        name, soft, hard = _parse_ulimit(text)
+        name, soft, hard = parse_ulimit(text)
         found[name] = f"{name}={soft}:{hard}"
     return ",".join(found.values())
-
-
-def _parse_ulimit(text: str) -> tuple[str, int, int]:
-    name, equals, limits = text.partition("=")
-    if not equals:
-        raise InvalidRequest(f"invalid ulimit argument: {text}")
-    if name not in _ULIMITS:
-        raise InvalidRequest(f"invalid ulimit type: {name}")
-    parts = limits.split(":")
-    if len(parts) > 2:
-        raise InvalidRequest(
-            f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
-        )
-    try:
-        soft, hard = int(parts[0]), int(parts[-1])
-    except ValueError:
-        wrong = next(p for p in parts if not p.lstrip("+-").isdecimal())
-        raise InvalidRequest(f'strconv.ParseInt: parsing "{wrong}": invalid syntax') from None
-    if hard != -1 and (soft == -1 or soft > hard):
-        raise InvalidRequest(
-            f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
-        )
-    return name, soft, hard
 
 
 def parse_hosts(values: Iterable[str], host_gateway: str = "") -> str:

@@ -78,11 +78,7 @@ def parse_options(
     has_cap: Callable[[str], bool] | None = None,
 ) -> Options:
     """Read a client's attributes. Raises `InvalidRequest`, also for a daemon that is too old."""
-    if has_cap is not None and not has_cap(caps.FILE_BASE):
-        raise InvalidRequest(
-            f"needs BuildKit 0.5 or later: requested prerelease feature {caps.FILE_BASE} "
-            " has been disabled on the build server"
-        )
+    _refuse_old_daemons(has_cap)
     _refuse_removed(raw)
     build_platform = worker_platforms[0] if worker_platforms else platforms.default_platform()
     targets = _parse_platforms(raw["platform"]) if raw.get("platform") else []
@@ -118,6 +114,14 @@ def parse_options(
         no_cache=_parse_no_cache(raw),
         local_sessions=prefixed(raw, "local-sessionid:"),
     )
+
+
+def _refuse_old_daemons(has_cap: Callable[[str], bool] | None) -> None:
+    if has_cap is not None and not has_cap(caps.FILE_BASE):
+        raise InvalidRequest(
+            f"needs BuildKit 0.5 or later: requested prerelease feature {caps.FILE_BASE} "
+            " has been disabled on the build server"
+        )
 
 
 def _refuse_removed(raw: Mapping[str, str]) -> None:

@@ -10,28 +10,10 @@ from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.numbers import parse_int, parse_uint
 from croze.gotypes.quote import quote
+from croze.gotypes.ulimits import parse_ulimit
 from croze.llb.meta import Ulimit
 from croze.llb.options import LinuxResources
 
-_ULIMITS = frozenset(
-    [
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    ]
-)
 _MAX_CPU = 8192
 
 
@@ -40,39 +22,11 @@ def parse_ulimits(text: str) -> list[Ulimit]:
     if not text:
         return []
     try:
-        return [_parse_ulimit(field) for field in csv_fields(text)]
+        return [Ulimit(*parse_ulimit(field)) for field in csv_fields(text)]
     except CsvError as err:
         raise InvalidRequest(f"failed to parse ulimit: {err}") from None
     except CrozeError as err:
         raise err.wrap("failed to parse ulimit") from None
-
-
-def _parse_ulimit(text: str) -> Ulimit:
-    name, equals, limits = text.partition("=")
-    if not equals:
-        raise InvalidRequest(f"invalid ulimit argument: {text}")
-    if name not in _ULIMITS:
-        raise InvalidRequest(f"invalid ulimit type: {name}")
-    parts = limits.split(":")
-    if len(parts) > 2:
-        raise InvalidRequest(
-            f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
-        )
-    hard = parse_int(parts[1]) if len(parts) == 2 else None
-    soft = parse_int(parts[0])
-    hard = soft if hard is None else hard
-    _check_limits(soft, hard)
-    return Ulimit(name, soft, hard)
-
-
-def _check_limits(soft: int, hard: int) -> None:
-    message = "ulimit soft limit must be less than or equal to hard limit"
-    if hard == -1:
-        return
-    if soft == -1:
-        raise InvalidRequest(f"{message}: soft: -1 (unlimited), hard: {hard}")
-    if soft > hard:
-        raise InvalidRequest(f"{message}: {soft} > {hard}")
 
 
 def parse_resources(raw: Mapping[str, str]) -> LinuxResources | None:

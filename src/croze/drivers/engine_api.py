@@ -22,8 +22,6 @@ from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Un
 from croze.gotypes import gojson
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from croze.http.daemon import HttpClient
 
 ANSWER_LIMIT_BYTES = 16 << 20
@@ -193,7 +191,7 @@ class EngineApi:
     ) -> bytes:
         import aiohttp
 
-        from croze.http.daemon import reason
+        from croze.http.daemon import read_all, reason
 
         headers = dict(headers or {})
         if value is not None:
@@ -204,7 +202,7 @@ class EngineApi:
             async with await self._http.send(
                 method, url, headers=headers, body=body, ssl=self._ssl, redirects=False
             ) as answer:
-                data = await _read(answer)
+                data = await read_all(answer, ANSWER_LIMIT_BYTES, "an answer of the Docker engine")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._context.unreachable(reason(error)) from None
         if answer.status >= 400:
@@ -255,18 +253,6 @@ async def _at_socket(context: DockerContext, path: str) -> AsyncIterator[EngineA
         yield EngineApi(context, client, "http://api.moby.localhost")
     finally:
         await client.close()
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    pieces, size = [], 0
-    async for piece in answer.content.iter_chunked(64 * 1024):
-        size += len(piece)
-        if size > ANSWER_LIMIT_BYTES:
-            raise CrozeError(
-                f"an answer of the Docker engine has more than {ANSWER_LIMIT_BYTES} bytes"
-            )
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _decoded(data: bytes, kind: type[_T]) -> _T:

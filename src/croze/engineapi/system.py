@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
@@ -59,7 +60,9 @@ async def info(request: web.Request, services: Services) -> web.StreamResponse:
     containers = services.containers.all()
     running = sum(one.running for one in containers)
     return json(
-        {
+        _host()
+        | _FEATURES
+        | {
             "ID": machine.id,
             "Containers": len(containers),
             "ContainersRunning": running,
@@ -67,56 +70,66 @@ async def info(request: web.Request, services: Services) -> web.StreamResponse:
             "ContainersStopped": len(containers) - running,
             "Images": len(find_all(services.images)),
             "Driver": machine.snapshotter,
-            # This is how clients tell that images have the digests of their manifests for ids.
-            "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-            "Plugins": {"Volume": [], "Network": [], "Authorization": None, "Log": ["json-file"]},
-            "MemoryLimit": True,
-            "SwapLimit": True,
-            "CpuCfsPeriod": True,
-            "CpuCfsQuota": True,
-            "CPUShares": True,
-            "CPUSet": True,
-            "PidsLimit": False,
-            "IPv4Forwarding": True,
-            "BridgeNfIptables": False,
-            "BridgeNfIp6tables": False,
-            "OomKillDisable": False,
             "NFd": len(os.listdir("/proc/self/fd")),
             "NGoroutines": len(asyncio.all_tasks()),
             "NEventsListener": services.events.listeners,
-            "LoggingDriver": "json-file",
-            "CgroupDriver": "cgroupfs",
-            "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
-            "DefaultRuntime": "crun",
-            "Runtimes": {"crun": {"path": "crun"}},
-            "InitBinary": "",
-            "Isolation": "",
-            "LiveRestoreEnabled": False,
-            "HttpProxy": os.environ.get("HTTP_PROXY", ""),
-            "HttpsProxy": os.environ.get("HTTPS_PROXY", ""),
-            "NoProxy": os.environ.get("NO_PROXY", ""),
-            "GenericResources": None,
-            "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "KernelVersion": platform.release(),
-            "OperatingSystem": _os_release("PRETTY_NAME", "linux"),
-            "OSVersion": _os_release("VERSION_ID", ""),
-            "OSType": "linux",
-            "Architecture": platform.machine(),
-            "NCPU": os.cpu_count() or 1,
-            "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "DockerRootDir": str(machine.root),
-            "Name": socket.gethostname(),
             "ServerVersion": VERSION,
             "Debug": machine.debug,
-            "ExperimentalBuild": False,
-            "IndexServerAddress": "https://index.docker.io/v1/",
-            "RegistryConfig": {"IndexConfigs": {}, "InsecureRegistryCIDRs": [], "Mirrors": []},
-            "Swarm": {"LocalNodeState": "inactive"},
-            "Labels": [],
-            "SecurityOptions": [],
-            "Warnings": None,
         }
     )
+
+
+_FEATURES: Final[dict[str, object]] = {
+    # This is how clients tell that images have the digests of their manifests for ids.
+    "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+    "Plugins": {"Volume": [], "Network": [], "Authorization": None, "Log": ["json-file"]},
+    "MemoryLimit": True,
+    "SwapLimit": True,
+    "CpuCfsPeriod": True,
+    "CpuCfsQuota": True,
+    "CPUShares": True,
+    "CPUSet": True,
+    "PidsLimit": False,
+    "IPv4Forwarding": True,
+    "BridgeNfIptables": False,
+    "BridgeNfIp6tables": False,
+    "OomKillDisable": False,
+    "LoggingDriver": "json-file",
+    "CgroupDriver": "cgroupfs",
+    "DefaultRuntime": "crun",
+    "Runtimes": {"crun": {"path": "crun"}},
+    "InitBinary": "",
+    "Isolation": "",
+    "LiveRestoreEnabled": False,
+    "GenericResources": None,
+    "ExperimentalBuild": False,
+    "IndexServerAddress": "https://index.docker.io/v1/",
+    "RegistryConfig": {"IndexConfigs": {}, "InsecureRegistryCIDRs": [], "Mirrors": []},
+    "Swarm": {"LocalNodeState": "inactive"},
+    "Labels": [],
+    "SecurityOptions": [],
+    "Warnings": None,
+}
+"""What every `crozed` can and can't do, and has none of."""
+
+
+def _host() -> dict[str, object]:
+    return {
+        "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
+        "HttpProxy": os.environ.get("HTTP_PROXY", ""),
+        "HttpsProxy": os.environ.get("HTTPS_PROXY", ""),
+        "NoProxy": os.environ.get("NO_PROXY", ""),
+        "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "KernelVersion": platform.release(),
+        "OperatingSystem": _os_release("PRETTY_NAME", "linux"),
+        "OSVersion": _os_release("VERSION_ID", ""),
+        "OSType": "linux",
+        "Architecture": platform.machine(),
+        "NCPU": os.cpu_count() or 1,
+        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "Name": socket.gethostname(),
+    }
 
 
 def _arch(services: Services) -> str:

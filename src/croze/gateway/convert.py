@@ -23,16 +23,6 @@ def platform_of(message: ops_pb2.Platform) -> Platform:
     )
 
 
-def platform_message(platform: Platform) -> ops_pb2.Platform:
-    return ops_pb2.Platform(
-        Architecture=platform.architecture,
-        OS=platform.os,
-        Variant=platform.variant,
-        OSVersion=platform.os_version,
-        OSFeatures=platform.os_features,
-    )
-
-
 def result_message(result: BridgeResult, *, ref_arrays: bool) -> gateway_pb2.Result:
     """`ref_arrays`: the client knows refs that carry their definition."""
     message = gateway_pb2.Result(metadata=result.metadata)

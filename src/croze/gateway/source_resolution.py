@@ -18,12 +18,12 @@ from croze.dockerfile.resolver import ImageQuestion, ReplacedImage, ResolvedImag
 from croze.errors import CrozeError, PermissionDenied, Unsupported
 from croze.files.redact import redact
 from croze.gateway import source_meta, verify
-from croze.gateway.convert import platform_message
 from croze.gateway.policy import SourcePolicies, normalized
 from croze.gateway.scopes import Scope
 from croze.gateway.verify import Verifier
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.llb.graph import platform_message
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 from croze.sources.attestation_chain import AttestationChain

@@ -10,6 +10,7 @@ import os
 import ssl as tls
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from croze.errors import CrozeError
 from croze.files.redact import redact
 from croze.http.agent import USER_AGENT
 from croze.http.lazy import aiohttp
@@ -18,6 +19,17 @@ from croze.http.redirects import is_redirect as leads_on
 
 PING_EVERY_S = 50.0
 """On a WebSocket: what is between forgets connections that say nothing for a minute."""
+
+
+async def read_all(answer: aiohttp.ClientResponse, limit_bytes: int, what: str) -> bytes:
+    """The body of an answer. Raises `CrozeError`, which says of `what`, for more than the limit."""
+    pieces, size = [], 0
+    async for piece in answer.content.iter_chunked(64 * 1024):
+        size += len(piece)
+        if size > limit_bytes:
+            raise CrozeError(f"{what} has more than {limit_bytes} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def reason(error: Exception) -> str:

@@ -65,13 +65,8 @@ class BuildArguments(TypedDict, total=False):
 def build_options(context: Context, given: BuildArguments) -> BuildOptions:
     """Raises `InvalidRequest`, for an option that there is not, too: callers without a type checker
     make typing errors."""
-    unknown = sorted(set(given) - BuildArguments.__annotations__.keys())
-    if unknown:
-        raise InvalidRequest(f"unknown build option: {', '.join(unknown)}")
-    if isinstance(context, str | os.PathLike):
-        path, stdin = os.fspath(context), None
-    else:
-        path, stdin = "-", context
+    _refuse_unknown(given)
+    path, stdin = _source(context)
     secrets = given.get("secrets", {})
     hosts = given.get("hosts", {})
     contexts = given.get("contexts", {})
@@ -109,6 +104,19 @@ def build_options(context: Context, given: BuildArguments) -> BuildOptions:
         metadata_file=os.fspath(given.get("metadata_file", "")),
         iidfile=os.fspath(given.get("iidfile", "")),
     )
+
+
+def _refuse_unknown(given: BuildArguments) -> None:
+    unknown = sorted(set(given) - BuildArguments.__annotations__.keys())
+    if unknown:
+        raise InvalidRequest(f"unknown build option: {', '.join(unknown)}")
+
+
+def _source(context: Context) -> tuple[str, BinaryIO | None]:
+    """A path, or `-` for what is read from a file."""
+    if isinstance(context, str | os.PathLike):
+        return os.fspath(context), None
+    return "-", context
 
 
 def _list(value: Sequence[str], name: str) -> Sequence[str]:

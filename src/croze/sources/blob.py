@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -22,17 +21,11 @@ from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.http_options import number
 from croze.sources.images import Images
 from croze.sources.materials import BlobMaterial, Used
-from croze.sources.request import SourceRequest
+from croze.sources.request import SourceRequest, record_type
 from croze.store.contract import ImmutableRef, RecordType, RefStore
 
 REGISTRY_SCHEME = "docker-image+blob"
 LAYOUT_SCHEME = "oci-layout+blob"
-_RECORD_TYPES: Mapping[str, RecordType] = {
-    "": "regular",
-    "regular": "regular",
-    "internal": "internal",
-    "frontend": "frontend",
-}
 
 
 class BlobOptions(Struct, frozen=True):
@@ -71,9 +64,6 @@ def parse_options(request: SourceRequest) -> BlobOptions:
     ref = reference.parse(text)
     if not ref.digest:
         raise InvalidRequest(f'reference "{text}" must have digest')
-    record_type = attrs.get("image.recordtype", "")
-    if record_type not in _RECORD_TYPES:
-        raise InvalidRequest(f"invalid record type {record_type}")
     store = attrs.get("oci.store", "")
     if scheme == LAYOUT_SCHEME and not store:
         raise InvalidRequest("oci-layout blob source requires store id")
@@ -83,7 +73,7 @@ def parse_options(request: SourceRequest) -> BlobOptions:
         number(attrs, "http.perm"),
         number(attrs, "http.uid"),
         number(attrs, "http.gid"),
-        _RECORD_TYPES[record_type],
+        record_type(attrs),
         store,
         attrs.get("oci.session", ""),
         local=scheme == LAYOUT_SCHEME,

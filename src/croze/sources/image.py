@@ -7,7 +7,6 @@ resolved to, then the chain ID of the layers.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
@@ -25,18 +24,12 @@ from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.images import Images, Mode, parse_mode
 from croze.sources.manifests import PulledImage, pull_manifests
 from croze.sources.materials import ImageMaterial, Used
-from croze.sources.request import SourceRequest
+from croze.sources.request import SourceRequest, record_type
 from croze.status import step
 from croze.store.contract import ImmutableRef, LazyLayer, RecordType, RefStore
 
 REGISTRY_SCHEME = "docker-image"
 LAYOUT_SCHEME = "oci-layout"
-_RECORD_TYPES: Mapping[str, RecordType] = {
-    "": "regular",
-    "regular": "regular",
-    "internal": "internal",
-    "frontend": "frontend",
-}
 
 
 class ImageOptions(Struct, frozen=True):
@@ -112,14 +105,11 @@ def parse_options(request: SourceRequest) -> ImageOptions:
             store=attrs.get("oci.store", ""),
             local=True,
         )
-    record_type = attrs.get("image.recordtype", "")
-    if record_type not in _RECORD_TYPES:
-        raise InvalidRequest(f"invalid record type {record_type}")
     return ImageOptions(
         ref.tagged(),
         platform,
         mode=parse_mode(attrs.get("image.resolvemode", "")),
-        record_type=_RECORD_TYPES[record_type],
+        record_type=record_type(attrs),
         layer_limit=_layer_limit(attrs.get("image.layerlimit")),
         checksum=_checksum(attrs.get("image.checksum", "")),
     )

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from croze.errors import InvalidRequest
 from croze.image.platform import Platform
+from croze.store.contract import RecordType
 
 
 class SourceRequest(Struct, frozen=True):
@@ -15,3 +17,19 @@ class SourceRequest(Struct, frozen=True):
     identifier: str
     attrs: Mapping[str, str]
     platform: Platform | None = None
+
+
+_RECORD_TYPES: Mapping[str, RecordType] = {
+    "": "regular",
+    "regular": "regular",
+    "internal": "internal",
+    "frontend": "frontend",
+}
+
+
+def record_type(attrs: Mapping[str, str]) -> RecordType:
+    """What becomes of an image's layers in the store. Raises `InvalidRequest`."""
+    text = attrs.get("image.recordtype", "")
+    if text not in _RECORD_TYPES:
+        raise InvalidRequest(f"invalid record type {text}")
+    return _RECORD_TYPES[text]

@@ -23,27 +23,9 @@ from croze.bake.options.entries import (
 )
 from croze.bake.options.sizes import bytes_text, parse_bytes
 from croze.bake.target import Target
+from croze.gotypes.ulimits import ULIMITS
 
-_LIMITS = frozenset(
-    [
-        "as",
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    ]
-)
+_LIMITS = ULIMITS | {"as"}
 
 
 def make_target(

@@ -171,6 +171,8 @@ class KubernetesApi:
     async def _call(self, method: str, path: str, value: Object | None = None) -> bytes:
         import aiohttp
 
+        from croze.http.daemon import read_all
+
         headers = {**self._who.headers, "Accept": "application/json"}
         if value is not None:
             headers["Content-Type"] = "application/json"
@@ -185,7 +187,7 @@ class KubernetesApi:
                 server_name=self._cluster.server_name,
                 redirects=False,
             ) as answer:
-                data = await _read(answer)
+                data = await read_all(answer, ANSWER_LIMIT_BYTES, "the server's answer")
                 _warn(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unreachable(method, url, error) from None
@@ -233,16 +235,6 @@ def _unreachable(method: str, url: str, error: Exception) -> Unavailable:
     parts = parse_url(url)
     why = reason(error)
     return Unavailable(f'{method.capitalize()} "{parts._replace(query="").geturl()}": {why}')
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    pieces, size = [], 0
-    async for piece in answer.content.iter_chunked(64 * 1024):
-        size += len(piece)
-        if size > ANSWER_LIMIT_BYTES:
-            raise CrozeError(f"the server's answer has more than {ANSWER_LIMIT_BYTES} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _decoded(data: bytes, kind: type[_T]) -> _T:

@@ -18,7 +18,7 @@ from croze.fs.content import digest
 from croze.fs.content.index import DIR, FILE, LINK, Index, Node, Scanner
 from croze.fs.failures import TooManyLinks, explained
 from croze.fs.match import glob
-from croze.fs.match.patterns import MatchState, PatternMatcher
+from croze.fs.match.patterns import MatchState, matcher_of
 from croze.fs.paths import base, rooted
 from croze.fs.root import MAX_LINKS
 from croze.gotypes.quote import quote
@@ -148,8 +148,8 @@ class _Listing:
         self._query = query
         self._path = _key_path(query.path)
         self._skip_header = query.path.endswith("/")
-        self._include = _matcher(query.include, "include")
-        self._exclude = _matcher(query.exclude, "exclude")
+        self._include = matcher_of(query.include, "include")
+        self._exclude = matcher_of(query.exclude, "exclude")
         self._listed: list[_Item] = []
         self._parents: list[_Item] = []
         self._matched_dir = ""
@@ -276,12 +276,3 @@ class _Listing:
             hit, item.excluded = self._exclude.walk_match(candidate, above)
             return not hit
         return True
-
-
-def _matcher(patterns: Sequence[str], kind: str) -> PatternMatcher | None:
-    if not patterns:
-        return None
-    try:
-        return PatternMatcher(patterns)
-    except InvalidRequest as error:
-        raise error.wrap(f"invalid {kind}patterns: [{' '.join(patterns)}]") from None

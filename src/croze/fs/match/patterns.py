@@ -221,3 +221,13 @@ def _double_star(kind: str, *, last: bool) -> tuple[str, str]:
     if not last:
         return "(.*/)?", "regex"
     return ("", "prefix") if kind == "exact" else (".*", "regex")
+
+
+def matcher_of(patterns: Sequence[str], kind: str) -> PatternMatcher | None:
+    """None for no patterns. Raises `InvalidRequest`, which says of which `kind` they are."""
+    if not patterns:
+        return None
+    try:
+        return PatternMatcher(patterns)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid {kind}patterns: [{' '.join(patterns)}]") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from functools import lru_cache
 
 BLOCK = 512
@@ -45,7 +46,7 @@ def encode(
     """The header blocks of one member. `mode` is the lower twelve bits; `records` are extra PAX
     records."""
     raw_name, raw_link = os.fsencode(name), os.fsencode(linkname)
-    plain = (
+    if (
         not records
         and len(raw_name) <= _NAME
         and len(raw_link) <= _NAME
@@ -55,8 +56,7 @@ def encode(
         and size < _MAX_12
         and uid < _MAX_8
         and gid < _MAX_8
-    )
-    if plain:
+    ):
         return _block(raw_name, b"", flag, mode, uid, gid, size, mtime_s, raw_link, device)
     pax = dict(records or {})
     split = _split(raw_name)
@@ -64,14 +64,7 @@ def encode(
         pax[b"path"] = raw_name
     if len(raw_link) > _NAME or not linkname.isascii():
         pax[b"linkpath"] = raw_link
-    for key, value, limit in (
-        (b"uid", uid, _MAX_8),
-        (b"gid", gid, _MAX_8),
-        (b"size", size, _MAX_12),
-        (b"mtime", mtime_s, _MAX_12),
-    ):
-        if not 0 <= value < limit:
-            pax[key] = b"%d" % value
+    pax.update(_large_numbers(uid, gid, size, mtime_s))
     if not pax and split is not None:
         return _block(split[1], split[0], flag, mode, uid, gid, size, mtime_s, raw_link, device)
     if split is not None:
@@ -80,6 +73,18 @@ def encode(
         _ascii(raw_name), b"", flag, mode, uid, gid, size, mtime_s, _ascii(raw_link), device
     )
     return _extended(raw_name, pax) + main
+
+
+def _large_numbers(uid: int, gid: int, size: int, mtime_s: int) -> Iterator[tuple[bytes, bytes]]:
+    """PAX records of what a USTAR header has no room for."""
+    for key, value, limit in (
+        (b"uid", uid, _MAX_8),
+        (b"gid", gid, _MAX_8),
+        (b"size", size, _MAX_12),
+        (b"mtime", mtime_s, _MAX_12),
+    ):
+        if not 0 <= value < limit:
+            yield key, b"%d" % value
 
 
 def padding(size: int) -> bytes:

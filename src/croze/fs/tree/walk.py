@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from croze.errors import InvalidRequest
 from croze.fs.entry import Entry, entry_from, read_xattrs
-from croze.fs.match.patterns import MatchState, PatternMatcher
+from croze.fs.match.patterns import MatchState, PatternMatcher, matcher_of
 from croze.fs.tree.follow import dedupe, follow_links
 
 _PATTERN_CHARS = frozenset("*[]?^\\")
@@ -129,8 +128,8 @@ class Selection:
     """Include and exclude patterns applied to a walk, with whole subtrees skipped early."""
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
-        self._include = _compile(include, "include")
-        self._exclude = _compile(exclude, "exclude")
+        self._include = matcher_of(include, "include")
+        self._exclude = matcher_of(exclude, "exclude")
         self._include_roots = _literal_roots(self._include, exclusion=False)
         self._exception_roots = _literal_roots(self._exclude, exclusion=True)
         self._skipped: set[str] = set()
@@ -204,15 +203,6 @@ class _Dir:
         self.included = included
         self.excluded = excluded
         self.listed = listed
-
-
-def _compile(patterns: Sequence[str], kind: str) -> PatternMatcher | None:
-    if not patterns:
-        return None
-    try:
-        return PatternMatcher(patterns)
-    except InvalidRequest as error:
-        raise error.wrap(f"invalid {kind}patterns: [{' '.join(patterns)}]") from None
 
 
 def _literal_roots(matcher: PatternMatcher | None, *, exclusion: bool) -> list[str] | None:

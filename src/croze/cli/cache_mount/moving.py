@@ -1,0 +1,26 @@
+"""What `croze cache-mount export` and `import` have in common."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from croze.cli.flags import UsageError
+
+if TYPE_CHECKING:
+    from croze.client.plan import CacheEntry
+
+
+def parse_cache(text: str, command: str) -> CacheEntry:
+    from croze.client.flags_cache import complete, parse_caches
+    from croze.client.plan import CacheEntry
+
+    found = complete(parse_caches([text]))
+    if len(found) != 1:
+        raise UsageError(f"invalid cache {text}: one is needed", command)
+    return CacheEntry(found[0].type, dict(found[0].attrs))
+
+
+def say(text: str, warning: bool) -> None:
+    """To standard error: standard output may be the file."""
+    print(f"WARNING: {text}" if warning else text, file=sys.stderr, flush=True)

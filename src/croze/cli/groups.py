@@ -1,0 +1,52 @@
+"""Commands that have commands of their own: `croze history ls`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from croze.cli.common import UsageError, take_common
+
+if TYPE_CHECKING:
+    from croze.cli.common import Common
+
+_HELP = """\
+Usage:  {name} COMMAND
+
+{about}
+
+Commands:
+{commands}
+
+Run '{name} COMMAND --help' for more information on a command."""
+
+
+class Command(Protocol):
+    """What a command's module holds."""
+
+    def run(self, argv: Sequence[str], common: Common) -> int: ...
+
+
+@dataclass(frozen=True)
+class Group:
+    """`commands`: the module of each below `package`, and what the command is for."""
+
+    name: str
+    about: str
+    package: str
+    commands: Mapping[str, tuple[str, str]]
+
+    def run(self, argv: Sequence[str], common: Common) -> int:
+        """Raises `UsageError` for a command that there is not."""
+        words = take_common(argv, common, self.name)
+        if not words or words[0] in ("-h", "--help", "help"):
+            rows = (f"  {command:<10} {about}" for command, (_, about) in self.commands.items())
+            print(_HELP.format(name=self.name, about=self.about, commands="\n".join(rows)))
+            return 0
+        if words[0] not in self.commands:
+            raise UsageError(f"unknown command: {self.name} {words[0]}", self.name)
+        module, _ = self.commands[words[0]]
+        command: Command = importlib.import_module(f"{self.package}.{module}")
+        return command.run(words[1:], common)
