@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from croze.cli.common import UsageError, take_common
 
@@ -29,8 +30,7 @@ class Command(Protocol):
     def run(self, argv: Sequence[str], common: Common) -> int: ...
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """`commands`: the module of each below `package`, and what the command is for."""
 
     name: str
