@@ -91,8 +91,8 @@ def main() -> None:
             measured = [] if args.growth else lines(host, quick=args.quick)
             for number, line in enumerate(measured):
                 if args.only in line.name:
-                    print(line.name, file=sys.stderr, flush=True)
                     found.append(measure(line, peers, runs, folder / f"line{number}"))
+                    print(found[-1].told(), file=sys.stderr, flush=True)
             growths = []
             for number, kind in enumerate(kinds() if args.growth or is_whole else []):
                 print(f"growth of {kind.name}", file=sys.stderr, flush=True)

@@ -31,6 +31,11 @@ class Measured:
             return None
         return self.median(BASE) / self.median(peer)
 
+    def told(self) -> str:
+        """A line for whoever waits for the rest."""
+        medians = (f"{peer} {self.median(peer) * 1000:,.0f} ms" for peer in self.seconds)
+        return f"{self.name}: {', '.join(medians)}"
+
 
 @dataclass(frozen=True)
 class Report:
