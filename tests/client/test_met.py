@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from croze.api import worker_pb2
-from croze.client.build import met
+from croze.client.build import met, run_build
 from croze.client.builder import BuilderTraits, crozed
 from croze.client.connect import Client
 from croze.client.options import BuildOptions
+from croze.client.plan import SolvePlan
 from croze.client.planning import make_plan
+from croze.client.solve import NotCrozed, OnStatus, SolveResult
 from croze.client.unreachable import clearer
 from croze.errors import Unavailable, Unsupported
+from croze.progress.quiet import QuietDisplay
 from croze.rpc.channels import open_channel
+from croze.rpc.held import Work
 
 
 class Daemon(Client):
@@ -56,6 +62,49 @@ async def test_a_crozed(caplog: pytest.LogCaptureFixture) -> None:
         assert await exports("croze", options) == ["image"]
         assert await exports("github.com/moby/buildkit", options, sure=True) == ["image"]
     assert caplog.text == ""
+
+
+class Near(Daemon):
+    """One on this machine, which says what it is when it takes the session."""
+
+    beside_us = True
+
+    def __init__(self, package: str) -> None:
+        super().__init__(package)
+        self.solves: list[tuple[list[str], bool]] = []
+        self.asked = 0
+
+    async def info(self) -> worker_pb2.BuildkitVersion:
+        self.asked += 1
+        return await super().info()
+
+    async def solve(
+        self,
+        plan: SolvePlan,
+        on_status: OnStatus | None = None,
+        *,
+        work: Work | None = None,
+        only_crozed: bool = False,
+    ) -> SolveResult:
+        self.solves.append(([export.type for export in plan.exports], only_crozed))
+        if only_crozed and self.package != "croze":
+            raise NotCrozed
+        return SolveResult(plan.ref)
+
+
+async def test_who_takes_the_session_need_not_be_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    options = BuildOptions(context=str(tmp_path))
+    near = Near("croze")
+    await run_build(near, options, QuietDisplay(), builder=crozed(sure=False))
+    assert (near.asked, near.solves) == (0, [(["image"], True)])
+    assert caplog.text == ""
+    near = Near("github.com/moby/buildkit")
+    await run_build(near, options, QuietDisplay(), builder=crozed(sure=False))
+    assert (near.asked, near.solves) == (1, [(["image"], True), ([], False)])
+    assert "No output specified with remote driver." in caplog.text
 
 
 def test_whose_connection_failed() -> None:

@@ -64,9 +64,14 @@ def _has_builders_in_engines() -> bool:
 
 
 def rehearse() -> None:
-    """Start grpc, and make a call to ourselves that nobody answers."""
+    """Start grpc, and make a call to ourselves that nobody answers; read a command line. What is
+    touched for the first time after a fork is copied."""
     import asyncio
 
+    from croze.cli import build
+    from croze.cli.call import parse_call
+    from croze.cli.common import Common
     from croze.client.rehearsal import call_ourselves
 
     asyncio.run(call_ourselves())
+    build.options(build.flags().read(["--progress=quiet", "."], Common()), parse_call(""))

@@ -34,16 +34,24 @@ MOST_WARM_PROCESSES = 4
 """Of one user: each has some 60 MB."""
 
 
-def loaded_code() -> dict[str, int]:
-    """When each file of this installation that is loaded was last changed: by this an upgrade is
-    noticed."""
-    found = {}
+def loaded_code() -> list[tuple[str, int]]:
+    """When each file of this installation that is loaded was last changed."""
+    found = []
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
         if path and name.partition(".")[0] == "croze":
             with contextlib.suppress(OSError):
-                found[path] = os.stat(path).st_mtime_ns
+                found.append((path, os.stat(path).st_mtime_ns))
     return found
+
+
+def unchanged(code: list[tuple[str, int]]) -> bool:
+    """Whether these files are as they were: by this an upgrade is noticed."""
+    stat = os.stat
+    try:
+        return all(stat(path).st_mtime_ns == changed for path, changed in code)
+    except OSError:
+        return False
 
 
 def preload_all() -> None:
@@ -104,7 +112,7 @@ def main() -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     inode, code = os.stat(path).st_ino, loaded_code()
     try:
-        answer_callers(listener, lambda: _still_ours(path, inode) and loaded_code() == code)
+        answer_callers(listener, lambda: _still_ours(path, inode) and unchanged(code))
     finally:
         if _still_ours(path, inode):
             os.unlink(path)
@@ -116,9 +124,11 @@ def answer_callers(listener: socket.socket, current: Callable[[], bool]) -> None
     children = Children(listener)
     children.make_spare()
     last_s = time.monotonic()
-    while current() and time.monotonic() - last_s < IDLE_TIMEOUT_S:
+    while time.monotonic() - last_s < IDLE_TIMEOUT_S:
         watched = [listener.fileno(), *children.fds()]
         ready, _, _ = select.select(watched, [], [], LOOK_EVERY_S)
+        if not ready and not current():
+            return
         # The listener last: what it takes on may get a descriptor that has just been closed.
         for fd in sorted(ready, key=listener.fileno().__eq__):
             last_s = time.monotonic()

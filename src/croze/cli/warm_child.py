@@ -201,15 +201,17 @@ def relay_signals(caller: Caller) -> None:
     os._exit(128 + signal.SIGINT)
 
 
-def child(orders: socket.socket) -> NoReturn:
-    """A forked child: gets ready, waits for its one caller, and ends with the command."""
+def child(orders: socket.socket, *, ahead: bool) -> NoReturn:
+    """A forked child: gets ready if it is `ahead` of its one caller, waits for it, and ends with
+    the command."""
     from croze.cli import preload
 
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        preload.rehearse()
+        if ahead:
+            preload.rehearse()
         _, fds, _, _ = socket.recv_fds(orders, 1, 1)
         if fds:
             serve(socket.socket(fileno=fds[0]), orders)

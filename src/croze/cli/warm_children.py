@@ -58,8 +58,9 @@ class Children:
         callers = [busy.caller for busy in self._busy.values() if busy.caller >= 0]
         return [*self._busy, *callers]
 
-    def make_spare(self) -> None:
-        """Fork the child that takes the next caller."""
+    def make_spare(self, *, is_awaited: bool = False) -> None:
+        """Fork the child that takes the next caller. One that is awaited already does nothing ahead
+        of time: the command will do it."""
         if self._spare is not None:
             return
         ours, theirs = socket.socketpair()
@@ -69,14 +70,14 @@ class Children:
                 busy.close()
             self._listener.close()
             ours.close()
-            child(theirs)
+            child(theirs, ahead=not is_awaited)
         theirs.close()
         self._spare = Spare(pid, ours)
 
     def hand_over(self, connection: socket.socket, current: Callable[[], bool]) -> bool:
         """Give a caller to the spare child, who has begun to read the request when this process
         finds out whether it is `current`. If not, nothing comes of it, and this returns False."""
-        self.make_spare()
+        self.make_spare(is_awaited=True)
         assert self._spare is not None
         spare, self._spare = self._spare, None
         try:

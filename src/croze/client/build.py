@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
+from croze.client.inputs import reads_stdin
 from croze.client.options import BuildOptions, call_name
 from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
@@ -136,6 +137,7 @@ async def run_build(
     """Build with a client and a display of one's own. The display is closed at the end.
 
     `work` is given what the frontend answers, and the build waits for its end."""
+    from croze.client.solve import NotCrozed
     from croze.progress.display import running
 
     ran = False
@@ -148,11 +150,18 @@ async def run_build(
             on_status(status)
 
     clear_files(options)
-    builder = await met(client, builder, options)
+    asked, guessing = builder, may_guess(client, builder, options)
+    builder = await met(client, builder, options, guessing=guessing)
     plan = await planned(options, builder)
     try:
         async with running(display):
-            solved = await client.solve(plan, show, work=work)
+            try:
+                solved = await client.solve(plan, show, work=work, only_crozed=guessing)
+            except NotCrozed:
+                plan.close()
+                builder = await met(client, asked, options)
+                plan = await planned(options, builder)
+                solved = await client.solve(plan, show, work=work)
             told = await metadata_provenance(client, options, solved.ref, display.update)
     except CrozeError as error:
         raise clearer(error) from None
@@ -185,10 +194,19 @@ def clear_files(options: BuildOptions) -> None:
             path.unlink(missing_ok=True)
 
 
+def may_guess(client: Client, builder: BuilderTraits | None, options: BuildOptions) -> bool:
+    """Whether a daemon of which nothing is known is taken for a `crozed` until it takes the
+    session: it says so then, at once, and need not be asked first."""
+    unknown = builder is not None and not builder.sure
+    return unknown and client.beside_us and not reads_stdin(options.context, options.dockerfile)
+
+
 async def met(
-    client: Client, builder: BuilderTraits | None, options: BuildOptions
+    client: Client, builder: BuilderTraits | None, options: BuildOptions, *, guessing: bool = False
 ) -> BuilderTraits | None:
     """The builder as it turns out to be, and a warning if that keeps nothing of the build."""
+    if guessing and builder is not None:
+        builder = structs.replace(builder, sure=True)
     return await met_for(client, builder, {"default": options})
 
 

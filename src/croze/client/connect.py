@@ -16,7 +16,7 @@ from croze import errors
 from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client.plan import SolvePlan
-from croze.client.solve import SolveResult, lent, solve
+from croze.client.solve import NotCrozed, SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root
 from croze.rpc.channels import Options, open_channel
@@ -116,6 +116,14 @@ class Client:
     def __init__(self, channel: grpc.aio.Channel, address: str = "") -> None:
         self.channel = channel
         self._address = address
+        self._is_beside_us: bool | None = None
+
+    @property
+    def beside_us(self) -> bool:
+        """See `is_beside_us`: as it was when first asked."""
+        if self._is_beside_us is None:
+            self._is_beside_us = is_beside_us(self._address)
+        return self._is_beside_us
 
     def _stub(self) -> ControlAsyncStub:
         return ControlStub(self.channel)
@@ -126,14 +134,25 @@ class Client:
         on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
         *,
         work: Work | None = None,
+        only_crozed: bool = False,
     ) -> SolveResult:
         """Lend a session, solve, and follow the status. Cancel the task to cancel the build.
 
-        `work` is given what the frontend answers, and the build waits for its end."""
+        `work` is given what the frontend answers, and the build waits for its end. With
+        `only_crozed` raises `NotCrozed` before anything is asked of another daemon."""
         await self._refuse_lost_mounts(plan)
-        beside_us = is_beside_us(self._address)
+        beside_us = self.beside_us
         if plan.policy is None:
-            return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
+            return await solve(
+                self.channel,
+                plan,
+                on_status,
+                beside_us=beside_us,
+                work=work,
+                only_crozed=only_crozed,
+            )
+        if only_crozed:
+            raise NotCrozed  # who decides about sources is asked before there is a session
         from croze.client.policies import in_force
 
         async with in_force(self.channel, plan, on_status) as policies:
@@ -154,7 +173,7 @@ class Client:
     @asynccontextmanager
     async def lent(self, id: str, plan: SolvePlan) -> AsyncIterator[None]:
         """Lend what the plan says under a session id, for builds that name it."""
-        async with lent(self.channel, plan, beside_us=is_beside_us(self._address), id=id):
+        async with lent(self.channel, plan, beside_us=self.beside_us, id=id):
             yield
 
     async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:

@@ -25,6 +25,7 @@ from croze.api import control_pb2
 from croze.rpc.servers import Context
 from croze.rpc.status import as_croze_error
 from croze.session import bridge, contract
+from croze.version import VERSION
 
 if TYPE_CHECKING:
     from croze.session.tunnel import Tunnel
@@ -37,6 +38,8 @@ HEADER_SHARED_KEY = "x-docker-expose-session-sharedkey"
 HEADER_METHOD = "x-docker-expose-session-grpc-method"
 HEADER_BYTES = "x-crozed-session-bytes"
 """The daemon's own, in the last place: see `Sessions.taken`."""
+HEADER_DAEMON = "x-crozed-version"
+"""A `crozed` says in it at once that it is one, where nothing else is sent before."""
 HEADER_HEALTH_TIMEOUT = "x-buildkit-session-health-custom-timeout"
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -194,7 +197,8 @@ class Sessions:
         headers = Headers.of((k, v) for k, v in context.invocation_metadata() or ())
         taken = self.taken.pop((headers.all(HEADER_BYTES) or [""])[-1], None)
         if taken is not None:
-            await context.send_initial_metadata(())  # nothing may be sent before
+            # Nothing may be sent before.
+            await context.send_initial_metadata(((HEADER_DAEMON, VERSION),))
         await self.serve(headers, taken or _Call(incoming, context))
 
     async def serve(self, headers: Headers, connection: bridge.Connection) -> None:

@@ -158,6 +158,7 @@ class ContentProvider:
             raise errors.InvalidRequest("first message must have a reference")
         if (store, request.ref) in self._ingests:
             raise errors.Unavailable(f"ref {request.ref} locked: unavailable")
+        _check_new(store, request.expected)  # nothing is begun for what is there
         ingest = _Ingest.start(store, request.ref)
         self._ingests[store, request.ref] = ingest
         return ingest
@@ -234,8 +235,7 @@ def _step(
     """One request of a write and its answer."""
     if request.expected:
         ingest.expected = request.expected
-        if _blob(ingest.store, request.expected).exists():
-            raise errors.AlreadyExists(f"blob with expected digest {request.expected} exists")
+        _check_new(ingest.store, request.expected)
     ingest.total = request.total or ingest.total
     answer = content_pb2.WriteContentResponse(action=request.action, total=ingest.total)
     if request.action != content_pb2.STAT:
@@ -244,6 +244,12 @@ def _step(
         answer.digest = ingest.commit()
     answer.offset = ingest.offset
     return answer
+
+
+def _check_new(store: Path, expected: str) -> None:
+    """Raises `AlreadyExists` for a blob that is there."""
+    if expected and _blob(store, expected).exists():
+        raise errors.AlreadyExists(f"blob with expected digest {expected} exists")
 
 
 def _take(ingest: _Ingest, request: content_pb2.WriteContentRequest) -> None:

@@ -45,6 +45,15 @@ class LentSession:
         self.failure: CrozeError | None = None
         """Why the daemon ended it, if it said so."""
         self._closed = asyncio.Event()
+        self._call: _SessionCall | None = None
+
+    async def of_crozed(self) -> bool:
+        """Whether a `crozed` says that it has it. One may not say so."""
+        metadata = await self._call.initial_metadata() if self._call is not None else None
+        return any(key == manager.HEADER_DAEMON for key, _ in metadata or ())
+
+    def begin(self, call: _SessionCall) -> None:
+        self._call = call
 
     @property
     def closed(self) -> bool:
@@ -80,6 +89,7 @@ async def lend(
                 control_pb2.BytesMessage.SerializeToString,
                 control_pb2.BytesMessage.FromString,
             )(None, metadata=headers)
+            session.begin(call)
             failed: BaseException | None = None
             async with asyncio.TaskGroup() as group:
                 carrying = group.create_task(_carry(session, call, sock))
