@@ -56,10 +56,16 @@ reference: $(STAMP)  ## make docs/reference anew from the code
 lock:  ## resolve pyproject.toml into requirements.lock, with hashes
 	@scripts/lock.sh
 
+changes: $(STAMP)  ## what CHANGELOG.md will say of the next version
+	@$(PY) scripts/changes.py
+
+release: $(STAMP)  ## make it the section of a version (VERSION=0.2.0)
+	@$(PY) scripts/changes.py $(VERSION) $$(date +%F)
+
 format: $(STAMP)  ## format the code
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix -q .
 
 clean:  ## remove the environment and everything that was made
 	@rm -rf .venv .cache
 
-.PHONY: help demo test test-lowest test-bare check setup setup-test bench bench-quick install uninstall proto reference lock format clean
+.PHONY: help demo test test-lowest test-bare check setup setup-test bench bench-quick install uninstall proto reference lock changes release format clean
