@@ -16,7 +16,14 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 KEPT = {
     # called by libraries, by these names
-    *("format_help", "_print_message", "intercept_service", "readinto", "_fields_"),
+    *(
+        "format_help",
+        "_print_message",
+        "add_generic_rpc_handlers",
+        "add_registered_method_handlers",
+        "readinto",
+        "_fields_",
+    ),
     # for those who import croze
     "with_state",
     # what tests look at, or put in place of the real thing

@@ -12,7 +12,8 @@ import pytest
 from croze.api import control_pb2, worker_pb2
 from croze.client.connect import connect
 from croze.errors import Unavailable
-from croze.rpc.channels import make_server
+from croze.rpc.server import Server
+from tests.rpc.served import served
 
 SILENCE_S = 0.3
 """Longer than gRPC gives a connection at the least, when it is told to be quick."""
@@ -31,11 +32,8 @@ INFO = grpc.unary_unary_rpc_method_handler(
 
 async def test_a_busy_daemon_is_waited_for(tmp_path: Path) -> None:
     """Its socket takes connections at once; it says nothing on them for a while."""
-    server = make_server()
-    service = grpc.method_handlers_generic_handler("moby.buildkit.v1.Control", {"Info": INFO})
-    server.add_generic_rpc_handlers((service,))
-    server.add_insecure_port(f"unix:{tmp_path}/daemon.sock")
-    await server.start()
+    server = Server()
+    server.add_methods("moby.buildkit.v1.Control", {"Info": INFO})
     accepted = 0
     over = asyncio.Event()
 
@@ -55,13 +53,13 @@ async def test_a_busy_daemon_is_waited_for(tmp_path: Path) -> None:
             over.set()
 
     front = await asyncio.start_unix_server(hold, tmp_path / "front.sock")  # noqa: TID251
-    async with connect(f"unix://{tmp_path}/front.sock") as client:
-        assert (await client.info()).version == "v1"
-    assert accepted == 1
-    await over.wait()
-    front.close()
-    await server.stop(None)
-    await front.wait_closed()
+    async with served(server, tmp_path / "daemon.sock"):
+        async with connect(f"unix://{tmp_path}/front.sock") as client:
+            assert (await client.info()).version == "v1"
+        assert accepted == 1
+        await over.wait()
+        front.close()
+        await front.wait_closed()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,6 +7,7 @@ import base64
 import json
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from io import BytesIO
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from croze.client.build import BuildResult, build_async, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheEntry, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
-from croze.rpc.channels import make_server
+from croze.rpc.call import Requests
+from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
 from croze.session import content, filesend, filesync, secrets, upload
 from croze.session.contract import Session
 from croze.session.manager import Sessions
 from tests.progress.statuses import vertex
+from tests.rpc.served import served
 
 Work = Callable[[Session, control_pb2.SolveRequest], Awaitable[dict[str, str]]]
 
@@ -42,11 +45,10 @@ class Daemon:
         self.cancelled = asyncio.Event()
         self.late = 0  # so often the status is asked for before the solve has arrived
         self.solved: dict[str, asyncio.Event] = {}
-        self._server = make_server()
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("moby.buildkit.v1.Control", self._methods()),)
-        )
-        self._server.add_insecure_port(f"unix:{path}")
+        self._path = path
+        self._server = Server()
+        self._server.add_methods("moby.buildkit.v1.Control", self._methods())
+        self._stack = AsyncExitStack()
 
     def _methods(self) -> dict[str, grpc.RpcMethodHandler[object, object]]:
         wire = control_pb2
@@ -110,7 +112,7 @@ class Daemon:
         await context.write(vertex("a", "step", 0, 1))
 
     async def _session(
-        self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context
+        self, incoming: Requests[control_pb2.BytesMessage], context: Context
     ) -> None:
         async with aborting(context):
             await self.sessions.handle(incoming, context)
@@ -125,11 +127,11 @@ class Daemon:
             await context.write(control_pb2.UsageRecord(ID=id, Size=1))
 
     async def __aenter__(self) -> Daemon:
-        await self._server.start()
+        await self._stack.enter_async_context(served(self._server, self._path))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._server.stop(0)
+        await self._stack.aclose()
 
 
 @pytest.fixture
@@ -214,7 +216,10 @@ async def test_a_build_with_all_that_is_lent(daemon: Daemon, context_dir: Path) 
     class Sink:
         contents = b""
 
-        def stat(self, entry: object) -> int | None:
+        def recall(self, packets: object, start: int) -> int:
+            return 0
+
+        def stat(self, entry: object, packet: bytes) -> int | None:
             return 0
 
         def data(self, id: int, data: bytes) -> None:

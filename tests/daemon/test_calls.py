@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc.aio
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from croze.api import otlp_pb2
 from croze.daemon.calls import Calls
 from croze.errors import NotFound
-from croze.rpc.channels import make_server, open_channel
+from croze.rpc.channels import open_channel
+from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
 from croze.telemetry.metrics import Metrics
 from croze.telemetry.prometheus import render
 from croze.telemetry.spans import CURRENT, SpanContext, root
 from croze.telemetry.traces import Traces
+from tests.rpc.served import served
 
 
 class Shapes:
@@ -43,17 +46,13 @@ class Shapes:
         async for each in requests:
             await context.write(each)
 
-    def handler(self) -> grpc.GenericRpcHandler[object, object]:
-        made: grpc.GenericRpcHandler[object, object] = grpc.method_handlers_generic_handler(
-            "test.Shapes",
-            {
-                "one": grpc.unary_unary_rpc_method_handler(self.one),
-                "three": grpc.unary_stream_rpc_method_handler(self.three),
-                "count": grpc.stream_unary_rpc_method_handler(self.count),
-                "echo": grpc.stream_stream_rpc_method_handler(self.echo),
-            },
-        )
-        return made
+    def methods(self) -> dict[str, grpc.RpcMethodHandler[object, object]]:
+        return {
+            "one": grpc.unary_unary_rpc_method_handler(self.one),
+            "three": grpc.unary_stream_rpc_method_handler(self.three),
+            "count": grpc.stream_unary_rpc_method_handler(self.count),
+            "echo": grpc.stream_stream_rpc_method_handler(self.echo),
+        }
 
 
 async def both() -> AsyncIterator[bytes]:
@@ -61,16 +60,18 @@ async def both() -> AsyncIterator[bytes]:
     yield b"b"
 
 
-async def test_calls() -> None:
+async def test_calls(tmp_path: Path) -> None:
     metrics, traces, shapes = Metrics(), Traces(otlp_pb2.Resource()), Shapes()
-    server = make_server(interceptors=[Calls(metrics, traces)])
-    server.add_generic_rpc_handlers((shapes.handler(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    server = Server(Calls(metrics, traces).watching)
+    server.add_methods("test.Shapes", shapes.methods())
     parent = root()
     traces.want(parent.trace_id)
     headers = (("traceparent", parent.traceparent),)
-    async with asyncio.timeout(10), open_channel(f"127.0.0.1:{port}") as channel:
+    async with (
+        asyncio.timeout(10),
+        served(server, tmp_path / "s") as address,
+        open_channel(address) as channel,
+    ):
         one = channel.unary_unary("/test.Shapes/one", bytes, bytes)
         assert await one(b"x", metadata=headers) == b"x"
         with pytest.raises(grpc.aio.AioRpcError, match="nothing"):
@@ -80,8 +81,6 @@ async def test_calls() -> None:
         assert await channel.stream_unary("/test.Shapes/count", bytes, bytes)(both()) == b"2"
         echo = channel.stream_stream("/test.Shapes/echo", bytes, bytes)
         assert [each async for each in echo(both())] == [b"a", b"b"]
-    await server.stop(None)
-
     (span,) = [kept.span for kept in traces.take(parent.trace_id)]
     assert (span.name, span.parent_span_id) == ("test.Shapes/one", parent.span_id)
     first, second = shapes.seen

@@ -15,7 +15,7 @@ from tests.e2e.sandbox import REPO
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SITE = "site"
 """Where the packages are, for `PYTHONPATH`: every build of Python has its own idea of a place."""
-PACKAGES = ("grpc", "google", "msgspec", "typing_extensions.py")
+PACKAGES = ("grpc", "google", "hpack", "msgspec", "typing_extensions.py")
 UNUSED = (
     "test tests idlelib tkinter turtledemo ensurepip lib2to3 site-packages config-* pydoc_data *.a "
     "*.opt-1.pyc *.opt-2.pyc"

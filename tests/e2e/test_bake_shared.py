@@ -15,7 +15,7 @@ from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.parts import BuildNode, NodePart
 from croze.client.targets import TargetResult, build_targets
-from croze.fs.sync.transfer import Sender
+from croze.fs.sync.send import Sender
 from croze.progress.quiet import QuietDisplay
 from croze.session.transfer import ReadPackets, WritePackets, send_tree
 from tests.e2e.app import base

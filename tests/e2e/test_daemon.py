@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import subprocess
@@ -36,7 +35,7 @@ os.execv(sys.argv[2], sys.argv[2:])
     ("flags", "message"),
     [
         (["--addr", "foo://x"], "addr foo://x not supported: use unix://, tcp:// or fd://"),
-        (["--addr", "tcp://300.0.0.1:1"], "cannot listen on 300.0.0.1:1"),
+        (["--addr", "tcp://300.0.0.1:1"], "cannot listen on tcp://300.0.0.1:1"),
         (["--addr", "npipe://x"], "addr npipe://x not supported: use unix://, tcp:// or fd://"),
         (["--addr", "/x"], "address /x does not contain proto, you meant unix:///x ?"),
         (["--addr", "fd://"], "no sockets found via socket activation"),
@@ -111,11 +110,8 @@ def activated(stopped: Sandbox, where: str, *flags: str) -> Iterator[None]:
 
 def test_a_socket_from_systemd(stopped: Sandbox) -> None:
     path = stopped.path / "passed.sock"
-    relay = stopped.path / "relative/relay"
     with activated(stopped, str(path)):
         build_through(stopped, f"unix://{path}")
-        assert relay.stat().st_mode & 0o777 == 0o700
-    assert not relay.exists()
 
 
 def test_a_tcp_socket_from_systemd_is_for_those_with_a_certificate(stopped: Sandbox) -> None:
@@ -162,4 +158,3 @@ def test_mutual_tls(stopped: Sandbox) -> None:
     assert (out / "Dockerfile").exists()
     assert stopped.croze("--builder", address, "images", check=False).code == 1
     assert stopped.stop() == 0
-    assert not os.path.exists(stopped.root / "relay")

@@ -43,9 +43,10 @@ def flood(path: Path, beginning: bytes) -> Iterator[None]:
         stack.callback(os.close, folder)
         for _ in range(CONNECTIONS):
             sock = stack.enter_context(socket.socket(socket.AF_UNIX))
-            sock.settimeout(5)
             with contextlib.suppress(OSError):  # where it is refused, or hung up on
+                # Without a time-out, which would not wait for others to be accepted.
                 sock.connect(f"/proc/self/fd/{folder}/{path.name}")
+                sock.settimeout(5)
                 sock.sendall(beginning)
         yield
 

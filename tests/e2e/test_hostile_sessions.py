@@ -77,6 +77,9 @@ class Raw:
 
     def _heard(self, kind: int, number: int, payload: bytes) -> None:
         self.said.append((kind, number, payload))
+        if kind == frames.SETTINGS:
+            found = dict(frames.setting.iter_unpack(payload))
+            self._initial = found.get(frames.INITIAL_WINDOW_SIZE, self._initial)
         if kind == frames.WINDOW_UPDATE:
             self.credit[number] = self.credit.get(number, 0) + frames.word.unpack(payload)[0]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,30 @@ import pytest
 from croze.errors import InvalidRequest
 from croze.fs.content.checksum import Query, checksum
 from croze.fs.entry import Entry, go_mode, unix_mode
-from croze.fs.sync.mirror import SyncResult
-from croze.fs.sync.transfer import Receiver, Sender
+from croze.fs.sync.mirror import SyncResult, load_notes, load_state, save_state
+from croze.fs.sync.receive import Receiver
+from croze.fs.sync.send import Sender
 from croze.fs.tree.walk import WalkOptions
 from tests.fs import trees
 
 FILE, DIR, LINK = 0o100644, 0o040755, 0o120777
 
 
-def transfer(source: Path, dest: Path, **options: Any) -> SyncResult:
+def transfer(source: Path, dest: Path, batch: int = 2, **options: Any) -> SyncResult:
+    """Packets come so many at a time."""
     dest.mkdir(exist_ok=True)
     sender = Sender(str(source), reset_owner=True)
     receiver = Receiver(str(dest), **options)
-    wanted = [number for entry in sender.entries() if (number := receiver.stat(entry)) is not None]
+    wanted = []
+    entries = sender.entries()
+    while some := list(islice(entries, batch)):
+        packets = [repr(entry).encode() for entry in some]
+        at = receiver.recall(packets, 0)
+        while at < len(some):
+            if (number := receiver.stat(some[at], packets[at])) is not None:
+                wanted.append(number)
+            at += 1
+            at += receiver.recall(packets, at)
     for number in reversed(wanted):
         for chunk in sender.chunks(number):
             receiver.data(number, chunk)
@@ -31,7 +44,7 @@ def transfer(source: Path, dest: Path, **options: Any) -> SyncResult:
     return receiver.finish()
 
 
-def notes(root: Path) -> dict[str, str]:
+def notes(root: Path) -> dict[str, Any]:
     return {"state_file": str(root / "state"), "index_file": str(root / "index")}
 
 
@@ -85,7 +98,7 @@ def test_interrupted_transfers_start_anew(tmp_path: Path) -> None:
     dest = tmp_path / "d"
     transfer(source, dest, **notes(tmp_path))
     (source / "a").write_text("longer")
-    receiver = Receiver(str(dest), **notes(tmp_path))  # type: ignore[arg-type]
+    receiver = Receiver(str(dest), **notes(tmp_path))
     sender = Sender(str(source))
     wanted = [n for entry in sender.entries() if (n := receiver.stat(entry)) is not None]
     receiver.data(wanted[0], b"lon")
@@ -193,3 +206,102 @@ def test_an_unreadable_index_is_made_again(tmp_path: Path) -> None:
     queries = [Query("/" + name) for name in ("a", "c", "d")]
     known = checksum(str(tmp_path / "d"), str(tmp_path / "index"), queries)
     assert known == checksum(str(tmp_path / "d"), None, queries)
+
+
+def add_first(source: Path) -> None:
+    (source / "0").write_text("new")
+
+
+def add_last(source: Path) -> None:
+    (source / "z").write_text("new")
+
+
+def change(source: Path) -> None:
+    (source / "d/b").write_text("changed")
+
+
+def change_what_is_linked(source: Path) -> None:
+    (source / "a").write_text("changed")
+
+
+def remove(source: Path) -> None:
+    (source / "d/b").unlink()
+
+
+def remove_last(source: Path) -> None:
+    (source / "t").unlink()
+
+
+def turn_into_a_file(source: Path) -> None:
+    (source / "d/b").unlink()
+    (source / "d").rmdir()
+    (source / "d").write_text("a file")
+
+
+def remove_all(source: Path) -> None:
+    for path in trees.read(source):
+        (source / path).unlink(missing_ok=True) if not (source / path).is_dir() else None
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+@pytest.mark.parametrize(
+    "work",
+    [
+        *(add_first, add_last, change, change_what_is_linked, remove, remove_last),
+        *(turn_into_a_file, remove_all),
+    ],
+)
+def test_what_is_told_as_before_is_kept_and_all_else_is_not(
+    tmp_path: Path, batch: int, work: Callable[[Path], None]
+) -> None:
+    source, dest = tmp_path / "s", tmp_path / "d"
+    trees.make(source, {"a": "1", "d/b": "2", "l": ("->", "a"), "q": "3", "t": "4"})
+    os.link(source / "a", source / "h")
+    for _ in range(2):
+        transfer(source, dest, batch, **notes(tmp_path))
+    work(source)
+    for changes in (True, False):
+        result = transfer(source, dest, batch, **notes(tmp_path))
+        assert (result.changed + result.removed > 0) is changes
+        assert trees.read(dest) == trees.read(source)
+    queries = [Query("/" + name) for name in sorted(os.listdir(dest))]
+    assert checksum(str(dest), str(tmp_path / "index"), queries) == checksum(
+        str(dest), None, queries
+    )
+
+
+def test_notes_without_packets_get_them(tmp_path: Path) -> None:
+    """Those of a transfer on one machine, and of older versions."""
+    trees.make(tmp_path / "s", {"a": "1", "b": "2"})
+    transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
+    state = load_state(notes(tmp_path)["state_file"])
+    assert state is not None
+    save_state(notes(tmp_path)["state_file"], state.started_ns, state.known)
+    for _ in range(2):
+        assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).changed == 0
+    found = load_notes(notes(tmp_path)["state_file"])
+    assert found is not None
+    assert len(found.packets) == 2
+
+
+def test_content_that_is_the_same_is_not_written_again(tmp_path: Path) -> None:
+    """A Dockerfile is asked for each time, whatever its times are."""
+    source, dest = tmp_path / "s", tmp_path / "d"
+    trees.make(source, {"small": "x" * 10, "large": "y" * (3 << 20), "link": ("->", "small")})
+    once: dict[str, Any] = {**notes(tmp_path), "differ": "none"}
+    transfer(source, dest, **once)
+    before = [(dest / name).stat().st_ino for name in ("small", "large")]
+    assert transfer(source, dest, **once) == SyncResult(1, 0, (3 << 20) + 10, 3)
+    after = [(dest / name).stat().st_ino for name in ("small", "large")]
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
+    (source / "small").write_text("z" * 10)
+    os.utime(source / "small", ns=(7, 7))
+    transfer(source, dest, **once)
+    (source / "small").write_text("q" * 10)
+    os.utime(source / "small", ns=(7, 7))  # nothing but its content tells
+    transfer(source, dest, **once)
+    assert trees.read(dest) == trees.read(source)
+    queries = [Query("/" + name) for name in sorted(os.listdir(dest))]
+    assert checksum(str(dest), str(tmp_path / "index"), queries) == checksum(
+        str(dest), None, queries
+    )

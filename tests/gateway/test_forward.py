@@ -18,14 +18,16 @@ from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.gateway.contract import Bridge
 from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
 from croze.gateway.serve import ServedBuild
-from croze.rpc.channels import make_server, open_channel
+from croze.rpc.channels import open_channel
 from croze.rpc.clients import translated
+from croze.rpc.server import Server
 from croze.rpc.status import to_status
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.workers.shares import sharing
 from tests.gateway.echo import Echo
 from tests.gateway.world import World, local
+from tests.rpc.served import served
 
 METADATA = ((BUILD_ID_KEY, "build"),)
 
@@ -57,16 +59,13 @@ async def client(
 async def serving(
     forwarder: GatewayForwarder, tmp_path: Path
 ) -> AsyncIterator[gateway_pb2_grpc.LLBBridgeAsyncStub]:
-    server = make_server()
-    gateway_pb2_grpc.add_LLBBridgeServicer_to_server(forwarder.servicer(), server)
-    address = f"unix:{tmp_path}/bridge.sock"
-    server.add_insecure_port(address)
-    await server.start()
-    try:
-        async with open_channel(address) as channel:
-            yield gateway_pb2_grpc.LLBBridgeStub(channel)
-    finally:
-        await server.stop(None)
+    server = Server()
+    server.add(gateway_pb2_grpc.add_LLBBridgeServicer_to_server, forwarder.servicer())
+    async with (
+        served(server, tmp_path / "bridge.sock") as address,
+        open_channel(address) as channel,
+    ):
+        yield gateway_pb2_grpc.LLBBridgeStub(channel)
 
 
 async def test_solve_read_and_return(tmp_path: Path) -> None:

@@ -13,10 +13,9 @@ from hpack import Encoder
 
 from croze.rpc.http2 import connection, frames, stream
 from croze.rpc.http2.blocks import header_frames
-from croze.rpc.http2.connection import Connection
+from croze.rpc.http2.client import ClientConnection, ClientStream
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
 from croze.rpc.http2.messages import prefixed
-from croze.rpc.http2.stream import Stream
 from croze.rpc.status import status
 from tests.rpc.raw_frames import data, parsed
 
@@ -29,17 +28,17 @@ class Peer:
     """A server: its frames, and what it is sent."""
 
     def __init__(self, hello: bytes = HELLO) -> None:
-        self.http = Connection()
+        self.http = ClientConnection()
         self._encoder = Encoder()
         self.http.receive(hello)
         self.http.outgoing()
 
-    def call(self) -> Stream:
+    def call(self) -> ClientStream:
         made = self.http.open(((":method", "POST"), (":path", "/a/b")))
         self.http.outgoing()
         return made
 
-    def answered(self) -> Stream:
+    def answered(self) -> ClientStream:
         made = self.call()
         self.http.receive(self.headers(made.number, ANSWER))
         return made
@@ -55,7 +54,7 @@ class Peer:
         return list(parsed(self.http.outgoing()))
 
 
-def feed(http: Connection, pieces: Iterable[bytes]) -> None:
+def feed(http: ClientConnection, pieces: Iterable[bytes]) -> None:
     for piece in pieces:
         http.receive(piece)
 
@@ -64,7 +63,7 @@ def feed(http: Connection, pieces: Iterable[bytes]) -> None:
 
 
 def test_the_preface_comes_first_and_settings_are_acknowledged() -> None:
-    http = Connection()
+    http = ClientConnection()
     http.receive(HELLO)
     assert http.outgoing().startswith(frames.PREFACE)
     http.receive(HELLO + frame(frames.PING, 0, 0, b"12345678"))
@@ -376,7 +375,7 @@ ATTACKS: dict[str, tuple[bytes, Code]] = {
 @pytest.mark.parametrize("name", ATTACKS)
 def test_what_no_peer_may_do_ends_the_connection(name: str) -> None:
     said, code = ATTACKS[name]
-    http = Connection()
+    http = ClientConnection()
     one = http.open(((":method", "POST"),))
     http.outgoing()
     pieces = (said[start : start + 50_000] for start in range(0, len(said), 50_000))

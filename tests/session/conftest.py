@@ -10,17 +10,16 @@ import grpc
 import grpc.aio
 import pytest
 
-from croze.aio.streams import listening
 from croze.api import control_pb2
-from croze.daemon.inner import InnerPort
-from croze.daemon.listen import Relays
-from croze.daemon.server import OPTIONS
-from croze.rpc.channels import make_server, open_channel
+from croze.rpc.call import Requests
+from croze.rpc.channels import open_channel
+from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
 from croze.session.contract import Session
 from croze.session.manager import Sessions
 from croze.session.provider import Provider
 from croze.session.serve import lend
+from tests.rpc.served import served
 
 
 class Hasty(Sessions):
@@ -31,45 +30,32 @@ class Hasty(Sessions):
 
 
 class Daemon:
-    """`Control.Session` alone. Connections are relayed to it, as the real one's are, or not."""
+    """`Control.Session` alone."""
 
-    def __init__(self, folder: Path, sessions: Sessions, *, relayed: bool = True) -> None:
+    def __init__(self, folder: Path, sessions: Sessions) -> None:
         self.sessions = sessions
         self.address = f"unix:{folder}/d.sock"
-        self._server = make_server(OPTIONS)
-        self._inner = InnerPort(self._server, folder / "inner")
-        self._relays = Relays(self._inner, self.sessions)
+        self._path = folder / "d.sock"
+        self._server = Server()
         self._stack = AsyncExitStack()
-        self._folder = folder
-        self._relayed = relayed
-        handler = grpc.stream_stream_rpc_method_handler(
+        handler: grpc.RpcMethodHandler[object, object] = grpc.stream_stream_rpc_method_handler(
             self._session,
             request_deserializer=control_pb2.BytesMessage.FromString,
             response_serializer=control_pb2.BytesMessage.SerializeToString,
         )
-        table = {"Session": handler}
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("moby.buildkit.v1.Control", table),)
-        )
+        self._server.add_methods("moby.buildkit.v1.Control", {"Session": handler})
 
     async def _session(
-        self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context
+        self, incoming: Requests[control_pb2.BytesMessage], context: Context
     ) -> None:
         async with aborting(context):
             await self.sessions.handle(incoming, context)
 
     async def __aenter__(self) -> Daemon:
-        self._stack.callback(self._inner.close)
-        if self._relayed:
-            outer = listening(f"{self._folder}/d.sock")
-            await self._stack.enter_async_context(self._relays.relay(outer))
-        else:
-            self._server.add_insecure_port(self.address)
-        await self._server.start()
+        await self._stack.enter_async_context(served(self._server, self._path))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._server.stop(0)
         await self._stack.aclose()
 
 

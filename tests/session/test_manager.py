@@ -139,29 +139,6 @@ async def test_the_same_id_twice_is_refused(daemon: Daemon) -> None:
             assert isinstance(second.failure, errors.AlreadyExists)
 
 
-async def test_strangers_cannot_call_the_lent_services(
-    lending: Lend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names: list[str] = []
-    from croze.session import bridge
-
-    connect = bridge.connect
-
-    async def spy(name: str, own_name: str = "") -> object:
-        names.append(name)
-        return await connect(name, own_name)
-
-    monkeypatch.setattr(bridge, "connect", spy)
-    async with (
-        lending([Echo()]),
-        open_channel(f"unix-abstract:{names[0]}") as stranger,
-    ):
-        call = stranger.unary_unary("/test.Echo/One", bytes, bytes)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call(b"")
-    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
-
-
 async def test_a_client_without_health_is_given_up(daemon: Daemon) -> None:
     """It answers nothing: its server has no services at all."""
     async with open_channel(daemon.address) as channel:

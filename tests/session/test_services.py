@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.fs.entry import Entry
-from croze.fs.sync.transfer import Sender
+from croze.fs.sync.send import Sender
 from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
 from croze.session.filesync import DirRequest
 from croze.session.provide_content import ContentProvider
@@ -92,7 +92,10 @@ class MemorySink:
         self.aborted = False
         self._open: dict[int, list[bytes]] = {}
 
-    def stat(self, entry: Entry) -> int | None:
+    def recall(self, packets: Sequence[bytes], start: int) -> int:
+        return 0
+
+    def stat(self, entry: Entry, packet: bytes) -> int | None:
         self.entries.append(entry)
         if not entry.is_file:
             return None

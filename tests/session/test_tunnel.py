@@ -13,6 +13,7 @@ import pytest
 
 from croze import errors
 from croze.api import control_pb2, secrets_pb2, upload_pb2
+from croze.rpc.call import Call, Requests
 from croze.rpc.channels import open_channel
 from croze.rpc.http2 import frames
 from croze.rpc.servers import Context
@@ -54,21 +55,21 @@ class Odd:
             raise
         return secrets_pb2.GetSecretResponse(data=request.ID.encode())
 
-    async def idle(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def idle(self, messages: Requests[bytes], context: Call) -> None:
         await self.go_on.wait()
         async for _ in messages:
             self.read += 1
 
-    async def refuse(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def refuse(self, messages: Requests[bytes], context: Call) -> None:
         async for _ in messages:
             raise errors.PermissionDenied("not this one")
 
-    async def flood(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def flood(self, messages: Requests[bytes], context: Call) -> None:
         while True:
             await context.write(PIECE)
             self.read += 1
 
-    async def headers(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def headers(self, messages: Requests[bytes], context: Call) -> None:
         found = provider.metadata_of(context)
         for value in (*found["one"], found["two"][0]):
             await context.write(value.encode())

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from croze.api import otlp_pb2
-from croze.daemon.trace_service import trace_handler
-from croze.rpc.channels import make_server
+from croze.daemon.trace_service import trace_methods
+from croze.rpc.server import Server
 from croze.telemetry.environment import Target
 from croze.telemetry.export import MetricReader, SpanBatches
 from croze.telemetry.metrics import Metrics, Scope
 from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, HttpSender, sender
 from croze.telemetry.spans import make_span, root
 from croze.telemetry.traces import Traces
+from tests.rpc.served import served
 
 RESOURCE = otlp_pb2.Resource()
 
@@ -70,26 +72,20 @@ async def test_http(caplog: pytest.LogCaptureFixture) -> None:
     assert "503" in caplog.text
 
 
-async def test_grpc() -> None:
+async def test_grpc(tmp_path: Path) -> None:
     """The daemon's own service is a collector, too."""
     received, context = Traces(RESOURCE), root()
     received.want(context.trace_id)
-    server = make_server()
-    server.add_generic_rpc_handlers((trace_handler(received),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
+    server = Server()
+    server.add_methods(*trace_methods(received))
+    async with served(server, tmp_path / "otel.sock") as address:
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            batches = SpanBatches(
-                sender(Target("grpc", f"http://127.0.0.1:{port}"), TRACES_METHOD), 60
-            )
+            batches = SpanBatches(sender(Target("grpc", address), TRACES_METHOD), 60)
             running = group.create_task(batches.run())
             await asyncio.sleep(0)
             Traces(RESOURCE, batches).add([make_span("one", context, None, 1, 2)])
             running.cancel()  # what is left is sent on the way out
         assert [one.span.name for one in received.take(context.trace_id)] == ["one"]
-    finally:
-        await server.stop(None)
 
 
 async def test_metrics() -> None:

@@ -27,6 +27,8 @@ _PAUSE_S: Final = 0.5
 _CLOSE_S: Final = 60.0
 _STOP_S: Final = 1.0
 _BUFFER_BYTES: Final = 64 << 10
+READ_BYTES: Final = 256 << 10
+"""What is read at once, where that may be much."""
 _TURN: Final = 32
 """Connections that are taken before others get a turn."""
 
@@ -70,6 +72,32 @@ def listening(path: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+class Socket:
+    """A connection as a stream of bytes."""
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> bytes:
+        """The next piece; empty at the end."""
+        return await self._reader.read(READ_BYTES)
+
+    async def write(self, data: bytes) -> None:
+        """Waits while the peer takes nothing."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+
+def on_sockets(serve: Callable[[Socket], Awaitable[None]]) -> Serve:
+    """Serve each connection as a stream of bytes."""
+
+    async def pair(reader: StreamReader, writer: StreamWriter) -> None:
+        await serve(Socket(reader, writer))
+
+    return pair
 
 
 class _Server:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 
 import grpc
 import grpc.aio
 
-from croze.rpc.channels import make_server, open_channel
-from croze.session.bridge import fresh_name
+from croze.aio.streams import on_sockets, serving
+from croze.rpc.channels import open_channel
+from croze.rpc.server import Server
+from croze.session.packets import fresh_name
 
 PATIENCE_S = 5
 
 
 async def call_ourselves() -> None:
-    """Start grpc's server and client sides, and call a method that nobody answers."""
-    address = f"unix-abstract:{fresh_name()}"
-    server = make_server()
-    server.add_insecure_port(address)
-    await server.start()
-    async with open_channel(address) as channel:
-        with contextlib.suppress(grpc.RpcError):
-            await channel.unary_unary("/nobody/Answers", bytes, bytes)(b"", timeout=PATIENCE_S)
-    await server.stop(0)
+    """Start the client's side of gRPC, and call a method that nobody answers."""
+    name = fresh_name()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen(1)
+        async with (
+            serving(listener, on_sockets(Server().serve), most=1),
+            open_channel(f"unix-abstract:{name}") as channel,
+        ):
+            with contextlib.suppress(grpc.RpcError):
+                await channel.unary_unary("/nobody/Answers", bytes, bytes)(b"", timeout=PATIENCE_S)

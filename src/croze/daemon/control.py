@@ -12,6 +12,7 @@ from croze.daemon.engine import Engine
 from croze.daemon.status import responses, timestamp
 from croze.dockerfile import LANGUAGE_VERSION
 from croze.errors import UnknownJob
+from croze.rpc.call import Requests
 from croze.rpc.servers import Context, aborting, unary
 from croze.solver.solver import Job
 from croze.store.contract import PrunePolicy, UsageRecord
@@ -83,7 +84,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
                     raise
 
     async def Session(  # type: ignore[override]  # answers through `context.write`
-        self, request_iterator: AsyncIterator[control_pb2.BytesMessage], context: Context
+        self, request_iterator: Requests[control_pb2.BytesMessage], context: Context
     ) -> None:
         async with aborting(context):
             with self._engine.activity.one():

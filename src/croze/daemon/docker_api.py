@@ -19,11 +19,12 @@ import msgspec
 
 from croze.aio.threads import in_thread
 from croze.daemon.engine import Engine
-from croze.daemon.inner import InnerPort
+from croze.daemon.inner import own_channel
 from croze.daemon.listen import own_socket
 from croze.daemon.run_image import open_image
 from croze.daemon.sockets import bind_tcp, passed_sockets, tls_context
 from croze.errors import InvalidRequest
+from croze.rpc.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +35,15 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def docker_api(engine: Engine, inner: InnerPort) -> AsyncIterator[None]:
-    """Serve inside. Enter before the gRPC server starts. Raises `InvalidRequest` if the address
-    can't be had."""
+async def docker_api(engine: Engine, server: Server) -> AsyncIterator[None]:
+    """Serve inside. Raises `InvalidRequest` if the address can't be had."""
     if not engine.settings.docker_api:
         yield
         return
-    inner.open()
     with _bound(engine) as (sock, context):
         failed: BaseException | None = None
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(_serve(engine, inner, sock, context))
+            task = group.create_task(_serve(engine, server, sock, context))
             try:
                 yield
             except BaseException as error:  # raised below: not to come out as a group
@@ -95,7 +94,7 @@ def _passed(address: str) -> Iterator[socket.socket]:
 
 
 async def _serve(
-    engine: Engine, inner: InnerPort, sock: socket.socket, context: ssl.SSLContext | None
+    engine: Engine, server: Server, sock: socket.socket, context: ssl.SSLContext | None
 ) -> None:
     """From the first client on, until cancelled."""
     sock.setblocking(False)
@@ -104,7 +103,7 @@ async def _serve(
     try:
         async with AsyncExitStack() as stack:
             with engine.activity.one():  # somebody waits for it
-                await _enter(stack, engine, inner, sock, context)
+                await _enter(stack, engine, server, sock, context)
             await asyncio.Event().wait()
     except Exception:  # the daemon builds on for its other clients
         log.exception("Docker's API is no longer served")
@@ -113,16 +112,16 @@ async def _serve(
 async def _enter(
     stack: AsyncExitStack,
     engine: Engine,
-    inner: InnerPort,
+    server: Server,
     sock: socket.socket,
     context: ssl.SSLContext | None,
 ) -> None:
     """It takes a while to load."""
     from croze.engineapi.app import serving
 
-    channel = inner.channel()
-    stack.push_async_callback(channel.close, None)
-    services = _services(engine, inner, channel)
+    folder = engine.settings.root / "inner"
+    channel = await stack.enter_async_context(own_channel(server, folder))
+    services = _services(engine, server, channel)
     await stack.enter_async_context(services.containers.running())
     await stack.enter_async_context(serving(sock, services, context))
 
@@ -144,7 +143,7 @@ async def _somebody(sock: socket.socket) -> None:
         loop.remove_reader(sock)
 
 
-def _services(engine: Engine, inner: InnerPort, channel: grpc.aio.Channel) -> Services:
+def _services(engine: Engine, server: Server, channel: grpc.aio.Channel) -> Services:
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import Machine, Services
     from croze.engineapi.events import EventLog
@@ -166,7 +165,7 @@ def _services(engine: Engine, inner: InnerPort, channel: grpc.aio.Channel) -> Se
         refs=store.refs,
         sessions=engine.sessions,
         access=engine.images.access,
-        connect=inner.connect,
+        serve=server.serve,
         channel=channel,
         running=Running(),
         uploads=Uploads(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -12,46 +11,34 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import grpc.aio
-
-from croze.aio.streams import serving
+from croze.aio.streams import READ_BYTES, on_sockets, serving
 from croze.daemon.config import Grpc
-from croze.daemon.inner import InnerPort, add_port
 from croze.daemon.sockets import (
     bind_tcp,
     make_way,
     passed_sockets,
-    split_host,
     tls_context,
     warn_of_strangers,
 )
 from croze.errors import InvalidRequest
 from croze.rpc.channels import most_connections
-from croze.session.manager import Sessions
-
-if TYPE_CHECKING:
-    from croze.daemon.relay import Relay
+from croze.rpc.server import Server
 
 log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def listening(
-    server: grpc.aio.Server,
-    addresses: Sequence[str],
-    config: Grpc,
-    inner: InnerPort,
-    sessions: Sessions,
-) -> AsyncIterator[Relays]:
-    """Bind everything; the socket files are gone afterwards. Start the server inside.
+    server: Server, addresses: Sequence[str], config: Grpc
+) -> AsyncIterator[Listeners]:
+    """Bind everything, and serve on it; the socket files are gone afterwards.
 
     Raises `InvalidRequest` for an address that can't be used.
     """
     context = tls_context(config.tls)
     async with contextlib.AsyncExitStack() as stack:
-        relays = Relays(inner, sessions)
+        listeners = Listeners(server)
         for address in addresses:
             scheme, _, rest = address.partition("://")
             if not scheme or "://" not in address:
@@ -59,17 +46,19 @@ async def listening(
                     f"address {address} does not contain proto, you meant unix://{address} ?"
                 )
             if scheme == "unix":
-                await _unix(Path(rest), config, stack, relays)
+                await _unix(Path(rest), config, stack, listeners)
             elif scheme == "tcp":
-                await _tcp(server, rest, context, stack, relays)
+                await _tcp(rest, context, stack, listeners)
             elif scheme == "fd":
-                await _passed(rest, context, stack, relays)
+                await _passed(rest, context, stack, listeners)
             else:
                 raise InvalidRequest(f"addr {address} not supported: use unix://, tcp:// or fd://")
-        yield relays
+        yield listeners
 
 
-async def _unix(path: Path, config: Grpc, stack: contextlib.AsyncExitStack, relays: Relays) -> None:
+async def _unix(
+    path: Path, config: Grpc, stack: contextlib.AsyncExitStack, listeners: Listeners
+) -> None:
     if config.tls.cert:
         log.warning("TLS is disabled for unix://%s", path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -83,7 +72,7 @@ async def _unix(path: Path, config: Grpc, stack: contextlib.AsyncExitStack, rela
             raise InvalidRequest(f"cannot listen on unix:{path}: {error}") from error
 
     stack.enter_context(own_socket(path, config, bind, "--addr"))
-    await stack.enter_async_context(relays.relay(sock))
+    await stack.enter_async_context(listeners.serving(sock))
 
 
 @contextlib.contextmanager
@@ -134,27 +123,20 @@ def _remove_dead(path: Path) -> None:
 
 
 async def _tcp(
-    server: grpc.aio.Server,
     address: str,
     context: ssl.SSLContext | None,
     stack: contextlib.AsyncExitStack,
-    relays: Relays,
+    listeners: Listeners,
 ) -> None:
     warn_of_strangers(f"tcp://{address}", context)
-    host, port = split_host(address)
-    if context is None and host != "0.0.0.0":
-        add_port(server, f"[{host or '::'}]:{port}" if ":" in host or not host else address)
-        return
-    # grpc takes 0.0.0.0 for every address, those of IPv6, too.
-    bound = bind_tcp(address)
-    await stack.enter_async_context(relays.relay(bound, context))
+    await stack.enter_async_context(listeners.serving(bind_tcp(address), context))
 
 
 async def _passed(
     name: str,
     context: ssl.SSLContext | None,
     stack: contextlib.AsyncExitStack,
-    relays: Relays,
+    listeners: Listeners,
 ) -> None:
     for passed in passed_sockets(name):
         secured = context
@@ -162,51 +144,31 @@ async def _passed(
             secured = None
         else:
             warn_of_strangers(f"fd://{name}", context)
-        await stack.enter_async_context(relays.relay(passed, secured))
+        await stack.enter_async_context(listeners.serving(passed, secured))
 
 
-class Relays:
-    """Connections that grpc does not take itself, but on its inner port: those of a Unix socket,
-    for the sake of their sessions; those of a listening socket that was passed to us; and TLS,
-    where grpc's server refuses clients that don't name a protocol in the handshake, as buildx's
-    remote driver doesn't."""
+class Listeners:
+    """The sockets on which the server is served."""
 
-    def __init__(self, inner: InnerPort, sessions: Sessions) -> None:
-        self._inner = inner
-        self._sessions = sessions
-        self._listeners: list[socket.socket] = []
-        self._open: set[Relay] = set()
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._sockets: list[socket.socket] = []
 
-    def relay(
-        self, outer: socket.socket, context: ssl.SSLContext | None = None
+    def serving(
+        self, listener: socket.socket, context: ssl.SSLContext | None = None
     ) -> AbstractAsyncContextManager[None]:
-        """Inside, each connection of `outer` is passed on while it is open."""
-
-        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            from croze.daemon.relay import BUFFER_BYTES, Relay
-
-            back = await asyncio.open_unix_connection(self._inner.path, limit=BUFFER_BYTES)
-            relay = Relay((reader, writer), back, self._sessions)
-            self._open.add(relay)
-            try:
-                await relay.run()
-            finally:
-                self._open.discard(relay)
-
-        self._inner.open()
-        self._listeners.append(outer)
-        # Each takes three descriptors: its own, and both ends of the way to the inner port.
+        """Inside, whoever connects is served."""
+        self._sockets.append(listener)
         return serving(
-            outer, connect, most=most_connections() // 3, tls=context, buffer_bytes=1 << 18
+            listener,
+            on_sockets(self._server.serve),
+            most=most_connections(),
+            tls=context,
+            buffer_bytes=READ_BYTES,
         )
-
-    def hang_up(self) -> None:
-        """Every connection breaks, whatever is still to be said on it."""
-        for relay in tuple(self._open):
-            relay.abort()
 
     def refuse(self) -> None:
         """Who comes now is refused, as if nobody listened."""
-        for each in self._listeners:
+        for each in self._sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

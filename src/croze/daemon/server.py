@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from grpc.aio import Server
-
 from croze.api import (
     builds_pb2_grpc,
     cachemounts_pb2_grpc,
@@ -32,14 +30,13 @@ from croze.daemon.docker_api import docker_api
 from croze.daemon.engine import Engine, running
 from croze.daemon.history_service import HistoryService
 from croze.daemon.images_service import EngineService
-from croze.daemon.inner import inner_port
-from croze.daemon.listen import Relays, listening
+from croze.daemon.listen import Listeners, listening
 from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
-from croze.daemon.trace_service import collecting, trace_handler
+from croze.daemon.trace_service import collecting, trace_methods
 from croze.daemon.why_service import WhyService
-from croze.rpc import channels
-from croze.session.health import health_handler
+from croze.rpc.server import Patience, Server
+from croze.session.health import health_methods
 from croze.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -50,11 +47,6 @@ STOP_GRACE_S = 1.0
 ECHO_S = 0.2
 ADDRESSES = "crozed.addresses"
 """Name of the file below the root that says where the daemon listens; `drivers.local` reads it."""
-OPTIONS = (
-    ("grpc.so_reuseport", 0),
-    # Clients measure their lines by pings beside data, and those of sessions don't come here.
-    ("grpc.http2.max_ping_strikes", 0),
-)
 
 
 async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
@@ -64,16 +56,12 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
         async with running(settings, pool, outside) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
             async with (
-                inner_port(server, settings.root / "relay") as inner,
-                listening(
-                    server, settings.addresses, settings.config.grpc, inner, engine.sessions
-                ) as relays,
                 engine.running.open(),
-                docker_api(engine, inner),
+                docker_api(engine, server),
                 collecting(engine.telemetry.traces, settings.trace_socket),
                 debug_address(engine, settings.config.grpc.debug_address),
+                listening(server, settings.addresses, settings.config.grpc) as listeners,
             ):
-                await server.start()
                 loops = [
                     group.create_task(engine.gc.run()),
                     group.create_task(engine.history.run()),
@@ -86,7 +74,7 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
                     await stop.wanted.wait()
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
-                await stop_serving(server, engine, stop, relays)
+                await stop_serving(server, engine, stop, listeners)
                 for loop in loops:
                     loop.cancel()
                 leaving.cancel()
@@ -145,9 +133,9 @@ class Stop:
                 signal.signal(number, signal.SIG_IGN)
 
 
-async def stop_serving(server: Server, engine: Engine, stop: Stop, relays: Relays) -> None:
+async def stop_serving(server: Server, engine: Engine, stop: Stop, listeners: Listeners) -> None:
     """Take no new calls; end when no build is under way any more, or when asked again."""
-    relays.refuse()
+    listeners.refuse()
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.stop(BUILD_GRACE_S))
         waits = [
@@ -158,25 +146,22 @@ async def stop_serving(server: Server, engine: Engine, stop: Stop, relays: Relay
         for wait in waits:
             wait.cancel()
         await engine.history.hang_up()
-        # gRPC's server waits for a client that reads nothing: it would have something to tell it.
-        hanging_up = asyncio.get_running_loop().call_later(2 * STOP_GRACE_S, relays.hang_up)
-        await server.stop(None if stop.forced.is_set() else STOP_GRACE_S)
-        hanging_up.cancel()
+        await server.stop(0 if stop.forced.is_set() else STOP_GRACE_S)
 
 
 def make_server(engine: Engine) -> Server:
-    """All services on one gRPC server."""
-    server = channels.make_server(OPTIONS, [engine.telemetry.calls])
-    control_pb2_grpc.add_ControlServicer_to_server(ControlService(engine), server)
-    content_pb2_grpc.add_ContentServicer_to_server(ContentService(engine.store.blobs), server)
-    server.add_generic_rpc_handlers((trace_handler(engine.telemetry.traces),))
-    engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine), server)
-    history_pb2_grpc.add_HistoryServicer_to_server(HistoryService(engine), server)
-    builds_pb2_grpc.add_BuildsServicer_to_server(BuildsService(engine), server)
-    why_pb2_grpc.add_WhyServicer_to_server(WhyService(engine), server)
-    cachemounts_pb2_grpc.add_CacheMountsServicer_to_server(CacheMountsService(engine), server)
-    gateway_pb2_grpc.add_LLBBridgeServicer_to_server(engine.forwarder.servicer(), server)
-    server.add_generic_rpc_handlers((health_handler(),))
+    """All services on one server."""
+    server = Server(engine.telemetry.calls.watching, patience=Patience())
+    server.add(control_pb2_grpc.add_ControlServicer_to_server, ControlService(engine))
+    server.add(content_pb2_grpc.add_ContentServicer_to_server, ContentService(engine.store.blobs))
+    server.add_methods(*trace_methods(engine.telemetry.traces))
+    server.add(engine_pb2_grpc.add_EngineServicer_to_server, EngineService(engine))
+    server.add(history_pb2_grpc.add_HistoryServicer_to_server, HistoryService(engine))
+    server.add(builds_pb2_grpc.add_BuildsServicer_to_server, BuildsService(engine))
+    server.add(why_pb2_grpc.add_WhyServicer_to_server, WhyService(engine))
+    server.add(cachemounts_pb2_grpc.add_CacheMountsServicer_to_server, CacheMountsService(engine))
+    server.add(gateway_pb2_grpc.add_LLBBridgeServicer_to_server, engine.forwarder.servicer())
+    server.add_methods(*health_methods())
     return server
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
-import grpc.aio
 
+from croze.aio.streams import listening, on_sockets, serving
 from croze.api import otlp_pb2
 from croze.daemon.sockets import make_way
 from croze.errors import InvalidRequest
-from croze.rpc.channels import make_server
+from croze.rpc.server import Patience, Server
 from croze.rpc.servers import Context
 from croze.telemetry.traces import Traces
 
@@ -23,8 +23,10 @@ _CONNECTIONS = 128
 _STREAMS = 16
 
 
-def trace_handler(traces: Traces) -> grpc.GenericRpcHandler[object, object]:
-    """For a server of ours. The service's package is not that of our messages, see `otlp.proto`."""
+def trace_methods(
+    traces: Traces,
+) -> tuple[str, Mapping[str, grpc.RpcMethodHandler[object, object]]]:
+    """The service and its methods. Its package is not that of our messages, see `otlp.proto`."""
 
     async def export(
         request: otlp_pb2.ExportTraceServiceRequest, context: Context
@@ -32,15 +34,12 @@ def trace_handler(traces: Traces) -> grpc.GenericRpcHandler[object, object]:
         traces.receive(request)
         return otlp_pb2.ExportTraceServiceResponse()
 
-    method = grpc.unary_unary_rpc_method_handler(
+    method: grpc.RpcMethodHandler[object, object] = grpc.unary_unary_rpc_method_handler(
         export,
         request_deserializer=otlp_pb2.ExportTraceServiceRequest.FromString,
         response_serializer=otlp_pb2.ExportTraceServiceResponse.SerializeToString,
     )
-    made: grpc.GenericRpcHandler[object, object] = grpc.method_handlers_generic_handler(
-        SERVICE, {"Export": method}
-    )
-    return made
+    return SERVICE, {"Export": method}
 
 
 @asynccontextmanager
@@ -49,21 +48,20 @@ async def collecting(traces: Traces, path: Path) -> AsyncIterator[None]:
     if it can't be had."""
     make_way(path.parent)
     path.unlink(missing_ok=True)
-    server = make_server((("grpc.max_concurrent_streams", _STREAMS),), most=_CONNECTIONS)
-    server.add_generic_rpc_handlers((trace_handler(traces),))
+    server = Server(streams=_STREAMS, patience=Patience())
+    server.add_methods(*trace_methods(traces))
     folder = os.open(path.parent, os.O_PATH)
     try:
         # By descriptor: the address of a socket has room for 107 bytes.
-        server.add_insecure_port(f"unix:/proc/self/fd/{folder}/{path.name}")
-    except RuntimeError as error:
+        listener = listening(f"/proc/self/fd/{folder}/{path.name}")
+    except OSError as error:
         message = f"creating trace controller listener: cannot listen on {path}"
         raise InvalidRequest(message) from error
     finally:
         os.close(folder)
     path.chmod(0o666)
-    await server.start()
     try:
-        yield
+        async with serving(listener, on_sockets(server.serve), most=_CONNECTIONS):
+            yield
     finally:
-        await server.stop(None)
         path.unlink(missing_ok=True)

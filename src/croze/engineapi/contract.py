@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +14,7 @@ from croze.engineapi.events import EventLog
 from croze.engineapi.running import Running
 from croze.engineapi.uploads import Uploads
 from croze.image.platform import Platform
+from croze.rpc.server import ByteStream
 from croze.session.manager import Sessions
 from croze.sources.content import Access
 from croze.store.contract import BlobStore, ImageStore, RefStore
@@ -40,8 +40,8 @@ class Services(Struct, frozen=True):
     sessions: Sessions
     access: Access
     """To registries."""
-    connect: Callable[[], Awaitable[socket.socket]]
-    """A fresh connection to the daemon's own gRPC server. Raises `OSError` once that is gone."""
+    serve: Callable[[ByteStream], Awaitable[None]]
+    """Speak the daemon's own gRPC on a stream, to its end."""
     channel: grpc.aio.Channel
     """The same, for calls: one for all of them."""
     running: Running

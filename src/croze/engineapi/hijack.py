@@ -10,10 +10,10 @@ import logging
 
 from aiohttp import web
 
+from croze.aio.streams import READ_BYTES
 from croze.engineapi.contract import Services
 from croze.engineapi.doors import Front
-from croze.errors import CrozeError, InvalidRequest, Unavailable
-from croze.session import bridge
+from croze.errors import CrozeError, InvalidRequest
 from croze.session.manager import HEADER_ID, Headers
 
 log = logging.getLogger(__name__)
@@ -46,14 +46,14 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 class Hijacked:
-    """The stream after the 101: what `bridge.Connection` promises."""
+    """The stream after the 101: what `rpc.server.ByteStream` promises."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def read(self) -> bytes:
-        return await self._reader.read(bridge.CHUNK_BYTES)
+        return await self._reader.read(READ_BYTES)
 
     async def write(self, data: bytes) -> None:
         self._writer.write(data)
@@ -105,18 +105,11 @@ def check_upgrade(request: web.Request) -> None:
 async def grpc(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /grpc`: the daemon's own gRPC server."""
     check_upgrade(request)
+    stream = hijack(request)
     try:
-        sock = await services.connect()
-    except OSError as error:
-        raise Unavailable("the daemon is about to stop") from error
-    with sock:
-        stream = hijack(request)
-        try:
-            await bridge.both(stream, sock)
-        except OSError as error:
-            log.debug("a connection to /grpc broke: %s", error)
-        finally:
-            stream.close()
+        await services.serve(stream)
+    finally:
+        stream.close()
     return AnsweredOnStream()
 
 

@@ -27,7 +27,7 @@ from croze.export.place import place_tree
 from croze.export.statements import attestation_files
 from croze.export.trees import Merged, Part, StaticFile
 from croze.fs.remove import temporary_directory
-from croze.fs.sync.transfer import Sender
+from croze.fs.sync.send import Sender
 from croze.fs.tar.write import write_trees
 from croze.image import platform as platforms
 from croze.session.contract import Session

@@ -28,15 +28,16 @@ from contextlib import asynccontextmanager
 from msgspec import Struct, field
 
 from croze import llb
-from croze.api import gateway_pb2, gateway_pb2_grpc, ops_pb2, stat_pb2
+from croze.aio.streams import READ_BYTES
+from croze.api import gateway_pb2, ops_pb2, stat_pb2
 from croze.api.attrs import to_attrs
 from croze.errors import CrozeError
 from croze.gotypes.strings import to_bytes
-from croze.rpc import channels
-from croze.rpc.clients import translated
 from croze.rpc.status import to_status
-from croze.session import bridge
+from croze.session.contract import Calls, Q, R
+from croze.session.tunnel import Tunnel
 
+_SERVICE = "/moby.buildkit.v1.frontend.LLBBridge"
 _OPT = "BUILDKIT_FRONTEND_OPT_"
 
 
@@ -48,20 +49,20 @@ class Ref(Struct, frozen=True):
 
     async def read_file(self, path: str) -> bytes:
         request = gateway_pb2.ReadFileRequest(Ref=self.id, FilePath=to_bytes(path))
-        with translated():
-            return (await self.gateway.stub.ReadFile(request)).Data
+        answer = await self.gateway.ask("ReadFile", request, gateway_pb2.ReadFileResponse)
+        return answer.Data
 
     async def read_dir(self, path: str, include: str = "") -> list[stat_pb2.Stat]:
         request = gateway_pb2.ReadDirRequest(
             Ref=self.id, DirPath=to_bytes(path), IncludePattern=to_bytes(include)
         )
-        with translated():
-            return list((await self.gateway.stub.ReadDir(request)).entries)
+        answer = await self.gateway.ask("ReadDir", request, gateway_pb2.ReadDirResponse)
+        return list(answer.entries)
 
     async def stat_file(self, path: str) -> stat_pb2.Stat:
         request = gateway_pb2.StatFileRequest(Ref=self.id, Path=to_bytes(path))
-        with translated():
-            return (await self.gateway.stub.StatFile(request)).stat
+        answer = await self.gateway.ask("StatFile", request, gateway_pb2.StatFileResponse)
+        return answer.stat
 
 
 class Image(Struct, frozen=True):
@@ -94,7 +95,7 @@ class Result(Struct, frozen=True):
 class Gateway(Struct, frozen=True):
     """The daemon, as a frontend sees it. `opts` are the build's options, `session` the client's."""
 
-    stub: gateway_pb2_grpc.LLBBridgeAsyncStub
+    calls: Calls
     opts: Mapping[str, str]
     session: str
 
@@ -119,19 +120,23 @@ class Gateway(Struct, frozen=True):
 
     async def resolve_image(self, name: str) -> Image:
         request = gateway_pb2.ResolveImageConfigRequest(Ref=name)
-        with translated():
-            found = await self.stub.ResolveImageConfig(request)
+        found = await self.ask(
+            "ResolveImageConfig", request, gateway_pb2.ResolveImageConfigResponse
+        )
         return Image(found.Ref, found.Digest, found.Config)
 
     async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
         """What the client has made of named inputs already."""
-        with translated():
-            return dict((await self.stub.Inputs(gateway_pb2.InputsRequest())).Definitions)
+        request = gateway_pb2.InputsRequest()
+        return dict((await self.ask("Inputs", request, gateway_pb2.InputsResponse)).Definitions)
+
+    async def ask(self, method: str, request: Q, answer: type[R]) -> R:
+        """Call a method of the bridge. Raises the `CrozeError` that the daemon answers with."""
+        return await self.calls.ask(f"{_SERVICE}/{method}", request, answer)
 
     async def _solve(self, request: gateway_pb2.SolveRequest) -> gateway_pb2.Result:
         request.allowResultReturn = request.allowResultArrayRef = True
-        with translated():
-            return (await self.stub.Solve(request)).result
+        return (await self.ask("Solve", request, gateway_pb2.SolveResponse)).result
 
 
 Build = Callable[[Gateway], Awaitable[Result]]
@@ -145,8 +150,9 @@ def main(build: Build) -> None:
 
 
 async def _answer(build: Build, heard: int, said: int) -> None:
-    async with connected(heard, said) as stub:
-        await stub.Return(await _outcome(build, Gateway(stub, options(os.environ), _session())))
+    async with connected(heard, said) as calls:
+        gateway = Gateway(calls, options(os.environ), _session())
+        await gateway.ask("Return", await _outcome(build, gateway), gateway_pb2.ReturnResponse)
 
 
 async def _outcome(build: Build, gateway: Gateway) -> gateway_pb2.ReturnRequest:
@@ -170,7 +176,7 @@ def _session() -> str:
 
 
 class _Descriptors:
-    """Two descriptors as a `bridge.Connection`."""
+    """Two descriptors as a `rpc.server.ByteStream`."""
 
     def __init__(self, reader: asyncio.StreamReader, said: int) -> None:
         self._reader = reader
@@ -178,7 +184,7 @@ class _Descriptors:
         os.set_blocking(said, False)
 
     async def read(self) -> bytes:
-        return await self._reader.read(bridge.CHUNK_BYTES)
+        return await self._reader.read(READ_BYTES)
 
     async def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -199,22 +205,18 @@ async def _writable(fd: int) -> None:
 
 
 @asynccontextmanager
-async def connected(heard: int, said: int) -> AsyncIterator[gateway_pb2_grpc.LLBBridgeAsyncStub]:
+async def connected(heard: int, said: int) -> AsyncIterator[Calls]:
     """The daemon at the other end of two descriptors."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(heard, "rb", closefd=False)
     )
-    name = bridge.fresh_name()
-    with bridge.accepting(name) as accepted:
-        async with channels.open_channel(f"unix-abstract:{name}", channels.LOCAL) as channel:
-            channel.get_state(try_to_connect=True)
-            sock = await accepted.wait()
-            pumping = loop.create_task(bridge.both(_Descriptors(reader, said), sock))
-            try:
-                yield gateway_pb2_grpc.LLBBridgeStub(channel)
-            finally:
-                pumping.cancel()
-                await asyncio.gather(pumping, return_exceptions=True)
-                transport.close()
+    tunnel = Tunnel(_Descriptors(reader, said))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(tunnel.run())
+        try:
+            yield tunnel
+        finally:
+            running.cancel()
+            transport.close()

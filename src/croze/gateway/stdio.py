@@ -1,32 +1,25 @@
-"""The bridge over a container's standard input and output: raw HTTP/2, this side is the server.
-
-gRPC only talks to sockets, so the bytes are pumped to an abstract Unix socket, as a session's are;
-the server answers the one connection that was made here.
-"""
+"""The bridge over a container's standard input and output: raw HTTP/2, this side is the server."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 from croze.aio.parallel import first_error
 from croze.api import gateway_pb2_grpc
-from croze.errors import CrozeError, PermissionDenied
+from croze.errors import CrozeError
 from croze.gateway.forward import BridgeService
 from croze.gateway.serve import ServedBuild
-from croze.rpc import channels
+from croze.rpc.server import Server
 from croze.rpc.servers import Context
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Executor, Process, Stdio
-from croze.session import bridge
 
 _WAITING_CHUNKS = 16
 
 
 class StdioPipe:
-    """A container's standard input and output as a `bridge.Connection`."""
+    """A container's standard input and output as a `rpc.server.ByteStream`."""
 
     def __init__(self, on_stderr: Callable[[bytes], None]) -> None:
         self._said: asyncio.Queue[bytes] = asyncio.Queue()
@@ -64,35 +57,22 @@ async def run_frontend(
 ) -> int:
     """Run the container to its end while `served` answers it; the exit code."""
     pipe = StdioPipe(on_stderr)
-    async with first_error(), _connected(served) as sock, asyncio.TaskGroup() as group:
+    async with first_error(), asyncio.TaskGroup() as group:
         running = group.create_task(executor.run(spec, process, pipe.stdio))
-        pumping = group.create_task(bridge.both(pipe, sock))
-        await asyncio.wait((running, pumping), return_when=asyncio.FIRST_COMPLETED)
+        serving = group.create_task(_server(served).serve(pipe))
+        await asyncio.wait((running, serving), return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
             raise CrozeError("frontend grpc server closed unexpectedly")
         pipe.end()
     return running.result()
 
 
-@asynccontextmanager
-async def _connected(served: ServedBuild) -> AsyncIterator[socket.socket]:
-    """A server of one build's bridge, and the one connection that it answers."""
-    name, own_name = bridge.fresh_name(), bridge.fresh_name()
+def _server(served: ServedBuild) -> Server:
+    """Of one build's bridge."""
 
     async def find(context: Context) -> ServedBuild:
-        if context.peer() != f"unix-abstract:{own_name}":
-            raise PermissionDenied("this build has a frontend already")
         return served
 
-    server = channels.make_server(channels.LOCAL)
-    gateway_pb2_grpc.add_LLBBridgeServicer_to_server(BridgeService(find), server)
-    server.add_insecure_port(f"unix-abstract:{name}")
-    await server.start()
-    try:
-        sock = await bridge.connect(name, own_name)
-        try:
-            yield sock
-        finally:
-            sock.close()
-    finally:
-        await server.stop(None)
+    server = Server()
+    server.add(gateway_pb2_grpc.add_LLBBridgeServicer_to_server, BridgeService(find))
+    return server

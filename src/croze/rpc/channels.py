@@ -1,4 +1,4 @@
-"""Every gRPC channel and server comes from here, so that all of them have the same limits.
+"""Every gRPC channel comes from here, so that all of them have the same limits.
 
 They are what BuildKit and its clients take: 16 MiB in a message (they say so), 16 MiB in headers or
 trailers (the default of Go's gRPC). The C core, which Python uses, takes 8 KiB of headers unless
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import grpc
 import grpc.aio
@@ -31,8 +31,6 @@ _LIMITS: Options = (
     ("grpc.max_metadata_size", HEADERS_LIMIT_BYTES),
     ("grpc.absolute_max_metadata_size", HEADERS_LIMIT_BYTES),
 )
-_HANDSHAKE_MS: Final = 10_000
-_IDLE_MS: Final = 600_000
 _MOST: Final = 10_000
 LOCAL: Options = (
     ("grpc.default_authority", "localhost"),
@@ -76,23 +74,6 @@ def open_channel(
     if credentials is None:
         return grpc.aio.insecure_channel(target, every, compression)  # noqa: TID251
     return grpc.aio.secure_channel(target, credentials, every, compression)  # noqa: TID251
-
-
-def make_server(
-    options: Options = (),
-    interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]] = (),
-    *,
-    most: int | None = None,
-) -> grpc.aio.Server:
-    """A server without services or ports yet. Each port takes `most` connections at once, half of
-    what the process may have if not said, and hangs up on those that say nothing."""
-    bounds: Options = (
-        ("grpc.max_allowed_incoming_connections", most or most_connections()),
-        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
-        ("grpc.max_connection_idle_ms", _IDLE_MS),
-    )
-    every = (*_LIMITS, *bounds, *options)
-    return grpc.aio.server(interceptors=interceptors, options=every)  # noqa: TID251
 
 
 def most_connections() -> int:

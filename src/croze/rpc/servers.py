@@ -11,10 +11,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
-from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from croze import errors
 from croze.aio.parallel import root_cause
+from croze.rpc.call import Call, CallBroken
 from croze.rpc.status import DETAILS_KEY, NUMBERS, to_status
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 """The context of any call, whatever its messages."""
 
 
-async def abort(context: Context, error: BaseException, *, plain: bool = True) -> None:
+async def abort(context: Context | Call, error: BaseException, *, plain: bool = True) -> None:
     """End a call with the status of `error`. Always raises."""
     status = to_status(error, plain=plain)
     trailer = ((DETAILS_KEY, status.SerializeToString()),) if status.details else ()
@@ -33,7 +33,7 @@ async def abort(context: Context, error: BaseException, *, plain: bool = True) -
 
 
 @asynccontextmanager
-async def aborting(context: Context, *, plain: bool = True) -> AsyncIterator[None]:
+async def aborting(context: Context | Call, *, plain: bool = True) -> AsyncIterator[None]:
     """Inside a servicer's method: any error ends the call with its status. A cancellation that
     comes from the peer goes on; one from within is reported as `CANCELLED`.
 
@@ -42,8 +42,8 @@ async def aborting(context: Context, *, plain: bool = True) -> AsyncIterator[Non
     """
     try:
         yield
-    except (grpc.aio.AbortError, cygrpc._ServerStoppedError, GeneratorExit):
-        raise  # what ends a call in grpc's own eyes
+    except (grpc.aio.AbortError, CallBroken, GeneratorExit):
+        raise  # what ends a call in the server's own eyes
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -51,7 +51,7 @@ async def aborting(context: Context, *, plain: bool = True) -> AsyncIterator[Non
         await abort(context, error, plain=plain)
     except BaseException as error:
         cause = root_cause(error)
-        if isinstance(cause, KeyboardInterrupt | SystemExit | grpc.aio.AbortError):
+        if isinstance(cause, KeyboardInterrupt | SystemExit | grpc.aio.AbortError | CallBroken):
             raise
         if not isinstance(cause, errors.CrozeError | grpc.RpcError | OSError):
             log.error("call failed", exc_info=error)

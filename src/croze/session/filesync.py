@@ -71,7 +71,7 @@ def decode(key: str, metadata: dict[str, list[str]]) -> tuple[str, ...]:
 async def receive_dir(
     session: Session, request: DirRequest, sink: Sink[T], on_bytes: OnBytes | None = None
 ) -> T:
-    """Fetch a directory into `sink` (a `fs.sync.transfer.Receiver`); returns its outcome.
+    """Fetch a directory into `sink` (a `fs.sync.receive.Receiver`); returns its outcome.
 
     `on_bytes` counts what comes over the wire. Raises `errors.NotFound` when the client does not
     lend a directory of this name.

@@ -7,7 +7,7 @@ out here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
@@ -18,13 +18,12 @@ SERVING = b"\x08\x01"
 SERVICE_UNKNOWN = b"\x08\x03"
 
 
-def health_handler() -> grpc.GenericRpcHandler[Any, Any]:
-    """The whole server's health; of single services it knows nothing."""
-    methods = {
+def health_methods() -> tuple[str, Mapping[str, grpc.RpcMethodHandler[Any, Any]]]:
+    """The service and its methods. They tell of the whole server; of others nothing is known."""
+    return "grpc.health.v1.Health", {
         "Check": grpc.unary_unary_rpc_method_handler(_check),
         "Watch": grpc.unary_stream_rpc_method_handler(_watch),
     }
-    return grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods)
 
 
 async def _check(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:

@@ -32,9 +32,9 @@ from msgspec import Struct
 
 from croze.aio.streams import readable
 from croze.files.peers import is_own_or_roots, sees_our_files
-from croze.session.bridge import fresh_name
 from croze.session.contract import Session
 from croze.session.directories import make_directory
+from croze.session.packets import fresh_name
 from croze.session.provider import Handler
 
 HEADER = "x-croze-host-dirs"

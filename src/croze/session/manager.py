@@ -12,7 +12,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -22,9 +22,10 @@ from msgspec import Struct
 from croze import errors
 from croze.aio.parallel import root_cause
 from croze.api import control_pb2
+from croze.rpc.server import ByteStream
 from croze.rpc.servers import Context
 from croze.rpc.status import as_croze_error
-from croze.session import bridge, contract
+from croze.session import contract, packets
 from croze.version import VERSION
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ HEADER_ID = "x-docker-expose-session-uuid"
 HEADER_NAME = "x-docker-expose-session-name"
 HEADER_SHARED_KEY = "x-docker-expose-session-sharedkey"
 HEADER_METHOD = "x-docker-expose-session-grpc-method"
-HEADER_BYTES = "x-crozed-session-bytes"
-"""The daemon's own, in the last place: see `Sessions.taken`."""
 HEADER_DAEMON = "x-crozed-version"
 """A `crozed` says in it at once that it is one, where nothing else is sent before."""
 HEADER_HEALTH_TIMEOUT = "x-buildkit-session-health-custom-timeout"
@@ -137,10 +136,8 @@ class Sessions:
 
     def __init__(self, dial: contract.Dial | None = None) -> None:
         """Without `dial` this process makes the connections."""
-        self._dial = dial or bridge.connect_packets
+        self._dial = dial or packets.connect
         self._open: dict[str, OpenSession] = {}
-        self.taken: dict[str, bridge.Connection] = {}
-        """The bytes of sessions whose calls come without them, by what nobody can guess."""
         self._uploads: dict[str, AsyncIterator[bytes]] = {}
         self._arrived = asyncio.Event()
         """Set, and replaced, with every session that opens."""
@@ -190,18 +187,14 @@ class Sessions:
 
     # -- the stream --
 
-    async def handle(
-        self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context
-    ) -> None:
+    async def handle(self, incoming: Incoming, context: Context) -> None:
         """The whole of a `Control.Session` call; returns when the session is over."""
         headers = Headers.of((k, v) for k, v in context.invocation_metadata() or ())
-        taken = self.taken.pop((headers.all(HEADER_BYTES) or [""])[-1], None)
-        if taken is not None:
-            # Nothing may be sent before.
-            await context.send_initial_metadata(((HEADER_DAEMON, VERSION),))
-        await self.serve(headers, taken or _Call(incoming, context))
+        # For clients that wait for them.
+        await context.send_initial_metadata(((HEADER_DAEMON, VERSION),))
+        await self.serve(headers, _Call(incoming, context))
 
-    async def serve(self, headers: Headers, connection: bridge.Connection) -> None:
+    async def serve(self, headers: Headers, connection: ByteStream) -> None:
         """Keep one session open on a byte stream of HTTP/2, until either side ends it."""
         if not headers.first(HEADER_ID):
             raise errors.InvalidRequest("session without an id")
@@ -231,25 +224,27 @@ def _bare(id: str) -> str:
     return rest or prefix
 
 
-class _Call:
-    """The call's messages as a `bridge.Connection`."""
+class Incoming(Protocol):
+    """The messages of a session's call: `rpc.call.Requests`."""
 
-    def __init__(self, incoming: AsyncIterator[control_pb2.BytesMessage], context: Context) -> None:
+    async def batch(self) -> Sequence[control_pb2.BytesMessage]: ...
+
+
+class _Call:
+    """The call's messages as a `ByteStream`."""
+
+    def __init__(self, incoming: Incoming, context: Context) -> None:
         self._incoming = incoming
         self._context = context
 
     async def read(self) -> bytes:
-        async for message in self._incoming:
-            if message.data:
-                return message.data
+        while messages := await self._incoming.batch():
+            if data := b"".join([each.data for each in messages]):
+                return data
         return b""
 
     async def write(self, data: bytes) -> None:
-        try:
-            await self._context.write(control_pb2.BytesMessage(data=data))
-        except grpc.aio.InternalError:
-            # What grpc says when the client went away in the middle of a write.
-            raise ConnectionResetError("the client has gone") from None
+        await self._context.write(control_pb2.BytesMessage(data=data))
 
 
 async def _carry(session: OpenSession, tunnel: Tunnel, policy: HealthPolicy) -> None:

@@ -7,7 +7,7 @@ its size in four bytes, little endian.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -32,7 +32,11 @@ class MetadataSink(Generic[T]):
         self._parents: list[Entry] = []
         """Directories above the entry that nobody has wanted anything of yet."""
 
-    def stat(self, entry: Entry) -> int | None:
+    def recall(self, packets: Sequence[bytes], start: int) -> int:
+        """See `Sink.recall`: everything is listed anew."""
+        return 0
+
+    def stat(self, entry: Entry, packet: bytes) -> int | None:
         number = self._seen
         self._seen += 1
         if entry.path == LISTING:
@@ -46,9 +50,9 @@ class MetadataSink(Generic[T]):
                 self._parents.append(entry)
             return None
         for parent in self._parents:
-            self._files.stat(parent)
+            self._files.stat(parent, b"")
         self._parents.clear()
-        inner = self._files.stat(entry)
+        inner = self._files.stat(entry, packet)
         if inner is None:
             return None
         self._inner[number] = inner

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
 from croze import errors
-from croze.fs.sync.transfer import Sender
+from croze.fs.sync.send import Sender
 from croze.fs.tree.walk import WalkOptions
-from croze.rpc.servers import Context
+from croze.rpc.call import Call, Requests
 from croze.session.filesync import DirRequest
 from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
 from croze.session.transfer import send_tree
@@ -35,7 +35,7 @@ class FilesProvider:
     def methods(self) -> Mapping[str, Handler]:
         return {"DiffCopy": raw_stream(self._diff_copy)}
 
-    async def _diff_copy(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def _diff_copy(self, messages: Requests[bytes], context: Call) -> None:
         request = DirRequest.of_metadata(metadata_of(context))
         lent = self._dirs.get(request.name)
         if lent is None:

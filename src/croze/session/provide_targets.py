@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -17,8 +17,8 @@ from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2
 from croze.files.atomic import replaced, umasked
-from croze.fs.sync.transfer import Receiver
-from croze.rpc.servers import Context
+from croze.fs.sync.receive import Receiver
+from croze.rpc.call import Call, Requests
 from croze.session.directories import make_directory
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
@@ -65,7 +65,7 @@ class TargetsProvider:
     def methods(self) -> Mapping[str, Handler]:
         return {"DiffCopy": raw_stream(self._diff_copy)}
 
-    async def _diff_copy(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def _diff_copy(self, messages: Requests[bytes], context: Call) -> None:
         metadata = metadata_of(context)
         id = _exporter_id(metadata)
         match self._targets.get(id):
@@ -77,7 +77,7 @@ class TargetsProvider:
                     )
                 await _receive_dir(target, messages, context)
             case FileTarget() as target:
-                await _receive_file(target, metadata, messages, context)
+                await _receive_file(target, metadata, messages)
             case None:
                 raise errors.CrozeError(f"exporter {id} not found")
 
@@ -90,8 +90,7 @@ def _exporter_id(metadata: Mapping[str, list[str]]) -> int:
 async def _receive_file(
     target: FileTarget,
     metadata: Mapping[str, list[str]],
-    messages: AsyncIterator[bytes],
-    context: Context,
+    messages: Requests[bytes],
 ) -> None:
     about = {
         key.removeprefix(METADATA_PREFIX): ",".join(values)
@@ -108,9 +107,6 @@ async def _receive_file(
         async for message in messages:
             data = filesync_pb2.BytesMessage.FromString(message).data
             await run(output.write, data)
-        # grpcio ends the messages in the same way when the sender has cancelled the call; only a
-        # call that is still alive can send something.
-        await context.send_initial_metadata(())
     except BaseException:
         for output in filter(None, made):
             output.abort()
@@ -118,7 +114,7 @@ async def _receive_file(
     await run(output.commit)
 
 
-async def _receive_dir(target: DirTarget, messages: AsyncIterator[bytes], context: Context) -> None:
+async def _receive_dir(target: DirTarget, messages: Requests[bytes], context: Call) -> None:
     make_directory(target.path, 0o700)
     receiver = Receiver(
         os.fspath(target.path),

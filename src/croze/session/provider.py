@@ -6,16 +6,15 @@ servicer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
-from msgspec import Struct
 
-from croze import errors
+from croze.rpc.call import Call, Requests
 from croze.rpc.servers import Context, aborting
 from croze.session.transfer import ReadPackets, WritePackets
 
@@ -23,10 +22,8 @@ Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 
 
-class Handler(Struct, frozen=True):
-    """One method. `build` makes what gRPC wants, answering only calls from `peer`."""
-
-    build: Callable[[str], grpc.RpcMethodHandler[Any, Any]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+"""One method, as gRPC wants it."""
 
 
 class Provider(Protocol):
@@ -51,20 +48,14 @@ class Announcing(Protocol):
 def unary(call: Callable[[Q, Context], Awaitable[R]], request: type[Q]) -> Handler:
     """One question, one answer; errors become statuses."""
 
-    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
-        async def handle(message: Q, context: Context) -> R:
-            async with aborting(context, plain=False):
-                _check_peer(context, peer)
-                return await call(message, context)
-            raise AssertionError("aborting always raises")
+    async def handle(message: Q, context: Context) -> R:
+        async with aborting(context, plain=False):
+            return await call(message, context)
+        raise AssertionError("aborting always raises")
 
-        return grpc.unary_unary_rpc_method_handler(
-            handle,
-            request_deserializer=request.FromString,
-            response_serializer=_bytes_of,
-        )
-
-    return Handler(build)
+    return grpc.unary_unary_rpc_method_handler(
+        handle, request_deserializer=request.FromString, response_serializer=_bytes_of
+    )
 
 
 def stream(
@@ -72,80 +63,48 @@ def stream(
 ) -> Handler:
     """Reads an iterator and answers with `context.write`."""
 
-    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
-        async def handle(messages: AsyncIterator[Q], context: Context) -> None:
-            async with aborting(context, plain=False):
-                _check_peer(context, peer)
-                await call(messages, context)
+    async def handle(messages: AsyncIterator[Q], context: Context) -> None:
+        async with aborting(context, plain=False):
+            await call(messages, context)
 
-        return grpc.stream_stream_rpc_method_handler(
-            handle,
-            request_deserializer=request.FromString,
-            response_serializer=_bytes_of,
-        )
-
-    return Handler(build)
+    return grpc.stream_stream_rpc_method_handler(
+        handle, request_deserializer=request.FromString, response_serializer=_bytes_of
+    )
 
 
-def raw_stream(call: Callable[[AsyncIterator[bytes], Context], Awaitable[None]]) -> Handler:
-    """Like `stream`, with messages left as bytes: for a method that carries more than one type."""
+def raw_stream(call: Callable[[Requests[bytes], Call], Awaitable[None]]) -> Handler:
+    """Like `stream`, with messages left as bytes: for a method that carries more than one type, or
+    very many."""
 
-    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
-        async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
-            async with aborting(context, plain=False):
-                _check_peer(context, peer)
-                await call(messages, context)
+    async def handle(messages: Requests[bytes], context: Call) -> None:
+        async with aborting(context, plain=False):
+            await call(messages, context)
 
-        return grpc.stream_stream_rpc_method_handler(handle)
-
-    return Handler(build)
+    return grpc.stream_stream_rpc_method_handler(handle)
 
 
 def unary_stream(call: Callable[[Q, Context], Awaitable[None]], request: type[Q]) -> Handler:
     """One question, many answers by `context.write`."""
 
-    def build(peer: str) -> grpc.RpcMethodHandler[Any, Any]:
-        async def handle(message: Q, context: Context) -> None:
-            async with aborting(context, plain=False):
-                _check_peer(context, peer)
-                await call(message, context)
+    async def handle(message: Q, context: Context) -> None:
+        async with aborting(context, plain=False):
+            await call(message, context)
 
-        return grpc.unary_stream_rpc_method_handler(
-            handle,
-            request_deserializer=request.FromString,
-            response_serializer=_bytes_of,
-        )
-
-    return Handler(build)
-
-
-def _check_peer(context: Context, peer: str) -> None:
-    if context.peer() != peer:
-        raise errors.PermissionDenied("this session is lent to one daemon only")
+    return grpc.unary_stream_rpc_method_handler(
+        handle, request_deserializer=request.FromString, response_serializer=_bytes_of
+    )
 
 
 def _bytes_of(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def packets_of(
-    messages: AsyncIterator[bytes], context: Context
-) -> tuple[ReadPackets, WritePackets]:
+def packets_of(messages: Requests[bytes], context: Call) -> tuple[ReadPackets, WritePackets]:
     """A call of `raw_stream` as `transfer` reads and writes it."""
-
-    async def read() -> Sequence[bytes]:
-        async for message in messages:
-            return (message,)
-        return ()
-
-    async def write(*packets: bytes) -> None:
-        for packet in packets:
-            await context.write(packet)
-
-    return read, write
+    return messages.batch, context.send
 
 
-def metadata_of(context: Context) -> dict[str, list[str]]:
+def metadata_of(context: Context | Call) -> dict[str, list[str]]:
     """The text metadata of a call, by key."""
     found: dict[str, list[str]] = {}
     for key, value in context.invocation_metadata() or ():

@@ -1,30 +1,29 @@
 """The client's end of a session: its services, served over `Control.Session`.
 
-The client is the HTTP/2 server of the stream (BuildKit `session/session.go`), so a gRPC server on
-an abstract socket is bridged to the call.
+The client is the HTTP/2 server of the stream (BuildKit `session/session.go`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import string
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import quote
 
 import grpc
 import grpc.aio
 
 from croze.api import control_pb2
-from croze.errors import CrozeError, Unavailable
+from croze.errors import CrozeError
 from croze.gotypes.strings import to_bytes
 from croze.rpc import channels
+from croze.rpc.server import Server
 from croze.rpc.status import from_rpc_error
-from croze.session import bridge, manager
-from croze.session.health import health_handler
+from croze.session import manager
+from croze.session.health import health_methods
 from croze.session.provider import Announcing, Provider
 
 SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
@@ -81,25 +80,24 @@ async def lend(
     Raises `grpc.RpcError` from within when the daemon refuses the session.
     """
     session = LentSession(id or new_id())
-    async with _served(providers) as sock:
-        with _announced(providers) as more:
-            headers = (*_headers(session.id, name, shared_key, providers), *more)
-            call: _SessionCall = channel.stream_stream(
-                SESSION_METHOD,
-                control_pb2.BytesMessage.SerializeToString,
-                control_pb2.BytesMessage.FromString,
-            )(None, metadata=headers)
-            session.begin(call)
-            failed: BaseException | None = None
-            async with asyncio.TaskGroup() as group:
-                carrying = group.create_task(_carry(session, call, sock))
-                try:
-                    yield session
-                except BaseException as error:  # raised below: not to come out as a group
-                    failed = error
-                carrying.cancel()
-        if failed is not None:
-            raise failed
+    with _announced(providers) as more:
+        headers = (*_headers(session.id, name, shared_key, providers), *more)
+        call: _SessionCall = channel.stream_stream(
+            SESSION_METHOD,
+            control_pb2.BytesMessage.SerializeToString,
+            control_pb2.BytesMessage.FromString,
+        )(None, metadata=headers)
+        session.begin(call)
+        failed: BaseException | None = None
+        async with asyncio.TaskGroup() as group:
+            carrying = group.create_task(_carry(session, call, _server(providers)))
+            try:
+                yield session
+            except BaseException as error:  # raised below: not to come out as a group
+                failed = error
+            carrying.cancel()
+    if failed is not None:
+        raise failed
 
 
 @contextmanager
@@ -133,33 +131,35 @@ def _printable(text: str) -> str:
 
 
 class _Call:
-    """The call's messages as a `bridge.Connection`."""
+    """The call's messages as a `ByteStream`, which remembers how it ended."""
 
     def __init__(self, call: _SessionCall) -> None:
         self._call = call
+        self.failure: CrozeError | None = None
 
     async def read(self) -> bytes:
-        message = await self._call.read()
+        try:
+            message = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            self.failure = from_rpc_error(error)
+            return b""
         return message.data if isinstance(message, control_pb2.BytesMessage) else b""
 
     async def write(self, data: bytes) -> None:
         try:
             await self._call.write(control_pb2.BytesMessage(data=data))
-        except asyncio.InvalidStateError:
-            # grpc's way of saying that the call is over already.
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            # grpc's ways of saying that the call is over already.
             raise ConnectionResetError("the daemon has ended it") from None
 
 
-async def _carry(session: LentSession, call: _SessionCall, sock: socket.socket) -> None:
-    """Pump both ways until the daemon or this client ends it."""
-    connection = _Call(call)
+async def _carry(session: LentSession, call: _SessionCall, server: Server) -> None:
+    """Serve until the daemon or this client ends it."""
+    stream = _Call(call)
     try:
-        await bridge.both(connection, sock)
-    except grpc.aio.AioRpcError as error:
-        session.failure = from_rpc_error(error)
-    except OSError as error:
-        session.failure = Unavailable(f"session is lost: {error}")
+        await server.serve(stream)
     finally:
+        session.failure = stream.failure
         session.mark_closed()
         call.cancel()
 
@@ -167,25 +167,10 @@ async def _carry(session: LentSession, call: _SessionCall, sock: socket.socket) 
 # -- the server ------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def _served(providers: Sequence[Provider]) -> AsyncIterator[socket.socket]:
-    """A server of the providers, and the one connection it answers."""
-    name, own_name = bridge.fresh_name(), bridge.fresh_name()
-    server = channels.make_server(channels.LOCAL)
-    server.add_generic_rpc_handlers(_handlers(providers, f"unix-abstract:{own_name}"))
-    server.add_insecure_port(f"unix-abstract:{name}")
-    await server.start()
-    try:
-        sock = await bridge.connect(name, own_name)
-        try:
-            yield sock
-        finally:
-            sock.close()
-    finally:
-        await server.stop(0)
-
-
-def _handlers(providers: Sequence[Provider], peer: str) -> list[grpc.GenericRpcHandler[Any, Any]]:
-    tables = {p.service: {k: h.build(peer) for k, h in p.methods().items()} for p in providers}
-    handlers = [grpc.method_handlers_generic_handler(k, table) for k, table in tables.items()]
-    return [*handlers, health_handler()]
+def _server(providers: Sequence[Provider]) -> Server:
+    """Of the providers. What a daemon wants sent is told in headers: there may be many patterns."""
+    server = Server(headers_limit_bytes=channels.HEADERS_LIMIT_BYTES)
+    for provider in providers:
+        server.add_methods(provider.service, provider.methods())
+    server.add_methods(*health_methods())
+    return server

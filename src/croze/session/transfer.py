@@ -49,7 +49,7 @@ OnBytes = Callable[[int, bool], None]
 
 
 class SentTree(Protocol):
-    """A tree to send, such as `fs.sync.transfer.Sender`. Called from threads, never by two at once
+    """A tree to send, such as `fs.sync.send.Sender`. Called from threads, never by two at once
     for the same method."""
 
     def entries(self) -> Iterator[Entry]:
@@ -60,10 +60,13 @@ class SentTree(Protocol):
 
 
 class Sink(Protocol[T_co]):
-    """A tree to receive into, as `fs.sync.transfer.Receiver`. Called from one thread at a time."""
+    """A tree to receive into, as `fs.sync.receive.Receiver`. Called from one thread at a time."""
 
-    def stat(self, entry: Entry) -> int | None:
-        """An entry, in order; answers with its id if its content is wanted."""
+    def recall(self, packets: Sequence[bytes], start: int) -> int:
+        """How many packets from `start` on need no look: they tell of what has not changed."""
+
+    def stat(self, entry: Entry, packet: bytes) -> int | None:
+        """An entry, in order, told by `packet`; answers with its id if its content is wanted."""
 
     def data(self, id: int, data: bytes) -> None: ...
 
@@ -338,11 +341,18 @@ class _Receiving(Generic[T]):
     def _apply(self, batch: list[bytes]) -> list[int]:
         """Work a batch off; the indexes of contents to ask for."""
         wanted: list[int] = []
-        for data in batch:
+        at = 0
+        while at < len(batch):
+            if not self._all_stats:
+                at += self._sink.recall(batch, at)
+                if at == len(batch):
+                    break
+            data = batch[at]
+            at += 1
             packet = decode(wire_pb2.Packet, data)
             match packet.type:
                 case wire_pb2.Packet.PACKET_STAT:
-                    self._on_stat(packet, wanted)
+                    self._on_stat(packet, data, wanted)
                 case wire_pb2.Packet.PACKET_DATA:
                     self._on_data(packet)
                 case wire_pb2.Packet.PACKET_ERR:
@@ -351,11 +361,11 @@ class _Receiving(Generic[T]):
                     raise errors.CrozeError(f"error from sender: {message}")
         return wanted
 
-    def _on_stat(self, packet: wire_pb2.Packet, wanted: list[int]) -> None:
+    def _on_stat(self, packet: wire_pb2.Packet, data: bytes, wanted: list[int]) -> None:
         if not packet.HasField("stat"):
             self._all_stats = True
             return
-        id = self._sink.stat(to_entry(packet.stat))
+        id = self._sink.stat(to_entry(packet.stat), data)
         if id is not None:
             self._open.add(id)
             wanted.append(id)

@@ -13,12 +13,11 @@ from contextlib import asynccontextmanager
 
 from croze import errors
 from croze.aio.parallel import first_error
-from croze.rpc.http2.connection import Connection
+from croze.rpc.http2.client import ClientConnection, ClientStream
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, OK, UNAVAILABLE, prefixed
-from croze.rpc.http2.stream import Stream
+from croze.rpc.server import ByteStream
 from croze.rpc.status import from_status, status
-from croze.session import bridge
 from croze.session.contract import Metadata, Q, R
 from croze.session.messages import decode
 
@@ -31,9 +30,9 @@ _WRITE_BYTES = 256 << 10
 class Tunnel:
     """What `contract.Calls` promises, while `run` runs."""
 
-    def __init__(self, connection: bridge.Connection) -> None:
+    def __init__(self, connection: ByteStream) -> None:
         self._bytes = connection
-        self._http = Connection()
+        self._http = ClientConnection()
         self._http.on_room = self._let_in
         self._ending = False
         self._to_write = asyncio.Event()
@@ -155,7 +154,9 @@ class Tunnel:
 class Call:
     """What `contract.Stream` promises."""
 
-    def __init__(self, http: Connection, stream: Stream, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, http: ClientConnection, stream: ClientStream, wake: Callable[[], None]
+    ) -> None:
         self._http = http
         self.stream = stream
         self._wake = wake

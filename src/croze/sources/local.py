@@ -21,7 +21,7 @@ from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs.copy import links
 from croze.fs.match.patterns import PatternMatcher
 from croze.fs.sync.local import SyncOptions, sync
-from croze.fs.sync.transfer import Receiver
+from croze.fs.sync.receive import Receiver
 from croze.fs.tree.walk import WalkOptions
 from croze.gotypes import gojson
 from croze.image.manifest import digest_of

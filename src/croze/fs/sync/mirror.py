@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 
 import msgspec
 
@@ -45,8 +46,20 @@ class State(msgspec.Struct, array_like=True):
     known: list[MirroredEntry]
 
 
+class Notes(msgspec.Struct, array_like=True):
+    """A `State` that is only read if it is needed, and how it was told."""
+
+    version: int
+    started_ns: int
+    known: msgspec.Raw
+    packets: list[bytes] = []
+    """What the sender said of each entry, in its own words; empty if nobody sent them."""
+
+
 _VERSION = 1
 _decoder = msgspec.msgpack.Decoder(State)
+_notes_decoder = msgspec.msgpack.Decoder(Notes)
+_known_decoder = msgspec.msgpack.Decoder(list[MirroredEntry])
 
 
 def load_state(path: str | None) -> State | None:
@@ -61,10 +74,30 @@ def load_state(path: str | None) -> State | None:
     return state if state.version == _VERSION else None
 
 
-def save_state(path: str, started_ns: int, known: list[MirroredEntry]) -> None:
+def load_notes(path: str | None) -> Notes | None:
+    """The same, with what is `known` left as it is."""
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            notes = _notes_decoder.decode(file.read())
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return None
+    return notes if notes.version == _VERSION else None
+
+
+def read_known(notes: Notes) -> list[MirroredEntry]:
+    """Raises `msgspec.DecodeError`."""
+    return _known_decoder.decode(notes.known)
+
+
+def save_state(
+    path: str, started_ns: int, known: list[MirroredEntry], packets: Sequence[bytes] = ()
+) -> None:
     """Write atomically. Names that are no UTF-8 can't be saved: then the next run starts anew."""
     try:
-        data = msgspec.msgpack.encode(State(_VERSION, started_ns, known))
+        raw = msgspec.Raw(msgspec.msgpack.encode(known))
+        data = msgspec.msgpack.encode(Notes(_VERSION, started_ns, raw, list(packets)))
     except UnicodeEncodeError:
         return
     temporary = f"{path}.{os.getpid()}"

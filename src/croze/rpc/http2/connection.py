@@ -1,4 +1,4 @@
-"""The client's side of an HTTP/2 connection (RFC 9113), without I/O.
+"""An HTTP/2 connection (RFC 9113), without I/O: what its two sides have in common.
 
 What peers may make us keep is bounded: a call's window, one message, one list of headers, and
 answers to frames that want one. Nothing is pushed, and priorities are nobody's business.
@@ -6,44 +6,47 @@ answers to frames that want one. Nothing is pushed, and priorities are nobody's 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, TypeVar
 
 from hpack import Decoder
 from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
-from croze.rpc.http2.blocks import Block, header_block, header_frames, unpadded
+from croze.rpc.http2.blocks import Block, unpadded
 from croze.rpc.http2.frames import Code, ConnectionBroken
-from croze.rpc.http2.messages import CANCELLED, UNAVAILABLE, StreamBroken
+from croze.rpc.http2.messages import UNAVAILABLE, StreamBroken
 from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Stream, nothing
 from croze.rpc.status import status
 
 FRAME_BYTES: Final = 64 << 10
 CONNECTION_WINDOW_BYTES: Final = 32 << 20
 HEADERS_LIMIT_BYTES: Final = 256 << 10
-"""Of a list that a client sends: an answer has a few, and an error some kilobytes of details."""
+"""Of a list that a peer sends: a call has a few, and an error some kilobytes of details."""
 PENDING_BYTES: Final = 256 << 10
 """How much waits to be written before who sends has to wait."""
 CONTROL_FRAMES: Final = 10_000
 """Answers that the peer may leave unread, and frames that say nothing, in a row."""
-STREAMS_UNTOLD: Final = 100
-"""How many calls at once, before the peer has said what it takes."""
+
+S = TypeVar("S", bound=Stream)
 
 
-class Connection:
-    """A connection from its preface on. `on_room` is called when a call may be opened."""
+class Connection(ABC, Generic[S]):
+    """A connection from its preface on. `on_room` is called when there may be more room to send."""
 
-    def __init__(self) -> None:
-        self._decoder = Decoder(max_header_list_size=HEADERS_LIMIT_BYTES)
-        self._streams: dict[int, Stream] = {}
-        self._next = 1
-        self._max_streams = STREAMS_UNTOLD
+    def __init__(self, settings: Mapping[int, int], headers_limit_bytes: int) -> None:
+        """Begins with our `settings`, besides those that are the same on both sides."""
+        self._decoder = Decoder(max_header_list_size=headers_limit_bytes)
+        self._headers_limit = headers_limit_bytes
+        self._streams: dict[int, S] = {}
         self._max_frame = frames.DEFAULT_FRAME
         self._initial = frames.DEFAULT_WINDOW
         self._may_send = frames.DEFAULT_WINDOW
         self._window = CONNECTION_WINDOW_BYTES
         self._rest = b""
+        self._last = 0
+        """The newest of the peer's streams."""
         self._greeted = False
         self._leaving = False
         self._block: Block | None = None
@@ -52,41 +55,49 @@ class Connection:
         self._out: list[bytes | memoryview] = []
         self.pending_bytes = 0
         self.on_room: Callable[[], None] = nothing
+        ours = {
+            frames.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
+            frames.MAX_FRAME_SIZE: FRAME_BYTES,
+            frames.MAX_HEADER_LIST_SIZE: headers_limit_bytes,
+        }
         self._queue(
-            frames.PREFACE
-            + frames.settings(
-                {
-                    frames.ENABLE_PUSH: 0,
-                    frames.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
-                    frames.MAX_FRAME_SIZE: FRAME_BYTES,
-                    frames.MAX_HEADER_LIST_SIZE: HEADERS_LIMIT_BYTES,
-                }
-            )
+            frames.settings({**settings, **ours})
             + frames.window_update(0, CONNECTION_WINDOW_BYTES - frames.DEFAULT_WINDOW)
         )
+
+    # -- what the sides do differently --
+
+    @abstractmethod
+    def _stream(self, number: int) -> S | None:
+        """None for one that is over. Raises `ConnectionBroken` for one that never was."""
+
+    @abstractmethod
+    def _expect(self, number: int) -> None:
+        """Headers of this stream begin. Raises `ConnectionBroken` if there may be none."""
+
+    @abstractmethod
+    def _on_header_list(self, number: int, headers: Headers, *, end: bool) -> None:
+        """All headers of a block."""
+
+    @abstractmethod
+    def _on_end_of_data(self, stream: S) -> None:
+        """The peer sends no more, and has sent no trailers."""
+
+    @abstractmethod
+    def _on_goaway(self, last: int) -> None:
+        """The peer takes no streams above this one."""
+
+    def _set_more(self, name: int, value: int) -> None:
+        """A setting of the peer's that concerns one side alone."""
 
     # -- what goes --
 
     @property
-    def has_room(self) -> bool:
-        """Whether the peer takes one more call now."""
-        return len(self._streams) < self._max_streams
-
-    @property
     def leaving(self) -> bool:
-        """The peer takes no more calls, ever."""
+        """There are to be no more calls on it, ever."""
         return self._leaving
 
-    def open(self, headers: Headers) -> Stream:
-        """Begin a call; `has_room` must be true."""
-        number, self._next = self._next, self._next + 2
-        block = header_block(headers)
-        self._queue(header_frames(number, block, self._max_frame))
-        self._idle_frames = 0
-        stream = self._streams[number] = Stream(number, self._initial)
-        return stream
-
-    def send(self, stream: Stream, data: memoryview, *, end: bool = False) -> int:
+    def send(self, stream: S, data: memoryview, *, end: bool = False) -> int:
         """Queue what may go of messages that have their prefixes; how much that was. `end` is
         carried out with the last of it. `data` is not copied: it must not change."""
         sent = 0
@@ -107,19 +118,13 @@ class Connection:
                 stream.sent_all = end
                 return sent
 
-    def take(self, stream: Stream) -> list[bytes]:
+    def take(self, stream: S) -> list[bytes]:
         """The messages that have come; the peer may send as much again."""
         taken = stream.take()
         if stream.ended is None and (credit := stream.credit()):
             stream.window += credit
             self._queue(frames.window_update(stream.number, credit))
         return taken
-
-    def forget(self, stream: Stream) -> None:
-        """Nobody waits for this call any more: end it if it has not ended."""
-        if self._streams.get(stream.number) is stream:
-            stream.end(status(CANCELLED, "context canceled"))
-            self._reset(stream, Code.CANCEL)
 
     def outgoing(self) -> bytes:
         """What is to be written now; it leaves room for more."""
@@ -148,7 +153,7 @@ class Connection:
         try:
             self._rest = data[self._work_off(data) :] if not self._rest else self._continued(data)
         except ConnectionBroken as error:
-            self._queue(frames.goaway(0, error.code, str(error)))
+            self._queue(frames.goaway(self._last, error.code, str(error)))
             self.close(f"invalid HTTP/2: {error}")
             raise
 
@@ -157,33 +162,45 @@ class Connection:
         return data[self._work_off(data) :]
 
     def _work_off(self, data: bytes) -> int:
-        """All whole frames; where what is left begins."""
+        """All whole frames; where what is left begins. Frames of DATA that follow one another in
+        one stream are taken in as one: there may be one for each file of a tree."""
         at, size = 0, len(data)
         unpack, streams = frames.head.unpack_from, self._streams
+        pieces: list[bytes] = []
+        of = -1
         while size - at >= frames.HEAD_BYTES:
             length_kind, flags, number = unpack(data, at)
-            length, kind = length_kind >> 8, length_kind & 0xFF
-            begin, end = at + frames.HEAD_BYTES, at + frames.HEAD_BYTES + length
-            if length > FRAME_BYTES:
-                raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            begin = at + frames.HEAD_BYTES
+            end = begin + (length_kind >> 8)
+            if end - begin > FRAME_BYTES:
+                raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"a frame of {end - begin} bytes")
             if end > size:
                 break
             at = end
-            if kind == frames.DATA and flags == 0 and number in streams and self._block is None:
-                self._on_data(streams[number], length, data[begin:end])
+            is_data = not flags and not length_kind & 0xFF and begin != end  # DATA is 0
+            if is_data and number == of:
+                pieces.append(data[begin:end])
+                continue
+            if pieces:
+                self._on_pieces(of, pieces)
+                pieces, of = [], -1
+            if is_data and number in streams and self._block is None:
+                pieces, of = [data[begin:end]], number
             else:
-                self._on_frame(kind, flags, number & 0x7FFFFFFF, data[begin:end])
+                payload = data[begin:end]
+                self._on_frame(length_kind & 0xFF, flags, number & 0x7FFFFFFF, payload)
+        if pieces:
+            self._on_pieces(of, pieces)
         return at
 
-    def _on_data(self, stream: Stream, length: int, piece: bytes) -> None:
+    def _on_pieces(self, number: int, pieces: list[bytes]) -> None:
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._on_data(self._streams[number], len(piece), piece)
+
+    def _on_data(self, stream: S, length: int, piece: bytes) -> None:
         """`length` is with the padding, which counts."""
-        self._window -= length
+        self._count_window(length)
         stream.window -= length
-        if self._window < 0:
-            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "more data than the window allows")
-        if self._window < CONNECTION_WINDOW_BYTES // 2:
-            self._queue(frames.window_update(0, CONNECTION_WINDOW_BYTES - self._window))
-            self._window = CONNECTION_WINDOW_BYTES
         if stream.window < 0:
             told = "more data than the stream's window allows"
             raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, told)
@@ -202,6 +219,22 @@ class Connection:
             self._queue(frames.window_update(stream.number, more))
         if stream.incoming.whole:
             stream.on_news()
+
+    def _count_window(self, length: int) -> None:
+        self._window -= length
+        if self._window < 0:
+            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "more data than the window allows")
+        if self._window < CONNECTION_WINDOW_BYTES // 2:
+            self._widen_window()
+
+    def _widen_window(self) -> None:
+        self._queue(frames.window_update(0, CONNECTION_WINDOW_BYTES - self._window))
+        self._window = CONNECTION_WINDOW_BYTES
+
+    def _on_lost_data(self, length: int) -> None:
+        """Data of a stream that is over."""
+        self._count_window(length)
+        self._count_idle()
 
     def _on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if self._block is not None and (
@@ -224,7 +257,7 @@ class Connection:
             case frames.PING:
                 self._on_ping(flags, number, payload)
             case frames.GOAWAY:
-                self._on_goaway(number, payload)
+                self._on_goaway_frame(number, payload)
             case frames.WINDOW_UPDATE:
                 self._on_window_update(number, payload)
             case frames.PUSH_PROMISE:
@@ -237,33 +270,26 @@ class Connection:
         if self._idle_frames > CONTROL_FRAMES:
             raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "too many frames that say nothing")
 
-    def _stream(self, number: int) -> Stream | None:
-        """None for one that is over. Raises `ConnectionBroken` for one that never was."""
-        if number % 2 == 0 or number >= self._next:
-            raise ConnectionBroken(Code.PROTOCOL_ERROR, f"stream {number} is not open")
-        return self._streams.get(number)
-
     def _on_data_frame(self, flags: int, number: int, payload: bytes) -> None:
         stream = self._stream(number)
         piece = unpadded(flags, payload)
         if stream is None:
-            self._on_data(Stream(number, 0), len(payload), b"")
+            self._on_lost_data(len(payload))
             return
         self._on_data(stream, len(payload), piece)
         if flags & frames.END_STREAM and stream.ended is None:
-            stream.on_end_of_data()
-            self._reset(stream, Code.NO_ERROR)
+            self._on_end_of_data(stream)
 
     # -- headers --
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
-        self._stream(number)
+        self._expect(number)
         fragment = unpadded(flags, payload)
         if flags & frames.WITH_PRIORITY:
             if len(fragment) < 5:
                 raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a priority that is cut off")
             fragment = fragment[5:]
-        self._block = Block(number, HEADERS_LIMIT_BYTES, end_stream=bool(flags & frames.END_STREAM))
+        self._block = Block(number, self._headers_limit, end_stream=bool(flags & frames.END_STREAM))
         self._on_continuation(flags, fragment)
 
     def _on_continuation(self, flags: int, fragment: bytes) -> None:
@@ -278,19 +304,7 @@ class Connection:
             headers = [(str(h[0]), str(h[1])) for h in self._decoder.decode(block.whole())]
         except (HPACKError, UnicodeDecodeError) as error:
             raise ConnectionBroken(Code.COMPRESSION_ERROR, f"headers: {error}") from None
-        stream = self._streams.get(block.number)
-        if stream is not None:
-            self._apply_headers(stream, headers, end=block.end_stream)
-
-    def _apply_headers(self, stream: Stream, headers: Headers, *, end: bool) -> None:
-        self._count_idle()
-        try:
-            stream.on_headers(headers, end=end)
-        except StreamBroken as error:
-            self._break(stream, error)
-            return
-        if stream.ended is not None:
-            self._reset(stream, Code.NO_ERROR)
+        self._on_header_list(block.number, headers, end=block.end_stream)
 
     # -- the ends of streams --
 
@@ -302,29 +316,25 @@ class Connection:
             stream.on_reset(code)
             self._drop(stream)
 
-    def _break(self, stream: Stream, error: StreamBroken) -> None:
+    def _break(self, stream: S, error: StreamBroken) -> None:
         stream.end(error.status)
         self._reset(stream, error.code)
 
-    def _reset(self, stream: Stream, code: Code) -> None:
+    def _reset(self, stream: S, code: Code) -> None:
         """This side has done with it. One that both sides have ended needs no frame."""
         if code is not Code.NO_ERROR or not stream.sent_all:
             self._queue(frames.rst_stream(stream.number, code))
         self._drop(stream)
 
-    def _drop(self, stream: Stream) -> None:
+    def _drop(self, stream: S) -> None:
         if self._streams.pop(stream.number, None) is not None:
             self.on_room()
 
-    def _on_goaway(self, number: int, payload: bytes) -> None:
+    def _on_goaway_frame(self, number: int, payload: bytes) -> None:
         if number or len(payload) < 8:
             raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a GOAWAY that is none")
-        last = frames.word.unpack_from(payload)[0] & 0x7FFFFFFF
-        self._leaving = True
-        for stream in [each for each in self._streams.values() if each.number > last]:
-            stream.end(status(UNAVAILABLE, "the connection is draining"))
-            self._drop(stream)
-        self.on_room()
+        self._count_idle()
+        self._on_goaway(frames.word.unpack_from(payload)[0] & 0x7FFFFFFF)
 
     def close(self, why: str) -> None:
         """There is no connection any more: all calls end."""
@@ -352,10 +362,6 @@ class Connection:
 
     def _set(self, name: int, value: int) -> None:
         match name:
-            case frames.ENABLE_PUSH if value:
-                raise ConnectionBroken(Code.PROTOCOL_ERROR, "a server that would be pushed to")
-            case frames.MAX_CONCURRENT_STREAMS:
-                self._max_streams = value
             case frames.INITIAL_WINDOW_SIZE:
                 if value > frames.LARGEST_WINDOW:
                     raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, f"a window of {value}")
@@ -366,6 +372,8 @@ class Connection:
                 if not frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME:
                     raise ConnectionBroken(Code.PROTOCOL_ERROR, f"frames of {value} bytes")
                 self._max_frame = min(value, FRAME_BYTES)
+            case _:
+                self._set_more(name, value)
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
         if number or len(payload) != 8:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.rpc.channels import MESSAGE_LIMIT_BYTES
-from croze.rpc.http2.frames import Code, word
+from croze.rpc.http2.frames import Code
 from croze.rpc.status import status
 
 PREFIX_BYTES: Final = 5
+prefix: Final = struct.Struct(">BI")
+"""Whether it is compressed, and its length."""
 
 OK, CANCELLED, UNKNOWN, RESOURCE_EXHAUSTED = 0, 1, 2, 8
 PERMISSION_DENIED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 7, 12, 13, 14, 16
+
+
+ENCODINGS: Final = frozenset(("gzip", "deflate"))
+"""How peers may compress what they send."""
+_ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
 class StreamBroken(Exception):
@@ -29,15 +38,33 @@ def prefixed(*messages: bytes) -> bytes:
     """Messages with their prefixes, none of them compressed."""
     made = []
     for message in messages:
-        made.append(b"\0" + word.pack(len(message)))
+        made.append(prefix.pack(0, len(message)))
         made.append(message)
     return b"".join(made)
 
 
+class Packed(bytes):
+    """A message that is compressed."""
+
+    def inflated(self) -> bytes:
+        """Raises `StreamBroken`."""
+        inflating = zlib.decompressobj(_ANY_ZLIB)
+        try:
+            data = inflating.decompress(self, MESSAGE_LIMIT_BYTES + 1)
+        except zlib.error as error:
+            told = f"grpc: failed to decompress the received message: {error}"
+            raise StreamBroken(Code.CANCEL, status(INTERNAL, told)) from None
+        if len(data) > MESSAGE_LIMIT_BYTES:
+            told = f"grpc: message after decompression larger than max {MESSAGE_LIMIT_BYTES}"
+            raise StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, told))
+        return data
+
+
 class Messages:
-    """Puts together what comes in pieces."""
+    """Puts together what comes in pieces. With `may_be_packed` some may be `Packed`."""
 
     def __init__(self) -> None:
+        self.may_be_packed = False
         self.whole: list[bytes] = []
         self._partial = bytearray()
         self._need = 0
@@ -55,18 +82,18 @@ class Messages:
             if len(self._partial) < self._need:
                 return 0
             piece, self._partial = bytes(self._partial), bytearray()
-        at, size, begun = 0, len(piece), 0
+        at, size, begun, unpack = 0, len(piece), 0, prefix.unpack_from
         self._need = PREFIX_BYTES
         while size - at >= PREFIX_BYTES:
             begin = at + PREFIX_BYTES
-            (length,) = word.unpack_from(piece, at + 1)
-            if piece[at] or length > MESSAGE_LIMIT_BYTES:
-                raise _refused(piece[at], length)
+            flag, length = unpack(piece, at)
+            if length > MESSAGE_LIMIT_BYTES or (flag and not (flag == 1 and self.may_be_packed)):
+                raise _refused(flag, length)
             if begin + length > size:
                 begun, self._need = length, PREFIX_BYTES + length
                 break
             at = begin + length
-            self.whole.append(piece[begin:at])
+            self.whole.append(Packed(piece[begin:at]) if flag else piece[begin:at])
         if at < size:
             self._partial += piece[at:]
         return begun
@@ -82,7 +109,7 @@ class Messages:
 
 
 def _refused(flag: int, length: int) -> StreamBroken:
-    if flag:
+    if flag and length <= MESSAGE_LIMIT_BYTES:
         told = f"grpc: received message with unknown encoding {flag}"
         return StreamBroken(Code.CANCEL, status(INTERNAL, told))
     told = f"grpc: received message larger than max ({length} vs. {MESSAGE_LIMIT_BYTES})"

@@ -1,4 +1,4 @@
-"""Both ends of the file-transfer protocol (fsutil `send.go`, `receive.go`), without the wire.
+"""The receiving end of the file-transfer protocol (fsutil `receive.go`), without the wire.
 
 The sender lists entries; an entry's number in the list is its id. The receiver says for each
 whether it wants the content; the sender gives it in chunks. Session code carries this over gRPC:
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from itertools import islice
+from typing import Literal
 
 import msgspec
 
@@ -27,74 +28,29 @@ from croze.fs.sync.mirror import (
     SyncResult,
     clear,
     forget_state,
-    load_state,
+    load_notes,
+    read_known,
     save_state,
     set_attributes,
 )
-from croze.fs.tree.walk import WalkOptions, walk, walk_stats
+from croze.fs.tree.walk import walk_stats
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-_CHUNK = 32 << 10
-
-
-class Sender:
-    """Lists a tree and reads its files. `reset_owner` sends all as root's, as clients do with a
-    build's context."""
-
-    def __init__(
-        self,
-        root: str,
-        options: WalkOptions = WalkOptions(),  # noqa: B008
-        *,
-        reset_owner: bool = False,
-        mtime_ns: int | None = None,
-    ) -> None:
-        self._root = root.rstrip("/")
-        self._options = options
-        self._reset_owner = reset_owner
-        self._mtime_ns = mtime_ns
-        self._files: dict[int, str] = {}
-
-    def entries(self) -> Iterator[Entry]:
-        """The entries in order; the n-th has id n (from 0)."""
-        for number, entry in enumerate(walk(self._root, self._options)):
-            if entry.has_content:
-                self._files[number] = entry.path
-            if self._reset_owner:
-                entry = msgspec.structs.replace(entry, uid=0, gid=0)
-            if self._mtime_ns is not None:
-                entry = msgspec.structs.replace(entry, mtime_ns=self._mtime_ns)
-            yield entry
-
-    def chunks(self, number: int) -> Iterator[bytes]:
-        """The content of entry `number`, asked for once; none for what is gone meanwhile. The
-        protocol ends it with an empty DATA packet. Raises InvalidRequest for wrong numbers."""
-        path = self._files.pop(number, None)
-        if path is None:
-            raise InvalidRequest(f"invalid file id {number}")
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            fd = os.open(f"{self._root}/{path}", flags)
-        except OSError:
-            return
-        try:
-            while data := os.read(fd, _CHUNK):
-                yield data
-        finally:
-            os.close(fd)
+_HELD_BYTES = 1 << 20
+"""Of a file that may be what is there already."""
 
 
 class _Incoming:
-    """A file whose content is on its way."""
+    """A file whose content is on its way. With `old`, the digest of what is there, it is `held`
+    until it turns out to differ, or to be too much for that."""
 
-    __slots__ = ("entry", "fd", "sums")
+    __slots__ = ("entry", "fd", "held", "old", "sums")
 
-    def __init__(self, entry: Entry, sums: _Hash) -> None:
+    def __init__(self, entry: Entry, old: bytes | None) -> None:
         self.entry = entry
-        self.sums = sums
+        self.sums = digest.begin(entry)
         self.fd = -1
+        self.old = old
+        self.held: list[bytes] | None = None if old is None else []
 
 
 class Receiver:
@@ -124,22 +80,83 @@ class Receiver:
         self._owner = owner
         self._order = OrderCheck()
         self._started = time.time_ns()
-        state = load_state(state_file)
-        if state is not None and index_file and not os.path.exists(index_file):
-            state = None
-        self._known = state.known if state is not None else []
-        self._old = {known.entry.path: known for known in self._known}
+        notes = load_notes(state_file)
+        if notes is not None and index_file and not os.path.exists(index_file):
+            notes = None
+        self._notes = notes
+        """As long as all is told as it was the last time: it need not even be read."""
+        self._as_told = 0
+        self._told: Sequence[bytes] = []
+        self._numbers: dict[bytes, int] = {}
+        self._known: list[MirroredEntry] = []
+        self._old: dict[str, MirroredEntry] = {}
         self._index: Index | None = None
         self._changing: Mirror | None = None
         self._entries: list[Entry] = []
+        self._packets: list[bytes] = []
         self._digests: dict[str, bytes] = {}
         self._incoming: dict[int, _Incoming] = {}
         self._links: dict[str, list[Entry]] = {}
         self._counts = [0, 0, 0]
-        if state is None:
+        if notes is None:
             self._begin()
             if state_file is not None:
                 clear(self._dest)
+        elif differ == "none":
+            self._read_notes()
+
+    # -- what is as it was --
+
+    def recall(self, packets: Sequence[bytes], start: int) -> int:
+        """How many packets from `start` on tell of entries that have not changed, in the same
+        words as the last time: for them all is done."""
+        if self._notes is not None:
+            told = self._notes.packets
+            rest = packets[start:] if start else packets
+            count = len(rest)
+            if rest == told[self._as_told : self._as_told + count]:
+                self._as_told += count
+                return count
+            count = _equal(rest, told, self._as_told)
+            self._as_told += count
+            self._read_notes()
+            return count
+        at = start
+        while at < len(packets):
+            number = self._numbers.get(packets[at])
+            if number is None:
+                break
+            known = self._known[number]
+            if known.entry.linkname or known.entry.path not in self._old:
+                break
+            self._order.check(known.entry)
+            self._keep(self._old.pop(known.entry.path), packets[at])
+            at += 1
+        return at - start
+
+    def _read_notes(self) -> None:
+        """Something is not as it was: go on entry by entry."""
+        assert self._notes is not None
+        notes, self._notes = self._notes, None
+        self._told = notes.packets
+        try:
+            self._known = read_known(notes)
+        except (msgspec.DecodeError, RecursionError):
+            forget_state(self._state_file)
+            raise InvalidRequest("the notes of the last transfer are unreadable") from None
+        self._old = {known.entry.path: known for known in self._known}
+        for known, packet in zip(self._known[: self._as_told], notes.packets, strict=False):
+            self._order.check(known.entry)
+            self._keep(self._old.pop(known.entry.path), packet)
+        if self._differ == "metadata" and len(notes.packets) == len(self._known):
+            self._numbers = {packet: number for number, packet in enumerate(notes.packets)}
+
+    def _keep(self, known: MirroredEntry, packet: bytes) -> None:
+        self._entries.append(known.entry)
+        self._packets.append(packet)
+        self._digests[known.entry.path] = known.digest
+
+    # -- what comes --
 
     def _begin(self) -> Mirror:
         """Before the first change: what was noted does not hold from here on, until the end. Where
@@ -155,21 +172,32 @@ class Receiver:
             self._changing = Mirror(self._dest, self._index)
         return self._changing
 
-    def stat(self, entry: Entry) -> int | None:
-        """The next entry. Returns its id if the content is wanted. Raises InvalidRequest."""
+    def stat(self, entry: Entry, packet: bytes = b"") -> int | None:
+        """The next entry, told by `packet`. Returns its id if the content is wanted. Raises
+        InvalidRequest."""
+        if self._notes is not None:
+            self._read_notes()
         self._order.check(entry)
         number = len(self._entries)
         if self._owner is not None:
             entry = msgspec.structs.replace(entry, uid=self._owner[0], gid=self._owner[1])
         self._entries.append(entry)
+        self._packets.append(packet)
         old = self._old.pop(entry.path, None)
-        if old is not None and self._differ == "metadata" and self._same(entry, old.entry):
+        same = old is not None and self._same(entry, old.entry)
+        if old is not None and same and (self._differ == "metadata" or not entry.is_file):
             self._digests[entry.path] = old.digest
             return None
-        self._counts[0] += 1
+        if old is not None and same and not entry.linkname:
+            self._incoming[number] = _Incoming(entry, old.digest)
+            return number
         if old is not None and old.entry.is_dir and not entry.is_dir:
             prefix = entry.path + "/"
             self._old = {p: k for p, k in self._old.items() if not p.startswith(prefix)}
+        return self._make(number, entry)
+
+    def _make(self, number: int, entry: Entry) -> int | None:
+        self._counts[0] += 1
         self._begin().put(entry)
         if not entry.is_file:
             self._record(entry, digest.begin(entry).digest())
@@ -177,7 +205,7 @@ class Receiver:
         if entry.linkname:
             self._record_link(entry)
             return None
-        self._incoming[number] = _Incoming(entry, digest.begin(entry))
+        self._incoming[number] = _Incoming(entry, None)
         return number
 
     def _same(self, entry: Entry, old: Entry) -> bool:
@@ -196,23 +224,44 @@ class Receiver:
     def data(self, number: int, data: bytes) -> None:
         """A piece of the content of entry `number`. Raises InvalidRequest for wrong numbers."""
         incoming = self._get(number)
+        incoming.sums.update(data)
+        self._counts[2] += len(data)
+        if incoming.held is not None:
+            incoming.held.append(data)
+            if sum(map(len, incoming.held)) > _HELD_BYTES:
+                self._replace(incoming)
+            return
+        self._write(incoming, data)
+
+    def _write(self, incoming: _Incoming, data: bytes) -> None:
         if incoming.fd < 0:
             incoming.fd = self._open(incoming.entry)
-        incoming.sums.update(data)
         write_all(incoming.fd, data)
-        self._counts[2] += len(data)
+
+    def _replace(self, incoming: _Incoming) -> None:
+        """It is not what is there: a file of its own."""
+        held, incoming.held = incoming.held or [], None
+        self._counts[0] += 1
+        self._begin().put(incoming.entry)
+        for data in held:
+            self._write(incoming, data)
 
     def end(self, number: int) -> None:
         """All of the content of entry `number` has come."""
         incoming = self._get(number)
         del self._incoming[number]
-        entry = incoming.entry
+        entry, value = incoming.entry, incoming.sums.digest()
+        if incoming.held is not None:
+            if value == incoming.old:
+                self._digests[entry.path] = value
+                return
+            self._replace(incoming)
         if incoming.fd >= 0:
             try:
                 set_attributes(incoming.fd, entry)
             finally:
                 os.close(incoming.fd)
-        self._record(entry, incoming.sums.digest())
+        self._record(entry, value)
         for link in self._links.pop(entry.path, ()):
             self._record(link, self._digests[entry.path])
 
@@ -253,18 +302,29 @@ class Receiver:
         """After the last entry and the last content: remove the rest, set times, save notes."""
         if self._incoming:
             raise InvalidRequest(f"file transfer ended with {len(self._incoming)} files missing")
+        if self._notes is not None:
+            if self._as_told == len(self._notes.packets):
+                return SyncResult(0, 0, 0, self._as_told)
+            self._read_notes()
         self._remove_rest()
         if self._changing is None:
-            return SyncResult(0, 0, 0, len(self._entries))
+            if self._packets != self._told and all(self._packets):
+                self._save()  # the next time they need not be read
+            return SyncResult(0, 0, self._counts[2], len(self._entries))
         times = {entry.path: entry.mtime_ns for entry in self._entries if entry.is_dir}
         self._changing.finish(times)
         if self._index_file and self._index is not None:
             index = self._index if self._entries else Index()
             index.save(self._index_file)
-        if self._state_file:
-            known = [MirroredEntry(entry, self._digests[entry.path]) for entry in self._entries]
-            save_state(self._state_file, self._started, known)
+        self._save()
         return SyncResult(self._counts[0], self._counts[1], self._counts[2], len(self._entries))
+
+    def _save(self) -> None:
+        if self._state_file is None:
+            return
+        known = [MirroredEntry(entry, self._digests[entry.path]) for entry in self._entries]
+        packets = self._packets if all(self._packets) else ()
+        save_state(self._state_file, self._started, known, packets)
 
     def _remove_rest(self) -> None:
         if self._merge:
@@ -286,3 +346,13 @@ class Receiver:
             if incoming.fd >= 0:
                 os.close(incoming.fd)
         self._incoming.clear()
+
+
+def _equal(some: Sequence[bytes], others: Sequence[bytes], start: int) -> int:
+    """How many of `some` are the same as `others` from `start` on."""
+    count = 0
+    for one, other in zip(some, islice(others, start, None), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

@@ -1,0 +1,61 @@
+"""The sending end of the file-transfer protocol (fsutil `send.go`), without the wire."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from croze.errors import InvalidRequest
+from croze.fs.entry import Entry
+from croze.fs.tree.walk import WalkOptions, walk
+
+_CHUNK = 32 << 10
+
+
+class Sender:
+    """Lists a tree and reads its files. `reset_owner` sends all as root's, as clients do with a
+    build's context."""
+
+    def __init__(
+        self,
+        root: str,
+        options: WalkOptions = WalkOptions(),  # noqa: B008
+        *,
+        reset_owner: bool = False,
+        mtime_ns: int | None = None,
+    ) -> None:
+        self._root = root.rstrip("/")
+        self._options = options
+        self._reset_owner = reset_owner
+        self._mtime_ns = mtime_ns
+        self._files: dict[int, str] = {}
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries in order; the n-th has id n (from 0)."""
+        for number, entry in enumerate(walk(self._root, self._options)):
+            if entry.has_content:
+                self._files[number] = entry.path
+            if self._reset_owner:
+                entry = msgspec.structs.replace(entry, uid=0, gid=0)
+            if self._mtime_ns is not None:
+                entry = msgspec.structs.replace(entry, mtime_ns=self._mtime_ns)
+            yield entry
+
+    def chunks(self, number: int) -> Iterator[bytes]:
+        """The content of entry `number`, asked for once; none for what is gone meanwhile. The
+        protocol ends it with an empty DATA packet. Raises InvalidRequest for wrong numbers."""
+        path = self._files.pop(number, None)
+        if path is None:
+            raise InvalidRequest(f"invalid file id {number}")
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            fd = os.open(f"{self._root}/{path}", flags)
+        except OSError:
+            return
+        try:
+            while data := os.read(fd, _CHUNK):
+                yield data
+        finally:
+            os.close(fd)

@@ -1,0 +1,219 @@
+"""One gRPC call that this process serves, as its handler sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Generic, NoReturn, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze.rpc.channels import MESSAGE_LIMIT_BYTES
+from croze.rpc.http2.messages import (
+    INTERNAL,
+    OK,
+    RESOURCE_EXHAUSTED,
+    Packed,
+    StreamBroken,
+    prefixed,
+)
+from croze.rpc.http2.server import ServerConnection, ServerStream, encoded
+from croze.rpc.status import NUMBERS, status
+
+Q = TypeVar("Q")
+
+Metadata: TypeAlias = "tuple[tuple[str, str | bytes], ...]"
+
+_NO_METADATA = frozenset(("te", "content-type"))
+_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+class Call:
+    """What handlers use of `grpc.aio.ServicerContext`, which it stands in for."""
+
+    def __init__(
+        self,
+        http: ServerConnection,
+        stream: ServerStream,
+        wake: Callable[[], None],
+        serialize: Callable[[object], bytes] | None,
+    ) -> None:
+        """`wake` is called when there is something to write."""
+        self._http = http
+        self.stream = stream
+        self._wake = wake
+        self._serialize = serialize
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        stream.on_news = self._news.set
+        stream.on_room = self._room.set
+        self.outcome: status_pb2.Status | None = None
+        """What it is to end with, once that is known."""
+        self.trailers: Metadata = ()
+
+    # -- what handlers call --
+
+    def invocation_metadata(self) -> Metadata:
+        """What came with the call; binary values are bytes."""
+        return tuple(
+            (key, _binary(value) if key.endswith("-bin") else value)
+            for key, value in self.stream.headers
+            if key not in _NO_METADATA and not key.startswith((":", "grpc-"))
+        )
+
+    def code(self) -> grpc.StatusCode | None:
+        """What it ends with; None while that is not known, or if it is well."""
+        return None if self.outcome is None else NUMBERS[self.outcome.code]
+
+    async def send_initial_metadata(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        self._http.answer(self.stream, [encoded(*pair) for pair in metadata])
+        self._wake()
+
+    async def write(self, message: object) -> None:
+        """Waits while the peer takes nothing. Raises `ConnectionResetError` if it has gone."""
+        await self.send(self.serialized(message))
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()
+    ) -> NoReturn:
+        """End the call so. Always raises."""
+        self.outcome = status(code.value[0], details)
+        self.trailers = tuple(trailing_metadata)
+        raise grpc.aio.AbortError(details)
+
+    # -- what else there is --
+
+    def timeout_s(self) -> float | None:
+        """How long the peer waits."""
+        text = dict(self.stream.headers).get("grpc-timeout", "")
+        number, unit = text[:-1], text[-1:]
+        if unit not in _UNITS_S or not (number.isascii() and number.isdecimal()):
+            return None
+        return int(number[:8]) * _UNITS_S[unit]
+
+    def serialized(self, message: object) -> bytes:
+        """Raises `CallBroken` for what no peer takes."""
+        if self._serialize is not None:
+            data = self._serialize(message)
+        else:
+            assert isinstance(message, bytes)
+            data = message
+        if len(data) > MESSAGE_LIMIT_BYTES:
+            told = f"({len(data)} vs. {MESSAGE_LIMIT_BYTES})"
+            told = f"grpc: trying to send message larger than max {told}"
+            raise CallBroken(status(RESOURCE_EXHAUSTED, told))
+        return data
+
+    async def send(self, *messages: bytes) -> None:
+        """Messages that are serialised. See `write`."""
+        self._http.answer(self.stream)
+        rest = memoryview(prefixed(*messages))
+        while self.stream.ended is None:
+            self._room.clear()
+            sent = self._http.send(self.stream, rest)
+            self._wake()
+            rest = rest[sent:]
+            if not rest:
+                return
+            await self._room.wait()
+        raise ConnectionResetError("the client has gone")
+
+    async def receive(self) -> Sequence[bytes]:
+        """The messages that have come, at least one; none at their end. Raises `CallBroken`."""
+        stream = self.stream
+        while not stream.incoming.whole:
+            if stream.heard_all and stream.incoming.is_cut:
+                raise CallBroken(status(INTERNAL, "unexpected EOF"))
+            if stream.heard_all:
+                return ()
+            if stream.ended is not None:
+                raise CallBroken(stream.ended)
+            self._news.clear()
+            await self._news.wait()
+        taken = self._http.take(stream)
+        self._wake()
+        return [_unpacked(each) for each in taken] if stream.incoming.may_be_packed else taken
+
+    async def finish(self) -> None:
+        """Say how it ends, as soon as the peer has read enough of what came before."""
+        while self._http.is_full and self.stream.ended is None:
+            self._room.clear()
+            await self._room.wait()
+        more = [encoded(*pair) for pair in self.trailers]
+        self._http.finish(self.stream, self.outcome or _WELL, more)
+        self._wake()
+
+
+_WELL = status(OK)
+
+
+class CallBroken(Exception):
+    """A call ends with this status, whatever its handler does."""
+
+    def __init__(self, outcome: status_pb2.Status) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
+
+
+class Requests(Generic[Q]):
+    """The messages of a call that sends many: an asynchronous iterator, to be read once."""
+
+    def __init__(self, call: Call, deserialize: Callable[[bytes], Q]) -> None:
+        self._call = call
+        self._deserialize = deserialize
+        self._ready: deque[Q] = deque()
+
+    def __aiter__(self) -> AsyncIterator[Q]:
+        return self
+
+    async def __anext__(self) -> Q:
+        if not self._ready:
+            self._ready.extend(await self.batch())
+        if not self._ready:
+            raise StopAsyncIteration
+        return self._ready.popleft()
+
+    async def batch(self) -> Sequence[Q]:
+        """All that have come, at least one; none at the end."""
+        if self._ready:
+            ready, self._ready = self._ready, deque()
+            return tuple(ready)
+        messages = await self._call.receive()
+        try:
+            return list(map(self._deserialize, messages))
+        except DecodeError as error:
+            raise _unreadable(error) from None
+
+
+def read(deserialize: Callable[[bytes], Q], data: bytes) -> Q:
+    """Raises `CallBroken` for what is no such message."""
+    try:
+        return deserialize(data)
+    except DecodeError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: DecodeError) -> CallBroken:
+    return CallBroken(status(INTERNAL, f"grpc: error unmarshalling request: {error}"))
+
+
+def _unpacked(data: bytes) -> bytes:
+    if not isinstance(data, Packed):
+        return data
+    try:
+        return data.inflated()
+    except StreamBroken as error:
+        raise CallBroken(error.status) from None
+
+
+def _binary(value: str) -> bytes:
+    try:
+        return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,0 +1,187 @@
+"""The client's side of an HTTP/2 connection, and its calls.
+
+Source: gRPC over HTTP/2 (grpc/grpc `doc/PROTOCOL-HTTP2.md`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+from urllib.parse import unquote
+
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze.rpc.http2 import frames
+from croze.rpc.http2.blocks import header_block, header_frames
+from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES, Connection
+from croze.rpc.http2.frames import Code, ConnectionBroken
+from croze.rpc.http2.messages import (
+    CANCELLED,
+    INTERNAL,
+    PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+    UNKNOWN,
+    StreamBroken,
+)
+from croze.rpc.http2.stream import Headers, Stream
+from croze.rpc.status import DETAILS_KEY, status
+
+STREAMS_UNTOLD: Final = 100
+"""How many calls at once, before the peer has said what it takes."""
+
+_CODES = {code.value: code for code in Code}
+_OF_RESETS = {
+    Code.REFUSED_STREAM: UNAVAILABLE,
+    Code.CANCEL: CANCELLED,
+    Code.ENHANCE_YOUR_CALM: RESOURCE_EXHAUSTED,
+    Code.INADEQUATE_SECURITY: PERMISSION_DENIED,
+}
+_OF_ANSWERS = {
+    "400": INTERNAL,
+    "401": UNAUTHENTICATED,
+    "403": PERMISSION_DENIED,
+    "404": UNIMPLEMENTED,
+    "429": UNAVAILABLE,
+    "502": UNAVAILABLE,
+    "503": UNAVAILABLE,
+    "504": UNAVAILABLE,
+}
+
+
+class ClientStream(Stream):
+    """A call of this side."""
+
+    def __init__(self, number: int, may_send: int) -> None:
+        super().__init__(number, may_send)
+        self._answered = False
+
+    def take_in(self, piece: bytes) -> int:
+        """See `Stream.take_in`."""
+        if not self._answered:
+            raise StreamBroken(Code.PROTOCOL_ERROR, status(INTERNAL, "data before headers"))
+        return super().take_in(piece)
+
+    def on_headers(self, headers: Headers, *, end: bool) -> None:
+        """Headers or, if they end the stream, trailers. Raises `StreamBroken`."""
+        found = dict(headers)
+        if self._answered:
+            if not end:
+                raise StreamBroken(
+                    Code.PROTOCOL_ERROR, status(INTERNAL, "more headers amid the answer")
+                )
+            self.end(status_of(found))
+            return
+        code = found.get(":status", "")
+        if code.startswith("1") and not end:
+            return
+        self._answered = True
+        if "grpc-status" in found and end:
+            self.end(status_of(found))
+        elif code != "200" or not found.get("content-type", "").startswith("application/grpc"):
+            kind = found.get("content-type", "")
+            told = f"unexpected HTTP status code {code!r} and content type {kind!r}"
+            raise StreamBroken(Code.CANCEL, status(_OF_ANSWERS.get(code, UNKNOWN), told))
+        elif end:
+            self.end(status_of(found))
+
+    def on_end_of_data(self) -> None:
+        self.end(status(INTERNAL, "server closed the stream without sending trailers"))
+
+    def on_reset(self, code: int) -> None:
+        known = _CODES.get(code)
+        name = known.name if known is not None else str(code)
+        told = f"stream terminated by RST_STREAM with error code: {name}"
+        self.end(status(_OF_RESETS.get(known, INTERNAL) if known is not None else UNKNOWN, told))
+
+
+class ClientConnection(Connection[ClientStream]):
+    """`on_room` also tells that a call may be opened."""
+
+    def __init__(self) -> None:
+        super().__init__({frames.ENABLE_PUSH: 0}, HEADERS_LIMIT_BYTES)
+        self._out.insert(0, frames.PREFACE)
+        self.pending_bytes += len(frames.PREFACE)
+        self._next = 1
+        self._max_streams = STREAMS_UNTOLD
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the peer takes one more call now."""
+        return len(self._streams) < self._max_streams
+
+    def open(self, headers: Headers) -> ClientStream:
+        """Begin a call; `has_room` must be true."""
+        number, self._next = self._next, self._next + 2
+        block = header_block(headers)
+        self._queue(header_frames(number, block, self._max_frame))
+        self._idle_frames = 0
+        stream = self._streams[number] = ClientStream(number, self._initial)
+        return stream
+
+    def forget(self, stream: ClientStream) -> None:
+        """Nobody waits for this call any more: end it if it has not ended."""
+        if self._streams.get(stream.number) is stream:
+            stream.end(status(CANCELLED, "context canceled"))
+            self._reset(stream, Code.CANCEL)
+
+    def _stream(self, number: int) -> ClientStream | None:
+        if number % 2 == 0 or number >= self._next:
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, f"stream {number} is not open")
+        return self._streams.get(number)
+
+    def _expect(self, number: int) -> None:
+        self._stream(number)
+
+    def _on_header_list(self, number: int, headers: Headers, *, end: bool) -> None:
+        stream = self._streams.get(number)
+        if stream is None:
+            return
+        self._count_idle()
+        try:
+            stream.on_headers(headers, end=end)
+        except StreamBroken as error:
+            self._break(stream, error)
+            return
+        if stream.ended is not None:
+            self._reset(stream, Code.NO_ERROR)
+
+    def _on_end_of_data(self, stream: ClientStream) -> None:
+        stream.on_end_of_data()
+        self._reset(stream, Code.NO_ERROR)
+
+    def _on_goaway(self, last: int) -> None:
+        self._leaving = True
+        for stream in [each for each in self._streams.values() if each.number > last]:
+            stream.end(status(UNAVAILABLE, "the connection is draining"))
+            self._drop(stream)
+        self.on_room()
+
+    def _set_more(self, name: int, value: int) -> None:
+        match name:
+            case frames.ENABLE_PUSH if value:
+                raise ConnectionBroken(Code.PROTOCOL_ERROR, "a server that would be pushed to")
+            case frames.MAX_CONCURRENT_STREAMS:
+                self._max_streams = value
+
+
+def status_of(trailers: dict[str, str]) -> status_pb2.Status:
+    """The status that trailers tell of; its details are worth more than its own words."""
+    code = trailers.get("grpc-status", "")
+    if not code:
+        return status(INTERNAL, "server closed the stream without sending trailers")
+    known = int(code) if code.isascii() and code.isdecimal() and len(code) <= 2 else UNKNOWN
+    found = status(known, unquote(trailers.get("grpc-message", ""), errors="replace"))
+    details = trailers.get(DETAILS_KEY)
+    if details is None:
+        return found
+    try:
+        value = base64.b64decode(details + "=" * (-len(details) % 4), validate=True)
+        detailed = status_pb2.Status.FromString(value)
+    except (binascii.Error, ValueError, DecodeError):
+        return found
+    return detailed

@@ -1,0 +1,238 @@
+"""The server's side of an HTTP/2 connection, and the calls that come on it.
+
+Source: gRPC over HTTP/2 (grpc/grpc `doc/PROTOCOL-HTTP2.md`).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Final
+
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze.rpc.http2 import frames
+from croze.rpc.http2.blocks import header_block, header_frames
+from croze.rpc.http2.connection import (
+    CONNECTION_WINDOW_BYTES,
+    HEADERS_LIMIT_BYTES,
+    PENDING_BYTES,
+    Connection,
+)
+from croze.rpc.http2.frames import Code, ConnectionBroken
+from croze.rpc.http2.messages import CANCELLED, ENCODINGS, PREFIX_BYTES, StreamBroken
+from croze.rpc.http2.stream import Headers, Stream, nothing
+from croze.rpc.status import status
+
+STREAMS: Final = 4096
+"""Calls at once on a connection."""
+
+_ANSWER: Final = ((":status", "200"), ("content-type", "application/grpc"))
+_ANSWER_BLOCK: Final = header_block(_ANSWER)
+_WELL_BLOCK: Final = header_block((("grpc-status", "0"),))
+_SAFE = frozenset(range(0x20, 0x7F)) - {ord("%")}
+
+
+class ServerStream(Stream):
+    """A call of the peer's. `on_cancel` is called when the peer wants no answer any more."""
+
+    def __init__(self, number: int, may_send: int, headers: Headers) -> None:
+        super().__init__(number, may_send)
+        self.headers = headers
+        self.heard_all = False
+        """The peer sends nothing more."""
+        self.answered = False
+        self.unread_bytes = 0
+        self.on_cancel: Callable[[], None] = nothing
+
+    def on_reset(self, code: int) -> None:
+        """See `Stream.on_reset`."""
+        self.end(status(CANCELLED, "context canceled"))
+
+    def end(self, with_status: status_pb2.Status) -> None:
+        """See `Stream.end`."""
+        if self.ended is None:
+            super().end(with_status)
+            self.on_cancel()
+
+
+class ServerConnection(Connection[ServerStream]):
+    """`on_call` is called for each call that begins, once its headers are there."""
+
+    def __init__(
+        self,
+        on_call: Callable[[ServerStream], None],
+        *,
+        streams: int = STREAMS,
+        headers_limit_bytes: int = HEADERS_LIMIT_BYTES,
+    ) -> None:
+        """`streams` calls at once."""
+        super().__init__({frames.MAX_CONCURRENT_STREAMS: streams}, headers_limit_bytes)
+        self._on_call = on_call
+        self._most = streams
+        self._begun = False
+        self._unread = 0
+        """Bytes of calls that nobody has taken."""
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the peer has said what it speaks."""
+        return self._greeted
+
+    @property
+    def is_full(self) -> bool:
+        """So much waits to be written that nothing more should be added."""
+        return self.pending_bytes >= PENDING_BYTES
+
+    # -- what goes --
+
+    def answer(self, stream: ServerStream, more: Headers = ()) -> None:
+        """The headers of an answer, with some `more`, unless they have gone."""
+        if not stream.answered and stream.ended is None:
+            stream.answered = True
+            block = _ANSWER_BLOCK + header_block(more) if more else _ANSWER_BLOCK
+            self._queue(header_frames(stream.number, block, self._max_frame))
+
+    def finish(self, stream: ServerStream, outcome: status_pb2.Status, more: Headers = ()) -> None:
+        """End a call, if it has not ended, with a status and `more` trailers."""
+        if self._streams.get(stream.number) is not stream:
+            return
+        block = b"" if stream.answered else _ANSWER_BLOCK
+        if outcome.code or more:
+            block += header_block((*trailers_of(outcome), *more))
+        else:
+            block += _WELL_BLOCK
+        self._queue(header_frames(stream.number, block, self._max_frame, end_stream=True))
+        stream.sent_all = stream.heard_all
+        stream.on_cancel = nothing
+        stream.end(outcome)
+        self._idle_frames = 0
+        self._reset(stream, Code.NO_ERROR)
+
+    def refuse(self, stream: ServerStream) -> None:
+        """A call that nothing has been done for: the peer may try again."""
+        self._answer(frames.rst_stream(stream.number, Code.REFUSED_STREAM))
+        self._drop(stream)
+
+    def go_away(self) -> None:
+        """Take no more calls; those that have begun go on."""
+        if not self._leaving:
+            self._leaving = True
+            self._queue(frames.goaway(self._last, Code.NO_ERROR, "the server is shutting down"))
+
+    def take(self, stream: ServerStream) -> list[bytes]:
+        """See `Connection.take`."""
+        taken = super().take(stream)
+        size = sum(map(len, taken)) + PREFIX_BYTES * len(taken)
+        stream.unread_bytes -= size
+        self._forget_unread(size)
+        return taken
+
+    # -- what comes --
+
+    def _work_off(self, data: bytes) -> int:
+        if self._begun:
+            return super()._work_off(data)
+        if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, "it does not begin with the preface")
+        if len(data) < len(frames.PREFACE):
+            return 0
+        self._begun = True
+        return len(frames.PREFACE) + super()._work_off(data[len(frames.PREFACE) :])
+
+    def _on_data(self, stream: ServerStream, length: int, piece: bytes) -> None:
+        self._unread += len(piece)
+        stream.unread_bytes += len(piece)
+        super()._on_data(stream, length, piece)
+
+    def _widen_window(self) -> None:
+        # Who takes nothing holds up its peer, not only its call: there may be thousands of them.
+        if self._unread < CONNECTION_WINDOW_BYTES:
+            super()._widen_window()
+
+    def _forget_unread(self, size: int) -> None:
+        self._unread -= size
+        if self._window < CONNECTION_WINDOW_BYTES // 2:
+            self._widen_window()
+
+    def _drop(self, stream: ServerStream) -> None:
+        if stream.number in self._streams:
+            self._forget_unread(stream.unread_bytes)
+        super()._drop(stream)
+
+    def _stream(self, number: int) -> ServerStream | None:
+        if number % 2 == 0 or number > self._last:
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, f"stream {number} is not open")
+        return self._streams.get(number)
+
+    def _expect(self, number: int) -> None:
+        if number % 2 == 0:
+            raise ConnectionBroken(Code.PROTOCOL_ERROR, f"stream {number} is not a client's")
+        if number <= self._last and number not in self._streams:
+            raise ConnectionBroken(Code.STREAM_CLOSED, f"headers of stream {number}, which is over")
+
+    def _on_header_list(self, number: int, headers: Headers, *, end: bool) -> None:
+        self._count_idle()
+        stream = self._streams.get(number)
+        if stream is not None:
+            if not end:
+                raise ConnectionBroken(Code.PROTOCOL_ERROR, "trailers that end nothing")
+            self._on_end_of_data(stream)
+            return
+        self._last = number
+        if self._leaving or len(self._streams) >= self._most:
+            self._answer(frames.rst_stream(number, Code.REFUSED_STREAM))
+            return
+        stream = self._streams[number] = ServerStream(number, self._initial, headers)
+        stream.heard_all = end
+        stream.incoming.may_be_packed = dict(headers).get("grpc-encoding") in ENCODINGS
+        if refusal := _refusal(headers):
+            block = header_block(((":status", refusal), ("content-length", "0")))
+            self._answer(header_frames(number, block, self._max_frame, end_stream=True))
+            stream.sent_all = end
+            self._reset(stream, Code.NO_ERROR)
+            return
+        self._on_call(stream)
+
+    def _on_end_of_data(self, stream: ServerStream) -> None:
+        stream.heard_all = True
+        stream.on_news()
+
+    def _break(self, stream: ServerStream, error: StreamBroken) -> None:
+        """The call's handler is ended, and the peer told why."""
+        outcome = error.status
+        stream.on_cancel()
+        self.finish(stream, outcome)
+
+    def _on_goaway(self, last: int) -> None:
+        """It is about our calls, of which there are none."""
+
+
+def _refusal(headers: Headers) -> str:
+    """The HTTP status for what is no call of gRPC; empty for what is one."""
+    found = dict(headers)
+    if found.get(":method") != "POST" or not found.get(":path"):
+        return "405"
+    return "" if found.get("content-type", "").startswith("application/grpc") else "415"
+
+
+def trailers_of(outcome: status_pb2.Status) -> Headers:
+    """A status as trailers, without its details."""
+    made = [("grpc-status", str(outcome.code))]
+    if outcome.message:
+        made.append(("grpc-message", _percent(outcome.message)))
+    return made
+
+
+def _percent(text: str) -> str:
+    data = text.encode("utf-8", "replace")
+    if all(map(_SAFE.__contains__, data)):
+        return text
+    return "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in data)
+
+
+def encoded(key: str, value: str | bytes) -> tuple[str, str]:
+    """A header of gRPC's, whose binary values travel as base64."""
+    if isinstance(value, bytes):
+        return key, base64.b64encode(value).decode().rstrip("=")
+    return key, value
