@@ -83,15 +83,15 @@ def _step(op: ops_pb2.Op, numbers: Mapping[str, int], number: int) -> dict[str, 
 
 def op_json(op: ops_pb2.Op) -> dict[str, object]:
     """An op without its inputs, as Go marshals it. A local source's session is left out."""
-    found = ops_pb2.Op()
-    found.CopyFrom(op)
-    del found.inputs[:]
-    if found.HasField("source"):
-        _hide(found.source)
-    members = messages.message(found)
+    parsed = ops_pb2.Op()
+    parsed.CopyFrom(op)
+    del parsed.inputs[:]
+    if parsed.HasField("source"):
+        _hide(parsed.source)
+    members = messages.message(parsed)
     inner = members.pop("Op", {})
-    if found.HasField("file"):
-        inner["file"]["actions"] = [_action_json(action) for action in found.file.actions]
+    if parsed.HasField("file"):
+        inner["file"]["actions"] = [_action_json(action) for action in parsed.file.actions]
     return {"Op": inner, **members}
 
 

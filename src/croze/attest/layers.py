@@ -21,14 +21,14 @@ _ORIGIN_PREFIX = "containerd.io/distribution.source."
 
 async def known_layers(results: ResultStore, stored: Sequence[tuple[Edge, StoredResult]]) -> Layers:
     """Of those results whose blobs are all there or can be fetched; makes none."""
-    found: dict[tuple[str, int], Sequence[Sequence[Descriptor]]] = {}
+    layers: dict[tuple[str, int], Sequence[Sequence[Descriptor]]] = {}
     for edge, each in stored:
         chain = await _chain(results, each)
         await asyncio.sleep(0)
         if chain:
             vertex = edge.vertex
-            found[vertex.llb_digest or vertex.digest, edge.index] = [chain]
-    return found
+            layers[vertex.llb_digest or vertex.digest, edge.index] = [chain]
+    return layers
 
 
 async def _chain(results: ResultStore, stored: StoredResult) -> list[Descriptor]:

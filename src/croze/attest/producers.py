@@ -23,5 +23,5 @@ class Producers:
 
     def find(self, head: str) -> RequestProvenance | None:
         """The request that the result came from; None if that is not known for sure."""
-        found = [each.alone() for each in self._requests.get(head, ())]
-        return found[0] if found and all(each == found[0] for each in found) else None
+        requests = [each.alone() for each in self._requests.get(head, ())]
+        return requests[0] if requests and all(each == requests[0] for each in requests) else None

@@ -182,10 +182,10 @@ class Account(Struct, frozen=True):
 
     def _environment(self, facts: BuildFacts, frontend: str) -> Mapping[str, object]:
         here = platforms.format(platforms.default_platform())
-        found: dict[str, object] = {"builderPlatform": here}
+        environment: dict[str, object] = {"builderPlatform": here}
         if frontend == _DOCKERFILE and facts.dockerfile_version:
-            found["dockerfileVersion"] = facts.dockerfile_version
-        return {**found, **facts.custom}
+            environment["dockerfileVersion"] = facts.dockerfile_version
+        return {**environment, **facts.custom}
 
 
 def incomplete(used: Described) -> CrozeError:
@@ -238,12 +238,12 @@ def timestamp(when: datetime) -> str:
 
 def materials(used: Described) -> list[ResolvedDependency]:
     """All that has a digest, as package URLs and addresses."""
-    found = [_image(each) for each in used.images]
-    found += [_blob(each) for each in used.blobs]
+    listed = [_image(each) for each in used.images]
+    listed += [_blob(each) for each in used.blobs]
     for git in used.git:
-        found += _git(git)
-    found += [ResolvedDependency(each.url, digest_set(each.digest)) for each in used.http]
-    return found
+        listed += _git(git)
+    listed += [ResolvedDependency(each.url, digest_set(each.digest)) for each in used.http]
+    return listed
 
 
 def _image(image: ImageMaterial) -> ResolvedDependency:
@@ -261,14 +261,14 @@ def _blob(blob: BlobMaterial) -> ResolvedDependency:
 
 
 def _git(git: GitMaterial) -> list[ResolvedDependency]:
-    found = [ResolvedDependency(git.url, commit_digest(git.commit))]
+    dependencies = [ResolvedDependency(git.url, commit_digest(git.commit))]
     scheme, _, body = git.bundle.partition("://")
     name, _, digest = body.rpartition("@")
     if name and digest:
         kind = _type(local=scheme == "oci-layout+blob")
         uri = package_url(name, type=kind, more={"ref_type": "bundle", "vcs_url": git.url})
-        found.append(ResolvedDependency(uri, digest_set(digest)))
-    return found
+        dependencies.append(ResolvedDependency(uri, digest_set(digest)))
+    return dependencies
 
 
 def _source(definition: ops_pb2.Definition, steps: BuildSteps) -> dict[str, object]:
@@ -291,12 +291,12 @@ def _source(definition: ops_pb2.Definition, steps: BuildSteps) -> dict[str, obje
 
 
 def _layers(layers: Layers, steps: BuildSteps) -> dict[str, object]:
-    found = {
+    by_digest = {
         f"step{steps.numbers[digest]}:{index}": [[_descriptor(d) for d in c] for c in chains]
         for (digest, index), chains in layers.items()
         if digest in steps.numbers
     }
-    return {"layers": {key: found[key] for key in sorted(found)}} if found else {}
+    return {"layers": {key: by_digest[key] for key in sorted(by_digest)}} if by_digest else {}
 
 
 def _descriptor(layer: Descriptor) -> object:

@@ -108,13 +108,13 @@ class AttestedRequest(Struct, frozen=True):
     def args(self) -> Mapping[str, str]:
         """What counts of the options: not what is the host's, nor what is asked of attestations."""
         context = self.opts.get("contextkey") or _CONTEXT
-        found = {}
+        args = {}
         for key, value in self.opts.items():
             if key in _HOST_SPECIFIC or key.startswith("attest:"):
                 continue
             url = key in (context, f"{VCS}source") or key.startswith(f"{_CONTEXT}:")
-            found[key] = redact(value) if url else value
-        return found
+            args[key] = redact(value) if url else value
+        return args
 
     def told(self, used: Described, root: AttestedRequest | None = None) -> RequestProvenance:
         """The request, with the config source among what the result was made of. `root`: the

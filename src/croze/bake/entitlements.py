@@ -130,15 +130,15 @@ def _allows(allowed: Privileges, device: str) -> bool:
 
 
 def _local_paths(request: BuildRequest) -> list[str]:
-    found: list[str] = []
+    paths: list[str] = []
     if not request.context_of:
-        found = [p for p in (request.context, request.dockerfile) if _is_local(p)]
+        paths = [p for p in (request.context, request.dockerfile) if _is_local(p)]
     elif request.context.startswith("cwd://"):
-        found = [request.context.removeprefix("cwd://")]
+        paths = [request.context.removeprefix("cwd://")]
     for name, value in request.contexts.items():
         if name not in request.contexts_of and _is_local(value):
-            found.append(value)
-    return found
+            paths.append(value)
+    return paths
 
 
 def _is_local(path: str) -> bool:
@@ -183,15 +183,15 @@ def _outside(
 def _real(path: str, existing: Callable[[str], str]) -> str:
     """The path with its links followed, as far as there are any, and the rest as it is."""
     full = os.path.abspath(path)
-    found = existing(full)
-    if found == full or os.path.lexists(full):
-        return found
+    real = existing(full)
+    if real == full or os.path.lexists(full):
+        return real
     depth = 0
     head = full
     while not os.path.lexists(head):
         head = os.path.dirname(head)
         depth += 1
-    return os.path.join(found, *full.split("/")[-depth:])
+    return os.path.join(real, *full.split("/")[-depth:])
 
 
 def _is_within(path: str, root: str) -> bool:

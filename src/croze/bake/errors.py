@@ -15,10 +15,10 @@ class BakeError(InvalidRequest):
 def with_excerpt(error: HclError, files: Mapping[str, bytes]) -> BakeError:
     """The error for a user: the message, and the lines of the file that it is about."""
     subject = error.subject
-    found = BakeError(str(error))
+    shown = BakeError(str(error))
     if subject is None:
-        return found
+        return shown
     start, end = subject.start, subject.end
     lines = Range(Position(start.line, start.column), Position(end.line, end.column))
     data = files.get(subject.filename, b"")
-    return found.with_detail(SourceDetail(subject.filename, data, (lines,), language="HCL"))
+    return shown.with_detail(SourceDetail(subject.filename, data, (lines,), language="HCL"))

@@ -69,7 +69,7 @@ def parse_overrides(
     given: Iterable[str], names: Sequence[str], environment: Mapping[str, str]
 ) -> Overrides:
     """`pattern.key[.name][+]=value`, for each target whose name fits the pattern."""
-    found: Overrides = {}
+    overrides: Overrides = {}
     known = frozenset(names)
     for text in given:
         raw_key, equals, value = text.partition("=")
@@ -83,10 +83,10 @@ def parse_overrides(
         for name in _expand(keys[0], names, known):
             override = _read(keys, raw_key, value if equals else None, appends, environment)
             if override is not None:
-                _add(found.setdefault(name, {}), keys[1:], override)
+                _add(overrides.setdefault(name, {}), keys[1:], override)
             else:
-                found.setdefault(name, {})
-    return found
+                overrides.setdefault(name, {})
+    return overrides
 
 
 def _expand(pattern: str, names: Sequence[str], known: frozenset[str]) -> Sequence[str]:
@@ -96,10 +96,10 @@ def _expand(pattern: str, names: Sequence[str], known: frozenset[str]) -> Sequen
         compiled = glob.compile_pattern(pattern)
     except glob.BadPatternError as error:
         raise BakeError(f"could not match targets with '{pattern}': {error}") from None
-    found = [name for name in names if glob.matches(compiled, name)]
-    if not found:
+    matching = [name for name in names if glob.matches(compiled, name)]
+    if not matching:
         raise BakeError(f"could not find any target matching '{pattern}'")
-    return found
+    return matching
 
 
 def _read(
@@ -150,9 +150,9 @@ def apply_overrides(target: Target, overrides: Mapping[str, Override], granted: 
         if key == "secret":
             secrets[name] = override
         elif key == "secrets":
-            found = _entries(SECRETS.from_texts, override.values)
-            allowed.update(each.id for each in found)
-            target.secret = SECRETS.merged(target.secret, found) if override.append else found
+            entries = _entries(SECRETS.from_texts, override.values)
+            allowed.update(each.id for each in entries)
+            target.secret = SECRETS.merged(target.secret, entries) if override.append else entries
         elif key in _NAMED:
             _set_named(target, key, name, override.value)
         else:
@@ -274,10 +274,10 @@ def _local(caches: Iterable[CacheEntry], key: str) -> list[str]:
 
 
 def _bool(key: str, value: str) -> bool:
-    found = parse_bool(value)
-    if found is None:
+    switch = parse_bool(value)
+    if switch is None:
         raise BakeError(f"invalid value {value} for boolean key {key}")
-    return found
+    return switch
 
 
 def _replace_secret(target: Target, id_: str, value: str) -> None:
@@ -297,30 +297,32 @@ def _replace_secret(target: Target, id_: str, value: str) -> None:
 
 
 def _pushed(outputs: list[OutputEntry] | None, push: bool) -> list[OutputEntry]:
-    found = list(outputs or ())
+    exports = list(outputs or ())
     if push:
         # Anything but a load to the docker store is taken for the one place to go.
-        found = [each.with_attr("push", "true") if each.type == "image" else each for each in found]
-        if all(each.type == "docker" for each in found):
-            found.append(OutputEntry("image", {"push": "true"}))
-        return found
+        exports = [
+            each.with_attr("push", "true") if each.type == "image" else each for each in exports
+        ]
+        if all(each.type == "docker" for each in exports):
+            exports.append(OutputEntry("image", {"push": "true"}))
+        return exports
     kept: list[OutputEntry] = []
-    while found:
-        first = found.pop(0)
+    while exports:
+        first = exports.pop(0)
         if first.type == "registry":
             # The last takes the place of what is removed, as in the original.
-            if found:
-                found.insert(0, found.pop())
+            if exports:
+                exports.insert(0, exports.pop())
             continue
         kept.append(first.with_attr("push", "false") if first.type == "image" else first)
     return kept
 
 
 def _loaded(outputs: list[OutputEntry] | None) -> list[OutputEntry]:
-    found = list(outputs or ())
-    for each in found:
+    exports = list(outputs or ())
+    for each in exports:
         if each.type == "docker" and not each.dest:
-            return found
+            return exports
         if each.type not in ("docker", "image", "registry", "oci"):
-            return found
-    return [*found, OutputEntry("docker")]
+            return exports
+    return [*exports, OutputEntry("docker")]

@@ -67,14 +67,14 @@ def _escaped(held: object) -> object:
 
 def plain_target(target: Target) -> dict[str, object]:
     """The target as plain data, without what is not set."""
-    found: dict[str, object] = {}
+    members: dict[str, object] = {}
     for name in _ORDER:
         held = getattr(target, ATTRIBUTES[name])
         if held is None or (held == "" and name == "description") or held == [] or held == {}:
             continue
         plain = _plain(held)
-        found[name] = _escaped(plain) if name in _ESCAPED else plain
-    return found
+        members[name] = _escaped(plain) if name in _ESCAPED else plain
+    return members
 
 
 def _plain(held: object) -> object:
@@ -114,16 +114,16 @@ def list_targets(definition: Definition) -> list[dict[str, object]]:
         text = f"{group.description} ({names})" if group.description and names else ""
         rows.append((group.name, text or group.description or names, True))
     rows.sort(key=lambda row: row[0])
-    found: list[dict[str, object]] = []
+    listed: list[dict[str, object]] = []
     for name, text, is_group in rows:
         if not name.startswith("_"):
             entry: dict[str, object] = {"name": name}
-            found.append(
+            listed.append(
                 entry
                 | ({"description": text} if text else {})
                 | ({"group": True} if is_group else {})
             )
-    return found
+    return listed
 
 
 def target_rows(entries: Sequence[Mapping[str, object]]) -> list[tuple[str, ...]]:
@@ -132,7 +132,7 @@ def target_rows(entries: Sequence[Mapping[str, object]]) -> list[tuple[str, ...]
 
 
 def list_variables(definition: Definition) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     for each in sorted(definition.variables, key=lambda each: each.name):
         entry: dict[str, object] = {"name": each.name}
         for key, text in (("description", each.description), ("type", each.type)):
@@ -140,8 +140,8 @@ def list_variables(definition: Definition) -> list[dict[str, object]]:
                 entry[key] = text
         if each.value is not None:
             entry["value"] = each.value
-        found.append(entry)
-    return found
+        rows.append(entry)
+    return rows
 
 
 def variable_rows(definition: Definition) -> list[tuple[str, ...]]:

@@ -37,8 +37,8 @@ def _load(files: Sequence[File], settings: Settings, world: World, definition: D
     compose: list[File] = []
     bodies: list[AnyBody] = []
     for file in files:
-        found, problem = _is_compose(file, settings, world)
-        if found:
+        is_compose, problem = _is_compose(file, settings, world)
+        if is_compose:
             compose.append(file)
         else:
             bodies.append(_parse(file, problem))

@@ -195,16 +195,16 @@ def _remote_context(context: str, remote: str) -> tuple[str, str]:
 def _remote_contexts(
     contexts: Mapping[str, str], remote: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
     inside: dict[str, str] = {}
     for key, value in contexts.items():
         if value.startswith(("target:", "docker-image:")):
-            found[key] = value
+            origins[key] = value
             continue
-        found[key], directory = _remote_context(value, remote)
+        origins[key], directory = _remote_context(value, remote)
         if directory:
             inside[key] = directory
-    return found, inside
+    return origins, inside
 
 
 def with_subdirectory(url: str, directory: str) -> str:
@@ -257,8 +257,8 @@ def attest_flag(entry: Attest) -> str:
 
 
 def secret_flag(secret: SecretEntry) -> str:
-    found = {"id": secret.id, "src": secret.src, "env": secret.env}
-    return csv_line.join({key: text for key, text in found.items() if text}.items())
+    attrs = {"id": secret.id, "src": secret.src, "env": secret.env}
+    return csv_line.join({key: text for key, text in attrs.items() if text}.items())
 
 
 def ssh_flag(ssh: SshEntry) -> str:

@@ -74,17 +74,17 @@ class _Selector:
     def matching(self, name: str) -> list[str]:
         if not glob.has_wildcard(name):
             return [name]
-        found: list[str] = []
+        names: list[str] = []
         try:
             pattern = glob.compile_pattern(name)
             known = [each.name for each in self.definition.groups]
             known += [each.name for each in self.definition.targets]
-            found = [each for each in known if glob.matches(pattern, each)]
+            names = [each for each in known if glob.matches(pattern, each)]
         except glob.BadPatternError:
             pass
-        if not found:
+        if not names:
             raise BakeError(f"could not find any target matching {quote(name)}")
-        return found
+        return names
 
     def members(self, name: str) -> tuple[list[str], list[str]]:
         """The targets that a name stands for, and the groups on the way to them.
@@ -125,17 +125,17 @@ class _Selector:
 
     def _inherited(self, name: str, visited: dict[str, Target | None]) -> Target:
         """Ancestors first. A target that inherits from itself gets nothing from that."""
-        found = self.targets.get(name)
-        if found is None:
+        target = self.targets.get(name)
+        if target is None:
             raise BakeError(f"failed to find target {name}")
         visited[name] = None
         merged = Target()
-        for parent in found.inherits or ():
+        for parent in target.inherits or ():
             ancestor = visited[parent] if parent in visited else self._inherited(parent, visited)
             if ancestor is not None:
                 merged.merge(ancestor)
-        merged.merge(found)
-        merged.name = found.name
+        merged.merge(target)
+        merged.name = target.name
         merged.inherits = None  # or it would double where a target is inherited twice
         if len(merged.policy or ()) > _MOST_POLICIES:
             raise BakeError(f"target {name} has more than {_MOST_POLICIES} policies")

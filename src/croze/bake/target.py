@@ -157,10 +157,10 @@ class Target(Struct):
 
     def copy(self) -> Target:
         """The same target; lists and maps are shared, as nobody changes them in place."""
-        found = Target()
+        copied = Target()
         for each in _FIELDS:
-            setattr(found, each, getattr(self, each))
-        return found
+            setattr(copied, each, getattr(self, each))
+        return copied
 
 
 def _known(

@@ -24,9 +24,9 @@ def by_name(name: str, stored: Transaction, contexts: Contexts) -> BuilderInstan
     """Raises `NotFound`."""
     if is_address(name):
         return of_address(name)
-    found = _stored(name, stored) or of_context(name, contexts)
-    if found is not None:
-        return found
+    builder = _stored(name, stored) or of_context(name, contexts)
+    if builder is not None:
+        return builder
     if name == OWN:
         return own()
     raise not_found(name)
@@ -56,12 +56,12 @@ def of_context(name: str, contexts: Contexts) -> BuilderInstance | None:
 
 def everybody(stored: Transaction, contexts: Contexts) -> list[BuilderInstance]:
     """Stored builders, then the user's own, then those of docker contexts, each name once."""
-    found = {builder.name: builder for builder in stored.builders()}
-    found.setdefault(OWN, own())
+    by_name = {builder.name: builder for builder in stored.builders()}
+    by_name.setdefault(OWN, own())
     for name in contexts.names():
-        if name not in found and (builder := of_context(name, contexts)) is not None:
-            found[name] = builder
-    return list(found.values())
+        if name not in by_name and (builder := of_context(name, contexts)) is not None:
+            by_name[name] = builder
+    return list(by_name.values())
 
 
 def _stored(name: str, stored: Transaction) -> BuilderInstance | None:

@@ -61,7 +61,7 @@ def load_config_files(path: str) -> dict[str, bytes]:
 
 def _registry(path: str, name: str, settings: object, files: dict[str, bytes]) -> object:
     key = f"registry.{quote(name)}"
-    found = dict(_table(path, key, settings))
+    registry = dict(_table(path, key, settings))
     folder = f"certs/{_NOT_IN_A_NAME.sub('_', name)}"
 
     def copied(what: str, source: object) -> str:
@@ -71,10 +71,10 @@ def _registry(path: str, name: str, settings: object, files: dict[str, bytes]) -
         files[file] = _certificate(what, source)
         return f"{CONFIG_DIR}/{file}"
 
-    if authorities := _list(path, f"{key}.ca", found.get("ca", [])):
-        found["ca"] = [copied("CA", source) for source in authorities]
-    if pairs := _list(path, f"{key}.keypair", found.get("keypair", [])):
-        found["keypair"] = [
+    if authorities := _list(path, f"{key}.ca", registry.get("ca", [])):
+        registry["ca"] = [copied("CA", source) for source in authorities]
+    if pairs := _list(path, f"{key}.keypair", registry.get("keypair", [])):
+        registry["keypair"] = [
             {
                 part: copied(part, source)
                 for part, source in _table(path, f"{key}.keypair", pair).items()
@@ -82,7 +82,7 @@ def _registry(path: str, name: str, settings: object, files: dict[str, bytes]) -
             }
             for pair in pairs
         ]
-    return found
+    return registry
 
 
 def _certificate(what: str, source: str) -> bytes:

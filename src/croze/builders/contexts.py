@@ -122,8 +122,8 @@ class Contexts:
 
     def names(self) -> list[str]:
         """All contexts, `default` first, the others by name."""
-        found = (self._read(path).name for path in self._meta_files())
-        return [DEFAULT, *sorted(name for name in found if name != DEFAULT)]
+        names = (self._read(path).name for path in self._meta_files())
+        return [DEFAULT, *sorted(name for name in names if name != DEFAULT)]
 
     def find(self, name: str) -> DockerContext | None:
         if name == DEFAULT:
@@ -133,20 +133,20 @@ class Contexts:
 
     def get(self, name: str) -> DockerContext:
         """Raises `NotFound`."""
-        found = self.find(name)
-        if found is None:
+        context = self.find(name)
+        if context is None:
             raise NotFound(
                 f'context "{name}": context not found: open {self._meta / _hashed(name)}'
                 "/meta.json: no such file or directory"
             )
-        return found
+        return context
 
     def engine(self, name: str) -> DockerContext:
         """The context of an engine. Raises `NotFound`."""
-        found = self.get(name)
-        if not found.host:
+        context = self.get(name)
+        if not context.host:
             raise NotFound("cannot find docker endpoint in context")
-        return found
+        return context
 
     @property
     def _meta(self) -> Path:
@@ -217,5 +217,5 @@ def _object(path: Path, data: bytes) -> dict[str, object]:
 
 
 def _text(value: dict[str, object], key: str) -> str:
-    found = value.get(key)
-    return found if isinstance(found, str) else ""
+    text = value.get(key)
+    return text if isinstance(text, str) else ""

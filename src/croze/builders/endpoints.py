@@ -24,10 +24,10 @@ _DEFAULTS = {"unix": "/var/run/docker.sock", "npipe": "//./pipe/docker_engine"}
 def engine_endpoint(given: str, contexts: Contexts) -> str:
     """A docker context's name as it is, an address in full. Raises `InvalidRequest`."""
     try:
-        found = contexts.get(given)
+        context = contexts.get(given)
     except NotFound:
         return _host(given)
-    return found.host if given == DEFAULT else given
+    return context.host if given == DEFAULT else given
 
 
 def default_engine_endpoint(contexts: Contexts) -> str:
@@ -44,8 +44,8 @@ def default_engine_endpoint(contexts: Contexts) -> str:
 
 def _host(text: str) -> str:
     """An engine's address with all its parts."""
-    scheme, found, rest = text.strip().partition("://")
-    if not found:
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator:
         scheme, rest = "tcp", scheme
     if scheme in ("fd", "ssh"):
         return text.strip()

@@ -98,8 +98,8 @@ class Transaction:
     def builders(self) -> list[BuilderInstance]:
         """All stored builders, by name."""
         names = sorted(path.name for path in (self._directory / "instances").iterdir())
-        found = (self.builder(name) for name in names if not name.startswith("."))
-        return [builder for builder in found if builder is not None]
+        builders = (self.builder(name) for name in names if not name.startswith("."))
+        return [builder for builder in builders if builder is not None]
 
     def save(self, builder: BuilderInstance) -> None:
         name = checked_name(builder.name)
@@ -160,9 +160,9 @@ class Transaction:
         """The chosen builder of an endpoint, None for the endpoint's own."""
         chosen = self._chosen()
         if chosen.name and (chosen.global_ or chosen.key == endpoint):
-            found = self._known(chosen.name)
-            if found is not None or not chosen.global_:
-                return found
+            builder = self._known(chosen.name)
+            if builder is not None or not chosen.global_:
+                return builder
         try:
             data = read_settings(path := self._directory / _default_file(endpoint))
         except FileNotFoundError:
@@ -216,8 +216,8 @@ def _line_of(data: bytes, message: str) -> int:
         return data.count(b"\n", 0, int(at[1])) + 1
     for name in re.findall(r"`\.?([\w.\[\]$]+)`", message):
         key = str(name).rpartition(".")[2].partition("[")[0]
-        if (found := data.find(f'"{key}"'.encode())) >= 0:
-            return data.count(b"\n", 0, found) + 1
+        if (position := data.find(f'"{key}"'.encode())) >= 0:
+            return data.count(b"\n", 0, position) + 1
     return 1
 
 

@@ -94,18 +94,18 @@ def build_name(attrs: Mapping[str, str], state: LocalState | None) -> str:
 def _repository(address: str) -> str:
     """With what is built of it behind a hash, though it was asked for by a query."""
     try:
-        found = parse_git_ref(address)
+        ref = parse_git_ref(address)
     except InvalidRequest:
-        found = None
-    if found is None:
+        ref = None
+    if ref is None:
         return address
-    return found.remote + (f"#{found.ref}" if found.ref else "")
+    return ref.remote + (f"#{ref.ref}" if ref.ref else "")
 
 
 def _inner_dir(attrs: Mapping[str, str], what: str) -> str:
     """The directory within its repository, unless it is the top."""
-    found = attrs.get(f"vcs:localdir:{what}", "")
-    return "" if found == "." else found
+    folder = attrs.get(f"vcs:localdir:{what}", "")
+    return "" if folder == "." else folder
 
 
 def _of_files(attrs: Mapping[str, str], state: LocalState | None) -> str:

@@ -40,9 +40,9 @@ def parse_choice(text: str) -> str:
 
 def by_fixed(fixed: Offered, wanted: Sequence[Platform]) -> list[Share] | None:
     """None when some platform is nobody's by what users fixed: the daemons have to be asked."""
-    found = [_best(fixed, platform, platforms.only_strict) for platform in wanted]
-    nodes = [node for node in found if node is not None]
-    return None if len(nodes) < len(found) else _shares(nodes or [0], wanted)
+    best = [_best(fixed, platform, platforms.only_strict) for platform in wanted]
+    nodes = [node for node in best if node is not None]
+    return None if len(nodes) < len(best) else _shares(nodes or [0], wanted)
 
 
 def by_all(

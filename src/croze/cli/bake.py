@@ -161,14 +161,14 @@ def _ask(allowed: Privileges, wanted: BakeTargets, progress: BakeProgress, *, re
 
 def _listed(read: argparse.Namespace) -> str:
     """What is to be listed, by the flag for it or by the old ones."""
-    found = str(read.list)
+    listing = str(read.list)
     for listed in _LISTED:
         wanted = getattr(read, f"list_{listed}")
         if wanted is not None:
             advice = f"list-{listed} is deprecated, use list={listed} instead"
             print(f"Flag --list-{listed} has been deprecated, {advice}", file=sys.stderr)
-            found = found or (listed if wanted else "")
-    return found
+            listing = listing or (listed if wanted else "")
+    return listing
 
 
 def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:

@@ -83,10 +83,10 @@ def _run(building: Coroutine[None, None, T], first: str) -> T:
 def _write_metadata(
     path: str, wanted: BakeTargets, results: Mapping[str, TargetResult], display: Display
 ) -> None:
-    found: dict[str, object] = {name: results[name].metadata for name in sorted(results)}
+    metadata: dict[str, object] = {name: results[name].metadata for name in sorted(results)}
     if display.warnings and not wanted.call.name and wants_warnings():
-        found["buildx.build.warnings"] = [warning_value(each) for each in display.warnings]
-    write_metadata(path, found)
+        metadata["buildx.build.warnings"] = [warning_value(each) for each in display.warnings]
+    write_metadata(path, metadata)
 
 
 def _print_messages(results: Mapping[str, TargetResult]) -> None:
@@ -99,21 +99,21 @@ def _print_messages(results: Mapping[str, TargetResult]) -> None:
 
 def _print_answers(wanted: BakeTargets, results: Mapping[str, TargetResult]) -> int:
     """What targets answer that call something; the first status that is not 0 counts."""
-    found: dict[str, tuple[str, str, int]] = {}
+    answers: dict[str, tuple[str, str, int]] = {}
     for name in sorted(wanted.builds):
         call = parse_call(wanted.requests[name].call)
         if call.name:
             form = wanted.call if wanted.call.name else call
             shown = Call(call.name, form.json, form.ignore_status)
-            found[name] = (call.name, *_answer(shown, results[name], wanted.requests[name]))
+            answers[name] = (call.name, *_answer(shown, results[name], wanted.requests[name]))
     if wanted.call.json:
-        print(as_json(_answers_json(wanted, found)))
+        print(as_json(_answers_json(wanted, answers)))
     else:
-        for number, name in enumerate(found):
+        for number, name in enumerate(answers):
             description = wanted.selection.targets[name].description
             lines = [*([""] if number else []), name, *([description] if description else []), ""]
-            sys.stdout.write("\n".join(lines) + "\n" + found[name][1])
-    codes = [code for _, _, code in found.values()]
+            sys.stdout.write("\n".join(lines) + "\n" + answers[name][1])
+    codes = [code for _, _, code in answers.values()]
     return next((code for code in codes if code), 0)
 
 
@@ -127,21 +127,21 @@ def _answer(call: Call, result: TargetResult, request: BuildRequest) -> tuple[st
     except Findings as error:
         if not call.json:
             return f"{error.text}error: {error}\n", 1
-        found = parse_json(result.result.response["result.json"])
-        text, code = json.dumps({**found, "error": str(error)}), 1
+        value = parse_json(result.result.response["result.json"])
+        text, code = json.dumps({**value, "error": str(error)}), 1
     return text, code
 
 
 def _answers_json(
-    wanted: BakeTargets, found: Mapping[str, tuple[str, str, int]]
+    wanted: BakeTargets, answers: Mapping[str, tuple[str, str, int]]
 ) -> dict[str, dict[str, object]]:
     selection = plain_selection(wanted.selection)
     targets = selection.get("target")
     shown: dict[str, object] = {}
     for name, plain in targets.items() if isinstance(targets, dict) else ():
         entry: dict[str, object] = {"build": plain}
-        if name in found:
-            called, text, _ = found[name]
+        if name in answers:
+            called, text, _ = answers[name]
             members: dict[str, object] = parse_json(text)
             entry["check" if called == "lint" else called] = dict(sorted(members.items()))
         shown[name] = entry

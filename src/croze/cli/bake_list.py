@@ -39,20 +39,20 @@ def target_names(names: Sequence[str]) -> list[str]:
     finally:
         progress.close()
     definition = load_definition(files, Settings(), LocalWorld())
-    found = [
+    listed = [
         *(each.name for each in definition.groups),
         *(each.name for each in definition.targets),
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(listed))
 
 
 def parse_list(text: str) -> ListRequest:
-    found = fields(text)
+    words = fields(text)
     type_, format_ = "", ""
-    if found == [text] and not text.startswith("type="):
+    if words == [text] and not text.startswith("type="):
         type_ = text
     else:
-        for field in found:
+        for field in words:
             raw_key, equals, value = field.partition("=")
             key = raw_key.lower().strip()
             if not equals:

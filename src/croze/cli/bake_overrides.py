@@ -12,7 +12,7 @@ from croze.gotypes.quote import quote
 
 
 def read_variables(given: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for text in given:
         if not text:
             continue
@@ -21,27 +21,27 @@ def read_variables(given: Sequence[str]) -> dict[str, str]:
             raise BakeError(f"invalid variable {quote(text)}, expected key=value")
         if not name:
             raise BakeError(f"invalid variable {quote(text)}, key is empty")
-        found[name] = value
-    return found
+        variables[name] = value
+    return variables
 
 
 def read_overrides(read: argparse.Namespace, call: str) -> list[str]:
     """What the shorthand flags stand for, after what is set in so many words."""
-    found = list(read.set)
+    overrides = list(read.set)
     if read.push:
-        found.append("*.push=true")
+        overrides.append("*.push=true")
     if read.load:
-        found.append("*.load=true")
+        overrides.append("*.load=true")
     if call:
-        found.append(f"*.call={call}")
+        overrides.append(f"*.call={call}")
     for flag, key in ((read.no_cache, "no-cache"), (read.pull, "pull")):
         if flag is not None:
-            found.append(f"*.{key}={'true' if flag else 'false'}")
+            overrides.append(f"*.{key}={'true' if flag else 'false'}")
     for kind in ("sbom", "provenance"):
         text = getattr(read, kind)
         if text:
-            found.append(f"*.attest={canonical_attest(kind, text)}")
-    return found
+            overrides.append(f"*.attest={canonical_attest(kind, text)}")
+    return overrides
 
 
 def read_policies(given: Sequence[str]) -> tuple[list[str], bool]:

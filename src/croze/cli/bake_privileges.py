@@ -82,11 +82,11 @@ def _are_files_checked(*, remote: bool) -> tuple[bool, bool]:
 
 def _switch(name: str) -> bool:
     text = os.environ[name]
-    found = parse_bool(text)
-    if found is None:
+    on = parse_bool(text)
+    if on is None:
         why = f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
         raise BakeError(f"failed to parse {name} value {quote(text)}: {why}")
-    return found
+    return on
 
 
 def _say(text: str) -> None:

@@ -66,5 +66,5 @@ def with_git_access(request: BuildRequest, url: str) -> BuildRequest:
     host, of_context = git_host(url), git_host(request.context)
     if not is_remote(request.context) or host.lower() != of_context.lower():
         return request
-    found = tuple(SecretEntry(each.id, env=each.env) for each in git_secrets(url))
-    return replace(request, secrets=(*request.secrets, *found))
+    secrets = tuple(SecretEntry(each.id, env=each.env) for each in git_secrets(url))
+    return replace(request, secrets=(*request.secrets, *secrets))

@@ -31,7 +31,7 @@ class CacheFilter(Struct, frozen=True):
 
 def parse_filters(given: Iterable[str]) -> CacheFilter:
     """Raises `InvalidRequest`."""
-    found: dict[str, list[str]] = {}
+    by_key: dict[str, list[str]] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals:
@@ -39,16 +39,16 @@ def parse_filters(given: Iterable[str]) -> CacheFilter:
                 f'invalid argument "{text}" for "--filter" flag: bad format of filter '
                 "(expected name=value)"
             )
-        values = found.setdefault(key.strip().lower(), [])
+        values = by_key.setdefault(key.strip().lower(), [])
         if value.strip() not in values:
             values.append(value.strip())
-    if all(key in found for key in _AGES):
+    if all(key in by_key for key in _AGES):
         raise InvalidRequest('conflicting filters "until" and "unused-for"')
-    for key, values in found.items():
+    for key, values in by_key.items():
         if len(values) > 1:
             raise InvalidRequest(f"{quote(key)} filter expects only one value")
-    terms = (_term(key, values[0]) for key, values in found.items() if key not in _AGES)
-    ages = [_age_s(key, values[0]) for key, values in found.items() if key in _AGES]
+    terms = (_term(key, values[0]) for key, values in by_key.items() if key not in _AGES)
+    ages = [_age_s(key, values[0]) for key, values in by_key.items() if key in _AGES]
     return CacheFilter(tuple(terms), ages[0] if ages else 0)
 
 

@@ -79,8 +79,8 @@ class Findings(CrozeError):
         self.text = text
 
 
-def _lint(found: dict[str, Any], shown_file: str) -> str:
-    warnings = found.get("warnings") or []
+def _lint(report: dict[str, Any], shown_file: str) -> str:
+    warnings = report.get("warnings") or []
     parts = []
     if len(warnings) == 1:
         parts.append("Check complete, 1 warning has been found!\n")
@@ -90,8 +90,8 @@ def _lint(found: dict[str, Any], shown_file: str) -> str:
         url = f" - {warning['url']}" if warning.get("url") else ""
         detail = warning.get("detail", "")
         parts.append(f"\nWARNING: {warning['ruleName']}{url}\n{detail}\n")
-        parts.append(_excerpt(found, warning.get("location") or {}, shown_file))
-    _raise_build_error(found, shown_file, before="".join(parts) + ("\n" if warnings else ""))
+        parts.append(_excerpt(report, warning.get("location") or {}, shown_file))
+    _raise_build_error(report, shown_file, before="".join(parts) + ("\n" if warnings else ""))
     if not warnings:
         parts.append("Check complete, no warnings found.\n")
     return "".join(parts)
@@ -106,15 +106,15 @@ def _line(position: dict[str, int] | None) -> int:
     return (position or {}).get("line", 0)
 
 
-def _raise_build_error(found: dict[str, Any], shown_file: str, *, before: str) -> None:
-    error = found.get("buildError")
+def _raise_build_error(report: dict[str, Any], shown_file: str, *, before: str) -> None:
+    error = report.get("buildError")
     if error:
-        place = _excerpt(found, error.get("location") or {}, shown_file)
+        place = _excerpt(report, error.get("location") or {}, shown_file)
         raise Findings(f"{error.get('message', '')}\n{place}", before)
 
 
-def _excerpt(found: dict[str, Any], location: dict[str, Any], shown_file: str) -> str:
-    sources = found.get("sources") or []
+def _excerpt(report: dict[str, Any], location: dict[str, Any], shown_file: str) -> str:
+    sources = report.get("sources") or []
     index = location.get("sourceIndex", 0)
     if not 0 <= index < len(sources):
         return ""

@@ -170,10 +170,10 @@ def _open_flag(place: _Place, beginning: str) -> tuple[str, str] | None:
 def _flag_names(place: _Place, beginning: str) -> Candidates:
     """Those of all commands first; short ones only where nothing says that it is a long one."""
     if place.flags is None:
-        found = {"--builder": "Override the configured builder instance"}
-        found |= {"--debug": "Enable debug logging", "-D": "Enable debug logging"}
-        found |= {"--help": "help for croze", "-h": "help for croze"}
-        return list(found.items())
+        common = {"--builder": "Override the configured builder instance"}
+        common |= {"--debug": "Enable debug logging", "-D": "Enable debug logging"}
+        common |= {"--help": "help for croze", "-h": "help for croze"}
+        return list(common.items())
     shown: Candidates = []
     for action in place.flags.actions():
         if action.help is argparse.SUPPRESS or _is_given(action, place.words):

@@ -140,15 +140,15 @@ def _existing(here: StoredBuilders, read: Namespace) -> BuilderInstance | None:
         return None
     if not read.append and here.contexts.find(read.name) is not None:
         raise InvalidRequest(f'instance name "{read.name}" already exists as context builder')
-    found = here.stored.builder(read.name)
-    if found is None and read.append:
+    builder = here.stored.builder(read.name)
+    if builder is None and read.append:
         raise InvalidRequest(f'failed to find instance "{read.name}" for append')
-    if found is not None and not read.node and not read.append:
+    if builder is not None and not read.node and not read.append:
         raise InvalidRequest(
             f'existing instance for "{read.name}" but no append mode, specify the node name to '
             "make changes for existing instances"
         )
-    return found
+    return builder
 
 
 def _new_name(here: StoredBuilders) -> str:
@@ -190,13 +190,13 @@ def _endpoint(here: StoredBuilders, read: Namespace, builder: BuilderInstance) -
 def _options(words: Sequence[str]) -> dict[str, str] | None:
     from croze.gotypes.csv_line import fields
 
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     for field in (field for word in words for field in fields(word)):
         key, equals, value = field.partition("=")
         if not equals:
             raise InvalidRequest(f'invalid value "{field}", expecting k=v')
-        found[key] = value
-    return found or None
+        options[key] = value
+    return options or None
 
 
 def _config(read: Namespace) -> str:

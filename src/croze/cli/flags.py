@@ -191,8 +191,8 @@ class Flags(argparse.ArgumentParser):
 
     def actions(self) -> list[argparse.Action]:
         """All that begin with a dash, by their long names."""
-        found = (action for action in self._actions if action.option_strings)
-        return sorted(found, key=lambda action: max(action.option_strings, key=len))
+        flags = (action for action in self._actions if action.option_strings)
+        return sorted(flags, key=lambda action: max(action.option_strings, key=len))
 
     def names_with_value(self) -> set[str]:
         """The names of flags that the next word may belong to."""
@@ -258,8 +258,8 @@ def unknown_flag(word: str) -> str:
 
 def default_platform() -> list[str]:
     """The platform of `DOCKER_DEFAULT_PLATFORM`, which counts where none is given."""
-    found = os.environ.get("DOCKER_DEFAULT_PLATFORM")
-    return [found] if found else []
+    platform = os.environ.get("DOCKER_DEFAULT_PLATFORM")
+    return [platform] if platform else []
 
 
 def _csv(text: str) -> list[str]:

@@ -101,8 +101,8 @@ async def _remove_nodes(
         failed = await asyncio.gather(
             *(_remove_node(builder, node, here, read) for node in builder.members)
         )
-    if found := [line for lines in failed for line in lines]:
-        raise CrozeError("\n".join(found))
+    if problems := [line for lines in failed for line in lines]:
+        raise CrozeError("\n".join(problems))
 
 
 async def _remove_node(

@@ -38,33 +38,33 @@ def surroundings(pid: str = "self") -> bytes:
     (I/O priority, securebits) and what is handed over (directory, umask) is left out.
     """
     at = f"/proc/{pid}/"
-    found = [os.fsencode(os.readlink(f"{at}ns/{name}")) for name in NAMESPACES]
-    found.append(_root(at))
-    found += [_read(at + name) for name in FILES]
+    facts = [os.fsencode(os.readlink(f"{at}ns/{name}")) for name in NAMESPACES]
+    facts.append(_root(at))
+    facts += [_read(at + name) for name in FILES]
     for name in FILES_OF_SOME_KERNELS:
         try:
-            found.append(_read(at + name))
+            facts.append(_read(at + name))
         except OSError as error:
-            found.append(str(error.errno).encode())
+            facts.append(str(error.errno).encode())
     for line in _read(at + "status").splitlines():
         key, _, value = line.partition(b":")
         if key in STATUS:
-            found.append(line)
+            facts.append(line)
         elif key in SIGNALS:
-            found.append(b"%x" % (int(value, 16) & ~SIGNALS_OF_LIBC))
+            facts.append(b"%x" % (int(value, 16) & ~SIGNALS_OF_LIBC))
     stat = _read(at + "stat").rpartition(b") ")[2].split()
-    found += [stat[NICE], stat[RT_PRIORITY], stat[POLICY]]
-    return b"\0".join(found)
+    facts += [stat[NICE], stat[RT_PRIORITY], stat[POLICY]]
+    return b"\0".join(facts)
 
 
 def installation() -> bytes:
     """This very installation, and what its interpreter was started with."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    found = [os.fsencode(sys.executable), os.fsencode(here)]
-    found += sorted(
+    facts = [os.fsencode(sys.executable), os.fsencode(here)]
+    facts += sorted(
         name + b"=" + value for name, value in os.environb.items() if name.startswith(READ_AT_START)
     )
-    return b"\n".join(found)
+    return b"\n".join(facts)
 
 
 def short_name(data: bytes) -> str:
@@ -81,10 +81,10 @@ def _root(at: str) -> bytes:
     """Which directory of which mount is the root."""
     fd = os.open(f"{at}root", os.O_PATH | os.O_CLOEXEC)
     try:
-        found = os.fstat(fd)
+        status = os.fstat(fd)
         for line in _read(f"/proc/self/fdinfo/{fd}").splitlines():
             if line.startswith(b"mnt_id:"):
-                return b"%d %d %b" % (found.st_dev, found.st_ino, line)
+                return b"%d %d %b" % (status.st_dev, status.st_ino, line)
     finally:
         os.close(fd)
     raise OSError("no mnt_id in fdinfo")

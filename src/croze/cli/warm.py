@@ -36,13 +36,13 @@ MOST_WARM_PROCESSES = 4
 
 def loaded_code() -> list[tuple[str, int]]:
     """When each file of this installation that is loaded was last changed."""
-    found = []
+    times = []
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
         if path and name.partition(".")[0] == "croze":
             with contextlib.suppress(OSError):
-                found.append((path, os.stat(path).st_mtime_ns))
-    return found
+                times.append((path, os.stat(path).st_mtime_ns))
+    return times
 
 
 def unchanged(code: list[tuple[str, int]]) -> bool:

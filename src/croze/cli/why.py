@@ -52,23 +52,23 @@ def run(argv: Sequence[str], common: Common) -> int:
                     raise
         return await explain(client.channel, files=files), which
 
-    found, wanted = with_client(common, ask)
-    steps = select(found, wanted)
+    explanation, wanted = with_client(common, ask)
+    steps = select(explanation, wanted)
     if read.format == "json":
-        print(json.dumps(as_json(found, steps), indent=2, ensure_ascii=False))
+        print(json.dumps(as_json(explanation, steps), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(as_text(found, steps, chosen=bool(wanted))))
+        print("\n".join(as_text(explanation, steps, chosen=bool(wanted))))
     return 0
 
 
-def select(found: Explanation, wanted: str) -> list[Step]:
+def select(explanation: Explanation, wanted: str) -> list[Step]:
     """The steps that missed; or those that `wanted` names: a number as shown (`2/4`,
     `build 2/4`), `FILE:LINE`, or a part of the instruction. Raises `NotFound`."""
     if not wanted:
-        return [step for step in found.steps if step.outcome in MISSED]
-    steps = [step for step in found.steps if names(wanted, step, found.file)]
+        return [step for step in explanation.steps if step.outcome in MISSED]
+    steps = [step for step in explanation.steps if names(wanted, step, explanation.file)]
     if not steps:
-        raise NotFound(f"no step of build {found.ref} is called {wanted}")
+        raise NotFound(f"no step of build {explanation.ref} is called {wanted}")
     return steps
 
 
@@ -83,18 +83,18 @@ def names(wanted: str, step: Step, file: str) -> bool:
     return wanted.lower() in step.name.lower()
 
 
-def as_text(found: Explanation, steps: Sequence[Step], *, chosen: bool) -> Iterator[str]:
+def as_text(explanation: Explanation, steps: Sequence[Step], *, chosen: bool) -> Iterator[str]:
     """What people read."""
-    missed = sum(step.outcome in MISSED for step in found.steps)
-    when = age(time.time() - found.created_at.ToSeconds())
-    target = f", target {found.target}" if found.target else ""
-    yield f"Build {found.ref} of {found.file}{target}, {when}"
+    missed = sum(step.outcome in MISSED for step in explanation.steps)
+    when = age(time.time() - explanation.created_at.ToSeconds())
+    target = f", target {explanation.target}" if explanation.target else ""
+    yield f"Build {explanation.ref} of {explanation.file}{target}, {when}"
     if not chosen:
-        yield summary(missed, len(found.steps))
+        yield summary(missed, len(explanation.steps))
     for step in steps:
-        place = f"  ({found.file}:{step.line})" if step.line else ""
+        place = f"  ({explanation.file}:{step.line})" if step.line else ""
         yield f"\n{step.name}{place}"
-        yield from (f"  {line}" for line in step_lines(step, failed=found.failed))
+        yield from (f"  {line}" for line in step_lines(step, failed=explanation.failed))
     compared = {(s.compared_ref, s.compared_at.ToSeconds()) for s in steps if s.compared_ref}
     if compared:
         yield ""
@@ -123,14 +123,14 @@ def step_lines(step: Step, *, failed: bool) -> Iterator[str]:
         yield "the step was stopped before it was done"
 
 
-def as_json(found: Explanation, steps: Sequence[Step]) -> dict[str, object]:
+def as_json(explanation: Explanation, steps: Sequence[Step]) -> dict[str, object]:
     """What programs read."""
     return {
-        "ref": found.ref,
-        "file": found.file,
-        "target": found.target,
-        "createdAt": found.created_at.ToJsonString(),
-        "failed": found.failed,
+        "ref": explanation.ref,
+        "file": explanation.file,
+        "target": explanation.target,
+        "createdAt": explanation.created_at.ToJsonString(),
+        "failed": explanation.failed,
         "steps": [step_json(step) for step in steps],
     }
 

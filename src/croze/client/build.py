@@ -63,8 +63,8 @@ class BuildResult(Struct, frozen=True):
     def metadata(self) -> dict[str, object]:
         """What `--metadata-file` gets: the response, with JSON in it decoded, and how the
         history knows the build."""
-        found = decoded_metadata(self.response)
-        return found | ({"buildx.build.ref": self.history_ref} if self.history_ref else {})
+        metadata = decoded_metadata(self.response)
+        return metadata | ({"buildx.build.ref": self.history_ref} if self.history_ref else {})
 
 
 def decoded_metadata(response: Mapping[str, str]) -> dict[str, object]:

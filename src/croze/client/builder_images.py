@@ -53,30 +53,30 @@ class _Signed:
     async def resolve(
         self, request: gateway_pb2.ResolveSourceMetaRequest
     ) -> gateway_pb2.ResolveSourceMetaResponse:
-        found = await self._sources.resolve(request)
-        if request.Image.AttestationChain and not found.Image.HasField("AttestationChain"):
+        resolved = await self._sources.resolve(request)
+        if request.Image.AttestationChain and not resolved.Image.HasField("AttestationChain"):
             name = request.Source.identifier.removeprefix("docker-image://")
             raise CrozeError(
                 f"no signature metadata available for {name}: image is not signed or the daemon "
                 "does not support resolving it"
             )
-        return found
+        return resolved
 
 
 async def _digest(
     sources: SourceResolver, request: policysession_pb2.CheckPolicyRequest, ref: Reference
 ) -> str:
-    found = request.Source.Image.Digest or ref.digest
-    if not found:
+    digest = request.Source.Image.Digest or ref.digest
+    if not digest:
         asked = gateway_pb2.ResolveSourceMetaRequest(
             Source=ops_pb2.SourceOp(identifier=request.Source.Source.identifier),
             Platform=request.Platform,
         )
         asked.Image.NoConfig = True
-        found = (await sources.resolve(asked)).Image.Digest
-    if not found:
+        digest = (await sources.resolve(asked)).Image.Digest
+    if not digest:
         raise CrozeError(f"failed to resolve digest for {ref}")
-    return found
+    return digest
 
 
 def platform_of(system: str, architecture: str) -> Platform:

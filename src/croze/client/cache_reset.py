@@ -39,8 +39,8 @@ def _named(layout: Path, value: object) -> Iterator[str]:
     """The digests of all descriptors in a manifest or index, and in those that it names."""
     if not isinstance(value, dict):
         return
-    found = [*(value.get("manifests") or ()), *(value.get("layers") or ())]
-    for descriptor in (*found, *([value["config"]] if value.get("config") else ())):
+    entries = [*(value.get("manifests") or ()), *(value.get("layers") or ())]
+    for descriptor in (*entries, *([value["config"]] if value.get("config") else ())):
         digest, kind = str(descriptor["digest"]), str(descriptor.get("mediaType", ""))
         yield digest
         if kind in MANIFEST_TYPES | INDEX_TYPES:

@@ -34,18 +34,18 @@ def by_our_clock(show: Show) -> Show:
 
 
 def _moved(status: control_pb2.StatusResponse, by_ns: int) -> control_pb2.StatusResponse:
-    found = control_pb2.StatusResponse()
-    found.CopyFrom(status)
-    for vertex in found.vertexes:
+    moved = control_pb2.StatusResponse()
+    moved.CopyFrom(status)
+    for vertex in moved.vertexes:
         _move(vertex.started, vertex.HasField("started"), by_ns)
         _move(vertex.completed, vertex.HasField("completed"), by_ns)
-    for each in found.statuses:
+    for each in moved.statuses:
         _move(each.started, each.HasField("started"), by_ns)
         _move(each.completed, each.HasField("completed"), by_ns)
         _move(each.timestamp, each.HasField("timestamp"), by_ns)
-    for line in found.logs:
+    for line in moved.logs:
         _move(line.timestamp, line.HasField("timestamp"), by_ns)
-    return found
+    return moved
 
 
 def _move(at: Timestamp, there: bool, by_ns: int) -> None:

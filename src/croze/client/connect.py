@@ -163,10 +163,10 @@ class Client:
     async def _refuse_lost_mounts(self, plan: SolvePlan) -> None:
         """Only `crozed` lets cache mounts travel: others pass over that they were asked to."""
         if any("mounts" in entry.attrs for entry in (*plan.cache_to, *plan.cache_from)):
-            found = await self.info()
-            if found.package != OWN_PACKAGE:
+            version = await self.info()
+            if version.package != OWN_PACKAGE:
                 raise errors.Unsupported(
-                    f"this daemon is no crozed but {found.package} {found.version}: cache mounts"
+                    f"this daemon is no crozed but {version.package} {version.version}: cache mounts"
                     " do not travel with its caches (mounts=)"
                 )
 

@@ -57,12 +57,12 @@ def with_known_layers(plan: SolvePlan) -> SolvePlan:
 def _sparing(export: Export) -> Export:
     if not isinstance(export.to, ToDocker) or export.type != "docker":
         return export
-    found = known(export.to.context)
-    attrs = {**export.attrs, KNOWN_CHAINS: ",".join(sorted(found.chains))}
-    if found.store != "layers":
-        attrs[KNOWN_IMAGES] = ",".join(sorted(found.images))
+    contents = known(export.to.context)
+    attrs = {**export.attrs, KNOWN_CHAINS: ",".join(sorted(contents.chains))}
+    if contents.store != "layers":
+        attrs[KNOWN_IMAGES] = ",".join(sorted(contents.images))
     to = export.to
-    if found.store == "podman":
+    if contents.store == "podman":
         attrs[ONE_ENTRY] = "true"
         to = replace(to, one_name=True)
     return replace(export, attrs={key: value for key, value in attrs.items() if value}, to=to)
@@ -70,15 +70,15 @@ def _sparing(export: Export) -> Export:
 
 def known(context: str) -> EngineContents:
     """What the engine of a docker context has, as far as it tells."""
-    found = EngineContents()
+    contents = EngineContents()
     with contextlib.suppress(OSError, ValueError, CrozeError):
         contexts = Contexts(config_dir())
         with contextlib.closing(
             connection_to(contexts.engine(context or contexts.current))
         ) as engine:
             engine.timeout = PATIENCE_S
-            _ask(engine, found)
-    return found
+            _ask(engine, contents)
+    return contents
 
 
 class _Part(msgspec.Struct, rename="pascal"):
@@ -117,16 +117,16 @@ def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
         raise ValueError(str(error)) from error
 
 
-def _ask(engine: http.client.HTTPConnection, found: EngineContents) -> None:
+def _ask(engine: http.client.HTTPConnection, contents: EngineContents) -> None:
     """Raises `OSError` or `ValueError`; what was found until then holds."""
     store = _store(engine)
     if store is None:
         return
-    found.store = store
+    contents.store = store
     for image, chains in _images(engine):
-        found.chains.update(chains)
+        contents.chains.update(chains)
         if store != "layers":
-            found.images.add(image.digest or image.id)
+            contents.images.add(image.digest or image.id)
 
 
 def _store(engine: http.client.HTTPConnection) -> Store | None:

@@ -22,13 +22,13 @@ class Cache(Struct, frozen=True):
 def parse_caches(values: Iterable[str]) -> list[Cache]:
     """`type=…,key=value`, or references alone (registry), several in one value. What follows
     `mounts=` without a key is one more of these."""
-    found: list[Cache] = []
+    caches: list[Cache] = []
     for text in values:
         if text and "=" not in text:
-            found += [Cache("registry", {"ref": ref}) for ref in csv_line.fields(text)]
+            caches += [Cache("registry", {"ref": ref}) for ref in csv_line.fields(text)]
         elif text:
-            found.append(_parse(text))
-    return found
+            caches.append(_parse(text))
+    return caches
 
 
 def _parse(text: str) -> Cache:
@@ -49,8 +49,8 @@ def _parse(text: str) -> Cache:
 def complete(caches: Iterable[Cache]) -> list[Cache]:
     """Fill in what buildx does: of GitHub's cache service what the environment says, of AWS whose
     credentials are found here. A GitHub cache without a token or a place is dropped."""
-    found = [_complete(cache) for cache in caches]
-    return [cache for cache in found if cache.type != "gha" or _is_active(cache)]
+    completed = [_complete(cache) for cache in caches]
+    return [cache for cache in completed if cache.type != "gha" or _is_active(cache)]
 
 
 def _complete(cache: Cache) -> Cache:
@@ -69,12 +69,12 @@ def _is_active(cache: Cache) -> bool:
 
 def _github(attrs: Mapping[str, str]) -> dict[str, str]:
     """GitHub tells a workflow's steps where the cache is (actions/toolkit, `packages/cache`)."""
-    found = _from_environment(token=("ACTIONS_RUNTIME_TOKEN",))
-    found |= _from_environment(url=("ACTIONS_CACHE_URL", "ACTIONS_RESULTS_URL"))
+    runtime = _from_environment(token=("ACTIONS_RUNTIME_TOKEN",))
+    runtime |= _from_environment(url=("ACTIONS_CACHE_URL", "ACTIONS_RESULTS_URL"))
     second = parse_bool(os.environ.get("ACTIONS_CACHE_SERVICE_V2", ""))
     if attrs.get("version", "2" if second else "") == "2":
-        found |= _from_environment(url_v2=("ACTIONS_RESULTS_URL",))
-    return found
+        runtime |= _from_environment(url_v2=("ACTIONS_RESULTS_URL",))
+    return runtime
 
 
 def _from_environment(**names: tuple[str, ...]) -> dict[str, str]:
@@ -89,12 +89,12 @@ def _aws(attrs: Mapping[str, str]) -> dict[str, str]:
     if "access_key_id" in attrs and "secret_access_key" in attrs:
         return {}
     try:
-        found = CredentialChain().credentials()
+        credentials = CredentialChain().credentials()
     except CrozeError:
         return {}  # the daemon may have its own
     known = {
-        "access_key_id": found.access_key_id,
-        "secret_access_key": found.secret_access_key,
-        "session_token": found.session_token,
+        "access_key_id": credentials.access_key_id,
+        "secret_access_key": credentials.secret_access_key,
+        "session_token": credentials.session_token,
     }
     return {key: value for key, value in known.items() if value}

@@ -28,9 +28,9 @@ def wanted_attests(
     """`--attest`, `--provenance` and `--sbom` as frontend attributes. Without a word of it there is
     the least provenance, where the builder can attach it."""
     shorthands = (shorthand("provenance", provenance), shorthand("sbom", sbom))
-    found = parse_attests([*attests, *filter(None, shorthands)])
-    wanted = {f"attest:{type}": attrs for type, attrs in found.items() if attrs is not None}
-    if supported and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS") and "provenance" not in found:
+    parsed = parse_attests([*attests, *filter(None, shorthands)])
+    wanted = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
+    if supported and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS") and "provenance" not in parsed:
         wanted["attest:provenance"] = "mode=min,inline-only=true"
     return wanted
 
@@ -65,11 +65,11 @@ def shorthand(type: str, text: str) -> str:
 
 def parse_attests(values: Iterable[str]) -> dict[str, str | None]:
     """Attestation attributes by type; None where one is disabled. The first of a type counts."""
-    found: dict[str, str | None] = {}
+    attests: dict[str, str | None] = {}
     for text in values:
         type, attrs = _parse_attest(text)
-        found.setdefault(type, attrs)
-    return found
+        attests.setdefault(type, attrs)
+    return attests
 
 
 def _parse_attest(text: str) -> tuple[str, str | None]:
@@ -103,7 +103,7 @@ def _disabled(part: str, value: str) -> bool:
 
 def parse_annotations(values: Iterable[str]) -> dict[str, str]:
     """Exporter attributes: `annotation[-<type>[<platform>]].<key>`."""
-    found: dict[str, str] = {}
+    annotations: dict[str, str] = {}
     for text in values:
         if not text:
             continue
@@ -112,11 +112,11 @@ def parse_annotations(values: Iterable[str]) -> dict[str, str]:
             raise InvalidRequest(f"invalid annotation {quote(text)}, expected key=value")
         types, colon, name = key.partition(":")
         if not colon:
-            found[f"annotation.{types}"] = value
+            annotations[f"annotation.{types}"] = value
             continue
         for where in types.split(","):
-            found[f"annotation{_where(where)}.{name}"] = value
-    return found
+            annotations[f"annotation{_where(where)}.{name}"] = value
+    return annotations
 
 
 def _where(text: str) -> str:
@@ -147,10 +147,10 @@ def annotation_keys(texts: Sequence[str]) -> dict[AnnotationKey, str]:
         attrs = parse_annotations(texts)
     except InvalidRequest as error:
         raise error.wrap("failed to parse annotations") from None
-    found: dict[AnnotationKey, str] = {}
+    annotations: dict[AnnotationKey, str] = {}
     for name, value in attrs.items():
         key = parse_key(name)
         if key is not None:
             untyped = name.startswith("annotation.")
-            found[replace(key, type="") if untyped else key] = value
-    return found
+            annotations[replace(key, type="") if untyped else key] = value
+    return annotations

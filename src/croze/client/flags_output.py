@@ -22,11 +22,11 @@ def parse_outputs(values: Iterable[str]) -> list[OutputFlag]:
 
 def parse_output(text: str) -> OutputFlag:
     """`type=…,dest=…,key=value`, or a bare path (local), or `-` (tar to standard output)."""
-    found = csv_line.fields(text)
-    if found == [text] and not text.startswith("type="):
+    words = csv_line.fields(text)
+    if words == [text] and not text.startswith("type="):
         return OutputFlag("tar", "-") if text == "-" else OutputFlag("local", text)
     type, dest, attrs = "", "", {}
-    for part in found:
+    for part in words:
         key, equals, value = part.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid value {part}")

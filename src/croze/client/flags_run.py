@@ -16,24 +16,24 @@ from croze.gotypes.units import parse_bytes
 
 def parse_ulimits(values: Iterable[str]) -> str:
     """`name=soft[:hard]` flags as the frontend's attribute; the last of a name counts."""
-    found: dict[str, str] = {}
+    limits: dict[str, str] = {}
     for text in values:
         name, soft, hard = parse_ulimit(text)
-        found[name] = f"{name}={soft}:{hard}"
-    return ",".join(found.values())
+        limits[name] = f"{name}={soft}:{hard}"
+    return ",".join(limits.values())
 
 
 def parse_hosts(values: Iterable[str], host_gateway: str = "") -> str:
     """`host=ip` or `host:ip` flags as the frontend's attribute. `host_gateway` is what
     `host-gateway` stands for on the builder."""
-    found: list[str] = []
+    hosts: list[str] = []
     for text in values:
         separator = "=" if "=" in text else ":"
         host, _, address = text.partition(separator)
         if not host or not address:
             raise InvalidRequest(f"invalid host {text}")
-        found += [f"{host}={ip}" for ip in _addresses(text, address, host_gateway)]
-    return ",".join(found)
+        hosts += [f"{host}={ip}" for ip in _addresses(text, address, host_gateway)]
+    return ",".join(hosts)
 
 
 def _addresses(text: str, address: str, host_gateway: str) -> list[str]:
@@ -44,15 +44,15 @@ def _addresses(text: str, address: str, host_gateway: str) -> list[str]:
                 "host-gateway is not supported by this builder"
             )
         return [host_gateway]
-    found = []
+    addresses = []
     for part in address.split(","):
         bare = part[1:-1] if len(part) > 2 and part[0] == "[" and part[-1] == "]" else part
         try:
             ipaddress.ip_address(bare)
         except ValueError:
             raise InvalidRequest(f"invalid host {text}") from None
-        found.append(bare)
-    return found
+        addresses.append(bare)
+    return addresses
 
 
 NETWORK_MODES = ("", "default", "none", "host")
@@ -79,7 +79,7 @@ _RESOURCES = {
 
 def parse_resources(values: Iterable[str]) -> dict[str, str]:
     """`--resource key=value` flags as the frontend's attributes; what is zero is left out."""
-    found: dict[str, str] = {}
+    resources: dict[str, str] = {}
     for text in values:
         key, equals, value = text.partition("=")
         key, value = key.strip(), value.strip()
@@ -87,8 +87,8 @@ def parse_resources(values: Iterable[str]) -> dict[str, str]:
             raise InvalidRequest(f"invalid resource {quote(text)}, expected key=value")
         if key not in _RESOURCES:
             raise InvalidRequest(f"unknown resource {quote(key)}")
-        found[_RESOURCES[key]] = _resource(key, value)
-    return {key: value for key, value in found.items() if value not in ("", "0")}
+        resources[_RESOURCES[key]] = _resource(key, value)
+    return {key: value for key, value in resources.items() if value not in ("", "0")}
 
 
 def _resource(key: str, value: str) -> str:

@@ -33,7 +33,7 @@ def parse_secrets(values: Iterable[str]) -> list[SecretFlag]:
 
 
 def _parse_secret(text: str) -> SecretFlag:
-    found = {"id": "", "src": "", "env": ""}
+    attrs = {"id": "", "src": "", "env": ""}
     type = ""
     for part in csv_line.fields(text):
         key, equals, value = part.partition("=")
@@ -45,30 +45,30 @@ def _parse_secret(text: str) -> SecretFlag:
                     raise InvalidRequest(f"unsupported secret type {quote(value)}")
                 type = value
             case "source" | "src":
-                found["src"] = value
+                attrs["src"] = value
             case "id" | "env" as name:
-                found[name] = value
+                attrs[name] = value
             case name:
                 raise InvalidRequest(f"unexpected key '{name}' in '{part}'")
-    if type == "env" and not found["env"]:
-        found["env"], found["src"] = found["src"], ""
-    return SecretFlag(**found)
+    if type == "env" and not attrs["env"]:
+        attrs["env"], attrs["src"] = attrs["src"], ""
+    return SecretFlag(**attrs)
 
 
 def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[SshFlag]:
     """`id`, or `id=path[,path…]`; buildctl knows `raw=true`, too, buildx doesn't."""
-    found = []
+    agents = []
     for text in values:
         if text:
             id, equals, paths = text.partition("=")
             given = paths.split(",") if equals else []
             raw = [each for each in given if knows_raw and each.startswith("raw=")]
             sockets = tuple(each for each in given if each not in raw)
-            found.append(SshFlag(id, sockets, raw=bool(raw) and _truth(raw[-1])))
-            if found[-1].raw and len(sockets) != 1:
+            agents.append(SshFlag(id, sockets, raw=bool(raw) and _truth(raw[-1])))
+            if agents[-1].raw and len(sockets) != 1:
                 message = f"raw mode must supply exactly one socket path for {quote(id)}"
                 raise InvalidRequest(message)
-    return found
+    return agents
 
 
 def _truth(field: str) -> bool:
@@ -83,7 +83,7 @@ def parse_contexts(values: Iterable[str]) -> dict[str, str]:
     """`name=value`; the name is a familiar image reference, without `:latest`."""
     from croze.image import reference
 
-    found: dict[str, str] = {}
+    contexts: dict[str, str] = {}
     for text in values:
         if not text:
             continue
@@ -94,8 +94,8 @@ def parse_contexts(values: Iterable[str]) -> dict[str, str]:
             named = reference.parse(name)
         except InvalidRequest as error:
             raise error.wrap(f"invalid context name {name}") from None
-        found[named.familiar().removesuffix(":latest")] = value
-    return found
+        contexts[named.familiar().removesuffix(":latest")] = value
+    return contexts
 
 
 ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))

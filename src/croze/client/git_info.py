@@ -46,19 +46,19 @@ def git_attributes(context: str, dockerfile: str, local_dirs: Mapping[str, Path]
     work = _work(folder)
     if work is None:
         return {}
-    found: dict[str, str] = {}
+    attrs: dict[str, str] = {}
     source = _source(folder, work)
     revision = work.revision
     if revision and parse_bool(os.environ.get("BUILDX_GIT_CHECK_DIRTY", "")):
         revision += "-dirty" if _dirty(folder) else ""
     if with_info:
-        found |= {"vcs:revision": revision, "vcs:source": source}
+        attrs |= {"vcs:revision": revision, "vcs:source": source}
         for name, lent in local_dirs.items():
-            found[f"vcs:localdir:{name}"] = _below(work.root, os.path.realpath(lent))
+            attrs[f"vcs:localdir:{name}"] = _below(work.root, os.path.realpath(lent))
     if with_labels:
         path = os.path.abspath(dockerfile or os.path.join(folder, "Dockerfile"))
-        found |= {_REVISION: revision, _SOURCE: source, _DOCKERFILE: _below(work.root, path)}
-    return {key: value for key, value in found.items() if value}
+        attrs |= {_REVISION: revision, _SOURCE: source, _DOCKERFILE: _below(work.root, path)}
+    return {key: value for key, value in attrs.items() if value}
 
 
 def _may_be_inside(folder: str) -> bool:

@@ -53,7 +53,7 @@ async def records(
     request = control_pb2.BuildHistoryRequest(
         Ref=ref, EarlyExit=True, Limit=limit, Filter=_line(filters)
     )
-    found: list[Record] = []
+    listed: list[Record] = []
     with translated():
         call = ControlStub(channel).ListenBuildHistory(request)
         now = _clock(await call.initial_metadata())
@@ -61,9 +61,9 @@ async def records(
             running = event.type != control_pb2.COMPLETE
             gone = event.type == control_pb2.DELETED or not event.HasField("record")
             if not gone and not (completed and running):
-                found.append(event.record)
-    found.sort(key=created_s, reverse=True)
-    return RecordList(found, now)
+                listed.append(event.record)
+    listed.sort(key=created_s, reverse=True)
+    return RecordList(listed, now)
 
 
 async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:

@@ -33,19 +33,19 @@ class Stages:
 
 def links(plan: SolvePlan) -> dict[str, list[str]]:
     """Attributes by the target whose result they stand for."""
-    found: dict[str, list[str]] = {}
+    linked: dict[str, list[str]] = {}
     for key, value in sorted(plan.frontend_attrs.items()):
         if key.startswith("context:") and value.startswith(LINK):
-            found.setdefault(value.removeprefix(LINK), []).append(key)
-    return found
+            linked.setdefault(value.removeprefix(LINK), []).append(key)
+    return linked
 
 
 def link(plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Result) -> None:
     """Build on another target's result where the attributes name it."""
     for attr in attrs:
         del plan.frontend_attrs[attr]
-    found, inputs = inputs_of(target, result, attrs)
-    plan.frontend_attrs.update(found)
+    contexts, inputs = inputs_of(target, result, attrs)
+    plan.frontend_attrs.update(contexts)
     plan.frontend_inputs.update(inputs)
 
 
@@ -62,14 +62,14 @@ def inputs_of(
         refs = {"": result.ref}
     if not refs:
         raise errors.InvalidRequest(f"target {name} has no result to build on")
-    found: dict[str, str] = {}
+    contexts: dict[str, str] = {}
     inputs: dict[str, bytes] = {}
     for suffix, ref in refs.items():
         key = f"{name}{suffix}"
         inputs[key] = getattr(ref, "def").SerializeToString()
-        found.update({f"{attr}{suffix}": f"input:{key}" for attr in attrs})
+        contexts.update({f"{attr}{suffix}": f"input:{key}" for attr in attrs})
         config = f"containerimage.config{suffix.replace('::', '/')}"
         if config in result.metadata:
             value = base64.b64encode(result.metadata[config]).decode()
-            found[f"input-metadata:{key}"] = json.dumps({"containerimage.config": value})
-    return found, inputs
+            contexts[f"input-metadata:{key}"] = json.dumps({"containerimage.config": value})
+    return contexts, inputs

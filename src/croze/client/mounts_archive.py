@@ -109,10 +109,10 @@ def _unpack(source: Path | None, folder: Path) -> None:
             tarfile.open(fileobj=file, mode="r|*") as archive,
         ):
             for member in archive:
-                found = _MEMBER.fullmatch(member.name)
-                data = archive.extractfile(member) if found and member.isreg() else None
-                if found and data is not None:
-                    path = folder / found[1]
+                match = _MEMBER.fullmatch(member.name)
+                data = archive.extractfile(member) if match and member.isreg() else None
+                if match and data is not None:
+                    path = folder / match[1]
                     path.parent.mkdir(parents=True, exist_ok=True)
                     with open(path, "wb") as target:
                         shutil.copyfileobj(data, target, 1 << 20)

@@ -38,9 +38,9 @@ def parse(value: str) -> tuple[str, str, str]:
 
 def resolve(layout: Path, tag: str) -> str:
     """The digest a name or tag stands for; if there is but one image, that one's."""
-    found = find(layout, tag)
-    if found is not None:
-        return found
+    entry = find(layout, tag)
+    if entry is not None:
+        return entry
     entries = manifests(layout)
     if len(entries) == 1:
         return str(entries[0]["digest"])
@@ -49,8 +49,8 @@ def resolve(layout: Path, tag: str) -> str:
 
 def find(layout: Path, tag: str) -> str | None:
     """The digest that goes by this very name or tag."""
-    found = descriptor(layout, tag)
-    return None if found is None else str(found["digest"])
+    entry = descriptor(layout, tag)
+    return None if entry is None else str(entry["digest"])
 
 
 def descriptor(layout: Path, tag: str) -> Descriptor | None:
@@ -73,13 +73,13 @@ def manifests(layout: Path) -> list[Descriptor]:
         raise NotFound(f"could not read {path}: {reason}") from None
     except ValueError as error:
         raise InvalidRequest(f"could not unmarshal {path}: {error}") from None
-    found = index.get("manifests") if isinstance(index, dict) else None
-    return [d for d in found if isinstance(d, dict)] if isinstance(found, list) else []
+    entries = index.get("manifests") if isinstance(index, dict) else None
+    return [d for d in entries if isinstance(d, dict)] if isinstance(entries, list) else []
 
 
 def _annotations(descriptor: Descriptor) -> dict[str, str]:
-    found = descriptor.get("annotations")
-    return found if isinstance(found, dict) else {}
+    annotations = descriptor.get("annotations")
+    return annotations if isinstance(annotations, dict) else {}
 
 
 def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[str] = ()) -> None:
@@ -118,8 +118,8 @@ def _index(path: Path) -> dict[str, object]:
 
 
 def _goes_by(descriptor: Descriptor, image: str, reference: str) -> bool:
-    found = _annotations(descriptor)
-    return found.get(REF_NAME, "") == reference and found.get(IMAGE_NAME, "") == image
+    annotations = _annotations(descriptor)
+    return annotations.get(REF_NAME, "") == reference and annotations.get(IMAGE_NAME, "") == image
 
 
 def _named(descriptor: Descriptor, image: str, reference: str) -> Descriptor:

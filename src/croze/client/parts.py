@@ -159,6 +159,6 @@ def together(
 
 def _descriptor(response: Mapping[str, str]) -> dict[str, object]:
     if DESCRIPTOR in response:
-        found: dict[str, object] = json.loads(base64.b64decode(response[DESCRIPTOR]))
-        return found
+        descriptor: dict[str, object] = json.loads(base64.b64decode(response[DESCRIPTOR]))
+        return descriptor
     return {"digest": response[DIGEST]} if response.get(DIGEST) else {}

@@ -191,8 +191,8 @@ def _set_caches(plan: SolvePlan, options: BuildOptions, args: Mapping[str, str])
     if parse_bool(args.get("BUILDKIT_INLINE_CACHE", "")):
         to.append(flags_cache.Cache("inline"))
     plan.cache_to = [CacheEntry(c.type, dict(c.attrs)) for c in to]
-    found = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
-    plan.cache_from = [CacheEntry(c.type, dict(c.attrs)) for c in found]
+    caches = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
+    plan.cache_from = [CacheEntry(c.type, dict(c.attrs)) for c in caches]
 
 
 def _lend(plan: SolvePlan, options: BuildOptions) -> None:
@@ -240,7 +240,7 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -
     size = options.shm_size
     size_bytes = size if isinstance(size, int) else parse_bytes(size) if size else 0
     no_cache = "" if options.no_cache else ",".join(options.no_cache_filter) or None
-    found = {
+    step_attrs = {
         "target": options.target or None,
         "cgroup-parent": options.cgroup_parent or None,
         "image-resolve-mode": "pull" if options.pull else "local" if builder.moby else None,
@@ -251,7 +251,7 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -
         "shm-size": str(size_bytes) if size_bytes else None,
         "ulimit": flags_run.parse_ulimits(options.ulimits) or None,
     }
-    attrs.update({key: value for key, value in found.items() if value is not None})
+    attrs.update({key: value for key, value in step_attrs.items() if value is not None})
     attrs.update(flags_run.parse_resources(options.resources))
 
 
@@ -271,8 +271,8 @@ def _platforms(values: Sequence[str]) -> str:
         platforms.default_platform() if text == "local" else platforms.parse(text)
         for text in wanted
     ]
-    found = (platforms.format_all(platforms.normalize(platform)) for platform in parsed)
-    return ",".join(dict.fromkeys(found))
+    texts = (platforms.format_all(platforms.normalize(platform)) for platform in parsed)
+    return ",".join(dict.fromkeys(texts))
 
 
 def node_id() -> str:

@@ -139,12 +139,12 @@ async def _need(sources: SourceResolver, capability: str, message: str) -> None:
 
 
 async def _load(plan: PolicyPlan, files: PolicyFiles) -> _Loaded:
-    found: _Loaded = []
+    loaded: _Loaded = []
     for wanted in plan.policies:
         texts = [each for file in wanted.files if (each := await _file(file, files)) is not None]
         if texts:
-            found.append((wanted, tuple(texts)))
-    return found
+            loaded.append((wanted, tuple(texts)))
+    return loaded
 
 
 async def _file(wanted: WantedFile, files: PolicyFiles) -> PolicyFile | None:

@@ -122,7 +122,7 @@ async def input_of(
 ) -> ShownInput:
     """What a policy would get to see of a source, with the fields that must be asked for."""
     wanted = await _platform(client, platform)
-    found = gateway_pb2.ResolveSourceMetaResponse(Source=source)
+    answer = gateway_pb2.ResolveSourceMetaResponse(Source=source)
     async with sources_of(client) as sources:
         known = verifier()
 
@@ -134,7 +134,7 @@ async def input_of(
 
         reader = Reader(_silent, verify)
         resolving = Resolving(reader, sources.resolve, _silent)
-        document = await reader.document(found, wanted)
+        document = await reader.document(answer, wanted)
         before: list[str] | None = None
         asked: set[str] = set()
         for _ in range(MOST_ROUNDS):
@@ -144,10 +144,10 @@ async def input_of(
             before = unknown
             names, invalid = to_ask(fields, unknown)
             asked.update(names)
-            needs = await resolving.needs(document, found.Source, names, wanted, None)
+            needs = await resolving.needs(document, answer.Source, names, wanted, None)
             if needs.request is not None:
-                found = await sources.resolve(needs.request)
-                document = await reader.document(found, wanted)
+                answer = await sources.resolve(needs.request)
+                document = await reader.document(answer, wanted)
             elif not needs.changed:
                 break
         else:
@@ -222,8 +222,8 @@ def _test_files(path: str) -> list[PolicyFile]:
         names = [path]
     else:
         entries = (entry.name for entry in os.scandir(path) if not entry.is_dir())
-        found = sorted(name for name in entries if name.endswith(_TEST))
-        names = [posixpath.normpath(posixpath.join(path, name)) for name in found]
+        tests = sorted(name for name in entries if name.endswith(_TEST))
+        names = [posixpath.normpath(posixpath.join(path, name)) for name in tests]
     if not names:
         raise NotFound("no policy tests found")
     return [PolicyFile(name, _read(name, f"read policy test module {name}")) for name in names]

@@ -70,10 +70,10 @@ class PolicyFiles:
         if self._place.context_definition:
             return ops_pb2.Definition.FromString(self._place.context_definition)
         url = self._place.context_url
-        found = parse_git_ref(url)
-        if found is not None:
+        ref = parse_git_ref(url)
+        if ref is not None:
             name = f"[internal] load git source {url}"
-            return git_state(found, options={"name": name}).marshal()
+            return git_state(ref, options={"name": name}).marshal()
         name = "[internal] load remote build context"
         file = llb.http(url, filename=_CONTEXT_FILE, name=name)
         unpack = CopyOptions(unpack=True)

@@ -53,13 +53,13 @@ async def entries(
     channel: grpc.aio.Channel, records: Sequence[control_pb2.BuildHistoryRecord], mode: Mode
 ) -> dict[str, object]:
     """Entries of the metadata file, one for each platform."""
-    found: dict[str, object] = {}
+    metadata: dict[str, object] = {}
     for record in records:
         for key, info in _results(record).items():
             told = await _told(channel, info, mode)
             if told is not None:
-                found[key] = told
-    return found
+                metadata[key] = told
+    return metadata
 
 
 def _results(
@@ -98,20 +98,20 @@ def v02_of(predicate: Mapping[str, object]) -> dict[str, object]:
     source = _inner(external, "configSource")
     environment = {k: v for k, v in internal.items() if k != "buildConfig"}
     environment["platform"] = environment.pop("builderPlatform", "")
-    found: dict[str, object] = {
+    old: dict[str, object] = {
         "builder": {"id": _inner(details, "builder").get("id", "")},
         "buildType": _BUILD_TYPE,
     }
     if definition.get("resolvedDependencies"):
-        found["materials"] = definition["resolvedDependencies"]
-    found["invocation"] = {
+        old["materials"] = definition["resolvedDependencies"]
+    old["invocation"] = {
         "configSource": {("entryPoint" if k == "path" else k): v for k, v in source.items()},
         "parameters": external.get("request", {}),
         "environment": environment,
     }
     if "buildConfig" in internal:
-        found["buildConfig"] = internal["buildConfig"]
-    return found | {"metadata": _metadata(_inner(details, "metadata"))}
+        old["buildConfig"] = internal["buildConfig"]
+    return old | {"metadata": _metadata(_inner(details, "metadata"))}
 
 
 def _metadata(told: Mapping[str, object]) -> dict[str, object]:

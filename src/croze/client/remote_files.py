@@ -60,18 +60,18 @@ async def read_remote_files(
 ) -> RemoteFiles:
     """The named files of a repository or an archive, or those of the usual names that it has; or
     the one file at a web address. Raises `CrozeError`."""
-    found = [RemoteFiles(())]
+    parts = [RemoteFiles(())]
 
     async def work(bridge: HeldBuild) -> gateway_pb2.Result:
         result = await bridge.solve(state.marshal())
         reading = _Reading(bridge, state, names, usual_names)
-        found[0] = await (reading.repository if is_git(url) else reading.web)(url, result.ref.id)
+        parts[0] = await (reading.repository if is_git(url) else reading.web)(url, result.ref.id)
         return result
 
     state = _state(url)
     plan = SolvePlan(internal=True, secrets=git_secrets(url), ssh=_agents(url))
     await client.solve(plan, show, work=work)
-    return found[0]
+    return parts[0]
 
 
 class _Reading(Struct, frozen=True):
@@ -97,7 +97,7 @@ class _Reading(Struct, frozen=True):
         return RemoteFiles([(url, await self.bridge.read(ref, _FILE))])
 
     async def _files(self, ref: str) -> list[tuple[str, bytes]]:
-        found: list[tuple[str, bytes]] = []
+        files: list[tuple[str, bytes]] = []
         for name in self.names or self.usual_names:
             try:
                 size = await self.bridge.size(ref, name)
@@ -107,8 +107,8 @@ class _Reading(Struct, frozen=True):
                 continue
             if size > MAX_TREE_FILE_BYTES:
                 raise CrozeError(f"{name} is larger than a definition may be (16MiB)")
-            found.append((name, await self.bridge.read(ref, name)))
-        return found
+            files.append((name, await self.bridge.read(ref, name)))
+        return files
 
 
 def _state(url: str) -> llb.State:

@@ -173,12 +173,12 @@ _WITHOUT_SESSION = ("no active session", "error reading from server: EOF")
 
 
 def _failure(error: grpc.RpcError, session: LentSession) -> errors.CrozeError:
-    found = from_rpc_error(error)
-    if isinstance(found, errors.Unavailable) and any(text in str(found) for text in _LOST):
+    failure = from_rpc_error(error)
+    if isinstance(failure, errors.Unavailable) and any(text in str(failure) for text in _LOST):
         return errors.Unavailable("lost the connection to the daemon: has it been stopped?")
-    if session.failure is not None and any(text in str(found) for text in _WITHOUT_SESSION):
-        found = session.failure
-    return found.wrap("failed to solve")
+    if session.failure is not None and any(text in str(failure) for text in _WITHOUT_SESSION):
+        failure = session.failure
+    return failure.wrap("failed to solve")
 
 
 class _Following:

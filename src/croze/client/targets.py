@@ -133,15 +133,15 @@ class _Targets:
             for client, plans in self._by_client():
                 for id, lent in share_directories(plans).items():
                     await sessions.enter_async_context(client.lent(id, lent))
-            found = await all_of(self._build(name) for name in names)
-        return dict(zip(names, found, strict=True))
+            results = await all_of(self._build(name) for name in names)
+        return dict(zip(names, results, strict=True))
 
     def _by_client(self) -> list[tuple[Client, list[SolvePlan]]]:
-        found: dict[int, tuple[Client, list[SolvePlan]]] = {}
+        plans: dict[int, tuple[Client, list[SolvePlan]]] = {}
         for piece in self._all:
             client = piece.node.client
-            found.setdefault(id(client), (client, []))[1].append(piece.plan)
-        return list(found.values())
+            plans.setdefault(id(client), (client, []))[1].append(piece.plan)
+        return list(plans.values())
 
     def _check_bases(self) -> None:
         for piece in self._all:

@@ -24,8 +24,8 @@ def clearer(error: errors.Unavailable, address: str, *, far: bool = False) -> er
         return errors.Unavailable("the daemon at the other end of the connection answers nothing")
     if scheme == "unix":
         return _socket(address, path)
-    found = re.findall(r"(?:error:|host: |UNKNOWN: )([^:\[\]]+)", str(error))
-    reason = str(found[-1]).strip().lower() if found else "no connection"
+    reasons = re.findall(r"(?:error:|host: |UNKNOWN: )([^:\[\]]+)", str(error))
+    reason = str(reasons[-1]).strip().lower() if reasons else "no connection"
     return errors.Unavailable(f"cannot connect to the daemon at {address}: {reason}")
 
 

@@ -26,8 +26,8 @@ class Attests(Struct, frozen=True):
     @classmethod
     def of(cls, attrs: Mapping[str, str]) -> Attests:
         """Read a request's frontend attributes. Raises `InvalidRequest`."""
-        found = parse_attestations(attrs)
-        given = found.get("provenance")
+        attests = parse_attestations(attrs)
+        given = attests.get("provenance")
         sbom = parse_sbom(attrs)
         mode = attrs.get("image-resolve-mode", "")
         return cls(
@@ -46,9 +46,9 @@ class Attests(Struct, frozen=True):
             if ref is not None:
                 targets[key] = ScanTarget(ref.definition, ignore_cache=self.ignore_cache)
         platform = bridge.services.platforms[0]
-        found = await scanned(bridge.apart(), result, self.sbom, platform, targets)
-        await evaluate(found)
-        return found
+        with_sboms = await scanned(bridge.apart(), result, self.sbom, platform, targets)
+        await evaluate(with_sboms)
+        return with_sboms
 
     @property
     def builder_id(self) -> str:

@@ -240,8 +240,8 @@ async def session_exports(
         return []
     session = await engine.sessions.get(request.Session)
     refs = [ref.id for ref in result.by_key().values() if ref is not None]
-    found = await find_exporters(session, result.metadata, refs)
-    return opened(engine, [(e.Type, of_attrs(e.Attrs)) for e in found], first_id=first_id)
+    asked = await find_exporters(session, result.metadata, refs)
+    return opened(engine, [(e.Type, of_attrs(e.Attrs)) for e in asked], first_id=first_id)
 
 
 def opened(

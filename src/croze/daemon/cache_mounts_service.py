@@ -37,17 +37,17 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
     async def List(
         self, request: wire.ListCacheMountsRequest, context: Context
     ) -> wire.ListCacheMountsResponse:
-        found = [await self._described(each) for each in self._named(request.names)]
-        return wire.ListCacheMountsResponse(mounts=found)
+        described = [await self._described(each) for each in self._named(request.names)]
+        return wire.ListCacheMountsResponse(mounts=described)
 
     @unary
     async def Remove(
         self, request: wire.RemoveCacheMountsRequest, context: Context
     ) -> wire.RemoveCacheMountsResponse:
-        found = self._named(request.names)
-        if busy := sorted({shown(each.id) for each in found if each.in_use}):
+        mounts = self._named(request.names)
+        if busy := sorted({shown(each.id) for each in mounts if each.in_use}):
             raise InvalidRequest(f"cache mount {', '.join(busy)} is in use")
-        ids = sorted({each.id for each in found})
+        ids = sorted({each.id for each in mounts})
         await self._services.store.forget(ids)
         return wire.RemoveCacheMountsResponse(ids=[shown(id) for id in ids])
 
@@ -89,13 +89,13 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
             last_used_at=timestamp(mount.last_used_at),
         )
         path = self._services.store.path(mount.ref_id)
-        found = await self._services.pool.run(usage, str(path))
-        used.size, used.entries = found.size_bytes, max(0, found.inodes - 1)
+        usage_of = await self._services.pool.run(usage, str(path))
+        used.size, used.entries = usage_of.size_bytes, max(0, usage_of.inodes - 1)
         return used
 
     async def _export(self, request: wire.MoveCacheMountsRequest, telling: CallProgress) -> None:
-        found = self._named(request.names)
-        if not found:
+        mounts = self._named(request.names)
+        if not mounts:
             raise NotFound("there are no cache mounts to export")
         attrs = {**of_attrs(request.attrs), MOUNTS: ",".join(request.names) or ALL}
         (options,) = parse_exports([(request.type, attrs)]).others or (None,)
@@ -106,7 +106,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
             self._services,
             BuildMounts(self._services),
             options.mounts,
-            {each.id: Sharing.SHARED for each in found},
+            {each.id: Sharing.SHARED for each in mounts},
             sessions,
         )
         exporter = CacheExporter(
@@ -119,12 +119,12 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         attrs = {**of_attrs(request.attrs), MOUNTS: ",".join(request.names) or ALL}
         options, sessions = mount_options(attrs), (request.session,)
         assert options is not None
-        found = BuildMounts(self._services)
+        carried = BuildMounts(self._services)
         for cache in await self._engine.importer.open(
             request.type, attrs, session=request.session, sessions=sessions, progress=telling
         ):
-            await found.look_into(cache, options, sessions)
-        offers = [offer for source in found.sources for offer in source.offers(self._services)]
+            await carried.look_into(cache, options, sessions)
+        offers = [offer for source in carried.sources for offer in source.offers(self._services)]
         if not offers:
             raise NotFound("the cache has no such cache mounts")
         if unknown := options.unknown(offer.mount.id for offer in offers):

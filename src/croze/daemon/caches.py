@@ -50,9 +50,9 @@ async def check_exports(services: CacheServices, exports: CacheExports) -> None:
 
 def wanted_imports(cache: control_pb2.CacheOptions) -> list[CacheImport]:
     """The request's, also in the form that older clients use."""
-    found = [CacheImport(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Imports]
-    found += [CacheImport("registry", {"ref": ref}) for ref in cache.ImportRefsDeprecated]
-    return found
+    imports = [CacheImport(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Imports]
+    imports += [CacheImport("registry", {"ref": ref}) for ref in cache.ImportRefsDeprecated]
+    return imports
 
 
 def opener(importer: Importer) -> CacheOpener:

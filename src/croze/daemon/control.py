@@ -95,8 +95,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.ListWorkersRequest, context: Context
     ) -> control_pb2.ListWorkersResponse:
         matches, worker = parse(tuple(request.filter)), self._engine.worker.record()
-        found = [worker] if matches(workers.fields(worker)) else []
-        return control_pb2.ListWorkersResponse(record=found)
+        matching = [worker] if matches(workers.fields(worker)) else []
+        return control_pb2.ListWorkersResponse(record=matching)
 
     @unary
     async def Info(

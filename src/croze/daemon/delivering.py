@@ -36,8 +36,8 @@ def cache_services(content: Content, results: RefResults) -> CacheServices:
 
 async def mount_services(settings: Settings, content: Content, ops: OpServices) -> MountServices:
     async def base_digest(ref: ImmutableRef) -> str:
-        (found,) = await ops.contents.of(ref, [Query()], ())
-        return found
+        (digest,) = await ops.contents.of(ref, [Query()], ())
+        return digest
 
     await in_thread(sweep_spools, ops.scratch_dir)
     disk_bytes = shutil.disk_usage(settings.root).total

@@ -96,22 +96,22 @@ class Entitlements(Struct, frozen=True):
             for device in wanted
             if aliases.get(device.name)
         ]
-        found = [
+        devices = [
             match
             for device in wanted
             if not aliases.get(device.name)
             for match in self.devices.find(device.name, optional=device.optional)
         ]
-        self._refuse_ungranted(found)
-        return chosen + [ops_pb2.CDIDevice(name=name) for name in _names(found)]
+        self._refuse_ungranted(devices)
+        return chosen + [ops_pb2.CDIDevice(name=name) for name in _names(devices)]
 
-    def _refuse_ungranted(self, found: Sequence[CdiDevice]) -> None:
+    def _refuse_ungranted(self, devices: Sequence[CdiDevice]) -> None:
         granted = {
             device.name
-            for name in (self.granted_devices.names if found else ())
+            for name in (self.granted_devices.names if devices else ())
             for device in self.devices.find(name)
         }
-        forbidden = _names(d for d in found if d.name not in granted and not d.auto_allowed)
+        forbidden = _names(d for d in devices if d.name not in granted and not d.auto_allowed)
         if len(forbidden) == 1:
             raise PermissionDenied(
                 f"device {forbidden[0]} is requested by the build but not allowed"

@@ -61,5 +61,5 @@ def _without_version(platform: Platform) -> Platform:
     return Platform(platform.architecture, platform.os, "", platform.os_features, platform.variant)
 
 
-def _list(found: Sequence[Platform]) -> str:
-    return ",".join(sorted(platforms.format_all(p) for p in found))
+def _list(listed: Sequence[Platform]) -> str:
+    return ",".join(sorted(platforms.format_all(p) for p in listed))

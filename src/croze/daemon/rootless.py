@@ -111,24 +111,24 @@ def _map_ids(commands: Sequence[Sequence[str]], go: int, said: int) -> None:
 
 
 def _tool(name: str) -> str:
-    found = shutil.which(name, path=os.environ.get("PATH", "") + _PATH)
-    if found is None:
+    path = shutil.which(name, path=os.environ.get("PATH", "") + _PATH)
+    if path is None:
         raise Unsupported(
             f"an ordinary user's daemon needs {name}, which is not installed (Debian: uidmap)"
         )
-    return found
+    return path
 
 
 def subordinate_ids(path: str) -> Sequence[tuple[int, int]]:
     """(first, count) of this user's ranges in the file. Raises `Unsupported` if there are none."""
     user = _user()
-    found = list(_ranges(Path(path), {user.pw_name, str(user.pw_uid)}))
-    if not found:
+    ranges = list(_ranges(Path(path), {user.pw_name, str(user.pw_uid)}))
+    if not ranges:
         raise Unsupported(
             f"an ordinary user's daemon needs ids for the users in containers, and {path} gives "
             f"{user.pw_name} none: add a line such as {user.pw_name}:100000:65536"
         )
-    return found
+    return ranges
 
 
 def _ranges(path: Path, names: set[str]) -> Iterator[tuple[int, int]]:

@@ -90,7 +90,7 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
 
 
 def _docker_api(address: str, config: Config) -> str:
-    scheme, found, rest = address.partition("://")
+    scheme, separator, rest = address.partition("://")
     if scheme == "tcp" and rest:
         tls = config.grpc.tls
         if not (tls.ca and tls.cert and tls.key):
@@ -99,9 +99,9 @@ def _docker_api(address: str, config: Config) -> str:
                 "--tlskey: whoever reaches it is root here; or use unix:///path/docker.sock"
             )
         return address
-    if found and scheme == "fd":
+    if separator and scheme == "fd":
         return address
-    if address and not (found and scheme == "unix" and rest.startswith("/")):
+    if address and not (separator and scheme == "unix" and rest.startswith("/")):
         raise InvalidRequest(f"--docker-api {address}: use unix:///path/docker.sock")
     return address
 

@@ -32,11 +32,11 @@ class WhyService(why_pb2_grpc.WhyServicer):
         self, request: why_pb2.ExplainRequest, context: Context
     ) -> why_pb2.ExplainResponse:
         limit = request.files or LISTED_FILES
-        found = await self._engine.recorder.explain(request.ref, limit=limit)
-        if found is None:
+        explanation = await self._engine.recorder.explain(request.ref, limit=limit)
+        if explanation is None:
             what = f"no build {request.ref} is" if request.ref else "no builds are"
             raise NotFound(f"{what} on record")
-        build, explained = found
+        build, explained = explanation
         return response(build, explained)
 
 

@@ -150,11 +150,11 @@ def supported_platforms(configured: list[str]) -> list[Platform]:
     """The configured ones; else this machine's and those that binfmt_misc has an emulator for."""
     if configured:
         return [platforms.normalize(platforms.parse(text)) for text in configured]
-    found = [platforms.default_platform()]
-    if found[0].architecture == "amd64":
-        found.append(platforms.parse("linux/386"))
+    supported = [platforms.default_platform()]
+    if supported[0].architecture == "amd64":
+        supported.append(platforms.parse("linux/386"))
     for handler in sorted(Path("/proc/sys/fs/binfmt_misc").glob("qemu-*")):
         name = _BINFMT.get(handler.name.removeprefix("qemu-"))
         if name and handler.read_text().startswith("enabled"):
-            found.append(platforms.normalize(platforms.parse(name)))
-    return list(dict.fromkeys(found))
+            supported.append(platforms.normalize(platforms.parse(name)))
+    return list(dict.fromkeys(supported))

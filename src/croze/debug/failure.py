@@ -129,8 +129,8 @@ def _first_platform(result: gateway_pb2.Result) -> str:
     """By its id; empty if the result is not told by platforms."""
     if result.WhichOneof("result") == "ref" or PLATFORMS not in result.metadata:
         return ""
-    found = parse_json(result.metadata[PLATFORMS])
-    return str(found["Platforms"][0]["ID"])
+    listed = parse_json(result.metadata[PLATFORMS])
+    return str(listed["Platforms"][0]["ID"])
 
 
 class _Image(TypedDict, total=False):
@@ -146,5 +146,5 @@ class _Image(TypedDict, total=False):
 def _config(data: bytes) -> _Image:
     if not data:
         return {}
-    found: _Image | None = parse_json(data).get("config")
-    return found or {}
+    config: _Image | None = parse_json(data).get("config")
+    return config or {}

@@ -56,12 +56,12 @@ def parse_invocation(invoke: str, on: str) -> Invocation:
     if invoke == "on-error":
         made.cmd, made.no_cmd = ["/bin/sh"], False
         return made
-    found = csv_line.fields(invoke) if _QUOTED.search(invoke) else invoke.split(",")
-    if len(found) == 1 and "=" not in found[0]:
-        made.cmd, made.no_cmd = [found[0]], False
+    words = csv_line.fields(invoke) if _QUOTED.search(invoke) else invoke.split(",")
+    if len(words) == 1 and "=" not in words[0]:
+        made.cmd, made.no_cmd = [words[0]], False
         return made
     made.no_user = made.no_cwd = True
-    for field in found:
+    for field in words:
         _set(made, field)
     return made
 
@@ -97,9 +97,9 @@ def _set(made: Invocation, field: str) -> None:
 def _list(value: str) -> list[str]:
     """A JSON array of texts, or the text itself."""
     try:
-        found = json.loads(value)
+        items = json.loads(value)
     except ValueError:
         return [value]
-    if isinstance(found, list) and all(isinstance(each, str) for each in found):
-        return found
+    if isinstance(items, list) and all(isinstance(each, str) for each in items):
+        return items
     return [value]

@@ -183,6 +183,6 @@ class Monitor:
             loop.remove_signal_handler(signal.SIGWINCH)
 
     def _resize(self) -> None:
-        found = terminal.size()
-        if self._attached is not None and self._attached.wanted.tty and found is not None:
-            self._attached.process.resize(*found)
+        size = terminal.size()
+        if self._attached is not None and self._attached.wanted.tty and size is not None:
+            self._attached.process.resize(*size)

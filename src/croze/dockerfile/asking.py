@@ -132,8 +132,8 @@ async def build(ask: Ask, opts: Mapping[str, str], facts: Facts) -> FrontendResu
             return FrontendResult({}, {})
         return await frontend.build(opts, resolver, labs=True) if said.labs else None
 
-    found = await frontend.build(opts, resolver, forward=forward)
-    return None if elsewhere else found
+    answer = await frontend.build(opts, resolver, forward=forward)
+    return None if elsewhere else answer
 
 
 async def named(

@@ -204,10 +204,10 @@ class FileContexts:
             return await self.files.read_file(definition, filename)
         except NotFound:
             other = _lower_case(filename)
-            found = await self._read_optional(definition, other) if other else None
-            if found is None:
+            data = await self._read_optional(definition, other) if other else None
+            if data is None:
                 raise
-            return found
+            return data
 
     async def _read_optional(self, definition: ops_pb2.Definition, path: str) -> bytes | None:
         """None where it can't be read, for whatever reason: BuildKit does not mind either."""

@@ -65,7 +65,7 @@ def _key_and_value(text: str, prefix: str) -> tuple[str, str]:
 def scan_directives(text: str, *, prefix: str = "#", first_line: int = 0) -> list[Directive]:
     """All directives of a file, up to the first repeated one."""
     scanner = DirectiveScanner(prefix, first_line)
-    found: list[Directive] = []
+    directives: list[Directive] = []
     start = 0
     while start < len(text) and not scanner.done:
         end = text.find("\n", start)
@@ -75,9 +75,9 @@ def scan_directives(text: str, *, prefix: str = "#", first_line: int = 0) -> lis
         except DockerfileError:
             break
         if directive is not None:
-            found.append(directive)
+            directives.append(directive)
         start = end + 1
-    return found
+    return directives
 
 
 def find_directive(key: str, data: bytes) -> Directive | None:
@@ -92,9 +92,9 @@ def detect_syntax(data: bytes) -> Directive | None:
     with the key `syntax`."""
     text, first = _body(data)
     for prefix in ("#", "//"):
-        found = _find("syntax", scan_directives(text, prefix=prefix, first_line=first))
-        if found is not None:
-            return found
+        syntax = _find("syntax", scan_directives(text, prefix=prefix, first_line=first))
+        if syntax is not None:
+            return syntax
     return _json_syntax(text, first)
 
 

@@ -170,8 +170,8 @@ async def _reply(
         case subrequests.DESCRIBE:
             return subrequests.describe_reply()
         case subrequests.OUTLINE:
-            found = await convert_outline(source, contexts, warn=warn, labs=labs)
-            return subrequests.outline_reply(found, source.data)
+            outline = await convert_outline(source, contexts, warn=warn, labs=labs)
+            return subrequests.outline_reply(outline, source.data)
         case subrequests.TARGETS:
             targets = subrequests.list_targets(source.data)
             return subrequests.targets_reply(targets, source.data)
@@ -214,14 +214,14 @@ async def _build_platform(
     labs: bool,
 ) -> _PlatformResult:
     sink = warnings.append if warnings is not None else None
-    found = await convert(source, contexts, platform=platform, warn=sink, labs=labs)
+    conversion = await convert(source, contexts, platform=platform, warn=sink, labs=labs)
     try:
-        definition = found.state.marshal()
+        definition = conversion.state.marshal()
     except CrozeError as err:
         raise err.wrap("failed to marshal LLB definition") from None
     asked = platforms.normalize(platform or platforms.default_platform())
     key = platforms.format_all(asked)
-    return _PlatformResult(key, _exported(asked, found.image_platform), found, definition)
+    return _PlatformResult(key, _exported(asked, conversion.image_platform), conversion, definition)
 
 
 def _exported(platform: Platform, image: Platform) -> Platform:
@@ -243,12 +243,12 @@ def _assemble(results: Sequence[_PlatformResult], *, multi: bool) -> FrontendRes
     for result in results:
         suffix = f"/{result.key}" if multi else ""
         definitions[result.key if multi else ""] = result.definition
-        found = result.conversion
-        metadata[CONFIG_KEY + suffix] = found.image
-        if found.base_image is not None:
-            metadata[BASE_CONFIG_KEY + suffix] = found.base_image
-        if found.epoch is not None:
-            metadata[EPOCH_KEY + suffix] = str(found.epoch).encode()
+        conversion = result.conversion
+        metadata[CONFIG_KEY + suffix] = conversion.image
+        if conversion.base_image is not None:
+            metadata[BASE_CONFIG_KEY + suffix] = conversion.base_image
+        if conversion.epoch is not None:
+            metadata[EPOCH_KEY + suffix] = str(conversion.epoch).encode()
     listed = [{"ID": result.key, "Platform": result.platform} for result in results]
     metadata[PLATFORMS_KEY] = gojson.marshal({"Platforms": listed})
     return FrontendResult(definitions, metadata)
@@ -257,10 +257,11 @@ def _assemble(results: Sequence[_PlatformResult], *, multi: bool) -> FrontendRes
 def _scans(results: Sequence[_PlatformResult]) -> dict[str, Scan]:
     return {
         result.key: Scan(
-            {name: state.marshal() for name, state in found.sbom_extras.items()}, found.ignore_cache
+            {name: state.marshal() for name, state in conversion.sbom_extras.items()},
+            conversion.ignore_cache,
         )
         for result in results
-        for found in [result.conversion]
+        for conversion in [result.conversion]
     }
 
 

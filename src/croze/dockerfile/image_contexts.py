@@ -36,7 +36,7 @@ class ImageContexts(Struct, frozen=True):
         """Its files and its config. Raises `ReplacedImage` if a policy wants something else."""
         if ref == "scratch":
             return scratch(), None
-        found = await self.resolver.resolve_image(
+        resolved = await self.resolver.resolve_image(
             ImageQuestion(
                 reference.normalize(ref),
                 self.platform,
@@ -44,12 +44,12 @@ class ImageContexts(Struct, frozen=True):
                 f"{self.label} load metadata for {ref}",
             )
         )
-        config = parse_config(found.config)
+        config = parse_config(resolved.config)
         name = f"{self.label} {ref}"
         if self.platform is not None:
-            state = image(found.ref, name=name, platform=self.platform)
+            state = image(resolved.ref, name=name, platform=self.platform)
         else:
-            state = image(found.ref, name=name)
+            state = image(resolved.ref, name=name)
         return state.with_image_config(config), undated(config)
 
     async def load_layout(self, spec: str) -> Loaded:
@@ -59,11 +59,11 @@ class ImageContexts(Struct, frozen=True):
         # The store says where to look; what is shown is the context's own name.
         ref = str(reference.parse(self.name).with_digest(digest))
         log_name = f"{self.label} load metadata for {ref}"
-        found = await self.resolver.resolve_image(
+        resolved = await self.resolver.resolve_image(
             ImageQuestion(ref, self.platform, "", log_name, OciStore(session, store))
         )
         try:
-            config = parse_config(found.config)
+            config = parse_config(resolved.config)
         except CrozeError as err:
             raise err.wrap("could not parse oci-layout image config") from None
         name = f"{self.label} OCI load from client"

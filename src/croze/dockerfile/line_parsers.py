@@ -37,16 +37,16 @@ def parse_line(line: str, escape: str, *, depth: int = 0) -> Node:
     keyword = name.lower()
     if keyword == "onbuild" and depth < _MAX_TRIGGERS:
         trigger = parse_line(rest, escape, depth=depth + 1) if rest else None
-        found = Arguments(trigger=trigger)
+        arguments = Arguments(trigger=trigger)
     else:
-        found = _PARSERS.get(keyword, _ignored)(rest, escape)
+        arguments = _PARSERS.get(keyword, _ignored)(rest, escape)
     return Node(
         name=name,
         original=line,
-        args=found.words,
-        trigger=found.trigger,
+        args=arguments.words,
+        trigger=arguments.trigger,
         flags=flags,
-        json=found.json,
+        json=arguments.json,
     )
 
 
@@ -213,8 +213,8 @@ def _pairs(keyword: str, rest: str, escape: str) -> Arguments:
         return Arguments((name, value[0], ""))
     triples: list[str] = []
     for word in words:
-        key, found, value_text = word.partition("=")
-        if not found:
+        key, equals, value_text = word.partition("=")
+        if not equals:
             raise DockerfileError(
                 f"Syntax error - can't find = in {quote(word)}. Must be of the form: name=value"
             )
@@ -226,8 +226,8 @@ def _health(rest: str, escape: str) -> Arguments:
     if not rest:
         return Arguments()
     kind, _, command = _BYTE_SPACES.sub(" ", _as_bytes(rest), count=1).partition(" ")
-    found = _json_or_whole(_as_text(command), escape)
-    return Arguments((_as_text(kind), *found.words), json=found.json)
+    check = _json_or_whole(_as_text(command), escape)
+    return Arguments((_as_text(kind), *check.words), json=check.json)
 
 
 _PARSERS: dict[str, _Parser] = {

@@ -112,8 +112,8 @@ def parse_check(text: str) -> LintConfig:
     if not text:
         return config
     for part in text.split(";", 2):
-        key, found, value = part.partition("=")
-        if not found:
+        key, equals, value = part.partition("=")
+        if not equals:
             raise DockerfileError(f"invalid check option {quote(part)}")
         config = _apply_option(config, part, key.strip(), value.strip())
     return config

@@ -43,10 +43,10 @@ def normalize_path(parent: str, path: str, os: str, *, keep_slash: bool = False)
 def normalize_workdir(current: str, path: str, os: str) -> str:
     """A new working directory, in the image's own spelling."""
     try:
-        found = normalize_path(current, path, os)
+        normalized = normalize_path(current, path, os)
     except InvalidRequest as err:
         raise err.wrap("normalizing working directory") from None
-    return found.replace("/", "\\") if os == "windows" else found
+    return normalized.replace("/", "\\") if os == "windows" else normalized
 
 
 def strip_drive(path: str, os: str, *, keep_slash: bool = False) -> str:

@@ -32,21 +32,21 @@ def parse_ulimits(text: str) -> list[Ulimit]:
 def parse_resources(raw: Mapping[str, str]) -> LinuxResources | None:
     """Limits for every RUN; None if there are none."""
     try:
-        found = LinuxResources(
+        resources = LinuxResources(
             memory=_number(raw, "memory", parse_int, _positive),
             memory_swap=_number(raw, "memswap", parse_int, _positive_or_unlimited),
             cpu_shares=_number(raw, "cpushares", parse_uint, _positive),
             cpu_period=_number(raw, "cpuperiod", parse_uint, _positive),
             cpu_quota=_number(raw, "cpuquota", parse_int, _positive),
         )
-        found = replace(
-            found,
+        resources = replace(
+            resources,
             cpuset_cpus=_cpuset(raw, "cpusetcpus"),
             cpuset_mems=_cpuset(raw, "cpusetmems"),
         )
     except CrozeError as err:
         raise err.wrap("failed to parse resource limits") from None
-    return found if found != LinuxResources() else None
+    return resources if resources != LinuxResources() else None
 
 
 def _positive(value: int) -> str:

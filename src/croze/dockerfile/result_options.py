@@ -58,14 +58,14 @@ def _parse_json_imports(text: str) -> list[CacheImport]:
         raise _bad_imports(text, wrong) from None
     if not isinstance(entries, list | None):
         raise _bad_imports(text, wrong.format(kind(entries), "[]*" + _ENTRY_TYPE))
-    found = []
+    imports = []
     for entry in entries or ():
         if not isinstance(entry, dict):
             raise _bad_imports(text, wrong.format(kind(entry), _ENTRY_TYPE))
         members = {str(key).lower(): value for key, value in entry.items()}
         attrs = {str(k): str(v) for k, v in dict(members.get("attrs") or {}).items()}
-        found.append(CacheImport(str(members.get("type") or ""), attrs))
-    return found
+        imports.append(CacheImport(str(members.get("type") or ""), attrs))
+    return imports
 
 
 def _bad_imports(text: str, wrong: str) -> InvalidRequest:
@@ -90,7 +90,7 @@ def parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
 def parse_attestations(raw: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Requested attestations and their parameters, defaults filled in."""
     wanted = prefixed(raw, "attest:") | prefixed(raw, "build-arg:BUILDKIT_ATTEST_")
-    found: dict[str, dict[str, str]] = {}
+    attestations: dict[str, dict[str, str]] = {}
     for key, text in wanted.items():
         kind = key.lower()
         attrs: dict[str, str] = {}
@@ -102,8 +102,8 @@ def parse_attestations(raw: Mapping[str, str]) -> dict[str, dict[str, str]]:
             pairs = [field.partition("=") for field in csv_fields(text)] if text else []
         except CsvError as err:
             raise InvalidRequest(f"failed to parse {kind}: {err}") from None
-        found[kind] = attrs | {name: value for name, _, value in pairs}
-    for kind in found:
+        attestations[kind] = attrs | {name: value for name, _, value in pairs}
+    for kind in attestations:
         if kind not in _ATTESTATIONS:
             raise InvalidRequest(f"unknown attestation type {quote(kind)}")
-    return found
+    return attestations

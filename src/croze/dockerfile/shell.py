@@ -50,10 +50,10 @@ class ShellLex(Struct, frozen=True):
 
     def expand(self, word: str, env: Mapping[str, str]) -> Expansion:
         """Expand the variables in `word`. Raises `DockerfileError`."""
-        found = self.attempt(word, env)
-        if found.error is not None:
-            raise found.error
-        return found
+        expanded = self.attempt(word, env)
+        if expanded.error is not None:
+            raise expanded.error
+        return expanded
 
     def attempt(self, word: str, env: Mapping[str, str]) -> Expansion:
         """The same for those who report names whether or not the word is right."""
@@ -62,11 +62,11 @@ class ShellLex(Struct, frozen=True):
             return Expansion(text, _split(text))
         reader = _Reader(self, text, env)
         try:
-            found = Expansion(*reader.read("", self.raw_escapes))
+            expansion = Expansion(*reader.read("", self.raw_escapes))
         except DockerfileError as err:
-            found = Expansion("", (), error=err.wrap(f"failed to process {quote(word)}"))
+            expansion = Expansion("", (), error=err.wrap(f"failed to process {quote(word)}"))
         names = frozenset(reader.matched), frozenset(reader.unmatched)
-        return replace(found, matched=names[0], unmatched=names[1])
+        return replace(expansion, matched=names[0], unmatched=names[1])
 
     def expand_words(self, word: str, env: Mapping[str, str]) -> tuple[str, ...]:
         """The same, split at the spaces that are outside quotes, after expansion."""

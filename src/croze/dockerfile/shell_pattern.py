@@ -16,8 +16,8 @@ _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
 def trim_prefix(pattern: str, value: str, *, longest: bool) -> str:
     """`${value#pattern}`, or `##` for the longest. Raises `DockerfileError`."""
-    found = _compile(pattern, greedy=longest, anchored=True).span(value)
-    return value[found[1] :] if found else value
+    span = _compile(pattern, greedy=longest, anchored=True).span(value)
+    return value[span[1] :] if span else value
 
 
 def trim_suffix(pattern: str, value: str, *, longest: bool) -> str:
@@ -27,8 +27,8 @@ def trim_suffix(pattern: str, value: str, *, longest: bool) -> str:
 
 def replace_first(pattern: str, value: str, text: str) -> str:
     """`${value/pattern/text}`. Raises `DockerfileError`."""
-    found = _compile(pattern, greedy=True).span(value)
-    return value[: found[0]] + text + value[found[1] :] if found else value
+    span = _compile(pattern, greedy=True).span(value)
+    return value[: span[0]] + text + value[span[1] :] if span else value
 
 
 def replace_all(pattern: str, value: str, text: str) -> str:
@@ -93,5 +93,5 @@ class _Template:
             last = reference.end()
         self._pieces.append(text[last:])
 
-    def fill(self, found: Match) -> str:
-        return "".join(found[0] if piece is None else piece for piece in self._pieces)
+    def fill(self, match: Match) -> str:
+        return "".join(match[0] if piece is None else piece for piece in self._pieces)

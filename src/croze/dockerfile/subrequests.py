@@ -138,38 +138,38 @@ def merge_locations(places: Sequence[Ranges]) -> Ranges:
     return tuple(merged)
 
 
-def outline_reply(found: Outline, data: bytes) -> Reply:
+def outline_reply(outline: Outline, data: bytes) -> Reply:
     value: dict[str, object] = {
-        "name": found.name,
-        "description": found.description,
+        "name": outline.name,
+        "description": outline.description,
         "args": [
             _given(name=arg.name)
             | _optional(description=arg.description, value=arg.value)
             | _place(arg.location)
-            for arg in found.args
+            for arg in outline.args
         ],
-        "secrets": [_use(use) for use in found.secrets],
-        "ssh": [_use(use) for use in found.ssh],
+        "secrets": [_use(use) for use in outline.secrets],
+        "ssh": [_use(use) for use in outline.ssh],
         "sources": [data],
     }
-    return _reply(_optional(**value), _outline_text(found))
+    return _reply(_optional(**value), _outline_text(outline))
 
 
 def _use(use: OutlineUse) -> dict[str, object]:
     return _given(name=use.name) | _optional(required=use.required) | _place(use.location)
 
 
-def _outline_text(found: Outline) -> str:
+def _outline_text(outline: Outline) -> str:
     parts: list[str] = []
-    if found.name or found.description:
-        head = [("TARGET:", found.name or "(default)")]
-        if found.description:
-            head.append(("DESCRIPTION:", found.description))
+    if outline.name or outline.description:
+        head = [("TARGET:", outline.name or "(default)")]
+        if outline.description:
+            head.append(("DESCRIPTION:", outline.description))
         parts.append(align(head, padding=1))
-    if found.args:
-        rows = [(arg.name, arg.value, arg.description) for arg in found.args]
+    if outline.args:
+        rows = [(arg.name, arg.value, arg.description) for arg in outline.args]
         parts.append(align([("BUILD ARG", "VALUE", "DESCRIPTION"), *rows], padding=3))
-    for title, uses in (("SECRET", found.secrets), ("SSH", found.ssh)):
+    for title, uses in (("SECRET", outline.secrets), ("SSH", outline.ssh)):
         if uses:
             named = [(use.name, "true" if use.required else "") for use in uses]
             parts.append(align([(title, "REQUIRED"), *named], padding=3))

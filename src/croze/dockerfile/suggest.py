@@ -48,8 +48,8 @@ def with_suggestion(
     message: str, value: str, options: Iterable[str], *, case_sensitive: bool
 ) -> str:
     """`message`, with ` (did you mean NAME?)` where there is a near name."""
-    found = suggest(value, options, case_sensitive=case_sensitive)
-    return f"{message} (did you mean {found}?)" if found else message
+    suggestion = suggest(value, options, case_sensitive=case_sensitive)
+    return f"{message} (did you mean {suggestion}?)" if suggestion else message
 
 
 def _match_case(text: str, like: str) -> str:

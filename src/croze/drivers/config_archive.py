@@ -22,8 +22,8 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     names = {name: f"{top}/{_checked(name)}" for name in sorted(files)}
     directories = sorted({parent for path in names.values() for parent in _parents(path)})
     if clash := set(directories) & set(names.values()):
-        found = min(clash).removeprefix(f"{top}/")
-        raise InvalidRequest(f"config file path {quote(found)} conflicts with directory")
+        clashing = min(clash).removeprefix(f"{top}/")
+        raise InvalidRequest(f"config file path {quote(clashing)} conflicts with directory")
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for directory in directories:

@@ -63,10 +63,10 @@ class ContainerDriver:
     async def status(self) -> Status:
         async with engine_api(self._context) as engine:
             try:
-                found = await engine.container(self._name)
+                container = await engine.container(self._name)
             except NotFound:
                 return Status.INACTIVE
-            return Status.RUNNING if found.state.running else Status.STOPPED
+            return Status.RUNNING if container.state.running else Status.STOPPED
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()
@@ -83,13 +83,13 @@ class ContainerDriver:
     async def boot(self, tell: Tell = silent) -> None:
         async with engine_api(self._context) as engine:
             try:
-                found = await engine.container(self._name)
+                container = await engine.container(self._name)
             except NotFound:
-                found = None
-            if found is not None and found.state.running:
+                container = None
+            if container is not None and container.state.running:
                 return
             with own_step("[internal] booting buildkit", tell) as step:
-                if found is None:
+                if container is None:
                     await self._create(engine, step)
                 else:
                     with step.part(f"starting container {self._name}"):
@@ -197,12 +197,12 @@ class ContainerDriver:
             return
         async with engine_api(self._context) as engine:
             try:
-                found = await engine.container(self._name)
+                container = await engine.container(self._name)
                 await engine.remove_container(self._name)
             except NotFound:
                 return
             volume = f"{self._name}_state"
-            if state and any(mount.name == volume for mount in found.mounts or ()):
+            if state and any(mount.name == volume for mount in container.mounts or ()):
                 await engine.remove_volume(volume)
 
     @asynccontextmanager

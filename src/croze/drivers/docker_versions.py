@@ -48,5 +48,5 @@ def buildkit_of(engine: str) -> str:
     if match is None:
         return engine
     version = (int(match[1]), int(match[2]), int(match[3] or 0))
-    found = [buildkit for first, buildkit in _FIRST_WITH if first <= version]
-    return found[-1] if found and found[-1] else engine.removesuffix("-moby")
+    versions = [buildkit for first, buildkit in _FIRST_WITH if first <= version]
+    return versions[-1] if versions and versions[-1] else engine.removesuffix("-moby")

@@ -117,8 +117,8 @@ class EngineApi:
         """Of what the registry has, where the engine keeps images as they are there (in
         containerd's store). Else empty."""
         path = f"/images/{quote(reference, safe='/:@')}/json"
-        found = _decoded(await self._call("GET", path), _Image).descriptor
-        return found.digest if found is not None else ""
+        descriptor = _decoded(await self._call("GET", path), _Image).descriptor
+        return descriptor.digest if descriptor is not None else ""
 
     async def pull(self, reference: str, login: str) -> None:
         """`login` is the header `X-Registry-Auth`; empty for nobody's."""

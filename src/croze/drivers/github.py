@@ -78,13 +78,13 @@ def _payload(path: str) -> object:
             f"failed to read GITHUB_EVENT_PATH {quote(path)}: open {path}: {error.strerror}"
         ) from None
     try:
-        found = parse_json(data)
+        payload = parse_json(data)
     except ValueError as error:
         raise InvalidRequest(
             f"failed to unmarshal GitHub event payload from {quote(path)}: {error}"
         ) from None
-    if not isinstance(found, dict):
+    if not isinstance(payload, dict):
         raise InvalidRequest(
             f"failed to unmarshal GitHub event payload from {quote(path)}: not an object"
         )
-    return found
+    return payload

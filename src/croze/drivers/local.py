@@ -52,8 +52,8 @@ def ensure_daemon() -> tuple[str, bool]:
     Safe to call from several processes at once. Raises `Unavailable` with the end of the daemon's
     log when it doesn't come up, and `PermissionDenied` when somebody else has its place.
     """
-    if found := _listed(places.default_daemon_state()):
-        return found, False
+    if daemon := _listed(places.default_daemon_state()):
+        return daemon, False
     _check_user()
     folder = own_dir(places.runtime_dir())
     path = places.daemon_socket()
@@ -84,8 +84,8 @@ def _attach_or_start(path: str) -> tuple[str, bool]:
     listens; one that is leaving is waited for."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
-        if found := _running(path):
-            return found, False
+        if daemon := _running(path):
+            return daemon, False
         if _state_is_free():
             try:
                 _start(path)

@@ -68,9 +68,9 @@ class Nodes:
         """What is built where, by target. Targets `together` weigh on nodes as one, so that those
         which are built on one another come to the same nodes."""
         least_loaded = self._choice == parting.LEAST_LOADED
-        found = None if least_loaded else self._by_fixed(wanted)
-        if found is not None:
-            return found
+        chosen = None if least_loaded else self._by_fixed(wanted)
+        if chosen is not None:
+            return chosen
         clients = await self.clients(range(len(self._offers)))
         offered = await all_of(self._offered(node, clients[node]) for node in clients)
         if not least_loaded:
@@ -80,12 +80,12 @@ class Nodes:
 
     def _by_fixed(self, wanted: Wanted) -> dict[str, list[Share]] | None:
         fixed = [offer.fixed for offer in self._offers]
-        found = {name: parting.by_fixed(fixed, its) for name, its in wanted.items()}
-        known = {name: shares for name, shares in found.items() if shares is not None}
-        return known if len(known) == len(found) else None
+        chosen = {name: parting.by_fixed(fixed, its) for name, its in wanted.items()}
+        known = {name: shares for name, shares in chosen.items() if shares is not None}
+        return known if len(known) == len(chosen) else None
 
     async def _offered(self, node: int, client: Client) -> list[Platform]:
-        found = {
+        offered = {
             platforms.format_all(platform): platform
             for worker in await client.workers()
             for platform in (
@@ -95,7 +95,7 @@ class Nodes:
                 for p in worker.platforms
             )
         }
-        return [*self._offers[node].fixed, *found.values()]
+        return [*self._offers[node].fixed, *offered.values()]
 
 
 async def running_builds(client: Client) -> int:
@@ -119,10 +119,10 @@ def _weighed(
     now = list(loads)
     grouped = {name for group in together for name in group}
     groups = [*together, *([name] for name in wanted if name not in grouped)]
-    found: dict[str, list[Share]] = {}
+    by_node: dict[str, list[Share]] = {}
     for group in groups:
         shares = {name: parting.by_all(offered, wanted[name], now) for name in group}
         for node in {share.node for parts in shares.values() for share in parts}:
             now[node] += 1
-        found.update(shares)
-    return found
+        by_node.update(shares)
+    return by_node

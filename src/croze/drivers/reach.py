@@ -82,10 +82,10 @@ async def _own(*, debug: bool) -> AsyncIterator[Client]:
     from croze.client.connect import connect
     from croze.drivers import local
 
-    found, started = local.ensure_daemon()
+    daemon, started = local.ensure_daemon()
     if started and debug:
-        print(f"started the daemon at {found}", file=sys.stderr)
-    async with connect(found) as client:
+        print(f"started the daemon at {daemon}", file=sys.stderr)
+    async with connect(daemon) as client:
         yield client
 
 
@@ -117,16 +117,16 @@ def _members(name: str, key: str) -> tuple[BuilderInstance, list[tuple[BuilderNo
                 here.stored.touch(builder.name)
     if not builder.members:
         raise CrozeError(f"builder {builder.name} has no nodes")
-    found: list[tuple[BuilderNode, Driver]] = []
+    members: list[tuple[BuilderNode, Driver]] = []
     failed: CrozeError | None = None
     for node in builder.members:
         try:
-            found.append((node, make.driver(builder, node, contexts, key)))
+            members.append((node, make.driver(builder, node, contexts, key)))
         except CrozeError as error:
             failed = error
-    if failed is not None and not found:
+    if failed is not None and not members:
         raise failed
-    return builder, found
+    return builder, members
 
 
 def _of_builder(name: str, boot: Boot | None, key: str, *, debug: bool) -> list[Reach]:

@@ -53,28 +53,28 @@ class RemoteDriver:
         self._tls_options = self._read(node.driver_opts or {})
 
     def _read(self, options: Mapping[str, str]) -> dict[str, str]:
-        found: dict[str, str] = {}
+        files: dict[str, str] = {}
         for key, value in options.items():
             if key in _PATHS:
                 if not os.path.isabs(value):
                     raise InvalidRequest(f"non-absolute path '{value}' provided for {key}")
-                found[key] = value
+                files[key] = value
             elif key == "servername":
-                found[key] = value
+                files[key] = value
             elif key == "default-load":
                 self._default_load = checked_bool(value)
             else:
                 raise InvalidRequest(f"invalid driver option {key} for remote driver")
-        if found:
-            missing = [] if found.get("cacert") else ["cacert"]
+        if files:
+            missing = [] if files.get("cacert") else ["cacert"]
             missing += [
                 lacking
                 for given, lacking in (("cert", "key"), ("key", "cert"))
-                if found.get(given) and not found.get(lacking)
+                if files.get(given) and not files.get(lacking)
             ]
             if missing:
                 raise InvalidRequest(f"tls enabled, but missing keys {', '.join(missing)}")
-        return found
+        return files
 
     def _tls(self) -> Tls | None:
         from croze.client.connect import Tls

@@ -52,8 +52,8 @@ def error(message: str, status: int) -> web.Response:
 
 def of_error(raised: CrozeError) -> web.Response:
     """An error in Docker's form; its status is by its kind."""
-    found = (status for kind, status in STATUS.items() if isinstance(raised, kind))
-    return error(str(raised), next(found, 500))
+    statuses = (status for kind, status in STATUS.items() if isinstance(raised, kind))
+    return error(str(raised), next(statuses, 500))
 
 
 def check_version(asked: str) -> None:

@@ -93,8 +93,8 @@ def _age_ns(asked: Mapping[str, Sequence[str]]) -> int:
 async def usage(services: Services) -> list[dict[str, object]]:
     """The records, as `/system/df` has them."""
     with translated():
-        found = await ControlStub(services.channel).DiskUsage(control_pb2.DiskUsageRequest())
-    return [_record(each) for each in found.record]
+        records = await ControlStub(services.channel).DiskUsage(control_pb2.DiskUsageRequest())
+    return [_record(each) for each in records.record]
 
 
 def _record(record: control_pb2.UsageRecord) -> dict[str, object]:

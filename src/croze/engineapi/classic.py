@@ -158,9 +158,9 @@ def _made(id: str, names: Sequence[str], *, quiet: bool) -> list[Line]:
 async def _hidden(bridge: HeldBuild, context: State, filename: str) -> list[str]:
     """The Dockerfile and the ignore file, if the latter says so: what a client must send, and does
     not want in its images."""
-    found = ref_of(await bridge.solve(context.marshal()))
+    ref = ref_of(await bridge.solve(context.marshal()))
     try:
-        patterns = PatternMatcher(read_ignore_file(await bridge.read(found, IGNORE_FILENAME)))
+        patterns = PatternMatcher(read_ignore_file(await bridge.read(ref, IGNORE_FILENAME)))
     except NotFound:
         return []
     return [name for name in (IGNORE_FILENAME, filename) if patterns.matches_or_parent(name)]

@@ -31,37 +31,37 @@ def read(text: str, served: Collection[str]) -> Filters:
     if not text:
         return {}
     try:
-        found = gojson.unmarshal(text, type=dict[str, list[str] | dict[str, bool]])
+        filters = gojson.unmarshal(text, type=dict[str, list[str] | dict[str, bool]])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid filters: {error}") from error
-    for name in found:
+    for name in filters:
         if name not in served:
             raise InvalidRequest(f"invalid filter '{name}'")
-    return {name: list(values) for name, values in found.items()}
+    return {name: list(values) for name, values in filters.items()}
 
 
 def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[Image]:
     """The images that pass all filters. Raises `InvalidRequest`, and `NotFound` for an image that
     others are compared with."""
-    found = find_all(services.images)
+    images = find_all(services.images)
     if dangling := filters.get("dangling"):
         wanted = boolean("dangling", dangling)
-        found = [image for image in found if image.dangling is wanted]
+        images = [image for image in images if image.dangling is wanted]
     if patterns := filters.get("reference"):
-        found = [part for image in found if (part := _matching(image, patterns)) is not None]
+        images = [part for image in images if (part := _matching(image, patterns)) is not None]
     for name, has in (("label", True), ("label!", False)):
         for label in filters.get(name, ()):
-            found = [i for i in found if labelled(_labels(i, services), label) is has]
+            images = [i for i in images if labelled(_labels(i, services), label) is has]
     for text in filters.get("until", ()):
         limit_s = moment_ns("until", text) / 10**9
-        found = [image for image in found if view(image, services).created_s < limit_s]
+        images = [image for image in images if view(image, services).created_s < limit_s]
     for name in filters.get("before", ()):
         limit_s = view(find(services.images, services.blobs, name), services).created_s
-        found = [image for image in found if view(image, services).created_s < limit_s]
+        images = [image for image in images if view(image, services).created_s < limit_s]
     for name in filters.get("since", ()):
         limit_s = view(find(services.images, services.blobs, name), services).created_s
-        found = [image for image in found if view(image, services).created_s > limit_s]
-    return found
+        images = [image for image in images if view(image, services).created_s > limit_s]
+    return images
 
 
 def boolean(name: str, values: Sequence[str]) -> bool:

@@ -26,7 +26,7 @@ async def list_images(request: web.Request, services: Services) -> web.StreamRes
     images = filters.chosen(services, asked)
     rows = [(view(image, services), image) for image in images]
     rows.sort(key=lambda row: row[0].created_s, reverse=True)
-    listed = [summary(found, image, request) for found, image in rows]
+    listed = [summary(shown, image, request) for shown, image in rows]
     if flag(request, "shared-size"):
         shared = shared_bytes(services)
         listed = [{**row, "SharedSize": shared[str(row["Id"])]} for row in listed]
@@ -36,28 +36,28 @@ async def list_images(request: web.Request, services: Services) -> web.StreamRes
     return json(listed)
 
 
-def summary(found: View, image: Image, request: web.Request) -> dict[str, object]:
+def summary(shown: View, image: Image, request: web.Request) -> dict[str, object]:
     """A row of the list."""
     row: dict[str, object] = {
         "Containers": -1,
-        "Created": found.created_s,
+        "Created": shown.created_s,
         "Id": image.id,
-        "Labels": dict(found.config.config.labels) or None,
+        "Labels": dict(shown.config.config.labels) or None,
         "ParentId": "",
         "RepoDigests": image.digests,
         "RepoTags": image.tags,
         "SharedSize": -1,
-        "Size": found.size,
+        "Size": shown.size,
     }
-    return row if at_least(request, "1.44") else {**row, "VirtualSize": found.size}
+    return row if at_least(request, "1.44") else {**row, "VirtualSize": shown.size}
 
 
 async def inspect(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/{name}/json`."""
     refuse(request, {"platform": "one platform of an image"})
     image = find(services.images, services.blobs, request.match_info["name"])
-    found = view(image, services)
-    config = found.config
+    shown = view(image, services)
+    config = shown.config
     about: dict[str, object] = {
         "Id": image.id,
         "RepoTags": image.tags,
@@ -70,7 +70,7 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
         "Config": gojson.unmarshal(gojson.marshal(config.config)),
         "Architecture": config.architecture,
         "Os": config.os,
-        "Size": found.size,
+        "Size": shown.size,
         "GraphDriver": {"Data": None, "Name": services.machine.snapshotter},
         "RootFS": {"Type": config.rootfs.type or "layers", "Layers": list(config.diff_ids)},
         "Metadata": {"LastTagTime": format_time(image.tagged_at)},
@@ -79,18 +79,18 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
         about["Variant"] = config.variant
     if flag(request, "manifests"):
         about["Manifests"] = manifests_of(image, services)
-    return json(about if at_least(request, "1.44") else {**about, "VirtualSize": found.size})
+    return json(about if at_least(request, "1.44") else {**about, "VirtualSize": shown.size})
 
 
 async def history(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/{name}/history`, the newest first."""
     refuse(request, {"platform": "one platform of an image"})
     image = find(services.images, services.blobs, request.match_info["name"])
-    found = view(image, services)
-    layers = iter(found.layers)
+    shown = view(image, services)
+    layers = iter(shown.layers)
     rows = [
         _history_row(entry, 0 if entry.empty_layer else next(layers, 0))
-        for entry in found.config.history
+        for entry in shown.config.history
     ]
     rows.reverse()
     if rows:

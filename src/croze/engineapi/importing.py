@@ -66,8 +66,8 @@ async def import_tree(request: web.Request, query: Query, services: Services) ->
 def dockerfile_of(changes: list[str]) -> bytes:
     """Raises `InvalidRequest` for what can't be changed."""
     for change in changes:
-        found = parse(change.encode()).ast
-        for node in found:
+        instructions = parse(change.encode()).ast
+        for node in instructions:
             if node.name.upper() not in CHANGES:
                 raise InvalidRequest(f"{node.name.lower()} is not a valid change command")
             parse_command(node)

@@ -75,5 +75,5 @@ class GivenLogins:
     async def _credentials(
         self, request: auth_pb2.CredentialsRequest, context: Context
     ) -> auth_pb2.CredentialsResponse:
-        found = self._config.auth_for(request.Host)
-        return auth_pb2.CredentialsResponse(Username=found.user, Secret=found.secret)
+        login = self._config.auth_for(request.Host)
+        return auth_pb2.CredentialsResponse(Username=login.user, Secret=login.secret)

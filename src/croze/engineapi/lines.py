@@ -78,7 +78,7 @@ def failed(error: CrozeError) -> Line:
     text = str(error)
     detail: Line = {"message": text}
     if isinstance(error, ExitError):
-        if found := _EXIT.search(text):
-            text = f"The command '{found[1]}' returned a non-zero code: {found[2]}"
+        if match := _EXIT.search(text):
+            text = f"The command '{match[1]}' returned a non-zero code: {match[2]}"
         detail = {"code": error.exit_code, "message": text}
     return {"errorDetail": detail, "error": text}

@@ -133,22 +133,22 @@ class _Archive:
             listed = gojson.unmarshal(self._read("manifest.json"), type=list[_Listed])
         except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidRequest(f"invalid manifest.json: {error}") from error
-        found: list[tuple[str, Descriptor]] = []
+        images: list[tuple[str, Descriptor]] = []
         for entry in listed:
             target = await self._made(entry)
             names = entry.repo_tags or [f"{reference.DANGLING}@{target.digest}"]
-            found += [(str(reference.parse(name).tagged()), target) for name in names]
-        return found
+            images += [(str(reference.parse(name).tagged()), target) for name in names]
+        return images
 
     def _read(self, name: str) -> bytes:
         return self._services.blobs.read(self._file(name).digest)
 
     def _file(self, name: str) -> Descriptor:
         name = posixpath.normpath(name)
-        found = self._files.get(self._links.get(name, name))
-        if found is None:
+        member = self._files.get(self._links.get(name, name))
+        if member is None:
             raise InvalidRequest(f"the archive lacks {name}")
-        return found
+        return member
 
     def _name(self, root: Descriptor) -> str:
         """The first of its names that is more than a tag, or none."""
@@ -161,8 +161,8 @@ class _Archive:
     def _whole(self, root: Descriptor) -> Descriptor:
         """At least one image below it is all here."""
         blobs = self._services.blobs
-        found = [manifest for _, manifest in present_manifests(root, blobs)]
-        for manifest in found:
+        whole = [manifest for _, manifest in present_manifests(root, blobs)]
+        for manifest in whole:
             if all(blobs.has(blob.digest) for blob in present_blobs(manifest)):
                 return msgspec.structs.replace(root, annotations={})
         raise InvalidRequest(f"the archive lacks the content of {root.digest}")

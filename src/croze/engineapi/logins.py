@@ -56,8 +56,8 @@ def login_of(request: web.Request) -> Login:
 def login(given: RegistryLogin) -> Login:
     """What a registry is told."""
     key = {"auths": {"registry": msgspec.to_builtins(given)}}
-    found = DockerConfig(key).auth_for("registry")
-    return Login(found.user, found.secret)
+    config = DockerConfig(key).auth_for("registry")
+    return Login(config.user, config.secret)
 
 
 def _decoded(text: str, kind: type[T], header: str) -> T:

@@ -30,14 +30,14 @@ class Image(Struct, frozen=True):
     @property
     def tags(self) -> list[str]:
         """`name:tag`, as people write it."""
-        found = [reference.parse(record.name) for record in self.records]
-        return [r.familiar() for r in found if r.tag and not r.digest]
+        names = [reference.parse(record.name) for record in self.records]
+        return [r.familiar() for r in names if r.tag and not r.digest]
 
     @property
     def digests(self) -> list[str]:
         """`name@digest` for each repository that it is in."""
-        found = [reference.parse(record.name) for record in self.records]
-        names = [r.familiar_name for r in found if r.familiar_name != reference.DANGLING]
+        named = [reference.parse(record.name) for record in self.records]
+        names = [r.familiar_name for r in named if r.familiar_name != reference.DANGLING]
         return [f"{name}@{self.id}" for name in dict.fromkeys(names)]
 
     @property

@@ -97,14 +97,14 @@ async def _tags(access: Access, ref: Reference) -> list[Reference]:
     repo = access.repository(ref, ())
     data = await registry_pull.get_small(repo, repo.endpoints()[0], "tags/list")
     try:
-        found = gojson.unmarshal(data, type=_Tags).tags or []
+        tags = gojson.unmarshal(data, type=_Tags).tags or []
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"the registry's list of tags can't be read: {error}") from error
-    if len(found) > TAGS_LIMIT:
-        raise InvalidRequest(f"{ref.name} has {len(found)} tags: name one")
-    if not found:
+    if len(tags) > TAGS_LIMIT:
+        raise InvalidRequest(f"{ref.name} has {len(tags)} tags: name one")
+    if not tags:
         raise NotFound(f"{ref.familiar_name} has no tags")
-    return [ref.with_tag(tag) for tag in sorted(found)]
+    return [ref.with_tag(tag) for tag in sorted(tags)]
 
 
 async def _pull(

@@ -48,14 +48,14 @@ def _tagged(ref: Reference, services: Services) -> Sequence[Reference]:
         if str(ref) in names:
             return [ref]
         raise NotFound(f"An image does not exist locally with the tag: {ref.familiar_name}")
-    found = [
+    tagged = [
         ref.with_tag(name.removeprefix(f"{ref.name}:"))
         for name in names
         if name.startswith(f"{ref.name}:") and "@" not in name
     ]
-    if not found:
+    if not tagged:
         raise NotFound(f"An image does not exist locally with the tag: {ref.familiar_name}")
-    return found
+    return tagged
 
 
 class _Push:
@@ -118,10 +118,10 @@ class _Push:
         if target.media_type in INDEX_TYPES:
             children = manifests.parse_index(self._services.blobs.read(target.digest)).manifests
             fits = platforms.only(only).match if only else _any
-            found = [c for c in children if c.platform and fits(c.platform) and self._whole(c)]
-            found = [c for c in found if c.platform and c.platform.os != "unknown"]
-            if len(found) == 1 or (only and found):
-                return found[0]
+            fitting = [c for c in children if c.platform and fits(c.platform) and self._whole(c)]
+            fitting = [c for c in fitting if c.platform and c.platform.os != "unknown"]
+            if len(fitting) == 1 or (only and fitting):
+                return fitting[0]
         elif only is None or self._whole(target):
             return target
         raise NotFound(f"the content of {self._repo.ref.familiar()} is not all here")

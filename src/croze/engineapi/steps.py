@@ -51,15 +51,15 @@ def steps_of(dockerfile: bytes, target: str, labels: Sequence[str] = ()) -> list
     """The steps of the stages that the target needs. Raises `InvalidRequest`."""
     stages, meta = parse_stages(parse(dockerfile).ast, Linter())
     wanted = _needed(stages, target)
-    found = [Step(arg.original, "") for arg in meta]
+    steps = [Step(arg.original, "") for arg in meta]
     several = len(stages) > 1 or any(_external(stages))
     for number in wanted:
         stage = stages[number]
         name = (stage.name or f"stage-{number}") if several else ""
-        found += _of_stage(stage, name, pulled=_is_image(stage, stages[:number]))
+        steps += _of_stage(stage, name, pulled=_is_image(stage, stages[:number]))
     if labels:
-        found.append(Step(" ".join(["LABEL", *labels]), found[-1].stage if found else ""))
-    return found
+        steps.append(Step(" ".join(["LABEL", *labels]), steps[-1].stage if steps else ""))
+    return steps
 
 
 def _of_stage(stage: Stage, name: str, *, pulled: bool) -> Iterator[Step]:
@@ -82,19 +82,19 @@ def _needed(stages: Sequence[Stage], target: str) -> list[int]:
     last = _find(stages, target) if target else len(stages) - 1
     if last is None:
         raise InvalidRequest(f"failed to reach build target {target} in Dockerfile")
-    waiting, found = [last], set[int]()
+    waiting, needed = [last], set[int]()
     while waiting:
         number = waiting.pop()
-        if number in found or number < 0:
+        if number in needed or number < 0:
             continue
-        found.add(number)
+        needed.add(number)
         for name in _sources(stages[number]):
             other = _find(stages[:number], name)
             if other is not None:
                 waiting.append(other)
             elif "$" in name:
                 waiting += range(number)
-    return sorted(found)
+    return sorted(needed)
 
 
 def _find(stages: Sequence[Stage], name: str) -> int | None:
@@ -167,11 +167,11 @@ class StepLines:
         fate.cached |= vertex.cached
 
     def _number(self, name: str) -> int | None:
-        found = _NAME.fullmatch(name)
-        if found is None:
+        match = _NAME.fullmatch(name)
+        if match is None:
             return None
-        words = [word for word in found[1].split() if "/" not in word]
-        return self._places.get((words[-1] if words else "", int(found[2])))
+        words = [word for word in match[1].split() if "/" not in word]
+        return self._places.get((words[-1] if words else "", int(match[2])))
 
     def _tell(self, *, over: bool) -> Iterator[str]:
         while self._head < len(self._steps):

@@ -61,12 +61,12 @@ async def members(reader: Reader) -> AsyncIterator[Arrived]:
             headers_bytes += info.size
             told |= _told(info, await _small(reader, info.size, headers_bytes))
             continue
-        found = _member(info, told, reader)
+        member = _member(info, told, reader)
         told, headers_bytes = {}, 0
         if info.isreg() or info.islnk() or info.issym():
-            yield found
-        elif found.size:
-            raise InvalidRequest(f"unsupported member {found.name} in the archive")
+            yield member
+        elif member.size:
+            raise InvalidRequest(f"unsupported member {member.name} in the archive")
     while await reader.read(PIECE_BYTES):
         pass
 
@@ -98,7 +98,7 @@ def _told(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
         return {_LONG[info.type]: data.rstrip(b"\0").decode(errors="surrogateescape")}
     if info.type == tarfile.XGLTYPE:
         return {}
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     start = 0
     while start < len(data):
         length, space, _ = data[start : start + _LENGTH_DIGITS].partition(b" ")
@@ -108,9 +108,9 @@ def _told(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
         record = data[start + len(length) + 1 : end]
         key, _, value = record.removesuffix(b"\n").partition(b"=")
         if key in _READ:
-            found[key.decode()] = value.decode(errors="surrogateescape")
+            names[key.decode()] = value.decode(errors="surrogateescape")
         start = end
-    return found
+    return names
 
 
 def _member(info: tarfile.TarInfo, told: dict[str, str], reader: Reader) -> Arrived:

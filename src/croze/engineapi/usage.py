@@ -12,8 +12,8 @@ from croze.store.present import present_blobs, present_manifests
 
 def parts_of(image: Image, services: Services) -> Mapping[str, int]:
     """Bytes by digest, of the configs and layers that are here."""
-    found = present_manifests(image.target, services.blobs)
-    parts = {blob.digest: blob.size for _, each in found for blob in present_blobs(each)}
+    manifests = present_manifests(image.target, services.blobs)
+    parts = {blob.digest: blob.size for _, each in manifests for blob in present_blobs(each)}
     return {digest: size for digest, size in parts.items() if services.blobs.has(digest)}
 
 

@@ -35,9 +35,9 @@ _UNKNOWN = ImageConfig(architecture="", os="")
 
 def view(image: Image, services: Services) -> View:
     """An image of which nothing is here has no platform and no size."""
-    found = list(present_manifests(image.target, services.blobs))
-    sizes = {blob.digest: blob.size for _, each in found for blob in present_blobs(each)}
-    manifest = _ours(found, services)
+    manifests_here = list(present_manifests(image.target, services.blobs))
+    sizes = {blob.digest: blob.size for _, each in manifests_here for blob in present_blobs(each)}
+    manifest = _ours(manifests_here, services)
     config = _UNKNOWN if manifest is None else _config(manifest, services)
     created = configs.parse_time(config.created).timestamp() if config.created else 0
     layers = (manifest.layers or ()) if manifest is not None else ()
@@ -50,9 +50,11 @@ def view(image: Image, services: Services) -> View:
     )
 
 
-def _ours(found: list[tuple[Platform | None, Manifest]], services: Services) -> Manifest | None:
+def _ours(
+    manifests_here: list[tuple[Platform | None, Manifest]], services: Services
+) -> Manifest | None:
     """The machine's own platform's, or else the first that is an image."""
-    images = [(p, m) for p, m in found if p is None or p.os != "unknown"]
+    images = [(p, m) for p, m in manifests_here if p is None or p.os != "unknown"]
     wanted = {platforms.format(each): rank for rank, each in enumerate(services.machine.platforms)}
 
     def rank(entry: tuple[Platform | None, Manifest]) -> int:

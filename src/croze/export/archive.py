@@ -173,11 +173,11 @@ class ArchiveExporter:
 
     def _all(self, committed: Committed, spared: Collection[str]) -> list[Descriptor]:
         parents, blobs = push.closure(committed.root, self._services.blobs)
-        found = [*parents, *(blob for blob in blobs if blob.digest not in spared)]
-        missing = [each for each in found if not self._services.blobs.has(each.digest)]
+        digests = [*parents, *(blob for blob in blobs if blob.digest not in spared)]
+        missing = [each for each in digests if not self._services.blobs.has(each.digest)]
         if missing:
             raise CrozeError(f"content {missing[0].digest}: not found")
-        return found
+        return digests
 
     def _docker_image(self, root: Descriptor, names: Sequence[str]) -> DockerImage:
         parsed = manifests.parse_manifest(self._services.blobs.read(root.digest))
@@ -200,15 +200,15 @@ def layout_members(
 ) -> list[ArchiveMember]:
     """An OCI layout of blobs that are all here: roots with their names, and Docker's list of
     images beside, if there is one."""
-    found = blob_members({each.digest: (blobs.path(each.digest), each.size) for each in entries})
+    members = blob_members({each.digest: (blobs.path(each.digest), each.size) for each in entries})
     roots = tuple(entry for root, names in images for entry in _entries(root, names))
-    found.append(
+    members.append(
         ArchiveMember("index.json", 0o644, gojson.marshal(_Index(2, media.OCI_INDEX, roots)))
     )
-    found.append(ArchiveMember("oci-layout", 0o444, b'{"imageLayoutVersion":"1.0.0"}'))
+    members.append(ArchiveMember("oci-layout", 0o444, b'{"imageLayoutVersion":"1.0.0"}'))
     if docker is not None:
-        found.append(ArchiveMember("manifest.json", 0o644, gojson.marshal(list(docker))))
-    return found
+        members.append(ArchiveMember("manifest.json", 0o644, gojson.marshal(list(docker))))
+    return members
 
 
 def docker_image(manifest: Manifest, names: Sequence[str]) -> DockerImage:
@@ -221,13 +221,13 @@ def docker_image(manifest: Manifest, names: Sequence[str]) -> DockerImage:
 def _names(text: str, source: ExportSource) -> list[str]:
     if text == "*":
         text = source.metadata.get("image.name", b"*").decode()
-    found = []
+    names = []
     for name in text.split(",") if text else ():
         try:
-            found.append(reference.normalize(name))
+            names.append(reference.normalize(name))
         except InvalidRequest as err:
             raise err.wrap(f"failed to parse {name}") from err
-    return found
+    return names
 
 
 def _entries(root: Descriptor, names: Sequence[str]) -> tuple[Descriptor, ...]:

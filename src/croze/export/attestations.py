@@ -108,12 +108,12 @@ async def write_manifest(
     encoded = manifests.marshal(value)
     await blobs.put(data)
     await blobs.put(encoded)
-    found = manifests.describe(encoded, media.OCI_MANIFEST if oci else media.DOCKER_MANIFEST)
+    descriptor = manifests.describe(encoded, media.OCI_MANIFEST if oci else media.DOCKER_MANIFEST)
     notes = {
         "vnd.docker.reference.digest": target.digest,
         "vnd.docker.reference.type": "attestation-manifest",
     }
-    entry = msgspec.structs.replace(found, annotations=notes, platform=UNKNOWN)
+    entry = msgspec.structs.replace(descriptor, annotations=notes, platform=UNKNOWN)
     return entry, [config, *layers]
 
 

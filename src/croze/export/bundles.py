@@ -35,11 +35,11 @@ class _Statement(msgspec.Struct):
 async def from_frontend(given: Sequence[Attestation], sessions: Sequence[str]) -> list[Attestation]:
     """Single statements, the main SBOM first; members of what was bundled are sorted. Raises
     `InvalidRequest` for what only the daemon may say, or what can't be read."""
-    found: list[Attestation] = []
+    statements: list[Attestation] = []
     for each in given:
         _check(each)
-        found += await _unbundled(each, sessions) if each.bundle else [each]
-    return [a for a in found if is_core(a)] + [a for a in found if not is_core(a)]
+        statements += await _unbundled(each, sessions) if each.bundle else [each]
+    return [a for a in statements if is_core(a)] + [a for a in statements if not is_core(a)]
 
 
 def _check(attestation: Attestation) -> None:

@@ -77,11 +77,11 @@ class Writer(Struct, frozen=True):
 
     def _with_metadata(self, metadata: Mapping[str, bytes]) -> Writer:
         """Annotations may also come from the frontend."""
-        found: dict[AnnotationKey, str] = dict(self.options.annotations)
+        annotations: dict[AnnotationKey, str] = dict(self.options.annotations)
         for name, value in metadata.items():
             if (key := parse_key(name)) is not None:
-                found[key] = value.decode("utf-8", "replace")
-        changed = replace(self.options, annotations=found)
+                annotations[key] = value.decode("utf-8", "replace")
+        changed = replace(self.options, annotations=annotations)
         return replace(self, options=changed)
 
     async def _commit(self, source: ExportSource) -> Committed:
@@ -127,10 +127,10 @@ class Writer(Struct, frozen=True):
     async def _layers(self, ref: ImmutableRef | None) -> Sequence[LayerBlob]:
         if ref is None:
             return ()
-        found = await ref.layers(self.options.compression, sessions=self.ctx.sessions)
-        for layer in found:
+        layers = await ref.layers(self.options.compression, sessions=self.ctx.sessions)
+        for layer in layers:
             self.lease.hold(layer.descriptor.digest)
-        return found
+        return layers
 
     async def _rewritten(
         self,
@@ -280,10 +280,10 @@ class Writer(Struct, frozen=True):
                 annotations=dict(notes.manifest) or msgspec.UNSET,
             )
         )
-        found = manifests.describe(data, kind)
-        await self._put(f"exporting manifest {found.digest}", found, data)
+        descriptor = manifests.describe(data, kind)
+        await self._put(f"exporting manifest {descriptor.digest}", descriptor, data)
         await self._put(f"exporting config {described.digest}", described, config)
-        return found, described
+        return descriptor, described
 
     async def _put(self, what: str, descriptor: Descriptor, data: bytes) -> None:
         async with step(self.ctx.progress, what):
@@ -335,9 +335,9 @@ class Writer(Struct, frozen=True):
                 annotations=dict(notes.index) or msgspec.UNSET,
             )
         )
-        found = manifests.describe(data, kind)
-        await self._put(f"exporting manifest list {found.digest}", found, data)
-        return msgspec.structs.replace(found, annotations=dict(notes.index_descriptor))
+        descriptor = manifests.describe(data, kind)
+        await self._put(f"exporting manifest list {descriptor.digest}", descriptor, data)
+        return msgspec.structs.replace(descriptor, annotations=dict(notes.index_descriptor))
 
 
 def _base_config(metadata: Mapping[str, bytes], key: str) -> ImageConfig | None:
@@ -347,11 +347,11 @@ def _base_config(metadata: Mapping[str, bytes], key: str) -> ImageConfig | None:
 
 def response(committed: Committed, names: str) -> dict[str, str]:
     """What all image exporters answer with."""
-    found = {"containerimage.digest": committed.root.digest}
+    answer = {"containerimage.digest": committed.root.digest}
     if names:
-        found["image.name"] = names
+        answer["image.name"] = names
     if not committed.indexed:
-        found["containerimage.config.digest"] = committed.images[0].config.digest
+        answer["containerimage.config.digest"] = committed.images[0].config.digest
     text = base64.b64encode(gojson.marshal(committed.root)).decode()
-    found["containerimage.descriptor"] = text
-    return found
+    answer["containerimage.descriptor"] = text
+    return answer

@@ -17,8 +17,8 @@ def layer_names(path: str) -> list[str]:
     """All that a layer blob adds or changes, absolute. Runs in a worker process."""
     with open(path, "rb") as file:
         names = [posixpath.join("/", m.name) for m in TarReader(open_reader(file))]
-    found = (posixpath.normpath(name) for name in names)
-    return [name for name in found if not posixpath.basename(name).startswith(_WHITEOUT)]
+    paths = (posixpath.normpath(name) for name in names)
+    return [name for name in paths if not posixpath.basename(name).startswith(_WHITEOUT)]
 
 
 class LayerFiles:

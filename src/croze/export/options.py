@@ -62,10 +62,10 @@ def is_epoch(text: str) -> bool:
 
 def source_epoch(metadata: Mapping[str, bytes], key: str = "") -> datetime | None:
     """SOURCE_DATE_EPOCH as the frontend gave it, for a platform or for all."""
-    found = metadata.get(f"{EPOCH_KEY}/{key}") if key else None
-    if found is None:
-        found = metadata.get(EPOCH_KEY, b"")
-    text = found.decode("utf-8", "replace")
+    epoch = metadata.get(f"{EPOCH_KEY}/{key}") if key else None
+    if epoch is None:
+        epoch = metadata.get(EPOCH_KEY, b"")
+    text = epoch.decode("utf-8", "replace")
     try:
         return parse_epoch(text, "")
     except InvalidRequest as err:

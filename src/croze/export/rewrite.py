@@ -148,9 +148,9 @@ def _lower_pax(body: bytes, epoch_s: int) -> bytes:
         if not digits.isdigit() or int(digits) > len(body) or int(digits) == 0:
             raise Corrupted("layer has a malformed PAX record")
         record, body = body[: int(digits)], body[int(digits) :]
-        found = _PAX_TIME.search(record)
-        if found is not None and float(found[2]) > epoch_s:
-            record = _pax_record(found[1], b"%d" % epoch_s)
+        match = _PAX_TIME.search(record)
+        if match is not None and float(match[2]) > epoch_s:
+            record = _pax_record(match[1], b"%d" % epoch_s)
         out += record
     return bytes(out)
 

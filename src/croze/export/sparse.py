@@ -87,11 +87,11 @@ def _manifests(image: str, blobs: BlobStore) -> Iterator[Manifest]:
     data = _read(image, blobs)
     if data is None:
         return
-    found = [data]
+    manifests = [data]
     if detect_media_type(data) in media.INDEX_TYPES:
         entries = (_read(entry.digest, blobs) for entry in parse_index(data).manifests)
-        found = [each for each in entries if each is not None]
-    for each in found:
+        manifests = [each for each in entries if each is not None]
+    for each in manifests:
         if detect_media_type(each) in media.MANIFEST_TYPES:
             manifest = parse_manifest(each)
             if blobs.has(manifest.config.digest):

@@ -56,10 +56,10 @@ def _with_platform(name: str, platform: str) -> str:
 
 
 def _subjects(root: str) -> list[NamedSubject]:
-    found = []
+    subjects = []
     for entry in walk(root):
         if entry.is_file:
             with open(f"{root}/{entry.path}", "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(NamedSubject(entry.path, digest_set(f"sha256:{digest}")))
-    return found
+            subjects.append(NamedSubject(entry.path, digest_set(f"sha256:{digest}")))
+    return subjects

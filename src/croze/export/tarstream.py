@@ -53,13 +53,13 @@ async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None
 def blob_members(files: Mapping[str, tuple[Path, int]]) -> list[ArchiveMember]:
     """Blobs by digest, in the places of an OCI layout."""
     folders = {digest.partition(":")[0] for digest in files}
-    found = [ArchiveMember("blobs/", 0o755)] if folders else []
-    found += [ArchiveMember(f"blobs/{folder}/", 0o755) for folder in folders]
-    found += [
+    members = [ArchiveMember("blobs/", 0o755)] if folders else []
+    members += [ArchiveMember(f"blobs/{folder}/", 0o755) for folder in folders]
+    members += [
         ArchiveMember(blob_path(digest), 0o444, file=path, size=size)
         for digest, (path, size) in files.items()
     ]
-    return found
+    return members
 
 
 def blob_path(digest: str) -> str:

@@ -29,13 +29,13 @@ def own_dir(path: str) -> str:
     except OSError as error:
         _refuse(path, f"can't be used: {(error.strerror or str(error)).lower()}")
     try:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid():
-            _refuse(path, f"belongs to another user (uid {found.st_uid})")
-        if found.st_mode & OTHERS:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid():
+            _refuse(path, f"belongs to another user (uid {status.st_uid})")
+        if status.st_mode & OTHERS:
             os.fchmod(fd, 0o700)
-        if found.st_mode & WRITABLE_BY_OTHERS and os.listdir(fd):
-            os.fchmod(fd, found.st_mode & 0o7777)
+        if status.st_mode & WRITABLE_BY_OTHERS and os.listdir(fd):
+            os.fchmod(fd, status.st_mode & 0o7777)
             _refuse(path, "can be written to by others")
     finally:
         os.close(fd)
@@ -46,12 +46,12 @@ def own_dir(path: str) -> str:
 def is_own_dir(path: str) -> bool:
     """Whether it is there, and as `own_dir` leaves it. Nothing is made or changed."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return False
     # 4: the high digits of S_IFDIR; `stat` is not worth an import.
-    is_dir = found.st_mode >> 12 == 4
-    return is_dir and found.st_uid == os.geteuid() and not found.st_mode & OTHERS
+    is_dir = status.st_mode >> 12 == 4
+    return is_dir and status.st_uid == os.geteuid() and not status.st_mode & OTHERS
 
 
 def _check_ancestors(path: str) -> None:

@@ -84,10 +84,10 @@ def looked_into(sock: "HasOptions", look: "Callable[[str], T]") -> "T":
         raise ProcessLookupError("the process is in no namespace of ours")
     alive = _pidfd(sock, pid)
     try:
-        found = look(str(pid))
+        answer = look(str(pid))
         if _is_over(alive):
             raise ProcessLookupError("the process has ended")
-        return found
+        return answer
     finally:
         os.close(alive)
 

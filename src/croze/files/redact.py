@@ -46,7 +46,7 @@ def _without_keys(text: str) -> str:
     return json.dumps(listed, separators=(",", ":"))
 
 
-def _masked(found: re.Match[str]) -> str:
-    scheme, credentials = found.groups()
+def _masked(match: re.Match[str]) -> str:
+    scheme, credentials = match.groups()
     user, colon, _ = credentials.partition(":")
     return f"{scheme}{MASK if user else ''}{colon}{MASK if colon else ''}@"

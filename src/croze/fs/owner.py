@@ -59,11 +59,11 @@ def lookup(root: str, spec: str) -> ExecUser:
     user = _find_user(root, user_arg, uid)
     if user is None and user_arg and uid is None:
         raise InvalidRequest(f"unable to find user {user_arg}: no matching entries in passwd file")
-    found = user or _User("", uid or 0, 0, "")
+    entry = user or _User("", uid or 0, 0, "")
     if group_arg:
-        return ExecUser(found.uid, _find_group(root, group_arg), (), found.home)
-    groups = tuple(g.gid for g in _groups(root) if found.name and found.name in g.members)
-    return ExecUser(found.uid, found.gid, groups, found.home)
+        return ExecUser(entry.uid, _find_group(root, group_arg), (), entry.home)
+    groups = tuple(g.gid for g in _groups(root) if entry.name and entry.name in g.members)
+    return ExecUser(entry.uid, entry.gid, groups, entry.home)
 
 
 def _plain_ids(user: str, group: str) -> ExecUser | None:
@@ -115,9 +115,9 @@ def file_owner(
     if isinstance(user, int):
         uid = gid = user
     elif user is not None:
-        found = next((u for u in _users(_need(user_root, "user")) if u.name == user), None)
-        if found is not None:
-            uid, gid = found.uid, found.gid
+        entry = next((u for u in _users(_need(user_root, "user")) if u.name == user), None)
+        if entry is not None:
+            uid, gid = entry.uid, entry.gid
     if isinstance(group, int):
         gid = group
     elif group is not None:

@@ -12,7 +12,7 @@ from croze.errors import InvalidRequest
 
 def fields(text: str, comma: str = ",") -> list[str]:
     """The fields of one line. Raises `InvalidRequest`."""
-    found: list[str] = []
+    parsed: list[str] = []
     rest = text
     while True:
         if rest.startswith('"'):
@@ -24,16 +24,16 @@ def fields(text: str, comma: str = ",") -> list[str]:
                 at = start + field.index('"') + 1
                 raise InvalidRequest(f'{_at(at)}: bare " in non-quoted-field')
             more = bool(separator)
-        found.append(field)
+        parsed.append(field)
         if not more:
-            return found
+            return parsed
 
 
-def continued(found: Iterable[str], key: str) -> list[str]:
+def continued(parsed: Iterable[str], key: str) -> list[str]:
     """Fields without a `=` go on with the value before them, if that is of this key: after
     `mounts=a` a field `b` makes `mounts=a,b`."""
     made: list[str] = []
-    for field in found:
+    for field in parsed:
         if "=" not in field and made and made[-1].lower().startswith(f"{key}="):
             made[-1] += f",{field}"
         else:

@@ -97,9 +97,9 @@ class Expression:
 
     def find_all(self, text: str, most: int = -1) -> list[list[str]]:
         """All matches, or the first few: each with its groups, the whole of it first."""
-        found = itertools.islice(self._matches(_encode(text)), most if most >= 0 else None)
+        matches = itertools.islice(self._matches(_encode(text)), most if most >= 0 else None)
         return [
-            [(group or b"").decode() for group in (match[0], *match.groups())] for match in found
+            [(group or b"").decode() for group in (match[0], *match.groups())] for match in matches
         ]
 
     def split(self, text: str) -> list[str]:

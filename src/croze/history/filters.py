@@ -37,11 +37,11 @@ def select(records: Iterable[Record], filters: Sequence[str], limit: int) -> lis
     tests = [parse(text) for text in filters]
     if limit < 0:
         raise InvalidRequest(f"invalid limit {limit}")
-    found = [r for r in records if not tests or any(test(r) for test in tests)]
+    matching = [r for r in records if not tests or any(test(r) for test in tests)]
     if limit:
-        found.sort(key=lambda r: r.CreatedAt.ToNanoseconds(), reverse=True)
-        del found[limit:]
-    return found
+        matching.sort(key=lambda r: r.CreatedAt.ToNanoseconds(), reverse=True)
+        del matching[limit:]
+    return matching
 
 
 def parse(text: str) -> Test:
@@ -63,7 +63,7 @@ def parse(text: str) -> Test:
 
 def fields(text: str) -> list[str]:
     """The fields of one line of CSV (RFC 4180). Raises `InvalidRequest` for a stray quote."""
-    found, at = [], 0
+    parsed, at = [], 0
     while True:
         if text.startswith('"', at):
             value, at = _quoted(text, at + 1)
@@ -74,9 +74,9 @@ def fields(text: str) -> list[str]:
                 raise InvalidRequest(
                     f'parse error on line 1, column {at}: bare " in non-quoted field'
                 )
-        found.append(value)
+        parsed.append(value)
         if at >= len(text):
-            return found if found != [""] else []
+            return parsed if parsed != [""] else []
         at += 1
 
 

@@ -221,8 +221,8 @@ class BuildHistory:
         if not request.ActiveOnly:
             records = (self._find(request.Ref),) if request.Ref else self.records.all()
             there = (r for r in records if r is not None and r.Ref not in self._doomed)
-            found = filters.select(there, request.Filter, request.Limit)
-            events += [Event(type=control_pb2.COMPLETE, record=record) for record in found]
+            matching = filters.select(there, request.Filter, request.Limit)
+            events += [Event(type=control_pb2.COMPLETE, record=record) for record in matching]
         return events
 
     @contextmanager

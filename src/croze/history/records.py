@@ -72,10 +72,10 @@ class Records:
 
     def _held(self, record: control_pb2.BuildHistoryRecord) -> list[str]:
         """Of an image its manifests, configs and attestations, not its layers."""
-        found: set[str] = set()
+        digests: set[str] = set()
         for descriptor in descriptors(record):
-            reach(self._blobs, descriptor.digest, found, layers=False)
-        return sorted(found)
+            reach(self._blobs, descriptor.digest, digests, layers=False)
+        return sorted(digests)
 
 
 def descriptors(record: control_pb2.BuildHistoryRecord) -> Iterator[control_pb2.Descriptor]:

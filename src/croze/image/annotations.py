@@ -41,26 +41,26 @@ class Annotations(Struct, frozen=True):
 
 def parse_key(text: str) -> AnnotationKey | None:
     """Read an attribute's name. None when it is not an annotation at all."""
-    found = _KEY.match(text)
-    if found is None:
+    match = _KEY.match(text)
+    if match is None:
         return None
-    kind = found[1] or "manifest"
+    kind = match[1] or "manifest"
     if kind not in _TYPES:
         raise InvalidRequest(f"unrecognized annotation type {kind}")
-    return AnnotationKey(kind, found[3], platforms.parse(found[2]) if found[2] else None)
+    return AnnotationKey(kind, match[3], platforms.parse(match[2]) if match[2] else None)
 
 
 def parse_attrs(attrs: Mapping[str, str]) -> tuple[dict[AnnotationKey, str], dict[str, str]]:
     """Split attributes into annotations and the rest."""
-    found: dict[AnnotationKey, str] = {}
+    annotations: dict[AnnotationKey, str] = {}
     rest: dict[str, str] = {}
     for name, value in attrs.items():
         key = parse_key(name)
         if key is None:
             rest[name] = value
         else:
-            found[key] = value
-    return found, rest
+            annotations[key] = value
+    return annotations, rest
 
 
 def select(wanted: Mapping[AnnotationKey, str], platform: Platform | None) -> Annotations:

@@ -136,14 +136,14 @@ def _plain_arm(arch: str, variant: str) -> tuple[str, str]:
 
 
 def _parse_os(part: str, text: str) -> tuple[str, str, tuple[str, ...]]:
-    found = _OS.match(part)
-    if found is None:
+    match = _OS.match(part)
+    if match is None:
         raise InvalidRequest(
             f"{quote(part)} is an invalid OS component of {quote(text)}: OSAndVersion specifier "
             f"component must match {quote(_OS_TEXT)}: invalid argument"
         )
-    features = (unquote(feature) for feature in (found[3] or "").split("+"))
-    return _normalize_os(found[1]), unquote(found[2] or ""), tuple(f for f in features if f)
+    features = (unquote(feature) for feature in (match[3] or "").split("+"))
+    return _normalize_os(match[1]), unquote(match[2] or ""), tuple(f for f in features if f)
 
 
 def format(platform: Platform) -> str:
@@ -240,10 +240,10 @@ def _compatible(platform: Platform) -> Iterator[Platform]:
 
 def _compatible_arm64(platform: Platform) -> Iterator[Platform]:
     """`v9.x` runs `v8.(x+5)`; every one runs 32 bit `arm/v8` and below."""
-    found = re.match(r"v([89])(?:\.([0-9]))?\Z", platform.variant or "v8")
-    if found is None:
+    match = re.match(r"v([89])(?:\.([0-9]))?\Z", platform.variant or "v8")
+    if match is None:
         return
-    major, minor = int(found[1]), int(found[2] or 0)
+    major, minor = int(match[1]), int(match[2] or 0)
     levels = [(8, minor)] if major == 8 else [(9, minor), (8, min(minor + 5, 9))]
     for major, top in levels:
         for level in range(top, -1, -1):

@@ -106,17 +106,17 @@ def check(text: str) -> None:
 
 
 def _parse_full(text: str, domain: str) -> Reference:
-    found = _REFERENCE.match(text)
-    if found is None:
+    match = _REFERENCE.match(text)
+    if match is None:
         if _REFERENCE.match(text.lower()):
             raise InvalidRequest("repository name must be lowercase")
         raise InvalidRequest("invalid reference format")
-    path = found[1].removeprefix(f"{domain}/")
+    path = match[1].removeprefix(f"{domain}/")
     if len(path) > 255:
         raise InvalidRequest("repository name must not be more than 255 characters")
-    if found[3]:
-        check_digest(found[3])
-    return Reference(domain, path, found[2] or "", found[3] or "")
+    if match[3]:
+        check_digest(match[3])
+    return Reference(domain, path, match[2] or "", match[3] or "")
 
 
 def _split_domain(name: str) -> tuple[str, str]:

@@ -176,10 +176,10 @@ def without_attestation(image: Image) -> list[Descriptor]:
     return [one for one in image.entries if one.digest not in known and not attested(one)]
 
 
-def with_attestations(image: Image, found: Mapping[str, Descriptor]) -> Image:
+def with_attestations(image: Image, attestations: Mapping[str, Descriptor]) -> Image:
     """With manifests of attestations by the digest that they are about, as BuildKit enters them."""
     here = {one.digest for one in image.entries}
-    more = {s: one for s, one in found.items() if one.digest not in here}
+    more = {s: one for s, one in attestations.items() if one.digest not in here}
     if not more:
         return image
     added = [

@@ -49,38 +49,38 @@ class _Found(Struct):
 
 async def platform_images(place: Place, root: Descriptor) -> dict[str, PlatformImage]:
     """All images below a manifest or an index, by platform, in order."""
-    found = _Found()
-    await _walk(place, root, found, 0)
+    contents = _Found()
+    await _walk(place, root, contents, 0)
 
     async def load(text: str) -> PlatformImage:
-        digest, manifest = found.images[text]
+        digest, manifest = contents.images[text]
         config = configs.parse(await place.read(manifest.config))
-        return PlatformImage(config, found.attestations.get(digest, []))
+        return PlatformImage(config, contents.attestations.get(digest, []))
 
-    names = sorted(found.images)
+    names = sorted(contents.images)
     return dict(zip(names, await all_of(load(name) for name in names), strict=True))
 
 
-async def _walk(place: Place, entry: Descriptor, found: _Found, depth: int) -> None:
+async def _walk(place: Place, entry: Descriptor, contents: _Found, depth: int) -> None:
     if depth > _DEEPEST:
         raise InvalidRequest(f"index {entry.digest} is nested more than {_DEEPEST} deep")
-    if entry.digest in found.indexes:
+    if entry.digest in contents.indexes:
         return
     if entry.media_type in media.INDEX_TYPES:
-        found.indexes.add(entry.digest)
+        contents.indexes.add(entry.digest)
         children = manifests.parse_index(await place.read(entry)).manifests
-        await all_of(_walk(place, child, found, depth + 1) for child in children)
+        await all_of(_walk(place, child, contents, depth + 1) for child in children)
     elif entry.media_type in media.MANIFEST_TYPES:
         manifest = manifests.parse_manifest(await place.read(entry))
         subject = next((entry.annotations[k] for k in _REFERENCES if k in entry.annotations), "")
         if subject:
-            found.attestations.setdefault(subject, []).append(manifest)
+            contents.attestations.setdefault(subject, []).append(manifest)
             return
         platform = entry.platform
         if platform is None:
             platform = configs.parse(await place.read(manifest.config)).platform
         text = platforms.format(platforms.normalize(platform))
-        found.images[text] = (entry.digest, manifest)
+        contents.images[text] = (entry.digest, manifest)
 
 
 async def predicates(place: Place, image: PlatformImage, type: str) -> list[object]:

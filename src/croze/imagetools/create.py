@@ -50,13 +50,13 @@ class Made(Struct, frozen=True):
 async def make(request: CreateRequest, places: Places) -> Made:
     """Nothing is written. Raises `CrozeError` for sources that are not there or don't fit."""
     located = sources.located(list(request.sources), list(request.targets))
-    found = [places.at(location) for location, _ in located]
+    origins = [places.at(location) for location, _ in located]
     parts = await all_of(
-        _part(place, wanted) for place, (_, wanted) in zip(found, located, strict=True)
+        _part(place, wanted) for place, (_, wanted) in zip(origins, located, strict=True)
     )
     image = combine.combine(parts, request.annotations, prefer_index=request.prefer_index)
     image = combine.chosen(image, request.platforms)
-    return Made(await _with_attestations(image, found), found)
+    return Made(await _with_attestations(image, origins), origins)
 
 
 async def _part(place: Place, wanted: DescriptorHints) -> Part:
@@ -83,11 +83,11 @@ async def _platform(place: Place, data: bytes, wanted: PartialPlatform | None) -
     return asked.completed(platforms.normalize(config.platform))
 
 
-async def _with_attestations(image: Image, found: Sequence[Place]) -> Image:
+async def _with_attestations(image: Image, origins: Sequence[Place]) -> Image:
     """With attestations that the index lacks and their places know to refer to its manifests."""
 
     async def look(entry: Descriptor) -> tuple[str, Descriptor | None]:
-        known = await found[image.source_of(entry)].referrers(entry.digest)
+        known = await origins[image.source_of(entry)].referrers(entry.digest)
         fitting = (one for one in known if one.artifact_type == combine.ATTESTATION_ARTIFACT)
         return entry.digest, next(fitting, None)
 

@@ -45,10 +45,10 @@ class LayoutPlace:
     def _resolve(self) -> Descriptor:
         if self._location.digest:
             return self._by_digest(self._location.digest)
-        found = ociindex.descriptor(self._root, self._location.tag)
-        if found is None:
+        entry = ociindex.descriptor(self._root, self._location.tag)
+        if entry is None:
             raise NotFound(f"reference {self._location} not found: not found")
-        return _descriptor(found)
+        return _descriptor(entry)
 
     def _by_digest(self, digest: str) -> Descriptor:
         data = self._read(digest)
@@ -80,13 +80,13 @@ class LayoutPlace:
 
     def _referrers(self, subject: str) -> Sequence[Descriptor]:
         """Those that the index names as such, and those that its images hold."""
-        found: dict[str, Descriptor] = {}
+        referrers: dict[str, Descriptor] = {}
         entries = [_descriptor(one) for one in ociindex.manifests(self._root)]
         for one in self._reachable([one for one in entries if SUBJECT not in one.annotations]):
             if self._subject(one) == subject or one.annotations.get(REFERENCE_DIGEST) == subject:
-                found[one.digest] = one
-        found |= {one.digest: one for one in entries if one.annotations.get(SUBJECT) == subject}
-        return tuple(found.values())
+                referrers[one.digest] = one
+        referrers |= {one.digest: one for one in entries if one.annotations.get(SUBJECT) == subject}
+        return tuple(referrers.values())
 
     def _reachable(self, roots: Sequence[Descriptor]) -> list[Descriptor]:
         """Every manifest and index, once."""
@@ -187,17 +187,17 @@ def _check_file(descriptor: Descriptor, path: Path) -> None:
     algorithm = descriptor.digest.partition(":")[0]
     try:
         with open(path, "rb") as file:
-            found = hashlib.file_digest(file, algorithm).hexdigest()
+            computed = hashlib.file_digest(file, algorithm).hexdigest()
             size = os.fstat(file.fileno()).st_size
     except OSError:
         raise NotFound(f"content {descriptor.digest}: not found") from None
-    _check(descriptor.digest, path, found)
+    _check(descriptor.digest, path, computed)
     if size != descriptor.size:
         raise Corrupted(
             f"content {descriptor.digest} has {size} bytes, not {descriptor.size} as is said of it"
         )
 
 
-def _check(digest: str, path: Path, found: str) -> None:
-    if digest.partition(":")[2] != found:
-        raise Corrupted(f"unexpected digest {found} of content {digest}: {path}")
+def _check(digest: str, path: Path, computed: str) -> None:
+    if digest.partition(":")[2] != computed:
+        raise Corrupted(f"unexpected digest {computed} of content {digest}: {path}")

@@ -70,14 +70,14 @@ class DockerLogins:
         return (await self._logins.auth_for(host)).registry_token
 
     async def login(self, host: str) -> Login:
-        found = await self._logins.auth_for(host)
-        return Login(found.user, found.secret)
+        login = await self._logins.auth_for(host)
+        return Login(login.user, login.secret)
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
     ) -> Token | None:
-        found = (await self._logins.auth_for(host)).registry_token
-        return Token(found) if found else None
+        token = (await self._logins.auth_for(host)).registry_token
+        return Token(token) if token else None
 
 
 class _KeyPair(msgspec.Struct):
@@ -106,19 +106,19 @@ def registries(files: Mapping[str, bytes], folder: Path) -> dict[str, RegistryCo
     except (ValueError, msgspec.ValidationError, RecursionError) as error:  # or TOML's, or UTF-8's
         raise InvalidRequest(f"failed to parse {CONFIG_FILE} of the builder: {error}") from None
     kept = {name: _written(name, data, folder) for name, data in files.items()}
-    return {host: _of(found, kept) for host, found in config.registry.items()}
+    return {host: _of(registry, kept) for host, registry in config.registry.items()}
 
 
-def _of(found: _Registry, kept: Mapping[str, Path]) -> RegistryConfig:
+def _of(registry: _Registry, kept: Mapping[str, Path]) -> RegistryConfig:
     def path(name: str) -> str:
         return str(kept.get(name.removeprefix(_DAEMONS_FOLDER), ""))
 
-    pairs = [(path(one.key), path(one.cert)) for one in found.keypair]
+    pairs = [(path(one.key), path(one.cert)) for one in registry.keypair]
     return RegistryConfig(
-        mirrors=found.mirrors,
-        http=found.http,
-        insecure=found.insecure,
-        ca=tuple(filter(None, map(path, found.ca))),
+        mirrors=registry.mirrors,
+        http=registry.http,
+        insecure=registry.insecure,
+        ca=tuple(filter(None, map(path, registry.ca))),
         keypairs=tuple(pair for pair in pairs if all(pair)),
     )
 

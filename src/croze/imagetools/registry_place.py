@@ -83,6 +83,6 @@ def _algorithm(descriptor: Descriptor) -> str:
     return descriptor.digest.partition(":")[0]
 
 
-def _check(descriptor: Descriptor, found: str) -> None:
-    if descriptor.digest.partition(":")[2] != found:
-        raise Corrupted(f"unexpected digest {found} of content {descriptor.digest}")
+def _check(descriptor: Descriptor, computed: str) -> None:
+    if descriptor.digest.partition(":")[2] != computed:
+        raise Corrupted(f"unexpected digest {computed} of content {descriptor.digest}")

@@ -83,21 +83,21 @@ def _parse(text: str) -> ManifestSource:
 
 def _wanted(text: str) -> DescriptorHints:
     try:
-        found = gojson.unmarshal(text, type=DescriptorHints)
+        hints = gojson.unmarshal(text, type=DescriptorHints)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(str(error)) from None
-    if found.schema_version:
+    if hints.schema_version:
         raise InvalidRequest(
             "expected an OCI content descriptor, got a manifest or index "
-            f"(schemaVersion {found.schema_version})"
+            f"(schemaVersion {hints.schema_version})"
         )
-    if not found.digest:
+    if not hints.digest:
         raise InvalidRequest("invalid descriptor: digest is required")
     try:
-        check_digest(found.digest)
+        check_digest(hints.digest)
     except InvalidRequest as error:
         raise error.wrap("invalid descriptor digest") from None
-    return found
+    return hints
 
 
 def located(

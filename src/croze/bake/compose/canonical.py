@@ -38,16 +38,16 @@ def _type_name(value: Data) -> str:
 def _service(name: str, service: Data) -> Data:
     if not isinstance(service, dict):
         return service
-    found = dict(service)
-    if "build" in found:
-        found["build"] = _build(f"services.{name}.build", found["build"])
-    if "ports" in found:
-        _check_ports(f"services.{name}.ports", found["ports"])
-    if isinstance(found.get("env_file"), str):
-        found["env_file"] = [found["env_file"]]
-    if isinstance(found.get("env_file"), list):
-        found["env_file"] = [_env_file(each) for each in _list(found["env_file"])]
-    return found
+    canonical = dict(service)
+    if "build" in canonical:
+        canonical["build"] = _build(f"services.{name}.build", canonical["build"])
+    if "ports" in canonical:
+        _check_ports(f"services.{name}.ports", canonical["ports"])
+    if isinstance(canonical.get("env_file"), str):
+        canonical["env_file"] = [canonical["env_file"]]
+    if isinstance(canonical.get("env_file"), list):
+        canonical["env_file"] = [_env_file(each) for each in _list(canonical["env_file"])]
+    return canonical
 
 
 def _check_ports(where: str, ports: Data) -> None:
@@ -80,21 +80,21 @@ def _build(where: str, build: Data) -> Data:
         return {"context": build}
     if not isinstance(build, dict):
         raise CanonicalError(f"{where}: invalid type {_type_name(build)} for build")
-    found = dict(build)
-    if isinstance(found.get("secrets"), list):
-        secrets = _list(found["secrets"])
-        found["secrets"] = [{"source": e} if isinstance(e, str) else e for e in secrets]
+    canonical = dict(build)
+    if isinstance(canonical.get("secrets"), list):
+        secrets = _list(canonical["secrets"])
+        canonical["secrets"] = [{"source": e} if isinstance(e, str) else e for e in secrets]
     for key in ("provenance", "sbom"):
-        if isinstance(found.get(key), bool):
-            found[key] = plain_text(found[key])
-    if "additional_contexts" in found:
-        found["additional_contexts"] = _pairs(found["additional_contexts"])
-    if "ssh" in found:
-        found["ssh"] = _ssh(f"{where}.ssh", found["ssh"])
-    limits = found.get("ulimits")
+        if isinstance(canonical.get(key), bool):
+            canonical[key] = plain_text(canonical[key])
+    if "additional_contexts" in canonical:
+        canonical["additional_contexts"] = _pairs(canonical["additional_contexts"])
+    if "ssh" in canonical:
+        canonical["ssh"] = _ssh(f"{where}.ssh", canonical["ssh"])
+    limits = canonical.get("ulimits")
     if isinstance(limits, dict):
-        found["ulimits"] = dict(limits)
-    return found
+        canonical["ulimits"] = dict(limits)
+    return canonical
 
 
 def _list(value: Data) -> list[Data]:
@@ -104,15 +104,15 @@ def _list(value: Data) -> list[Data]:
 def _pairs(value: Data) -> Data:
     if not isinstance(value, list):
         return value
-    found: Mapping = {}
+    pairs: Mapping = {}
     for each in value:
         if not isinstance(each, str):
             raise CanonicalError(f"invalid type {_type_name(each)} for key value pair")
         key, equals, text = each.partition("=")
         if not equals:
             raise CanonicalError(f"invalid value {each}, expected key=value")
-        found[key] = text
-    return found
+        pairs[key] = text
+    return pairs
 
 
 def _ssh(where: str, value: Data) -> Data:
@@ -120,15 +120,15 @@ def _ssh(where: str, value: Data) -> Data:
         return value
     if not isinstance(value, list):
         raise CanonicalError(f"{where}: invalid type {_type_name(value)} for ssh")
-    found: Mapping = {}
+    keys: Mapping = {}
     for each in value:
         if not isinstance(each, str):
             raise CanonicalError(f"invalid ssh key type {_type_name(each)}")
         id_, equals, path = each.partition("=")
         if not equals and id_ != "default":
             raise CanonicalError(f"invalid ssh key {quote(each)}")
-        found[id_] = path if equals else None
-    return found
+        keys[id_] = path if equals else None
+    return keys
 
 
 def _secret(name: str, secret: Data) -> Data:

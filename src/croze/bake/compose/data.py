@@ -164,13 +164,13 @@ class _Builder:
     def merge(self, node: yaml.Node, path: Path, depth: int) -> Mapping:
         """What `<<` brings: of several mappings the first counts."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        found: Mapping = {}
+        merged: Mapping = {}
         for each in sources:
             built = self.build(each, path, depth + 1)
             if not isinstance(built, dict):
                 raise YamlError("yaml: map merge requires map or sequence of maps as the value")
-            found = {**built, **found}
-        return found
+            merged = {**built, **merged}
+        return merged
 
 
 def _key(node: yaml.ScalarNode) -> Data:

@@ -32,21 +32,21 @@ class DotenvError(Exception):
 
 def parse_dotenv(text: str, lookup: Callable[[str], str | None], warn: Warn) -> dict[str, str]:
     """The variables of a file. Values may use variables from outside, and those before them."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
 
     def known(name: str) -> str | None:
         outside = lookup(name)
-        return found.get(name) if outside is None else outside
+        return variables.get(name) if outside is None else outside
 
     expand = Interpolation(known, warn).text
     for name, value, expandable in _Lines(text.removeprefix("\ufeff")).assignments():
         if value is None:
             inherited = lookup(name)
             if inherited is not None:
-                found[name] = inherited
+                variables[name] = inherited
         else:
-            found[name] = expand(value) if expandable else value
-    return found
+            variables[name] = expand(value) if expandable else value
+    return variables
 
 
 class _Lines:

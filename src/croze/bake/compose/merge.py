@@ -74,15 +74,15 @@ def _as_build(build: Data) -> Mapping:
 def as_sequence(value: Data) -> list[Data]:
     """A mapping as a list of `key=value`, sorted."""
     if isinstance(value, dict):
-        found: list[str] = []
+        items: list[str] = []
         for key, each in value.items():
             if each is None:
-                found.append(key)
+                items.append(key)
             elif isinstance(each, list):
-                found.extend(f"{key}={plain_text(item)}" for item in each)
+                items.extend(f"{key}={plain_text(item)}" for item in each)
             else:
-                found.append(f"{key}={plain_text(each)}")
-        return [*sorted(found)]
+                items.append(f"{key}={plain_text(each)}")
+        return [*sorted(items)]
     if isinstance(value, list):
         return value
     return [value] if isinstance(value, str) else []
@@ -119,11 +119,11 @@ def unique(value: Data, path: Path = ()) -> Data:
     if isinstance(value, dict):
         return {key: unique(each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list) and any(fits(path, each) for each in _UNIQUE):
-        found: dict[str, Data] = {}
+        last: dict[str, Data] = {}
         for each in value:
             key = each.partition("=")[0] if isinstance(each, str) else repr(each)
-            found[key] = each
-        return list(found.values())
+            last[key] = each
+        return list(last.values())
     return value
 
 

@@ -131,11 +131,11 @@ class Loader(Struct):
                 return source.environment
         else:
             texts = [self._read(path) for path in paths if path != "/dev/null"]
-        found: dict[str, str] = {}
+        environment: dict[str, str] = {}
         for text in texts:
             decoded = text.decode("utf-8", "replace")
-            found.update(parse_dotenv(decoded, source.environment.get, self.warn))
-        return {**found, **source.environment}
+            environment.update(parse_dotenv(decoded, source.environment.get, self.warn))
+        return {**environment, **source.environment}
 
     def _extend_all(self, data: Model, name: str, source: Source) -> None:
         services = data.get("services")
@@ -217,12 +217,12 @@ def _reference(name: str, extends: Data) -> tuple[str, str | None]:
 
 def _import(model: Model, imported: Model, key: str) -> Model:
     """What an included file defines; what is there already must be the same."""
-    found = imported.get(key)
-    if not isinstance(found, dict):
+    shared = imported.get(key)
+    if not isinstance(shared, dict):
         return model
     known = model.get(key)
     merged = dict(known) if isinstance(known, dict) else {}
-    for name, each in found.items():
+    for name, each in shared.items():
         if name in merged and merged[name] != each:
             raise ComposeError(f"{key}.{name} conflicts with imported resource")
         merged[name] = each

@@ -14,10 +14,10 @@ _MOMENT: Final = re.compile(
 
 def moment_text(text: str) -> str | None:
     """The moment as Go's `time.Time` shows itself; None for a text that is no moment."""
-    found = _MOMENT.fullmatch(text)
-    if found is None:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
         return None
-    year, month, day, between, hour, minute, second, fraction, zone = found.groups()
+    year, month, day, between, hour, minute, second, fraction, zone = match.groups()
     # With a blank between date and time there is no zone; with a `T` there must be one.
     if between is not None and (between == " ") == (zone is not None):
         return None

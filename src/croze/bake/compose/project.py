@@ -41,35 +41,35 @@ def is_compose(file: File, settings: Settings, world: World) -> bool:
 
 def compose_environment(settings: Settings, world: World) -> dict[str, str]:
     """Variables for interpolation: the environment, what `.env` adds to it, and `--var`."""
-    found = dict(world.environment)
+    environment = dict(world.environment)
     path = os.path.join(world.directory, ".env")
     try:
         text = world.read(path)
     except OSError:
         text = b""
     try:
-        added = parse_dotenv(text.decode("utf-8", "replace"), found.get, world.warn)
+        added = parse_dotenv(text.decode("utf-8", "replace"), environment.get, world.warn)
     except DotenvError as error:
         raise BakeError(str(error)) from None
-    return {**added, **found, **settings.variables}
+    return {**added, **environment, **settings.variables}
 
 
 def _load(files: Sequence[File], environment: Mapping[str, str], world: World) -> Model:
     """The services and secrets of the files, as far as builds need them."""
     variables = {**environment, _PROJECT_NAME: environment.get(_PROJECT_NAME) or "bake"}
     model = Loader(world, world.warn).load(files, Source("", variables))
-    found: Model = {}
+    merged: Model = {}
     services = model.get("services")
     if isinstance(services, dict):
-        found["services"] = {name: _service(each) for name, each in services.items()}
+        merged["services"] = {name: _service(each) for name, each in services.items()}
     if "secrets" in model:
-        found["secrets"] = model["secrets"]
-    if not found:
+        merged["secrets"] = model["secrets"]
+    if not merged:
         raise ComposeError("empty compose file")
-    problem = first_problem(found)
+    problem = first_problem(merged)
     if problem is not None:
         raise ComposeError(problem)
-    return found
+    return merged
 
 
 def _service(service: Data) -> Data:
@@ -172,7 +172,7 @@ def _variables(
     service: Model, environment: Mapping[str, str], world: World
 ) -> dict[str, str | None]:
     """The service's own environment: its files, and what it says itself."""
-    found: dict[str, str | None] = {}
+    variables: dict[str, str | None] = {}
     entries = service.get("env_file")
     for entry in entries if isinstance(entries, list) else ():
         path = plain_text(_mapping(entry).get("path", ""))
@@ -185,12 +185,14 @@ def _variables(
             message = f"env file {path} not found: stat {path}: {reason}"
             raise WholeMessageError(message) from None
         try:
-            found.update(parse_dotenv(text.decode("utf-8", "replace"), environment.get, world.warn))
+            variables.update(
+                parse_dotenv(text.decode("utf-8", "replace"), environment.get, world.warn)
+            )
         except DotenvError as error:
             raise ComposeError(f"failed to read {path}: {error}") from None
     for name, value in pairs(service.get("environment")).items():
-        found[name] = environment.get(name) if value is None else value
-    return found
+        variables[name] = environment.get(name) if value is None else value
+    return variables
 
 
 def _set_bases(base: str, into: Definition) -> None:

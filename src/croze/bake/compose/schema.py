@@ -59,9 +59,9 @@ class Scalar(Struct, frozen=True):
     kinds: tuple[str, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
-        found = _wrong_type(value, where, self.kinds)
-        if found is not None:
-            yield found
+        wrong_type = _wrong_type(value, where, self.kinds)
+        if wrong_type is not None:
+            yield wrong_type
 
 
 class Items(Struct, frozen=True):
@@ -69,9 +69,9 @@ class Items(Struct, frozen=True):
     unique: bool = False
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
-        found = _wrong_type(value, where, ("array",))
-        if found is not None:
-            yield found
+        wrong_type = _wrong_type(value, where, ("array",))
+        if wrong_type is not None:
+            yield wrong_type
         if not isinstance(value, list):
             return
         seen: dict[str, int] = {}
@@ -91,9 +91,9 @@ class Members(Struct, frozen=True):
     closed: bool = True
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
-        found = _wrong_type(value, where, ("object",))
-        if found is not None:
-            yield found
+        wrong_type = _wrong_type(value, where, ("object",))
+        if wrong_type is not None:
+            yield wrong_type
         if not isinstance(value, dict):
             return
         missing = [name for name in self.required if name not in value]
@@ -118,9 +118,9 @@ class OneOf(Struct, frozen=True):
     choices: tuple[Schema, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
-        found = [list(each.problems(value, where)) for each in self.choices]
-        if all(found):
-            for each in found:
+        by_choice = [list(each.problems(value, where)) for each in self.choices]
+        if all(by_choice):
+            for each in by_choice:
                 yield from each
 
 

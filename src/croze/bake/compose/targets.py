@@ -92,17 +92,17 @@ def pairs(value: Data) -> dict[str, str | None]:
     """Names and values of a mapping or of a list of `name=value`; none for a name alone."""
     if isinstance(value, dict):
         return {k: None if v is None else plain_text(v) for k, v in value.items()}
-    found: dict[str, str | None] = {}
+    texts: dict[str, str | None] = {}
     for each in value if isinstance(value, list) else ():
         name, equals, text = plain_text(each).partition("=")
-        found[name] = text if equals else None
-    return found
+        texts[name] = text if equals else None
+    return texts
 
 
 def _args(
     value: Data, environment: Mapping[str, str], variables: Mapping[str, str | None]
 ) -> dict[str, str | None] | None:
-    found: dict[str, str | None] = {}
+    args: dict[str, str | None] = {}
     for name, given in sorted(pairs(value).items()):
         text = given
         if text is None:
@@ -110,8 +110,8 @@ def _args(
         if text is None:
             text = environment.get(name)
         if text is not None:
-            found[name] = text
-    return found or None
+            args[name] = text
+    return args or None
 
 
 def _entries(read: Callable[[Sequence[str]], list[E]], value: Data) -> list[E] | None:
@@ -127,7 +127,7 @@ def _flag(value: Data) -> bool:
 def _limits(value: Data) -> list[str] | None:
     if not isinstance(value, dict):
         return None
-    found: list[str] = []
+    limits: list[str] = []
     for name in sorted(value):
         limit = value[name]
         # A single number is a field of its own, which the original does not look at here.
@@ -140,8 +140,8 @@ def _limits(value: Data) -> list[str] | None:
             raise ComposeError(
                 f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
             )
-        found.append(f"{name}={soft}:{hard}")
-    return found
+        limits.append(f"{name}={soft}:{hard}")
+    return limits
 
 
 def _number(value: Data) -> int:
@@ -157,10 +157,10 @@ def _undecodable(service: str, key: str, problem: str) -> WholeMessageError:
 
 
 def _hosts(service: str, value: Data) -> dict[str, str | None]:
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     if isinstance(value, dict):
         for host, each in value.items():
-            found[host] = texts(each) or [plain_text(each)]
+            by_name[host] = texts(each) or [plain_text(each)]
     for each in value if isinstance(value, list) else ():
         text = plain_text(each)
         separator = "=" if "=" in text else ":"
@@ -169,11 +169,11 @@ def _hosts(service: str, value: Data) -> dict[str, str | None]:
             raise _undecodable(
                 service, "extra_hosts", f"invalid additional host, missing IP: {text}"
             )
-        found.setdefault(host, []).extend(address.split(","))
-    for host in found:
+        by_name.setdefault(host, []).extend(address.split(","))
+    for host in by_name:
         if not host or ":" in host or "=" in host:
             raise ComposeError(f"bad host name '{host}'")
-    return {host: ",".join(map(_bare, addresses)) for host, addresses in found.items()}
+    return {host: ",".join(map(_bare, addresses)) for host, addresses in by_name.items()}
 
 
 def _bare(address: str) -> str:
@@ -184,12 +184,12 @@ def _bare(address: str) -> str:
 def _ssh(value: Data) -> list[SshEntry] | None:
     if not isinstance(value, dict):
         return None
-    found = [SshEntry(id_, (plain_text(path),) if path else ()) for id_, path in value.items()]
-    return sorted(found, key=lambda each: (each.id, each.paths))
+    entries = [SshEntry(id_, (plain_text(path),) if path else ()) for id_, path in value.items()]
+    return sorted(entries, key=lambda each: (each.id, each.paths))
 
 
 def _secrets(value: Data, known: Model) -> list[SecretEntry] | None:
-    found: list[SecretEntry] = []
+    entries: list[SecretEntry] = []
     for each in value if isinstance(value, list) else ():
         source = plain_text(each.get("source", "")) if isinstance(each, dict) else plain_text(each)
         declared = known.get(source)
@@ -197,8 +197,8 @@ def _secrets(value: Data, known: Model) -> list[SecretEntry] | None:
         if details.get("external") is True:
             raise ComposeError(f"unsupported external secret {plain_text(details.get('name', ''))}")
         file, variable = _text(details.get("file")), _text(details.get("environment"))
-        found.append(SecretEntry(source, file or "", variable or ""))
-    return found or None
+        entries.append(SecretEntry(source, file or "", variable or ""))
+    return entries or None
 
 
 def _attests(build: Model) -> list[Attest] | None:
@@ -211,12 +211,12 @@ def _attests(build: Model) -> list[Attest] | None:
 
 
 def named_contexts(contexts: Mapping[str, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    named: dict[str, str] = {}
     for name, value in contexts.items():
         prefix, colon, service = value.partition(":")
         linked = colon and prefix in ("service", "target")
-        found[name] = f"target:{service.replace('.', '_')}" if linked else value
-    return found
+        named[name] = f"target:{service.replace('.', '_')}" if linked else value
+    return named
 
 
 def _extend(target: Target, extension: Data) -> None:

@@ -67,16 +67,16 @@ _ENTRIES: Mapping[str, tuple[Callable[[Value], Field], Type]] = {
 
 
 def read_attribute(
-    name: str, expression: Expression, scope: Scope, found: list[Diagnostic]
+    name: str, expression: Expression, scope: Scope, problems: list[Diagnostic]
 ) -> Field:
     """What the expression means for the attribute; None, with diagnostics, if it cannot mean
     anything."""
-    value = Evaluator(found).evaluate(expression, scope)
+    value = Evaluator(problems).evaluate(expression, scope)
     try:
         return _read(name, value)
     except (ConversionError, BakeError) as error:
         detail = f"Unsuitable value: {error}"
-        found.append(Diagnostic("Unsuitable value type", detail, expression.start_range))
+        problems.append(Diagnostic("Unsuitable value type", detail, expression.start_range))
         return None
 
 
@@ -107,8 +107,8 @@ def _read(name: str, value: Value) -> Field:
 
 def _plain(values: Collection[Value]) -> list[str] | None:
     """The texts that they all are; None if they must be converted: one is no text, or unknown."""
-    found = [each.raw for each in values if each.kind == "string" and isinstance(each.raw, str)]
-    return found if len(found) == len(values) else None
+    texts = [each.raw for each in values if each.kind == "string" and isinstance(each.raw, str)]
+    return texts if len(texts) == len(values) else None
 
 
 def _converted(value: Value, want: Type) -> Value:
@@ -158,10 +158,10 @@ def group_value(group: Group) -> Value:
 
 def target_value(target: Target, fields: Mapping[str, str]) -> Value:
     """What `target.name` is in expressions: all attributes, null where there is none."""
-    found = {"name": string(target.name)}
+    members = {"name": string(target.name)}
     for name, field in fields.items():
-        found[name] = _shown(name, getattr(target, field))
-    return object_value(found)
+        members[name] = _shown(name, getattr(target, field))
+    return object_value(members)
 
 
 def _list(texts: list[str] | None) -> Value:

@@ -81,18 +81,18 @@ class Blocks(NameResolver):
     def names(self, block: AnyBlock) -> list[str]:
         """What the targets or groups of the block are called."""
         self._announce(block.type)
-        found: list[str] = []
+        names: list[str] = []
         for instance in self.instances(block):
             check_name(block.labels[0])
             name = name_of(block, instance.scope, self.load)
             check_name(name)
             instance.held.name = name
             instance.name = name
-            found.append(name)
-        for index, name in enumerate(found):
-            if name in found[:index]:
+            names.append(name)
+        for index, name in enumerate(names):
+            if name in names[:index]:
                 raise BakeError(f'duplicate name "{name}"')
-        return found
+        return names
 
     def _announce(self, kind: str) -> None:
         if kind not in self.variables:
@@ -101,10 +101,10 @@ class Blocks(NameResolver):
     def _content(self, block: AnyBlock) -> Content:
         content = self._contents.get(block)
         if content is None:
-            found: list[Diagnostic] = []
-            content = block.body.content(_SCHEMAS[block.type], found)
-            if found:
-                raise HclError(found)
+            problems: list[Diagnostic] = []
+            content = block.body.content(_SCHEMAS[block.type], problems)
+            if problems:
+                raise HclError(problems)
             self._contents[block] = content
         return content
 
@@ -129,13 +129,13 @@ class Blocks(NameResolver):
             wanted = {name: each for name, each in attributes.items() if name == only}
         for each in wanted.values():
             self.load(each.expression, instance.scope)
-        found: list[Diagnostic] = []
+        problems: list[Diagnostic] = []
         for name, each in wanted.items():
-            value = read_attribute(name, each.expression, instance.scope, found)
+            value = read_attribute(name, each.expression, instance.scope, problems)
             if value is not None:
                 setattr(instance.held, ATTRIBUTES.get(name, name), value)
-        if found:
-            raise HclError(found)
+        if problems:
+            raise HclError(problems)
         instance.done.update(wanted)
         if only is not None:
             instance.done.add(only)
@@ -170,8 +170,8 @@ def blocks_by_name(
     blocks: Iterable[AnyBlock], names: Mapping[AnyBlock, list[str]]
 ) -> dict[str, dict[str, list[AnyBlock]]]:
     """Blocks by type and by the names of what they are."""
-    found: dict[str, dict[str, list[AnyBlock]]] = {"target": {}, "group": {}}
+    by_type: dict[str, dict[str, list[AnyBlock]]] = {"target": {}, "group": {}}
     for block in blocks:
         for name in names[block]:
-            found[block.type].setdefault(name, []).append(block)
-    return found
+            by_type[block.type].setdefault(name, []).append(block)
+    return by_type

@@ -54,40 +54,40 @@ class Declarations(Struct):
 
 
 def read_declarations(
-    bodies: Sequence[AnyBody], reserved: frozenset[str], found: list[Diagnostic]
+    bodies: Sequence[AnyBody], reserved: frozenset[str], problems: list[Diagnostic]
 ) -> Declarations:
     """The variables and functions of all files; of two with one name the later counts."""
     declared = Declarations()
     for body in bodies:
-        for block in body.content(_TOP, found).blocks:
+        for block in body.content(_TOP, problems).blocks:
             name = block.labels[0]
             if block.type == "variable":
-                variable = _variable(block, found)
+                variable = _variable(block, problems)
                 if name not in reserved:
                     declared.variables[name] = variable
             else:
-                function = _function(block, found)
+                function = _function(block, problems)
                 if name not in reserved:
                     declared.functions[name] = function
     return declared
 
 
-def _variable(block: AnyBlock, found: list[Diagnostic]) -> VariableBlock:
-    content = block.body.content(_VARIABLE, found)
+def _variable(block: AnyBlock, problems: list[Diagnostic]) -> VariableBlock:
+    content = block.body.content(_VARIABLE, problems)
     type_ = content.attributes.get("type")
-    validations = [_validation(each.body, found) for each in content.blocks]
+    validations = [_validation(each.body, problems) for each in content.blocks]
     return VariableBlock(
         block.labels[0],
         None if type_ is None else type_.expression,
         content.attributes.get("default"),
-        _description(content.attributes.get("description"), found),
+        _description(content.attributes.get("description"), problems),
         validations,
         block.body.missing_range,
     )
 
 
-def _validation(body: AnyBody, found: list[Diagnostic]) -> Validation:
-    attributes = body.content(_VALIDATION, found).attributes
+def _validation(body: AnyBody, problems: list[Diagnostic]) -> Validation:
+    attributes = body.content(_VALIDATION, problems).attributes
     condition, message = attributes.get("condition"), attributes.get("error_message")
     return Validation(
         None if condition is None else condition.expression,
@@ -96,13 +96,13 @@ def _validation(body: AnyBody, found: list[Diagnostic]) -> Validation:
     )
 
 
-def _description(attribute: Attribute | None, found: list[Diagnostic]) -> str:
+def _description(attribute: Attribute | None, problems: list[Diagnostic]) -> str:
     if attribute is None:
         return ""
     expression = attribute.expression
     if isinstance(expression, JsonString):
         return expression.text
-    value = Evaluator(found).evaluate(expression, _CONSTANT)
+    value = Evaluator(problems).evaluate(expression, _CONSTANT)
     try:
         converted = convert(value, STRING)
         if not converted.is_known:
@@ -111,13 +111,13 @@ def _description(attribute: Attribute | None, found: list[Diagnostic]) -> str:
             raise ConversionError("null value is not allowed")
     except ConversionError as error:
         detail = f"Unsuitable value: {error}"
-        found.append(Diagnostic("Unsuitable value type", detail, expression.start_range))
+        problems.append(Diagnostic("Unsuitable value type", detail, expression.start_range))
         return ""
     return converted.text
 
 
-def _function(block: AnyBlock, found: list[Diagnostic]) -> FunctionBlock:
-    attributes = block.body.content(_FUNCTION, found).attributes
+def _function(block: AnyBlock, problems: list[Diagnostic]) -> FunctionBlock:
+    attributes = block.body.content(_FUNCTION, problems).attributes
     return FunctionBlock(
         block.labels[0],
         attributes.get("params"),
@@ -127,16 +127,16 @@ def _function(block: AnyBlock, found: list[Diagnostic]) -> FunctionBlock:
     )
 
 
-def read_constraint(variable: VariableBlock, found: list[Diagnostic]) -> Type:
+def read_constraint(variable: VariableBlock, problems: list[Diagnostic]) -> Type:
     """The type that a variable says it has; the dynamic one if it says nothing."""
     if variable.type is None:
         return DYNAMIC
-    problems: list[Diagnostic] = []
-    constraint = type_constraint(variable.type, problems)
-    if problems:
+    wrong: list[Diagnostic] = []
+    constraint = type_constraint(variable.type, wrong)
+    if wrong:
         ignored: list[Diagnostic] = []
         value = Evaluator(ignored).evaluate(variable.type, _CONSTANT)
         if not ignored and value.is_null:
             return DYNAMIC
-        found.extend(problems)
+        problems.extend(wrong)
     return constraint

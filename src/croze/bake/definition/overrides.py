@@ -38,12 +38,12 @@ def find_override(
     name: str, prefer_json: bool, outside: Mapping[str, str], defined: Mapping[str, object]
 ) -> Override | None:
     """The text for a variable, by its name or by that with `_JSON` if this is no variable."""
-    found = Override(outside[name]) if name in outside else None
-    if found is None or prefer_json:
+    override = Override(outside[name]) if name in outside else None
+    if override is None or prefer_json:
         json_name = name + JSON_SUFFIX
         if json_name not in defined and json_name in outside:
             return Override(outside[json_name], True)
-    return found
+    return override
 
 
 def apply_override(
@@ -91,16 +91,16 @@ def _float(name: str, text: str) -> float:
     try:
         if text != text.strip() or "_" in text:
             raise ValueError
-        found = float.fromhex(text) if text.lower().lstrip("+-").startswith("0x") else float(text)
+        number = float.fromhex(text) if text.lower().lstrip("+-").startswith("0x") else float(text)
     except (ValueError, OverflowError):
         why = f"strconv.ParseFloat: parsing {quote(text)}: invalid syntax"
         raise BakeError(problem + why) from None
-    if not math.isfinite(found):
+    if not math.isfinite(number):
         if text.lower().lstrip("+-") in ("inf", "infinity", "nan"):
             raise BakeError(f"{problem}invalid number value")
         why = f"strconv.ParseFloat: parsing {quote(text)}: value out of range"
         raise BakeError(problem + why)
-    return found
+    return number
 
 
 def _element(name: str, text: str, element: Type, whole: Type, noun: str = "of") -> Value:
@@ -131,7 +131,7 @@ def _from_csv(name: str, text: str, want: Type) -> Value:
 
 
 def _map(name: str, parts: list[str], want: Type) -> Value:
-    found: dict[str, Value] = {}
+    members: dict[str, Value] = {}
     for part in parts:
         try:
             pair = fields(part, ":")
@@ -139,5 +139,5 @@ def _map(name: str, parts: list[str], want: Type) -> Value:
             raise error.wrap(f"failed to parse {part} as k/v for variable {name}") from None
         if len(pair) != 2:
             raise BakeError(f"expected one k/v pair but got {len(pair)} pieces from {part}")
-        found[pair[0]] = _element(name, pair[1], want.element, want, "from")
-    return map_value(found, want.element)
+        members[pair[0]] = _element(name, pair[1], want.element, want, "from")
+    return map_value(members, want.element)

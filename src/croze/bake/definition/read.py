@@ -54,14 +54,14 @@ def read_definition(
     into: Definition,
 ) -> None:
     """Evaluate the files and add what they define; HclError with all that is wrong."""
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     reserved = _RESERVED | frozenset(settings.builtins)
-    declared = read_declarations(bodies, reserved, found)
-    _stop(found)
-    blocks = [block for body in bodies for block in body.content(_KNOWN, found).blocks]
-    _stop(found)
-    attributes = _top_attributes(bodies, reserved, found)
-    _stop(found)
+    declared = read_declarations(bodies, reserved, problems)
+    _stop(problems)
+    blocks = [block for body in bodies for block in body.content(_KNOWN, problems).blocks]
+    _stop(problems)
+    attributes = _top_attributes(bodies, reserved, problems)
+    _stop(problems)
     outside = {**environment, **settings.variables}
     resolver = Blocks(declared, attributes, settings.builtins, outside, functions)
     resolver.start()
@@ -77,29 +77,29 @@ def read_definition(
             resolver.value(name)
 
 
-def _stop(found: list[Diagnostic]) -> None:
-    if found:
-        raise HclError(found)
+def _stop(problems: list[Diagnostic]) -> None:
+    if problems:
+        raise HclError(problems)
 
 
 def _top_attributes(
-    bodies: Sequence[AnyBody], reserved: frozenset[str], found: list[Diagnostic]
+    bodies: Sequence[AnyBody], reserved: frozenset[str], problems: list[Diagnostic]
 ) -> dict[str, Attribute]:
     """Attributes outside of blocks, which are variables, too; of two with one name the later
     counts."""
     attributes: dict[str, Attribute] = {}
     for body in bodies:
-        attributes.update(body.just_attributes(_BLOCKS, found))
+        attributes.update(body.just_attributes(_BLOCKS, problems))
     return {name: each for name, each in attributes.items() if name not in reserved}
 
 
 def _variables(resolver: Blocks, declared: Declarations) -> list[VariableInfo]:
-    found: list[VariableInfo] = []
+    variables: list[VariableInfo] = []
     for name, variable in declared.variables.items():
         with told_at("Invalid value", variable.missing_range):
             resolver.value(name)
-        found.append(_info(variable, resolver.variables[name]))
-    return found
+        variables.append(_info(variable, resolver.variables[name]))
+    return variables
 
 
 def _info(variable: VariableBlock, value: Value) -> VariableInfo:
@@ -125,7 +125,7 @@ def _read_blocks(resolver: Blocks, blocks: Sequence[AnyBlock], into: Definition)
         with told_at("Invalid name", block.label_ranges[0]):
             names[block] = resolver.names(block)
     resolver.set_names(blocks_by_name(blocks, names))
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     groups = {each.name: index for index, each in enumerate(into.groups)}
     targets = {each.name: each for each in into.targets}
     for block in blocks:
@@ -135,7 +135,7 @@ def _read_blocks(resolver: Blocks, blocks: Sequence[AnyBlock], into: Definition)
         except HclError as error:
             if any(each.summary == "Invalid block" for each in error.diagnostics):
                 raise
-            found.extend(error.diagnostics)
+            problems.extend(error.diagnostics)
             continue
         for instance in resolver.instances(block):
             held = instance.held
@@ -143,7 +143,7 @@ def _read_blocks(resolver: Blocks, blocks: Sequence[AnyBlock], into: Definition)
                 _put_group(held, groups, into)
             else:
                 _put_target(held, block, targets, into)
-    _stop(found)
+    _stop(problems)
     _add_matrix_groups(blocks, names, into)
     for group in into.groups:
         group.targets = list(dict.fromkeys(group.targets))
@@ -214,6 +214,6 @@ def _add_matrix_groups(
         if names[block]:
             key = (block.type, block.labels[0])
             renamed.setdefault(key, {}).update(dict.fromkeys(names[block]))
-    for (_, label), found in renamed.items():
-        if list(found) != [label]:
-            into.groups.append(Group(label, list(found)))
+    for (_, label), labels in renamed.items():
+        if list(labels) != [label]:
+            into.groups.append(Group(label, list(labels)))

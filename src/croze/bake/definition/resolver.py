@@ -134,13 +134,15 @@ class NameResolver:
             raise BakeError(f"empty result not allowed for {block.name}")
         if block.params is None:
             raise BakeError(f"empty params not allowed for {block.name}")
-        found: list[Diagnostic] = []
-        names = [_param(each, each.range, found) for each in _static_list(block.params.expression)]
+        problems: list[Diagnostic] = []
+        names = [
+            _param(each, each.range, problems) for each in _static_list(block.params.expression)
+        ]
         variadic = ""
         if block.variadic is not None:
-            variadic = _param(block.variadic.expression, block.variadic.range, found)
-        if found:
-            raise HclError(found)
+            variadic = _param(block.variadic.expression, block.variadic.range, problems)
+        if problems:
+            raise HclError(problems)
         result = block.result.expression
         own = frozenset(filter(None, (*names, variadic)))
         self.load(result, self.scope, own, missing_allowed=False)
@@ -185,10 +187,10 @@ class NameResolver:
         return string("") if value is None else value
 
     def _constraint(self, variable: VariableBlock) -> tuple[Type, bool]:
-        found: list[Diagnostic] = []
-        constraint = read_constraint(variable, found)
-        if found:
-            raise HclError(found)
+        problems: list[Diagnostic] = []
+        constraint = read_constraint(variable, problems)
+        if problems:
+            raise HclError(problems)
         typed = constraint.kind != "dynamic"
         if variable.type is not None and static_keyword(variable.type) == "any":
             typed = True
@@ -213,9 +215,9 @@ def _static_list(expression: Expression) -> Sequence[Expression]:
     raise HclError([Diagnostic("Invalid expression", detail, expression.start_range)])
 
 
-def _param(expression: Expression, where: Range, found: list[Diagnostic]) -> str:
+def _param(expression: Expression, where: Range, problems: list[Diagnostic]) -> str:
     name = static_keyword(expression)
     if not name:
         detail = "Each parameter name must be an identifier."
-        found.append(Diagnostic("Invalid param element", detail, where))
+        problems.append(Diagnostic("Invalid param element", detail, where))
     return name

@@ -17,44 +17,44 @@ _RESULT = "Invalid condition result"
 
 def check_variables(variables: Iterable[VariableBlock], scope: Scope) -> None:
     """HclError with every condition that does not hold."""
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     for variable in variables:
         for each in variable.validations:
-            _check(each, scope, found)
-    if found:
-        raise HclError(found)
+            _check(each, scope, problems)
+    if problems:
+        raise HclError(problems)
 
 
-def _check(validation: Validation, scope: Scope, found: list[Diagnostic]) -> None:
+def _check(validation: Validation, scope: Scope, problems: list[Diagnostic]) -> None:
     condition = _or_null(validation.condition, validation.where)
     where = condition.range
-    mark = len(found)
-    result = Evaluator(found).evaluate(condition, scope)
-    if len(found) > mark:
+    mark = len(problems)
+    result = Evaluator(problems).evaluate(condition, scope)
+    if len(problems) > mark:
         return
     if result.is_null:
         detail = "Condition expression must return either true or false, not null."
-        found.append(Diagnostic(_RESULT, detail, where))
+        problems.append(Diagnostic(_RESULT, detail, where))
         return
     try:
         holds = to_bool(result).is_true
     except ConversionError as error:
         detail = f"Invalid condition result value: {error}"
-        found.append(Diagnostic(_RESULT, detail, where))
+        problems.append(Diagnostic(_RESULT, detail, where))
         return
     if not holds:
-        _tell(_or_null(validation.error_message, validation.where), where, scope, found)
+        _tell(_or_null(validation.error_message, validation.where), where, scope, problems)
 
 
 def _or_null(expression: Expression | None, where: Range) -> Expression:
     return Literal(NULL, where) if expression is None else expression
 
 
-def _tell(message: Expression, where: Range, scope: Scope, found: list[Diagnostic]) -> None:
-    mark = len(found)
-    value = Evaluator(found).evaluate(message, scope)
-    if len(found) > mark:
+def _tell(message: Expression, where: Range, scope: Scope, problems: list[Diagnostic]) -> None:
+    mark = len(problems)
+    value = Evaluator(problems).evaluate(message, scope)
+    if len(problems) > mark:
         return
     text = value.raw if isinstance(value.raw, str) else None
     detail = "This check failed, but has an invalid error message." if text is None else text
-    found.append(Diagnostic("Validation failed", detail, where))
+    problems.append(Diagnostic("Validation failed", detail, where))

@@ -60,9 +60,9 @@ def _literal(piece: str) -> str:
 
 
 def _verb(verb: str, time: datetime) -> str:
-    found = _forms(verb[0], time).get(len(verb))
-    if found is not None:
-        return found
+    form = _forms(verb[0], time).get(len(verb))
+    if form is not None:
+        return form
     problem = _PROBLEMS.get(verb[0])
     detail = f"invalid date format verb {quote(verb)}"
     raise ArgumentError(0, f"{detail}: {problem}" if problem else detail)

@@ -114,14 +114,14 @@ def _rsa_decrypt(given: str, key: str) -> str:
 
 
 def _uuid5(namespace: str, name: str) -> str:
-    found = _NAMESPACES.get(namespace)
-    if found is None:
+    namespace_id = _NAMESPACES.get(namespace)
+    if namespace_id is None:
         try:
-            found = uuid.UUID(namespace)
+            namespace_id = uuid.UUID(namespace)
         except ValueError:
             why = f"invalid UUID length: {len(namespace)}"
             raise CallError(f"uuidv5() doesn't support namespace {namespace} ({why})") from None
-    return str(uuid.uuid5(found, name))
+    return str(uuid.uuid5(namespace_id, name))
 
 
 def _json_encode(args: Sequence[Value]) -> Value:

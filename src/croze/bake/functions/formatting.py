@@ -50,9 +50,9 @@ class _Format:
                 self.at += 1
                 yield "%"
             else:
-                found = self.verb(percent, following)
-                yield found
-                following = found.index + 1
+                verb = self.verb(percent, following)
+                yield verb
+                following = verb.index + 1
 
     def verb(self, start: int, following: int) -> _Indexed:
         flags = self.take(_FLAGS)

@@ -25,10 +25,10 @@ def _try(args: Sequence[Closure]) -> Value:
         raise CallError("at least one argument is required")
     problems: list[Diagnostic] = []
     for each in args:
-        value, found = each.evaluate()
-        if not found:
+        value, errors = each.evaluate()
+        if not errors:
             return value if value.is_wholly_known else DYNAMIC_VALUE
-        problems.extend(found)
+        problems.extend(errors)
     lines = ["no expression succeeded:"]
     for problem in problems:
         where = f" (at {problem.subject})" if problem.subject else ""
@@ -38,15 +38,15 @@ def _try(args: Sequence[Closure]) -> Value:
 
 
 def _can(args: Sequence[Closure]) -> Value:
-    value, found = args[0].evaluate()
-    if found:
+    value, problems = args[0].evaluate()
+    if problems:
         return boolean(False)
     return boolean(True) if value.is_wholly_known else unknown_of(BOOL)
 
 
 def _convert(args: Sequence[Closure]) -> Value:
-    value, found = args[0].evaluate()
-    problems = list(found)
+    value, errors = args[0].evaluate()
+    problems = list(errors)
     want = type_constraint(args[1].expression, problems)
     if problems:
         raise HclError(problems)

@@ -74,11 +74,11 @@ def whole(value: Value) -> int:
 
 def floating(value: Value) -> float:
     """The argument as a double; CallError if it is too large."""
-    found = value.number.as_float()
-    if found in (float("inf"), float("-inf")) and not value.number.infinite:
+    number = value.number.as_float()
+    if number in (float("inf"), float("-inf")) and not value.number.infinite:
         limit = f"{float.fromhex('0x1.fffffffffffffp+1023'):f}"
         raise CallError(f"value must be between -{limit} and {limit} inclusive")
-    return found
+    return number
 
 
 def from_float(value: float) -> Number:

@@ -170,22 +170,22 @@ def _parse_constraint(operator: str, given: str) -> _Constraint:
 
 def _parse_all(given: str) -> list[_Constraint]:
     """Constraints that must all hold, separated by spaces or commas."""
-    found: list[_Constraint] = []
+    constraints: list[_Constraint] = []
     at = len(given) - len(given.lstrip())
     while at < len(given):
         match = _ONE.match(given, at)
         if match is None:
             raise CallError(f"improper constraint: {given}")
-        found.append(_parse_constraint(*match.group(1, 2)))
+        constraints.append(_parse_constraint(*match.group(1, 2)))
         separator = _SEPARATOR.match(given, match.end())
         assert separator is not None
         at = separator.end()
         ends_badly = "," in separator.group() and at >= len(given)
         if ends_badly or (at < len(given) and not separator.group()):
             raise CallError(f"improper constraint: {given}")
-    if not found:
+    if not constraints:
         raise CallError(f"improper constraint: {given}")
-    return found
+    return constraints
 
 
 def satisfies(version: Version, constraint: str) -> bool:

@@ -110,7 +110,7 @@ class _BodyParser(ExpressionParser):
 
     def _parse_attribute(self, name: Token, single_line: bool) -> Attribute:
         self.read()
-        mark = len(self.found)
+        mark = len(self.problems)
         expression = self.parse_expression()
         end = self.previous_range()
         if self.lost(mark):
@@ -164,12 +164,12 @@ class _BodyParser(ExpressionParser):
     def _parse_block_body(self, opening: Token) -> Body:
         if self.ahead.kind in (t.NEWLINE, t.EOF, "}"):
             return self.parse_body("}")
-        mark = len(self.found)
+        mark = len(self.problems)
         body = self._parse_line()
-        inner = self.found[mark:]
-        del self.found[mark:]
+        inner = self.problems[mark:]
+        del self.problems[mark:]
         self._end_line(opening)
-        self.found.extend(inner)
+        self.problems.extend(inner)
         return body or Body({}, [], opening.range.to(self.previous_range()))
 
     def _parse_line(self) -> Body | None:
@@ -226,23 +226,25 @@ class _BodyParser(ExpressionParser):
 def parse_file(text: str, filename: str) -> Body:
     """The tree of a file in native syntax; HclError with all that is wrong with it."""
     tokens = tokenize(text, filename)
-    found = check_tokens(tokens)
-    body = _BodyParser(tokens, found).parse_body(t.EOF)
-    if found:
-        raise HclError(found)
+    problems = check_tokens(tokens)
+    body = _BodyParser(tokens, problems).parse_body(t.EOF)
+    if problems:
+        raise HclError(problems)
     return body
 
 
-def parse_expression(text: str, filename: str, start: Pos, found: list[Diagnostic]) -> Expression:
-    """The tree of an expression that stands alone; adds what is wrong with it to `found`."""
+def parse_expression(
+    text: str, filename: str, start: Pos, problems: list[Diagnostic]
+) -> Expression:
+    """The tree of an expression that stands alone; adds what is wrong with it to `problems`."""
     tokens = tokenize(text, filename, start)
-    found.extend(check_tokens(tokens))
-    parser = _BodyParser(tokens, found)
+    problems.extend(check_tokens(tokens))
+    parser = _BodyParser(tokens, problems)
     parser.push_newlines(False)
     try:
         expression = parser.parse_expression()
     except HclError:
-        return _broken(tokens, found)
+        return _broken(tokens, problems)
     following = parser.ahead
     if following.kind != t.EOF and not parser.recovering:
         detail = "An expression was successfully parsed, but extra characters were found after it."
@@ -250,15 +252,15 @@ def parse_expression(text: str, filename: str, start: Pos, found: list[Diagnosti
     return expression
 
 
-def parse_template(text: str, filename: str, start: Pos, found: list[Diagnostic]) -> Expression:
-    """The tree of a text that is one template; adds what is wrong with it to `found`."""
+def parse_template(text: str, filename: str, start: Pos, problems: list[Diagnostic]) -> Expression:
+    """The tree of a text that is one template; adds what is wrong with it to `problems`."""
     tokens = tokenize_template(text, filename, start)
-    found.extend(check_tokens(tokens))
+    problems.extend(check_tokens(tokens))
     try:
-        return _BodyParser(tokens, found).parse_template()
+        return _BodyParser(tokens, problems).parse_template()
     except HclError:
-        return _broken(tokens, found)
+        return _broken(tokens, problems)
 
 
-def _broken(tokens: list[Token], found: list[Diagnostic]) -> Expression:
-    return Broken(found[-1:], tokens[0].range.to(tokens[-1].range))
+def _broken(tokens: list[Token], problems: list[Diagnostic]) -> Expression:
+    return Broken(problems[-1:], tokens[0].range.to(tokens[-1].range))

@@ -36,7 +36,7 @@ def call(evaluation: Evaluation, node: Call, scope: Scope) -> Value:
         return _bad_argument(evaluation, node, function, args, error)
     except HclError as error:
         if function.call_lazily is not None:
-            evaluation.found.extend(error.diagnostics)
+            evaluation.problems.extend(error.diagnostics)
             return DYNAMIC_VALUE
         detail = f"Call to function {quote(node.name)} failed: {error}."
         return evaluation.error("Error in function call", detail, node.start_range)
@@ -53,10 +53,10 @@ class _Closure(Struct, frozen=True):
     scope: Scope
 
     def evaluate(self) -> tuple[Value, list[Diagnostic]]:
-        outer, self.evaluation.found = self.evaluation.found, []
+        outer, self.evaluation.problems = self.evaluation.problems, []
         value = self.evaluation.evaluate(self.expression, self.scope)
-        found, self.evaluation.found = self.evaluation.found, outer
-        return value, found
+        problems, self.evaluation.problems = self.evaluation.problems, outer
+        return value, problems
 
 
 def _unknown_function(evaluation: Evaluation, node: Call, scope: Scope) -> Value:
@@ -83,9 +83,9 @@ def _unknown_function(evaluation: Evaluation, node: Call, scope: Scope) -> Value
 def _expanded(evaluation: Evaluation, node: Call, scope: Scope) -> list[Expression] | None:
     """The arguments with the elements of the last one in its place."""
     last = node.args[-1]
-    mark = len(evaluation.found)
+    mark = len(evaluation.problems)
     value = evaluation.evaluate(last, scope)
-    if len(evaluation.found) > mark:
+    if len(evaluation.problems) > mark:
         return None
     if value.is_null and (value.is_sequence or value.kind == "dynamic"):
         detail = "The expanding argument (indicated by ...) must not be null."
@@ -122,7 +122,7 @@ def _arguments(
     evaluation: Evaluation, function: Function, args: Sequence[Expression], scope: Scope
 ) -> list[Value] | None:
     """The arguments' values, of the parameters' types; None if there were errors."""
-    mark = len(evaluation.found)
+    mark = len(evaluation.problems)
     values: list[Value] = []
     for index, each in enumerate(args):
         value = evaluation.evaluate(each, scope)
@@ -132,7 +132,7 @@ def _arguments(
             values.append(convert(value, parameter.type))
         except ConversionError as error:
             _invalid(evaluation, parameter, error, each)
-    return values if len(evaluation.found) == mark else None
+    return values if len(evaluation.problems) == mark else None
 
 
 def _invalid(

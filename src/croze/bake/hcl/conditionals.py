@@ -27,7 +27,7 @@ def conditional(evaluation: Evaluation, node: Conditional, scope: Scope) -> Valu
     chosen = _condition(evaluation, node, scope)
     if chosen is None:
         return unknown_of(result)
-    evaluation.found.extend(true_found if chosen else false_found)
+    evaluation.problems.extend(true_found if chosen else false_found)
     value, side = (when_true, node.when_true) if chosen else (when_false, node.when_false)
     try:
         return value if result.kind == "dynamic" else convert(value, result)
@@ -42,10 +42,10 @@ def _apart(
     evaluation: Evaluation, node: Expression, scope: Scope
 ) -> tuple[Value, list[Diagnostic]]:
     """The value, and its problems, which count only if this side is chosen."""
-    outer, evaluation.found = evaluation.found, []
+    outer, evaluation.problems = evaluation.problems, []
     value = evaluation.evaluate(node, scope)
-    found, evaluation.found = evaluation.found, outer
-    return value, found
+    problems, evaluation.problems = evaluation.problems, outer
+    return value, problems
 
 
 def _common_type(when_true: Value, when_false: Value) -> Type | None:
@@ -78,17 +78,17 @@ def _condition(evaluation: Evaluation, node: Conditional, scope: Scope) -> bool 
 
 def _mismatch(left: Type, right: Type) -> str:
     if left.kind == right.kind == "object":
-        found = _object_mismatch(left, right)
+        mismatch = _object_mismatch(left, right)
     elif left.kind == right.kind == "tuple":
-        found = _tuple_mismatch(left, right)
+        mismatch = _tuple_mismatch(left, right)
     elif left.kind == right.kind and left.is_collection:
         structural = left.element.kind == right.element.kind in ("object", "tuple")
         inner = _mismatch(left.element, right.element) if structural else ""
-        found = f"Mismatched {left.kind} element types: {inner}" if structural else ""
+        mismatch = f"Mismatched {left.kind} element types: {inner}" if structural else ""
     else:
-        found = ""
-    if found:
-        return found
+        mismatch = ""
+    if mismatch:
+        return mismatch
     if left.name() == right.name():
         return (
             "At least one deeply-nested attribute or element is not compatible "

@@ -39,7 +39,7 @@ class ConstructorParser(TemplateParser):
             if self.ahead.kind == "]":
                 close = self.read()
                 break
-            mark = len(self.found)
+            mark = len(self.problems)
             items.append(self.parse_expression())
             if self.lost(mark):
                 close = self.recover("]")
@@ -91,7 +91,7 @@ class ConstructorParser(TemplateParser):
                 continue
             if following.kind == "}":
                 return self.read()
-            mark = len(self.found)
+            mark = len(self.problems)
             key = self._parse_key(open_token)
             if key is None:
                 return self.recover("}")
@@ -112,7 +112,7 @@ class ConstructorParser(TemplateParser):
     def _parse_key(self, open_token: Token) -> ObjectKey | None:
         """`key =` or `key :`; None after an error."""
         computed = self.ahead.kind == "("
-        mark = len(self.found)
+        mark = len(self.problems)
         wrapped = self.parse_expression()
         if self.lost(mark):
             return None
@@ -189,7 +189,7 @@ class ConstructorParser(TemplateParser):
         names = self._parse_names()
         if names is None:
             return None
-        mark = len(self.found)
+        mark = len(self.problems)
         collection = self.parse_expression()
         if self.lost(mark):
             return None

@@ -24,17 +24,17 @@ class Schema(msgspec.Struct, frozen=True):
 
 
 class AnyBody(Protocol):
-    """A body in either syntax. Problems are added to `found`."""
+    """A body in either syntax. Problems are added to `problems`."""
 
     @property
     def missing_range(self) -> Range:
         """Where messages say that something is missing."""
         ...
 
-    def content(self, schema: Schema, found: list[Diagnostic]) -> Content: ...
+    def content(self, schema: Schema, problems: list[Diagnostic]) -> Content: ...
 
     def just_attributes(
-        self, hidden: frozenset[str], found: list[Diagnostic]
+        self, hidden: frozenset[str], problems: list[Diagnostic]
     ) -> dict[str, Attribute]:
         """All attributes but the hidden names; blocks that stand there are ignored."""
         ...
@@ -65,21 +65,21 @@ class NativeBody(msgspec.Struct, frozen=True):
     def missing_range(self) -> Range:
         return self.body.missing_range
 
-    def content(self, schema: Schema, found: list[Diagnostic]) -> Content:
+    def content(self, schema: Schema, problems: list[Diagnostic]) -> Content:
         content = Content()
         for name in schema.attributes:
             if name in self.body.attributes:
                 content.attributes[name] = self.body.attributes[name]
             elif schema.attributes[name]:
-                found.append(_missing(name, self.missing_range))
+                problems.append(_missing(name, self.missing_range))
         for block in self.body.blocks:
             labels = schema.blocks.get(block.type)
-            if labels is not None and _labels_fit(block, labels, found):
+            if labels is not None and _labels_fit(block, labels, problems):
                 content.blocks.append(_any_block(block))
         return content
 
     def just_attributes(
-        self, hidden: frozenset[str], found: list[Diagnostic]
+        self, hidden: frozenset[str], problems: list[Diagnostic]
     ) -> dict[str, Attribute]:
         attributes = self.body.attributes
         return {name: each for name, each in attributes.items() if name not in hidden}
@@ -90,7 +90,7 @@ def _any_block(block: Block) -> AnyBlock:
     return AnyBlock(block.type, block.labels, body, block.definition_range, block.label_ranges)
 
 
-def _labels_fit(block: Block, labels: Sequence[str], found: list[Diagnostic]) -> bool:
+def _labels_fit(block: Block, labels: Sequence[str], problems: list[Diagnostic]) -> bool:
     given, wanted = len(block.labels), len(labels)
     if given > wanted:
         if wanted:
@@ -100,11 +100,11 @@ def _labels_fit(block: Block, labels: Sequence[str], found: list[Diagnostic]) ->
         else:
             detail = f"No labels are expected for {block.type} blocks."
         summary = f"Extraneous label for {block.type}"
-        found.append(Diagnostic(summary, detail, block.label_ranges[wanted]))
+        problems.append(Diagnostic(summary, detail, block.label_ranges[wanted]))
     elif given < wanted:
         detail = f"All {block.type} blocks must have {wanted} labels ({', '.join(labels)})."
         summary = f"Missing {labels[given]} for {block.type}"
-        found.append(Diagnostic(summary, detail, block.open_range))
+        problems.append(Diagnostic(summary, detail, block.open_range))
     return given == wanted
 
 
@@ -117,31 +117,31 @@ class JsonBody(msgspec.Struct, frozen=True):
             return self.value.close_range
         return self.value.start_range
 
-    def content(self, schema: Schema, found: list[Diagnostic]) -> Content:
+    def content(self, schema: Schema, problems: list[Diagnostic]) -> Content:
         content = Content()
-        for member in _members(self.value, "", found):
+        for member in _members(self.value, "", problems):
             name = member.name
             if name in schema.attributes:
                 known = content.attributes.get(name)
                 if known is not None:
                     detail = f"The argument {quote(name)} was already set at {known.range}."
-                    found.append(Diagnostic("Duplicate argument", detail, member.name_range))
+                    problems.append(Diagnostic("Duplicate argument", detail, member.name_range))
                 else:
                     content.attributes[name] = _attribute(member)
             elif name in schema.blocks:
-                _unpack(member, schema.blocks[name], content.blocks, found)
+                _unpack(member, schema.blocks[name], content.blocks, problems)
         for name, required in schema.attributes.items():
             if required and name not in content.attributes:
-                found.append(_missing(name, self.missing_range))
+                problems.append(_missing(name, self.missing_range))
         return content
 
     def just_attributes(
-        self, hidden: frozenset[str], found: list[Diagnostic]
+        self, hidden: frozenset[str], problems: list[Diagnostic]
     ) -> dict[str, Attribute]:
         attributes: dict[str, Attribute] = {}
         if not isinstance(self.value, JsonObject):
             detail = "A JSON object is required here, setting the arguments for this block."
-            found.append(Diagnostic(_JSON_TYPE, detail, self.value.start_range))
+            problems.append(Diagnostic(_JSON_TYPE, detail, self.value.start_range))
             return attributes
         for member in self.value.members:
             if member.name == "//" or member.name in hidden:
@@ -149,7 +149,7 @@ class JsonBody(msgspec.Struct, frozen=True):
             if member.name in attributes:
                 known = attributes[member.name]
                 detail = f"The argument {quote(member.name)} was already set at {known.range}."
-                found.append(
+                problems.append(
                     Diagnostic("Duplicate attribute definition", detail, member.name_range)
                 )
             else:
@@ -165,7 +165,7 @@ def _is_null(value: Expression) -> bool:
     return isinstance(value, Literal) and value.value.is_null
 
 
-def _members(value: Expression, label: str, found: list[Diagnostic]) -> list[JsonMember]:
+def _members(value: Expression, label: str, problems: list[Diagnostic]) -> list[JsonMember]:
     """The members of an object, or of all objects in an array."""
     purpose = (
         f"specify {label} labels for this block" if label else "define arguments and child blocks"
@@ -179,27 +179,27 @@ def _members(value: Expression, label: str, found: list[Diagnostic]) -> list[Jso
                 members.extend(each.members)
             else:
                 detail = f"A JSON object is required here, to {purpose}."
-                found.append(Diagnostic(_JSON_TYPE, detail, each.start_range))
+                problems.append(Diagnostic(_JSON_TYPE, detail, each.start_range))
         return members
     if not _is_null(value):
         detail = f"Either a JSON object or JSON array of objects is required here, to {purpose}."
-        found.append(Diagnostic(_JSON_TYPE, detail, value.start_range))
+        problems.append(Diagnostic(_JSON_TYPE, detail, value.start_range))
     return []
 
 
 def _unpack(
-    member: JsonMember, labels: Sequence[str], blocks: list[AnyBlock], found: list[Diagnostic]
+    member: JsonMember, labels: Sequence[str], blocks: list[AnyBlock], problems: list[Diagnostic]
 ) -> None:
     """The blocks that a member stands for: its members' names are the labels."""
     rows: list[tuple[list[str], list[Range], Expression]] = [([], [], member.value)]
     for label in labels:
         deeper: list[tuple[list[str], list[Range], Expression]] = []
         for names, ranges, value in rows:
-            members = _members(value, label, found)
+            members = _members(value, label, problems)
             if not members:
                 detail = "At least one object property is required, whose name represents the "
                 detail += f"{member.name} block's {label}."
-                found.append(Diagnostic("Missing block label", detail, value.start_range))
+                problems.append(Diagnostic("Missing block label", detail, value.start_range))
             for each in members:
                 deeper.append(([*names, each.name], [*ranges, each.name_range], each.value))
         rows = deeper
@@ -214,4 +214,4 @@ def _unpack(
                 "Either a JSON object or a JSON array is required, representing the contents of "
             )
             detail += f"one or more {quote(member.name)} blocks."
-            found.append(Diagnostic(_JSON_TYPE, detail, value.start_range))
+            problems.append(Diagnostic(_JSON_TYPE, detail, value.start_range))

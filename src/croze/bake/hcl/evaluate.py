@@ -61,11 +61,11 @@ _TEMPLATE = "Invalid template interpolation value"
 class Evaluator:
     """Evaluates expressions; `evaluate` is the one way in, for itself and for its helpers."""
 
-    def __init__(self, found: list[Diagnostic]) -> None:
-        self.found = found
+    def __init__(self, problems: list[Diagnostic]) -> None:
+        self.problems = problems
 
     def error(self, summary: str, detail: str, subject: Range) -> Value:
-        self.found.append(Diagnostic(summary, detail, subject))
+        self.problems.append(Diagnostic(summary, detail, subject))
         return DYNAMIC_VALUE
 
     def evaluate(self, node: Expression, scope: Scope) -> Value:
@@ -86,7 +86,7 @@ class Evaluator:
                 return self.evaluate(node.inner, scope)
             case Relative():
                 source = self.evaluate(node.source, scope)
-                return lookups.follow(source, node.steps, self.found)
+                return lookups.follow(source, node.steps, self.problems)
             case Conditional():
                 return conditional(self, node, scope)
             case Binary():
@@ -104,7 +104,7 @@ class Evaluator:
             case Lookup():
                 collection = self.evaluate(node.collection, scope)
                 key = self.evaluate(node.key, scope)
-                return lookups.index(collection, key, node.bracket_range, self.found)
+                return lookups.index(collection, key, node.bracket_range, self.problems)
             case ObjectKey():
                 return self._key(node, scope)
             case Join():
@@ -114,13 +114,13 @@ class Evaluator:
             case JsonString() | JsonArray() | JsonObject():
                 return evaluate_json(self, node, scope)
             case Broken():
-                self.found.extend(node.found)
+                self.problems.extend(node.problems)
         return DYNAMIC_VALUE
 
     def _variable(self, node: Variable, scope: Scope) -> Value:
         value = scope.variable(node.name)
         if value is not None:
-            return lookups.follow(value, node.steps, self.found) if node.steps else value
+            return lookups.follow(value, node.steps, self.problems) if node.steps else value
         if scope.constant:
             return self.error(
                 "Variables not allowed", "Variables may not be used here.", node.name_range
@@ -190,9 +190,9 @@ class Evaluator:
         fields: dict[str, Value] = {}
         known = True
         for key_node, value_node in node.items:
-            mark = len(self.found)
+            mark = len(self.problems)
             key = self._key(key_node, scope)
-            failed = len(self.found) > mark
+            failed = len(self.problems) > mark
             value = self.evaluate(value_node, scope)
             if failed:
                 known = False
@@ -228,28 +228,28 @@ class Evaluator:
         chain = [node]
         while isinstance(chain[-1].left, Binary):
             chain.append(chain[-1].left)
-        outer = self.found
-        self.found = []
+        outer = self.problems
+        self.problems = []
         left = self.evaluate(chain[-1].left, scope)
         for each in reversed(chain):
-            left_found, self.found = self.found, []
+            left_found, self.problems = self.problems, []
             left = self._apply(each, left, left_found, scope)
-        outer.extend(self.found)
-        self.found = outer
+        outer.extend(self.problems)
+        self.problems = outer
         return left
 
     def _apply(
         self, node: Binary, given: Value, left_found: list[Diagnostic], scope: Scope
     ) -> Value:
-        """One operator; leaves in `found` what is to be told of both sides."""
+        """One operator; leaves in `problems` what is to be told of both sides."""
         operator = node.operator
         want = operand_type(operator)
         own: list[Diagnostic] = []
-        self.found = own
+        self.problems = own
         left = self._operand(node.left, given, want, "left")
-        self.found = []
+        self.problems = []
         value = self.evaluate(node.right, scope)
-        right_found, self.found = self.found, own
+        right_found, self.problems = self.problems, own
         right = self._operand(node.right, value, want, "right")
         if left is None or right is None:
             own.extend((*left_found, *right_found))
@@ -269,9 +269,9 @@ class Evaluator:
 
     def _unary(self, node: Unary, scope: Scope) -> Value:
         want = BOOL if node.operator == "!" else NUMBER
-        mark = len(self.found)
+        mark = len(self.problems)
         value = self._operand(node.operand, self.evaluate(node.operand, scope), want, "unary")
-        if value is None or len(self.found) > mark:
+        if value is None or len(self.problems) > mark:
             return unknown_of(want)
         try:
             return unary(node.operator, value)
@@ -282,8 +282,8 @@ class Evaluator:
 
 def evaluate(node: Expression, scope: Scope) -> Value:
     """The expression's value; HclError with everything that is wrong."""
-    found: list[Diagnostic] = []
-    value = Evaluator(found).evaluate(node, scope)
-    if found:
-        raise HclError(found)
+    problems: list[Diagnostic] = []
+    value = Evaluator(problems).evaluate(node, scope)
+    if problems:
+        raise HclError(problems)
     return value

@@ -13,7 +13,7 @@ from croze.bake.values.value import Value
 class Evaluation(Protocol):
     """One evaluation: where problems go, and how to get at the value of a subexpression."""
 
-    found: list[Diagnostic]
+    problems: list[Diagnostic]
 
     def error(self, summary: str, detail: str, subject: Range) -> Value:
         """Tell of a problem; returns the unknown value that stands for the missing one."""

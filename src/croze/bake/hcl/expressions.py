@@ -47,7 +47,7 @@ class ExpressionParser(TraversalParser):
     def parse_expression(self) -> Expression:
         self.descend()
         first = self.ahead
-        mark = len(self.found)
+        mark = len(self.problems)
         parsed = self._parse_term()
         if self.ahead.kind not in _ENDS:
             operand = self.parse_traversals(parsed)
@@ -132,19 +132,19 @@ class ExpressionParser(TraversalParser):
         return Literal(DYNAMIC_VALUE, start.range)
 
     def number_literal(self, token: Token) -> Literal:
-        found = numbers.parse(token.text)
-        if found is None:
+        parsed = numbers.parse(token.text)
+        if parsed is None:
             detail = "Failed to recognize the value of this number literal."
             self.error("Invalid number literal", detail, token.range)
             return Literal(unknown_of(NUMBER), token.range)
-        return Literal(number(found), token.range)
+        return Literal(number(parsed), token.range)
 
     def _parse_parentheses(self) -> Expression:
         open_token = self.read()
         self.push_newlines(False)
-        mark = len(self.found)
+        mark = len(self.problems)
         inner = self.parse_expression()
-        if len(self.found) > mark:
+        if len(self.problems) > mark:
             self.recover(")")
             self.pop_newlines()
             return inner
@@ -191,7 +191,7 @@ class ExpressionParser(TraversalParser):
 
     def _broken_call(self, summary: str, detail: str, name: Token, bad: Token) -> Expression:
         problem = Diagnostic(summary, detail, bad.range)
-        self.found.append(problem)
+        self.problems.append(problem)
         self.recover_over("(")
         return Broken([problem], name.range.to(bad.range))
 
@@ -203,7 +203,7 @@ class ExpressionParser(TraversalParser):
         while True:
             if self.ahead.kind == ")":
                 return self.read(), False
-            mark = len(self.found)
+            mark = len(self.problems)
             args.append(self.parse_expression())
             if self.lost(mark):
                 return self.recover(")"), False

@@ -52,12 +52,12 @@ _SUSPECTS = {*_BITWISE, *_ONCE, *_IN_PAIRS, t.QUOTED_NEWLINE, t.INVALID}
 def check_tokens(tokens: list[Token]) -> list[Diagnostic]:
     """What is wrong with these tokens, whatever stands around them; repetitions are told a few
     times."""
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     seen: Counter[str] = Counter()
     for token in tokens:
         if token.kind in _SUSPECTS:
-            found.extend(_check(token, seen))
-    return found
+            problems.extend(_check(token, seen))
+    return problems
 
 
 def _check(token: Token, seen: Counter[str]) -> list[Diagnostic]:

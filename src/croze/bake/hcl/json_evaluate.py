@@ -30,7 +30,7 @@ def evaluate_json(
         case JsonString():
             template = template_of(node)
             if template is None:
-                evaluation.found.extend(node.problems)
+                evaluation.problems.extend(node.problems)
                 return DYNAMIC_VALUE
             return evaluation.evaluate(template, scope)
         case JsonArray():

@@ -33,7 +33,7 @@ class _JsonParser:
         self.tokens = tokens
         self.at = 0
         self.depth = 0
-        self.found: list[Diagnostic] = []
+        self.problems: list[Diagnostic] = []
 
     def peek(self) -> JsonToken:
         return self.tokens[self.at]
@@ -45,7 +45,7 @@ class _JsonParser:
         return token
 
     def problem(self, summary: str, detail: str, subject: Range) -> None:
-        self.found.append(Diagnostic(summary, detail, subject))
+        self.problems.append(Diagnostic(summary, detail, subject))
 
     def value(self) -> Expression:
         token = self.peek()
@@ -62,14 +62,14 @@ class _JsonParser:
                 summary, detail = _NO_VALUE.get(token.kind, ("Invalid start of value", _START))
                 self.problem(summary, detail, token.range)
                 parsed = None
-        return parsed or Broken(self.found[-1:], token.range)
+        return parsed or Broken(self.problems[-1:], token.range)
 
     def nested(self, token: JsonToken) -> Expression | None:
         self.depth += 1
         if self.depth > _DEEPEST:
             detail = f"Values can be nested at most {_DEEPEST} levels deep."
             self.problem("Value nested too deeply", detail, token.range)
-            raise HclError(self.found)
+            raise HclError(self.problems)
         parsed = self.object() if token.kind == "{" else self.array()
         self.depth -= 1
         return parsed
@@ -187,14 +187,14 @@ class _JsonParser:
         token = self.read()
         try:
             json.loads(token.text)
-            found = numbers.parse(token.text)
+            parsed = numbers.parse(token.text)
         except ValueError:
-            found = None
-        if found is None:
+            parsed = None
+        if parsed is None:
             detail = "There is a syntax error in the given JSON number."
             self.problem("Invalid JSON number", detail, token.range)
             return None
-        return Literal(number(found), token.range)
+        return Literal(number(parsed), token.range)
 
     def string(self) -> JsonString | None:
         token = self.read()
@@ -227,7 +227,7 @@ def parse_json_file(text: str, filename: str) -> JsonObject | JsonArray:
     """The value of a JSON file; HclError with all that is wrong with it."""
     parser = _JsonParser(tokenize_json(text, filename))
     root = parser.value()
-    if not parser.found and parser.peek().kind != t.EOF:
+    if not parser.problems and parser.peek().kind != t.EOF:
         detail = "Extra characters appear after the JSON value."
         parser.problem("Extraneous data after value", detail, parser.peek().range)
     if not isinstance(root, JsonObject | JsonArray):
@@ -237,7 +237,7 @@ def parse_json_file(text: str, filename: str) -> JsonObject | JsonArray:
             "of objects."
         )
         parser.problem("Root value must be object", detail, root.start_range)
-    if parser.found:
-        raise HclError(parser.found)
+    if parser.problems:
+        raise HclError(parser.problems)
     assert isinstance(root, JsonObject | JsonArray)
     return root

@@ -19,7 +19,7 @@ _PIECES: Final = re.compile(
 _SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
-def literal_text(token: Token, found: list[Diagnostic]) -> str:
+def literal_text(token: Token, problems: list[Diagnostic]) -> str:
     """What the token means; adds a diagnostic for each escape that means nothing."""
     text = token.text
     if token.kind == t.TEXT:
@@ -27,7 +27,7 @@ def literal_text(token: Token, found: list[Diagnostic]) -> str:
     if "\\" not in text and "{" not in text:
         return text
     pieces: list[str] = _PIECES.findall(text)
-    return "".join(_resolve(token, pieces, at, found) for at in range(len(pieces)))
+    return "".join(_resolve(token, pieces, at, problems) for at in range(len(pieces)))
 
 
 def _where(token: Token, pieces: Sequence[str], index: int) -> Range:
@@ -44,7 +44,7 @@ def _where(token: Token, pieces: Sequence[str], index: int) -> Range:
     return Placed(token.filename, start, Pos(line, column, offset))
 
 
-def _resolve(token: Token, pieces: Sequence[str], index: int, found: list[Diagnostic]) -> str:
+def _resolve(token: Token, pieces: Sequence[str], index: int, problems: list[Diagnostic]) -> str:
     piece = pieces[index]
     if piece in ("$${", "%%{"):
         return piece[1:]
@@ -61,7 +61,7 @@ def _resolve(token: Token, pieces: Sequence[str], index: int, found: list[Diagno
     elif not selector:
         detail = "Backslash must be followed by an escape sequence selector character."
     where = _where(token, pieces, index)
-    found.append(Diagnostic("Invalid escape sequence", detail, where))
+    problems.append(Diagnostic("Invalid escape sequence", detail, where))
     return piece if selector in ("u", "U") else selector or piece
 
 

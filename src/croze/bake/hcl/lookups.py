@@ -18,24 +18,24 @@ _SET = (
 )
 
 
-def follow(value: Value, steps: list[Step], found: list[Diagnostic]) -> Value:
+def follow(value: Value, steps: list[Step], problems: list[Diagnostic]) -> Value:
     """What literal steps lead to from a value; stops at the first error."""
     for step in steps:
-        mark = len(found)
+        mark = len(problems)
         if isinstance(step, Attr):
-            value = attribute(value, step.name, step.range, found)
+            value = attribute(value, step.name, step.range, problems)
         else:
-            value = index(value, step.key, step.range, found)
-        if len(found) > mark:
+            value = index(value, step.key, step.range, problems)
+        if len(problems) > mark:
             return DYNAMIC_VALUE
     return value
 
 
-def attribute(value: Value, name: str, where: Range, found: list[Diagnostic]) -> Value:
+def attribute(value: Value, name: str, where: Range, problems: list[Diagnostic]) -> Value:
     """`value.name`"""
     if value.is_null:
         detail = "This value is null, so it does not have any attributes."
-        return _fail("Attempt to get attribute from null value", detail, where, found)
+        return _fail("Attempt to get attribute from null value", detail, where, problems)
     if not value.is_known:
         return DYNAMIC_VALUE
     if value.is_mapping:
@@ -43,10 +43,10 @@ def attribute(value: Value, name: str, where: Range, found: list[Diagnostic]) ->
             return value.fields[name]
         if value.kind == "map":
             detail = f"This map does not have an element with the key {quote(name)}."
-            return _fail("Missing map element", detail, where, found)
+            return _fail("Missing map element", detail, where, problems)
         detail = f"This object does not have an attribute named {quote(name)}."
-        return _fail(_UNSUPPORTED, detail, where, found)
-    return _fail(_UNSUPPORTED, _why_no_attribute(value, name), where, found)
+        return _fail(_UNSUPPORTED, detail, where, problems)
+    return _fail(_UNSUPPORTED, _why_no_attribute(value, name), where, problems)
 
 
 def _why_no_attribute(value: Value, name: str) -> str:
@@ -68,41 +68,41 @@ def _why_no_attribute(value: Value, name: str) -> str:
     return "This value does not have any attributes."
 
 
-def index(value: Value, key: Value, where: Range, found: list[Diagnostic]) -> Value:
+def index(value: Value, key: Value, where: Range, problems: list[Diagnostic]) -> Value:
     """`value[key]`"""
     if value.is_null:
         detail = "This value is null, so it does not have any indices."
-        return _fail("Attempt to index null value", detail, where, found)
+        return _fail("Attempt to index null value", detail, where, problems)
     if key.is_null:
-        return _fail(_INVALID, "Can't use a null value as an indexing key.", where, found)
+        return _fail(_INVALID, "Can't use a null value as an indexing key.", where, problems)
     if not (value.is_known and key.is_known):
         return DYNAMIC_VALUE
     try:
         if value.kind in ("list", "tuple"):
-            return _sequence_index(value, to_number(key), where, found)
+            return _sequence_index(value, to_number(key), where, problems)
         if value.kind == "map":
-            return _member(value, to_string(key).text, "", where, found)
+            return _member(value, to_string(key).text, "", where, problems)
         if value.kind == "object":
             hint = " An object only supports looking up attributes by name, not by numeric index."
             text = to_string(key).text
-            return _member(value, text, hint if key.kind == "number" else "", where, found)
+            return _member(value, text, hint if key.kind == "number" else "", where, problems)
     except ConversionError as error:
-        return _fail(_INVALID, f"{_NO_ELEMENT}: {error}.", where, found)
+        return _fail(_INVALID, f"{_NO_ELEMENT}: {error}.", where, problems)
     detail = _SET if value.kind == "set" else "This value does not have any indices."
-    return _fail(_INVALID, detail, where, found)
+    return _fail(_INVALID, detail, where, problems)
 
 
-def _member(value: Value, name: str, hint: str, where: Range, found: list[Diagnostic]) -> Value:
+def _member(value: Value, name: str, hint: str, where: Range, problems: list[Diagnostic]) -> Value:
     if name in value.fields:
         return value.fields[name]
-    return _fail(_INVALID, f"{_NO_ELEMENT}.{hint}", where, found)
+    return _fail(_INVALID, f"{_NO_ELEMENT}.{hint}", where, problems)
 
 
-def _sequence_index(value: Value, key: Value, where: Range, found: list[Diagnostic]) -> Value:
+def _sequence_index(value: Value, key: Value, where: Range, problems: list[Diagnostic]) -> Value:
     number = key.number
     if number.is_whole and 0 <= number.truncated() < len(value.items):
         return value.items[number.truncated()]
-    return _fail(_INVALID, _why_no_element(value, key), where, found)
+    return _fail(_INVALID, _why_no_element(value, key), where, problems)
 
 
 def _why_no_element(value: Value, key: Value) -> str:
@@ -126,6 +126,6 @@ def _why_no_element(value: Value, key: Value) -> str:
     return f"{_NO_ELEMENT}."
 
 
-def _fail(summary: str, detail: str, where: Range, found: list[Diagnostic]) -> Value:
-    found.append(Diagnostic(summary, detail, where))
+def _fail(summary: str, detail: str, where: Range, problems: list[Diagnostic]) -> Value:
+    problems.append(Diagnostic(summary, detail, where))
     return DYNAMIC_VALUE

@@ -50,7 +50,7 @@ def _names(node: For, key: Value, value: Value) -> dict[str, Value]:
 
 def _try_condition(evaluation: Evaluation, node: For, condition: Expression, scope: Scope) -> bool:
     """Whether the condition can work at all: tried once with names that stand for anything."""
-    mark = len(evaluation.found)
+    mark = len(evaluation.problems)
     names = _names(node, DYNAMIC_VALUE, DYNAMIC_VALUE)
     result = evaluation.evaluate(condition, scope.child(names))
     if result.is_null:
@@ -62,7 +62,7 @@ def _try_condition(evaluation: Evaluation, node: For, condition: Expression, sco
         detail = f"The 'if' clause value is invalid: {error}."
         evaluation.error(_INVALID_CONDITION, detail, condition.range)
         return False
-    return len(evaluation.found) == mark
+    return len(evaluation.problems) == mark
 
 
 class _Loop:
@@ -147,9 +147,9 @@ class _Loop:
 
 
 def splat(evaluation: Evaluation, node: Splat, scope: Scope) -> Value:
-    mark = len(evaluation.found)
+    mark = len(evaluation.problems)
     source = evaluation.evaluate(node.source, scope)
-    if len(evaluation.found) > mark:
+    if len(evaluation.problems) > mark:
         return DYNAMIC_VALUE
     if source.is_null:
         if not source.is_sequence:
@@ -165,7 +165,7 @@ def splat(evaluation: Evaluation, node: Splat, scope: Scope) -> Value:
         scope.items[node.item] = each
         values.append(evaluation.evaluate(node.each, scope))
     scope.items.pop(node.item, None)
-    if len(evaluation.found) > mark:
+    if len(evaluation.problems) > mark:
         return DYNAMIC_VALUE
     if source.kind == "tuple":
         return tuple_value(values)

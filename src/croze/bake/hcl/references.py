@@ -39,22 +39,22 @@ class References(Struct):
 
 
 def references(expression: Expression) -> References:
-    found = References()
-    _walk(expression, found)
-    return found
+    gathered = References()
+    _walk(expression, gathered)
+    return gathered
 
 
-def _walk(root: Expression, found: References) -> None:
+def _walk(root: Expression, gathered: References) -> None:
     """Down all branches but that of `for`, which brings names of its own, without recursion."""
     waiting: list[tuple[Expression, frozenset[str]]] = [(root, frozenset())]
     while waiting:
         node, local = waiting.pop()
         if isinstance(node, Variable):
             if node.name not in local:
-                found.variables.append(node)
+                gathered.variables.append(node)
             continue
         if isinstance(node, Call):
-            found.functions.append(node.name)
+            gathered.functions.append(node.name)
         elif isinstance(node, For):
             names = local.union(name for name in (node.key_name, node.value_name) if name)
             inner = (node.condition, node.value, node.key)

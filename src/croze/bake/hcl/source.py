@@ -159,8 +159,8 @@ def suggestion(given: str, names: Iterable[str]) -> str:
 
 def did_you_mean(given: str, names: Iterable[str]) -> str:
     """` Did you mean "x"?`, or nothing."""
-    found = suggestion(given, names)
-    return f' Did you mean "{found}"?' if found else ""
+    name = suggestion(given, names)
+    return f' Did you mean "{name}"?' if name else ""
 
 
 def _distance_below(left: str, right: str, limit: int) -> bool:

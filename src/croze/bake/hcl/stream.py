@@ -23,9 +23,9 @@ class TokenStream:
     that may only follow from that are not told.
     """
 
-    def __init__(self, tokens: list[Token], found: list[Diagnostic]) -> None:
+    def __init__(self, tokens: list[Token], problems: list[Diagnostic]) -> None:
         self.tokens = tokens
-        self.found = found
+        self.problems = problems
         self.index = 0
         self.recovering = False
         self._newlines = [True]
@@ -36,12 +36,12 @@ class TokenStream:
         self._look()
 
     def error(self, summary: str, detail: str, subject: Range) -> None:
-        self.found.append(Diagnostic(summary, detail, subject))
+        self.problems.append(Diagnostic(summary, detail, subject))
 
     def lost(self, mark: int) -> bool:
-        """Whether there were errors since `mark` (a length of `found`) that the stream must recover
+        """Whether there were errors since `mark` (a length of `problems`) that the stream must recover
         from."""
-        return self.recovering and len(self.found) > mark
+        return self.recovering and len(self.problems) > mark
 
     def descend(self) -> None:
         """Count a level of nesting, to be left with `ascend`; HclError if there are too many."""
@@ -53,7 +53,7 @@ class TokenStream:
         """Give up on the whole text."""
         detail = f"Expressions can be nested at most {_DEEPEST} levels deep."
         self.error("Expression nested too deeply", detail, self.ahead.range)
-        raise HclError(self.found)
+        raise HclError(self.problems)
 
     def ascend(self) -> None:
         self._depth -= 1

@@ -257,7 +257,7 @@ class Wrapped(Whole):
 class Broken(Whole):
     """What stands where there was a syntax error."""
 
-    found: list[Diagnostic]
+    problems: list[Diagnostic]
     range: Range
 
 
@@ -294,10 +294,10 @@ class Body(msgspec.Struct):
 
 
 def _leftmost(expression: Binary) -> Expression:
-    found: Expression = expression
-    while isinstance(found, Binary):
-        found = found.left
-    return found
+    operand: Expression = expression
+    while isinstance(operand, Binary):
+        operand = operand.left
+    return operand
 
 
 def keyword(expression: Expression) -> str:

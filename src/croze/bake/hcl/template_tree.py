@@ -28,9 +28,9 @@ _DEEPEST = 80
 class TemplateTree:
     """Reads pieces up to the end piece, which is the last."""
 
-    def __init__(self, pieces: list[Piece], found: list[Diagnostic]) -> None:
+    def __init__(self, pieces: list[Piece], problems: list[Diagnostic]) -> None:
         self.pieces = pieces
-        self.found = found
+        self.problems = problems
         self.at = 0
         self.depth = 0
 
@@ -41,7 +41,7 @@ class TemplateTree:
         return parts
 
     def error(self, summary: str, detail: str, subject: Range) -> Expression:
-        self.found.append(Diagnostic(summary, detail, subject))
+        self.problems.append(Diagnostic(summary, detail, subject))
         return Literal(DYNAMIC_VALUE, subject)
 
     def part(self) -> Expression:
@@ -64,7 +64,7 @@ class TemplateTree:
         if self.depth > _DEEPEST:
             detail = f"Directives can be nested at most {_DEEPEST} levels deep."
             self.error("Template nested too deeply", detail, piece.range)
-            raise HclError(self.found)
+            raise HclError(self.problems)
         parsed = self.condition(piece) if isinstance(piece, IfPiece) else self.loop(piece)
         self.depth -= 1
         return parsed

@@ -69,7 +69,7 @@ class TemplateParser(TokenStream):
             return None
         self.read()
         self.read()
-        literal = Literal(string(literal_text(text, self.found)), text.range)
+        literal = Literal(string(literal_text(text, self.problems)), text.range)
         return Template([literal], open_token.range.to(after.range))
 
     def parse_template(self) -> Expression:
@@ -86,7 +86,7 @@ class TemplateParser(TokenStream):
         if flushed:
             flush(pieces)
         pieces = meld(pieces)
-        parts = TemplateTree(pieces, self.found).parse()
+        parts = TemplateTree(pieces, self.problems).parse()
         passes_through = len(pieces) == 2 and isinstance(pieces[0], InterpolationPiece)
         return parts, passes_through, start.to(end_range)
 
@@ -100,7 +100,7 @@ class TemplateParser(TokenStream):
             if token.kind == end:
                 return pieces, token.range
             if token.kind in (t.TEXT, t.QUOTED):
-                text = literal_text(token, self.found)
+                text = literal_text(token, self.problems)
                 pieces.append(TextPiece(text.lstrip(SPACE) if trim_next else text, token.range))
                 trim_next, can_trim = False, True
                 continue
@@ -217,7 +217,7 @@ class TemplateParser(TokenStream):
         while True:
             token = self.read()
             if token.kind == t.QUOTED:
-                out.append(literal_text(token, self.found))
+                out.append(literal_text(token, self.problems))
                 continue
             if token.kind in (t.INTERPOLATION, t.CONTROL):
                 mark = "%" if token.kind == t.CONTROL else "$"

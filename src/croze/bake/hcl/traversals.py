@@ -65,7 +65,7 @@ class TraversalParser(ConstructorParser):
             return self._attribute_splat(origin, source, dot)
         self.error("Invalid attribute name", _NAME_AFTER_DOT, token.range)
         self.recovering = True
-        return Broken(self.found[-1:], origin.range.to(dot.range))
+        return Broken(self.problems[-1:], origin.range.to(dot.range))
 
     def _legacy_index(self, dot: Token, token: Token, subject: Token, hint: str) -> Index:
         """`.0`, an index in the clothes of an attribute."""
@@ -117,7 +117,7 @@ class TraversalParser(ConstructorParser):
         if self.ahead.kind == "*":
             return self._full_splat(origin, source, opening)
         self.push_newlines(False)
-        mark = len(self.found)
+        mark = len(self.problems)
         key = self.parse_expression()
         if self.lost(mark):
             close = self.recover("]")

@@ -35,27 +35,27 @@ def static(expression: Expression) -> Expression:
     """The expression itself; for a string of a JSON file, the expression that its text is."""
     if not isinstance(expression, JsonString):
         return expression
-    found: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     where = expression.range
-    parsed = parse_expression(expression.text, where.filename, where.start, found)
-    return expression if found else parsed
+    parsed = parse_expression(expression.text, where.filename, where.start, problems)
+    return expression if problems else parsed
 
 
 def static_keyword(expression: Expression) -> str:
     return keyword(static(expression))
 
 
-def type_constraint(expression: Expression, found: list[Diagnostic]) -> Type:
+def type_constraint(expression: Expression, problems: list[Diagnostic]) -> Type:
     """The type; the dynamic one with a diagnostic if it is none."""
-    return _Reader(found).read(expression)
+    return _Reader(problems).read(expression)
 
 
 class _Reader:
-    def __init__(self, found: list[Diagnostic]) -> None:
-        self.found = found
+    def __init__(self, problems: list[Diagnostic]) -> None:
+        self.problems = problems
 
     def fail(self, detail: str, subject: Range) -> Type:
-        self.found.append(Diagnostic("Invalid type specification", detail, subject))
+        self.problems.append(Diagnostic("Invalid type specification", detail, subject))
         return DYNAMIC
 
     def read(self, given: Expression) -> Type:

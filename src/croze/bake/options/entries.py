@@ -83,8 +83,8 @@ class SecretEntry(Struct, frozen=True):
     env: str = ""
 
     def plain(self) -> Mapping[str, object]:
-        found = {"id": self.id, "src": self.src, "env": self.env}
-        return {key: text for key, text in found.items() if text}
+        members = {"id": self.id, "src": self.src, "env": self.env}
+        return {key: text for key, text in members.items() if text}
 
     def value(self) -> Value:
         return object_value(
@@ -97,8 +97,8 @@ class SshEntry(Struct, frozen=True):
     paths: tuple[str, ...] = ()
 
     def plain(self) -> Mapping[str, object]:
-        found: dict[str, object] = {"id": self.id} if self.id else {}
-        return found | ({"paths": list(self.paths)} if self.paths else {})
+        members: dict[str, object] = {"id": self.id} if self.id else {}
+        return members | ({"paths": list(self.paths)} if self.paths else {})
 
     def value(self) -> Value:
         paths = list_value([string(each) for each in self.paths], STRING)
@@ -174,13 +174,13 @@ def _attrs(value: Value) -> dict[str, str]:
 def _pairs(text: str, *, list_key: str = "") -> list[tuple[str, str, str]]:
     """Key, value, and the whole of each `key=value` field. With a `list_key` its value may go on
     behind commas."""
-    found: list[tuple[str, str, str]] = []
+    pairs: list[tuple[str, str, str]] = []
     for each in continued(fields(text), list_key) if list_key else fields(text):
         key, equals, value = each.partition("=")
         if not equals:
             raise BakeError(f"invalid value {each}")
-        found.append((key, value, each))
-    return found
+        pairs.append((key, value, each))
+    return pairs
 
 
 def _cache_from_text(text: str) -> list[CacheEntry]:
@@ -206,8 +206,8 @@ def _cache_from_object(value: Value) -> CacheEntry:
 
 
 def _output_from_text(text: str) -> list[OutputEntry]:
-    found = fields(text)
-    if found == [text] and not text.startswith("type="):
+    words = fields(text)
+    if words == [text] and not text.startswith("type="):
         return [OutputEntry("tar", {}, "-") if text == "-" else OutputEntry("local", {}, text)]
     type_, dest, attrs = "", "", dict[str, str]()
     for raw_key, value, _ in _pairs(text):
@@ -234,10 +234,10 @@ def _checked(output: OutputEntry) -> OutputEntry:
 
 
 def _disabled(text: str) -> bool:
-    found = parse_bool(text)
-    if found is None:
+    disabled = parse_bool(text)
+    if disabled is None:
         raise BakeError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
-    return found
+    return disabled
 
 
 def _attest_from_text(text: str) -> list[Attest]:
@@ -270,7 +270,7 @@ def _secret_from_text(text: str) -> list[SecretEntry]:
         parts = fields(text)
     except BakeError as error:
         raise error.wrap("failed to parse csv secret") from None
-    found = {"type": "", "id": "", "src": "", "env": ""}
+    members = {"type": "", "id": "", "src": "", "env": ""}
     for part in parts:
         raw_key, equals, value = part.partition("=")
         key = raw_key.lower()
@@ -279,11 +279,11 @@ def _secret_from_text(text: str) -> list[SecretEntry]:
         if key == "type" and value not in ("file", "env"):
             raise BakeError(f"unsupported secret type {quote(value)}")
         key = "src" if key == "source" else key
-        if key not in found:
+        if key not in members:
             raise BakeError(f"unexpected key '{key}' in '{part}'")
-        found[key] = value
-    secret = SecretEntry(found["id"], found["src"], found["env"])
-    if found["type"] == "env" and not secret.env:
+        members[key] = value
+    secret = SecretEntry(members["id"], members["src"], members["env"])
+    if members["type"] == "env" and not secret.env:
         secret = SecretEntry(secret.id, "", secret.src)
     return [secret]
 
@@ -295,13 +295,13 @@ _SSH_TYPE = object_of({"id": STRING, "paths": LIST_OF_STRING}, frozenset(("id", 
 
 
 def _member(value: Value, name: str) -> str:
-    found = value.fields.get(name)
-    return "" if found is None or not isinstance(found.raw, str) else found.raw
+    member = value.fields.get(name)
+    return "" if member is None or not isinstance(member.raw, str) else member.raw
 
 
 def _secret_from_object(value: Value) -> SecretEntry:
-    found = convert(value, _SECRET_TYPE)
-    return SecretEntry(_member(found, "id"), _member(found, "src"), _member(found, "env"))
+    members = convert(value, _SECRET_TYPE)
+    return SecretEntry(_member(members, "id"), _member(members, "src"), _member(members, "env"))
 
 
 def _ssh_from_text(text: str) -> list[SshEntry]:
@@ -310,24 +310,24 @@ def _ssh_from_text(text: str) -> list[SshEntry]:
 
 
 def _ssh_from_object(value: Value) -> SshEntry:
-    found = convert(value, _SSH_TYPE)
-    paths = found.fields.get("paths")
+    members = convert(value, _SSH_TYPE)
+    paths = members.fields.get("paths")
     known = paths.items if paths is not None else ()
     if any(each.is_null for each in known):
         raise ConversionError("null value is not allowed")
-    return SshEntry(_member(found, "id"), tuple(each.text for each in known))
+    return SshEntry(_member(members, "id"), tuple(each.text for each in known))
 
 
 def _unique(entries: Sequence[E]) -> list[E]:
     """Each entry once. Which of two stays, and where, is the original's way of removing them."""
-    found = list(entries)
-    for i in range(len(found) - 2, -1, -1):
-        for j in range(i + 1, len(found)):
-            if found[i] == found[j]:
-                found[j] = found[-1]
-                found.pop()
+    kept = list(entries)
+    for i in range(len(kept) - 2, -1, -1):
+        for j in range(i + 1, len(kept)):
+            if kept[i] == kept[j]:
+                kept[j] = kept[-1]
+                kept.pop()
                 break
-    return found
+    return kept
 
 
 def _unique_attests(entries: Sequence[Attest]) -> list[Attest]:

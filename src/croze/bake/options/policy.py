@@ -15,15 +15,15 @@ from croze.policy.options import LEVEL_NAMES, PolicyOption, from_fields, parse_o
 
 
 def _value(policy: PolicyOption) -> Value:
-    found: dict[str, str] = {"filename": policy.files[0]} if policy.files else {}
+    members: dict[str, str] = {"filename": policy.files[0]} if policy.files else {}
     for name, flag in (("reset", policy.reset), ("disabled", policy.disabled)):
         if flag:
-            found[name] = "true"
+            members[name] = "true"
     if policy.strict is not None:
-        found["strict"] = "true" if policy.strict else "false"
+        members["strict"] = "true" if policy.strict else "false"
     if policy.log_level is not None:
-        found["log-level"] = LEVEL_NAMES[policy.log_level]
-    return map_value({key: string(text) for key, text in found.items()}, STRING)
+        members["log-level"] = LEVEL_NAMES[policy.log_level]
+    return map_value({key: string(text) for key, text in members.items()}, STRING)
 
 
 def parse_policy(text: str) -> PolicyOption:
@@ -41,18 +41,18 @@ def _read(read: Callable[[], PolicyOption]) -> PolicyOption:
 def policies_from_value(value: Value) -> list[PolicyOption]:
     if value.kind not in ("tuple", "list"):
         raise ConversionError(mismatch.message(value.type, list_of(MAP_OF_STRING)))
-    found: list[PolicyOption] = []
+    policies: list[PolicyOption] = []
     for each in value.items:
         if not each.is_known or each.raw == "":
             continue
         if each.kind == "string" and not each.is_null:
-            found.append(parse_policy(each.text))
+            policies.append(parse_policy(each.text))
         elif each.is_mapping:
             given = _object_fields(each)
-            found.append(_read(partial(from_fields, given)))
+            policies.append(_read(partial(from_fields, given)))
         else:
             raise ConversionError(mismatch.message(each.type, MAP_OF_STRING))
-    return found
+    return policies
 
 
 def _object_fields(value: Value) -> list[str]:

@@ -55,10 +55,10 @@ class Resources(Struct, frozen=True):
 
 
 def resources_from_value(value: Value) -> Resources:
-    found = convert(value, _TYPE)
+    members = convert(value, _TYPE)
     limits: dict[str, str | int] = {}
     for name in _ORDER:
-        each = found.fields.get(name)
+        each = members.fields.get(name)
         if each is None or each.is_null or not each.is_known:
             continue
         if name in _TEXTS:

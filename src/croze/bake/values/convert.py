@@ -100,10 +100,10 @@ def _primitive(value: Value, want: Type) -> Value:
         return string("true" if value.is_true else "false")
     text = value.text
     if want.kind == "number":
-        found = numbers.parse(text)
-        if found is None:
+        parsed = numbers.parse(text)
+        if parsed is None:
             raise ConversionError("a number is required")
-        return number(found)
+        return number(parsed)
     if text in ("true", "1"):
         return TRUE
     if text in ("false", "0"):
@@ -138,10 +138,10 @@ def _unified(items: Sequence[Value]) -> list[Value]:
     """The items, each of the one type that holds them all."""
     if all_same_type(items):
         return list(items)
-    found = unify([each.type for each in items], True)
-    if found is None:
+    unified = unify([each.type for each in items], True)
+    if unified is None:
         raise ConversionError("cannot find a common base type for all elements")
-    return [_part(each, found) for each in items]
+    return [_part(each, unified) for each in items]
 
 
 def _object(value: Value, want: Type) -> Value:

@@ -91,10 +91,10 @@ def _implied(parsed: Parsed) -> Value:
     if isinstance(parsed, bool):
         return boolean(parsed)
     if isinstance(parsed, Literal):
-        found = numbers.parse(parsed)
-        if found is None:
+        parsed_number = numbers.parse(parsed)
+        if parsed_number is None:
             raise JsonError("a number is required")
-        return number(found)
+        return number(parsed_number)
     if isinstance(parsed, str):
         return string(parsed)
     if isinstance(parsed, Members):
@@ -157,10 +157,10 @@ def _members(parsed: Parsed) -> Pairs:
 
 def _primitive(parsed: Parsed, want: Type) -> Value:
     if want.kind == "number" and isinstance(parsed, str):
-        found = numbers.parse(parsed)
-        if found is None:
+        parsed_number = numbers.parse(parsed)
+        if parsed_number is None:
             raise JsonError("a number is required")
-        return number(found)
+        return number(parsed_number)
     if want.kind == "string" and isinstance(parsed, str):
         return string(parsed)
     if isinstance(parsed, bool) and want.kind != "number":
@@ -194,14 +194,14 @@ def _object(members: Pairs, want: Type) -> Value:
 
 def _described(members: Pairs) -> Value:
     """A value of any type, which names its type beside itself."""
-    found = dict(members)
-    for name in found:
+    described = dict(members)
+    for name in described:
         if name not in ("type", "value"):
             raise JsonError(f"invalid key {quote(name)} in dynamically-typed value")
     for name in ("type", "value"):
-        if name not in found:
+        if name not in described:
             raise JsonError(f"missing {name} in dynamically-typed value")
-    return _typed(found["value"], _type(found["type"]))
+    return _typed(described["value"], _type(described["type"]))
 
 
 def _type(parsed: Parsed) -> Type:

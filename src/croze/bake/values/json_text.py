@@ -54,9 +54,9 @@ def read_json(text: str, *, stream: bool) -> Parsed:
     """One value. `stream`: in the words for a stream of tokens, and not those for a whole text;
     a bracket too many at the end goes unnoticed there, too."""
     reader = _Reader(text, stream)
-    found = reader.value(0, _VALUE)
+    parsed = reader.value(0, _VALUE)
     reader.end()
-    return found
+    return parsed
 
 
 class _Reader:
@@ -107,18 +107,18 @@ class _Reader:
 
     def items(self, depth: int) -> list[Parsed]:
         self.at += 1
-        found: list[Parsed] = []
+        items: list[Parsed] = []
         if self.peek() == "]":
             self.at += 1
-            return found
+            return items
         while True:
-            found.append(self.value(depth, _VALUE))
+            items.append(self.value(depth, _VALUE))
             char = self.peek()
             if char not in (",", "]"):
                 self.fail(" after array element")
             self.at += 1
             if char == "]":
-                return found
+                return items
 
     def members(self, depth: int) -> Members:
         self.at += 1
@@ -162,9 +162,9 @@ class _Reader:
             if self.at >= len(self.text):
                 self.cut_off()
             self.fail(_in_number(start[0]))
-        found = self.text[self.at : done]
+        digits = self.text[self.at : done]
         self.at = done
-        return Literal(found)
+        return Literal(digits)
 
     def string(self) -> str:
         self.at += 1

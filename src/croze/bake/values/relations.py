@@ -96,9 +96,9 @@ def unify(types: Sequence[Type], unsafe: bool) -> Type | None:
         if kinds[kind] and kinds[kind] + dynamic == total:
             return DYNAMIC if dynamic else _unify_collections(_COLLECTIONS[kind], types, unsafe)
         if loose and kinds[kind] and kinds[kind] + kinds[loose] + dynamic == total:
-            found = _structures_as(kind, types, unsafe)
-            if found is not None:
-                return found
+            unified = _structures_as(kind, types, unsafe)
+            if unified is not None:
+                return unified
     for kind, unify_structures in (("object", _unify_objects), ("tuple", _unify_tuples)):
         if kinds[kind] and kinds[kind] + dynamic == total:
             return DYNAMIC if dynamic else unify_structures(types, unsafe)
@@ -123,10 +123,12 @@ def _unify_collections(build: _Build, types: Sequence[Type], unsafe: bool) -> Ty
 def _structures_as(kind: str, types: Sequence[Type], unsafe: bool) -> Type | None:
     """Objects beside maps become maps, tuples beside lists become lists."""
     loose = [each for each in types if each.kind in ("object", "tuple")]
-    found = _as_collection(kind, loose, unsafe)
-    if found is None:
+    result = _as_collection(kind, loose, unsafe)
+    if result is None:
         return None
-    unified = unify([found if each.kind in ("object", "tuple") else each for each in types], unsafe)
+    unified = unify(
+        [result if each.kind in ("object", "tuple") else each for each in types], unsafe
+    )
     return unified if unified is not None and unified.kind == kind else None
 
 
@@ -146,10 +148,10 @@ def _unify_objects(types: Sequence[Type], unsafe: bool) -> Type | None:
         return _as_collection("map", types, unsafe)
     attributes: dict[str, Type] = {}
     for name in names:
-        found = unify([each.attributes[name] for each in types], unsafe)
-        if found is None:
+        result = unify([each.attributes[name] for each in types], unsafe)
+        if result is None:
             return None
-        attributes[name] = found
+        attributes[name] = result
     unified = object_of(attributes)
     return unified if _all_become(types, unified, unsafe) else _as_collection("map", types, unsafe)
 
@@ -160,10 +162,10 @@ def _unify_tuples(types: Sequence[Type], unsafe: bool) -> Type | None:
         return _as_collection("list", types, unsafe)
     elements: list[Type] = []
     for index in range(size):
-        found = unify([each.elements[index] for each in types], unsafe)
-        if found is None:
+        result = unify([each.elements[index] for each in types], unsafe)
+        if result is None:
             return None
-        elements.append(found)
+        elements.append(result)
     unified = tuple_of(elements)
     return unified if _all_become(types, unified, unsafe) else _as_collection("list", types, unsafe)
 

@@ -210,8 +210,8 @@ def set_value(items: Iterable[Value], element: Type | None = None) -> Value:
 
 
 def _element_type(items: Sequence[Value], element: Type | None) -> Type:
-    found = next((each.type for each in items if each.kind != "dynamic"), None)
-    return found or element or (items[0].type if items else DYNAMIC)
+    known = next((each.type for each in items if each.kind != "dynamic"), None)
+    return known or element or (items[0].type if items else DYNAMIC)
 
 
 def all_same_type(items: Sequence[Value]) -> bool:

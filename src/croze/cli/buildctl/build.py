@@ -119,28 +119,28 @@ def _plan(read: argparse.Namespace) -> SolvePlan:
 
 def _output(text: str) -> OutputFlag:
     """As buildctl reads it: an archive without a destination goes to standard output."""
-    found = parse_output(text)
-    if not text.startswith("type=") and found.type in ("local", "tar") and "=" not in text:
+    output = parse_output(text)
+    if not text.startswith("type=") and output.type in ("local", "tar") and "=" not in text:
         raise InvalidRequest(f'invalid value "{text}": expected key=value')
-    if found.type == "docker" and not found.dest and found.attrs.get("tar") != "false":
-        return OutputFlag(found.type, "-", found.attrs)
-    return found
+    if output.type == "docker" and not output.dest and output.attrs.get("tar") != "false":
+        return OutputFlag(output.type, "-", output.attrs)
+    return output
 
 
 def _options(texts: Sequence[str]) -> dict[str, str]:
     """A build argument without a value takes it from the environment, if that has one."""
-    found = {f"build-arg:{n}": os.environ[n] for n in _PROPAGATED if n in os.environ}
+    options = {f"build-arg:{n}": os.environ[n] for n in _PROPAGATED if n in os.environ}
     for text in texts:
         key, equals, value = text.partition("=")
         name = key.removeprefix("build-arg:")
         if not equals and name != key and name:
             if name in os.environ:
-                found[key] = os.environ[name]
+                options[key] = os.environ[name]
             continue
         if not equals:
             raise InvalidRequest(f"invalid opt: invalid value {text}")
-        found[key] = value
-    return found
+        options[key] = value
+    return options
 
 
 async def _build(

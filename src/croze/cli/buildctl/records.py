@@ -139,23 +139,23 @@ async def _monitor(connection: Connection, read: argparse.Namespace) -> None:
 
 
 def _facts(record: Record) -> list[str]:
-    found = []
+    lines = []
     if record.numTotalSteps:
-        found.append(f"cache: {record.numCachedSteps}/{record.numTotalSteps}")
+        lines.append(f"cache: {record.numCachedSteps}/{record.numTotalSteps}")
     if record.numWarnings:
-        found.append(f"warnings: {record.numWarnings}")
+        lines.append(f"warnings: {record.numWarnings}")
     for name in ("logs", "trace"):
         if record.HasField(name):
-            found.append(f"{name}: {_line(getattr(record, name))}")
+            lines.append(f"{name}: {_line(getattr(record, name))}")
     results = [("", record.Result)] if record.HasField("Result") else []
     results += [(f"[{key}] ", record.Results[key]) for key in sorted(record.Results)]
     for prefix, result in results:
         listed = list(result.Results.values()) or (
             [result.ResultDeprecated] if result.HasField("ResultDeprecated") else []
         )
-        found += [f"{prefix}descriptor: {_line(each)}" for each in listed]
-        found += [f"{prefix}attestation: {_line(each)}" for each in result.Attestations]
-    return found
+        lines += [f"{prefix}descriptor: {_line(each)}" for each in listed]
+        lines += [f"{prefix}attestation: {_line(each)}" for each in result.Attestations]
+    return lines
 
 
 def _line(message: Message) -> str:

@@ -21,7 +21,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Show everything about cache mounts", "ID [ID...]")
     flags.some_arguments("names", metavar="ID")
     read = flags.read(argv, common)
-    found = with_client(common, lambda client: listed(client, read.names))
+    mounts = with_client(common, lambda client: listed(client, read.names))
     shown = [
         {
             "id": mount.id,
@@ -35,7 +35,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             "lastUsedAt": mount.last_used_at.ToJsonString(),
             "usageCount": mount.usage_count,
         }
-        for mount in found
+        for mount in mounts
     ]
     print(json.dumps(shown, indent=2, ensure_ascii=False))
     return 0

@@ -41,11 +41,11 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--format", help="Format the output")
     flags.switch("-q", "--quiet", help="Only print ids")
     read = flags.read(argv, common)
-    found = with_client(common, lambda client: listed(client, ()))
+    mounts = with_client(common, lambda client: listed(client, ()))
     if read.quiet:
-        print("\n".join(dict.fromkeys(mount.id for mount in found)))
+        print("\n".join(dict.fromkeys(mount.id for mount in mounts)))
         return 0
-    items = [fields(mount) for mount in found]
+    items = [fields(mount) for mount in mounts]
     if read.format == "json":
         print("\n".join(str(FUNCTIONS["json"](item)) for item in items))
     else:

@@ -15,10 +15,10 @@ def parse_cache(text: str, command: str) -> CacheEntry:
     from croze.client.flags_cache import complete, parse_caches
     from croze.client.plan import CacheEntry
 
-    found = complete(parse_caches([text]))
-    if len(found) != 1:
+    caches = complete(parse_caches([text]))
+    if len(caches) != 1:
         raise UsageError(f"invalid cache {text}: one is needed", command)
-    return CacheEntry(found[0].type, dict(found[0].attrs))
+    return CacheEntry(caches[0].type, dict(caches[0].attrs))
 
 
 def say(text: str, warning: bool) -> None:

@@ -149,11 +149,11 @@ def _places(attrs: dict[str, str], state: LocalState | None) -> dict[str, object
     if not dockerfile and "filename" in attrs:
         dockerfile = os.path.join(attrs.get("vcs:localdir:dockerfile", ""), attrs["filename"])
     attrs.pop("filename", None)
-    found: dict[str, object] = {"Context": context, "Dockerfile": dockerfile}
+    places: dict[str, object] = {"Context": context, "Dockerfile": dockerfile}
     if local or "context" not in attrs:
-        found["VCSRepository"] = attrs.get("vcs:source", "")
-        found["VCSRevision"] = attrs.get("vcs:revision", "")
-    return found
+        places["VCSRepository"] = attrs.get("vcs:source", "")
+        places["VCSRevision"] = attrs.get("vcs:revision", "")
+    return places
 
 
 def _below(folder: str, path: str) -> str:
@@ -193,27 +193,27 @@ def _duration_ns(record: history.Record, now_s: float) -> int:
 
 
 def _config(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    config: dict[str, object] = {}
     if f"build-arg:{_SAID[1]}" in attrs:
-        found["MultiPlatform"] = _read(attrs, f"build-arg:{_SAID[1]}", _boolean, errors)
+        config["MultiPlatform"] = _read(attrs, f"build-arg:{_SAID[1]}", _boolean, errors)
     no_cache = attrs.pop("no-cache", None)
-    found["NoCache"] = no_cache == ""
-    found["NoCacheFilter"] = no_cache.split(",") if no_cache else None
+    config["NoCache"] = no_cache == ""
+    config["NoCacheFilter"] = no_cache.split(",") if no_cache else None
     for key, name in CONFIG.items():
         if key == "multi-platform" and key in attrs:
-            found[name] = _read(attrs, key, _boolean, errors)
+            config[name] = _read(attrs, key, _boolean, errors)
         elif key == "add-hosts":
-            found[name] = _read(attrs, key, fields, errors)
+            config[name] = _read(attrs, key, fields, errors)
         elif key in attrs:
-            found[name] = attrs.pop(key)
+            config[name] = attrs.pop(key)
     for argument, name in ARGUMENTS.items():
-        found[name] = attrs.pop(f"build-arg:{argument}", "")
+        config[name] = attrs.pop(f"build-arg:{argument}", "")
     rest = [
         {"Name": key, "Value": value}
         for key, value in sorted(attrs.items())
         if not key.startswith(_FAMILIES)
     ]
-    ordered = {name: found[name] for name in _ORDER if found.get(name)}
+    ordered = {name: config[name] for name in _ORDER if config.get(name)}
     return {**ordered, "RestRaw": rest} if rest else ordered
 
 
@@ -237,10 +237,10 @@ def _platforms(text: str) -> list[str]:
 
 
 def _boolean(text: str) -> bool:
-    found = parse_bool(text)
-    if found is None:
+    value = parse_bool(text)
+    if value is None:
         raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    return found
+    return value
 
 
 def _pairs(attrs: Mapping[str, str], prefix: str, without: tuple[str, ...] = ()) -> Pairs:

@@ -51,7 +51,7 @@ class Attachment(Struct, frozen=True):
 
 async def attachments(channel: grpc.aio.Channel, record: history.Record) -> list[Attachment]:
     """All of a record, sorted by platform and type."""
-    found: list[Attachment] = []
+    listed: list[Attachment] = []
     results: dict[str, control_pb2.BuildResultInfo] = {
         platforms.format_all(platforms.parse(key)): info for key, info in record.Results.items()
     }
@@ -60,11 +60,11 @@ async def attachments(channel: grpc.aio.Channel, record: history.Record) -> list
     for platform, info in results.items():
         for told in info.Attestations:
             kind = told.annotations.get(PREDICATE_TYPE, told.media_type)
-            found.append(Attachment(told.digest, platform, kind))
+            listed.append(Attachment(told.digest, platform, kind))
         for result in info.Results.values():
             top = _Descriptor(result.media_type, result.digest, dict(result.annotations))
-            found += [one async for one in _walk(channel, top, platform)]
-    return sorted(found, key=lambda one: (one.platform, one.type))
+            listed += [one async for one in _walk(channel, top, platform)]
+    return sorted(listed, key=lambda one: (one.platform, one.type))
 
 
 async def _walk(
@@ -93,10 +93,10 @@ async def _walk(
 
 
 async def materials(
-    channel: grpc.aio.Channel, found: list[Attachment]
+    channel: grpc.aio.Channel, listed: list[Attachment]
 ) -> list[tuple[str, list[str]]]:
     """What the first provenance says the build was made of: URIs and digests."""
-    told = next((one for one in found if one.type.startswith(SLSA)), None)
+    told = next((one for one in listed if one.type.startswith(SLSA)), None)
     if told is None:
         return []
     try:

@@ -60,14 +60,14 @@ async def _export(
 
 
 async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[FoundRecord]:
-    found = await queried(nodes, ref, completed=True)
-    if not found:
+    records = await queried(nodes, ref, completed=True)
+    if not records:
         raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
     if everything or ref:
-        return found
-    latest = found[0].record.Ref
-    count = next((i for i, one in enumerate(found) if one.record.Ref != latest), len(found))
-    return found[:count]
+        return records
+    latest = records[0].record.Ref
+    count = next((i for i, one in enumerate(records) if one.record.Ref != latest), len(records))
+    return records[:count]
 
 
 async def _finalized(wanted: Sequence[FoundRecord]) -> list[FoundRecord]:
@@ -96,8 +96,8 @@ async def _platform(node: Node) -> str:
         return platforms.format_all(platforms.normalize(platform))
     for worker in await node.client.workers():
         for p in worker.platforms:
-            found = Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
-            return platforms.format_all(platforms.normalize(found))
+            recorded = Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
+            return platforms.format_all(platforms.normalize(recorded))
     return ""
 
 
@@ -112,11 +112,11 @@ def _group(ref: str) -> Group | None:
     if not ref:
         return None
     try:
-        found = read_group(buildx_dir(), ref)
+        group = read_group(buildx_dir(), ref)
     except OSError as error:
         raise CrozeError(os_message(error)) from None
-    targets = {"Targets": list(found.targets)} if found.targets else {}
-    return Group(Refs=None if found.refs is None else list(found.refs), **targets)
+    targets = {"Targets": list(group.targets)} if group.targets else {}
+    return Group(Refs=None if group.refs is None else list(group.refs), **targets)
 
 
 @contextmanager

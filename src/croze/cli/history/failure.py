@@ -61,8 +61,8 @@ async def failure(channel: grpc.aio.Channel, record: history.Record) -> Failure 
     log: tuple[str, ...] = ()
     error = await history.error_of(channel, record)
     if error is not None and record.HasField("externalError"):
-        found = (detail for detail in error.details if isinstance(detail, SourceDetail))
-        sources = "".join(f"{excerpt(detail)}\n" for detail in found)
+        details = (detail for detail in error.details if isinstance(detail, SourceDetail))
+        sources = "".join(f"{excerpt(detail)}\n" for detail in details)
         vertex = next((d for d in error.details if isinstance(d, VertexDetail)), None)
         if vertex is not None:
             step, log = await _log(channel, record.Ref, vertex.digest)

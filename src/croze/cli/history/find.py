@@ -33,7 +33,7 @@ async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -
     Raises `NotFound` and `InvalidRequest`.
     """
     offset = _offset(ref)
-    found: list[FoundRecord] = []
+    records: list[FoundRecord] = []
     missing: NotFound | None = None
     for node in nodes:
         name = "" if offset is not None else ref.removeprefix(node.full_ref(""))
@@ -42,15 +42,15 @@ async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -
         except NotFound as error:
             missing = error
         else:
-            found += [FoundRecord(record, node, listed.now_s) for record in listed.records]
-    if missing is not None and not found:
+            records += [FoundRecord(record, node, listed.now_s) for record in listed.records]
+    if missing is not None and not records:
         raise missing
-    found.sort(key=lambda one: history.created_s(one.record), reverse=True)
+    records.sort(key=lambda one: history.created_s(one.record), reverse=True)
     if offset is None:
-        return found
-    if offset > len(found):
-        raise NotFound(f"no completed build found with offset {offset - len(found)}")
-    return found[max(offset, 0) :][:1]
+        return records
+    if offset > len(records):
+        raise NotFound(f"no completed build found with offset {offset - len(records)}")
+    return records[max(offset, 0) :][:1]
 
 
 async def found(

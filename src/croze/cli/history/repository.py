@@ -11,8 +11,8 @@ def remote_url() -> str:
     """Of the branch's upstream, of `origin`, or of the only remote. Raises `InvalidRequest`."""
     upstream = _git("config", "--get", f"branch.{_git('symbolic-ref', '--short', 'HEAD')}.remote")
     for name in (upstream, "origin", *_git("remote").split()):
-        if name and (found := _git("remote", "get-url", name)):
-            return found
+        if name and (url := _git("remote", "get-url", name)):
+            return url
     raise InvalidRequest("could not find git repository for local filter")
 
 

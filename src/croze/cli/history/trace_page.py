@@ -136,10 +136,10 @@ def comparison(before: Trace, after: Trace) -> str:
 
 
 def _sums(trace: Trace) -> dict[str, int]:
-    found: dict[str, int] = {}
+    sums: dict[str, int] = {}
     for node in trace.nodes:
-        found[node.span.Name] = found.get(node.span.Name, 0) + node.end_ns - node.start_ns
-    return found
+        sums[node.span.Name] = sums.get(node.span.Name, 0) + node.end_ns - node.start_ns
+    return sums
 
 
 def _compared(name: str, before: int | None, after: int | None) -> str:

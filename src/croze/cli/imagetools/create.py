@@ -100,13 +100,13 @@ def _file(name: str) -> str:
 
 
 def _platforms(texts: Sequence[str]) -> list[Platform]:
-    found = []
+    parsed = []
     for word in (word for text in texts for word in text.split(",")):
         try:
-            found.append(platforms.parse(word))
+            parsed.append(platforms.parse(word))
         except InvalidRequest as error:
             raise error.wrap(f"invalid platform {quote(word)}") from None
-    return found
+    return parsed
 
 
 async def _create(request: CreateRequest, common: Common, mode: str, *, dry_run: bool) -> Made:

@@ -85,11 +85,11 @@ async def _attested(
     if not asked:
         return {}
     try:
-        found = {
+        statements = {
             text: await contents.predicates(place, image, type) for text, image in images.items()
         }
     except CrozeError:
         if len(images) > 1:
             raise
         return {}
-    return {text: predicates for text, predicates in found.items() if predicates}
+    return {text: predicates for text, predicates in statements.items() if predicates}

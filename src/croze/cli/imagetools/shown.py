@@ -82,8 +82,8 @@ def template_value(
     """With several platforms, all but name and manifest are maps by platform."""
     manifest = _descriptor(root) if index is None else _index(root, index)
     by_platform: dict[str, object] = {text: _image(one) for text, one in images.items()}
-    sboms = {text: _sbom(found) for text, found in sbom.items()}
-    provenances = {text: _provenance(found) for text, found in provenance.items()}
+    sboms = {text: _sbom(documents) for text, documents in sbom.items()}
+    provenances = {text: _provenance(documents) for text, documents in provenance.items()}
     several = len(images) > 1
     image = by_platform if several else next(iter(by_platform.values()), None)
     members: dict[str, object] = {"name": name, "manifest": manifest}
@@ -104,9 +104,9 @@ def template_value(
     )
 
 
-def _sbom(found: Sequence[object]) -> Fields:
+def _sbom(documents: Sequence[object]) -> Fields:
     """The first document, and others."""
-    first, others = (found[0] if found else None), list(found[1:])
+    first, others = (documents[0] if documents else None), list(documents[1:])
     return _struct(
         "imagetools.sbomStub",
         ("SPDX", "", first),
@@ -114,8 +114,8 @@ def _sbom(found: Sequence[object]) -> Fields:
     )
 
 
-def _provenance(found: Sequence[object]) -> Fields:
-    return _struct("imagetools.provenanceStub", ("SLSA", "", found[-1] if found else None))
+def _provenance(documents: Sequence[object]) -> Fields:
+    return _struct("imagetools.provenanceStub", ("SLSA", "", documents[-1] if documents else None))
 
 
 def _struct(type_name: str, *fields: tuple[str, str, object], always: Sequence[str] = ()) -> Fields:

@@ -39,12 +39,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     source = source_of(read.source)
 
     async def show(client: Client) -> None:
-        found = await input_of(client, source, read.platform, read.fields)
-        if found.invalid:
-            print(f"WARNING: invalid fields: {', '.join(found.invalid)}", file=sys.stderr)
-        if found.unresolved:
-            print(f"INFO: unresolved fields: {', '.join(found.unresolved)}", file=sys.stderr)
-        print(found.text)
+        document = await input_of(client, source, read.platform, read.fields)
+        if document.invalid:
+            print(f"WARNING: invalid fields: {', '.join(document.invalid)}", file=sys.stderr)
+        if document.unresolved:
+            print(f"INFO: unresolved fields: {', '.join(document.unresolved)}", file=sys.stderr)
+        print(document.text)
 
     async def check(client: Client) -> None:
         policy = _policy(read.file)

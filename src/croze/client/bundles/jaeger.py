@@ -33,7 +33,7 @@ def _sorted(members: Json) -> Json:
 
 def _span(span: Span, process: str) -> Json:
     start_ns, end_ns = nanoseconds(span.StartTime), nanoseconds(span.EndTime)
-    found: Json = {
+    shown: Json = {
         "traceID": span.SpanContext.TraceID,
         "spanID": span.SpanContext.SpanID,
         "flags": int(span.SpanContext.TraceFlags == "01"),
@@ -46,42 +46,42 @@ def _span(span: Span, process: str) -> Json:
         "processID": process,
         "warnings": None,
     }
-    if not found["flags"]:
-        del found["flags"]
-    return found
+    if not shown["flags"]:
+        del shown["flags"]
+    return shown
 
 
 def _references(span: Span) -> list[Json]:
-    found = [("FOLLOWS_FROM", link.SpanContext) for link in span.Links or ()]
-    found.append(("CHILD_OF", span.Parent))
+    references = [("FOLLOWS_FROM", link.SpanContext) for link in span.Links or ()]
+    references.append(("CHILD_OF", span.Parent))
     return [
         {"refType": kind, "traceID": context.TraceID, "spanID": context.SpanID}
-        for kind, context in found
+        for kind, context in references
     ]
 
 
 def _tags(span: Span) -> list[Json]:
-    found = [_tag(one) for one in span.Attributes or ()]
+    tags = [_tag(one) for one in span.Attributes or ()]
     library = span.InstrumentationLibrary
     if library.Name:
-        found.append(_text("otel.library.name", library.Name))
+        tags.append(_text("otel.library.name", library.Name))
         if library.Version:
-            found.append(_text("otel.library.version", library.Version))
+            tags.append(_text("otel.library.version", library.Version))
     if span.SpanKind != _INTERNAL:
         kind = span.SpanKind if 0 <= span.SpanKind < len(_KINDS) else 0
-        found.append(_text("span.kind", _KINDS[kind]))
+        tags.append(_text("span.kind", _KINDS[kind]))
     if span.Status.Code in (2, "Ok"):
-        found.append(_text("otel.status_code", "OK"))
+        tags.append(_text("otel.status_code", "OK"))
     if span.Status.failed:
-        found.append({"key": "error", "type": "bool", "value": True})
-        found.append(_text("otel.status_code", "ERROR"))
+        tags.append({"key": "error", "type": "bool", "value": True})
+        tags.append(_text("otel.status_code", "ERROR"))
     if span.Status.Code not in (0, "Unset") and span.Status.Description:
-        found.append(_text("otel.status_description", span.Status.Description))
-    return found
+        tags.append(_text("otel.status_description", span.Status.Description))
+    return tags
 
 
 def _logs(span: Span) -> list[Json]:
-    found: list[Json] = []
+    logs: list[Json] = []
     for event in span.Events or ():
         fields = [_text("event", event.Name)] if event.Name else []
         fields += [_tag(one) for one in event.Attributes or ()]
@@ -89,8 +89,8 @@ def _logs(span: Span) -> list[Json]:
             count = event.DroppedAttributeCount
             key = "otel.event.dropped_attributes_count"
             fields.append({"key": key, "type": "int64", "value": count})
-        found.append({"timestamp": nanoseconds(event.Time) // 1000, "fields": fields})
-    return found
+        logs.append({"timestamp": nanoseconds(event.Time) // 1000, "fields": fields})
+    return logs
 
 
 def _process(span: Span) -> Json:

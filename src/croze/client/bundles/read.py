@@ -85,10 +85,10 @@ class Bundle:
 
     def path(self, digest: str) -> Path:
         """Of a blob. Raises `InvalidRequest` if the bundle lacks it."""
-        found = self._folder / digest.removeprefix("sha256:")
-        if not digest.startswith("sha256:") or not found.exists():
+        path = self._folder / digest.removeprefix("sha256:")
+        if not digest.startswith("sha256:") or not path.exists():
             raise InvalidRequest(f"the bundle lacks {digest}")
-        return found
+        return path
 
     def open(self, digest: str) -> BinaryIO:
         """A blob. Raises `InvalidRequest` if the bundle lacks it."""
@@ -97,10 +97,10 @@ class Bundle:
     def records(self) -> Iterator[Imported]:
         """All of them. Raises `InvalidRequest`."""
         try:
-            found = list(self._manifests(manifests.parse_index(self._index).manifests))
-            if not found:
+            records = list(self._manifests(manifests.parse_index(self._index).manifests))
+            if not records:
                 raise InvalidRequest("no build records found in the bundle")
-            for manifest in found:
+            for manifest in records:
                 yield self._record(manifest)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidRequest(f"not a bundle of build records: {error}") from None

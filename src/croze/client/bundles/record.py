@@ -231,16 +231,16 @@ def _info_message(info: _Info) -> control_pb2.BuildResultInfo:
 def without_secrets(attrs: Mapping[str, str]) -> dict[str, str]:
     """A record's attributes as they may leave the machine: of imported caches only where they are,
     since their other attributes may hold keys."""
-    found = dict(attrs)
-    if "cache-imports" in found:
+    shown = dict(attrs)
+    if "cache-imports" in shown:
         try:
-            entries = gojson.unmarshal(found["cache-imports"], type=list[_CacheImport])
+            entries = gojson.unmarshal(shown["cache-imports"], type=list[_CacheImport])
         except (msgspec.MsgspecError, RecursionError):
-            found["cache-imports"] = ""
+            shown["cache-imports"] = ""
         else:
             kept = [_CacheImport(one.Type, _kept(one.Attrs)) for one in entries]
-            found["cache-imports"] = gojson.marshal(kept).decode()
-    return found
+            shown["cache-imports"] = gojson.marshal(kept).decode()
+    return shown
 
 
 class _CacheImport(msgspec.Struct, frozen=True):

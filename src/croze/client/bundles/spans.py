@@ -98,13 +98,13 @@ class Span(msgspec.Struct, frozen=True):
 
 def parse(data: bytes) -> list[Span]:
     """Raises `InvalidRequest`."""
-    found: list[Span] = []
+    spans: list[Span] = []
     try:
         for value in _values(data.decode()):
-            found.append(msgspec.convert(value, Span))
+            spans.append(msgspec.convert(value, Span))
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise InvalidRequest(f"error decoding JSON: {error}") from None
-    return found
+    return spans
 
 
 def _values(text: str) -> Iterable[object]:
@@ -119,8 +119,8 @@ _SPACE = re.compile(r"\s*")
 
 
 def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
 
 
 def without_secrets(data: bytes) -> bytes:

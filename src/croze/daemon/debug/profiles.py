@@ -112,8 +112,8 @@ async def heap(request: web.Request) -> web.Response:
         current, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    found = await in_thread(snapshot.statistics, "lineno")
-    lines = [f"{current} bytes in use, {peak} at most", *map(str, found[:_HEAP_LINES])]
+    statistics = await in_thread(snapshot.statistics, "lineno")
+    lines = [f"{current} bytes in use, {peak} at most", *map(str, statistics[:_HEAP_LINES])]
     return web.Response(text="\n".join(lines) + "\n")
 
 

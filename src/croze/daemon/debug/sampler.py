@@ -75,10 +75,10 @@ def sampling(period_s: float) -> Iterator[Sampler]:
 
 
 def _calls(frame: FrameType) -> Iterable[str]:
-    found: list[str] = []
+    calls: list[str] = []
     at: FrameType | None = frame
-    while at is not None and len(found) < _DEEPEST:
+    while at is not None and len(calls) < _DEEPEST:
         module = at.f_globals.get("__name__", "?")
-        found.append(f"{module}.{at.f_code.co_qualname}:{at.f_lineno}")
+        calls.append(f"{module}.{at.f_code.co_qualname}:{at.f_lineno}")
         at = at.f_back
-    return reversed(found)
+    return reversed(calls)

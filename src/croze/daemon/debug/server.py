@@ -184,12 +184,12 @@ async def debugging(engine: Engine, address: str) -> AsyncIterator[None]:
 
 
 async def _listen(runner: web.AppRunner, address: str) -> None:
-    scheme, found, rest = address.rpartition("://")
+    scheme, separator, rest = address.rpartition("://")
     try:
         if scheme == "unix":
             Path(rest).unlink(missing_ok=True)
             await web.UnixSite(runner, rest).start()
-        elif found and scheme != "tcp":
+        elif separator and scheme != "tcp":
             raise InvalidRequest(f"invalid debug address {address}: use tcp:// or unix://")
         else:
             host, _, port = rest.rpartition(":")

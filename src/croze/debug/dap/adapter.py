@@ -268,10 +268,10 @@ class Adapter:
         return {"result": f"Started process attached to {path}.", "variablesReference": 0}
 
     def _thread(self, id: int) -> Thread:
-        found = self._threads.get(id)
-        if found is None:
+        thread = self._threads.get(id)
+        if thread is None:
             raise RequestRefused(f"no such thread: {id}")
-        return found
+        return thread
 
 
 @contextlib.asynccontextmanager

@@ -75,17 +75,17 @@ class Breakpoints:
 
     def found_in(self, source: ops_pb2.Source, changed: Changed) -> dict[str, int]:
         """The digests of ops that have a breakpoint, and its id."""
-        found: dict[str, int] = {}
+        lines: dict[str, int] = {}
         for digest, locations in source.locations.items():
             hit = self._hit(source, locations, changed)
             if hit is not None:
-                found[digest] = hit.id
+                lines[digest] = hit.id
         for info in source.infos:
             for each in self._by_path.get(info.filename.lower(), []):
                 if not each.verified and each.reason != "failed":
                     each.reason = "failed"
                     changed(each.message())
-        return found
+        return lines
 
     def _hit(
         self, source: ops_pb2.Source, locations: ops_pb2.Locations, changed: Changed

@@ -85,15 +85,15 @@ class Connection:
         while mark not in self._unread:
             if len(self._unread) > LIMIT_BYTES or not await self._more():
                 return None
-        found, _, self._unread = self._unread.partition(mark)
-        return found
+        line, _, self._unread = self._unread.partition(mark)
+        return line
 
     async def _exactly(self, length: int) -> bytes | None:
         while len(self._unread) < length:
             if not await self._more():
                 return None
-        found, self._unread = self._unread[:length], self._unread[length:]
-        return found
+        body, self._unread = self._unread[:length], self._unread[length:]
+        return body
 
     async def _more(self) -> bool:
         heard = await self._keyboard.read()
@@ -113,12 +113,12 @@ def _length(header: bytes) -> int:
 
 def _object(data: bytes) -> Message:
     try:
-        found: object = parse_json(data)
+        value: object = parse_json(data)
     except ValueError as error:
         raise InvalidRequest(f"not a message of the Debug Adapter Protocol: {error}") from None
-    if not _is_object(found):
+    if not _is_object(value):
         raise InvalidRequest("not a message of the Debug Adapter Protocol")
-    return found
+    return value
 
 
 def _is_object(value: object) -> TypeGuard[Message]:
@@ -127,21 +127,21 @@ def _is_object(value: object) -> TypeGuard[Message]:
 
 def part(message: Message, name: str) -> Message:
     """An object in one; empty if there is none."""
-    found = message.get(name)
-    return found if _is_object(found) else {}
+    value = message.get(name)
+    return value if _is_object(value) else {}
 
 
 def parts(message: Message, name: str) -> list[Message]:
     """Objects in one."""
-    found = message.get(name)
-    return [each for each in found if _is_object(each)] if isinstance(found, list) else []
+    values = message.get(name)
+    return [each for each in values if _is_object(each)] if isinstance(values, list) else []
 
 
 def number(message: Message, name: str) -> int:
-    found = message.get(name)
-    return found if isinstance(found, int) else 0
+    value = message.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def text(message: Message, name: str) -> str:
-    found = message.get(name)
-    return found if isinstance(found, str) else ""
+    value = message.get(name)
+    return value if isinstance(value, str) else ""

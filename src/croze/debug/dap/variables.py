@@ -69,15 +69,15 @@ def variable(name: str, value: str, reference: int = 0) -> Message:
 
 def arguments_of(op: ops_pb2.Op, refs: References) -> Message:
     """The scope of what an op says."""
-    found = []
+    rows = []
     if op.HasField("platform"):
-        found.append(_platform(op.platform, refs))
+        rows.append(_platform(op.platform, refs))
     if op.WhichOneof("op") == "exec":
-        found.append(_exec(op.exec.meta, refs))
+        rows.append(_exec(op.exec.meta, refs))
     return {
         "name": "Arguments",
         "presentationHint": "arguments",
-        "variablesReference": refs.fixed(found),
+        "variablesReference": refs.fixed(rows),
         "expensive": False,
     }
 
@@ -100,30 +100,30 @@ def files_of(trees: Mapping[str, Tree], refs: References) -> Message:
 
 
 def _platform(platform: ops_pb2.Platform, refs: References) -> Message:
-    found = [
+    rows = [
         variable("architecture", platform.Architecture),
         variable("os", platform.OS),
     ]
     if platform.Variant:
-        found.append(variable("variant", platform.Variant))
+        rows.append(variable("variant", platform.Variant))
     if platform.OSVersion:
-        found.append(variable("osversion", platform.OSVersion))
-    return variable("platform", f"{platform.OS}/{platform.Architecture}", refs.fixed(found))
+        rows.append(variable("osversion", platform.OSVersion))
+    return variable("platform", f"{platform.OS}/{platform.Architecture}", refs.fixed(rows))
 
 
 def _exec(meta: ops_pb2.Meta, refs: References) -> Message:
     args = [variable(str(index), arg) for index, arg in enumerate(meta.args)]
     env = [variable(*_pair(each)) for each in meta.env]
     line = " ".join(meta.args)
-    found = [
+    rows = [
         variable("args", _brief(line), refs.fixed(args)),
         variable("env", _brief(" ".join(meta.env)), refs.fixed(env)),
     ]
     if meta.cwd:
-        found.append(variable("workdir", meta.cwd))
+        rows.append(variable("workdir", meta.cwd))
     if meta.user:
-        found.append(variable("user", meta.user))
-    return variable("exec", line, refs.fixed(found))
+        rows.append(variable("user", meta.user))
+    return variable("exec", line, refs.fixed(rows))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -138,10 +138,10 @@ def _brief(text: str) -> str:
 def _listing(tree: Tree, path: str, refs: References) -> Contents:
     async def listed() -> list[Message]:
         try:
-            found = await tree.list(path)
+            entries = await tree.list(path)
         except CrozeError as error:
             return [variable("error", str(error))]
-        return [_file(tree, path, stat, refs) for stat in found]
+        return [_file(tree, path, stat, refs) for stat in entries]
 
     return listed
 
@@ -182,11 +182,11 @@ async def _data(tree: Tree, path: str) -> Sequence[Message]:
 
 
 def _about(stat: stat_pb2.Stat) -> Sequence[Message]:
-    found = []
+    rows = []
     if stat.linkname:
-        found.append(variable("linkname", stat.linkname.decode(errors="replace")))
+        rows.append(variable("linkname", stat.linkname.decode(errors="replace")))
     return [
-        *found,
+        *rows,
         variable("mode", mode_text(stat.mode)),
         variable("uid", str(stat.uid)),
         variable("gid", str(stat.gid)),

@@ -38,9 +38,9 @@ def choose_platforms(target: Platform | None, build: Sequence[Platform]) -> Plat
     return Platforms(target if target is not None else build[0], build, target is None)
 
 
-def platform_args(found: Platforms, overrides: Mapping[str, str], stage: str) -> Env:
+def platform_args(of_build: Platforms, overrides: Mapping[str, str], stage: str) -> Env:
     """`BUILDPLATFORM`, `TARGETARCH` and the like, and `TARGETSTAGE`."""
-    build, target = found.build[0], found.target
+    build, target = of_build.build[0], of_build.target
     values = {
         "BUILDPLATFORM": platforms.format(build),
         "BUILDOS": build.os,
@@ -93,5 +93,5 @@ def _dependencies(
 def proxy_env(args: Mapping[str, str]) -> ProxyEnv | None:
     """Proxy settings among the build arguments, in any case; later names win."""
     names = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
-    found = {key.lower(): args[key] for key in sorted(args) if key.lower() in names}
-    return ProxyEnv(**found) if found else None
+    proxies = {key.lower(): args[key] for key in sorted(args) if key.lower() in names}
+    return ProxyEnv(**proxies) if proxies else None

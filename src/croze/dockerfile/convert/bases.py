@@ -142,7 +142,7 @@ async def _use_image(
     if build.options.multi_platform:
         prefix = f"{platforms.format_all(platform)} {prefix}"
     try:
-        found = await build.contexts.resolver.resolve_image(
+        resolved = await build.contexts.resolver.resolve_image(
             ImageQuestion(
                 stage.base_name,
                 platform,
@@ -152,17 +152,17 @@ async def _use_image(
         )
     except CrozeError as err:
         raise _with_near_name(build, err.wrap(origin), origin) from None
-    ref = _parse_converted(ref, found.ref)
+    ref = _parse_converted(ref, resolved.ref)
     try:
-        config = parse_config(found.config)
+        config = parse_config(resolved.config)
     except CrozeError as err:
         raise err.wrap("failed to parse image config") from None
     stage.base_config = config
     stage.image = working_image(config)
     if stage.platform is None and build.platforms.implicit:
         platform = _detect_platform(stage.image, platform, build.platforms.build)
-    if found.digest:
-        ref = ref.with_digest(found.digest)
+    if resolved.digest:
+        ref = ref.with_digest(resolved.digest)
     stage.base_name = str(ref)
     if _is_empty(config):
         stage.state = scratch()
@@ -226,12 +226,12 @@ def _set_image(build: Build, stage: StageState, platform: Platform) -> None:
 
 def _triggers(stage: StageState) -> list[str]:
     """ONBUILD of the base image, or of the base stage, once."""
-    found = list(stage.image.on_build)
+    triggers = list(stage.image.on_build)
     if stage.base is not None and not stage.triggers_read:
         stage.triggers_read = True
         instructions = [c.instruction for c in stage.base.commands]
-        found += [i.expression for i in instructions if isinstance(i, Onbuild)]
-    return found
+        triggers += [i.expression for i in instructions if isinstance(i, Onbuild)]
+    return triggers
 
 
 def _add_triggers(build: Build, stage: StageState, triggers: Sequence[str]) -> bool:

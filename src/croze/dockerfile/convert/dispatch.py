@@ -153,11 +153,11 @@ def _expand(build: Build, stage: StageState, instruction: Instruction, lint: Lin
 
     def expander(lex: ShellLex, word: str) -> str:
         env = stage.state.env
-        found = lex.attempt(word, env)
-        check_variables(found.unmatched, stage.declared, env, instruction.location, lint)
-        if found.error is not None:
-            raise found.error
-        return found.result
+        expanded = lex.attempt(word, env)
+        check_variables(expanded.unmatched, stage.declared, env, instruction.location, lint)
+        if expanded.error is not None:
+            raise expanded.error
+        return expanded.result
 
     expanded = expand(instruction, lambda word: expander(build.lex, word))
     return expand_raw(expanded, lambda word: expander(_RAW_LEX, word))

@@ -94,23 +94,23 @@ def _stage_source(stage: Stage, args: EpochArgs, lex: ShellLex) -> State:
         raise err.wrap(f"failed to process source stage base name {quote(stage.base)}") from None
     if base != "scratch":
         raise DockerfileError("SOURCE_DATE_EPOCH stage must use FROM scratch")
-    found: State | None = None
+    origin: State | None = None
     for instruction in stage.instructions:
         match instruction:
             case Arg():
                 env = _declare(instruction, env, args.build_args, lex)
             case Add():
-                if found is not None:
+                if origin is not None:
                     raise _not_one()
-                found = _added(instruction, env, lex)
+                origin = _added(instruction, env, lex)
             case _:
                 raise DockerfileError(
                     "SOURCE_DATE_EPOCH stage does not meet source-only requirements:"
                     f" unsupported {instruction.name} instruction"
                 )
-    if found is None:
+    if origin is None:
         raise _not_one()
-    return found
+    return origin
 
 
 def _not_one() -> DockerfileError:
@@ -151,11 +151,11 @@ async def _date_of(state: State, contexts: Contexts, log_name: str) -> int | Non
     is_http = op.identifier.startswith(("http://", "https://"))
     if not is_http and not op.identifier.startswith("git://"):
         return None
-    found = await contexts.resolver.source_meta(op, log_name=log_name)
-    if found.committer_time is not None:
-        return found.committer_time
-    if found.last_modified is not None:
-        return found.last_modified
+    meta = await contexts.resolver.source_meta(op, log_name=log_name)
+    if meta.committer_time is not None:
+        return meta.committer_time
+    if meta.last_modified is not None:
+        return meta.last_modified
     filename = op.attrs.get("http.filename", "")
     if not is_http or not filename:
         return None

@@ -132,11 +132,11 @@ def empty_image(platform: Platform) -> WorkingImage:
 
 
 def _env(pairs: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
-        found[key] = value
-    return found
+        variables[key] = value
+    return variables
 
 
 def _default_shell(os: str) -> tuple[str, ...]:

@@ -45,10 +45,10 @@ def _mount(
         case "ssh":
             return _ssh(stage, run, mount)
     state = source.state if from_stage else build.context
-    found = _filesystem(build, stage, mount, scratch() if mount.type == "tmpfs" else state)
+    filesystem = _filesystem(build, stage, mount, scratch() if mount.type == "tmpfs" else state)
     used = join_path("/", mount.source)
     (source.paths if from_stage else stage.context_paths).add(used)
-    return found
+    return filesystem
 
 
 def _filesystem(build: Build, stage: StageState, mount: RunMount, state: State) -> llb_mounts.Mount:

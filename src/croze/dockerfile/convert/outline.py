@@ -42,12 +42,12 @@ class OutlineCapture(Struct):
                 )
 
     def _closure(self) -> set[str]:
-        found: set[str] = set()
+        names: set[str] = set()
         waiting = list(self.used)
         while waiting:
             key = waiting.pop()
-            if key not in found:
-                found.add(key)
+            if key not in names:
+                names.add(key)
                 if key in self.args:
                     waiting.extend(self.args[key].deps)
-        return found
+        return names

@@ -76,21 +76,21 @@ def _stage_platform(
 ) -> tuple[Platform, frozenset[str]]:
     """The platform of a FROM, and the arguments that it was made of."""
     args = build.global_args
-    found = build.lex.attempt(stage.platform, args)
-    check_from_args(known, found.unmatched, stage.location, lint)
-    check_redundant_platform(stage, found, args, lint)
-    check_constant_platform(stage, found, lint)
-    if found.error is not None:
-        wrong = found.error.wrap("failed to process arguments for platform ")
+    expanded = build.lex.attempt(stage.platform, args)
+    check_from_args(known, expanded.unmatched, stage.location, lint)
+    check_redundant_platform(stage, expanded, args, lint)
+    check_constant_platform(stage, expanded, lint)
+    if expanded.error is not None:
+        wrong = expanded.error.wrap("failed to process arguments for platform ")
         raise with_location(wrong, stage.location)
-    if not found.result:
+    if not expanded.result:
         message = f"empty platform value from expression {stage.platform}"
-        message = _suggest_any(message, found.unmatched, args)
+        message = _suggest_any(message, expanded.unmatched, args)
         raise with_location(DockerfileError(message), stage.location)
     try:
-        return platforms.parse(found.result), found.matched
+        return platforms.parse(expanded.result), expanded.matched
     except CrozeError as err:
-        message = _suggest_any(str(err), found.unmatched, args)
+        message = _suggest_any(str(err), expanded.unmatched, args)
         wrong = DockerfileError(f"failed to parse platform {stage.platform}: {message}")
         raise with_location(with_location(wrong, stage.location), stage.location) from None
 

@@ -91,11 +91,11 @@ def _arg_value(
         inherited = build.global_args.get(pair.key)
         return replace(pair, value=inherited), inherited is not None
     env = stage.state.env
-    found = build.lex.attempt(pair.value, env)
-    check_variables(found.unmatched, stage.declared, env, arg.location, lint)
-    if found.error is not None:
-        raise found.error
-    return replace(pair, value=found.result), False
+    expanded = build.lex.attempt(pair.value, env)
+    check_variables(expanded.unmatched, stage.declared, env, arg.location, lint)
+    if expanded.error is not None:
+        raise expanded.error
+    return replace(pair, value=expanded.result), False
 
 
 def dispatch_cmd(build: Build, stage: StageState, cmd: Cmd, lint: Linter) -> None:

@@ -123,26 +123,26 @@ def external_image(ref: str, location: Ranges = ()) -> StageState:
 
 def reachable(target: StageState) -> dict[StageState, None]:
     """The stages that a stage needs, itself first."""
-    found: dict[StageState, None] = {}
+    stages: dict[StageState, None] = {}
     waiting = [target]
     while waiting:
         stage = waiting.pop()
-        if stage in found:
+        if stage in stages:
             continue
-        found[stage] = None
+        stages[stage] = None
         waiting.extend(reversed(stage.deps))
         if stage.base is not None:
             waiting.append(stage.base)
-    return found
+    return stages
 
 
 def find_cycle(states: Sequence[StageState]) -> tuple[StageState, list[Instruction]] | None:
     """A stage from which a circle can be walked, and the instructions on the way."""
     visited: set[StageState] = set()
     for start in states:
-        found = _walk(start, visited)
-        if found is not None:
-            return start, found
+        cycle = _walk(start, visited)
+        if cycle is not None:
+            return start, cycle
     return None
 
 

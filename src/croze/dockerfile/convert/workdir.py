@@ -27,13 +27,13 @@ def dispatch_workdir(build: Build, stage: StageState, workdir: Workdir, lint: Li
 def set_workdir(stage: StageState, path: str) -> str:
     """Note the directory, seen from the one before; returns it with slashes."""
     try:
-        found = normalize_workdir(stage.image.working_dir, path, _os(stage))
+        workdir = normalize_workdir(stage.image.working_dir, path, _os(stage))
     except CrozeError as err:
         raise err.wrap("normalizing workdir") from None
-    stage.image.working_dir = found
-    found = to_slash(found, _os(stage))
-    stage.state = stage.state.dir(found)
-    return found
+    stage.image.working_dir = workdir
+    workdir = to_slash(workdir, _os(stage))
+    stage.state = stage.state.dir(workdir)
+    return workdir
 
 
 def _make_dir(build: Build, stage: StageState, workdir: Workdir, path: str) -> None:

@@ -201,8 +201,8 @@ def _read(path: str, *, explicit: bool) -> _File | None:
 
 
 def _placed_cluster(cluster: _Cluster, folder: str) -> _Cluster:
-    found = _placed(folder, cluster.certificate_authority)
-    return msgspec.structs.replace(cluster, certificate_authority=found)
+    authority = _placed(folder, cluster.certificate_authority)
+    return msgspec.structs.replace(cluster, certificate_authority=authority)
 
 
 def _placed_user(user: _User, folder: str) -> _User:

@@ -147,12 +147,12 @@ def _told(run: Exec, cluster: Cluster) -> str:
 
 def _status(output: bytes, run: Exec) -> _Status:
     try:
-        found = gojson.unmarshal(output, type=_Credential)
+        credential = gojson.unmarshal(output, type=_Credential)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise PermissionDenied(f"getting credentials: decoding stdout: {error}") from None
-    if found.api_version != run.api_version or found.status is None:
+    if credential.api_version != run.api_version or credential.status is None:
         raise PermissionDenied(
             f"getting credentials: exec: {run.command} gave no ExecCredential of {run.api_version} "
             "with a status"
         )
-    return found.status
+    return credential.status

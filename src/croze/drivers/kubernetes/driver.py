@@ -62,10 +62,10 @@ class KubernetesDriver:
     async def status(self) -> Status:
         try:
             async with self._api() as api:
-                found = await api.workload(self._made.kind, self._made.name)
+                workload = await api.workload(self._made.kind, self._made.name)
         except CrozeError:
             return Status.INACTIVE
-        return Status.RUNNING if found.status.ready_replicas > 0 else Status.STOPPED
+        return Status.RUNNING if workload.status.ready_replicas > 0 else Status.STOPPED
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         async with self._api() as api:
@@ -88,10 +88,10 @@ class KubernetesDriver:
 
     async def _is_ready(self, api: KubernetesApi) -> bool:
         try:
-            found = await api.workload(self._made.kind, self._made.name)
+            workload = await api.workload(self._made.kind, self._made.name)
         except CrozeError:
             return False
-        return found.status.ready_replicas > 0
+        return workload.status.ready_replicas > 0
 
     async def _create(self, api: KubernetesApi) -> None:
         """What is there already stays as it is."""
@@ -131,11 +131,11 @@ class KubernetesDriver:
                 while True:
                     await asyncio.sleep(LOOK_EVERY_S)
                     try:
-                        found = await api.workload(self._made.kind, self._made.name)
+                        workload = await api.workload(self._made.kind, self._made.name)
                     except CrozeError as error:
                         last = error
                         continue
-                    ready, wanted = found.status.ready_replicas, self._options.replicas
+                    ready, wanted = workload.status.ready_replicas, self._options.replicas
                     if ready >= wanted:
                         return
                     last = Unavailable(f"expected {wanted} replicas to be ready, got {ready}")

@@ -180,11 +180,11 @@ def _in_memory(size: str) -> Object:
 
 
 def _resources(options: Options) -> Object:
-    found: dict[str, dict[str, str]] = {}
+    resources: dict[str, dict[str, str]] = {}
     for option, (group, resource) in _RESOURCES.items():
         if amount := options.resources.get(option):
-            found.setdefault(group, {})[resource] = canonical(amount)
-    return dict(found)
+            resources.setdefault(group, {})[resource] = canonical(amount)
+    return dict(resources)
 
 
 def _claim(size: str) -> Object:

@@ -95,13 +95,13 @@ def _image(given: Mapping[str, str]) -> str:
 def _pairs(given: Mapping[str, str], option: str, what: str) -> dict[str, str]:
     if option not in given:
         return {}
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for pair in given[option].strip('"').split(","):
         key, equals, value = pair.partition("=")
         if not equals or "=" in value:
             raise InvalidRequest(f"cannot parse {what}: invalid key-value pair: {pair}")
-        found[key] = value
-    return found
+        pairs[key] = value
+    return pairs
 
 
 _Value = Callable[[str], object]
@@ -122,7 +122,7 @@ def _tolerations(text: str | None) -> tuple[Mapping[str, object], ...]:
 
 
 def _toleration(one: str, whole: str) -> Mapping[str, object]:
-    found: dict[str, object] = {}
+    toleration: dict[str, object] = {}
     for word in one.split(","):
         key, equals, value = word.partition("=")
         if not equals or "=" in value:
@@ -130,8 +130,8 @@ def _toleration(one: str, whole: str) -> Mapping[str, object]:
         if key not in _TOLERATION:
             raise InvalidRequest(f"invalid tolaration {quote(whole)}")
         if (read := _TOLERATION[key](value)) != "":
-            found[key] = read
-    return found
+            toleration[key] = read
+    return toleration
 
 
 def _loadbalance(text: str) -> str:

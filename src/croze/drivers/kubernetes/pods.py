@@ -19,12 +19,12 @@ from croze.errors import Unavailable
 
 def running(pods: Iterable[Pod]) -> list[Pod]:
     """By name; those that are being ended not."""
-    found = (
+    names = (
         pod
         for pod in pods
         if pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None
     )
-    return sorted(found, key=lambda pod: pod.metadata.name)
+    return sorted(names, key=lambda pod: pod.metadata.name)
 
 
 def choose(pods: Sequence[Pod], loadbalance: str, key: str) -> Pod:

@@ -47,24 +47,24 @@ def _request(one: OneContainer, path: str) -> RootedRequest:
     return RootedRequest(op="stat", root="", binds=binds, path=path, readonly_root=readonly)
 
 
-def _headers(found: PathStat) -> dict[str, str]:
+def _headers(status: PathStat) -> dict[str, str]:
     about = {
-        "name": found.name,
-        "size": found.size,
-        "mode": found.mode,
-        "mtime": rfc3339(found.mtime_ns),
-        "linkTarget": found.link_target,
+        "name": status.name,
+        "size": status.size,
+        "mode": status.mode,
+        "mtime": rfc3339(status.mtime_ns),
+        "linkTarget": status.link_target,
     }
     return {STAT: base64.b64encode(msgspec.json.encode(about)).decode("ascii")}
 
 
 async def _found(reached: Reaching, path: str, name: str) -> PathStat:
     try:
-        found = await reached.outcome()
+        status = await reached.outcome()
     except NotFound as error:
         raise missing(path, name) from error
-    assert found is not None
-    return found
+    assert status is not None
+    return status
 
 
 def missing(path: str, name: str) -> NotFound:
@@ -75,18 +75,18 @@ async def head(request: web.Request, services: Services) -> web.StreamResponse:
     """What there is at a path, in a header."""
     one, path = _asked(request, services)
     async with services.containers.reaching(one, _request(one, path)) as reached:
-        found = await _found(reached, path, request.match_info["name"])
-    return web.Response(headers={**HEADERS, **_headers(found)})
+        status = await _found(reached, path, request.match_info["name"])
+    return web.Response(headers={**HEADERS, **_headers(status)})
 
 
 async def get(request: web.Request, services: Services) -> web.StreamResponse:
     one, path = _asked(request, services)
     wanted = msgspec.structs.replace(_request(one, path), op="get")
     async with services.containers.reaching(one, wanted) as reached:
-        found = await _found(reached, path, request.match_info["name"])
+        status = await _found(reached, path, request.match_info["name"])
         services.containers.tell(one, "archive-path")
         return await _sent(
-            request, reached, {**_headers(found), "Content-Type": "application/x-tar"}
+            request, reached, {**_headers(status), "Content-Type": "application/x-tar"}
         )
 
 

@@ -191,8 +191,8 @@ _CHDIR = re.compile(
 def why_not(complaint: str, program: str) -> tuple[str, int]:
     """Why a program could not be started, in words that clients make their exit code of, and that
     code."""
-    if found := _CHDIR.search(complaint):
-        where, why = found["where"], found["why"].lower()
+    if match := _CHDIR.search(complaint):
+        where, why = match["where"], match["why"].lower()
         failed = f'chdir to cwd ("{where}") set in config.json failed: {why}'
         return f"unable to start container process: {failed}", 126
     low, code = complaint.lower().replace("operation not permitted", "permission denied"), 126

@@ -338,8 +338,8 @@ class Containers:
     def find_exec(self, id: str) -> tuple[OneContainer, OneExec]:
         """Raises `NotFound`."""
         for one in self._all.values():
-            if (found := one.execs.get(id)) is not None:
-                return one, found
+            if (process := one.execs.get(id)) is not None:
+                return one, process
         raise NotFound(f"No such exec instance: {id}")
 
     def start_exec(self, one: OneContainer, made: OneExec) -> None:

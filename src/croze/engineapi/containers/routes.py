@@ -60,11 +60,11 @@ async def list_containers(request: web.Request, services: Services) -> web.Strea
         raise InvalidRequest(f"invalid filter 'status={min(unknown)}'")
     limit = int(query.first("limit")[:9]) if query.first("limit").isdecimal() else 0
     every = query.is_set("all") or bool(limit) or not asked.keys().isdisjoint(LOOKS_AT_ALL)
-    found = [one for one in services.containers.all() if every or one.running]
-    found = [one for one in found if _fits(one, asked, services)]
-    found = found[:limit] if limit else found
+    containers = [one for one in services.containers.all() if every or one.running]
+    containers = [one for one in containers if _fits(one, asked, services)]
+    containers = containers[:limit] if limit else containers
     sized = query.is_set("size")
-    return json([{**views.row(one), **(await _sizes(one, services, sized))} for one in found])
+    return json([{**views.row(one), **(await _sizes(one, services, sized))} for one in containers])
 
 
 async def _sizes(one: OneContainer, services: Services, sized: bool) -> dict[str, object]:

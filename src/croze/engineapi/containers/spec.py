@@ -175,16 +175,16 @@ def network(spec: Create) -> NetworkMode:
 
 def binds(spec: Create) -> list[ContainerMount]:
     """Directories and files of the host. Raises `Unsupported` for volumes."""
-    found = [_bind(text) for text in spec.host_config.binds or ()]
+    listed = [_bind(text) for text in spec.host_config.binds or ()]
     for mount in spec.host_config.mounts or ():
         if mount.type != "bind":
             raise Unsupported(f"a mount of type {mount.type} is not served here: use a bind mount")
-        found.append(_mount(mount.source, mount.target, readonly=mount.read_only))
-    covered = {mount.dest for mount in found}
+        listed.append(_mount(mount.source, mount.target, readonly=mount.read_only))
+    covered = {mount.dest for mount in listed}
     for path in spec.volumes or {}:
         if posixpath.normpath(path) not in covered:
             raise Unsupported(f"volume {path} is not served here: use a directory of the host")
-    return found
+    return listed
 
 
 def _bind(text: str) -> ContainerMount:
@@ -231,15 +231,15 @@ def ulimits(spec: Create) -> list[Rlimit]:
 
 
 def extra_hosts(spec: Create) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    hosts: list[tuple[str, str]] = []
     for text in spec.host_config.extra_hosts or ():
         name, colon, address = text.partition(":")
         if not (name and colon and address):
             raise InvalidRequest(f'bad format for add-host: "{text}"')
         if address == "host-gateway":
             raise Unsupported(f"{text} is not served here: name an address")
-        found.append((name, address))
-    return found
+        hosts.append((name, address))
+    return hosts
 
 
 def words(value: Words) -> list[str]:

@@ -75,8 +75,8 @@ class _Sample:
         one = self._one
         if not one.pid:
             return _Sample(one, None, None)
-        found = await in_thread(read_stats, one.pid)
-        return _Sample(one, found, self.alone())
+        stats = await in_thread(read_stats, one.pid)
+        return _Sample(one, stats, self.alone())
 
     def alone(self) -> _Sample:
         """Without those before, which would never go."""
@@ -85,7 +85,7 @@ class _Sample:
 
     def answer(self) -> Json:
         before = self._before or _Sample(self._one)
-        found: Json = {
+        usage: Json = {
             "name": f"/{self._one.state.name}",
             "id": self._one.id,
             "read": rfc3339(self._at_ns),
@@ -97,13 +97,13 @@ class _Sample:
         }
         stats = self._stats
         if stats is None:
-            return {**found, "pids_stats": {}, "memory_stats": {}, "blkio_stats": _blkio(Stats())}
+            return {**usage, "pids_stats": {}, "memory_stats": {}, "blkio_stats": _blkio(Stats())}
         pids = {"current": stats.pids} | ({"limit": stats.pids_limit} if stats.pids_limit else {})
         most = {"max_usage": stats.memory_most_bytes} if stats.memory_most_bytes else {}
         memory = {"usage": stats.memory_bytes, **most, "stats": stats.memory}
         networks = {"networks": stats.networks} if stats.networks else {}
         return {
-            **found,
+            **usage,
             "pids_stats": pids,
             "memory_stats": {**memory, "limit": stats.limit_bytes},
             "blkio_stats": _blkio(stats),

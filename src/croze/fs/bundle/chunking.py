@@ -38,5 +38,5 @@ def _end_of_chunk(data: bytes, start: int) -> int:
     """`data` has a largest chunk from `start` on, or ends with the file."""
     limit = min(start + MAX_BYTES, len(data))
     bits = data[start + MIN_BYTES - _WINDOW : limit].translate(_BITS)
-    found = bits.find(_MARK)
-    return limit if found < 0 else start + MIN_BYTES + found
+    at = bits.find(_MARK)
+    return limit if at < 0 else start + MIN_BYTES + at

@@ -125,9 +125,9 @@ def _plain(data: bytes) -> bytearray:
     return plain
 
 
-def kept_xattrs(found: dict[str, bytes]) -> dict[str, bytes]:
+def kept_xattrs(xattrs: dict[str, bytes]) -> dict[str, bytes]:
     """The attributes that travel: none that say something to the kernel of this machine alone."""
-    return {name: value for name, value in found.items() if _travels(name)} if found else found
+    return {name: value for name, value in xattrs.items() if _travels(name)} if xattrs else xattrs
 
 
 def _travels(name: str) -> bool:
@@ -212,10 +212,10 @@ def _check_content(node: Node, lengths: list[int]) -> None:
 
 def numbered(packs: Iterator[Pack]) -> dict[bytes, int]:
     """The number of each chunk, by digest: the first place of several."""
-    found: dict[bytes, int] = {}
+    numbers: dict[bytes, int] = {}
     number = 0
     for pack in packs:
         for chunk in pack.chunks:
-            found.setdefault(chunk.digest, number)
+            numbers.setdefault(chunk.digest, number)
             number += 1
-    return found
+    return numbers

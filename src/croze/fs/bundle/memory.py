@@ -25,12 +25,12 @@ class KnownFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inode: int
     chunks: tuple[bytes, ...]
 
-    def same(self, found: os.stat_result) -> bool:
+    def same(self, status: os.stat_result) -> bool:
         return (self.size, self.mtime_ns, self.ctime_ns, self.inode) == (
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_ctime_ns,
-            found.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
         )
 
 
@@ -43,9 +43,9 @@ class Memory(msgspec.Struct, frozen=True):
 _decoder = msgspec.msgpack.Decoder(Memory)
 
 
-def known_file(path: bytes, found: os.stat_result, chunks: Iterable[bytes]) -> KnownFile:
+def known_file(path: bytes, status: os.stat_result, chunks: Iterable[bytes]) -> KnownFile:
     return KnownFile(
-        path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, tuple(chunks)
+        path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, tuple(chunks)
     )
 
 

@@ -249,8 +249,8 @@ def _remember(
     for node in choice.files:
         known[node.path] = tuple(chunks[number].digest for number in node.chunks)
     files = [
-        known_file(path, found, known[path])
-        for path, found in _regular(new)
+        known_file(path, status, known[path])
+        for path, status in _regular(new)
         if path in known
     ]  # fmt: skip
     ours = {pack.digest for pack in index.packs}
@@ -261,8 +261,8 @@ def _remember(
 def _still_known(memory: Memory, old: str | None) -> Iterator[KnownFile]:
     """Links to the files were made since: that alone is no change."""
     for known in memory.files:
-        found = _stat(old, known.path)
-        if found is not None and (found.st_size, found.st_mtime_ns, found.st_ino) == (
+        status = _stat(old, known.path)
+        if status is not None and (status.st_size, status.st_mtime_ns, status.st_ino) == (
             known.size,
             known.mtime_ns,
             known.inode,
@@ -271,6 +271,6 @@ def _still_known(memory: Memory, old: str | None) -> Iterator[KnownFile]:
 
 
 def _regular(root: str) -> Iterator[tuple[bytes, os.stat_result]]:
-    for path, _, found in walk_stats(root):
-        if stat.S_ISREG(found.st_mode):
-            yield os.fsencode(path), found
+    for path, _, status in walk_stats(root):
+        if stat.S_ISREG(status.st_mode):
+            yield os.fsencode(path), status

@@ -70,20 +70,20 @@ class Survey(Struct):
             self._add(seen, first_names)
 
     def _add(self, seen: _Seen, first_names: dict[tuple[int, int], bytes]) -> None:
-        path, found, link, size = seen.path, seen.stat, seen.link, 0
-        if stat.S_ISREG(found.st_mode):
+        path, status, link, size = seen.path, seen.stat, seen.link, 0
+        if stat.S_ISREG(status.st_mode):
             first = path
-            if found.st_nlink > 1:
-                first = first_names.setdefault((found.st_dev, found.st_ino), path)
+            if status.st_nlink > 1:
+                first = first_names.setdefault((status.st_dev, status.st_ino), path)
             link = b"" if first == path else first
-            size = 0 if link else found.st_size
+            size = 0 if link else status.st_size
         if len(self.nodes) >= MAX_NODES:
             raise ResourceExhausted(f"more than {MAX_NODES} files and directories are too many")
-        if stat.S_ISREG(found.st_mode) and not link:
-            self.stats[path] = found
+        if stat.S_ISREG(status.st_mode) and not link:
+            self.stats[path] = status
             self.content_bytes += size
         self.nodes.append(
-            Node(path, found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, link, size,
+            Node(path, status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, link, size,
                  (), kept_xattrs(seen.xattrs))
         )  # fmt: skip
 
@@ -110,17 +110,17 @@ def _read_dir(root_fd: int, path: bytes) -> list[_Seen]:
             return []
         raise
     prefix = path + b"/" if path else b""
-    found: list[_Seen] = []
+    seen: list[_Seen] = []
     try:
         with os.scandir(fd) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     st = entry.stat(follow_symlinks=False)
                     if stat.S_IFMT(st.st_mode) in _KINDS:
-                        found.append(_seen(fd, entry.name, prefix, st))
+                        seen.append(_seen(fd, entry.name, prefix, st))
     finally:
         os.close(fd)
-    return sorted(found, key=lambda each: each.path)
+    return sorted(seen, key=lambda each: each.path)
 
 
 def _seen(fd: int, name: str, prefix: bytes, st: os.stat_result) -> _Seen:

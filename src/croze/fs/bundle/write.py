@@ -128,9 +128,9 @@ class _Writing(Struct):
     def read(self, before: dict[bytes, KnownFile]) -> None:
         """All files; those that were known `before` and are the same only if their content is in
         no pack."""
-        for path, found in self.survey.stats.items():
+        for path, status in self.survey.stats.items():
             known = before.get(path)
-            if known is not None and known.same(found) and self._there.issuperset(known.chunks):
+            if known is not None and known.same(status) and self._there.issuperset(known.chunks):
                 self.known[path] = known
             else:
                 self._read(path)
@@ -162,13 +162,13 @@ class _Writing(Struct):
     def _read(self, path: bytes) -> None:
         for _ in range(_TRIES):
             try:
-                found, digests = self._chunks(path)
+                chunks, digests = self._chunks(path)
             except OSError as error:
                 if error.errno in GONE:
                     return
                 raise
-            if found is not None:
-                self.known[path] = known_file(path, found, digests)
+            if chunks is not None:
+                self.known[path] = known_file(path, chunks, digests)
                 return
 
     def _chunks(self, path: bytes) -> tuple[os.stat_result | None, list[bytes]]:
@@ -186,8 +186,8 @@ class _Writing(Struct):
         return (after if calm else None), digests
 
 
-def _state(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def wasteful(packs: Sequence[Pack], live: Collection[bytes]) -> list[Pack]:

@@ -51,13 +51,13 @@ def changed_files(old: str, new: str, queries: Sequence[Query], limit: int) -> C
     before, after = Index.load(old), Index.load(new)
     if before is None or after is None:
         return None
-    found: set[FileChange] = set()
+    changes: set[FileChange] = set()
     total = 0
     for query in queries:
         one, two = _selected(before, query), _selected(after, query)
         total += sum(1 for node in two.values() if node.kind != DIR)
-        found.update(_compare(one, two))
-    ordered = sorted(found)
+        changes.update(_compare(one, two))
+    ordered = sorted(changes)
     return Changes(tuple(ordered[:limit]), len(ordered), total)
 
 

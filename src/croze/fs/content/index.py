@@ -199,8 +199,8 @@ def _relist(node: Node, path: str) -> None:
 
 def list_dir(path: str) -> Iterator[tuple[bytes, Node]]:
     """New nodes for what is in a directory on disk."""
-    with os.scandir(path) as found:
-        for item in found:
+    with os.scandir(path) as entries:
+        for item in entries:
             name = os.fsencode(item.name)
             if item.is_symlink():
                 yield name, Node(LINK, link=os.fsencode(os.readlink(item.path)))

@@ -85,8 +85,8 @@ class _Chunk:
             if last:
                 begin = max(at, len(name) - self._length)
                 return len(name) if begin <= furthest and self._fits(name, begin) else None
-            found = self._expression.search(name, at, furthest + self._length)
-            return found.end() if found else None
+            match = self._expression.search(name, at, furthest + self._length)
+            return match.end() if match else None
         end = begin + self._length
         if last and end != len(name):
             return None

@@ -225,9 +225,9 @@ class GzipMember:
         middle = len(block) // 2
         sample = block[middle : middle + _SAMPLE]
         if len(sample) == _SAMPLE and _is_incompressible(_fast(1, sample, b""), sample):
-            found = _fast(1, block, before)
-            if _is_incompressible(found, block):
-                return found
+            deflated = _fast(1, block, before)
+            if _is_incompressible(deflated, block):
+                return deflated
         return _small(self._level, block, before)
 
     def end(self) -> bytes:
@@ -251,8 +251,8 @@ def _small(level: int, block: bytes, before: bytes) -> bytes:
     return bytes(stream.compress(block) + stream.flush(zlib_ng.Z_SYNC_FLUSH))
 
 
-def _is_incompressible(found: bytes, block: bytes) -> bool:
-    return len(found) > _INCOMPRESSIBLE * len(block)
+def _is_incompressible(deflated: bytes, block: bytes) -> bool:
+    return len(deflated) > _INCOMPRESSIBLE * len(block)
 
 
 class _Zstd:

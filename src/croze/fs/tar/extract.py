@@ -83,11 +83,11 @@ class Extractor:
         parts = directory[len(self.root) + 1 :].split("/")
         for part in parts[:-1]:
             view = view.enter(part)
-        found = view.lookup(parts[-1])
-        if found is None or not stat.S_ISDIR(found[1].st_mode):
+        item = view.lookup(parts[-1])
+        if item is None or not stat.S_ISDIR(item[1].st_mode):
             os.chmod(directory, 0o755)
             return
-        source, st = found
+        source, st = item
         os.chown(directory, st.st_uid, st.st_gid)
         os.chmod(directory, stat.S_IMODE(st.st_mode))
         for name in os.listxattr(source):
@@ -194,10 +194,10 @@ class Extractor:
         *above, name = path[1:].split("/")
         for part in above:
             view = view.enter(part)
-        found = view.lookup(name)
-        if found is None or not stat.S_ISREG(found[1].st_mode):
+        item = view.lookup(name)
+        if item is None or not stat.S_ISREG(item[1].st_mode):
             return
-        source, st = found
+        source, st = item
         self._make_parent("/" + "/".join(above))
         with open(source, "rb") as old, open(target, "xb") as new:
             copy_bytes(old.fileno(), new.fileno(), st.st_size)

@@ -58,14 +58,14 @@ def write_layer(
     lowered to it. The file is not synced to disk: the caller publishes it.
     """
     if overlay_lowers is not None:
-        found = overlay_changes(upper, overlay_lowers)
+        listed = overlay_changes(upper, overlay_lowers)
     else:
-        found = changes(lower, upper)
+        listed = changes(lower, upper)
     with explained("write layer", upper):
         fd = os.open(out_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with layer_writer(fd, compression, level) as blob:
-                _LayerTar(blob.write, upper, epoch).write_all(found)
+                _LayerTar(blob.write, upper, epoch).write_all(listed)
                 return blob.finish()
         finally:
             os.close(fd)
@@ -82,8 +82,8 @@ class _LayerTar:
         self._names: dict[int, str] = {}
         self._unlisted: dict[int, list[str]] = {}
 
-    def write_all(self, found: Iterable[Change]) -> None:
-        for change in found:
+    def write_all(self, changes: Iterable[Change]) -> None:
+        for change in changes:
             if change.kind is Kind.DELETE:
                 self._write_whiteout(change.path)
             else:

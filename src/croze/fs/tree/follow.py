@@ -71,12 +71,12 @@ class _Resolver:
             names = sorted_names(os.listdir(self._root + rooted(dirname(path))))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        found: list[str] = []
+        targets: list[str] = []
         for candidate in names:
             if _matches(name, candidate):
-                found += self._readlink(join(dirname(path), candidate)) or ()
+                targets += self._readlink(join(dirname(path), candidate)) or ()
         # Without links the wildcard stays an ordinary component.
-        return found or None
+        return targets or None
 
     def _readlink(self, path: str) -> list[str] | None:
         full = self._root + rooted(path)

@@ -29,17 +29,17 @@ def link_tree(source: str, target: str, *, without: Collection[bytes] = ()) -> N
         finished.append((src_dir, dst_dir, os.lstat(src_dir)))
         with os.scandir(src_dir) as entries:
             for entry in entries:
-                path, found = f"{dst_dir}/{entry.name}", entry.stat(follow_symlinks=False)
-                is_dir = stat.S_ISDIR(found.st_mode)
+                path, status = f"{dst_dir}/{entry.name}", entry.stat(follow_symlinks=False)
+                is_dir = stat.S_ISDIR(status.st_mode)
                 _clear(path, is_dir=is_dir)
                 if is_dir:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(path, 0o700)
                     waiting.append((entry.path, path))
                 elif os.fsencode(entry.path) not in skipped:
-                    _link(entry.path, path, found)
-    for src_dir, dst_dir, found in reversed(finished):
-        _copy_attributes(src_dir, dst_dir, found)
+                    _link(entry.path, path, status)
+    for src_dir, dst_dir, status in reversed(finished):
+        _copy_attributes(src_dir, dst_dir, status)
 
 
 def _clear(path: str, *, is_dir: bool) -> None:
@@ -52,20 +52,20 @@ def _clear(path: str, *, is_dir: bool) -> None:
             os.unlink(path)
 
 
-def _link(source: str, target: str, found: os.stat_result) -> None:
-    if stat.S_ISREG(found.st_mode):
+def _link(source: str, target: str, status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
         try:
             os.link(source, target, follow_symlinks=False)
             return
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
-        _copy_content(source, target, found.st_size)
-    elif stat.S_ISLNK(found.st_mode):
+        _copy_content(source, target, status.st_size)
+    elif stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source), target)
     else:
-        os.mknod(target, found.st_mode, found.st_rdev)
-    _copy_attributes(source, target, found)
+        os.mknod(target, status.st_mode, status.st_rdev)
+    _copy_attributes(source, target, status)
 
 
 def _copy_content(source: str, target: str, size: int) -> None:
@@ -81,12 +81,12 @@ def _copy_content(source: str, target: str, size: int) -> None:
         os.close(source_fd)
 
 
-def _copy_attributes(source: str, target: str, found: os.stat_result) -> None:
-    os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     for name in os.listxattr(source, follow_symlinks=False):
         with contextlib.suppress(OSError):
             value = os.getxattr(source, name, follow_symlinks=False)
             os.setxattr(target, name, value, follow_symlinks=False)
-    if not stat.S_ISLNK(found.st_mode):
-        os.chmod(target, stat.S_IMODE(found.st_mode))
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)

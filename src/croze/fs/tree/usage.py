@@ -68,8 +68,8 @@ def _entries(dirs: list[tuple[_Anchor | None, str]]) -> Iterator[os.stat_result]
         below, prefix = anchor, f"{path}/"
         if len(prefix) > _LONG_BYTES // 4:  # a letter has four bytes at most
             below, prefix = _Anchor(os.dup(fd)), ""
-        with os.scandir(fd) as found:
-            for item in found:
+        with os.scandir(fd) as entries:
+            for item in entries:
                 try:
                     st = item.stat(follow_symlinks=False)
                 except FileNotFoundError:

@@ -45,7 +45,7 @@ class View:
         """The directory `name`; empty if there is none."""
         if not self.overlay:
             return View([f"{directory}/{name}" for directory in self.dirs], overlay=False)
-        found: list[str] = []
+        names: list[str] = []
         for directory in self.dirs:
             path = f"{directory}/{name}"
             try:
@@ -54,10 +54,10 @@ class View:
                 continue
             if not stat.S_ISDIR(st.st_mode):
                 break
-            found.append(path)
+            names.append(path)
             if is_opaque(path):
                 break
-        return View(found, overlay=True)
+        return View(names, overlay=True)
 
     def items(self) -> dict[str, Item]:
         """Everything in the directory by name, in byte order."""
@@ -79,15 +79,15 @@ def raw_items(directory: str) -> list[tuple[str, Item]]:
 
 
 def _items(directory: str) -> list[tuple[str, Item]]:
-    found: dict[str, Item] = {}
+    items: dict[str, Item] = {}
     try:
         listing = os.scandir(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []
     with listing:
         for entry in listing:
-            found[entry.name] = (entry.path, entry.stat(follow_symlinks=False))
-    return [(name, found[name]) for name in sorted_names(found)]
+            items[entry.name] = (entry.path, entry.stat(follow_symlinks=False))
+    return [(name, items[name]) for name in sorted_names(items)]
 
 
 def is_whiteout(st: os.stat_result) -> bool:

@@ -107,8 +107,8 @@ def read_dir(path: str) -> list[Found]:
     result: list[Found] = []
     plain = True
     try:
-        with os.scandir(fd) as found:
-            for item in found:
+        with os.scandir(fd) as entries:
+            for item in entries:
                 name = item.name
                 plain = plain and name.isascii()
                 try:
@@ -151,9 +151,9 @@ class Selection:
         """Whether the directory just filtered can hold anything wanted."""
         return path not in self._skipped
 
-    def filter(self, found: Iterator[Found]) -> Iterator[Found]:
+    def filter(self, entries: Iterator[Found]) -> Iterator[Found]:
         """What is wanted of `found`, each preceded by its unlisted parents."""
-        for item in found:
+        for item in entries:
             path = item[0]
             while self._dirs and not path.startswith(self._dirs[-1].prefix):
                 self._dirs.pop()

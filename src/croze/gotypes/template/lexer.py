@@ -91,18 +91,18 @@ def _words(text: str, at: int, line: int) -> tuple[tuple[Word, ...], int, bool]:
     while True:
         if (end := _end(text, at)) is not None:
             return tuple(words), *end
-        found = _WORD.match(text, at)
-        if found is None or found.lastgroup is None:
+        match = _WORD.match(text, at)
+        if match is None or match.lastgroup is None:
             if at >= len(text):
                 raise error(line, "unclosed action")
             raise error(line, _unexpected(text[at]))
-        at = found.end()
-        if found.lastgroup == "space":
+        at = match.end()
+        if match.lastgroup == "space":
             spaced = True
             continue
-        kind = found[0] if found.lastgroup == "mark" else found.lastgroup
-        column = found.start() - (text.rfind("\n", 0, found.start()) + 1)
-        words.append(Word(kind, found[0], spaced, column))
+        kind = match[0] if match.lastgroup == "mark" else match.lastgroup
+        column = match.start() - (text.rfind("\n", 0, match.start()) + 1)
+        words.append(Word(kind, match[0], spaced, column))
         spaced = False
 
 

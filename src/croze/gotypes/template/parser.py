@@ -193,23 +193,23 @@ def _operand(cursor: _Cursor) -> Operand:
     word = cursor.take()
     match word.kind:
         case ".":
-            found = Operand("dot")
+            operand = Operand("dot")
         case "field":
-            found = Operand("dot", fields=(Field(word.text[1:], word.column),))
+            operand = Operand("dot", fields=(Field(word.text[1:], word.column),))
         case "variable":
-            found = Operand("variable", word.text)
+            operand = Operand("variable", word.text)
         case "(":
             inner = _pipeline(cursor, nested=True)
             if cursor.peek() is None or cursor.take().kind != ")":
                 raise error(cursor.line, "unclosed left paren")
-            found = Operand("pipeline", inner)
+            operand = Operand("pipeline", inner)
         case "name" if word.text not in ("true", "false", "nil"):
-            found = Operand("function", word.text)
+            operand = Operand("function", word.text)
         case "name" | "string" | "char" | "number":
-            found = Operand("constant", _constant(word, cursor.line))
+            operand = Operand("constant", _constant(word, cursor.line))
         case _:
             raise error(cursor.line, f"unexpected {word.text!r} in operand")
-    return _with_fields(found, cursor)
+    return _with_fields(operand, cursor)
 
 
 def _with_fields(operand: Operand, cursor: _Cursor) -> Operand:
