@@ -166,8 +166,8 @@ class Client:
             version = await self.info()
             if version.package != OWN_PACKAGE:
                 raise errors.Unsupported(
-                    f"this daemon is no crozed but {version.package} {version.version}: cache mounts"
-                    " do not travel with its caches (mounts=)"
+                    f"this daemon is no crozed but {version.package} {version.version}: cache"
+                    " mounts do not travel with its caches (mounts=)"
                 )
 
     @asynccontextmanager

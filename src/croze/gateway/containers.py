@@ -70,10 +70,10 @@ class Containers:
         self._open[id] = made
 
     def get(self, id: str) -> GatewayContainer:
-        found = self._open.get(id)
-        if found is None:
+        container = self._open.get(id)
+        if container is None:
             raise NotFound(f"container details for {id} not found")
-        return found
+        return container
 
     def check(self, id: str) -> None:
         """Raises `NotFound` for one that isn't there."""

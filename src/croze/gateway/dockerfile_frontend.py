@@ -57,10 +57,10 @@ class DockerfileFrontend:
                 external.append(await _run_external(bridge, request, syntax))
             return Forwarded(own, labs)
 
-        found = await self._readers.convert(bridge, request, forward)
-        if external or found is None:
+        answer = await self._readers.convert(bridge, request, forward)
+        if external or answer is None:
             return external[0]
-        return await _with_sboms(bridge, request, found, _result(bridge, found))
+        return await _with_sboms(bridge, request, answer, _result(bridge, answer))
 
 
 def own_frontend(image: str, opts: Mapping[str, str]) -> tuple[bool, bool]:
@@ -92,25 +92,25 @@ async def _run_external(bridge: Bridge, request: FrontendRequest, syntax: Syntax
     )
 
 
-def _result(bridge: Bridge, found: FrontendResult) -> BridgeResult:
+def _result(bridge: Bridge, answer: FrontendResult) -> BridgeResult:
     refs: Mapping[str, BridgeRef | None] = {
-        key: _ref(bridge, definition) for key, definition in found.definitions.items()
+        key: _ref(bridge, definition) for key, definition in answer.definitions.items()
     }
     if refs.keys() <= {""}:
-        return BridgeResult(ref=refs.get(""), metadata=found.metadata)
-    return BridgeResult(refs=refs, metadata=found.metadata)
+        return BridgeResult(ref=refs.get(""), metadata=answer.metadata)
+    return BridgeResult(refs=refs, metadata=answer.metadata)
 
 
 async def _with_sboms(
-    bridge: Bridge, request: FrontendRequest, found: FrontendResult, result: BridgeResult
+    bridge: Bridge, request: FrontendRequest, answer: FrontendResult, result: BridgeResult
 ) -> BridgeResult:
     asked = parse_sbom(request.opts)
-    if asked is None or not found.scans:
+    if asked is None or not answer.scans:
         return result
-    only = found.definitions.get("")
+    only = answer.definitions.get("")
     targets = {
-        key: ScanTarget(only or found.definitions[key], scan.extras, scan.ignore_cache)
-        for key, scan in found.scans.items()
+        key: ScanTarget(only or answer.definitions[key], scan.extras, scan.ignore_cache)
+        for key, scan in answer.scans.items()
     }
     mode = request.opts.get("image-resolve-mode", "")
     generator = Generator(asked.generator, asked.parameters, mode)

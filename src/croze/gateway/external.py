@@ -97,9 +97,9 @@ class ExternalFrontend:
             named = await self._readers.read(bridge, request, None, asking.named, source)
         if named is None:
             name = reference.normalize(source)
-            found = await bridge.sources.resolve_image(ImageQuestion(name))
-            pinned = found.ref if "@" in found.ref else f"{found.ref}@{found.digest}"
-            named = llb.image(pinned).marshal(), configs.parse(found.config)
+            image = await bridge.sources.resolve_image(ImageQuestion(name))
+            pinned = image.ref if "@" in image.ref else f"{image.ref}@{image.digest}"
+            named = llb.image(pinned).marshal(), configs.parse(image.config)
         definition, config = named
         ref = bridge.make_ref(definition)
         return FrontendImage(source, ref, config.config if config else RunConfig())

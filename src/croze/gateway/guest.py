@@ -102,28 +102,28 @@ class Gateway(Struct, frozen=True):
     async def solve(self, what: llb.State | ops_pb2.Definition, *, evaluate: bool = False) -> Ref:
         """Made when it is first looked at, or now with `evaluate`."""
         definition = what if isinstance(what, ops_pb2.Definition) else what.marshal()
-        found = await self._solve(
+        result = await self._solve(
             gateway_pb2.SolveRequest(Definition=definition, Evaluate=evaluate)
         )
-        return Ref(self, found.ref.id)
+        return Ref(self, result.ref.id)
 
     async def frontend(self, name: str, opts: Mapping[str, str]) -> Result:
         """The result of another frontend, such as `dockerfile.v0`."""
-        found = await self._solve(
+        result = await self._solve(
             gateway_pb2.SolveRequest(Frontend=name, FrontendOpt=to_attrs(opts))
         )
-        metadata = dict(found.metadata)
-        if found.WhichOneof("result") == "refs":
-            refs = {key: Ref(self, ref.id) for key, ref in found.refs.refs.items()}
+        metadata = dict(result.metadata)
+        if result.WhichOneof("result") == "refs":
+            refs = {key: Ref(self, ref.id) for key, ref in result.refs.refs.items()}
             return Result(refs=refs, metadata=metadata)
-        return Result(Ref(self, found.ref.id), metadata=metadata)
+        return Result(Ref(self, result.ref.id), metadata=metadata)
 
     async def resolve_image(self, name: str) -> Image:
         request = gateway_pb2.ResolveImageConfigRequest(Ref=name)
-        found = await self.ask(
+        answer = await self.ask(
             "ResolveImageConfig", request, gateway_pb2.ResolveImageConfigResponse
         )
-        return Image(found.Ref, found.Digest, found.Config)
+        return Image(answer.Ref, answer.Digest, answer.Config)
 
     async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
         """What the client has made of named inputs already."""

@@ -151,8 +151,8 @@ def _format(selector: policy_pb2.Selector, identifier: str, target: str) -> str:
         case policy_pb2.EXACT:
             return target
         case policy_pb2.WILDCARD:
-            found = _pattern(selector).fullmatch(identifier)
-            return expansion.of(found) if found else identifier
+            match = _pattern(selector).fullmatch(identifier)
+            return expansion.of(match) if match else identifier
     return _pattern(selector).replace(identifier, expansion.of)
 
 
@@ -163,14 +163,14 @@ class _Expansion:
         self._template = template
         self._room = MAX_IDENTIFIER
 
-    def of(self, found: Match) -> str:
+    def of(self, match: Match) -> str:
         def value(reference: re.Match[str]) -> str:
             if reference[1]:
                 return "$"
             name = reference[2] or reference[3]
             if name.isdigit() and len(name) > 9:
                 return ""
-            return self._fitting(found[int(name) if name.isdigit() else name])
+            return self._fitting(match[int(name) if name.isdigit() else name])
 
         self._fitting(self._template)
         return _REFERENCE.sub(value, self._template)

@@ -98,11 +98,11 @@ def _looked_into(
 
 
 async def _scanner(bridge: Bridge, generator: Generator, platform: Platform) -> Scanner:
-    found = await bridge.sources.resolve_image(
+    image = await bridge.sources.resolve_image(
         ImageQuestion(generator.image, platform, generator.mode)
     )
-    config = configs.parse(found.config).config
-    return Scanner(found.ref, config, platform, generator.parameters)
+    config = configs.parse(image.config).config
+    return Scanner(image.ref, config, platform, generator.parameters)
 
 
 def has_sbom(result: BridgeResult) -> bool:

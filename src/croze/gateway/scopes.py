@@ -105,8 +105,8 @@ class Scope:
         return AttestedRequest(request.frontend, request.opts, self._inputs(request.inputs))
 
     def _inputs(self, inputs: Mapping[str, ops_pb2.Definition]) -> Mapping[str, RequestProvenance]:
-        found = {name: self._producers.find(head(each)) for name, each in inputs.items()}
-        return {name: told for name, told in found.items() if told is not None}
+        producers = {name: self._producers.find(head(each)) for name, each in inputs.items()}
+        return {name: told for name, told in producers.items() if told is not None}
 
 
 def _says(request: BridgeRequest) -> bool:

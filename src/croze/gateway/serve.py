@@ -169,9 +169,9 @@ class ServedBuild:
                 request.LogName,
                 OciStore(request.SessionID, request.StoreID) if is_layout else None,
             )
-            found = await self._bridge.sources.ask_image(question)
+            config = await self._bridge.sources.ask_image(question)
         return gateway_pb2.ResolveImageConfigResponse(
-            Digest=found.digest, Config=found.config, Ref=found.ref
+            Digest=config.digest, Config=config.config, Ref=config.ref
         )
 
     async def resolve_source_meta(

@@ -38,12 +38,12 @@ def _listed(definition: ops_pb2.Definition, digest: str) -> Sequence[ops_pb2.Loc
 
 def _readers(definition: ops_pb2.Definition, digest: str) -> list[str]:
     """The ops with this download as an input; none for any other op."""
-    found, download = [], False
+    readers, download = [], False
     for data in getattr(definition, "def"):
         name = f"sha256:{hashlib.sha256(data).hexdigest()}"
         op = ops_pb2.Op.FromString(data)
         if name == digest:
             download = op.source.identifier.startswith(("http://", "https://", "git://"))
         elif any(i.digest == digest for i in op.inputs):
-            found.append(name)
-    return found if download else []
+            readers.append(name)
+    return readers if download else []

@@ -101,17 +101,17 @@ async def _image(
         store = OciStore(source.attrs.get("oci.session", ""), source.attrs.get("oci.store", ""))
     ref, platform = source.identifier.partition("://")[2], platform_in(request)
     question = ImageQuestion(ref, platform, request.ResolveMode, request.LogName, store)
-    found = await sources.ask_image(question)
+    config = await sources.ask_image(question)
     response = gateway_pb2.ResolveSourceMetaResponse(
-        Source=ops_pb2.SourceOp(identifier=f"{scheme}://{found.ref}", attrs=source.attrs),
+        Source=ops_pb2.SourceOp(identifier=f"{scheme}://{config.ref}", attrs=source.attrs),
         Image=gateway_pb2.ResolveSourceImageResponse(
-            Digest=found.digest, Config=b"" if request.Image.NoConfig else found.config
+            Digest=config.digest, Config=b"" if request.Image.NoConfig else config.config
         ),
     )
     asked = request.Image
     if scheme == IMAGE and (asked.AttestationChain or asked.ResolveAttestations):
         types = list(asked.ResolveAttestations)
-        chain = await sources.attestations(replace(question, ref=found.ref), types)
+        chain = await sources.attestations(replace(question, ref=config.ref), types)
         if chain is not None:
             response.Image.AttestationChain.CopyFrom(_chain(chain))
     return response

@@ -145,11 +145,13 @@ def _locations(definition: ops_pb2.Definition) -> dict[str, list[SourceLocation]
         )
         for info in definition.Source.infos
     ]
-    found: dict[str, list[SourceLocation]] = {}
+    by_vertex: dict[str, list[SourceLocation]] = {}
     for digest, locations in definition.Source.locations.items():
         for location in locations.locations:
             if not 0 <= location.sourceIndex < len(maps):
                 raise InvalidRequest(f"failed to find source map with index {location.sourceIndex}")
             ranges = tuple(range_from_pb(r) for r in location.ranges)
-            found.setdefault(digest, []).append(SourceLocation(maps[location.sourceIndex], ranges))
-    return found
+            by_vertex.setdefault(digest, []).append(
+                SourceLocation(maps[location.sourceIndex], ranges)
+            )
+    return by_vertex

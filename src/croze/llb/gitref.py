@@ -49,8 +49,8 @@ def parse_git_ref(text: str) -> GitRef | None:
     if not maybe_local and url.scheme in ("http", "https") and not url.path.endswith(".git"):
         return None
     remote = url.remote.partition("://")[2] if maybe_local else url.remote
-    found = GitRef(remote, url.ref, url.subdir, maybe_local=maybe_local)
-    return _with_query(found, url) if url.query else found
+    parsed = GitRef(remote, url.ref, url.subdir, maybe_local=maybe_local)
+    return _with_query(parsed, url) if url.query else parsed
 
 
 def is_git_ref(text: str) -> bool:
@@ -61,7 +61,7 @@ def is_git_ref(text: str) -> bool:
         return True
 
 
-def _with_query(found: GitRef, url: GitUrl) -> GitRef:
+def _with_query(ref: GitRef, url: GitUrl) -> GitRef:
     tag = branch = ""
     for key, values in url.query.items():
         value = _single(key, values)
@@ -71,8 +71,8 @@ def _with_query(found: GitRef, url: GitUrl) -> GitRef:
             case "branch":
                 branch = value
             case _:
-                found = _with_pair(found, key, value)
-    return _with_names(found, tag, branch)
+                ref = _with_pair(ref, key, value)
+    return _with_names(ref, tag, branch)
 
 
 def _single(key: str, values: Sequence[str]) -> str:
@@ -83,39 +83,39 @@ def _single(key: str, values: Sequence[str]) -> str:
     return values[0]
 
 
-def _with_pair(found: GitRef, key: str, value: str) -> GitRef:
+def _with_pair(ref: GitRef, key: str, value: str) -> GitRef:
     match key:
         case "ref":
-            _check_same("ref", found.ref, value)
-            return replace(found, ref=value)
+            _check_same("ref", ref.ref, value)
+            return replace(ref, ref=value)
         case "subdir":
-            _check_same("subdir", found.subdir, value)
-            return replace(found, subdir=value)
+            _check_same("subdir", ref.subdir, value)
+            return replace(ref, subdir=value)
         case "checksum" | "commit":
-            return replace(found, checksum=value)
+            return replace(ref, checksum=value)
         case "keep-git-dir":
-            return replace(found, keep_git_dir=_flag(key, value))
+            return replace(ref, keep_git_dir=_flag(key, value))
         case "submodules":
-            return replace(found, submodules=_flag(key, value))
+            return replace(ref, submodules=_flag(key, value))
         case "fetch-by-commit":
-            return replace(found, fetch_by_commit=_flag(key, value))
+            return replace(ref, fetch_by_commit=_flag(key, value))
         case "mtime":
-            return replace(found, mtime=_mtime(value))
+            return replace(ref, mtime=_mtime(value))
     raise InvalidRequest(f"unexpected query {quote(key)}")
 
 
-def _with_names(found: GitRef, tag: str, branch: str) -> GitRef:
+def _with_names(ref: GitRef, tag: str, branch: str) -> GitRef:
     if tag:
         tag = "refs/tags/" + tag.removeprefix("refs/tags/")
-        _check_same("ref", found.ref, tag)
-        found = replace(found, ref=tag)
+        _check_same("ref", ref.ref, tag)
+        ref = replace(ref, ref=tag)
     if branch:
         if tag:
             raise InvalidRequest("branch conflicts with tag")
         branch = "refs/heads/" + branch.removeprefix("refs/heads/")
-        _check_same("ref", found.ref, branch)
-        found = replace(found, ref=branch)
-    return found
+        _check_same("ref", ref.ref, branch)
+        ref = replace(ref, ref=branch)
+    return ref
 
 
 def _check_same(what: str, known: str, value: str) -> None:
@@ -139,7 +139,7 @@ def _mtime(text: str) -> Literal["checkout", "commit"]:
 
 
 def git_state(
-    found: GitRef,
+    ref: GitRef,
     *,
     keep_git_dir: bool = False,
     checksum: str = "",
@@ -150,13 +150,13 @@ def git_state(
     `keep_git_dir` either will do."""
     extra: OpOptions = options or {}  # type: ignore[assignment]
     return git(
-        found.remote,
-        found.ref,
-        subdir=found.subdir,
+        ref.remote,
+        ref.ref,
+        subdir=ref.subdir,
         keep_git_dir=keep_git_dir,
-        checksum=checksum or found.checksum,
-        skip_submodules=found.submodules is False,
+        checksum=checksum or ref.checksum,
+        skip_submodules=ref.submodules is False,
         mtime=mtime,
-        fetch_by_commit=found.fetch_by_commit,
+        fetch_by_commit=ref.fetch_by_commit,
         **extra,
     )

@@ -40,9 +40,9 @@ class GitUrl(Struct, frozen=True):
 
 def parse_git_url(text: str) -> GitUrl:
     """Read an address. Raises `UnknownProtocol` where there is neither `://` nor `user@host:`."""
-    found = _PROTOCOL.match(text)
-    if found is not None:
-        protocol = found[0].removesuffix("://").lower()
+    match = _PROTOCOL.match(text)
+    if match is not None:
+        protocol = match[0].removesuffix("://").lower()
         if protocol not in _SUPPORTED:
             raise InvalidRequest(f"{protocol}: invalid protocol")
         return parse_url(text)
@@ -58,10 +58,10 @@ def parse_url(text: str) -> GitUrl:
     """Read a text that is a URL for sure."""
     if any(ord(c) < 0x20 or ord(c) == 0x7F for c in text):
         raise InvalidRequest(f'parse "{text}": net/url: invalid control character in URL')
-    found = _URL.match(text)
-    if found is None:
+    match = _URL.match(text)
+    if match is None:
         raise InvalidRequest(f'parse "{text}": missing protocol scheme')
-    scheme, authority, raw_path, query, fragment = found.groups()
+    scheme, authority, raw_path, query, fragment = match.groups()
     bad = _BAD_ESCAPE.search(raw_path)
     if bad is not None:
         raise InvalidRequest(f'parse "{text}": invalid URL escape "{bad[0]}"')

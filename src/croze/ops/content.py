@@ -89,10 +89,10 @@ class ContentDigests:
 
     def _recall(self, id: str, query: Query) -> str:
         self._known.move_to_end((id, query))
-        found = self._known[id, query]
+        digest = self._known[id, query]
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        return found
+        return digest
 
 
 class ContentKey:

@@ -83,17 +83,17 @@ class _Dependency(Struct):
 
 
 def _dependencies(exec_op: ops_pb2.ExecOp, input_count: int) -> list[_Dependency]:
-    found = [_Dependency() for _ in range(input_count)]
+    dependencies = [_Dependency() for _ in range(input_count)]
     for mount in exec_op.mounts:
         if mount.mountType in _WITHOUT_CONTENT or mount.input == EMPTY:
             continue
         if not 0 <= mount.input < input_count:
             raise InvalidRequest(f"invalid mountinput {_text(mount)}")
-        dependency = found[mount.input]
+        dependency = dependencies[mount.input]
         path = posixpath.normpath("/" + mount.selector.lstrip("/"))
         dependency.paths.append(path)
         dependency.by_content = _by_content(mount, path)
-    return found
+    return dependencies
 
 
 def _by_content(mount: ops_pb2.Mount, path: str) -> bool:

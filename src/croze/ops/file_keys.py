@@ -89,23 +89,23 @@ def _is_usual(indexes: Sequence[Sequence[int]]) -> bool:
 
 def _queries(actions: Actions, input_count: int) -> dict[int, list[Query]]:
     """What is read of each input."""
-    found: dict[int, list[Query]] = {}
+    queries: dict[int, list[Query]] = {}
     for action in actions:
         for kind in ("copy", "mkdir", "mkfile"):
             if action.WhichOneof("action") == kind:
-                _add_owner(found, getattr(action, kind).owner)
+                _add_owner(queries, getattr(action, kind).owner)
         if action.WhichOneof("action") == "copy" and _copies_an_input(action, input_count):
-            found.setdefault(action.secondaryInput, []).append(_copy_query(action.copy))
-    return found
+            queries.setdefault(action.secondaryInput, []).append(_copy_query(action.copy))
+    return queries
 
 
-def _add_owner(found: dict[int, list[Query]], owner: ops_pb2.ChownOpt) -> None:
+def _add_owner(queries: dict[int, list[Query]], owner: ops_pb2.ChownOpt) -> None:
     """A name that nothing can say the number of is no trouble here: running the op will tell."""
     for option, path in ((owner.user, "/etc/passwd"), (owner.group, "/etc/group")):
         if option.WhichOneof("user") == "byName":
             if option.byName.input < 0:
                 return
-            found.setdefault(option.byName.input, []).append(Query(path=path, follow_links=True))
+            queries.setdefault(option.byName.input, []).append(Query(path=path, follow_links=True))
 
 
 def _copy_query(copy: ops_pb2.FileActionCopy) -> Query:

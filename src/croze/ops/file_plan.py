@@ -55,19 +55,19 @@ def _check(action: ops_pb2.FileAction, number: int, inputs: int, count: int) -> 
 
 
 def _outputs(actions: Actions, input_count: int) -> tuple[int, ...]:
-    found: dict[int, int] = {}
+    outputs: dict[int, int] = {}
     for number, action in enumerate(actions):
         if action.output == NOTHING:
             continue
-        if action.output in found:
+        if action.output in outputs:
             raise InvalidRequest(f"duplicate output {action.output}")
-        found[action.output] = input_count + number
-    if not found:
+        outputs[action.output] = input_count + number
+    if not outputs:
         raise InvalidRequest("no outputs specified")
-    for index in range(len(found)):
-        if index not in found:
+    for index in range(len(outputs)):
+        if index not in outputs:
             raise InvalidRequest(f"missing output index {index}")
-    return tuple(found[index] for index in range(len(found)))
+    return tuple(outputs[index] for index in range(len(outputs)))
 
 
 def owner_of(action: ops_pb2.FileAction) -> ops_pb2.ChownOpt | None:

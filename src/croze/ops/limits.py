@@ -79,14 +79,14 @@ def _union(a: str, b: str) -> str:
 
 
 def _parse(text: str) -> set[int] | None:
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in filter(None, (p.strip() for p in text.split(","))):
         low, dash, high = (p.strip() for p in part.partition("-"))
         high = high if dash else low
         if not (_is_index(low) and _is_index(high) and int(low) <= int(high)):
             return None
-        found.update(range(int(low), int(high) + 1))
-    return found
+        numbers.update(range(int(low), int(high) + 1))
+    return numbers
 
 
 def _is_index(text: str) -> bool:

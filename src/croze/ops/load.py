@@ -272,14 +272,14 @@ def _group(metadata: ops_pb2.OpMetadata) -> ProgressGroup | None:
 
 def cache_mounts(definitions: Iterable[ops_pb2.Definition]) -> dict[str, Sharing]:
     """Ids of the cache mounts of all steps, and the strictest way in which they are shared."""
-    found: dict[str, Sharing] = {}
+    mounts: dict[str, Sharing] = {}
     for definition in definitions:
         for data in getattr(definition, "def"):
             for mount in _parse_op(data).exec.mounts:
                 if mount.mountType == ops_pb2.CACHE:
                     id, sharing = mount.cacheOpt.ID, Sharing(mount.cacheOpt.sharing)
-                    found[id] = max(sharing, found.get(id, sharing), key=_STRICTNESS.index)
-    return found
+                    mounts[id] = max(sharing, mounts.get(id, sharing), key=_STRICTNESS.index)
+    return mounts
 
 
 def fresh_cache_mounts(definition: ops_pb2.Definition) -> frozenset[str]:
@@ -287,10 +287,10 @@ def fresh_cache_mounts(definition: ops_pb2.Definition) -> frozenset[str]:
     `InvalidRequest` for what is no definition."""
     if not any(metadata.ignore_cache for metadata in definition.metadata.values()):
         return frozenset()
-    found: set[str] = set()
+    ids: set[str] = set()
     for data in getattr(definition, "def"):
         name = digest_bytes(data)
         if name in definition.metadata and definition.metadata[name].ignore_cache:
             mounts = _parse_op(data).exec.mounts
-            found |= {m.cacheOpt.ID for m in mounts if m.mountType == ops_pb2.CACHE}
-    return frozenset(found)
+            ids |= {m.cacheOpt.ID for m in mounts if m.mountType == ops_pb2.CACHE}
+    return frozenset(ids)

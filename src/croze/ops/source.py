@@ -25,8 +25,8 @@ BUILD_SOURCES: Final = JobKey[BuildSources]("sources")
 
 def cache_digest(key: str) -> str:
     """The cache digest of a source's key; keys of a session never leave the daemon."""
-    found = digest(f"{CACHE_TYPE}:{key}".encode())
-    return found.replace("sha256:", "random:") if key.startswith(PRIVATE_PREFIX) else found
+    hashed = digest(f"{CACHE_TYPE}:{key}".encode())
+    return hashed.replace("sha256:", "random:") if key.startswith(PRIVATE_PREFIX) else hashed
 
 
 class SourceOp:

@@ -57,7 +57,7 @@ class Inquiry:
             mark = len(self._said)
             lent.notes = Notes()
             try:
-                found = modules().evaluate(
+                value = modules().evaluate(
                     name,
                     MISSING if plain is None else from_plain(plain),
                     unknown=names,
@@ -68,7 +68,7 @@ class Inquiry:
                 del self._said[mark:]
                 self.answers[wanted.question] = await self._answer(wanted.question)
             else:
-                return found, lent.notes
+                return value, lent.notes
 
     async def _answer(self, question: Question) -> object:
         try:

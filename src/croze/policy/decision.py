@@ -129,21 +129,21 @@ class Evaluation:
         asked: set[str] = set()
         if unknown:
             self._log(DEBUG, f"unknowns for policy evaluation: {summary(unknown)}")
-            found, notes = await self._evaluate(document, plain, unknown)
+            value, notes = await self._evaluate(document, plain, unknown)
             checksum, asked = notes.checksum, notes.unknown
-            wanted = _wanted(found, unknown) + sorted(asked)
+            wanted = _wanted(value, unknown) + sorted(asked)
             needs = await self._needs(request, document, platform, wanted, checksum)
             if needs.request is not None:
                 return _next(needs.request)
             if needs.changed:
                 return None
-        found, notes = await self._evaluate(document, plain)
+        value, notes = await self._evaluate(document, plain)
         wanted = sorted(notes.unknown | asked)
         checksum = notes.checksum or checksum
         needs = await self._needs(request, document, platform, wanted, checksum)
         if needs.request is not None:
             return _next(needs.request)
-        return None if needs.changed else self._decided(request, found, notes.pins)
+        return None if needs.changed else self._decided(request, value, notes.pins)
 
     async def _needs(
         self,
@@ -177,10 +177,10 @@ class Evaluation:
     def _decided(
         self,
         request: policysession_pb2.CheckPolicyRequest,
-        found: Found | Missing,
+        value: Found | Missing,
         pins: set[str],
     ) -> policysession_pb2.CheckPolicyResponse:
-        decision = read_decision(found)
+        decision = read_decision(value)
         name = _name(request)
         self._log(DEBUG, f"policy response: {gojson.marshal(decision.plain()).decode()}")
         response = policysession_pb2.CheckPolicyResponse()
@@ -213,21 +213,21 @@ class Evaluation:
     async def _caps(self) -> dict[str, bool]:
         plain = Document().plain(self._setup.env, caps=True)
         self._log(DEBUG, f"policy input: {gojson.marshal_indent_as_is(plain).decode()}")
-        found, notes = await self._evaluate(Document(), plain)
+        value, notes = await self._evaluate(Document(), plain)
         if notes.unknown or notes.checksum is not None:
             raise CrozeError(
                 "policy caps request cannot resolve source metadata: "
                 f"{summary(sorted(notes.unknown))}"
             )
-        return dict(read_decision(found).caps)
+        return dict(read_decision(value).caps)
 
 
-def _wanted(found: Found | Missing, unknown: list[str]) -> list[str]:
+def _wanted(value: Found | Missing, unknown: list[str]) -> list[str]:
     """What the decision depends on, of that which can be asked for; in its order."""
-    if not isinstance(found, Unknown):
+    if not isinstance(value, Unknown):
         return []
     names = [name.removeprefix("input.") for name in unknown]
-    return [name for name in names if name in found.refs]
+    return [name for name in names if name in value.refs]
 
 
 def _next(
@@ -273,11 +273,11 @@ _GO_NAMES = {
 }
 
 
-def read_decision(found: Found | Missing) -> Decision:
+def read_decision(value: Found | Missing) -> Decision:
     """Raises `CrozeError` for what is no decision."""
-    if isinstance(found, Missing | Unknown | Partial):
+    if isinstance(value, Missing | Unknown | Partial):
         raise CrozeError("policy returned zero result")
-    plain = to_plain(found)
+    plain = to_plain(value)
     if not isinstance(plain, dict):
         raise CrozeError(f"unexpected policy return type: {_GO_NAMES[type(plain)]} {DOCUMENT}")
     allow = plain.get("allow")

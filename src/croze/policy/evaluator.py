@@ -70,8 +70,8 @@ class Answering:
             case GitHubBundles(repository, digest):
                 return await self._bundles(repository, digest)
             case VerifyImage(chain, platform):
-                found = gateway_pb2.AttestationChain.FromString(chain)
-                return await self._verified(self._verifier.verify_image(found, platform))
+                attested = gateway_pb2.AttestationChain.FromString(chain)
+                return await self._verified(self._verifier.verify_image(attested, platform))
             case VerifyArtifact(digest, bundle):
                 return dict(await self._verified(self._verifier.verify_artifact(digest, bundle)))
         raise CrozeError(f"no question: {type(question).__name__}")
@@ -111,8 +111,8 @@ class Answering:
             return ()
         inline, urls = _listed(data)
         for each in urls:
-            found = await self._bundle(sources, each)
-            inline += [found] if found else []
+            bundle = await self._bundle(sources, each)
+            inline += [bundle] if bundle else []
         if not inline:
             self._log(INFO, f"github_attestation: no bundle found for {shown}")
         return tuple(inline)
@@ -134,8 +134,8 @@ class Answering:
 def _listed(data: bytes) -> tuple[list[bytes], list[str]]:
     """Bundles, and addresses of further ones."""
     try:
-        found = json.loads(data)["attestations"]
-        entries = [each for each in found if isinstance(each, dict)]
+        listed = json.loads(data)["attestations"]
+        entries = [each for each in listed if isinstance(each, dict)]
     except (ValueError, KeyError, TypeError, RecursionError):
         return [], []
     inline = [json.dumps(e["bundle"]).encode() for e in entries if e.get("bundle")]

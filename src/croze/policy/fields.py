@@ -15,14 +15,14 @@ def to_ask(fields: Sequence[str], unknown: Sequence[str]) -> tuple[list[str], li
     wanted: dict[str, None] = {}
     invalid: list[str] = []
     for each in fields:
-        found = [name for name in _prerequisites(each) if name in unknown]
+        unknown_prerequisites = [name for name in _prerequisites(each) if name in unknown]
         if each in unknown:
-            found.append(each)
+            unknown_prerequisites.append(each)
         elif _is_material(each) and (above := ancestor(each, unknown)):
-            found.append(above)
-        if not found:
+            unknown_prerequisites.append(above)
+        if not unknown_prerequisites:
             invalid.append(each)
-        wanted.update(dict.fromkeys(found))
+        wanted.update(dict.fromkeys(unknown_prerequisites))
     return list(wanted), invalid
 
 
@@ -34,12 +34,12 @@ def _prerequisites(field: str) -> list[str]:
     """What must be known for a material to be."""
     if not _is_material(field):
         return []
-    found = ["image.provenance"]
+    names = ["image.provenance"]
     start = 0
     while (at := field.find(_MATERIALS, start)) >= 0:
-        found.append(field[:at] + ".image.provenance")
+        names.append(field[:at] + ".image.provenance")
         start = at + len(_MATERIALS)
-    return found
+    return names
 
 
 def ancestor(field: str, unknown: Sequence[str]) -> str:
@@ -53,13 +53,13 @@ def ancestor(field: str, unknown: Sequence[str]) -> str:
 def unresolved(unknown: Sequence[str], fields: Sequence[str]) -> list[str]:
     """What is still not known, of the fields or of all; in short."""
     if fields:
-        found = {each if each in unknown else ancestor(each, unknown) for each in fields}
-        return sorted(found - {""})
+        asked = {each if each in unknown else ancestor(each, unknown) for each in fields}
+        return sorted(asked - {""})
     return sorted({_short(name) for name in unknown})
 
 
 def _short(name: str) -> str:
-    base, found, _ = name.partition(".materials[")
-    if found:
+    base, separator, _ = name.partition(".materials[")
+    if separator:
         return f"{base}.materials"
     return ".".join(name.split(".")[:2])

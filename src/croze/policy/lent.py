@@ -156,21 +156,21 @@ class LentFunctions:
         data = self._read(string(signature), SIGNATURE_BYTES)
         ring = self._read(string(keys), SIGNATURE_BYTES)
         try:
-            found, entities = pgp.parse(data), read_keys(ring)
+            parsed, entities = pgp.parse(data), read_keys(ring)
         except CrozeError as error:
             raise FunctionError(str(error)) from None
-        algorithm = HASHES[found.hash]
+        algorithm = HASHES[parsed.hash]
         if algorithm not in _ALGORITHMS:
             raise FunctionError(f"unsupported signature hash algorithm {algorithm}")
         asked = self._document.asked_checksum
-        if asked is None or asked.suffix != found.suffix:
-            return self._want_checksum(algorithm, found.suffix)
+        if asked is None or asked.suffix != parsed.suffix:
+            return self._want_checksum(algorithm, parsed.suffix)
         name, _, value = asked.digest.partition(":")
         if name != algorithm:
-            return self._want_checksum(algorithm, found.suffix)
+            return self._want_checksum(algorithm, parsed.suffix)
         digest = bytes.fromhex(value)
         public = [key for e in entities for key in (e.primary, *(s.key for s in e.subkeys))]
-        return TRUE if any(verify(key, found, digest) for key in public) else FALSE
+        return TRUE if any(verify(key, parsed, digest) for key in public) else FALSE
 
     def _want_checksum(self, algorithm: str, suffix: bytes) -> Value:
         self.notes.checksum = gateway_pb2.ChecksumRequest(

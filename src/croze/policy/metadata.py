@@ -153,9 +153,9 @@ class Resolving:
         """Whether one of them knows more now. One at a time: what it says may settle the rest."""
         below: dict[int, list[str]] = {}
         for name in names:
-            found = _MATERIAL.match(name)
-            if found and found[2]:
-                below.setdefault(int(found[1]), []).append(found[2])
+            match = _MATERIAL.match(name)
+            if match and match[2]:
+                below.setdefault(int(match[1]), []).append(match[2])
         for index, inner in below.items():
             if index < len(document.materials) and await self._material(
                 document, index, inner, platform

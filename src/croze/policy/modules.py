@@ -41,12 +41,12 @@ def _imported(path: tuple[str, ...], wanted_by: Module, answers: Answers) -> Mod
     question = ReadFile(name, MOST_BYTES)
     if question not in answers:
         raise NotKnown(question)
-    found = answers[question]
-    if isinstance(found, CrozeError):
-        raise _refused(found, name, path, wanted_by)
-    assert isinstance(found, bytes)
+    answer = answers[question]
+    if isinstance(answer, CrozeError):
+        raise _refused(answer, name, path, wanted_by)
+    assert isinstance(answer, bytes)
     try:
-        module = parse_module(name, found.decode(errors="replace"))
+        module = parse_module(name, answer.decode(errors="replace"))
     except RegoError as error:
         what = f"failed to parse imported policy file {name} for module {wanted_by.file}"
         raise RegoError(f"rego_compile_error: {what}: {error}") from None

@@ -89,10 +89,10 @@ def _wrapped(field: str, read: Callable[[str], T], value: str) -> T:
 
 
 def _bool(text: str) -> bool:
-    found = parse_bool(text)
-    if found is None:
+    value = parse_bool(text)
+    if value is None:
         raise InvalidRequest(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
-    return found
+    return value
 
 
 def _level(text: str) -> int:
@@ -161,19 +161,19 @@ def _composed(options: Sequence[PolicyOption], beside: WantedFile | None) -> lis
             if option != PolicyOption(disabled=True) or len(options) > 1:
                 raise InvalidRequest(_TOGETHER)
             return []
-    found = [WantedPolicy((beside,))] if beside is not None else []
+    policies = [WantedPolicy((beside,))] if beside is not None else []
     last = PolicyOption()  # settings without a policy to apply to yet
     for option in options:
         if option.reset:
-            found = []
+            policies = []
         if option.files:
             files = tuple(WantedFile(name) for name in option.files)
-            found.append(_with(_with(WantedPolicy(files), last), option))
-        elif found:
-            found[-1] = _with(found[-1], option)
+            policies.append(_with(_with(WantedPolicy(files), last), option))
+        elif policies:
+            policies[-1] = _with(policies[-1], option)
         else:
             last = option
-    return found
+    return policies
 
 
 def _with(policy: WantedPolicy, option: PolicyOption) -> WantedPolicy:

@@ -23,10 +23,10 @@ def decompress(data: bytes, most_bytes: int) -> bytes:
 
 
 def _taken(data: bytes, at: int, length: int) -> bytes:
-    found = data[at : at + length]
-    if len(found) < length:
+    piece = data[at : at + length]
+    if len(piece) < length:
         raise ValueError("snappy: corrupt input")
-    return found
+    return piece
 
 
 def _varint(data: bytes) -> tuple[int, int]:

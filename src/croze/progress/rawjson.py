@@ -107,7 +107,7 @@ def _log(log: control_pb2.VertexLog) -> Object:
 
 
 def warning_value(warning: control_pb2.VertexWarning) -> Object:
-    found = _filled(
+    members = _filled(
         vertex=warning.vertex,
         level=warning.level,
         short=_base64(warning.short),
@@ -115,5 +115,5 @@ def warning_value(warning: control_pb2.VertexWarning) -> Object:
         url=warning.url,
     )
     if warning.HasField("info"):
-        found["sourceInfo"] = messages.message(warning.info)
-    return found | _filled(range=[messages.message(where) for where in warning.ranges])
+        members["sourceInfo"] = messages.message(warning.info)
+    return members | _filled(range=[messages.message(where) for where in warning.ranges])

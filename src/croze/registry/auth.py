@@ -43,12 +43,12 @@ class _TokenAnswer(msgspec.Struct):
 
 def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
     """Read all `WWW-Authenticate` values."""
-    found = []
+    challenges = []
     for text in headers:
         scheme, _, rest = text.strip().partition(" ")
         values = {key.lower(): quoted or plain for key, quoted, plain in _CHALLENGE.findall(rest)}
-        found.append(Challenge(scheme.lower(), values))
-    return found
+        challenges.append(Challenge(scheme.lower(), values))
+    return challenges
 
 
 class Authorizer:
@@ -95,17 +95,17 @@ class Authorizer:
         authority = await who.authority(endpoint.host)
         if authority:
             shared = (*base, "authority", authority)
-            found = self._fresh(shared)
-            if found is not None:
-                return found
+            fresh = self._fresh(shared)
+            if fresh is not None:
+                return fresh
             token = await who.token(endpoint.host, realm, service, wanted)
             if token is not None:
                 return self._keep(shared, token)
         login = await who.login(endpoint.host)
         own = (*base, "login", login.username, hashlib.sha256(login.secret.encode()).hexdigest())
-        found = self._fresh(own)
-        if found is not None:
-            return found
+        fresh = self._fresh(own)
+        if fresh is not None:
+            return fresh
         return self._keep(own, await self._fetch(endpoint, realm, service, wanted, login))
 
     def _fresh(self, key: tuple[str, ...]) -> str | None:

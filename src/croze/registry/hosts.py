@@ -86,17 +86,17 @@ def endpoints(
     """In the order to try. Mirrors are only read from."""
     config = INSECURE if insecure else configs.get(host, RegistryConfig())
     mirrors = () if push or insecure else config.mirrors
-    found = [_mirror(text, host, configs) for text in mirrors]
+    listed = [_mirror(text, host, configs) for text in mirrors]
     real = "registry-1.docker.io" if host == "docker.io" else host
-    return [*found, _endpoint(real, config)]
+    return [*listed, _endpoint(real, config)]
 
 
 def _mirror(text: str, host: str, configs: Mapping[str, RegistryConfig]) -> Endpoint:
     """`host[/path]`; a path goes between `/v2` and the repository."""
     where, _, path = text.partition("/")
     path = path.removeprefix("v2").strip("/") if path.split("/")[0] == "v2" else path.strip("/")
-    found = _endpoint(where, configs.get(where, RegistryConfig()))
-    return replace(found, path=f"/v2/{path}" if path else "/v2", namespace=host)
+    endpoint = _endpoint(where, configs.get(where, RegistryConfig()))
+    return replace(endpoint, path=f"/v2/{path}" if path else "/v2", namespace=host)
 
 
 def _endpoint(host: str, config: RegistryConfig) -> Endpoint:

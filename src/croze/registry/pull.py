@@ -62,10 +62,10 @@ async def _resolve_at(repo: Repository, endpoint: Endpoint, *, last: bool) -> De
             if digest and size.isdecimal():
                 return Descriptor(_media_type(response), check_digest(digest), int(size))
     data, media_type = await _get_manifest(repo, endpoint, ref.digest or ref.tag)
-    found = manifests.describe(data, media_type)
-    if ref.digest and found.digest != ref.digest:
-        raise Corrupted(f"unexpected digest {found.digest} of {ref}")
-    return found
+    descriptor = manifests.describe(data, media_type)
+    if ref.digest and descriptor.digest != ref.digest:
+        raise Corrupted(f"unexpected digest {descriptor.digest} of {ref}")
+    return descriptor
 
 
 async def fetch_manifest(repo: Repository, descriptor: Descriptor) -> bytes:
@@ -99,9 +99,9 @@ async def _small(repo: Repository, endpoint: Endpoint, descriptor: Descriptor) -
 
 
 def _verified(data: bytes, descriptor: Descriptor) -> bytes:
-    found = manifests.digest_of(data)
-    if found != descriptor.digest:
-        raise Corrupted(f"unexpected digest {found} of content {descriptor.digest}")
+    computed = manifests.digest_of(data)
+    if computed != descriptor.digest:
+        raise Corrupted(f"unexpected digest {computed} of content {descriptor.digest}")
     return data
 
 

@@ -158,8 +158,8 @@ async def _post(
         if response.status not in (200, 202, 204):
             raise await failures.unexpected(response)
         asked = str(response.url)
-        found = urljoin(asked, response.headers.get("Location", ""))
-        return Location(found, same_origin(asked, found))
+        location = urljoin(asked, response.headers.get("Location", ""))
+        return Location(location, same_origin(asked, location))
 
 
 async def _upload(

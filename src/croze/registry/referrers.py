@@ -19,12 +19,12 @@ async def referrers(repo: Repository, digest: str) -> tuple[Descriptor, ...]:
     for endpoint in repo.endpoints():
         for ask in (_listed, _tagged):
             try:
-                found = await ask(repo, endpoint, digest)
+                listed = await ask(repo, endpoint, digest)
             except CrozeError as err:
                 error = err
                 continue
-            if found is not None:
-                return found
+            if listed is not None:
+                return listed
     if error is not None:
         raise error.wrap(f"fetching referrers for attestation manifest {digest}")
     return ()

@@ -39,12 +39,12 @@ class SessionCredentials:
     async def login(self, host: str) -> Login:
         for session in self._serving("Credentials"):
             try:
-                found = await auth.credentials(session, host)
+                login = await auth.credentials(session, host)
             except CrozeError as err:
                 if err.code not in _SILENT:
                     raise
                 continue
-            return Login(found.username, found.secret)
+            return Login(login.username, login.secret)
         return Login()
 
     async def token(
@@ -54,17 +54,17 @@ class SessionCredentials:
             if not _proven.get(session, {}).get(host):
                 continue
             try:
-                found = await auth.fetch_token(
+                token = await auth.fetch_token(
                     session, host=host, realm=realm, service=service, scopes=scopes
                 )
             except CrozeError as err:
                 raise err.wrap("failed to authorize") from err
-            return Token(found.token, _lifetime_s(found))
+            return Token(token.token, _lifetime_s(token))
         return None
 
     def _serving(self, method: str) -> list[Session]:
-        found = [self._manager.current(each) for each in self._sessions]
-        return [s for s in found if s is not None and s.serves(f"{_SERVICE}/{method}")]
+        current = [self._manager.current(each) for each in self._sessions]
+        return [s for s in current if s is not None and s.serves(f"{_SERVICE}/{method}")]
 
 
 async def _prove(session: Session, host: str) -> str:

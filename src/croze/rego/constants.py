@@ -25,10 +25,10 @@ def constant(term: Term) -> Value | Missing:
 
 
 def _all(terms: tuple[Term, ...]) -> list[Value] | None:
-    found: list[Value] = []
+    values: list[Value] = []
     for term in terms:
         value = constant(term)
         if isinstance(value, Missing):
             return None
-        found.append(value)
-    return found
+        values.append(value)
+    return values

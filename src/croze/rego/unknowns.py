@@ -91,10 +91,10 @@ def step(value: Value, key: Value) -> Value | Missing:
     return MISSING
 
 
-def whole(found: Iterable[Found]) -> Unknown | None:
+def whole(values: Iterable[Found]) -> Unknown | None:
     """What values that are used as they are depend on, if one of them is not known."""
     refs: set[str] = set()
-    for each in found:
+    for each in values:
         if isinstance(each, Unknown):
             refs |= each.refs
         elif isinstance(each, Partial):

@@ -36,17 +36,17 @@ def annotated(
 
 
 def _notes(layer: GatheredLayer) -> LayerNotes:
-    found = layer.descriptor
-    created = found.annotations.get(media.CREATED_ANNOTATION, NO_TIME)
-    return LayerNotes(found.media_type, layer.diff_id, found.size, created)
+    descriptor = layer.descriptor
+    created = descriptor.annotations.get(media.CREATED_ANNOTATION, NO_TIME)
+    return LayerNotes(descriptor.media_type, layer.diff_id, descriptor.size, created)
 
 
 def parse(data: bytes) -> FoundCache:
     """Read and check such a config. Raises `InvalidRequest`."""
     config = configs.parse(data)
-    found = [_descriptor(layer) for layer in config.layers]
-    layers = {each.digest: each for each in found if not travels_beside(each)}
-    beside = tuple(each for each in found if travels_beside(each))
+    descriptors = [_descriptor(layer) for layer in config.layers]
+    layers = {each.digest: each for each in descriptors if not travels_beside(each)}
+    beside = tuple(each for each in descriptors if travels_beside(each))
     return FoundCache(manifests.digest_of(data), config, layers, beside)
 
 

@@ -129,10 +129,10 @@ def _results(layers: Layers, result: ResultLayers | None) -> tuple[LayerResult, 
 
 def _all_below(top: Item) -> set[Item]:
     """The item and all that it leads to."""
-    found, stack = {top}, [top]
+    below, stack = {top}, [top]
     while stack:
         for children in stack.pop().children.values():
-            new = [child for child in children if child not in found]
-            found.update(new)
+            new = [child for child in children if child not in below]
+            below.update(new)
             stack.extend(new)
-    return found
+    return below

@@ -78,11 +78,11 @@ class CacheConfig(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def chain(self, layer: int) -> tuple[int, ...]:
         """The layer with all its parents, base first."""
-        found: list[int] = []
+        layers: list[int] = []
         while layer != NO_PARENT:
-            found.append(layer)
+            layers.append(layer)
             layer = self.layers[layer].parent
-        return tuple(reversed(found))
+        return tuple(reversed(layers))
 
 
 def parse(data: bytes) -> CacheConfig:
@@ -136,10 +136,10 @@ def time_of(text: str) -> datetime:
     """A time as Go writes it, to the microsecond. `NO_TIME` for what is no time."""
     cut = re.sub(r"(\.\d{6})\d+", r"\1", text)
     try:
-        found = datetime.fromisoformat(cut)
+        moment = datetime.fromisoformat(cut)
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def ns_of(text: str) -> int:
@@ -195,17 +195,19 @@ _Rank = tuple[str, int, list[tuple[int, list[tuple[str, str]]]]]
 
 
 def _rank(config: CacheConfig, record: CacheRecord) -> _Rank:
-    def links(found: Sequence[CacheInput]) -> list[tuple[str, str]]:
-        return [(each.selector, config.records[each.link].digest) for each in found]
+    def links(inputs_here: Sequence[CacheInput]) -> list[tuple[str, str]]:
+        return [(each.selector, config.records[each.link].digest) for each in inputs_here]
 
-    inputs = [(len(found), links(found)) for found in record.inputs]
+    inputs = [(len(links_of_input), links(links_of_input)) for links_of_input in record.inputs]
     return record.digest, len(record.inputs), inputs
 
 
 def _relinked(record: CacheRecord, places: Mapping[int, int]) -> CacheRecord:
     inputs = []
-    for found in record.inputs:
-        links = [CacheInput(selector=each.selector, link=places[each.link]) for each in found]
+    for alternatives in record.inputs:
+        links = [
+            CacheInput(selector=each.selector, link=places[each.link]) for each in alternatives
+        ]
         inputs.append(tuple(sorted(links, key=lambda each: each.link)))
     return msgspec.structs.replace(record, inputs=tuple(inputs))
 

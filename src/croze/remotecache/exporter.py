@@ -171,16 +171,16 @@ class CacheExporter(Struct, frozen=True):
         progress: Progress,
     ) -> Mapping[str, str]:
         options = self.options
-        found, data = manifests.build(
+        descriptor, data = manifests.build(
             config, layers, image_manifest=options.image_manifest, oci=options.oci
         )
         what = "image manifest" if options.image_manifest else "manifest"
-        async with step(progress, f"writing cache {what} {found.digest}"):
+        async with step(progress, f"writing cache {what} {descriptor.digest}"):
             try:
-                await target.write_manifest(found, data)
+                await target.write_manifest(descriptor, data)
             except CrozeError as err:
                 raise err.wrap("error writing manifest blob") from err
-        return {RESPONSE_KEY: gojson.marshal(found).decode()}
+        return {RESPONSE_KEY: gojson.marshal(descriptor).decode()}
 
     async def _target(self, progress: Progress) -> ManifestTarget | ObjectTarget:
         options, services = self.options, self.services

@@ -75,9 +75,9 @@ class Importer(Struct, frozen=True):
             raise err.wrap(f"failed to configure {kind} cache importer") from None
         root = await provider.resolve(sessions)
         async with step(progress, f"inferred cache manifest type: {root.media_type}"):
-            found = await _Reader(provider, sessions).read(root)
+            cache = await _Reader(provider, sessions).read(root)
         fetcher = provider.fetcher(None)
-        return [self._opened(each, fetcher) for each in found]
+        return [self._opened(each, fetcher) for each in cache]
 
     async def _objects(
         self, kind: str, attrs: Mapping[str, str], progress: Progress
@@ -88,13 +88,13 @@ class Importer(Struct, frozen=True):
         except CrozeError as err:
             raise err.wrap(f"failed to configure {kind} cache importer") from None
         fetcher = ObjectFetcher(self.objects, cache.origin, cache)
-        found = [annotated.parse(data) for data in await cache.read_configs(progress)]
-        for each in found if kind == AZBLOB else ():
+        configs = [annotated.parse(data) for data in await cache.read_configs(progress)]
+        for each in configs if kind == AZBLOB else ():
             async with step(progress, f"found {len(each.layers)} layers in cache"):
                 pass
 
         presence = Presence(cache)
-        return [self._opened(each, fetcher, presence.check) for each in found]
+        return [self._opened(each, fetcher, presence.check) for each in configs]
 
     def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> ImageContents:
         if kind == REGISTRY:
@@ -108,11 +108,11 @@ class Importer(Struct, frozen=True):
         return LentProvider(self.access, ref, attrs["src"], session, LOCAL)
 
     def _opened(
-        self, found: FoundCache, fetcher: BlobFetcher, check: Check | None = None
+        self, configs: FoundCache, fetcher: BlobFetcher, check: Check | None = None
     ) -> OpenedCache:
-        keys = ImportedKeys(found.config, frozenset(found.layers), found.name)
-        results = ImportedResults(self.refs, self.make_result, found, keys.found, fetcher, check)
-        return OpenedCache(CacheSource(keys, results), found.beside, fetcher)
+        keys = ImportedKeys(configs.config, frozenset(configs.layers), configs.name)
+        results = ImportedResults(self.refs, self.make_result, configs, keys.found, fetcher, check)
+        return OpenedCache(CacheSource(keys, results), configs.beside, fetcher)
 
 
 class ImportedResults(Struct, frozen=True):
@@ -201,16 +201,16 @@ class _Reader(Struct, frozen=True):
 
     async def _inline(self, data: bytes) -> list[FoundCache]:
         """Of every image at or below this manifest, each once."""
-        found: list[FoundCache] = []
+        caches: list[FoundCache] = []
         seen: set[str] = set()
         rest: list[Descriptor] = []
         while True:
             if manifests.detect_media_type(data) in media.INDEX_TYPES:
                 rest += reversed(_new_images(manifests.parse_index(data).manifests, seen))
             else:
-                found += await self._inline_of_image(data)
+                caches += await self._inline_of_image(data)
             if not rest:
-                return found
+                return caches
             data = await self.provider.read(rest.pop(), self.sessions)
 
     async def _inline_of_image(self, data: bytes) -> list[FoundCache]:
@@ -229,12 +229,12 @@ class _Reader(Struct, frozen=True):
 
 def _new_images(entries: Sequence[Descriptor], seen: set[str]) -> list[Descriptor]:
     """Those of an index that were not `seen` yet; now they are."""
-    found: dict[str, Descriptor] = {}
+    images: dict[str, Descriptor] = {}
     for entry in entries:
         if entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:
-            found.setdefault(entry.digest, entry)
-    new = [entry for digest, entry in found.items() if digest not in seen]
-    seen.update(found)
+            images.setdefault(entry.digest, entry)
+    new = [entry for digest, entry in images.items() if digest not in seen]
+    seen.update(images)
     return new
 
 

@@ -21,8 +21,8 @@ def find_runtime(binary: str = "") -> str:
     names = (binary,) if binary else RUNTIMES
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     for name in names:
-        if found := shutil.which(name, path=path):
-            return found
+        if program := shutil.which(name, path=path):
+            return program
     raise Unsupported(
         f"failed to find {' or '.join(names)} binary: containers are started with crun or runc "
         "(Debian: apt-get install crun)"

@@ -119,16 +119,16 @@ class Devices:
         return [self._known[name] for name in sorted(self._known)]
 
     def _read(self, files: Iterable[Path]) -> dict[str, CdiDevice]:
-        found: dict[str, tuple[Path, CdiDevice]] = {}
+        devices: dict[str, tuple[Path, CdiDevice]] = {}
         conflicts: set[tuple[Path, str]] = set()
         for file in files:
             for device in self._in_file(file):
-                other = found.get(device.name)
+                other = devices.get(device.name)
                 if other is not None and other[0] == file.parent:
                     log.warning("CDI device %s is described twice in %s", device.name, file.parent)
                     conflicts.add((file.parent, device.name))
-                found[device.name] = (file.parent, device)
-        return {name: d for name, (path, d) in found.items() if (path, name) not in conflicts}
+                devices[device.name] = (file.parent, device)
+        return {name: d for name, (path, d) in devices.items() if (path, name) not in conflicts}
 
     def _in_file(self, file: Path) -> Iterator[CdiDevice]:
         try:
@@ -156,21 +156,21 @@ class Devices:
         (`vendor/class=*`), or those of a class that annotations name. Raises `NotFound`."""
         devices = self.all()
         kind, _, name = wanted.partition("=")
-        found: list[CdiDevice] = []
+        matching: list[CdiDevice] = []
         if "/" in kind:
             of_kind = [d for d in devices if d.kind == kind]
             match name:
                 case "":
-                    found = of_kind[:1]
+                    matching = of_kind[:1]
                 case "*":
-                    found = of_kind
+                    matching = of_kind
                 case _:
-                    found = [d for d in of_kind if d.name == wanted]
-        if not found:
-            found = [d for d in devices if d.annotations.get(CLASS_ANNOTATION) == wanted]
-        if not found and not optional:
+                    matching = [d for d in of_kind if d.name == wanted]
+        if not matching:
+            matching = [d for d in devices if d.annotations.get(CLASS_ANNOTATION) == wanted]
+        if not matching and not optional:
             raise NotFound(f'required device "{wanted}" is not registered')
-        return found
+        return matching
 
 
 _TRUE = ("true", "TRUE", "True")

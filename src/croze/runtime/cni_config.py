@@ -43,11 +43,11 @@ class NetworkConfig(Struct, frozen=True):
     def executable(self, plugin: Json) -> str:
         """Raises `Unavailable`."""
         kind = str(plugin.get("type", ""))
-        found = shutil.which(kind, path=":".join(self.folders))
-        if found is None:
+        path = shutil.which(kind, path=":".join(self.folders))
+        if path is None:
             where = ", ".join(self.folders)
             raise Unavailable(f'failed to find plugin "{kind}" in path [{where}]')
-        return found
+        return path
 
 
 def read_config(path: Path, folders: Iterable[str]) -> NetworkConfig:
@@ -98,9 +98,9 @@ def _bridge_plugins(folder: str, path: str) -> tuple[Mapping[str, str], tuple[st
     """The executables' names and folders."""
     wanted = ("loopback", "bridge", "host-local", "firewall")
     bundled = {name: shutil.which(BUNDLED + name, path=path) for name in wanted}
-    found = [file for file in bundled.values() if file is not None]
-    if len(found) == len(wanted):
-        folders = dict.fromkeys(str(Path(file).parent) for file in found)
+    files = [file for file in bundled.values() if file is not None]
+    if len(files) == len(wanted):
+        folders = dict.fromkeys(str(Path(file).parent) for file in files)
         return {name: BUNDLED + name for name in wanted}, tuple(folders)
     for place in (folder,) if folder else (DEFAULT_PLUGINS, DEBIAN_PLUGINS):
         if (Path(place) / "bridge").exists():

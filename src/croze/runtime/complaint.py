@@ -49,24 +49,24 @@ class Complaint:
         if not _START.match(data):
             return data
         try:
-            found = _TEXT.fullmatch(str(parse_json(data)["msg"]))
+            match = _TEXT.fullmatch(str(parse_json(data)["msg"]))
         except (ValueError, KeyError):
             return data
-        if found is None:
+        if match is None:
             return data
-        reason = found["reason"]
-        self.text = f"exec {found['file']}: {reason[:1].lower()}{reason[1:]}"
+        reason = match["reason"]
+        self.text = f"exec {match['file']}: {reason[:1].lower()}{reason[1:]}"
         return f"{self.text}\n".encode()
 
 
 def last_error(log_file: Path) -> str:
     """The last error in a runtime's JSON log (crun and runc write the same fields)."""
-    found = "the container did not start"
+    message = "the container did not start"
     with contextlib.suppress(OSError):
         for entry in _entries(log_file.read_text("utf-8", "replace")):
             if entry.get("level") in ("error", "fatal"):
-                found = str(entry.get("msg", ""))
-    return found
+                message = str(entry.get("msg", ""))
+    return message
 
 
 def _entries(text: str) -> Iterator[dict[str, object]]:

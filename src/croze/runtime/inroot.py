@@ -187,8 +187,8 @@ def _do(request: RootedRequest, source: Source) -> Iterator[bytes]:
         return
     path = _absolute(request.path)
     with explained("stat"):
-        found = _stat(path)
-    yield _line(Outcome(stat=found))
+        status = _stat(path)
+    yield _line(Outcome(stat=status))
     if request.op != "stat":
         yield from _tree(path, "" if request.op == "export" else None)
 
@@ -203,10 +203,10 @@ def _absolute(path: str) -> str:
 
 
 def _stat(path: str) -> PathStat:
-    found = os.lstat(path)
-    target = resolve_below("/", path) if stat.S_ISLNK(found.st_mode) else ""
+    status = os.lstat(path)
+    target = resolve_below("/", path) if stat.S_ISLNK(status.st_mode) else ""
     name = posixpath.basename(path.rstrip("/")) or "/"
-    return PathStat(name, found.st_size, go_mode(found.st_mode), found.st_mtime_ns, target)
+    return PathStat(name, status.st_size, go_mode(status.st_mode), status.st_mtime_ns, target)
 
 
 # -- from the container --
@@ -222,19 +222,19 @@ def _tree(path: str, name: str | None) -> Iterator[bytes]:
         yield from _member(base, path, top, seen)
     if stat.S_ISDIR(top.st_mode):
         prefix = f"{base}/" if base or name is None else ""
-        for below, full, found in walk_stats(path):
-            yield from _member(prefix + below, full, found, seen)
+        for below, full, status in walk_stats(path):
+            yield from _member(prefix + below, full, status, seen)
     yield END_OF_ARCHIVE
 
 
 def _member(
-    name: str, full: str, found: os.stat_result, seen: dict[tuple[int, int], str]
+    name: str, full: str, status: os.stat_result, seen: dict[tuple[int, int], str]
 ) -> Iterator[bytes]:
     """What goes away meanwhile is left out, as are sockets."""
-    if stat.S_ISSOCK(found.st_mode):
+    if stat.S_ISSOCK(status.st_mode):
         return
     try:
-        entry = make_entry(name, full, found, seen)
+        entry = make_entry(name, full, status, seen)
         if not entry.is_file or entry.linkname or not entry.size:
             yield member_header(entry)
             return

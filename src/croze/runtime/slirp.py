@@ -50,11 +50,11 @@ class SlirpNetwork:
 
     def __init__(self, folder: Path) -> None:
         """Raises `Unsupported` when there is no slirp4netns, or nothing that it can work with."""
-        found = shutil.which("slirp4netns", path=os.environ.get("PATH", "") + _PATH)
-        if found is None:
+        program = shutil.which("slirp4netns", path=os.environ.get("PATH", "") + _PATH)
+        if program is None:
             raise Unsupported("the network mode slirp4netns needs slirp4netns, which is not there")
         _check_tun()
-        self._program = found
+        self._program = program
         self._file = folder / "netns"
         self._making = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None

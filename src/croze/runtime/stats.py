@@ -46,11 +46,11 @@ def read_stats(pid: int) -> Stats:
     """Blocks for some file reads. What has gone meanwhile uses nothing."""
     places = _places(pid)
     networks = _networks(pid) if _namespace(pid, "net") != _namespace(os.getpid(), "net") else {}
-    found = _v2(places[""], networks) if "" in places else _v1(places, networks)
+    stats = _v2(places[""], networks) if "" in places else _v1(places, networks)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if not 0 < found.limit_bytes < _NO_LIMIT:
-        return Stats(**{**vars(found), "limit_bytes": machine})
-    return found
+    if not 0 < stats.limit_bytes < _NO_LIMIT:
+        return Stats(**{**vars(stats), "limit_bytes": machine})
+    return stats
 
 
 def machine_ns() -> int:
@@ -79,16 +79,16 @@ def _namespace(pid: int, kind: str) -> str:
 def _places(pid: int) -> dict[str, Path]:
     """The cgroup's directory for each controller; of version 2 there is one, without a name, unless
     controllers are with version 1."""
-    found: dict[str, Path] = {}
+    places: dict[str, Path] = {}
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/cgroup").read_text("utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
             for name in controllers.split(","):
                 root = CGROUP_ROOT / controllers.removeprefix("name=")
-                found[name] = (root if name else CGROUP_ROOT) / path.lstrip("/")
-    if len(found) > 1:
-        found.pop("", None)
-    return found
+                places[name] = (root if name else CGROUP_ROOT) / path.lstrip("/")
+    if len(places) > 1:
+        places.pop("", None)
+    return places
 
 
 def _v2(place: Path, networks: Mapping[str, Mapping[str, int]]) -> Stats:
@@ -178,11 +178,11 @@ _SENT = ("tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 
 
 def _networks(pid: int) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    counters: dict[str, dict[str, int]] = {}
     for line in _lines(Path(f"/proc/{pid}/net/dev"))[2:]:
         name, _, rest = line.strip().partition(":")
         numbers = [int(text) for text in rest.split()]
         if name != "lo" and len(numbers) >= 12:
             received = dict(zip(_COUNTERS, numbers[:4], strict=True))
-            found[name] = received | dict(zip(_SENT, numbers[8:12], strict=True))
-    return found
+            counters[name] = received | dict(zip(_SENT, numbers[8:12], strict=True))
+    return counters

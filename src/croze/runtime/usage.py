@@ -38,8 +38,8 @@ class Usage(Struct, frozen=True):
 
     def members(self) -> dict[str, object]:
         """As provenance has it."""
-        found: dict[str, object] = {"samples": list(self.samples)} if self.samples else {}
-        return found | ({"sysCPUStat": self.machine} if self.machine is not None else {})
+        members: dict[str, object] = {"samples": list(self.samples)} if self.samples else {}
+        return members | ({"sysCPUStat": self.machine} if self.machine is not None else {})
 
 
 class UsageMeter:
@@ -76,10 +76,10 @@ class UsageMeter:
         return self._sample(self._outer / _INNER)
 
     def _sample(self, path: Path) -> Sample | None:
-        found = _told(lambda: cgroup.sample(path)) if path.is_dir() else None
-        if found is not None and (network := self._network.since()) is not None:
-            found["netStat"] = network
-        return found
+        sampled = _told(lambda: cgroup.sample(path)) if path.is_dir() else None
+        if sampled is not None and (network := self._network.since()) is not None:
+            sampled["netStat"] = network
+        return sampled
 
     def _machine(self) -> dict[str, float] | None:
         after = _cpu_times()

@@ -29,11 +29,11 @@ def packages(tree: Tree, path: str) -> Iterator[Package]:
     try:
         if os.pread(fd, 4, 0) != b"\x7fELF":
             return
-        found = elf.sections(fd, frozenset({_GO, _RUST}))
+        sections = elf.sections(fd, frozenset({_GO, _RUST}))
     finally:
         os.close(fd)
-    yield from _go(path, found.get(_GO, b""))
-    yield from _rust(path, found.get(_RUST, b""))
+    yield from _go(path, sections.get(_GO, b""))
+    yield from _rust(path, sections.get(_RUST, b""))
 
 
 def _go(path: str, data: bytes) -> Iterator[Package]:

@@ -36,13 +36,13 @@ def _read(
     entry = struct.Struct(f"{order}II4Q" if wide else f"{order}6I")
     rows = [entry.unpack_from(data, size * number) for number in range(count)]
     texts = _content(fd, rows[names])
-    found: dict[str, bytes] = {}
+    sections: dict[str, bytes] = {}
     for row in rows:
         end = texts.find(b"\0", row[0])
         name = texts[row[0] : end].decode("latin-1")
-        if name in wanted and name not in found:
-            found[name] = _content(fd, row)
-    return found
+        if name in wanted and name not in sections:
+            sections[name] = _content(fd, row)
+    return sections
 
 
 def _content(fd: int, row: tuple[int, ...]) -> bytes:

@@ -99,13 +99,13 @@ def parse_header(data: bytes) -> dict[int, Value]:
     if count > _MAX_ENTRIES or start + size > len(data):
         return {}
     store = data[start : start + size]
-    found: dict[int, Value] = {}
+    tags: dict[int, Value] = {}
     for number in range(count):
         tag, kind, offset, length = _ENTRY.unpack_from(data, 8 + 16 * number)
-        value = _value(store, kind, offset, length) if tag in _USED - found.keys() else None
+        value = _value(store, kind, offset, length) if tag in _USED - tags.keys() else None
         if value is not None:
-            found[tag] = value
-    return found
+            tags[tag] = value
+    return tags
 
 
 def _value(store: bytes, kind: int, offset: int, count: int) -> Value | None:

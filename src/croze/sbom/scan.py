@@ -39,13 +39,13 @@ def scan(root: str) -> Inventory:
     process."""
     tree = Tree(root)
     distribution = read_distribution(tree)
-    found: dict[tuple[str, str], Package] = {}
+    by_name: dict[tuple[str, str], Package] = {}
     for path, mode in _files(root):
         for package in _packages(tree, path, mode, distribution):
-            found.setdefault((package.purl, package.evidence or package.source), package)
-            if len(found) > MAX_PACKAGES:
+            by_name.setdefault((package.purl, package.evidence or package.source), package)
+            if len(by_name) > MAX_PACKAGES:
                 raise ResourceExhausted(f"more than {MAX_PACKAGES} packages, the last of {path}")
-    packages = sorted(found.values(), key=lambda p: (p.kind, p.name, p.version, p.evidence))
+    packages = sorted(by_name.values(), key=lambda p: (p.kind, p.name, p.version, p.evidence))
     paths = sorted({package.evidence for package in packages if package.evidence})
     files = [evidence for path in paths if (evidence := _digests(tree, path)) is not None]
     return Inventory(tuple(packages), tuple(files))

@@ -50,11 +50,11 @@ def file_relative_paths() -> bool:
     given = os.environ.get(_RELATIVE, "").strip()
     if not given:
         return False
-    found = parse_bool(given)
-    if found is None:
+    relative = parse_bool(given)
+    if relative is None:
         why = f"strconv.ParseBool: parsing {quote(given)}: invalid syntax"
         raise BakeError(f"failed to parse {_RELATIVE} value {quote(given)}: {why}")
-    return found
+    return relative
 
 
 def read_local_files(
@@ -69,7 +69,7 @@ def read_local_files(
 
     where = f" from {_FILES} env" if from_environment else ""
     problem: BakeError | None = None
-    found: list[File] = []
+    files: list[File] = []
     with own_step(f"[internal] load local bake definitions{where}", show) as step:
         for name in names or filter(_is_there, DEFAULT_NAMES):
             shown = "from stdin" if name == "-" else name
@@ -82,10 +82,10 @@ def read_local_files(
             if not data and name != "-":
                 continue  # as if it were not there
             step.counted(f"reading {shown}", len(data), total_known=name != "-")
-            found.append(File(name, data))
+            files.append(File(name, data))
     if problem is not None:
         raise problem
-    return found
+    return files
 
 
 def _is_there(name: str) -> bool:

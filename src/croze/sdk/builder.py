@@ -78,8 +78,8 @@ class Builder:
         display = make_display(progress, standard_error())
 
         async def work(told: Display) -> Result:
-            found = await self._run(wanted, told)
-            return result_of(found, build.warnings)
+            results = await self._run(wanted, told)
+            return result_of(results, build.warnings)
 
         build = Build[Result](self._group, work, display)
         self._remember(build)
@@ -141,12 +141,12 @@ class Builder:
     ) -> list[BuildRecord]:
         """Builds on record, the newest first; `filters` as `croze history ls --filter` has them,
         `limit` 0 for all."""
-        found: list[past.Record] = []
+        records: list[past.Record] = []
         for client in self._clients:
             listed = await past.records(client.channel, filters=filters, limit=limit)
-            found += listed.records
-        found.sort(key=past.created_s, reverse=True)
-        return [record_of(each) for each in (found[:limit] if limit else found)]
+            records += listed.records
+        records.sort(key=past.created_s, reverse=True)
+        return [record_of(each) for each in (records[:limit] if limit else records)]
 
     async def record(self, ref: str) -> BuildRecord:
         """One build. Raises `NotFound`."""
@@ -172,10 +172,10 @@ class Builder:
 
     async def du(self, *, filters: Sequence[str] = ()) -> list[CacheRecord]:
         """What the cache holds."""
-        found = []
+        records = []
         for client in self._clients:
-            found += await client.disk_usage(filters)
-        return [cache_record(each) for each in found]
+            records += await client.disk_usage(filters)
+        return [cache_record(each) for each in records]
 
     async def prune(
         self,
@@ -189,7 +189,7 @@ class Builder:
     ) -> list[CacheRecord]:
         """Remove what is not used; what has gone. Spaces in bytes, 0 for no limit; what was used
         in the last `keep_seconds` stays."""
-        found = []
+        records = []
         for client in self._clients:
             async for record in client.prune(
                 filters,
@@ -199,8 +199,8 @@ class Builder:
                 max_used_space=max_used_space,
                 min_free_space=min_free_space,
             ):
-                found.append(cache_record(record))
-        return found
+                records.append(cache_record(record))
+        return records
 
     async def _at(self, ref: str) -> tuple[Client, past.Record]:
         for client in self._clients:

@@ -14,14 +14,14 @@ CONTAINED = ("docker-container", "kubernetes")
 def client_builder(there: Reach) -> BuilderTraits:
     """What a plan must know of a daemon."""
     if there.kind == "docker":
-        found = engine()
+        traits = engine()
     elif there.driver is not None and there.kind in CONTAINED:
-        found = contained(there.kind, default_load=there.driver.default_load)
+        traits = contained(there.kind, default_load=there.driver.default_load)
     else:
-        found = crozed(sure=there.own)
+        traits = crozed(sure=there.own)
         if there.kind == "remote":  # where its steps' network is, nobody has said
-            found = replace(found, host_gateway="")
-    return replace(found, place=there.place)
+            traits = replace(traits, host_gateway="")
+    return replace(traits, place=there.place)
 
 
 def descriptions(there: Reach | None) -> tuple[str, str]:

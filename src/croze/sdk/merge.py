@@ -23,8 +23,8 @@ def merging(builder_name: str) -> Merge:
 
     async def merge(image: Together) -> str:
         targets = [locations.parse(name) for name in image.names]
-        found = [sources.parse(json.dumps(part)) for part in image.parts]
-        here = [ManifestSource(one.text, targets[0], one.wanted) for one in found]
+        parts = [sources.parse(json.dumps(part)) for part in image.parts]
+        here = [ManifestSource(one.text, targets[0], one.wanted) for one in parts]
         here = [
             ManifestSource(
                 one.text, locations.of_repository(targets[0], one.wanted.digest), one.wanted
@@ -48,10 +48,10 @@ def _insecure(image: Together, targets: list[Location]) -> list[str]:
 
 def _annotations(image: Together) -> dict[AnnotationKey, str]:
     """Those of the list itself and of its entries: the nodes have seen to the others."""
-    found = ((parse_key(name), value) for name, value in image.attrs.items())
+    annotations = ((parse_key(name), value) for name, value in image.attrs.items())
     return {
         key: value
-        for key, value in found
+        for key, value in annotations
         if key is not None and key.type in ("index", "manifest-descriptor")
     }
 

@@ -123,11 +123,11 @@ def _list(value: Sequence[str], name: str) -> Sequence[str]:
     """A text is a sequence of texts to Python, and never what was meant."""
     if isinstance(value, str):
         raise InvalidRequest(f"{name} must be a list of strings, such as [{value!r}]")
-    found = list(value)
-    for each in found:
+    items = list(value)
+    for each in items:
         if not isinstance(each, str):
             raise InvalidRequest(f"{name} must be a list of strings, and {each!r} is none")
-    return found
+    return items
 
 
 def _flag(value: bool | str) -> str:

@@ -41,15 +41,15 @@ class Result(Struct, frozen=True):
         return result_html(self.names, self.digest, self.ref, self.warnings)
 
 
-def result_of(found: BuildResult, warnings: tuple[BuildWarning, ...]) -> Result:
+def result_of(built: BuildResult, warnings: tuple[BuildWarning, ...]) -> Result:
     """A result of the client's as a program sees it."""
-    names = found.response.get("image.name", "")
+    names = built.response.get("image.name", "")
     return Result(
-        found.ref,
-        found.digest,
-        found.image_id,
+        built.ref,
+        built.digest,
+        built.image_id,
         tuple(name for name in names.split(",") if name),
-        found.metadata,
+        built.metadata,
         warnings,
     )
 

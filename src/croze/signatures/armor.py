@@ -26,8 +26,8 @@ class Block(Struct, frozen=True):
 
 def blocks(text: bytes) -> Iterator[Block]:
     """Every block in the text; what is around them is left out. Raises `InvalidRequest`."""
-    for found in _BLOCK.finditer(text):
-        yield Block(found["kind"].decode(), _decoded(found["body"]))
+    for match in _BLOCK.finditer(text):
+        yield Block(match["kind"].decode(), _decoded(match["body"]))
 
 
 def _decoded(body: bytes) -> bytes:

@@ -113,17 +113,17 @@ def revoked(revocations: Sequence[Signature], now: float) -> bool:
 
 def read_keys(text: bytes) -> list[Entity]:
     """The keys of one or more armoured blocks. Raises `InvalidRequest`."""
-    found: list[Entity] = []
+    entities: list[Entity] = []
     for block in _blocks(text):
         if block.kind not in ("PGP PUBLIC KEY BLOCK", "PGP PRIVATE KEY BLOCK"):
             raise InvalidRequest(f"expected public or private key block, got: {block.kind}")
         try:
-            found += _entities(block.data)
+            entities += _entities(block.data)
         except CrozeError as err:
             raise err.wrap("failed to read armored public key") from None
-    if not found:
+    if not entities:
         raise InvalidRequest("failed to read armored public key: no armored data found")
-    return found
+    return entities
 
 
 def _blocks(text: bytes) -> Iterator[armor.Block]:
@@ -135,16 +135,16 @@ def _blocks(text: bytes) -> Iterator[armor.Block]:
 
 def _entities(data: bytes) -> list[Entity]:
     """Keys of kinds that we don't know are left out, if there are others."""
-    found: list[Entity] = []
+    entities: list[Entity] = []
     error: CrozeError | None = None
     for group in _groups(data):
         try:
-            found.append(_entity(group))
+            entities.append(_entity(group))
         except Unsupported as err:
             error = err
-    if not found and error is not None:
+    if not entities and error is not None:
         raise error
-    return found
+    return entities
 
 
 def _groups(data: bytes) -> Iterator[list[Packet]]:

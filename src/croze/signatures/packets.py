@@ -48,11 +48,11 @@ class Reader:
         return self.at < len(self._data)
 
     def take(self, size: int) -> bytes:
-        found = self._data[self.at : self.at + size]
-        if size < 0 or len(found) < size:
+        taken = self._data[self.at : self.at + size]
+        if size < 0 or len(taken) < size:
             raise Malformed("unexpected end")
         self.at += size
-        return found
+        return taken
 
     def number(self, size: int) -> int:
         return int.from_bytes(self.take(size), "big")
@@ -195,23 +195,25 @@ def parse_signature(body: bytes) -> Signature:
     reader.take(2)  # the hash's first bytes: a hint
     numbers = tuple(reader.mpi() for _ in range(1 if algorithm in (RSA, RSA_SIGN_ONLY) else 2))
     suffix = covered + b"\x04\xff" + len(covered).to_bytes(4, "big")
-    found = _subpackets(Reader(unhashed), trusted=False) | _subpackets(Reader(hashed), trusted=True)
-    reason = found.get(_REVOCATION, b"")
+    subpackets = _subpackets(Reader(unhashed), trusted=False) | _subpackets(
+        Reader(hashed), trusted=True
+    )
+    reason = subpackets.get(_REVOCATION, b"")
     return Signature(
         kind,
         algorithm,
         hash,
         suffix,
         numbers,
-        created=_number(found.get(_CREATED)),
-        lifetime=_number(found.get(_LIFETIME)),
-        key_lifetime=_number(found.get(_KEY_LIFETIME)),
-        issuer=_issuer(found),
-        flags=found[_FLAGS][0] if found.get(_FLAGS) else None,
-        primary_user=_number(found.get(_PRIMARY_USER)) != 0,
+        created=_number(subpackets.get(_CREATED)),
+        lifetime=_number(subpackets.get(_LIFETIME)),
+        key_lifetime=_number(subpackets.get(_KEY_LIFETIME)),
+        issuer=_issuer(subpackets),
+        flags=subpackets[_FLAGS][0] if subpackets.get(_FLAGS) else None,
+        primary_user=_number(subpackets.get(_PRIMARY_USER)) != 0,
         revocation_reason=reason[0] if reason else None,
         revocation_text=reason[1:].decode("utf-8", "replace"),
-        embedded=found.get(_EMBEDDED, b""),
+        embedded=subpackets.get(_EMBEDDED, b""),
     )
 
 
@@ -219,11 +221,11 @@ def _number(data: bytes | None) -> int:
     return int.from_bytes(data or b"", "big")
 
 
-def _issuer(found: Mapping[int, bytes]) -> int | None:
+def _issuer(subpackets: Mapping[int, bytes]) -> int | None:
     """A key's id, given as it is or by the fingerprint that it ends."""
-    if _ISSUER in found:
-        return _number(found[_ISSUER])
-    return _number(found[_FINGERPRINT][-8:]) if _FINGERPRINT in found else None
+    if _ISSUER in subpackets:
+        return _number(subpackets[_ISSUER])
+    return _number(subpackets[_FINGERPRINT][-8:]) if _FINGERPRINT in subpackets else None
 
 
 _CREATED, _LIFETIME, _KEY_LIFETIME, _ISSUER = 2, 3, 9, 16
@@ -234,7 +236,7 @@ _KNOWN = frozenset({2, 3, 9, 11, 16, 21, 22, 23, 25, 27, 28, 29, 30, 31, 32, 33,
 
 
 def _subpackets(reader: Reader, *, trusted: bool) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+    subpackets: dict[int, bytes] = {}
     while reader:
         body = reader.take(_size(reader.number(1), reader))
         if not body:
@@ -245,5 +247,5 @@ def _subpackets(reader: Reader, *, trusted: bool) -> dict[int, bytes]:
                 f"openpgp: unsupported feature: unknown critical signature subpacket type {kind}"
             )
         if trusted or kind in _UNTRUSTED:
-            found[kind] = body[1:]
-    return found
+            subpackets[kind] = body[1:]
+    return subpackets

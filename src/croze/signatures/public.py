@@ -99,5 +99,5 @@ def _eddsa(key: PublicKey, signature: Signature, digest: bytes) -> None:
 def _hash(signature: Signature) -> hashes.HashAlgorithm:
     from cryptography.hazmat.primitives import hashes
 
-    found: hashes.HashAlgorithm = getattr(hashes, HASHES[signature.hash].upper())()
-    return found
+    algorithm: hashes.HashAlgorithm = getattr(hashes, HASHES[signature.hash].upper())()
+    return algorithm

@@ -32,10 +32,10 @@ class _Wire:
         self._data = data
 
     def take(self, size: int) -> bytes:
-        found, self._data = self._data[:size], self._data[size:]
-        if len(found) < size:
+        taken, self._data = self._data[:size], self._data[size:]
+        if len(taken) < size:
             raise InvalidRequest("failed to parse ssh signature: unexpected end")
-        return found
+        return taken
 
     def number(self) -> int:
         return int.from_bytes(self.take(4), "big")
@@ -82,17 +82,17 @@ def _text(data: bytes) -> str:
 def verify(data: bytes, signature: bytes, key: bytes) -> None:
     """`key` is a line of `authorized_keys`. Raises `BadSignature`, or `InvalidRequest` where
     something can't be read."""
-    found = parse(signature)
-    if found.hash not in _HASHES:
-        raise BadSignature(f"unsupported SSH signature hash algorithm: {found.hash}")
-    if found.namespace != _NAMESPACE:
-        raise BadSignature(f'unexpected SSH signature namespace: "{found.namespace}"')
+    parsed = parse(signature)
+    if parsed.hash not in _HASHES:
+        raise BadSignature(f"unsupported SSH signature hash algorithm: {parsed.hash}")
+    if parsed.namespace != _NAMESPACE:
+        raise BadSignature(f'unexpected SSH signature namespace: "{parsed.namespace}"')
     wanted = _authorized_key(key)
-    if found.key != wanted:
+    if parsed.key != wanted:
         raise BadSignature("failed to verify ssh signature: public key does not match")
-    digest = hashlib.new(found.hash, data).digest()
-    parts = (found.namespace.encode(), b"", found.hash.encode(), digest)
-    if not _holds(wanted, found.value, _MAGIC + b"".join(map(_string, parts))):
+    digest = hashlib.new(parsed.hash, data).digest()
+    parts = (parsed.namespace.encode(), b"", parsed.hash.encode(), digest)
+    if not _holds(wanted, parsed.value, _MAGIC + b"".join(map(_string, parts))):
         raise BadSignature("failed to verify ssh signature: ssh: signature did not verify")
 
 

@@ -63,14 +63,14 @@ class Signed(Struct, frozen=True):
 
 def parse(data: bytes) -> Signed:
     """A bundle in JSON. Raises `NotVerified`."""
-    found = read(data, pb.Bundle(), "bundle")
-    matched = _VERSION.fullmatch(found.media_type)
+    message = read(data, pb.Bundle(), "bundle")
+    matched = _VERSION.fullmatch(message.media_type)
     if matched is None:
-        raise NotVerified(f"unsupported bundle media type: {found.media_type!r}")
+        raise NotVerified(f"unsupported bundle media type: {message.media_type!r}")
     version = int(matched[1] or matched[2])
-    material = found.verification_material
+    material = message.verification_material
     signed = Signed(
-        _content(found),
+        _content(message),
         _certificate(material, version),
         tuple(material.tlog_entries),
         tuple(
@@ -104,15 +104,15 @@ def has_promise(entry: pb.TransparencyLogEntry) -> bool:
     return bool(entry.inclusion_promise.signed_entry_timestamp)
 
 
-def _content(found: pb.Bundle) -> Envelope | Message:
-    match found.WhichOneof("content"):
+def _content(bundle: pb.Bundle) -> Envelope | Message:
+    match bundle.WhichOneof("content"):
         case "dsse_envelope":
-            envelope = found.dsse_envelope
+            envelope = bundle.dsse_envelope
             signatures = tuple(each.sig for each in envelope.signatures)
             key_id = envelope.signatures[0].keyid if envelope.signatures else ""
             return Envelope(envelope.payload, envelope.payloadType, signatures, key_id)
         case "message_signature":
-            message = found.message_signature
+            message = bundle.message_signature
             algorithm = _HASHES.get(message.message_digest.algorithm, "")
             return Message(algorithm, message.message_digest.digest, message.signature)
     raise NotVerified("missing bundle content")

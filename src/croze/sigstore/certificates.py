@@ -42,9 +42,9 @@ def chain(
     for authority in authorities:
         if not authority.period.holds(moment):
             continue
-        found = _path([leaf], authority, moment)
-        if found is not None:
-            return found
+        path = _path([leaf], authority, moment)
+        if path is not None:
+            return path
     raise NotVerified("leaf certificate verification failed: no trusted authority issued it")
 
 
@@ -59,9 +59,9 @@ def _path(
             continue
         if candidate == authority.root:
             return [*begun, candidate] if _usable(candidate, moment) else None
-        found = _path([*begun, candidate], authority, moment)
-        if found is not None:
-            return found
+        path = _path([*begun, candidate], authority, moment)
+        if path is not None:
+            return path
     return None
 
 
@@ -102,12 +102,12 @@ def _usable(certificate: x509.Certificate, moment: datetime) -> bool:
 # -- certificate transparency --
 
 
-def check_shown(found: Sequence[x509.Certificate], logs: dict[bytes, Log]) -> None:
+def check_shown(shown: Sequence[x509.Certificate], logs: dict[bytes, Log]) -> None:
     """The certificate was shown to a log before it was issued (RFC 6962 section 3.2).
 
     Raises `NotVerified`.
     """
-    leaf, issuer = found[0], found[1]
+    leaf, issuer = shown[0], shown[1]
     if not any(_shown(leaf, issuer, sct, logs) for sct in _timestamps(leaf)):
         raise NotVerified(
             "failed to verify signed certificate timestamp: none is of a log that is trusted"

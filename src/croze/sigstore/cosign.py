@@ -68,8 +68,8 @@ def signed(layer: Descriptor, *, by_certificate: bool) -> Signed:
 def _entry(text: str) -> pb.TransparencyLogEntry | None:
     if not text:
         return None
-    found = read_table(text.encode(), "rekor bundle")
-    newer = _table(_table(found.get("content")).get("verificationMaterial")).get("tlogEntries")
+    table = read_table(text.encode(), "rekor bundle")
+    newer = _table(_table(table.get("content")).get("verificationMaterial")).get("tlogEntries")
     if isinstance(newer, list) and newer:
         first = _table(newer[0])
         body = _bytes(first.get("canonicalizedBody"))
@@ -77,13 +77,13 @@ def _entry(text: str) -> pb.TransparencyLogEntry | None:
         if body and promise:
             log = _table(first.get("logId")).get("keyId")
             return _made(body, promise, log, first.get("integratedTime"), first.get("logIndex"))
-    inner = _table(found.get("Payload"))
+    inner = _table(table.get("Payload"))
     return _made(
         _bytes(inner.get("body")),
-        _bytes(found.get("SignedEntryTimestamp")),
-        found.get("logID") or inner.get("logID"),
-        found.get("integratedTime") or inner.get("integratedTime"),
-        found.get("logIndex") or inner.get("logIndex"),
+        _bytes(table.get("SignedEntryTimestamp")),
+        table.get("logID") or inner.get("logID"),
+        table.get("integratedTime") or inner.get("integratedTime"),
+        table.get("logIndex") or inner.get("logIndex"),
     )
 
 
@@ -106,10 +106,10 @@ def _made(
 def _number(value: object) -> int:
     """Of a number or a text; 0 for what is none."""
     try:
-        found = int(value) if isinstance(value, str | int) and len(str(value)) < 20 else 0
+        number = int(value) if isinstance(value, str | int) and len(str(value)) < 20 else 0
     except ValueError:
         return 0
-    return found if 0 <= found < _MOST_NUMBER else 0
+    return number if 0 <= number < _MOST_NUMBER else 0
 
 
 def _table(value: object) -> dict[str, object]:

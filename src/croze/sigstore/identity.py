@@ -59,7 +59,7 @@ _PARTS = (
 def signer(certificate: x509.Certificate) -> dict[str, str]:
     """Its fields by name; those that are not there are left out. Raises `NotVerified`."""
     extensions = certificate.extensions
-    found = {ISSUER: _distinguished(certificate.issuer), NAME: _name(extensions)}
+    fields = {ISSUER: _distinguished(certificate.issuer), NAME: _name(extensions)}
     for each in extensions:
         number = each.oid.dotted_string.removeprefix(_FULCIO)
         if number == each.oid.dotted_string or not isinstance(
@@ -67,10 +67,10 @@ def signer(certificate: x509.Certificate) -> dict[str, str]:
         ):
             continue
         if number in _RAW:
-            found[_RAW[number]] = each.value.value.decode(errors="replace")
+            fields[_RAW[number]] = each.value.value.decode(errors="replace")
         elif number in _DER:
-            found[_DER[number]] = _text(each.value.value)
-    return {name: value for name, value in found.items() if value or name in (ISSUER, NAME)}
+            fields[_DER[number]] = _text(each.value.value)
+    return {name: value for name, value in fields.items() if value or name in (ISSUER, NAME)}
 
 
 def _name(extensions: x509.Extensions) -> str:
@@ -84,9 +84,9 @@ def _name(extensions: x509.Extensions) -> str:
         if each.type_id.dotted_string == _OTHER_NAME
     )
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    for found in (*uris, *names.get_values_for_type(x509.RFC822Name), *others):
-        if found:
-            return found
+    for name in (*uris, *names.get_values_for_type(x509.RFC822Name), *others):
+        if name:
+            return name
     raise NotVerified("no Subject Alternative Name found")
 
 

@@ -62,30 +62,30 @@ def verify_image(
     hold, or is of something else."""
     if not (chain.Root and chain.AttestationManifest and chain.SignatureManifests):
         return None
-    found = _Chain(chain.Blobs)
-    if chain.Root in found.blobs:
-        kind = found.blobs[chain.Root].descriptor.media_type
+    attached = _Chain(chain.Blobs)
+    if chain.Root in attached.blobs:
+        kind = attached.blobs[chain.Root].descriptor.media_type
         if kind != media.OCI_INDEX:
             return None
     try:
-        index = manifests.parse_index(found.read(chain.Root))
+        index = manifests.parse_index(attached.read(chain.Root))
     except NotVerified:
         raise
     except CrozeError as error:
         raise NotVerified(f"unmarshaling image index: {error}") from None
     image = _image(index, platform)
     hardened = is_hardened(index)
-    attestation = _attestation(found, index, image, chain.AttestationManifest, hardened=hardened)
-    signature = _signature(found, list(chain.SignatureManifests))
-    layer = _signed_layer(found, signature, attestation)
-    return _verified(found, layer, attestation.digest, trust, hardened=hardened)
+    attestation = _attestation(attached, index, image, chain.AttestationManifest, hardened=hardened)
+    signature = _signature(attached, list(chain.SignatureManifests))
+    layer = _signed_layer(attached, signature, attestation)
+    return _verified(attached, layer, attestation.digest, trust, hardened=hardened)
 
 
 def _image(index: Index, platform: Platform) -> Descriptor:
-    found = manifests.candidates(index, platforms.only(platform))
-    if not found:
+    images = manifests.candidates(index, platforms.only(platform))
+    if not images:
         raise NotVerified(f"no manifest for platform {platforms.format(platform)}")
-    return found[0]
+    return images[0]
 
 
 def _attestation(
@@ -119,10 +119,10 @@ def _check_subject(
 
 def _signature(chain: _Chain, digests: list[str]) -> tuple[str, Manifest]:
     """The one that counts: bundles come first."""
-    found = [(digest, chain.manifest(digest)) for digest in digests if digest in chain.blobs]
-    if not found:
+    signatures = [(digest, chain.manifest(digest)) for digest in digests if digest in chain.blobs]
+    if not signatures:
         raise NotVerified("no signature manifest found")
-    return min(found, key=lambda each: each[1].artifact_type != _BUNDLE)
+    return min(signatures, key=lambda each: each[1].artifact_type != _BUNDLE)
 
 
 def _signed_layer(

@@ -66,19 +66,19 @@ def of_pem(data: bytes) -> PublicKey:
 def certificate(data: bytes) -> x509.Certificate:
     """A certificate in DER, all of which can be read. Raises `NotVerified`."""
     try:
-        found = x509.load_der_x509_certificate(data)
+        parsed = x509.load_der_x509_certificate(data)
         # These are read when they are first asked for: what is wrong with them is told here.
-        _ = (found.extensions, found.issuer, found.subject, found.tbs_certificate_bytes)
-        _ = (found.not_valid_before_utc, found.not_valid_after_utc)
+        _ = (parsed.extensions, parsed.issuer, parsed.subject, parsed.tbs_certificate_bytes)
+        _ = (parsed.not_valid_before_utc, parsed.not_valid_after_utc)
     except MALFORMED as error:
         raise NotVerified(f"invalid certificate: {error}") from None
-    return found
+    return parsed
 
 
-def key_of(found: x509.Certificate) -> PublicKey:
+def key_of(certificate: x509.Certificate) -> PublicKey:
     """Raises `NotVerified`."""
     try:
-        return checked(found.public_key())
+        return checked(certificate.public_key())
     except MALFORMED as error:
         raise NotVerified(f"invalid public key: {error}") from None
 
@@ -173,5 +173,5 @@ def _signed_digest(
     return True
 
 
-def der(found: x509.Certificate) -> bytes:
-    return found.public_bytes(serialization.Encoding.DER)
+def der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)

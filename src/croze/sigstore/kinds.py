@@ -54,17 +54,17 @@ class Signature(Struct, frozen=True):
 
     def document(self) -> dict[str, object]:
         """As policies see it (docker/buildx `policy/types.go`)."""
-        found: dict[str, object] = {"kind": self.kind, "type": self.form}
+        members: dict[str, object] = {"kind": self.kind, "type": self.form}
         if self.verified.witnesses:
-            found["timestamps"] = [_shown(each) for each in self.verified.witnesses]
+            members["timestamps"] = [_shown(each) for each in self.verified.witnesses]
         if self.reference:
-            found["dockerReference"] = self.reference
+            members["dockerReference"] = self.reference
         if self.hardened:
-            found["isDHI"] = True
+            members["isDHI"] = True
         signer = self.verified.signer
         if signer:
-            found["signer"] = {name: signer[name] for name in FIELDS if name in signer}
-        return found
+            members["signer"] = {name: signer[name] for name in FIELDS if name in signer}
+        return members
 
 
 def _on_github(signer: Mapping[str, str]) -> bool:

@@ -218,10 +218,10 @@ def _at(value: object, *path: str | int) -> object:
 
 
 def _text(value: object, *path: str | int) -> str:
-    found = _at(value, *path)
-    if not isinstance(found, str):
+    below = _at(value, *path)
+    if not isinstance(below, str):
         raise LookupError(str(path[-1]))
-    return found
+    return below
 
 
 def _bytes(value: object, *path: str | int) -> bytes:

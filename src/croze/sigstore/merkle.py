@@ -35,20 +35,20 @@ def root_hash(index: int, size: int, leaf: bytes, hashes: Sequence[bytes]) -> by
     """
     if not 0 <= index < size or size >= 1 << 63:
         raise NotVerified(f"inclusion proof: index {index} is beyond size {size}")
-    found, node, last = leaf, index, size - 1
+    hashed, node, last = leaf, index, size - 1
     for each in hashes:
         if len(each) != hashlib.sha256().digest_size or last == 0:
             raise NotVerified("inclusion proof: wrong proof size")
         if node & 1 or node == last:
-            found = _node(each, found)
+            hashed = _node(each, hashed)
             while not node & 1 and node:
                 node, last = node >> 1, last >> 1
         else:
-            found = _node(found, each)
+            hashed = _node(hashed, each)
         node, last = node >> 1, last >> 1
     if last != 0:
         raise NotVerified("inclusion proof: wrong proof size")
-    return found
+    return hashed
 
 
 class Checkpoint(Struct, frozen=True):

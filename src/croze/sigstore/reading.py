@@ -37,20 +37,20 @@ def read_table(data: bytes, what: str) -> dict[str, object]:
     """A JSON object as it is. Raises `NotVerified`."""
     text = _bounded(data, _MOST_DATA_PARTS, what)
     try:
-        found = json.loads(text)
+        table = json.loads(text)
     except ValueError as error:
         raise _unreadable(what, error) from None
     except RecursionError:
         raise _too_deep(what) from None
-    if not isinstance(found, dict):
+    if not isinstance(table, dict):
         raise NotVerified(f"{what} can't be read: it is no object")
-    return found
+    return table
 
 
-def fill(found: Mapping[str, object], message: M, what: str) -> M:
+def fill(table: Mapping[str, object], message: M, what: str) -> M:
     """The same as `read`, of what has been parsed. Raises `NotVerified`."""
     try:
-        return json_format.ParseDict(dict(found), message, max_recursion_depth=_MOST_DEEP)
+        return json_format.ParseDict(dict(table), message, max_recursion_depth=_MOST_DEEP)
     except _WRONG as error:
         raise _unreadable(what, error) from None
 

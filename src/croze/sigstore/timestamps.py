@@ -18,18 +18,18 @@ KIND = "TimestampAuthority"
 
 
 def check_timestamps(
-    found: Sequence[bytes], signature: bytes, authorities: Sequence[Authority]
+    stamps: Sequence[bytes], signature: bytes, authorities: Sequence[Authority]
 ) -> tuple[list[Witness], list[str]]:
     """Those that hold, one of each authority, and what is wrong with the others: a timestamp that
     does not hold counts as none.
 
     Raises `NotVerified` for too many.
     """
-    if len(found) > MOST_TIMESTAMPS:
-        raise NotVerified(f"too many signed timestamps: {len(found)} > {MOST_TIMESTAMPS}")
+    if len(stamps) > MOST_TIMESTAMPS:
+        raise NotVerified(f"too many signed timestamps: {len(stamps)} > {MOST_TIMESTAMPS}")
     witnesses: dict[str, Witness] = {}
     wrong: list[str] = []
-    for data in found:
+    for data in stamps:
         try:
             witness = _of_any(data, signature, authorities)
         except NotVerified as error:

@@ -70,14 +70,14 @@ class TrustedRoot(Struct, frozen=True):
 
 def parse(data: bytes) -> TrustedRoot:
     """A `trusted_root.json`. Raises `NotVerified`."""
-    found = read(data, pb.TrustedRoot(), "trusted root")
-    if found.media_type != MEDIA_TYPE:
-        raise NotVerified(f"unsupported TrustedRoot media type: {found.media_type}")
+    message = read(data, pb.TrustedRoot(), "trusted root")
+    if message.media_type != MEDIA_TYPE:
+        raise NotVerified(f"unsupported TrustedRoot media type: {message.media_type}")
     return TrustedRoot(
-        logs=_logs(found.tlogs),
-        certificate_logs=_logs(found.ctlogs),
-        authorities=tuple(_authority(each) for each in found.certificate_authorities),
-        timestamps=tuple(_timestamping(each) for each in found.timestamp_authorities),
+        logs=_logs(message.tlogs),
+        certificate_logs=_logs(message.ctlogs),
+        authorities=tuple(_authority(each) for each in message.certificate_authorities),
+        timestamps=tuple(_timestamping(each) for each in message.timestamp_authorities),
     )
 
 
@@ -85,58 +85,58 @@ def _logs(instances: Iterable[pb.TransparencyLogInstance]) -> dict[bytes, Log]:
     return {each.log_id.key_id: _log(each) for each in instances}
 
 
-def _log(found: pb.TransparencyLogInstance) -> Log:
-    if found.hash_algorithm != pb.SHA2_256:
+def _log(message: pb.TransparencyLogInstance) -> Log:
+    if message.hash_algorithm != pb.SHA2_256:
         raise NotVerified("unsupported tlog hash algorithm")
-    if not found.log_id.key_id:
+    if not message.log_id.key_id:
         raise NotVerified("tlog missing log ID")
-    if not found.public_key.raw_bytes:
+    if not message.public_key.raw_bytes:
         raise NotVerified("tlog missing public key")
-    if not found.public_key.valid_for.HasField("start"):
+    if not message.public_key.valid_for.HasField("start"):
         raise NotVerified("tlog missing public key validity period start time")
-    details = found.public_key.key_details
+    details = message.public_key.key_details
     if details not in _KEYS:
         raise NotVerified(f"unsupported tlog public key type: {details}")
     load = keys.of_pkcs1 if details == _BARE_RSA else keys.of_der
-    key = load(found.public_key.raw_bytes)
-    return Log(found.base_url, key, _period(found.public_key.valid_for))
+    key = load(message.public_key.raw_bytes)
+    return Log(message.base_url, key, _period(message.public_key.valid_for))
 
 
-def _period(found: pb.TimeRange) -> Period:
+def _period(message: pb.TimeRange) -> Period:
     def moment(name: str) -> datetime | None:
-        if not found.HasField("start" if name == "start" else "end"):
+        if not message.HasField("start" if name == "start" else "end"):
             return None
-        value = found.start if name == "start" else found.end
+        value = message.start if name == "start" else message.end
         return value.ToDatetime(UTC)
 
     return Period(moment("start"), moment("end"))
 
 
-def _chain(found: pb.CertificateAuthority) -> list[x509.Certificate]:
-    chain = [keys.certificate(each.raw_bytes) for each in found.cert_chain.certificates]
+def _chain(message: pb.CertificateAuthority) -> list[x509.Certificate]:
+    chain = [keys.certificate(each.raw_bytes) for each in message.cert_chain.certificates]
     if not chain:
         raise NotVerified("CertificateAuthority cert chain is empty")
     return chain
 
 
-def _authority(found: pb.CertificateAuthority) -> Authority:
-    *intermediates, root = _chain(found)
-    return Authority(found.uri, root, tuple(intermediates), _period(found.valid_for))
+def _authority(message: pb.CertificateAuthority) -> Authority:
+    *intermediates, root = _chain(message)
+    return Authority(message.uri, root, tuple(intermediates), _period(message.valid_for))
 
 
-def _timestamping(found: pb.CertificateAuthority) -> Authority:
-    chain = _chain(found)
+def _timestamping(message: pb.CertificateAuthority) -> Authority:
+    chain = _chain(message)
     leaf = None if is_authority(chain[0]) else chain.pop(0)
     if not chain:
-        raise NotVerified(f"timestamping authority {found.uri} root certificate is missing")
+        raise NotVerified(f"timestamping authority {message.uri} root certificate is missing")
     *intermediates, root = chain
-    return Authority(found.uri, root, tuple(intermediates), _period(found.valid_for), leaf)
+    return Authority(message.uri, root, tuple(intermediates), _period(message.valid_for), leaf)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
     """Whether it may issue others."""
     try:
-        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:
         return False
-    return found.value.ca
+    return constraints.value.ca

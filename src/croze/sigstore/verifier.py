@@ -42,8 +42,8 @@ class SigstoreVerifier:
     ) -> Mapping[str, object] | None:
         from croze.sigstore.images import verify_image
 
-        found = verify_image(chain, platforms.parse(platform), self._known().load())
-        return found.document() if found is not None else None
+        verified = verify_image(chain, platforms.parse(platform), self._known().load())
+        return verified.document() if verified is not None else None
 
     async def verify_artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]:
         """See `croze.policy.contract.Verifier`: the bundle holds provenance of the file."""

@@ -57,14 +57,14 @@ def verify_by_key(
 
 
 def _witnesses(signed: Signed, key: PublicKey, trust: TrustedRoot) -> list[Witness]:
-    found = logs.check_entries(signed, key, trust.logs)
+    witnesses = logs.check_entries(signed, key, trust.logs)
     timed, wrong = timestamps.check_timestamps(
         signed.timestamps, signed.content.signature, trust.timestamps
     )
-    if not found and not timed:
+    if not witnesses and not timed:
         why = f": {'; '.join(wrong)}" if wrong else ""
         raise NotVerified(f"no verified time of the signature, by a log or an authority{why}")
-    return [*found, *timed]
+    return [*witnesses, *timed]
 
 
 def check_signature(signed: Signed, key: PublicKey, digest: str) -> str:
@@ -102,24 +102,24 @@ def _check_envelope(envelope: Envelope, key: PublicKey, algorithm: str, wanted: 
 
 def _statement(payload: bytes) -> pb.Statement:
     """Without its predicate, which may be large, and is nothing to us."""
-    found = read_table(payload, "in-toto statement")
-    if not isinstance(found.pop("predicate", {}), dict):
+    statement = read_table(payload, "in-toto statement")
+    if not isinstance(statement.pop("predicate", {}), dict):
         raise NotVerified("in-toto statement can't be read: its predicate is no object")
-    subjects = found.get("subject")
+    subjects = statement.get("subject")
     if isinstance(subjects, list) and len(subjects) > _MOST_SUBJECTS:
         raise NotVerified(f"too many subjects: {len(subjects)} > {_MOST_SUBJECTS}")
-    return fill(found, pb.Statement(), "in-toto statement")
+    return fill(statement, pb.Statement(), "in-toto statement")
 
 
 def _digests(subjects: Sequence[pb.ResourceDescriptor], algorithm: str) -> set[bytes]:
-    found = set()
+    digests = set()
     for subject in subjects:
         if len(subject.digest) > _MOST_DIGESTS:
             raise NotVerified(f"too many digests: {len(subject.digest)} > {_MOST_DIGESTS}")
         for name, value in subject.digest.items():
             try:
                 if name == algorithm:
-                    found.add(bytes.fromhex(value))
+                    digests.add(bytes.fromhex(value))
             except ValueError:
                 raise NotVerified("unable to decode subject digest") from None
-    return found
+    return digests

@@ -144,6 +144,6 @@ async def _referring(
 async def _signature(
     images: Images, ref: Reference, attestation: str, sessions: Sequence[str]
 ) -> Descriptor | None:
-    found = await _referring(images, ref, attestation, sessions)
-    signatures = [each for each in found if each.artifact_type in _SIGNATURES]
+    signature = await _referring(images, ref, attestation, sessions)
+    signatures = [each for each in signature if each.artifact_type in _SIGNATURES]
     return min(signatures, key=lambda s: _SIGNATURES.index(s.artifact_type or ""), default=None)

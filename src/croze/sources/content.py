@@ -134,8 +134,8 @@ class RegistryFetcher(Struct, frozen=True):
 
     @property
     def origin(self) -> Mapping[str, str]:
-        found = {"kind": "registry", "ref": str(self.ref)}
-        return found | {"insecure": "true"} if self.insecure else found
+        origin = {"kind": "registry", "ref": str(self.ref)}
+        return origin | {"insecure": "true"} if self.insecure else origin
 
     @property
     def spent(self) -> bool:
@@ -266,16 +266,16 @@ async def _in_session(
     sessions = access.sessions
     if session and (session in others or not others):
         return await use(await sessions.get(session))
-    if session and (found := sessions.current(session)) is not None:
-        return await use(found)
+    if session and (open_session := sessions.current(session)) is not None:
+        return await use(open_session)
     return await sessions.first(others, use)
 
 
 def verified(data: bytes, digest: str) -> bytes:
     """The data, or `Corrupted`."""
-    found = manifests.digest_of(data)
-    if found != digest:
-        raise Corrupted(f"unexpected digest {found} of content {digest}")
+    computed = manifests.digest_of(data)
+    if computed != digest:
+        raise Corrupted(f"unexpected digest {computed} of content {digest}")
     return data
 
 

@@ -72,19 +72,19 @@ async def _ask_http(source: HttpSource, ctx: SourceContext, wanted: FactsWanted)
     asked = wanted.checksum
     if asked is not None and len(asked.suffix) > MAX_SUFFIX_BYTES:
         raise InvalidRequest(f"http checksum request suffix exceeds max size {MAX_SUFFIX_BYTES}")
-    found = await source.describe(ctx)
-    modified = int(found.modified.timestamp()) if found.modified is not None else None
+    file = await source.describe(ctx)
+    modified = int(file.modified.timestamp()) if file.modified is not None else None
     answer = await source.checksum(ctx, asked.algorithm, asked.suffix) if asked else ""
-    return SourceFacts(None, modified, found.filename, found.digest, answer)
+    return SourceFacts(None, modified, file.filename, file.digest, answer)
 
 
 async def _ask_git(source: GitSource, ctx: SourceContext, wanted: FactsWanted) -> SourceFacts:
-    found = await source.resolve(ctx)
+    resolved = await source.resolve(ctx)
     time = await source.commit_time(ctx) if wanted.commit_time else None
-    commit = found.commit if found.commit != found.object else ""
-    facts = GitFacts(found.ref, found.object, "" if source.keeps_git_dir else commit)
+    commit = resolved.commit if resolved.commit != resolved.object else ""
+    facts = GitFacts(resolved.ref, resolved.object, "" if source.keeps_git_dir else commit)
     if wanted.git_objects:
         objects = await source.objects(ctx)
         commit = objects.found.commit if objects.tag else ""
-        facts = GitFacts(found.ref, found.object, commit, objects.commit, objects.tag)
-    return SourceFacts(time, checksum=found.object, git=facts)
+        facts = GitFacts(resolved.ref, resolved.object, commit, objects.commit, objects.tag)
+    return SourceFacts(time, checksum=resolved.object, git=facts)

@@ -67,33 +67,33 @@ class GitSource:
     async def resolve(self, ctx: SourceContext) -> GitCommit:
         """Which commit it is. With a signature asked for, it is checked."""
         if self._found is None:
-            found = await self._owner.resolve(self._options, ctx)
+            commit = await self._owner.resolve(self._options, ctx)
             if self._options.signature is not None:
-                await self._objects(found, ctx)
-            self._found = found
+                await self._objects(commit, ctx)
+            self._found = commit
         return self._found
 
     async def objects(self, ctx: SourceContext) -> GitObjects:
         """The commit, and the tag if it is one, as they are; fetches them."""
         return await self._objects(await self.resolve(ctx), ctx)
 
-    async def _objects(self, found: GitCommit, ctx: SourceContext) -> GitObjects:
-        async with self._owner.fetched(self._options, found, ctx) as git:
-            objects = await read_objects(git, found)
+    async def _objects(self, commit: GitCommit, ctx: SourceContext) -> GitObjects:
+        async with self._owner.fetched(self._options, commit, ctx) as git:
+            objects = await read_objects(git, commit)
         if self._options.signature is not None:
             await in_thread(check_signature, objects, self._options.signature)
         return objects
 
     async def commit_time(self, ctx: SourceContext) -> int:
         """Unix seconds of the commit; fetches it."""
-        found = await self.resolve(ctx)
-        async with self._owner.fetched(self._options, found, ctx) as git:
-            return int(await git.run("show", "-s", "--format=%ct", f"{found.commit}^{{commit}}"))
+        commit = await self.resolve(ctx)
+        async with self._owner.fetched(self._options, commit, ctx) as git:
+            return int(await git.run("show", "-s", "--format=%ct", f"{commit.commit}^{{commit}}"))
 
     async def key(self, ctx: SourceContext, index: int) -> SourceKey:
         """See `Source.key`."""
-        found = await self.resolve(ctx)
-        return SourceKey(git_key(self._options, found), pin=found.object)
+        commit = await self.resolve(ctx)
+        return SourceKey(git_key(self._options, commit), pin=commit.object)
 
     def used(self, pin: str) -> Used:
         """See `Source.used`."""
@@ -149,8 +149,8 @@ class GitSources:
         async def ask() -> GitCommit:
             return await self._list(options, ctx)
 
-        def expected(found: GitCommit) -> bool:
-            return found.object.startswith(options.checksum)
+        def expected(commit: GitCommit) -> bool:
+            return commit.object.startswith(options.checksum)
 
         name = f"{options.remote}#{options.ref}"
         return checked(await ctx.build.commits.get(name, ask, expected), options)
@@ -175,10 +175,10 @@ class GitSources:
     # -- fetching ----------------------------------------------------------------------------
 
     async def snapshot(
-        self, options: GitOptions, found: GitCommit, ctx: SourceContext
+        self, options: GitOptions, commit: GitCommit, ctx: SourceContext
     ) -> ImmutableRef:
         """The checkout, made unless an earlier one is here."""
-        name = f"{options.kept_name}#{git_key(options, found)}"
+        name = f"{options.kept_name}#{git_key(options, commit)}"
         name += "(writable)" if _writable(ctx) else ""
         async with self._locks.hold(name):
             for id in self._refs.find(**{_SNAPSHOT: name}):
@@ -186,27 +186,27 @@ class GitSources:
                     return await self._refs.get(id)
                 except NotFound:
                     continue
-            async with self.fetched(options, found, ctx) as git:
-                return await self._check_out(git, options, found, name, ctx)
+            async with self.fetched(options, commit, ctx) as git:
+                return await self._check_out(git, options, commit, name, ctx)
 
     async def _check_out(
-        self, git: Git, options: GitOptions, found: GitCommit, name: str, ctx: SourceContext
+        self, git: Git, options: GitOptions, commit: GitCommit, name: str, ctx: SourceContext
     ) -> ImmutableRef:
         ref = await self._refs.new(
             None,
-            description=f"git snapshot for {options.shown}#{found.ref}",
+            description=f"git snapshot for {options.shown}#{commit.ref}",
             record_type="source.git.checkout",
         )
         try:
             async with ref.mounted(readonly=False) as root:
                 if options.checkout_bundle:
-                    await git_bundle.write_bundle(git, options, found.object, root)
+                    await git_bundle.write_bundle(git, options, commit.object, root)
                 else:
                     await check_out(
                         git,
                         str(root),
                         options,
-                        found,
+                        commit,
                         writable=ctx.build.compatibility == compatibility.BUILDKIT_0_13,
                     )
             done = await ref.commit()
@@ -218,14 +218,14 @@ class GitSources:
 
     @asynccontextmanager
     async def fetched(
-        self, options: GitOptions, found: GitCommit, ctx: SourceContext
+        self, options: GitOptions, commit: GitCommit, ctx: SourceContext
     ) -> AsyncIterator[Git]:
         """The remote's bare repository, with the commit in it; nobody else uses it meanwhile."""
-        async with self._repository_of(options, ctx, sha256=len(found.object) == 64) as git:
+        async with self._repository_of(options, ctx, sha256=len(commit.object) == 64) as git:
             if options.bundle is not None:
                 await self._import(git, options, ctx)
             else:
-                await fetch(git, options, found)
+                await fetch(git, options, commit)
             yield git
 
     @asynccontextmanager
@@ -360,7 +360,7 @@ async def _default_branch(git: Git, options: GitOptions) -> str:
         out = await git.run("ls-remote", "--symref", "--", options.shown, "HEAD")
     except GitFailed as err:
         raise err.wrap(f"error fetching default branch for repository {options.shown}") from err
-    found = _DEFAULT_BRANCH.search(out)
-    if found is None:
+    match = _DEFAULT_BRANCH.search(out)
+    if match is None:
         raise NotFound(f"could not find default branch for repository: {options.shown}")
-    return found.group()
+    return match.group()

@@ -15,15 +15,15 @@ from croze.sources.git_options import GitCommit, GitOptions
 
 
 async def check_out(
-    git: Git, target: str, options: GitOptions, found: GitCommit, *, writable: bool = False
+    git: Git, target: str, options: GitOptions, commit: GitCommit, *, writable: bool = False
 ) -> None:
     """Fill the empty directory `target`; the object is in the repository. With `keep_git_dir` it
     becomes a clone of depth 1 (not for a subdirectory). With `writable` all may write to files that
     aren't executable, as before BuildKit 0.15."""
-    place, object = target, found.object
+    place, object = target, commit.object
     try:
         if options.keep_git_dir and not options.subdir:
-            used = await _clone(git, target, _asked(options, found), object, options.shown)
+            used = await _clone(git, target, _asked(options, commit), object, options.shown)
         else:
             if options.subdir:
                 place = tempfile.mkdtemp(prefix="checkout", dir=target)
@@ -61,8 +61,8 @@ async def _clone(git: Git, target: str, ref: str, object: str, shown: str) -> Gi
     return clone
 
 
-def _asked(options: GitOptions, found: GitCommit) -> str:
-    return options.ref or found.ref.removeprefix("refs/heads/")
+def _asked(options: GitOptions, commit: GitCommit) -> str:
+    return options.ref or commit.ref.removeprefix("refs/heads/")
 
 
 def _own_names(ref: str, *, annotated: bool) -> list[str]:

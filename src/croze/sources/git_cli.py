@@ -127,7 +127,7 @@ class Git(Struct, frozen=True, eq=False):
             if self.known_hosts
             else "-o StrictHostKeyChecking=no"
         )
-        found = {
+        environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_SSH_COMMAND": f"ssh -F /dev/null {hosts}",
@@ -137,17 +137,17 @@ class Git(Struct, frozen=True, eq=False):
             "HOME": "/dev/null",
         }
         if self.ssh_socket:
-            found["SSH_AUTH_SOCK"] = self.ssh_socket
+            environment["SSH_AUTH_SOCK"] = self.ssh_socket
         for name in (*_PASSED, *(name.lower() for name in _PASSED)):
             if name in os.environ:
-                found[name] = os.environ[name]
+                environment[name] = os.environ[name]
         # Submodules must not reach into this machine's files.
         config = [("protocol.file.allow", "user"), *self.config]
-        found["GIT_CONFIG_COUNT"] = str(len(config))
+        environment["GIT_CONFIG_COUNT"] = str(len(config))
         for i, (key, value) in enumerate(config):
-            found[f"GIT_CONFIG_KEY_{i}"] = key
-            found[f"GIT_CONFIG_VALUE_{i}"] = value
-        return found
+            environment[f"GIT_CONFIG_KEY_{i}"] = key
+            environment[f"GIT_CONFIG_VALUE_{i}"] = value
+        return environment
 
 
 def _is_flaky(err: CrozeError) -> bool:

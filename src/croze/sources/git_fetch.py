@@ -44,27 +44,27 @@ async def _has(git: Git, object: str) -> bool:
     return True
 
 
-async def fetch(git: Git, options: GitOptions, found: GitCommit) -> None:
+async def fetch(git: Git, options: GitOptions, commit: GitCommit) -> None:
     """The commit, by its name, since servers always give those. A bundle is to be made of all its
     history; else it is fetched without."""
     quiet = Git(git_dir=git.git_dir)
     depth = _all_history(git) if options.checkout_bundle else ["--depth=1"]
-    if await _has(quiet, found.object) and depth != [_UNSHALLOW]:
+    if await _has(quiet, commit.object) and depth != [_UNSHALLOW]:
         return
-    by_name = not options.fetch_by_commit and found.ref.startswith("refs/")
+    by_name = not options.fetch_by_commit and commit.ref.startswith("refs/")
     # Under a name of ours, as the remote's may come to clash with each other.
-    own = f"refs/croze/{hashlib.sha256(found.ref.encode()).hexdigest()[:24]}"
-    wanted = f"+{found.ref}:{own}" if by_name else found.object
+    own = f"refs/croze/{hashlib.sha256(commit.ref.encode()).hexdigest()[:24]}"
+    wanted = f"+{commit.ref}:{own}" if by_name else commit.object
     try:
         await git.run("fetch", *depth, "--no-tags", "origin", wanted)
-        if not await _has(quiet, found.object):
+        if not await _has(quiet, commit.object):
             # The name has moved on since it was resolved.
-            await git.run("fetch", *depth, "--no-tags", "origin", found.object)
+            await git.run("fetch", *depth, "--no-tags", "origin", commit.object)
     except GitFailed as err:
         raise err.wrap(f"failed to fetch remote {options.shown}") from err
-    if not await _has(quiet, found.object):
+    if not await _has(quiet, commit.object):
         raise CrozeError(
-            f"fetched ref {found.ref} does not match expected commit {found.object} and commit "
+            f"fetched ref {commit.ref} does not match expected commit {commit.object} and commit "
             "can not be found in the repository"
         )
 

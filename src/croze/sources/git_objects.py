@@ -21,19 +21,19 @@ class GitObjects(Struct, frozen=True):
     tag: bytes = b""
 
 
-async def read_objects(git: Git, found: GitCommit) -> GitObjects:
+async def read_objects(git: Git, resolved: GitCommit) -> GitObjects:
     """`git` has the objects."""
-    kind = (await git.run("cat-file", "-t", found.object)).strip()
+    kind = (await git.run("cat-file", "-t", resolved.object)).strip()
     if kind == "commit":
-        alone = replace(found, commit=found.object)
-        return GitObjects(alone, await git.output("cat-file", "commit", found.object))
+        alone = replace(resolved, commit=resolved.object)
+        return GitObjects(alone, await git.output("cat-file", "commit", resolved.object))
     if kind != "tag":
         raise CrozeError(f"expected commit or tag object, got {kind}")
-    commit = (await git.run("rev-parse", f"{found.object}^{{commit}}")).strip()
+    commit = (await git.run("rev-parse", f"{resolved.object}^{{commit}}")).strip()
     return GitObjects(
-        replace(found, commit=commit),
+        replace(resolved, commit=commit),
         await git.output("cat-file", "commit", commit),
-        await git.output("cat-file", "tag", found.object),
+        await git.output("cat-file", "tag", resolved.object),
     )
 
 

@@ -191,11 +191,11 @@ def check_pinned(commit: str, checksum: str) -> None:
         raise InvalidRequest(f"expected checksum to match {checksum}, got {commit}")
 
 
-def git_key(options: GitOptions, found: GitCommit) -> str:
+def git_key(options: GitOptions, commit: GitCommit) -> str:
     """Names the checkout."""
-    key = found.object if options.keep_git_dir else found.commit
+    key = commit.object if options.keep_git_dir else commit.commit
     if options.keep_git_dir:
-        key += f".git#{found.ref}" if found.ref else ".git"
+        key += f".git#{commit.ref}" if commit.ref else ".git"
     if options.subdir:
         key += f":{options.subdir}"
     if options.skip_submodules:
@@ -244,11 +244,11 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") + '"'
 
 
-def checked(found: GitCommit, options: GitOptions) -> GitCommit:
+def checked(commit: GitCommit, options: GitOptions) -> GitCommit:
     """Raises unless it is the one that was expected."""
     if not options.checksum:
-        return found
-    if any(each.startswith(options.checksum) for each in (found.object, found.commit)):
-        return found
-    names = " or ".join(dict.fromkeys((found.object, found.commit)))
+        return commit
+    if any(each.startswith(options.checksum) for each in (commit.object, commit.commit)):
+        return commit
+    names = " or ".join(dict.fromkeys((commit.object, commit.commit)))
     raise CrozeError(f"expected checksum to match {options.checksum}, got {names}")

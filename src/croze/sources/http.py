@@ -66,9 +66,9 @@ class HttpSource:
         """With a checksum given, without asking anyone. A signature is checked."""
         options = self._options
         if options.signature:
-            found = await self._resolved(ctx)
+            file = await self._resolved(ctx)
             await self._check_signature(ctx)
-            return found
+            return file
         if options.checksum:
             return HttpFile(options.checksum, file_name(options.url, options.filename))
         return await self._resolved(ctx)
@@ -110,8 +110,8 @@ class HttpSource:
 
     async def key(self, ctx: SourceContext, index: int) -> SourceKey:
         """See `Source.key`."""
-        found = await self.describe(ctx)
-        return SourceKey(http_key(self._options, found), pin=found.digest)
+        file = await self.describe(ctx)
+        return SourceKey(http_key(self._options, file), pin=file.digest)
 
     def used(self, pin: str) -> Used:
         """See `Source.used`."""
@@ -119,19 +119,19 @@ class HttpSource:
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""
-        found = await self._resolved(ctx)
+        file = await self._resolved(ctx)
         try:
-            return await self._owner.refs.get(found.ref_id)
+            return await self._owner.refs.get(file.ref_id)
         except NotFound:
             self._found = None
             return await self._owner.refs.get((await self._resolved(ctx)).ref_id)
 
     async def _resolved(self, ctx: SourceContext) -> HttpFile:
         if self._found is None:
-            found = await self._owner.fetch(self._options, ctx)
-            if self._options.checksum not in ("", found.digest):
-                raise CrozeError(f"digest mismatch {found.digest}: {self._options.checksum}")
-            self._found = found
+            file = await self._owner.fetch(self._options, ctx)
+            if self._options.checksum not in ("", file.digest):
+                raise CrozeError(f"digest mismatch {file.digest}: {self._options.checksum}")
+            self._found = file
         return self._found
 
 
@@ -182,12 +182,12 @@ class HttpSources:
         identity = _identity(options)
 
         async def ask() -> HttpFile:
-            found = await self._fetch(options, identity, ctx)
-            ctx.build.held.add(await self.refs.get(found.ref_id))
-            return found
+            file = await self._fetch(options, identity, ctx)
+            ctx.build.held.add(await self.refs.get(file.ref_id))
+            return file
 
-        def expected(found: HttpFile) -> bool:
-            return options.checksum in ("", found.digest)
+        def expected(file: HttpFile) -> bool:
+            return options.checksum in ("", file.digest)
 
         return await ctx.build.files.get(identity, ask, expected)
 
@@ -199,9 +199,9 @@ class HttpSources:
             headers = await self._headers(options, ctx)
             known = await self._known(identity)
             if known:
-                found = await self._still_good(options, headers, known)
-                if found is not None:
-                    return found
+                file = await self._still_good(options, headers, known)
+                if file is not None:
+                    return file
             return await with_retries(
                 self._retry,
                 failures.retriable,
@@ -233,7 +233,7 @@ class HttpSources:
 
     async def _known(self, identity: str) -> dict[str, HttpFile]:
         """Earlier answers by ETag, of which the file is still here."""
-        found = {}
+        by_etag = {}
         for id in self.refs.find(**{_META_URL: identity}):
             try:
                 ref = await self.refs.get(id)
@@ -241,9 +241,9 @@ class HttpSources:
                 continue
             etag, digest = ref.get_meta(_META_ETAG), ref.get_meta(_META_DIGEST)
             if etag and digest:
-                found[etag] = HttpFile(digest, "", _date(ref.get_meta(_META_MODIFIED) or ""), id)
+                by_etag[etag] = HttpFile(digest, "", _date(ref.get_meta(_META_MODIFIED) or ""), id)
             await ref.release()
-        return found
+        return by_etag
 
     async def _still_good(
         self, options: HttpOptions, headers: Mapping[str, str], known: Mapping[str, HttpFile]
@@ -258,14 +258,14 @@ class HttpSources:
                 etag = _etag(response)
                 if not etag and len(known) == 1 and response.status == 304:
                     etag = next(iter(known))
-                found = known.get(etag)
+                remembered = known.get(etag)
                 disposition = response.headers.get("Content-Disposition", "")
         except (aiohttp.ClientError, OSError):
             return None
-        if found is None:
+        if remembered is None:
             return None
         name = file_name(options.url, options.filename, disposition)
-        return HttpFile(found.digest, name, found.modified, found.ref_id)
+        return HttpFile(remembered.digest, name, remembered.modified, remembered.ref_id)
 
     async def _download(
         self, options: HttpOptions, identity: str, headers: Mapping[str, str]
@@ -312,18 +312,18 @@ class HttpSources:
     async def _remembered(
         self, saved: tuple[ImmutableRef, HttpFile], identity: str, etag: str
     ) -> HttpFile:
-        ref, found = saved
-        modified = http_date(found.modified) if found.modified is not None else ""
+        ref, file = saved
+        modified = http_date(file.modified) if file.modified is not None else ""
         ref.set_meta(
             **{
                 _META_URL: identity,
                 _META_ETAG: etag,
-                _META_DIGEST: found.digest,
+                _META_DIGEST: file.digest,
                 _META_MODIFIED: modified,
             }
         )
         await ref.release()
-        return found
+        return file
 
     async def _save(
         self,

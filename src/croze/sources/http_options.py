@@ -75,17 +75,17 @@ class _Key(msgspec.Struct, rename="pascal"):
     header: tuple[_Header, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-def http_key(options: HttpOptions, found: HttpFile) -> str:
+def http_key(options: HttpOptions, file: HttpFile) -> str:
     """Names the file with all that decides how it lies there."""
-    modified = found.modified
+    modified = file.modified
     return digest_of(
         gojson.marshal(
             _Key(
-                found.filename,
+                file.filename,
                 options.perm,
                 options.uid,
                 options.gid,
-                found.digest,
+                file.digest,
                 http_date(modified) if modified is not None else msgspec.UNSET,
                 options.auth_secret or msgspec.UNSET,
                 tuple(_Header(*pair) for pair in options.headers) or msgspec.UNSET,

@@ -155,9 +155,9 @@ class Images:
     def _by_id(self, ref: Reference) -> Descriptor | None:
         """As in a Docker engine, the beginning of an image's digest stands for it, if for no
         other: it reads like a name of the hub's."""
-        if (found := _ID.fullmatch(str(ref))) is None:
+        if (match := _ID.fullmatch(str(ref))) is None:
             return None
-        id = f"sha256:{found[1] or found[2]}"
+        id = f"sha256:{match[1] or match[2]}"
         targets = {each.target.digest: each.target for each in self._store.list()}
         fitting = [target for digest, target in targets.items() if digest.startswith(id)]
         return fitting[0] if len(fitting) == 1 and self.blobs.has(fitting[0].digest) else None

@@ -59,8 +59,8 @@ async def pull_manifests(
         root = await provider.resolve(sessions)
     manifests.check_supported(root.media_type)
     reader = _Reader(provider, blobs, sessions)
-    found, config = await _select(reader, root, platforms.only(platform), set())
-    parsed = manifests.parse_manifest(await reader.read(found))
+    manifest, config = await _select(reader, root, platforms.only(platform), set())
+    parsed = manifests.parse_manifest(await reader.read(manifest))
     image = configs.parse(config)
     layers = parsed.layers or ()
     if len(image.diff_ids) != len(layers):
@@ -69,7 +69,7 @@ async def pull_manifests(
             f"{list(image.diff_ids)} {[layer.digest for layer in layers]}"
         )
     described = _layer_blobs(layers, image.diff_ids, provider.notes)
-    return PulledImage(root, found, config, described, image.diff_ids)
+    return PulledImage(root, manifest, config, described, image.diff_ids)
 
 
 async def _select(
@@ -92,13 +92,13 @@ async def _select(
     index = manifests.parse_index(await reader.read(entry))
     for candidate in manifests.candidates(index, matcher):
         try:
-            found, config = await _select(reader, candidate, matcher, seen)
+            manifest, config = await _select(reader, candidate, matcher, seen)
         except CrozeError:
             if candidate.platform is not None:
                 raise
             continue
         if candidate.platform is not None or matcher.match(configs.parse(config).platform):
-            return found, config
+            return manifest, config
     raise manifests.no_match(entry.digest)
 
 

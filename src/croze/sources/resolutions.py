@@ -35,9 +35,9 @@ class Answers(Generic[T]):
             for answer in known.answers:
                 if good(answer):
                     return answer
-            found = await find()
-            known.answers.append(found)
-            return found
+            new = await find()
+            known.answers.append(new)
+            return new
 
 
 class HeldRefs:

@@ -56,9 +56,9 @@ def mark_whiteouts(path: str) -> bool:
     return ready
 
 
-def is_whiteout(found: os.stat_result) -> bool:
+def is_whiteout(status: os.stat_result) -> bool:
     """overlayfs' mark for a deleted name: a character device 0:0."""
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
 def _xattr(path: str, name: str) -> bytes | None:
@@ -81,32 +81,32 @@ def copy_tree(source: str, target: str) -> None:
         finished.append((src_dir, dst_dir, os.lstat(src_dir)))
         with os.scandir(src_dir) as entries:
             for entry in entries:
-                found = entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
                 path = os.path.join(dst_dir, entry.name)
-                if stat.S_ISDIR(found.st_mode):
+                if stat.S_ISDIR(status.st_mode):
                     os.mkdir(path, 0o700)
                     waiting.append((entry.path, path))
                 else:
-                    _copy_entry(entry.path, path, found, links)
-    for src_dir, dst_dir, found in reversed(finished):
-        _copy_attributes(src_dir, dst_dir, found)
+                    _copy_entry(entry.path, path, status, links)
+    for src_dir, dst_dir, status in reversed(finished):
+        _copy_attributes(src_dir, dst_dir, status)
 
 
 def _copy_entry(
-    source: str, target: str, found: os.stat_result, links: dict[tuple[int, int], str]
+    source: str, target: str, status: os.stat_result, links: dict[tuple[int, int], str]
 ) -> None:
-    if found.st_nlink > 1:
-        first = links.setdefault((found.st_dev, found.st_ino), target)
+    if status.st_nlink > 1:
+        first = links.setdefault((status.st_dev, status.st_ino), target)
         if first != target:
             os.link(first, target, follow_symlinks=False)
             return
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source), target)
-    elif stat.S_ISREG(found.st_mode):
+    elif stat.S_ISREG(status.st_mode):
         _copy_content(source, target)
     else:
-        os.mknod(target, found.st_mode, found.st_rdev)
-    _copy_attributes(source, target, found)
+        os.mknod(target, status.st_mode, status.st_rdev)
+    _copy_attributes(source, target, status)
 
 
 def _copy_content(source: str, target: str) -> None:
@@ -122,13 +122,13 @@ def _copy_content(source: str, target: str) -> None:
         os.close(src)
 
 
-def _copy_attributes(source: str, target: str, found: os.stat_result) -> None:
-    os.lchown(target, found.st_uid, found.st_gid)
+def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
+    os.lchown(target, status.st_uid, status.st_gid)
     for name in os.listxattr(source, follow_symlinks=False):
         if not name.startswith(OVERLAY_XATTRS):
             with contextlib.suppress(OSError):
                 value = os.getxattr(source, name, follow_symlinks=False)
                 os.setxattr(target, name, value, follow_symlinks=False)
-    if not stat.S_ISLNK(found.st_mode):
-        os.chmod(target, stat.S_IMODE(found.st_mode))
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)

@@ -57,38 +57,38 @@ _IO = {
 def sample(cgroup: Path) -> Sample:
     """All that the cgroup's directory tells now. Raises OSError or ValueError where it can't be
     read."""
-    found: Sample = {"timestamp": timestamp()}
+    sampled: Sample = {"timestamp": timestamp()}
     for name, read in (("cpuStat", _cpu), ("memoryStat", _memory), ("ioStat", _io)):
         if (values := read(cgroup)) is not None:
-            found[name] = values
+            sampled[name] = values
     current = _single(cgroup / "pids.current")
-    found["pidsStat"] = {} if current is None else {"current": current}
-    return found
+    sampled["pidsStat"] = {} if current is None else {"current": current}
+    return sampled
 
 
 def _cpu(cgroup: Path) -> dict[str, object] | None:
     stat = _flat(cgroup / "cpu.stat")
     if stat is None:
         return None
-    found: dict[str, object] = {}
-    found |= {name: stat[key] * 1000 for key, name in _CPU_TIMES.items() if key in stat}
-    found |= {name: stat[key] for key, name in _CPU_COUNTS.items() if key in stat}
-    found |= {name: stat[key] * 1000 for key, name in _THROTTLED.items() if key in stat}
-    return found | _pressure(cgroup / "cpu.pressure")
+    cpu: dict[str, object] = {}
+    cpu |= {name: stat[key] * 1000 for key, name in _CPU_TIMES.items() if key in stat}
+    cpu |= {name: stat[key] for key, name in _CPU_COUNTS.items() if key in stat}
+    cpu |= {name: stat[key] * 1000 for key, name in _THROTTLED.items() if key in stat}
+    return cpu | _pressure(cgroup / "cpu.pressure")
 
 
 def _memory(cgroup: Path) -> dict[str, object] | None:
     stat = _flat(cgroup / "memory.stat")
     if stat is None:
         return None
-    found: dict[str, object] = {}
+    memory: dict[str, object] = {}
     swap, peak = (_single(cgroup / f"memory.{name}") for name in ("swap.current", "peak"))
-    found |= {} if swap is None else {"swapBytes": swap}
-    found |= _named(stat, _MEMORY)
-    found |= {} if peak is None else {"peak": peak}
+    memory |= {} if swap is None else {"swapBytes": swap}
+    memory |= _named(stat, _MEMORY)
+    memory |= {} if peak is None else {"peak": peak}
     events = _named(_flat(cgroup / "memory.events") or {}, _EVENTS)
-    found |= {name: count for name, count in events.items() if count}
-    return found | _pressure(cgroup / "memory.pressure")
+    memory |= {name: count for name, count in events.items() if count}
+    return memory | _pressure(cgroup / "memory.pressure")
 
 
 def _io(cgroup: Path) -> dict[str, object] | None:
@@ -111,8 +111,8 @@ def _named(values: Mapping[str, int], names: Mapping[str, str]) -> dict[str, obj
 
 
 def _pressure(path: Path) -> dict[str, object]:
-    found = pressure(path)
-    return {} if found is None else {"pressure": found}
+    pressures = pressure(path)
+    return {} if pressures is None else {"pressure": pressures}
 
 
 def _flat(path: Path) -> dict[str, int] | None:

@@ -101,12 +101,12 @@ def _of(env: Environment, signal: str, name: str) -> str:
 
 def _pairs(text: str) -> dict[str, str]:
     """`key=value,key=value`, percent-encoded."""
-    found = {}
+    pairs = {}
     for pair in text.split(","):
         key, equals, value = pair.partition("=")
         if equals and key.strip():
-            found[key.strip()] = unquote(value.strip())
-    return found
+            pairs[key.strip()] = unquote(value.strip())
+    return pairs
 
 
 def _true(text: str) -> bool:

@@ -47,7 +47,7 @@ def sample(proc: Path = PROC) -> Sample:
     """The machine now. Raises OSError or ValueError where the kernel tells nothing of it."""
     stat = _stat(proc)
     memory = {key: int(value.split()[0]) for key, _, value in _pairs(proc / "meminfo")}
-    found: Sample = {
+    sampled: Sample = {
         "timestamp": timestamp(),
         "cpuStat": cpu_times(proc),
         "procStat": {name: int(stat[key][0]) for key, name in (*_PROCESSES.items(), _RUNNING)},
@@ -55,8 +55,8 @@ def sample(proc: Path = PROC) -> Sample:
     }
     for name in ("cpu", "memory", "io"):
         if (found_pressure := pressure(proc / "pressure" / name)) is not None:
-            found[f"{name}Pressure"] = found_pressure
-    return found
+            sampled[f"{name}Pressure"] = found_pressure
+    return sampled
 
 
 def cpu_times(proc: Path = PROC) -> dict[str, float]:
@@ -74,8 +74,8 @@ def pressure(path: Path) -> dict[str, dict[str, float] | None] | None:
         lines = _lines(path)
     except OSError:
         return None
-    found = {words[0]: _values(words[1:]) for line in lines if (words := line.split())}
-    return {"some": found.get("some"), "full": found.get("full")}
+    pressures = {words[0]: _values(words[1:]) for line in lines if (words := line.split())}
+    return {"some": pressures.get("some"), "full": pressures.get("full")}
 
 
 def timestamp() -> str:

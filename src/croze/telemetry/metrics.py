@@ -49,17 +49,17 @@ class Instrument(Struct):
 
     def observe(self, value: float, labels: Mapping[str, str]) -> None:
         """One more measurement."""
-        found = self._value(labels)
-        found.count += 1
-        found.sum += value
-        found.buckets[bisect_left(self.bounds, value)] += 1
+        histogram = self._value(labels)
+        histogram.count += 1
+        histogram.sum += value
+        histogram.buckets[bisect_left(self.bounds, value)] += 1
 
     def _value(self, labels: Mapping[str, str]) -> Count:
         key = tuple(sorted(labels.items()))
-        found = self.values.get(key)
-        if found is None:
-            found = self.values[key] = Count([0] * (len(self.bounds) + 1))
-        return found
+        value = self.values.get(key)
+        if value is None:
+            value = self.values[key] = Count([0] * (len(self.bounds) + 1))
+        return value
 
 
 class Metrics:

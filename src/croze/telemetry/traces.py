@@ -61,12 +61,12 @@ class Traces:
 
     def take(self, trace_id: bytes) -> list[Recorded]:
         """What was recorded of a trace, for one that asked for it."""
-        found = self._traces.get(trace_id)
+        trace = self._traces.get(trace_id)
         self._wanted[trace_id] -= 1
         if self._wanted[trace_id] <= 0:
             del self._wanted[trace_id]
             self._drop(trace_id)
-        return list(found.spans) if found is not None else []
+        return list(trace.spans) if trace is not None else []
 
     def add(self, spans: Iterable[Span]) -> None:
         """The daemon's own."""
@@ -79,16 +79,16 @@ class Traces:
         size = request.ByteSize()
         if self._received_bytes + size > KEEP_RECEIVED_BYTES:
             return
-        found = [
+        spans = [
             Recorded(span, scoped.scope, sent.resource)
             for sent in request.resource_spans
             for scoped in sent.scope_spans
             for span in scoped.spans
         ]
-        self._add(found)
+        self._add(spans)
         # A part keeps the whole message in memory.
-        for trace_id in {one.span.trace_id for one in found}:
-            cost = size + len(found) * _OVERHEAD_BYTES
+        for trace_id in {one.span.trace_id for one in spans}:
+            cost = size + len(spans) * _OVERHEAD_BYTES
             self._traces[trace_id].received_bytes += cost
             self._received_bytes += cost
 

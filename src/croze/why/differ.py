@@ -33,18 +33,18 @@ def differences(old: bytes, new: bytes) -> list[Difference]:
     kind = after.WhichOneof("op")
     if kind != before.WhichOneof("op"):
         return [Difference("instruction", "")]
-    found = list(_platform(before, after))
+    listed = list(_platform(before, after))
     match kind:
         case "exec":
-            found += _exec(before.exec, after.exec)
+            listed += _exec(before.exec, after.exec)
         case "source":
-            found += _source(before.source, after.source)
+            listed += _source(before.source, after.source)
         case "file":
-            found += _file(before.file, after.file)
+            listed += _file(before.file, after.file)
         case _:
             if before.SerializeToString() != after.SerializeToString():
-                found.append(Difference("instruction", ""))
-    return found
+                listed.append(Difference("instruction", ""))
+    return listed
 
 
 def _platform(old: ops_pb2.Op, new: ops_pb2.Op) -> Iterator[Difference]:

@@ -100,8 +100,8 @@ class Explainer:
         if not old.results:
             failed = old.outcome == Outcome.FAILED.value
             return (Reason(FAILED if failed else STOPPED),)
-        if found := tuple(parents(step, pair.build)):
-            return found
+        if reasons := tuple(parents(step, pair.build)):
+            return reasons
         if missed(old) and old.results[0] in step.results[:1]:
             return (Reason(SHARED, pair.old_build.ref),)
         if self._gone(old.results, pair.build.created_us):
@@ -111,11 +111,11 @@ class Explainer:
 
     def _nearest(self, pairs: Sequence[Pair]) -> Explained:
         """The one that least differs from; of equals the newest."""
-        found: dict[bytes, tuple[Pair, tuple[Reason, ...]]] = {}
+        nearest: dict[bytes, tuple[Pair, tuple[Reason, ...]]] = {}
         for pair in pairs:
-            if pair.old.identity not in found:
-                found[pair.old.identity] = pair, self._compared.reasons(pair)
-        return _explained(*min(found.values(), key=lambda one: _distance(*one)))
+            if pair.old.identity not in nearest:
+                nearest[pair.old.identity] = pair, self._compared.reasons(pair)
+        return _explained(*min(nearest.values(), key=lambda one: _distance(*one)))
 
 
 def _explained(pair: Pair, reasons: tuple[Reason, ...]) -> Explained:

@@ -150,8 +150,8 @@ class PastBuilds:
         """Builds of a scope, newest first; with `before` those older than that ref."""
         number = 1 << 62
         if before:
-            found = self._read("SELECT MIN(number) FROM builds WHERE ref = ?", before)
-            number = int(found[0][0] or number) if found else number
+            first = self._read("SELECT MIN(number) FROM builds WHERE ref = ?", before)
+            number = int(first[0][0] or number) if first else number
         while True:
             rows = self._read(
                 "SELECT number, data FROM builds WHERE scope = ? AND number < ? "

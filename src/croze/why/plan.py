@@ -77,11 +77,11 @@ class Rules:
 
 async def plan(recorder: Recorder, job: Job, parts: Sequence[PlatformEdge]) -> Mapping[str, bytes]:
     """The answer to the request."""
-    found: dict[str, Planned] = {}
+    planned: dict[str, Planned] = {}
     for part in parts:
         for digest, step in await _plan_part(recorder, job, part):
-            found.setdefault(digest, step)
-    made = Plan(tuple(found.values()))
+            planned.setdefault(digest, step)
+    made = Plan(tuple(planned.values()))
     return {
         "result.json": msgspec.json.format(msgspec.json.encode(made), indent=2),
         "result.txt": as_text(made).encode("utf-8", "surrogateescape"),

@@ -195,19 +195,19 @@ def _own(pair: Pair) -> Iterator[Reason]:
     rewritten = pair.step.text != pair.old.text
     if rewritten and pair.step.kind != "source":
         yield Reason(INSTRUCTION, "", pair.old.text, pair.step.text)
-    for found in differences(pair.old.op, pair.step.op):
-        if found.kind == "source":
+    for difference in differences(pair.old.op, pair.step.op):
+        if difference.kind == "source":
             yield _source(pair.old, pair.step)
-        elif not (rewritten and found.kind == INSTRUCTION):
-            yield _reason(found, pair.build)
+        elif not (rewritten and difference.kind == INSTRUCTION):
+            yield _reason(difference, pair.build)
     if pair.old.pin != pair.step.pin and pair.old.source == pair.step.source:
         yield _source(pair.old, pair.step)
 
 
-def _reason(found: Difference, build: RecordedBuild) -> Reason:
-    declared = found.kind == "environment" and found.subject in build.args
-    kind = ARGUMENT if declared else found.kind
-    return Reason(kind, found.subject, found.old, found.new)
+def _reason(difference: Difference, build: RecordedBuild) -> Reason:
+    declared = difference.kind == "environment" and difference.subject in build.args
+    kind = ARGUMENT if declared else difference.kind
+    return Reason(kind, difference.subject, difference.old, difference.new)
 
 
 def _source(old: RecordedStep, new: RecordedStep) -> Reason:

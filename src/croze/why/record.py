@@ -111,10 +111,10 @@ def make_steps(
     """Records of vertices, inputs first. `lines`: where vertices come from, by op digest."""
     positions: dict[str, int] = {}
     steps: list[RecordedStep] = []
-    for found in facts:
-        step = _step(found, positions, steps, lines, files)
+    for fact in facts:
+        step = _step(fact, positions, steps, lines, files)
         if step is not None:
-            positions[found.vertex.digest] = len(steps)
+            positions[fact.vertex.digest] = len(steps)
             steps.append(step)
     return tuple(steps)
 
@@ -162,10 +162,10 @@ def _step(
 
 def place_of(name: str, position: int) -> tuple[str, int, str]:
     """Stage, number and text of `[build 2/4] COPY src ./`; the position where a name has none."""
-    found = _NAME.fullmatch(name)
-    if found is None:
+    match = _NAME.fullmatch(name)
+    if match is None:
         return "", position, name
-    return found["where"].strip(), int(found["number"]), found["text"]
+    return match["where"].strip(), int(match["number"]), match["text"]
 
 
 def _input(facts: InputFacts, position: int, files: str) -> StepInput:

@@ -171,9 +171,9 @@ class Watch:
         if error is not None:
             log.debug("no reason found for %s: %s", vertex.name, error)
             return
-        found = done.result()
-        if found is not None and found.compared_ref:
-            reasons = [r for r in found.reasons if r.kind not in _OBVIOUS]
+        explanation = done.result()
+        if explanation is not None and explanation.compared_ref:
+            reasons = [r for r in explanation.reasons if r.kind not in _OBVIOUS]
             if reasons:
                 self._job.emit(_warning(vertex, reasons))
 
@@ -191,15 +191,15 @@ def _warning(vertex: Vertex, reasons: Sequence[Reason]) -> VertexWarning:
 
 def keep_lists(lists: FileLists, facts: Iterable[VertexFacts], held: set[str]) -> Files:
     """Keep the lists of files of all inputs that count by content; their names go into `held`."""
-    found: dict[tuple[str, int], str] = {}
+    kept: dict[tuple[str, int], str] = {}
     for one in facts:
         for number, item in enumerate(one.inputs):
             if item.content and item.result is not None:
                 name = lists.keep(item.result)
                 if name:
                     held.add(name)
-                    found[one.vertex.digest, number] = name
-    return found
+                    kept[one.vertex.digest, number] = name
+    return kept
 
 
 def comparer(lists: FileLists, limit: int = LISTED_FILES) -> Callable[..., Changes | None]:
@@ -345,13 +345,13 @@ def scope_of(shared_key: str, context: str, file: str) -> str:
 
 def line_numbers(definitions: Iterable[ops_pb2.Definition]) -> dict[str, int]:
     """The first line of each op, by its digest."""
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for definition in definitions:
         for digest, places in definition.Source.locations.items():
             lines = [r.start.line for place in places.locations for r in place.ranges]
             if lines:
-                found[digest] = min(lines)
-    return found
+                numbers[digest] = min(lines)
+    return numbers
 
 
 def declared_args(definitions: Iterable[ops_pb2.Definition]) -> tuple[str, ...]:

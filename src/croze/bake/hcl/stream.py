@@ -39,8 +39,8 @@ class TokenStream:
         self.problems.append(Diagnostic(summary, detail, subject))
 
     def lost(self, mark: int) -> bool:
-        """Whether there were errors since `mark` (a length of `problems`) that the stream must recover
-        from."""
+        """Whether there were errors since `mark` (a length of `problems`) that the stream must
+        recover from."""
         return self.recovering and len(self.problems) > mark
 
     def descend(self) -> None:

@@ -45,8 +45,8 @@ def canonical(text: str) -> str:
     if _is_plain_decimal(digits, scale):
         return text
     value = _rounded(int(digits) * Fraction(10) ** scale)
-    found = _decimal(value, with_exponent=power is not None)
-    return found if found == "0" else sign.strip("+") + found
+    number = _decimal(value, with_exponent=power is not None)
+    return number if number == "0" else sign.strip("+") + number
 
 
 def _is_plain_binary(whole: str, exponent: int) -> bool:

@@ -61,14 +61,14 @@ _Plain = dict[str, object]
 
 
 def _env(env: PolicyEnv, caps: bool, depth: int) -> _Plain:
-    found = {
+    described = {
         "args": dict(sorted(env.args.items())),
         "labels": dict(sorted(env.labels.items())),
         "filename": env.filename,
         "target": env.target,
         "capsRequest": caps,
     }
-    return {**given(found), "depth": depth}
+    return {**given(described), "depth": depth}
 
 
 def given(fields: Mapping[str, object]) -> _Plain:

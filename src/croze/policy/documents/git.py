@@ -28,29 +28,29 @@ def git_document(response: gateway_pb2.ResolveSourceMetaResponse) -> Document:
     subdir = posixpath.normpath(url.subdir) if url.subdir else ""
     ref = url.ref
     document = Document("git")
-    found: dict[str, object] = {"subDir": "" if subdir in ("/", ".") else subdir}
+    members: dict[str, object] = {"subDir": "" if subdir in ("/", ".") else subdir}
     full = source.attrs.get(FULL_URL, "")
     if full:
         full = _with_scheme(full)
         url = giturl.parse_git_url(full)
-    found |= {"schema": url.scheme, "host": url.host, "remote": url.remote, "fullURL": full}
-    found |= _named(ref)
+    members |= {"schema": url.scheme, "host": url.host, "remote": url.remote, "fullURL": full}
+    members |= _named(ref)
     is_commit = bool(_COMMIT.fullmatch(ref))
     if is_commit:
-        found |= {"isCommitRef": True, "checksum": ref, "commitChecksum": ref}
+        members |= {"isCommitRef": True, "checksum": ref, "commitChecksum": ref}
     if response.HasField("Git"):
-        found |= _resolved(response.Git, document)
+        members |= _resolved(response.Git, document)
     else:
         if is_commit or ref.startswith(("refs/tags/", "refs/heads/")):
-            found["ref"] = ref
+            members["ref"] = ref
         else:
             document.unknown += ["git.tagName", "git.branch", "git.ref"]
         if not is_commit:
             names = ("checksum", "isAnnotatedTag", "commitChecksum", "isSHA256")
             document.unknown += [f"git.{name}" for name in names]
         document.unknown += ["git.tag", "git.commit"]
-    found["isSHA256"] = len(str(found.get("checksum", ""))) == 64
-    document.fields = given({name: found.get(name) for name in _ORDER})
+    members["isSHA256"] = len(str(members.get("checksum", ""))) == 64
+    document.fields = given({name: members.get(name) for name in _ORDER})
     return document
 
 
@@ -74,7 +74,7 @@ def _named(ref: str) -> dict[str, object]:
 def _resolved(git: gateway_pb2.ResolveSourceGitResponse, document: Document) -> dict[str, object]:
     commit = git.CommitChecksum or git.Checksum
     named = {key: value for key, value in _named(git.Ref).items() if value}
-    found: dict[str, object] = {
+    members: dict[str, object] = {
         "ref": git.Ref,
         **named,
         "checksum": git.Checksum,
@@ -83,21 +83,21 @@ def _resolved(git: gateway_pb2.ResolveSourceGitResponse, document: Document) -> 
     }
     if not git.CommitObject:
         document.unknown += ["git.commit", "git.tag"]
-        return found
+        return members
     document.commit = _parsed(git.CommitObject, "commit", commit)
-    found["commit"] = _commit(document.commit)
+    members["commit"] = _commit(document.commit)
     if git.TagObject:
         document.tag = _parsed(git.TagObject, "tag", git.Checksum)
-        found["tag"] = _tag(document.tag)
-    return found
+        members["tag"] = _tag(document.tag)
+    return members
 
 
 def _parsed(raw: bytes, kind: str, name: str) -> GitObject:
-    found = gitobject.parse(raw)
-    if found.kind != kind:
+    parsed = gitobject.parse(raw)
+    if parsed.kind != kind:
         raise CrozeError(f"not a {kind} object")
     gitobject.check_name(raw, kind, name)
-    return found
+    return parsed
 
 
 def _commit(git: GitObject) -> dict[str, object]:
@@ -132,14 +132,14 @@ def _actor(text: str) -> dict[str, object]:
     start, end = text.rfind("<"), text.rfind(">")
     if start < 0 or end < start:
         return given({"name": text})
-    found: dict[str, object] = {
+    actor: dict[str, object] = {
         "name": text[:start].strip(),
         "email": text[start + 1 : end].strip(),
     }
     words = text[end + 1 :].split()
     if len(words) >= 2 and re.fullmatch(r"[-+]\d{4}", words[1]):
-        found["when"] = _when(words[0], words[1])
-    return given(found)
+        actor["when"] = _when(words[0], words[1])
+    return given(actor)
 
 
 def _when(seconds: str, zone: str) -> str:

@@ -35,7 +35,7 @@ def material_source(material: Material) -> Source:
 
 def _image(material: Material) -> Source:
     text, platform = purl.image_of(material.uri)
-    found = reference.parse(text)
+    ref = reference.parse(text)
     digest = material.digest.get("sha256", "").strip()
     if digest:
         digest = digest if digest.startswith("sha256:") else f"sha256:{digest}"
@@ -43,13 +43,13 @@ def _image(material: Material) -> Source:
             reference.check_digest(digest)
         except CrozeError:
             raise CrozeError(f'invalid material digest "{digest}" for "{material.uri}"') from None
-        if found.digest and found.digest != digest:
+        if ref.digest and ref.digest != digest:
             raise CrozeError(
-                f'material digest mismatch for "{material.uri}": ref has {found.digest} but '
+                f'material digest mismatch for "{material.uri}": ref has {ref.digest} but '
                 f"provenance has {digest}"
             )
-        found = found.with_digest(digest)
-    return ops_pb2.SourceOp(identifier=f"docker-image://{found}"), platform
+        ref = ref.with_digest(digest)
+    return ops_pb2.SourceOp(identifier=f"docker-image://{ref}"), platform
 
 
 def _git(uri: str, url: giturl.GitUrl) -> ops_pb2.SourceOp:

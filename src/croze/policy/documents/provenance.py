@@ -121,9 +121,9 @@ def provenance_of(chain: gateway_pb2.AttestationChain, log: Log) -> Provenance |
         blob = chain.Blobs[digest]
         kind = blob.descriptor.annotations.get(_ANNOTATION, "")
         if kind in (V1, V02) and blob.data:
-            found = _read(blob.data, kind, log)
-            if found is not None:
-                return found
+            predicate = _read(blob.data, kind, log)
+            if predicate is not None:
+                return predicate
     return None
 
 
@@ -140,8 +140,8 @@ def _read(data: bytes, kind: str, log: Log) -> Provenance | None:
     return None
 
 
-def _version1(found: _Predicate1, log: Log) -> Provenance | None:
-    definition, run = found.build_definition, found.run_details
+def _version1(predicate: _Predicate1, log: Log) -> Provenance | None:
+    definition, run = predicate.build_definition, predicate.run_details
     if not definition.build_type and not run.builder.id:
         return None
     external = definition.external_parameters
@@ -163,15 +163,15 @@ def _version1(found: _Predicate1, log: Log) -> Provenance | None:
     return out, _materials(definition.resolved_dependencies, log)
 
 
-def _version02(found: _Predicate02, log: Log) -> Provenance | None:
-    if not found.build_type and not found.builder.id:
+def _version02(predicate: _Predicate02, log: Log) -> Provenance | None:
+    if not predicate.build_type and not predicate.builder.id:
         return None
-    out = _common(V02, found.build_type, found.builder.id)
-    metadata = found.metadata
+    out = _common(V02, predicate.build_type, predicate.builder.id)
+    metadata = predicate.metadata
     if metadata is not None:
         out |= _times(metadata.buildInvocationID, metadata.buildStartedOn, metadata.buildFinishedOn)
-    source = found.invocation.config_source
-    out |= _asked(source, source.entry_point, found.invocation.parameters)
+    source = predicate.invocation.config_source
+    out |= _asked(source, source.entry_point, predicate.invocation.parameters)
     if metadata is not None:
         complete = metadata.completeness
         out |= {
@@ -183,7 +183,7 @@ def _version02(found: _Predicate02, log: Log) -> Provenance | None:
                 "materials": complete.materials,
             },
         }
-    return out, _materials(found.materials, log)
+    return out, _materials(predicate.materials, log)
 
 
 def _common(kind: str, build_type: str | None, builder: str | None) -> dict[str, object]:
@@ -206,14 +206,14 @@ def _time(when: datetime | None) -> str:
 def _asked(source: _ConfigSource, path: str | None, request: _Parameters) -> dict[str, object]:
     config = given({"uri": source.uri, "digest": source.digest, "path": path})
     args = request.args or {}
-    found = given(
+    members = given(
         {
             "frontend": request.frontend,
             "buildArgs": _build_args(args),
             "rawArgs": dict(sorted(args.items())),
         }
     )
-    return {"configSource": config, **found}
+    return {"configSource": config, **members}
 
 
 def _build_args(args: Mapping[str, str]) -> dict[str, str]:

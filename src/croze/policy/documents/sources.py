@@ -67,8 +67,8 @@ class Reader:
     ) -> Document:
         if not response.HasField("Source"):
             raise CrozeError("no source info in request")
-        scheme, found, name = response.Source.identifier.partition("://")
-        if not found:
+        scheme, separator, name = response.Source.identifier.partition("://")
+        if not separator:
             raise CrozeError(f"invalid source identifier: {response.Source.identifier}")
         match scheme:
             case "http" | "https":
@@ -94,23 +94,23 @@ class Reader:
         if platform is None:
             raise CrozeError("platform required for image source")
         document = Document("image")
-        found = _name_fields(ref, platform)
+        members = _name_fields(ref, platform)
         if not response.HasField("Image"):
             document.unknown += [] if ref.digest else ["image.checksum"]
             document.unknown += [f"image.{each}" for each in (*_CONFIG, *_ATTESTED)]
         else:
-            found["checksum"] = response.Image.Digest
-            found |= _config(response.Image.Config)
+            members["checksum"] = response.Image.Digest
+            members |= _config(response.Image.Config)
             if not response.Image.Config:
                 document.unknown += [f"image.{each}" for each in _CONFIG]
             if response.Image.HasField("AttestationChain"):
                 chain = response.Image.AttestationChain
-                found |= await self._attested(chain, platform, document)
+                members |= await self._attested(chain, platform, document)
             else:
                 document.unknown += [f"image.{each}" for each in _ATTESTED]
-        provenance = found.pop("provenance", None)
-        signatures = found.pop("signatures", None)
-        document.fields = given(found)
+        provenance = members.pop("provenance", None)
+        signatures = members.pop("signatures", None)
+        document.fields = given(members)
         if provenance is not None:
             document.fields["provenance"] = provenance
         if signatures:
@@ -120,11 +120,11 @@ class Reader:
     async def _attested(
         self, chain: gateway_pb2.AttestationChain, platform: Platform, document: Document
     ) -> dict[str, object]:
-        found: dict[str, object] = {}
+        members: dict[str, object] = {}
         provenance = provenance_of(chain, self._log)
         if provenance is not None:
-            found["provenance"], document.raw_materials = provenance
-        found["hasProvenance"] = bool(chain.AttestationManifest) or provenance is not None
+            members["provenance"], document.raw_materials = provenance
+        members["hasProvenance"] = bool(chain.AttestationManifest) or provenance is not None
         signed = chain.Root and chain.AttestationManifest and chain.SignatureManifests
         if self._verify is not None and signed:
             try:
@@ -132,8 +132,8 @@ class Reader:
             except CrozeError as error:
                 self._log(DEBUG, f"failed to parse image signatures: {error}")
             else:
-                found["signatures"] = [signature] if signature is not None else []
-        return found
+                members["signatures"] = [signature] if signature is not None else []
+        return members
 
 
 def _name_fields(ref: reference.Reference, platform: Platform) -> dict[str, object]:

@@ -28,12 +28,12 @@ _MATERIALS = "image.provenance.materials["
 
 def input_names(modules: Iterable[Module]) -> list[str]:
     """Names below `input`, two steps of each: `image.labels`."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for module in modules:
         for rule in module.rules:
             for term in _rule_terms(rule):
-                found.update(dict.fromkeys(_names(term)))
-    return list(found)
+                names.update(dict.fromkeys(_names(term)))
+    return list(names)
 
 
 def missing(names: Iterable[str], plain: Mapping[str, object] | None) -> list[str]:
@@ -74,7 +74,7 @@ def _step(part: Term) -> str:
 def _trimmed(name: str) -> str:
     if name.startswith(_MATERIALS):
         return name
-    ends = [found.start() for found in re.finditer(r"[.\[]", name)]
+    ends = [match.start() for match in re.finditer(r"[.\[]", name)]
     return name[: ends[1]] if len(ends) > 1 else name
 
 

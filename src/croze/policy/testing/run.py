@@ -58,12 +58,12 @@ class _Suite:
         self._asking = Inquiry(ask, logs=False)
         self._own = parse_module(run.policy.name, run.policy.text)
         self._modules: ModuleSet | None = None
-        found: dict[str, tuple[Rule, Module]] = {}
+        tests: dict[str, tuple[Rule, Module]] = {}
         for each in run.tests:
             module = parse_module(each.name, each.text)
-            found.update({rule.name[0]: (rule, module) for rule in module.rules if _is_test(rule)})
-        self._packages = {name: module.package for name, (_, module) in found.items()}
-        self.tests = [found[name][0] for name in sorted(found)]
+            tests.update({rule.name[0]: (rule, module) for rule in module.rules if _is_test(rule)})
+        self._packages = {name: module.package for name, (_, module) in tests.items()}
+        self.tests = [tests[name][0] for name in sorted(tests)]
 
     async def load(self) -> None:
         """Read what is imported. Raises `CrozeError` for what can't be compiled."""
@@ -97,7 +97,7 @@ class _Suite:
         given = _given_input(rule)
         plain = await self._resolved(given, names) or given
         document = _document(plain)
-        found, notes = await self._evaluate(f"{package}.{name}", document, plain)
+        value, notes = await self._evaluate(f"{package}.{name}", document, plain)
         decision, more = await self._decision(f"{package}.decision", document, plain)
         unknown = [*sorted(notes.unknown), *sorted(more.unknown)]
         lacking = sorted(set(missing([*names, *unknown], plain)))
@@ -105,7 +105,7 @@ class _Suite:
         told = decision.get("deny_msg") if decision else None
         return TestResult(
             name,
-            isinstance(found, Boolean) and bool(found),
+            isinstance(value, Boolean) and bool(value),
             allow if isinstance(allow, bool) else None,
             tuple(map(str, told)) if isinstance(told, list) else (),
             plain,
@@ -123,12 +123,12 @@ class _Suite:
         self, name: str, document: Document, plain: Plain | None
     ) -> tuple[Plain | None, Notes]:
         try:
-            found, notes = await self._evaluate(name, document, plain)
+            value, notes = await self._evaluate(name, document, plain)
         except (EvaluationError, FunctionError):
             return None, Notes()
-        if isinstance(found, Missing | Unknown | Partial) or not isinstance(found, Object):
+        if isinstance(value, Missing | Unknown | Partial) or not isinstance(value, Object):
             return None, notes
-        return _read(to_plain(found)), notes
+        return _read(to_plain(value)), notes
 
     # -- sources that a test names --
 
@@ -188,17 +188,17 @@ def _is_test(rule: Rule) -> bool:
 
 def _given_input(rule: Rule) -> Plain | None:
     """What the test says that the input is. Raises `CrozeError`."""
-    found: list[object] = []
+    inputs: list[object] = []
     for branch in rule.branches[:1]:
         for each in (w for expr in branch.body for w in expr.withs):
             if _is_input(each.target):
-                found.append(_constant(each.value, rule))
-    if any(each != found[0] for each in found):
+                inputs.append(_constant(each.value, rule))
+    if any(each != inputs[0] for each in inputs):
         raise CrozeError(f"multiple input overrides for {rule.name[0]}")
-    if not found:
+    if not inputs:
         return None
     try:
-        return shaped_input(found[0])
+        return shaped_input(inputs[0])
     except CrozeError as error:
         raise error.wrap(f"failed to decode test input for {rule.name[0]}") from None
 
@@ -271,10 +271,10 @@ def _read(plain: object) -> Plain | None:
         out["allow"] = plain["allow"]
     told = plain.get("deny_msg")
     messages = [told] if isinstance(told, str) else told if isinstance(told, list) else []
-    found = [each for each in messages if isinstance(each, str)]
+    texts = [each for each in messages if isinstance(each, str)]
     caps = plain.get("caps")
     known = {k: v for k, v in caps.items() if isinstance(v, bool)} if isinstance(caps, dict) else {}
-    return out | ({"deny_msg": found} if found else {}) | ({"caps": known} if known else {})
+    return out | ({"deny_msg": texts} if texts else {}) | ({"caps": known} if known else {})
 
 
 def _kinds_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -285,5 +285,5 @@ def _kinds_of(names: Sequence[str]) -> tuple[str, ...]:
         add_unknowns(request, names, lambda level, message: None)
     except CrozeError:
         return ()
-    found = (("git", request.HasField("Git")), ("image", request.HasField("Image")))
-    return tuple(kind for kind, asks in found if asks)
+    kinds = (("git", request.HasField("Git")), ("image", request.HasField("Image")))
+    return tuple(kind for kind, asks in kinds if asks)

@@ -107,14 +107,14 @@ _KEPT_EMPTY = frozenset(
 
 def shaped_input(plain: object) -> dict[str, object]:
     """Raises `CrozeError` for a value of the wrong type."""
-    found = _shaped(plain, _INPUT, "input")
-    assert isinstance(found, dict)
-    env = found.get("env")
+    shaped = _shaped(plain, _INPUT, "input")
+    assert isinstance(shaped, dict)
+    env = shaped.get("env")
     if isinstance(env, dict):
-        found["env"] = {**env, "depth": env.get("depth", 0)}
-        if found["env"] == {"depth": 0}:
-            del found["env"]
-    return found
+        shaped["env"] = {**env, "depth": env.get("depth", 0)}
+        if shaped["env"] == {"depth": 0}:
+            del shaped["env"]
+    return shaped
 
 
 def _shaped(plain: object, shape: Shape, where: str) -> object:
@@ -137,18 +137,18 @@ def _shaped(plain: object, shape: Shape, where: str) -> object:
 def _fields(
     plain: Mapping[str, object], shape: Mapping[str, Shape], where: str
 ) -> dict[str, object]:
-    found: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for name, inner in shape.items():
         given = plain.get(name)
         if given is None:
             if name in _ALWAYS:
-                found[name] = ""
+                fields[name] = ""
             continue
         value = _shaped(given, inner, f"{where}.{name}")
         keeps = name in _KEPT_EMPTY and (inner is bool or isinstance(inner, Mapping))
         if value or keeps or name in _ALWAYS:
-            found[name] = value
-    return found
+            fields[name] = value
+    return fields
 
 
 def _typed(plain: object, kind: type, where: str) -> object:

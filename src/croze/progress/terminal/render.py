@@ -29,7 +29,7 @@ def palette() -> dict[str, str]:
     change them; none with `NO_COLOR`."""
     if os.environ.get("NO_COLOR"):
         return {}
-    found = {
+    colors = {
         "run": _COLORS["blue"],
         "cancel": _COLORS["yellow"],
         "warning": _COLORS["yellow"],
@@ -38,9 +38,9 @@ def palette() -> dict[str, str]:
     for pair in os.environ.get("BUILDKIT_COLORS", "").split(":"):
         key, _, value = pair.partition("=")
         color = _COLORS.get(value.lower()) or _rgb(value)
-        if key.lower() in found and color:
-            found[key.lower()] = color
-    return found
+        if key.lower() in colors and color:
+            colors[key.lower()] = color
+    return colors
 
 
 def _rgb(text: str) -> str:

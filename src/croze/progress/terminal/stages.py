@@ -82,9 +82,9 @@ def by_stage(started: Iterable[ShownVertex], known: Iterable[ShownVertex]) -> li
 
 def placed(name: str) -> tuple[str, str]:
     """The stage a step's name puts it in, empty if none, and what is left of the name."""
-    found = _NAME.fullmatch(name)
-    if found is None:
+    match = _NAME.fullmatch(name)
+    if match is None:
         return "", name
-    place = (found["place"] or "").strip()
-    label = f"{place} {found['text']}" if place else found["text"]
-    return found["stage"].strip() or (NAMELESS if place else ""), label
+    place = (match["place"] or "").strip()
+    label = f"{place} {match['text']}" if place else match["text"]
+    return match["stage"].strip() or (NAMELESS if place else ""), label

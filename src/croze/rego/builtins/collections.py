@@ -47,8 +47,8 @@ def member(value: Value, collection: Value) -> Value:
 def member_with_key(key: Value, value: Value, collection: Value) -> Value:
     if not isinstance(collection, Object | tuple):
         return boolean(False)
-    found = step(collection, key)
-    return boolean(not isinstance(found, Missing) and found == value)
+    member = step(collection, key)
+    return boolean(not isinstance(member, Missing) and member == value)
 
 
 def array_concat(left: Value, right: Value) -> Value:
@@ -88,8 +88,8 @@ def set_or(left: Value, right: Value) -> Value:
 
 
 def intersection(sets: Value) -> Value:
-    found = [a_set(each) for each in a_set(sets)]
-    return frozenset.intersection(*found) if found else frozenset()
+    sets_of_values = [a_set(each) for each in a_set(sets)]
+    return frozenset.intersection(*sets_of_values) if sets_of_values else frozenset()
 
 
 def union(sets: Value) -> Value:
@@ -103,10 +103,10 @@ def object_get(value: Value, key: Value, default: Value) -> Value:
     """A key, or an array of keys one below the other."""
     at: Value = obj(value)
     for each in key if isinstance(key, tuple) else (key,):
-        found = step(at, each)
-        if isinstance(found, Missing):
+        below = step(at, each)
+        if isinstance(below, Missing):
             return default
-        at = found
+        at = below
     return at
 
 
@@ -162,10 +162,10 @@ def subset(whole: Value, part: Value) -> Value:
 
 def _object_subset(whole: Object, part: Object) -> bool:
     for key, each in part.items():
-        found = step(whole, key)
-        if isinstance(found, Missing):
+        member = step(whole, key)
+        if isinstance(member, Missing):
             return False
-        if found != each and not _inner_subset(found, each):
+        if member != each and not _inner_subset(member, each):
             return False
     return True
 

@@ -199,7 +199,7 @@ def query_encode_object(fields: Value) -> Value:
 
 def query_decode_object(text: Value) -> Value:
     query_decode(text)
-    found: dict[str, list[Value]] = {}
+    by_name: dict[str, list[Value]] = {}
     for key, value in parse_qsl(string(text), keep_blank_values=True):
-        found.setdefault(key, []).append(value)
-    return Object((key, tuple(values)) for key, values in found.items())
+        by_name.setdefault(key, []).append(value)
+    return Object((key, tuple(values)) for key, values in by_name.items())

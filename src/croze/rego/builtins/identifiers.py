@@ -18,11 +18,11 @@ _GREGORIAN_NS100 = 0x01B21DD213814000
 
 
 def _parsed(text: str) -> _Parsed | None:
-    found = _VERSION.fullmatch(text)
-    if found is None or len(text) > 512:
+    match = _VERSION.fullmatch(text)
+    if match is None or len(text) > 512:
         return None
-    words = found[4].split(".") if found[4] else []
-    return tuple(int(found[i]) for i in (1, 2, 3)), words
+    words = match[4].split(".") if match[4] else []
+    return tuple(int(match[i]) for i in (1, 2, 3)), words
 
 
 def semver_is_valid(text: Value) -> Value:
@@ -55,18 +55,18 @@ def uuid_rfc4122(world: Surroundings, name: Value) -> Value:
 def uuid_parse(text: Value) -> Value:
     plain = string(text)
     try:
-        found = uuid.UUID(plain)
+        parsed = uuid.UUID(plain)
     except ValueError:
         raise FunctionError("invalid UUID") from None
-    fields: dict[Value, Value] = {"version": (found.int >> 76) & 15, "variant": _variant(found)}
-    if found.version in (1, 2):
-        fields["time"] = _int64((found.time - _GREGORIAN_NS100) * 100)
-        fields["nodeid"] = "-".join(f"{byte:02x}" for byte in found.node.to_bytes(6))
-        fields["macvariables"] = _mac(found.node)
-        fields["clocksequence"] = found.clock_seq
-    if found.version == 2:
-        fields["id"] = found.time_low
-        domain = found.clock_seq_low
+    fields: dict[Value, Value] = {"version": (parsed.int >> 76) & 15, "variant": _variant(parsed)}
+    if parsed.version in (1, 2):
+        fields["time"] = _int64((parsed.time - _GREGORIAN_NS100) * 100)
+        fields["nodeid"] = "-".join(f"{byte:02x}" for byte in parsed.node.to_bytes(6))
+        fields["macvariables"] = _mac(parsed.node)
+        fields["clocksequence"] = parsed.clock_seq
+    if parsed.version == 2:
+        fields["id"] = parsed.time_low
+        domain = parsed.clock_seq_low
         fields["domain"] = {0: "Person", 1: "Group", 2: "Org"}.get(domain, f"Domain{domain}")
     return Object(fields)
 
@@ -77,14 +77,14 @@ def _int64(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _variant(found: uuid.UUID) -> str:
+def _variant(parsed: uuid.UUID) -> str:
     names = {
         uuid.RFC_4122: "RFC4122",
         uuid.RESERVED_NCS: "Reserved",
         uuid.RESERVED_MICROSOFT: "Microsoft",
         uuid.RESERVED_FUTURE: "Future",
     }
-    return names[found.variant]
+    return names[parsed.variant]
 
 
 def _mac(node: int) -> str:

@@ -128,10 +128,10 @@ def _offset(part: str, moment: datetime) -> str:
 
 def parse_time(layout: str, text: str) -> int:
     """Nanoseconds since 1970. Raises `FunctionError`."""
-    found = re.fullmatch(_expression(layout), text, re.ASCII)
-    if found is None:
+    match = re.fullmatch(_expression(layout), text, re.ASCII)
+    if match is None:
         raise FunctionError(f'parsing time "{text}" as "{layout}"')
-    fields = {key: value for key, value in found.groupdict().items() if value}
+    fields = {key: value for key, value in match.groupdict().items() if value}
     fraction = fields.get("fraction", "").lstrip(".,")[:9].ljust(9, "0")
     try:
         return ns_of(_moment(fields)) + int(fraction)
@@ -144,10 +144,10 @@ def _expression(layout: str) -> str:
     out: list[str] = []
     seen: set[str] = set()
     end = 0
-    for found in _PART.finditer(layout):
-        out.append(re.escape(layout[end : found.start()]))
-        end = found.end()
-        part = _reads(found[0])
+    for match in _PART.finditer(layout):
+        out.append(re.escape(layout[end : match.start()]))
+        end = match.end()
+        part = _reads(match[0])
         names = set(re.findall(r"\?P<(\w+)>", part))
         if names & seen:
             raise FunctionError("a part of the layout comes twice")

@@ -96,8 +96,8 @@ def floor(value: Value) -> Value:
 
 
 def _floor(value: int | float) -> int:
-    found = int(_decimal(value))
-    return found - 1 if found > value else found
+    whole = int(_decimal(value))
+    return whole - 1 if whole > value else whole
 
 
 def absolute(value: Value) -> Value:
@@ -128,13 +128,13 @@ def product(values: Value) -> Value:
 
 
 def largest(values: Value) -> Value | Undefined:
-    found = items(values)
-    return max(found, key=order) if found else UNDEFINED
+    listed = items(values)
+    return max(listed, key=order) if listed else UNDEFINED
 
 
 def smallest(values: Value) -> Value | Undefined:
-    found = items(values)
-    return min(found, key=order) if found else UNDEFINED
+    listed = items(values)
+    return min(listed, key=order) if listed else UNDEFINED
 
 
 def numbers_range(first: Value, last: Value) -> Value:
@@ -201,8 +201,8 @@ def _amount(text: Value) -> tuple[Decimal, str]:
     plain = string(text).replace('"', "")
     if " " in plain:
         raise FunctionError("spaces not allowed in resource strings")
-    found = _AMOUNT.match(plain)
-    digits, unit = (str(found[1]), str(found[2])) if found else ("", plain)
+    match = _AMOUNT.match(plain)
+    digits, unit = (str(match[1]), str(match[2])) if match else ("", plain)
     if not digits:
         raise FunctionError("no amount provided")
     try:

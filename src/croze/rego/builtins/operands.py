@@ -22,10 +22,10 @@ def num(value: Value) -> int | float:
 
 
 def integer(value: Value) -> int:
-    found = num(value)
-    if isinstance(found, float) and not found.is_integer():
+    number = num(value)
+    if isinstance(number, float) and not number.is_integer():
         raise FunctionError("must be integer number but got floating-point number")
-    return int(found)
+    return int(number)
 
 
 def obj(value: Value) -> Object:

@@ -118,10 +118,10 @@ def _need(operation: Object, name: str) -> Value:
 
 def _at(value: Value, path: Path) -> Value:
     for part in path:
-        found = step(value, _index(value, part) if isinstance(value, tuple) else part)
-        if isinstance(found, Missing):
+        below = step(value, _index(value, part) if isinstance(value, tuple) else part)
+        if isinstance(below, Missing):
             raise FunctionError("path does not exist")
-        value = found
+        value = below
     return value
 
 

@@ -37,24 +37,24 @@ def split(pattern: Value, text: Value) -> Value:
 
 
 def find(pattern: Value, text: Value, most: Value) -> Value:
-    found = _compiled(pattern).find_all(string(text), integer(most))
-    return tuple(groups[0] for groups in found)
+    matches = _compiled(pattern).find_all(string(text), integer(most))
+    return tuple(groups[0] for groups in matches)
 
 
 def find_groups(pattern: Value, text: Value, most: Value) -> Value:
-    found = _compiled(pattern).find_all(string(text), integer(most))
-    return tuple(tuple(groups) for groups in found)
+    matches = _compiled(pattern).find_all(string(text), integer(most))
+    return tuple(tuple(groups) for groups in matches)
 
 
 def replace(text: Value, pattern: Value, value: Value) -> Value:
     template = string(value)
 
-    def expand(found: Match) -> str:
+    def expand(match: Match) -> str:
         def group(reference: re.Match[str]) -> str:
             if reference[1]:
                 return "$"
             name = reference[2] or reference[3]
-            return found[int(name) if name.isdigit() and len(name) < 10 else name]
+            return match[int(name) if name.isdigit() and len(name) < 10 else name]
 
         return _REFERENCE.sub(group, template)
 
@@ -68,12 +68,12 @@ def template_match(template: Value, text: Value, begin: Value, end: Value) -> Va
         raise FunctionError("delimiters have to be exactly one character long")
     out, rest = ["^"], string(template)
     while rest:
-        before, found, rest = rest.partition(left)
+        before, separator, rest = rest.partition(left)
         out.append(re.escape(before))
-        if not found:
+        if not separator:
             break
-        inside, found, rest = rest.partition(right)
-        if not found:
+        inside, separator, rest = rest.partition(right)
+        if not separator:
             raise FunctionError("unbalanced braces")
         out.append(f"({inside})")
     return boolean(_compiled("".join(out) + "$").search(string(text)))
@@ -144,12 +144,12 @@ class _Glob:
         return f"[{'^' if negated else ''}{shown}]"
 
     def _alternatives(self) -> str:
-        found = []
+        alternatives = []
         while True:
-            found.append(self.expression(nested=True))
+            alternatives.append(self.expression(nested=True))
             self._at += 1
             if self._rest[self._at - 1] == "}":
-                return f"(?:{'|'.join(found)})"
+                return f"(?:{'|'.join(alternatives)})"
 
 
 def globs_meet(left: Value, right: Value) -> Value:
@@ -166,11 +166,11 @@ def _tokens(pattern: str) -> list[_Token]:
     out: list[_Token] = []
     at = 0
     while at < len(pattern):
-        found = _TOKEN.match(pattern, at)
-        if found is None or found[1] in ("*", "+"):
+        match = _TOKEN.match(pattern, at)
+        if match is None or match[1] in ("*", "+"):
             raise FunctionError("the input provided is invalid")
-        at = found.end()
-        out.append((_characters(found[1]), found[2]))
+        at = match.end()
+        out.append((_characters(match[1]), match[2]))
     if len(out) > 500:
         raise FunctionError("the input provided is invalid")
     return out
@@ -183,10 +183,10 @@ def _characters(token: str) -> frozenset[str] | None:
         return frozenset(token[1])
     if not token.startswith("["):
         return frozenset(token)
-    found: set[str] = set()
+    characters: set[str] = set()
     for low, high in re.findall(r"(.)(?:-(.))?", token[1:-1]):
-        found.update(map(chr, range(ord(low), ord(high or low) + 1)))
-    return frozenset(found)
+        characters.update(map(chr, range(ord(low), ord(high or low) + 1)))
+    return frozenset(characters)
 
 
 class _Meeting:

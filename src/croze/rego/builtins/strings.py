@@ -29,18 +29,18 @@ def _listed(value: Value) -> list[str]:
 
 
 def any_prefix(texts: Value, prefixes: Value) -> Value:
-    found = tuple(_listed(prefixes))
-    return boolean(any(each.startswith(found) for each in _listed(texts)))
+    listed = tuple(_listed(prefixes))
+    return boolean(any(each.startswith(listed) for each in _listed(texts)))
 
 
 def any_suffix(texts: Value, suffixes: Value) -> Value:
-    found = tuple(_listed(suffixes))
-    return boolean(any(each.endswith(found) for each in _listed(texts)))
+    listed = tuple(_listed(suffixes))
+    return boolean(any(each.endswith(listed) for each in _listed(texts)))
 
 
 def concat(by: Value, parts: Value) -> Value:
-    found = items(parts)
-    texts = strings(tuple(in_order(found)) if isinstance(found, frozenset) else found)
+    pieces = items(parts)
+    texts = strings(tuple(in_order(pieces)) if isinstance(pieces, frozenset) else pieces)
     small(sum(map(len, texts)) + len(texts) * len(string(by)))
     return string(by).join(texts)
 
@@ -129,8 +129,10 @@ def trim_space(text: str) -> str:
 
 def sprintf(pattern: Value, values: Value) -> Value:
     """Numbers and texts go in as they are, all else as Rego writes it."""
-    found = [each if isinstance(each, int | float | str) else text(each) for each in array(values)]
-    return printf(string(pattern), found)
+    operands = [
+        each if isinstance(each, int | float | str) else text(each) for each in array(values)
+    ]
+    return printf(string(pattern), operands)
 
 
 def render_template(template: Value, fields: Value) -> Value:

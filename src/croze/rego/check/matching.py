@@ -113,8 +113,8 @@ class Matching:
                     return True
                 return unifies(known, type_)
             case Ref() | Call() | Comprehension():
-                found = self.type_of(term, scope)
-                return found is None or unifies(found, type_)
+                type = self.type_of(term, scope)
+                return type is None or unifies(type, type_)
         return unifies(self.type_of(term, scope), type_)
 
     def _composite_fits(

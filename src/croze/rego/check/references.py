@@ -26,9 +26,9 @@ class References(Matching):
     """Raises `Problem` for a reference that leads nowhere."""
 
     def check_ref(self, ref: Ref, scope: Scope) -> None:
-        found = self.type_of(ref, scope)
-        if isinstance(found, FunctionType):
-            raise _unsupported(ref, len(ref.path), found)
+        type = self.type_of(ref, scope)
+        if isinstance(type, FunctionType):
+            raise _unsupported(ref, len(ref.path), type)
         match ref.head:
             case Var(name="input"):
                 self._leads(ref, 0, ANY, scope)

@@ -53,15 +53,15 @@ def type_problems(
     world = World(root, lent)
     problems: list[Problem] = []
     for node in nodes:
-        found: MaybeType = None
+        type: MaybeType = None
         failed = False
         for rule in node.rules:
             checker = _Checker(world)
             for branch in rule.branches:
-                found = merged(found, checker.branch(rule, branch))
+                type = merged(type, checker.branch(rule, branch))
             failed = failed or bool(checker.problems)
             problems += checker.problems
-        world.documents[node] = (None if failed else bounded(found)) or ANY
+        world.documents[node] = (None if failed else bounded(type)) or ANY
     return sorted(problems, key=lambda each: (each.at.file, each.at.row, each.at.col))
 
 
@@ -81,13 +81,13 @@ class _Checker(References):
         if rule.args is not None:
             return self._function(rule.args, branch, scope)
         last = branch.value if rule.element is None else rule.element
-        found = self.type_of(last, scope)
+        type = self.type_of(last, scope)
         if rule.element is not None:
-            found = None if found is None else SetType(found)
+            type = None if type is None else SetType(type)
         for key in reversed(rule.keys):
             type_ = self.type_of(key, scope)
-            found = None if None in (type_, found) else ObjectType((), (type_, found))
-        return found
+            type = None if None in (type_, type) else ObjectType((), (type_, type))
+        return type
 
     def _function(self, args: Sequence[Term], branch: Branch, scope: Scope) -> FunctionType:
         for arg in args:

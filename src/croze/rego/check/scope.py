@@ -40,8 +40,8 @@ class World(Struct):
         if not name.startswith("data."):
             return self.builtin(name)
         node = self.root.find(tuple(name.split(".")[1:]))
-        found = self.documents.get(node) if node is not None else None
-        return found if isinstance(found, FunctionType) else None
+        type = self.documents.get(node) if node is not None else None
+        return type if isinstance(type, FunctionType) else None
 
     def builtin(self, name: str) -> FunctionType | None:
         return self.lent.get(name) or signatures.builtin(name)
@@ -49,8 +49,8 @@ class World(Struct):
     def arity(self, name: str) -> int:
         """How many arguments a function takes; -1 if there is none, or any number."""
         if not name.startswith("data."):
-            found = self.builtin(name)
-            return -1 if found is None else len(found.args)
+            builtin = self.builtin(name)
+            return -1 if builtin is None else len(builtin.args)
         node = self.root.find(tuple(name.split(".")[1:]))
         args = node.rules[0].args if node is not None and node.rules else None
         return -1 if args is None else len(args)

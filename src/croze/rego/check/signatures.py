@@ -71,9 +71,9 @@ class _Reader:
         return FunctionType(tuple(types), result, tuple(names) if any(names) else ())
 
     def _name(self) -> str:
-        found = _NAMED.match(self._text, self._at)
-        self._at = found.end() if found else self._at
-        return found[1] if found else ""
+        match = _NAMED.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+        return match[1] if match else ""
 
     def _type(self) -> Type:
         word = _WORD.match(self._text, self._at)
@@ -96,20 +96,20 @@ class _Reader:
         return SetType(dynamic)
 
     def _listed(self) -> tuple[Type, ...]:
-        found: list[Type] = []
+        types: list[Type] = []
         if self._take("<"):
             while not self._take(">"):
                 self._take(", ")
-                found.append(self._type())
-        return tuple(found)
+                types.append(self._type())
+        return tuple(types)
 
     def _fields(self) -> list[tuple[Value, Type]]:
-        found: list[tuple[Value, Type]] = []
+        fields: list[tuple[Value, Type]] = []
         if self._take("<"):
             while not self._take(">"):
                 self._take(", ")
-                found.append((self._name(), self._type()))
-        return found
+                fields.append((self._name(), self._type()))
+        return fields
 
     def _others(self) -> tuple[Type, Type] | None:
         if not self._take("["):

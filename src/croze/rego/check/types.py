@@ -244,8 +244,8 @@ def selected(type_: MaybeType, key: Value) -> MaybeType:
         case ObjectType():
             return type_.field(key)
         case SetType(of):
-            found = type_of(key)
-            return found if _contains(of, found) else None
+            type = type_of(key)
+            return type if _contains(of, type) else None
         case AnyType(types):
             return union(selected(each, key) for each in types) if types else ANY
     return None
@@ -257,8 +257,8 @@ def keys(type_: MaybeType) -> MaybeType:
         case ArrayType():
             return NUMBER
         case ObjectType(fields, others):
-            found = union(type_of(key) for key, _ in fields)
-            return either(found, others[0]) if others else found
+            type = union(type_of(key) for key, _ in fields)
+            return either(type, others[0]) if others else type
         case SetType(of):
             return of
         case AnyType(types):
@@ -271,8 +271,8 @@ def values(type_: MaybeType) -> MaybeType:
         case ArrayType(static, dynamic):
             return either(union(static), dynamic)
         case ObjectType(fields, others):
-            found = union(value for _, value in fields)
-            return either(found, others[1]) if others else found
+            type = union(value for _, value in fields)
+            return either(type, others[1]) if others else type
         case SetType(of):
             return of
         case AnyType(types):
@@ -282,14 +282,14 @@ def values(type_: MaybeType) -> MaybeType:
 
 def known_keys(type_: MaybeType) -> list[Value]:
     """The keys of objects of this type that are known, in order."""
-    found: set[Value] = set()
+    constants: set[Value] = set()
     match type_:
         case ObjectType(fields):
-            found.update(key for key, _ in fields)
+            constants.update(key for key, _ in fields)
         case AnyType(types):
             for each in types:
-                found.update(known_keys(each))
-    return sorted(found, key=order)
+                constants.update(known_keys(each))
+    return sorted(constants, key=order)
 
 
 def is_open(type_: MaybeType) -> bool:

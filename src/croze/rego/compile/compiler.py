@@ -50,14 +50,14 @@ class Builtins(Struct, frozen=True):
 
 def with_imports(modules: Iterable[Module], load: Load) -> list[Module]:
     """The modules, and those that they import. Raises what `load` does."""
-    found = list(modules)
-    for module in found:
+    extended = list(modules)
+    for module in extended:
         for each in module.imports:
             if each.path[0] == "data":
                 loaded = load(each.path[1:], module)
-                if loaded is not None and all(loaded.file != known.file for known in found):
-                    found.append(loaded)
-    return found
+                if loaded is not None and all(loaded.file != known.file for known in extended):
+                    extended.append(loaded)
+    return extended
 
 
 def compiled(modules: Iterable[Module], functions: Builtins) -> Node:

@@ -45,8 +45,8 @@ class Flattening:
     def head(self, term: Term) -> tuple[tuple[Expr, ...], Term]:
         """What a head's term needs in front of it, and the term then."""
         before: list[Expr] = []
-        found = self._term(term, self._hoister(before, None), inside=True)
-        return tuple(before), found
+        flat = self._term(term, self._hoister(before, None), inside=True)
+        return tuple(before), flat
 
     def _expr(self, expr: Expr) -> Iterator[Expr]:
         before: list[Expr] = []
@@ -147,9 +147,9 @@ class Flattening:
         match term:
             case Ref():
                 path = tuple(each(part, now_inside=False) for part in term.path)
-                found = Ref(each(term.head, now_inside=False), path, term.at)
+                flat = Ref(each(term.head, now_inside=False), path, term.at)
                 many = any(not isinstance(part, Scalar) for part in path)
-                return hoist(found) if hoist is not None and inside and many else found
+                return hoist(flat) if hoist is not None and inside and many else flat
             case ArrayTerm():
                 return ArrayTerm(tuple(map(each, term.items)), term.at)
             case SetTerm():

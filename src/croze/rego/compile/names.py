@@ -136,8 +136,8 @@ class _Resolver:
     # -- bodies --
 
     def _body(self, body: Iterable[Expr]) -> tuple[Expr, ...]:
-        found = [self._expr(expr) for expr in body]
-        return tuple(expr for expr in found if expr is not None)
+        exprs = [self._expr(expr) for expr in body]
+        return tuple(expr for expr in exprs if expr is not None)
 
     def _expr(self, expr: Expr) -> Expr | None:
         withs = tuple(self._with(each) for each in expr.withs)

@@ -82,8 +82,8 @@ def _own(term: Term) -> Iterator[str]:
 
 
 def _direct(body: Iterable[Expr]) -> Bound:
-    found = (name for expr in body for term in terms_of(expr.literal) for name in _own(term))
-    return frozenset(found)
+    names = (name for expr in body for term in terms_of(expr.literal) for name in _own(term))
+    return frozenset(names)
 
 
 def _needs(term: Term, scope: Bound) -> frozenset[str]:
@@ -92,11 +92,11 @@ def _needs(term: Term, scope: Bound) -> frozenset[str]:
         case Var():
             return frozenset() if term.name in _ROOTS else frozenset({term.name})
         case Ref():
-            found = _needs(term.head, scope)
+            needed = _needs(term.head, scope)
             for part in term.path:
                 if not isinstance(part, Var | ArrayTerm):
-                    found |= _needs(part, scope)
-            return found
+                    needed |= _needs(part, scope)
+            return needed
         case Comprehension():
             return frozenset(variables(term)) & scope
     return frozenset(name for inner in subterms(term) for name in _needs(inner, scope))
@@ -104,16 +104,16 @@ def _needs(term: Term, scope: Bound) -> frozenset[str]:
 
 def _gives(term: Term) -> frozenset[str]:
     """What a term binds: the variables that stand for keys in references."""
-    found: set[str] = set()
+    given: set[str] = set()
     match term:
         case Ref():
             for part in term.path:
-                found |= _pattern(part) | _gives(part)
-            found |= _gives(term.head)
+                given |= _pattern(part) | _gives(part)
+            given |= _gives(term.head)
         case ArrayTerm() | SetTerm() | ObjectTerm() | Call():
             for inner in subterms(term):
-                found |= _gives(inner)
-    return frozenset(found)
+                given |= _gives(inner)
+    return frozenset(given)
 
 
 def _pattern(term: Term) -> frozenset[str]:
@@ -133,8 +133,8 @@ def _pattern_needs(term: Term, scope: Bound) -> frozenset[str]:
         case Var():
             return frozenset()
         case ArrayTerm():
-            found = (name for item in term.items for name in _pattern_needs(item, scope))
-            return frozenset(found)
+            names = (name for item in term.items for name in _pattern_needs(item, scope))
+            return frozenset(names)
         case ObjectTerm():
             keys = (name for key, _ in term.items for name in _needs(key, scope))
             values = (n for _, value in term.items for n in _pattern_needs(value, scope))
@@ -219,14 +219,14 @@ class _Ordering:
                 inner = _pattern_needs(literal.left, scope) - given - _gives(literal.left)
                 return (needs - bound) | (inner - bound - _pattern(literal.left)) | withs
             case SomeIn():
-                found = _needs(literal.domain, scope) - _gives(literal.domain)
+                missing = _needs(literal.domain, scope) - _gives(literal.domain)
                 for each in present(literal.key, literal.value):
-                    found |= _pattern_needs(each, scope)
-                return (found - bound) | withs
+                    missing |= _pattern_needs(each, scope)
+                return (missing - bound) | withs
             case Every():
                 names = frozenset(body_variables(literal.body)) & scope
-                found = _needs(literal.domain, scope) - _gives(literal.domain) | names
-                return (found - bound) | withs
+                missing = _needs(literal.domain, scope) - _gives(literal.domain) | names
+                return (missing - bound) | withs
             case Holds():
                 return (_needs(literal.term, scope) - _gives(literal.term) - bound) | withs
         return withs
@@ -236,19 +236,19 @@ class _Ordering:
     def _inner(self, expr: Expr, bound: Bound, scope: Bound) -> Expr:
         literal = expr.literal
         bound |= _bound_by((expr,), bound)
-        found: Literal = literal
+        inner: Literal = literal
         match literal:
             case Holds():
-                found = Holds(self.term(literal.term, bound, scope))
+                inner = Holds(self.term(literal.term, bound, scope))
             case Unify():
                 left = self.term(literal.left, bound, scope)
-                found = Unify(left, self.term(literal.right, bound, scope))
+                inner = Unify(left, self.term(literal.right, bound, scope))
             case SomeIn():
                 domain = self.term(literal.domain, bound, scope)
-                found = SomeIn(literal.key, literal.value, domain)
+                inner = SomeIn(literal.key, literal.value, domain)
             case Every():
-                found = self._every(literal, bound, scope)
-        return Expr(found, expr.at, expr.negated, expr.withs)
+                inner = self._every(literal, bound, scope)
+        return Expr(inner, expr.at, expr.negated, expr.withs)
 
     def _every(self, literal: Every, bound: Bound, scope: Bound) -> Every:
         own = {each.name for each in (literal.key, literal.value) if each is not None}

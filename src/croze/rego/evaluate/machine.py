@@ -188,7 +188,7 @@ class Machine(Bodies):
         return MISSING
 
     def _set(self, node: Node) -> Found:
-        found: set[Value] = set()
+        members: set[Value] = set()
         refs: set[str] = set()
         for rule in node.rules:
             env = Environment()
@@ -198,8 +198,8 @@ class Machine(Bodies):
                     unknown = whole([value])
                     refs |= env.since(0) | (unknown.refs if unknown else frozenset())
                     if not isinstance(value, Unknown | Partial):
-                        found.add(value)
-        return Unknown(frozenset(refs)) if refs else frozenset(found)
+                        members.add(value)
+        return Unknown(frozenset(refs)) if refs else frozenset(members)
 
     def _object_of(self, node: Node) -> Found:
         """Rules with keys, of one or several steps; sets may stand below keys."""

@@ -114,19 +114,19 @@ class Terms(ABC):
     def _comprehension(self, term: Comprehension, env: Environment) -> Found:
         mark = len(env.assumed)
         heads = [term.value] if term.key is None else [term.key, term.value]
-        found: list[list[Value]] = []
+        rows: list[list[Value]] = []
         refs: set[str] = set()
         for _ in self._solutions(term.body, env):
             for items in self._product(heads, env):
                 unknown = whole(items)
                 refs |= env.since(mark) | (unknown.refs if unknown else frozenset())
                 if not unknown:
-                    found.append(list(_known(items)))
+                    rows.append(list(_known(items)))
         if refs:
             return Unknown(frozenset(refs))
         if term.kind == "object":
-            return Object(self._unique(((key, value) for key, value in found), term))
-        values = (each[0] for each in found)
+            return Object(self._unique(((key, value) for key, value in rows), term))
+        values = (each[0] for each in rows)
         return frozenset(values) if term.kind == "set" else tuple(values)
 
     def _template(self, term: Template, env: Environment) -> Found:
@@ -135,13 +135,13 @@ class Terms(ABC):
             if isinstance(part, str):
                 out.append(part)
                 continue
-            found = list(self._values(part, env))
-            unknown = whole(found)
+            values = list(self._values(part, env))
+            unknown = whole(values)
             if unknown:
                 return unknown
-            if len(set(_known(found))) > 1:
+            if len(set(_known(values))) > 1:
                 raise conflict(term, "template-strings must not produce multiple outputs")
-            out.append(shown(next(_known(found))) if found else "<undefined>")
+            out.append(shown(next(_known(values))) if values else "<undefined>")
         return "".join(out)
 
     # -- functions --
@@ -180,12 +180,12 @@ class Terms(ABC):
         if self._surroundings.on_print is None:
             yield TRUE
             return
-        found = [list(self._values(arg, env)) for arg in term.args]
-        unknown = whole(each for values in found for each in values)
+        operands = [list(self._values(arg, env)) for arg in term.args]
+        unknown = whole(each for values in operands for each in values)
         if unknown:
             yield unknown
             return
-        columns = [[shown(v) for v in in_order(set(_known(values)))] for values in found]
+        columns = [[shown(v) for v in in_order(set(_known(values)))] for values in operands]
         for words in itertools.product(*(each or ["<undefined>"] for each in columns)):
             self._surroundings.on_print(term.at, " ".join(words))
         yield TRUE

@@ -68,9 +68,9 @@ class Parser(Cursor):
             mark = self.mark()
             self.advance()
             if self.token.kind != "}":
-                found = self._braced_body()
-                if found is not None:
-                    return found
+                literals = self._braced_body()
+                if literals is not None:
+                    return literals
             self.back_to(mark)
         return (self.literal(),)
 
@@ -86,18 +86,18 @@ class Parser(Cursor):
 
     def literals(self, end: str) -> tuple[Expr, ...]:
         """Literals up to `end`, which is passed."""
-        found = []
+        literals = []
         while True:
             while self.take(";"):
                 pass
             if self.take(end):
                 break
-            found.append(self.literal())
+            literals.append(self.literal())
             if self.token.kind not in (";", end) and self.same_row():
-                raise self.unexpected(f"expected \\n or ; or {end}" if found else "")
-        if not found:
+                raise self.unexpected(f"expected \\n or ; or {end}" if literals else "")
+        if not literals:
             raise self.fail("found empty body", self.last.at)
-        return tuple(found)
+        return tuple(literals)
 
     def literal(self) -> Expr:
         at = self.token.at
@@ -120,14 +120,14 @@ class Parser(Cursor):
         return Holds(left)
 
     def _withs(self) -> tuple[With, ...]:
-        found = []
+        targets = []
         while self.at_keyword("with"):
             at = self.advance().at
             target = self.term()
             if not self.take_keyword("as"):
                 raise self.unexpected("expected `as` keyword")
-            found.append(With(target, self.infix(), at))
-        return tuple(found)
+            targets.append(With(target, self.infix(), at))
+        return tuple(targets)
 
     def _some(self) -> Literal:
         self.advance()
@@ -300,9 +300,9 @@ class Parser(Cursor):
 
     def _array(self) -> Term:
         at = self.advance().at
-        found = self._comprehension("array", "]", at)
-        if found is not None:
-            return found
+        comprehension = self._comprehension("array", "]", at)
+        if comprehension is not None:
+            return comprehension
         return ArrayTerm(tuple(self._list("]", 'expected "," or "]"')), at)
 
     def _braces(self) -> Term:
@@ -310,9 +310,9 @@ class Parser(Cursor):
         at = self.advance().at
         if self.take("}"):
             return ObjectTerm((), at)
-        found = self._comprehension("set", "}", at)
-        if found is not None:
-            return found
+        comprehension = self._comprehension("set", "}", at)
+        if comprehension is not None:
+            return comprehension
         first = self.infix()
         if self.token.kind == ":":
             return self._object(first, at)

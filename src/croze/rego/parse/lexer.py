@@ -40,7 +40,7 @@ def tokens(text: str, file: str) -> list[Token]:
 class _Lexer:
     def __init__(self, text: str, file: str) -> None:
         self.text, self.file, self.pos = text, file, 0
-        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._row = 1
         self._line, self._line_row = "", 0
 
@@ -61,10 +61,10 @@ class _Lexer:
         return Problem(PARSE, message, at, excerpt=True)
 
     def run(self) -> list[Token]:
-        found = []
+        tokens = []
         while (token := self.next()).kind != "end":
-            found.append(token)
-        return [*found, token]
+            tokens.append(token)
+        return [*tokens, token]
 
     def next(self) -> Token:
         while space := _SPACE.match(self.text, self.pos):
@@ -80,9 +80,9 @@ class _Lexer:
             content, _ = self._string(char)
             return Token("string", content, self.at(begin), begin, self.pos)
         for kind, pattern in (("name", _NAME), ("number", _NUMBER), ("", _OPERATORS)):
-            if found := pattern.match(self.text, begin):
-                self.pos = found.end()
-                word = found[0]
+            if match := pattern.match(self.text, begin):
+                self.pos = match.end()
+                word = match[0]
                 if kind == "name" and word in KEYWORDS:
                     kind = "keyword"
                 return Token(kind or word, word, self.at(begin), begin, self.pos)

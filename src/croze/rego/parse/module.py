@@ -203,4 +203,4 @@ def _constants_only(term: Term) -> list[Term]:
         return [term]
     if isinstance(term, Comprehension | Scalar):
         return []
-    return [found for each in subterms(term) for found in _constants_only(each)]
+    return [constant for each in subterms(term) for constant in _constants_only(each)]

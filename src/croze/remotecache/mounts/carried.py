@@ -55,10 +55,10 @@ class BuildMounts(Struct):
         self, cache: OpenedCache, options: MountOptions, sessions: Sequence[str]
     ) -> None:
         """What lies beside an imported cache. Raises `CrozeError`."""
-        found = find_listing(cache.beside)
-        if found is None or cache.fetcher is None:
+        listing = find_listing(cache.beside)
+        if listing is None or cache.fetcher is None:
             return
-        data = await self.services.read(cache.fetcher, found, sessions, LIMIT_BYTES)
+        data = await self.services.read(cache.fetcher, listing, sessions, LIMIT_BYTES)
         self.sources.append(Source(decode(data), cache.fetcher, options))
 
     def start_fresh(self, ids: Collection[str]) -> None:
@@ -132,8 +132,8 @@ BUILD_MOUNTS: Final = JobKey[BuildMounts]("build-mounts")
 
 def has_all(services: MountServices, id: str, base_id: str, index: str) -> bool:
     """Whether a directory of the mount has all that the index describes."""
-    found = (m for m in services.store.all() if (m.id, m.base_id) == (id, base_id))
-    return any(index in mount.notes.get(MERGED, "").split() for mount in found)
+    mounts = (m for m in services.store.all() if (m.id, m.base_id) == (id, base_id))
+    return any(index in mount.notes.get(MERGED, "").split() for mount in mounts)
 
 
 def summary(name: str, brought: Brought) -> str:

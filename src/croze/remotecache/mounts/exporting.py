@@ -64,20 +64,20 @@ class MountsExport(Struct, frozen=True):
 
     async def _candidates(self) -> list[Candidate]:
         """Last used first."""
-        found: dict[MountKey, Candidate] = {}
+        candidates: dict[MountKey, Candidate] = {}
         for source in self.build.sources:
             for mount in source.listing.mounts:
                 if self._wanted(mount.id) and mount.id not in self.build.fresh:
                     key = (mount.id, mount.base)
                     offer = MountOffer(mount, source.fetcher, self.services.max_bytes)
-                    if key not in found or found[key].used_at < mount.used_at:
-                        found[key] = Candidate(key, mount.used_at, offer=offer)
+                    if key not in candidates or candidates[key].used_at < mount.used_at:
+                        candidates[key] = Candidate(key, mount.used_at, offer=offer)
         for here in reversed(self.services.store.all()):
             if self._wanted(here.id):
                 key = (here.id, await self.services.digest_of_base(here.base_id))
-                if self._goes_before(key, here, found.get(key)):
-                    found[key] = Candidate(key, rfc3339(here.last_used_at), here=here)
-        return sorted(found.values(), key=lambda c: (c.used_at, c.key), reverse=True)
+                if self._goes_before(key, here, candidates.get(key)):
+                    candidates[key] = Candidate(key, rfc3339(here.last_used_at), here=here)
+        return sorted(candidates.values(), key=lambda c: (c.used_at, c.key), reverse=True)
 
     def _wanted(self, id: str) -> bool:
         return id in self.used and self.options.wants(id)
@@ -121,8 +121,8 @@ class _Sending(Struct):
             path = spool / "listing"
             await in_thread(path.write_bytes, data)
             await self.target.write_blob(described, _at(path))
-        found = {d.digest: d for mount in self.sent for d in mount.descriptors()}
-        return [described, *found.values()]
+        descriptors = {d.digest: d for mount in self.sent for d in mount.descriptors()}
+        return [described, *descriptors.values()]
 
     async def _send_ours(self, candidate: Candidate, here: CacheMountInfo) -> ListedMount | None:
         async with AsyncExitStack() as stack:

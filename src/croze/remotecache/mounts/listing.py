@@ -78,7 +78,7 @@ def decode(data: bytes) -> Listing:
 def find_listing(beside: Sequence[Descriptor]) -> Descriptor | None:
     """The listing's descriptor among what lies beside a cache. Raises `InvalidRequest` for one that
     is too large."""
-    found = next((each for each in beside if each.media_type == LISTING), None)
-    if found is not None and found.size > LIMIT_BYTES:
-        raise InvalidRequest(f"listing of cache mounts is too large ({found.size} bytes)")
-    return found
+    listing = next((each for each in beside if each.media_type == LISTING), None)
+    if listing is not None and listing.size > LIMIT_BYTES:
+        raise InvalidRequest(f"listing of cache mounts is too large ({listing.size} bytes)")
+    return listing

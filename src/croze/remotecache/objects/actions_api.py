@@ -115,10 +115,10 @@ class ActionsApi(Struct, frozen=True):
         """The newest entry whose key begins so."""
         if self.options.version == 2:
             asked = {"key": key, "restore_keys": [key], "version": _VERSION}
-            found = await self._call("GetCacheEntryDownloadURL", asked, _Found2)
-            if not found.ok:
+            entry = await self._call("GetCacheEntryDownloadURL", asked, _Found2)
+            if not entry.ok:
                 return None
-            return Entry(found.matched_key, _checked(found.signed_download_url), azure=True)
+            return Entry(entry.matched_key, _checked(entry.signed_download_url), azure=True)
         query = urlencode({"keys": key, "version": _VERSION})
         answer = await self._send("GET", f"{self._v1('cache')}?{query}")
         if not answer.body:

@@ -41,8 +41,8 @@ class ActionsToken:
     @property
     def written_scope(self) -> str:
         """The last that may be written."""
-        found = [s.scope for s in self.scopes if s.permission & WRITE]
-        return found[-1] if found else ""
+        scopes = [s.scope for s in self.scopes if s.permission & WRITE]
+        return scopes[-1] if scopes else ""
 
 
 def parse(text: str, now_s: float | None = None) -> ActionsToken:

@@ -96,5 +96,5 @@ def of_origin(origin: Mapping[str, str]) -> AzblobOptions:
 
 def _joined(*parts: str) -> str:
     """As Go's `filepath.Join`."""
-    found = posixpath.normpath("/".join(part for part in parts if part))
-    return f"/{found.lstrip('/')}" if found.startswith("/") else found
+    path = posixpath.normpath("/".join(part for part in parts if part))
+    return f"/{path.lstrip('/')}" if path.startswith("/") else path

@@ -168,8 +168,8 @@ def code_of(answer: Answer) -> str:
     """What Azure calls the error."""
     if said := answer.headers.get("x-ms-error-code", ""):
         return said
-    found = re.search(rb"<Code>([^<]*)</Code>", answer.body)
-    return found[1].decode("utf-8", "replace") if found else ""
+    match = re.search(rb"<Code>([^<]*)</Code>", answer.body)
+    return match[1].decode("utf-8", "replace") if match else ""
 
 
 def failure(method: str, url: str, answer: Answer) -> CrozeError:

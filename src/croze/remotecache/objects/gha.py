@@ -116,10 +116,10 @@ class GhaCache(Struct, eq=False):
     async def _entry(self, digest: str) -> Entry | None:
         key = blob_key(digest)
         if key not in self._entries:
-            found = await self.api.find(key)
-            if found is None or found.key != key:
+            entry = await self.api.find(key)
+            if entry is None or entry.key != key:
                 return None
-            self._entries[key] = found
+            self._entries[key] = entry
         return self._entries[key]
 
     async def _has_key(self, key: str) -> bool:

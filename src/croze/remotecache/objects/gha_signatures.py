@@ -64,12 +64,12 @@ class Signatures(Struct, frozen=True):
         """Somebody whom the rules allow signed what has this digest. Raises `CrozeError`."""
         if len(bundle) > _MOST_BUNDLE_BYTES:
             raise PermissionDenied("signature verification failed: bundle is larger than 1 MB")
-        found = await self.verifier.verify_data(digest, bundle)
-        logs = sum(each.kind == _LOG for each in found.witnesses)
-        _enough("timestamp", len(found.witnesses), self.rules.timestamps)
+        fields = await self.verifier.verify_data(digest, bundle)
+        logs = sum(each.kind == _LOG for each in fields.witnesses)
+        _enough("timestamp", len(fields.witnesses), self.rules.timestamps)
         _enough("tlog", logs, self.rules.logs)
         for name, pattern in self.rules.fields.items():
-            value = found.signer.get(name, "")
+            value = fields.signer.get(name, "")
             if pattern and not matches(pattern, value):
                 raise PermissionDenied(
                     f"signature verification failed: certificate field {quote(name)} does not "

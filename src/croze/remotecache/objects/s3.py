@@ -90,8 +90,8 @@ class S3Cache(Struct, frozen=True):
 
     async def read_configs(self, progress: Progress) -> Sequence[bytes]:
         """See `ObjectCache`. Only the first name is read."""
-        found = await self.requests.get(self.options.config_key(self.options.names[0]))
-        return [] if found is None else [found]
+        data = await self.requests.get(self.options.config_key(self.options.names[0]))
+        return [] if data is None else [data]
 
     async def has_blob(self, digest: str) -> bool:
         """See `ObjectCache`."""

@@ -194,10 +194,10 @@ class S3Requests(Struct, frozen=True):
     def _check_body(self, operation: str, answer: Answer, tag: str) -> str:
         """Copies and completions answer 200 before they have worked. The content of `tag`."""
         self._check(operation, answer)
-        found = _tag(answer, tag)
-        if code_of(answer) or not found:
+        text = _tag(answer, tag)
+        if code_of(answer) or not text:
             raise failure(operation, answer)
-        return found
+        return text
 
 
 def code_of(answer: Answer) -> str:
@@ -220,8 +220,8 @@ def failure(operation: str, answer: Answer) -> CrozeError:
 def _tag(answer: Answer, name: str) -> str:
     """The text of the first such element. No parser of XML sees what a server says."""
     text = answer.body[: 64 << 10].decode("utf-8", "replace")
-    found = re.search(rf"<{name}>([^<]*)</{name}>", text)
-    return _unescaped(found[1]).strip() if found else ""
+    match = re.search(rf"<{name}>([^<]*)</{name}>", text)
+    return _unescaped(match[1]).strip() if match else ""
 
 
 def _unescaped(text: str) -> str:
@@ -239,7 +239,7 @@ def _date(answer: Answer) -> datetime:
     from email.utils import parsedate_to_datetime  # a room of its own to import
 
     try:
-        found = parsedate_to_datetime(answer.headers.get("last-modified", ""))
+        moment = parsedate_to_datetime(answer.headers.get("last-modified", ""))
     except ValueError:
         return datetime.now(UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -361,7 +361,7 @@ async def _limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
 def no_answer(request: Request, error: Exception) -> NoAnswer:
     """Nothing of the query is shown: it may be a signature. Whoever refuses a connection may be
     starting, or be one of many; what is wrong with a certificate or an address stays so."""
-    found = failures.no_answer(f'{request.method.capitalize()} "{shown(request.url)}"', error)
+    failure = failures.no_answer(f'{request.method.capitalize()} "{shown(request.url)}"', error)
     lasting = isinstance(
         error,
         aiohttp.ClientConnectorDNSError
@@ -370,7 +370,7 @@ def no_answer(request: Request, error: Exception) -> NoAnswer:
         | aiohttp.InvalidURL,
     )
     refused = isinstance(error, aiohttp.ClientConnectorError) and not lasting
-    return NoAnswer(str(found), found.again or refused)
+    return NoAnswer(str(failure), failure.again or refused)
 
 
 def shown(url: str) -> str:

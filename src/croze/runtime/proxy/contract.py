@@ -65,17 +65,17 @@ class ProxyCapture:
 
     def sources(self) -> list[tuple[str, str]]:
         """The materials, and URLs that led to one by way of others."""
-        found = dict(self.materials)
+        digests = dict(self.materials)
         leads = {a.url: a.redirect for a in self.requests if a.redirect and a.redirect != a.url}
         for url in leads:
             seen = {url}
             target = leads[url]
-            while target in leads and target not in found and target not in seen:
+            while target in leads and target not in digests and target not in seen:
                 seen.add(target)
                 target = leads[target]
-            if target in found:
-                found.setdefault(url, found[target])
-        return list(found.items())
+            if target in digests:
+                digests.setdefault(url, digests[target])
+        return list(digests.items())
 
 
 class Proxied(Struct, frozen=True):
