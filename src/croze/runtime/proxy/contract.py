@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlunsplit
 
+import msgspec
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
@@ -83,7 +84,7 @@ class Proxied(Struct, frozen=True):
 
     rules: Sequence[Rules] = ()
     """All of them hold."""
-    capture: ProxyCapture = field(default_factory=ProxyCapture)
+    capture: ProxyCapture = msgspec.field(default_factory=ProxyCapture)
 
 
 def shown(url: str) -> str:
