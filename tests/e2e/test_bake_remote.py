@@ -164,15 +164,20 @@ def test_what_remote_definitions_want_of_this_machine(
         "agent": 'ssh = ["default"]',
     }.items():
         (served / f"{name}.hcl").write_text(f'target "default" {{\n{wish}\n{inline}\n}}\n')
+    (tmp_path / "docker-bake.hcl").write_text(f'target "default" {{ dockerfile = "{secret}" }}\n')
+    with tarfile.open(served / "dockerfile.tar", "w") as archive:
+        archive.add(tmp_path / "docker-bake.hcl", "docker-bake.hcl")
     with web(served, []) as url:
         for name, flag in {
             "context": f"--allow=fs.read={tmp_path}",
             "secret": f"--allow=fs.read={secret}",
             "output": f"--allow=fs.write={tmp_path}",
             "agent": "--allow=ssh",
+            "dockerfile": f"--allow=fs.read={secret}",
         }.items():
+            address = f"{url}/{name}.tar" if name == "dockerfile" else f"{url}/{name}.hcl"
             env = {"SSH_AUTH_SOCK": str(tmp_path / "no")} if name == "agent" else {}
-            done = desk.croze("bake", f"{url}/{name}.hcl", cwd=here, env=env, check=False)
+            done = desk.croze("bake", address, cwd=here, env=env, check=False)
             assert done.code == 1
             if name != "agent":
                 assert "ERROR: additional privileges requested" in done.stderr

@@ -133,8 +133,11 @@ def _local_paths(request: BuildRequest) -> list[str]:
     paths: list[str] = []
     if not request.context_of:
         paths = [p for p in (request.context, request.dockerfile) if _is_local(p)]
-    elif request.context.startswith("cwd://"):
-        paths = [request.context.removeprefix("cwd://")]
+    else:
+        if request.context.startswith("cwd://"):
+            paths.append(request.context.removeprefix("cwd://"))
+        if os.path.isabs(request.dockerfile):  # of this machine, beside files from elsewhere
+            paths.append(request.dockerfile)
     for name, value in request.contexts.items():
         if name not in request.contexts_of and _is_local(value):
             paths.append(value)
