@@ -9,9 +9,9 @@ when something is to be found there, and signs and sends nothing for us.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec import Struct
@@ -21,11 +21,11 @@ from croze.errors import PermissionDenied
 EXTRA = "pip install 'croze[clouds]'"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class AwsCredentials:
     access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str = field(default="", repr=False)
+    secret_access_key: str = dataclasses.field(repr=False)
+    session_token: str = dataclasses.field(default="", repr=False)
 
 
 class AwsIdentity(Protocol):

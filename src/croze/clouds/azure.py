@@ -7,9 +7,9 @@ over a second to import, so it is an extra (`croze[clouds]`), imported on use.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from croze.clouds.aws import EXTRA
@@ -19,9 +19,9 @@ STORAGE = "https://storage.azure.com/.default"
 _RENEW_BEFORE_S = 300
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Token:
-    text: str = field(repr=False)
+    text: str = dataclasses.field(repr=False)
     expires_s: float
 
 

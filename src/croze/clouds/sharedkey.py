@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qsl
 
@@ -22,12 +22,12 @@ _IN_ORDER = (
 )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class SharedKey:
     """An account's key. `secret`: the decoded key."""
 
     account: str
-    secret: bytes = field(repr=False)
+    secret: bytes = dataclasses.field(repr=False)
 
     @classmethod
     def parse(cls, account: str, key: str) -> SharedKey:

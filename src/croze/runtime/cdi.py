@@ -6,10 +6,10 @@ devices a name stands for is BuildKit's rule (`solver/llbsolver/cdidevices`).
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +80,15 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     container_edits: ContainerEdits = ContainerEdits()
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class CdiDevice:
     """A device under its qualified name, `vendor.com/class=name`."""
 
     name: str
     auto_allowed: bool
     annotations: dict[str, str]
-    own: ContainerEdits = field(repr=False)
-    of_all: ContainerEdits = field(repr=False)
+    own: ContainerEdits = dataclasses.field(repr=False)
+    of_all: ContainerEdits = dataclasses.field(repr=False)
     """Of the spec it is in, made once however many of its devices a container has."""
 
     @property

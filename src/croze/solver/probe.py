@@ -8,9 +8,9 @@ sources that may be brought in so that their content can be told (a client's dir
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import msgspec
@@ -68,12 +68,12 @@ class Expected(Struct, frozen=True):
         return self.facts.outcome
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Forecast:
     """All vertices, inputs first."""
 
     expected: tuple[Expected, ...]
-    _held: tuple[Result, ...] = field(default=(), repr=False)
+    _held: tuple[Result, ...] = dataclasses.field(default=(), repr=False)
 
     async def release(self) -> None:
         for result in self._held:

@@ -5,8 +5,8 @@ A type that isn't known is None. Source of the rules and of the notation: OPA's 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import reduce
 from typing import TypeAlias
 
@@ -82,11 +82,11 @@ class AnyType(Struct, frozen=True):
         return f"any<{', '.join(map(str, self.of))}>" if self.of else "any"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class FunctionType:
     args: tuple[MaybeType, ...]
     result: MaybeType
-    names: tuple[str, ...] = field(default=(), compare=False)
+    names: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     """Of the arguments and the result, as they are shown; empty if they have none."""
 
     def wanted(self, *, result: bool = True) -> str:

@@ -8,9 +8,9 @@ Azure's storage, at signed URLs.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -80,22 +80,22 @@ class _Committed2(msgspec.Struct, frozen=True):
     ok: bool = False
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Entry:
     """Found. `key`: the whole."""
 
     key: str
-    url: str = field(repr=False)
+    url: str = dataclasses.field(repr=False)
     azure: bool
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Place:
     """Reserved: where the bytes go."""
 
     key: str
     id: int = 0
-    url: str = field(default="", repr=False)
+    url: str = dataclasses.field(default="", repr=False)
 
 
 class ActionsApi(Struct, frozen=True):

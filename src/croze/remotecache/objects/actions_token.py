@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,9 +31,9 @@ class _Claims(msgspec.Struct, frozen=True):
     nbf: object = None
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ActionsToken:
-    text: str = field(repr=False)
+    text: str = dataclasses.field(repr=False)
     scopes: tuple[Scope, ...]
     expires_s: float
     """Since 1970."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 from urllib.parse import quote as percent
 
@@ -16,7 +16,7 @@ from croze.remotecache.objects.attributes import Attrs, from_environment, names
 _ENV = "BUILDKIT_AZURE_STORAGE"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class AzblobOptions:
     """`account_url`: as it was said, but for the query, which may be a signature (`query`). `key`:
     None for the daemon's own identity."""
@@ -29,8 +29,8 @@ class AzblobOptions:
     manifests_prefix: str
     blobs_prefix: str
     names: tuple[str, ...]
-    query: str = field(default="", repr=False)
-    key: SharedKey | None = field(default=None, repr=False)
+    query: str = dataclasses.field(default="", repr=False)
+    key: SharedKey | None = dataclasses.field(default=None, repr=False)
 
     def blob_key(self, digest: str) -> str:
         return _joined(self.prefix, self.blobs_prefix, digest)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from croze.errors import InvalidRequest
@@ -23,7 +23,7 @@ _RESULTS_HOST = "results-receiver.actions.githubusercontent.com"
 _REST_URL = "https://api.github.com"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class GhaOptions:
     """`version`: of the service's API. `timeout_s`: how long requests are tried that the service
     has no time for. `rest_token` and `repository`: to ask GitHub for all keys at once."""
@@ -35,7 +35,7 @@ class GhaOptions:
     scope: str = "buildkit"
     timeout_s: float = _DEFAULT_TIMEOUT_S
     repository: str = ""
-    rest_token: str = field(default="", repr=False)
+    rest_token: str = dataclasses.field(default="", repr=False)
     rest_url: str = _REST_URL
 
     def index_key(self, scope: str) -> str:

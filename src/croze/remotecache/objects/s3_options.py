@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from croze.clouds.aws import AwsCredentials
@@ -39,7 +39,7 @@ _PARTITIONS = (
 _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class S3Options:
     """`touch_refresh_ns`: blobs that were not written for so long are renewed. `credentials`: None
     for the daemon's own. `disable_accept_encoding` is not here: what it takes out of signatures was
@@ -58,7 +58,7 @@ class S3Options:
     adaptive: bool
     base_url: str
     """Of the bucket, without a slash at the end."""
-    credentials: AwsCredentials | None = field(default=None, repr=False)
+    credentials: AwsCredentials | None = dataclasses.field(default=None, repr=False)
 
     def blob_key(self, digest: str) -> str:
         return f"{self.prefix}{self.blobs_prefix}{digest}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlunsplit
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
@@ -40,15 +39,15 @@ class Uncaptured(Struct, frozen=True):
     reason: str
 
 
-@dataclass
+@dataclasses.dataclass
 class ProxyCapture:
     """Of one container. URLs are as they may be shown."""
 
-    requests: list[ProxiedRequest] = field(default_factory=list)
-    materials: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[ProxiedRequest] = dataclasses.field(default_factory=list)
+    materials: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """URLs and the digests of what they gave."""
-    uncaptured: list[Uncaptured] = field(default_factory=list)
-    url_bytes: int = field(default=0, compare=False)
+    uncaptured: list[Uncaptured] = dataclasses.field(default_factory=list)
+    url_bytes: int = dataclasses.field(default=0, compare=False)
 
     @property
     def is_full(self) -> bool:
@@ -84,7 +83,7 @@ class Proxied(Struct, frozen=True):
 
     rules: Sequence[Rules] = ()
     """All of them hold."""
-    capture: ProxyCapture = msgspec.field(default_factory=ProxyCapture)
+    capture: ProxyCapture = field(default_factory=ProxyCapture)
 
 
 def shown(url: str) -> str:
