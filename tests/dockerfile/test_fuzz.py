@@ -1,4 +1,4 @@
-"""Whatever a Dockerfile or an ignore file holds: an answer or a refusal, soon.
+"""Whatever a Dockerfile or an ignore file holds: an answer or a refusal, soon, the same twice.
 
 Bounded for CI; `CROZE_FUZZ=50` tries fifty times as much, with new seeds.
 """
@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from croze.dockerfile.frontend import build
 from croze.dockerfile.parser import parse
+from croze.dockerfile.resolver import FrontendResult
 from croze.dockerfile.shell import ShellLex
-from croze.errors import CrozeError
 from croze.fs.match.ignore import read_ignore_file
 from croze.fs.match.patterns import PatternMatcher
 from tests.dockerfile.hostile import FACTOR, HEAD, LINE, options
 from tests.golden.stub_resolver import StubResolver
+from tests.support.settled import settled, settled_later
 
 SLOW_S = 5.0
 
@@ -37,13 +38,12 @@ REQUEST = st.sampled_from(["", "", "frontend.lint", "frontend.outline", "fronten
 
 
 async def answer(data: bytes, opts: dict[str, str]) -> None:
-    """An answer, or one of our own errors with a message."""
-    refusal = "none"
-    try:
-        await build(opts, StubResolver(data, "dockerfile", "Dockerfile", {}))
-    except CrozeError as err:
-        refusal = str(err)
-    assert refusal != ""
+    """An answer, or one of our own errors with a message; again the same."""
+
+    async def once() -> FrontendResult:
+        return await build(opts, StubResolver(data, "dockerfile", "Dockerfile", {}))
+
+    await settled_later(once)
 
 
 @given(DOCKERFILE, REQUEST)
@@ -61,12 +61,7 @@ async def test_any_bytes_convert_or_are_refused(data: bytes, before: bytes) -> N
 @given(st.text(alphabet="<-'\"EOF\\ \n3\t$x", max_size=40))
 @effort(300)
 def test_any_heredoc_is_read_or_refused(text: str) -> None:
-    refusal = "none"
-    try:
-        parse(f"FROM a\nRUN <<{text}\nCOPY <<{text} /x\nEOF\n".encode())
-    except CrozeError as err:
-        refusal = str(err)
-    assert refusal != ""
+    settled(lambda: parse(f"FROM a\nRUN <<{text}\nCOPY <<{text} /x\nEOF\n".encode()).ast)
 
 
 @given(
@@ -92,14 +87,13 @@ def test_any_word_is_expanded_or_refused(
 )
 @effort(400)
 def test_any_ignore_file_is_read_or_refused(text: str, path: str) -> None:
-    refusal = "none"
-    try:
+    def matches() -> bool:
         matcher = PatternMatcher(read_ignore_file(text.encode()))
         found = matcher.matches_or_parent(path)
         assert matcher.matches_or_parent(path) == found
-    except CrozeError as err:
-        refusal = str(err)
-    assert refusal != ""
+        return found
+
+    settled(matches)
 
 
 N = 4000
@@ -136,9 +130,9 @@ LONG = {
 
 @pytest.mark.parametrize("name", LONG)
 async def test_long_input_takes_no_longer_than_it_should(name: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     await answer(f"FROM alpine\n{LONG[name]}\n".encode(), {})
-    assert time.perf_counter() - began < SLOW_S
+    assert time.process_time() - began < SLOW_S
 
 
 @pytest.mark.parametrize(
@@ -152,9 +146,9 @@ async def test_long_input_takes_no_longer_than_it_should(name: str) -> None:
     ],
 )
 def test_no_pattern_takes_ages(pattern: str, path: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     PatternMatcher([pattern, f"!{pattern}x"]).matches_or_parent(path)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def stages(count: int, lines: int) -> bytes:
@@ -170,19 +164,19 @@ def stages(count: int, lines: int) -> bytes:
 
 
 async def duration(data: bytes) -> float:
-    """The best of three: what else the machine does is no matter."""
+    """The processor's seconds, the best of three: what else the machine does is no matter."""
     found = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         await build({}, StubResolver(data, "dockerfile", "Dockerfile", {}))
-        found.append(time.perf_counter() - began)
+        found.append(time.process_time() - began)
     return min(found)
 
 
 async def test_a_very_large_dockerfile_converts_within_its_aim() -> None:
     data = stages(500, 5000)
     assert data.count(b"\n") + 1 == 5000
-    assert await duration(data) < 1.0 * 3  # the aim is one second; machines are busy
+    assert await duration(data) < 1.0 * 3  # the aim is one second; processors differ
 
 
 async def test_an_ordinary_dockerfile_converts_within_its_aim() -> None:

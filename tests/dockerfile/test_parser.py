@@ -57,31 +57,29 @@ def spans(data: bytes) -> list[tuple[int, int]]:
 
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_any_bytes_are_read(data: bytes) -> None:
-    try:
-        parse(b"FROM a\nENV a=" + data)
-    except DockerfileError:
-        pass
+def test_any_bytes_give_a_tree_or_an_error_with_a_place(data: bytes) -> None:
+    data = b"FROM a\nENV a=" + data
+    assert spans(data) == spans(data)
 
 
 def test_large_files_are_read_quickly() -> None:
     block = b'RUN --mount=type=cache,target=/x echo "a" && b $C\nENV A=b C="d e"\n'
     block += b"RUN <<EOF\nline\nEOF\n"
     data = b"FROM a\n" + block * 1000
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(parse(data).ast) == 3001
-    assert time.perf_counter() - began < 0.5 * 4  # four times the aim: machines are busy
+    assert time.process_time() - began < 0.5 * 4  # four times the aim: processors differ
 
 
 @pytest.mark.parametrize("unit", [b"[", b"ONBUILD ", b'a="', b"<<A ", b"${a:-", b"--x ", b"\\ "])
 def test_long_repetitions_are_read_quickly(unit: bytes) -> None:
     data = b"FROM a\nCOPY " + unit * (60_000 // len(unit)) + b"\n"
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         parse(data)
     except DockerfileError:
         pass
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_line_length_limit() -> None:

@@ -85,7 +85,7 @@ def test_deep_nesting_is_refused_not_fatal() -> None:
 @pytest.mark.parametrize("pattern", ["*a*a*a*a*b", "a*a*a*c", "?*?*?*b"])
 def test_no_pattern_is_slow(pattern: str) -> None:
     env = {"v": "a" * 10_000}
-    began = time.perf_counter()
+    began = time.process_time()
     for modifier in (f"##{pattern}", f"%%{pattern}", f"/{pattern}/x", f"//{pattern}/x"):
         ShellLex().expand(f"${{v{modifier}}}", env)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

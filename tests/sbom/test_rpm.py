@@ -54,16 +54,18 @@ def test_every_kind_of_database(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_damage_of_any_sort_is_survived(kind: str, tmp_path: Path) -> None:
-    """What can't be read tells of nothing, and nobody waits for it."""
+def test_what_is_damaged_is_read_or_passed_over(kind: str, tmp_path: Path) -> None:
+    """What can't be read tells of nothing, the same each time, and nobody waits for it."""
     good, chance = database(kind), random.Random(7)
-    for size in (0, 10, 31, 71, 4000, len(good) - 1):
-        scanned(tmp_path, kind, good[:size])
+    for size in (0, 10, 31, 71):
+        assert scanned(tmp_path, kind, good[:size]) == ()
+    for size in (4000, len(good) - 1):
+        assert scanned(tmp_path, kind, good[:size]) == scanned(tmp_path, kind, good[:size])
     for _ in range(int(os.environ.get("CROZE_FUZZ", "1")) * 60):
         bad = bytearray(good)
         for _ in range(chance.choice((1, 5, 200))):
             bad[chance.randrange(chance.choice((96, 600, len(bad))))] = chance.randrange(256)
-        scanned(tmp_path, kind, bytes(bad))
+        assert scanned(tmp_path, kind, bytes(bad)) == scanned(tmp_path, kind, bytes(bad))
 
 
 def _number(value: int) -> bytes:
