@@ -21,6 +21,7 @@ from croze.runtime.contract import Stdio
 _START = re.compile(rb'\{\s*"msg":\s*"exec container process ')
 _RUNC = re.compile(rb"exec [^\n]+: exec format error\n")
 _TEXT = re.compile(r"exec container process (?:\(.*?\) )?`(?P<file>.*)`: (?P<reason>.*)", re.DOTALL)
+_LONGEST_BYTES = 16 << 10
 
 
 class Complaint:
@@ -29,17 +30,34 @@ class Complaint:
     def __init__(self) -> None:
         self.text = ""
         self._first = True
+        self._begun = b""
+        """What came of a complaint that is not all there: newer cruns write it in two pieces."""
+        self._write: Callable[[bytes], None] | None = None
 
     def overhear(self, stdio: Stdio) -> Stdio:
         """The same, with the complaint made readable."""
         return replace(stdio, stderr=self._filter(stdio.stderr))
 
+    def end(self) -> None:
+        """There is no more: what is kept back is written as it is."""
+        begun, self._begun = self._begun, b""
+        if begun and self._write is not None:
+            self._write(begun)
+
     def _filter(self, write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        self._write = write
+
         def written(data: bytes) -> None:
-            if self._first:
-                self._first = False
-                data = self._translated(data)
-            write(data)
+            if not self._first and not self._begun:
+                write(data)
+                return
+            self._first = False
+            data, self._begun = self._begun + data, b""
+            whole = data.rstrip().endswith(b"}") or len(data) > _LONGEST_BYTES
+            if _START.match(data) and not whole:
+                self._begun = data
+            else:
+                write(self._translated(data))
 
         return written
 

@@ -95,6 +95,7 @@ class OciContainer:
         """See `Container`. Raises `StartError` when the process was never started."""
         assert self._main is not None
         code = await self._main.wait()
+        self._complaint.end()
         if code and not self.init_pid():
             raise StartError(last_error(self._log_file))
         if code and self._complaint.text:
