@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,102 +10,32 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from croze.cachekeys.contract import KeyLink, KeyStore, StoredResult
+from croze.cachekeys.contract import KeyStore, StoredResult
 from croze.cachekeys.memory import MemoryKeys
 from croze.cachekeys.names import content_key, record_digest, root_key
 from croze.errors import ResourceExhausted
 from croze.sqlite.database import MEMORY
 from croze.store.keys import SqliteKeys
+from tests.conformance.key_stores import LINK, T0, KeyStoreSuite
 from tests.solver.arithmetic import Spec, World, build, vertex
-
-T0 = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
-LINK = KeyLink(0, 0, "sha256:op", "sel")
 
 
 def on_disk(path: Path) -> SqliteKeys:
     return SqliteKeys(path)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def keys(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyStore]:
-    if request.param == "memory":
-        yield MemoryKeys()
-        return
-    store = on_disk(tmp_path / "keys.db")
-    yield store
-    store.close()
+class TestMemory(KeyStoreSuite):
+    @pytest.fixture
+    def keys(self) -> KeyStore:
+        return MemoryKeys()
 
 
-def test_links_lead_one_way_and_are_told_apart(keys: KeyStore) -> None:
-    keys.add_link("a", LINK, "t1")
-    keys.add_link("a", LINK, "t1")
-    keys.add_link("a", LINK, "t2")
-    assert sorted(keys.targets("a", LINK)) == ["t1", "t2"]
-    assert keys.targets("t1", LINK) == ()
-    for other in (
-        KeyLink(1, 0, "sha256:op", "sel"),
-        KeyLink(0, 1, "sha256:op", "sel"),
-        KeyLink(0, 0, "sha256:no", "sel"),
-        KeyLink(0, 0, "sha256:op", ""),
-    ):
-        assert keys.targets("a", other) == ()
-    assert keys.links_into("t2") == (("a", LINK),)
-    assert keys.exists("a")
-    assert keys.exists("t1")
-    assert not keys.exists("b")
-
-
-def test_all_that_is_known(keys: KeyStore) -> None:
-    keys.add_link("a", LINK, "t")
-    keys.add_link("random:r", LINK, "t")
-    keys.add_result("k", StoredResult("r1", T0))
-    assert {"a", "random:r", "k"} <= set(keys.key_ids())
-    assert sorted(keys.links()) == [("a", LINK, "t"), ("random:r", LINK, "t")]
-
-
-def test_results_newest_first(keys: KeyStore) -> None:
-    old, new = StoredResult("r1", T0), StoredResult("r2", T0 + timedelta(microseconds=1))
-    keys.add_result("k", new)
-    keys.add_result("k", old)
-    keys.add_result("k", old)
-    assert list(keys.results("k")) == [new, old]
-    assert list(keys.results("other")) == []
-    assert keys.exists("k")
-
-
-def test_release_forgets_what_leads_nowhere(keys: KeyStore) -> None:
-    keys.add_link("root", LINK, "mid")
-    keys.add_link("mid", LINK, "top")
-    keys.add_link("side", LINK, "top")
-    keys.add_result("root", StoredResult("r0", T0))
-    keys.add_result("top", StoredResult("r1", T0))
-    keys.release_result("r1")
-    assert not keys.exists("top")
-    assert not keys.exists("mid")
-    assert not keys.exists("side")
-    assert keys.exists("root")
-    keys.release_result("unknown")
-
-
-def test_release_keeps_the_way_to_other_results(keys: KeyStore) -> None:
-    keys.add_link("root", LINK, "mid")
-    keys.add_link("mid", LINK, "top")
-    keys.add_result("mid", StoredResult("r1", T0))
-    keys.add_result("top", StoredResult("r2", T0))
-    keys.release_result("r1")
-    assert keys.targets("root", LINK) == ("mid",)
-    assert list(keys.results("mid")) == []
-
-
-def test_random_keys_are_keys_too(keys: KeyStore) -> None:
-    keys.add_link("random:a", LINK, "t")
-    keys.add_result("random:a", StoredResult("r", T0))
-    assert keys.exists("random:a")
-    assert keys.targets("random:a", LINK) == ("t",)
-    assert keys.targets("random:b", LINK) == ()
-    assert list(keys.results("random:a")) == [StoredResult("r", T0)]
-    keys.release_result("r")
-    assert list(keys.results("random:a")) == []
+class TestSqlite(KeyStoreSuite):
+    @pytest.fixture
+    def keys(self, tmp_path: Path) -> Iterator[KeyStore]:
+        store = on_disk(tmp_path / "keys.db")
+        yield store
+        store.close()
 
 
 def test_random_keys_never_reach_the_disk(tmp_path: Path) -> None:

@@ -192,7 +192,12 @@ def test_ids_that_the_user_has_not(
     assert "for UID 70000, GID 70000: invalid argument (Hint: try increasing" in failed.stderr
 
 
-SUITES = ("test_snapshotters.py", "test_layers.py", "test_refs.py")
+SUITES = (
+    "store/test_snapshotters.py",
+    "store/test_layers.py",
+    "store/test_refs.py",
+    "runtime/test_conformance.py",
+)
 IN_A_NAMESPACE = """\
 import os, sys
 from croze.daemon.rootless import enter_user_namespace
@@ -201,10 +206,10 @@ os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
 """
 
 
-def test_the_stores_own_suites(own: Sandbox, shared: Path) -> None:
+def test_the_suites_of_store_and_runtime(own: Sandbox, shared: Path) -> None:
     """As the root of a user's namespace they run as they do for root."""
     words = [*own.prefix, *own.python, "-c", IN_A_NAMESPACE, "-q", "-p", "no:cacheprovider"]
-    words += [f"--basetemp={own.path}/tmp", *(f"tests/store/{name}" for name in SUITES)]
+    words += [f"--basetemp={own.path}/tmp", *(f"tests/{name}" for name in SUITES)]
     done = execute(words, own.env, cwd=shared / "repo", check=False)
     assert done.code == 0, done.stdout
     assert "skipped" not in done.stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from croze.fs.userns import in_user_namespace
 from croze.runtime.contract import ContainerMount, ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.store.contract import Mount
@@ -74,7 +75,10 @@ def executor(
     request: pytest.FixtureRequest, tmp_path: Path, own_mounts: bool
 ) -> Iterator[OciExecutor]:
     config = OciConfig(
-        state_dir=tmp_path / "state", binary=request.param, private_mounts=own_mounts
+        state_dir=tmp_path / "state",
+        binary=request.param,
+        private_mounts=own_mounts,
+        rootless=in_user_namespace(),
     )
     yield OciExecutor(config)
     state = tmp_path / "state"
