@@ -1,6 +1,11 @@
 """Cache keys as they are kept: results under keys, and links that lead from key to key.
 
 Ids of keys are opaque here; `names` makes those that have a meaning.
+
+    keys.add_link("sha256:base", KeyLink(0, 0, "sha256:run"), "sha256:top")
+    keys.add_result("sha256:top", StoredResult("ref1", now))
+    [target] = keys.targets("sha256:base", KeyLink(0, 0, "sha256:run"))
+    assert [stored.id for stored in keys.results(target)] == ["ref1"]
 """
 
 from __future__ import annotations

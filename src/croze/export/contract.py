@@ -1,4 +1,12 @@
-"""What every exporter promises: a finished result goes out, once, whole or not at all."""
+"""What every exporter promises: a finished result goes out, once, whole or not at all.
+
+For example:
+
+    result = PlatformResult("linux/amd64", platform, ref, config)
+    source = ExportSource([result], multi_platform=False)
+    response = await exporter.export(source, ExportContext(session, [session], progress))
+    digest = response["containerimage.digest"]
+"""
 
 from __future__ import annotations
 

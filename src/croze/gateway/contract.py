@@ -1,4 +1,11 @@
-"""What frontends and the bridge promise each other, and what a bridge is made of."""
+"""What frontends and the bridge promise each other, and what a bridge is made of.
+
+For example:
+
+    class Greeting:  # a frontend that makes the same of everything
+        async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
+            return await bridge.solve(BridgeRequest(definition=greeting))
+"""
 
 from __future__ import annotations
 

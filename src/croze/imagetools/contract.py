@@ -1,4 +1,11 @@
-"""What can be done with a place that holds images. `registry_place` and `layout_place` do it."""
+"""What can be done with a place that holds images. `registry_place` and `layout_place` do it.
+
+For example:
+
+    manifest = await source.resolve()
+    data = await source.read(manifest)
+    await target.publish(manifest, data)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""What a policy may ask of the world around it, and what answers."""
+"""What a policy may ask of the world around it, and what answers.
+
+For example:
+
+    text = await files.read("allowed.json", 1 << 20)
+    answer = await sources.resolve(request)
+    signed = await verifier.verify_image(chain, "linux/amd64")
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,12 @@
 
 `oci.OciExecutor` is the one implementation. A process that can't be started (no such executable)
 raises `runtime.errors.StartError` with the runtime's reason.
+
+    spec = ContainerSpec(root=[Mount("bind", "/rootfs")], network="none")
+    stdio = Stdio(stdout=out.extend, stderr=errors.extend)
+    code = await executor.run(spec, Process(["make"], cwd="/src"), stdio)
+    async with executor.start(spec, Process(["sleep", "inf"]), stdio) as container:
+        code = await container.exec(Process(["ls"]), stdio)
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 Transport (BuildKit `session/`): the client calls `Control.Session`, a stream of byte messages that
 carries raw HTTP/2 in which the client is the server. Request metadata names the session and the
 gRPC methods it serves.
+
+    session = await manager.get(id)
+    method = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
+    if session.serves(method):
+        answer = await session.calls.ask(method, request, answer_type)
 """
 
 from __future__ import annotations

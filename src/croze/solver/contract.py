@@ -3,6 +3,12 @@
 The solver answers one question: *what is the result of this edge?* It knows vertices, cache keys
 and results. What an op does, what a result is and where keys are kept is behind these protocols;
 the tests fill them with arithmetic.
+
+    base = Vertex("sha256:a", op)
+    top = Vertex("sha256:b", other, inputs=(Edge(base),))
+    said = await cache_map_of(resolver(top), ctx, 0)
+    [result] = await resolver(top).execute(ctx, [of_base])
+    await result.release()
 """
 
 from __future__ import annotations

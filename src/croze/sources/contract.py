@@ -1,4 +1,12 @@
-"""What a source promises: a key that says what it would bring, and the bringing of it."""
+"""What a source promises: a key that says what it would bring, and the bringing of it.
+
+For example:
+
+    source = factory.open(SourceRequest("https://example.com/a.tar", {}))
+    key = await source.key(ctx, 0)
+    if (ref := await source.snapshot(ctx)) is not None:
+        await ref.release()
+"""
 
 from __future__ import annotations
 

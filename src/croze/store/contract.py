@@ -14,6 +14,13 @@ instant the store opens, everything committed is intact, everything else is swep
 
 Errors: `errors.NotFound` for unknown ids and digests, `errors.Corrupted` when bytes don't match
 their digest, `errors.ResourceExhausted` when the disk is full.
+
+    step = await refs.new(base)
+    async with step.mounted(readonly=False) as root:
+        write_into(root)
+    made = await step.commit()
+    layers = await made.layers(Compression("zstd"))
+    await made.release()
 """
 
 from __future__ import annotations

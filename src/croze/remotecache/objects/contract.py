@@ -1,4 +1,11 @@
-"""What a cache in object storage can do."""
+"""What a cache in object storage can do.
+
+For example:
+
+    if not await cache.has_blob(layer.digest):
+        await cache.write_blob(layer, bring, progress)
+    await cache.write_configs(config, progress)
+"""
 
 from __future__ import annotations
 
