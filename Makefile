@@ -3,6 +3,7 @@
 PY := .venv/bin/python
 STAMP := .venv/.ready
 PREFIX ?= /usr/local
+MEASURED := .cache/bare/out/coverage.json
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,6 +16,17 @@ test: setup-test  ## every test: unit, golden, conformance, end to end
 
 test-lowest:  ## the unit tests on the lowest versions that pyproject.toml allows
 	@scripts/lowest.sh -m "not e2e and not root"
+
+test-newest:  ## the unit tests on the next Debian, and the floor of what they cover (root)
+	@scripts/install.sh bare
+	@scripts/bare.sh forky scripts/newest.sh -m "not e2e"
+	@scripts/coverage_floor.py $(MEASURED) tests/coverage_floor.txt
+
+raise-floor:  ## raise tests/coverage_floor.txt to what `make test-newest` has measured
+	@scripts/coverage_floor.py $(MEASURED) tests/coverage_floor.txt --raise
+
+coverage: setup-test  ## what all tests cover, in every process (about an hour; report in .cache/coverage)
+	@scripts/coverage.sh
 
 test-bare:  ## `make demo install` on bare systems, Debian 12 and 13 (root)
 	@scripts/install.sh bare
@@ -68,4 +80,4 @@ format: $(STAMP)  ## format the code
 clean:  ## remove the environment and everything that was made
 	@rm -rf .venv .cache
 
-.PHONY: help demo test test-lowest test-bare check setup setup-test bench bench-quick install uninstall proto reference lock changes release format clean
+.PHONY: help demo test test-lowest test-newest test-bare raise-floor coverage check setup setup-test bench bench-quick install uninstall proto reference lock changes release format clean

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run a command in a copy of this tree on a bare Debian, as a newcomer has it: minbase, python3, make, git.
 #   bare.sh SUITE COMMAND...      for example: bare.sh trixie make demo
-# Needs root and mmdebstrap. The bare system is kept below .cache/bare; the copy goes when the command ends.
+# Needs root and mmdebstrap. The bare system is kept below .cache/bare; the copy goes when the command ends, but
+# for what it has put into /out: that is in .cache/bare/out then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 suite=$1
@@ -23,11 +24,12 @@ root=$(mktemp -d "$cache/run.XXXXXX")
 trap 'rm -rf --one-file-system "$root"' EXIT
 cp -a "$base/." "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
-mkdir "$root/croze"
+mkdir "$root/croze" "$root/out"
+mkdir -p "$cache/out"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$root/croze"
 
 # A mount and process namespace of its own: what the command leaves running goes with it.
-export ROOT=$root
+export ROOT=$root OUT=$cache/out
 pip=$(env | grep -E '^PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|DEFAULT_TIMEOUT)=' || true)
 mapfile -t settings <<<"$pip"
 unshare --mount --pid --fork --kill-child bash -euc '
@@ -36,9 +38,12 @@ unshare --mount --pid --fork --kill-child bash -euc '
   mount --rbind /sys "$ROOT/sys"
   mount -t proc proc "$ROOT/proc"
   mount -t tmpfs tmpfs "$ROOT/run"
-  root=$ROOT
-  unset ROOT
-  exec chroot "$root" env -i "$@"
-' - ${settings[@]:+"${settings[@]}"} HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
+  mount --bind "$OUT" "$ROOT/out"
+  # Not chroot: from within one, nobody may make a user namespace.
+  cd "$ROOT"
+  unset ROOT OUT
+  pivot_root . mnt
+  exec "$@"
+' - chroot . env -i ${settings[@]:+"${settings[@]}"} CI="${CI:-}" HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-  sh -c 'cd /croze && exec "$@"' - "$@"
+  sh -c "python3 -c 'import ctypes; ctypes.CDLL(None).umount2(b\"/mnt\", 2)' && cd /croze && exec \"\$@\"" - "$@"

@@ -2,11 +2,15 @@
 # Install what a task needs, and only what is missing:
 #   install.sh python          the locked environment in .venv
 #   install.sh runtime         the OCI runtime, from Debian packages
+#   install.sh unit            what the unit tests drive
 #   install.sh test            registries, clients and peers that the tests drive
 #   install.sh bare            what makes bare systems
 #   install.sh prefix PREFIX   croze and crozed in PREFIX/bin, with an environment in PREFIX/lib/croze
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+unit_packages=(crun runc busybox-static docker-registry git openssh-client openssh-server gpg gpg-agent)
+unit_packages+=(iproute2 iptables containernetworking-plugins)
 
 apt_updated=
 apt_install() {
@@ -109,12 +113,13 @@ case "${1:-}" in
   runtime)
     command -v crun >/dev/null || command -v runc >/dev/null || apt_install crun
     ;;
+  unit)
+    apt_install "${unit_packages[@]}"
+    ;;
   test)
-    apt_install crun runc busybox-static docker-registry docker.io skopeo umoci git curl openssh-client iproute2 zsh fish
-    apt_install containernetworking-plugins iptables
-    apt_install podman
+    apt_install "${unit_packages[@]}"
+    apt_install docker.io podman skopeo umoci curl zsh fish
     apt_install uidmap rootlesskit slirp4netns passt fuse-overlayfs
-    apt_install gpg gpg-agent openssh-server
     command -v docker >/dev/null || apt_install docker-cli # a package of its own since Debian 13
     unpack_from_suite trixie docker-buildx docker-compose docker.io
     unpack_from_suite sid docker-buildx cosign
@@ -124,7 +129,7 @@ case "${1:-}" in
     apt_install mmdebstrap
     ;;
   *)
-    sed -n '2,8s/^# //p' "$0" >&2
+    sed -n '2,9s/^# //p' "$0" >&2
     exit 2
     ;;
 esac

@@ -23,6 +23,8 @@ BUILDX = {
 }
 COMPOSE = BUILDX["trixie"].with_name("docker-compose")
 COMMAND_TIMEOUT_S = 90
+KEPT = ("PATH", "LANG", "TMPDIR")
+"""Of the environment that the tests run in; and what measures coverage in every process."""
 
 
 class CommandFailed(AssertionError):
@@ -105,7 +107,7 @@ class Sandbox:
 
     @property
     def env(self) -> dict[str, str]:
-        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR")}
+        keep = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith("COVERAGE_")}
         return {
             **keep,
             "HOME": str(self.path),

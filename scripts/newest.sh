@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Run the unit tests on a newer Python and a newer Debian than we develop on, and measure which branches they
+# reach. For a bare system: `bare.sh forky scripts/newest.sh`; the measurement is /out/coverage.json.
+# Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/install.sh unit
+scripts/install.sh python
+.venv/bin/python --version
+# Since Python 3.14 the interpreter tells of branches itself (sys.monitoring), which costs next to nothing.
+export COVERAGE_CORE=sysmon
+status=0
+.venv/bin/python -m coverage run -m pytest -q -p no:cacheprovider "$@" || status=$?
+.venv/bin/python -m coverage json -q -o /out/coverage.json
+exit "$status"
