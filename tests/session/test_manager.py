@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -19,17 +17,8 @@ from tests.conformance.sessions import Echo, SessionSuite
 from tests.session.conftest import Daemon, Lend
 
 
-class TestRelayed(SessionSuite):
-    """The session's bytes come to the daemon past gRPC, as they do to the real one."""
-
-
-class TestThroughGrpc(SessionSuite):
-    """They come in the messages of the call, as from peers that are not relayed."""
-
-    @pytest.fixture
-    async def daemon(self, tmp_path: Path) -> AsyncIterator[Daemon]:
-        async with Daemon(tmp_path, Sessions(), relayed=False) as running:
-            yield running
+class TestSessions(SessionSuite):
+    """The daemon's own."""
 
 
 async def test_a_client_without_health_is_given_up(daemon: Daemon) -> None:
