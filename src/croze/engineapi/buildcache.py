@@ -17,7 +17,20 @@ from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.quote import quote
 from croze.rpc.clients import translated
 
-FILTERS = ("until", "unused-for", "id", "parent", "type", "description", "inuse", "shared")
+LABELS = ("label", "label!")
+"""What `docker system prune` asks of everything: no record has any."""
+FILTERS = (
+    "until",
+    "unused-for",
+    "id",
+    "parent",
+    "type",
+    "description",
+    "inuse",
+    "shared",
+    "private",
+    *LABELS,
+)
 SPACES = {
     "reserved-space": ("reserved-space", "keep-storage"),
     "max-used-space": ("max-used-space",),
@@ -29,6 +42,8 @@ async def prune(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /build/prune`."""
     query = Query(request.query.items())
     wanted = prune_request(query)
+    if "label" in filters.read(query.first("filters"), FILTERS):
+        return json({"CachesDeleted": None, "SpaceReclaimed": 0})
     gone: list[str] = []
     reclaimed = 0
     with translated():
@@ -41,11 +56,11 @@ async def prune(request: web.Request, services: Services) -> web.StreamResponse:
 
 def prune_request(query: Query) -> control_pb2.PruneRequest:
     """Raises `InvalidRequest`."""
-    asked = filters.read(query.first("filters"), (*FILTERS, "private"))
+    asked = filters.read(query.first("filters"), FILTERS)
     if "until" in asked and "unused-for" in asked:
         raise InvalidRequest('conflicting filters "until" and "unused-for"')
     for name, values in asked.items():
-        if len(values) > 1:
+        if len(values) > 1 and name not in LABELS:
             raise InvalidRequest(f'"{name}" filter expects only one value')
     spaces = {key: _bytes(query, names) for key, names in SPACES.items()}
     return control_pb2.PruneRequest(
@@ -69,7 +84,7 @@ def _bytes(query: Query, names: Sequence[str]) -> int:
 
 def _terms(asked: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for name, values in asked.items():
-        if name in ("until", "unused-for"):
+        if name in ("until", "unused-for", *LABELS):
             continue
         value = values[0] if values else ""
         if name in ("inuse", "shared", "private"):

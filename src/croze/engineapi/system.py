@@ -90,7 +90,7 @@ _FEATURES: Final[dict[str, object]] = {
     "CpuCfsQuota": True,
     "CPUShares": True,
     "CPUSet": True,
-    "PidsLimit": False,
+    "PidsLimit": True,
     "IPv4Forwarding": True,
     "BridgeNfIptables": False,
     "BridgeNfIp6tables": False,
