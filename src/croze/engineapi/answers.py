@@ -19,7 +19,7 @@ from croze.errors import (
 )
 from croze.version import VERSION
 
-API_VERSION = "1.46"
+API_VERSION = "1.51"
 MIN_API_VERSION = "1.22"
 """What skopeo has spoken for years."""
 HEADERS = {

@@ -22,6 +22,7 @@ def _network(name: str) -> dict[str, object]:
         "Created": "0001-01-01T00:00:00Z",
         "Scope": "local",
         "Driver": "null" if name == "none" else name,
+        "EnableIPv4": True,
         "EnableIPv6": False,
         "IPAM": {"Driver": "default", "Options": None, "Config": []},
         "Internal": False,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from croze.engineapi import filters
+from croze.engineapi import filters, platforms
 from croze.engineapi.answers import HEADERS, at_least, json
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image, find
-from croze.engineapi.query import flag, refuse
+from croze.engineapi.query import flag
 from croze.engineapi.times import rfc3339
 from croze.engineapi.usage import shared_bytes
-from croze.engineapi.views import View, manifests_of, view
+from croze.engineapi.views import View, described, manifests_of, view
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import reference
@@ -26,7 +26,8 @@ async def list_images(request: web.Request, services: Services) -> web.StreamRes
     images = filters.chosen(services, asked)
     rows = [(view(image, services), image) for image in images]
     rows.sort(key=lambda row: row[0].created_s, reverse=True)
-    listed = [summary(shown, image, request) for shown, image in rows]
+    using = services.containers.using
+    listed = [summary(shown, image, request, len(using(image.id))) for shown, image in rows]
     if flag(request, "shared-size"):
         shared = shared_bytes(services)
         listed = [{**row, "SharedSize": shared[str(row["Id"])]} for row in listed]
@@ -36,10 +37,10 @@ async def list_images(request: web.Request, services: Services) -> web.StreamRes
     return json(listed)
 
 
-def summary(shown: View, image: Image, request: web.Request) -> dict[str, object]:
-    """A row of the list."""
+def summary(shown: View, image: Image, request: web.Request, in_use: int) -> dict[str, object]:
+    """A row of the list; `in_use` counts the image's containers."""
     row: dict[str, object] = {
-        "Containers": -1,
+        "Containers": in_use if at_least(request, "1.51") else -1,
         "Created": shown.created_s,
         "Id": image.id,
         "Labels": dict(shown.config.config.labels) or None,
@@ -49,14 +50,20 @@ def summary(shown: View, image: Image, request: web.Request) -> dict[str, object
         "SharedSize": -1,
         "Size": shown.size,
     }
+    if at_least(request, "1.48"):
+        row["Descriptor"] = described(image.target)
     return row if at_least(request, "1.44") else {**row, "VirtualSize": shown.size}
 
 
 async def inspect(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/{name}/json`."""
-    refuse(request, {"platform": "one platform of an image"})
+    only = platforms.asked(request)
+    if only is not None and flag(request, "manifests"):
+        raise InvalidRequest(
+            "conflicting options: manifests and platform options cannot both be set"
+        )
     image = find(services.images, services.blobs, request.match_info["name"])
-    shown = view(image, services)
+    shown = view(image, services, only)
     config = shown.config
     about: dict[str, object] = {
         "Id": image.id,
@@ -75,6 +82,8 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
         "RootFS": {"Type": config.rootfs.type or "layers", "Layers": list(config.diff_ids)},
         "Metadata": {"LastTagTime": format_time(image.tagged_at)},
     }
+    if at_least(request, "1.48"):
+        about["Descriptor"] = described(image.target)
     if config.variant:
         about["Variant"] = config.variant
     if flag(request, "manifests"):
@@ -84,9 +93,8 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
 
 async def history(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/{name}/history`, the newest first."""
-    refuse(request, {"platform": "one platform of an image"})
     image = find(services.images, services.blobs, request.match_info["name"])
-    shown = view(image, services)
+    shown = view(image, services, platforms.asked(request))
     layers = iter(shown.layers)
     rows = [
         _history_row(entry, 0 if entry.empty_layer else next(layers, 0))

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from aiohttp import web
 
+from croze.engineapi import platforms
 from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
-from croze.engineapi.query import refuse
 from croze.engineapi.tarmembers import Arrived, members
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
@@ -24,6 +24,7 @@ from croze.image import manifest as manifests
 from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Manifest
+from croze.image.platform import Platform
 from croze.store.contract import Lease
 from croze.store.present import present_blobs, present_manifests
 
@@ -42,10 +43,10 @@ class _Listed(msgspec.Struct, rename="pascal"):
 async def load(request: web.Request, services: Services) -> web.StreamResponse:
     """Once all is there, there is something to tell. As in Docker, mistakes are told in the answer,
     too."""
-    refuse(request, {"platform": "one platform of an archive"})
+    only = platforms.asked(request)
     lines = Lines(request)
     try:
-        named = await _loaded(request, services)
+        named = await _loaded(request, services, only)
     except CrozeError as error:
         await lines.begin()
         return await lines.fail(error)
@@ -56,13 +57,15 @@ async def load(request: web.Request, services: Services) -> web.StreamResponse:
     return await lines.end()
 
 
-async def _loaded(request: web.Request, services: Services) -> Sequence[tuple[str, Descriptor]]:
+async def _loaded(
+    request: web.Request, services: Services, only: Platform | None
+) -> Sequence[tuple[str, Descriptor]]:
     async with services.refs.lease() as lease:
         try:
             files, links = await _received(request, services, lease)
         except asyncio.IncompleteReadError as error:
             raise InvalidRequest("the archive ends too early") from error
-        archive = _Archive(services, lease, files, links)
+        archive = _Archive(services, lease, files, links, only)
         named = await archive.images()
         if not named:
             raise InvalidRequest("the archive has neither index.json nor manifest.json")
@@ -116,17 +119,20 @@ class _Archive:
         lease: Lease,
         files: Mapping[str, Descriptor],
         links: Mapping[str, str],
+        only: Platform | None,
     ) -> None:
         self._services = services
         self._lease = lease
         self._files = files
         self._links = links
+        self._only = only
+        """The one platform that is loaded of each image."""
 
     async def images(self) -> Sequence[tuple[str, Descriptor]]:
         """Full names and what they are for. Raises `InvalidRequest` if something is not there."""
         if "index.json" in self._files:
             index = manifests.parse_index(self._read("index.json"))
-            return [(self._name(root), self._whole(root)) for root in index.manifests]
+            return [self._named(root) for root in index.manifests]
         if "manifest.json" not in self._files:
             return []
         try:
@@ -135,7 +141,7 @@ class _Archive:
             raise InvalidRequest(f"invalid manifest.json: {error}") from error
         images: list[tuple[str, Descriptor]] = []
         for entry in listed:
-            target = await self._made(entry)
+            target = self._part(await self._made(entry))
             names = entry.repo_tags or [f"{reference.DANGLING}@{target.digest}"]
             images += [(str(reference.parse(name).tagged()), target) for name in names]
         return images
@@ -157,6 +163,20 @@ class _Archive:
             if ":" in name or "/" in name:
                 return str(reference.parse(name).tagged())
         return reference.normalize(f"{reference.DANGLING}@{root.digest}")
+
+    def _named(self, root: Descriptor) -> tuple[str, Descriptor]:
+        part = self._whole(self._part(root))
+        return self._name(msgspec.structs.replace(root, digest=part.digest)), part
+
+    def _part(self, root: Descriptor) -> Descriptor:
+        """What is wanted of it; the rest goes with the next garbage collection. Raises
+        `NotFound`."""
+        if self._only is None:
+            return root
+        part = platforms.part_of(root, self._only, self._services.blobs)
+        if part is None:
+            raise platforms.lacks(self._name(root), self._only)
+        return Descriptor(part.media_type, part.digest, part.size)
 
     def _whole(self, root: Descriptor) -> Descriptor:
         """At least one image below it is all here."""

@@ -104,11 +104,12 @@ async def disk_usage(request: web.Request, services: Services) -> web.StreamResp
         about["LayersSize"] = total_bytes(images, services)
         about["Images"] = [
             {
-                **summary(view(image, services), image, request),
+                **summary(view(image, services), image, request, in_use),
                 "SharedSize": shared[image.id],
-                "Containers": len(services.containers.using(image.id)),
+                "Containers": in_use,
             }
             for image in images
+            for in_use in (len(services.containers.using(image.id)),)
         ]
     if "container" in kinds:
         about["Containers"] = [views.row(each) for each in services.containers.all()]

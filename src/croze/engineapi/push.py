@@ -9,7 +9,8 @@ from aiohttp import web
 from croze.aio.parallel import all_of
 from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
-from croze.engineapi.pull import platform_of, repository_of, wanted
+from croze.engineapi.platforms import asked
+from croze.engineapi.pull import repository_of, wanted
 from croze.engineapi.query import Query
 from croze.engineapi.transfers import Teller, moving, stage, telling
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -29,8 +30,7 @@ async def push(request: web.Request, services: Services) -> web.StreamResponse:
     ref = wanted(request.match_info["name"], query.first("tag"))
     if ref.digest:
         raise InvalidRequest("cannot push a digest reference")
-    asked = query.first("platform")
-    only = platform_of(asked, services) if asked else None
+    only = asked(request)
     lines = Lines(request)
     await lines.write({"status": f"The push refers to repository [{ref.name}]"})
     try:

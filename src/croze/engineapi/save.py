@@ -7,20 +7,20 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from croze.engineapi import platforms
 from croze.engineapi.answers import HEADERS
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image, find, record_of
-from croze.engineapi.query import Query, refuse
+from croze.engineapi.query import Query
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest, NotFound
 from croze.export.archive import DockerImage, docker_image, layout_members
 from croze.export.tarstream import ArchiveMember, stream
 from croze.image import manifest as manifests
 from croze.image.descriptor import INDEX_TYPES, Descriptor
+from croze.image.platform import Platform
 from croze.store.contract import Lease
 from croze.store.present import present_blobs, present_entries
-
-PLATFORM = {"platform": "one platform of an image"}
 
 
 async def save_one(request: web.Request, services: Services) -> web.StreamResponse:
@@ -39,10 +39,10 @@ async def save_many(request: web.Request, services: Services) -> web.StreamRespo
 async def _save(
     request: web.Request, services: Services, texts: Sequence[str]
 ) -> web.StreamResponse:
-    refuse(request, PLATFORM)
+    only = platforms.asked(request)
     async with services.refs.lease() as lease:
         # Its names may go while it is sent: the bytes stay.
-        members = _members(services, texts, lease)
+        members = _members(services, texts, only, lease)
         answer = web.StreamResponse(headers={**HEADERS, "Content-Type": "application/x-tar"})
         await answer.prepare(request)
         async with aclosing(stream(members)) as pieces:
@@ -54,7 +54,9 @@ async def _save(
         return answer
 
 
-def _members(services: Services, texts: Sequence[str], lease: Lease) -> list[ArchiveMember]:
+def _members(
+    services: Services, texts: Sequence[str], only: Platform | None, lease: Lease
+) -> list[ArchiveMember]:
     """A name that is asked for is kept; an id has none, as in Docker. Raises `NotFound`."""
     images: dict[str, tuple[Image, dict[str, None]]] = {}
     for text in texts:
@@ -67,12 +69,15 @@ def _members(services: Services, texts: Sequence[str], lease: Lease) -> list[Arc
     roots: list[tuple[Descriptor, list[str]]] = []
     docker: list[DockerImage] = []
     for image, names in images.values():
-        manifest = view(image, services).manifest
+        manifest = view(image, services, only).manifest
+        root = image.target
+        if only is not None:
+            root = platforms.part_of(root, only, services.blobs) or root
         needed = present_blobs(manifest) if manifest is not None else ()
         if manifest is None or not all(services.blobs.has(blob.digest) for blob in needed):
             raise NotFound(f"the content of {next(iter(names), image.id)} is not all here")
-        entries.update((each.digest, each) for each in _present(image.target, services))
-        roots.append((image.target, list(names)))
+        entries.update((each.digest, each) for each in _present(root, services))
+        roots.append((root, list(names)))
         docker.append(docker_image(manifest, list(names)))
     for digest in entries:
         lease.hold(digest)

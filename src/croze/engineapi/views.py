@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image
+from croze.engineapi.platforms import lacks, part_of
 from croze.errors import CrozeError
 from croze.image import config as configs
 from croze.image import manifest as manifests
@@ -33,9 +34,16 @@ REFERENCE_DIGEST = "vnd.docker.reference.digest"
 _UNKNOWN = ImageConfig(architecture="", os="")
 
 
-def view(image: Image, services: Services) -> View:
-    """An image of which nothing is here has no platform and no size."""
-    manifests_here = list(present_manifests(image.target, services.blobs))
+def view(image: Image, services: Services, only: Platform | None = None) -> View:
+    """An image of which nothing is here has no platform and no size. Raises `NotFound` if one
+    platform is asked for that is not here."""
+    target = image.target
+    if only is not None:
+        part = part_of(target, only, services.blobs)
+        if part is None:
+            raise lacks(next(iter(image.tags), image.id), only)
+        target = part
+    manifests_here = list(present_manifests(target, services.blobs))
     sizes = {blob.digest: blob.size for _, each in manifests_here for blob in present_blobs(each)}
     manifest = _ours(manifests_here, services)
     config = _UNKNOWN if manifest is None else _config(manifest, services)
@@ -83,6 +91,16 @@ def manifests_of(image: Image, services: Services) -> list[dict[str, object]]:
     return [_described(child, services) for child in index.manifests]
 
 
+def described(entry: Descriptor) -> dict[str, object]:
+    """A descriptor as the API has it, without its platform."""
+    return {
+        "mediaType": entry.media_type,
+        "digest": entry.digest,
+        "size": entry.size,
+        **({"annotations": entry.annotations} if entry.annotations else {}),
+    }
+
+
 def _described(entry: Descriptor, services: Services) -> dict[str, object]:
     blobs = services.blobs
     here = blobs.has(entry.digest)
@@ -91,12 +109,7 @@ def _described(entry: Descriptor, services: Services) -> dict[str, object]:
     content = sum(part.size for part in parts if blobs.has(part.digest)) + (entry.size * here)
     about: dict[str, object] = {
         "ID": entry.digest,
-        "Descriptor": {
-            "mediaType": entry.media_type,
-            "digest": entry.digest,
-            "size": entry.size,
-            **({"annotations": entry.annotations} if entry.annotations else {}),
-        },
+        "Descriptor": described(entry),
         "Available": here and all(blobs.has(part.digest) for part in parts),
         "Size": {"Total": content, "Content": content},
     }
