@@ -13,7 +13,14 @@ from croze.api import gateway_pb2 as pb
 from croze.api import ops_pb2
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait, process_of
-from croze.gateway.execs import ExecCall, Processes, signal_number
+from croze.gateway.execs import (
+    SIGNALS_MOST,
+    ExecCall,
+    Outgoing,
+    Processes,
+    ProcessStreams,
+    signal_number,
+)
 from croze.rpc.status import from_status
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
@@ -177,6 +184,27 @@ async def test_sizes_and_signals_reach_the_process() -> None:
     said = await talk(watch, init(tty=True), size, number)
     assert said[1].File.Data == b"3x9"
     assert said[2].Exit.Code == signal.SIGINT
+
+
+async def test_what_nobody_takes_does_not_add_up() -> None:
+    """A frontend that sends sizes and signals without end keeps no more of them here."""
+    begun = init(tty=True).Init
+    streams = ProcessStreams("p", begun, Outgoing())
+    ours = pb.ExecMessage(ProcessID="p", Signal=pb.SignalMessage(Name="SIGINT"))
+    for number in range(3 * SIGNALS_MOST):
+        size = pb.ResizeMessage(Rows=number, Cols=9)
+        await streams.take(pb.ExecMessage(ProcessID="p", Resize=size))
+        await streams.take(ours)
+        await streams.take(file(eof=True))
+    stdio = streams.stdio()
+    assert stdio.resize is not None
+    assert stdio.signals is not None
+    assert await anext(stdio.resize) == (3 * SIGNALS_MOST - 1, 9)
+    for _ in range(SIGNALS_MOST):
+        await anext(stdio.signals)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await anext(stdio.signals)
 
 
 @pytest.mark.parametrize(

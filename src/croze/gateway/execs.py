@@ -20,8 +20,11 @@ from croze.rpc.status import to_status
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
+from croze.runtime.sizes import Sizes
 
 UNKNOWN_EXIT_CODE = 255
+SIGNALS_MOST = 1024
+"""For a process that is not there yet, or any more; what comes then is lost."""
 START_FAILED = 1
 """The exit code of the runtime when there is no such executable."""
 
@@ -48,15 +51,16 @@ class ProcessStreams:
         self._out = out
         self._stdin: asyncio.Queue[bytes] = asyncio.Queue()
         self._unread = Backlog()
-        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._sizes = Sizes()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
+        self._input_ended = False
 
     def stdio(self) -> Stdio:
         return Stdio(
             stdout=lambda data: self._say(1, data),
             stderr=lambda data: self._say(2, data),
             stdin=self._read() if 0 in self._fds else None,
-            resize=_forever(self._sizes) if self._tty else None,
+            resize=self._sizes.changes() if self._tty else None,
             signals=_forever(self._signals),
             backlog=self._out.backlog,
         )
@@ -69,12 +73,17 @@ class ProcessStreams:
                 self._write(message.File)
                 await self._unread.room()
             case "Resize":
-                self._sizes.put_nowait((message.Resize.Rows, message.Resize.Cols))
+                self._sizes.put(message.Resize.Rows, message.Resize.Cols)
             case "Signal":
-                self._signals.put_nowait(signal_number(message.Signal.Name))
+                number = signal_number(message.Signal.Name)
+                if self._signals.qsize() < SIGNALS_MOST:
+                    self._signals.put_nowait(number)
 
     def end_input(self) -> None:
-        self._stdin.put_nowait(b"")
+        """Idempotent."""
+        if not self._input_ended:
+            self._input_ended = True
+            self._stdin.put_nowait(b"")
 
     def end_outputs(self) -> None:
         self._unread.lift()

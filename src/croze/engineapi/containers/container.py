@@ -22,6 +22,7 @@ from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.reach import Reaching
+from croze.runtime.sizes import Sizes
 from croze.store.disk import disk_errors
 
 KILLED = 128 + signal.SIGKILL
@@ -65,7 +66,7 @@ class OneContainer:
         self.removed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
-        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._sizes = Sizes()
         self._up: asyncio.Future[None] | None = None
         self._early: list[bytes] = []
         self._restarting = 0
@@ -153,7 +154,7 @@ class OneContainer:
             stdout=self.output.stdout,
             stderr=self._complain,
             stdin=self._input() if self.spec.open_stdin else None,
-            resize=self._resizes() if self.spec.tty else None,
+            resize=self._sizes.changes() if self.spec.tty else None,
             backlog=self.output.backlog,
         )
         try:
@@ -244,12 +245,8 @@ class OneContainer:
         await self._stdin.put(data)
 
     def resize(self, rows: int, columns: int) -> None:
-        self._sizes.put_nowait((rows, columns))
+        self._sizes.put(rows, columns)
 
     async def _input(self) -> AsyncIterator[bytes]:
         while data := await self._stdin.get():
             yield data
-
-    async def _resizes(self) -> AsyncIterator[tuple[int, int]]:
-        while True:
-            yield await self._sizes.get()

@@ -20,8 +20,8 @@ from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import Process, Stdio
 from croze.runtime.errors import StartError
+from croze.runtime.sizes import Sizes
 
-SIZE_MOST = 1 << 16
 _FAILED = "OCI runtime exec failed: exec failed"
 
 
@@ -73,7 +73,7 @@ class OneExec:
         self._backlog = Backlog()
         self._listener: Listener | None = None
         self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
-        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._sizes = Sizes()
 
     @property
     def streams(self) -> Sequence[int]:
@@ -105,7 +105,7 @@ class OneExec:
             stdout=lambda data: self._said(STDOUT, data),
             stderr=self._complain,
             stdin=self._input() if self.asked.attach_stdin else None,
-            resize=self._resizes() if process.tty else None,
+            resize=self._sizes.changes() if process.tty else None,
             backlog=self._backlog,
         )
         failed = ""
@@ -170,16 +170,11 @@ class OneExec:
 
     def resize(self, rows: int, columns: int) -> None:
         """Before it runs, too."""
-        if self._sizes.qsize() < SIZE_MOST:
-            self._sizes.put_nowait((rows, columns))
+        self._sizes.put(rows, columns)
 
     async def _input(self) -> AsyncIterator[bytes]:
         while data := await self._stdin.get():
             yield data
-
-    async def _resizes(self) -> AsyncIterator[tuple[int, int]]:
-        while True:
-            yield await self._sizes.get()
 
 
 _CHDIR = re.compile(
