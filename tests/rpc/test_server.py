@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from hpack import Decoder, Encoder
 
-from croze.rpc.http2 import connection, frames, stream
+from croze.rpc.http2 import connection, frames, server, stream
 from croze.rpc.http2.blocks import header_frames
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
 from croze.rpc.http2.messages import Packed, StreamBroken, prefixed
@@ -204,6 +204,33 @@ def test_the_peer_may_send_as_much_as_is_taken() -> None:
         else:
             peer.http.receive(frames.rst_stream(number, Code.CANCEL))
     assert any(kind == frames.WINDOW_UPDATE and not n for kind, _, n, _ in peer.sent())
+
+
+def test_large_messages_that_come_side_by_side_all_have_room() -> None:
+    peer = Peer()
+    numbers, size = range(1, 9, 2), 15 << 20
+    for number in numbers:
+        peer.call(number)
+    message = prefixed(bytes(size))
+    for start in range(0, len(message), 16_000):
+        piece = message[start : start + 16_000]
+        peer.http.receive(b"".join(data(number, piece) for number in numbers))
+    assert [list(map(len, peer.http.take(call))) for call in peer.calls] == [[size]] * 4
+
+
+def test_messages_that_never_come_whole_are_bounded_over_all_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "UNREAD_BYTES", 100_000)
+    peer = Peer()
+    for number in range(1, 17, 2):
+        peer.call(number)
+        peer.http.receive(data(number, prefixed(bytes(20_000))[:16_000]))
+    assert peer.cancelled == [13, 15]
+    told = [t for _, _, t in peer.told()]
+    assert [t["grpc-message"] for t in told] == [
+        "too many large messages at once on a connection"
+    ] * 2
 
 
 def calls(numbers: Iterable[int]) -> Iterator[bytes]:

@@ -20,12 +20,20 @@ from croze.rpc.http2.connection import (
     Connection,
 )
 from croze.rpc.http2.frames import Code, ConnectionBroken
-from croze.rpc.http2.messages import CANCELLED, ENCODINGS, PREFIX_BYTES, StreamBroken
+from croze.rpc.http2.messages import (
+    CANCELLED,
+    ENCODINGS,
+    PREFIX_BYTES,
+    RESOURCE_EXHAUSTED,
+    StreamBroken,
+)
 from croze.rpc.http2.stream import Headers, Stream, nothing
 from croze.rpc.status import status
 
 STREAMS: Final = 4096
 """Calls at once on a connection."""
+UNREAD_BYTES: Final = 256 << 20
+"""Of messages that are not whole yet: sixteen of the largest."""
 
 _ANSWER: Final = ((":status", "200"), ("content-type", "application/grpc"))
 _ANSWER_BLOCK: Final = header_block(_ANSWER)
@@ -144,11 +152,18 @@ class ServerConnection(Connection[ServerStream]):
         self._unread += len(piece)
         stream.unread_bytes += len(piece)
         super()._on_data(stream, length, piece)
+        if self._unread > UNREAD_BYTES and stream.number in self._streams:
+            told = status(RESOURCE_EXHAUSTED, "too many large messages at once on a connection")
+            self._break(stream, StreamBroken(Code.ENHANCE_YOUR_CALM, told))
 
     def _widen_window(self) -> None:
         # Who takes nothing holds up its peer, not only its call: there may be thousands of them.
-        if self._unread < CONNECTION_WINDOW_BYTES:
+        # But nobody can take what has not come whole, and the rest of it has to have room.
+        if self._unread < CONNECTION_WINDOW_BYTES or self._has_only_parts():
             super()._widen_window()
+
+    def _has_only_parts(self) -> bool:
+        return not any(stream.incoming.whole for stream in self._streams.values())
 
     def _forget_unread(self, size: int) -> None:
         self._unread -= size
