@@ -150,7 +150,7 @@ class Images:
         return ResolvedConfig(ref, "sha256:" + "2" * 64, b"{}")
 
 
-async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, wanted: FactsWanted) -> SourceFacts:
+async def source_meta(source: ops_pb2.SourceOp, ctx: OpContext, facts: FactsWanted) -> SourceFacts:
     return SourceFacts(last_modified=5, filename="f", checksum="sha256:" + "3" * 64)
 
 

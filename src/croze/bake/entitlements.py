@@ -91,38 +91,38 @@ def missing(
 
     `existing` resolves a path as far as it exists: its links followed, the rest left off.
     """
-    wanted = Privileges()
+    privileges = Privileges()
     read: dict[str, None] = {}
     write: dict[str, None] = {}
     for request in requests.values():
         for entitlement in request.entitlements:
-            _want(wanted, allowed, entitlement)
+            _want(privileges, allowed, entitlement)
         read.update(dict.fromkeys(_local_paths(request)))
         read.update(dict.fromkeys(each.src for each in request.secrets if each.src))
         read.update(dict.fromkeys(path for each in request.ssh for path in each.paths))
         read.update(dict.fromkeys(_cache_paths(request, "src")))
         write.update(dict.fromkeys(_cache_paths(request, "dest")))
         write.update(dict.fromkeys(_output_paths(request)))
-        wanted.ssh |= not allowed.ssh and any(not each.paths for each in request.ssh)
-        wanted.delete |= not allowed.delete and _deletes(request)
-    wanted.read = _outside(allowed.read, read, existing)
-    wanted.write = _outside(allowed.write, write, existing)
-    return wanted
+        privileges.ssh |= not allowed.ssh and any(not each.paths for each in request.ssh)
+        privileges.delete |= not allowed.delete and _deletes(request)
+    privileges.read = _outside(allowed.read, read, existing)
+    privileges.write = _outside(allowed.write, write, existing)
+    return privileges
 
 
-def _want(wanted: Privileges, allowed: Privileges, entitlement: str) -> None:
+def _want(privileges: Privileges, allowed: Privileges, entitlement: str) -> None:
     key, _, value = entitlement.partition("=")
     if key == "device" and not value:
-        wanted.all_devices |= not allowed.all_devices
+        privileges.all_devices |= not allowed.all_devices
     elif key == "device":
         # As in the original, a device that was allowed by name is asked for again.
         device = _device(value)
-        if device not in wanted.devices and not _allows(allowed, device):
-            wanted.devices.append(device)
+        if device not in privileges.devices and not _allows(allowed, device):
+            privileges.devices.append(device)
     elif entitlement == "network.host":
-        wanted.network_host |= not allowed.network_host
+        privileges.network_host |= not allowed.network_host
     elif entitlement == "security.insecure":
-        wanted.security_insecure |= not allowed.security_insecure
+        privileges.security_insecure |= not allowed.security_insecure
 
 
 def _allows(allowed: Privileges, device: str) -> bool:
@@ -218,26 +218,26 @@ class Question(Struct, frozen=True):
         return " ".join(f"--allow={each}" for each in (*self.flags, *self.file_flags))
 
 
-def question(wanted: Privileges, directory: str) -> Question:
+def question(privileges: Privileges, directory: str) -> Question:
     """The wanted privileges in words."""
     lines: list[tuple[str, str]] = []
-    if wanted.network_host:
+    if privileges.network_host:
         lines.append(("Running build containers that can access host network", "network.host"))
-    if wanted.security_insecure:
+    if privileges.security_insecure:
         text = "Running privileged containers that can make system changes"
         lines.append((text, "security.insecure"))
-    if wanted.all_devices:
+    if privileges.all_devices:
         lines.append(("Access to CDI devices", "device"))
     else:
-        lines += [(f"Access to device {each}", f"device={each}") for each in wanted.devices]
-    if wanted.delete:
+        lines += [(f"Access to device {each}", f"device={each}") for each in privileges.devices]
+    if privileges.delete:
         lines.append(("Deleting stale files from local output destinations", _DELETE))
-    files = [("Forwarding default SSH agent socket", "ssh")] if wanted.ssh else []
-    both = set(wanted.read) & set(wanted.write)
+    files = [("Forwarding default SSH agent socket", "ssh")] if privileges.ssh else []
+    both = set(privileges.read) & set(privileges.write)
     for kind, key, paths in (
         ("Read and write access", "fs", sorted(both)),
-        ("Read access", "fs.read", [each for each in wanted.read if each not in both]),
-        ("Write access", "fs.write", [each for each in wanted.write if each not in both]),
+        ("Read access", "fs.read", [each for each in privileges.read if each not in both]),
+        ("Write access", "fs.write", [each for each in privileges.write if each not in both]),
     ):
         shown = [_relative(each, directory) for each in paths]
         files += [(f"{kind} to path {each}", f"{key}={each}") for each in shown]

@@ -54,20 +54,20 @@ class _Selector:
         self._linked: set[str] = set()
 
     def select(self, names: Sequence[str], overrides: Iterable[str], world: World) -> None:
-        wanted = dict.fromkeys(
+        unique = dict.fromkeys(
             each for name in names for each in self.matching(name.replace(".", "_"))
         )
         every_target = [each.name for each in self.definition.targets]
         self.overrides = parse_overrides(overrides, every_target, world.environment)
         selection = self.selection
-        for name in wanted:
+        for name in unique:
             targets, groups = self.members(name)
             for target in targets:
                 if target not in selection.targets:
                     selection.targets[target] = self.resolved(target)
             for group in groups:
                 selection.groups[group] = self.groups[group]
-        self.add_default(list(wanted))
+        self.add_default(list(unique))
         for name in list(selection.targets):
             self.link(name, selection.targets[name], [])
 

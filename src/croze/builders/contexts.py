@@ -74,17 +74,17 @@ class DockerContext(Struct, frozen=True):
         import ssl  # slow to import, and needed by few
 
         try:
-            made = ssl.create_default_context(cafile=self.tls.ca)
+            context = ssl.create_default_context(cafile=self.tls.ca)
             if self.tls.cert is not None:
-                made.load_cert_chain(self.tls.cert, self.tls.key)
+                context.load_cert_chain(self.tls.cert, self.tls.key)
         except OSError as error:
             raise InvalidRequest(
                 f"could not read the docker context's certificates: {error}"
             ) from None
         if not self.tls.verify:
-            made.check_hostname = False
-            made.verify_mode = ssl.CERT_NONE
-        return made
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
     def unreachable(self, why: str) -> Unavailable:
         """In Docker's words; with the reason unless it is that nobody listens there."""

@@ -38,48 +38,48 @@ def parse_choice(text: str) -> str:
     return text or FIRST
 
 
-def by_fixed(fixed: Offered, wanted: Sequence[Platform]) -> list[Share] | None:
+def by_fixed(fixed: Offered, platforms_to_build: Sequence[Platform]) -> list[Share] | None:
     """None when some platform is nobody's by what users fixed: the daemons have to be asked."""
-    best = [_best(fixed, platform, platforms.only_strict) for platform in wanted]
+    best = [_best(fixed, platform, platforms.only_strict) for platform in platforms_to_build]
     nodes = [node for node in best if node is not None]
-    return None if len(nodes) < len(best) else _shares(nodes or [0], wanted)
+    return None if len(nodes) < len(best) else _shares(nodes or [0], platforms_to_build)
 
 
 def by_all(
-    offered: Offered, wanted: Sequence[Platform], loads: Sequence[int] | None = None
+    offered: Offered, platforms_to_build: Sequence[Platform], loads: Sequence[int] | None = None
 ) -> list[Share]:
     """With `loads`, of nodes that are equally good the one with the smallest."""
-    nodes = [_of_all(offered, platform, loads) for platform in wanted]
+    nodes = [_of_all(offered, platform, loads) for platform in platforms_to_build]
     if not nodes and loads is not None:
         nodes = [_idlest(_same_kind(offered), loads)]
-    return _shares(nodes or [0], wanted)
+    return _shares(nodes or [0], platforms_to_build)
 
 
-def _of_all(offered: Offered, wanted: Platform, loads: Sequence[int] | None) -> int:
-    best = _best(offered, wanted, platforms.only)
+def _of_all(offered: Offered, platform: Platform, loads: Sequence[int] | None) -> int:
+    best = _best(offered, platform, platforms.only)
     if best is None or loads is None:
         return best or 0
-    ranks = [_rank(of_node, wanted) for of_node in offered]
+    ranks = [_rank(of_node, platform) for of_node in offered]
     return _idlest([i for i, rank in enumerate(ranks) if rank == ranks[best]], loads)
 
 
-def _best(offered: Offered, wanted: Platform, matcher: Callable[[Platform], Matcher]) -> int | None:
+def _best(offered: Offered, target: Platform, matcher: Callable[[Platform], Matcher]) -> int | None:
     best: int | None = None
-    its_platform = wanted
+    its_platform = target
     for node, of_node in enumerate(offered):
         for platform in of_node:
             runs = matcher(platform)
-            if not runs.match(wanted):
+            if not runs.match(target):
                 continue
-            if best is None or runs.rank(wanted) < runs.rank(its_platform):
+            if best is None or runs.rank(target) < runs.rank(its_platform):
                 best, its_platform = node, platform
     return best
 
 
-def _rank(of_node: Sequence[Platform], wanted: Platform) -> int | None:
+def _rank(of_node: Sequence[Platform], target: Platform) -> int | None:
     """How far from exactly it is what a node offers at best; None if it doesn't run there."""
     matchers = (platforms.only(platform) for platform in of_node)
-    ranks = [runs.rank(wanted) for runs in matchers if runs.match(wanted)]
+    ranks = [runs.rank(target) for runs in matchers if runs.match(target)]
     return min(ranks, default=None)
 
 
@@ -93,9 +93,9 @@ def _idlest(nodes: Sequence[int], loads: Sequence[int]) -> int:
     return min(nodes, key=lambda node: (loads[node], node))
 
 
-def _shares(nodes: Sequence[int], wanted: Sequence[Platform]) -> list[Share]:
+def _shares(nodes: Sequence[int], platforms_to_build: Sequence[Platform]) -> list[Share]:
     """In the order in which nodes are first needed."""
     parts: dict[int, list[Platform]] = {node: [] for node in nodes}
-    for node, platform in zip(nodes, wanted, strict=False):
+    for node, platform in zip(nodes, platforms_to_build, strict=False):
         parts[node].append(platform)
     return [Share(node, tuple(part)) for node, part in parts.items()]

@@ -65,6 +65,6 @@ async def _follow(common: Common, ref: str, mode: str) -> str:
 
 def _image_id(record: history.Record) -> str:
     """What `croze build --quiet` would have printed; empty if no image was made."""
-    for _, made in sorted(record.Result.Results.items()):
-        return made.annotations.get(CONFIG_DIGEST, "") or made.digest
+    for _, result in sorted(record.Result.Results.items()):
+        return result.annotations.get(CONFIG_DIGEST, "") or result.digest
     return ""

@@ -46,28 +46,28 @@ _LISTED = ("targets", "variables")
 @functools.cache
 def flags() -> Flags:
     """The flags, in buildx's order."""
-    made = Flags("croze bake", "Build from a file", "[OPTIONS] [TARGET...]")
-    made.texts("--allow", help="Allow build to access specified resources")
-    made.text("--call", help='Set method for evaluating build ("check", "outline", "targets")')
-    made.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
-    made.texts("-f", "--file", help="Build definition file")
-    made.text("--list", help="List targets or variables")
+    flags = Flags("croze bake", "Build from a file", "[OPTIONS] [TARGET...]")
+    flags.texts("--allow", help="Allow build to access specified resources")
+    flags.text("--call", help='Set method for evaluating build ("check", "outline", "targets")')
+    flags.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
+    flags.texts("-f", "--file", help="Build definition file")
+    flags.text("--list", help="List targets or variables")
     for listed in _LISTED:
-        made.choice(f"--list-{listed}", help="", hidden=True)
-    made.switch("--load", help='Shorthand for "--set=*.output=type=docker". Conditional.')
-    made.text("--metadata-file", help="Write build result metadata to a file")
-    made.choice("--no-cache", help="Do not use cache when building the image")
-    made.texts("--policy", help="Global policy evaluation options")
-    made.switch("--print", help="Print the options without building")
-    made.text("--progress", help="Set type of progress output")
-    made.text("--provenance", help='Shorthand for "--set=*.attest=type=provenance"')
-    made.choice("--pull", help="Always attempt to pull all referenced images")
-    made.switch("--push", help='Shorthand for "--set=*.output=type=registry". Conditional.')
-    made.text("--sbom", help='Shorthand for "--set=*.attest=type=sbom"')
-    made.texts("--set", help='Override target value (e.g., "targetpattern.key=value")')
-    made.texts("--var", help='Set a variable value (e.g., "name=value")')
-    made.add_argument("targets", metavar="TARGET", nargs="*")
-    return made
+        flags.choice(f"--list-{listed}", help="", hidden=True)
+    flags.switch("--load", help='Shorthand for "--set=*.output=type=docker". Conditional.')
+    flags.text("--metadata-file", help="Write build result metadata to a file")
+    flags.choice("--no-cache", help="Do not use cache when building the image")
+    flags.texts("--policy", help="Global policy evaluation options")
+    flags.switch("--print", help="Print the options without building")
+    flags.text("--progress", help="Set type of progress output")
+    flags.text("--provenance", help='Shorthand for "--set=*.attest=type=provenance"')
+    flags.choice("--pull", help="Always attempt to pull all referenced images")
+    flags.switch("--push", help='Shorthand for "--set=*.output=type=registry". Conditional.')
+    flags.text("--sbom", help='Shorthand for "--set=*.attest=type=sbom"')
+    flags.texts("--set", help='Override target value (e.g., "targetpattern.key=value")')
+    flags.texts("--var", help='Set a variable value (e.g., "name=value")')
+    flags.add_argument("targets", metavar="TARGET", nargs="*")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -97,15 +97,15 @@ def run(argv: Sequence[str], common: Common) -> int:
             return 0
         selection = select_targets(definition, words.targets, overrides, world)
         _finish(selection, policy_off)
-        wanted = _wanted(selection, words, read_files, call)
+        plan = _wanted(selection, words, read_files, call)
         if read.print:
             progress.close()
             print(as_json(plain_selection(selection)))
             return 0
-        _ask(allowed, wanted, progress, remote=bool(words.url))
+        _ask(allowed, plan, progress, remote=bool(words.url))
         from croze.cli.bake_build import build
 
-        return build(wanted, read, common, progress)
+        return build(plan, read, common, progress)
     finally:
         progress.close()
 
@@ -151,11 +151,11 @@ def _wanted(selection: Selection, words: Words, read: _Read, call: Call) -> Bake
     return BakeTargets(selection, requests, builds, call, words.targets)
 
 
-def _ask(allowed: Privileges, wanted: BakeTargets, progress: BakeProgress, *, remote: bool) -> None:
-    allowed.grant(wanted.selection.granted)
+def _ask(allowed: Privileges, plan: BakeTargets, progress: BakeProgress, *, remote: bool) -> None:
+    allowed.grant(plan.selection.granted)
     allowed.read.append(os.getcwd())
     allowed.write.append(os.getcwd())
-    lacking = missing(allowed, wanted.requests, existing_path)
+    lacking = missing(allowed, plan.requests, existing_path)
     ask(lacking, remote=remote, may_ask=progress.mode != "rawjson", before=progress.close)
 
 
@@ -163,11 +163,11 @@ def _listed(read: argparse.Namespace) -> str:
     """What is to be listed, by the flag for it or by the old ones."""
     listing = str(read.list)
     for listed in _LISTED:
-        wanted = getattr(read, f"list_{listed}")
-        if wanted is not None:
+        given = getattr(read, f"list_{listed}")
+        if given is not None:
             advice = f"list-{listed} is deprecated, use list={listed} instead"
             print(f"Flag --list-{listed} has been deprecated, {advice}", file=sys.stderr)
-            listing = listing or (listed if wanted else "")
+            listing = listing or (listed if given else "")
     return listing
 
 

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 def build(
-    wanted: BakeTargets, read: argparse.Namespace, common: Common, progress: BakeProgress
+    plan: BakeTargets, read: argparse.Namespace, common: Common, progress: BakeProgress
 ) -> int:
     from croze.sdk.parted import build_all
 
@@ -48,17 +48,17 @@ def build(
     display = progress.display
     building = build_all(
         reaches(common, key=os.getcwd()),
-        _logged(wanted.builds, debug=common.debug),
+        _logged(plan.builds, debug=common.debug),
         display,
         common.builder,
         warn,
-        names=wanted.names,
+        names=plan.names,
         provenance=bool(read.metadata_file),
     )
-    results = _run(building, min(wanted.builds) if len(wanted.builds) > 1 else "")
+    results = _run(building, min(plan.builds) if len(plan.builds) > 1 else "")
     if read.metadata_file:
-        _write_metadata(read.metadata_file, wanted, results, display)
-    code = _print_answers(wanted, results)
+        _write_metadata(read.metadata_file, plan, results, display)
+    code = _print_answers(plan, results)
     _print_messages(results)
     return code
 
@@ -81,10 +81,10 @@ def _run(building: Coroutine[None, None, T], first: str) -> T:
 
 
 def _write_metadata(
-    path: str, wanted: BakeTargets, results: Mapping[str, TargetResult], display: Display
+    path: str, plan: BakeTargets, results: Mapping[str, TargetResult], display: Display
 ) -> None:
     metadata: dict[str, object] = {name: results[name].metadata for name in sorted(results)}
-    if display.warnings and not wanted.call.name and wants_warnings():
+    if display.warnings and not plan.call.name and wants_warnings():
         metadata["buildx.build.warnings"] = [warning_value(each) for each in display.warnings]
     write_metadata(path, metadata)
 
@@ -97,20 +97,20 @@ def _print_messages(results: Mapping[str, TargetResult]) -> None:
             print(f"\n# {name}\n{message}")
 
 
-def _print_answers(wanted: BakeTargets, results: Mapping[str, TargetResult]) -> int:
+def _print_answers(plan: BakeTargets, results: Mapping[str, TargetResult]) -> int:
     """What targets answer that call something; the first status that is not 0 counts."""
     answers: dict[str, tuple[str, str, int]] = {}
-    for name in sorted(wanted.builds):
-        call = parse_call(wanted.requests[name].call)
+    for name in sorted(plan.builds):
+        call = parse_call(plan.requests[name].call)
         if call.name:
-            form = wanted.call if wanted.call.name else call
+            form = plan.call if plan.call.name else call
             shown = Call(call.name, form.json, form.ignore_status)
-            answers[name] = (call.name, *_answer(shown, results[name], wanted.requests[name]))
-    if wanted.call.json:
-        print(as_json(_answers_json(wanted, answers)))
+            answers[name] = (call.name, *_answer(shown, results[name], plan.requests[name]))
+    if plan.call.json:
+        print(as_json(_answers_json(plan, answers)))
     else:
         for number, name in enumerate(answers):
-            description = wanted.selection.targets[name].description
+            description = plan.selection.targets[name].description
             lines = [*([""] if number else []), name, *([description] if description else []), ""]
             sys.stdout.write("\n".join(lines) + "\n" + answers[name][1])
     codes = [code for _, _, code in answers.values()]
@@ -133,9 +133,9 @@ def _answer(call: Call, result: TargetResult, request: BuildRequest) -> tuple[st
 
 
 def _answers_json(
-    wanted: BakeTargets, answers: Mapping[str, tuple[str, str, int]]
+    plan: BakeTargets, answers: Mapping[str, tuple[str, str, int]]
 ) -> dict[str, dict[str, object]]:
-    selection = plain_selection(wanted.selection)
+    selection = plain_selection(plan.selection)
     targets = selection.get("target")
     shown: dict[str, object] = {}
     for name, plain in targets.items() if isinstance(targets, dict) else ():

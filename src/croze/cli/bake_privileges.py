@@ -19,7 +19,7 @@ _REMOTE_FILES = "BAKE_ALLOW_REMOTE_FS_ACCESS"
 
 
 def ask(
-    wanted: Privileges,
+    missing: Privileges,
     *,
     remote: bool,
     may_ask: bool = True,
@@ -30,9 +30,9 @@ def ask(
 
     Without `may_ask`, as for progress that a program reads, only deletions need to be granted.
     """
-    asked = question(wanted, os.path.realpath(os.getcwd()))
+    asked = question(missing, os.path.realpath(os.getcwd()))
     if not may_ask:
-        if wanted.delete:
+        if missing.delete:
             flag = quote("--allow=buildx.local.delete")
             raise BakeError(
                 f"additional privileges requested: pass {flag} to grant requested privileges"

@@ -30,69 +30,69 @@ PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
 @functools.cache
 def flags() -> Flags:
     """The flags, in buildx's order."""
-    made = Flags("croze build", "Start a build", "[OPTIONS] PATH | URL | -")
-    made.slices("--add-host", help="Add a custom host-to-IP mapping (host:ip)")
-    made.texts("--allow", help="Allow extra privileged entitlement (e.g. network.host)")
-    made.texts("--annotation", help="Add annotation to the image")
-    made.texts("--attest", help="Attestation parameters (type=sbom,generator=image)")
-    made.texts("--build-arg", help="Set build-time variables")
-    made.texts("--build-context", help="Additional build contexts (name=path)")
-    made.texts("--cache-from", help="External cache sources (user/app:cache, type=local,src=dir)")
-    made.texts("--cache-to", help="Cache export destinations (type=local,dest=dir)")
-    made.text("--call", help='Set method for evaluating build ("check", "outline", "targets")')
-    made.text("--cgroup-parent", help="Set the parent cgroup for the RUN instructions")
-    made.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
-    made.alias("--print", of="call")
-    made.switch("--detach", help="Print the build's ref and let it go on (croze attach)")
-    made.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
-    made.text("--iidfile", help="Write the image ID to a file")
-    made.texts("--label", help="Set metadata for an image")
-    made.switch("--load", help="Load the result into the local image store")
-    made.text("--metadata-file", help="Write build result metadata to a file")
-    made.text("--network", help="Set the networking mode for the RUN instructions")
-    made.switch("--no-cache", help="Do not use cache when building the image")
-    made.texts("--no-cache-filter", help="Do not cache specified stages")
-    made.texts("-o", "--output", help="Output destination (type=local,dest=path)")
-    made.texts("--platform", help="Set target platform for build")
-    made.texts(
+    flags = Flags("croze build", "Start a build", "[OPTIONS] PATH | URL | -")
+    flags.slices("--add-host", help="Add a custom host-to-IP mapping (host:ip)")
+    flags.texts("--allow", help="Allow extra privileged entitlement (e.g. network.host)")
+    flags.texts("--annotation", help="Add annotation to the image")
+    flags.texts("--attest", help="Attestation parameters (type=sbom,generator=image)")
+    flags.texts("--build-arg", help="Set build-time variables")
+    flags.texts("--build-context", help="Additional build contexts (name=path)")
+    flags.texts("--cache-from", help="External cache sources (user/app:cache, type=local,src=dir)")
+    flags.texts("--cache-to", help="Cache export destinations (type=local,dest=dir)")
+    flags.text("--call", help='Set method for evaluating build ("check", "outline", "targets")')
+    flags.text("--cgroup-parent", help="Set the parent cgroup for the RUN instructions")
+    flags.shorthand("--check", of="call", value="check", help='Shorthand for "--call=check"')
+    flags.alias("--print", of="call")
+    flags.switch("--detach", help="Print the build's ref and let it go on (croze attach)")
+    flags.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
+    flags.text("--iidfile", help="Write the image ID to a file")
+    flags.texts("--label", help="Set metadata for an image")
+    flags.switch("--load", help="Load the result into the local image store")
+    flags.text("--metadata-file", help="Write build result metadata to a file")
+    flags.text("--network", help="Set the networking mode for the RUN instructions")
+    flags.switch("--no-cache", help="Do not use cache when building the image")
+    flags.texts("--no-cache-filter", help="Do not cache specified stages")
+    flags.texts("-o", "--output", help="Output destination (type=local,dest=path)")
+    flags.texts("--platform", help="Set target platform for build")
+    flags.texts(
         "--policy", help="Policy configuration (filename=path[,strict=true][,log-level=debug])"
     )
-    made.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
-    made.text("--provenance", help='Shorthand for "--attest=type=provenance"')
-    made.switch("--pull", help="Always attempt to pull all referenced images")
-    made.switch("--push", help='Shorthand for "--output=type=registry"')
-    made.switch("-q", "--quiet", help="Suppress the build output and print image ID on success")
-    made.texts("--resource", help="Resources of the RUN instructions (memory=1g)")
-    made.text("--sbom", help='Shorthand for "--attest=type=sbom"')
-    made.texts("--secret", help="Secret to expose to the build (id=mysecret,src=/local/secret)")
-    made.text("--shm-size", help="Shared memory size for build containers", metavar="bytes")
-    made.texts("--ssh", help="SSH agent socket or keys to expose to the build")
-    made.texts("-t", "--tag", help='Name and optionally a tag (format: "name:tag")')
-    made.text("--target", help="Set the target build stage to build")
-    made.texts("--ulimit", help="Ulimit options", metavar="ulimit")
-    _add_legacy(made)
-    made.add_argument("context", metavar="PATH | URL | -", nargs="?")
-    return made
+    flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
+    flags.text("--provenance", help='Shorthand for "--attest=type=provenance"')
+    flags.switch("--pull", help="Always attempt to pull all referenced images")
+    flags.switch("--push", help='Shorthand for "--output=type=registry"')
+    flags.switch("-q", "--quiet", help="Suppress the build output and print image ID on success")
+    flags.texts("--resource", help="Resources of the RUN instructions (memory=1g)")
+    flags.text("--sbom", help='Shorthand for "--attest=type=sbom"')
+    flags.texts("--secret", help="Secret to expose to the build (id=mysecret,src=/local/secret)")
+    flags.text("--shm-size", help="Shared memory size for build containers", metavar="bytes")
+    flags.texts("--ssh", help="SSH agent socket or keys to expose to the build")
+    flags.texts("-t", "--tag", help='Name and optionally a tag (format: "name:tag")')
+    flags.text("--target", help="Set the target build stage to build")
+    flags.texts("--ulimit", help="Ulimit options", metavar="ulimit")
+    _add_legacy(flags)
+    flags.add_argument("context", metavar="PATH | URL | -", nargs="?")
+    return flags
 
 
-def _add_legacy(made: Flags) -> None:
+def _add_legacy(flags: Flags) -> None:
     """What `docker build` took before BuildKit, hidden, with what buildx does about each."""
-    made.legacy("-m", "--memory", of="legacy_resource", key="memory")
-    made.legacy("-c", "--cpu-shares", of="legacy_resource", key="cpu-shares")
+    flags.legacy("-m", "--memory", of="legacy_resource", key="memory")
+    flags.legacy("-c", "--cpu-shares", of="legacy_resource", key="cpu-shares")
     for key in ("memory-swap", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems"):
-        made.legacy(f"--{key}", of="legacy_resource", key=key)
+        flags.legacy(f"--{key}", of="legacy_resource", key=key)
     for name in ("--compress", "--force-rm", "--rm"):
-        made.without_effect(name, value=False)
-    made.without_effect(
+        flags.without_effect(name, value=False)
+    flags.without_effect(
         "--isolation", value=True, warning="isolation flag is deprecated with BuildKit."
     )
-    made.without_effect(
+    flags.without_effect(
         "--security-opt",
         value=True,
         warning="security-opt flag is deprecated. "
         '"RUN --security=insecure" should be used with BuildKit.',
     )
-    made.without_effect(
+    flags.without_effect(
         "--squash",
         value=False,
         warning="experimental flag squash is removed with BuildKit. You should squash inside "
@@ -119,19 +119,19 @@ def run(argv: Sequence[str], common: Common) -> int:
         if mode not in ("quiet", "rawjson"):
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
-    wanted = options(read, call, debug=common.debug)
-    check_texts(wanted)
+    build_options = options(read, call, debug=common.debug)
+    check_texts(build_options)
     if read.detach:
-        return _detached(argv, read, wanted, common)
+        return _detached(argv, read, build_options, common)
     there = reaches(common, mode, os.path.abspath(read.context))
     explain = resolved(mode) in ("plain", "tty") and not call.name
     told = _Told(quiet=read.quiet or read.progress == "quiet")
     try:
         if len(there) > 1:
-            result = _over_nodes(there, wanted, mode, common, warn)
+            result = _over_nodes(there, build_options, mode, common, warn)
         else:
             tell = None if call.name else told.tell
-            result = _on_one(there[0], wanted, mode, warn, tell, explain=explain)
+            result = _on_one(there[0], build_options, mode, warn, tell, explain=explain)
     except NotWritten:
         raise
     except CrozeError as error:
@@ -169,20 +169,20 @@ def print_message(result: BuildResult) -> None:
 
 
 def _detached(
-    argv: Sequence[str], read: argparse.Namespace, wanted: BuildOptions, common: Common
+    argv: Sequence[str], read: argparse.Namespace, build_options: BuildOptions, common: Common
 ) -> int:
     from croze.cli import detach
 
     detach.check(read)
     if common.detached_pipe < 0:
         return detach.begin(argv, common)
-    detach.hold(wanted, common)
+    detach.hold(build_options, common)
     return 0
 
 
 def _on_one(
     there: Reach,
-    wanted: BuildOptions,
+    build_options: BuildOptions,
     mode: str,
     on_close: Callable[[Display], None],
     tell: Callable[[BuildResult], None] | None,
@@ -194,7 +194,7 @@ def _on_one(
     from croze.sdk.remember import remembering
 
     text_desc, tty_desc = descriptions(there)
-    with remembering(wanted, there) as remembered:
+    with remembering(build_options, there) as remembered:
 
         def on_result(result: BuildResult) -> None:
             remembered.wait()
@@ -216,7 +216,7 @@ def _on_one(
 
 def _over_nodes(
     there: Sequence[Reach],
-    wanted: BuildOptions,
+    build_options: BuildOptions,
     mode: str,
     common: Common,
     on_close: Callable[[Display], None],
@@ -230,7 +230,7 @@ def _over_nodes(
     text_desc, tty_desc = descriptions(there[0])
     out = sys.stderr.buffer
     display = make_display(mode, out, text_desc=text_desc, tty_desc=tty_desc)
-    return asyncio.run(build_parted(there, wanted, display, common.builder, on_close))
+    return asyncio.run(build_parted(there, build_options, display, common.builder, on_close))
 
 
 def resolved(mode: str) -> str:

@@ -36,22 +36,22 @@ COMMAND = "croze create"
 
 
 def flags() -> Flags:
-    made = Flags(COMMAND, "Create a new builder instance", "[OPTIONS] [CONTEXT|ENDPOINT]")
-    made.switch("--append", help="Append a node to builder instead of changing it")
-    made.switch("--bootstrap", help="Boot builder after creation")
-    made.text("--buildkitd-config", help="BuildKit daemon config file")
-    made.alias("--config", of="buildkitd_config")
-    made.text("--buildkitd-flags", help="BuildKit daemon flags")
-    made.text("--driver", help=f"Driver to use (available: {', '.join(make.INSTANCES)})")
-    made.texts("--driver-opt", help="Options for the driver")
-    made.switch("--leave", help="Remove a node from builder instead of changing it")
-    made.text("--name", help="Builder instance name")
-    made.text("--node", help="Create/modify node with given name")
-    made.texts("--platform", help="Fixed platforms for current node")
-    add_timeout(made)
-    made.switch("--use", help="Set the current builder instance")
-    made.one_argument("endpoint", metavar="CONTEXT|ENDPOINT")
-    return made
+    flags = Flags(COMMAND, "Create a new builder instance", "[OPTIONS] [CONTEXT|ENDPOINT]")
+    flags.switch("--append", help="Append a node to builder instead of changing it")
+    flags.switch("--bootstrap", help="Boot builder after creation")
+    flags.text("--buildkitd-config", help="BuildKit daemon config file")
+    flags.alias("--config", of="buildkitd_config")
+    flags.text("--buildkitd-flags", help="BuildKit daemon flags")
+    flags.text("--driver", help=f"Driver to use (available: {', '.join(make.INSTANCES)})")
+    flags.texts("--driver-opt", help="Options for the driver")
+    flags.switch("--leave", help="Remove a node from builder instead of changing it")
+    flags.text("--name", help="Builder instance name")
+    flags.text("--node", help="Create/modify node with given name")
+    flags.texts("--platform", help="Fixed platforms for current node")
+    add_timeout(flags)
+    flags.switch("--use", help="Set the current builder instance")
+    flags.one_argument("endpoint", metavar="CONTEXT|ENDPOINT")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:

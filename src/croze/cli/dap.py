@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def flags() -> Flags:
     """Those behind `build` are of the build."""
     usage = "build [OPTIONS] [PATH] | attach PATH"
-    made = Flags("croze dap", "Start debug adapter protocol compatible debugger", usage)
-    made.add_argument("what", metavar="build|attach", nargs="?")
-    return made
+    flags = Flags("croze dap", "Start debug adapter protocol compatible debugger", usage)
+    flags.add_argument("what", metavar="build|attach", nargs="?")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def flags() -> Flags:
     """Those before `build` are of the debugger, those behind it of the build."""
     usage = "[OPTIONS] build ... | verify | info | replay [FILE | -]"
-    made = Flags("croze debug", "Look into builds, the daemon and its store", usage)
-    made.text("--invoke", help="Launch a monitor with executing specified command")
-    made.text("--on", help='When to launch the monitor ([always, error]) (default "error")')
-    made.text("--progress", help="How replay draws: auto, plain, rawjson, tty")
-    made.add_argument("what", metavar="build|verify|info|replay", nargs="?")
-    made.add_argument("file", metavar="FILE", nargs="?")
-    return made
+    flags = Flags("croze debug", "Look into builds, the daemon and its store", usage)
+    flags.text("--invoke", help="Launch a monitor with executing specified command")
+    flags.text("--on", help='When to launch the monitor ([always, error]) (default "error")')
+    flags.text("--progress", help="How replay draws: auto, plain, rawjson, tty")
+    flags.add_argument("what", metavar="build|verify|info|replay", nargs="?")
+    flags.add_argument("file", metavar="FILE", nargs="?")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:

@@ -31,7 +31,7 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
     return read
 
 
-def run(argv: Sequence[str], wanted: Invocation, common: Common) -> int:
+def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
     """The words behind `build`."""
     from croze.client.checks import check_texts
     from croze.debug.build import build_monitored
@@ -57,7 +57,7 @@ def run(argv: Sequence[str], wanted: Invocation, common: Common) -> int:
         result = asyncio.run(
             build_monitored(
                 lambda: remembered(options, there),
-                wanted,
+                invocation,
                 dial=there.dial,
                 builder=client_builder(there),
                 display=lambda text, tty: make_display(

@@ -34,17 +34,17 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
     mode = progress_mode(read.progress, command=COMMAND)
-    wanted = parse_platforms(tuple(read.platform or default_platform()))
-    asyncio.run(_proxy(drivers_of(common.builder), wanted, mode))
+    platforms = parse_platforms(tuple(read.platform or default_platform()))
+    asyncio.run(_proxy(drivers_of(common.builder), platforms, mode))
     return 0
 
 
 async def _proxy(
-    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], wanted: Sequence[Platform], mode: str
+    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], platforms: Sequence[Platform], mode: str
 ) -> None:
     offers = [NodeOffer(driver.dial, fixed, driver.boot) for driver, fixed in nodes]
     async with Nodes(offers) as opened:
-        share = (await opened.shares({"": wanted}))[""][0]
+        share = (await opened.shares({"": platforms}))[""][0]
     driver = nodes[share.node][0]
     await boot([("", driver)], mode)
     async with driver.streams() as far:

@@ -76,10 +76,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     if read.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
     format = chosen(read.format, verbose=read.verbose)
-    wanted = parse_filters(read.filter)
+    filters = parse_filters(read.filter)
 
     async def ask(client: Client) -> list[UsageRecord]:
-        return await client.disk_usage(wanted.filters)
+        return await client.disk_usage(filters.filters)
 
     nodes = with_clients(common, ask, timeout_s=timeout_s(read.timeout, COMMAND))
     records = [

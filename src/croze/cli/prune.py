@@ -22,18 +22,18 @@ COMMAND = "croze prune"
 
 
 def flags() -> Flags:
-    made = Flags(COMMAND, "Remove build cache", "[OPTIONS]")
-    made.switch("-a", "--all", help="Include internal/frontend images")
-    made.texts("--filter", help='Provide filter values (e.g. "until=24h")')
-    made.switch("-f", "--force", help="Do not prompt for confirmation")
-    made.text("--max-used-space", help="Maximum disk space to keep", metavar="bytes")
-    made.text("--min-free-space", help="Disk space to leave free", metavar="bytes")
-    made.text("--reserved-space", help="Disk space always allowed", metavar="bytes")
-    made.alias("--keep-storage", of="reserved_space")
-    add_timeout(made)
-    made.switch("--verbose", help="Provide a more verbose output")
-    made.add_argument("extra", nargs="*", metavar="")
-    return made
+    flags = Flags(COMMAND, "Remove build cache", "[OPTIONS]")
+    flags.switch("-a", "--all", help="Include internal/frontend images")
+    flags.texts("--filter", help='Provide filter values (e.g. "until=24h")')
+    flags.switch("-f", "--force", help="Do not prompt for confirmation")
+    flags.text("--max-used-space", help="Maximum disk space to keep", metavar="bytes")
+    flags.text("--min-free-space", help="Disk space to leave free", metavar="bytes")
+    flags.text("--reserved-space", help="Disk space always allowed", metavar="bytes")
+    flags.alias("--keep-storage", of="reserved_space")
+    add_timeout(flags)
+    flags.switch("--verbose", help="Provide a more verbose output")
+    flags.add_argument("extra", nargs="*", metavar="")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -47,7 +47,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             "reserved-space",
             file=sys.stderr,
         )
-    wanted = parse_filters(read.filter)
+    filters = parse_filters(read.filter)
     limit_s = timeout_s(read.timeout, COMMAND)
     limits = [
         _limit(flag, getattr(read, flag))
@@ -61,9 +61,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     async def prune(client: Client) -> int:
         total = 0
         gone = client.prune(
-            wanted.filters,
+            filters.filters,
             all=read.all,
-            keep_duration_s=wanted.unused_for_s,
+            keep_duration_s=filters.unused_for_s,
             reserved_space=limits[0],
             max_used_space=limits[1],
             min_free_space=limits[2],

@@ -27,14 +27,14 @@ SURE = "Are you sure you want to continue? [y/N] "
 
 
 def flags() -> Flags:
-    made = Flags(COMMAND, "Remove one or more builder instances", "[OPTIONS] [NAME...]")
-    made.switch("--all-inactive", help="Remove all inactive builders")
-    made.switch("-f", "--force", help="Do not prompt for confirmation")
-    made.switch("--keep-daemon", help="Keep the BuildKit daemon running")
-    made.switch("--keep-state", help="Keep BuildKit state")
-    add_timeout(made)
-    made.add_argument("names", metavar="NAME", nargs="*")
-    return made
+    flags = Flags(COMMAND, "Remove one or more builder instances", "[OPTIONS] [NAME...]")
+    flags.switch("--all-inactive", help="Remove all inactive builders")
+    flags.switch("-f", "--force", help="Do not prompt for confirmation")
+    flags.switch("--keep-daemon", help="Keep the BuildKit daemon running")
+    flags.switch("--keep-state", help="Keep BuildKit state")
+    add_timeout(flags)
+    flags.add_argument("names", metavar="NAME", nargs="*")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:

@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 def flags() -> Flags:
     """docker run's flags, as far as a build tool needs them."""
-    made = Flags(
+    flags = Flags(
         "croze run",
         "Run an image of the local store in a container",
         "[OPTIONS] IMAGE [COMMAND] [ARG...]",
     )
-    made.texts("-e", "--env", help="Set environment variables")
-    made.text("--entrypoint", help="Overwrite the ENTRYPOINT of the image")
-    made.text("--hostname", help="Container host name")
-    made.switch("-i", "--interactive", help="Keep standard input open")
-    made.text("--network", help="default, host or none")
-    made.text("--platform", help="Choose the platform of a multi-platform image")
-    made.without_effect("--rm", value=False)
-    made.switch("-t", "--tty", help="Allocate a terminal")
-    made.text("-u", "--user", help="Name or id, optionally with group: user:group")
-    made.text("-w", "--workdir", help="Working directory inside the container")
-    return made
+    flags.texts("-e", "--env", help="Set environment variables")
+    flags.text("--entrypoint", help="Overwrite the ENTRYPOINT of the image")
+    flags.text("--hostname", help="Container host name")
+    flags.switch("-i", "--interactive", help="Keep standard input open")
+    flags.text("--network", help="default, host or none")
+    flags.text("--platform", help="Choose the platform of a multi-platform image")
+    flags.without_effect("--rm", value=False)
+    flags.switch("-t", "--tty", help="Allocate a terminal")
+    flags.text("-u", "--user", help="Name or id, optionally with group: user:group")
+    flags.text("-w", "--workdir", help="Working directory inside the container")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -73,9 +73,9 @@ def run_options(read: argparse.Namespace, image: str, command: Sequence[str]) ->
 
 
 @contextlib.contextmanager
-def raw_terminal(wanted: bool) -> Iterator[None]:
+def raw_terminal(has_terminal: bool) -> Iterator[None]:
     """Keys go through as they are while the container has the terminal."""
-    if not (wanted and sys.stdin.isatty()):
+    if not (has_terminal and sys.stdin.isatty()):
         yield
         return
     import termios

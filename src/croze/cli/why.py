@@ -52,35 +52,35 @@ def run(argv: Sequence[str], common: Common) -> int:
                     raise
         return await explain(client.channel, files=files), which
 
-    explanation, wanted = with_client(common, ask)
-    steps = select(explanation, wanted)
+    explanation, step = with_client(common, ask)
+    steps = select(explanation, step)
     if read.format == "json":
         print(json.dumps(as_json(explanation, steps), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(as_text(explanation, steps, chosen=bool(wanted))))
+        print("\n".join(as_text(explanation, steps, chosen=bool(step))))
     return 0
 
 
-def select(explanation: Explanation, wanted: str) -> list[Step]:
+def select(explanation: Explanation, name: str) -> list[Step]:
     """The steps that missed; or those that `wanted` names: a number as shown (`2/4`,
     `build 2/4`), `FILE:LINE`, or a part of the instruction. Raises `NotFound`."""
-    if not wanted:
+    if not name:
         return [step for step in explanation.steps if step.outcome in MISSED]
-    steps = [step for step in explanation.steps if names(wanted, step, explanation.file)]
+    steps = [step for step in explanation.steps if names(name, step, explanation.file)]
     if not steps:
-        raise NotFound(f"no step of build {explanation.ref} is called {wanted}")
+        raise NotFound(f"no step of build {explanation.ref} is called {name}")
     return steps
 
 
-def names(wanted: str, step: Step, file: str) -> bool:
+def names(name: str, step: Step, file: str) -> bool:
     """Whether the user's word for a step means this one."""
-    if step.line and wanted in (f"{file}:{step.line}", f":{step.line}"):
+    if step.line and name in (f"{file}:{step.line}", f":{step.line}"):
         return True
     inside = step.name.partition("]")[0].removeprefix("[")
-    place = wanted.strip("[]")
+    place = name.strip("[]")
     if re.search(r"\d+/\d+$", place):
         return inside == place or inside.endswith(f" {place}")
-    return wanted.lower() in step.name.lower()
+    return name.lower() in step.name.lower()
 
 
 def as_text(explanation: Explanation, steps: Sequence[Step], *, chosen: bool) -> Iterator[str]:
@@ -136,8 +136,8 @@ def as_json(explanation: Explanation, steps: Sequence[Step]) -> dict[str, object
 
 
 def step_json(step: Step) -> dict[str, object]:
-    made: dict[str, object] = {"name": step.name, "line": step.line, "outcome": step.outcome}
-    made["reasons"] = [
+    members: dict[str, object] = {"name": step.name, "line": step.line, "outcome": step.outcome}
+    members["reasons"] = [
         {
             key: value
             for key, value in (
@@ -154,5 +154,5 @@ def step_json(step: Step) -> dict[str, object]:
         for reason in step.reasons
     ]
     if step.compared_ref:
-        made["comparedWith"] = step.compared_ref
-    return made
+        members["comparedWith"] = step.compared_ref
+    return members

@@ -96,7 +96,7 @@ def engine() -> BuilderTraits:
 
 def no_default_load() -> bool:
     text = os.environ.get("BUILDX_NO_DEFAULT_LOAD")
-    wanted = parse_bool(text) if text is not None else False
-    if wanted is None:
+    off = parse_bool(text) if text is not None else False
+    if off is None:
         log.warning("invalid non-bool value for BUILDX_NO_DEFAULT_LOAD: %s", text)
-    return bool(wanted)
+    return bool(off)

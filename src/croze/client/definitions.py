@@ -116,8 +116,8 @@ def _action(action: ops_pb2.FileAction) -> str:
         case "copy":
             return f"copy{{src={action.copy.src}, dest={action.copy.dest}}}"
         case "symlink":
-            made = action.symlink
-            return f"symlink{{oldpath={made.oldpath}, newpath={made.newpath}}}"
+            link = action.symlink
+            return f"symlink{{oldpath={link.oldpath}, newpath={link.newpath}}}"
         case "mkfile":
             return f"mkfile{{path={action.mkfile.path}}}"
         case "mkdir":

@@ -29,12 +29,12 @@ class Workers(Protocol):
 
 async def check(client: Workers, builds: Mapping[str, BuildOptions]) -> None:
     """Raises `Unsupported`, with what to do."""
-    wanted = [each for options in builds.values() for each in _wanted(options)]
-    if not wanted:
+    features = [each for options in builds.values() for each in _wanted(options)]
+    if not features:
         return
     if any(_SNAPSHOTTER in worker.Labels for worker in await client.workers()):
         return
-    feature, page = wanted[0]
+    feature, page = features[0]
     raise Unsupported(
         f"{feature} is not supported for the docker driver.\n"
         "Switch to a different driver, or turn on the containerd image store, and try again.\n"

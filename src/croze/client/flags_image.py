@@ -29,10 +29,10 @@ def wanted_attests(
     the least provenance, where the builder can attach it."""
     shorthands = (shorthand("provenance", provenance), shorthand("sbom", sbom))
     parsed = parse_attests([*attests, *filter(None, shorthands)])
-    wanted = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
+    attrs_of = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
     if supported and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS") and "provenance" not in parsed:
-        wanted["attest:provenance"] = "mode=min,inline-only=true"
-    return wanted
+        attrs_of["attest:provenance"] = "mode=min,inline-only=true"
+    return attrs_of
 
 
 def plain_manifests() -> bool:
@@ -45,21 +45,21 @@ def _switch(name: str) -> bool:
     text = os.environ.get(name)
     if text is None:
         return False
-    wanted = parse_bool(text)
-    if wanted is None:
+    on = parse_bool(text)
+    if on is None:
         raise InvalidRequest(
             f"invalid {name}: strconv.ParseBool: parsing {quote(text)}: invalid syntax"
         )
-    return wanted
+    return on
 
 
 def shorthand(type: str, text: str) -> str:
     """`--provenance` and `--sbom` as an `--attest`; empty when not given."""
     if not text:
         return ""
-    wanted = parse_bool(text)
-    if wanted is not None:
-        return f"type={type},disabled={'false' if wanted else 'true'}"
+    on = parse_bool(text)
+    if on is not None:
+        return f"type={type},disabled={'false' if on else 'true'}"
     return f"type={type},{text}"
 
 
@@ -93,12 +93,12 @@ def _parse_attest(text: str) -> tuple[str, str | None]:
 
 
 def _disabled(part: str, value: str) -> bool:
-    wanted = parse_bool(value)
-    if wanted is None:
+    on = parse_bool(value)
+    if on is None:
         raise InvalidRequest(
             f'invalid value {part}: strconv.ParseBool: parsing "{value}": invalid syntax'
         )
-    return wanted
+    return on
 
 
 def parse_annotations(values: Iterable[str]) -> dict[str, str]:

@@ -256,20 +256,19 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -
 
 
 def _multi_platform(plan: SolvePlan, builder: BuilderTraits) -> bool:
-    wanted = plan.frontend_attrs.get("build-arg:BUILDKIT_MULTI_PLATFORM", "")
-    return builder.many_nodes or bool(parse_bool(wanted))
+    text = plan.frontend_attrs.get("build-arg:BUILDKIT_MULTI_PLATFORM", "")
+    return builder.many_nodes or bool(parse_bool(text))
 
 
 def _platforms(values: Sequence[str]) -> str:
     """Platforms in normal form, each once."""
-    wanted = [part for text in values for part in text.split(",")]
-    if not wanted:
+    parts = [part for text in values for part in text.split(",")]
+    if not parts:
         return ""
     from croze.image import platform as platforms
 
     parsed = [
-        platforms.default_platform() if text == "local" else platforms.parse(text)
-        for text in wanted
+        platforms.default_platform() if text == "local" else platforms.parse(text) for text in parts
     ]
     texts = (platforms.format_all(platforms.normalize(platform)) for platform in parsed)
     return ",".join(dict.fromkeys(texts))

@@ -69,8 +69,10 @@ class _Making:
         self.plan, self.sources = plan, sources
         self._workers, self._files = workers, files
 
-    def policy(self, wanted: WantedPolicy, files: tuple[PolicyFile, ...], log: PolicyLog) -> Policy:
-        level = self.plan.log_level if wanted.log_level is None else wanted.log_level
+    def policy(
+        self, request: WantedPolicy, files: tuple[PolicyFile, ...], log: PolicyLog
+    ) -> Policy:
+        level = self.plan.log_level if request.log_level is None else request.log_level
 
         def say(of: int, message: str) -> None:
             if of <= level:
@@ -93,11 +95,11 @@ async def _logged(making: _Making, loaded: _Loaded, show: OnStatus) -> AsyncIter
     try:
         policies: list[Policy] = []
         proxy = False
-        for wanted, files in loaded:
-            policies.append(making.policy(wanted, files, log))
-            if wanted.asks_caps:
+        for request, files in loaded:
+            policies.append(making.policy(request, files, log))
+            if request.asks_caps:
                 proxy |= await _wants_proxy(policies[-1], making.sources)
-            if wanted.strict:
+            if request.strict:
                 await _need(
                     making.sources,
                     _SESSION,
@@ -140,28 +142,28 @@ async def _need(sources: SourceResolver, capability: str, message: str) -> None:
 
 async def _load(plan: PolicyPlan, files: PolicyFiles) -> _Loaded:
     loaded: _Loaded = []
-    for wanted in plan.policies:
-        texts = [each for file in wanted.files if (each := await _file(file, files)) is not None]
+    for request in plan.policies:
+        texts = [each for file in request.files if (each := await _file(file, files)) is not None]
         if texts:
-            loaded.append((wanted, tuple(texts)))
+            loaded.append((request, tuple(texts)))
     return loaded
 
 
-async def _file(wanted: WantedFile, files: PolicyFiles) -> PolicyFile | None:
+async def _file(request: WantedFile, files: PolicyFiles) -> PolicyFile | None:
     """None if it isn't there and need not be."""
-    if wanted.text is not None:
-        return PolicyFile(wanted.name, wanted.text)
+    if request.text is not None:
+        return PolicyFile(request.name, request.text)
     try:
-        data = await files.read(wanted.name, MOST_BYTES + 1)
+        data = await files.read(request.name, MOST_BYTES + 1)
     except NotFound:
-        if wanted.optional:
+        if request.optional:
             return None
-        raise NotFound(f"policy file {wanted.name} not found") from None
+        raise NotFound(f"policy file {request.name} not found") from None
     except CrozeError as error:
-        raise error.wrap(f"failed to stat policy file {wanted.name}") from None
+        raise error.wrap(f"failed to stat policy file {request.name}") from None
     if len(data) > MOST_BYTES:
-        raise CrozeError(f"policy file {wanted.name} is larger than {MOST_BYTES >> 20} MiB")
-    return PolicyFile(wanted.name, data.decode(errors="replace"))
+        raise CrozeError(f"policy file {request.name} is larger than {MOST_BYTES >> 20} MiB")
+    return PolicyFile(request.name, data.decode(errors="replace"))
 
 
 def _prefixed(status: control_pb2.StatusResponse) -> control_pb2.StatusResponse:

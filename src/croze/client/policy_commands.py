@@ -91,11 +91,11 @@ async def evaluate(
 ) -> None:
     """Raises `CrozeError` unless the policy allows the source. It may read files below the working
     directory; `shown` is what it hears of the Dockerfile's name."""
-    wanted = await _platform(client, platform)
-    request = policysession_pb2.CheckPolicyRequest(Platform=platform_message(wanted))
+    chosen = await _platform(client, platform)
+    request = policysession_pb2.CheckPolicyRequest(Platform=platform_message(chosen))
     request.Source.Source.CopyFrom(source)
     async with sources_of(client) as sources, WorkerPool(1, modules=work.MODULES) as workers:
-        setup = Setup((policy,), PolicyEnv(filename=shown), platforms.format(wanted))
+        setup = Setup((policy,), PolicyEnv(filename=shown), platforms.format(chosen))
         answering = Answering(PolicyFiles(_HERE, sources), sources, verifier(), log)
         evaluated = Policy(workers, setup, answering)
         _check(await decide(evaluated, sources, request))
@@ -121,7 +121,7 @@ async def input_of(
     client: Client, source: ops_pb2.SourceOp, platform: str, fields: Sequence[str]
 ) -> ShownInput:
     """What a policy would get to see of a source, with the fields that must be asked for."""
-    wanted = await _platform(client, platform)
+    chosen = await _platform(client, platform)
     answer = gateway_pb2.ResolveSourceMetaResponse(Source=source)
     async with sources_of(client) as sources:
         known = verifier()
@@ -134,7 +134,7 @@ async def input_of(
 
         reader = Reader(_silent, verify)
         resolving = Resolving(reader, sources.resolve, _silent)
-        document = await reader.document(answer, wanted)
+        document = await reader.document(answer, chosen)
         before: list[str] | None = None
         asked: set[str] = set()
         for _ in range(MOST_ROUNDS):
@@ -144,10 +144,10 @@ async def input_of(
             before = unknown
             names, invalid = to_ask(fields, unknown)
             asked.update(names)
-            needs = await resolving.needs(document, answer.Source, names, wanted, None)
+            needs = await resolving.needs(document, answer.Source, names, chosen, None)
             if needs.request is not None:
                 answer = await sources.resolve(needs.request)
-                document = await reader.document(answer, wanted)
+                document = await reader.document(answer, chosen)
             elif not needs.changed:
                 break
         else:

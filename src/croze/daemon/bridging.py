@@ -40,10 +40,10 @@ def bridges(
     importer: Importer,
 ) -> BridgeServices:
     async def source_meta(
-        source: ops_pb2.SourceOp, ctx: OpContext, wanted: FactsWanted
+        source: ops_pb2.SourceOp, ctx: OpContext, facts: FactsWanted
     ) -> SourceFacts:
         request = SourceRequest(source.identifier, dict(source.attrs))
-        return await ask(sources.http, sources.git, request, source_context(ctx), wanted)
+        return await ask(sources.http, sources.git, request, source_context(ctx), facts)
 
     async def attestations(
         ref: str,

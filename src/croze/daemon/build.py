@@ -159,8 +159,8 @@ async def deliver(
     exported = with_own_sboms(exported, engine.export_services.pool, asked.sessions)
     source = told.attach(exported, asked.attests.provenance)
     more = await session_exports(engine, request, result, first_id=len(asked.exports))
-    wanted, warnings = [*asked.exports, *more], warnings_of(request, source)
-    for text in () if wanted else warnings:
+    exports, warnings = [*asked.exports, *more], warnings_of(request, source)
+    for text in () if exports else warnings:
         bridge.warn(VertexWarning("", 1, text))
 
     def inline(ctx: OpContext) -> InlineCache | None:
@@ -168,7 +168,7 @@ async def deliver(
 
     try:
         answers = await export_all(
-            bridge.job, request.Session, wanted, source, warnings, inline, asked.compatibility
+            bridge.job, request.Session, exports, source, warnings, inline, asked.compatibility
         )
     finally:
         told.record(record, asked.attests.builder_id)
@@ -283,7 +283,7 @@ def frontend_inputs(request: control_pb2.SolveRequest) -> Mapping[str, ops_pb2.D
 async def export_all(
     job: Job,
     session: str,
-    wanted: Sequence[WantedExport],
+    exports: Sequence[WantedExport],
     source: ExportSource,
     warnings: Sequence[str],
     inline_cache: Callable[[OpContext], InlineCache | None],
@@ -294,7 +294,7 @@ async def export_all(
 
     async def export(one: WantedExport) -> Mapping[str, str]:
         async def deliver(ctx: OpContext) -> Mapping[str, str]:
-            for text in warnings if one is wanted[0] else ():
+            for text in warnings if one is exports[0] else ():
                 ctx.progress.warn(text)
             context = ExportContext(
                 session=session,
@@ -308,10 +308,10 @@ async def export_all(
 
         return await job.in_context(one.exporter.name, deliver)
 
-    if len(wanted) == 1:
-        return [await export(wanted[0])]
+    if len(exports) == 1:
+        return [await export(exports[0])]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(export(one)) for one in wanted]
+        tasks = [group.create_task(export(one)) for one in exports]
     return [task.result() for task in tasks]
 
 

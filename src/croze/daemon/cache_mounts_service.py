@@ -72,10 +72,10 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
 
     def _named(self, names: Sequence[str]) -> list[CacheMountInfo]:
         """Raises `NotFound` for a name of none."""
-        wanted, known = MountOptions(tuple(names) or (ALL,)), self._services.store.all()
-        if unknown := wanted.unknown(each.id for each in known):
+        options, known = MountOptions(tuple(names) or (ALL,)), self._services.store.all()
+        if unknown := options.unknown(each.id for each in known):
             raise NotFound(f"no such cache mount: {', '.join(unknown)}")
-        return [each for each in known if wanted.wants(each.id)]
+        return [each for each in known if options.wants(each.id)]
 
     async def _described(self, mount: CacheMountInfo) -> wire.CacheMount:
         used = wire.CacheMount(

@@ -40,12 +40,12 @@ def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
 
 async def check_exports(services: CacheServices, exports: CacheExports) -> None:
     """Raises `CrozeError` for a cache that is not to be had, before something is built for it."""
-    for wanted in exports.others:
-        if wanted.place is not None:
+    for export in exports.others:
+        if export.place is not None:
             try:
-                await services.objects.open(wanted.place)
+                await services.objects.open(export.place)
             except CrozeError as err:
-                raise err.wrap(f"failed to configure {wanted.kind} cache exporter") from None
+                raise err.wrap(f"failed to configure {export.kind} cache exporter") from None
 
 
 def wanted_imports(cache: control_pb2.CacheOptions) -> list[CacheImport]:
@@ -58,40 +58,40 @@ def wanted_imports(cache: control_pb2.CacheOptions) -> list[CacheImport]:
 def opener(importer: Importer) -> CacheOpener:
     """The importer as the bridge asks for it."""
 
-    async def open_cache(wanted: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
-        options = wanted_mounts(wanted)
+    async def open_cache(cache: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
+        options = wanted_mounts(cache)
         opened = await importer.open(
-            wanted.kind,
-            wanted.attrs,
+            cache.kind,
+            cache.attrs,
             session=session,
             sessions=ctx.sessions(),
             progress=ctx.progress,
         )
         if options is not None:
             for each in opened:
-                await look_beside(each, options, wanted, ctx)
+                await look_beside(each, options, cache, ctx)
         return [each.source for each in opened]
 
     return open_cache
 
 
 async def look_beside(
-    cache: OpenedCache, options: MountOptions, wanted: CacheImport, ctx: OpContext
+    cache: OpenedCache, options: MountOptions, import_of: CacheImport, ctx: OpContext
 ) -> None:
     """Let the build know of the cache mounts that an imported cache has."""
     for mounts in ctx.job_values(BUILD_MOUNTS):
         try:
             await mounts.look_into(cache, options, ctx.sessions())
         except CrozeError as err:
-            ctx.progress.warn(f"failed to read the cache mounts of {wanted.id}: {err}")
+            ctx.progress.warn(f"failed to read the cache mounts of {import_of.id}: {err}")
 
 
-def wanted_mounts(wanted: CacheImport) -> MountOptions | None:
+def wanted_mounts(cache: CacheImport) -> MountOptions | None:
     """Which cache mounts an imported cache is to bring. Raises `InvalidRequest`."""
     try:
-        return mount_options(wanted.attrs)
+        return mount_options(cache.attrs)
     except InvalidRequest as err:
-        raise err.wrap(f"failed to configure {wanted.kind} cache importer") from None
+        raise err.wrap(f"failed to configure {cache.kind} cache importer") from None
 
 
 class BuildCaches:

@@ -115,7 +115,7 @@ class Calls:
             "rpc.system.name": "grpc",
             "rpc.response.status_code": code,
         }
-        made = make_span(
+        new = make_span(
             method,
             span,
             parent,
@@ -125,7 +125,7 @@ class Calls:
             attributes=attributes,
             error=code if code in _FAILURES else "",
         )
-        self._traces.add([made])
+        self._traces.add([new])
 
 
 def _span(method: str, served: Served) -> tuple[SpanContext | None, SpanContext | None]:

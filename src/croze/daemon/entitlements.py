@@ -89,16 +89,16 @@ class Entitlements(Struct, frozen=True):
         if name not in self.names:
             raise PermissionDenied(f"{name} is not allowed")
 
-    def _devices(self, wanted: Sequence[ops_pb2.CDIDevice]) -> list[ops_pb2.CDIDevice]:
+    def _devices(self, asked: Sequence[ops_pb2.CDIDevice]) -> list[ops_pb2.CDIDevice]:
         aliases = self.granted_devices.names
         chosen = [
             ops_pb2.CDIDevice(name=aliases[device.name], optional=device.optional)
-            for device in wanted
+            for device in asked
             if aliases.get(device.name)
         ]
         devices = [
             match
-            for device in wanted
+            for device in asked
             if not aliases.get(device.name)
             for match in self.devices.find(device.name, optional=device.optional)
         ]

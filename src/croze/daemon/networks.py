@@ -47,17 +47,20 @@ async def networks(
     `slirp4netns` is Croze's own mode, for ordinary users. Raises `Unsupported` or `Unavailable`
     for a mode that needs what isn't there.
     """
-    made = dict(default_networks())
+    providers = dict(default_networks())
     match network_mode(worker):
         case "none":
-            return {**made, "sandbox": NoNetwork()}
+            return {**providers, "sandbox": NoNetwork()}
         case "slirp4netns":
             slirp = SlirpNetwork(folder)
             stack.push_async_callback(slirp.close)
-            return {**made, "sandbox": slirp}
+            return {**providers, "sandbox": slirp}
         case "bridge" | "cni" as mode:
-            return {**made, "sandbox": await _cni(_config(worker, mode), worker, folder, stack)}
-    return made
+            return {
+                **providers,
+                "sandbox": await _cni(_config(worker, mode), worker, folder, stack),
+            }
+    return providers
 
 
 def _config(worker: OciWorker, mode: str) -> NetworkConfig:

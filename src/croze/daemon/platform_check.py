@@ -18,14 +18,14 @@ def platform_warnings(
     warnings, asked = _asked(texts)
     if warnings or not result:
         return warnings
-    made = [platforms.normalize(p) for p in result]
-    if len(asked) == len(made) == 1:
-        return _single(texts, asked[0], made[0])
+    built = [platforms.normalize(p) for p in result]
+    if len(asked) == len(built) == 1:
+        return _single(texts, asked[0], built[0])
     if not multi_platform and len(asked) > 1:
         return ["Multiple platforms requested but result is not multi-platform"]
-    if {platforms.format_all(p) for p in asked} == {platforms.format_all(p) for p in made}:
+    if {platforms.format_all(p) for p in asked} == {platforms.format_all(p) for p in built}:
         return []
-    return [f"Requested platforms {_list(asked)} do not match result platforms {_list(made)}"]
+    return [f"Requested platforms {_list(asked)} do not match result platforms {_list(built)}"]
 
 
 def _asked(texts: Sequence[str]) -> tuple[list[str], list[Platform]]:
@@ -46,14 +46,14 @@ def _asked(texts: Sequence[str]) -> tuple[list[str], list[Platform]]:
     return warnings, asked
 
 
-def _single(texts: Sequence[str], asked: Platform, made: Platform) -> list[str]:
+def _single(texts: Sequence[str], asked: Platform, built: Platform) -> list[str]:
     """One for one; who named no OS version takes any."""
     if not asked.os_version:
-        made = _without_version(made)
-    if platforms.format_all(asked) == platforms.format_all(made):
+        built = _without_version(built)
+    if platforms.format_all(asked) == platforms.format_all(built):
         return []
     text = texts[0] if texts else platforms.format(asked)
-    name = platforms.format_all(made)
+    name = platforms.format_all(built)
     return [f'Requested platform "{text}" does not match result platform "{name}"']
 
 

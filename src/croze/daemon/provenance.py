@@ -74,13 +74,13 @@ class BuildProvenance(Struct):
             return await self._predicate(key, options, stored)
 
         inline_only = str(options.inline_only).lower().encode()
-        made = Attestation(
+        attestation = Attestation(
             options.predicate_type,
             produce=produce,
             path=options.filename,
             metadata={"reason": b"provenance", "inline-only": inline_only},
         )
-        return replace(result, attestations=(*result.attestations, made))
+        return replace(result, attestations=(*result.attestations, attestation))
 
     async def _predicate(
         self, key: str, options: ProvenanceOptions, stored: Sequence[tuple[Edge, StoredResult]]

@@ -83,8 +83,10 @@ class Recording:
             self._record.ExporterResponse[key] = value.decode("utf-8", "replace")
         for number, answer in enumerate(answers):
             if _DESCRIPTOR_KEY in answer:
-                made = gojson.unmarshal(base64.b64decode(answer[_DESCRIPTOR_KEY]), type=Descriptor)
-                self._add_result(number, descriptor_message(made))
+                descriptor = gojson.unmarshal(
+                    base64.b64decode(answer[_DESCRIPTOR_KEY]), type=Descriptor
+                )
+                self._add_result(number, descriptor_message(descriptor))
 
     def attest(
         self, key: str, kind: str, told: Callable[[], Awaitable[bytes]], *, single: bool
@@ -100,17 +102,17 @@ class Recording:
             except CrozeError as error:
                 log.warning("no provenance in the record of %s: %s", self._record.Ref, error)
                 continue
-            made = await put(blobs, data, PAYLOAD_TYPE)
-            made.annotations[PREDICATE_TYPE] = each.kind
+            statement = await put(blobs, data, PAYLOAD_TYPE)
+            statement.annotations[PREDICATE_TYPE] = each.kind
             record = self._record
             result = record.Result if each.single else record.Results[each.key]
-            result.Attestations.append(made)
+            result.Attestations.append(statement)
 
-    def _add_result(self, number: int, made: control_pb2.Descriptor) -> None:
+    def _add_result(self, number: int, descriptor: control_pb2.Descriptor) -> None:
         result = self._record.Result
-        result.Results[number].CopyFrom(made)
+        result.Results[number].CopyFrom(descriptor)
         if not result.HasField("ResultDeprecated"):
-            result.ResultDeprecated.CopyFrom(made)
+            result.ResultDeprecated.CopyFrom(descriptor)
 
     def end(self, error: BaseException | None) -> None:
         """The build is over."""
@@ -171,13 +173,13 @@ async def recording(
 ) -> AsyncIterator[Recording]:
     """Record the build that runs inside, however it ends, from its `begin` on. Stands around the
     job: the log is complete when that is gone."""
-    made = Recording(history, telemetry, request)
+    record = Recording(history, telemetry, request)
     try:
-        yield made
+        yield record
     except BaseException as error:
-        made.end(error)
+        record.end(error)
         raise
-    made.end(None)
+    record.end(None)
 
 
 def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:
@@ -205,11 +207,11 @@ async def put(blobs: DiskBlobStore, data: bytes, media_type: str) -> control_pb2
     return control_pb2.Descriptor(digest=digest, size=len(data), media_type=media_type)
 
 
-def descriptor_message(made: Descriptor) -> control_pb2.Descriptor:
+def descriptor_message(descriptor: Descriptor) -> control_pb2.Descriptor:
     """A descriptor as records have it."""
     return control_pb2.Descriptor(
-        digest=made.digest,
-        size=made.size,
-        media_type=made.media_type,
-        annotations=made.annotations,
+        digest=descriptor.digest,
+        size=descriptor.size,
+        media_type=descriptor.media_type,
+        annotations=descriptor.annotations,
     )

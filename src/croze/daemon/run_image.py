@@ -112,11 +112,11 @@ async def _first(incoming: Incoming) -> engine_pb2.RunStart:
 
 
 async def open_image(
-    engine: Engine, name: str, wanted: str
+    engine: Engine, name: str, target: str
 ) -> tuple[RunConfig, ImmutableRef | None]:
     """An image's settings and its (lazy) filesystem, by its full name and a platform or none."""
     platform = platforms.normalize(
-        platforms.parse(wanted) if wanted else platforms.default_platform()
+        platforms.parse(target) if target else platforms.default_platform()
     )
     resolved = await engine.images.resolve_config(name, platform, "local", ())
     request = SourceRequest(

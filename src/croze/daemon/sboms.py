@@ -24,8 +24,8 @@ def with_own_sboms(source: ExportSource, pool: Pool, sessions: Sequence[str]) ->
         if each.metadata.get(GENERATOR_KEY) != BUILTIN_GENERATOR.encode():
             return each
         created = source_epoch(source.metadata, result.key) or datetime.now(UTC)
-        made = _Once(each, pool, sessions, created)
-        return replace(each, produce=made.get)
+        sbom = _Once(each, pool, sessions, created)
+        return replace(each, produce=sbom.get)
 
     results = [
         replace(result, attestations=[own(each, result) for each in result.attestations])

@@ -27,9 +27,9 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
     """A protobuf time, or None."""
     if moment is None:
         return None
-    made = Timestamp()
-    made.FromDatetime(moment)
-    return made
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
 
 
 def responses(events: Iterable[StatusEvent]) -> Iterator[control_pb2.StatusResponse]:

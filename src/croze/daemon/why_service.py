@@ -58,14 +58,14 @@ def _moment(microseconds: int) -> datetime | None:
 
 
 def _step(step: RecordedStep, explained: Explained | None) -> why_pb2.Step:
-    made = why_pb2.Step(name=step.name, line=step.line, outcome=step.outcome)
+    message = why_pb2.Step(name=step.name, line=step.line, outcome=step.outcome)
     if explained is not None:
-        made.reasons.extend(_reason(reason) for reason in explained.reasons)
-        made.compared_ref = explained.compared_ref
+        message.reasons.extend(_reason(reason) for reason in explained.reasons)
+        message.compared_ref = explained.compared_ref
         moment = timestamp(_moment(explained.compared_us))
         if moment is not None:
-            made.compared_at.CopyFrom(moment)
-    return made
+            message.compared_at.CopyFrom(moment)
+    return message
 
 
 def _reason(reason: Reason) -> why_pb2.Reason:

@@ -96,11 +96,11 @@ def worker_id(root: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        made = secrets.token_hex(12)
+        id = secrets.token_hex(12)
         temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(made, encoding="ascii")
+        temporary.write_text(id, encoding="ascii")
         temporary.replace(path)
-        return made
+        return id
 
 
 # qemu-user's name for an architecture -> ours, where they differ from `linux/<name>`.

@@ -32,7 +32,7 @@ SETTLE_S = 0.2
 
 async def build_monitored(
     options: Callable[[], BuildOptions],
-    wanted: Invocation,
+    invocation: Invocation,
     *,
     dial: Dial,
     builder: BuilderTraits | None,
@@ -47,7 +47,7 @@ async def build_monitored(
     keyboard = Keyboard()
     while True:
         shown = PausedDisplay(display(*descriptions), lambda: display("", ""))
-        look = _Look(wanted, keyboard, shown)
+        look = _Look(invocation, keyboard, shown)
         try:
             async with dial() as client:
                 return await run_build(
@@ -66,10 +66,10 @@ async def build_monitored(
 class _Look:
     """What is done of one build on this side."""
 
-    def __init__(self, wanted: Invocation, keyboard: Keyboard, display: PausedDisplay) -> None:
+    def __init__(self, invocation: Invocation, keyboard: Keyboard, display: PausedDisplay) -> None:
         self.display = display
         self.reloading = False
-        self._wanted = wanted
+        self._wanted = invocation
         self._keyboard = keyboard
 
     async def work(self, bridge: HeldBuild) -> gateway_pb2.Result:

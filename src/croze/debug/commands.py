@@ -55,16 +55,16 @@ def _reload(monitor: Monitor, _arguments: Sequence[str]) -> None:
 
 
 def _rollback(monitor: Monitor, arguments: Sequence[str]) -> None:
-    wanted = monitor.wanted
+    invocation = monitor.wanted
     words = list(arguments)
     if words[:1] == ["--init"]:
-        wanted.initial = True
+        invocation.initial = True
         words = words[1:]
     if words:
-        wanted.entrypoint, wanted.cmd, wanted.no_cmd = words[:1], words[1:], False
+        invocation.entrypoint, invocation.cmd, invocation.no_cmd = words[:1], words[1:], False
     from croze.debug.monitor import RESTARTED
 
-    running = monitor.rollback(wanted)
+    running = monitor.rollback(invocation)
     say(RESTARTED.format(running.id))
     monitor.attach(running)
 
@@ -83,7 +83,7 @@ def _exec(monitor: Monitor, arguments: Sequence[str]) -> None:
     if not arguments:
         raise InvalidRequest("command must be passed")
     given = monitor.wanted
-    wanted = Invocation(
+    invocation = Invocation(
         entrypoint=list(arguments[:1]),
         cmd=list(arguments[1:]),
         no_cmd=False,
@@ -91,7 +91,7 @@ def _exec(monitor: Monitor, arguments: Sequence[str]) -> None:
         user=given.user,
         cwd=given.cwd,
     )
-    running = monitor.execute(wanted)
+    running = monitor.execute(invocation)
     say(f'Process "{running.id}" started. Press Ctrl-a-c to switch to that process.\n')
     monitor.attach(running)
 

@@ -35,11 +35,11 @@ class Container:
         self._main_started = False
         self.usable = True
 
-    async def run(self, wanted: Invocation, process: Process) -> None:
+    async def run(self, invocation: Invocation, process: Process) -> None:
         """A process, to its end. Raises `ExitError` when it fails; cancelled, it kills it."""
         is_main, self._main_started = not self._main_started, True
         try:
-            await process.run(self._bridge, self._init(wanted))
+            await process.run(self._bridge, self._init(invocation))
         except BaseException:
             self.usable = False
             raise
@@ -47,10 +47,10 @@ class Container:
             if is_main:
                 self.usable = False
 
-    def _init(self, wanted: Invocation) -> gateway_pb2.InitMessage:
-        meta = self._outcome.process(wanted)
+    def _init(self, invocation: Invocation) -> gateway_pb2.InitMessage:
+        meta = self._outcome.process(invocation)
         return gateway_pb2.InitMessage(
-            ContainerID=self._id, Meta=meta, Fds=[0, 1, 2], Tty=wanted.tty
+            ContainerID=self._id, Meta=meta, Fds=[0, 1, 2], Tty=invocation.tty
         )
 
     async def release(self) -> None:
@@ -80,11 +80,11 @@ class Container:
             return (await stub.StatFileContainer(ask, metadata=metadata)).stat
 
 
-async def open_container(bridge: HeldBuild, outcome: Outcome, wanted: Invocation) -> Container:
+async def open_container(bridge: HeldBuild, outcome: Outcome, invocation: Invocation) -> Container:
     """Raises `CrozeError`."""
     id = new_id()
     ask = gateway_pb2.NewContainerRequest(
-        ContainerID=id, Mounts=outcome.mounts(wanted), Network=outcome.network
+        ContainerID=id, Mounts=outcome.mounts(invocation), Network=outcome.network
     )
     with translated():
         await bridge.stub.NewContainer(ask, metadata=bridge.metadata)

@@ -28,17 +28,17 @@ class Outcome(Struct, frozen=True):
     """The image configuration, in JSON."""
     failed: SolveDetail | None = None
 
-    def mounts(self, wanted: Invocation) -> list[ops_pb2.Mount]:
+    def mounts(self, invocation: Invocation) -> list[ops_pb2.Mount]:
         """What a container has mounted. Raises `InvalidRequest` if there can be none."""
         if self.failed is None:
-            if wanted.initial:
+            if invocation.initial:
                 raise InvalidRequest(
                     "starting from the container from the initial state of the step is supported "
                     "only on the failed steps"
                 )
             return [ops_pb2.Mount(dest="/", resultID=self.ref)]
         step = self.step()
-        ids = self.failed.input_ids if wanted.initial else self.failed.mount_ids
+        ids = self.failed.input_ids if invocation.initial else self.failed.mount_ids
         if len(ids) < len(step.mounts):
             raise InvalidRequest(
                 "no result nor error is available: cannot start debug container: failing step has "
@@ -50,24 +50,26 @@ class Outcome(Struct, frozen=True):
     def network(self) -> ops_pb2.NetMode.ValueType:
         return self.step().network if self.failed is not None else ops_pb2.UNSET
 
-    def process(self, wanted: Invocation) -> ops_pb2.Meta:
+    def process(self, invocation: Invocation) -> ops_pb2.Meta:
         """What runs in a container, and as whom."""
         if self.failed is not None:
             own = self.step().meta
             return ops_pb2.Meta(
-                args=wanted.command or own.args,
-                env=[*own.env, *wanted.env],
-                user=own.user if wanted.no_user else wanted.user,
-                cwd=own.cwd if wanted.no_cwd else wanted.cwd,
+                args=invocation.command or own.args,
+                env=[*own.env, *invocation.env],
+                user=own.user if invocation.no_user else invocation.user,
+                cwd=own.cwd if invocation.no_cwd else invocation.cwd,
             )
         image = _config(self.config)
-        entrypoint = image.get("Entrypoint") if wanted.entrypoint is None else wanted.entrypoint
-        cmd = image.get("Cmd") if wanted.no_cmd else wanted.cmd
+        entrypoint = (
+            image.get("Entrypoint") if invocation.entrypoint is None else invocation.entrypoint
+        )
+        cmd = image.get("Cmd") if invocation.no_cmd else invocation.cmd
         return ops_pb2.Meta(
             args=[*(entrypoint or ()), *(cmd or ())],
-            env=[*(image.get("Env") or ()), *wanted.env],
-            user=image.get("User", "") if wanted.no_user else wanted.user,
-            cwd=image.get("WorkingDir", "") if wanted.no_cwd else wanted.cwd,
+            env=[*(image.get("Env") or ()), *invocation.env],
+            user=image.get("User", "") if invocation.no_user else invocation.user,
+            cwd=image.get("WorkingDir", "") if invocation.no_cwd else invocation.cwd,
         )
 
     def step(self) -> ops_pb2.ExecOp:
@@ -103,7 +105,7 @@ def failed_op(step: SolveDetail) -> ops_pb2.Op:
 
 
 def _on(mount: ops_pb2.Mount, id: str) -> ops_pb2.Mount:
-    made = ops_pb2.Mount(
+    mounted = ops_pb2.Mount(
         selector=mount.selector,
         dest=mount.dest,
         resultID=id,
@@ -112,8 +114,8 @@ def _on(mount: ops_pb2.Mount, id: str) -> ops_pb2.Mount:
     )
     for name in ("cacheOpt", "secretOpt", "SSHOpt"):
         if mount.HasField(name):
-            getattr(made, name).CopyFrom(getattr(mount, name))
-    return made
+            getattr(mounted, name).CopyFrom(getattr(mount, name))
+    return mounted
 
 
 def _ref(result: gateway_pb2.Result, platform: str) -> str:

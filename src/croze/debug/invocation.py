@@ -50,46 +50,46 @@ class Invocation(Struct):
 
 def parse_invocation(invoke: str, on: str) -> Invocation:
     """Raises `InvalidRequest`."""
-    made = Invocation(always=on == "always" or (on != "error" and invoke != ""))
+    invocation = Invocation(always=on == "always" or (on != "error" and invoke != ""))
     if invoke in ("", "default"):
-        return made
+        return invocation
     if invoke == "on-error":
-        made.cmd, made.no_cmd = ["/bin/sh"], False
-        return made
+        invocation.cmd, invocation.no_cmd = ["/bin/sh"], False
+        return invocation
     words = csv_line.fields(invoke) if _QUOTED.search(invoke) else invoke.split(",")
     if len(words) == 1 and "=" not in words[0]:
-        made.cmd, made.no_cmd = [words[0]], False
-        return made
-    made.no_user = made.no_cwd = True
+        invocation.cmd, invocation.no_cmd = [words[0]], False
+        return invocation
+    invocation.no_user = invocation.no_cwd = True
     for field in words:
-        _set(made, field)
-    return made
+        _set(invocation, field)
+    return invocation
 
 
-def _set(made: Invocation, field: str) -> None:
+def _set(invocation: Invocation, field: str) -> None:
     key, equals, value = field.partition("=")
     if not equals:
         raise InvalidRequest(f"invalid value {field}")
     match key.lower():
         case "args":
-            made.cmd, made.no_cmd = [*(made.cmd or ()), *_list(value)], False
+            invocation.cmd, invocation.no_cmd = [*(invocation.cmd or ()), *_list(value)], False
         case "entrypoint":
-            made.entrypoint = [*(made.entrypoint or ()), *_list(value)]
-            if made.cmd is None:
-                made.cmd, made.no_cmd = [], False
+            invocation.entrypoint = [*(invocation.entrypoint or ()), *_list(value)]
+            if invocation.cmd is None:
+                invocation.cmd, invocation.no_cmd = [], False
         case "env":
-            made.env = (*made.env, *_list(value))
+            invocation.env = (*invocation.env, *_list(value))
         case "user":
-            made.user, made.no_user = value, False
+            invocation.user, invocation.no_user = value, False
         case "cwd":
-            made.cwd, made.no_cwd = value, False
+            invocation.cwd, invocation.no_cwd = value, False
         case "tty":
-            wanted = parse_bool(value)
-            if wanted is None:
+            on = parse_bool(value)
+            if on is None:
                 raise InvalidRequest(
                     f'failed to parse tty: strconv.ParseBool: parsing "{value}": invalid syntax'
                 )
-            made.tty = wanted
+            invocation.tty = on
         case other:
             raise InvalidRequest(f'unknown key "{other}"')
 

@@ -41,12 +41,12 @@ class Monitor:
         self,
         bridge: HeldBuild,
         outcome: Outcome | None,
-        wanted: Invocation,
+        invocation: Invocation,
         keyboard: Keyboard,
         group: asyncio.TaskGroup,
         perform: Callable[[Monitor, str], None],
     ) -> None:
-        self.wanted = wanted
+        self.wanted = invocation
         self.processes = Processes(bridge, outcome, self._ended, group)
         self.reloading = False
         self._keyboard = keyboard
@@ -95,13 +95,13 @@ class Monitor:
 
     # What the console's commands do.
 
-    def rollback(self, wanted: Invocation) -> Running:
+    def rollback(self, invocation: Invocation) -> Running:
         """Run something in a container anew; it is yet to be attached to."""
-        return self.processes.start(wanted.or_shell(), self._written, anew=True)
+        return self.processes.start(invocation.or_shell(), self._written, anew=True)
 
-    def execute(self, wanted: Invocation) -> Running:
+    def execute(self, invocation: Invocation) -> Running:
         """Run something in the container that there is; it is yet to be attached to."""
-        return self.processes.start(wanted, self._written, anew=False)
+        return self.processes.start(invocation, self._written, anew=False)
 
     def attach(self, running: Running) -> None:
         self._attached = running

@@ -57,14 +57,14 @@ class Processes:
     def get(self, id: str) -> Running | None:
         return self._running.get(id)
 
-    def start(self, wanted: Invocation, written: WrittenBy, *, anew: bool) -> Running:
+    def start(self, invocation: Invocation, written: WrittenBy, *, anew: bool) -> Running:
         """In a container of its own if that is wanted, or if the one there is is of no use."""
-        kept = replace(wanted)
+        kept = replace(invocation)
         process = Process(lambda fd, data: written(process.id, fd, data))
-        made = Running(process, kept)
-        made.task = self._group.create_task(self._carry(made, anew=anew))
-        self._running[made.id] = made
-        return made
+        running = Running(process, kept)
+        running.task = self._group.create_task(self._carry(running, anew=anew))
+        self._running[running.id] = running
+        return running
 
     async def _carry(self, running: Running, *, anew: bool) -> None:
         failed: CrozeError | None = None
@@ -88,12 +88,12 @@ class Processes:
                 self._container = None
                 await old.release()
             try:
-                made = await open_container(self._bridge, self._outcome, running.wanted)
+                container = await open_container(self._bridge, self._outcome, running.wanted)
             except CrozeError as error:
                 message = f"failed to create container {error}"
                 raise error.with_message(message) from error.__cause__
-            self._container = made
-            return made
+            self._container = container
+            return container
 
     async def _cancel(self, but: Running | None = None) -> None:
         going = [each for each in self._running.values() if each is not but]

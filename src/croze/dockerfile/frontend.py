@@ -186,12 +186,12 @@ async def _reply(
 
 async def _build(source: SourceMap, contexts: Contexts, labs: bool) -> FrontendResult:
     """All platforms at once; the first one reports what lint has found."""
-    wanted: Sequence[Platform | None] = contexts.options.target_platforms or [None]
+    platforms: Sequence[Platform | None] = contexts.options.target_platforms or [None]
     warnings: list[LintWarning] = []
     try:
         results = await all_of(
             _build_platform(source, contexts, platform, None if n else warnings, labs)
-            for n, platform in enumerate(wanted)
+            for n, platform in enumerate(platforms)
         )
     finally:
         await _warn(warnings, source, contexts.resolver)

@@ -151,8 +151,8 @@ def find_named(
     except CrozeError as err:
         raise err.wrap(f"invalid context name {name}") from None
     name = parsed.familiar().removesuffix(":latest")
-    wanted = platforms.normalize(platform or platforms.default_platform())
-    for key in (f"{name}::{platforms.format_all(wanted)}", name):
+    target = platforms.normalize(platform or platforms.default_platform())
+    for key in (f"{name}::{platforms.format_all(target)}", name):
         value = contexts.options.raw.get(f"context:{key}")
         if value is not None:
             return NamedContext(contexts, value, name, key, platform, resolve_mode, follow_paths)

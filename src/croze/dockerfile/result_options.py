@@ -89,9 +89,9 @@ def parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
 
 def parse_attestations(raw: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Requested attestations and their parameters, defaults filled in."""
-    wanted = prefixed(raw, "attest:") | prefixed(raw, "build-arg:BUILDKIT_ATTEST_")
+    texts = prefixed(raw, "attest:") | prefixed(raw, "build-arg:BUILDKIT_ATTEST_")
     attestations: dict[str, dict[str, str]] = {}
-    for key, text in wanted.items():
+    for key, text in texts.items():
         kind = key.lower()
         attrs: dict[str, str] = {}
         if kind == "sbom":

@@ -26,13 +26,13 @@ class Comparisons:
 def suggest(value: str, options: Iterable[str], *, case_sensitive: bool) -> str:
     """The nearest option, or empty if none is near or one is equal. Of equally near ones the first
     is taken."""
-    wanted = value if case_sensitive else value.lower()
+    word = value if case_sensitive else value.lower()
     best, best_distance = "", _MAX_DISTANCE
     for option in options:
         option = option if case_sensitive else option.lower()
-        if option == wanted:
+        if option == word:
             return ""
-        distance = _distance(wanted, option, best_distance)
+        distance = _distance(word, option, best_distance)
         if distance < best_distance:
             best, best_distance = option, distance
     return best if case_sensitive else _match_case(best, value)

@@ -53,14 +53,14 @@ async def _lends_gpus(engine: EngineApi, image: str) -> bool:
         "HostConfig": {"NetworkMode": "none", "AutoRemove": True, "DeviceRequests": GPUS},
     }
     try:
-        made = await engine.create_container("", config)
+        container = await engine.create_container("", config)
     except CrozeError:
         return False
     try:
-        await engine.start(made)
+        await engine.start(container)
     except CrozeError:
         try:
-            await engine.remove_container(made)
+            await engine.remove_container(container)
         except NotFound:
             pass  # as AutoRemove has it
         return False

@@ -167,13 +167,13 @@ class EngineApi:
         """A command in a running container: its id, and its standard streams, in which output
         comes as `multiplexed` frames."""
         asked = {"Cmd": command, "AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
-        made = _decoded(
+        created = _decoded(
             await self._call("POST", f"/containers/{_part(name)}/exec", value=asked), _Created
         )
         body = json.dumps({"Detach": False, "Tty": False}).encode()
-        path = f"/exec/{made.id}/start"
+        path = f"/exec/{created.id}/start"
         async with upgraded(self._context, path, "tcp", body=body) as streams:
-            yield made.id, streams
+            yield created.id, streams
 
     async def exit_code(self, exec_id: str) -> int:
         """Of a command that has ended."""

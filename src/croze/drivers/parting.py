@@ -63,24 +63,24 @@ class Nodes:
         return {node: self._clients[node] for node in nodes}
 
     async def shares(
-        self, wanted: Wanted, together: Sequence[Collection[str]] = ()
+        self, platforms_of: Wanted, together: Sequence[Collection[str]] = ()
     ) -> dict[str, list[Share]]:
         """What is built where, by target. Targets `together` weigh on nodes as one, so that those
         which are built on one another come to the same nodes."""
         least_loaded = self._choice == parting.LEAST_LOADED
-        chosen = None if least_loaded else self._by_fixed(wanted)
+        chosen = None if least_loaded else self._by_fixed(platforms_of)
         if chosen is not None:
             return chosen
         clients = await self.clients(range(len(self._offers)))
         offered = await all_of(self._offered(node, clients[node]) for node in clients)
         if not least_loaded:
-            return {name: parting.by_all(offered, its) for name, its in wanted.items()}
+            return {name: parting.by_all(offered, its) for name, its in platforms_of.items()}
         loads = await all_of(running_builds(clients[node]) for node in clients)
-        return _weighed(offered, wanted, together, loads)
+        return _weighed(offered, platforms_of, together, loads)
 
-    def _by_fixed(self, wanted: Wanted) -> dict[str, list[Share]] | None:
+    def _by_fixed(self, platforms_of: Wanted) -> dict[str, list[Share]] | None:
         fixed = [offer.fixed for offer in self._offers]
-        chosen = {name: parting.by_fixed(fixed, its) for name, its in wanted.items()}
+        chosen = {name: parting.by_fixed(fixed, its) for name, its in platforms_of.items()}
         known = {name: shares for name, shares in chosen.items() if shares is not None}
         return known if len(known) == len(chosen) else None
 
@@ -111,17 +111,17 @@ async def running_builds(client: Client) -> int:
 
 def _weighed(
     offered: parting.Offered,
-    wanted: Wanted,
+    platforms_of: Wanted,
     together: Sequence[Collection[str]],
     loads: Sequence[int],
 ) -> dict[str, list[Share]]:
     """Each group of targets goes to the idlest nodes, and counts as a build of theirs then."""
     now = list(loads)
     grouped = {name for group in together for name in group}
-    groups = [*together, *([name] for name in wanted if name not in grouped)]
+    groups = [*together, *([name] for name in platforms_of if name not in grouped)]
     by_node: dict[str, list[Share]] = {}
     for group in groups:
-        shares = {name: parting.by_all(offered, wanted[name], now) for name in group}
+        shares = {name: parting.by_all(offered, platforms_of[name], now) for name in group}
         for node in {share.node for parts in shares.values() for share in parts}:
             now[node] += 1
         by_node.update(shares)

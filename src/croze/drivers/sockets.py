@@ -60,10 +60,10 @@ async def open_socket(
 
 def _context(tls: Tls) -> ssl.SSLContext:
     try:
-        made = ssl.create_default_context(cafile=tls.ca)
+        context = ssl.create_default_context(cafile=tls.ca)
         if tls.cert is not None:
-            made.load_cert_chain(tls.cert, tls.key)
+            context.load_cert_chain(tls.cert, tls.key)
     except OSError as error:
         raise InvalidRequest(f"could not read the certificates of {tls}: {error}") from None
-    made.set_alpn_protocols(["h2"])
-    return made
+    context.set_alpn_protocols(["h2"])
+    return context

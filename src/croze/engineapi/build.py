@@ -39,35 +39,35 @@ async def build(request: web.Request, services: Services) -> web.StreamResponse:
         await services.uploads.bring(id.removeprefix(PREFIX), Body(request.content))
         return web.Response(headers=HEADERS)
     check_session(query)
-    wanted = solve_request(query, secrets.token_hex(16))
+    solve = solve_request(query, secrets.token_hex(16))
     async with AsyncExitStack() as stack:
         if query.first("remote") == REMOTE:
             body = await stack.enter_async_context(services.uploads.brought(id))
             url = await stack.enter_async_context(context_of(body, services))
-            wanted.FrontendAttrs.extend(to_attrs({CONTEXT: url}))
-        return await _answered(request, services, wanted)
+            solve.FrontendAttrs.extend(to_attrs({CONTEXT: url}))
+        return await _answered(request, services, solve)
 
 
 async def _answered(
-    request: web.Request, services: Services, wanted: control_pb2.SolveRequest
+    request: web.Request, services: Services, solve: control_pb2.SolveRequest
 ) -> web.StreamResponse:
     lines = Lines(request)
     await lines.begin()
-    work = _built(services, wanted, lines, quiet=flag(request, "q"))
+    work = _built(services, solve, lines, quiet=flag(request, "q"))
     if not await services.running.run(request.query.get("buildid", ""), work):
         await lines.write(failed(Canceled()))
     return await lines.end()
 
 
 async def _built(
-    services: Services, wanted: control_pb2.SolveRequest, lines: Lines, *, quiet: bool
+    services: Services, request_of_solve: control_pb2.SolveRequest, lines: Lines, *, quiet: bool
 ) -> None:
     async def on_status(status: control_pb2.StatusResponse) -> None:
         data = base64.b64encode(status.SerializeToString()).decode("ascii")
         await lines.write({"id": "moby.buildkit.trace", "aux": data})
 
     try:
-        response = await solve(services.channel, wanted, on_status)
+        response = await solve(services.channel, request_of_solve, on_status)
     except CrozeError as error:
         await lines.write(failed(error.wrap("failed to solve")))
         return

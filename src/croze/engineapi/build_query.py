@@ -112,9 +112,9 @@ def _exporters(query: Query) -> Sequence[Exporter]:
     names = [str(reference.parse(name).tagged()) for name in query.all("t")]
     if outputs and outputs[0].type == "cacheonly":
         return []
-    made = outputs[0] if outputs else Output("moby")
-    kind = "moby" if made.type == "image" else made.type
-    attrs = dict(made.attrs)
+    exporter = outputs[0] if outputs else Output("moby")
+    kind = "moby" if exporter.type == "image" else exporter.type
+    attrs = dict(exporter.attrs)
     if names and kind == "moby":
         attrs["name"] = ",".join(names)
     return [Exporter(Type=kind, Attrs=to_attrs(attrs))]

@@ -41,13 +41,13 @@ SPACES = {
 async def prune(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /build/prune`."""
     query = Query(request.query.items())
-    wanted = prune_request(query)
+    message = prune_request(query)
     if "label" in filters.read(query.first("filters"), FILTERS):
         return json({"CachesDeleted": None, "SpaceReclaimed": 0})
     gone: list[str] = []
     reclaimed = 0
     with translated():
-        async for record in ControlStub(services.channel).Prune(wanted):
+        async for record in ControlStub(services.channel).Prune(message):
             gone.append(record.ID)
             reclaimed += record.Size
     services.events.emit("builder", "prune", "", {"reclaimed": str(reclaimed)})

@@ -47,10 +47,10 @@ async def build(request: web.Request, query: Query, services: Services) -> web.S
     """What fails before there is anything to tell is answered with a status."""
     lines = Lines(request, quiet=query.is_set("q"))
     local = {record.name for record in services.images.list()}
-    wanted = solve_request(query, secrets.token_hex(16), local)
+    solve = solve_request(query, secrets.token_hex(16), local)
     one = _Classic(request, query, services, lines)
     try:
-        if await services.running.run(query.first("buildid"), one.run(wanted)):
+        if await services.running.run(query.first("buildid"), one.run(solve)):
             return await lines.end()
         return await lines.fail(Canceled())
     except CrozeError as error:
@@ -72,39 +72,39 @@ class _Classic:
         self._telling: StepLines | None = None
         self._early: list[control_pb2.StatusResponse] = []
 
-    async def run(self, wanted: control_pb2.SolveRequest) -> None:
+    async def run(self, request: control_pb2.SolveRequest) -> None:
         body = Body(self._request.content)
-        attrs = of_attrs(wanted.FrontendAttrs)
+        attrs = of_attrs(request.FrontendAttrs)
         if not self._query.first("remote"):
             check_archive(await body.peek(), attrs.get("filename", DEFAULT_FILENAME))
         attrs[CONTEXT] = self._query.first("remote") or body.url
-        _set_attrs(wanted, attrs)
+        _set_attrs(request, attrs)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(context_of(body, self._services))
             channel = self._services.channel
             logins = GivenLogins(config_of(self._request))
             session = await stack.enter_async_context(lend(channel, [logins]))
-            wanted.Session = session.id
+            request.Session = session.id
 
             async def work(bridge: HeldBuild) -> gateway_pb2.Result:
                 try:
-                    await self._begin(bridge, attrs, wanted)
+                    await self._begin(bridge, attrs, request)
                 except CrozeError as error:
                     self.failure = _in_classic_words(error, attrs)
                     raise
                 return await bridge.ask_frontend()
 
-            response = await solve(channel, wanted, self._on_status, work)
+            response = await solve(channel, request, self._on_status, work)
         await self._lines.tell(*(self._telling.end() if self._telling else ()))
         id = response.get("containerimage.digest", "")
         self._services.events.emit("builder", "build", id)
         await self._lines.write(*_made(id, self._query.all("t"), quiet=self._query.is_set("q")))
 
     async def _begin(
-        self, bridge: HeldBuild, attrs: Mapping[str, str], wanted: control_pb2.SolveRequest
+        self, bridge: HeldBuild, attrs: Mapping[str, str], solve: control_pb2.SolveRequest
     ) -> None:
         """Read the Dockerfile before the frontend does."""
-        contexts = FileContexts(parse_options(attrs), BridgeFiles(bridge, wanted.Session))
+        contexts = FileContexts(parse_options(attrs), BridgeFiles(bridge, solve.Session))
         source = await contexts.read_dockerfile()
         main = await contexts.main()
         target = attrs.get("target", "")
@@ -114,7 +114,7 @@ class _Classic:
         if main.context is not None and main.filename != CONTEXT:
             hidden = await _hidden(bridge, main.context, main.filename)
             if hidden:
-                _use(wanted, _inputs(main.context, hidden), attrs)
+                _use(solve, _inputs(main.context, hidden), attrs)
         for status in self._early:
             await self._lines.tell(*self._telling.feed(status))
 
@@ -173,16 +173,16 @@ def _inputs(context: State, hidden: Sequence[str]) -> Mapping[str, ops_pb2.Defin
 
 
 def _use(
-    wanted: control_pb2.SolveRequest,
+    solve: control_pb2.SolveRequest,
     inputs: Mapping[str, ops_pb2.Definition],
     attrs: Mapping[str, str],
 ) -> None:
     """These in place of the context's address."""
-    _set_attrs(wanted, {key: value for key, value in attrs.items() if key != CONTEXT})
+    _set_attrs(solve, {key: value for key, value in attrs.items() if key != CONTEXT})
     for name, definition in inputs.items():
-        wanted.FrontendInputs[name].CopyFrom(definition)
+        solve.FrontendInputs[name].CopyFrom(definition)
 
 
-def _set_attrs(wanted: control_pb2.SolveRequest, attrs: Mapping[str, str]) -> None:
-    del wanted.FrontendAttrs[:]
-    wanted.FrontendAttrs.extend(to_attrs(attrs))
+def _set_attrs(solve: control_pb2.SolveRequest, attrs: Mapping[str, str]) -> None:
+    del solve.FrontendAttrs[:]
+    solve.FrontendAttrs.extend(to_attrs(attrs))

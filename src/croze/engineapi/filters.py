@@ -45,8 +45,8 @@ def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[Ima
     others are compared with."""
     images = find_all(services.images)
     if dangling := filters.get("dangling"):
-        wanted = boolean("dangling", dangling)
-        images = [image for image in images if image.dangling is wanted]
+        only_dangling = boolean("dangling", dangling)
+        images = [image for image in images if image.dangling is only_dangling]
     if patterns := filters.get("reference"):
         images = [part for image in images if (part := _matching(image, patterns)) is not None]
     for name, has in (("label", True), ("label!", False)):
@@ -93,7 +93,7 @@ def _labels(image: Image, services: Services) -> Mapping[str, str]:
     return view(image, services).config.config.labels
 
 
-def labelled(labels: Mapping[str, str], wanted: str) -> bool:
+def labelled(labels: Mapping[str, str], label: str) -> bool:
     """`key`, or `key=value`."""
-    key, equals, value = wanted.partition("=")
+    key, equals, value = label.partition("=")
     return key in labels and (not equals or labels[key] == value)

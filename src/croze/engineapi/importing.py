@@ -85,18 +85,18 @@ async def _imported(
             address = await stack.enter_async_context(context_of(body, services))
         elif not address.startswith(("http://", "https://")):
             raise InvalidRequest(f"fromSrc={address}: use - or an address of http")
-        wanted = _solve_request(query, name)
+        request_of_solve = _solve_request(query, name)
 
         async def work(bridge: HeldBuild) -> gateway_pb2.Result:
             main = await FileContexts(
-                parse_options({CONTEXT: address}), BridgeFiles(bridge, wanted.Session)
+                parse_options({CONTEXT: address}), BridgeFiles(bridge, request_of_solve.Session)
             ).main()
             if main.context is None or main.filename == CONTEXT:
                 raise InvalidRequest(f"what is at {address} is no archive")
-            _give(wanted, {BASE: main.context.marshal(), DOCKERFILE: _file(dockerfile)})
+            _give(request_of_solve, {BASE: main.context.marshal(), DOCKERFILE: _file(dockerfile)})
             return await bridge.ask_frontend()
 
-        response = await solve(services.channel, wanted, _nobody, work)
+        response = await solve(services.channel, request_of_solve, _nobody, work)
         return response.get("containerimage.digest", "")
 
 
@@ -115,9 +115,9 @@ def _file(data: bytes) -> ops_pb2.Definition:
     return scratch().file(mkfile(f"/{DEFAULT_FILENAME}", data)).marshal()
 
 
-def _give(wanted: control_pb2.SolveRequest, inputs: Mapping[str, ops_pb2.Definition]) -> None:
+def _give(solve: control_pb2.SolveRequest, inputs: Mapping[str, ops_pb2.Definition]) -> None:
     for name, definition in inputs.items():
-        wanted.FrontendInputs[name].CopyFrom(definition)
+        solve.FrontendInputs[name].CopyFrom(definition)
 
 
 async def _nobody(status: control_pb2.StatusResponse) -> None:

@@ -70,17 +70,17 @@ def _wanted(event: Event, asked: Mapping[str, Sequence[str]]) -> bool:
     )
 
 
-def _among(wanted: Sequence[str] | None, values: Sequence[str]) -> bool:
-    return wanted is None or any(value in wanted for value in values)
+def _among(allowed: Sequence[str] | None, values: Sequence[str]) -> bool:
+    return allowed is None or any(value in allowed for value in values)
 
 
-def _named(wanted: Sequence[str] | None, names: Sequence[str]) -> bool:
+def _named(allowed: Sequence[str] | None, names: Sequence[str]) -> bool:
     """By a whole name, one without its tag, or the beginning of an id."""
-    if wanted is None:
+    if allowed is None:
         return True
     bare = [name.partition("@")[0].rpartition(":")[0] for name in names]
     return any(
-        name and (name in wanted or any(name.startswith(w) and len(w) >= 12 for w in wanted))
+        name and (name in allowed or any(name.startswith(w) and len(w) >= 12 for w in allowed))
         for name in (*names, *bare)
     )
 

@@ -20,12 +20,12 @@ SERVED = ("dangling", "until", "label", "label!")
 async def images(request: web.Request, services: Services) -> web.StreamResponse:
     """Of images without a name, unless `dangling=false`: then of all that no container uses."""
     asked = filters.read(request.query.get("filters", ""), SERVED)
-    wanted = [each for each in find_all(services.images) if _goes(each, asked, services)]
+    unused = [each for each in find_all(services.images) if _goes(each, asked, services)]
     everything = find_all(services.images)
-    ids = {each.id for each in wanted}
+    ids = {each.id for each in unused}
     rest = [each for each in everything if each.id not in ids]
     reclaimed = total_bytes(everything, services) - total_bytes(rest, services)
-    gone = [line for image in wanted for line in forget(image, services)]
+    gone = [line for image in unused for line in forget(image, services)]
     services.events.emit("image", "prune", "", {"reclaimed": str(reclaimed)})
     return json({"ImagesDeleted": gone or None, "SpaceReclaimed": reclaimed})
 

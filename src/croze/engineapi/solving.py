@@ -27,7 +27,7 @@ OnStatus = Callable[[control_pb2.StatusResponse], Awaitable[None]]
 
 async def solve(
     channel: grpc.aio.Channel,
-    wanted: control_pb2.SolveRequest,
+    asked: control_pb2.SolveRequest,
     on_status: OnStatus,
     work: Work | None = None,
 ) -> dict[str, str]:
@@ -37,12 +37,12 @@ async def solve(
     failed: CrozeError | None = None
     response: dict[str, str] = {}
     async with asyncio.TaskGroup() as group:
-        following = group.create_task(_follow(channel, wanted.Ref, on_status, begun))
+        following = group.create_task(_follow(channel, asked.Ref, on_status, begun))
         try:
             if work is None:
-                answer = await ControlStub(channel).Solve(wanted)
+                answer = await ControlStub(channel).Solve(asked)
             else:
-                answer = await solve_held(channel, wanted, work, ())
+                answer = await solve_held(channel, asked, work, ())
             response = dict(answer.ExporterResponse)
         except grpc.aio.AioRpcError as raised:
             failed = from_rpc_error(raised)
@@ -76,7 +76,7 @@ async def context_of(body: Body, services: Services) -> AsyncIterator[str]:
 
 
 async def _forget(url: str, services: Services) -> None:
-    wanted = control_pb2.PruneRequest(all=True, filter=[f'description=="{DESCRIPTION}{url}"'])
+    prune = control_pb2.PruneRequest(all=True, filter=[f'description=="{DESCRIPTION}{url}"'])
     with suppress(grpc.aio.AioRpcError):
-        async for _ in ControlStub(services.channel).Prune(wanted):
+        async for _ in ControlStub(services.channel).Prune(prune):
             pass

@@ -50,10 +50,10 @@ class _Fate(Struct):
 def steps_of(dockerfile: bytes, target: str, labels: Sequence[str] = ()) -> list[Step]:
     """The steps of the stages that the target needs. Raises `InvalidRequest`."""
     stages, meta = parse_stages(parse(dockerfile).ast, Linter())
-    wanted = _needed(stages, target)
+    needed = _needed(stages, target)
     steps = [Step(arg.original, "") for arg in meta]
     several = len(stages) > 1 or any(_external(stages))
-    for number in wanted:
+    for number in needed:
         stage = stages[number]
         name = (stage.name or f"stage-{number}") if several else ""
         steps += _of_stage(stage, name, pulled=_is_image(stage, stages[:number]))

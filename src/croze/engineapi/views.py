@@ -63,11 +63,11 @@ def _ours(
 ) -> Manifest | None:
     """The machine's own platform's, or else the first that is an image."""
     images = [(p, m) for p, m in manifests_here if p is None or p.os != "unknown"]
-    wanted = {platforms.format(each): rank for rank, each in enumerate(services.machine.platforms)}
+    ranks = {platforms.format(each): rank for rank, each in enumerate(services.machine.platforms)}
 
     def rank(entry: tuple[Platform | None, Manifest]) -> int:
         text = platforms.format(platforms.normalize(entry[0])) if entry[0] else ""
-        return wanted.get(text, len(wanted))
+        return ranks.get(text, len(ranks))
 
     return min(images, key=rank)[1] if images else None
 

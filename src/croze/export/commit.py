@@ -162,7 +162,7 @@ class Writer(Struct, frozen=True):
         if ref is not None and not blobs.has(layer.descriptor.digest):
             await ref.fetch_blob(layer.descriptor.digest, self.ctx.sessions)
         async with blobs.writer() as writer:
-            made = await self.services.pool.run(
+            rewritten = await self.services.pool.run(
                 rewrite_layer,
                 str(blobs.path(layer.descriptor.digest)),
                 str(writer.path),
@@ -171,23 +171,23 @@ class Writer(Struct, frozen=True):
                 epoch_s,
                 unless if compression_of(layer.descriptor) == "estargz" else "",
             )
-            if made is None:
+            if rewritten is None:
                 return layer
-            if made.diff_id != layer.diff_id:
-                self.lease.hold(made.digest)
-                await writer.commit(digest=made.digest, size=made.size)
-        digest, size = (made.digest, made.size)
-        if made.diff_id == layer.diff_id:
+            if rewritten.diff_id != layer.diff_id:
+                self.lease.hold(rewritten.digest)
+                await writer.commit(digest=rewritten.digest, size=rewritten.size)
+        digest, size = (rewritten.digest, rewritten.size)
+        if rewritten.diff_id == layer.diff_id:
             digest, size = layer.descriptor.digest, layer.descriptor.size
-        notes = layer.descriptor.annotations | dict(made.annotations)
+        notes = layer.descriptor.annotations | dict(rewritten.annotations)
         notes |= {
-            media.UNCOMPRESSED_ANNOTATION: made.diff_id,
+            media.UNCOMPRESSED_ANNOTATION: rewritten.diff_id,
             media.REWRITTEN_ANNOTATION: str(epoch_s),
         }
         described = msgspec.structs.replace(
             layer.descriptor, digest=digest, size=size, annotations=notes
         )
-        return LayerBlob(described, made.diff_id)
+        return LayerBlob(described, rewritten.diff_id)
 
     # -- config and manifest -----------------------------------------------------------------
 

@@ -16,12 +16,12 @@ from croze.sources.materials import ImageMaterial
 
 
 def accounts(
-    job: Job, result: BridgeResult, wanted: Mapping[str, Platform]
+    job: Job, result: BridgeResult, platforms_of: Mapping[str, Platform]
 ) -> Mapping[str, Account]:
     """Of all refs of an evaluated result, by their keys; `wanted` are the platforms of the keys.
     Only while the job is open."""
     own = {ref.id for ref in result.all_refs()}
-    several = wanted if result.refs is not None else {}
+    several = platforms_of if result.refs is not None else {}
     scopes = {ref.scope for ref in result.by_key().values() if ref is not None}
     besides = {scope: _besides(job, scope, own) for scope in scopes}
     return {
@@ -37,25 +37,27 @@ def _besides(job: Job, scope: Scope, results: set[str]) -> Capture:
     return capture_of(job.vertices(solved.edge for solved in others if solved is not None))
 
 
-def _account(ref: BridgeRef, key: str, besides: Capture, wanted: Mapping[str, Platform]) -> Account:
+def _account(
+    ref: BridgeRef, key: str, besides: Capture, platforms_of: Mapping[str, Platform]
+) -> Account:
     capture = ref.used() or Capture()
     told = ref.scope.told(capture.described())
     capture.merge(besides)
-    for image in _relevant(list(ref.scope.all_images()), key, wanted):
+    for image in _relevant(list(ref.scope.all_images()), key, platforms_of):
         capture.add(image)
     root = told.request.root if told is not None and told.request is not None else None
     return Account(capture.described(), ref.definition, ref.scope.asked, root)
 
 
 def _relevant(
-    images: list[ImageMaterial], key: str, wanted: Mapping[str, Platform]
+    images: list[ImageMaterial], key: str, platforms_of: Mapping[str, Platform]
 ) -> Iterator[ImageMaterial]:
     """An image that was asked about for every platform counts only for its own."""
-    current = wanted.get(key)
+    current = platforms_of.get(key)
     for image in images:
         asked = [each.platform for each in images if each.ref == image.ref]
         own = current is None or image.platform is None or _alike(image.platform, current)
-        if own or not all(_has(asked, each) for each in wanted.values()):
+        if own or not all(_has(asked, each) for each in platforms_of.values()):
             yield image
 
 
@@ -64,9 +66,9 @@ def _alike(one: Platform, other: Platform) -> bool:
 
 
 def _has(asked: Iterable[Platform | None], platform: Platform) -> bool:
-    wanted = platforms.normalize(platform)
+    target = platforms.normalize(platform)
     return any(
         (each.os, each.architecture, each.variant)
-        == (wanted.os, wanted.architecture, wanted.variant)
+        == (target.os, target.architecture, target.variant)
         for each in (platforms.normalize(p) for p in asked if p is not None)
     )

@@ -63,11 +63,11 @@ class Containers:
         """Prepare one. Raises `AlreadyExists` for an id that is taken."""
         id = request.ContainerID
         self._check(request.Network, ops_pb2.SANDBOX)
-        made = await open_container(self._ops, request, find, self._sessions(), self._proxied)
+        container = await open_container(self._ops, request, find, self._sessions(), self._proxied)
         if id in self._open:
-            await finish(made.release())
+            await finish(container.release())
             raise AlreadyExists(f"Container {id} already exists")
-        self._open[id] = made
+        self._open[id] = container
 
     def get(self, id: str) -> GatewayContainer:
         container = self._open.get(id)
@@ -257,11 +257,11 @@ async def open_container(
 
 def _mount(mount: ops_pb2.Mount, index: int) -> ops_pb2.Mount:
     """The mount on state `index`, in a copy of its own unless it is read-only."""
-    made = ops_pb2.Mount()
-    made.CopyFrom(mount)
-    made.input = index if mount.resultID else EMPTY
-    made.output = index
-    return made
+    message = ops_pb2.Mount()
+    message.CopyFrom(mount)
+    message.input = index if mount.resultID else EMPTY
+    message.output = index
+    return message
 
 
 def _host(entry: ops_pb2.HostIP) -> tuple[str, str]:

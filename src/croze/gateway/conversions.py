@@ -204,8 +204,8 @@ def _question(question: object, change: Change) -> object:
             return replace(question, oci_store=replace(store, session=session))
         case VertexWarning(source=source) if source is not None and source.definition:
             definition = ops_pb2.Definition.FromString(source.definition)
-            made, digests = change.definition(definition)
-            moved = replace(source, definition=made.SerializeToString(deterministic=True))
+            message, digests = change.definition(definition)
+            moved = replace(source, definition=message.SerializeToString(deterministic=True))
             vertex = digests.get(question.vertex, question.vertex)
             return replace(question, vertex=vertex, source=moved)
     return question

@@ -25,4 +25,4 @@ def builtin_frontends(
         dockerfile_frontend.NAME: dockerfile,
         EXTERNAL_FRONTEND: ExternalFrontend(dockerfile, allowed_repositories, readers),
     }
-    return {name: made for name, made in frontends.items() if name not in disabled}
+    return {name: frontend for name, frontend in frontends.items() if name not in disabled}

@@ -82,14 +82,14 @@ class Result(Struct, frozen=True):
     metadata: Mapping[str, bytes] = field(default_factory=dict)
 
     def message(self) -> gateway_pb2.Result:
-        made = gateway_pb2.Result(metadata=self.metadata)
+        message = gateway_pb2.Result(metadata=self.metadata)
         if self.refs is not None:
-            made.refs.SetInParent()
+            message.refs.SetInParent()
             for key, ref in self.refs.items():
-                made.refs.refs[key].id = ref.id
+                message.refs.refs[key].id = ref.id
         else:
-            made.ref.id = self.ref.id if self.ref else ""
-        return made
+            message.ref.id = self.ref.id if self.ref else ""
+        return message
 
 
 class Gateway(Struct, frozen=True):

@@ -39,9 +39,7 @@ class CacheImport(Struct, frozen=True):
 class CacheOpener(Protocol):
     """Opens caches: `remotecache.importer.Importer`."""
 
-    async def __call__(
-        self, wanted: CacheImport, session: str, ctx: OpContext
-    ) -> list[CacheSource]:
+    async def __call__(self, cache: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
         """Raises `CrozeError` for one that can't be had."""
 
 
@@ -68,19 +66,19 @@ class CacheImports:
             tasks = [group.create_task(once.get()) for once in self._wanted.values()]
         self._job.look_into([source for task in tasks for source in task.result()])
 
-    def _once(self, wanted: CacheImport) -> Once[Sequence[CacheSource]]:
+    def _once(self, cache: CacheImport) -> Once[Sequence[CacheSource]]:
         async def open_it() -> Sequence[CacheSource]:
             try:
                 return await self._job.in_context(
-                    f"importing cache manifest from {wanted.id}", with_progress
+                    f"importing cache manifest from {cache.id}", with_progress
                 )
             except CrozeError as err:
-                log.debug("error while importing cache manifest from %s: %s", wanted.id, err)
+                log.debug("error while importing cache manifest from %s: %s", cache.id, err)
                 return ()
 
         async def with_progress(ctx: OpContext) -> Sequence[CacheSource]:
             if self._opener is None:
                 return ()
-            return await self._opener(wanted, self._session, ctx)
+            return await self._opener(cache, self._session, ctx)
 
         return Once(open_it)

@@ -50,13 +50,15 @@ async def scanned(
     if not targets:
         return result
     if generator.image == BUILTIN_GENERATOR:
-        made = {key: _looked_into(bridge, generator, target) for key, target in targets.items()}
+        statements = {
+            key: _looked_into(bridge, generator, target) for key, target in targets.items()
+        }
     else:
         scanner = await _scanner(bridge, generator, platform)
-        made = {key: [_bundle(bridge, scanner, key, each)] for key, each in targets.items()}
+        statements = {key: [_bundle(bridge, scanner, key, each)] for key, each in targets.items()}
     attestations = {
-        key: (*result.attestations.get(key, ()), *made.get(key, ()))
-        for key in (*result.attestations, *made)
+        key: (*result.attestations.get(key, ()), *statements.get(key, ()))
+        for key in (*result.attestations, *statements)
     }
     return replace(result, attestations=attestations)
 

@@ -36,7 +36,7 @@ class SourceKnowledge(Protocol):
     ) -> AttestationChain | None: ...
 
     async def source_facts(
-        self, source: ops_pb2.SourceOp, wanted: FactsWanted, *, log_name: str = ""
+        self, source: ops_pb2.SourceOp, facts: FactsWanted, *, log_name: str = ""
     ) -> SourceFacts: ...
 
 

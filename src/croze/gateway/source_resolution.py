@@ -58,7 +58,7 @@ class SourceMetas(Protocol):
     """Knows what other sources say of themselves (git, http)."""
 
     async def __call__(
-        self, source: ops_pb2.SourceOp, ctx: OpContext, wanted: FactsWanted
+        self, source: ops_pb2.SourceOp, ctx: OpContext, facts: FactsWanted
     ) -> SourceFacts: ...
 
 
@@ -240,7 +240,7 @@ class SourceResolution:
     # Other sources
 
     async def source_facts(
-        self, source: ops_pb2.SourceOp, wanted: FactsWanted, *, log_name: str = ""
+        self, source: ops_pb2.SourceOp, facts: FactsWanted, *, log_name: str = ""
     ) -> SourceFacts:
         """What a source that is no image says of itself; policies have been asked."""
         resolve = self._services.metas
@@ -249,7 +249,7 @@ class SourceResolution:
             raise Unsupported(f"no metadata for sources of type {scheme}")
 
         async def ask(ctx: OpContext) -> SourceFacts:
-            return await resolve(source, ctx, wanted)
+            return await resolve(source, ctx, facts)
 
         return await self._logged(source.identifier, log_name, ask)
 

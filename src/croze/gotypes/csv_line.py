@@ -32,13 +32,13 @@ def fields(text: str, comma: str = ",") -> list[str]:
 def continued(parsed: Iterable[str], key: str) -> list[str]:
     """Fields without a `=` go on with the value before them, if that is of this key: after
     `mounts=a` a field `b` makes `mounts=a,b`."""
-    made: list[str] = []
+    joined: list[str] = []
     for field in parsed:
-        if "=" not in field and made and made[-1].lower().startswith(f"{key}="):
-            made[-1] += f",{field}"
+        if "=" not in field and joined and joined[-1].lower().startswith(f"{key}="):
+            joined[-1] += f",{field}"
         else:
-            made.append(field)
-    return made
+            joined.append(field)
+    return joined
 
 
 def _quoted(rest: str, text: str, comma: str) -> tuple[str, str, bool]:

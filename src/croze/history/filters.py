@@ -94,8 +94,8 @@ def _timed(term: str) -> Test | None:
     if match is None or match.group(1) not in ("startedAt", "completedAt", "duration"):
         return None
     key, compare, value = match.group(1), _COMPARE[match.group(2)], match.group(3)
-    wanted = _duration_ns(value) if key == "duration" else _moment_s(value)
-    return lambda record: compare(_value(record, key), wanted)
+    bound = _duration_ns(value) if key == "duration" else _moment_s(value)
+    return lambda record: compare(_value(record, key), bound)
 
 
 def _value(record: Record, key: str) -> int:

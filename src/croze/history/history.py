@@ -212,11 +212,11 @@ class BuildHistory:
             queue.put_nowait(None)
 
     def _known(self, request: control_pb2.BuildHistoryRequest) -> list[Event]:
-        wanted = (lambda ref: ref == request.Ref) if request.Ref else (lambda ref: True)
+        has = (lambda ref: ref == request.Ref) if request.Ref else (lambda ref: True)
         events = [
             Event(type=control_pb2.STARTED, record=record)
             for ref, record in self._active.items()
-            if wanted(ref)
+            if has(ref)
         ]
         if not request.ActiveOnly:
             records = (self._find(request.Ref),) if request.Ref else self.records.all()

@@ -63,12 +63,12 @@ def parse_attrs(attrs: Mapping[str, str]) -> tuple[dict[AnnotationKey, str], dic
     return annotations, rest
 
 
-def select(wanted: Mapping[AnnotationKey, str], platform: Platform | None) -> Annotations:
+def select(annotations: Mapping[AnnotationKey, str], platform: Platform | None) -> Annotations:
     """What holds for a platform (None: for a result without one). Manifest annotations for that
     platform alone win over those for all; index annotations count whatever their platform."""
     out: dict[str, dict[str, str]] = {kind: {} for kind in _TYPES}
     text = platforms.format_all(platform) if platform else ""
-    general_first = sorted(wanted.items(), key=lambda item: item[0].platform is not None)
+    general_first = sorted(annotations.items(), key=lambda item: item[0].platform is not None)
     for key, value in general_first:
         where = platforms.format_all(key.platform) if key.platform else ""
         if where in ("", text) or key.type.startswith("index"):

@@ -175,8 +175,8 @@ def _encode(text: str) -> str:
 class Matcher:
     """Says which platforms will do, the best first."""
 
-    def __init__(self, wanted: Iterable[Platform]) -> None:
-        self._tests = [_exact(normalize(platform)) for platform in wanted]
+    def __init__(self, targets: Iterable[Platform]) -> None:
+        self._tests = [_exact(normalize(platform)) for platform in targets]
 
     def match(self, platform: Platform) -> bool:
         return self.rank(platform) < len(self._tests)
@@ -187,28 +187,28 @@ class Matcher:
         return next((i for i, test in enumerate(self._tests) if test(offered)), len(self._tests))
 
 
-def _exact(wanted: Platform) -> Callable[[Platform], bool]:
-    features = set(wanted.os_features)
-    if wanted.os == "windows":
+def _exact(target: Platform) -> Callable[[Platform], bool]:
+    features = set(target.os_features)
+    if target.os == "windows":
         features.add("win32k")
 
     def test(offered: Platform) -> bool:
         return (
-            wanted.os == offered.os
-            and wanted.architecture == offered.architecture
-            and wanted.variant == offered.variant
+            target.os == offered.os
+            and target.architecture == offered.architecture
+            and target.variant == offered.variant
             and features.issuperset(offered.os_features)
-            and (wanted.os != "windows" or _windows_fits(wanted.os_version, offered.os_version))
+            and (target.os != "windows" or _windows_fits(target.os_version, offered.os_version))
         )
 
     return test
 
 
-def _windows_fits(wanted: str, offered: str) -> bool:
+def _windows_fits(version: str, offered: str) -> bool:
     """Same build of Windows, or no version to compare."""
-    if not wanted or not offered:
+    if not version or not offered:
         return True
-    return wanted.split(".")[:3] == offered.split(".")[:3]
+    return version.split(".")[:3] == offered.split(".")[:3]
 
 
 def only(platform: Platform) -> Matcher:

@@ -126,12 +126,12 @@ def _annotated(entry: Descriptor, key: AnnotationKey, value: str) -> Descriptor:
     return msgspec.structs.replace(entry, annotations={**entry.annotations, key.key: value})
 
 
-def chosen(image: Image, wanted: Sequence[Platform]) -> Image:
+def chosen(image: Image, targets: Sequence[Platform]) -> Image:
     """The image with these platforms alone and what is attested of them; all with none given.
     Raises `InvalidRequest` if nothing is left."""
-    if not wanted:
+    if not targets:
         return image
-    matcher = Matcher(wanted)
+    matcher = Matcher(targets)
     descriptor = image.descriptor
     if descriptor.media_type not in media.INDEX_TYPES:
         if descriptor.platform is None:

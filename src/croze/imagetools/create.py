@@ -52,16 +52,16 @@ async def make(request: CreateRequest, places: Places) -> Made:
     located = sources.located(list(request.sources), list(request.targets))
     origins = [places.at(location) for location, _ in located]
     parts = await all_of(
-        _part(place, wanted) for place, (_, wanted) in zip(origins, located, strict=True)
+        _part(place, hints) for place, (_, hints) in zip(origins, located, strict=True)
     )
     image = combine.combine(parts, request.annotations, prefer_index=request.prefer_index)
     image = combine.chosen(image, request.platforms)
     return Made(await _with_attestations(image, origins), origins)
 
 
-async def _part(place: Place, wanted: DescriptorHints) -> Part:
+async def _part(place: Place, hints: DescriptorHints) -> Part:
     known = await place.resolve()
-    descriptor = sources.merged(known, wanted)
+    descriptor = sources.merged(known, hints)
     data = await place.read(descriptor)
     if len(data) != descriptor.size:
         descriptor = msgspec.structs.replace(descriptor, size=len(data))
@@ -70,13 +70,13 @@ async def _part(place: Place, wanted: DescriptorHints) -> Part:
         descriptor = msgspec.structs.replace(descriptor, media_type=kind)
     manifests.check_supported(descriptor.media_type)
     if descriptor.media_type in media.MANIFEST_TYPES:
-        platform = await _platform(place, data, wanted.platform)
+        platform = await _platform(place, data, hints.platform)
         descriptor = msgspec.structs.replace(descriptor, platform=platform)
     return Part(descriptor, data)
 
 
-async def _platform(place: Place, data: bytes, wanted: PartialPlatform | None) -> Platform:
-    asked = wanted or PartialPlatform()
+async def _platform(place: Place, data: bytes, partial: PartialPlatform | None) -> Platform:
+    asked = partial or PartialPlatform()
     if asked.os and asked.architecture:
         return asked.completed(Platform("", ""))
     config = configs.parse(await place.read(manifests.parse_manifest(data).config))
@@ -97,31 +97,31 @@ async def _with_attestations(image: Image, origins: Sequence[Place]) -> Image:
     )
 
 
-async def publish(made: Made, targets: Sequence[Location], places: Places, step: Step) -> None:
+async def publish(image: Made, targets: Sequence[Location], places: Places, step: Step) -> None:
     """Bring the image to its targets, each repository's parts once. Raises `CrozeError`, before
     anything moves for a target that names another digest."""
     by_repository: dict[str, list[Location]] = {}
     for target in targets:
-        why = check_target(target, made.image.descriptor.digest)
+        why = check_target(target, image.image.descriptor.digest)
         if why is not None:
             raise InvalidRequest(why)
         by_repository.setdefault(target.name, []).append(target)
     await all_of(
-        _publish(made, name, names, places, step, places.folder / str(at))
+        _publish(image, name, names, places, step, places.folder / str(at))
         for at, (name, names) in enumerate(by_repository.items())
     )
 
 
 async def _publish(
-    made: Made, name: str, names: Sequence[Location], places: Places, step: Step, folder: Path
+    built: Made, name: str, names: Sequence[Location], places: Places, step: Step, folder: Path
 ) -> None:
     folder.mkdir()
-    image = made.image
+    image = built.image
     with step(f"pushing {name}") as log:
         copier = Copier(places.at(names[0]), folder)
 
         async def copy(entry: Descriptor) -> None:
-            source = made.places[image.source_of(entry)]
+            source = built.places[image.source_of(entry)]
             log(f"copying {entry.digest} from {source.location} to {name}\n")
             try:
                 await copier.copy(source, entry)

@@ -120,16 +120,16 @@ def _inferred(source: ManifestSource, only: Location | None) -> Location:
     return locations.of_repository(only, source.wanted.digest)
 
 
-def merged(known: Descriptor, wanted: DescriptorHints) -> Descriptor:
+def merged(known: Descriptor, hints: DescriptorHints) -> Descriptor:
     """What a place knows of a manifest, and what the user says. Annotations and platform are
     replaced as a whole. Raises `InvalidRequest` for another size."""
-    if wanted.size and wanted.size != known.size:
+    if hints.size and hints.size != known.size:
         raise InvalidRequest(
-            f"invalid size mismatch for {known.digest}, {wanted.size} != {known.size}"
+            f"invalid size mismatch for {known.digest}, {hints.size} != {known.size}"
         )
     return msgspec.structs.replace(
         known,
-        media_type=wanted.media_type or known.media_type,
-        annotations=wanted.annotations or known.annotations,
-        artifact_type=wanted.artifact_type or known.artifact_type,
+        media_type=hints.media_type or known.media_type,
+        annotations=hints.annotations or known.annotations,
+        artifact_type=hints.artifact_type or known.artifact_type,
     )

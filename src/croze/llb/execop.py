@@ -210,7 +210,7 @@ class ExecVertex(OpVertex):
             caps.EXEC_MOUNT_SSH: bool(self._sockets),
             caps.EXEC_CDI: bool(self._devices),
         }
-        needed.update(cap for cap, wanted in conditions.items() if wanted)
+        needed.update(cap for cap, holds in conditions.items() if holds)
         for mount in self._mounts:
             needed.update(_mount_caps(mount))
         return needed

@@ -21,10 +21,10 @@ class Change(Struct, frozen=True):
 
     def source(self, source: ops_pb2.SourceOp) -> ops_pb2.SourceOp:
         """The source as it is of the new session."""
-        made = ops_pb2.SourceOp()
-        made.CopyFrom(source)
-        self._change(made)
-        return made
+        op = ops_pb2.SourceOp()
+        op.CopyFrom(source)
+        self._change(op)
+        return op
 
     def definition(
         self, definition: ops_pb2.Definition
@@ -40,12 +40,12 @@ class Change(Struct, frozen=True):
             if changed is not None:
                 digests[digest_bytes(blob)] = digest_bytes(changed)
             blobs.append(changed or blob)
-        made = definition_of(blobs)
+        definition_here = definition_of(blobs)
         for digest, metadata in definition.metadata.items():
-            made.metadata[digests.get(digest, digest)].CopyFrom(metadata)
+            definition_here.metadata[digests.get(digest, digest)].CopyFrom(metadata)
         if definition.HasField("Source"):
-            self._places(definition.Source, made.Source, digests)
-        return made, digests
+            self._places(definition.Source, definition_here.Source, digests)
+        return definition_here, digests
 
     def _op(self, blob: bytes, digests: Mapping[str, str]) -> bytes | None:
         """The op anew; None if it stays as it is."""
@@ -67,7 +67,7 @@ class Change(Struct, frozen=True):
         for digest, locations in old.locations.items():
             new.locations[digests.get(digest, digest)].CopyFrom(locations)
         for info in old.infos:
-            made = new.infos.add()
-            made.CopyFrom(info)
+            new_info = new.infos.add()
+            new_info.CopyFrom(info)
             if info.HasField("definition"):
-                made.definition.CopyFrom(self.definition(info.definition)[0])
+                new_info.definition.CopyFrom(self.definition(info.definition)[0])

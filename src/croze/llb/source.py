@@ -217,7 +217,7 @@ def http(
         caps.SOURCE_HTTP_HEADER: bool(accept or user_agent),
         caps.SOURCE_HTTP_SIGNATURE: bool(pgp_key or pgp_signature),
     }
-    return source(url, attrs, *(cap for cap, wanted in needed.items() if wanted), **options)
+    return source(url, attrs, *(cap for cap, holds in needed.items() if holds), **options)
 
 
 def _file_attrs(filename: str, mode: int, uid: int, gid: int) -> dict[str, str]:

@@ -37,8 +37,8 @@ class DiffOp:
             return [RefResult(None if upper is None else upper.clone())]
         if upper is not None and upper.id == lower.id:
             return [RefResult(None)]
-        made = await self._services.refs.diff(lower, upper, description=ctx.vertex.name)
-        return [RefResult(made)]
+        ref = await self._services.refs.diff(lower, upper, description=ctx.vertex.name)
+        return [RefResult(ref)]
 
 
 def _side(name: str, index: int, given: Iterator[Result]) -> ImmutableRef | None:

@@ -82,10 +82,10 @@ class ExecOp:
         return " ".join(self._exec.meta.args)
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        made = exec_keys.cache_map(
+        map = exec_keys.cache_map(
             self._exec, self._loaded.platform, self._input_count, self._services.contents
         )
-        return naming_op_in_errors(made, self._loaded.data)
+        return naming_op_in_errors(map, self._loaded.data)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         try:
@@ -224,8 +224,8 @@ class ExecOp:
 
     def _devices(self) -> list[ContainerEdits]:
         lent = self._services.devices
-        wanted = self._exec.cdiDevices
-        return edits(d for w in wanted for d in lent.find(w.name, optional=w.optional))
+        asked = self._exec.cdiDevices
+        return edits(d for w in asked for d in lent.find(w.name, optional=w.optional))
 
 
 def is_insecure(mode: int) -> bool:

@@ -121,7 +121,7 @@ def _keying(dependency: _Dependency, contents: ContentDigests) -> InputKeying:
 
 def _queries(paths: Sequence[str]) -> list[Query]:
     """Whole input: one question without a path's rules."""
-    wanted = dedupe_paths(paths)
-    if ROOT in wanted:
+    roots = dedupe_paths(paths)
+    if ROOT in roots:
         return []
-    return [Query(path=p, follow_links=True) for p in wanted]
+    return [Query(path=p, follow_links=True) for p in roots]

@@ -47,7 +47,7 @@ class PreparedMounts(Struct):
 
     def container_mounts(self, cwd: str) -> list[ContainerMount]:
         """What the container gets besides its root; parents before what is mounted in them."""
-        made = [
+        mounts = [
             ContainerMount(
                 dest=posixpath.join("/", cwd, p.mount.dest),
                 mounts=p.mounts,
@@ -57,37 +57,37 @@ class PreparedMounts(Struct):
             for p in self.items
             if p.mount.dest != ROOT and not p.skipped
         ]
-        return sorted(made, key=lambda m: m.dest.encode())
+        return sorted(mounts, key=lambda m: m.dest.encode())
 
     async def results(self) -> list[RefResult]:
         """Commit what was written; one result an output, in the order of the mounts."""
-        made: list[RefResult] = []
+        results: list[RefResult] = []
         try:
             for item in self.items:
                 if item.mount.output == SKIP_OUTPUT or item.skipped:
                     continue
                 if item.written is not None:
-                    made.append(RefResult(await item.written.commit()))
+                    results.append(RefResult(await item.written.commit()))
                     item.written = None
                 else:
-                    made.append(_handed_on(item))
-            return made
+                    results.append(_handed_on(item))
+            return results
         except BaseException:
-            for result in made:
+            for result in results:
                 await result.release()
             raise
 
     async def states(self) -> list[RefResult | None]:
         """For a step that failed: what it has made of every mount, None for those it could not
         change."""
-        made: list[RefResult | None] = []
+        states: list[RefResult | None] = []
         for item in self.items:
             if item.written is not None:
-                made.append(RefResult(await item.written.commit()))
+                states.append(RefResult(await item.written.commit()))
                 item.written = None
             else:
-                made.append(None)
-        return made
+                states.append(None)
+        return states
 
 
 class MountPreparer:

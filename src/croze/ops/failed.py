@@ -73,7 +73,7 @@ async def keep_mounts(
     return tuple(id_of(state or given) for state, given in zip(states, inputs, strict=True))
 
 
-def naming_op_in_errors(made: CacheMap, op: bytes) -> CacheMap:
+def naming_op_in_errors(map: CacheMap, op: bytes) -> CacheMap:
     """The same cache map; what goes wrong while an input's content is read then names the op and
     the input, and leaves that to look at."""
 
@@ -82,7 +82,7 @@ def naming_op_in_errors(made: CacheMap, op: bytes) -> CacheMap:
             return keying
         return replace(keying, content=_OpNamingKey(keying.content, op, index))
 
-    return replace(made, inputs=tuple(named(i, keying) for i, keying in enumerate(made.inputs)))
+    return replace(map, inputs=tuple(named(i, keying) for i, keying in enumerate(map.inputs)))
 
 
 class _OpNamingKey(ContentKey):

@@ -34,8 +34,8 @@ class FileOp:
         self._data = data
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        made = file_keys.cache_map(self._actions, self._input_count, self._services.contents)
-        return naming_op_in_errors(made, self._data)
+        map = file_keys.cache_map(self._actions, self._input_count, self._services.contents)
+        return naming_op_in_errors(map, self._data)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         plan = make_plan(self._actions, len(inputs))
@@ -50,29 +50,29 @@ class FileOp:
 
     async def _run(self, plan: Plan, ctx: OpContext, inputs: Sequence[Result]) -> list[RefResult]:
         states: dict[int, State] = dict(enumerate(ref_of(result) for result in inputs))
-        made: dict[Chain, ImmutableRef] = {}
+        refs: dict[Chain, ImmutableRef] = {}
         try:
             for chain in plan.chains:
-                made[chain], failed = await self._run_chain(chain, ctx, states)
-                states[chain.result] = made[chain]
+                refs[chain], failed = await self._run_chain(chain, ctx, states)
+                states[chain.result] = refs[chain]
                 if failed is not None:
-                    raise failed.error.with_detail(self._detail(ctx, inputs, made, failed))
+                    raise failed.error.with_detail(self._detail(ctx, inputs, refs, failed))
             return [RefResult(_clone(states[index])) for index in plan.outputs]
         finally:
-            for ref in made.values():
+            for ref in refs.values():
                 await ref.release()
 
     def _detail(
         self,
         ctx: OpContext,
         inputs: Sequence[Result],
-        made: Mapping[Chain, ImmutableRef],
+        refs: Mapping[Chain, ImmutableRef],
         failed: FailedStep,
     ) -> SolveDetail:
         """What to look at after a failure of the chain that was made last: the inputs, and for
         each action what it made."""
         shown: list[str] = [""] * len(self._actions)
-        for chain, ref in made.items():
+        for chain, ref in refs.items():
             keep(ctx, [RefResult(ref)])
             for number in chain.actions:
                 shown[number] = ref.id
@@ -82,7 +82,7 @@ class FileOp:
             dict(ctx.vertex.description),
             tuple(result.id for result in inputs),
             tuple(shown),
-            FailedAction([*made][-1].actions[failed.index]),
+            FailedAction([*refs][-1].actions[failed.index]),
         )
 
     async def _run_chain(

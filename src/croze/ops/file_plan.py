@@ -133,12 +133,12 @@ def _needed(
     chains: Sequence[Chain], actions: Actions, input_count: int, outputs: Sequence[int]
 ) -> list[Chain]:
     """Those that lead to an output; references go backwards only."""
-    wanted = set(outputs)
+    needed = set(outputs)
     kept = []
     for chain in reversed(chains):
-        if chain.result in wanted:
+        if chain.result in needed:
             kept.append(chain)
             own = {input_count + number for number in chain.actions}
             for number in chain.actions:
-                wanted.update(i for i in references(actions[number]) if i not in own)
+                needed.update(i for i in references(actions[number]) if i not in own)
     return kept[::-1]

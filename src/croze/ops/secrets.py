@@ -31,11 +31,11 @@ async def fetch(
 
 
 async def environment(
-    wanted: Sequence[ops_pb2.SecretEnv], manager: SessionManager, sessions: Sequence[str]
+    secrets: Sequence[ops_pb2.SecretEnv], manager: SessionManager, sessions: Sequence[str]
 ) -> list[str]:
     """`NAME=value` for each; an optional secret that is missing gives an empty value."""
     out = []
-    for secret in wanted:
+    for secret in secrets:
         if not secret.ID:
             raise InvalidRequest(f'secret ID missing for "{secret.name}" environment variable')
         value = await fetch(secret.ID, manager, sessions, optional=secret.optional)

@@ -131,16 +131,16 @@ class Evaluation:
             self._log(DEBUG, f"unknowns for policy evaluation: {summary(unknown)}")
             value, notes = await self._evaluate(document, plain, unknown)
             checksum, asked = notes.checksum, notes.unknown
-            wanted = _wanted(value, unknown) + sorted(asked)
-            needs = await self._needs(request, document, platform, wanted, checksum)
+            names = _wanted(value, unknown) + sorted(asked)
+            needs = await self._needs(request, document, platform, names, checksum)
             if needs.request is not None:
                 return _next(needs.request)
             if needs.changed:
                 return None
         value, notes = await self._evaluate(document, plain)
-        wanted = sorted(notes.unknown | asked)
+        names = sorted(notes.unknown | asked)
         checksum = notes.checksum or checksum
-        needs = await self._needs(request, document, platform, wanted, checksum)
+        needs = await self._needs(request, document, platform, names, checksum)
         if needs.request is not None:
             return _next(needs.request)
         return None if needs.changed else self._decided(request, value, notes.pins)
@@ -193,10 +193,10 @@ class Evaluation:
         if decision.allow and pins:
             pinned = _pinned(request.Source.Source, next(iter(pins)))
             self._log(INFO, f"policy decision for source {name}: convert to {pinned.identifier}")
-            made = policysession_pb2.CheckPolicyResponse()
-            made.decision.action = policy_pb2.CONVERT
-            made.decision.update.CopyFrom(pinned)
-            return made
+            answer = policysession_pb2.CheckPolicyResponse()
+            answer.decision.action = policy_pb2.CONVERT
+            answer.decision.update.CopyFrom(pinned)
+            return answer
         action = policy_pb2.PolicyAction.Name(response.decision.action)
         self._log(INFO, f"policy decision for source {name}: {action}")
         for message in decision.deny_messages:

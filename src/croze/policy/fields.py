@@ -12,7 +12,7 @@ _MATERIALS = ".image.provenance.materials["
 
 def to_ask(fields: Sequence[str], unknown: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names to ask for, and fields that are no such names."""
-    wanted: dict[str, None] = {}
+    names: dict[str, None] = {}
     invalid: list[str] = []
     for each in fields:
         unknown_prerequisites = [name for name in _prerequisites(each) if name in unknown]
@@ -22,8 +22,8 @@ def to_ask(fields: Sequence[str], unknown: Sequence[str]) -> tuple[list[str], li
             unknown_prerequisites.append(above)
         if not unknown_prerequisites:
             invalid.append(each)
-        wanted.update(dict.fromkeys(unknown_prerequisites))
-    return list(wanted), invalid
+        names.update(dict.fromkeys(unknown_prerequisites))
+    return list(names), invalid
 
 
 def _is_material(field: str) -> bool:

@@ -119,13 +119,13 @@ class LentFunctions:
         if self._document.kind != "image":
             return FALSE
         self._is(image, "image")
-        wanted = string(digest)
+        pinned = string(digest)
         try:
-            reference.check_digest(wanted)
+            reference.check_digest(pinned)
         except CrozeError as error:
             raise FunctionError(f"invalid digest: {error}") from None
-        if self._document.fields.get("checksum") != wanted:
-            self.notes.pins.add(wanted)
+        if self._document.fields.get("checksum") != pinned:
+            self.notes.pins.add(pinned)
         return TRUE
 
     def _verify_git_signature(self, value: Value, path: Value) -> Value:

@@ -37,11 +37,11 @@ def add_unknowns(
     request: gateway_pb2.ResolveSourceMetaRequest, names: Iterable[str], log: Log
 ) -> None:
     """Extend a request to what answers these. Raises `CrozeError` for a name that nothing does."""
-    wanted = [name for name in names if name not in _KINDS]
-    if not wanted:
+    fields = [name for name in names if name not in _KINDS]
+    if not fields:
         return
-    log(DEBUG, f"collected unknowns: {shown(wanted)}")
-    for name in wanted:
+    log(DEBUG, f"collected unknowns: {shown(fields)}")
+    for name in fields:
         _add(request, name)
 
 

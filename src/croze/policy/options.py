@@ -143,12 +143,12 @@ def plan_policies(
     options: Sequence[PolicyOption], place: PolicyPlace, env: PolicyEnv, log_level: int
 ) -> PolicyPlan | None:
     """None if there is nothing to evaluate. Raises `InvalidRequest`."""
-    wanted = _composed(options, place.beside)
+    composed = _composed(options, place.beside)
     if _by_default() and not any(each.disabled for each in options):
         text = default_policy()
         own = WantedPolicy((WantedFile(DEFAULT_NAME, text=text),), asks_caps=False)
-        wanted = [own, *wanted]
-    return PolicyPlan(tuple(wanted), place, env, log_level) if wanted else None
+        composed = [own, *composed]
+    return PolicyPlan(tuple(composed), place, env, log_level) if composed else None
 
 
 def _by_default() -> bool:

@@ -57,9 +57,9 @@ def _covers(ranges: Sequence[Range], line: int) -> bool:
 
 def _around(start: int, end: int, count: int) -> tuple[int, int]:
     """Some lines more on both sides; one line alone gets more of them."""
-    wanted = 4 if start == end else 2
+    around = 4 if start == end else 2
     added = 0
-    while added < wanted:
+    while added < around:
         if start > 1:
             start -= 1
             added += 1

@@ -90,15 +90,15 @@ class Authorizer:
     ) -> str:
         realm = challenge.parameters.get("realm", "")
         service = challenge.parameters.get("service", "")
-        wanted = merge_scopes(scopes)
-        base = (endpoint.host, realm, service, *wanted)
+        merged = merge_scopes(scopes)
+        base = (endpoint.host, realm, service, *merged)
         authority = await who.authority(endpoint.host)
         if authority:
             shared = (*base, "authority", authority)
             fresh = self._fresh(shared)
             if fresh is not None:
                 return fresh
-            token = await who.token(endpoint.host, realm, service, wanted)
+            token = await who.token(endpoint.host, realm, service, merged)
             if token is not None:
                 return self._keep(shared, token)
         login = await who.login(endpoint.host)
@@ -106,7 +106,7 @@ class Authorizer:
         fresh = self._fresh(own)
         if fresh is not None:
             return fresh
-        return self._keep(own, await self._fetch(endpoint, realm, service, wanted, login))
+        return self._keep(own, await self._fetch(endpoint, realm, service, merged, login))
 
     def _fresh(self, key: tuple[str, ...]) -> str | None:
         value, until = self._tokens.get(key, ("", 0.0))
@@ -191,7 +191,7 @@ def merge_scopes(scopes: Sequence[str]) -> list[str]:
     """One scope per resource, actions joined: `repository:a:pull` + `…:push,pull`."""
     actions: dict[str, set[str]] = {}
     for scope in scopes:
-        resource, _, wanted = scope.rpartition(":")
+        resource, _, verbs = scope.rpartition(":")
         if scope:
-            actions.setdefault(resource, set()).update(wanted.split(","))
+            actions.setdefault(resource, set()).update(verbs.split(","))
     return [f"{resource}:{','.join(sorted(acts))}" for resource, acts in sorted(actions.items())]

@@ -61,12 +61,12 @@ class Gatherer:
 
     async def add(self, chain: Chain, mode: Mode) -> None:
         """Add all records of a chain."""
-        made = _to_make(chain, mode)
+        layers = _to_make(chain, mode)
         items: list[Item] = []
         for place, record in enumerate(chain.records):
             result = None
             if record.result is not None:
-                blobs = await self._blobs(record.result, make=place in made)
+                blobs = await self._blobs(record.result, make=place in layers)
                 result = ResultLayers(blobs, record.result.created_at) if blobs else None
             inputs = [[(items[e.record], e.selector) for e in links] for links in record.inputs]
             items.append(self._chains.add(record.digest, inputs, result))
@@ -103,16 +103,16 @@ def _to_make(chain: Chain, mode: Mode) -> set[int]:
     """The places of records whose layers are to be made."""
     if mode == "max":
         return {place for place, record in enumerate(chain.records) if record.result is not None}
-    made: set[int] = set()
+    places: set[int] = set()
     stack = list(chain.top) if mode == "min" else []
     seen = set(stack)
     while stack:
         place = stack.pop()
         record = chain.records[place]
         if record.result is not None:
-            made.add(place)
+            places.add(place)
             continue
         below = {each.record for links in record.inputs for each in links} - seen
         seen |= below
         stack.extend(below)
-    return made
+    return places

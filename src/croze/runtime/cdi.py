@@ -151,11 +151,11 @@ class Devices:
         said = annotations.get(AUTO_ALLOW_ANNOTATION, "")
         return bool({kind, name} & self._auto_allowed) or said in ("1", "t", "T", *_TRUE)
 
-    def find(self, wanted: str, *, optional: bool = False) -> Sequence[CdiDevice]:
+    def find(self, pattern: str, *, optional: bool = False) -> Sequence[CdiDevice]:
         """The devices that a name stands for: one, the first of a kind (`vendor/class`), all of it
         (`vendor/class=*`), or those of a class that annotations name. Raises `NotFound`."""
         devices = self.all()
-        kind, _, name = wanted.partition("=")
+        kind, _, name = pattern.partition("=")
         matching: list[CdiDevice] = []
         if "/" in kind:
             of_kind = [d for d in devices if d.kind == kind]
@@ -165,11 +165,11 @@ class Devices:
                 case "*":
                     matching = of_kind
                 case _:
-                    matching = [d for d in of_kind if d.name == wanted]
+                    matching = [d for d in of_kind if d.name == pattern]
         if not matching:
-            matching = [d for d in devices if d.annotations.get(CLASS_ANNOTATION) == wanted]
+            matching = [d for d in devices if d.annotations.get(CLASS_ANNOTATION) == pattern]
         if not matching and not optional:
-            raise NotFound(f'required device "{wanted}" is not registered')
+            raise NotFound(f'required device "{pattern}" is not registered')
         return matching
 
 
@@ -178,11 +178,11 @@ _TRUE = ("true", "TRUE", "True")
 
 def edits(devices: Iterable[CdiDevice]) -> list[ContainerEdits]:
     """All that a container with these devices gets, nothing twice."""
-    made: dict[int, ContainerEdits] = {}
+    by_place: dict[int, ContainerEdits] = {}
     for device in devices:
         for one in (device.own, device.of_all):
-            made.setdefault(id(one), one)
-    return list(made.values())
+            by_place.setdefault(id(one), one)
+    return list(by_place.values())
 
 
 def _spec_files(folder: Path) -> list[Path]:

@@ -53,16 +53,16 @@ def _env(process: Json, added: Iterable[str]) -> None:
 def _device(config: Json, node: DeviceNode) -> None:
     kind, major, minor = _numbers(node)
     user = config["process"]["user"]
-    made: Json = {"path": node.path, "type": kind, "major": major, "minor": minor}
+    members: Json = {"path": node.path, "type": kind, "major": major, "minor": minor}
     if node.file_mode is not None:
-        made["fileMode"] = node.file_mode
+        members["fileMode"] = node.file_mode
     for name, given in (("uid", node.uid), ("gid", node.gid)):
         owner = user[name] if given is None else given
         if owner:
-            made[name] = owner
+            members[name] = owner
     linux = config["linux"]
     others = [d for d in linux.get("devices", ()) if d["path"] != node.path]
-    linux["devices"] = [*others, made]
+    linux["devices"] = [*others, members]
     if kind in ("c", "b"):
         access = node.permissions or "rwm"
         rule = {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
@@ -89,7 +89,7 @@ def _numbers(node: DeviceNode) -> tuple[str, int, int]:
 def _hook(config: Json, hook: Hook) -> None:
     if hook.hook_name not in HOOKS:
         raise InvalidRequest(f'CDI: invalid hook name "{hook.hook_name}"')
-    made: Json = {"path": hook.path}
+    members: Json = {"path": hook.path}
     optional = {"args": hook.args, "env": hook.env, "timeout": hook.timeout}
-    made |= {name: value for name, value in optional.items() if value}
-    config.setdefault("hooks", {}).setdefault(hook.hook_name, []).append(made)
+    members |= {name: value for name, value in optional.items() if value}
+    config.setdefault("hooks", {}).setdefault(hook.hook_name, []).append(members)

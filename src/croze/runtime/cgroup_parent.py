@@ -24,11 +24,11 @@ class CgroupParent(Struct, frozen=True):
         """Raises `InvalidRequest` for what names no cgroup: a zero byte, an empty part."""
         if "\0" in text:
             raise InvalidRequest(f"invalid cgroup parent {text!r}: invalid argument")
-        made = cls(text)
-        parts = text[:-1].split(":") if made._is_slice else text.strip("/").split("/")
+        parent = cls(text)
+        parts = text[:-1].split(":") if parent._is_slice else text.strip("/").split("/")
         if text.strip("/") and "" in parts:
             raise InvalidRequest(f"invalid cgroup parent {text!r}: it has an empty part")
-        return made
+        return parent
 
     @property
     def _is_slice(self) -> bool:

@@ -96,14 +96,14 @@ def bridge_config(
 
 def _bridge_plugins(folder: str, path: str) -> tuple[Mapping[str, str], tuple[str, ...]]:
     """The executables' names and folders."""
-    wanted = ("loopback", "bridge", "host-local", "firewall")
-    bundled = {name: shutil.which(BUNDLED + name, path=path) for name in wanted}
+    kinds = ("loopback", "bridge", "host-local", "firewall")
+    bundled = {name: shutil.which(BUNDLED + name, path=path) for name in kinds}
     files = [file for file in bundled.values() if file is not None]
-    if len(files) == len(wanted):
+    if len(files) == len(kinds):
         folders = dict.fromkeys(str(Path(file).parent) for file in files)
-        return {name: BUNDLED + name for name in wanted}, tuple(folders)
+        return {name: BUNDLED + name for name in kinds}, tuple(folders)
     for place in (folder,) if folder else (DEFAULT_PLUGINS, DEBIAN_PLUGINS):
         if (Path(place) / "bridge").exists():
-            return {name: name for name in wanted}, (place,)
+            return {name: name for name in kinds}, (place,)
     where = Path(folder or DEFAULT_PLUGINS) / "bridge"
     raise Unavailable(f'failed to find CNI bridge "{where}" or {BUNDLED}bridge')

@@ -197,11 +197,11 @@ def make_dirs(rootfs: str | Path, path: str) -> None:
     try:
         os.mkdir(name, 0o755, dir_fd=parent_fd)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-        made = os.open(name, flags, dir_fd=parent_fd)  # a container may have put a link there
+        fd = os.open(name, flags, dir_fd=parent_fd)  # a container may have put a link there
         try:
-            os.fchmod(made, 0o755)  # whatever the umask
+            os.fchmod(fd, 0o755)  # whatever the umask
         finally:
-            os.close(made)
+            os.close(fd)
     except FileExistsError:
         pass
     finally:

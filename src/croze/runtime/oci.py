@@ -178,8 +178,8 @@ class OciExecutor:
                 "a build's requests can't go through a proxy of the daemon's own where containers "
                 "have a network of their own (worker.oci.networkMode)"
             )
-        made = await stack.enter_async_context(self._proxies.open(id, proxied))
-        return _Place(made.namespace, env=made.env, authority=made.authority)
+        place = await stack.enter_async_context(self._proxies.open(id, proxied))
+        return _Place(place.namespace, env=place.env, authority=place.authority)
 
     def _cgroup_parent(self, spec: ContainerSpec) -> CgroupParent:
         return spec.cgroup_parent if spec.cgroup_parent.text else self.config.cgroup_parent

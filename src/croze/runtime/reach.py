@@ -73,8 +73,8 @@ async def reaching(request: RootedRequest) -> AsyncIterator[Reaching]:
         limit=LINE_BYTES,
         env={**os.environ, "PYTHONPATH": paths},
     )
-    made = Reaching(process)
+    reached = Reaching(process)
     try:
-        yield made
+        yield reached
     finally:
-        await made.close()
+        await reached.close()

@@ -168,9 +168,9 @@ def _above(token: int, last: int) -> bytes:
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
-def _x32_jumps(wanted: bool) -> tuple[int, int]:
+def _x32_jumps(allowed: bool) -> tuple[int, int]:
     """Go on, or past the rest of the check."""
-    return (0, 2) if wanted else (2, 0)
+    return (0, 2) if allowed else (2, 0)
 
 
 def _export(lib: ctypes.CDLL, context: int) -> bytes:

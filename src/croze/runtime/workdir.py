@@ -46,6 +46,6 @@ def _enter(root_fd: int, parent: int, walked: str, name: str, mode: int, uid: in
     except FileNotFoundError:
         os.mkdir(name, mode, dir_fd=parent)
         os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
-        made = open_beneath(root_fd, walked, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        os.fchmod(made, mode)  # whatever the umask
-        return made
+        fd = open_beneath(root_fd, walked, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        os.fchmod(fd, mode)  # whatever the umask
+        return fd

@@ -9,20 +9,20 @@ _MAX_SECTION_BYTES = 16 << 20
 _MAX_SECTIONS = 1 << 12
 
 
-def sections(fd: int, wanted: frozenset[str]) -> dict[str, bytes]:
+def sections(fd: int, names: frozenset[str]) -> dict[str, bytes]:
     """The contents of sections by name; none of what is no ELF file, or broken."""
     head = os.pread(fd, 64, 0)
     if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
         return {}
     order = "<" if head[5] == 1 else ">"
     try:
-        return _read(fd, head, order, wide=head[4] == 2, wanted=wanted)
+        return _read(fd, head, order, wide=head[4] == 2, sections_to_read=names)
     except (struct.error, OverflowError, OSError):
         return {}
 
 
 def _read(
-    fd: int, head: bytes, order: str, *, wide: bool, wanted: frozenset[str]
+    fd: int, head: bytes, order: str, *, wide: bool, sections_to_read: frozenset[str]
 ) -> dict[str, bytes]:
     if wide:
         (table,) = struct.unpack_from(f"{order}Q", head, 40)
@@ -40,7 +40,7 @@ def _read(
     for row in rows:
         end = texts.find(b"\0", row[0])
         name = texts[row[0] : end].decode("latin-1")
-        if name in wanted and name not in sections:
+        if name in sections_to_read and name not in sections:
             sections[name] = _content(fd, row)
     return sections
 

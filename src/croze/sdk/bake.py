@@ -65,9 +65,9 @@ def bake_options(
     allowed.write.append(os.getcwd())
     asked = question(missing(allowed, requests, existing_path), os.path.realpath(os.getcwd()))
     if not asked.is_empty:
-        wanted = "; ".join(line.strip(" -") for line in (*asked.lines, *asked.file_lines))
+        listed = "; ".join(line.strip(" -") for line in (*asked.lines, *asked.file_lines))
         grant = [*asked.flags, *asked.file_flags]
-        raise PermissionDenied(f"the definition wants more than it may: {wanted}: allow={grant}")
+        raise PermissionDenied(f"the definition wants more than it may: {listed}: allow={grant}")
     builds = {name: options_of(each) for name, each in requests.items()}
     for name in sorted(builds):
         check_options(builds[name])

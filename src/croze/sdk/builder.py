@@ -74,11 +74,11 @@ class Builder:
         of `BuildArguments`. Raises `InvalidRequest` for options that make no sense.
         """
         self._home.check()
-        wanted = build_options(context, options)
+        asked = build_options(context, options)
         display = make_display(progress, standard_error())
 
         async def work(told: Display) -> Result:
-            results = await self._run(wanted, told)
+            results = await self._run(asked, told)
             return result_of(results, build.warnings)
 
         build = Build[Result](self._group, work, display)
@@ -107,14 +107,14 @@ class Builder:
 
         async def work(told: Display) -> Mapping[str, Result]:
             try:
-                wanted = bake_options(request, told.update)
+                plan = bake_options(request, told.update)
             except BaseException:
                 told.close()
                 raise
-            made = await build_all(
-                self._there, wanted, told, self._name, _pass, names=request.targets, provenance=True
+            built = await build_all(
+                self._there, plan, told, self._name, _pass, names=request.targets, provenance=True
             )
-            return {name: result_of(each.result, ()) for name, each in made.items()}
+            return {name: result_of(each.result, ()) for name, each in built.items()}
 
         build = Build[Mapping[str, Result]](self._group, work, display)
         self._remember(build)
@@ -129,12 +129,12 @@ class Builder:
         """Those that run are waited for when the block ends; so is a failure nobody has seen."""
         self._builds = [each for each in self._builds if not each.settled] + [build]
 
-    async def _run(self, wanted: BuildOptions, display: Display) -> BuildResult:
+    async def _run(self, build: BuildOptions, display: Display) -> BuildResult:
         if len(self._there) > 1:
-            return await build_parted(self._there, wanted, display, self._name, _pass)
+            return await build_parted(self._there, build, display, self._name, _pass)
         there, client = self._there[0], self._clients[0]
         builder = client_builder(there)
-        return await run_build(client, remembered(wanted, there), display, builder=builder)
+        return await run_build(client, remembered(build, there), display, builder=builder)
 
     async def history(
         self, *, filters: Sequence[str] = (), limit: int = past.LIMIT

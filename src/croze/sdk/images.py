@@ -66,9 +66,9 @@ class Imagetools:
             prefer_index,
         )
         async with opened(builder_files(self._builder)) as places:
-            made = await create.make(request, places)
-            await create.publish(made, targets, places, _silently)
-        return made.image.descriptor.digest
+            image = await create.make(request, places)
+            await create.publish(image, targets, places, _silently)
+        return image.image.descriptor.digest
 
 
 @contextmanager

@@ -33,9 +33,9 @@ def merging(builder_name: str) -> Merge:
         ]
         request = CreateRequest(here, targets, _annotations(image), (), prefer_index=False)
         async with opened(builder_files(builder_name), _insecure(image, targets)) as places:
-            made = await create.make(request, places)
-            await create.publish(made, targets, places, _silently)
-        return made.image.descriptor.digest
+            merged = await create.make(request, places)
+            await create.publish(merged, targets, places, _silently)
+        return merged.image.descriptor.digest
 
     return merge
 

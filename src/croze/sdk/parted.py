@@ -44,8 +44,8 @@ async def build_parted(
     """One build on the nodes that its platforms ask for; its files are written. `builder_name` is
     as the user gave it."""
     async with _opened(there, display) as nodes:
-        wanted = parse_platforms(tuple(options.platforms))
-        shares = (await nodes.shares({ONLY: wanted}))[ONLY]
+        platforms = parse_platforms(tuple(options.platforms))
+        shares = (await nodes.shares({ONLY: platforms}))[ONLY]
         clients = await nodes.clients([share.node for share in shares])
         if len(shares) == 1:
             node = shares[0].node
@@ -85,10 +85,10 @@ async def build_all(
 ) -> dict[str, TargetResult]:
     """Targets on the nodes of a builder, of which there may be but one; `names` is what was asked
     for."""
-    group, made = new_id(), list[BuildOptions]()
-    wanted = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
+    group, options_of_parts = new_id(), list[BuildOptions]()
+    platforms_of = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
     async with _opened(there, display) as nodes:
-        shares = await nodes.shares(wanted, linked(builds))
+        shares = await nodes.shares(platforms_of, linked(builds))
         chosen = sorted({share.node for its in shares.values() for share in its})
         clients = await nodes.clients(chosen)
         known = {node: await _known(clients[node], there[node], builds) for node in chosen}
@@ -96,10 +96,10 @@ async def build_all(
         for name, options in builds.items():
             for share in shares[name]:
                 options = remembered(options, there[share.node], name, group)
-            made.append(options)
+            options_of_parts.append(options)
             its = [(known[share.node], share.platforms) for share in shares[name]]
             parts[name] = await parted(options, its)
-        remembered_group(group, names, made)
+        remembered_group(group, names, options_of_parts)
         return await build_targets(
             parts, display, merge=merging(builder_name), provenance=provenance, on_close=on_close
         )

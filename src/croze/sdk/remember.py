@@ -58,11 +58,11 @@ def remembering(options: BuildOptions, there: Reach) -> Iterator[Remembering]:
         options = replace(options, ref=options.ref or new_id())
         thread = threading.Thread(target=_write, args=(options, there, ONLY, ""))
         thread.start()
-    made = Remembering(options, thread)
+    remembered = Remembering(options, thread)
     try:
-        yield made
+        yield remembered
     finally:
-        made.wait()
+        remembered.wait()
 
 
 def _write(options: BuildOptions, there: Reach, target: str, group: str) -> None:

@@ -95,8 +95,8 @@ def _usable(certificate: x509.Certificate, moment: datetime) -> bool:
         usages = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return True
-    wanted = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    return bool(wanted & set(usages))
+    allowed = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return bool(allowed & set(usages))
 
 
 # -- certificate transparency --

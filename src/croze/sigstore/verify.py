@@ -71,21 +71,21 @@ def check_signature(signed: Signed, key: PublicKey, digest: str) -> str:
     """The type of the statement's predicate, if there is one. Raises `NotVerified`."""
     algorithm, _, value = digest.partition(":")
     try:
-        wanted = bytes.fromhex(value)
+        expected = bytes.fromhex(value)
     except ValueError:
         raise NotVerified(f"invalid digest {digest!r}") from None
     match signed.content:
         case Message() as message:
-            if message.digest != wanted or message.algorithm != algorithm:
+            if message.digest != expected or message.algorithm != algorithm:
                 raise NotVerified("artifact does not match digest")
-            if not keys.signed_digest(key, message.signature, wanted, old=True):
+            if not keys.signed_digest(key, message.signature, expected, old=True):
                 raise NotVerified("could not verify message: invalid signature")
             return ""
         case Envelope() as envelope:
-            return _check_envelope(envelope, key, algorithm, wanted)
+            return _check_envelope(envelope, key, algorithm, expected)
 
 
-def _check_envelope(envelope: Envelope, key: PublicKey, algorithm: str, wanted: bytes) -> str:
+def _check_envelope(envelope: Envelope, key: PublicKey, algorithm: str, expected: bytes) -> str:
     if len(envelope.signatures) != 1:
         raise NotVerified("exactly one signature is required")
     if envelope.key_id and envelope.key_id != keys.fingerprint(key):
@@ -95,7 +95,7 @@ def _check_envelope(envelope: Envelope, key: PublicKey, algorithm: str, wanted: 
     if envelope.payload_type != STATEMENT:
         raise NotVerified(f"unsupported envelope payload type {envelope.payload_type!r}")
     statement = _statement(envelope.payload)
-    if wanted not in _digests(statement.subject, algorithm):
+    if expected not in _digests(statement.subject, algorithm):
         raise NotVerified("provided artifact digest does not match any digest in statement")
     return statement.predicate_type
 

@@ -57,19 +57,19 @@ async def ask(
     git: GitSources,
     request: SourceRequest,
     ctx: SourceContext,
-    wanted: FactsWanted = NOTHING_MORE,
+    facts: FactsWanted = NOTHING_MORE,
 ) -> SourceFacts:
     """Fetches as little as it takes. Raises `Unsupported` for other schemes."""
     scheme = request.identifier.partition("://")[0]
     if scheme in SCHEMES:
-        return await _ask_http(http.open_http(request), ctx, wanted)
+        return await _ask_http(http.open_http(request), ctx, facts)
     if scheme == SCHEME:
-        return await _ask_git(git.open_git(request), ctx, wanted)
+        return await _ask_git(git.open_git(request), ctx, facts)
     raise Unsupported(f"no metadata for sources of type {scheme}")
 
 
-async def _ask_http(source: HttpSource, ctx: SourceContext, wanted: FactsWanted) -> SourceFacts:
-    asked = wanted.checksum
+async def _ask_http(source: HttpSource, ctx: SourceContext, facts: FactsWanted) -> SourceFacts:
+    asked = facts.checksum
     if asked is not None and len(asked.suffix) > MAX_SUFFIX_BYTES:
         raise InvalidRequest(f"http checksum request suffix exceeds max size {MAX_SUFFIX_BYTES}")
     file = await source.describe(ctx)
@@ -78,12 +78,12 @@ async def _ask_http(source: HttpSource, ctx: SourceContext, wanted: FactsWanted)
     return SourceFacts(None, modified, file.filename, file.digest, answer)
 
 
-async def _ask_git(source: GitSource, ctx: SourceContext, wanted: FactsWanted) -> SourceFacts:
+async def _ask_git(source: GitSource, ctx: SourceContext, asked: FactsWanted) -> SourceFacts:
     resolved = await source.resolve(ctx)
-    time = await source.commit_time(ctx) if wanted.commit_time else None
+    time = await source.commit_time(ctx) if asked.commit_time else None
     commit = resolved.commit if resolved.commit != resolved.object else ""
     facts = GitFacts(resolved.ref, resolved.object, "" if source.keeps_git_dir else commit)
-    if wanted.git_objects:
+    if asked.git_objects:
         objects = await source.objects(ctx)
         commit = objects.found.commit if objects.tag else ""
         facts = GitFacts(resolved.ref, resolved.object, commit, objects.commit, objects.tag)

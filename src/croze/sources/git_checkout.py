@@ -51,8 +51,8 @@ async def _clone(git: Git, target: str, ref: str, object: str, shown: str) -> Gi
     name = f"refs/buildkit/{secrets.token_hex(12)}"
     await git.run("update-ref", name, object)
     annotated = (await git.run("cat-file", "-t", object)).strip() == "tag"
-    wanted = [f"{name}:{own}" for own in _own_names(ref, annotated=annotated)] or [name]
-    await clone.run("fetch", "-u", "--depth=1", "--", "origin", *wanted)
+    names = [f"{name}:{own}" for own in _own_names(ref, annotated=annotated)] or [name]
+    await clone.run("fetch", "-u", "--depth=1", "--", "origin", *names)
     await git.run("update-ref", "-d", name)
     await clone.run("checkout", "FETCH_HEAD")
     await clone.run("remote", "set-url", "origin", shown)

@@ -54,9 +54,9 @@ async def fetch(git: Git, options: GitOptions, commit: GitCommit) -> None:
     by_name = not options.fetch_by_commit and commit.ref.startswith("refs/")
     # Under a name of ours, as the remote's may come to clash with each other.
     own = f"refs/croze/{hashlib.sha256(commit.ref.encode()).hexdigest()[:24]}"
-    wanted = f"+{commit.ref}:{own}" if by_name else commit.object
+    refspec = f"+{commit.ref}:{own}" if by_name else commit.object
     try:
-        await git.run("fetch", *depth, "--no-tags", "origin", wanted)
+        await git.run("fetch", *depth, "--no-tags", "origin", refspec)
         if not await _has(quiet, commit.object):
             # The name has moved on since it was resolved.
             await git.run("fetch", *depth, "--no-tags", "origin", commit.object)

@@ -241,13 +241,9 @@ class LocalSource:
     async def _sync(self, handle: HostDir, dest: Path, index: str, state: str) -> int:
         """The client is on this host: make our copy equal to its directory."""
         options = self._options
-        wanted = WalkOptions(
-            options.include or (), options.exclude or (), options.follow_paths or ()
-        )
+        walk = WalkOptions(options.include or (), options.exclude or (), options.follow_paths or ())
         notes = state if options.differ == "metadata" else None
-        result = await self._pool.run(
-            sync, handle.path, str(dest), SyncOptions(wanted, index, notes)
-        )
+        result = await self._pool.run(sync, handle.path, str(dest), SyncOptions(walk, index, notes))
         return result.bytes
 
     def _request(self) -> DirRequest:

@@ -80,12 +80,12 @@ class Metrics:
         unit: str = "",
         bounds: Sequence[float] = (),
     ) -> Instrument:
-        made = Instrument("histogram", name, description, scope, unit, tuple(bounds))
-        return self._new(made)
+        instrument = Instrument("histogram", name, description, scope, unit, tuple(bounds))
+        return self._new(instrument)
 
-    def _new(self, made: Instrument) -> Instrument:
-        self.instruments.append(made)
-        return made
+    def _new(self, instrument: Instrument) -> Instrument:
+        self.instruments.append(instrument)
+        return instrument
 
     def deltas(self, since_ns: int, now_ns: int) -> list[otlp_pb2.ScopeMetrics]:
         """What changed since this was last asked, by scope."""

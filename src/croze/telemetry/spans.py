@@ -75,7 +75,7 @@ def make_span(
     error: str = "",
 ) -> Span:
     """A span that is over; times in nanoseconds since the epoch."""
-    made = Span(
+    span = Span(
         trace_id=context.trace_id,
         span_id=context.span_id,
         trace_state=context.state,
@@ -88,9 +88,9 @@ def make_span(
         flags=context.flags | (_REMOTE_FLAGS if parent is not None and parent.remote else 0),
     )
     if error:
-        made.status.code = otlp_pb2.Status.STATUS_CODE_ERROR
-        made.status.message = error
-    return made
+        span.status.code = otlp_pb2.Status.STATUS_CODE_ERROR
+        span.status.message = error
+    return span
 
 
 def key_values(attributes: Attributes) -> list[otlp_pb2.KeyValue]:

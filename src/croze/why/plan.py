@@ -81,10 +81,10 @@ async def plan(recorder: Recorder, job: Job, parts: Sequence[PlatformEdge]) -> M
     for part in parts:
         for digest, step in await _plan_part(recorder, job, part):
             planned.setdefault(digest, step)
-    made = Plan(tuple(planned.values()))
+    forecast_plan = Plan(tuple(planned.values()))
     return {
-        "result.json": msgspec.json.format(msgspec.json.encode(made), indent=2),
-        "result.txt": as_text(made).encode("utf-8", "surrogateescape"),
+        "result.json": msgspec.json.format(msgspec.json.encode(forecast_plan), indent=2),
+        "result.txt": as_text(forecast_plan).encode("utf-8", "surrogateescape"),
         "version": VERSION.encode(),
     }
 

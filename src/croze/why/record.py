@@ -203,13 +203,13 @@ def _identity(
     op: bytes, pin: str, inputs: Sequence[StepInput], steps: Sequence[RecordedStep]
 ) -> bytes:
     """Where content is known it stands for the step that made it, as in cache keys."""
-    made = hashlib.sha256(op)
+    hashed = hashlib.sha256(op)
     if not inputs:
-        made.update(pin.encode())
+        hashed.update(pin.encode())
     for item in inputs:
         below = item.content.encode() or steps[item.step].identity
-        made.update(b"\0%d\0%s\0%s" % (item.output, item.selector.encode(), below))
-    return made.digest()[:16]
+        hashed.update(b"\0%d\0%s\0%s" % (item.output, item.selector.encode(), below))
+    return hashed.digest()[:16]
 
 
 def missed(step: RecordedStep) -> bool:

@@ -21,12 +21,12 @@ def bounded_memory(more_bytes: int) -> Iterator[None]:
     that is not enough. For processes that do one thing at a time: it counts for all threads."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[_DATA_FIELD])
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = pages * _PAGE + more_bytes
-    limited = soft != resource.RLIM_INFINITY and soft <= wanted
+    limit = pages * _PAGE + more_bytes
+    limited = soft != resource.RLIM_INFINITY and soft <= limit
     if not limited:
         if hard != resource.RLIM_INFINITY:
-            wanted = min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+            limit = min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     try:
         yield
     except MemoryError:

@@ -124,19 +124,19 @@ class Blocks(NameResolver):
     def _evaluate(self, block: AnyBlock, instance: Instance, only: str | None) -> None:
         attributes = self._content(block).attributes
         if only is None:
-            wanted = {name: each for name, each in attributes.items() if name not in instance.done}
+            missing = {name: each for name, each in attributes.items() if name not in instance.done}
         else:
-            wanted = {name: each for name, each in attributes.items() if name == only}
-        for each in wanted.values():
+            missing = {name: each for name, each in attributes.items() if name == only}
+        for each in missing.values():
             self.load(each.expression, instance.scope)
         problems: list[Diagnostic] = []
-        for name, each in wanted.items():
+        for name, each in missing.items():
             value = read_attribute(name, each.expression, instance.scope, problems)
             if value is not None:
                 setattr(instance.held, ATTRIBUTES.get(name, name), value)
         if problems:
             raise HclError(problems)
-        instance.done.update(wanted)
+        instance.done.update(missing)
         if only is not None:
             instance.done.add(only)
         self._publish(block.type, instance)

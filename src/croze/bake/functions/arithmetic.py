@@ -52,10 +52,10 @@ def _comparison(compare: Callable[[Number, Number], bool]) -> Function:
     return function(apply, *parameters, returns=BOOL)
 
 
-def _equality(wanted: bool) -> Function:
+def _equality(equal: bool) -> Function:
     def apply(args: Sequence[Value]) -> Value:
         same = equals(args[0], args[1])
-        return unknown_of(BOOL) if same is None else boolean(same is wanted)
+        return unknown_of(BOOL) if same is None else boolean(same is equal)
 
     sides = (parameter("a", null=True, unknown=True), parameter("b", null=True, unknown=True))
     return function(apply, *sides, returns=BOOL)

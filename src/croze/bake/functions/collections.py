@@ -67,9 +67,9 @@ def _index(args: Sequence[Value]) -> Value:
     collection, key = args
     if collection.kind not in ("list", "tuple", "map"):
         raise CallError("collection must be a list, a map or a tuple")
-    wanted = "string" if collection.kind == "map" else "number"
-    if key.kind != wanted:
-        raise CallError(f"key for {collection.kind} must be {wanted}")
+    kind = "string" if collection.kind == "map" else "number"
+    if key.kind != kind:
+        raise CallError(f"key for {collection.kind} must be {kind}")
     if collection.kind == "tuple":
         try:
             at = whole(key)
@@ -85,13 +85,13 @@ def _index(args: Sequence[Value]) -> Value:
 
 
 def _index_of(args: Sequence[Value]) -> Value:
-    given, wanted = args
+    given, element = args
     if given.kind not in ("list", "tuple"):
         raise CallError("argument must be a list or tuple")
     if not given.items:
         raise CallError("cannot search an empty list")
     for index, each in enumerate(given.items):
-        if equals(each, wanted):
+        if equals(each, element):
             return integer(index)
     raise CallError("item not found")
 
@@ -154,10 +154,10 @@ def _compact(args: Sequence[Value]) -> Value:
 
 
 def _contains(args: Sequence[Value]) -> Value:
-    given, wanted = args
+    given, element = args
     if not given.is_sequence:
         raise CallError("argument must be list, tuple, or set")
-    return TRUE if any(equals(wanted, each) for each in given.items) else FALSE
+    return TRUE if any(equals(element, each) for each in given.items) else FALSE
 
 
 def _concat(args: Sequence[Value]) -> Value:

@@ -40,9 +40,9 @@ _PROBLEMS: Final = {
 }
 
 
-def format_date(wanted: str, time: datetime) -> str:
+def format_date(layout: str, time: datetime) -> str:
     out: list[str] = []
-    for match in _PIECES.finditer(wanted):
+    for match in _PIECES.finditer(layout):
         piece = match.group()
         if piece[0] == "'":
             out.append(_literal(piece))

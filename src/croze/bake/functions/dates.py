@@ -157,18 +157,18 @@ def _unix_text(time: datetime) -> str:
 
 
 def _format_timestamp(args: Sequence[Value]) -> Value:
-    wanted, given = args[0].text, args[1]
+    layout, given = args[0].text, args[1]
     if given.kind == "number":
         time = _unix_time(given, 1)
     elif given.kind == "string":
         try:
             time = parse_timestamp(given.text)
         except CallError as error:
-            detail = "timestamp string must be RFC3339" if wanted == "X" else str(error)
+            detail = "timestamp string must be RFC3339" if layout == "X" else str(error)
             raise ArgumentError(1, detail) from None
     else:
         raise ArgumentError(1, "must be a string timestamp or a unix timestamp number")
-    return string(_unix_text(time) if wanted == "X" else format_date(wanted, time))
+    return string(_unix_text(time) if layout == "X" else format_date(layout, time))
 
 
 def _format_date(args: Sequence[Value]) -> Value:

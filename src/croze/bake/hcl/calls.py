@@ -103,17 +103,17 @@ def _expanded(evaluation: Evaluation, node: Call, scope: Scope) -> list[Expressi
 def _check_count(
     evaluation: Evaluation, node: Call, function: Function, args: Sequence[Expression]
 ) -> bool:
-    wanted = len(function.parameters)
-    if len(args) < wanted:
+    count = len(function.parameters)
+    if len(args) < count:
         least = " at least" if function.variadic is not None else ""
         missing = function.parameters[len(args)].name
-        detail = f"Function {quote(node.name)} expects{least} {wanted} argument(s). "
+        detail = f"Function {quote(node.name)} expects{least} {count} argument(s). "
         detail += f"Missing value for {quote(missing)}."
         evaluation.error("Not enough function arguments", detail, node.close_range)
         return False
-    if len(args) > wanted and function.variadic is None:
-        detail = f"Function {quote(node.name)} expects only {wanted} argument(s)."
-        evaluation.error("Too many function arguments", detail, args[wanted].start_range)
+    if len(args) > count and function.variadic is None:
+        detail = f"Function {quote(node.name)} expects only {count} argument(s)."
+        evaluation.error("Too many function arguments", detail, args[count].start_range)
         return False
     return True
 

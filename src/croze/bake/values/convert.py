@@ -146,11 +146,11 @@ def _unified(items: Sequence[Value]) -> list[Value]:
 
 def _object(value: Value, want: Type) -> Value:
     fields: dict[str, Value] = {}
-    for name, wanted in want.attributes.items():
+    for name, type in want.attributes.items():
         if name in value.fields:
-            fields[name] = _plain_null(_part(value.fields[name], wanted))
+            fields[name] = _plain_null(_part(value.fields[name], type))
         else:
-            fields[name] = null_of(wanted.without_optional())
+            fields[name] = null_of(type.without_optional())
     return object_value(fields)
 
 
@@ -175,18 +175,18 @@ def _map_to_object(value: Value, want: Type) -> Value:
     fields: dict[str, Value] = {}
     have = value.type.element
     for name in sorted(value.fields.keys() & want.attributes.keys()):
-        wanted = want.attributes[name]
-        if not convertible(have, wanted, True):
-            why = mismatch.message(have, wanted)
+        type = want.attributes[name]
+        if not convertible(have, type, True):
+            why = mismatch.message(have, type)
             raise ConversionError(
                 f"map element type is incompatible with attribute {quote(name)}: {why}"
             )
-        fields[name] = _plain_null(_part(value.fields[name], wanted))
-    for name, wanted in want.attributes.items():
+        fields[name] = _plain_null(_part(value.fields[name], type))
+    for name, type in want.attributes.items():
         if name not in fields and name not in want.optional:
             raise ConversionError(f"map has no element for required attribute {quote(name)}")
         if name not in fields:
-            fields[name] = null_of(wanted)
+            fields[name] = null_of(type)
     return object_value(fields)
 
 

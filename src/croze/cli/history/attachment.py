@@ -51,10 +51,10 @@ async def _show(common: Common, ref: str, digest: str, platform: str, kind: str)
     async with connected(common) as nodes:
         record, node, _ = await found(nodes, ref)
         channel = node.client.channel
-        wanted = TYPES.get(kind, (kind,))
+        types = TYPES.get(kind, (kind,))
         if not digest:
             for one in await attachments(channel, record):
-                if (not platform or one.platform == platform) and (not kind or one.type in wanted):
+                if (not platform or one.platform == platform) and (not kind or one.type in types):
                     digest = one.digest
                     break
             else:

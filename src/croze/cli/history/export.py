@@ -46,10 +46,10 @@ async def _export(
     common: Common, refs: Sequence[str], output: str, *, everything: bool, whole: bool
 ) -> None:
     async with connected(common) as nodes:
-        wanted = [one for ref in refs or [""] for one in await _wanted(nodes, ref, everything)]
+        records = [one for ref in refs or [""] for one in await _wanted(nodes, ref, everything)]
         if whole:
-            wanted = await _finalized(wanted)
-        exported = [await _exported(one) for one in wanted]
+            records = await _finalized(records)
+        exported = [await _exported(one) for one in records]
         try:
             with _opened(output) as out:
                 await write(exported, out)
@@ -70,10 +70,10 @@ async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[Fou
     return records[:count]
 
 
-async def _finalized(wanted: Sequence[FoundRecord]) -> list[FoundRecord]:
+async def _finalized(records: Sequence[FoundRecord]) -> list[FoundRecord]:
     """With the traces that their daemons were still waiting for."""
     done: list[FoundRecord] = []
-    for one in wanted:
+    for one in records:
         if not one.record.HasField("trace"):
             await history.finalize(one.node.client.channel, one.record.Ref)
             done += await queried([one.node], one.record.Ref, completed=True)

@@ -47,12 +47,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     request = _request(read)
     mode = "quiet" if read.progress == NONE else read.progress
     interrupt_on_sigterm()
-    made = asyncio.run(_create(request, common, mode, dry_run=read.dry_run))
+    published = asyncio.run(_create(request, common, mode, dry_run=read.dry_run))
     if read.dry_run:
-        for_terminals(sys.stdout.buffer).write(made.image.data + b"\n")
+        for_terminals(sys.stdout.buffer).write(published.image.data + b"\n")
         sys.stdout.buffer.flush()
     elif read.metadata_file:
-        _write_metadata(Path(read.metadata_file), made.image.descriptor, request.targets)
+        _write_metadata(Path(read.metadata_file), published.image.descriptor, request.targets)
     return 0
 
 
@@ -86,9 +86,9 @@ def _request(read: argparse.Namespace) -> CreateRequest:
     if read.append and targets:
         words.insert(0, read.tag[0])
     parsed = [sources.parse(word) for word in words]
-    wanted = _platforms(read.platform)
+    platforms = _platforms(read.platform)
     return CreateRequest(
-        parsed, targets, annotation_keys(read.annotation), wanted, read.prefer_index
+        parsed, targets, annotation_keys(read.annotation), platforms, read.prefer_index
     )
 
 
@@ -111,19 +111,19 @@ def _platforms(texts: Sequence[str]) -> list[Platform]:
 
 async def _create(request: CreateRequest, common: Common, mode: str, *, dry_run: bool) -> Made:
     async with opened(builder_files(common.builder)) as places:
-        made = await create.make(request, places)
+        image = await create.make(request, places)
         if not dry_run:
-            await _publish(made, request.targets, places, mode)
-        return made
+            await _publish(image, request.targets, places, mode)
+        return image
 
 
-async def _publish(made: Made, targets: Sequence[Location], places: Places, mode: str) -> None:
+async def _publish(image: Made, targets: Sequence[Location], places: Places, mode: str) -> None:
     async with running(make_display(mode, sys.stderr.buffer)) as display:
 
         def step(name: str) -> AbstractContextManager[Callable[[str], None]]:
             return own_step(f"[internal] {name}", display.update)
 
-        await create.publish(made, targets, places, step)
+        await create.publish(image, targets, places, step)
 
 
 def _write_metadata(path: Path, descriptor: Descriptor, targets: Sequence[Location]) -> None:

@@ -20,14 +20,14 @@ _STDIN = "-"
 
 
 def flags() -> Flags:
-    made = Flags("croze policy eval", "Evaluate policy for a source", "[OPTIONS] source")
-    made.slices("--fields", help="Fields to evaluate")
-    made.text("-f", "--file", help="Policy filename to evaluate", default="Dockerfile")
-    made.alias("--filename", of="file")
-    made.text("--platform", help="Target platform for policy evaluation")
-    made.switch("--print", help="Print policy output")
-    made.add_argument("source", metavar="source", nargs="?")
-    return made
+    flags = Flags("croze policy eval", "Evaluate policy for a source", "[OPTIONS] source")
+    flags.slices("--fields", help="Fields to evaluate")
+    flags.text("-f", "--file", help="Policy filename to evaluate", default="Dockerfile")
+    flags.alias("--filename", of="file")
+    flags.text("--platform", help="Target platform for policy evaluation")
+    flags.switch("--print", help="Print policy output")
+    flags.add_argument("source", metavar="source", nargs="?")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:

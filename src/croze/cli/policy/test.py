@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def flags() -> Flags:
-    made = Flags("croze policy test", "Run policy tests", "[OPTIONS] <path>")
-    made.text("--filename", help="Name of the Dockerfile to validate", default="Dockerfile")
-    made.text("--run", help="Run only tests with name containing this substring")
-    made.add_argument("path", metavar="path", nargs="?")
-    return made
+    flags = Flags("croze policy test", "Run policy tests", "[OPTIONS] <path>")
+    flags.text("--filename", help="Name of the Dockerfile to validate", default="Dockerfile")
+    flags.text("--run", help="Run only tests with name containing this substring")
+    flags.add_argument("path", metavar="path", nargs="?")
+    return flags
 
 
 def run(argv: Sequence[str], common: Common) -> int:

@@ -174,7 +174,7 @@ def _info(info: control_pb2.BuildResultInfo) -> _Info:
 
 
 def _message(read: _Record) -> control_pb2.BuildHistoryRecord:
-    made = control_pb2.BuildHistoryRecord(
+    message = control_pb2.BuildHistoryRecord(
         Ref=read.Ref,
         Frontend=read.Frontend,
         FrontendAttrs=to_attrs(read.FrontendAttrs),
@@ -191,22 +191,25 @@ def _message(read: _Record) -> control_pb2.BuildHistoryRecord:
         numWarnings=read.numWarnings,
     )
     if read.error is not None:
-        made.error.code, made.error.message = read.error.code, read.error.message
+        message.error.code, message.error.message = read.error.code, read.error.message
         for one in read.error.details:
-            made.error.details.add(type_url=one.type_url, value=base64.b64decode(one.value))
-    for at, moment in ((made.CreatedAt, read.CreatedAt), (made.CompletedAt, read.CompletedAt)):
+            message.error.details.add(type_url=one.type_url, value=base64.b64decode(one.value))
+    for at, moment in (
+        (message.CreatedAt, read.CreatedAt),
+        (message.CompletedAt, read.CompletedAt),
+    ):
         if moment is not None:
             at.seconds, at.nanos = moment.seconds, moment.nanos
     for field, descriptor in (
-        (made.logs, read.logs),
-        (made.trace, read.trace),
-        (made.externalError, read.externalError),
+        (message.logs, read.logs),
+        (message.trace, read.trace),
+        (message.externalError, read.externalError),
     ):
         if descriptor is not None:
             field.CopyFrom(_descriptor_message(descriptor))
     if read.Result is not None:
-        made.Result.CopyFrom(_info_message(read.Result))
-    return made
+        message.Result.CopyFrom(_info_message(read.Result))
+    return message
 
 
 def _descriptor_message(one: _Descriptor) -> control_pb2.Descriptor:
@@ -219,13 +222,13 @@ def _descriptor_message(one: _Descriptor) -> control_pb2.Descriptor:
 
 
 def _info_message(info: _Info) -> control_pb2.BuildResultInfo:
-    made = control_pb2.BuildResultInfo(
+    message = control_pb2.BuildResultInfo(
         Attestations=[_descriptor_message(one) for one in info.Attestations],
         Results={int(key): _descriptor_message(one) for key, one in info.Results.items()},
     )
     if info.ResultDeprecated is not None:
-        made.ResultDeprecated.CopyFrom(_descriptor_message(info.ResultDeprecated))
-    return made
+        message.ResultDeprecated.CopyFrom(_descriptor_message(info.ResultDeprecated))
+    return message
 
 
 def without_secrets(attrs: Mapping[str, str]) -> dict[str, str]:

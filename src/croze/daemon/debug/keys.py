@@ -45,8 +45,8 @@ class Graph:
         self._records: dict[str, KeyRecord] = {}
 
     def record(self, name: str) -> KeyRecord:
-        made = KeyRecord(len(self._records) + 1, name)
-        return self._records.setdefault(name, made)
+        record = KeyRecord(len(self._records) + 1, name)
+        return self._records.setdefault(name, record)
 
     def link(self, source: str, link: KeyLink, target: str) -> None:
         above, below = self.record(source), self.record(target)
@@ -63,26 +63,26 @@ def as_json(records: Iterable[KeyRecord]) -> list[Json]:
 
 
 def _object(record: KeyRecord) -> Json:
-    made: Json = {"id": record.id}
+    members: Json = {"id": record.id}
     if record.parents:
-        made["parents"] = [_parent(link, above) for link, above in record.parents]
+        members["parents"] = [_parent(link, above) for link, above in record.parents]
     if record.digest:
-        made["digest"] = record.digest
+        members["digest"] = record.digest
     if record.random:
-        made["random"] = True
+        members["random"] = True
     if record.children:
-        made["children"] = {
+        members["children"] = {
             str(number): {str(id): {} for id in sorted(below)}
             for number, below in sorted(record.children.items())
         }
-    return made
+    return members
 
 
 def _parent(link: KeyLink, above: KeyRecord) -> Json:
-    made: Json = {"input": link.input_index, "output": link.output_index, "digest": link.digest}
+    members: Json = {"input": link.input_index, "output": link.output_index, "digest": link.digest}
     if link.selector:
-        made["selector"] = link.selector
-    return {**made, "target": above.id}
+        members["selector"] = link.selector
+    return {**members, "target": above.id}
 
 
 def as_text(records: Iterable[KeyRecord]) -> Iterator[str]:

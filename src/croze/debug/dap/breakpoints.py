@@ -29,7 +29,7 @@ class Breakpoint(Struct):
     reason: str = "pending"
 
     def message(self) -> Message:
-        made: Message = {
+        message: Message = {
             "id": self.id,
             "verified": self.verified,
             "source": {"name": posixpath.basename(self.path), "path": self.path},
@@ -41,7 +41,7 @@ class Breakpoint(Struct):
             "endColumn": self.end_column,
             "reason": self.reason,
         }
-        return made | {name: value for name, value in optional.items() if value}
+        return message | {name: value for name, value in optional.items() if value}
 
     def is_at(self, line: int, column: int) -> bool:
         return self.line <= line <= self.end_line and self.column <= column <= self.end_column
@@ -62,11 +62,11 @@ class Breakpoints:
         self._by_path: dict[str, list[Breakpoint]] = {}
         self._ids = itertools.count(1)
 
-    def put(self, path: str, wanted: Sequence[Message]) -> list[Breakpoint]:
+    def put(self, path: str, asked: Sequence[Message]) -> list[Breakpoint]:
         """All of a file; one that was there before stays what it was."""
         before = self._by_path.get(path.lower(), [])
         now = []
-        for each in wanted:
+        for each in asked:
             line, column = number(each, "line"), number(each, "column")
             known = next((b for b in before if b.is_at(line, column)), None)
             now.append(known or Breakpoint(next(self._ids), path, line, column, line, column))

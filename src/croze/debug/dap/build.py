@@ -41,12 +41,12 @@ async def build_adapted(
             launch = await adapter.launched()
         except CrozeError as error:
             raise error.wrap("debug adapter did not start") from None
-        wanted = _launched(options, launch)
-        adapter.dockerfile = _dockerfile(wanted)
+        launched = _launched(options, launch)
+        adapter.dockerfile = _dockerfile(launched)
         async with dial() as client:
             return await run_build(
                 client,
-                remembered(wanted),
+                remembered(launched),
                 display(io.BufferedWriter(_Output(adapter), BUFFER_BYTES)),
                 builder=builder,
                 work=adapter.work,
@@ -54,17 +54,17 @@ async def build_adapted(
 
 
 def _launched(options: BuildOptions, launch: Launch) -> BuildOptions:
-    made = replace(
+    launched = replace(
         options,
         dockerfile=launch.dockerfile or options.dockerfile,
         context=launch.context or options.context,
         target=launch.target or options.target,
     )
-    if not made.context:
+    if not launched.context:
         raise InvalidRequest('please specify build context (e.g. "." for the current directory)')
-    if "-" in (made.context, made.dockerfile):
+    if "-" in (launched.context, launched.dockerfile):
         raise InvalidRequest("Dockerfile or context from stdin is not supported with debugger")
-    return made
+    return launched
 
 
 def _dockerfile(options: BuildOptions) -> tuple[str, str]:

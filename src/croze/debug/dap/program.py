@@ -35,14 +35,19 @@ class Frame(Struct):
     end_column: int = 0
 
     def message(self) -> Message:
-        made: Message = {"id": self.id, "name": self.name, "line": self.line, "column": self.column}
+        message: Message = {
+            "id": self.id,
+            "name": self.name,
+            "line": self.line,
+            "column": self.column,
+        }
         if self.path:
-            made["source"] = {"name": posixpath.basename(self.path), "path": self.path}
+            message["source"] = {"name": posixpath.basename(self.path), "path": self.path}
         if self.end_line:
-            made["endLine"] = self.end_line
+            message["endLine"] = self.end_line
         if self.end_column:
-            made["endColumn"] = self.end_column
-        return made
+            message["endColumn"] = self.end_column
+        return message
 
     def locate(
         self, source: ops_pb2.Source, locations: ops_pb2.Locations, following: Step | None
@@ -93,12 +98,12 @@ class Program(Struct):
         if self.head:
             self.entry = self._branch(self.head, None)
 
-    def up_to(self, wanted: ops_pb2.Input) -> ops_pb2.Definition:
+    def up_to(self, target: ops_pb2.Input) -> ops_pb2.Definition:
         """What makes one input."""
-        made = ops_pb2.Definition()
-        made.CopyFrom(self.definition)
-        getattr(made, "def")[-1] = ops_pb2.Op(inputs=[wanted]).SerializeToString()
-        return made
+        definition = ops_pb2.Definition()
+        definition.CopyFrom(self.definition)
+        getattr(definition, "def")[-1] = ops_pb2.Op(inputs=[target]).SerializeToString()
+        return definition
 
     def _branch(self, digest: str, exit: Step | None) -> Step | None:
         """The first step of a branch; none if no source tells of its last op."""
@@ -139,15 +144,15 @@ class Program(Struct):
             )
 
     def _frame(self, digest: str, following: Step | None) -> Frame:
-        made = Frame(next(self.ids), self.ops.get(digest, ops_pb2.Op()))
+        frame = Frame(next(self.ids), self.ops.get(digest, ops_pb2.Op()))
         if digest in self.definition.metadata:
             about = self.definition.metadata[digest].description
-            made.name = about.get(CUSTOM_NAME) or about.get(COMMAND) or ""
+            frame.name = about.get(CUSTOM_NAME) or about.get(COMMAND) or ""
         source = self.definition.Source
         if digest in source.locations:
-            made.locate(source, source.locations[digest], following)
-        self.frames[made.id] = made
-        return made
+            frame.locate(source, source.locations[digest], following)
+        self.frames[frame.id] = frame
+        return frame
 
 
 def parent_of(op: ops_pb2.Op) -> int:

@@ -117,9 +117,9 @@ class Shell:
         self, terminal: _Terminal, bridge: HeldBuild, outcome: Outcome, line: int
     ) -> bool:
         """A shell to its end; whether it has ended well."""
-        wanted = Invocation(entrypoint=[SHELL], cmd=[], no_cmd=False)
+        invocation = Invocation(entrypoint=[SHELL], cmd=[], no_cmd=False)
         try:
-            container = await open_container(bridge, outcome, wanted)
+            container = await open_container(bridge, outcome, invocation)
         except CrozeError:
             return False
         try:
@@ -131,7 +131,7 @@ class Shell:
             terminal.say(f"Running {SHELL} in build container from line {line}.")
             terminal.say("Changes to the container will be reset after the next step is executed.")
             process = terminal.process = Process(lambda _fd, data: terminal.show(data))
-            await container.run(wanted, process)
+            await container.run(invocation, process)
         except CrozeError:
             return False
         finally:

@@ -220,18 +220,18 @@ class Thread:
     async def _seek(self, target: Step | None) -> Stop:
         """Have done what is before a step."""
         stop = Stop(target, "/", {"/": ResultTree(self._bridge, self._ref.id)})
-        wanted = [self._ref.id]
+        ids = [self._ref.id]
         try:
             if target is not None:
-                stop, wanted = await self._inputs(target)
-            await all_of(self._bridge.evaluate_ref(ref) for ref in wanted if ref)
+                stop, ids = await self._inputs(target)
+            await all_of(self._bridge.evaluate_ref(ref) for ref in ids if ref)
         except CrozeError as error:
             return await self._rewound(error)
         return stop
 
     async def _inputs(self, target: Step) -> tuple[Stop, list[str]]:
         """What a step is given, and what of it is to be evaluated."""
-        stop, wanted = Stop(target), []
+        stop, inputs = Stop(target), []
         op = target.frame.op
         for index, each in enumerate(op.inputs):
             name = self._name_of(op, index, each)
@@ -242,13 +242,13 @@ class Thread:
             ref = await self._solve(each)
             stop.trees[name] = ResultTree(self._bridge, ref)
             if index not in target.deferred:
-                wanted.append(ref)
-        return stop, wanted
+                inputs.append(ref)
+        return stop, inputs
 
-    async def _solve(self, wanted: ops_pb2.Input) -> str:
-        if wanted.digest == self._program.head:
+    async def _solve(self, target: ops_pb2.Input) -> str:
+        if target.digest == self._program.head:
             return self._ref.id
-        result = await self._bridge.solve(self._program.up_to(wanted), evaluate=False)
+        result = await self._bridge.solve(self._program.up_to(target), evaluate=False)
         return result.ref.id
 
     def _name_of(self, op: ops_pb2.Op, index: int, given: ops_pb2.Input) -> str:
@@ -270,8 +270,8 @@ class Thread:
         if step is None:
             return Stop(failed=failed)
         try:
-            stop, wanted = await self._inputs(step)
-            await all_of(self._bridge.evaluate_ref(ref) for ref in wanted if ref)
+            stop, inputs = await self._inputs(step)
+            await all_of(self._bridge.evaluate_ref(ref) for ref in inputs if ref)
         except CrozeError:  # of the step's inputs; what failed first is told
             stop = Stop(step)
         stop.failed = failed
@@ -280,21 +280,21 @@ class Thread:
     def _step_of(self, op: ops_pb2.Op) -> Step | None:
         """By what it says: the daemon may have put it into other bytes, and a file op without its
         platform."""
-        wanted = [op]
+        ops = [op]
         if op.WhichOneof("op") == "file":
             bare = ops_pb2.Op()
             bare.CopyFrom(op)
             bare.ClearField("platform")
-            wanted.append(bare)
+            ops.append(bare)
         step = self._program.entry
-        while step is not None and self._program.ops.get(step.digest) not in wanted:
+        while step is not None and self._program.ops.get(step.digest) not in ops:
             step = step.into
         return step
 
 
 def _located(definition: ops_pb2.Definition, file_of: Callable[[str], str]) -> ops_pb2.Definition:
-    made = ops_pb2.Definition()
-    made.CopyFrom(definition)
-    for info in made.Source.infos:
+    located = ops_pb2.Definition()
+    located.CopyFrom(definition)
+    for info in located.Source.infos:
         info.filename = file_of(info.filename)
-    return made
+    return located

@@ -58,11 +58,11 @@ async def _resolve_bases(build: Build, needed: Mapping[StageState, None]) -> Non
     for stage in list(build.stages.all):
         if stage.base is not None or stage.dispatched or stage.resolved:
             continue
-        wanted = build.request.all_stages or stage in needed
-        stage.resolved = wanted
+        is_needed = build.request.all_stages or stage in needed
+        stage.resolved = is_needed
         if stage.base_name == "scratch" and stage.named_context is None:
             _start_from_nothing(build, stage)
-        elif wanted:
+        elif is_needed:
             waiting.append(stage)
         else:
             _name_unused(build, stage)

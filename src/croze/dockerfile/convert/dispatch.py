@@ -179,17 +179,17 @@ def finish_image(build: Build, target: StageState) -> None:
     image.labels.update(build.options.labels)
     if build.platforms.implicit:
         return
-    wanted, has = build.platforms.target, image.platform
-    same = (wanted.os, wanted.architecture) == (has.os, has.architecture)
-    image.platform = replace_platform(wanted, has, same)
+    to_build, has = build.platforms.target, image.platform
+    same = (to_build.os, to_build.architecture) == (has.os, has.architecture)
+    image.platform = replace_platform(to_build, has, same)
 
 
-def replace_platform(wanted: Platform, has: Platform, same: bool) -> Platform:
+def replace_platform(target: Platform, has: Platform, same: bool) -> Platform:
     """The wanted platform, with the image's own details where only they are known."""
     return Platform(
-        wanted.architecture,
-        wanted.os,
-        wanted.os_version or (has.os_version if same else ""),
-        wanted.os_features or has.os_features,
-        wanted.variant or (has.variant if same else ""),
+        target.architecture,
+        target.os,
+        target.os_version or (has.os_version if same else ""),
+        target.os_features or has.os_features,
+        target.variant or (has.variant if same else ""),
     )

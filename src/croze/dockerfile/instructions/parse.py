@@ -166,8 +166,8 @@ def _lint_from_casing(node: Node, lint: Linter) -> None:
         return
     lower, upper = to_lower(node.name), to_upper(node.name)
     if node.name in (lower, upper):  # a mixture is another rule's business
-        wanted = to_lower(args[1]) if node.name == lower else to_upper(args[1])
-        if args[1] != wanted:
+        casing = to_lower(args[1]) if node.name == lower else to_upper(args[1])
+        if args[1] != casing:
             lint.run(lint_rules.FROM_AS_CASING, node.location, node.name, args[1])
 
 

@@ -206,7 +206,7 @@ def _placed_cluster(cluster: _Cluster, folder: str) -> _Cluster:
 
 
 def _placed_user(user: _User, folder: str) -> _User:
-    made = msgspec.structs.replace(
+    placed = msgspec.structs.replace(
         user,
         client_certificate=_placed(folder, user.client_certificate),
         client_key=_placed(folder, user.client_key),
@@ -214,8 +214,8 @@ def _placed_user(user: _User, folder: str) -> _User:
     )
     if user.exec is not None and "/" in user.exec.command:
         run = msgspec.structs.replace(user.exec, command=_placed(folder, user.exec.command))
-        made = msgspec.structs.replace(made, exec=run)
-    return made
+        placed = msgspec.structs.replace(placed, exec=run)
+    return placed
 
 
 def _placed(folder: str, path: str) -> str:
@@ -292,10 +292,10 @@ def in_cluster(folder: Path = ACCOUNT_DIR) -> Cluster | None:
     if not (host and port and token.exists()):
         return None
     name = f"[{host}]" if ":" in host else host
-    made = Cluster(f"https://{name}:{port}", token_file=str(token))
+    cluster = Cluster(f"https://{name}:{port}", token_file=str(token))
     authority, namespace = folder / "ca.crt", folder / "namespace"
     if authority.exists():
-        made = replace(made, authority=read_settings(authority))
+        cluster = replace(cluster, authority=read_settings(authority))
     if namespace.exists():
-        made = replace(made, namespace=read_settings(namespace).decode().strip())
-    return made
+        cluster = replace(cluster, namespace=read_settings(namespace).decode().strip())
+    return cluster

@@ -76,23 +76,23 @@ def _token(path: str) -> str:
 def _context(cluster: Cluster, certificate: bytes, key: bytes) -> ssl.SSLContext:
     try:
         authority = cluster.authority.decode("ascii") or None
-        made = ssl.create_default_context(cadata=authority)
+        context = ssl.create_default_context(cadata=authority)
         if certificate:
-            _load_chain(made, certificate, key)
+            _load_chain(context, certificate, key)
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"the kubeconfig's certificates can't be used: {error}") from None
     if not cluster.verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
-def _load_chain(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+def _load_chain(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """Python reads it from files: this one is in memory alone."""
     file = os.memfd_create("chain", os.MFD_CLOEXEC)
     try:
         os.write(file, certificate.rstrip() + b"\n" + key)
-        made.load_cert_chain(f"/proc/self/fd/{file}")
+        context.load_cert_chain(f"/proc/self/fd/{file}")
     finally:
         os.close(file)
 

@@ -135,10 +135,10 @@ class KubernetesDriver:
                     except CrozeError as error:
                         last = error
                         continue
-                    ready, wanted = workload.status.ready_replicas, self._options.replicas
-                    if ready >= wanted:
+                    ready, replicas = workload.status.ready_replicas, self._options.replicas
+                    if ready >= replicas:
                         return
-                    last = Unavailable(f"expected {wanted} replicas to be ready, got {ready}")
+                    last = Unavailable(f"expected {replicas} replicas to be ready, got {ready}")
         except TimeoutError:
             raise last from None
 

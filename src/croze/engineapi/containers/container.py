@@ -180,13 +180,13 @@ class OneContainer:
             self._running = None
 
     @contextmanager
-    def copying(self, made: Reaching) -> Iterator[None]:
+    def copying(self, copy: Reaching) -> Iterator[None]:
         """Its files are read or written while it runs, and little longer."""
-        ended = self._copies[made] = asyncio.Event()
+        ended = self._copies[copy] = asyncio.Event()
         try:
             yield
         finally:
-            del self._copies[made]
+            del self._copies[copy]
             ended.set()
 
     async def end_copies(self) -> None:
@@ -195,8 +195,8 @@ class OneContainer:
             async with asyncio.timeout(COPY_PATIENCE_S):
                 for ended in list(self._copies.values()):
                     await ended.wait()
-        for made in list(self._copies):
-            await made.close()
+        for copy in list(self._copies):
+            await copy.close()
 
     def _complain(self, data: bytes) -> None:
         """Standard error is the runtime's until the process is there."""

@@ -20,8 +20,10 @@ from croze.errors import InvalidRequest
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
     asked = read_create(await read_body(request))
     detach.parse(asked.detach_keys)
-    made = services.containers.new_exec(services.containers.find(request.match_info["name"]), asked)
-    return json({"Id": made.id}, 201)
+    process = services.containers.new_exec(
+        services.containers.find(request.match_info["name"]), asked
+    )
+    return json({"Id": process.id}, 201)
 
 
 async def start(request: web.Request, services: Services) -> web.StreamResponse:

@@ -77,8 +77,8 @@ class OneExec:
 
     @property
     def streams(self) -> Sequence[int]:
-        wanted = ((self.asked.attach_stdout, STDOUT), (self.asked.attach_stderr, STDERR))
-        return [number for attached, number in wanted if attached]
+        outputs = ((self.asked.attach_stdout, STDOUT), (self.asked.attach_stderr, STDERR))
+        return [number for attached, number in outputs if attached]
 
     def begin(self) -> None:
         """It is about to run. Raises `AlreadyExists` if it did, or does."""

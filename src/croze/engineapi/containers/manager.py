@@ -309,18 +309,21 @@ class Containers:
         """Its files, whether it runs or not; `request.root` is filled in. While a container that
         doesn't run is read or written, it is not started or removed, unless that takes long."""
         if one.running:
-            async with _reached(request, one.process.root) as made:
-                with one.copying(made):
-                    yield made
+            async with _reached(request, one.process.root) as reached:
+                with one.copying(reached):
+                    yield reached
             return
         async with one.at_rest:
             if self._all.get(one.id) is not one:
                 raise NotFound(f"No such container: {one.id}")
             layer = await self._layer(one)
             try:
-                async with layer.mounted(readonly=False) as root, _reached(request, root) as made:
-                    with one.copying(made):
-                        yield made
+                async with (
+                    layer.mounted(readonly=False) as root,
+                    _reached(request, root) as reached,
+                ):
+                    with one.copying(reached):
+                        yield reached
             finally:
                 await self._keep(one, layer)
                 one.save()
@@ -330,10 +333,10 @@ class Containers:
     def new_exec(self, one: OneContainer, asked: ExecCreate) -> OneExec:
         """Raises `AlreadyExists` if the container does not run."""
         _ = one.process
-        made = OneExec(asked)
-        one.keep(made)
-        self.tell(one, f"exec_create: {' '.join(asked.cmd)}", execID=made.id)
-        return made
+        process = OneExec(asked)
+        one.keep(process)
+        self.tell(one, f"exec_create: {' '.join(asked.cmd)}", execID=process.id)
+        return process
 
     def find_exec(self, id: str) -> tuple[OneContainer, OneExec]:
         """Raises `NotFound`."""
@@ -342,19 +345,19 @@ class Containers:
                 return one, process
         raise NotFound(f"No such exec instance: {id}")
 
-    def start_exec(self, one: OneContainer, made: OneExec) -> None:
+    def start_exec(self, one: OneContainer, process: OneExec) -> None:
         """Raises `AlreadyExists` if the container does not run, or it was started before."""
         assert self._group is not None
         running = one.process
-        made.begin()
-        self._group.create_task(self._alone(one, self._exec(one, made, running)))
+        process.begin()
+        self._group.create_task(self._alone(one, self._exec(one, process, running)))
 
-    async def _exec(self, one: OneContainer, made: OneExec, running: Running) -> None:
-        about = {"execID": made.id}
-        self.tell(one, f"exec_start: {' '.join(made.asked.cmd)}", **about)
-        process = specs.process_in(one.spec, one.state.config, made.asked, one.hostname)
-        await made.run(running, process)
-        self.tell(one, "exec_die", **about, exitCode=str(made.exit_code))
+    async def _exec(self, one: OneContainer, new: OneExec, running: Running) -> None:
+        about = {"execID": new.id}
+        self.tell(one, f"exec_start: {' '.join(new.asked.cmd)}", **about)
+        process = specs.process_in(one.spec, one.state.config, new.asked, one.hostname)
+        await new.run(running, process)
+        self.tell(one, "exec_die", **about, exitCode=str(new.exit_code))
 
     async def stop(self, one: OneContainer, number: int, patience_s: float) -> None:
         """Ask it to end; kill it if it does not in time."""

@@ -40,14 +40,14 @@ def done(status: int = 204) -> web.Response:
 
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
     query = Query(request.query.items())
-    wanted = specs.read(await read_body(request))
-    if not wanted.image:
+    spec = specs.read(await read_body(request))
+    if not spec.image:
         raise InvalidRequest("no image specified")
-    image = find(services.images, services.blobs, wanted.image)
-    record = record_of(services.images, wanted.image) or image.records[0]
+    image = find(services.images, services.blobs, spec.image)
+    record = record_of(services.images, spec.image) or image.records[0]
     name = query.first("name").removeprefix("/")
     one = await services.containers.create(
-        wanted, name, image.id, record.name, query.first("platform")
+        spec, name, image.id, record.name, query.first("platform")
     )
     return json({"Id": one.id, "Warnings": []}, 201)
 

@@ -129,8 +129,8 @@ def read(data: bytes) -> Create:
     spec = struct_of(raw, Create)
     served = frozenset(_names(HostConfig)) - NEUTRAL.keys()
     for name, value in host.items():
-        wanted = _said(value)
-        if name not in served | IGNORED and wanted and wanted not in NEUTRAL.get(name, ()):
+        said = _said(value)
+        if name not in served | IGNORED and said and said not in NEUTRAL.get(name, ()):
             raise Unsupported(f"HostConfig.{name} is not served here")
         if name in HIDDEN and value is not None:
             raise Unsupported(f"HostConfig.{name} is not served here")
@@ -163,8 +163,8 @@ def _check_networks(raw: Mapping[str, object], spec: Create) -> None:
             f"network {spec.host_config.network_mode} is not served here: use host or none"
         )
     networking = raw.get("NetworkingConfig") or {}
-    wanted = networking.get("EndpointsConfig") if isinstance(networking, dict) else None
-    for name in wanted if isinstance(wanted, dict) else ():
+    endpoints = networking.get("EndpointsConfig") if isinstance(networking, dict) else None
+    for name in endpoints if isinstance(endpoints, dict) else ():
         if name not in NETWORKS:
             raise Unsupported(f"network {name} is not served here: use host or none")
 

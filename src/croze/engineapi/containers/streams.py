@@ -35,8 +35,8 @@ def _media_type(one: OneContainer, request: web.Request) -> str:
 
 
 def _streams(query: Query) -> list[int]:
-    wanted = (("stdout", STDOUT), ("stderr", STDERR))
-    return [number for name, number in wanted if query.is_set(name)]
+    named = (("stdout", STDOUT), ("stderr", STDERR))
+    return [number for name, number in named if query.is_set(name)]
 
 
 # -- wait --

@@ -80,14 +80,14 @@ class _OpenPack:
             view = view[self._file.write(view) :]
 
 
-def read_pack(path: str, pack: Pack, wanted: Container[int]) -> Iterator[tuple[int, bytes]]:
+def read_pack(path: str, pack: Pack, numbers: Container[int]) -> Iterator[tuple[int, bytes]]:
     """The chunks at the `wanted` places of the pack, each verified. Raises `Corrupted`."""
     with open(path, "rb") as file:
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_size=_READ_BYTES)
         try:
             for place, chunk in enumerate(pack.chunks):
                 data = _exactly(reader, chunk.length)
-                if place not in wanted:
+                if place not in numbers:
                     continue
                 if len(data) != chunk.length or hashlib.sha256(data).digest() != chunk.digest:
                     raise Corrupted(f"chunk {place} of pack {pack.digest} is not what it should be")

@@ -93,7 +93,7 @@ class _Choice(Struct):
 
     @classmethod
     def of(cls, index: Index, old: str | None) -> _Choice:
-        made, blocked, chosen = cls(), set[bytes](), set[bytes]()
+        choice, blocked, chosen = cls(), set[bytes](), set[bytes]()
         for node in index.nodes:
             there = _stat(old, node.path)
             is_dir = stat.S_ISDIR(node.mode)
@@ -101,7 +101,7 @@ class _Choice(Struct):
                 blocked.update([node.path] if is_dir else ())
             elif is_dir:
                 if there is None:
-                    made.directories.append(node)
+                    choice.directories.append(node)
                 elif not stat.S_ISDIR(there.st_mode):
                     blocked.add(node.path)
             elif there is None or _newer(node, there):
@@ -109,10 +109,10 @@ class _Choice(Struct):
                 if further and node.link not in chosen and not _is_file(old, node.link, blocked):
                     continue
                 chosen.add(node.path)
-                made.replaced.update([node.path] if there is not None else ())
+                choice.replaced.update([node.path] if there is not None else ())
                 own = stat.S_ISREG(node.mode) and not node.link
-                (made.files if own else made.links).append(node)
-        return made
+                (choice.files if own else choice.links).append(node)
+        return choice
 
 
 def _stat(root: str | None, path: bytes) -> os.stat_result | None:
@@ -164,11 +164,11 @@ class _Merge:
         places = self._places()
         start = 0
         for pack in self._index.packs:
-            wanted = {p for p in range(len(pack.chunks)) if start + p in places}
-            if wanted:
+            numbers = {p for p in range(len(pack.chunks)) if start + p in places}
+            if numbers:
                 if pack.digest not in packs:
                     raise NotFound(f"pack {pack.digest} is missing")
-                for place, data in read_pack(packs[pack.digest], pack, wanted):
+                for place, data in read_pack(packs[pack.digest], pack, numbers):
                     for path, offset in places[start + place]:
                         self._write(path, offset, data)
             start += len(pack.chunks)

@@ -85,12 +85,12 @@ def _written(survey: Survey, memory_path: str, present: Collection[str], spool: 
 
 def _bundle(survey: Survey, writing: _Writing, packs: Sequence[Pack], spool: str) -> Bundle:
     numbers = numbered(iter(packs))
-    made = tuple(
+    written = tuple(
         _as_read(node, writing.known.get(node.path), numbers)
         for node in survey.nodes
         if writing.is_known(node)
     )
-    data = encode(Index(made, tuple(packs)))
+    data = encode(Index(written, tuple(packs)))
     path = Path(spool, "index")
     path.write_bytes(data)
     new = {pack.digest for pack in writing.writer.packs}
@@ -100,8 +100,8 @@ def _bundle(survey: Survey, writing: _Writing, packs: Sequence[Pack], spool: str
             Blob(p.digest, p.size, os.path.join(spool, p.digest[7:]) if p.digest in new else "")
             for p in packs
         ),
-        sum(node.size for node in made),
-        sum(stat.S_ISREG(node.mode) for node in made),
+        sum(node.size for node in written),
+        sum(stat.S_ISREG(node.mode) for node in written),
     )
 
 

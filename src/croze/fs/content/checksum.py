@@ -241,10 +241,10 @@ class _Listing:
         else:
             below = self._path
         candidate = (path + "/").removeprefix(below + "/").removesuffix("/")
-        wanted = self._selected(item, candidate, parent)
+        selected = self._selected(item, candidate, parent)
         if item.node.kind == DIR and not is_header:
             return  # only headers are listed: contents may be excluded in part
-        if wanted:
+        if selected:
             for above in self._parents:
                 if not above.listed:
                     above.listed = True

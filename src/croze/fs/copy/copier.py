@@ -79,7 +79,7 @@ class Copier:
         for child in read_dir(directory.source):
             path = f"{below}/{child[0]}" if below else child[0]
             if self._include is None and self._exclude is None:
-                self._copy_child(directory, child, path, None, None, wanted=True)
+                self._copy_child(directory, child, path, None, None, selected=True)
             else:
                 self._filter_child(directory, child, path, included, excluded)
         self._parents.pop()
@@ -92,17 +92,17 @@ class Copier:
         included: MatchState | None,
         excluded: MatchState | None,
     ) -> None:
-        wanted = True
+        selected = True
         inner_in: MatchState | None = None
         inner_out: MatchState | None = None
         if self._include is not None:
-            wanted, inner_in = self._include.walk_match(path, included)
+            selected, inner_in = self._include.walk_match(path, included)
         if self._exclude is not None:
             hit, inner_out = self._exclude.walk_match(path, excluded)
-            wanted = wanted and not hit
+            selected = selected and not hit
             if hit and not self._exclude.has_exclusions:
                 return
-        self._copy_child(parent, child, path, inner_in, inner_out, wanted=wanted)
+        self._copy_child(parent, child, path, inner_in, inner_out, selected=selected)
 
     def _copy_child(
         self,
@@ -112,24 +112,24 @@ class Copier:
         included: MatchState | None,
         excluded: MatchState | None,
         *,
-        wanted: bool,
+        selected: bool,
     ) -> None:
         name, source, st = child
         target = f"{parent.target}/{name}"
         if not stat.S_ISDIR(st.st_mode):
-            if wanted:
+            if selected:
                 self._make_parents()
                 if not parent.made:
                     self._clear_leaf(target)
                 self._copy_leaf(source, target, st)
             return
-        directory = _Delayed(source, target, st, copied=wanted)
-        if wanted:
+        directory = _Delayed(source, target, st, copied=selected)
+        if selected:
             self._make_parents()
             self._remove_conflict(target, is_dir=True)
             directory.made = self._make_dir(target, st, overwrite=True)
         self._copy_children(directory, path, included, excluded)
-        if wanted:
+        if selected:
             self._set_attributes(source, target, st)
 
     def _make_parents(self) -> None:

@@ -72,10 +72,10 @@ def _sources(request: CopyRequest, src: str) -> list[str]:
 
 def _copy_one(request: CopyRequest, src: str, dst: str) -> None:
     parents_mode = request.mode & 0o777 if request.mode != -1 and not request.mode_str else 0o755
-    made: list[str] = []
+    directories: list[str] = []
 
     def ensure(path: str) -> None:
-        made.extend(make_dirs(path, parents_mode, request.owner, request.timestamp_ns))
+        directories.extend(make_dirs(path, parents_mode, request.owner, request.timestamp_ns))
 
     head, _, tail = dst.rpartition("/")
     ensure(resolve(request.dst_root, head + "/" if tail not in ("", ".") else dst))
@@ -99,7 +99,7 @@ def _copy_one(request: CopyRequest, src: str, dst: str) -> None:
     )
     Copier(request, link=link).copy_top(source, target)
     if request.timestamp_ns != -1:
-        for directory in reversed(made):
+        for directory in reversed(directories):
             set_owner_and_time(directory, None, request.timestamp_ns)
 
 

@@ -19,7 +19,7 @@ def claim(notes: str, source: str, target: str) -> bool:
     """Whether the directory `source` of the tree with these notes may be copied to `target` by
     links (absolute paths in their trees). The notes must have been begun, as an empty file; they
     are pairs of such paths, each path ended by a zero byte."""
-    wanted = (_inside(source), _inside(target))
+    link = (_inside(source), _inside(target))
     try:
         fd = os.open(notes, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -27,11 +27,11 @@ def claim(notes: str, source: str, target: str) -> bool:
     with os.fdopen(fd, "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         known = list(_pairs(file.read()))
-        if wanted in known:
+        if link in known:
             return True
-        if not all(_agree(wanted, pair) for pair in known):
+        if not all(_agree(link, pair) for pair in known):
             return False
-        file.write(b"%s\0%s\0" % wanted)
+        file.write(b"%s\0%s\0" % link)
     return True
 
 

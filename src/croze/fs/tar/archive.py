@@ -92,12 +92,12 @@ class _AddExtractor(Extractor):
         if os.path.isdir(host):
             return
         self._make_all(path[: path.rfind("/")] or "/")
-        made = resolve(self.root, path, follow_last=False)
+        directory = resolve(self.root, path, follow_last=False)
         try:
-            os.mkdir(made, 0o755)
+            os.mkdir(directory, 0o755)
         except OSError as error:
             raise explain(OSError(error.errno, "", path), "mkdir") from error
-        os.chmod(made, 0o755)
+        os.chmod(directory, 0o755)
 
 
 _CALLS = {"5": "mkdir", "0": "open"}

@@ -157,8 +157,8 @@ class Selection:
             path = item[0]
             while self._dirs and not path.startswith(self._dirs[-1].prefix):
                 self._dirs.pop()
-            wanted, directory = self._judge(item)
-            if wanted:
+            selected, directory = self._judge(item)
+            if selected:
                 for parent in self._dirs:
                     if not parent.listed:
                         parent.listed = True
@@ -171,13 +171,13 @@ class Selection:
         path, _, st = item
         is_dir = stat.S_ISDIR(st.st_mode)
         parent = self._dirs[-1] if self._dirs else None
-        wanted = True
+        selected = True
         included: MatchState | None = None
         excluded: MatchState | None = None
         if self._include is not None:
             above = parent.included if parent else None
-            wanted, included = self._include.walk_match(path, above)
-            if not wanted and is_dir and not _may_hold(path, self._include_roots):
+            selected, included = self._include.walk_match(path, above)
+            if not selected and is_dir and not _may_hold(path, self._include_roots):
                 self._skipped.add(path)
                 return False, None
         if self._exclude is not None:
@@ -186,8 +186,8 @@ class Selection:
             if hit and is_dir and not _may_hold(path, self._exception_roots):
                 self._skipped.add(path)
                 return False, None
-            wanted = wanted and not hit
-        return wanted, _Dir(item, included, excluded, wanted) if is_dir else None
+            selected = selected and not hit
+        return selected, _Dir(item, included, excluded, selected) if is_dir else None
 
 
 class _Dir:

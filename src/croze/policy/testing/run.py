@@ -79,12 +79,12 @@ class _Suite:
             except CrozeError as error:
                 raise error.wrap("compile") from None
 
-    async def _learn(self, wanted: NotKnown) -> None:
+    async def _learn(self, asked: NotKnown) -> None:
         try:
-            answer = await self._ask(wanted.question)
+            answer = await self._ask(asked.question)
         except CrozeError as error:
             answer = error
-        self._asking.answers[wanted.question] = answer
+        self._asking.answers[asked.question] = answer
 
     def _compiled(self) -> ModuleSet:
         assert self._modules is not None
@@ -148,15 +148,15 @@ class _Suite:
         request.Source.Source.identifier = source
         for _ in range(MOST_ROUNDS):
             answer = await evaluation.check(request)
-            wanted = answer.request
+            asked = answer.request
             if answer.WhichOneof("result") == "decision":
                 document = await evaluation.document(request.Source, platform)
                 plain = document.plain(env)
                 more = _wanted(request.Source.Source, names, plain)
                 if more is None:
                     return plain
-                wanted = more
-            request.Source.CopyFrom(await self._resolve(wanted))
+                asked = more
+            request.Source.CopyFrom(await self._resolve(asked))
         raise CrozeError("maximum attempts reached for resolving policy metadata")
 
     async def _resolve(

@@ -75,5 +75,5 @@ class TtyDisplay:
 def _log_lines(height: int) -> int:
     """Of each running step: what `BUILDKIT_TTY_LOG_LINES` says, if the screen has room."""
     text = os.environ.get("BUILDKIT_TTY_LOG_LINES", "")
-    wanted = int(text) if text.isdecimal() and int(text) else SCREEN_LINES
-    return max(min(wanted, height - SCREEN_LINES - 1), SCREEN_LINES)
+    lines = int(text) if text.isdecimal() and int(text) else SCREEN_LINES
+    return max(min(lines, height - SCREEN_LINES - 1), SCREEN_LINES)

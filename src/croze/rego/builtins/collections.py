@@ -120,8 +120,8 @@ def object_remove(value: Value, keys: Value) -> Value:
 
 
 def object_filter(value: Value, keys: Value) -> Value:
-    wanted = _keys(keys)
-    return Object((key, each) for key, each in obj(value).items() if key in wanted)
+    kept = _keys(keys)
+    return Object((key, each) for key, each in obj(value).items() if key in kept)
 
 
 def _keys(value: Value) -> frozenset[Value]:

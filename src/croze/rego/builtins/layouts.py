@@ -196,9 +196,9 @@ def _moment(fields: Mapping[str, str]) -> datetime:
 def _month(fields: Mapping[str, str]) -> int:
     if "month_name" not in fields:
         return int(fields.get("month", 1))
-    wanted = fields["month_name"].lower()
+    lowered = fields["month_name"].lower()
     for number, name in enumerate(MONTHS, 1):
-        if wanted in (name.lower(), name[:3].lower()):
+        if lowered in (name.lower(), name[:3].lower()):
             return number
     raise ValueError("no month")
 

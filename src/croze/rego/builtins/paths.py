@@ -44,16 +44,14 @@ def json_filter(value: Value, paths: Value) -> Value:
 def _filtered(value: Value, paths: Sequence[Path]) -> Value:
     if any(not path for path in paths):
         return value
-    wanted = _under(paths)
+    tree = _under(paths)
     match value:
         case Object():
-            return Object((k, _filtered(v, wanted[k])) for k, v in value.items() if k in wanted)
+            return Object((k, _filtered(v, tree[k])) for k, v in value.items() if k in tree)
         case tuple():
-            return tuple(
-                _filtered(v, wanted[str(k)]) for k, v in enumerate(value) if str(k) in wanted
-            )
+            return tuple(_filtered(v, tree[str(k)]) for k, v in enumerate(value) if str(k) in tree)
         case frozenset():
-            return frozenset(_filtered(v, wanted[v]) for v in value if v in wanted)
+            return frozenset(_filtered(v, tree[v]) for v in value if v in tree)
     return value
 
 

@@ -140,7 +140,7 @@ def render_template(template: Value, fields: Value) -> Value:
     from croze.gotypes.template.evaluate import render
 
     try:
-        made = render(string(template), to_plain(obj(fields)))
+        text = render(string(template), to_plain(obj(fields)))
     except TemplateError as error:
         raise FunctionError(str(error)) from None
-    return made.replace("<no value>", "<undefined>")
+    return text.replace("<no value>", "<undefined>")

@@ -27,8 +27,8 @@ def _valid(ns: int) -> Value:
 
 
 def parse_ns(layout: Value, text: Value) -> Value:
-    wanted = string(layout)
-    return _valid(parse_time(NAMED.get(wanted, wanted), string(text)))
+    format = string(layout)
+    return _valid(parse_time(NAMED.get(format, format), string(text)))
 
 
 def parse_rfc3339(text: Value) -> Value:

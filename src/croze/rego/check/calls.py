@@ -80,10 +80,10 @@ class _Calls(Matching):
             yield from self._arity(call, at, nested=whole is None)
 
     def _arity(self, call: Call, at: Location, *, nested: bool) -> Iterator[Problem]:
-        count, wanted = len(call.args), self._world.arity(call.name)
-        if wanted < 0:
+        count, arity = len(call.args), self._world.arity(call.name)
+        if arity < 0:
             yield Problem(TYPE, f"undefined function {call.name}", at)
-        elif count == wanted or (not nested and count == wanted + 1):
+        elif count == arity or (not nested and count == arity + 1):
             return
         elif function := self._world.builtin(call.name):
             have = [shown(self.type_of(arg, Scope())) for arg in call.args]
@@ -92,4 +92,4 @@ class _Calls(Matching):
             yield Problem(TYPE, f"{call.name}: arity mismatch{details}", at)
         else:
             got = f"got {count} argument" + ("" if count == 1 else "s")
-            yield Problem(TYPE, f"function {call.name} has arity {wanted}, {got}", at)
+            yield Problem(TYPE, f"function {call.name} has arity {arity}, {got}", at)

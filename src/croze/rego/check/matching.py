@@ -149,12 +149,12 @@ class Matching:
         if len(term.items) != len(type_.static) and type_.dynamic is None:
             return False
         for key, value in term.items:
-            wanted: MaybeType = ANY
+            expected: MaybeType = ANY
             if isinstance(key, Scalar):
-                wanted = type_.field(key.value)
-                if wanted is None:
+                expected = type_.field(key.value)
+                if expected is None:
                     return False
-            if not self.fits(value, wanted, scope, also=also):
+            if not self.fits(value, expected, scope, also=also):
                 return False
         return True
 

@@ -79,17 +79,17 @@ class References(Matching):
 
     def _key(self, ref: Ref, at: int, type_: MaybeType, scope: Scope) -> None:
         """Something that isn't constant is asked for."""
-        part, wanted = ref.path[at], keys(type_)
+        part, key_type = ref.path[at], keys(type_)
         match part:
             case ArrayTerm() | ObjectTerm() | SetTerm():
-                if not self.fits(part, wanted, scope):
-                    raise _invalid(ref, at, self.type_of(part, scope), wanted, [])
+                if not self.fits(part, key_type, scope):
+                    raise _invalid(ref, at, self.type_of(part, scope), key_type, [])
             case Var(name=name) if scope.get(name) is None:
-                scope.put(name, wanted)
+                scope.put(name, key_type)
             case _:
                 have = self.type_of(part, scope)
-                if have is not None and not unifies(have, wanted):
-                    raise _invalid(ref, at, have, wanted, known_keys(type_))
+                if have is not None and not unifies(have, key_type):
+                    raise _invalid(ref, at, have, key_type, known_keys(type_))
 
 
 def nothing_in(domain: Term, type_: MaybeType) -> Problem:

@@ -144,11 +144,11 @@ class _Checker(References):
         domain = self.type_of(some.domain, scope)
         if domain is None or isinstance(domain, FunctionType):
             domain = ANY
-        wanted = keys(domain)
-        if wanted is None:
+        key_type = keys(domain)
+        if key_type is None:
             self.problems.append(nothing_in(some.domain, domain))
-            wanted = domain = ANY
-        for term, type_ in ((some.key, wanted), (some.value, values(domain))):
+            key_type = domain = ANY
+        for term, type_ in ((some.key, key_type), (some.value, values(domain))):
             if term is not None and not self.fits(term, type_, scope):
                 self._mismatch(self.type_of(term, scope), type_, at)
 

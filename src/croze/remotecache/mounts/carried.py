@@ -33,8 +33,8 @@ class Source(Struct, frozen=True):
     def offers(self, services: MountServices) -> list[MountOffer]:
         """The mounts that it is to bring."""
         limit = services.limit(self.options.max_bytes)
-        wanted = (mount for mount in self.listing.mounts if self.options.wants(mount.id))
-        return [MountOffer(mount, self.fetcher, limit) for mount in wanted]
+        mounts = (mount for mount in self.listing.mounts if self.options.wants(mount.id))
+        return [MountOffer(mount, self.fetcher, limit) for mount in mounts]
 
 
 class BuildMounts(Struct):

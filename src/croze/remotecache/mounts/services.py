@@ -48,9 +48,9 @@ class MountServices(Struct, frozen=True):
     def blobs(self) -> BlobStore:
         return self.refs.blobs
 
-    def limit(self, wanted: int | None) -> int:
+    def limit(self, asked: int | None) -> int:
         """In bytes."""
-        return self.max_bytes if wanted is None else min(wanted, self.max_bytes)
+        return self.max_bytes if asked is None else min(asked, self.max_bytes)
 
     async def digest_of_base(self, base_id: str) -> str:
         """Of a mount's base. Raises `NotFound` if it is gone."""
@@ -64,27 +64,27 @@ class MountServices(Struct, frozen=True):
 
     @asynccontextmanager
     async def fetched(
-        self, fetcher: BlobFetcher, wanted: Sequence[Descriptor], sessions: Sequence[str]
+        self, fetcher: BlobFetcher, blobs: Sequence[Descriptor], sessions: Sequence[str]
     ) -> AsyncIterator[Mapping[str, Path]]:
         """Blobs, brought here for as long as they are needed, to a place of their own: whoever else
         works with what has the same digest keeps it."""
-        digests = {each.digest for each in wanted}
+        digests = {each.digest for each in blobs}
         async with self.refs.lease() as lease, self.spool() as spool:
             for digest in digests:
                 lease.hold(digest)
             lent = DiskBlobStore(spool, Trash(spool))
-            missing = [each for each in wanted if not self.blobs.has(each.digest)]
+            missing = [each for each in blobs if not self.blobs.has(each.digest)]
             await all_of(fetcher.fetch(each, lent, sessions) for each in missing)
             yield {d: (lent if lent.has(d) else self.blobs).path(d) for d in digests}
 
     async def read(
-        self, fetcher: BlobFetcher, wanted: Descriptor, sessions: Sequence[str], limit_bytes: int
+        self, fetcher: BlobFetcher, blob: Descriptor, sessions: Sequence[str], limit_bytes: int
     ) -> bytes:
         """A small blob. Raises `ResourceExhausted` for one that is not."""
-        if wanted.size > limit_bytes:
-            raise ResourceExhausted(f"blob {wanted.digest} is too large ({wanted.size} bytes)")
-        async with self.fetched(fetcher, [wanted], sessions) as paths:
-            return await in_thread(paths[wanted.digest].read_bytes)
+        if blob.size > limit_bytes:
+            raise ResourceExhausted(f"blob {blob.digest} is too large ({blob.size} bytes)")
+        async with self.fetched(fetcher, [blob], sessions) as paths:
+            return await in_thread(paths[blob.digest].read_bytes)
 
     @asynccontextmanager
     async def spool(self) -> AsyncIterator[Path]:

@@ -132,10 +132,10 @@ class ActionsApi(Struct, frozen=True):
         """Raises `AlreadyExists`: also for a key that somebody is writing, or began to."""
         asked = {"key": key, "version": _VERSION}
         if self.options.version == 2:
-            made = await self._call("CreateCacheEntry", asked, _Reserved2)
-            if not made.ok:
+            reserved = await self._call("CreateCacheEntry", asked, _Reserved2)
+            if not reserved.ok:
                 raise CrozeError("failed to reserve cache")
-            return Place(key, url=_checked(made.signed_upload_url))
+            return Place(key, url=_checked(reserved.signed_upload_url))
         answer = await self._send("POST", self._v1("caches"), msgspec.json.encode(asked))
         old = _decoded(answer.body, _Reserved)
         id = old.cache_id or old.cache_id_camel

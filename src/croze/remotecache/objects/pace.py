@@ -69,11 +69,11 @@ class Pace:
             self._most_per_s = min(held, self._per_s) if self._held_back else held
             self._throttled_at = now
             self._held_back = True
-            wanted = self._most_per_s * _SLOWER
+            slower = self._most_per_s * _SLOWER
         else:
             flat_s = math.cbrt(self._most_per_s * (1 - _SLOWER) / _CURVE)
-            wanted = _CURVE * (now - self._throttled_at - flat_s) ** 3 + self._most_per_s
-        self._set(min(wanted, 2 * self._measured_per_s))
+            slower = _CURVE * (now - self._throttled_at - flat_s) ** 3 + self._most_per_s
+        self._set(min(slower, 2 * self._measured_per_s))
 
     def _set(self, per_s: float) -> None:
         self._fill()
