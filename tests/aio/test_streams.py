@@ -99,6 +99,21 @@ async def test_who_does_not_greet_makes_room_for_others(tmp_path: Path) -> None:
             sock.close()
 
 
+async def test_a_machine_that_vanishes_is_noticed() -> None:
+    met: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def look(_: StreamReader, writer: StreamWriter) -> None:
+        sock = writer.get_extra_info("socket")
+        met.set_result(bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)))
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    async with serving(listener, look, most=1):
+        _, writer = await asyncio.open_connection(*address)
+        assert await met
+        writer.close()
+
+
 async def ends(sock: socket.socket) -> bool:
     try:
         return await asyncio.get_running_loop().sock_recv(sock, 1) == b""

@@ -29,6 +29,8 @@ _STOP_S: Final = 1.0
 _BUFFER_BYTES: Final = 64 << 10
 READ_BYTES: Final = 256 << 10
 """What is read at once, where that may be much."""
+_KEEPALIVE_S: Final = 15
+_PROBES: Final = 9
 _TURN: Final = 32
 """Connections that are taken before others get a turn."""
 
@@ -125,7 +127,7 @@ class _Server:
             await readable(self._listener)
             try:
                 for _ in range(_TURN):
-                    self._take(self._listener.accept()[0])
+                    self._take(_kept_alive(self._listener.accept()[0]))
             except (BlockingIOError, ConnectionAbortedError):
                 continue
             except OSError as error:
@@ -200,6 +202,17 @@ class _Server:
         except BaseException:
             transport.abort()
             raise
+
+
+def _kept_alive(sock: socket.socket) -> socket.socket:
+    """A machine that has gone says no goodbye, and may hold what it had here for ever: after two
+    and a half minutes it counts as gone, as Go's servers have it."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+    return sock
 
 
 async def _closed(writer: StreamWriter, patience_s: float) -> None:
