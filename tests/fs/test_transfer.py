@@ -29,9 +29,11 @@ def transfer(source: Path, dest: Path, batch: int = 2, **options: Any) -> SyncRe
     receiver = Receiver(str(dest), **options)
     wanted = []
     entries = sender.entries()
+    is_steady = True
     while some := list(islice(entries, batch)):
         packets = [repr(entry).encode() for entry in some]
-        at = receiver.recall(packets, 0)
+        at = receiver.same_again(packets) if is_steady else receiver.recall(packets, 0)
+        is_steady = is_steady and at == len(packets)
         while at < len(some):
             if (number := receiver.stat(some[at], packets[at])) is not None:
                 wanted.append(number)

@@ -27,6 +27,7 @@ _PAUSE_S: Final = 0.5
 _CLOSE_S: Final = 60.0
 _STOP_S: Final = 1.0
 _BUFFER_BYTES: Final = 64 << 10
+_ALL: Final = 1 << 30
 READ_BYTES: Final = 256 << 10
 """What is read at once, where that may be much."""
 _KEEPALIVE_S: Final = 15
@@ -91,6 +92,73 @@ class Socket:
         """Waits while the peer takes nothing."""
         self._writer.write(data)
         await self._writer.drain()
+
+    async def push(self, take: Callable[[bytes], None]) -> None:
+        """Hand over what comes as soon as it comes, until the end; instead of `read`. Raises what
+        `take` raises."""
+        if not (first := await self._reader.read(_ALL)):
+            return
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        transport = self._writer.transport
+        inner = transport.get_protocol()
+        assert isinstance(inner, asyncio.StreamReaderProtocol)
+        transport.set_protocol(_Pushing(inner, take, ended))
+        take(first)
+        if not self._reader.at_eof():
+            await ended
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the peer has taken all that was written."""
+        return not self._writer.transport.get_write_buffer_size()
+
+    def write_now(self, data: bytes) -> None:
+        """Without waiting; for when it `is_clear`."""
+        self._writer.write(data)
+
+
+class _Pushing(asyncio.Protocol):
+    """Takes the place of `inner`, which hears of all but the data."""
+
+    def __init__(
+        self,
+        inner: asyncio.StreamReaderProtocol,
+        take: Callable[[bytes], None],
+        ended: asyncio.Future[None],
+    ) -> None:
+        self._inner = inner
+        self._take = take
+        self._ended = ended
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended.done():
+            return
+        try:
+            self._take(data)
+        except Exception as error:
+            self._ended.set_exception(error)
+
+    def eof_received(self) -> bool | None:
+        self._end(None)
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc)
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def _end(self, error: Exception | None) -> None:
+        if self._ended.done():
+            return
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
 
 
 def on_sockets(serve: Callable[[Socket], Awaitable[None]]) -> Serve:

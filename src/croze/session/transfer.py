@@ -62,6 +62,15 @@ class SentTree(Protocol):
 class Sink(Protocol[T_co]):
     """A tree to receive into, as `fs.sync.receive.Receiver`. Called from one thread at a time."""
 
+    def same_again(self, packets: Sequence[bytes]) -> int:
+        """How many of these packets, from the first, came at this very place the last time: they
+        need no look. Takes no time, on whatever thread; once there was another packet, the others
+        are for `recall`."""
+
+    @property
+    def is_same(self) -> bool:
+        """There was nothing but all that came the last time: to `finish` takes no time either."""
+
     def recall(self, packets: Sequence[bytes], start: int) -> int:
         """How many packets from `start` on need no look: they tell of what has not changed."""
 
@@ -290,6 +299,8 @@ class _Receiving(Generic[T]):
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._open: set[int] = set()
+        self._is_steady = True
+        """All that has come is what came the last time."""
         self._all_stats = False
         self._finished = False
         self._peer_failed = False
@@ -304,7 +315,8 @@ class _Receiving(Generic[T]):
     async def _receive(self) -> T:
         try:
             await self._work_off()
-            result = await in_thread(self._sink.finish)
+            is_same = self._sink.is_same
+            result = self._sink.finish() if is_same else await in_thread(self._sink.finish)
         except (OSError, errors.CrozeError) as error:
             if not self._peer_failed:
                 await self._write(_error_packet(error))
@@ -316,6 +328,15 @@ class _Receiving(Generic[T]):
     async def _take_in(self) -> None:
         while packets := await self._read():
             self.meter.add(packets)
+            if self._is_steady:
+                packets = packets[self._sink.same_again(packets) :]
+                if not packets:
+                    continue
+                self._is_steady = False
+                if self._sink.is_same and list(packets) == [b""]:
+                    self._all_stats = True
+                    self._filled.set()
+                    continue
             self._batch += packets
             self._taken += len(packets)
             self._batch_bytes += sum(map(len, packets)) + 100 * len(packets)
@@ -329,6 +350,8 @@ class _Receiving(Generic[T]):
     async def _work_off(self) -> None:
         while not self._all_stats or self._open:
             await self._filled.wait()
+            if self._all_stats and not self._batch and not self._open:
+                return
             if self._taken > BATCH_ENTRIES and self._batch_bytes < BUFFER_BYTES:
                 await asyncio.sleep(GATHER_S)  # a large transfer: a few packets more at a time
             self._filled.clear()

@@ -107,20 +107,28 @@ class Receiver:
 
     # -- what is as it was --
 
+    def same_again(self, packets: Sequence[bytes]) -> int:
+        """How many of these packets, from the first, came at this place the last time. For them all
+        is done."""
+        if self._notes is None:
+            return 0
+        told, start = self._notes.packets, self._as_told
+        count = len(packets)
+        if packets != told[start : start + count]:
+            count = _equal(packets, told, start)
+        self._as_told += count
+        return count
+
+    @property
+    def is_same(self) -> bool:
+        """Nothing has come but what came the last time, and all of that."""
+        return self._notes is not None and self._as_told == len(self._notes.packets)
+
     def recall(self, packets: Sequence[bytes], start: int) -> int:
         """How many packets from `start` on tell of entries that have not changed, in the same
-        words as the last time: for them all is done."""
+        words as the last time, wherever that was. For them all is done."""
         if self._notes is not None:
-            told = self._notes.packets
-            rest = packets[start:] if start else packets
-            count = len(rest)
-            if rest == told[self._as_told : self._as_told + count]:
-                self._as_told += count
-                return count
-            count = _equal(rest, told, self._as_told)
-            self._as_told += count
             self._read_notes()
-            return count
         at = start
         while at < len(packets):
             number = self._numbers.get(packets[at])
@@ -302,9 +310,9 @@ class Receiver:
         """After the last entry and the last content: remove the rest, set times, save notes."""
         if self._incoming:
             raise InvalidRequest(f"file transfer ended with {len(self._incoming)} files missing")
+        if self.is_same:
+            return SyncResult(0, 0, 0, self._as_told)
         if self._notes is not None:
-            if self._as_told == len(self._notes.packets):
-                return SyncResult(0, 0, 0, self._as_told)
             self._read_notes()
         self._remove_rest()
         if self._changing is None:
