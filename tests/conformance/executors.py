@@ -16,7 +16,7 @@ import pytest
 from croze.errors import InvalidRequest, NotFound
 from croze.runtime.contract import ContainerMount, ContainerSpec, Executor, Process, Stdio
 from croze.runtime.errors import StartError
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from tests.runtime.conftest import Output, shell
 
 MakeSpec = Callable[..., ContainerSpec]
@@ -109,12 +109,12 @@ class ExecutorSuite:
         (data / "sub").mkdir(parents=True)
         (data / "sub/file").write_text("hello")
         (data / "escape").symlink_to("/sub")
-        bind = [Mount("bind", str(data))]
+        bind = [MountSpec("bind", str(data))]
         wanted = spec(
             ContainerMount("/whole", bind),
             ContainerMount("/ro/dir", bind, selector="sub", readonly=True),
             ContainerMount("/file", bind, selector="/escape/file"),
-            ContainerMount("/tmpfs", [Mount("tmpfs", "tmpfs", ("nosuid", "size=65536"))]),
+            ContainerMount("/tmpfs", [MountSpec("tmpfs", "tmpfs", ("nosuid", "size=65536"))]),
         )
         text = await output_of(
             executor,
@@ -133,7 +133,7 @@ class ExecutorSuite:
     ) -> None:
         (rootfs / "mnt").mkdir()
         os.utime(rootfs / "etc", (1, 1))
-        wanted = spec(ContainerMount("/mnt/x", [Mount("bind", str(tmp_path))]))
+        wanted = spec(ContainerMount("/mnt/x", [MountSpec("bind", str(tmp_path))]))
         await output_of(executor, wanted, "echo > /mnt/other")
         assert sorted(p.name for p in (rootfs / "mnt").iterdir()) == ["other"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.mount import mount, unmount
 from tests.e2e.sandbox import Sandbox
 
@@ -63,7 +63,7 @@ def no_overlays_here(tmp_path: Path) -> Iterator[Path]:
     for name in ("lower", "upper", "work", "merged"):
         (tmp_path / name).mkdir()
     options = tuple(f"{name}dir={tmp_path}/{name}" for name in ("lower", "upper", "work"))
-    mount(Mount("overlay", "overlay", options), tmp_path / "merged")
+    mount(MountSpec("overlay", "overlay", options), tmp_path / "merged")
     yield tmp_path / "merged"
     unmount(tmp_path / "merged")
 

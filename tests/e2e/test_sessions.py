@@ -18,7 +18,7 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.rpc.channels import open_channel
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from croze.session.serve import lend, new_id
 from tests.e2e.app import base
 from tests.e2e.images import busybox as busybox_binary
@@ -49,7 +49,7 @@ def prefixed(script: str) -> str:
     return script
 
 
-def providers(word: bytes) -> Sequence[Provider]:
+def providers(word: bytes) -> Sequence[LentService]:
     folder = busybox_binary().parent
     return (
         FilesProvider({"bin": LentDir(folder)}),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from croze.fs.remove import remove_tree
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.mount import mount, unmount
 from tests.e2e.sandbox import REPO, Sandbox
 
@@ -48,7 +48,7 @@ def shared_python() -> Iterator[Path]:
         stack.callback(remove_tree, folder)
         for part, source in parts.items():
             (folder / part).mkdir()
-            mount(Mount("bind", str(source), ("bind",)), folder / part)
+            mount(MountSpec("bind", str(source), ("bind",)), folder / part)
             stack.callback(unmount, folder / part)
         yield folder
 

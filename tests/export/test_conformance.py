@@ -10,7 +10,7 @@ import pytest
 from croze.session.hostdir import HostDirProvider, Target
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from tests.conformance.exporters import Delivery, ExporterSuite
 from tests.sources.workshop import Workshop
 
@@ -51,7 +51,7 @@ class TestLocal(ExporterSuite):
         self, request: pytest.FixtureRequest, workshop: Workshop, tmp_path: Path
     ) -> AsyncIterator[Delivery]:
         out = tmp_path / "out"
-        takers: list[Provider] = [TargetsProvider({0: DirTarget(out, False)})]
+        takers: list[LentService] = [TargetsProvider({0: DirTarget(out, False)})]
         if request.param == "handle":
             out.mkdir()
             takers.append(HostDirProvider({}, {0: Target(out, False)}))

@@ -20,14 +20,14 @@ from croze.export.contract import Attestation
 from croze.session.hostdir import HostDirProvider, Target
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from tests.export.results import AMD, ARM, export, make_ref, several, single, tar_files
 from tests.sources.workshop import Workshop
 
 pytestmark = pytest.mark.root
 
 
-def file_target(path: Path) -> Provider:
+def file_target(path: Path) -> LentService:
     return TargetsProvider({0: FileTarget(lambda about: FileOutput(path))})
 
 
@@ -115,8 +115,8 @@ async def test_an_oci_directory(workshop: Workshop, tmp_path: Path) -> None:
     await ref.release()
 
 
-def targets(kind: str, path: Path, *, delete: bool = False) -> list[Provider]:
-    found: list[Provider] = [TargetsProvider({0: DirTarget(path, delete)})]
+def targets(kind: str, path: Path, *, delete: bool = False) -> list[LentService]:
+    found: list[LentService] = [TargetsProvider({0: DirTarget(path, delete)})]
     if kind == "handle":
         found.append(HostDirProvider({}, {0: Target(path, delete)}))
     return found

@@ -13,7 +13,7 @@ import pytest
 from croze.fs.userns import in_user_namespace
 from croze.runtime.contract import ContainerMount, ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.oci import OciConfig, OciExecutor
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.mount import enter_private_namespace
 
 BUSYBOX = Path("/bin/busybox")
@@ -94,7 +94,7 @@ def spec(rootfs: Path) -> Callable[..., ContainerSpec]:
     def make(
         *mounts: ContainerMount, network: NetworkMode = "host", **options: object
     ) -> ContainerSpec:
-        root = [Mount("bind", str(rootfs))]
+        root = [MountSpec("bind", str(rootfs))]
         return ContainerSpec(root=root, mounts=mounts, network=network, **options)  # type: ignore[arg-type]
 
     return make

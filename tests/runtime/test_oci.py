@@ -19,7 +19,7 @@ from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Rli
 from croze.runtime.mounts import Bundle
 from croze.runtime.oci import OciExecutor
 from croze.store import mount as store_mount
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from tests.conformance.executors import MakeSpec, output_of
 from tests.runtime.conftest import Output, shell
 
@@ -107,7 +107,7 @@ def bound(spec: MakeSpec, tmp_path: Path) -> Iterator[ContainerSpec]:
         for name in range(20):
             (tree / f"d{number}/sub/f{name}").touch()
     before = sorted(tree.rglob("*"))
-    source = [Mount("bind", str(tree), ("rbind", "ro"))]
+    source = [MountSpec("bind", str(tree), ("rbind", "ro"))]
     mounts = [
         ContainerMount(f"/m{n}", source, selector=f"/d{n}", readonly=n % 2 == 0) for n in range(8)
     ]
@@ -138,7 +138,7 @@ async def test_preparing_ends_before_the_cancellation_goes_on(
         ended, made = threading.Event(), itertools.count()
         overtaken: list[bool] = []
 
-        def mount(entry: Mount, target: Path) -> None:
+        def mount(entry: MountSpec, target: Path) -> None:
             if next(made) == instant:  # noqa: B023 - all is over when the loop goes on
                 loop.call_soon_threadsafe(task.cancel)  # noqa: B023
                 overtaken.append(ended.wait(0.03))  # noqa: B023
@@ -176,7 +176,7 @@ def test_what_is_only_read_is_bound_so(own_mounts: bool, tmp_path: Path) -> None
     (tmp_path / "tree/sub").mkdir(parents=True)
     (tmp_path / "tree/file").touch()
     bundle = Bundle(tmp_path / "bundle")
-    source = [Mount("bind", str(tmp_path / "tree"), ("rbind", "ro"))]
+    source = [MountSpec("bind", str(tmp_path / "tree"), ("rbind", "ro"))]
     for selector in ("/sub", "/file"):
         (made,) = bundle.add(ContainerMount("/x", source, selector=selector, readonly=True))
         with pytest.raises(OSError, match="Read-only file system"):

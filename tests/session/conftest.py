@@ -17,7 +17,7 @@ from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
 from croze.session.contract import Session
 from croze.session.manager import Sessions
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from croze.session.serve import lend
 from tests.rpc.served import served
 
@@ -65,7 +65,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
         yield running
 
 
-Lend = Callable[[Sequence[Provider]], AbstractAsyncContextManager[Session]]
+Lend = Callable[[Sequence[LentService]], AbstractAsyncContextManager[Session]]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def lending(daemon: Daemon) -> Lend:
     """Lend services; the session as the daemon sees it."""
 
     @asynccontextmanager
-    async def open_session(providers: Sequence[Provider]) -> AsyncIterator[Session]:
+    async def open_session(providers: Sequence[LentService]) -> AsyncIterator[Session]:
         async with (
             open_channel(daemon.address) as channel,
             lend(channel, providers, name="test", shared_key="key") as lent,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from croze.solver import saving
-from croze.solver.caches import Record
+from croze.solver.caches import ResultRecord
 from croze.solver.contract import Result
 from croze.solver.effects import Execute
 from croze.solver.events import (
@@ -20,7 +20,7 @@ from croze.solver.events import (
     Wants,
 )
 from croze.solver.inputs import InputState, Signature, all_keys, signature_of
-from croze.solver.levels import NOTHING, RESULT, Level, Wanted
+from croze.solver.levels import NOTHING, RESULT, Level, WantedLevels
 from croze.solver.state import EdgeState, Equals
 from croze.solver.step import step
 from croze.solver.validate import may_not_run
@@ -39,11 +39,11 @@ class SimEdge(Lookups):
         self.vertex = vertex
         self.graph = vertex.graph
         super().__init__(EdgeState(vertex.op, index), vertex.graph.keys, vertex.graph.results)
-        self.wanted: Wanted[object] = Wanted()
+        self.wanted: WantedLevels[object] = WantedLevels()
         self.sources: list[SimEdge] = []
         self.leader: SimEdge | None = None
         self.inbox: list[Event] = []
-        self.loading: Record | None = None
+        self.loading: ResultRecord | None = None
 
     @property
     def finished(self) -> bool:
@@ -123,7 +123,7 @@ class SimEdge(Lookups):
         if self.state.index in self.vertex.loads:
             self.vertex.loads[self.state.index].drop(self)
 
-    def load(self, record: Record) -> None:
+    def load(self, record: ResultRecord) -> None:
         self.loading = record
         self.vertex.loads.setdefault(self.state.index, Work()).want(self)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from croze.cachekeys.contract import KeyLink, StoredResult
 from croze.cachekeys.memory import MemoryKeys
-from croze.solver.caches import CacheSource, Record
+from croze.solver.caches import CacheSource, ResultRecord
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
 from croze.solver.effects import (
     STOP,
@@ -79,9 +79,9 @@ def machine(
     return EdgeState(op, 0, inputs)
 
 
-def record(id: str = "r1", *, own: bool = True, day: int = 1) -> Record:
+def record(id: str = "r1", *, own: bool = True, day: int = 1) -> ResultRecord:
     caches = CacheSource(MemoryKeys(), RESULTS)
-    return Record(StoredResult(id, T0.replace(day=day)), "key", caches, own)
+    return ResultRecord(StoredResult(id, T0.replace(day=day)), "key", caches, own)
 
 
 def said(effects: Sequence[Effect]) -> list[str]:
@@ -93,7 +93,7 @@ def play(
     edge: EdgeState,
     *events: Event,
     leads: Mapping[str, Sequence[str]] | None = None,
-    found: Sequence[Record] = (),
+    found: Sequence[ResultRecord] = (),
     equals: Equals | None = None,
 ) -> list[Effect]:
     """Step, with answers to questions; returns what is to be done besides."""

@@ -13,7 +13,7 @@ from croze.registry.transport import Retry
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from croze.sources.blob import BlobSources
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSources
@@ -43,7 +43,7 @@ class TestLocal(SourceSuite):
         for name, data in FILES.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-        lent: list[Provider] = [FilesProvider({"context": LentDir(folder)})]
+        lent: list[LentService] = [FilesProvider({"context": LentDir(folder)})]
         if request.param == "handle":
             lent.append(HostDirProvider({"context": folder}))
         factory = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)

@@ -16,7 +16,7 @@ from croze.fs.match.patterns import PatternMatcher
 from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from croze.sources.local import CHECKSUMS, LocalOptions, LocalSources, local_key, parse_options
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
@@ -25,8 +25,8 @@ from tests.sources.workshop import Workshop
 pytestmark = pytest.mark.root
 
 
-def providers(kind: str, context: Path) -> list[Provider]:
-    lent: list[Provider] = [FilesProvider({"context": LentDir(context)})]
+def providers(kind: str, context: Path) -> list[LentService]:
+    lent: list[LentService] = [FilesProvider({"context": LentDir(context)})]
     if kind == "handle":
         lent.append(HostDirProvider({"context": context}))
     return lent

@@ -20,7 +20,7 @@ from croze.image.descriptor import Descriptor
 from croze.registry.client import Registry
 from croze.registry.transport import Retry
 from croze.session.contract import Session
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from croze.sources.content import Access, Locks, fetcher_of
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.images import Images
@@ -92,7 +92,7 @@ class Workshop:
             await self.builds.pop().close()
 
     @asynccontextmanager
-    async def client(self, *providers: Provider) -> AsyncIterator[Session]:
+    async def client(self, *providers: LentService) -> AsyncIterator[Session]:
         async with self.lend(providers) as session:
             yield session
 

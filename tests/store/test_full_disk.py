@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from croze.errors import ResourceExhausted
-from croze.store.contract import Compression, Mount, PrunePolicy, SnapshotterName
+from croze.store.contract import Compression, MountSpec, PrunePolicy, SnapshotterName
 from croze.store.disk import is_full
 from croze.store.mount import mount, unmount
 from croze.store.open import open_store
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.root, root_only]
 
 @pytest.fixture
 def small(tmp_path: Path, private_namespace: None) -> Iterator[Path]:
-    mount(Mount("tmpfs", "tmpfs", ("size=12m",)), tmp_path)
+    mount(MountSpec("tmpfs", "tmpfs", ("size=12m",)), tmp_path)
     try:
         yield tmp_path
     finally:

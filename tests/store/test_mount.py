@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError, PermissionDenied, Unsupported
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.mount import (
     MS_NOSUID,
     MS_RDONLY,
@@ -41,7 +41,7 @@ def test_a_read_only_bind(tmp_path: Path) -> None:
     source, target = tmp_path / "s", tmp_path / "t"
     source.mkdir()
     target.mkdir()
-    mount(Mount("bind", str(source), ("rbind", "ro")), target)
+    mount(MountSpec("bind", str(source), ("rbind", "ro")), target)
     try:
         with pytest.raises(OSError, match="Read-only"):
             (target / "x").touch()
@@ -54,7 +54,7 @@ def test_a_read_only_bind(tmp_path: Path) -> None:
 
 
 def test_a_tmpfs_at_a_path_of_its_own() -> None:
-    with mounted([Mount("tmpfs", "tmpfs", ("size=1m", "nosuid"))]) as path:
+    with mounted([MountSpec("tmpfs", "tmpfs", ("size=1m", "nosuid"))]) as path:
         assert os.path.ismount(path)
         assert os.statvfs(path).f_blocks * os.statvfs(path).f_frsize == 1 << 20
     assert not path.exists()
@@ -62,7 +62,7 @@ def test_a_tmpfs_at_a_path_of_its_own() -> None:
 
 def test_all_or_none(tmp_path: Path) -> None:
     with pytest.raises(CrozeError, match="failed to mount"):
-        mount_all([Mount("tmpfs", "tmpfs"), Mount("bind", "/nope", ("rbind",))], tmp_path)
+        mount_all([MountSpec("tmpfs", "tmpfs"), MountSpec("bind", "/nope", ("rbind",))], tmp_path)
     assert not os.path.ismount(tmp_path)
 
 
@@ -79,7 +79,7 @@ def test_overlays_in_odd_places(tmp_path: Path, name: str) -> None:
     (base / "lower" / "a").write_text("1")
     lowers = join_lowers([str(base / "lower")])
     options = (f"lowerdir={lowers}", f"upperdir={base}/upper", f"workdir={base}/work")
-    overlay = Mount("overlay", "overlay", options)
+    overlay = MountSpec("overlay", "overlay", options)
     mount(overlay, base / "merged")
     try:
         (base / "merged" / "b").write_text("2")
@@ -103,6 +103,6 @@ def test_as_many_layers_as_overlayfs_takes(tmp_path: Path) -> None:
         (path / str(number)).touch()
         lowers.append(str(path))
     where = Path.cwd()
-    with mounted([Mount("overlay", "overlay", (f"lowerdir={join_lowers(lowers)}",))]) as path:
+    with mounted([MountSpec("overlay", "overlay", (f"lowerdir={join_lowers(lowers)}",))]) as path:
         assert len(os.listdir(path)) == 400
     assert Path.cwd() == where

@@ -25,7 +25,7 @@ from croze.session.provide_targets import (
     TargetsProvider,
 )
 from croze.session.provide_upload import UploadProvider
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 
 EXPORT_STORE = "export"
 
@@ -41,7 +41,7 @@ class Lending:
             if (target := _target(export)) is not None
         }
         self._ssh = SshProvider([AgentSource(a.id, a.paths, a.raw) for a in plan.ssh])
-        self.providers: list[Provider] = [
+        self.providers: list[LentService] = [
             SecretsProvider([SecretSource(s.id, s.path, s.env, s.value) for s in plan.secrets]),
             self._ssh,
         ]

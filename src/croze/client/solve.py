@@ -32,7 +32,7 @@ from croze.files.settings import parse_json
 from croze.rpc.held import Work, solve_held
 from croze.rpc.status import from_rpc_error
 from croze.session.directories import make_directory
-from croze.session.provider import Provider
+from croze.session.provider import LentService
 from croze.session.serve import LentSession, lend
 from croze.session.serve import new_id as new_id
 
@@ -50,7 +50,7 @@ OnStatus = Callable[[control_pb2.StatusResponse], None]
 class PolicySession(Struct, frozen=True):
     """Who is asked about sources, and what the policies want of the build."""
 
-    provider: Provider
+    provider: LentService
     proxy_network: bool = False
     """Steps reach the network by a proxy that the policies are asked about."""
 
@@ -116,7 +116,7 @@ async def lent(
     *,
     beside_us: bool = False,
     id: str = "",
-    more: Sequence[Provider] = (),
+    more: Sequence[LentService] = (),
 ) -> AsyncIterator[LentSession]:
     """A session that lends what the plan says, and more."""
     lending = Lending(plan, beside_us=beside_us)

@@ -31,7 +31,7 @@ from croze.ops.validate import EMPTY, ROOT
 from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
 from croze.runtime.proxy.contract import Proxied
 from croze.store import mount as store_mount
-from croze.store.contract import ImmutableRef, Mount
+from croze.store.contract import ImmutableRef, MountSpec
 
 FindState = Callable[[str], Awaitable[ImmutableRef | None]]
 """The filesystem of a result by id; raises for an unknown one. The handle stays the finder's."""
@@ -242,7 +242,7 @@ async def open_container(
             if item.written is not None:
                 # Mounted once, for the container and for those who read its files meanwhile.
                 path = await stack.enter_async_context(item.written.mounted(readonly=False))
-                item.mounts = [Mount("bind", str(path), ("rbind", "rw"))]
+                item.mounts = [MountSpec("bind", str(path), ("rbind", "rw"))]
         spec = ContainerSpec(
             root=prepared.root.mounts,
             mounts=prepared.container_mounts("/"),

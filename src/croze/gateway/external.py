@@ -37,7 +37,7 @@ from croze.runtime.contract import ContainerMount, ContainerSpec, Process
 from croze.runtime.errors import StartError
 from croze.runtime.proxy.contract import Proxied
 from croze.solver.contract import OpContext
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 
 EXPORTED_PRODUCT: Final = "buildkit"
 METADATA_DIR: Final = "/run/config/buildkit/metadata"
@@ -161,7 +161,7 @@ async def _container(
         definition = Path(folder, "frontend.bin")
         definition.write_bytes(image.ref.definition.SerializeToString())
         definition.chmod(0o400)
-        metadata = Mount("bind", folder, ("rbind", "ro", "nosuid", "nodev", "noexec"))
+        metadata = MountSpec("bind", folder, ("rbind", "ro", "nosuid", "nodev", "noexec"))
         isolated = image.config.labels.get(NETWORK_LABEL) in _TRUE
         yield ContainerSpec(
             root=await root.mounts(readonly=False),

@@ -43,7 +43,7 @@ from croze.runtime.errors import StartError
 from croze.runtime.proxy.contract import Proxied, ProxyCapture
 from croze.runtime.usage import Usage
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.telemetry.build import trace_env, traced
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
@@ -219,7 +219,7 @@ class ExecOp:
 
     def _emulator_mounts(self) -> list[ContainerMount]:
         path = self._emulator
-        mount = Mount("bind", path, ("bind", "ro"))
+        mount = MountSpec("bind", path, ("bind", "ro"))
         return [ContainerMount(emulator.MOUNT, [mount], readonly=True)] if path else []
 
     def _devices(self) -> list[ContainerEdits]:

@@ -19,7 +19,7 @@ from croze.ops.ssh import agent_mount
 from croze.ops.validate import EMPTY, ROOT, SKIP_OUTPUT
 from croze.runtime.contract import ContainerMount
 from croze.solver.contract import OpContext
-from croze.store.contract import ImmutableRef, Mount, MutableRef, Sharing
+from croze.store.contract import ImmutableRef, MountSpec, MutableRef, Sharing
 
 State = ImmutableRef | None
 
@@ -28,7 +28,7 @@ class Prepared(Struct, eq=False):
     """One mount that is ready. `output` is the input where that is handed on as a result."""
 
     mount: ops_pb2.Mount
-    mounts: Sequence[Mount] = ()
+    mounts: Sequence[MountSpec] = ()
     readonly: bool = False
     output: ImmutableRef | None = None
     written: MutableRef | None = None
@@ -201,7 +201,7 @@ class MountPreparer:
             options.append("ro")
         if item.mount.TmpfsOpt.size > 0:
             options.append(f"size={item.mount.TmpfsOpt.size}")
-        item.mounts = [Mount("tmpfs", "tmpfs", tuple(options))]
+        item.mounts = [MountSpec("tmpfs", "tmpfs", tuple(options))]
 
     async def _secret(self, item: Prepared) -> None:
         mount = await self._secrets.mount(

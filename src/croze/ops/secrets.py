@@ -14,7 +14,7 @@ from croze.errors import InvalidRequest, NotFound
 from croze.session.contract import SessionManager
 from croze.session.secrets import get_secret
 from croze.store import mount as store_mount
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 
 
 async def fetch(
@@ -55,7 +55,7 @@ class SecretFiles:
 
     async def mount(
         self, option: ops_pb2.SecretOpt, manager: SessionManager, sessions: Sequence[str]
-    ) -> Mount | None:
+    ) -> MountSpec | None:
         """A bind of the secret's file, None where an optional one is missing."""
         if not option.ID:
             raise InvalidRequest("secret ID missing from mount options")
@@ -65,7 +65,9 @@ class SecretFiles:
         async with self._lock:
             path = self._write(data, option)
         options = ("ro", "rbind", "nodev", "nosuid")
-        return Mount("bind", str(path), options if option.mode & 0o111 else (*options, "noexec"))
+        return MountSpec(
+            "bind", str(path), options if option.mode & 0o111 else (*options, "noexec")
+        )
 
     def _write(self, data: bytes, option: ops_pb2.SecretOpt) -> Path:
         if self._folder is None:
@@ -82,6 +84,6 @@ class SecretFiles:
         folder = self._parent / f"secrets-{secrets.token_hex(8)}"
         folder.mkdir(mode=0o711, parents=True)
         self._stack.callback(folder.rmdir)
-        store_mount.mount(Mount("tmpfs", "tmpfs", ("nodev", "nosuid", "mode=711")), folder)
+        store_mount.mount(MountSpec("tmpfs", "tmpfs", ("nodev", "nosuid", "mode=711")), folder)
         self._stack.callback(store_mount.unmount, folder)
         return folder

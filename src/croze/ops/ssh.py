@@ -10,7 +10,7 @@ from croze.api import ops_pb2
 from croze.errors import CrozeError, Unsupported
 from croze.session import ssh
 from croze.session.contract import Session, SessionManager
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 
 
 async def agent_mount(
@@ -19,7 +19,7 @@ async def agent_mount(
     sessions: Sequence[str],
     stack: AsyncExitStack,
     directory: Path,
-) -> Mount | None:
+) -> MountSpec | None:
     """The agent of the first session that forwards one under this id; None where an optional one
     is missing. The socket lives until `stack` closes."""
     session = await _find(option, manager, sessions)
@@ -36,7 +36,7 @@ async def agent_mount(
             directory=str(directory),
         )
     )
-    return Mount("bind", str(path), ("rbind",))
+    return MountSpec("bind", str(path), ("rbind",))
 
 
 async def _find(

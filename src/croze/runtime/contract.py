@@ -3,7 +3,7 @@
 `oci.OciExecutor` is the one implementation. A process that can't be started (no such executable)
 raises `runtime.errors.StartError` with the runtime's reason.
 
-    spec = ContainerSpec(root=[Mount("bind", "/rootfs")], network="none")
+    spec = ContainerSpec(root=[MountSpec("bind", "/rootfs")], network="none")
     stdio = Stdio(stdout=out.extend, stderr=errors.extend)
     code = await executor.run(spec, Process(["make"], cwd="/src"), stdio)
     async with executor.start(spec, Process(["sleep", "inf"]), stdio) as container:
@@ -24,7 +24,7 @@ from croze.runtime.cdi import ContainerEdits
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.proxy.contract import Proxied
 from croze.runtime.usage import Usage
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 
 NetworkMode = Literal["sandbox", "host", "none"]
 
@@ -34,7 +34,7 @@ class ContainerMount(Struct, frozen=True):
     without leaving it."""
 
     dest: str
-    mounts: Sequence[Mount]
+    mounts: Sequence[MountSpec]
     selector: str = ""
     readonly: bool = False
 
@@ -72,7 +72,7 @@ class Process(Struct, frozen=True):
 class ContainerSpec(Struct, frozen=True):
     """Where it runs. `root` is the writable (or `readonly_root`) root filesystem."""
 
-    root: Sequence[Mount]
+    root: Sequence[MountSpec]
     mounts: Sequence[ContainerMount] = ()
     readonly_root: bool = False
     hostname: str = "buildkitsandbox"

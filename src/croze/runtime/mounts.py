@@ -21,7 +21,7 @@ from croze.fs.root import open_beneath, resolve_below
 from croze.runtime.contract import ContainerMount
 from croze.runtime.oci_spec import OciMount
 from croze.store import mount as store_mount
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ REMOVE_PAUSE_S = 0.01
 SANDBOX_STUBS = ("/etc/resolv.conf", "/etc/hosts")
 
 
-def _flag_options(mount: Mount) -> tuple[str, ...]:
+def _flag_options(mount: MountSpec) -> tuple[str, ...]:
     """A bind's options for the runtime, which wants `rbind` said."""
     return ("rbind", *(o for o in mount.options if o not in ("bind", "rbind")))
 
@@ -56,10 +56,10 @@ class Bundle:
         self.path = path
         self.rootfs = path / "rootfs"
         self._mounted: list[Path] = []
-        self._sources: dict[tuple[Mount, ...], Path] = {}
+        self._sources: dict[tuple[MountSpec, ...], Path] = {}
         path.mkdir(mode=0o700, parents=True)
 
-    def mount_root(self, mounts: Sequence[Mount]) -> None:
+    def mount_root(self, mounts: Sequence[MountSpec]) -> None:
         """Make the root filesystem available at `rootfs`."""
         only = mounts[0] if len(mounts) == 1 else None
         if only and only.type == "bind" and "ro" not in only.options:
@@ -84,11 +84,11 @@ class Bundle:
         options = ("rbind", "ro") if mount.readonly else ("rbind",)
         return [OciMount(dest, "bind", str(source), options)]
 
-    def _mount_all(self, mounts: Sequence[Mount], target: Path) -> None:
+    def _mount_all(self, mounts: Sequence[MountSpec], target: Path) -> None:
         store_mount.mount_all(mounts, target)
         self._mounted += [target] * len(mounts)
 
-    def _source(self, mounts: tuple[Mount, ...]) -> Path:
+    def _source(self, mounts: tuple[MountSpec, ...]) -> Path:
         """These mounts at a directory; mounted once for all that use them."""
         if mounts not in self._sources:
             if len(mounts) == 1 and mounts[0].type == "bind":
@@ -119,7 +119,7 @@ class Bundle:
         try:
             point = self._point(directory=stat.S_ISDIR(os.fstat(fd).st_mode))
             options = ("rbind", "ro" if readonly else "rw")
-            store_mount.mount(Mount("bind", f"/proc/self/fd/{fd}", options), point)
+            store_mount.mount(MountSpec("bind", f"/proc/self/fd/{fd}", options), point)
         finally:
             os.close(fd)
         self._mounted.append(point)

@@ -26,7 +26,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 """One method, as gRPC wants it."""
 
 
-class Provider(Protocol):
+class LentService(Protocol):
     """One service that a client lends."""
 
     @property

@@ -24,7 +24,7 @@ from croze.rpc.server import Server
 from croze.rpc.status import from_rpc_error
 from croze.session import manager
 from croze.session.health import health_methods
-from croze.session.provider import Announcing, Provider
+from croze.session.provider import Announcing, LentService
 
 SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
 
@@ -69,7 +69,7 @@ class LentSession:
 @asynccontextmanager
 async def lend(
     channel: grpc.aio.Channel,
-    providers: Sequence[Provider],
+    providers: Sequence[LentService],
     *,
     id: str = "",
     name: str = "",
@@ -101,7 +101,7 @@ async def lend(
 
 
 @contextmanager
-def _announced(providers: Sequence[Provider]) -> Iterator[list[tuple[str, str]]]:
+def _announced(providers: Sequence[LentService]) -> Iterator[list[tuple[str, str]]]:
     """The headers of providers that serve by other means than gRPC."""
     with ExitStack() as stack:
         offers = [p.announced() for p in providers if isinstance(p, Announcing)]
@@ -114,7 +114,7 @@ _SessionCall: TypeAlias = (
 
 
 def _headers(
-    id: str, name: str, shared_key: str, providers: Sequence[Provider]
+    id: str, name: str, shared_key: str, providers: Sequence[LentService]
 ) -> tuple[tuple[str, str], ...]:
     methods = [f"/{p.service}/{method}" for p in providers for method in p.methods()]
     return (
@@ -167,7 +167,7 @@ async def _carry(session: LentSession, call: _SessionCall, server: Server) -> No
 # -- the server ------------------------------------------------------------------------------
 
 
-def _server(providers: Sequence[Provider]) -> Server:
+def _server(providers: Sequence[LentService]) -> Server:
     """Of the providers. What a daemon wants sent is told in headers: there may be many patterns."""
     server = Server(headers_limit_bytes=channels.HEADERS_LIMIT_BYTES)
     for provider in providers:

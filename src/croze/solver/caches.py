@@ -31,7 +31,7 @@ class CacheSource(Struct, frozen=True, eq=False):
     results: ResultLoader
 
 
-class Record(Struct, frozen=True):
+class ResultRecord(Struct, frozen=True):
     """A result that a cache claims to have under `key`."""
 
     stored: StoredResult
@@ -41,7 +41,7 @@ class Record(Struct, frozen=True):
     """Of the daemon's cache, not of an imported one."""
 
 
-def best_record(records: Iterable[Record]) -> Record:
+def best_record(records: Iterable[ResultRecord]) -> ResultRecord:
     """The newest, the daemon's own before imported ones."""
     return max(records, key=lambda each: (each.own, each.stored.created_at, each.stored.id))
 
@@ -69,8 +69,8 @@ class Caches:
         found = (t for keys in self._keys for t in keys.targets(source_key, link))
         return tuple(dict.fromkeys(found))
 
-    def results(self, key: str) -> Iterator[Record]:
+    def results(self, key: str) -> Iterator[ResultRecord]:
         """What the caches claim to have, whether it is there or not."""
         for number, source in enumerate(self.sources):
             for stored in source.keys.results(key):
-                yield Record(stored, key, source, own=number == 0)
+                yield ResultRecord(stored, key, source, own=number == 0)

@@ -9,7 +9,7 @@ from typing import Any
 from croze.cachekeys.contract import KeyLink
 from croze.errors import NotFound
 from croze.solver import merging, records, saving
-from croze.solver.caches import Record
+from croze.solver.caches import ResultRecord
 from croze.solver.contract import Edge, Result
 from croze.solver.effects import Effect, Execute, Release
 from croze.solver.events import (
@@ -30,7 +30,7 @@ from croze.solver.events import (
     Wants,
 )
 from croze.solver.inputs import InputState, Signature
-from croze.solver.levels import NOTHING, RESULT, Level, Wanted
+from croze.solver.levels import NOTHING, RESULT, Level, WantedLevels
 from croze.solver.matching import targets_of
 from croze.solver.state import EdgeState, Equals
 from croze.solver.step import step
@@ -70,10 +70,10 @@ class ActiveEdge:
         """The edge of another vertex that it takes its result from, or may."""
         self._inbox: list[Event] = []
         self._inputs: tuple[ActiveInput, ...] = ()
-        self._wanted: Wanted[Wanter] = Wanted()
+        self._wanted: WantedLevels[Wanter] = WantedLevels()
         self._follower: Follower | None = None
         self._load_work: Work[tuple[Result, str]] | None = None
-        self._loading: Record | None = None
+        self._loading: ResultRecord | None = None
 
     # What is so, for who checks it
 
@@ -208,7 +208,7 @@ class ActiveEdge:
         saving.connect(self.graph.keys, link, keys, targets)
         self.graph.saved()
 
-    def load(self, record: Record) -> None:
+    def load(self, record: ResultRecord) -> None:
         self._loading = record
         if self._load_work is None:
             self._load_work = Work(self.graph.spawn, self._load, self._loaded)

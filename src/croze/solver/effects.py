@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from croze.cachekeys.contract import KeyLink
-from croze.solver.caches import Record
+from croze.solver.caches import ResultRecord
 from croze.solver.contract import Result
 from croze.solver.events import (
     ContentLeads,
@@ -41,7 +41,7 @@ class Doer(Protocol):
     def look_for_roots(self, keys: Sequence[str]) -> Rooted: ...
     def seek(self, keys: Sequence[str]) -> Found: ...
     def connect(self, link: KeyLink, keys: Sequence[str], targets: Sequence[str]) -> None: ...
-    def load(self, record: Record) -> None: ...
+    def load(self, record: ResultRecord) -> None: ...
     def forget(self, result_id: str) -> None: ...
     def find_equal(self, identity: Signature) -> IsEqual: ...
     def follow(self) -> None: ...
@@ -158,7 +158,7 @@ class Connect(NamedTuple):
 class Load(NamedTuple):
     """Load this record. `Loaded` or `NotLoaded` follows some time, unless it is stopped."""
 
-    record: Record
+    record: ResultRecord
 
     def perform(self, doer: Doer) -> None:
         doer.load(self.record)

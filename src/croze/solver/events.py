@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from croze.cachekeys.contract import KeyLink
 from croze.errors import CrozeError
-from croze.solver.caches import Record
+from croze.solver.caches import ResultRecord
 from croze.solver.contract import Result
 from croze.solver.levels import Level
 from croze.solver.state import Equals
@@ -59,7 +59,7 @@ class Rooted(NamedTuple):
 class Found(NamedTuple):
     """Answers `Seek`."""
 
-    records: Sequence[Record]
+    records: Sequence[ResultRecord]
 
 
 class Loaded(NamedTuple):

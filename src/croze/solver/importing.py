@@ -10,14 +10,14 @@ from __future__ import annotations
 from croze.cachekeys.contract import StoredResult
 from croze.cachekeys.names import is_imported, new_key, record_digest, root_key
 from croze.errors import CrozeError
-from croze.solver.caches import Record
+from croze.solver.caches import ResultRecord
 from croze.solver.contract import Result
 from croze.solver.inputs import all_keys, own_keys, signature_of
 from croze.solver.saving import find_target, link_inputs
 from croze.solver.views import EdgeView
 
 
-async def adopt(edge: EdgeView, record: Record, result: Result) -> str:
+async def adopt(edge: EdgeView, record: ResultRecord, result: Result) -> str:
     """Save `result`, which `record` of an import stands for; returns the key it now has."""
     for below in _not_own(edge):
         if below is not edge:

@@ -83,7 +83,7 @@ def tally_of(flags: Iterable[Flags]) -> Tally:
     return Tally(*(sum(column) for column in zip(*flags, strict=True)))
 
 
-class Wanted(Generic[W]):
+class WantedLevels(Generic[W]):
     """The most that any of those who want an edge wants of it."""
 
     __slots__ = ("_counts", "by", "most")

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from croze.cachekeys.names import content_key
 from croze.errors import CrozeError, NotFound, VertexDetail
-from croze.solver.caches import Caches, Record, best_record
+from croze.solver.caches import Caches, ResultRecord, best_record
 from croze.solver.contract import (
     CacheMap,
     Edge,
@@ -88,7 +88,7 @@ class _Seen(Struct):
     maps: tuple[CacheMap, ...] = ()
     outcome: Outcome = Outcome.UNKNOWN
     keys: dict[int, list[str]] = msgspec.field(default_factory=dict)
-    found: dict[int, Record] = msgspec.field(default_factory=dict)
+    found: dict[int, ResultRecord] = msgspec.field(default_factory=dict)
     contents: dict[int, str] = msgspec.field(default_factory=dict)
     inputs: dict[int, Result] = msgspec.field(default_factory=dict)
     because: tuple[Vertex, ...] = ()

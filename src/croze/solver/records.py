@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from croze.solver.caches import Record
+from croze.solver.caches import ResultRecord
 from croze.solver.contract import Result
 from croze.solver.importing import adopt
 from croze.solver.views import EdgeView
 
 
-def seek(edge: EdgeView, keys: Iterable[str]) -> list[Record]:
+def seek(edge: EdgeView, keys: Iterable[str]) -> list[ResultRecord]:
     """What there is under `keys` that is not known yet; the key store forgets what is gone."""
     graph = edge.vertex.graph
-    found: dict[str, Record] = {}
+    found: dict[str, ResultRecord] = {}
     known = edge.state.tried | {each.stored.id for each in edge.state.records}
     for key in keys:
         for record in edge.vertex.caches.results(key):
@@ -27,7 +27,7 @@ def seek(edge: EdgeView, keys: Iterable[str]) -> list[Record]:
     return list(found.values())
 
 
-async def load(edge: EdgeView, record: Record) -> tuple[Result, str]:
+async def load(edge: EdgeView, record: ResultRecord) -> tuple[Result, str]:
     """The result, and the key that it has in the daemon's own cache."""
     result = await record.source.results.load(record.stored.id)
     # Not before: one that can't be had is passed over, and what comes then is what is told.

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct, field
 
 from croze.errors import CrozeError
-from croze.solver.caches import Record
+from croze.solver.caches import ResultRecord
 from croze.solver.contract import CacheMap, Result
 from croze.solver.inputs import InputState, Signature
 from croze.solver.levels import IDLE, NOTHING, RESULT, Level, Mode, Tally, tally_of
@@ -72,7 +72,7 @@ class EdgeState(Struct, eq=False, weakref=True):
     maps_asked: int = 0
     """How many cache maps were asked for, since it last let go; none: 0."""
     contents_asked: frozenset[int] = frozenset()
-    loading: Record | None = None
+    loading: ResultRecord | None = None
     leader: Leader | None = None
     """It takes the result of this one."""
     owned: tuple[Result, ...] = ()
@@ -83,7 +83,7 @@ class EdgeState(Struct, eq=False, weakref=True):
     maps_seen: int = 0
     keys_sought: int = 0
     """How many of `keys` were looked for results under."""
-    records: tuple[Record, ...] = ()
+    records: tuple[ResultRecord, ...] = ()
     """Results in caches that were not tried."""
     tried: frozenset[str] = frozenset()
     changed: list[InputState] = field(default_factory=list)

@@ -13,11 +13,11 @@ from msgspec import Struct, field
 from croze.aio.threads import finish
 from croze.errors import AlreadyExists, NotFound
 from croze.store.cachemount_contract import CacheMountDir, CacheMountInfo, Replacement
-from croze.store.contract import ImmutableRef, Mount, RecordType, Sharing
+from croze.store.contract import ImmutableRef, MountSpec, RecordType, Sharing
 from croze.store.core import Core
 from croze.store.handles import MutableHandle
 from croze.store.mounting import hold_mount
-from croze.store.records import Record, utc
+from croze.store.records import RefRecord, utc
 from croze.store.twins import take
 
 KEY = "cache-dir"
@@ -28,7 +28,7 @@ def _name(id: str, base_id: str) -> str:
     return f"{id}:{base_id}" if base_id else id
 
 
-def _info(record: Record) -> CacheMountInfo:
+def _info(record: RefRecord) -> CacheMountInfo:
     base_id = record.data.parents[0] if record.data.parents else ""
     return CacheMountInfo(
         id=record.data.meta[KEY].removesuffix(f":{base_id}" if base_id else ""),
@@ -55,16 +55,16 @@ class CacheHandle(MutableHandle):
     """A cache mount in use. Several containers may have it at once, so what they mount is never
     an overlay with the same upper directory, but a bind of the one mount."""
 
-    def __init__(self, core: Core, record: Record, stack: AsyncExitStack) -> None:
+    def __init__(self, core: Core, record: RefRecord, stack: AsyncExitStack) -> None:
         super().__init__(core, record)
         self._stack = stack
         self._path = ""
 
-    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[Mount]:
+    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[MountSpec]:
         """See `Ref.mounts`."""
         if not self._path:
             self._path = str(self._stack.enter_context(hold_mount(self._core, self.record)))
-        return (Mount("bind", self._path, ("rbind", "ro" if readonly else "rw")),)
+        return (MountSpec("bind", self._path, ("rbind", "ro" if readonly else "rw")),)
 
 
 class _Share(Struct):
@@ -220,13 +220,13 @@ class CacheMounts:
     def _directory(self, ref: MutableHandle) -> CacheMountDir:
         return CacheMountDir(ref, self._own_files(ref.record))
 
-    def _own_files(self, record: Record) -> Path:
+    def _own_files(self, record: RefRecord) -> Path:
         snapshot = self._core.snapshot(record)
         own = self._core.snapshots.upper(snapshot)
         # A snapshotter that keeps no changes apart has the whole in one directory.
         return own or Path(self._core.snapshots.mounts(snapshot)[0].source)
 
-    def _forget(self, record: Record) -> None:
+    def _forget(self, record: RefRecord) -> None:
         meta = {key: value for key, value in record.data.meta.items() if key != KEY}
         self._core.table.change(record, meta=meta, retained=False)
 

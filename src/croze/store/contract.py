@@ -44,7 +44,7 @@ SnapshotterName = Literal["auto", "overlayfs", "native"]
 CompressionType = Literal["uncompressed", "gzip", "zstd", "estargz"]
 
 
-class Mount(Struct, frozen=True):
+class MountSpec(Struct, frozen=True):
     """One `mount(2)`: `type` (`bind`, `overlay`, `tmpfs`), `source`, comma-free `options`."""
 
     type: str
@@ -140,7 +140,7 @@ class Snapshotter(Protocol):
     async def commit(self, key: str) -> None:
         """Make it immutable under the same key."""
 
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]: ...
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]: ...
 
     def upper(self, key: str) -> Path | None:
         """The directory with only this layer's changes (overlay format), if there is one."""
@@ -168,7 +168,7 @@ class Ref(Protocol):
 
     def get_meta(self, key: str) -> str | None: ...
 
-    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[Mount]:
+    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[MountSpec]:
         """What to mount to see this state; fetches and unpacks a lazy ref first."""
 
     def mounted(

@@ -14,8 +14,8 @@ from msgspec import Struct, field
 
 from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
-from croze.store.contract import BlobFetcher, Mount, Snapshotter
-from croze.store.records import Record, RecordTable
+from croze.store.contract import BlobFetcher, MountSpec, Snapshotter
+from croze.store.records import RecordTable, RefRecord
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
 
@@ -51,7 +51,7 @@ class LayerSnapshotter(Snapshotter, Protocol):
 
     def lowers(self, key: str) -> Sequence[Path]: ...
 
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]: ...
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]: ...
 
 
 class Core(Struct):
@@ -69,16 +69,16 @@ class Core(Struct):
     free_mount_paths: list[Path] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    def parent(self, record: Record) -> Record | None:
+    def parent(self, record: RefRecord) -> RefRecord | None:
         """What a layer record lies on."""
         if record.data.stack is not None or not record.data.parents:
             return None
         return self.table.get(record.data.parents[0])
 
-    def layers(self, record: Record) -> list[Record]:
+    def layers(self, record: RefRecord) -> list[RefRecord]:
         """The records whose own layers make up this state, base first."""
-        above: list[Record] = []
-        at: Record | None = record
+        above: list[RefRecord] = []
+        at: RefRecord | None = record
         while at is not None:
             if at.data.stack is not None:
                 return [self.table.get(i) for i in at.data.stack] + above[::-1]
@@ -86,19 +86,19 @@ class Core(Struct):
             at = self.parent(at)
         return above[::-1]
 
-    def snapshot(self, record: Record) -> str:
+    def snapshot(self, record: RefRecord) -> str:
         """The record's snapshot. Raises `NotFound` while it is lazy."""
         if record.data.snapshot is None:
             raise NotFound(f"ref {record.id} has no snapshot yet")
         return record.data.snapshot
 
-    def is_lazy(self, record: Record) -> bool:
+    def is_lazy(self, record: RefRecord) -> bool:
         """Whether something must be fetched or unpacked before it can be mounted."""
         if record.data.snapshot is not None:
             return False
         return any(r.data.snapshot is None for r in self.layers(record))
 
-    def fetcher(self, record: Record) -> BlobFetcher:
+    def fetcher(self, record: RefRecord) -> BlobFetcher:
         """Raises `NotFound` where nothing says how to get the blob."""
         if record.fetcher is None:
             if record.data.origin is None:
@@ -106,7 +106,7 @@ class Core(Struct):
             record.fetcher = self.fetchers(record.data.origin)
         return record.fetcher
 
-    def is_lost(self, record: Record) -> bool:
+    def is_lost(self, record: RefRecord) -> bool:
         """Whether something of it is doubted, or must be fetched and is known to be out of
         reach."""
         doubted = self.table.doubted
@@ -116,7 +116,7 @@ class Core(Struct):
             return False
         return any(self._out_of_reach(r) for r in self.layers(record))
 
-    def _out_of_reach(self, record: Record) -> bool:
+    def _out_of_reach(self, record: RefRecord) -> bool:
         blob = record.data.blob
         if record.data.snapshot is not None or blob is None:
             return False
@@ -133,7 +133,7 @@ class Core(Struct):
             await self.snapshots.remove(key + STACKABLE)
             await self.snapshots.remove(key)
 
-    def side_dir(self, record: Record) -> Path:
+    def side_dir(self, record: RefRecord) -> Path:
         """Where derived data of a record's content is. A read-only record over a mutable one
         shares its."""
         return self.root / "side" / (record.data.side or record.data.twin or record.id)
@@ -146,7 +146,7 @@ class Core(Struct):
         path.mkdir()
         return path
 
-    async def delete(self, records: Sequence[Record]) -> None:
+    async def delete(self, records: Sequence[RefRecord]) -> None:
         """Delete records that nothing holds, with what only they had. Blobs are left to the
         collector."""
         self.table.remove(records)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Self
 
 from croze.errors import InvalidRequest
-from croze.store.contract import Compression, LayerBlob, Mount
+from croze.store.contract import Compression, LayerBlob, MountSpec
 from croze.store.core import Core
 from croze.store.layer_blobs import fetch_by_digest, known_layers, layer_blobs
 from croze.store.mounting import mounted, mounts_of
-from croze.store.records import Record
+from croze.store.records import RefRecord
 from croze.store.sizes import record_size
 from croze.store.twins import finalize, retain
 from croze.store.unpack import unlazy
@@ -21,7 +21,7 @@ from croze.store.unpack import unlazy
 class Handle:
     """See `Ref`."""
 
-    def __init__(self, core: Core, record: Record, *, uses: bool = True) -> None:
+    def __init__(self, core: Core, record: RefRecord, *, uses: bool = True) -> None:
         self._core = core
         self._record = record
         self._released = False
@@ -40,7 +40,7 @@ class Handle:
         return self._record.data.description
 
     @property
-    def record(self) -> Record:
+    def record(self) -> RefRecord:
         """For the store's own operations. Raises `InvalidRequest` on a released handle."""
         if self._released:
             raise InvalidRequest(f"ref {self.id} was released")
@@ -55,7 +55,7 @@ class Handle:
         """See `Ref.get_meta`."""
         return self._record.data.meta.get(key)
 
-    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[Mount]:
+    async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[MountSpec]:
         """See `Ref.mounts`."""
         return await mounts_of(self._core, self.record, readonly=readonly, sessions=sessions)
 
@@ -160,11 +160,11 @@ class MutableHandle(Handle):
         self._check_alone(self.record)
         return self._swap(retain(self._core, self.record))
 
-    def _check_alone(self, record: Record) -> None:
+    def _check_alone(self, record: RefRecord) -> None:
         if record.handles != 1:
             raise InvalidRequest(f"ref {record.id} can't be committed while others have it")
 
-    def _swap(self, record: Record) -> ImmutableHandle:
+    def _swap(self, record: RefRecord) -> ImmutableHandle:
         """The mutable handle is spent, in the same moment as the new one begins."""
         handle = ImmutableHandle(self._core, record)
         self._let_go()

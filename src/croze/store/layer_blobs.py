@@ -28,7 +28,7 @@ from croze.store.contract import Compression, CompressionType, LayerBlob
 from croze.store.convert import convert_layer
 from croze.store.core import Core
 from croze.store.disk import disk_errors
-from croze.store.records import Blob, Record, utc
+from croze.store.records import Blob, RefRecord, utc
 from croze.store.stacks import write_changes
 from croze.store.unpack import fetch_blob, unlazy
 
@@ -79,7 +79,7 @@ def rfc3339_nano(ns: int) -> str:
 
 
 async def layer_blobs(
-    core: Core, record: Record, compression: Compression, sessions: Sequence[str], fetch: bool
+    core: Core, record: RefRecord, compression: Compression, sessions: Sequence[str], fetch: bool
 ) -> Sequence[LayerBlob]:
     """See `ImmutableRef.layers`."""
     chain = core.layers(record)
@@ -93,7 +93,7 @@ async def layer_blobs(
     ]
 
 
-def known_layers(core: Core, record: Record) -> Sequence[LayerBlob] | None:
+def known_layers(core: Core, record: RefRecord) -> Sequence[LayerBlob] | None:
     """See `ImmutableRef.known_layers`."""
     chain = core.layers(record)
     blobs = [r.data.blob for r in chain]
@@ -103,7 +103,7 @@ def known_layers(core: Core, record: Record) -> Sequence[LayerBlob] | None:
     return [_described(r, b, None) for r, b in known]
 
 
-def identify(core: Core, record: Record) -> None:
+def identify(core: Core, record: RefRecord) -> None:
     """Note a record's chain IDs once all its blobs are known, so that it is found by them."""
     if record.data.chain_id or record.gone:
         return
@@ -115,7 +115,7 @@ def identify(core: Core, record: Record) -> None:
         )
 
 
-def _described(record: Record, blob: Blob, oci_types: bool | None) -> LayerBlob:
+def _described(record: RefRecord, blob: Blob, oci_types: bool | None) -> LayerBlob:
     descriptor = blob.descriptor
     media_type = descriptor.media_type
     if oci_types is not None:
@@ -129,7 +129,7 @@ def _described(record: Record, blob: Blob, oci_types: bool | None) -> LayerBlob:
 
 
 async def _ensure(
-    core: Core, record: Record, compression: Compression, sessions: Sequence[str], fetch: bool
+    core: Core, record: RefRecord, compression: Compression, sessions: Sequence[str], fetch: bool
 ) -> Blob:
     """The record's own layer as a blob of the wanted kind."""
     if record.data.blob is None:
@@ -146,7 +146,7 @@ async def _ensure(
         return blob
 
 
-async def _make(core: Core, record: Record, compression: Compression) -> Blob:
+async def _make(core: Core, record: RefRecord, compression: Compression) -> Blob:
     if (kept := record.data.variants.get("uncompressed")) is not None:
         # A computed difference was written down when it was made.
         return await _convert(core, kept, compression)
@@ -174,7 +174,7 @@ async def _compression(core: Core, blob: Blob) -> CompressionType:
 
 
 async def _variant(
-    core: Core, record: Record, blob: Blob, compression: Compression, sessions: Sequence[str]
+    core: Core, record: RefRecord, blob: Blob, compression: Compression, sessions: Sequence[str]
 ) -> Blob:
     """The same tar in another compression, remembered."""
     known = record.data.variants.get(compression.type)
@@ -209,7 +209,9 @@ async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
     return _blob(made, compression.type)
 
 
-async def fetch_by_digest(core: Core, record: Record, digest: str, sessions: Sequence[str]) -> None:
+async def fetch_by_digest(
+    core: Core, record: RefRecord, digest: str, sessions: Sequence[str]
+) -> None:
     """See `ImmutableRef.fetch_blob`."""
     for layer in core.layers(record):
         for blob in (layer.data.blob, *layer.data.variants.values()):

@@ -8,14 +8,14 @@ from croze.errors import InvalidRequest
 from croze.store.contract import LayerBlob, LazyLayer, RecordType
 from croze.store.core import Core
 from croze.store.layer_blobs import blob_chain_id, chain_id
-from croze.store.records import Blob, Record, RecordData, new_id
+from croze.store.records import Blob, RecordData, RefRecord, new_id
 
 
 def chain_records(
     core: Core, layers: Sequence[LazyLayer], record_type: RecordType
-) -> Record | None:
+) -> RefRecord | None:
     """The record of the topmost layer, found or made along the chain. None for no layers."""
-    record: Record | None = None
+    record: RefRecord | None = None
     below: list[LayerBlob] = []
     for layer in layers:
         if not layer.blob.diff_id:
@@ -50,7 +50,7 @@ def _doubt(core: Core, layers: Sequence[LayerBlob]) -> bool:
     return rivals
 
 
-def _find(core: Core, identity: str, layer: LazyLayer) -> Record | None:
+def _find(core: Core, identity: str, layer: LazyLayer) -> RefRecord | None:
     for record in core.table.by_blob_chain(identity):
         if not record.data.mutable:
             # The newest fetcher has credentials that live; old ones may have lost their session.
@@ -63,11 +63,11 @@ def _find(core: Core, identity: str, layer: LazyLayer) -> Record | None:
 
 def _add(
     core: Core,
-    parent: Record | None,
+    parent: RefRecord | None,
     layer: LazyLayer,
     below: Sequence[LayerBlob],
     record_type: RecordType,
-) -> Record:
+) -> RefRecord:
     record = core.table.add(
         RecordData(
             id=new_id(),

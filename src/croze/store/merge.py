@@ -14,10 +14,10 @@ from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.layer_blobs import identify
 from croze.store.mounting import mounted
-from croze.store.records import Blob, Record, RecordData, new_id
+from croze.store.records import Blob, RecordData, RefRecord, new_id
 
 
-def merge(core: Core, records: Sequence[Record], description: str) -> Record:
+def merge(core: Core, records: Sequence[RefRecord], description: str) -> RefRecord:
     """A stack of all the records' layers; lazy until it is mounted. One record is itself."""
     if not records:
         raise InvalidRequest("merge of no refs")
@@ -28,8 +28,8 @@ def merge(core: Core, records: Sequence[Record], description: str) -> Record:
 
 
 def stack(
-    core: Core, parents: Sequence[Record], layers: Sequence[Record], description: str
-) -> Record:
+    core: Core, parents: Sequence[RefRecord], layers: Sequence[RefRecord], description: str
+) -> RefRecord:
     """A record that consists of these layers and holds these parents."""
     holds = dict.fromkeys(r.id for r in (*parents, *_homes(core, parents, layers)))
     record = core.table.add(
@@ -44,13 +44,17 @@ def stack(
     return record
 
 
-def _homes(core: Core, parents: Sequence[Record], layers: Sequence[Record]) -> list[Record]:
+def _homes(
+    core: Core, parents: Sequence[RefRecord], layers: Sequence[RefRecord]
+) -> list[RefRecord]:
     """Layers that no parent's chain keeps alive. A stack's parents hold their layers already."""
     kept = {layer.id for parent in parents for layer in core.layers(parent)}
     return [layer for layer in layers if layer.id not in kept]
 
 
-def layers_between(core: Core, lower: Record | None, upper: Record) -> Sequence[Record] | None:
+def layers_between(
+    core: Core, lower: RefRecord | None, upper: RefRecord
+) -> Sequence[RefRecord] | None:
     """The layers of `upper` above `lower`'s, or None if it does not stand on them."""
     below = core.layers(lower) if lower else []
     all_layers = core.layers(upper)
@@ -62,8 +66,8 @@ def layers_between(core: Core, lower: Record | None, upper: Record) -> Sequence[
 
 
 async def computed_diff(
-    core: Core, lower: Record | None, upper: Record | None, description: str
-) -> Record:
+    core: Core, lower: RefRecord | None, upper: RefRecord | None, description: str
+) -> RefRecord:
     """A new layer on nothing with what differs between two unrelated (or equal) states.
 
     Its tar is kept: what it removes has a meaning only in other stacks, which its own directory
@@ -95,7 +99,7 @@ async def computed_diff(
         await core.drop_snapshot(key)
 
 
-async def _write_difference(core: Core, lower: Record | None, upper: Record | None) -> Blob:
+async def _write_difference(core: Core, lower: RefRecord | None, upper: RefRecord | None) -> Blob:
     async with (
         core.blobs.writer() as writer,
         mounted(core, lower) as lower_path,

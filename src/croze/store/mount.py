@@ -17,7 +17,7 @@ from pathlib import Path
 
 from croze.errors import CrozeError, PermissionDenied, ResourceExhausted, Unsupported
 from croze.fs.userns import in_user_namespace
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -162,7 +162,7 @@ def split_options(options: Sequence[str]) -> tuple[int, list[str]]:
     return flags, data
 
 
-def mount(entry: Mount, target: str | os.PathLike[str]) -> None:
+def mount(entry: MountSpec, target: str | os.PathLike[str]) -> None:
     """Mount one entry on an existing directory (or file, for a bind)."""
     flags, data = split_options(entry.options)
     if entry.type in ("bind", "rbind") or flags & MS_BIND:
@@ -217,7 +217,7 @@ def _call(number: int, *args: int | str | ctypes.Structure) -> int:
     return result
 
 
-def _bind(entry: Mount, target: str | os.PathLike[str], flags: int) -> None:
+def _bind(entry: MountSpec, target: str | os.PathLike[str], flags: int) -> None:
     recursive = bool(flags & MS_REC) or entry.type == "rbind"
     if flags & MS_RDONLY:
         bind_readonly(entry.source, target, recursive=recursive)
@@ -328,7 +328,7 @@ def split_lowers(value: str) -> list[str]:
     return [*dirs, current] if value else []
 
 
-def mount_all(mounts: Sequence[Mount], target: str | os.PathLike[str]) -> None:
+def mount_all(mounts: Sequence[MountSpec], target: str | os.PathLike[str]) -> None:
     """Mount entries on top of each other on `target`; all or none."""
     done = 0
     try:
@@ -341,23 +341,23 @@ def mount_all(mounts: Sequence[Mount], target: str | os.PathLike[str]) -> None:
         raise
 
 
-def readonly(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+def readonly(mounts: Sequence[MountSpec]) -> tuple[MountSpec, ...]:
     """The same mounts without the right to write: an overlay's upper becomes its top lower."""
     return tuple(_readonly(m) for m in mounts)
 
 
-def _readonly(entry: Mount) -> Mount:
+def _readonly(entry: MountSpec) -> MountSpec:
     options = [o for o in entry.options if o not in ("rw", "ro", "volatile")]
     upper = next((o.removeprefix("upperdir=") for o in options if o.startswith("upperdir=")), "")
     if entry.type == "overlay" and upper:
         options = [o for o in options if not o.startswith(("upperdir=", "workdir="))]
         top = join_lowers([upper])
         options = [o.replace("lowerdir=", f"lowerdir={top}:", 1) for o in options]
-    return Mount(entry.type, entry.source, (*options, "ro"))
+    return MountSpec(entry.type, entry.source, (*options, "ro"))
 
 
 @contextlib.contextmanager
-def mounted(mounts: Sequence[Mount], parent: Path | None = None) -> Iterator[Path]:
+def mounted(mounts: Sequence[MountSpec], parent: Path | None = None) -> Iterator[Path]:
     """The mounts at a fresh directory below `parent`, gone again afterwards. A lone writable or
     read-only bind of a directory needs no mount at all: its source is given out."""
     if len(mounts) == 1 and mounts[0].type == "bind":

@@ -6,28 +6,28 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.core import Core
 from croze.store.mount import mount_all, unmount
-from croze.store.records import Record
+from croze.store.records import RefRecord
 from croze.store.unpack import unlazy
 
 
 async def mounts_of(
-    core: Core, record: Record, *, readonly: bool, sessions: Sequence[str] = ()
-) -> Sequence[Mount]:
+    core: Core, record: RefRecord, *, readonly: bool, sessions: Sequence[str] = ()
+) -> Sequence[MountSpec]:
     """See `Ref.mounts`."""
     await unlazy(core, record, sessions)
     readonly = readonly or not record.data.mutable
     if record.mount_users and not readonly:
         # An overlay's upper directory must not be mounted twice.
-        return (Mount("bind", record.mount_path, ("rbind", "rw")),)
+        return (MountSpec("bind", record.mount_path, ("rbind", "rw")),)
     return core.snapshots.mounts(core.snapshot(record), readonly=readonly)
 
 
 @contextlib.asynccontextmanager
 async def mounted(
-    core: Core, record: Record | None, sessions: Sequence[str] = ()
+    core: Core, record: RefRecord | None, sessions: Sequence[str] = ()
 ) -> AsyncIterator[Path | None]:
     """The record's state at a path; None for no record."""
     if record is None:
@@ -39,7 +39,7 @@ async def mounted(
 
 
 @contextlib.contextmanager
-def hold_mount(core: Core, record: Record) -> Iterator[Path]:
+def hold_mount(core: Core, record: RefRecord) -> Iterator[Path]:
     """Share the record's mount; its snapshot's own directory where nothing need be mounted."""
     readonly = not record.data.mutable
     mounts = core.snapshots.mounts(core.snapshot(record), readonly=readonly)
@@ -59,7 +59,7 @@ def hold_mount(core: Core, record: Record) -> Iterator[Path]:
             core.free_mount_paths.append(Path(path))
 
 
-def _mount(core: Core, mounts: Sequence[Mount]) -> str:
+def _mount(core: Core, mounts: Sequence[MountSpec]) -> str:
     path = core.new_mount_path()
     try:
         mount_all(mounts, path)

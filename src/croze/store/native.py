@@ -8,7 +8,7 @@ from pathlib import Path
 
 from croze.errors import Unsupported
 from croze.fs.tree.usage import usage
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
 from croze.store.snapshots import SnapshotTable, make_root
 from croze.store.trees import copy_tree
@@ -51,11 +51,11 @@ class NativeSnapshotter:
             raise Unsupported("the native snapshotter can't rebase")
         self._table.set_committed(key)
 
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]:
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`."""
         row = self._table.get(key)
         access = "ro" if readonly or row.committed else "rw"
-        return (Mount("bind", os.fspath(self.upper_path(key)), ("rbind", access)),)
+        return (MountSpec("bind", os.fspath(self.upper_path(key)), ("rbind", access)),)
 
     def upper(self, key: str) -> Path | None:
         """Changes are not kept apart."""

@@ -16,7 +16,7 @@ from croze.errors import CrozeError
 from croze.fs.remove import temporary_directory
 from croze.fs.tree.usage import usage
 from croze.fs.userns import in_user_namespace
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
 from croze.store.mount import join_lowers, mount, unmount
 from croze.store.snapshots import Snapshot, SnapshotTable, make_root
@@ -82,7 +82,7 @@ class OverlaySnapshotter:
         lowers = row.lowers if rebase is None else self._table.layers_of(rebase)
         self._table.set_committed(key, lowers)
 
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[Mount]:
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`. A lone layer on nothing needs no overlay."""
         row = self._table.get(key)
         if row.committed:
@@ -90,27 +90,27 @@ class OverlaySnapshotter:
         fs = os.fspath(self._table.path(row) / "fs")
         access = "ro" if readonly else "rw"
         if not row.lowers:
-            return (Mount("bind", fs, ("rbind", access)),)
+            return (MountSpec("bind", fs, ("rbind", access)),)
         if readonly:
             return (self._lowers([*row.lowers, key]),)
         work = os.fspath(self._table.path(row) / "work")
         lowers = join_lowers([os.fspath(self._fs(k)) for k in reversed(row.lowers)])
         dirs = (f"workdir={work}", f"upperdir={fs}", f"lowerdir={lowers}")
-        return (Mount("overlay", "overlay", (*self._options, *dirs)),)
+        return (MountSpec("overlay", "overlay", (*self._options, *dirs)),)
 
-    def _view(self, row: Snapshot) -> Sequence[Mount]:
+    def _view(self, row: Snapshot) -> Sequence[MountSpec]:
         if row.number is not None and not row.lowers:
             path = os.fspath(self._table.path(row) / "fs")
-            return (Mount("bind", path, ("rbind", "ro")),)
+            return (MountSpec("bind", path, ("rbind", "ro")),)
         return (self._lowers(row.layers),)
 
-    def _lowers(self, layers: Sequence[str]) -> Mount:
+    def _lowers(self, layers: Sequence[str]) -> MountSpec:
         dirs = [os.fspath(self._fs(k)) for k in reversed(layers)]
         if len(dirs) == 1:
             # A layer taken from its place may hide names: only an overlay shows that right.
             dirs.append(os.fspath(self._fs(EMPTY)))
         options = (o for o in self._options if o not in ("volatile",))
-        return Mount("overlay", "overlay", (*options, f"lowerdir={join_lowers(dirs)}", "ro"))
+        return MountSpec("overlay", "overlay", (*options, f"lowerdir={join_lowers(dirs)}", "ro"))
 
     def _fs(self, key: str) -> Path:
         return self._table.path(self._table.get(key)) / "fs"
@@ -172,7 +172,7 @@ def _works(root: Path, options: Sequence[str]) -> bool:
         dirs = [f"{k}dir={base / k}" for k in ("lower", "upper", "work")]
         dirs[0] = f"lowerdir={join_lowers([os.fspath(base / 'lower')])}"
         try:
-            mount(Mount("overlay", "overlay", (*options, *dirs)), base / "merged")
+            mount(MountSpec("overlay", "overlay", (*options, *dirs)), base / "merged")
         except CrozeError:
             return False
         try:

@@ -15,7 +15,7 @@ from croze.store.filters import parse
 from croze.store.gc import Candidate, DiskStat, choose, fields
 from croze.store.images import DiskImageStore
 from croze.store.leases import Leases
-from croze.store.records import Record, utc
+from croze.store.records import RefRecord, utc
 from croze.store.sizes import record_size
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ async def usage_records(core: Core, shared: IsShared | None) -> Sequence[Candida
     records = [r for r in core.table.all() if _shown(core, r)]
     gate = asyncio.Semaphore(4)
 
-    async def size(record: Record) -> int:
+    async def size(record: RefRecord) -> int:
         async with gate:
             try:
                 return 0 if record.gone else await record_size(core, record)
@@ -59,7 +59,7 @@ async def usage_records(core: Core, shared: IsShared | None) -> Sequence[Candida
     ]
 
 
-def _shown(core: Core, record: Record) -> bool:
+def _shown(core: Core, record: RefRecord) -> bool:
     twin = core.table.twin_of(record)
     if twin is None:
         return True
@@ -79,7 +79,7 @@ def _held_by_handles(core: Core) -> set[str]:
 
 
 def _candidate(
-    core: Core, record: Record, size: int, held: set[str], shared: IsShared | None
+    core: Core, record: RefRecord, size: int, held: set[str], shared: IsShared | None
 ) -> Candidate:
     data = record.data
     in_use = record.id in held
@@ -99,7 +99,7 @@ def _candidate(
     return Candidate(usage, in_use)
 
 
-def _diff_ids(core: Core, record: Record) -> Sequence[str]:
+def _diff_ids(core: Core, record: RefRecord) -> Sequence[str]:
     blobs = [r.data.blob for r in core.layers(record)]
     return [b.diff_id for b in blobs if b is not None]
 

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from croze.errors import NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
-from croze.store.contract import BlobFetcher, Mount, RecordType
+from croze.store.contract import BlobFetcher, MountSpec, RecordType
 from croze.store.db import Database
 
 FLUSH_DELAY_S = 2.0
@@ -66,7 +66,7 @@ class RecordData(msgspec.Struct, omit_defaults=True):
     meta: dict[str, str] = {}
 
 
-class Record(Struct, eq=False):
+class RefRecord(Struct, eq=False):
     """A record and what goes on with it now. Making it is its first use."""
 
     data: RecordData
@@ -83,7 +83,7 @@ class Record(Struct, eq=False):
     """The fetcher had nothing, or the wrong thing."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     mount_path: str = ""
-    mounts: Sequence[Mount] = ()
+    mounts: Sequence[MountSpec] = ()
     mount_users: int = 0
     gone: bool = False
 
@@ -118,7 +118,7 @@ class RecordTable:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, RefRecord] = {}
         self._by_meta: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._by_chain: defaultdict[str, set[str]] = defaultdict(set)
         self._by_blob_chain: defaultdict[str, set[str]] = defaultdict(set)
@@ -135,7 +135,7 @@ class RecordTable:
         for _, data in self._db.read("SELECT id, data FROM records"):
             assert isinstance(data, bytes)
             known = decode(data)
-            self._index(Record(known, known.created_ns))
+            self._index(RefRecord(known, known.created_ns))
         for id, last_used_ns, count, size in self._db.read("SELECT * FROM usage"):
             if (record := self._records.get(str(id))) is not None:
                 assert isinstance(last_used_ns, int)
@@ -148,7 +148,7 @@ class RecordTable:
                 if parent in self._records:
                     self._records[parent].children += 1
 
-    def _index(self, record: Record) -> None:
+    def _index(self, record: RefRecord) -> None:
         data = record.data
         self._records[data.id] = record
         for item in data.meta.items():
@@ -164,7 +164,7 @@ class RecordTable:
         if data.snapshot:
             self._snapshot_users[data.snapshot] += 1
 
-    def _unindex(self, record: Record) -> None:
+    def _unindex(self, record: RefRecord) -> None:
         data = record.data
         for item in data.meta.items():
             self._by_meta[item].discard(data.id)
@@ -180,37 +180,37 @@ class RecordTable:
     def __contains__(self, id: str) -> bool:
         return id in self._records
 
-    def get(self, id: str) -> Record:
+    def get(self, id: str) -> RefRecord:
         """Raises `NotFound`."""
         if (record := self._records.get(id)) is None:
             raise NotFound(f"ref {id} not found")
         return record
 
-    def all(self) -> Sequence[Record]:
+    def all(self) -> Sequence[RefRecord]:
         """A copy, safe while records come and go."""
         return tuple(self._records.values())
 
-    def find(self, **meta: str) -> Sequence[Record]:
+    def find(self, **meta: str) -> Sequence[RefRecord]:
         """Records with all these values, most recently used first."""
         sets = [self._by_meta.get(item, set()) for item in meta.items()]
         ids = set.intersection(*sets) if sets else set()
         found = [self._records[i] for i in ids]
         return sorted(found, key=lambda r: (r.last_used_ns, r.id))[::-1]
 
-    def by_chain(self, chain_id: str) -> Sequence[Record]:
+    def by_chain(self, chain_id: str) -> Sequence[RefRecord]:
         """Records of immutable states with this chain of diff IDs."""
         return [self._records[i] for i in sorted(self._by_chain.get(chain_id, ()))]
 
-    def by_blob_chain(self, blob_chain_id: str) -> Sequence[Record]:
+    def by_blob_chain(self, blob_chain_id: str) -> Sequence[RefRecord]:
         """Records with exactly this chain of blobs."""
         return [self._records[i] for i in sorted(self._by_blob_chain.get(blob_chain_id, ()))]
 
-    def twin_of(self, record: Record) -> Record | None:
+    def twin_of(self, record: RefRecord) -> RefRecord | None:
         """The read-only record over a retained mutable one, or the other way round."""
         other = record.data.twin or self._twins.get(record.id, "")
         return self._records.get(other)
 
-    def held(self, record: Record) -> bool:
+    def held(self, record: RefRecord) -> bool:
         """Whether a handle or a child forbids deleting it."""
         twin = self.twin_of(record)
         return record.held or (twin is not None and twin.held)
@@ -219,11 +219,11 @@ class RecordTable:
         """How many records stand on a snapshot."""
         return self._snapshot_users.get(key, 0)
 
-    def add(self, data: RecordData) -> Record:
+    def add(self, data: RecordData) -> RefRecord:
         """Store a new record over existing parents."""
         parents = [self.get(p) for p in data.parents]
         data.created_ns = data.created_ns or time.time_ns()
-        record = Record(data, time.time_ns())
+        record = RefRecord(data, time.time_ns())
         self._write(data)
         self._index(record)
         self._write_later(record)
@@ -231,7 +231,7 @@ class RecordTable:
             parent.children += 1
         return record
 
-    def change(self, record: Record, **values: object) -> None:
+    def change(self, record: RefRecord, **values: object) -> None:
         """Replace fields of a record, on disk and then in memory. No-op for a deleted record.
         Parents can't be changed but to none."""
         if record.gone:
@@ -250,7 +250,7 @@ class RecordTable:
             "INSERT OR REPLACE INTO records VALUES (?, ?)", data.id, msgspec.msgpack.encode(data)
         )
 
-    def remove(self, records: Iterable[Record]) -> None:
+    def remove(self, records: Iterable[RefRecord]) -> None:
         """Forget records in one transaction; their snapshots and blobs are the caller's."""
         chosen = [r for r in records if not r.gone]
         ids = [(r.id,) for r in chosen]
@@ -271,7 +271,7 @@ class RecordTable:
         """After deletions: keep room for the next ones."""
         return self._db.restore_ballast()
 
-    def used(self, record: Record) -> None:
+    def used(self, record: RefRecord) -> None:
         """A use has ended, now. Written with others a little later. Twins are one directory: what
         is used of one is used of the other."""
         if record.gone:
@@ -283,12 +283,12 @@ class RecordTable:
             one.last_used_ns, one.usage_count = now, count
             self._write_later(one)
 
-    def measured(self, record: Record, snapshot_size: int) -> None:
+    def measured(self, record: RefRecord, snapshot_size: int) -> None:
         """Remember the size of a snapshot that can't change any more."""
         record.snapshot_size = snapshot_size
         self._write_later(record)
 
-    def _write_later(self, record: Record) -> None:
+    def _write_later(self, record: RefRecord) -> None:
         self._stale_usage.add(record.id)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_DELAY_S, self.flush_quietly)

@@ -25,7 +25,7 @@ from croze.store.lazy import chain_records, refresh
 from croze.store.leases import Leases
 from croze.store.merge import computed_diff, layers_between, merge, stack
 from croze.store.prune import IsShared, collect_blobs, disk_usage, prune
-from croze.store.records import Record, RecordData, new_id
+from croze.store.records import RecordData, RefRecord, new_id
 from croze.store.twins import finalize, take
 from croze.store.unpack import unlazy
 
@@ -88,12 +88,12 @@ class DiskRefStore:
         finally:
             await self._core.drop_snapshot(key)
 
-    def _record(self, ref: ImmutableRef) -> Record:
+    def _record(self, ref: ImmutableRef) -> RefRecord:
         if not isinstance(ref, Handle):
             return self._core.table.get(ref.id)
         return ref.record
 
-    async def _solid(self, ref: ImmutableRef) -> Record:
+    async def _solid(self, ref: ImmutableRef) -> RefRecord:
         """The record, ready to have children."""
         record = self._record(ref)
         await finalize(self._core, record)
@@ -106,7 +106,7 @@ class DiskRefStore:
             raise NotFound(f"ref {id} is mutable")
         return ImmutableHandle(self._core, record, uses=uses)
 
-    def _give(self, record: Record) -> ImmutableHandle:
+    def _give(self, record: RefRecord) -> ImmutableHandle:
         return ImmutableHandle(self._core, record)
 
     async def get_mutable(self, id: str) -> MutableRef:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from croze.store.core import Core
-from croze.store.records import Record
+from croze.store.records import RefRecord
 
 
-async def record_size(core: Core, record: Record) -> int:
+async def record_size(core: Core, record: RefRecord) -> int:
     """Bytes of the record's own snapshot and blobs; 0 for a mutable one in use, as it changes."""
     if record.data.mutable and record.handles:
         return 0
     return await _snapshot_size(core, record) + blob_size(core, record)
 
 
-async def _snapshot_size(core: Core, record: Record) -> int:
+async def _snapshot_size(core: Core, record: RefRecord) -> int:
     key = record.data.snapshot
     if key is None:
         return 0
@@ -24,7 +24,7 @@ async def _snapshot_size(core: Core, record: Record) -> int:
     return record.snapshot_size or 0
 
 
-def blob_size(core: Core, record: Record) -> int:
+def blob_size(core: Core, record: RefRecord) -> int:
     """Bytes of the record's blobs that are here."""
     blobs = [record.data.blob, *record.data.variants.values()]
     digests = {b.descriptor.digest for b in blobs if b is not None}

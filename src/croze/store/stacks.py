@@ -18,11 +18,11 @@ from croze.image.descriptor import OCI_LAYER
 from croze.store.contract import CompressionType
 from croze.store.core import STACKABLE, Core
 from croze.store.disk import disk_errors
-from croze.store.records import Record, new_id
+from croze.store.records import RefRecord, new_id
 from croze.store.trees import mark_whiteouts, ready_to_stack
 
 
-async def assemble(core: Core, record: Record) -> None:
+async def assemble(core: Core, record: RefRecord) -> None:
     """Give a stack record its snapshot. All its layers have theirs; the caller holds its lock."""
     layers = [core.table.get(i) for i in record.data.stack or ()]
     if core.snapshots.layered:
@@ -35,7 +35,7 @@ async def assemble(core: Core, record: Record) -> None:
         await core.drop_snapshot(key)
 
 
-async def _stack(core: Core, layers: Sequence[Record]) -> str:
+async def _stack(core: Core, layers: Sequence[RefRecord]) -> str:
     keys = [await _stackable(core, layer) for layer in layers]
     # overlayfs takes a directory once. A layer that comes again has the last word anyway.
     once = list(dict.fromkeys(reversed(keys)))[::-1]
@@ -44,7 +44,7 @@ async def _stack(core: Core, layers: Sequence[Record]) -> str:
     return key
 
 
-async def _stackable(core: Core, layer: Record) -> str:
+async def _stackable(core: Core, layer: RefRecord) -> str:
     """The key of the layer's snapshot, or of one that says the same and may be stacked."""
     key = core.snapshot(layer)
     if layer.data.stackable is None:
@@ -58,7 +58,7 @@ async def _stackable(core: Core, layer: Record) -> str:
         return await _remake(core, layer, key)
 
 
-async def _remake(core: Core, layer: Record, key: str) -> str:
+async def _remake(core: Core, layer: RefRecord, key: str) -> str:
     """A twin of the snapshot that says no more than its changes; goes with the layer's record."""
     twin = key + STACKABLE
     if not core.snapshots.exists(twin):
@@ -74,7 +74,7 @@ async def _remake(core: Core, layer: Record, key: str) -> str:
     return twin
 
 
-async def _replay(core: Core, layers: Sequence[Record]) -> str:
+async def _replay(core: Core, layers: Sequence[RefRecord]) -> str:
     """Where a snapshot is always whole: copy the first, apply the changes of the rest."""
     first, rest = layers[0], layers[1:]
     key = new_id()
@@ -91,7 +91,7 @@ async def _replay(core: Core, layers: Sequence[Record]) -> str:
     return key
 
 
-async def replay(core: Core, layer: Record, target: str, *, overlay: bool) -> None:
+async def replay(core: Core, layer: RefRecord, target: str, *, overlay: bool) -> None:
     """Apply a layer's own changes to a directory, by way of its tar."""
     with disk_errors("failed to merge layers"):
         for blob in (layer.data.blob, *layer.data.variants.values()):
@@ -108,7 +108,7 @@ async def replay(core: Core, layer: Record, target: str, *, overlay: bool) -> No
 
 async def write_changes(
     core: Core,
-    layer: Record,
+    layer: RefRecord,
     path: str,
     compression: CompressionType = "uncompressed",
     level: int | None = None,
@@ -126,7 +126,7 @@ async def write_changes(
     )
 
 
-def sources(core: Core, layer: Record) -> tuple[str, str | None, Sequence[str] | None]:
+def sources(core: Core, layer: RefRecord) -> tuple[str, str | None, Sequence[str] | None]:
     """What `write_layer` compares to get a layer's own changes: upper, lower, overlay lowers."""
     key = core.snapshot(layer)
     upper = core.snapshots.upper(key)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from croze.store.core import STACKABLE, Core
 from croze.store.mount import unmount
-from croze.store.records import Record
+from croze.store.records import RefRecord
 
 
 def sweep_mounts(root: Path) -> None:
@@ -30,7 +30,7 @@ async def sweep(core: Core) -> None:
     _sweep_side_files(core)
 
 
-def _broken(core: Core, record: Record) -> bool:
+def _broken(core: Core, record: RefRecord) -> bool:
     data = record.data
     if data.mutable and not data.retained:
         return True
@@ -42,7 +42,7 @@ def _broken(core: Core, record: Record) -> bool:
     return data.stack is None and data.blob is None
 
 
-def _forget_missing_blobs(core: Core, records: Iterable[Record]) -> None:
+def _forget_missing_blobs(core: Core, records: Iterable[RefRecord]) -> None:
     """A blob that is gone (deleted by hand, or lost with the power) can be made or fetched again
     where there is a snapshot or an origin; the sweep after next start would find it the same."""
     for record in records:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from croze.errors import AlreadyExists, NotFound
 from croze.store.core import Core
-from croze.store.records import Record, RecordData, new_id
+from croze.store.records import RecordData, RefRecord, new_id
 
 
-def retain(core: Core, record: Record) -> Record:
+def retain(core: Core, record: RefRecord) -> RefRecord:
     """A new read-only record over a mutable one, which stays."""
     core.table.change(record, retained=True)
     data = record.data
@@ -25,7 +25,7 @@ def retain(core: Core, record: Record) -> Record:
     return twin
 
 
-async def take(core: Core, id: str) -> Record:
+async def take(core: Core, id: str) -> RefRecord:
     """A mutable record for writing; what was read-only of it is gone. See
     `RefStore.get_mutable`."""
     record = core.table.get(id)
@@ -42,7 +42,7 @@ async def take(core: Core, id: str) -> Record:
     return record
 
 
-async def finalize(core: Core, record: Record) -> None:
+async def finalize(core: Core, record: RefRecord) -> None:
     """Make the read-only record stand by itself, before something is built on it: the mutable one
     under it is given up."""
     async with record.lock:

@@ -11,11 +11,11 @@ from croze.errors import Corrupted, NotFound
 from croze.fs.tar.apply import apply_layer, diff_id_of
 from croze.store.core import Core
 from croze.store.disk import disk_errors
-from croze.store.records import Blob, Record, new_id
+from croze.store.records import Blob, RefRecord, new_id
 from croze.store.stacks import assemble
 
 
-async def unlazy(core: Core, record: Record, sessions: Sequence[str] = ()) -> None:
+async def unlazy(core: Core, record: RefRecord, sessions: Sequence[str] = ()) -> None:
     """Fetch and unpack what is missing. Idempotent; concurrent calls share the work. When one is
     cancelled, another that waits takes over."""
     if record.data.snapshot is not None:
@@ -32,11 +32,11 @@ async def unlazy(core: Core, record: Record, sessions: Sequence[str] = ()) -> No
                 await _stack(core, item)
 
 
-def _missing(core: Core, record: Record) -> list[Record]:
+def _missing(core: Core, record: RefRecord) -> list[RefRecord]:
     """Records without a snapshot that must get one, in an order that works."""
-    order: dict[str, Record] = {}
+    order: dict[str, RefRecord] = {}
 
-    def visit(item: Record) -> None:
+    def visit(item: RefRecord) -> None:
         if item.data.snapshot is not None or item.id in order:
             return
         below = [core.table.get(i) for i in item.data.stack or item.data.parents]
@@ -50,24 +50,24 @@ def _missing(core: Core, record: Record) -> list[Record]:
     return list(order.values())
 
 
-def _same(core: Core, record: Record) -> str | None:
+def _same(core: Core, record: RefRecord) -> str | None:
     """The snapshot of another record that is said to have the same content, if there is one."""
     found = core.table.by_chain(record.data.chain_id) if record.data.chain_id else ()
     return next((other.data.snapshot for other in found if other.data.snapshot is not None), None)
 
 
-def _blob(record: Record) -> Blob:
+def _blob(record: RefRecord) -> Blob:
     if record.data.blob is None:
         raise NotFound(f"ref {record.id} has neither a snapshot nor a blob")
     return record.data.blob
 
 
-async def _fetch(core: Core, record: Record, sessions: Sequence[str]) -> None:
+async def _fetch(core: Core, record: RefRecord, sessions: Sequence[str]) -> None:
     if record.data.snapshot is None:
         await fetch_blob(core, record, _blob(record), sessions)
 
 
-async def fetch_blob(core: Core, record: Record, blob: Blob, sessions: Sequence[str]) -> None:
+async def fetch_blob(core: Core, record: RefRecord, blob: Blob, sessions: Sequence[str]) -> None:
     """Make sure that a layer's blob is in the blob store."""
     digest = blob.descriptor.digest
     if core.blobs.has(digest):
@@ -81,7 +81,7 @@ async def fetch_blob(core: Core, record: Record, blob: Blob, sessions: Sequence[
                 raise
 
 
-async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> None:
+async def _materialise(core: Core, record: RefRecord, sessions: Sequence[str]) -> None:
     async with record.lock:
         if record.data.snapshot is not None:
             return
@@ -97,7 +97,7 @@ async def _materialise(core: Core, record: Record, sessions: Sequence[str]) -> N
             raise
 
 
-async def _prove(core: Core, record: Record, blob: Blob, same: str) -> None:
+async def _prove(core: Core, record: RefRecord, blob: Blob, same: str) -> None:
     """Stand on the snapshot of another record, if the blob has what it was said to have. Only then:
     whoever gets the files of the one must not get the blobs of the other."""
     path = os.fspath(core.blobs.path(blob.descriptor.digest))
@@ -108,7 +108,7 @@ async def _prove(core: Core, record: Record, blob: Blob, same: str) -> None:
         await _unpack(core, record, blob)
 
 
-async def _unpack(core: Core, record: Record, blob: Blob) -> None:
+async def _unpack(core: Core, record: RefRecord, blob: Blob) -> None:
     parent = core.parent(record)
     key = new_id()
     await core.snapshots.prepare(key, core.snapshot(parent) if parent else None)
@@ -143,7 +143,7 @@ async def _apply(core: Core, key: str, blob: Blob) -> str:
         )
 
 
-async def _stack(core: Core, record: Record) -> None:
+async def _stack(core: Core, record: RefRecord) -> None:
     async with record.lock:
         if record.data.snapshot is None:
             await assemble(core, record)

@@ -9,7 +9,7 @@ from pathlib import Path
 from croze.aio.threads import in_thread
 from croze.store.blobs import hash_file
 from croze.store.core import Core
-from croze.store.records import Record
+from croze.store.records import RefRecord
 
 
 async def verify(core: Core) -> list[str]:
@@ -32,7 +32,7 @@ def _hash(path: Path) -> str:
         return f"unreadable ({error.strerror})"
 
 
-def _check_record(core: Core, record: Record) -> Iterator[str]:
+def _check_record(core: Core, record: RefRecord) -> Iterator[str]:
     data = record.data
     for id in (*data.parents, *(data.stack or ())):
         if id not in core.table:
@@ -50,7 +50,7 @@ def _check_record(core: Core, record: Record) -> Iterator[str]:
             yield f"record {record.id}: blob {digest} is gone"
 
 
-def _check_mounts(core: Core, record: Record, key: str) -> Iterator[str]:
+def _check_mounts(core: Core, record: RefRecord, key: str) -> Iterator[str]:
     for path in (core.snapshots.upper(key), *core.snapshots.lowers(key)):
         if path is not None and not path.is_dir():
             yield f"record {record.id}: directory {path} of snapshot {key} is gone"

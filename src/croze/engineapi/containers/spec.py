@@ -21,7 +21,7 @@ from croze.runtime.contract import (
     Resources,
     Rlimit,
 )
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 
 Words = str | list[str] | None
 NETWORKS: Mapping[str, NetworkMode] = {
@@ -202,7 +202,7 @@ def _mount(source: str, target: str, *, readonly: bool) -> ContainerMount:
         raise InvalidRequest(f"invalid mount path: '{target}' mount path must be absolute")
     return ContainerMount(
         dest=posixpath.normpath(target),
-        mounts=[Mount("bind", posixpath.normpath(source), ("rbind",))],
+        mounts=[MountSpec("bind", posixpath.normpath(source), ("rbind",))],
         readonly=readonly,
     )
 
