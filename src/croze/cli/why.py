@@ -62,7 +62,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 def select(explanation: Explanation, name: str) -> list[Step]:
-    """The steps that missed; or those that `wanted` names: a number as shown (`2/4`,
+    """The steps that missed; or those that `name` names: a number as shown (`2/4`,
     `build 2/4`), `FILE:LINE`, or a part of the instruction. Raises `NotFound`."""
     if not name:
         return [step for step in explanation.steps if step.outcome in MISSED]

@@ -16,7 +16,8 @@ from croze.gateway.sboms import Generator, has_sbom, scanned
 
 
 class Attests(Struct, frozen=True):
-    """None for those that are not wanted. `builder_id`: what the builder is called."""
+    """Which attestations a request wants; None for what it does not. `builder_id`: what provenance
+    calls the builder."""
 
     provenance: ProvenanceOptions | None = None
     sbom: Generator | None = None

@@ -31,7 +31,7 @@ def compatibility_version(request: control_pb2.SolveRequest) -> int:
 
 @asynccontextmanager
 async def build_sources(job: Job, version: int) -> AsyncIterator[None]:
-    """While the job runs, its sources mean the same whenever they are asked."""
+    """Inside, a source that the job has resolved stays what it was resolved to."""
     build = BuildSources(version)
     job.set_value(BUILD_SOURCES, build)
     try:
@@ -41,13 +41,13 @@ async def build_sources(job: Job, version: int) -> AsyncIterator[None]:
 
 
 def source_policies(request: control_pb2.SolveRequest) -> list[policy_pb2.Policy]:
-    """The client's rules for sources."""
+    """The source policies that the request itself carries."""
     return [request.SourcePolicy] if request.HasField("SourcePolicy") else []
 
 
 def source_verifier(
     sessions: SessionManager, request: control_pb2.SolveRequest
 ) -> SessionVerifier | None:
-    """Whom to ask about sources besides."""
+    """The session that decides on each source; None if the request names none."""
     session = request.SourcePolicySession
     return SessionVerifier(sessions, session) if session else None

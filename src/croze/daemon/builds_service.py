@@ -8,7 +8,7 @@ from croze.rpc.servers import Context, coded_unary, unary
 
 
 class BuildsService(builds_pb2_grpc.BuildsServicer):
-    """One for the daemon."""
+    """Detached builds, waited for and cancelled by their refs: the `Builds` service."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

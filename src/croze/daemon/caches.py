@@ -30,7 +30,8 @@ from croze.status import step
 
 
 def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
-    """The request's, also in the form that older clients use. Raises `InvalidRequest`."""
+    """The caches that a request exports to, also in the form that older clients use. Raises
+    `InvalidRequest`."""
     entries = [(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Exports]
     if cache.ExportRefDeprecated:
         attrs = {**cache.ExportAttrsDeprecated, "ref": cache.ExportRefDeprecated}
@@ -49,14 +50,14 @@ async def check_exports(services: CacheServices, exports: CacheExports) -> None:
 
 
 def wanted_imports(cache: control_pb2.CacheOptions) -> list[CacheImport]:
-    """The request's, also in the form that older clients use."""
+    """The caches that a request imports, also in the form that older clients use."""
     imports = [CacheImport(entry.Type, of_attrs(entry.Attrs)) for entry in cache.Imports]
     imports += [CacheImport("registry", {"ref": ref}) for ref in cache.ImportRefsDeprecated]
     return imports
 
 
 def opener(importer: Importer) -> CacheOpener:
-    """The importer as the bridge asks for it."""
+    """What bridges open imported caches with."""
 
     async def open_cache(cache: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
         options = wanted_mounts(cache)

@@ -22,7 +22,8 @@ _STACK = "github.com/moby/buildkit/stack.Stack+json"
 
 
 def recorded(error: BaseException) -> status_pb2.Status:
-    """What clients get from the record of a failed build."""
+    """The error of a failed build as its record keeps it: `google.rpc.Status`, with BuildKit's
+    details."""
     cause = Canceled() if isinstance(error, asyncio.CancelledError) else root_cause(error)
     status = to_status(cause, plain=True)
     status.details.append(_stack(cause))

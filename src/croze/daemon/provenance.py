@@ -31,7 +31,7 @@ from croze.telemetry.machine import MachineUsage
 
 
 class BuildProvenance(Struct):
-    """What is told of one build. Only while its job is open."""
+    """Makes the provenance of one build. Use it while the build's job is open."""
 
     job: Job
     results: ResultStore
@@ -50,7 +50,7 @@ class BuildProvenance(Struct):
         facts: BuildFacts,
         usage: MachineUsage,
     ) -> Self:
-        """Of an evaluated result."""
+        """For a result that was evaluated; what went into it is looked up now."""
         told = accounts(job, result, result_platforms(result))
         return cls(job, engine.cache_services.results, facts, result, told, usage)
 

@@ -209,7 +209,7 @@ def _file_warnings(given: Mapping[str, list[str]], path: Path) -> Iterator[str]:
 
 
 def help_text(program: str, places: DefaultPaths) -> str:
-    """For --help."""
+    """The text of `--help`."""
     shown = [flag for flag in FLAGS if not flag.hidden]
     width = max(len(flag.name) for flag in shown) + 4
     lines = [f"   {f'--{flag.name}':{width}}{_described(flag, places)}" for flag in shown]

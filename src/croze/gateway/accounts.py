@@ -18,8 +18,8 @@ from croze.sources.materials import ImageMaterial
 def accounts(
     job: Job, result: BridgeResult, platforms_of: Mapping[str, Platform]
 ) -> Mapping[str, Account]:
-    """Of all refs of an evaluated result, by their keys; `wanted` are the platforms of the keys.
-    Only while the job is open."""
+    """What went into each ref of an evaluated result, for provenance, by the result's keys;
+    `platforms_of` says which platform a key stands for. Only while the job is open."""
     own = {ref.id for ref in result.all_refs()}
     several = platforms_of if result.refs is not None else {}
     scopes = {ref.scope for ref in result.by_key().values() if ref is not None}

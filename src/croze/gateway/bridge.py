@@ -102,7 +102,8 @@ class BuildBridge:
         return ref
 
     def apart(self) -> BuildBridge:
-        """The same for what is no part of what the client asked, nor of its provenance."""
+        """A bridge to the same build for work that the client did not ask for, such as scanning for
+        an SBOM: provenance does not tell of it."""
         return self._within(Scope(self.services.producers))
 
     def _within(self, scope: Scope) -> BuildBridge:

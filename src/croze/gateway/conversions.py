@@ -71,7 +71,7 @@ class _Conversation(Struct):
     events: list[int] = field(default_factory=list)
 
     def recorded(self, ask: Ask) -> Ask:
-        """Asks, and notes it."""
+        """An `Ask` that notes each question and its outcome here."""
 
         async def asking(question: object) -> object:
             number = len(self.questions)
@@ -84,7 +84,7 @@ class _Conversation(Struct):
         return asking
 
     def let_go(self) -> None:
-        """Of errors keep what they say, not where they were raised."""
+        """Drop the tracebacks of errors, which hold what was on the stack."""
         for number, outcome in self.outcomes.items():
             if outcome.error is not None:
                 self.outcomes[number] = _Outcome(error=copy(outcome.error))
@@ -105,7 +105,8 @@ class _Remembered(Struct, frozen=True):
 
 
 class Conversions:
-    """One for the daemon."""
+    """What Dockerfiles were converted to lately, by any build of the daemon: an equal request whose
+    questions have equal answers gets the same result."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
@@ -114,7 +115,8 @@ class Conversions:
     async def converted(
         self, opts: Mapping[str, str], facts: Facts, ask: Ask, run: Run
     ) -> FrontendResult | None:
-        """What `run` gives, which is only called if that is not known."""
+        """The result of an equal conversion if one is remembered and still holds, else that of
+        `run`."""
         key = _key(opts, facts)
         known = self._known.get(key)
         if known is not None:

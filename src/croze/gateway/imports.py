@@ -44,7 +44,8 @@ class CacheOpener(Protocol):
 
 
 class CacheImports:
-    """Those of one build. A cache that can't be had is shown as failed, and done without."""
+    """The caches that one build imports. One that can't be had is shown as failed, and the build
+    goes on without it."""
 
     def __init__(self, job: Job, session: str, opener: CacheOpener | None) -> None:
         self._job = job
@@ -53,7 +54,7 @@ class CacheImports:
         self._wanted: dict[str, Once[Sequence[CacheSource]]] = {}
 
     def want(self, imports: Iterable[CacheImport]) -> None:
-        """From now on look into these, too, after those that were named before."""
+        """Import these, too; they are looked into after those that were named before."""
         for each in imports:
             if each.id not in self._wanted:
                 self._wanted[each.id] = self._once(each)

@@ -9,7 +9,7 @@ from croze.gateway.results import BridgeRef
 
 
 class OwnedRefs:
-    """All that were made through one bridge, by whatever frontend."""
+    """All refs that were made through one bridge, by whatever frontend; released together."""
 
     def __init__(self) -> None:
         self._refs: list[BridgeRef] = []

@@ -22,11 +22,11 @@ from croze.store.contract import ImmutableRef
 
 
 class Builder(Protocol):
-    """Who has a ref made: a bridge."""
+    """What a ref needs in order to be solved; a bridge is one."""
 
     @property
     def scope(self) -> Scope:
-        """The request that it makes refs for."""
+        """Which request the refs are made for, for provenance."""
 
     @property
     def job(self) -> Job: ...

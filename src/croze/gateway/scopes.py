@@ -74,12 +74,12 @@ class Scope:
 
     @property
     def asked(self) -> AttestedRequest | None:
-        """The request, if a frontend was asked."""
+        """What provenance tells of the request; None where the client asks without a frontend."""
         return self._asked(self._request) if self._request is not None else None
 
     def told(self, used: Described) -> RequestProvenance | None:
-        """The request, and the client's own if that is another one, for something that was made of
-        what was `used`."""
+        """How provenance tells who asked for something that was made of what was `used`: the
+        request, and with it the client's own if that is another one."""
         asked, root = self.asked, None
         if self._root is not None and _says(self._root):
             root = self._asked(self._root)

@@ -105,7 +105,8 @@ class SourceResolution:
         self._images: dict[ImageQuestion, Once[ResolvedImage]] = {}
 
     def within(self, scope: Scope) -> SourceResolution:
-        """The same, answers that are known included, for another request."""
+        """For another request of the build: it knows what was answered before, and notes what is
+        asked from here in that request's scope."""
         other = copy(self)
         other._scope = scope
         return other

@@ -21,13 +21,13 @@ CHUNK_BYTES = 1 << 18
 
 
 class Reaching:
-    """One request under way."""
+    """One request for a container's files, answered by a process of its own."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     async def outcome(self) -> PathStat | None:
-        """What it begins with, or all that comes of a `put`. Raises what was wrong."""
+        """The answer's head: what is at the path, or None after a `put`. Raises what went wrong."""
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
@@ -45,7 +45,7 @@ class Reaching:
             raise CrozeError("the container's files could not be read to the end")
 
     async def feed(self, body: AsyncIterator[bytes]) -> None:
-        """All of standard input. What it does not want any more is thrown away."""
+        """Send an archive to a `put`. What it does not read any more is thrown away."""
         stdin = self._process.stdin
         assert stdin is not None
         async for data in body:
@@ -55,7 +55,7 @@ class Reaching:
         stdin.close()
 
     async def close(self) -> None:
-        """Whatever it does, it is over. Idempotent."""
+        """Kill the process if it still runs, and wait for its end. Idempotent."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -63,7 +63,7 @@ class Reaching:
 
 @asynccontextmanager
 async def reaching(request: RootedRequest) -> AsyncIterator[Reaching]:
-    """Nothing of it runs afterwards."""
+    """Start a request; its process has ended when the block is left."""
     paths = os.pathsep.join(filter(None, sys.path))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "croze.runtime.inroot"),

@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 
 class MetadataSink(Generic[T]):
-    """A `Sink` that hands on to `files` what `wanted` says of paths."""
+    """A `Sink` that writes a listing of all entries, and receives the files of the `wanted` paths
+    alone, into `files`."""
 
     def __init__(self, root: Path, files: Sink[T], wanted: Callable[[str], bool]) -> None:
         self._root = root

@@ -39,10 +39,11 @@ class LentService(Protocol):
 
 @runtime_checkable
 class Announcing(Protocol):
-    """A provider that serves in another way, too."""
+    """A provider that is also reached some other way than by calls over the session."""
 
     def announced(self) -> AbstractContextManager[Mapping[str, str]]:
-        """Serve until the block ends; headers of the session that tell the daemon how."""
+        """Serve that way until the block ends; gives the session headers that tell the daemon of
+        it."""
 
 
 def unary(call: Callable[[Q, Context], Awaitable[R]], request: type[Q]) -> Handler:

@@ -84,7 +84,7 @@ def tally_of(flags: Iterable[Flags]) -> Tally:
 
 
 class WantedLevels(Generic[W]):
-    """The most that any of those who want an edge wants of it."""
+    """What is wanted of one edge: each wanter's level, and the highest of them."""
 
     __slots__ = ("_counts", "by", "most")
 

@@ -109,7 +109,8 @@ class EdgeState(Struct, eq=False, weakref=True):
 
 
 class Equals(NamedTuple):
-    """What there is in place of a run: another vertex's, or a key that was saved meanwhile."""
+    """Why an op need not run, after all: an equal vertex runs or has run, or another build has
+    saved a key meanwhile."""
 
     leader: Leader | None = None
     key: str | None = None

@@ -56,12 +56,12 @@ class Validator:
         self.broken += [f"{where}: {broken}" for broken in found]
 
     def check_store(self, keys: KeyStore) -> None:
-        """When all is over."""
+        """What no step shows: call it when all builds have ended."""
         self.broken += stored_imports(keys)
 
 
 def stored_imports(keys: KeyStore) -> list[str]:
-    """Keys of imports that were stored."""
+    """What breaks invariant 7: links of the store from or to the key of an imported cache."""
     return [
         f"7: the key of an import is stored: {source} -> {target}"
         for source, _, target in keys.links()

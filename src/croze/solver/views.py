@@ -186,11 +186,11 @@ class GraphView(Protocol):
 
     @property
     def local(self) -> CacheSource:
-        """Both as one cache."""
+        """The daemon's own cache: its keys, and the results that they name."""
 
     @property
     def caches(self) -> Caches:
-        """That one alone."""
+        """The caches that a vertex looks into before its builds name others: the daemon's own."""
 
     @property
     def in_flight(self) -> InFlight[VertexView]: ...

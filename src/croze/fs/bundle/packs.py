@@ -81,7 +81,7 @@ class _OpenPack:
 
 
 def read_pack(path: str, pack: Pack, numbers: Container[int]) -> Iterator[tuple[int, bytes]]:
-    """The chunks at the `wanted` places of the pack, each verified. Raises `Corrupted`."""
+    """The chunks at the `numbers` places of the pack, each verified. Raises `Corrupted`."""
     with open(path, "rb") as file:
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_size=_READ_BYTES)
         try:

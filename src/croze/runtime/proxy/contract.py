@@ -79,7 +79,8 @@ class ProxyCapture:
 
 
 class Proxied(Struct, frozen=True):
-    """That a container is to have a proxy for its network."""
+    """A container's network is a proxy alone: the rules for its requests, and what is noted of
+    them."""
 
     rules: Sequence[Rules] = ()
     """All of them hold."""
@@ -87,7 +88,7 @@ class Proxied(Struct, frozen=True):
 
 
 def shown(url: str) -> str:
-    """Without a password, or a port that goes without saying."""
+    """A URL as it may be shown: without a password, or a port that goes without saying."""
     try:
         parts = parse_url(url)
         plain = parts.port == _PORTS.get(parts.scheme)
