@@ -141,8 +141,8 @@ def from_status(status: status_pb2.Status) -> errors.CrozeError:
     own = next((load(d.value) for d in status.details if d.type_url == _OWN_CODE), {})
     ended = next((load(d.value) for d in status.details if d.type_url == _EXIT), {})
     own = {"exit_code": ended["Code"], **own} if "Code" in ended else own
-    found = (decode(detail) for detail in status.details)
-    return _make(own, code, message, [detail for detail in found if detail is not None])
+    details = (decode(detail) for detail in status.details)
+    return _make(own, code, message, [detail for detail in details if detail is not None])
 
 
 def without_code(error: errors.CrozeError) -> errors.CrozeError:

@@ -49,12 +49,12 @@ class LentStore:
         return _blob_info(answer.info)
 
     async def list(self) -> list[BlobInfo]:
-        found: list[BlobInfo] = []
+        blobs: list[BlobInfo] = []
         request = content_pb2.ListContentRequest()
         async for message in self._answers("List", request.SerializeToString()):
             page = decode(content_pb2.ListContentResponse, message)
-            found.extend(_blob_info(info) for info in page.info)
-        return found
+            blobs.extend(_blob_info(info) for info in page.info)
+        return blobs
 
     async def read(self, digest: str, offset: int = 0, size: int = 0) -> AsyncIterator[bytes]:
         """The blob's bytes from `offset`; `size` 0 means to the end."""

@@ -95,12 +95,12 @@ class DockerConfig:
         """Build arguments for the proxies configured for a daemon."""
         proxies = _texts(self._values.get("proxies"))
         entry = _texts(proxies.get(host) or proxies.get("default"))
-        found: dict[str, str] = {}
+        args: dict[str, str] = {}
         for key, name in _PROXIES:
             value = entry.get(key)
             if isinstance(value, str) and value:
-                found[name] = found[name.lower()] = value
-        return found
+                args[name] = args[name.lower()] = value
+        return args
 
 
 _PROXIES = (
@@ -131,17 +131,17 @@ def hostname(key: str) -> str:
 
 
 def _decode(entry: object) -> AuthConfig:
-    found = {k: v for k, v in _texts(entry).items() if isinstance(v, str)}
-    username, password = found.get("username", ""), found.get("password", "")
-    if found.get("auth"):
+    texts = {k: v for k, v in _texts(entry).items() if isinstance(v, str)}
+    username, password = texts.get("username", ""), texts.get("password", "")
+    if texts.get("auth"):
         try:
-            text = base64.b64decode(found["auth"]).decode()
+            text = base64.b64decode(texts["auth"]).decode()
         except (binascii.Error, UnicodeDecodeError):
             text = ""
         username, _, password = text.partition(":")
         password = password.strip("\0")
     return AuthConfig(
-        username, password, found.get("identitytoken", ""), found.get("registrytoken", "")
+        username, password, texts.get("identitytoken", ""), texts.get("registrytoken", "")
     )
 
 

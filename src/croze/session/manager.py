@@ -165,16 +165,16 @@ class Sessions:
             self._uploads.pop(url, None)
 
     async def get(self, id: str, timeout_s: float = 5.0) -> contract.Session:
-        wanted = _bare(id)
+        bare = _bare(id)
         # In slices: a daemon that was held up counts one, however long that took.
         for _ in range(_SLICES):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s / _SLICES):
-                    while wanted not in self._open:
+                    while bare not in self._open:
                         await self._arrived.wait()
-            if (session := self._open.get(wanted)) is not None:
+            if (session := self._open.get(bare)) is not None:
                 return session
-        raise errors.NotFound(f"no active session for {wanted}: context deadline exceeded")
+        raise errors.NotFound(f"no active session for {bare}: context deadline exceeded")
 
     async def first(self, ids: Sequence[str], use: Callable[[contract.Session], Awaitable[T]]) -> T:
         last: errors.CrozeError = errors.NotFound("no active sessions")

@@ -67,9 +67,9 @@ class AuthProvider:
                 Token=auth.registry_token, ExpiresIn=DEFAULT_EXPIRY_S
             )
         prefix = "failed to fetch oauth token" if auth.secret else "failed to fetch anonymous token"
-        wanted = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
+        asked = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
         try:
-            return await abandonable(fetch_token, wanted, auth)
+            return await abandonable(fetch_token, asked, auth)
         except _Refused as error:
             raise errors.PermissionDenied(f"{prefix}: {error}") from None
         except errors.CrozeError as error:
@@ -142,37 +142,37 @@ class _Refused(Exception):
         self.status = status
 
 
-def fetch_token(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+def fetch_token(asked: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
     """With a secret by POST, or by GET where a server knows no POST; without one by GET."""
     if not auth.secret:
-        return _get(wanted, auth)
+        return _get(asked, auth)
     try:
-        return _post(wanted, auth)
+        return _post(asked, auth)
     except _Refused as refused:
         if refused.status in (401, 404) or (refused.status == 405 and auth.user):
-            return _get(wanted, auth)
+            return _get(asked, auth)
         raise
 
 
-def _post(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
-    form = {"client_id": "buildkit-client", "service": wanted.service}
-    if wanted.scopes:
-        form["scope"] = " ".join(wanted.scopes)
+def _post(asked: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+    form = {"client_id": "buildkit-client", "service": asked.service}
+    if asked.scopes:
+        form["scope"] = " ".join(asked.scopes)
     if auth.user:
         form |= {"grant_type": "password", "username": auth.user, "password": auth.secret}
     else:
         form |= {"grant_type": "refresh_token", "refresh_token": auth.secret}
-    return _answer("POST", wanted.realm, fetch(wanted.realm, form=form, limit_bytes=ANSWER_BYTES))
+    return _answer("POST", asked.realm, fetch(asked.realm, form=form, limit_bytes=ANSWER_BYTES))
 
 
-def _get(wanted: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
-    query = [("scope", scope) for scope in wanted.scopes]
-    if wanted.service:
-        query.append(("service", wanted.service))
-    separator = "&" if "?" in wanted.realm else "?"
-    url = wanted.realm + separator + urllib.parse.urlencode(query)
+def _get(asked: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+    query = [("scope", scope) for scope in asked.scopes]
+    if asked.service:
+        query.append(("service", asked.service))
+    separator = "&" if "?" in asked.realm else "?"
+    url = asked.realm + separator + urllib.parse.urlencode(query)
     headers = basic(auth.user, auth.secret) if auth.secret else {}
-    return _answer("GET", wanted.realm, fetch(url, headers=headers, limit_bytes=ANSWER_BYTES))
+    return _answer("GET", asked.realm, fetch(url, headers=headers, limit_bytes=ANSWER_BYTES))
 
 
 def _answer(method: str, realm: str, answer: Answer) -> auth_pb2.FetchTokenResponse:

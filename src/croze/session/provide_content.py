@@ -77,13 +77,13 @@ class ContentProvider:
         return content_pb2.UpdateResponse(info=info)
 
     async def _list(self, request: content_pb2.ListContentRequest, context: Context) -> None:
-        found = [
+        listed = [
             _info_of(f"{path.parent.name}:{path.name}", path)
             for path in sorted(self._store(context).glob("blobs/*/*"))
             if _DIGEST.fullmatch(f"{path.parent.name}:{path.name}")
         ]
-        if found:
-            await context.write(content_pb2.ListContentResponse(info=found))
+        if listed:
+            await context.write(content_pb2.ListContentResponse(info=listed))
 
     async def _delete(
         self, request: content_pb2.DeleteContentRequest, context: Context
@@ -126,8 +126,8 @@ class ContentProvider:
         self, request: content_pb2.ListStatusesRequest, context: Context
     ) -> content_pb2.ListStatusesResponse:
         store = self._store(context)
-        found = [i.status() for (at, _), i in self._ingests.items() if at == store]
-        return content_pb2.ListStatusesResponse(statuses=found)
+        statuses = [i.status() for (at, _), i in self._ingests.items() if at == store]
+        return content_pb2.ListStatusesResponse(statuses=statuses)
 
     async def _abort(self, request: content_pb2.AbortRequest, context: Context) -> empty_pb2.Empty:
         ingest = self._ingests.pop((self._store(context), request.ref), None)
@@ -271,10 +271,10 @@ def _blob(store: Path, digest: str) -> Path:
 
 def _info_of(digest: str, path: Path) -> content_pb2.Info:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise errors.NotFound(f"content {digest}: not found") from None
-    info = content_pb2.Info(digest=digest, size=found.st_size)
-    info.created_at.FromNanoseconds(found.st_mtime_ns)
-    info.updated_at.FromNanoseconds(found.st_mtime_ns)
+    info = content_pb2.Info(digest=digest, size=status.st_size)
+    info.created_at.FromNanoseconds(status.st_mtime_ns)
+    info.updated_at.FromNanoseconds(status.st_mtime_ns)
     return info

@@ -97,10 +97,10 @@ async def _receive_file(
         for key, values in metadata.items()
         if key.startswith(METADATA_PREFIX)
     }
-    made: list[Output | None] = []
+    outputs: list[Output | None] = []
     try:
-        await in_thread(lambda: made.append(target.open(about)))
-        output = made[0]
+        await in_thread(lambda: outputs.append(target.open(about)))
+        output = outputs[0]
         if output is None:
             raise errors.AlreadyExists("target already exists")
         run = abandonable if output.waits else in_thread
@@ -108,7 +108,7 @@ async def _receive_file(
             data = filesync_pb2.BytesMessage.FromString(message).data
             await run(output.write, data)
     except BaseException:
-        for output in filter(None, made):
+        for output in filter(None, outputs):
             output.abort()
         raise
     await run(output.commit)

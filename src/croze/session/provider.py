@@ -107,8 +107,8 @@ def packets_of(messages: Requests[bytes], context: Call) -> tuple[ReadPackets, W
 
 def metadata_of(context: Context | Call) -> dict[str, list[str]]:
     """The text metadata of a call, by key."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for key, value in context.invocation_metadata() or ():
         if isinstance(value, str):
-            found.setdefault(key, []).append(value)
-    return found
+            values.setdefault(key, []).append(value)
+    return values

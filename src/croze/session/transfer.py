@@ -192,8 +192,8 @@ class _Sending:
             ids = [await self._wanted.get()]
             while not self._wanted.empty() and len(ids) < BATCH_FILES:
                 ids.append(self._wanted.get_nowait())
-            wanted = [id for id in ids if id is not None]
-            for id, start in await in_thread(self._first_pieces, wanted):
+            numbers = [id for id in ids if id is not None]
+            for id, start in await in_thread(self._first_pieces, numbers):
                 await self._content(id, start)
             if None in ids:
                 return
@@ -357,13 +357,13 @@ class _Receiving(Generic[T]):
             self._filled.clear()
             batch, self._batch, self._batch_bytes = self._batch, [], 0
             self._emptied.set()
-            wanted = await in_thread(self._apply, batch)
-            if wanted:
-                await self._write(*(_packet(wire_pb2.Packet.PACKET_REQ, id) for id in wanted))
+            numbers = await in_thread(self._apply, batch)
+            if numbers:
+                await self._write(*(_packet(wire_pb2.Packet.PACKET_REQ, id) for id in numbers))
 
     def _apply(self, batch: list[bytes]) -> list[int]:
         """Work a batch off; the indexes of contents to ask for."""
-        wanted: list[int] = []
+        numbers: list[int] = []
         at = 0
         while at < len(batch):
             if not self._all_stats:
@@ -375,23 +375,23 @@ class _Receiving(Generic[T]):
             packet = decode(wire_pb2.Packet, data)
             match packet.type:
                 case wire_pb2.Packet.PACKET_STAT:
-                    self._on_stat(packet, data, wanted)
+                    self._on_stat(packet, data, numbers)
                 case wire_pb2.Packet.PACKET_DATA:
                     self._on_data(packet)
                 case wire_pb2.Packet.PACKET_ERR:
                     self._peer_failed = True
                     message = from_bytes(packet.data)
                     raise errors.CrozeError(f"error from sender: {message}")
-        return wanted
+        return numbers
 
-    def _on_stat(self, packet: wire_pb2.Packet, data: bytes, wanted: list[int]) -> None:
+    def _on_stat(self, packet: wire_pb2.Packet, data: bytes, numbers: list[int]) -> None:
         if not packet.HasField("stat"):
             self._all_stats = True
             return
         id = self._sink.stat(to_entry(packet.stat), data)
         if id is not None:
             self._open.add(id)
-            wanted.append(id)
+            numbers.append(id)
 
     def _on_data(self, packet: wire_pb2.Packet) -> None:
         if packet.ID not in self._open:

@@ -66,8 +66,8 @@ class Caches:
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         if len(self._keys) == 1:
             return self._keys[0].targets(source_key, link)
-        found = (t for keys in self._keys for t in keys.targets(source_key, link))
-        return tuple(dict.fromkeys(found))
+        targets = (t for keys in self._keys for t in keys.targets(source_key, link))
+        return tuple(dict.fromkeys(targets))
 
     def results(self, key: str) -> Iterator[ResultRecord]:
         """What the caches claim to have, whether it is there or not."""

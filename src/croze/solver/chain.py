@@ -98,15 +98,15 @@ class _Walk:
         vertex, maps = edge.vertex.vertex, edge.state.op.maps
         if not maps:
             return ((),) if vertex.inputs else ()
-        found = []
+        alternatives = []
         for index, item in enumerate(vertex.inputs):
             selector = keying_of(maps, index).selector
             places = self.places[self._graph.edge(item)]
             links = [ChainLink(place, selector) for place in places]
             links += [ChainLink(self._root(key), selector) for key in self._roots(edge, index)]
             links += [ChainLink(self._root(key), "") for key in self._contents(edge, index)]
-            found.append(tuple(links))
-        return tuple(found)
+            alternatives.append(tuple(links))
+        return tuple(alternatives)
 
     def _root(self, key: str) -> int:
         """The record of a key that nothing leads to, whose id is the record's digest."""
@@ -135,13 +135,13 @@ class _Walk:
 
     def _links(self, edge: EdgeView, index: int, selector: str) -> Sequence[str]:
         """The keys from which the key store leads to `edge`."""
-        found = (
+        linked = (
             source
             for key in own_keys(edge.state)
             for source, link in self._graph.keys.links_into(key)
             if link.input_index == index and link.selector == selector
         )
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(linked))
 
     def _result(self, edge: EdgeView) -> StoredResult | None:
         vertex = edge.vertex.vertex

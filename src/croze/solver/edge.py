@@ -195,8 +195,8 @@ class ActiveEdge:
     def look_by_content(self, input: int, key: str) -> ContentLeads:
         caches, links = self.vertex.caches, self.state.inputs[input].links
         # What leads from content has no selector.
-        found = [caches.targets(key, each._replace(selector="")) for each in links]
-        return ContentLeads(input, tuple(zip(links, found, strict=True)))
+        targets = [caches.targets(key, each._replace(selector="")) for each in links]
+        return ContentLeads(input, tuple(zip(links, targets, strict=True)))
 
     def look_for_roots(self, keys: Sequence[str]) -> Rooted:
         return Rooted([key for key in keys if self.vertex.caches.exists(key)])

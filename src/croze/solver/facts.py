@@ -15,13 +15,13 @@ def facts_of(active: VertexView) -> VertexFacts:
     inputs = []
     for index, edge in enumerate(vertex.inputs):
         below = active.graph.actives.get(edge.vertex.digest)
-        made = below.edges.get(edge.index) if below is not None else None
+        edge_below = below.edges.get(edge.index) if below is not None else None
         inputs.append(
             InputFacts(
                 edge,
                 keying_of(maps, index) if maps else WHOLE,
                 active.state.contents.get(index, ""),
-                made.state.result if made is not None else None,
+                edge_below.state.result if edge_below is not None else None,
             )
         )
     stored = tuple(dict.fromkeys(_stored(active)))

@@ -39,10 +39,10 @@ class InFlight(Generic[V]):
                 yield vertex
 
     def _at(self, steps: frozenset[Step]) -> dict[V, None]:
-        found: dict[V, None] = {}
+        vertices: dict[V, None] = {}
         for step in steps:
-            found.update(self._by_step.get(step, {}))
-        return found
+            vertices.update(self._by_step.get(step, {}))
+        return vertices
 
     def __len__(self) -> int:
         return len(self._by_step)

@@ -91,10 +91,10 @@ class InputState:
         """All that leads from this input to a key of the consumer."""
         keys, content = self.own_keys(), self.content_key
         links = self.links if len(self.links) == len(maps) else links_of(maps, self.index, 0)
-        found = [(link.to(0), key) for link in links for key in keys]
+        steps = [(link.to(0), key) for link in links for key in keys]
         if content:
-            found += [(link, content) for link in links_of(maps, self.index, 0, selector="")]
-        return found
+            steps += [(link, content) for link in links_of(maps, self.index, 0, selector="")]
+        return steps
 
     def identity(self, maps: Sequence[CacheMap]) -> list[Step]:
         """As `steps`, but a forced result is told apart from what the cache has."""

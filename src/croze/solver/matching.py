@@ -56,8 +56,8 @@ def links_of(
 
 def targets_of(caches: Targets, keys: Iterable[str], links: Iterable[KeyLink]) -> list[str]:
     """What any of `keys` leads to through any of `links`, once each."""
-    found = [target for link in links for key in keys for target in caches.targets(key, link)]
-    return found if len(found) < 2 else list(dict.fromkeys(found))
+    targets = [target for link in links for key in keys for target in caches.targets(key, link)]
+    return targets if len(targets) < 2 else list(dict.fromkeys(targets))
 
 
 def flags_of(keying: InputKeying, level: Level, *, matched: bool, content_known: bool) -> Flags:

@@ -31,17 +31,17 @@ def late_key(edge: EdgeView, identity: Signature) -> str | None:
 
 def share(edge: EdgeView, leader: EdgeView) -> Shared | Failed | None:
     """Take what the leader has come to; None if that has been forgotten."""
-    vertex, made = edge.vertex, leader.state
-    if made.error is not None:
+    vertex, leader_state = edge.vertex, leader.state
+    if leader_state.error is not None:
         vertex.reporter.start()
-        vertex.reporter.complete(error=str(made.error))
-        return Failed(vertex.blame(made.error))
-    if made.result is None:
+        vertex.reporter.complete(error=str(leader_state.error))
+        return Failed(vertex.blame(leader_state.error))
+    if leader_state.result is None:
         return None
-    keys = all_keys(made)
+    keys = all_keys(leader_state)
     signature = signature_of(edge.state.inputs, edge.state.op.maps)
-    save_followed(vertex.graph.keys, signature, edge.state.index, own_keys(made))
+    save_followed(vertex.graph.keys, signature, edge.state.index, own_keys(leader_state))
     vertex.graph.saved()
     vertex.reporter.start(cached=True)
     vertex.reporter.complete()
-    return Shared(leader.clone_result(), keys, made.forced)
+    return Shared(leader.clone_result(), keys, leader_state.forced)

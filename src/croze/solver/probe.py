@@ -257,11 +257,11 @@ class Prober:
         seen = self._seen[edge.vertex.digest]
         if not edge.vertex.inputs and self._world.may_run(edge.vertex):
             return (await self._build(edge)).result
-        found = seen.found.get(edge.index)
-        if found is None:
+        at_hand = seen.found.get(edge.index)
+        if at_hand is None:
             return None
         try:
-            result = await found.source.results.load(found.stored.id)
+            result = await at_hand.source.results.load(at_hand.stored.id)
         except NotFound:
             return None
         if self._world.at_hand(result):

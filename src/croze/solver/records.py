@@ -13,18 +13,18 @@ from croze.solver.views import EdgeView
 def seek(edge: EdgeView, keys: Iterable[str]) -> list[ResultRecord]:
     """What there is under `keys` that is not known yet; the key store forgets what is gone."""
     graph = edge.vertex.graph
-    found: dict[str, ResultRecord] = {}
+    records: dict[str, ResultRecord] = {}
     known = edge.state.tried | {each.stored.id for each in edge.state.records}
     for key in keys:
         for record in edge.vertex.caches.results(key):
             id = record.stored.id
-            if id in known or id in found:
+            if id in known or id in records:
                 continue
             if record.source.results.exists(id):
-                found[id] = record
+                records[id] = record
             elif record.own:
                 graph.forget_results([id])
-    return list(found.values())
+    return list(records.values())
 
 
 async def load(edge: EdgeView, record: ResultRecord) -> tuple[Result, str]:

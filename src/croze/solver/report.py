@@ -89,16 +89,16 @@ class StatusLog:
                     waiter.set_result(None)
 
     def _mark_inputs(self, state: VertexState, at: datetime) -> None:
-        found: list[VertexState] = []
+        states: list[VertexState] = []
         stack = list(state.inputs)
         while stack:
             known = self._latest.get(stack.pop())
             if known is not None and known.completed is None and not known.cached:
                 cached = replace(known, started=at, completed=at, cached=True)
                 self._latest[known.digest] = cached
-                found.append(cached)
+                states.append(cached)
                 stack.extend(known.inputs)
-        self._events.extend(reversed(found))
+        self._events.extend(reversed(states))
 
 
 class VertexReporter:

@@ -119,21 +119,21 @@ class Equals(NamedTuple):
 def broken_invariants(edge: EdgeState) -> list[str]:
     """Those that an edge shows by itself, by their numbers in `docs/solver.md`; none, unless the
     solver is wrong."""
-    found = []
+    broken = []
     tally = tally_of(item.flags for item in edge.inputs)
     if edge.inputs and edge.tally != tally:
-        found.append(f"4: the tally is {edge.tally}, its inputs say {tally}")
+        broken.append(f"4: the tally is {edge.tally}, its inputs say {tally}")
     if edge.op.ignore_cache and edge.keys:
-        found.append("6: it ignores the cache and has keys")
+        broken.append("6: it ignores the cache and has keys")
     if edge.result is not None and (edge.level is not RESULT or edge.error is not None):
-        found.append("8: it has a result and is not complete, or has failed")
+        broken.append("8: it has a result and is not complete, or has failed")
     if len({id(each) for each in edge.owned}) != len(edge.owned):
-        found.append("8: it owns a handle twice")
+        broken.append("8: it owns a handle twice")
     if edge.retired and (edge.result is not None or edge.owned):
-        found.append("8: it is retired and holds on to a result")
+        broken.append("8: it is retired and holds on to a result")
     if (edge.retired or edge.finished or not edge.wanted) and _is_busy(edge):
-        found.append("10: it has things done that are of no use to anybody")
-    return found
+        broken.append("10: it has things done that are of no use to anybody")
+    return broken
 
 
 def _is_busy(edge: EdgeState) -> bool:

@@ -47,13 +47,13 @@ class Validator:
 
     def __call__(self, edge: MovingEdge) -> None:
         where = f"{edge.vertex.vertex.name}[{edge.state.index}]"
-        found = [*self._progress.broken_by(edge.state), *_around(edge)]
+        problems = [*self._progress.broken_by(edge.state), *_around(edge)]
         if edge.vertex.executing and edge.vertex not in self._running:
-            found += may_not_run(edge.state)
+            problems += may_not_run(edge.state)
             self._running.add(edge.vertex)
         elif not edge.vertex.executing:
             self._running.discard(edge.vertex)
-        self.broken += [f"{where}: {broken}" for broken in found]
+        self.broken += [f"{where}: {broken}" for broken in problems]
 
     def check_store(self, keys: KeyStore) -> None:
         """What no step shows: call it when all builds have ended."""
@@ -71,33 +71,33 @@ def stored_imports(keys: KeyStore) -> list[str]:
 
 def may_not_run(edge: EdgeState) -> list[str]:
     """What speaks against the run that it has begun."""
-    found = []
+    reasons = []
     if not edge.hopeless:
-        found.append("5: it runs though a match is possible")
+        reasons.append("5: it runs though a match is possible")
     if edge.tally.ready != len(edge.inputs):
-        found.append("5: it runs before its inputs are ready")
+        reasons.append("5: it runs before its inputs are ready")
     if edge.records:
-        found.append("5: it runs though there is a record to load")
-    return found
+        reasons.append("5: it runs though there is a record to load")
+    return reasons
 
 
 def _changes(before: _Seen, now: _Seen) -> list[str]:
-    found = []
+    changes = []
     if now.keys[: len(before.keys)] != before.keys:
-        found.append(f"1: keys were taken away: {before.keys} -> {now.keys}")
+        changes.append(f"1: keys were taken away: {before.keys} -> {now.keys}")
     if now.level < before.level:
-        found.append(f"2: the level fell from {before.level} to {now.level}")
-    return found
+        changes.append(f"2: the level fell from {before.level} to {now.level}")
+    return changes
 
 
 def _around(edge: MovingEdge) -> list[str]:
-    found = []
+    problems = []
     most = max(edge.wanters().values(), default=NOTHING)
     if edge.state.wanted != most and not edge.state.retired:
-        found.append(f"3: {edge.state.wanted} is wanted, its wanters want {most}")
+        problems.append(f"3: {edge.state.wanted} is wanted, its wanters want {most}")
     if _leads_back(edge):
-        found.append("9: it follows itself")
-    return found
+        problems.append("9: it follows itself")
+    return problems
 
 
 def _leads_back(edge: MovingEdge) -> bool:

@@ -185,7 +185,7 @@ class ActiveVertex:
             self.reporter.start()
         try:
             said, self._saying = self._saying or self._call_op(), None
-            found = said if isinstance(said, CacheMap) else await said
+            cache_map = said if isinstance(said, CacheMap) else await said
         except Exception as err:
             raise self._no_map(err) from err
         except BaseException:
@@ -194,7 +194,7 @@ class ActiveVertex:
             raise
         if is_source:
             self.reporter.complete()
-        return found
+        return cache_map
 
     def _no_map(self, err: Exception) -> CrozeError:
         if self.vertex.inputs:

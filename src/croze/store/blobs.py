@@ -59,19 +59,21 @@ class DiskBlobWriter:
         """See `BlobWriter.commit`."""
         actual = self.path.stat().st_size
         if self._written and self._written == actual:
-            found = "sha256:" + self._hash.hexdigest()
+            computed = "sha256:" + self._hash.hexdigest()
         elif actual and self._written == 0 and digest is not None and size is not None:
             # Written and hashed by a worker process. Nothing at all may be what was sent, whatever
             # its digest was said to be.
-            found = digest
+            computed = digest
         else:
-            found = await in_thread(hash_file, self.path)
+            computed = await in_thread(hash_file, self.path)
         if size is not None and size != actual:
-            raise Corrupted(f"unexpected size {actual} of blob {digest or found}, expected {size}")
-        if digest is not None and digest != found:
-            raise Corrupted(f"unexpected digest {found} of blob, expected {digest}")
-        await self._store.publish(self.path, found, actual)
-        return found
+            raise Corrupted(
+                f"unexpected size {actual} of blob {digest or computed}, expected {size}"
+            )
+        if digest is not None and digest != computed:
+            raise Corrupted(f"unexpected digest {computed} of blob, expected {digest}")
+        await self._store.publish(self.path, computed, actual)
+        return computed
 
     def close(self) -> None:
         """Idempotent."""

@@ -113,8 +113,8 @@ class CacheMounts:
 
     def all(self) -> Sequence[CacheMountInfo]:
         """See `CacheMountStore.all`."""
-        found = [record for record in self._core.table.all() if KEY in record.data.meta]
-        return [_info(r) for r in sorted(found, key=lambda r: r.last_used_ns, reverse=True)]
+        records = [record for record in self._core.table.all() if KEY in record.data.meta]
+        return [_info(r) for r in sorted(records, key=lambda r: r.last_used_ns, reverse=True)]
 
     def path(self, ref_id: str) -> Path:
         """See `CacheMountStore.path`."""

@@ -38,14 +38,14 @@ class Term(Struct, frozen=True):
 
     def matches(self, fields: Fields) -> bool:
         """Whether the condition holds. An absent field is like an empty one, but never equal."""
-        found = fields.get(self.path, fields.get(self.field))
+        value = fields.get(self.path, fields.get(self.field))
         if self.operator == "==":
-            return found == self.value
+            return value == self.value
         if self.operator == "!=":
-            return (found or "") != self.value
+            return (value or "") != self.value
         if self.operator == "~=":
-            return self._searches(found or "")
-        return found is not None
+            return self._searches(value or "")
+        return value is not None
 
     def _searches(self, text: str) -> bool:
         try:
@@ -79,12 +79,12 @@ class _Parser:
     def terms(self) -> list[Term]:
         if not self._text:
             return []
-        found = [self._term()]
+        terms = [self._term()]
         while self._rest():
             if self._take(re.compile(",")) is None:
                 raise self._error(f"unexpected input: {self._rest()[0]}")
-            found.append(self._term())
-        return found
+            terms.append(self._term())
+        return terms
 
     def _rest(self) -> str:
         return self._text[self._at :].lstrip()

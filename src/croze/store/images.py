@@ -91,15 +91,15 @@ class DiskImageStore:
         return held
 
 
-def reach(blobs: DiskBlobStore, digest: str, found: set[str], *, layers: bool = True) -> None:
-    """Add a blob and all that it names, directly or not, to `found`. Without `layers`, of an
+def reach(blobs: DiskBlobStore, digest: str, digests: set[str], *, layers: bool = True) -> None:
+    """Add a blob and all that it names, directly or not, to `digests`. Without `layers`, of an
     image's layers only those that are attestations."""
     waiting = [digest]
     while waiting:
         at = waiting.pop()
-        if at in found:
+        if at in digests:
             continue
-        found.add(at)
+        digests.add(at)
         if blobs.has(at) and blobs.size(at) <= 4 << 20:
             waiting += _links(blobs.peek(at), layers=layers)
 
@@ -112,5 +112,5 @@ def _links(data: bytes, *, layers: bool) -> Sequence[str]:
     except (msgspec.DecodeError, RecursionError):
         return ()
     kept = [d for d in links.layers or () if layers or d.media_type == IN_TOTO]
-    found = [*(links.manifests or ()), *kept, *([links.config] if links.config else [])]
-    return [d.digest for d in found]
+    linked = [*(links.manifests or ()), *kept, *([links.config] if links.config else [])]
+    return [d.digest for d in linked]

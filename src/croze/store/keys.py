@@ -91,8 +91,8 @@ class _RandomKeys:
 
     def results(self, key: str) -> Sequence[StoredResult]:
         entry = self._keys.get(key)
-        found = entry[1].values() if entry else ()
-        return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)
+        results = entry[1].values() if entry else ()
+        return sorted(results, key=lambda r: (r.created_at, r.id), reverse=True)
 
     def result_ids(self) -> Iterator[str]:
         for _, results in self._keys.values():
@@ -163,11 +163,11 @@ class SqliteKeys:
             " AND output = ? AND selector = ?",
             (source_key, link.digest, link.input_index, link.output_index, link.selector),
         )
-        found = tuple([row[0] for row in rows])
+        targets = tuple([row[0] for row in rows])
         if len(self._targets) >= _LOOK_UPS:
             self._targets.clear()
-        self._targets[source_key, link] = found
-        return found
+        self._targets[source_key, link] = targets
+        return targets
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         """Without those from random keys, which no exporter wants."""

@@ -153,15 +153,15 @@ async def _make(core: Core, record: RefRecord, compression: Compression) -> Blob
     async with core.blobs.writer() as writer:
         with disk_errors("failed to write layer"):
             path = os.fspath(writer.path)
-            made = await write_changes(core, record, path, compression.type, compression.level)
-        await writer.commit(digest=made.digest, size=made.size)
-    return _blob(made, compression.type)
+            sums = await write_changes(core, record, path, compression.type, compression.level)
+        await writer.commit(digest=sums.digest, size=sums.size)
+    return _blob(sums, compression.type)
 
 
-def _blob(made: BlobSums, kind: CompressionType) -> Blob:
-    notes = dict(made.annotations)
-    descriptor = Descriptor(_OCI_TYPES[kind], made.digest, made.size, annotations=notes)
-    return Blob(descriptor, made.diff_id)
+def _blob(sums: BlobSums, kind: CompressionType) -> Blob:
+    notes = dict(sums.annotations)
+    descriptor = Descriptor(_OCI_TYPES[kind], sums.digest, sums.size, annotations=notes)
+    return Blob(descriptor, sums.diff_id)
 
 
 async def _compression(core: Core, blob: Blob) -> CompressionType:
@@ -193,20 +193,20 @@ async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
         return blob
     async with core.blobs.writer() as writer:
         with disk_errors("failed to convert layer"):
-            made = await core.pool.run(
+            sums = await core.pool.run(
                 convert_layer,
                 os.fspath(core.blobs.path(blob.descriptor.digest)),
                 os.fspath(writer.path),
                 compression.type,
                 compression.level,
             )
-        await writer.commit(digest=made.digest, size=made.size)
+        await writer.commit(digest=sums.digest, size=sums.size)
     # A table of contents belongs to the tar that the diff ID is of.
-    if made.diff_id != blob.diff_id and "estargz" not in (known, compression.type):
+    if sums.diff_id != blob.diff_id and "estargz" not in (known, compression.type):
         raise Corrupted(
-            f"layer {blob.descriptor.digest} has diff ID {made.diff_id}, expected {blob.diff_id}"
+            f"layer {blob.descriptor.digest} has diff ID {sums.diff_id}, expected {blob.diff_id}"
         )
-    return _blob(made, compression.type)
+    return _blob(sums, compression.type)
 
 
 async def fetch_by_digest(

@@ -82,8 +82,8 @@ class Leases:
 
     def held_blobs(self) -> Set[str]:
         """The digests that leases hold, with what those name."""
-        found = set().union(*self._exact.values())
+        digests = set().union(*self._exact.values())
         tops = {d for d, count in self._counts.items() if count > 0}
         for digest in tops.union(*self._named.values()):
-            reach(self._blobs, digest, found)
-        return found
+            reach(self._blobs, digest, digests)
+        return digests

@@ -109,12 +109,12 @@ async def _write_difference(core: Core, lower: RefRecord | None, upper: RefRecor
             disk_errors("failed to compute the difference of refs"),
             temporary_directory("empty-", core.root / "mnt") as empty,
         ):
-            made = await core.pool.run(
+            sums = await core.pool.run(
                 write_layer,
                 os.fspath(writer.path),
                 os.fspath(upper_path or empty),
                 os.fspath(lower_path or empty),
                 compression="uncompressed",
             )
-        await writer.commit(digest=made.digest, size=made.size)
-    return Blob(Descriptor(OCI_LAYER, made.digest, made.size), made.diff_id)
+        await writer.commit(digest=sums.digest, size=sums.size)
+    return Blob(Descriptor(OCI_LAYER, sums.digest, sums.size), sums.diff_id)

@@ -109,10 +109,10 @@ async def disk_usage(
 ) -> Sequence[UsageRecord]:
     """See `RefStore.disk_usage`."""
     matches, cutoff = parse(filters), time.time() - unused_s
-    found = await usage_records(core, shared)
+    records = await usage_records(core, shared)
     return [
         c.usage
-        for c in found
+        for c in records
         if matches(fields(c.usage)) and not (unused_s > 0 and c.last_used > cutoff)
     ]
 

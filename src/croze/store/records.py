@@ -194,8 +194,8 @@ class RecordTable:
         """Records with all these values, most recently used first."""
         sets = [self._by_meta.get(item, set()) for item in meta.items()]
         ids = set.intersection(*sets) if sets else set()
-        found = [self._records[i] for i in ids]
-        return sorted(found, key=lambda r: (r.last_used_ns, r.id))[::-1]
+        records = [self._records[i] for i in ids]
+        return sorted(records, key=lambda r: (r.last_used_ns, r.id))[::-1]
 
     def by_chain(self, chain_id: str) -> Sequence[RefRecord]:
         """Records of immutable states with this chain of diff IDs."""
@@ -303,9 +303,9 @@ class RecordTable:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        found = [self._records[i] for i in self._stale_usage if i in self._records]
+        records = [self._records[i] for i in self._stale_usage if i in self._records]
         self._db.write_many(
             "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
-            [(r.id, r.last_used_ns, r.usage_count, r.snapshot_size) for r in found],
+            [(r.id, r.last_used_ns, r.usage_count, r.snapshot_size) for r in records],
         )
         self._stale_usage.clear()

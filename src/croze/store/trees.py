@@ -27,13 +27,13 @@ def ready_to_stack(path: str, lowers: Sequence[str]) -> bool:
 
 def _has_unchanged(path: str, lowers: Sequence[str]) -> bool:
     """Whether anything is there that is no change, nor a directory on the way to one."""
-    wanted: set[str] = set()
+    names: set[str] = set()
     for change in overlay_changes(path, lowers):
         name = change.path
-        while name and name not in wanted:
-            wanted.add(name)
+        while name and name not in names:
+            names.add(name)
             name = os.path.dirname(name)
-    return any(found not in wanted and not is_whiteout(st) for found, _, st in walk_stats(path))
+    return any(found not in names and not is_whiteout(st) for found, _, st in walk_stats(path))
 
 
 def mark_whiteouts(path: str) -> bool:

@@ -20,11 +20,11 @@ async def unlazy(core: Core, record: RefRecord, sessions: Sequence[str] = ()) ->
     cancelled, another that waits takes over."""
     if record.data.snapshot is not None:
         return
-    wanted = _missing(core, record)
-    layers = [r for r in wanted if r.data.stack is None]
+    missing = _missing(core, record)
+    layers = [r for r in missing if r.data.stack is None]
     async with first_error(), asyncio.TaskGroup() as group:
         fetches = {r.id: group.create_task(_fetch(core, r, sessions)) for r in layers}
-        for item in wanted:
+        for item in missing:
             if item.data.stack is None:
                 await fetches[item.id]
                 await _materialise(core, item, sessions)
@@ -52,8 +52,10 @@ def _missing(core: Core, record: RefRecord) -> list[RefRecord]:
 
 def _same(core: Core, record: RefRecord) -> str | None:
     """The snapshot of another record that is said to have the same content, if there is one."""
-    found = core.table.by_chain(record.data.chain_id) if record.data.chain_id else ()
-    return next((other.data.snapshot for other in found if other.data.snapshot is not None), None)
+    candidates = core.table.by_chain(record.data.chain_id) if record.data.chain_id else ()
+    return next(
+        (other.data.snapshot for other in candidates if other.data.snapshot is not None), None
+    )
 
 
 def _blob(record: RefRecord) -> Blob:

@@ -19,9 +19,9 @@ async def verify(core: Core) -> list[str]:
     for digest in core.blobs.digests():
         if not core.blobs.has(digest):
             continue  # deleted meanwhile
-        found = await in_thread(_hash, core.blobs.path(digest))
-        if found != digest and core.blobs.has(digest):
-            problems.append(f"blob {digest} has the digest {found}")
+        computed = await in_thread(_hash, core.blobs.path(digest))
+        if computed != digest and core.blobs.has(digest):
+            problems.append(f"blob {digest} has the digest {computed}")
     return problems
 
 

@@ -22,26 +22,26 @@ from croze.rpc.http2.frames import (
 def header_frames(stream: int, block: bytes, limit: int, *, end_stream: bool = False) -> bytes:
     """A header block in as many frames as it takes."""
     pieces = [block[start : start + limit] for start in range(0, len(block), limit)] or [b""]
-    made = []
+    frames = []
     for number, piece in enumerate(pieces):
         flags = END_HEADERS if number == len(pieces) - 1 else 0
         if number == 0 and end_stream:
             flags |= END_STREAM
-        made.append(frame(CONTINUATION if number else HEADERS, flags, stream, piece))
-    return b"".join(made)
+        frames.append(frame(CONTINUATION if number else HEADERS, flags, stream, piece))
+    return b"".join(frames)
 
 
 def header_block(headers: Iterable[tuple[str, str]]) -> bytes:
     """HPACK (RFC 7541) in its plainest form, all literals: there may be tens of thousands of
     patterns, and nothing is gained by looking each up in a table."""
-    made = []
+    pieces = []
     for header in headers:
-        made.append(b"\0")
+        pieces.append(b"\0")
         for text in header:
             data = text.encode()
-            made.append(bytes(encode_integer(len(data), 7)))
-            made.append(data)
-    return b"".join(made)
+            pieces.append(bytes(encode_integer(len(data), 7)))
+            pieces.append(data)
+    return b"".join(pieces)
 
 
 def unpadded(flags: int, payload: bytes) -> bytes:

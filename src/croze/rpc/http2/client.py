@@ -68,26 +68,26 @@ class ClientStream(Stream):
 
     def on_headers(self, headers: Headers, *, end: bool) -> None:
         """Headers or, if they end the stream, trailers. Raises `StreamBroken`."""
-        found = dict(headers)
+        by_name = dict(headers)
         if self._answered:
             if not end:
                 raise StreamBroken(
                     Code.PROTOCOL_ERROR, status(INTERNAL, "more headers amid the answer")
                 )
-            self.end(status_of(found))
+            self.end(status_of(by_name))
             return
-        code = found.get(":status", "")
+        code = by_name.get(":status", "")
         if code.startswith("1") and not end:
             return
         self._answered = True
-        if "grpc-status" in found and end:
-            self.end(status_of(found))
-        elif code != "200" or not found.get("content-type", "").startswith("application/grpc"):
-            kind = found.get("content-type", "")
+        if "grpc-status" in by_name and end:
+            self.end(status_of(by_name))
+        elif code != "200" or not by_name.get("content-type", "").startswith("application/grpc"):
+            kind = by_name.get("content-type", "")
             told = f"unexpected HTTP status code {code!r} and content type {kind!r}"
             raise StreamBroken(Code.CANCEL, status(_OF_ANSWERS.get(code, UNKNOWN), told))
         elif end:
-            self.end(status_of(found))
+            self.end(status_of(by_name))
 
     def on_end_of_data(self) -> None:
         self.end(status(INTERNAL, "server closed the stream without sending trailers"))
@@ -175,13 +175,13 @@ def status_of(trailers: dict[str, str]) -> status_pb2.Status:
     if not code:
         return status(INTERNAL, "server closed the stream without sending trailers")
     known = int(code) if code.isascii() and code.isdecimal() and len(code) <= 2 else UNKNOWN
-    found = status(known, unquote(trailers.get("grpc-message", ""), errors="replace"))
+    message = status(known, unquote(trailers.get("grpc-message", ""), errors="replace"))
     details = trailers.get(DETAILS_KEY)
     if details is None:
-        return found
+        return message
     try:
         value = base64.b64decode(details + "=" * (-len(details) % 4), validate=True)
         detailed = status_pb2.Status.FromString(value)
     except (binascii.Error, ValueError, DecodeError):
-        return found
+        return message
     return detailed

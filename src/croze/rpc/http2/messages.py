@@ -36,11 +36,11 @@ class StreamBroken(Exception):
 
 def prefixed(*messages: bytes) -> bytes:
     """Messages with their prefixes, none of them compressed."""
-    made = []
+    pieces = []
     for message in messages:
-        made.append(prefix.pack(0, len(message)))
-        made.append(message)
-    return b"".join(made)
+        pieces.append(prefix.pack(0, len(message)))
+        pieces.append(message)
+    return b"".join(pieces)
 
 
 class Packed(bytes):

@@ -225,18 +225,18 @@ class ServerConnection(Connection[ServerStream]):
 
 def _refusal(headers: Headers) -> str:
     """The HTTP status for what is no call of gRPC; empty for what is one."""
-    found = dict(headers)
-    if found.get(":method") != "POST" or not found.get(":path"):
+    by_name = dict(headers)
+    if by_name.get(":method") != "POST" or not by_name.get(":path"):
         return "405"
-    return "" if found.get("content-type", "").startswith("application/grpc") else "415"
+    return "" if by_name.get("content-type", "").startswith("application/grpc") else "415"
 
 
 def trailers_of(outcome: status_pb2.Status) -> Headers:
     """A status as trailers, without its details."""
-    made = [("grpc-status", str(outcome.code))]
+    headers = [("grpc-status", str(outcome.code))]
     if outcome.message:
-        made.append(("grpc-message", _percent(outcome.message)))
-    return made
+        headers.append(("grpc-message", _percent(outcome.message)))
+    return headers
 
 
 def _percent(text: str) -> str:
