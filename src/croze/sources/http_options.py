@@ -57,6 +57,10 @@ class HttpFile(Struct, frozen=True):
     ref_id: str = ""
 
 
+_MAX_NUMBER = (1 << 32) - 2
+"""Of owners, as the kernel has them; the next one means "leave it"."""
+
+
 class _Header(msgspec.Struct, rename="pascal"):
     name: str
     value: str
@@ -128,9 +132,12 @@ def number(attrs: Mapping[str, str], key: str) -> int:
     text = attrs.get(key, "0")
     try:
         octal = re.fullmatch(r"0[0-7]+", text)
-        return int(text, 8) if octal else int(text, 0)
-    except ValueError as err:
-        raise InvalidRequest(f'invalid value for {key} "{text}"') from err
+        found = int(text, 8) if octal else int(text, 0)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= _MAX_NUMBER:
+        raise InvalidRequest(f'invalid value for {key} "{text}"')
+    return found
 
 
 def file_name(url: str, given: str, disposition: str = "") -> str:
