@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from hpack import Decoder, Encoder
 
+from croze.rpc.call import Call
+from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2 import connection, frames, server, stream
 from croze.rpc.http2.blocks import header_frames
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
@@ -149,6 +151,22 @@ def test_messages_that_are_compressed() -> None:
         Packed(b"no").inflated()
     with pytest.raises(StreamBroken, match="larger than max"):
         Packed(zlib.compress(bytes(17 << 20))).inflated()
+
+
+async def test_what_is_compressed_is_unpacked_little_by_little() -> None:
+    """A kilobyte of a message may stand for a megabyte."""
+    peer = Peer()
+    peer.http.receive(peer.headers(1, {**CALL, "grpc-encoding": "gzip"}))
+    packer = zlib.compressobj(wbits=31)
+    message = prefixed(packer.compress(bytes(1 << 20)) + packer.flush())
+    peer.http.receive(b"".join(data(1, b"\1" + message[1:]) for _ in range(60)))
+    peer.http.receive(data(1, prefixed(b"plain"), frames.END_STREAM))
+    call = Call(peer.http, peer.calls[0], lambda: None, None)
+    sizes = []
+    while batch := await call.receive():
+        sizes.append(sum(map(len, batch)))
+    assert max(sizes) == MESSAGE_LIMIT_BYTES
+    assert sum(sizes) == (60 << 20) + len("plain")
 
 
 def test_so_many_calls_at_once() -> None:

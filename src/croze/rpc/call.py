@@ -56,6 +56,8 @@ class Call:
         self.outcome: status_pb2.Status | None = None
         """What it is to end with, once that is known."""
         self.trailers: Metadata = ()
+        self._packed: deque[bytes] = deque()
+        """Messages that have come, of which some are compressed."""
 
     # -- what handlers call --
 
@@ -127,7 +129,7 @@ class Call:
     async def receive(self) -> Sequence[bytes]:
         """The messages that have come, at least one; none at their end. Raises `CallBroken`."""
         stream = self.stream
-        while not stream.incoming.whole:
+        while not (stream.incoming.whole or self._packed):
             if stream.heard_all and stream.incoming.is_cut:
                 raise CallBroken(status(INTERNAL, "unexpected EOF"))
             if stream.heard_all:
@@ -136,9 +138,21 @@ class Call:
                 raise CallBroken(stream.ended)
             self._news.clear()
             await self._news.wait()
-        taken = self._http.take(stream)
+        taken = [] if self._packed else self._http.take(stream)
         self._wake()
-        return [_unpacked(each) for each in taken] if stream.incoming.may_be_packed else taken
+        if not stream.incoming.may_be_packed:
+            return taken
+        self._packed.extend(taken)
+        return self._unpack()
+
+    def _unpack(self) -> Sequence[bytes]:
+        """At least one message, and as many as one may be large: a few kilobytes unpack to that."""
+        made: list[bytes] = []
+        left = MESSAGE_LIMIT_BYTES
+        while self._packed and left > 0:
+            made.append(_unpacked(self._packed.popleft()))
+            left -= len(made[-1])
+        return made
 
     async def finish(self) -> None:
         """Say how it ends, as soon as the peer has read enough of what came before."""
