@@ -25,7 +25,7 @@ test-newest:  ## the unit tests on the next Debian, and the floor of what they c
 raise-floor:  ## raise tests/coverage_floor.txt to what `make test-newest` has measured
 	@scripts/coverage_floor.py $(MEASURED) tests/coverage_floor.txt --raise
 
-coverage: setup-test  ## what all tests cover, in every process (about an hour; report in .cache/coverage)
+coverage: setup-test  ## what all tests cover, in daemons and clients too (an hour; report in .cache/coverage)
 	@scripts/coverage.sh
 
 test-bare:  ## `make demo install` on bare systems, Debian 12 and 13 (root)

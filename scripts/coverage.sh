@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run all tests, or those that the arguments name, and measure what they reach of lines and branches in every process
-# that they start: clients, daemons, workers. The report is .cache/coverage/index.html.
+# that they start but workers, which end by being killed. The report is .cache/coverage/index.html.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$PWD/.cache/coverage

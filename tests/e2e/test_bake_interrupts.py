@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import signal
 import subprocess
 import time
@@ -49,8 +51,9 @@ def project(desk: Sandbox, busybox: Path) -> Path:
 def interrupted(
     desk: Sandbox, project: Path, signals: Sequence[signal.Signals], *targets: str
 ) -> tuple[int, str]:
-    """Once as many steps as targets have begun; the exit code and all that was said."""
-    command = [str(CROZE), "bake", "--progress=plain", *targets]
+    """Once as many steps as targets have begun; the exit code and all that was said. In raw JSON, as
+    plain progress keeps to one step for five seconds."""
+    command = [str(CROZE), "bake", "--progress=rawjson", *targets]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=desk.env, cwd=project) as baking:
         assert baking.stderr is not None
         said, begun = b"", 0
@@ -58,7 +61,8 @@ def interrupted(
             line = baking.stderr.readline()
             assert line, said.decode()
             said += line
-            begun += b" this is " in line and b"echo" not in line
+            logs = json.loads(line).get("logs", ())
+            begun += sum(base64.b64decode(log["data"]).startswith(b"this is ") for log in logs)
         for number in signals:
             baking.send_signal(number)
         said += baking.stderr.read()
