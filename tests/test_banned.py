@@ -7,6 +7,12 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from tests.support.syntax import parse
+
+pytestmark = pytest.mark.sources
+
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = ROOT / "src/croze/aio/threads.py"
 BANNED = {
@@ -26,7 +32,7 @@ MSGSPEC_ERRORS = ("MsgspecError", "msgspec.DecodeError", "msgspec.ValidationErro
 
 
 def uses(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and node.attr in BANNED:
             yield f"{path.relative_to(ROOT)}:{node.lineno}: {node.attr}: {BANNED[node.attr]}"
 
@@ -42,7 +48,7 @@ def test_whoever_expects_broken_json_expects_endless_nesting() -> None:
     """msgspec raises `RecursionError` for it, which is none of its own errors."""
     wrong, seen = [], 0
     for path in sorted((ROOT / "src").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ExceptHandler) and node.type is not None:
                 names = ast.unparse(node.type)
                 broken = any(name in names for name in MSGSPEC_ERRORS)
@@ -57,7 +63,7 @@ def forgotten(source: str) -> list[int]:
     """The lines on which a changed error is made for nobody."""
     calls = (
         node.value.func
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parse(source))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     )
     return [
@@ -81,9 +87,7 @@ def test_errors_do_not_change() -> None:
 
 def trusting(source: str) -> list[int]:
     """The lines on which Python is started such that it looks for modules where it is started."""
-    rows = (
-        node.elts for node in ast.walk(ast.parse(source)) if isinstance(node, ast.List | ast.Tuple)
-    )
+    rows = (node.elts for node in ast.walk(parse(source)) if isinstance(node, ast.List | ast.Tuple))
     return [
         first.lineno
         for row in rows
@@ -113,7 +117,7 @@ def test_tests_import_nothing_from_tests() -> None:
     """What several need is in a module that is no test, of the same folder or `tests/support`."""
     lenders = set()
     for path in sorted((ROOT / "tests").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and ".test_" in (node.module or ""):
                 lenders.add(node.module)
     assert lenders == LENDING_TESTS
@@ -125,7 +129,7 @@ NEEDS_DATACLASS = ("repr", "compare", "init", "hash")
 
 def costly_values(source: str) -> Iterator[str]:
     """Names of the dataclasses that could be Structs."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.ClassDef) and any(
             "dataclass" in ast.unparse(each) for each in node.decorator_list
         ):
@@ -145,7 +149,7 @@ def test_structs_are_not_handled_as_dataclasses() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}: import dataclasses, or take {names} from msgspec"
         for path in sorted((ROOT / "src").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module == "dataclasses"
         for names in [", ".join(each.name for each in node.names)]
     ]

@@ -6,6 +6,12 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
+from tests.support.syntax import parse
+
+pytestmark = pytest.mark.sources
+
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 
@@ -30,7 +36,7 @@ def _name(path: Path) -> str:
 
 
 def _imported(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.sources
+
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 NEEDS_NONE = {"runtime/proxy/contract.py", "engineapi/contract.py"}
 """They promise no behaviour, and have values alone."""

@@ -12,6 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from tests.support.syntax import parse
+
+pytestmark = pytest.mark.sources
+
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 KEPT = {
@@ -74,7 +80,7 @@ def constants(statement: ast.stmt) -> Iterator[tuple[int, str]]:
 
 
 def dead(sources: dict[str, str]) -> list[str]:
-    trees = {path: ast.parse(source) for path, source in sources.items()}
+    trees = {path: parse(source) for path, source in sources.items()}
     used = Counter(name for tree in trees.values() for name in said(tree))
     return [
         f"{path}:{line}: {name}"

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.syntax import parse
+
+pytestmark = pytest.mark.sources
+
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 ANYWHERE = {
@@ -111,7 +115,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 def imported_modules(path: Path) -> set[str]:
     """Dotted names below `croze` that the file imports, wherever the import stands."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -132,7 +136,7 @@ def test_every_package_is_on_the_plan() -> None:
 @pytest.mark.parametrize("package", packages())
 def test_a_package_says_what_may_go_in(package: str) -> None:
     init = SRC / package / "__init__.py"
-    assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
+    assert ast.get_docstring(parse(init.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("package", packages())

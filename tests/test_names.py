@@ -7,6 +7,10 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.sources
+
 SRC = Path(__file__).parent.parent / "src" / "croze"
 
 SHARED = {

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import croze
+
+pytestmark = pytest.mark.sources
 
 ROOT = Path(__file__).resolve().parent.parent
 

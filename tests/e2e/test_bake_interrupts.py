@@ -51,7 +51,7 @@ def project(desk: Sandbox, busybox: Path) -> Path:
 def interrupted(
     desk: Sandbox, project: Path, signals: Sequence[signal.Signals], *targets: str
 ) -> tuple[int, str]:
-    """Once as many steps as targets have begun; the exit code and all that was said. In raw JSON, as
+    """Once as many steps as targets have begun; the exit code and all that was said. As raw JSON:
     plain progress keeps to one step for five seconds."""
     command = [str(CROZE), "bake", "--progress=rawjson", *targets]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=desk.env, cwd=project) as baking:
