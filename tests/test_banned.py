@@ -123,6 +123,41 @@ def test_tests_import_nothing_from_tests() -> None:
     assert lenders == LENDING_TESTS
 
 
+def open_listings(source: str) -> Iterator[int]:
+    """Lines on which a directory is listed and stays open if that ends before its end."""
+    tree = ast.parse(source)
+    held = {
+        id(value)
+        for node in ast.walk(tree)
+        for value in (
+            [item.context_expr for item in node.items]
+            if isinstance(node, ast.With)
+            else [node.value]
+            if isinstance(node, ast.Assign)
+            else []
+        )
+    }
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "os.scandir"
+            and id(node) not in held
+        ):
+            yield node.lineno
+
+
+def test_directories_are_closed() -> None:
+    """A generator that nobody reads to its end, or an error on the way, keeps them open."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: with os.scandir(…) as entries"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for line in open_listings(path.read_text(encoding="utf-8"))
+    ]
+    assert not wrong, "\n".join(wrong)
+    assert list(open_listings("for entry in os.scandir(path):\n    pass"))
+    assert not list(open_listings("with os.scandir(path) as entries:\n    pass"))
+
+
 NEEDS_DATACLASS = ("repr", "compare", "init", "hash")
 """What a field may be that `msgspec.Struct` has no word for."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.app import base
 from tests.e2e.certificates import certificates
 from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port
 
@@ -46,6 +47,10 @@ os.execv(sys.argv[2], sys.argv[2:])
         ),
         (["--config", "/proc"], "failed to load config from /proc: Is a directory"),
         (["--group", "nogrp"], "group: unknown group nogrp"),
+        (
+            ["--oci-worker-net=cni", "--oci-cni-config-path=/none/cni.json"],
+            "failed to load CNI config /none/cni.json: No such file or directory",
+        ),
         (["--nope"], "flag provided but not defined: -nope"),
         (["--root", "/proc/none"], "directory /proc/none can't be used: no such file"),
         (["--allow-insecure-entitlement", "x"], "invalid entitlement : x"),
@@ -56,6 +61,23 @@ def test_what_stops_it_is_one_message(stopped: Sandbox, flags: list[str], messag
     assert done.code == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_takes_all_descriptors_it_may_have(stopped: Sandbox, busybox: Path) -> None:
+    """As buildkitd does: containers inherit it there, too."""
+    stopped.prefix = ("prlimit", "--nofile=256:4096")
+    stopped.start()
+    stopped.prefix = ()
+    assert stopped.daemon is not None
+    mine = Path(f"/proc/{stopped.daemon.pid}/limits").read_text()
+    (line,) = [each.split() for each in mine.splitlines() if each.startswith("Max open files")]
+    assert line[3:5] == ["4096", "4096"]
+    lines = ["FROM base AS made", "RUN echo $(ulimit -Sn) $(ulimit -Hn) > /limits", "FROM scratch"]
+    dockerfile = "\n".join([*lines, "COPY --from=made /limits /"])
+    context = stopped.context("limits", {"Dockerfile": dockerfile})
+    out = stopped.path / "out"
+    stopped.croze("build", *base(busybox), "-o", out, context)
+    assert (out / "limits").read_text() == "4096 4096\n"
 
 
 def test_root_without_its_privileges(stopped: Sandbox) -> None:

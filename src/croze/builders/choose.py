@@ -11,6 +11,7 @@ from croze.builders.contexts import Contexts
 from croze.builders.files import Transaction, not_found
 from croze.builders.model import BuilderInstance, BuilderNode
 from croze.errors import InvalidRequest
+from croze.http.urls import checked_address
 
 OWN = "croze"
 
@@ -33,7 +34,8 @@ def by_name(name: str, stored: Transaction, contexts: Contexts) -> BuilderInstan
 
 
 def of_address(address: str) -> BuilderInstance:
-    """The builder that an address stands for, without any file."""
+    """The builder that an address stands for, without any file. Raises `InvalidRequest`."""
+    checked_address(address)
     return BuilderInstance(address, "remote", (BuilderNode(name=address, endpoint=address),))
 
 

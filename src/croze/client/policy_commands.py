@@ -221,8 +221,9 @@ def _test_files(path: str) -> list[PolicyFile]:
             raise InvalidRequest(f"test file must have _test.rego suffix: {path}")
         names = [path]
     else:
-        entries = (entry.name for entry in os.scandir(path) if not entry.is_dir())
-        tests = sorted(name for name in entries if name.endswith(_TEST))
+        with os.scandir(path) as entries:
+            files = [entry.name for entry in entries if not entry.is_dir()]
+        tests = sorted(name for name in files if name.endswith(_TEST))
         names = [posixpath.normpath(posixpath.join(path, name)) for name in tests]
     if not names:
         raise NotFound("no policy tests found")

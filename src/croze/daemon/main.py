@@ -6,9 +6,11 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from croze.daemon.default_paths import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
@@ -127,6 +129,7 @@ def run(settings: Settings) -> int:
     from croze.workers.pool import WorkerPool
 
     os.umask(0o077)  # what an image's files are like, those who make them say
+    take_all_descriptors()
     for warning in settings.warnings:
         log.warning("%s", warning)
     own_state_dir(settings.root)
@@ -134,6 +137,14 @@ def run(settings: Settings) -> int:
     pool = WorkerPool(settings.workers)
     asyncio.run(serve(settings, pool, outside))
     return 0
+
+
+def take_all_descriptors() -> None:
+    """As Go's runtime does for buildkitd: shells and systemd start a process with 1024. Containers
+    inherit it, as they do there."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # where the kernel has lowered what anybody may have
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def take_private_mounts() -> None:

@@ -187,7 +187,7 @@ def edits(devices: Iterable[CdiDevice]) -> list[ContainerEdits]:
 
 def _spec_files(folder: Path) -> list[Path]:
     try:
-        names = sorted(entry.name for entry in os.scandir(folder))
+        names = sorted(os.listdir(folder))
     except OSError:
         return []
     paths = (folder / name for name in names if name.endswith((".json", ".yaml", ".yml")))

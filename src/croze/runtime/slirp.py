@@ -97,8 +97,9 @@ class SlirpNetwork:
             os.close(ready_write)
             os.close(leave_read)
         with open(ready_read, "rb", buffering=0) as ready:
-            in_time, _, _ = select.select([ready], [], [], READY_S)
-            if not in_time or ready.read(1) != b"1":
+            waiting = select.poll()  # `select` takes no descriptor above 1023
+            waiting.register(ready, select.POLLIN)
+            if not waiting.poll(READY_S * 1000) or ready.read(1) != b"1":
                 reason = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
                 raise Unavailable(f"slirp4netns did not start: {''.join(reason)}")
 

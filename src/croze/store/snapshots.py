@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence, Set
@@ -75,9 +74,9 @@ class SnapshotTable:
     def _sweep(self) -> None:
         """Directories without a row are what a killed daemon left."""
         known = {str(s.number) for s in self._rows.values()}
-        for entry in os.scandir(self.dir):
-            if entry.name not in known:
-                self._trash.discard(Path(entry.path))
+        for path in self.dir.iterdir():
+            if path.name not in known:
+                self._trash.discard(path)
 
     def get(self, key: str) -> Snapshot:
         """Raises `NotFound`."""

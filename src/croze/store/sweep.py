@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Set
 from pathlib import Path
 
@@ -16,9 +15,9 @@ def sweep_mounts(root: Path) -> None:
     empty directories)."""
     directory = root / "mnt"
     directory.mkdir(exist_ok=True)
-    for entry in os.scandir(directory):
-        unmount(entry.path)
-        os.rmdir(entry.path)
+    for path in directory.iterdir():
+        unmount(str(path))
+        path.rmdir()
 
 
 async def sweep(core: Core) -> None:
@@ -84,6 +83,6 @@ def _sweep_side_files(core: Core) -> None:
     directory = core.root / "side"
     directory.mkdir(exist_ok=True)
     known = {core.side_dir(record).name for record in core.table.all()}
-    for entry in os.scandir(directory):
-        if entry.name not in known:
-            core.trash.discard(Path(entry.path))
+    for path in directory.iterdir():
+        if path.name not in known:
+            core.trash.discard(path)

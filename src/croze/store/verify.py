@@ -59,6 +59,6 @@ def _check_mounts(core: Core, record: RefRecord, key: str) -> Iterator[str]:
 def _check_snapshots(core: Core) -> Iterator[str]:
     """Directories without a row would never be deleted."""
     known = core.snapshots.directories()
-    for entry in os.scandir(core.root / "snapshots"):
-        if entry.name not in known:
-            yield f"directory snapshots/{entry.name} belongs to no snapshot"
+    for name in os.listdir(core.root / "snapshots"):
+        if name not in known:
+            yield f"directory snapshots/{name} belongs to no snapshot"

@@ -112,7 +112,9 @@ class _Layer:
         self._clear_all_but(kept, directory)
 
     def _clear_all_but(self, kept: set[str], directory: str) -> None:
-        for entry in list(os.scandir(directory)):
+        with os.scandir(directory) as entries:
+            found = list(entries)
+        for entry in found:
             if entry.path not in kept:
                 self._extractor.remove(entry.path)
             elif entry.is_dir(follow_symlinks=False):
