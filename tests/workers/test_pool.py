@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -15,6 +16,20 @@ from croze.fs.tree.usage import usage
 from croze.workers.pool import TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
 from tests.workers import calls
+
+
+async def killed(pid: int) -> None:
+    """Once it has ended."""
+    ended = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(ended, signal.SIGKILL)
+        await in_thread(select.select, [ended], [], [])
+    finally:
+        os.close(ended)
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
 
 
 async def test_runs_functions_elsewhere(tmp_path: Path) -> None:
@@ -44,9 +59,25 @@ async def test_a_dead_worker_is_replaced() -> None:
             await pool.run(calls.kill_self)
         second = await pool.run(os.getpid)
         assert first != second
-        os.kill(second, signal.SIGKILL)
-        await in_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
+        await killed(second)
         assert await pool.run(os.getpid) != second
+
+
+async def test_a_nursery_that_died_is_replaced_and_with_it_its_workers() -> None:
+    async with WorkerPool(1) as pool:
+        first = await pool.run(os.getpid)
+        await killed(parent(first))
+        assert await pool.run(os.getpid) != first
+
+
+async def test_workers_share_what_is_loaded() -> None:
+    """A worker has less than half of its memory for itself, as long as it has done nothing."""
+    async with WorkerPool(3) as pool:
+        pids = await asyncio.gather(*[pool.run(os.getpid) for _ in range(3)])
+        for pid in set(pids):
+            fields = Path(f"/proc/{pid}/smaps_rollup").read_text().split()
+            private = int(fields[fields.index("Private_Dirty:") + 1])
+            assert private * 2 < int(fields[fields.index("Rss:") + 1])
 
 
 async def test_cancelling_stops_the_work_at_once(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from croze.builders.contexts import Contexts
 from croze.builders.files import Transaction, not_found
 from croze.builders.model import BuilderInstance, BuilderNode
 from croze.errors import InvalidRequest
-from croze.http.urls import checked_address
 
 OWN = "croze"
 
@@ -19,6 +18,15 @@ OWN = "croze"
 def is_address(name: str) -> bool:
     """Whether it names no builder but where a daemon listens."""
     return ":" in name
+
+
+def checked_address(address: str) -> str:
+    """Raises `InvalidRequest` if no daemon can be there; a Unix socket's path may be anything."""
+    if not address.startswith("unix:"):
+        from croze.http.urls import parse_url
+
+        parse_url(address)
+    return address
 
 
 def by_name(name: str, stored: Transaction, contexts: Contexts) -> BuilderInstance:

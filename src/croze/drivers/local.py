@@ -17,7 +17,6 @@ from croze.errors import PermissionDenied, Unavailable, Unsupported
 from croze.files.locks import locked
 from croze.files.own import own_dir
 from croze.files.peers import is_own_or_roots, peer_of
-from croze.http.urls import checked_address
 
 START_TIMEOUT_S = 30.0
 IDLE_TIMEOUT_S = 600
@@ -27,10 +26,8 @@ PROGRAM = "crozed"
 
 
 def address_from_environment() -> str | None:
-    """A daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's tools do. Raises
-    `InvalidRequest` if that is no address."""
-    address = os.environ.get("CROZE_HOST") or os.environ.get("BUILDKIT_HOST")
-    return checked_address(address) if address else None
+    """A daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's tools do."""
+    return os.environ.get("CROZE_HOST") or os.environ.get("BUILDKIT_HOST") or None
 
 
 def answers(path: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from croze.builders.choose import OWN, is_address
+from croze.builders.choose import OWN, checked_address, is_address
 from croze.files.docker_config import buildx_dir, config_dir
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def reaches(
 
     named = name or local.address_from_environment() or ""
     if is_address(named):
-        return [Reach(lambda: connect(named))]
+        address = checked_address(named)
+        return [Reach(lambda: connect(address))]
     if not named and not os.path.exists(buildx_dir() / "current"):
         return [Reach(lambda: _own(debug=debug), own=True)]
     return _of_builder(named, boot, key, debug=debug)

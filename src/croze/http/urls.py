@@ -27,13 +27,5 @@ def parse_url(url: str) -> SplitResult:
     return parts
 
 
-def checked_address(address: str) -> str:
-    """Where a daemon listens. Raises `InvalidRequest` if that can be nowhere; a Unix socket's path
-    may be anything."""
-    if not address.startswith("unix:"):
-        parse_url(address)
-    return address
-
-
 def _wrong(url: str, why: str) -> InvalidRequest:
     return InvalidRequest(f"parse {quote(redact(url))}: {why}")

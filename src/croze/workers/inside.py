@@ -1,13 +1,13 @@
-"""The inside of a worker: `python -m croze.workers.inside FD MODULE…` serves calls until FD closes.
+"""The inside of workers: `python -m croze.workers.inside FD MODULE…` forks one whenever it is told
+to on FD (`croze.workers.nursery`), which serves calls until its connection closes.
 
-The modules are loaded first, so that calls find them warm.
+The modules are loaded first, so that calls find them warm, and all workers share them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import importlib
 import itertools
@@ -33,8 +33,8 @@ from croze.workers.messages import (
     pack,
     unpack,
 )
+from croze.workers.nursery import die_with_parent, forked
 
-_PR_SET_PDEATHSIG = 1
 _DEEPEST = 20_000
 """Calls within calls: a path has up to 2048 directories, and each takes some."""
 _MEMORY_BYTES = 1 << 30
@@ -46,21 +46,25 @@ _FILE_MEMORY_BYTES = 2 << 30
 def main() -> None:
     # The terminal's Ctrl-C is for the daemon, which decides what happens to us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     os.umask(0)
     sys.setrecursionlimit(_DEEPEST)
-    # A daemon that was killed may end the connection at any byte: there is nobody to tell.
-    with (
-        contextlib.suppress(ConnectionError),
-        socket.socket(fileno=int(sys.argv[1])) as sock,
-        asyncio.Runner() as runner,
-    ):
-        gc.disable()
-        for name in sys.argv[2:]:
-            importlib.import_module(name)
-        gc.freeze()  # nothing of what is loaded is garbage
+    gc.disable()
+    for name in sys.argv[2:]:
+        importlib.import_module(name)
+    gc.freeze()  # nothing of what is loaded is garbage, and a look at it would copy its pages
+    with socket.socket(fileno=int(sys.argv[1])) as orders:
+        connection = forked(orders)
+    if connection is not None:
         gc.enable()
-        link = Link(sock)
+        serve(connection)
+
+
+def serve(connection: socket.socket) -> None:
+    """Be a worker."""
+    # A daemon that was killed may end the connection at any byte: there is nobody to tell.
+    with contextlib.suppress(ConnectionError), connection, asyncio.Runner() as runner:
+        link = Link(connection)
         runner.get_loop()
         while (message := link.receive()) is not None:
             if isinstance(message, Call):  # an answer may come too late to be heard

@@ -1,8 +1,7 @@
 """Pools of warm worker processes.
 
-Each worker is a fresh interpreter (`python -m croze.workers.inside`) that has the modules of its
-work loaded and talks over a socket pair. Nothing is shared with the daemon, so its threads, locks
-and gRPC state don't matter.
+Each worker is forked by a process that has the modules of its work loaded (`workers.nursery`), and
+talks over a socket pair. Nothing is shared with the daemon, so its threads and locks don't matter.
 
 Cancellation. A task that is cancelled in `run` or `converse` kills its worker at once and a new one
 takes its place: the function stops wherever it is. So a cancelled call may leave its target half
@@ -19,13 +18,11 @@ descriptor of the daemon is `/proc/<daemon's pid>/fd/N` in a worker.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from croze.aio.parallel import first_error
@@ -40,6 +37,7 @@ from croze.workers.messages import (
     pack,
     unpack,
 )
+from croze.workers.nursery import Nursery
 from croze.workers.shares import Shares
 
 P = ParamSpec("P")
@@ -85,17 +83,10 @@ class TooMuchWork(CrozeError):
 class _Worker:
     """One process and our end of its socket."""
 
-    def __init__(self, modules: Sequence[str]) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
-            self.process = subprocess.Popen(
-                [*program, *modules],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                umask=0o022,  # what they make is in images, not the daemon's own
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+    def __init__(self, nursery: Nursery) -> None:
+        self._nursery = nursery
+        self._number, ours = nursery.fork()
+        self._code: int | None = None
         ours.setblocking(False)
         self.socket = ours
         self._writing = asyncio.Lock()
@@ -122,12 +113,20 @@ class _Worker:
             view = view[count:]
         return data
 
+    @property
+    def is_alive(self) -> bool:
+        """Of one that has nothing to say."""
+        with suppress(BlockingIOError):
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        return True
+
     def stop(self) -> int:
         """Kill and reap; what it ended with. A killed process is gone for sure, whatever it was
-        doing."""
-        self.socket.close()
-        self.process.kill()
-        return self.process.wait()
+        doing. Idempotent."""
+        if self._code is None:
+            self.socket.close()
+            self._code = self._nursery.end(self._number)
+        return self._code
 
 
 class WorkerPool:
@@ -140,6 +139,7 @@ class WorkerPool:
         size = max(1, size)
         self._spare = size if spare is None else spare
         self._modules = modules
+        self._nursery: Nursery | None = None
         self._idle: deque[_Worker] = deque()
         self._workers: set[_Worker] = set()
         self._shares = Shares(size, 4 * size)
@@ -203,7 +203,10 @@ class WorkerPool:
         return ended.value
 
     def _add(self) -> None:
-        worker = _Worker(self._modules)
+        if self._nursery is None or not self._nursery.is_alive:
+            self._close_nursery()
+            self._nursery = Nursery(self._modules)
+        worker = _Worker(self._nursery)
         self._workers.add(worker)
         self._idle.append(worker)
 
@@ -212,7 +215,7 @@ class WorkerPool:
             if not self._idle:
                 self._add()
             worker = self._idle.popleft()
-            if worker.process.poll() is None:
+            if worker.is_alive:
                 return worker
             self._discard(worker)
 
@@ -233,9 +236,12 @@ class WorkerPool:
         self._closed = True
         self._idle.clear()
         for worker in list(self._workers):
-            worker.process.kill()
-        for worker in list(self._workers):
             self._discard(worker)
+        self._close_nursery()
+
+    def _close_nursery(self) -> None:
+        if self._nursery is not None:
+            self._nursery.close()
 
 
 async def _result(worker: _Worker) -> CallOutcome:

@@ -1,0 +1,128 @@
+"""Where workers come from: a process that has the modules of their work loaded, and forks.
+
+A fork takes milliseconds where a new interpreter takes hundreds, and what is loaded is in memory
+once. The daemon itself can't fork: it has threads, and locks that they hold. This process does
+nothing else, and has one thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from croze.errors import CrozeError
+
+_PR_SET_PDEATHSIG: Final = 1
+_FORK: Final = b"fork"
+_END: Final = struct.Struct(">Q")
+"""Which of the workers, counted from 0."""
+_CODE: Final = struct.Struct(">i")
+"""What it ended with, as `subprocess` has it."""
+
+
+class Nursery:
+    """The daemon's end. To be started from the main thread: everybody dies with who started it."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                [*program, *modules],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                umask=0o022,  # what they make is in images, not the daemon's own
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        self._count = 0
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def fork(self) -> tuple[int, socket.socket]:
+        """A worker's number and our end of its connection. Nobody waits until it is there: what is
+        sent is read then. Raises `CrozeError` if the nursery has died."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._orders, [_FORK], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise CrozeError("the nursery of worker processes has died") from error
+        self._count += 1
+        return self._count - 1, ours
+
+    def end(self, number: int) -> int:
+        """Kill a worker and wait until it is gone; what it ended with, negative for a signal. Once
+        for each."""
+        with suppress(OSError):
+            self._orders.send(_END.pack(number))
+            if code := self._orders.recv(_CODE.size):
+                return int(_CODE.unpack(code)[0])
+        return -signal.SIGKILL  # with the nursery
+
+    def close(self) -> None:
+        """Kill it, and with it whoever is left."""
+        self._orders.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def die_with_parent() -> None:
+    """From now on (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def forked(orders: socket.socket) -> socket.socket | None:
+    """In the process itself: fork as told. Returns in each worker, with its connection, and in the
+    end, with None."""
+    nursery = os.getpid()
+    workers: dict[int, int] = {}
+    numbers = itertools.count()
+    while order := _received(orders):
+        message, fds = order
+        if message == _FORK:
+            with socket.socket(fileno=fds[0]) as connection:
+                pid = _fork()
+                if pid == 0:
+                    orders.close()
+                    die_with_parent()
+                    return connection.dup() if os.getppid() == nursery else None
+                workers[next(numbers)] = pid
+        else:
+            orders.send(_CODE.pack(_ended(workers.pop(_END.unpack(message)[0]))))
+    return None
+
+
+def _received(orders: socket.socket) -> tuple[bytes, list[int]] | None:
+    try:
+        message, fds, _, _ = socket.recv_fds(orders, 64, 1, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionError:
+        return None
+    return (message, fds) if message else None
+
+
+def _fork() -> int:
+    """-1 if there is no memory for another process: its connection is closed, and so it has died in
+    the eyes of the daemon."""
+    try:
+        return os.fork()
+    except OSError:
+        return -1
+
+
+def _ended(pid: int) -> int:
+    if pid < 0:
+        return -signal.SIGKILL
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
