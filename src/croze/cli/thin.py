@@ -23,11 +23,6 @@ over. While it runs, each byte from here is the number of a signal to pass on.
 import os
 import sys
 
-from croze.cli.surroundings import installation, means_the_same_elsewhere, short_name, surroundings
-from croze.drivers.places import runtime_dir, warm_socket
-from croze.files.own import is_own_dir
-from croze.files.peers import is_own, peer_of
-from croze.files.standard import open_standard_streams, standard_error
 from croze.version import TEXT
 
 PROTOCOL = b"croze-warm-2"
@@ -49,6 +44,16 @@ def encode_request(argv: "list[str]", installed: bytes) -> bytes:
 def run_warm(argv: "list[str]") -> "int | None":
     """The exit code of the command run by the warm process, or None if there is none to do it."""
     import _socket
+
+    from croze.cli.surroundings import (
+        installation,
+        means_the_same_elsewhere,
+        short_name,
+        surroundings,
+    )
+    from croze.drivers.places import runtime_dir, warm_socket
+    from croze.files.own import is_own_dir
+    from croze.files.peers import is_own, peer_of
 
     if not means_the_same_elsewhere(argv) or in_background():
         return None
@@ -146,13 +151,27 @@ def die_of_interrupts() -> None:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
+def tell_version() -> None:
+    """Who asks that asks often: nothing is imported for it, and nothing taken down. Returns if it
+    can't be written, which is told of elsewhere."""
+    try:
+        print(TEXT, flush=True)
+    except OSError:
+        return
+    os._exit(0)
+
+
 def main() -> int:
     """Entry point of the `croze` command."""
     die_of_interrupts()
-    open_standard_streams()
-    sys.stderr = standard_error()
     argv = sys.argv[1:]
     name = os.path.basename(sys.argv[0])
+    if argv in (["version"], ["--version"]) and name != "buildctl":
+        tell_version()
+    from croze.files.standard import open_standard_streams, standard_error
+
+    open_standard_streams()
+    sys.stderr = standard_error()
     if name in ("buildx", "docker-buildx"):
         os.environ["CROZE_CALLED_AS"] = name
     if name == "buildctl":
@@ -160,12 +179,6 @@ def main() -> int:
         from croze.cli.guard import finished
 
         return finished(buildctl(argv))
-    if argv in (["version"], ["--version"]):
-        try:
-            print(TEXT, flush=True)  # who asks that asks often: nothing is imported for it
-            return 0
-        except OSError:
-            pass  # told below
     may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")
     if may_be_warm:
         code = run_warm(argv)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
-import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ParamSpec
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
 from croze.store.disk import disk_errors, sync_dir
 from croze.store.trash import Trash
 
+P = ParamSpec("P")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
 
@@ -40,9 +41,10 @@ class DiskBlobWriter:
     """See `BlobWriter`. Hashes what comes through `write` on the way."""
 
     def __init__(self, store: DiskBlobStore, path: Path) -> None:
+        """Makes the file."""
         self.path = path
         self._store = store
-        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - closed by the store
+        self._file = open(_create(path), "r+b", buffering=0)  # noqa: SIM115 - the store closes it
         self._hash = hashlib.sha256()
         self._written = 0
 
@@ -96,6 +98,7 @@ class DiskBlobStore:
                 f"sha256:{e.name}": None for e in entries if len(e.name) == 64
             }
         self._used_at: dict[str, float] = {}
+        self._numbers = itertools.count()
 
     def _file(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
@@ -145,9 +148,9 @@ class DiskBlobStore:
         if digest in self._sizes:
             self._used_at[digest] = time.monotonic()
             return digest
-        async with self.writer() as writer:
-            writer.write(data)
-            return await writer.commit(digest=digest)
+        target = self._file(digest)
+        await finish(self._settle(digest, len(data), _put, self._fresh(), target, data))
+        return digest
 
     def writer(self) -> AbstractAsyncContextManager[DiskBlobWriter]:
         """See `BlobStore.writer`."""
@@ -155,30 +158,35 @@ class DiskBlobStore:
 
     @contextlib.asynccontextmanager
     async def _writer(self) -> AsyncIterator[DiskBlobWriter]:
+        path = self._fresh()
         with disk_errors("failed to write blob"):
-            fd, name = tempfile.mkstemp(dir=self._ingest)
-            os.close(fd)
-        writer = DiskBlobWriter(self, Path(name))
+            writer = DiskBlobWriter(self, path)
         try:
             yield writer
         finally:
             writer.close()
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+                os.unlink(path)
+
+    def _fresh(self) -> Path:
+        """A name for what is being written. Nothing is there: it was emptied when we began."""
+        return self._ingest / str(next(self._numbers))
 
     async def publish(self, path: Path, digest: str, size: int) -> None:
         """Give finished bytes their name, durably; drop them if the name is taken."""
         target = self._file(digest)
         if digest not in self._sizes:
-            await finish(self._rename(path, target, digest, size))
+            await finish(self._settle(digest, size, _publish, path, target))
         else:
             self._used_at[digest] = time.monotonic()
 
-    async def _rename(self, path: Path, target: Path, digest: str, size: int) -> None:
+    async def _settle(
+        self, digest: str, size: int, publish: Callable[P, None], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
         """What has its name is known to be here, though nobody waits for it any more. Known once,
         at once: the collector may come before whoever waits goes on."""
         with disk_errors(f"failed to write blob {digest}"):
-            await in_thread(_publish, path, target)
+            await in_thread(publish, *args, **kwargs)
         self._sizes[digest] = size
         self._used_at[digest] = time.monotonic()
 
@@ -201,6 +209,26 @@ class DiskBlobStore:
         """Seconds since anyone asked for or wrote the blob; infinite if not since the start."""
         used = self._used_at.get(digest)
         return float("inf") if used is None else time.monotonic() - used
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _put(path: Path, target: Path, data: bytes) -> None:
+    """A small blob, all at once."""
+    try:
+        with open(_create(path), "wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        os.rename(path, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
+    sync_dir(target.parent)
 
 
 def _publish(path: Path, target: Path) -> None:
