@@ -10,6 +10,7 @@ the latest ones, so that the file does not grow with every build.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 from collections import OrderedDict
@@ -49,6 +50,8 @@ SCHEMA: Final = (
     ),
 )
 """The steps that made it (see `sqlite.database`)."""
+_REMEMBERED: Final = 20_000
+"""Keys whose results are remembered; some 5 MB."""
 _RANDOM_KEYS: Final = 10_000
 """How many random keys are remembered."""
 _LOOK_UPS: Final = 8192
@@ -120,6 +123,9 @@ class SqliteKeys:
         self._random: _RandomKeys = _RandomKeys()
         self._targets: dict[tuple[str, KeyLink], tuple[str, ...]] = {}
         """What look-ups have found; nobody else writes the file."""
+        self._results: dict[str, Sequence[StoredResult]] = {}
+        """What was asked for, as it is now: every build asks for the results of all its keys, and
+        does so again for its record."""
         self._db = _open(path)
         self._run = self._db.execute
 
@@ -192,6 +198,7 @@ class SqliteKeys:
         if key_id.startswith(RANDOM):
             self._random.add_result(key_id, result)
             return
+        self._results.pop(key_id, None)
         self._write(
             "INSERT OR REPLACE INTO results (key, id, created_us) VALUES (?, ?, ?)",
             (key_id, result.id, (result.created_at - _EPOCH) // timedelta(microseconds=1)),
@@ -200,6 +207,14 @@ class SqliteKeys:
     def results(self, key_id: str) -> Sequence[StoredResult]:
         if key_id.startswith(RANDOM):
             return self._random.results(key_id)
+        found = self._results.get(key_id)
+        if found is None:
+            if len(self._results) >= _REMEMBERED:
+                self._results.clear()
+            found = self._results[key_id] = self._read_results(key_id)
+        return found
+
+    def _read_results(self, key_id: str) -> Sequence[StoredResult]:
         rows = self._run(
             "SELECT id, created_us FROM results WHERE key = ? ORDER BY created_us DESC, id DESC",
             (key_id,),
@@ -218,6 +233,8 @@ class SqliteKeys:
         keys = [r[0] for r in self._run("SELECT key FROM results WHERE id = ?", (result_id,))]
         if not keys:
             return
+        for key in keys:
+            self._results.pop(key, None)
         self._write("DELETE FROM results WHERE id = ?", (result_id,))
         while keys:
             keys.extend(self._remove_if_dead(keys.pop()))
@@ -239,7 +256,7 @@ class SqliteKeys:
 
     def flush(self) -> None:
         if self._db.in_transaction:
-            with disk_errors("failed to save cache keys"):
+            with self._writing("failed to save cache keys"):
                 self._db.commit()
         self._writes = 0
 
@@ -247,8 +264,19 @@ class SqliteKeys:
         self.flush()
         self._db.close()
 
+    @contextlib.contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        """What can't be written may take the whole transaction with it: nothing is remembered of
+        that."""
+        try:
+            with disk_errors(what):
+                yield
+        except BaseException:
+            self._results.clear()
+            raise
+
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
-        with disk_errors("failed to save a cache key"):
+        with self._writing("failed to save a cache key"):
             if not self._db.in_transaction:
                 self._run("BEGIN IMMEDIATE")
             self._run(statement, values)

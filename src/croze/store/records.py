@@ -236,9 +236,10 @@ class RecordTable:
         Parents can't be changed but to none."""
         if record.gone:
             return
-        new = msgspec.structs.replace(record.data, **values)
+        old, new = record.data, msgspec.structs.replace(record.data, **values)
+        if new == old:
+            return
         self._write(new)
-        old = record.data
         self._unindex(record)
         record.data = new
         self._index(record)
