@@ -74,7 +74,7 @@ def main() -> None:
     counted(subprocess.Popen, "__init__", "processes")
     counted(os, "fsync", "fsyncs")
     counted(WorkerPool, "_hold", "workers", but=is_measuring)
-    counted(Calls, "intercept_service", "calls")
+    counted(Calls, "watching", "calls")
     before = io()
 
     def tell(*_: object) -> None:
