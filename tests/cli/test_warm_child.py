@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -26,7 +27,11 @@ def test_the_exit_code_is_told_once_and_early(monkeypatch: pytest.MonkeyPatch) -
         assert theirs.recv(100) == b"X0;"
         assert warm.recv(1) == b"", "the warm process gets the next child ready"
         theirs.close()
-        warm_child.relay_signals(caller)  # nothing: the caller has not vanished, but ended
+        codes: list[int] = []
+        monkeypatch.setattr(warm_child, "GRACE_S", 0)
+        monkeypatch.setattr(os, "_exit", codes.append)
+        warm_child.relay_signals(caller)  # the caller has not vanished, but ended: no signal
+        assert len(codes) == 1, "it has not all the time of the world"
 
 
 def test_paths_are_on_disk_before_a_build_has_ended(

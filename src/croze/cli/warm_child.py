@@ -182,7 +182,8 @@ def serve(connection: socket.socket, orders: socket.socket) -> None:
 
 def relay_signals(caller: Caller) -> None:
     """Give this process the signals its caller gets. The caller stops once we have said that we
-    do, and lets us go on. If it vanishes, so does this process: interrupted, and soon ended."""
+    do, and lets us go on. If it vanishes, so does this process: interrupted, and soon ended. A
+    caller that has been told how the command ended leaves it the same time to put things away."""
     connection, numbers = caller.connection, b"\0"
     while numbers:
         try:
@@ -190,7 +191,7 @@ def relay_signals(caller: Caller) -> None:
         except OSError:
             numbers = b""
         if caller.told:
-            return
+            break
         for number in numbers or [signal.SIGINT]:
             if number == signal.SIGTSTP:
                 # The shell that SIGTSTP would stop us for is another session's.
