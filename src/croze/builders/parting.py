@@ -38,21 +38,21 @@ def parse_choice(text: str) -> str:
     return text or FIRST
 
 
-def by_fixed(fixed: Offered, platforms_to_build: Sequence[Platform]) -> list[Share] | None:
+def by_fixed(fixed: Offered, platforms_wanted: Sequence[Platform]) -> list[Share] | None:
     """None when some platform is nobody's by what users fixed: the daemons have to be asked."""
-    best = [_best(fixed, platform, platforms.only_strict) for platform in platforms_to_build]
+    best = [_best(fixed, platform, platforms.only_strict) for platform in platforms_wanted]
     nodes = [node for node in best if node is not None]
-    return None if len(nodes) < len(best) else _shares(nodes or [0], platforms_to_build)
+    return None if len(nodes) < len(best) else _shares(nodes or [0], platforms_wanted)
 
 
 def by_all(
-    offered: Offered, platforms_to_build: Sequence[Platform], loads: Sequence[int] | None = None
+    offered: Offered, platforms_wanted: Sequence[Platform], loads: Sequence[int] | None = None
 ) -> list[Share]:
     """With `loads`, of nodes that are equally good the one with the smallest."""
-    nodes = [_of_all(offered, platform, loads) for platform in platforms_to_build]
+    nodes = [_of_all(offered, platform, loads) for platform in platforms_wanted]
     if not nodes and loads is not None:
         nodes = [_idlest(_same_kind(offered), loads)]
-    return _shares(nodes or [0], platforms_to_build)
+    return _shares(nodes or [0], platforms_wanted)
 
 
 def _of_all(offered: Offered, platform: Platform, loads: Sequence[int] | None) -> int:
@@ -93,9 +93,9 @@ def _idlest(nodes: Sequence[int], loads: Sequence[int]) -> int:
     return min(nodes, key=lambda node: (loads[node], node))
 
 
-def _shares(nodes: Sequence[int], platforms_to_build: Sequence[Platform]) -> list[Share]:
+def _shares(nodes: Sequence[int], platforms_wanted: Sequence[Platform]) -> list[Share]:
     """In the order in which nodes are first needed."""
     parts: dict[int, list[Platform]] = {node: [] for node in nodes}
-    for node, platform in zip(nodes, platforms_to_build, strict=False):
+    for node, platform in zip(nodes, platforms_wanted, strict=False):
         parts[node].append(platform)
     return [Share(node, tuple(part)) for node, part in parts.items()]

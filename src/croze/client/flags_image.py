@@ -29,10 +29,10 @@ def wanted_attests(
     the least provenance, where the builder can attach it."""
     shorthands = (shorthand("provenance", provenance), shorthand("sbom", sbom))
     parsed = parse_attests([*attests, *filter(None, shorthands)])
-    attrs_of = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
+    attrs_by_name = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
     if supported and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS") and "provenance" not in parsed:
-        attrs_of["attest:provenance"] = "mode=min,inline-only=true"
-    return attrs_of
+        attrs_by_name["attest:provenance"] = "mode=min,inline-only=true"
+    return attrs_by_name
 
 
 def plain_manifests() -> bool:

@@ -89,13 +89,13 @@ def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[
     with _locked(layout):
         _write(layout / "oci-layout", {"imageLayoutVersion": "1.0.0"})
         index = _index(layout / "index.json")
-        names_to_put = [("", tag)] if tag else [(name, _reference_name(name)) for name in names]
+        entries_to_add = [("", tag)] if tag else [(name, _reference_name(name)) for name in names]
         manifests = index["manifests"]
         assert isinstance(manifests, list)
-        for image, reference in names_to_put:
+        for image, reference in entries_to_add:
             manifests[:] = [d for d in manifests if not _goes_by(d, image, reference)]
             manifests.append(_named(descriptor, image, reference))
-        if not names_to_put and descriptor not in manifests:
+        if not entries_to_add and descriptor not in manifests:
             manifests.append(descriptor)
         _write(layout / "index.json", index)
 

@@ -89,8 +89,8 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
             last_used_at=timestamp(mount.last_used_at),
         )
         path = self._services.store.path(mount.ref_id)
-        usage_of = await self._services.pool.run(usage, str(path))
-        used.size, used.entries = usage_of.size_bytes, max(0, usage_of.inodes - 1)
+        measured = await self._services.pool.run(usage, str(path))
+        used.size, used.entries = measured.size_bytes, max(0, measured.inodes - 1)
         return used
 
     async def _export(self, request: wire.MoveCacheMountsRequest, telling: CallProgress) -> None:

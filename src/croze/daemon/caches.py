@@ -77,14 +77,14 @@ def opener(importer: Importer) -> CacheOpener:
 
 
 async def look_beside(
-    cache: OpenedCache, options: MountOptions, import_of: CacheImport, ctx: OpContext
+    cache: OpenedCache, options: MountOptions, origin: CacheImport, ctx: OpContext
 ) -> None:
     """Let the build know of the cache mounts that an imported cache has."""
     for mounts in ctx.job_values(BUILD_MOUNTS):
         try:
             await mounts.look_into(cache, options, ctx.sessions())
         except CrozeError as err:
-            ctx.progress.warn(f"failed to read the cache mounts of {import_of.id}: {err}")
+            ctx.progress.warn(f"failed to read the cache mounts of {origin.id}: {err}")
 
 
 def wanted_mounts(cache: CacheImport) -> MountOptions | None:

@@ -41,6 +41,7 @@ from croze.gateway.reading import Readers
 from croze.history.history import BuildHistory
 from croze.ops.resolver import LoadedOpResolver
 from croze.ops.results import RefResult, RefResults
+from croze.ops.services import OpServices
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
 from croze.remotecache.mounts.services import MountServices
@@ -106,19 +107,16 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
         keys = SqliteKeys(settings.root / "keys.db")
         stack.callback(keys.close)
         recorder = open_recorder(settings, stack)
-        history = BuildHistory(content.store, expiry(config.history))
-        await stack.enter_async_context(history)
+        history = await stack.enter_async_context(
+            BuildHistory(content.store, expiry(config.history))
+        )
         results = RefResults(content.store.refs)
-        solver = Solver(keys, results, LoadedOpResolver(services), observer=recorder)
-        await stack.enter_async_context(solver)
-        await solver.forget_lost()
+        solver = await _open_solver(keys, results, services, recorder, stack)
         policies = gc_policies(config.worker.oci, settings.root)
         gc = GarbageCollector(content.store.refs, policies, solver.forget_lost)
         worker = _worker(settings, content.store, gc, services.devices)
         importer = Importer(content.images.access, content.objects, content.store.refs, RefResult)
         readers = Readers(reading, cpu_limit_s(config))
-        forwarder = GatewayForwarder()
-        stack.push_async_callback(forwarder.wait_idle)
         yield Engine(
             settings=settings,
             store=content.store,
@@ -132,7 +130,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             bridges=bridges(
                 config, content, sources, services, worker, recorder, readers, importer
             ),
-            forwarder=forwarder,
+            forwarder=_forwarder(stack),
             export_services=export_services(content, pool),
             cache_services=cache_services(content, results),
             importer=importer,
@@ -144,6 +142,25 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             telemetry=telemetry,
             provenance_env=read_facts(settings.provenance_dir),
         )
+
+
+async def _open_solver(
+    keys: KeyStore,
+    results: RefResults,
+    services: OpServices,
+    recorder: Recorder,
+    stack: AsyncExitStack,
+) -> Solver:
+    solver = Solver(keys, results, LoadedOpResolver(services), observer=recorder)
+    await stack.enter_async_context(solver)
+    await solver.forget_lost()
+    return solver
+
+
+def _forwarder(stack: AsyncExitStack) -> GatewayForwarder:
+    forwarder = GatewayForwarder()
+    stack.push_async_callback(forwarder.wait_idle)
+    return forwarder
 
 
 def _reading_pool(stack: AsyncExitStack) -> WorkerPool:

@@ -60,14 +60,14 @@ async def _answered(
 
 
 async def _built(
-    services: Services, request_of_solve: control_pb2.SolveRequest, lines: Lines, *, quiet: bool
+    services: Services, message: control_pb2.SolveRequest, lines: Lines, *, quiet: bool
 ) -> None:
     async def on_status(status: control_pb2.StatusResponse) -> None:
         data = base64.b64encode(status.SerializeToString()).decode("ascii")
         await lines.write({"id": "moby.buildkit.trace", "aux": data})
 
     try:
-        response = await solve(services.channel, request_of_solve, on_status)
+        response = await solve(services.channel, message, on_status)
     except CrozeError as error:
         await lines.write(failed(error.wrap("failed to solve")))
         return

@@ -85,18 +85,18 @@ async def _imported(
             address = await stack.enter_async_context(context_of(body, services))
         elif not address.startswith(("http://", "https://")):
             raise InvalidRequest(f"fromSrc={address}: use - or an address of http")
-        request_of_solve = _solve_request(query, name)
+        message = _solve_request(query, name)
 
         async def work(bridge: HeldBuild) -> gateway_pb2.Result:
             main = await FileContexts(
-                parse_options({CONTEXT: address}), BridgeFiles(bridge, request_of_solve.Session)
+                parse_options({CONTEXT: address}), BridgeFiles(bridge, message.Session)
             ).main()
             if main.context is None or main.filename == CONTEXT:
                 raise InvalidRequest(f"what is at {address} is no archive")
-            _give(request_of_solve, {BASE: main.context.marshal(), DOCKERFILE: _file(dockerfile)})
+            _give(message, {BASE: main.context.marshal(), DOCKERFILE: _file(dockerfile)})
             return await bridge.ask_frontend()
 
-        response = await solve(services.channel, request_of_solve, _nobody, work)
+        response = await solve(services.channel, message, _nobody, work)
         return response.get("containerimage.digest", "")
 
 

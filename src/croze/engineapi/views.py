@@ -43,9 +43,9 @@ def view(image: Image, services: Services, only: Platform | None = None) -> View
         if part is None:
             raise lacks(next(iter(image.tags), image.id), only)
         target = part
-    manifests_here = list(present_manifests(target, services.blobs))
-    sizes = {blob.digest: blob.size for _, each in manifests_here for blob in present_blobs(each)}
-    manifest = _ours(manifests_here, services)
+    present = list(present_manifests(target, services.blobs))
+    sizes = {blob.digest: blob.size for _, each in present for blob in present_blobs(each)}
+    manifest = _ours(present, services)
     config = _UNKNOWN if manifest is None else _config(manifest, services)
     created = configs.parse_time(config.created).timestamp() if config.created else 0
     layers = (manifest.layers or ()) if manifest is not None else ()
@@ -58,11 +58,9 @@ def view(image: Image, services: Services, only: Platform | None = None) -> View
     )
 
 
-def _ours(
-    manifests_here: list[tuple[Platform | None, Manifest]], services: Services
-) -> Manifest | None:
+def _ours(present: list[tuple[Platform | None, Manifest]], services: Services) -> Manifest | None:
     """The machine's own platform's, or else the first that is an image."""
-    images = [(p, m) for p, m in manifests_here if p is None or p.os != "unknown"]
+    images = [(p, m) for p, m in present if p is None or p.os != "unknown"]
     ranks = {platforms.format(each): rank for rank, each in enumerate(services.machine.platforms)}
 
     def rank(entry: tuple[Platform | None, Manifest]) -> int:

@@ -103,9 +103,9 @@ def _entries(directory: str, include: str) -> Iterator[Entry]:
 def stat_below(root: Path, path: str) -> stat_pb2.Stat:
     """`stat_file` of a tree that is mounted at `root`."""
     try:
-        path_below = resolve(str(root), path)
-        name = os.path.basename(path_below) if path_below != str(root) else "/"
-        return to_stat(lstat_entry(path_below, name))
+        resolved = resolve(str(root), path)
+        name = os.path.basename(resolved) if resolved != str(root) else "/"
+        return to_stat(lstat_entry(resolved, name))
     except OSError as err:
         raise _path_error("lstat", path, err) from err
 

@@ -40,12 +40,12 @@ class Change(Struct, frozen=True):
             if changed is not None:
                 digests[digest_bytes(blob)] = digest_bytes(changed)
             blobs.append(changed or blob)
-        definition_here = definition_of(blobs)
+        renamed = definition_of(blobs)
         for digest, metadata in definition.metadata.items():
-            definition_here.metadata[digests.get(digest, digest)].CopyFrom(metadata)
+            renamed.metadata[digests.get(digest, digest)].CopyFrom(metadata)
         if definition.HasField("Source"):
-            self._places(definition.Source, definition_here.Source, digests)
-        return definition_here, digests
+            self._places(definition.Source, renamed.Source, digests)
+        return renamed, digests
 
     def _op(self, blob: bytes, digests: Mapping[str, str]) -> bytes | None:
         """The op anew; None if it stays as it is."""

@@ -15,14 +15,14 @@ def to_ask(fields: Sequence[str], unknown: Sequence[str]) -> tuple[list[str], li
     names: dict[str, None] = {}
     invalid: list[str] = []
     for each in fields:
-        unknown_prerequisites = [name for name in _prerequisites(each) if name in unknown]
+        first = [name for name in _prerequisites(each) if name in unknown]
         if each in unknown:
-            unknown_prerequisites.append(each)
+            first.append(each)
         elif _is_material(each) and (above := ancestor(each, unknown)):
-            unknown_prerequisites.append(above)
-        if not unknown_prerequisites:
+            first.append(above)
+        if not first:
             invalid.append(each)
-        names.update(dict.fromkeys(unknown_prerequisites))
+        names.update(dict.fromkeys(first))
     return list(names), invalid
 
 

@@ -195,10 +195,10 @@ _Rank = tuple[str, int, list[tuple[int, list[tuple[str, str]]]]]
 
 
 def _rank(config: CacheConfig, record: CacheRecord) -> _Rank:
-    def links(inputs_here: Sequence[CacheInput]) -> list[tuple[str, str]]:
-        return [(each.selector, config.records[each.link].digest) for each in inputs_here]
+    def links(choices: Sequence[CacheInput]) -> list[tuple[str, str]]:
+        return [(each.selector, config.records[each.link].digest) for each in choices]
 
-    inputs = [(len(links_of_input), links(links_of_input)) for links_of_input in record.inputs]
+    inputs = [(len(alternatives), links(alternatives)) for alternatives in record.inputs]
     return record.digest, len(record.inputs), inputs
 
 

@@ -32,11 +32,11 @@ def _placed(config: CacheConfig, record: CacheRecord, places: Mapping[str, int])
     chains: list[ChainResult] = []
     for result in record.layers:
         chain = [places.get(config.layers[i].blob) for i in config.chain(result.layer)]
-        known_places = [place for place in chain if place is not None]
-        if len(known_places) < len(chain):
+        stored = [place for place in chain if place is not None]
+        if len(stored) < len(chain):
             continue
-        if known_places == list(range(len(known_places))):
-            layers.append(LayerResult(len(known_places) - 1, result.created_at))
+        if stored == list(range(len(stored))):
+            layers.append(LayerResult(len(stored) - 1, result.created_at))
         else:
-            chains.append(ChainResult(tuple(known_places)))
+            chains.append(ChainResult(tuple(stored)))
     return msgspec.structs.replace(record, layers=tuple(layers), chains=tuple(chains))

@@ -178,11 +178,11 @@ _TRUE = ("true", "TRUE", "True")
 
 def edits(devices: Iterable[CdiDevice]) -> list[ContainerEdits]:
     """All that a container with these devices gets, nothing twice."""
-    by_place: dict[int, ContainerEdits] = {}
+    by_id: dict[int, ContainerEdits] = {}
     for device in devices:
         for one in (device.own, device.of_all):
-            by_place.setdefault(id(one), one)
-    return list(by_place.values())
+            by_id.setdefault(id(one), one)
+    return list(by_id.values())
 
 
 def _spec_files(folder: Path) -> list[Path]:

@@ -78,7 +78,7 @@ def _root(name: str) -> dict[str, object]:
 
 
 def _package(id: str, package: Package) -> dict[str, object]:
-    package_of: dict[str, object] = {
+    members: dict[str, object] = {
         "SPDXID": id,
         "name": package.name,
         "downloadLocation": _UNKNOWN,
@@ -96,12 +96,12 @@ def _package(id: str, package: Package) -> dict[str, object]:
         ],
     }
     if package.version:
-        package_of["versionInfo"] = package.version
+        members["versionInfo"] = package.version
     if package.license:
-        package_of["licenseComments"] = f"The package declares: {package.license}"
+        members["licenseComments"] = f"The package declares: {package.license}"
     if package.supplier:
-        package_of["supplier"] = _supplier(package.supplier)
-    return package_of
+        members["supplier"] = _supplier(package.supplier)
+    return members
 
 
 def _supplier(text: str) -> str:

@@ -85,7 +85,7 @@ async def build_all(
 ) -> dict[str, TargetResult]:
     """Targets on the nodes of a builder, of which there may be but one; `names` is what was asked
     for."""
-    group, options_of_parts = new_id(), list[BuildOptions]()
+    group, sent = new_id(), list[BuildOptions]()
     platforms_of = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
     async with _opened(there, display) as nodes:
         shares = await nodes.shares(platforms_of, linked(builds))
@@ -96,10 +96,10 @@ async def build_all(
         for name, options in builds.items():
             for share in shares[name]:
                 options = remembered(options, there[share.node], name, group)
-            options_of_parts.append(options)
+            sent.append(options)
             its = [(known[share.node], share.platforms) for share in shares[name]]
             parts[name] = await parted(options, its)
-        remembered_group(group, names, options_of_parts)
+        remembered_group(group, names, sent)
         return await build_targets(
             parts, display, merge=merging(builder_name), provenance=provenance, on_close=on_close
         )

@@ -162,7 +162,7 @@ class ActiveEdge:
     def _failed(self, effect: Effect, err: Exception) -> Failed:
         """A store that fails (a full disk) must fail the build that needs it, not the loop."""
         log.error("%s failed", type(effect).__name__, exc_info=err)
-        return Failed(self.vertex.blame(err))
+        return Failed(self.vertex.named_error(err))
 
     # What `step` wants done: see `effects`
 

@@ -35,7 +35,7 @@ def share(edge: EdgeView, leader: EdgeView) -> Shared | Failed | None:
     if leader_state.error is not None:
         vertex.reporter.start()
         vertex.reporter.complete(error=str(leader_state.error))
-        return Failed(vertex.blame(leader_state.error))
+        return Failed(vertex.named_error(leader_state.error))
     if leader_state.result is None:
         return None
     keys = all_keys(leader_state)

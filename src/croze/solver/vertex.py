@@ -200,7 +200,7 @@ class ActiveVertex:
         if self.vertex.inputs:
             self.reporter.start()
         self.reporter.complete(error=str(err))
-        failure = self.blame(err, "failed to load cache key")
+        failure = self.named_error(err, "failed to load cache key")
         failure.__cause__ = err
         return failure
 
@@ -257,7 +257,7 @@ class ActiveVertex:
         except Exception as err:
             self.reporter.start()
             self.reporter.complete(error=str(err))
-            raise self.blame(err, "failed to compute cache key") from err
+            raise self.named_error(err, "failed to compute cache key") from err
         finally:
             await result.release()
 
@@ -311,7 +311,7 @@ class ActiveVertex:
             results = await self.op.execute(self.context, inputs)
         except Exception as err:
             self.reporter.complete(error=str(err))
-            raise self.blame(err) from err
+            raise self.named_error(err) from err
         except BaseException:
             self.reporter.complete(error="context canceled")
             raise
@@ -339,14 +339,14 @@ class ActiveVertex:
 
     # Errors
 
-    def blame(self, err: Exception, prefix: str = "") -> CrozeError:
+    def named_error(self, err: Exception, prefix: str = "") -> CrozeError:
         named = err if isinstance(err, CrozeError) else CrozeError(str(err) or type(err).__name__)
         if prefix:
             named = named.wrap(prefix)
         return named.with_detail(VertexDetail(self.vertex.llb_digest or self.vertex.digest))
 
     def _fail(self, err: Exception) -> None:
-        self.state.error = err if isinstance(err, CrozeError) else self.blame(err)
+        self.state.error = err if isinstance(err, CrozeError) else self.named_error(err)
 
     def _wake_all(self) -> None:
         for edge in self.edges.values():

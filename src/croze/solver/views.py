@@ -151,7 +151,7 @@ class VertexView(Protocol):
     def look_into(self, more: Sequence[CacheSource]) -> None:
         """Look for results in these caches, too."""
 
-    def blame(self, err: Exception, prefix: str = "") -> CrozeError:
+    def named_error(self, err: Exception, prefix: str = "") -> CrozeError:
         """`err` as an error that names this vertex."""
 
     # What its edges have it do; each names itself by its index.

@@ -81,10 +81,10 @@ async def plan(recorder: Recorder, job: Job, parts: Sequence[PlatformEdge]) -> M
     for part in parts:
         for digest, step in await _plan_part(recorder, job, part):
             planned.setdefault(digest, step)
-    forecast_plan = Plan(tuple(planned.values()))
+    forecasts = Plan(tuple(planned.values()))
     return {
-        "result.json": msgspec.json.format(msgspec.json.encode(forecast_plan), indent=2),
-        "result.txt": as_text(forecast_plan).encode("utf-8", "surrogateescape"),
+        "result.json": msgspec.json.format(msgspec.json.encode(forecasts), indent=2),
+        "result.txt": as_text(forecasts).encode("utf-8", "surrogateescape"),
         "version": VERSION.encode(),
     }
 

@@ -69,9 +69,9 @@ def _code_point(piece: str) -> tuple[str, str]:
     """What is wrong with the escape if something is, and the character that it means."""
     digits = piece[2:]
     if len(digits) != (4 if piece[1] == "u" else 8):
-        count_word = "four" if piece[1] == "u" else "eight"
+        digits_due = "four" if piece[1] == "u" else "eight"
         detail = (
-            f"The \\{piece[1]} escape sequence must be followed by {count_word} hexadecimal digits."
+            f"The \\{piece[1]} escape sequence must be followed by {digits_due} hexadecimal digits."
         )
         return detail, ""
     number = int(digits, 16)

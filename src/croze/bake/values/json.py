@@ -91,10 +91,10 @@ def _implied(parsed: Parsed) -> Value:
     if isinstance(parsed, bool):
         return boolean(parsed)
     if isinstance(parsed, Literal):
-        parsed_number = numbers.parse(parsed)
-        if parsed_number is None:
+        exact = numbers.parse(parsed)
+        if exact is None:
             raise JsonError("a number is required")
-        return number(parsed_number)
+        return number(exact)
     if isinstance(parsed, str):
         return string(parsed)
     if isinstance(parsed, Members):
@@ -157,10 +157,10 @@ def _members(parsed: Parsed) -> Pairs:
 
 def _primitive(parsed: Parsed, want: Type) -> Value:
     if want.kind == "number" and isinstance(parsed, str):
-        parsed_number = numbers.parse(parsed)
-        if parsed_number is None:
+        exact = numbers.parse(parsed)
+        if exact is None:
             raise JsonError("a number is required")
-        return number(parsed_number)
+        return number(exact)
     if want.kind == "string" and isinstance(parsed, str):
         return string(parsed)
     if isinstance(parsed, bool) and want.kind != "number":

@@ -38,9 +38,9 @@ def choose_platforms(target: Platform | None, build: Sequence[Platform]) -> Plat
     return Platforms(target if target is not None else build[0], build, target is None)
 
 
-def platform_args(of_build: Platforms, overrides: Mapping[str, str], stage: str) -> Env:
+def platform_args(offered: Platforms, overrides: Mapping[str, str], stage: str) -> Env:
     """`BUILDPLATFORM`, `TARGETARCH` and the like, and `TARGETSTAGE`."""
-    build, target = of_build.build[0], of_build.target
+    build, target = offered.build[0], offered.target
     values = {
         "BUILDPLATFORM": platforms.format(build),
         "BUILDOS": build.os,

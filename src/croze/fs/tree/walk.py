@@ -152,7 +152,7 @@ class Selection:
         return path not in self._skipped
 
     def filter(self, entries: Iterator[Found]) -> Iterator[Found]:
-        """What is wanted of `found`, each preceded by its unlisted parents."""
+        """What is selected of `entries`, each preceded by its unlisted parents."""
         for item in entries:
             path = item[0]
             while self._dirs and not path.startswith(self._dirs[-1].prefix):

@@ -88,8 +88,8 @@ def set_or(left: Value, right: Value) -> Value:
 
 
 def intersection(sets: Value) -> Value:
-    sets_of_values = [a_set(each) for each in a_set(sets)]
-    return frozenset.intersection(*sets_of_values) if sets_of_values else frozenset()
+    members = [a_set(each) for each in a_set(sets)]
+    return frozenset.intersection(*members) if members else frozenset()
 
 
 def union(sets: Value) -> Value:
