@@ -58,6 +58,24 @@ def test_what_there_is_none_of() -> None:
         traces_target({ENDPOINT: "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JAEGER_TRACE", "localhost:6831"),
+        ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "j"),
+        ("OTEL_EXPORTER_JAEGER_ENDPOINT", "http://j:14250"),
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
+    ],
+)
+def test_jaegers_own_protocol_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name}.*Jaeger takes OTLP"):
+        traces_target({name: value})
+    assert traces_target({name: value, "OTEL_IGNORE_ERROR": "1"}) is None
+    if name != "OTEL_TRACES_EXPORTER":
+        assert traces_target({name: value, ENDPOINT: "http://c:1"}) is not None
+        assert traces_target({name: value, "OTEL_TRACES_EXPORTER": "none"}) is None
+
+
 def test_the_resource() -> None:
     def names(env: dict[str, str]) -> dict[str, str]:
         made = resource(env, "buildkitd")

@@ -31,9 +31,26 @@ class Target(Struct, frozen=True):
     ca_file: str = ""
 
 
+_JAEGER = (
+    "JAEGER_TRACE",
+    "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+    "OTEL_EXPORTER_JAEGER_ENDPOINT",
+)
+"""What BuildKit sends spans to Jaeger by, where nothing asks for OTLP."""
+
+
 def traces_target(env: Environment) -> Target | None:
     """Where spans go, if anywhere. Raises `InvalidRequest` for what is not supported."""
-    return _target(env, "TRACES")
+    exporter = env.get("OTEL_TRACES_EXPORTER", "")
+    target = _target(env, "TRACES") if exporter != "jaeger" else None
+    ignored = exporter == "none" or _true(env.get("OTEL_IGNORE_ERROR", ""))
+    asked = next((name for name in _JAEGER if env.get(name)), "")
+    if target is None and not ignored and (asked or exporter == "jaeger"):
+        raise InvalidRequest(
+            f"{asked or 'OTEL_TRACES_EXPORTER=jaeger'}: Jaeger's old protocol is not spoken, but"
+            " Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT instead"
+        )
+    return target
 
 
 def metrics_target(env: Environment) -> Target | None:
