@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from tests.e2e.sandbox import Sandbox
 from tests.e2e.watched import resident_kb
 
 ROOM_KB = 64 << 10
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PATIENCE_S = 20
 MOST_BYTES = 12 << 20
 
@@ -245,6 +246,25 @@ def test_floods_beside_a_session(daemon: Sandbox, attack: Callable[[], Iterator[
         raw.flood(attack())
         daemon.croze("du")
         assert resident_kb(daemon.daemon.pid) - before < ROOM_KB
+
+
+def test_spans_that_never_come_whole(daemon: Sandbox) -> None:
+    """Any step of a build may hand some in, on as many connections as it likes."""
+    cut = prefixed(bytes(4 << 20))[: 1900 << 10]
+    call = [(":method", "POST"), (":path", EXPORT), ("content-type", "application/grpc")]
+    with ExitStack() as stack:
+        for _ in range(3):
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+            sock.settimeout(5)
+            sock.connect(str(daemon.root / "otel-grpc.sock"))
+            raw, encoder = Raw(sock), Encoder()
+            raw.send(frames.PREFACE + frames.settings({}))
+            for number in range(1, 33, 2):
+                raw.send(header_frames(number, encoder.encode(call), 16_384))
+                for at in range(0, len(cut), 16_000):
+                    raw.send(frame(frames.DATA, 0, number, cut[at : at + 16_000]))
+        while not any(b"too many large messages" in payload for *_, payload in raw.said):
+            assert raw.hear()
 
 
 def test_the_daemon_stops_though_somebody_reads_nothing(tmp_path: Path) -> None:

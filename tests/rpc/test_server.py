@@ -12,11 +12,11 @@ from hpack import Decoder, Encoder
 
 from croze.rpc.call import Call
 from croze.rpc.channels import MESSAGE_LIMIT_BYTES
-from croze.rpc.http2 import connection, frames, server, stream
+from croze.rpc.http2 import connection, frames, stream
 from croze.rpc.http2.blocks import header_frames
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
 from croze.rpc.http2.messages import Packed, StreamBroken, prefixed
-from croze.rpc.http2.server import ServerConnection, ServerStream
+from croze.rpc.http2.server import Allowance, ServerConnection, ServerStream
 from croze.rpc.status import status
 from tests.rpc.raw_frames import data, parsed
 
@@ -27,10 +27,12 @@ CALL = {":method": "POST", ":path": "/a/B", "content-type": "application/grpc"}
 class Peer:
     """A client: its frames, and what it is answered."""
 
-    def __init__(self, hello: bytes = HELLO, streams: int = 100) -> None:
+    def __init__(
+        self, hello: bytes = HELLO, streams: int = 100, allowance: Allowance | None = None
+    ) -> None:
         self.calls: list[ServerStream] = []
         self.cancelled: list[int] = []
-        self.http = ServerConnection(self._begin, streams=streams)
+        self.http = ServerConnection(self._begin, streams=streams, allowance=allowance)
         self._encoder, self._decoder = Encoder(), Decoder()
         self.http.receive(hello)
         self.http.outgoing()
@@ -236,11 +238,8 @@ def test_large_messages_that_come_side_by_side_all_have_room() -> None:
     assert [list(map(len, peer.http.take(call))) for call in peer.calls] == [[size]] * 4
 
 
-def test_messages_that_never_come_whole_are_bounded_over_all_calls(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(server, "UNREAD_BYTES", 100_000)
-    peer = Peer()
+def test_messages_that_never_come_whole_are_bounded_over_all_calls() -> None:
+    peer = Peer(allowance=Allowance(100_000))
     for number in range(1, 17, 2):
         peer.call(number)
         peer.http.receive(data(number, prefixed(bytes(20_000))[:16_000]))
@@ -249,6 +248,24 @@ def test_messages_that_never_come_whole_are_bounded_over_all_calls(
     assert [t["grpc-message"] for t in told] == [
         "too many large messages at once on a connection"
     ] * 2
+
+
+def test_several_connections_may_have_one_allowance() -> None:
+    """What each has had is free for the others when it is taken, given up, or broken off."""
+    allowance = Allowance(40_000)
+    one, other = Peer(allowance=allowance), Peer(allowance=allowance)
+    cut = prefixed(bytes(20_000))[:16_000]
+    for peer, number in ((one, 1), (one, 3), (other, 1)):
+        peer.call(number)
+        peer.http.receive(data(number, cut))
+    assert (one.cancelled, other.cancelled) == ([], [1])
+    taken = one.call(5)
+    one.http.receive(data(5, prefixed(bytes(5_000))))
+    one.http.receive(frames.rst_stream(5, Code.CANCEL))
+    assert len(one.http.take(taken)) == 1
+    assert allowance.used_bytes == 32_000
+    one.http.close("gone")
+    assert allowance.used_bytes == 0
 
 
 def calls(numbers: Iterable[int]) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from croze.aio.streams import listening, on_sockets, serving
 from croze.api import otlp_pb2
 from croze.daemon.sockets import make_way
 from croze.errors import InvalidRequest
+from croze.rpc.http2.server import Allowance
 from croze.rpc.server import Patience, Server
 from croze.rpc.servers import Context
 from croze.telemetry.traces import Traces
@@ -21,6 +22,8 @@ SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 _CONNECTIONS = 128
 """Of all containers. Every step of a build can make some."""
 _STREAMS = 16
+_UNREAD_BYTES = 64 << 20
+"""Of spans that have not come whole: of all containers, too."""
 
 
 def trace_methods(
@@ -48,7 +51,7 @@ async def collecting(traces: Traces, path: Path) -> AsyncIterator[None]:
     if it can't be had."""
     make_way(path.parent)
     path.unlink(missing_ok=True)
-    server = Server(streams=_STREAMS, patience=Patience())
+    server = Server(streams=_STREAMS, patience=Patience(), together=Allowance(_UNREAD_BYTES))
     server.add_methods(*trace_methods(traces))
     folder = os.open(path.parent, os.O_PATH)
     try:

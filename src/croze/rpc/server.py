@@ -23,7 +23,7 @@ from croze.rpc.call import Call, CallBroken, Requests, read
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
-from croze.rpc.http2.server import STREAMS, ServerConnection, ServerStream
+from croze.rpc.http2.server import STREAMS, Allowance, ServerConnection, ServerStream
 from croze.rpc.status import status
 
 log = logging.getLogger(__name__)
@@ -90,12 +90,15 @@ class Server:
         patience: Patience | None = None,
         streams: int = STREAMS,
         headers_limit_bytes: int = HEADERS_LIMIT_BYTES,
+        together: Allowance | None = None,
     ) -> None:
-        """`streams` calls at once on a connection, whose headers have so many bytes at most."""
+        """`streams` calls at once on a connection, whose headers have so many bytes at most.
+        `together` is for all connections; without it each has its own."""
         self.watch = watch
         self.patience = patience
         self.streams = streams
         self.headers_limit_bytes = headers_limit_bytes
+        self.together = together
         self.methods: dict[str, Method] = {}
         self.services: set[str] = set()
         self.is_stopping = False
@@ -179,7 +182,10 @@ class _Peer:
         self._server = server
         self._bytes = stream
         self._http = ServerConnection(
-            self._begin, streams=server.streams, headers_limit_bytes=server.headers_limit_bytes
+            self._begin,
+            streams=server.streams,
+            headers_limit_bytes=server.headers_limit_bytes,
+            allowance=server.together,
         )
         self._calls: dict[asyncio.Task[None], Call] = {}
         self._group = asyncio.TaskGroup()

@@ -41,6 +41,19 @@ _WELL_BLOCK: Final = header_block((("grpc-status", "0"),))
 _SAFE = frozenset(range(0x20, 0x7F)) - {ord("%")}
 
 
+class Allowance:
+    """How many bytes of messages may wait until somebody takes them, on one connection, or on
+    several together."""
+
+    def __init__(self, most_bytes: int = UNREAD_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self.used_bytes = 0
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self.used_bytes > self.most_bytes
+
+
 class ServerStream(Stream):
     """A call of the peer's. `on_cancel` is called when the peer wants no answer any more."""
 
@@ -73,14 +86,16 @@ class ServerConnection(Connection[ServerStream]):
         *,
         streams: int = STREAMS,
         headers_limit_bytes: int = HEADERS_LIMIT_BYTES,
+        allowance: Allowance | None = None,
     ) -> None:
-        """`streams` calls at once."""
+        """`streams` calls at once. Without an `allowance` the connection has one of its own."""
         super().__init__({frames.MAX_CONCURRENT_STREAMS: streams}, headers_limit_bytes)
         self._on_call = on_call
         self._most = streams
         self._begun = False
         self._unread = 0
         """Bytes of calls that nobody has taken."""
+        self._allowance = allowance or Allowance()
 
     @property
     def greeted(self) -> bool:
@@ -131,10 +146,14 @@ class ServerConnection(Connection[ServerStream]):
     def take(self, stream: ServerStream) -> list[bytes]:
         """See `Connection.take`."""
         taken = super().take(stream)
-        size = sum(map(len, taken)) + PREFIX_BYTES * len(taken)
-        stream.unread_bytes -= size
-        self._forget_unread(size)
+        self._forget_unread(stream, sum(map(len, taken)) + PREFIX_BYTES * len(taken))
         return taken
+
+    def close(self, why: str) -> None:
+        """See `Connection.close`."""
+        for stream in self._streams.values():
+            self._forget_unread(stream, stream.unread_bytes)
+        super().close(why)
 
     # -- what comes --
 
@@ -150,9 +169,10 @@ class ServerConnection(Connection[ServerStream]):
 
     def _on_data(self, stream: ServerStream, length: int, piece: bytes) -> None:
         self._unread += len(piece)
+        self._allowance.used_bytes += len(piece)
         stream.unread_bytes += len(piece)
         super()._on_data(stream, length, piece)
-        if self._unread > UNREAD_BYTES and stream.number in self._streams:
+        if self._allowance.is_exceeded and stream.number in self._streams:
             told = status(RESOURCE_EXHAUSTED, "too many large messages at once on a connection")
             self._break(stream, StreamBroken(Code.ENHANCE_YOUR_CALM, told))
 
@@ -165,14 +185,18 @@ class ServerConnection(Connection[ServerStream]):
     def _has_only_parts(self) -> bool:
         return not any(stream.incoming.whole for stream in self._streams.values())
 
-    def _forget_unread(self, size: int) -> None:
+    def _forget_unread(self, stream: ServerStream, size: int) -> None:
+        """Once: of what is taken from a call that is over, that was when it ended."""
+        size = min(size, stream.unread_bytes)
+        stream.unread_bytes -= size
+        self._allowance.used_bytes -= size
         self._unread -= size
         if self._window < CONNECTION_WINDOW_BYTES // 2:
             self._widen_window()
 
     def _drop(self, stream: ServerStream) -> None:
         if stream.number in self._streams:
-            self._forget_unread(stream.unread_bytes)
+            self._forget_unread(stream, stream.unread_bytes)
         super()._drop(stream)
 
     def _stream(self, number: int) -> ServerStream | None:
