@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from croze.aio.parallel import first_error
 from croze.store.contract import PrunePolicy, UsageRecord
@@ -24,6 +24,8 @@ IDLE_S = 60.0
 """A blob that nothing holds stays this long after its last use, if work is under way that began
 before that: it may have been fetched for what is about to hold it."""
 
+_MEASURED_AT_ONCE = 4
+
 IsShared = Callable[[str, Sequence[str]], bool]
 """Whether something outside (a Docker image store) also has a record's layers: id, diff IDs."""
 
@@ -38,25 +40,24 @@ def disk_stat(core: Core) -> DiskStat:
 async def usage_records(core: Core, shared: IsShared | None) -> Sequence[Candidate]:
     """All records, one of each pair of twins, with their sizes."""
     records = [r for r in core.table.all() if _shown(core, r)]
-    gate = asyncio.Semaphore(4)
+    sizes: dict[str, int] = {}
 
-    async def size(record: RefRecord) -> int:
-        async with gate:
+    async def measure(rest: Iterator[RefRecord]) -> None:
+        for record in rest:
+            await asyncio.sleep(0)  # most are known, and there may be thousands
             try:
-                return 0 if record.gone else await record_size(core, record)
+                sizes[record.id] = 0 if record.gone else await record_size(core, record)
             except OSError as error:
                 # Whatever a step has made of its files: the others are told of, and removed.
                 log.warning("the size of record %s is not known: %s", record.id, error)
-                return 0
+                sizes[record.id] = 0
 
+    rest = iter(records)
     async with first_error(), asyncio.TaskGroup() as group:
-        sizes = [group.create_task(size(r)) for r in records]
+        for _ in range(_MEASURED_AT_ONCE):
+            group.create_task(measure(rest))
     held = _held_by_handles(core)
-    return [
-        _candidate(core, r, s.result(), held, shared)
-        for r, s in zip(records, sizes, strict=True)
-        if not r.gone
-    ]
+    return [_candidate(core, r, sizes[r.id], held, shared) for r in records if not r.gone]
 
 
 def _shown(core: Core, record: RefRecord) -> bool:
