@@ -1,7 +1,7 @@
 """Metrics as Prometheus reads them (text format 0.0.4), named as OpenTelemetry's exporter does.
 
-Written by hand: the metrics are OTLP messages already (`metrics`), and `prometheus-client` would keep
-every one of them a second time in a registry of its own, to print these few lines."""
+Written by hand: the metrics are OTLP messages already (`metrics`), and `prometheus-client` would
+keep every one of them a second time in a registry of its own, to print these few lines."""
 
 from __future__ import annotations
 
