@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from croze import llb
-from croze.attest.capture import Described
+from croze.attest.capture import SortedCapture
 from croze.attest.predicate import V02
 from croze.attest.provenance import Account, BuildFacts, marshalled, parse_options
 from croze.attest.requests import AttestedRequest
@@ -34,7 +34,7 @@ def test_what_git_knows_is_told_apart_from_the_arguments() -> None:
         "vcs:none": "",
         "x": "y",
     }
-    account = Account(Described(), DEFINITION, AttestedRequest("dockerfile.v0", opts))
+    account = Account(SortedCapture(), DEFINITION, AttestedRequest("dockerfile.v0", opts))
     for mode in ("min", "max"):
         found = predicate(account, {"mode": mode})
         metadata = found["runDetails"]["metadata"]
@@ -48,7 +48,7 @@ def test_what_git_knows_is_told_apart_from_the_arguments() -> None:
 
 
 def test_nobody_asked_a_frontend() -> None:
-    found = predicate(Account(Described(), DEFINITION), {"version": "v0.2"})
+    found = predicate(Account(SortedCapture(), DEFINITION), {"version": "v0.2"})
     assert found["invocation"]["parameters"] == {"compatibilityVersion": 30}
     assert found["metadata"]["completeness"]["parameters"] is False
     assert found["metadata"]["https://mobyproject.org/buildkit@v1#hermetic"] is True
@@ -56,20 +56,20 @@ def test_nobody_asked_a_frontend() -> None:
 
 
 def test_hermetic_is_what_has_no_network_and_only_known_materials() -> None:
-    def hermetic(used: Described) -> bool:
+    def hermetic(used: SortedCapture) -> bool:
         metadata = predicate(Account(used, DEFINITION), {})["runDetails"]["metadata"]
         return bool(metadata.get("buildkit_hermetic", False))
 
-    assert hermetic(Described())
-    assert not hermetic(Described(network=True))
-    assert not hermetic(Described(incomplete=True))
-    assert not hermetic(Described(locals=(LocalMaterial("context"),)))
+    assert hermetic(SortedCapture())
+    assert not hermetic(SortedCapture(network=True))
+    assert not hermetic(SortedCapture(incomplete=True))
+    assert not hermetic(SortedCapture(locals=(LocalMaterial("context"),)))
 
 
 def test_materials_that_must_be_known() -> None:
-    used = Described(locals=(LocalMaterial("context"), LocalMaterial("")))
+    used = SortedCapture(locals=(LocalMaterial("context"), LocalMaterial("")))
     options = parse_options({"complete-materials": "true"})
-    Account(Described(), DEFINITION).check(options)
+    Account(SortedCapture(), DEFINITION).check(options)
     with pytest.raises(CrozeError) as caught:
         Account(used, DEFINITION).check(options)
     text = str(caught.value)

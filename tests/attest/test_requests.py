@@ -5,17 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from croze.attest.capture import Capture, Described
+from croze.attest.capture import Capture, SortedCapture
 from croze.attest.producers import Producers
 from croze.attest.requests import AttestedRequest, ConfigSource, RequestProvenance
 from croze.sources.materials import GitMaterial, HttpMaterial, ImageMaterial
 
 COMMIT = "a" * 40
-GIT = Described(git=(GitMaterial("https://example.com/r.git#main", COMMIT),))
+GIT = SortedCapture(git=(GitMaterial("https://example.com/r.git#main", COMMIT),))
 DIGEST = "sha256:" + "b" * 64
 
 
-def source(asked: AttestedRequest, used: Described) -> ConfigSource:
+def source(asked: AttestedRequest, used: SortedCapture) -> ConfigSource:
     found = asked.told(used).config_source
     assert isinstance(found, ConfigSource)
     return found
@@ -39,7 +39,7 @@ def test_a_git_context_is_the_config_source(context: str) -> None:
 
 
 def test_an_http_context_and_a_local_one() -> None:
-    used = Described(http=(HttpMaterial("https://example.com/c.tar", DIGEST),))
+    used = SortedCapture(http=(HttpMaterial("https://example.com/c.tar", DIGEST),))
     asked = AttestedRequest("", {"contextkey": "where", "where": "https://example.com/c.tar"})
     assert source(asked, used).digest == {"sha256": "b" * 64}
     assert source(AttestedRequest("", {}), used) == ConfigSource()
@@ -64,9 +64,9 @@ def test_what_is_left_out_and_what_is_hidden() -> None:
 
 
 def test_the_least_says_no_arguments_however_deep() -> None:
-    inner = AttestedRequest("a", {"build-arg:X": "1", "target": "t"}).told(Described())
+    inner = AttestedRequest("a", {"build-arg:X": "1", "target": "t"}).told(SortedCapture())
     asked = AttestedRequest("b", {"label:l": "1"}, {"input": inner})
-    told = asked.told(Described(), AttestedRequest("", {"build-arg:Y": "1"})).request
+    told = asked.told(SortedCapture(), AttestedRequest("", {"build-arg:Y": "1"})).request
     assert told is not None
     scrubbed, less = told.scrubbed()
     assert less
@@ -79,7 +79,7 @@ def test_the_least_says_no_arguments_however_deep() -> None:
 
 def test_the_clients_own_request_is_told_only_where_it_says_more() -> None:
     def root(asked: AttestedRequest, client: AttestedRequest) -> RequestProvenance | None:
-        request = asked.told(Described(), client).request
+        request = asked.told(SortedCapture(), client).request
         assert request is not None
         return request.root
 
@@ -95,12 +95,12 @@ def test_the_clients_own_request_is_told_only_where_it_says_more() -> None:
 
 def test_producers_are_told_only_if_all_agree() -> None:
     producers = Producers()
-    one = AttestedRequest("a", {}).told(Described(), AttestedRequest("", {"x": "1"}))
-    same = AttestedRequest("a", {}).told(Described(), AttestedRequest("", {"x": "2"}))
+    one = AttestedRequest("a", {}).told(SortedCapture(), AttestedRequest("", {"x": "1"}))
+    same = AttestedRequest("a", {}).told(SortedCapture(), AttestedRequest("", {"x": "2"}))
     producers.add("head", one)
     producers.add("head", same)
-    assert producers.find("head") == AttestedRequest("a", {}).told(Described())
-    other = AttestedRequest("b", {}).told(Described())
+    assert producers.find("head") == AttestedRequest("a", {}).told(SortedCapture())
+    other = AttestedRequest("b", {}).told(SortedCapture())
     producers.add("head", other)
     assert producers.find("head") is None
     for each in (one, same, other):

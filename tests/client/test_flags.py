@@ -5,7 +5,7 @@ import pytest
 from croze.client import flags_cache, flags_image, flags_pairs, flags_run, flags_session
 from croze.client.flags_cache import Cache
 from croze.client.flags_output import OutputFlag, parse_output, parse_outputs
-from croze.client.flags_session import Allowed, SecretFlag, SshFlag
+from croze.client.flags_session import AllowedPrivileges, SecretFlag, SshFlag
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.units import parse_bytes
@@ -206,7 +206,7 @@ def test_contexts() -> None:
 
 def test_allow() -> None:
     found = flags_session.parse_allow(["network.host", "buildx.local.delete", "device=x"])
-    assert found == Allowed(("network.host", "device=x"), True)
+    assert found == AllowedPrivileges(("network.host", "device=x"), True)
     with pytest.raises(InvalidRequest, match="unknown entitlement foo"):
         flags_session.parse_allow(["foo"])
 

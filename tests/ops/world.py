@@ -23,7 +23,7 @@ from croze.runtime.oci import OciConfig, OciExecutor
 from croze.session.contract import SessionManager
 from croze.solver.solver import Job, Solver
 from croze.sources.contract import SourceContext, SourceKey
-from croze.sources.materials import LocalMaterial, Used
+from croze.sources.materials import LocalMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.status import VertexLog, VertexState
 from croze.store.contract import ImmutableRef
@@ -55,8 +55,8 @@ class TreeSource:
             )
         return await mutable.commit()
 
-    def used(self, pin: str) -> Used:
-        return Used(LocalMaterial(self._path.name))
+    def used(self, pin: str) -> UsedMaterial:
+        return UsedMaterial(LocalMaterial(self._path.name))
 
 
 @dataclass

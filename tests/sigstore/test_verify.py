@@ -14,7 +14,7 @@ import pytest
 from croze.sigstore import bundle, trust
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.kinds import BUNDLE, Signature
-from croze.sigstore.verify import Verified, verify
+from croze.sigstore.verify import VerifiedSignature, verify
 from tests.support.sigstore import ACTIONS, GITHUB, REPOSITORY, SLSA, WORKFLOW, Instance, Spoilt
 
 DATA = b"cache index"
@@ -27,7 +27,7 @@ def instance() -> Instance:
     return Instance()
 
 
-def checked(instance: Instance, made: dict[str, Any], digest: str = DIGEST) -> Verified:
+def checked(instance: Instance, made: dict[str, Any], digest: str = DIGEST) -> VerifiedSignature:
     root = trust.parse(json.dumps(instance.trusted_root()).encode())
     return verify(bundle.parse(json.dumps(made).encode()), digest, root)
 

@@ -9,7 +9,7 @@ import pytest
 
 from croze.solver.caches import CacheSource
 from croze.solver.observe import Outcome
-from croze.solver.probe import Expected
+from croze.solver.probe import ExpectedVertex
 from croze.solver.solver import Solver
 from tests.solver.arithmetic import World, build
 from tests.solver.imports import imported
@@ -73,11 +73,11 @@ def spared(steps: list[Step], number: int) -> bool:
     return step.twin or (forced_below and not reads_forced)
 
 
-def may_run(one: Expected) -> bool:
+def may_run(one: ExpectedVertex) -> bool:
     return one.outcome is not Outcome.CACHED
 
 
-def must_run(one: Expected, told: dict[str, Expected]) -> bool:
+def must_run(one: ExpectedVertex, told: dict[str, ExpectedVertex]) -> bool:
     """It is needed and the cache has nothing. What is only needed by something that may turn out
     to be cached is not certain to be."""
     open_ = any(other.outcome is Outcome.UNKNOWN for other in told.values())

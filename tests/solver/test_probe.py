@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Edge, OpContext, Result, Vertex
 from croze.solver.observe import Outcome, VertexFacts
-from croze.solver.probe import Expected
+from croze.solver.probe import ExpectedVertex
 from croze.solver.solver import Solver
 from tests.solver.arithmetic import Spec, World, build, sha, vertex
 
@@ -36,7 +36,7 @@ async def probe(
     rules: Rules | None = None,
     *,
     caches: Sequence[CacheSource] = (),
-) -> list[Expected]:
+) -> list[ExpectedVertex]:
     async with solver.job(f"probe-{next(_IDS)}") as job:
         job.look_into(caches)
         forecast = await job.probe(Edge(target), rules or Rules())
@@ -44,7 +44,7 @@ async def probe(
         return list(forecast.expected)
 
 
-def outcomes(expected: list[Expected]) -> dict[str, Outcome]:
+def outcomes(expected: list[ExpectedVertex]) -> dict[str, Outcome]:
     return {one.facts.vertex.name: one.outcome for one in expected}
 
 

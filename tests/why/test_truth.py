@@ -29,7 +29,7 @@ from croze.ops.load import LoadedOp
 from croze.solver.contract import CacheMap, Edge, InputKeying, OpContext, Result, Vertex
 from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job, Solver
-from croze.why.explainer import Explained, Explainer
+from croze.why.explainer import ExplainedStep, Explainer
 from croze.why.history import PastBuilds
 from croze.why.record import RecordedBuild, make_steps, missed
 from tests.solver.arithmetic import Number, Results, sha
@@ -333,7 +333,7 @@ class Truth:
         self._world, self._build = world, build
         self._tries, self._alive = tries, alive
 
-    def check(self, said: Explained) -> None:
+    def check(self, said: ExplainedStep) -> None:
         line = int(said.step.name[1]) - 1
         state = self._world.state(line)
         mine = [t for t in self._tries if t.line == line]
@@ -368,7 +368,7 @@ class Truth:
             assert live, told
             self._check_changes(line, said, live)
 
-    def _check_changes(self, line: int, said: Explained, live: Sequence[Try]) -> None:
+    def _check_changes(self, line: int, said: ExplainedStep, live: Sequence[Try]) -> None:
         """What is said to have changed is all that differs from one try whose result is there, as
         far down as steps were found; and from no such try less differs."""
         told, parents = frozenset[Change](), False

@@ -81,7 +81,7 @@ class Capture(Struct):
             uncaptured=list(self.uncaptured),
         )
 
-    def described(self) -> Described:
+    def described(self) -> SortedCapture:
         """In the order that predicates have. An image by digest is left out where the same name
         and tag is there by tag."""
         images = _pick(self, ImageMaterial, lambda m: m.ref)
@@ -91,7 +91,7 @@ class Capture(Struct):
             for m in images
             if not (reference.parse(m.ref).digest and _name_and_tag(m.ref) in tagged)
         ]
-        return Described(
+        return SortedCapture(
             images=tuple(kept),
             blobs=tuple(_pick(self, BlobMaterial, lambda m: m.ref)),
             git=tuple(_pick(self, GitMaterial, lambda m: m.url)),
@@ -107,7 +107,7 @@ class Capture(Struct):
         )
 
 
-class Described(Struct, frozen=True):
+class SortedCapture(Struct, frozen=True):
     """A capture, sorted."""
 
     images: tuple[ImageMaterial, ...] = ()

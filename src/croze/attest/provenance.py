@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.attest.buildsteps import BuildSteps, build_steps
-from croze.attest.capture import Described
+from croze.attest.capture import SortedCapture
 from croze.attest.predicate import V02, V1, Predicate, ResolvedDependency
 from croze.attest.requests import (
     VCS,
@@ -111,7 +111,7 @@ class Account(Struct, frozen=True):
     """One result: how it came to be. `asked`: None where nobody asked a frontend; `root`: what the
     client asked, if that is another request."""
 
-    used: Described
+    used: SortedCapture
     definition: ops_pb2.Definition
     asked: AttestedRequest | None = None
     root: RequestProvenance | None = None
@@ -188,7 +188,7 @@ class Account(Struct, frozen=True):
         return {**environment, **facts.custom}
 
 
-def incomplete(used: Described) -> CrozeError:
+def incomplete(used: SortedCapture) -> CrozeError:
     """What of a result's materials is not known."""
     lines = [
         "provenance materials are incomplete",
@@ -209,7 +209,7 @@ def incomplete(used: Described) -> CrozeError:
     return CrozeError("\n".join(lines), MaterialsDetail((*missing, *used.uncaptured)))
 
 
-def _network(used: Described) -> dict[str, object]:
+def _network(used: SortedCapture) -> dict[str, object]:
     """What a network was that could not be any other."""
     if not used.proxied:
         return {}
@@ -236,7 +236,7 @@ def timestamp(when: datetime) -> str:
     return f"{text}Z"
 
 
-def materials(used: Described) -> list[ResolvedDependency]:
+def materials(used: SortedCapture) -> list[ResolvedDependency]:
     """All that has a digest, as package URLs and addresses."""
     listed = [_image(each) for each in used.images]
     listed += [_blob(each) for each in used.blobs]

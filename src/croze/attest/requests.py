@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct, field
 
-from croze.attest.capture import Described
+from croze.attest.capture import SortedCapture
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.image.purl import digest_set
@@ -116,7 +116,7 @@ class AttestedRequest(Struct, frozen=True):
             args[key] = redact(value) if url else value
         return args
 
-    def told(self, used: Described, root: AttestedRequest | None = None) -> RequestProvenance:
+    def told(self, used: SortedCapture, root: AttestedRequest | None = None) -> RequestProvenance:
         """The request, with the config source among what the result was made of. `root`: the
         client's own, if that may be another one."""
         args = dict(self.args)
@@ -129,7 +129,7 @@ class AttestedRequest(Struct, frozen=True):
         return RequestProvenance(source, msgspec.structs.replace(request, root=first))
 
 
-def _config_source(args: dict[str, str], used: Described) -> ConfigSource:
+def _config_source(args: dict[str, str], used: SortedCapture) -> ConfigSource:
     """Taken out of `args`."""
     key = args.get("contextkey") or ("input:context" if args.get("input:context") else _CONTEXT)
     context = args.pop(key) if args.get(key) else ""
@@ -138,7 +138,7 @@ def _config_source(args: dict[str, str], used: Described) -> ConfigSource:
     return ConfigSource(redact(uri), digest, path)
 
 
-def _material(uri: str, used: Described) -> tuple[str, Mapping[str, str]]:
+def _material(uri: str, used: SortedCapture) -> tuple[str, Mapping[str, str]]:
     """A context as it is told, with its digest if it is one of the materials."""
     told, plain = _git_forms(uri)
     for git in used.git:

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from croze.bake.errors import BakeError
 from croze.bake.options.fields import fields
-from croze.bake.overrides import Granted
+from croze.bake.overrides import GrantedPrivileges
 from croze.bake.paths import is_remote
 from croze.bake.requests import BuildRequest
 from croze.gotypes.quote import quote
@@ -35,7 +35,7 @@ class Privileges(Struct):
     ssh: bool = False
     delete: bool = False
 
-    def grant(self, granted: Granted) -> None:
+    def grant(self, granted: GrantedPrivileges) -> None:
         self.network_host |= granted.network_host
         self.security_insecure |= granted.security_insecure
         self.read += granted.read

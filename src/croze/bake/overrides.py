@@ -52,7 +52,7 @@ class Override(Struct):
     append: bool = False
 
 
-class Granted(Struct):
+class GrantedPrivileges(Struct):
     """What the command line itself asks for, it need not allow as well."""
 
     read: list[str] = field(default_factory=list)
@@ -137,7 +137,9 @@ def _add(known: dict[str, Override], keys: list[str], override: Override) -> Non
     known[full] = override
 
 
-def apply_overrides(target: Target, overrides: Mapping[str, Override], granted: Granted) -> None:
+def apply_overrides(
+    target: Target, overrides: Mapping[str, Override], granted: GrantedPrivileges
+) -> None:
     """Change the target as the overrides say."""
     secrets: dict[str, Override] = {}
     allowed: set[str] = set()
@@ -184,7 +186,7 @@ def _set_named(target: Target, key: str, name: str, value: str) -> None:
             target.resources = (target.resources or Resources()).with_field(name, value)
 
 
-def _set(target: Target, key: str, override: Override, granted: Granted) -> None:
+def _set(target: Target, key: str, override: Override, granted: GrantedPrivileges) -> None:
     value = override.value
     match key:
         case "context":
@@ -212,7 +214,7 @@ def _set(target: Target, key: str, override: Override, granted: Granted) -> None
             _set_list(target, key, override, granted)
 
 
-def _set_list(target: Target, key: str, override: Override, granted: Granted) -> None:
+def _set_list(target: Target, key: str, override: Override, granted: GrantedPrivileges) -> None:
     values, append = override.values, override.append
     match key:
         case "tags":
@@ -246,7 +248,7 @@ def _joined(before: list[str] | None, values: Sequence[str], append: bool) -> li
     return [*(before or ()), *values] if append else list(values)
 
 
-def _set_entries(target: Target, key: str, override: Override, granted: Granted) -> None:
+def _set_entries(target: Target, key: str, override: Override, granted: GrantedPrivileges) -> None:
     values, append = override.values, override.append
     match key:
         case "cache-from":

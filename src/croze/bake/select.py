@@ -10,7 +10,7 @@ from croze.bake import glob
 from croze.bake.definition.read import Definition
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import OutputEntry
-from croze.bake.overrides import Granted, Overrides, apply_overrides, parse_overrides
+from croze.bake.overrides import GrantedPrivileges, Overrides, apply_overrides, parse_overrides
 from croze.bake.paths import rebased
 from croze.bake.recursion import deep_recursion
 from croze.bake.target import Group, Target
@@ -27,7 +27,7 @@ class Selection(Struct):
 
     targets: dict[str, Target] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
-    granted: Granted = field(default_factory=Granted)
+    granted: GrantedPrivileges = field(default_factory=GrantedPrivileges)
 
 
 def select_targets(

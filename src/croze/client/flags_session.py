@@ -102,13 +102,13 @@ ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))
 LOCAL_DELETE = "buildx.local.delete"
 
 
-class Allowed(Struct, frozen=True):
+class AllowedPrivileges(Struct, frozen=True):
     entitlements: tuple[str, ...] = ()
     local_delete: bool = False
     """Whether a local export may remove files."""
 
 
-def parse_allow(values: Iterable[str]) -> Allowed:
+def parse_allow(values: Iterable[str]) -> AllowedPrivileges:
     granted: list[str] = []
     local_delete = False
     for text in values:
@@ -122,4 +122,4 @@ def parse_allow(values: Iterable[str]) -> Allowed:
             if name not in ENTITLEMENTS:
                 raise InvalidRequest(f"unknown entitlement {name}")
             granted.append(text)
-    return Allowed(tuple(granted), local_delete)
+    return AllowedPrivileges(tuple(granted), local_delete)

@@ -12,7 +12,7 @@ from croze.errors import NotFound
 from croze.gotypes.strings import shown
 from croze.rpc.servers import Context, unary
 from croze.why import text
-from croze.why.explainer import Explained
+from croze.why.explainer import ExplainedStep
 from croze.why.reasons import Reason
 from croze.why.record import RecordedBuild, RecordedStep
 from croze.why.recorder import LISTED_FILES, BuildInfo, scope_of
@@ -40,7 +40,7 @@ class WhyService(why_pb2_grpc.WhyServicer):
         return response(build, explained)
 
 
-def response(build: RecordedBuild, explained: list[Explained]) -> why_pb2.ExplainResponse:
+def response(build: RecordedBuild, explained: list[ExplainedStep]) -> why_pb2.ExplainResponse:
     reasons = {one.step.digest: one for one in explained}
     return why_pb2.ExplainResponse(
         ref=build.ref,
@@ -57,7 +57,7 @@ def _moment(microseconds: int) -> datetime | None:
     return datetime.fromtimestamp(microseconds / 1e6, UTC) if microseconds else None
 
 
-def _step(step: RecordedStep, explained: Explained | None) -> why_pb2.Step:
+def _step(step: RecordedStep, explained: ExplainedStep | None) -> why_pb2.Step:
     message = why_pb2.Step(name=step.name, line=step.line, outcome=step.outcome)
     if explained is not None:
         message.reasons.extend(_reason(reason) for reason in explained.reasons)

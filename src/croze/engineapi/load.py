@@ -16,7 +16,7 @@ from aiohttp import web
 from croze.engineapi import platforms
 from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
-from croze.engineapi.tarmembers import Arrived, members
+from croze.engineapi.tarmembers import ArrivedMember, members
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
 from croze.image import descriptor as media
@@ -93,7 +93,7 @@ async def _received(
     return files, links
 
 
-async def _stored(member: Arrived, services: Services, lease: Lease) -> Descriptor:
+async def _stored(member: ArrivedMember, services: Services, lease: Lease) -> Descriptor:
     start = b""
     async with services.blobs.writer() as writer:
         async for data in member.pieces():

@@ -29,7 +29,7 @@ class Reader(Protocol):
         """Some; empty at the end."""
 
 
-class Arrived(Struct, frozen=True):
+class ArrivedMember(Struct, frozen=True):
     """One member. Its `size` bytes are to be read with `pieces` before the next one comes."""
 
     name: str
@@ -47,7 +47,7 @@ class Arrived(Struct, frozen=True):
         await self.reader.readexactly(-self.size % BLOCK)
 
 
-async def members(reader: Reader) -> AsyncIterator[Arrived]:
+async def members(reader: Reader) -> AsyncIterator[ArrivedMember]:
     """Files and links; directories are left out. Raises `InvalidRequest` for what is no tar, and
     `asyncio.IncompleteReadError` for one that ends too early."""
     told: dict[str, str] = {}
@@ -113,12 +113,12 @@ def _told(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
     return names
 
 
-def _member(info: tarfile.TarInfo, told: dict[str, str], reader: Reader) -> Arrived:
+def _member(info: tarfile.TarInfo, told: dict[str, str], reader: Reader) -> ArrivedMember:
     size = told.get("size", str(info.size))
     if not (size.isdecimal() and len(size) < 19):
         raise InvalidRequest(f"invalid size {size} in the archive")
     link = told.get("linkpath", info.linkname) if not info.isreg() else ""
-    return Arrived(
+    return ArrivedMember(
         name=told.get("path", info.name),
         link=link,
         size=int(size) if info.isreg() else 0,

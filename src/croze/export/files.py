@@ -25,7 +25,7 @@ from croze.export.contract import ExportContext, ExportServices, ExportSource, P
 from croze.export.options import Epoch, parse_epoch, source_epoch
 from croze.export.place import place_tree
 from croze.export.statements import attestation_files
-from croze.export.trees import Merged, Part, StaticFile
+from croze.export.trees import MergedTree, Part, StaticFile
 from croze.fs.remove import temporary_directory
 from croze.fs.sync.send import Sender
 from croze.fs.tar.write import write_trees
@@ -172,7 +172,7 @@ class LocalExporter:
         self, session: Session, ctx: ExportContext, label: str, trees: Sequence[Tree]
     ) -> None:
         now_ns = int(time.time()) * 1_000_000_000
-        merged = Merged([tree.part() for tree in trees], mtime_ns=now_ns)
+        merged = MergedTree([tree.part() for tree in trees], mtime_ns=now_ns)
         meter = _Meter(ctx.progress, label)
         whole = self._options.mode == "delete"
         await send_dir(session, int(ctx.id or 0), merged, meter.count, multi_platform=whole)

@@ -49,7 +49,7 @@ class _Static:
         yield self._files[id].data
 
 
-class Merged:
+class MergedTree:
     """What `session.filesend.send_dir` sends. `mtime_ns` is for what has no time of its own."""
 
     def __init__(self, parts: Sequence[Part], *, mtime_ns: int) -> None:

@@ -25,7 +25,7 @@ from croze.gotypes.strings import from_bytes
 from croze.llb.execop import default_path
 from croze.ops import secrets as step_secrets
 from croze.ops.exec import DEFAULT_HOSTNAME, NETWORKS, is_insecure
-from croze.ops.exec_mounts import MountPreparer, Prepared
+from croze.ops.exec_mounts import MountPreparer, PreparedMount
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
 from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
@@ -125,7 +125,7 @@ class GatewayContainer:
         self,
         ops: OpServices,
         spec: ContainerSpec,
-        items: Sequence[Prepared],
+        items: Sequence[PreparedMount],
         platform: ops_pb2.Platform,
         stack: AsyncExitStack,
     ) -> None:

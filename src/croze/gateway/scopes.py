@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from croze.api import ops_pb2
-from croze.attest.capture import Capture, Described
+from croze.attest.capture import Capture, SortedCapture
 from croze.attest.producers import Producers
 from croze.attest.requests import AttestedRequest, RequestProvenance
 from croze.gateway.requests import BridgeRequest
@@ -77,7 +77,7 @@ class Scope:
         """What provenance tells of the request; None where the client asks without a frontend."""
         return self._asked(self._request) if self._request is not None else None
 
-    def told(self, used: Described) -> RequestProvenance | None:
+    def told(self, used: SortedCapture) -> RequestProvenance | None:
         """How provenance tells who asked for something that was made of what was `used`: the
         request, and with it the client's own if that is another one."""
         asked, root = self.asked, None

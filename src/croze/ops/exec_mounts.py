@@ -24,7 +24,7 @@ from croze.store.contract import ImmutableRef, MountSpec, MutableRef, Sharing
 State = ImmutableRef | None
 
 
-class Prepared(Struct, eq=False):
+class PreparedMount(Struct, eq=False):
     """One mount that is ready. `output` is the input where that is handed on as a result."""
 
     mount: ops_pb2.Mount
@@ -39,10 +39,10 @@ class Prepared(Struct, eq=False):
 class PreparedMounts(Struct):
     """All mounts of one exec, in their order."""
 
-    items: list[Prepared] = field(default_factory=list)
+    items: list[PreparedMount] = field(default_factory=list)
 
     @property
-    def root(self) -> Prepared:
+    def root(self) -> PreparedMount:
         return next(p for p in reversed(self.items) if p.mount.dest == ROOT)
 
     def container_mounts(self, cwd: str) -> list[ContainerMount]:
@@ -115,7 +115,7 @@ class MountPreparer:
     async def prepare(self, mounts: Sequence[ops_pb2.Mount]) -> PreparedMounts:
         """All of them: binds side by side, cache mounts in an order that is the same for all
         steps, so that no two wait for each other."""
-        items = [Prepared(mount) for mount in mounts]
+        items = [PreparedMount(mount) for mount in mounts]
         caches = [i for i in items if i.mount.mountType == ops_pb2.CACHE]
         others = [i for i in items if i.mount.mountType != ops_pb2.CACHE]
         for item in items:
@@ -135,7 +135,7 @@ class MountPreparer:
     def _input(self, mount: ops_pb2.Mount) -> State:
         return None if mount.input == EMPTY else self._inputs[mount.input]
 
-    async def _prepare_one(self, item: Prepared) -> None:
+    async def _prepare_one(self, item: PreparedMount) -> None:
         match item.mount.mountType:
             case ops_pb2.BIND:
                 await self._bind(item)
@@ -148,7 +148,7 @@ class MountPreparer:
             case _:
                 raise InvalidRequest(f"mount type {item.mount.mountType} not implemented")
 
-    async def _bind(self, item: Prepared) -> None:
+    async def _bind(self, item: PreparedMount) -> None:
         mount, ref = item.mount, self._input(item.mount)
         item.readonly = mount.readonly
         if mount.readonly and ref is not None and mount.dest != ROOT:
@@ -164,7 +164,7 @@ class MountPreparer:
         self._stack.push_async_callback(_release_unless_committed, item)
         item.mounts = await mutable.mounts(readonly=False)
 
-    async def _cache(self, item: Prepared) -> None:
+    async def _cache(self, item: PreparedMount) -> None:
         mount, base = item.mount, self._input(item.mount)
         if not mount.HasField("cacheOpt"):
             raise InvalidRequest("missing cache mount options")
@@ -195,7 +195,7 @@ class MountPreparer:
         id = mount.cacheOpt.ID
         return text if id == mount.dest else f'{text} with id "{id}"'
 
-    def _tmpfs(self, item: Prepared) -> None:
+    def _tmpfs(self, item: PreparedMount) -> None:
         options = ["nosuid"]
         if item.mount.readonly:
             options.append("ro")
@@ -203,14 +203,14 @@ class MountPreparer:
             options.append(f"size={item.mount.TmpfsOpt.size}")
         item.mounts = [MountSpec("tmpfs", "tmpfs", tuple(options))]
 
-    async def _secret(self, item: Prepared) -> None:
+    async def _secret(self, item: PreparedMount) -> None:
         mount = await self._secrets.mount(
             item.mount.secretOpt, self._services.sessions, self._sessions
         )
         item.skipped = mount is None
         item.mounts = [mount] if mount is not None else []
 
-    async def _ssh(self, item: Prepared) -> None:
+    async def _ssh(self, item: PreparedMount) -> None:
         mount = await agent_mount(
             item.mount.SSHOpt,
             self._services.sessions,
@@ -222,12 +222,12 @@ class MountPreparer:
         item.mounts = [mount] if mount is not None else []
 
 
-def _handed_on(item: Prepared) -> RefResult:
+def _handed_on(item: PreparedMount) -> RefResult:
     """The input as output."""
     return RefResult(None if item.output is None else item.output.clone())
 
 
-async def _release_unless_committed(item: Prepared) -> None:
+async def _release_unless_committed(item: PreparedMount) -> None:
     if item.written is not None:
         await item.written.release()
 

@@ -14,7 +14,7 @@ from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
 from croze.sources.contract import BuildSources, Source, SourceContext
-from croze.sources.materials import Used
+from croze.sources.materials import UsedMaterial
 from croze.sources.request import SourceRequest
 
 CACHE_TYPE = "buildkit.source.v0"
@@ -42,7 +42,7 @@ class SourceOp:
     def identifier(self) -> str:
         return self._request.identifier
 
-    def used(self) -> Used | None:
+    def used(self) -> UsedMaterial | None:
         """The source as a material, once it is known what it is."""
         return self._open().used(self.pin) if self.pin else None
 

@@ -20,7 +20,7 @@ from croze.remotecache import inline, manifests
 from croze.remotecache.annotated import annotated
 from croze.remotecache.beside import Beside
 from croze.remotecache.config import CacheConfig
-from croze.remotecache.gather import Gathered, GatheredLayer, Gatherer, RefOf
+from croze.remotecache.gather import GatheredCache, GatheredLayer, Gatherer, RefOf
 from croze.remotecache.objects.opened import ObjectCaches
 from croze.remotecache.options import ExportOptions
 from croze.remotecache.targets import (
@@ -80,7 +80,7 @@ class CacheExporter(Struct, frozen=True):
                 return await self._send(gathered, lease, progress)
 
     async def _send(
-        self, gathered: Gathered, lease: Lease, progress: Progress
+        self, gathered: GatheredCache, lease: Lease, progress: Progress
     ) -> Mapping[str, str]:
         config = gathered.config
         target = await self._target(progress)

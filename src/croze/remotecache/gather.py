@@ -32,7 +32,7 @@ class GatheredLayer(Struct, frozen=True):
     ref: ImmutableRef
 
 
-class Gathered(Struct):
+class GatheredCache(Struct):
     """`layers`: by blob digest."""
 
     config: CacheConfig
@@ -71,9 +71,9 @@ class Gatherer:
             inputs = [[(items[e.record], e.selector) for e in links] for links in record.inputs]
             items.append(self._chains.add(record.digest, inputs, result))
 
-    def gathered(self) -> Gathered:
+    def gathered(self) -> GatheredCache:
         """All that was added."""
-        return Gathered(self._chains.config(), self._layers)
+        return GatheredCache(self._chains.config(), self._layers)
 
     async def _blobs(self, stored: StoredResult, *, make: bool) -> tuple[str, ...]:
         key = (stored.id, make)

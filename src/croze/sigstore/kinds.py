@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from croze.sigstore.identity import FIELDS, ISSUER, NAME
 from croze.sigstore.logs import Witness
-from croze.sigstore.verify import Verified
+from croze.sigstore.verify import VerifiedSignature
 
 BUNDLE, SIMPLE = "bundle-v0.3", "simplesigning-v1"
 _GITHUB = "https://github.com/"
@@ -27,7 +27,7 @@ class Signature(Struct, frozen=True):
     """A signature that holds. `form`: how it is stored; `reference`: which image it says that it is
     of; `hardened`: of a Docker Hardened Image, by Docker's own key."""
 
-    verified: Verified
+    verified: VerifiedSignature
     form: str
     reference: str = ""
     hardened: bool = False

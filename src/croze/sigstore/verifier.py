@@ -12,7 +12,7 @@ from croze.image import platform as platforms
 
 if TYPE_CHECKING:  # cryptography and its like are imported when something is to be verified
     from croze.sigstore.roots import Roots
-    from croze.sigstore.verify import Verified
+    from croze.sigstore.verify import VerifiedSignature
 
 
 class SigstoreVerifier:
@@ -61,11 +61,11 @@ class SigstoreVerifier:
             )
         return Signature(verified, BUNDLE).document()
 
-    async def verify_data(self, digest: str, bundle: bytes) -> Verified:
+    async def verify_data(self, digest: str, bundle: bytes) -> VerifiedSignature:
         """Whatever it is that was signed. Raises `CrozeError`."""
         return await in_thread(self._verified, digest, bundle)
 
-    def _verified(self, digest: str, bundle: bytes) -> Verified:
+    def _verified(self, digest: str, bundle: bytes) -> VerifiedSignature:
         from croze.sigstore import bundle as bundles
         from croze.sigstore.verify import verify
 

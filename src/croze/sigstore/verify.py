@@ -23,7 +23,7 @@ STATEMENT = "application/vnd.in-toto+json"
 _MOST_SUBJECTS, _MOST_DIGESTS = 1024, 32
 
 
-class Verified(Struct, frozen=True):
+class VerifiedSignature(Struct, frozen=True):
     """`signer` by the fields of `identity.signer`; `predicate_type` of a statement."""
 
     signer: dict[str, str]
@@ -31,7 +31,7 @@ class Verified(Struct, frozen=True):
     predicate_type: str = ""
 
 
-def verify(signed: Signed, digest: str, trust: TrustedRoot) -> Verified:
+def verify(signed: Signed, digest: str, trust: TrustedRoot) -> VerifiedSignature:
     """Somebody with a certificate signed what has this digest (`sha256:...`).
 
     Raises `NotVerified`.
@@ -45,15 +45,15 @@ def verify(signed: Signed, digest: str, trust: TrustedRoot) -> Verified:
     for witness in witnesses:
         chain = certificates.chain(certificate, trust.authorities, witness.moment)
         certificates.check_shown(chain, trust.certificate_logs)
-    return Verified(signer, tuple(witnesses), check_signature(signed, key, digest))
+    return VerifiedSignature(signer, tuple(witnesses), check_signature(signed, key, digest))
 
 
 def verify_by_key(
     signed: Signed, digest: str, trust: TrustedRoot, key: PublicKey, *, witnessed: bool
-) -> Verified:
+) -> VerifiedSignature:
     """The owner of a known key signed it. Raises `NotVerified`."""
     witnesses = _witnesses(signed, key, trust) if witnessed else []
-    return Verified({}, tuple(witnesses), check_signature(signed, key, digest))
+    return VerifiedSignature({}, tuple(witnesses), check_signature(signed, key, digest))
 
 
 def _witnesses(signed: Signed, key: PublicKey, trust: TrustedRoot) -> list[Witness]:

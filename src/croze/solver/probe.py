@@ -55,7 +55,7 @@ class ProbeWorld(Protocol):
         """Whether looking at the content of `result` needs nothing to be fetched."""
 
 
-class Expected(Struct, frozen=True):
+class ExpectedVertex(Struct, frozen=True):
     """What is expected of one vertex. `because`: inputs that will run, or may. `needed` is False
     where what stands on it is in the cache, so that nobody will ask for it."""
 
@@ -72,7 +72,7 @@ class Expected(Struct, frozen=True):
 class Forecast:
     """All vertices, inputs first."""
 
-    expected: tuple[Expected, ...]
+    expected: tuple[ExpectedVertex, ...]
     _held: tuple[Result, ...] = dataclasses.field(default=(), repr=False)
 
     async def release(self) -> None:
@@ -286,7 +286,7 @@ class Prober:
 
     def _forecast(self, order: Sequence[Vertex], needed: set[str]) -> Forecast:
         expected = tuple(
-            Expected(_facts(seen), seen.because, vertex.digest in needed)
+            ExpectedVertex(_facts(seen), seen.because, vertex.digest in needed)
             for vertex in order
             if (seen := self._seen.get(vertex.digest)) is not None
         )

@@ -20,7 +20,7 @@ from croze.sources.content import ImageContents, LentProvider
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.http_options import number
 from croze.sources.images import Images
-from croze.sources.materials import BlobMaterial, Used
+from croze.sources.materials import BlobMaterial, UsedMaterial
 from croze.sources.request import SourceRequest, record_type
 from croze.store.contract import ImmutableRef, RecordType, RefStore
 
@@ -107,9 +107,9 @@ class BlobSource:
             await asyncio.shield(ref.release())
             raise
 
-    def used(self, pin: str) -> Used:
+    def used(self, pin: str) -> UsedMaterial:
         """See `Source.used`."""
-        return Used(BlobMaterial(str(self._options.ref), pin, self._options.local))
+        return UsedMaterial(BlobMaterial(str(self._options.ref), pin, self._options.local))
 
 
 async def bring_blob(

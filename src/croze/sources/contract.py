@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from croze.sources.git_options import GitCommit
 from croze.sources.http_options import HttpFile
-from croze.sources.materials import Used
+from croze.sources.materials import UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.sources.resolutions import Answers, HeldRefs
 from croze.status import Progress
@@ -68,7 +68,7 @@ class Source(Protocol):
         """The content, lazily where the source can. None is an empty filesystem. The handle is
         the caller's. Called after `key`."""
 
-    def used(self, pin: str) -> Used:
+    def used(self, pin: str) -> UsedMaterial:
         """The source as a material; `pin` is that of its key."""
 
 

@@ -42,7 +42,7 @@ from croze.sources.git_options import (
     pinned,
 )
 from croze.sources.images import Images
-from croze.sources.materials import GitMaterial, Used
+from croze.sources.materials import GitMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
@@ -95,14 +95,14 @@ class GitSource:
         commit = await self.resolve(ctx)
         return SourceKey(git_key(self._options, commit), pin=commit.object)
 
-    def used(self, pin: str) -> Used:
+    def used(self, pin: str) -> UsedMaterial:
         """See `Source.used`."""
         options = self._options
         url = f"{options.remote}#{options.ref}" if options.ref else options.remote
         locator = options.bundle.locator if options.bundle is not None else ""
         secrets = tuple(id for id in (options.auth_token_secret, options.auth_header_secret) if id)
         ssh = (options.ssh_id,) if options.ssh_id else ()
-        return Used(GitMaterial(url, pin, locator), secrets, ssh)
+        return UsedMaterial(GitMaterial(url, pin, locator), secrets, ssh)
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""

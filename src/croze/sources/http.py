@@ -37,7 +37,7 @@ from croze.sources.http_options import (
     http_key,
     parse_options,
 )
-from croze.sources.materials import HttpMaterial, Used
+from croze.sources.materials import HttpMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef, RefStore
 
@@ -113,9 +113,9 @@ class HttpSource:
         file = await self.describe(ctx)
         return SourceKey(http_key(self._options, file), pin=file.digest)
 
-    def used(self, pin: str) -> Used:
+    def used(self, pin: str) -> UsedMaterial:
         """See `Source.used`."""
-        return Used(HttpMaterial(self._options.url, pin))
+        return UsedMaterial(HttpMaterial(self._options.url, pin))
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""

@@ -23,7 +23,7 @@ from croze.sources.content import ImageContents, LentProvider
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.images import Images, Mode, parse_mode
 from croze.sources.manifests import PulledImage, pull_manifests
-from croze.sources.materials import ImageMaterial, Used
+from croze.sources.materials import ImageMaterial, UsedMaterial
 from croze.sources.request import SourceRequest, record_type
 from croze.status import step
 from croze.store.contract import ImmutableRef, LazyLayer, RecordType, RefStore
@@ -153,10 +153,10 @@ class ImageSource:
         layers = self._layers(await self._resolved(ctx), ctx)
         return await self._refs.from_layers(layers, record_type=self._options.record_type)
 
-    def used(self, pin: str) -> Used:
+    def used(self, pin: str) -> UsedMaterial:
         """See `Source.used`."""
         options = self._options
-        return Used(ImageMaterial(str(options.ref), options.platform, pin, options.local))
+        return UsedMaterial(ImageMaterial(str(options.ref), options.platform, pin, options.local))
 
     def _layers(self, image: PulledImage, ctx: SourceContext) -> list[LazyLayer]:
         fetcher = self._provider().fetcher(ctx.progress)

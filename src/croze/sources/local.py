@@ -30,7 +30,7 @@ from croze.session.filesync import DirRequest, receive_dir
 from croze.session.hostdir import HostDir, open_dir
 from croze.session.metadata_only import MetadataSink
 from croze.sources.contract import Source, SourceContext, SourceKey
-from croze.sources.materials import LocalMaterial, Used
+from croze.sources.materials import LocalMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
@@ -145,9 +145,9 @@ class LocalSource:
         key = local_key(self._options, session)
         return SourceKey(key, pin=key.removeprefix(f"session:{self._options.name}:"))
 
-    def used(self, pin: str) -> Used:
+    def used(self, pin: str) -> UsedMaterial:
         """See `Source.used`."""
-        return Used(LocalMaterial(self._options.name))
+        return UsedMaterial(LocalMaterial(self._options.name))
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""

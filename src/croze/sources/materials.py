@@ -49,7 +49,7 @@ class LocalMaterial(Struct, frozen=True):
 Material = ImageMaterial | BlobMaterial | GitMaterial | HttpMaterial | LocalMaterial
 
 
-class Used(Struct, frozen=True):
+class UsedMaterial(Struct, frozen=True):
     """A material, and the ids of secrets and ssh sockets that may have been asked for to get it."""
 
     material: Material

@@ -12,7 +12,7 @@ from croze.api import otlp_pb2
 from croze.errors import CrozeError
 from croze.telemetry.metrics import Metrics
 from croze.telemetry.send import Sender
-from croze.telemetry.traces import Recorded
+from croze.telemetry.traces import RecordedSpan
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ class SpanBatches:
     def __init__(self, sender: Sender, delay_s: float) -> None:
         self._delivery = Delivery(sender, "traces")
         self._delay_s = delay_s
-        self._queue: deque[Recorded] = deque(maxlen=QUEUE_SPANS)
+        self._queue: deque[RecordedSpan] = deque(maxlen=QUEUE_SPANS)
         self._waiting = asyncio.Event()
         self._many = asyncio.Event()
 
-    def put(self, spans: Sequence[Recorded]) -> None:
+    def put(self, spans: Sequence[RecordedSpan]) -> None:
         """See `SpanExporter`. The oldest go if there are too many."""
         self._queue.extend(spans)
         if self._queue:
@@ -88,7 +88,7 @@ class SpanBatches:
             await self._delivery.send(request_of(batch))
 
 
-def request_of(spans: Iterable[Recorded]) -> otlp_pb2.ExportTraceServiceRequest:
+def request_of(spans: Iterable[RecordedSpan]) -> otlp_pb2.ExportTraceServiceRequest:
     """One request, spans of one origin together."""
     request = otlp_pb2.ExportTraceServiceRequest()
     scopes: dict[tuple[int, int], otlp_pb2.ScopeSpans] = {}

@@ -14,7 +14,7 @@ import msgspec
 
 from croze.api import otlp_pb2
 from croze.telemetry.spans import Span
-from croze.telemetry.traces import Recorded
+from croze.telemetry.traces import RecordedSpan
 
 MEDIA_TYPE = "application/vnd.buildkit.otlp.json.v0"
 Json = dict[str, object]
@@ -33,7 +33,7 @@ _KINDS = {
 }
 
 
-def lines(spans: Iterable[Recorded]) -> Iterator[bytes]:
+def lines(spans: Iterable[RecordedSpan]) -> Iterator[bytes]:
     """The blob's bytes, a piece for each span. Spans of a process share their resource."""
     last: otlp_pb2.Resource | None = None
     resource: list[Json] | None = None
@@ -43,7 +43,7 @@ def lines(spans: Iterable[Recorded]) -> Iterator[bytes]:
         yield msgspec.json.encode(_stub(one, resource)) + b"\n"
 
 
-def _stub(one: Recorded, resource: list[Json] | None) -> Json:
+def _stub(one: RecordedSpan, resource: list[Json] | None) -> Json:
     """One span."""
     span = one.span
     scope = _scope(one.scope)

@@ -23,7 +23,7 @@ _OVERHEAD_BYTES = 512
 """Of a span as an object of Python's."""
 
 
-class Recorded(Struct, frozen=True):
+class RecordedSpan(Struct, frozen=True):
     """A span and where it comes from."""
 
     span: Span
@@ -34,13 +34,13 @@ class Recorded(Struct, frozen=True):
 class SpanExporter(Protocol):
     """Takes spans out of the house. Never blocks and never raises."""
 
-    def put(self, spans: Sequence[Recorded]) -> None: ...
+    def put(self, spans: Sequence[RecordedSpan]) -> None: ...
 
 
 class _Trace(Struct):
     last_s: float
     received_bytes: int = 0
-    spans: list[Recorded] = field(default_factory=list)
+    spans: list[RecordedSpan] = field(default_factory=list)
 
 
 class Traces:
@@ -59,7 +59,7 @@ class Traces:
         """A build wants all spans of its trace, until `take`."""
         self._wanted[trace_id] += 1
 
-    def take(self, trace_id: bytes) -> list[Recorded]:
+    def take(self, trace_id: bytes) -> list[RecordedSpan]:
         """What was recorded of a trace, for one that asked for it."""
         trace = self._traces.get(trace_id)
         self._wanted[trace_id] -= 1
@@ -70,7 +70,7 @@ class Traces:
 
     def add(self, spans: Iterable[Span]) -> None:
         """The daemon's own."""
-        self._add([Recorded(span, self._scope, self._resource) for span in spans])
+        self._add([RecordedSpan(span, self._scope, self._resource) for span in spans])
 
     def receive(self, request: otlp_pb2.ExportTraceServiceRequest) -> None:
         """A client's, or those of a step of a build, which may be of anything: what is too much is
@@ -80,7 +80,7 @@ class Traces:
         if self._received_bytes + size > KEEP_RECEIVED_BYTES:
             return
         spans = [
-            Recorded(span, scoped.scope, sent.resource)
+            RecordedSpan(span, scoped.scope, sent.resource)
             for sent in request.resource_spans
             for scoped in sent.scope_spans
             for span in scoped.spans
@@ -92,7 +92,7 @@ class Traces:
             self._traces[trace_id].received_bytes += cost
             self._received_bytes += cost
 
-    def _add(self, spans: Sequence[Recorded]) -> None:
+    def _add(self, spans: Sequence[RecordedSpan]) -> None:
         now = time.monotonic()
         self._forget(now)
         for one in spans:

@@ -30,7 +30,7 @@ _UNLISTED = 1 << 20
 """How far away files are that nobody can name any more."""
 
 
-class Explained(msgspec.Struct, frozen=True):
+class ExplainedStep(msgspec.Struct, frozen=True):
     """A step that missed, and the build it was compared with."""
 
     step: RecordedStep
@@ -45,7 +45,7 @@ def explain(
     earlier: Iterable[RecordedBuild],
     compare: CompareFiles,
     gone: Gone,
-) -> Explained:
+) -> ExplainedStep:
     """One step; for several see `Explainer`."""
     return Explainer(build, earlier, compare, gone).explain(step)
 
@@ -71,10 +71,10 @@ class Explainer:
                 self._past.append(_Past(past))
                 self._compared.contents.learn(past)
 
-    def explain(self, step: RecordedStep) -> Explained:
+    def explain(self, step: RecordedStep) -> ExplainedStep:
         """What of the step was no longer as in a build whose result it could have had."""
         if step.ignore_cache:
-            return Explained(step, (Reason(NO_CACHE),))
+            return ExplainedStep(step, (Reason(NO_CACHE),))
         pairs = list(self._pairs(step))
         for pair in pairs:
             if _tried(pair.old) and self._compared.same(pair):
@@ -85,7 +85,7 @@ class Explainer:
             return self._nearest(alive)
         if had:
             return _explained(had[0], (Reason(PRUNED, "earlier results"),))
-        return Explained(step, tuple(parents(step, self._build)) or (Reason(NEW),))
+        return ExplainedStep(step, tuple(parents(step, self._build)) or (Reason(NEW),))
 
     def _pairs(self, step: RecordedStep) -> Iterator[Pair]:
         """The step beside its line in each earlier build."""
@@ -109,7 +109,7 @@ class Explainer:
         # What was made anew on purpose has all that stands on it made anew, whatever it holds.
         return tuple(parents(step, pair.build, by_content=True))
 
-    def _nearest(self, pairs: Sequence[Pair]) -> Explained:
+    def _nearest(self, pairs: Sequence[Pair]) -> ExplainedStep:
         """The one that least differs from; of equals the newest."""
         nearest: dict[bytes, tuple[Pair, tuple[Reason, ...]]] = {}
         for pair in pairs:
@@ -118,8 +118,8 @@ class Explainer:
         return _explained(*min(nearest.values(), key=lambda one: _distance(*one)))
 
 
-def _explained(pair: Pair, reasons: tuple[Reason, ...]) -> Explained:
-    return Explained(pair.step, reasons, pair.old_build.ref, pair.old_build.created_us)
+def _explained(pair: Pair, reasons: tuple[Reason, ...]) -> ExplainedStep:
+    return ExplainedStep(pair.step, reasons, pair.old_build.ref, pair.old_build.created_us)
 
 
 def _tried(old: RecordedStep) -> bool:

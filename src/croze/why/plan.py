@@ -18,7 +18,7 @@ from croze.ops.load import LoadedOp
 from croze.ops.results import RefResult
 from croze.solver.contract import Edge, Result, Vertex
 from croze.solver.observe import Outcome
-from croze.solver.probe import Expected
+from croze.solver.probe import ExpectedVertex
 from croze.solver.solver import Job
 from croze.why import text
 from croze.why.explainer import Explainer
@@ -111,7 +111,7 @@ async def _plan_part(recorder: Recorder, job: Job, part: PlatformEdge) -> list[t
 
 
 def _tell(
-    recorder: Recorder, build: RecordedBuild, expected: Iterable[Expected], platform: str
+    recorder: Recorder, build: RecordedBuild, expected: Iterable[ExpectedVertex], platform: str
 ) -> Iterable[tuple[str, Planned]]:
     compare = comparer(recorder.history.lists, LISTED_FILES)
     history = recorder.history
@@ -136,7 +136,7 @@ def _tell(
         yield step.digest, Planned(step.name, status, step.line, platform, depends, reasons)
 
 
-def _status(expected: Expected, step: RecordedStep) -> str:
+def _status(expected: ExpectedVertex, step: RecordedStep) -> str:
     if expected.outcome is Outcome.CACHED:
         return CACHED
     if not expected.needed:

@@ -28,7 +28,7 @@ from croze.solver.observe import VertexFacts
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.why import text
-from croze.why.explainer import Explained, Explainer, explain
+from croze.why.explainer import ExplainedStep, Explainer, explain
 from croze.why.history import FileLists, PastBuilds
 from croze.why.reasons import Reason
 from croze.why.record import Files, RecordedBuild, make_steps, missed
@@ -82,7 +82,7 @@ class Watch:
         self._describe = describe
         self._held = held
         self._missed: dict[str, None] = {}
-        self._warnings: list[asyncio.Future[Explained | None]] = []
+        self._warnings: list[asyncio.Future[ExplainedStep | None]] = []
 
     @cached_property
     def info(self) -> BuildInfo:
@@ -152,7 +152,7 @@ class Watch:
         now, history = list(self._job.facts()), self._history
         files = self._keep(now)
 
-        def find() -> Explained | None:
+        def find() -> ExplainedStep | None:
             build = self._build(now, definitions, files)
             for step in build.steps:
                 if step.digest == vertex.digest and not step.internal:
@@ -164,7 +164,7 @@ class Watch:
         future.add_done_callback(lambda done: self._warn(vertex, done))
         self._warnings.append(future)
 
-    def _warn(self, vertex: Vertex, done: asyncio.Future[Explained | None]) -> None:
+    def _warn(self, vertex: Vertex, done: asyncio.Future[ExplainedStep | None]) -> None:
         if done.cancelled():
             return
         error = done.exception()
@@ -318,7 +318,7 @@ class Recorder:
 
     async def explain(
         self, ref: str = "", *, limit: int = LISTED_FILES
-    ) -> tuple[RecordedBuild, list[Explained]] | None:
+    ) -> tuple[RecordedBuild, list[ExplainedStep]] | None:
         """A recorded build (the latest without `ref`) and why its steps missed, in order; None if
         there is none."""
         self._start_waiting()
@@ -326,7 +326,7 @@ class Recorder:
             await asyncio.wait(set(self._running))
         return await in_thread(self._explain, ref, limit)
 
-    def _explain(self, ref: str, limit: int) -> tuple[RecordedBuild, list[Explained]] | None:
+    def _explain(self, ref: str, limit: int) -> tuple[RecordedBuild, list[ExplainedStep]] | None:
         build = self.history.find(ref) if ref else self.history.latest()
         if build is None:
             return None

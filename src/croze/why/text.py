@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from croze.why.explainer import Explained
+from croze.why.explainer import ExplainedStep
 from croze.why.reasons import Reason
 from croze.why.record import RecordedBuild
 
@@ -25,7 +25,7 @@ def short(reasons: Sequence[Reason]) -> str:
     return "; ".join(dict.fromkeys(_short(reason) for reason in reasons))
 
 
-def summary(build: RecordedBuild, explained: Sequence[Explained]) -> str:
+def summary(build: RecordedBuild, explained: Sequence[ExplainedStep]) -> str:
     """How many steps ran, and why the first did that something is known of; empty if nothing is."""
     told = (
         one

@@ -15,7 +15,7 @@ from croze.cli.history.find import FoundRecord, queried
 from croze.cli.nodes import Node, connected
 from croze.client import history
 from croze.client.bundles.record import BundledState, Group, Remembered
-from croze.client.bundles.write import Exported, write
+from croze.client.bundles.write import ExportedRecord, write
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
 from croze.files.atomic import appearing
 from croze.files.docker_config import buildx_dir
@@ -82,12 +82,12 @@ async def _finalized(records: Sequence[FoundRecord]) -> list[FoundRecord]:
     return done
 
 
-async def _exported(one: FoundRecord) -> Exported:
+async def _exported(one: FoundRecord) -> ExportedRecord:
     state = one.node.local_state(one.record.Ref)
     known = Remembered(
         await _platform(one.node), _state(state), _group(state.group_ref if state else "")
     )
-    return Exported(one.node.client.channel, one.record, known)
+    return ExportedRecord(one.node.client.channel, one.record, known)
 
 
 async def _platform(node: Node) -> str:

@@ -33,7 +33,7 @@ _BLOB = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})\Z")
 _CHUNK_BYTES = 1 << 20
 
 
-class Imported(Struct, frozen=True):
+class ImportedRecord(Struct, frozen=True):
     """A record of a bundle, and the blobs that it came with."""
 
     record: control_pb2.BuildHistoryRecord
@@ -94,7 +94,7 @@ class Bundle:
         """A blob. Raises `InvalidRequest` if the bundle lacks it."""
         return open(self.path(digest), "rb")
 
-    def records(self) -> Iterator[Imported]:
+    def records(self) -> Iterator[ImportedRecord]:
         """All of them. Raises `InvalidRequest`."""
         try:
             records = list(self._manifests(manifests.parse_index(self._index).manifests))
@@ -119,7 +119,7 @@ class Bundle:
                     raise InvalidRequest(f"{one.digest} is not the manifest of a build record")
                 yield one
 
-    def _record(self, manifest: Descriptor) -> Imported:
+    def _record(self, manifest: Descriptor) -> ImportedRecord:
         parsed = manifests.parse_manifest(self._json(manifest.digest))
         if parsed.config.media_type != records.MEDIA_TYPE:
             raise InvalidRequest(
@@ -134,7 +134,7 @@ class Bundle:
         for blob in blobs:
             if self.path(blob.digest).stat().st_size != blob.size:
                 raise InvalidRequest(f"blob {blob.digest} does not have {blob.size} bytes")
-        return Imported(record, known, blobs)
+        return ImportedRecord(record, known, blobs)
 
     def _json(self, digest: str) -> bytes:
         path = self.path(digest)

@@ -15,7 +15,7 @@ import msgspec
 from croze.aio.threads import abandonable, in_thread
 from croze.api import history_pb2
 from croze.api.history_pb2_grpc import HistoryStub
-from croze.client.bundles.read import Bundle, Imported
+from croze.client.bundles.read import Bundle, ImportedRecord
 from croze.client.docker import UnixConnection
 from croze.errors import CrozeError, Unsupported
 from croze.fs.remove import temporary_directory
@@ -25,7 +25,7 @@ from croze.rpc.clients import translated
 _CHUNK_BYTES = 1 << 20
 
 
-async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[Imported]:
+async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[ImportedRecord]:
     """The records, which the daemon has now, if it had not before. Raises `InvalidRequest` for what
     is no bundle, and `Unsupported` from a daemon of another kind."""
     with temporary_directory(prefix="croze-bundle-") as folder:
@@ -35,7 +35,9 @@ async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[Imp
         return records
 
 
-async def _send(channel: grpc.aio.Channel, bundle: Bundle, records: Sequence[Imported]) -> None:
+async def _send(
+    channel: grpc.aio.Channel, bundle: Bundle, records: Sequence[ImportedRecord]
+) -> None:
     try:
         with translated():
             await HistoryStub(channel).Import(_parts(bundle, records))
@@ -47,7 +49,7 @@ async def _send(channel: grpc.aio.Channel, bundle: Bundle, records: Sequence[Imp
 
 
 async def _parts(
-    bundle: Bundle, records: Sequence[Imported]
+    bundle: Bundle, records: Sequence[ImportedRecord]
 ) -> AsyncIterator[history_pb2.ImportRequest]:
     sent: set[str] = set()
     for one in records:

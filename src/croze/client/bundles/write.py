@@ -34,7 +34,7 @@ ORIGINAL_TYPE = "vnd.export-build.descriptor.mediatype"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-class Exported(Struct, frozen=True):
+class ExportedRecord(Struct, frozen=True):
     """A record to be exported, and the daemon that has it."""
 
     channel: grpc.aio.Channel
@@ -54,7 +54,7 @@ class _Contents(Struct):
         return described
 
 
-async def write(exported: Sequence[Exported], out: BinaryIO) -> None:
+async def write(exported: Sequence[ExportedRecord], out: BinaryIO) -> None:
     """Nothing is written before all records have been found whole. Raises `CrozeError`."""
     contents = _Contents()
     try:
@@ -74,7 +74,7 @@ async def write(exported: Sequence[Exported], out: BinaryIO) -> None:
         _add(archive, "oci-layout", 0o444, _LAYOUT)
 
 
-async def _top(exported: Sequence[Exported], contents: _Contents) -> Descriptor:
+async def _top(exported: Sequence[ExportedRecord], contents: _Contents) -> Descriptor:
     described = []
     for one in exported:
         try:
@@ -91,7 +91,7 @@ async def _top(exported: Sequence[Exported], contents: _Contents) -> Descriptor:
     return contents.add(manifests.marshal(index), media.OCI_INDEX)
 
 
-async def _add_record(one: Exported, contents: _Contents) -> Descriptor:
+async def _add_record(one: ExportedRecord, contents: _Contents) -> Descriptor:
     record = control_pb2.BuildHistoryRecord()
     record.CopyFrom(one.record)
     attrs = records.without_secrets(of_attrs(record.FrontendAttrs))

@@ -26,7 +26,7 @@ from croze.fs.tree.linktree import link_tree
 from croze.fs.tree.walk import walk_stats
 
 
-class Needed(Struct, frozen=True):
+class MergeNeeds(Struct, frozen=True):
     """What a merge would bring. `packs`: digests and sizes."""
 
     packs: tuple[tuple[str, int], ...]
@@ -34,14 +34,14 @@ class Needed(Struct, frozen=True):
     content_bytes: int
 
 
-class Merged(Struct, frozen=True):
+class MergedBundle(Struct, frozen=True):
     """What a merge has brought."""
 
     files: int
     content_bytes: int
 
 
-def needed(index_path: str, old: str | None, limit_bytes: int) -> Needed:
+def needed(index_path: str, old: str | None, limit_bytes: int) -> MergeNeeds:
     """Which packs it takes to merge the index into the tree `old`. See `format.decode` for what is
     refused."""
     index = decode(Path(index_path).read_bytes(), limit_bytes)
@@ -52,7 +52,7 @@ def needed(index_path: str, old: str | None, limit_bytes: int) -> Needed:
         if any(number in numbers for number in range(start, start + len(pack.chunks))):
             used.append((pack.digest, pack.size))
         start += len(pack.chunks)
-    return Needed(tuple(used), len(choice.files), sum(node.size for node in choice.files))
+    return MergeNeeds(tuple(used), len(choice.files), sum(node.size for node in choice.files))
 
 
 def merge_bundle(
@@ -62,7 +62,7 @@ def merge_bundle(
     new: str,
     memory_paths: tuple[str | None, str],
     limit_bytes: int,
-) -> Merged:
+) -> MergedBundle:
     """Make the directory `new` what `old` and the index together are. `packs`: paths by digest, at
     least those that are `needed`. `memory_paths`: of the old tree and of the new one. Raises
     `Corrupted` for chunks that are not what they should be."""
@@ -78,7 +78,7 @@ def merge_bundle(
     finally:
         os.close(fd)
     _remember(index, choice, old, new, memory_paths)
-    return Merged(len(choice.files), sum(node.size for node in choice.files))
+    return MergedBundle(len(choice.files), sum(node.size for node in choice.files))
 
 
 class _Choice(Struct):

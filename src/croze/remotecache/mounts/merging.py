@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
-from croze.fs.bundle.read import Merged, Needed, merge_bundle, needed
+from croze.fs.bundle.read import MergedBundle, MergeNeeds, merge_bundle, needed
 from croze.image.descriptor import Descriptor
 from croze.remotecache.mounts.listing import PACK, ListedMount
 from croze.remotecache.mounts.services import MEMORY, MountServices, merged_into, note_merged
@@ -19,7 +19,7 @@ class Brought(Struct, frozen=True):
     """`moved_bytes` came over the wire; `merged` is what they were."""
 
     moved_bytes: int
-    merged: Merged
+    merged: MergedBundle
 
 
 class MountOffer(Struct, frozen=True):
@@ -100,7 +100,7 @@ async def _merge(
     return Brought(index.size + sum(pack.size for pack in packs), merged)
 
 
-def _packs(need: Needed, mount: ListedMount) -> list[Descriptor]:
+def _packs(need: MergeNeeds, mount: ListedMount) -> list[Descriptor]:
     """Only what the listing names is fetched."""
     listed = {pack.digest: pack.size for pack in mount.packs}
     if any(digest not in listed for digest, _ in need.packs):
