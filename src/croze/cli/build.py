@@ -208,6 +208,7 @@ def _on_one(
             progress=mode,
             text_desc=text_desc,
             tty_desc=tty_desc,
+            on_status=lambda _: remembered.begin(),
             on_close=on_close,
             on_result=on_result,
             explain=explain,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from croze.builders.files import BuilderFiles
@@ -38,14 +37,23 @@ def remembered(
     return options
 
 
-class Remembering(Struct, frozen=True):
-    """A build whose paths are being written down."""
+class Remembering:
+    """A build whose paths are to be written down beside it."""
 
-    options: BuildOptions
-    _writing: threading.Thread | None
+    def __init__(self, options: BuildOptions, there: Reach) -> None:
+        is_call = bool(call_name(options.call))
+        self.options = options if is_call else replace(options, ref=options.ref or new_id())
+        args = (self.options, there, ONLY, "")
+        self._writing = None if is_call else threading.Thread(target=_write, args=args)
+
+    def begin(self) -> None:
+        """The daemon is at work, and there is time. Idempotent."""
+        if self._writing is not None and self._writing.ident is None:
+            self._writing.start()
 
     def wait(self) -> None:
         """Until they have been."""
+        self.begin()
         if self._writing is not None:
             self._writing.join()
 
@@ -53,12 +61,7 @@ class Remembering(Struct, frozen=True):
 @contextmanager
 def remembering(options: BuildOptions, there: Reach) -> Iterator[Remembering]:
     """As `remembered`, but the disk is waited for at the end, or when `wait` is called."""
-    thread = None
-    if not call_name(options.call):
-        options = replace(options, ref=options.ref or new_id())
-        thread = threading.Thread(target=_write, args=(options, there, ONLY, ""))
-        thread.start()
-    remembered = Remembering(options, thread)
+    remembered = Remembering(options, there)
     try:
         yield remembered
     finally:
