@@ -195,7 +195,8 @@ class ActiveEdge:
     def look_by_content(self, input: int, key: str) -> ContentLeads:
         caches, links = self.vertex.caches, self.state.inputs[input].links
         # What leads from content has no selector.
-        targets = [caches.targets(key, each._replace(selector="")) for each in links]
+        plain = [KeyLink(input, each.output_index, each.digest) for each in links]
+        targets = [caches.targets(key, each) for each in plain]
         return ContentLeads(input, tuple(zip(links, targets, strict=True)))
 
     def look_for_roots(self, keys: Sequence[str]) -> Rooted:

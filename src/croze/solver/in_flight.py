@@ -19,14 +19,19 @@ class InFlight(Generic[V]):
 
     def add(self, vertex: V, identity: Signature) -> None:
         for step in _steps(identity):
-            self._by_step.setdefault(step, {})[vertex] = None
+            at_step = self._by_step.get(step)
+            if at_step is None:
+                self._by_step[step] = {vertex: None}
+            else:
+                at_step[vertex] = None
 
     def remove(self, vertex: V, identity: Signature) -> None:
         for step in _steps(identity):
-            at_step = self._by_step.get(step, {})
-            at_step.pop(vertex, None)
-            if not at_step:
-                self._by_step.pop(step, None)
+            at_step = self._by_step.get(step)
+            if at_step is not None:
+                at_step.pop(vertex, None)
+                if not at_step:
+                    del self._by_step[step]
 
     def find(self, identity: Signature) -> Iterator[V]:
         """Executions that do the same, oldest first."""
@@ -41,7 +46,9 @@ class InFlight(Generic[V]):
     def _at(self, steps: frozenset[Step]) -> dict[V, None]:
         vertices: dict[V, None] = {}
         for step in steps:
-            vertices.update(self._by_step.get(step, {}))
+            at_step = self._by_step.get(step)
+            if at_step is not None:
+                vertices.update(at_step)
         return vertices
 
     def __len__(self) -> int:

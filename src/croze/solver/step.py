@@ -64,8 +64,12 @@ def step(edge: EdgeState, events: Sequence[Event] = ()) -> list[Effect]:
 def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
     if isinstance(event, Leads):
         _match(edge, edge.inputs[event.input], event.targets)
+    elif isinstance(event, Happened):
+        _take_happening(edge, event, effects)
     elif isinstance(event, IsEqual):
         run(edge, event.equals, effects)
+    elif isinstance(event, Saved):
+        _take_saved(edge, event, effects)
     elif isinstance(event, ContentLeads):
         _match_content(edge, event, effects)
     elif isinstance(event, Rooted):
@@ -73,8 +77,6 @@ def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
             add_key(edge, key)
     elif isinstance(event, Found):
         _take_records(edge, event)
-    elif isinstance(event, Happened):
-        _take_happening(edge, event, effects)
     elif isinstance(event, Named):
         edge.keys.append(event.key)
     else:
@@ -86,13 +88,15 @@ def _take_outcome(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
         fail(edge, event.error, effects)
     elif isinstance(event, NotLoaded):
         _drop_record(edge, effects, gone=event.gone)
-    elif isinstance(event, Saved):
-        results = edge.op.results
-        assert results is not None
-        edge.forced = edge.op.forced
-        finish(edge, results[edge.index], event.keys, effects)
     elif isinstance(event, Loaded | Shared):
         _take_result(edge, event, effects)
+
+
+def _take_saved(edge: EdgeState, event: Saved, effects: list[Effect]) -> None:
+    results = edge.op.results
+    assert results is not None
+    edge.forced = edge.op.forced
+    finish(edge, results[edge.index], event.keys, effects)
 
 
 def _take_result(edge: EdgeState, event: Loaded | Shared, effects: list[Effect]) -> None:
