@@ -13,16 +13,17 @@ import pytest
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, VertexDetail
 from croze.fs.tree.usage import usage
+from croze.workers import pool as pool_module
 from croze.workers.pool import TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
 from tests.workers import calls
 
 
-async def killed(pid: int) -> None:
-    """Once it has ended."""
-    ended = os.pidfd_open(pid)
+async def killed(pid: int, *, until: int = 0) -> None:
+    """Once it has ended, or the process `until`, which dies of that."""
+    ended = os.pidfd_open(until or pid)
     try:
-        signal.pidfd_send_signal(ended, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         await in_thread(select.select, [ended], [], [])
     finally:
         os.close(ended)
@@ -66,7 +67,7 @@ async def test_a_dead_worker_is_replaced() -> None:
 async def test_a_nursery_that_died_is_replaced_and_with_it_its_workers() -> None:
     async with WorkerPool(1) as pool:
         first = await pool.run(os.getpid)
-        await killed(parent(first))
+        await killed(parent(first), until=first)
         assert await pool.run(os.getpid) != first
 
 
@@ -78,6 +79,26 @@ async def test_workers_share_what_is_loaded() -> None:
             fields = Path(f"/proc/{pid}/smaps_rollup").read_text().split()
             private = int(fields[fields.index("Private_Dirty:") + 1])
             assert private * 2 < int(fields[fields.index("Rss:") + 1])
+
+
+async def test_what_a_crowd_has_left_over_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "LINGER_S", 0.0)
+    asked: set[object] = set()
+    everybody = asyncio.Event()
+
+    async def meet(question: object) -> object:
+        asked.add(asyncio.current_task())
+        if len(asked) == 3:
+            everybody.set()
+        await everybody.wait()
+        return question
+
+    async with WorkerPool(3, spare=1) as pool:
+        pids = await asyncio.gather(*[pool.converse(meet, 9, calls.ask_pid) for _ in range(3)])
+        assert len(set(pids)) == 3
+        while sum(Path(f"/proc/{pid}").exists() for pid in pids) > 1:
+            await asyncio.sleep(0)
+        assert await pool.run(os.getpid) in pids
 
 
 async def test_cancelling_stops_the_work_at_once(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ Ask = Callable[[object], Awaitable[object]]
 FILE_WORK = ("croze.fs.preload",)
 KEPT = 8
 """Of the workers that a crowd of builds has needed, those that wait for the next."""
+LINGER_S = 2.0
+"""For how long they wait."""
 
 
 class Pool(Protocol):
@@ -143,6 +145,7 @@ class WorkerPool:
         self._idle: deque[_Worker] = deque()
         self._workers: set[_Worker] = set()
         self._shares = Shares(size, 4 * size)
+        self._leaving: asyncio.TimerHandle | None = None
         self._closed = False
 
     def start(self) -> None:
@@ -214,7 +217,7 @@ class WorkerPool:
         while True:
             if not self._idle:
                 self._add()
-            worker = self._idle.popleft()
+            worker = self._idle.pop()
             if worker.is_alive:
                 return worker
             self._discard(worker)
@@ -222,10 +225,24 @@ class WorkerPool:
     def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
         if healthy and not self._closed and len(self._idle) < max(self._spare, KEPT):
             self._idle.append(worker)
+            self._linger()
             return
         self._discard(worker)
         if not self._closed:
             self.start()
+
+    def _linger(self) -> None:
+        """Workers that a crowd has left over end once there has been none for a while."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        if len(self._idle) > self._spare:
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(LINGER_S, self._end_left_over)
+
+    def _end_left_over(self) -> None:
+        while len(self._idle) > self._spare:
+            self._discard(self._idle.popleft())
 
     def _discard(self, worker: _Worker) -> int:
         self._workers.discard(worker)
@@ -235,6 +252,8 @@ class WorkerPool:
         """Kill all workers; calls under way fail with WorkerDied. Nothing is left."""
         self._closed = True
         self._idle.clear()
+        if self._leaving is not None:
+            self._leaving.cancel()
         for worker in list(self._workers):
             self._discard(worker)
         self._close_nursery()
