@@ -21,6 +21,8 @@ def test_the_last_error_of_a_log(indent: int | None, tmp_path: Path) -> None:
     entries = [json.dumps(entry, indent=indent) for entry in (WARNING, ERROR, WARNING)]
     log.write_text("\n".join(entries))
     assert last_error(log) == ERROR["msg"]
+    log.write_text(json.dumps({**ERROR, "msg": "no such file: \ud800"}))
+    assert last_error(log) == "no such file: ?"
     log.write_text(f"no JSON {{\n[1]\n{entries[1]}\n{entries[0][:-20]}")
     assert last_error(log) == ERROR["msg"], "what is broken around it is passed over"
 
@@ -37,6 +39,10 @@ def test_a_log_that_says_nothing(tmp_path: Path) -> None:
     [
         (json.dumps(REFUSED, separators=(",", ":")), "exec /foreign: exec format error"),
         (json.dumps(REFUSED, indent=2) + "\n", "exec /foreign: exec format error"),
+        (
+            '{"msg":"exec container process `/\\ud800`: Exec format error"}',
+            "exec /?: exec format error",
+        ),
         ("exec /foreign: exec format error\n", "exec /foreign: exec format error"),
         ("anything else\n", ""),
         ('{"msg":"of the step itself"}', ""),

@@ -73,7 +73,7 @@ class Complaint:
         if match is None:
             return data
         reason = match["reason"]
-        self.text = f"exec {match['file']}: {reason[:1].lower()}{reason[1:]}"
+        self.text = _sendable(f"exec {match['file']}: {reason[:1].lower()}{reason[1:]}")
         return f"{self.text}\n".encode()
 
 
@@ -83,8 +83,13 @@ def last_error(log_file: Path) -> str:
     with contextlib.suppress(OSError):
         for entry in _entries(log_file.read_text("utf-8", "replace")):
             if entry.get("level") in ("error", "fatal"):
-                message = str(entry.get("msg", ""))
+                message = _sendable(str(entry.get("msg", "")))
     return message
+
+
+def _sendable(text: str) -> str:
+    """Without the halves of characters that JSON can name, and UTF-8 can not."""
+    return text.encode(errors="replace").decode()
 
 
 def _entries(text: str) -> Iterator[dict[str, object]]:
